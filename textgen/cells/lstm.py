@@ -1,0 +1,45 @@
+"""The long short-term memory cell, as in the lecture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from textgen.cells.base import Array, Cell, Namespace, Product, sigmoid
+
+
+class LSTMCell(Cell):
+    """Long short-term memory with a forget gate, without peepholes.
+
+        i_t = sigma(W_i x_t + U_i h_{t-1} + b_i)
+        f_t = sigma(W_f x_t + U_f h_{t-1} + b_f)
+        g_t = tanh (W_c x_t + U_c h_{t-1} + b_c)
+        o_t = sigma(W_o x_t + U_o h_{t-1} + b_o)
+        c_t = f_t * c_{t-1} + i_t * g_t
+        h_t = o_t * tanh(c_t)
+
+    The row blocks of `weight_ih`, `weight_hh` and `bias` stand in the order i, f, g, o, which is
+    torch's; torch's two biases are one here (their sum).
+    Source: Hochreiter and Schmidhuber 1997; forget gate: Gers, Schmidhuber and Cummins 2000.
+    """
+
+    name = "lstm"
+    gate_names = ("input", "forget", "candidate", "output")
+    state_names = ("h", "c")
+
+    def step(
+        self,
+        xp: Namespace,
+        pre_BGH: Array,
+        state: Mapping[str, Array],
+        products: tuple[Product, ...],
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        (recurrent,) = products
+        a = pre_BGH + recurrent(state["h"])
+        size = a.shape[-1] // 4
+        i = sigmoid(xp, a[..., :size])
+        f = sigmoid(xp, a[..., size : 2 * size])
+        g = xp.tanh(a[..., 2 * size : 3 * size])
+        o = sigmoid(xp, a[..., 3 * size :])
+        c = f * state["c"] + i * g
+        h = o * xp.tanh(c)
+        return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}

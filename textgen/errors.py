@@ -1,0 +1,104 @@
+"""Every error a user can meet, and the exit code of each.
+
+    TextgenError
+    ├── ConfigError               an option or argument is wrong, or two contradict each other
+    │   ├── SamplingError         a sampling setting lies outside its range
+    │   └── InspectionError       no such layer, neuron or quantity
+    ├── CorpusError               the text cannot be used
+    │   ├── EmptyCorpusError      nothing in it, or too little to train on
+    │   ├── EncodingError         its bytes are no text in the encoding taken
+    │   └── BinaryFileError       it is no text at all
+    ├── CheckpointError           a file is no checkpoint this version can use
+    │   ├── CheckpointFormatError    foreign, or written by a newer version
+    │   └── CheckpointCorruptError   truncated or damaged
+    ├── TrainingDivergedError     the loss or gradient stayed non-finite
+    ├── StorageError              a file is missing, unreadable or cannot be written
+    ├── RunFolderError            a run's folder is taken, locked or holds another run
+    └── BackendError              the device asked for is not there
+
+A message says what was found, what was expected and what to type. The command line prints it
+without a traceback and ends with the code in `EXIT_CODES`; the library raises it.
+"""
+
+from __future__ import annotations
+
+
+class TextgenError(Exception):
+    """Base class: `except textgen.TextgenError` catches all of them."""
+
+
+class ConfigError(TextgenError, ValueError):
+    """An option or argument is wrong, or two of them contradict each other."""
+
+
+class SamplingError(ConfigError):
+    """A sampling setting lies outside its range."""
+
+
+class InspectionError(ConfigError):
+    """The model has no such layer, neuron or quantity."""
+
+
+class CorpusError(TextgenError, ValueError):
+    """The text cannot be trained on or evaluated."""
+
+
+class EmptyCorpusError(CorpusError):
+    """The text is empty, holds a single symbol, or is too short."""
+
+
+class EncodingError(CorpusError):
+    """The bytes are no text in the encoding that was found or asked for."""
+
+
+class BinaryFileError(CorpusError):
+    """The file is no text: it holds NUL bytes or other binary data."""
+
+
+class CheckpointError(TextgenError, ValueError):
+    """A file is no checkpoint that this version can use."""
+
+
+class CheckpointFormatError(CheckpointError):
+    """The file is foreign, or was written by a newer version."""
+
+
+class CheckpointCorruptError(CheckpointError):
+    """The file is truncated, damaged, or contradicts itself."""
+
+
+class TrainingDivergedError(TextgenError, ArithmeticError):
+    """The loss or the gradient was not finite several steps in a row."""
+
+
+class StorageError(TextgenError, OSError):
+    """A file or folder is missing, unreadable, or cannot be written."""
+
+
+class RunFolderError(TextgenError):
+    """A run's folder holds a checkpoint already, is locked, or belongs to another run."""
+
+
+class BackendError(TextgenError):
+    """The device or precision asked for is not available here."""
+
+
+#: Exit code by class; the closest base class counts. 0 is success, 1 a defect of the program
+#: itself, 130 and 143 an interruption by Ctrl-C and by SIGTERM.
+EXIT_CODES: dict[type[TextgenError], int] = {
+    ConfigError: 2,
+    CorpusError: 3,
+    CheckpointError: 4,
+    TrainingDivergedError: 5,
+    StorageError: 6,
+    RunFolderError: 7,
+    BackendError: 8,
+}
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of `error`: that of the closest class listed in `EXIT_CODES`, else 1."""
+    for cls in type(error).__mro__:
+        if cls in EXIT_CODES:
+            return EXIT_CODES[cls]
+    return 1

@@ -1,0 +1,118 @@
+"""A language model run one step at a time with NumPy: for sampling and tracing, without torch.
+
+The cell's own specification (`textgen.cells`) does the gate arithmetic, so there is no second one
+to keep in agreement. Weights are float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.model.config import ModelConfig
+
+Floats = NDArray[np.float32]
+#: Per layer, each of the cell's states by name, `(B, H)`.
+State = list[dict[str, Floats]]
+
+#: The first layer's input weights are folded into a table of one row a symbol up to this size.
+TABLE_LIMIT_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """What one layer did in one step: its new state and its activated gates, each `(B, H)`."""
+
+    state: dict[str, Floats]
+    gates: dict[str, Floats]
+
+
+class NumpyNetwork:
+    """A trained model as a step function.
+
+    Args:
+        config: The model's shape.
+        weights: Float32 arrays as `config.tensor_shapes()` names them.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Floats]) -> None:
+        self.config = config
+        self.cell = config.cell_spec
+        self._embedding = weights["embedding.weight"]
+        self._layers = [
+            {
+                name: weights[f"layers.{layer}.{name}"]
+                for name in ("weight_ih", "bias", *self.cell.recurrent_names)
+            }
+            for layer in range(config.num_layers)
+        ]
+        head = self._embedding if config.tie else weights["head.weight"]
+        self._head_weight_HV = np.ascontiguousarray(head.T)
+        self._head_bias = weights["head.bias"]
+        first = self._layers[0]
+        rows = first["weight_ih"].shape[0]
+        self._table: Floats | None = None
+        if config.vocab_size * rows * 4 <= TABLE_LIMIT_BYTES:
+            self._table = self._embedding @ first["weight_ih"].T + first["bias"]
+        self._products = [
+            tuple(
+                # A product with the transposed weight kept contiguous is what BLAS does fastest.
+                _Product(np.ascontiguousarray(layer[name].T))
+                for name in self.cell.recurrent_names
+            )
+            for layer in self._layers
+        ]
+
+    def initial_state(self, batch_size: int = 1) -> State:
+        """Zeros: the state at the start of a document, for `batch_size` streams."""
+        shape = (batch_size, self.config.hidden_size)
+        return [
+            {name: np.zeros(shape, np.float32) for name in self.cell.state_names}
+            for _ in range(self.config.num_layers)
+        ]
+
+    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
+        """Read one token a stream.
+
+        Args:
+            ids_B: Token ids, `(B,)`.
+            state: The state before it; not modified.
+        Returns:
+            Logits of the next token `(B, V)`, and the state after it.
+        """
+        records = self.step_traced(ids_B, state)
+        return self.logits(records[-1].state["h"]), [record.state for record in records]
+
+    def step_traced(self, ids_B: NDArray[np.integer], state: State) -> list[LayerRecord]:
+        """As `step`, but returns what every layer did instead of the logits."""
+        records = []
+        x_BI: Floats | None = None
+        for layer, weights in enumerate(self._layers):
+            if layer == 0 and self._table is not None:
+                pre_BGH = self._table[ids_B]
+            else:
+                x = self._embedding[ids_B] if x_BI is None else x_BI
+                pre_BGH = x @ weights["weight_ih"].T + weights["bias"]
+            new, gates = self.cell.step(np, pre_BGH, state[layer], self._products[layer])
+            records.append(LayerRecord(new, gates))
+            x_BI = new["h"]
+        return records
+
+    def logits(self, h_BH: Floats) -> Floats:
+        """Logits of the next token `(B, V)` from the last layer's output `(B, H)`."""
+        result: Floats = h_BH @ self._head_weight_HV + self._head_bias
+        return result
+
+
+class _Product:
+    """`h_BH -> h_BH @ weight.T` for a weight already transposed."""
+
+    def __init__(self, weight_HG: Floats) -> None:
+        self._weight_HG = weight_HG
+
+    def __call__(self, h_BH: Floats) -> Floats:
+        result: Floats = h_BH @ self._weight_HG
+        return result
