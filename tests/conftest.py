@@ -1,0 +1,44 @@
+"""Fixtures of every test: a home of its own, the shared texts where they are present."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real texts beside the checkout; the test is skipped where it is absent."""
+    if not (SHARED / "corpora").is_dir():
+        pytest.skip("the real texts in ../shared are not here")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the caches and settings of the person who runs it."""
+    monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "textgen-cache"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def repository() -> Path:
+    """The root of the checkout."""
+    return Path(__file__).resolve().parents[1]
+
+
+def pytest_report_header() -> str:
+    """What the numbers depend on."""
+    import numpy
+    import torch
+
+    return (
+        f"torch {torch.__version__}, numpy {numpy.__version__}, cores {os.cpu_count()}, "
+        f"cpu {torch.backends.cpu.get_cpu_capability()}"
+    )
