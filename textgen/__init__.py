@@ -1,0 +1,44 @@
+"""Character-level recurrent language models: train, sample, look at single neurons.
+
+    >>> import textgen
+    >>> result = textgen.train("corpus.txt", budget="1m")
+    >>> model = textgen.load("checkpoints/corpus")
+    >>> print(model.generate("once", length=200))
+
+Names are loaded when they are first used: importing this package imports neither torch nor any of
+the command line's libraries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from textgen.api import Model as Model
+    from textgen.api import TrainResult as TrainResult
+    from textgen.api import load as load
+    from textgen.api import train as train
+    from textgen.errors import TextgenError as TextgenError
+
+_HOMES = {
+    "Model": "textgen.api",
+    "TrainResult": "textgen.api",
+    "load": "textgen.api",
+    "train": "textgen.api",
+    "TextgenError": "textgen.errors",
+}
+__all__ = ["Model", "TextgenError", "TrainResult", "__version__", "load", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'textgen' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])
