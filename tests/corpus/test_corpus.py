@@ -1,0 +1,387 @@
+"""`Corpus`: from files to tokens, by way of the cache or not."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import re
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from textgen.corpus import corpus as corpus_module
+from textgen.corpus import tokens as tokens_module
+from textgen.corpus.cache import TokenCache
+from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.errors import ConfigError, EmptyCorpusError, StorageError
+
+SENTENCE = (
+    "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"  # the lecture's
+)
+LEVELS = ("char", "byte", "word")
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def test_a_file_becomes_tokens(tmp_path: Path) -> None:
+    path = write(tmp_path / "text.txt", "Съешь ещё\r\nбулок, да\r\n")
+    corpus = Corpus.open([path])
+    text = "Съешь ещё\nбулок, да\n"
+    assert corpus.decode() == text and corpus.decode(6, 9) == "ещё"
+    assert corpus.vocabulary == Vocabulary.from_characters(text)
+    assert isinstance(corpus.tokens, np.memmap) and corpus.tokens.dtype == np.uint8
+    assert len(corpus) == corpus.chars == len(text) and corpus.utf8_bytes == len(text.encode())
+    assert corpus.documents == 1 and END_ID not in corpus.tokens and corpus.unknown_chars == 0
+    assert corpus.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    (report,) = corpus.files
+    assert (report.path, report.encoding, report.chars) == (str(path), "utf-8", len(text))
+    assert report.bytes == path.stat().st_size and report.confidence == 1.0
+    assert corpus.notes == ()
+    assert corpus.normalization == Normalization()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("fold", [False, True])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
+def test_round_trip(tmp_path: Path, level: str, fold: bool, text: str) -> None:
+    text = "Раз два, раз 😀 два\n" + text
+    path = write(tmp_path / "text.txt", text)
+    options = CorpusOptions(level=level, fold=fold, encoding="utf-8")
+    corpus = Corpus.open([path], options)
+    expected = Normalization(fold=fold).apply(text)
+    assert corpus.decode() == expected
+    assert corpus.chars == len(expected) and corpus.utf8_bytes == len(expected.encode())
+    assert corpus.tokens.tolist() == corpus.vocabulary.encode(expected).tolist()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_option_reaches_the_text(tmp_path: Path, level: str) -> None:
+    raw = "й и\u0306 дом\r\nдом дом"
+    path = write(tmp_path / "text.txt", raw)
+    as_it_is = Corpus.open([path], CorpusOptions(level=level, newlines=False, nfc=False))
+    assert as_it_is.decode() == raw
+    composed = Corpus.open([path], CorpusOptions(level=level, newlines=False))
+    assert composed.decode() == unicodedata.normalize("NFC", raw)
+    other = Corpus.open([path], normalization=Normalization(nfc=False))
+    assert other.decode() == raw.replace("\r", "") and not other.options.nfc
+    cyrillic = tmp_path / "old.txt"
+    cyrillic.write_bytes("дом и сад".encode("koi8-r"))
+    assert Corpus.open([cyrillic], CorpusOptions(level=level, encoding="koi8-r")).decode() == (
+        "дом и сад"
+    )
+
+
+def test_the_words_of_the_lecture(tmp_path: Path) -> None:
+    path = write(tmp_path / "text.txt", SENTENCE)
+    corpus = Corpus.open([path], CorpusOptions(level="word", fold=True, min_word_count=1))
+    words = corpus.vocabulary.display(corpus.tokens)
+    assert words == [
+        *("это", "я", "убил", "тогда", "старуху", "чиновницу", "и", "сестру", "её"),
+        *("лизавету", "топором", "и", "ограбил"),
+    ]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_documents(tmp_path: Path, level: str) -> None:
+    path = write(tmp_path / "text.txt", "\nраз два\nтри\n\n \n\nраз два\n")
+    blank = Corpus.open([path], CorpusOptions(level=level, documents="blank"))
+    assert blank.documents == 2 == np.count_nonzero(blank.tokens == END_ID) + 1
+    line = Corpus.open([path], CorpusOptions(level=level, documents="line"))
+    ends = [-1, *np.flatnonzero(line.tokens == END_ID).tolist(), len(line)]
+    documents = [line.decode(a + 1, b) for a, b in itertools.pairwise(ends)]
+    assert documents == ["раз два", "три", "раз два"]
+    assert line.chars == 17 and line.documents == 3
+    folded = Corpus.open([path], CorpusOptions(level=level, documents="line", fold=True))
+    assert folded.documents == 3 and folded.decode() == line.decode()
+    assert folded.files[0].chars == folded.chars == 17
+    one = Corpus.open([path], CorpusOptions(level=level))
+    assert one.documents == 1 and END_ID not in one.tokens
+
+
+def test_several_files_are_documents(tmp_path: Path) -> None:
+    a, b = write(tmp_path / "a.txt", "один"), write(tmp_path / "b.txt", "два\n")
+    corpus = Corpus.open([tmp_path])
+    assert corpus.documents == 2 and corpus.tokens[4] == END_ID
+    assert [report.path for report in corpus.files] == [str(a), str(b)]
+    assert corpus.sha256 not in {report.sha256 for report in [Corpus.open([a]), Corpus.open([b])]}
+    # Where one file ends and the next begins is part of the content.
+    write(a, "од")
+    write(b, "индва\n")
+    assert Corpus.open([tmp_path]).cache_key != corpus.cache_key
+
+
+def test_other_sources(tmp_path: Path) -> None:
+    packed = tmp_path / "text.txt.gz"
+    packed.write_bytes(gzip.compress(b"abcabc"))
+    corpus = Corpus.open([packed, "-"], stdin=io.BytesIO(b"def"))
+    assert corpus.decode() == "abcabcdef" and corpus.documents == 2
+    again = Corpus.open([packed, "-"], stdin=io.BytesIO(b"deg"))
+    assert again.decode() == "abcabcdeg"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_given_vocabulary(tmp_path: Path, level: str) -> None:
+    first = Corpus.open([write(tmp_path / "a.txt", "дом дом и сад")], CorpusOptions(level=level))
+    path = write(tmp_path / "b.txt", "дом q")
+    corpus = Corpus.open([path], vocabulary=first.vocabulary)
+    assert corpus.vocabulary == first.vocabulary and corpus.options.level == level
+    known = level == "byte"
+    assert corpus.decode() == ("дом q" if known else "дом \ufffd")
+    assert corpus.unknown_chars == (0 if known else 1)
+    assert np.count_nonzero(corpus.tokens == UNKNOWN_ID) == corpus.unknown_chars
+    assert corpus.utf8_bytes == 8 and corpus.chars == 5
+    single = Corpus.open([write(tmp_path / "c.txt", "и")], vocabulary=first.vocabulary)
+    assert single.decode() == "и"
+
+
+def test_a_vocabulary_of_folded_words_folds(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "Дом, дом и сад")
+    first = Corpus.open([path], CorpusOptions(level="word", fold=True))
+    assert Corpus.open([path], vocabulary=first.vocabulary).decode() == "дом дом и сад"
+    with pytest.raises(ConfigError, match="--fold"):
+        Corpus.open([path], vocabulary=first.vocabulary, normalization=Normalization())
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("fold", [False, True])
+def test_token_at_char(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, fold: bool
+) -> None:
+    monkeypatch.setattr(corpus_module, "_SCAN", 5)
+    path = write(tmp_path / "a.txt", "да да щука 😀 лиса да\nда\nёж да да\n")
+    options = CorpusOptions(level=level, fold=fold, documents="line")
+    corpus = Corpus.open([path], options)
+    # By hand: where the text of every token starts, a document's first word without its space.
+    pieces = corpus.vocabulary.pieces(corpus.tokens)
+    if level == "byte":
+        data = bytes(
+            ord(corpus.vocabulary.symbols[token]) if token > 1 else 0 for token in corpus.tokens
+        )
+        starts = [
+            len(data[:i].replace(b"\0", b"").decode("utf-8", "ignore")) for i in range(len(data))
+        ]
+        begins = [byte & 0xC0 != 0x80 for byte in data]
+    else:
+        starts = [len("".join(pieces[:i])) for i in range(len(pieces))]
+        begins = [True] * len(pieces)
+    for position in range(corpus.chars + 2):
+        expected = [i for i, at in enumerate(starts) if at >= position and begins[i]]
+        if position >= corpus.chars:
+            expected = []
+        found = corpus.token_at_char(position)
+        assert found == (expected or [len(corpus)])[0], position
+        assert len(corpus.decode(0, found)) >= min(position, corpus.chars)
+
+
+def test_token_at_char_of_one_document_is_the_character(tmp_path: Path) -> None:
+    corpus = Corpus.open([write(tmp_path / "a.txt", "абвгд")])
+    assert [corpus.token_at_char(i) for i in (-1, 0, 3, 5, 9)] == [0, 0, 3, 5, 5]
+
+
+# --- the cache
+
+
+def _forbid_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("encoded again")
+
+    monkeypatch.setattr(corpus_module, "write_tokens", refuse)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_second_time_nothing_is_encoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    options = CorpusOptions(level=level, documents="line")
+    path = write(tmp_path / "a.txt", "дом и сад\nдом\n")
+    first = Corpus.open([path], options)
+    _forbid_encoding(monkeypatch)
+    moved = path.rename(tmp_path / "b.txt")
+    second = Corpus.open([moved], options)
+    assert second.files[0].path == str(moved)
+    for corpus in (second, Corpus.from_cache(first.cache_key)):
+        assert corpus is not None
+        assert corpus.tokens.tolist() == first.tokens.tolist()
+        assert {**corpus.summary(), "files": 0} == {**first.summary(), "files": 0}
+        assert corpus.vocabulary == first.vocabulary
+        assert corpus.normalization == first.normalization
+    with pytest.raises(AssertionError, match="encoded again"):
+        Corpus.open([moved], CorpusOptions(level=level))
+
+
+def test_the_same_size_is_not_the_same_content(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.txt", "abcabc")
+    first = Corpus.open([path])
+    write(path, "abcabd")
+    second = Corpus.open([path])
+    assert second.decode() == "abcabd" and second.cache_key != first.cache_key
+    given_vocabulary = Corpus.open([path], vocabulary=first.vocabulary)
+    assert given_vocabulary.decode() == "abcab\ufffd"
+
+
+def test_a_damaged_entry_is_made_again(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    path = write(tmp_path / "a.txt", "abcabc")
+    first = Corpus.open([path], cache=cache)
+    tokens = cache / f"{first.cache_key}.tokens"
+    tokens.write_bytes(bytes([2]) * 6)
+    assert Corpus.from_cache(first.cache_key, cache) is None
+    assert Corpus.open([path], cache=cache).decode() == "abcabc"
+    assert Corpus.from_cache(first.cache_key, cache) is not None
+    assert Corpus.from_cache("0" * 64, cache) is None and Corpus.from_cache("../a", cache) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"options": {"level": "letter"}},
+        {"options": {"colour": "red"}},
+        {"vocabulary": {"level": "char", "symbols": ["aa"]}},
+        {"vocab_size": 77},
+        {"files": [{"path": "a"}]},
+    ],
+)
+def test_a_header_this_version_cannot_read_is_made_again(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    path = write(tmp_path / "a.txt", "abcabc")
+    key = Corpus.open([path]).cache_key
+    cache = TokenCache()
+    entry = cache.load(key)
+    assert entry is not None
+    scratch = cache.scratch()
+    entry.tokens.tofile(scratch)
+    cache.store(key, scratch, {**entry.header, **change})
+    assert Corpus.from_cache(key) is None
+    assert Corpus.open([path]).decode() == "abcabc"
+    assert Corpus.from_cache(key) is not None
+
+
+def test_without_a_cache_folder_there_is_a_temporary_one(tmp_path: Path) -> None:
+    blocked = write(tmp_path / "cache", "a file where the folder should be")
+    corpus = Corpus.open([write(tmp_path / "a.txt", "abcabc")], cache=blocked)
+    assert corpus.decode() == "abcabc"
+    (note,) = corpus.notes
+    assert str(blocked) in note and "TEXTGEN_CACHE" in note
+    folder = Path(corpus.tokens.filename).parent  # type: ignore[attr-defined]
+    assert folder.is_dir()
+    del corpus
+    gc.collect()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_full_disk_leaves_nothing_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    cache = tmp_path / "cache"
+    path = write(tmp_path / "a.txt", "дом и сад и дом")
+    everywhere = False
+    real = tokens_module._Writer.write
+
+    def full(self: Any, data: Any) -> None:
+        if everywhere or Path(self._file.name).parent == cache:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(self, data)
+
+    monkeypatch.setattr(tokens_module._Writer, "write", full)
+    corpus = Corpus.open([path], CorpusOptions(level=level), cache=cache)
+    assert corpus.decode() == "дом и сад и дом"
+    assert "full" in corpus.notes[0] and not list(cache.iterdir())
+    everywhere = True
+    with pytest.raises(StorageError, match=r"neither to the cache nor to.*full.*TEXTGEN_CACHE"):
+        Corpus.open([path], CorpusOptions(level=level), cache=cache)
+
+
+def test_a_text_that_changes_between_passes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "a.txt", "дом и сад и дом")
+    real = tokens_module._count_words
+
+    def count_and_change(*arguments: Any) -> Any:
+        result = real(*arguments)
+        write(path, "дом и сад и том")
+        return result
+
+    monkeypatch.setattr(tokens_module, "_count_words", count_and_change)
+    with pytest.raises(StorageError, match="changed while"):
+        Corpus.open([path], CorpusOptions(level="word"))
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", CorpusOptions(), "empty"),
+        ("я", CorpusOptions(), "a.txt.*1 characters"),
+        ("я" * 99, CorpusOptions(level="byte"), "a.txt.*one symbol"),
+        ("1, 2, 3!", CorpusOptions(fold=True), "a.txt.*nothing is left"),
+        ("\n\n \n", CorpusOptions(documents="line"), "a.txt.*nothing is left"),
+    ],
+)
+def test_texts_with_nothing_in_them(
+    tmp_path: Path, text: str, options: CorpusOptions, message: str
+) -> None:
+    path = write(tmp_path / "a.txt", text)
+    with pytest.raises(EmptyCorpusError, match=message):
+        Corpus.open([path], options)
+    assert not list(tmp_path.glob("textgen-cache/*"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"level": "letter"},
+        {"documents": "page"},
+        {"min_count": 0},
+        {"min_word_count": 1.5},
+        {"max_words": -1},
+    ],
+)
+def test_options_out_of_range(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=re.escape(str(next(iter(wrong.values()))))):
+        CorpusOptions(**wrong)
+
+
+def test_summary_is_plain_data(tmp_path: Path) -> None:
+    corpus = Corpus.open([write(tmp_path / "a.txt", "дом и сад")])
+    summary = json.loads(json.dumps(corpus.summary()))
+    assert summary["sha256"] == corpus.sha256 and summary["files"][0]["encoding"] == "utf-8"
+    assert summary["options"]["level"] == "char" and summary["tokens"] == 9
+
+
+# --- real texts
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_novel(shared: Path, level: str) -> None:
+    path = shared / "corpora" / "dostoevsky" / "prestuplenie_i_nakazanie.txt"
+    corpus = Corpus.open([path], CorpusOptions(level=level))
+    text = path.read_text(encoding="utf-8")
+    assert corpus.decode() == unicodedata.normalize("NFC", text)
+    # Words stand for several characters each, or the level would be of no use.
+    assert level != "word" or len(corpus) < 0.6 * corpus.chars
+
+
+def test_a_million_times_one_symbol(shared: Path) -> None:
+    with pytest.raises(EmptyCorpusError, match="one symbol, 'a', 1,000,000 times"):
+        Corpus.open([shared / "corpora" / "encodings" / "single_symbol_1MB.txt"])

@@ -1,0 +1,469 @@
+"""Which encoding is found, how sure that is said to be, and what is refused."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import random
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textgen.corpus import encoding as encoding_module
+from textgen.corpus.encoding import Detection, detect, is_byte_table
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.reader import SourceText, read_text
+from textgen.corpus.source import Source, open_sources
+from textgen.errors import BinaryFileError, ConfigError, EmptyCorpusError, EncodingError
+
+AS_IS = Normalization(newlines=False, nfc=False)
+
+RUSSIAN = (
+    "Вчера вечером мы долго гуляли по набережной, и ветер гнал по воде мелкую рябь. Никто не "
+    "хотел возвращаться домой, потому что разговор был интересный, а чай в термосе ещё не остыл. "
+    "Инструкция: откройте крышку, вставьте батарейки, нажмите кнопку и подождите три минуты. "
+    "ГЛАВА ПЕРВАЯ. УТРО В ГОРОДЕ. Продаётся холодильник, почти новый. Звонить Юле после шести."
+)
+UKRAINIAN = (
+    "Учора ввечері ми довго гуляли набережною, і вітер гнав по воді дрібні хвилі. Їжак знайшов "
+    "під яблунею великий гриб і поніс його до своєї хати, щоб пригостити друзів."
+)
+BULGARIAN = (
+    "Къщата на баба ми се намира в малко село в планината, където въздухът е чист, а хората са "
+    "сърдечни и гостоприемни. Никой не искаше да се прибира, защото разговорът беше интересен."
+)
+SERBIAN = (
+    "Синоћ смо дуго шетали поред реке, а ветар је терао ситне таласе по води. Љубав према "
+    "књигама наследила је од оца, који је сваке вечери читао наглас поред пећи."
+)
+MACEDONIAN = (
+    "Куќата на баба ми се наоѓа во мало село во планината, каде што воздухот е чист, а луѓето се "
+    "срдечни. Никој не сакаше да се врати дома, бидејќи разговорот беше интересен."
+)
+WITH_ENGLISH = (
+    "Запустите программу setup.exe и выберите Program Files, затем нажмите Next. Файл readme.txt "
+    "содержит описание параметров configuration manager."
+)
+FRENCH = (
+    "Hier soir, nous nous sommes promenés longtemps le long de la rivière, où le vent chassait de "
+    "petites vagues. Personne ne voulait rentrer à la maison, car le thé était encore chaud."
+)
+GERMAN = "Gestern Abend gingen wir lange am Fluss spazieren; niemand wollte zurück, es war schön."
+POLISH = "Wczoraj wieczorem długo spacerowaliśmy wzdłuż rzeki, a wiatr pędził drobne fale. Źle."
+GREEK = "Χθες το βράδυ περπατήσαμε πολλή ώρα δίπλα στο ποτάμι και ο άνεμος έσπρωχνε μικρά κύματα."
+JAPANESE = "昨日の夕方、私たちは川に沿って長い間散歩しました。誰も家に帰りたくありませんでした。"
+CHINESE = "昨天晚上，我们沿着河边散步了很久，风吹起水面上的小波浪。没有人想回家。"
+TAIWANESE = "昨天晚上，我們沿著河邊散步了很久，風吹起水面上的小波浪。沒有人想回家。"
+KOREAN = "어제 저녁에 우리는 강을 따라 오랫동안 산책했고 아무도 집에 가고 싶어하지 않았습니다."
+
+CYRILLIC = [
+    (RUSSIAN, ["cp1251", "koi8_r", "cp866", "mac_cyrillic", "iso8859_5"]),
+    (WITH_ENGLISH, ["cp1251", "koi8_r", "cp866", "mac_cyrillic", "iso8859_5"]),
+    (UKRAINIAN, ["cp1251", "koi8_u", "mac_cyrillic", "iso8859_5", "cp1125"]),
+    (BULGARIAN, ["cp1251", "koi8_r", "cp866", "mac_cyrillic", "iso8859_5"]),
+    (SERBIAN, ["cp1251", "mac_cyrillic", "iso8859_5"]),
+    (MACEDONIAN, ["cp1251", "mac_cyrillic", "iso8859_5"]),
+]
+WHOLE = [
+    *((text, name) for text, names in CYRILLIC for name in names),
+    (FRENCH, "cp1252"),
+    (GERMAN, "cp1252"),
+    ("“It’s late,” she said — and “we” agreed…", "cp1252"),
+    (POLISH, "cp1250"),
+    (POLISH, "iso8859_2"),
+    (GREEK, "cp1253"),
+    (JAPANESE, "shift_jis"),
+    (JAPANESE, "euc_jp"),
+    (CHINESE, "gb18030"),
+    (TAIWANESE, "big5"),
+    (KOREAN, "euc_kr"),
+]
+
+
+def source_of(data: bytes) -> Source:
+    (source,) = open_sources(["-"], stdin=io.BytesIO(data))
+    return source
+
+
+def decode(data: bytes, override: str | None = None) -> tuple[Detection, str]:
+    source = source_of(data)
+    detection = detect(source, override)
+    return detection, "".join(SourceText(source, detection).chunks(AS_IS))
+
+
+@pytest.mark.parametrize(("text", "name"), WHOLE)
+def test_legacy_encodings_of_whole_texts(text: str, name: str) -> None:
+    detection, decoded = decode(text.encode(name))
+    assert decoded == text
+    assert detection.confidence > 0.7
+    assert detection.reason
+
+
+@pytest.mark.parametrize(
+    ("length", "least"),
+    # cp1251 and MacCyrillic share all small letters but one: 20 characters without a capital
+    # leave them to a guess, 50 seldom do.
+    [(20, 0.95), (50, 0.97)],
+)
+def test_slices_of_cyrillic_texts(length: int, least: float) -> None:
+    generator = random.Random(length)
+    right = total = 0
+    for text, names in CYRILLIC:
+        for name in names:
+            for _ in range(6):
+                start = generator.randrange(len(text) - length)
+                data = text[start : start + length].encode(name)
+                if data.isascii():
+                    continue
+                total += 1
+                right += decode(data)[1] == data.decode(name)
+    assert total > 100
+    assert right >= least * total
+
+
+def test_confidence_tells_the_doubtful_from_the_certain() -> None:
+    generator = random.Random(1)
+    sure: list[bool] = []
+    for _ in range(150):
+        start = generator.randrange(len(RUSSIAN) - 20)
+        name = generator.choice(["cp1251", "mac_cyrillic", "koi8_r"])
+        data = RUSSIAN[start : start + 20].encode(name)
+        detection, decoded = decode(data)
+        if detection.confidence >= 0.95:
+            sure.append(decoded == data.decode(name))
+    assert len(sure) > 50
+    assert sum(sure) >= 0.97 * len(sure)
+    # Small letters alone read the same in both: one of the two is right, and it says so.
+    assert detect(source_of("я бы на твоем месте".encode("mac_cyrillic"))).confidence <= 0.6
+
+
+@pytest.mark.parametrize("text", ["я", "старуха", "plain ASCII", RUSSIAN, JAPANESE, "👍🏽"])
+def test_strict_utf8(text: str) -> None:
+    detection, decoded = decode(text.encode())
+    assert detection == Detection("utf-8", 1.0, "strict UTF-8 decodes", 0)
+    assert decoded == text
+
+
+@pytest.mark.parametrize("name", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_byte_order_marks(name: str) -> None:
+    data = ("\ufeff" + RUSSIAN).encode(name)
+    detection, decoded = decode(data)
+    assert decoded == RUSSIAN
+    assert (detection.encoding, detection.confidence) == (name, 1.0)
+    assert detection.bom_length == len("\ufeff".encode(name))
+
+
+@pytest.mark.parametrize("name", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize(
+    "text", ["старуха", "Plain text, no mark.", RUSSIAN, GREEK, JAPANESE + "\n"]
+)
+def test_wide_encodings_without_a_mark(name: str, text: str) -> None:
+    detection, decoded = decode(text.encode(name))
+    assert decoded == text
+    assert detection.encoding == name
+    assert "without a byte order mark" in detection.reason
+
+
+@given(st.text(st.sampled_from("абвгд еёжз АБВ.,\n"), min_size=1, max_size=40))
+@settings(max_examples=100, deadline=None)
+def test_utf8_is_never_taken_for_anything_else(text: str) -> None:
+    assert decode(text.encode())[1] == text
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"])
+def test_nothing_in_it(data: bytes) -> None:
+    with pytest.raises(EmptyCorpusError, match="a text is expected"):
+        detect(source_of(data))
+
+
+def test_an_empty_gzip_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b""))
+    with pytest.raises(EmptyCorpusError):
+        detect(open_sources([path])[0])
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "PNG"),
+        (b"\x7fELF\x02\x01\x01" + b"\0" * 60, "ELF"),
+        (gzip.compress(b"text"), "must be called .gz"),
+        (b"PK\x03\x04\x14\0", "zip"),
+        (b"%PDF-1.4\n%\xe2\xe3", "PDF"),
+        (b"ID3\x03\0\0\0", "MP3"),
+        (b"one line\nanother\0one", r"byte 16, line 2"),
+        ("раз\nдва\0три".encode(), "NUL character at byte 13, line 2"),
+        ("\ufeffа\0б".encode("utf-16"), "NUL"),
+        (random.Random(3).randbytes(5000).replace(b"\0", b""), "control characters"),
+        (b"\x01\x02\x03\x04\x05\x06" * 10, "control characters"),
+    ],
+)
+def test_what_is_no_text(data: bytes, said: str) -> None:
+    with pytest.raises(BinaryFileError, match=said):
+        detect(source_of(data))
+
+
+def test_a_text_may_begin_like_another_format() -> None:
+    assert decode(b"ID3 tags are explained here.")[0].encoding == "utf-8"
+
+
+@pytest.mark.parametrize("text", ["Вот так", RUSSIAN])
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_cut_last_character_is_left_out_and_said(text: str, cut: int) -> None:
+    data = (text + "€").encode()[:-cut]
+    detection, decoded = decode(data)
+    assert decoded == text
+    assert detection.encoding == "utf-8"
+    assert detection.confidence < 1.0
+    assert detection.dropped == 3 - cut
+    assert f"at byte {len(text.encode()):,}" in detection.reason
+
+
+def test_ascii_before_a_last_lead_byte_is_a_legacy_encoding() -> None:
+    assert decode("un café".encode("cp1252"))[1] == "un café"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        RUSSIAN.encode() + b"\n" + RUSSIAN.encode("cp1251"),
+        RUSSIAN.encode("cp1251") + b"\n" + RUSSIAN.encode(),
+        RUSSIAN.encode("koi8_r") * 5 + b"\n" + RUSSIAN.encode(),
+        RUSSIAN.encode() + b"\xff" + RUSSIAN.encode(),
+        FRENCH.encode() + b"\xe9" + FRENCH.encode(),
+        (JAPANESE + "\n").encode() + b"\xff" + JAPANESE.encode(),
+        "привет ".encode() * 2 + b"\xe8\xf1 ",
+    ],
+)
+def test_two_encodings_in_one_file_are_refused(data: bytes) -> None:
+    with pytest.raises(UnicodeDecodeError) as wrong:
+        data.decode()
+    with pytest.raises(EncodingError) as caught:
+        detect(source_of(data))
+    message = str(caught.value)
+    assert f"byte {wrong.value.start:,} (line" in message
+    assert "mixes encodings" in message
+    assert "--encoding" in message
+
+
+def test_what_follows_the_break_is_named() -> None:
+    data = RUSSIAN.encode() + b"\n" + RUSSIAN.encode("koi8_r")
+    with pytest.raises(EncodingError, match=r"line 2\).*looks like koi8_r"):
+        detect(source_of(data))
+
+
+@pytest.mark.parametrize("name", ["cp1252", "cp1251", "latin-1"])
+def test_a_double_encoded_text_is_taken_with_a_warning(name: str) -> None:
+    spoiled = RUSSIAN.encode().decode(name, "replace")
+    detection, decoded = decode(spoiled.encode())
+    assert decoded == spoiled
+    assert detection.encoding == "utf-8"
+    assert detection.confidence == 0.5
+    assert "double-encoded" in detection.reason
+
+
+@pytest.mark.parametrize("text", [RUSSIAN, FRENCH, POLISH, GREEK, JAPANESE, KOREAN, "Ã© Ñ"])
+def test_no_such_warning_for_good_texts(text: str) -> None:
+    assert "double" not in decode(text.encode())[0].reason
+
+
+def test_lost_characters_are_mentioned() -> None:
+    assert "U+FFFD" in decode((RUSSIAN + "\ufffd").encode())[0].reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "data", "text"),
+    [
+        ("cp1251", "Ещё".encode("cp1251"), "Ещё"),
+        ("WINDOWS-1251", "Ещё".encode("cp1251"), "Ещё"),
+        ("utf-8", b"\xef\xbb\xbfabc", "abc"),
+        ("utf-8-sig", b"abc", "abc"),
+        ("utf-16", "\ufeffабв".encode("utf-16-be"), "абв"),
+        ("utf-16", "абв".encode("utf-16-be"), "абв"),
+        ("utf-16", "абв".encode("utf-16-le"), "абв"),
+        ("cp1251", "ё".encode(), "С‘"),
+        ("cp037", "Hello".encode("cp037"), "Hello"),
+        ("iso2022_jp", JAPANESE.encode("iso2022_jp"), JAPANESE),
+    ],
+)
+def test_an_encoding_that_was_asked_for(asked: str, data: bytes, text: str) -> None:
+    detection, decoded = decode(data, asked)
+    assert decoded == text
+    assert (detection.confidence, detection.reason) == (1.0, "given by --encoding")
+
+
+@pytest.mark.parametrize(
+    ("asked", "suggested"),
+    [("cp1252x", "cp1252"), ("koi8", "koi8_r"), ("win-1251", "cp1251")],
+)
+def test_an_unknown_encoding_suggests_names(asked: str, suggested: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'{asked}' is not known.*{suggested}"):
+        detect(source_of(b"x"), asked)
+
+
+@pytest.mark.parametrize("asked", ["", "rot13", "hex", "punycode", "no such thing", "a\0b"])
+def test_what_is_no_encoding_of_texts(asked: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected one such as|not known"):
+        detect(source_of(b"x"), asked)
+
+
+def test_an_encoding_asked_for_that_does_not_fit() -> None:
+    data = "раз\nдва ".encode() + b"\xff"
+    with pytest.raises(EncodingError, match=r"ff at byte 14, line 2.*leave --encoding out"):
+        detect(source_of(data), "utf-8")
+    with pytest.raises(EncodingError, match=r"CP1251.*98 e0 at byte 0, line 1"):
+        detect(source_of(b"\x98\xe0"), "cp1251")
+
+
+@pytest.mark.parametrize("name", ["utf-8", "utf-16-be"])
+def test_a_mark_that_the_bytes_contradict(name: str) -> None:
+    wrong = {"utf-8": b"\xff", "utf-16-be": b"\xdc\x00\x04\x30"}[name]
+    with pytest.raises(EncodingError, match="byte order mark"):
+        detect(source_of(("\ufeff" + "слово\n").encode(name) + wrong))
+
+
+def test_one_wrong_byte_in_a_legacy_text_is_named_when_it_is_read() -> None:
+    data = RUSSIAN.encode("cp1251") + b"\n\x98"
+    with pytest.raises(EncodingError, match=rf"98 at byte {len(data) - 1}, line 2"):
+        decode(data)
+
+
+def test_byte_tables() -> None:
+    assert all(map(is_byte_table, ["cp1251", "koi8_r", "cp866", "mac_cyrillic", "latin-1"]))
+    assert not any(map(is_byte_table, ["utf-8", "utf-16-le", "shift_jis", "cp037", "utf-7"]))
+
+
+class TestLongSources:
+    """Sources of which only the start and the end are looked at."""
+
+    @pytest.fixture(autouse=True)
+    def small_limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(encoding_module, "WHOLE_LIMIT", 4000)
+        monkeypatch.setattr(encoding_module, "_HEAD", 1001)
+        monkeypatch.setattr(encoding_module, "_TAIL", 101)
+
+    def test_utf8_is_believed_by_its_ends(self) -> None:
+        detection, decoded = decode((RUSSIAN * 10).encode())
+        assert decoded == RUSSIAN * 10
+        assert (detection.encoding, detection.confidence) == ("utf-8", 0.99)
+        assert "as it is read" in detection.reason
+
+    def test_an_error_between_them_is_found_when_it_is_read(self) -> None:
+        data = (RUSSIAN * 5).encode() + b"\xff" + (RUSSIAN * 5).encode()
+        source = source_of(data)
+        detection = detect(source)
+        with pytest.raises(EncodingError, match=f"byte {len((RUSSIAN * 5).encode()):,}"):
+            list(SourceText(source, detection).chunks(AS_IS))
+
+    def test_a_cut_end(self) -> None:
+        detection, decoded = decode((RUSSIAN * 10 + "€").encode()[:-1])
+        assert decoded == RUSSIAN * 10
+        assert detection.dropped == 2
+
+    def test_ascii_that_turns_into_a_legacy_encoding(self) -> None:
+        text = "A long preface in English. " * 100 + RUSSIAN * 5
+        detection, decoded = decode(text.encode("cp1251"))
+        assert decoded == text
+        assert detection.encoding == "cp1251"
+
+    def test_utf8_that_turns_into_another_encoding(self) -> None:
+        start = (RUSSIAN * 3).encode()
+        with pytest.raises(
+            EncodingError, match=f"mixes encodings: UTF-8 up to byte {len(start):,}"
+        ):
+            detect(source_of(start + (RUSSIAN * 10).encode("cp1251")))
+
+    def test_a_legacy_encoding(self) -> None:
+        detection, decoded = decode((RUSSIAN * 20).encode("koi8_r"))
+        assert decoded == RUSSIAN * 20
+        assert detection.encoding == "koi8_r"
+
+    def test_compressed(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.txt.gz"
+        path.write_bytes(gzip.compress((RUSSIAN * 20).encode()))
+        (source,) = open_sources([path])
+        detection = detect(source)
+        assert detection.encoding == "utf-8"
+        assert "".join(SourceText(source, detection).chunks(AS_IS)) == RUSSIAN * 20
+
+
+class TestSharedTexts:
+    """The real texts, re-encoded and damaged."""
+
+    @pytest.fixture
+    def folder(self, shared: Path) -> Path:
+        return shared / "corpora" / "encodings"
+
+    @pytest.fixture
+    def original(self, folder: Path) -> str:
+        """The text that the others were made from, by the standard library alone."""
+        return (folder / "prestuplenie_utf16_bom.txt").read_bytes().decode("utf-16")
+
+    @pytest.mark.parametrize(
+        ("name", "encoding", "lost"),
+        [
+            ("prestuplenie_utf16_bom.txt", "utf-16-le", {}),
+            ("prestuplenie_utf8_bom_crlf.txt", "utf-8", {}),
+            ("prestuplenie_cr_only.txt", "utf-8", {}),
+            ("prestuplenie_nfd.txt", "utf-8", {}),
+            ("prestuplenie_truncated_multibyte.txt", "utf-8", {}),
+            ("prestuplenie_cp1251.txt", "cp1251", {}),
+            # KOI8-R has no dashes and quotes of this kind; they were replaced when it was made.
+            (
+                "prestuplenie_koi8r.txt",
+                "koi8_r",
+                {**dict.fromkeys("„“¬", "?"), "—": "-", "«": '"', "»": '"'},
+            ),
+        ],
+    )
+    def test_re_encoded(
+        self, folder: Path, original: str, name: str, encoding: str, lost: dict[str, str]
+    ) -> None:
+        (source,) = open_sources([folder / name])
+        detection = detect(source)
+        assert detection.encoding == encoding
+        assert detection.confidence >= 0.95
+        text = "".join(SourceText(source, detection).chunks(Normalization(), chunk_bytes=50_000))
+        whole = "truncated" not in name
+        assert len(text) == len(original) if whole else len(text) > 50_000
+        assert text == original[: len(text)].translate(str.maketrans(lost))
+
+    def test_found_in_cp1251(self, folder: Path) -> None:
+        for path in sorted((folder / "cp1251_native").iterdir()):
+            (source,) = open_sources([path])
+            detection = detect(source)
+            assert (detection.encoding, detection.confidence) == ("cp1251", 0.99)
+            assert read_text(path).startswith("Интерстеллар\n")
+
+    @pytest.mark.parametrize(
+        ("name", "error"),
+        [
+            ("empty.txt", EmptyCorpusError),
+            ("prestuplenie_with_nul.txt", BinaryFileError),
+            ("prestuplenie_mixed_utf8_then_cp1251.txt", EncodingError),
+        ],
+    )
+    def test_refused(self, folder: Path, name: str, error: type[Exception]) -> None:
+        with pytest.raises(error, match=name):
+            detect(open_sources([folder / name])[0])
+
+    def test_double_encoded(self, folder: Path) -> None:
+        (source,) = open_sources([folder / "prestuplenie_double_encoded_mojibake.txt"])
+        assert "double-encoded" in detect(source).reason
+
+    @pytest.mark.parametrize("name", ["cp1251", "koi8_r", "cp866", "mac_cyrillic", "iso8859_5"])
+    def test_slices_of_a_novel(self, shared: Path, name: str) -> None:
+        novel = (shared / "corpora/dostoevsky/zapiski_iz_podpolya.txt").read_text("utf-8")
+        novel = unicodedata.normalize("NFC", novel)
+        generator = random.Random(7)
+        right = 0
+        for _ in range(40):
+            start = generator.randrange(len(novel) - 100)
+            data = novel[start : start + 100].encode(name, "ignore")
+            right += decode(data)[1] == data.decode(name)
+        # One in forty may hold neither a capital nor the letter that tells MacCyrillic apart.
+        assert right >= 39

@@ -1,0 +1,231 @@
+"""Windows: the lecture's pairs, the streams of truncated back-propagation, and their order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.vocabulary import END_ID
+from textgen.corpus.windows import Windows, permute
+from textgen.errors import ConfigError, EmptyCorpusError
+
+SENTENCE = "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"
+PAIRS = """\
+это я убил | я убил тогда
+я убил тогда | убил тогда старуху
+убил тогда старуху | тогда старуху чиновницу
+тогда старуху чиновницу | старуху чиновницу и
+старуху чиновницу и | чиновницу и сестру
+чиновницу и сестру | и сестру её
+и сестру её | сестру её лизавету
+сестру её лизавету | её лизавету топором
+её лизавету топором | лизавету топором и
+лизавету топором и | топором и ограбил"""
+
+
+def numbered(size: int) -> np.ndarray:
+    """Tokens that tell their own place, none of them a mark."""
+    return np.arange(2, size + 2, dtype=np.uint16)
+
+
+@given(size=st.integers(2, 60), t=st.integers(1, 60))
+def test_n_tokens_give_n_minus_t_pairs(size: int, t: int) -> None:
+    tokens = numbered(size)
+    if t > size - 1:
+        with pytest.raises(EmptyCorpusError, match=f"a window of at most {size - 1} fits"):
+            Windows(tokens, seq_len=t)
+        return
+    windows = Windows(tokens, seq_len=t)
+    assert len(windows) == size - t
+    for i in range(len(windows)):
+        x, y = windows[i]
+        assert x.tolist() == list(range(2 + i, 2 + i + t))
+        assert y.tolist() == list(range(3 + i, 3 + i + t))
+        assert np.shares_memory(x, tokens) and np.shares_memory(y, tokens)
+    for outside in (-1, size - t):
+        with pytest.raises(IndexError, match=f"window {outside} of {size - t}"):
+            windows[outside]
+
+
+def test_the_lectures_windows_of_words(tmp_path: Path) -> None:
+    path = tmp_path / "sentence.txt"
+    path.write_text(SENTENCE, encoding="utf-8")
+    corpus = Corpus.open([path], CorpusOptions(level="word", fold=True, min_word_count=1))
+    windows = Windows(corpus.tokens, seq_len=3, sliding=True)
+    assert len(windows) == 10
+    shown = [
+        " | ".join(" ".join(corpus.vocabulary.display(side)) for side in windows[i])
+        for i in range(len(windows))
+    ]
+    assert shown == PAIRS.splitlines()
+    x, _ = windows[9]
+    assert np.shares_memory(x, corpus.tokens)
+
+
+def test_the_lectures_windows_of_characters(tmp_path: Path) -> None:
+    path = tmp_path / "sentence.txt"
+    path.write_text(SENTENCE, encoding="utf-8")
+    corpus = Corpus.open([path])
+    windows = Windows(corpus.tokens, seq_len=8, sliding=True)
+    decode = corpus.vocabulary.decode
+    assert [(decode(x), decode(y)) for x, y in (windows[i] for i in range(len(windows)))] == [
+        (SENTENCE[i : i + 8], SENTENCE[i + 1 : i + 9]) for i in range(len(SENTENCE) - 8)
+    ]
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_batch_holds_windows_of_the_text(sliding: bool) -> None:
+    tokens = numbered(41)
+    windows = Windows(tokens, seq_len=5, batch_size=3, sliding=sliding, rng=7)
+    for step in range(30):
+        batch = windows.batch(step)
+        for array in (batch.inputs_TB, batch.targets_TB, batch.resets_TB):
+            assert array.shape == (5, 3)
+        assert batch.inputs_TB.dtype == batch.targets_TB.dtype == np.int64
+        # Each token tells its place, so the one after it is the next number.
+        np.testing.assert_array_equal(batch.targets_TB, batch.inputs_TB + 1)
+        # Within a window places follow each other, but for the one step around the ring.
+        jumps = np.diff(batch.inputs_TB, axis=0)
+        assert set(np.unique(jumps)) <= ({1} if sliding else {1, -39})
+
+
+def test_streams_cover_the_text_once_an_epoch() -> None:
+    B, t, steps = 4, 5, 6
+    tokens = numbered(B * t * steps + 1)
+    windows = Windows(tokens, seq_len=t, batch_size=B)
+    for epoch in range(2):
+        seen = [windows.batch(epoch * steps + k).inputs_TB.ravel() for k in range(steps)]
+        np.testing.assert_array_equal(np.sort(np.concatenate(seen)), tokens[:-1])
+
+
+@given(size=st.integers(3, 80), t=st.integers(1, 20), B=st.integers(1, 7), step=st.integers(0, 99))
+def test_a_stream_goes_on_where_it_stopped(size: int, t: int, B: int, step: int) -> None:
+    t = min(t, size - 1)
+    windows = Windows(numbered(size), seq_len=t, batch_size=B)
+    this, after = windows.batch(step), windows.batch(step + 1)
+    last = this.inputs_TB[-1] - 2
+    np.testing.assert_array_equal(after.inputs_TB[0] - 2, (last + 1) % (size - 1))
+    # The target of the last token is the next input, except where the ring closes.
+    closed = last == size - 2
+    np.testing.assert_array_equal(
+        np.where(closed, 2, this.targets_TB[-1]), after.inputs_TB[0]
+    )
+
+
+def test_streams_start_evenly_spread() -> None:
+    windows = Windows(numbered(101), seq_len=3, batch_size=4)
+    assert (windows.batch(0).inputs_TB[0] - 2).tolist() == [0, 25, 50, 75]
+    # More streams than tokens share places; nothing breaks.
+    assert Windows(numbered(3), seq_len=2, batch_size=5).batch(3).inputs_TB.shape == (2, 5)
+
+
+def test_the_state_is_zeroed_at_marks_and_at_the_beginning_of_the_text() -> None:
+    tokens = numbered(31)
+    tokens[[7, 20]] = END_ID
+    windows = Windows(tokens, seq_len=4, batch_size=2)
+    resets = 0
+    for step in range(40):
+        batch = windows.batch(step)
+        # 2 is the first token's number, which no other place has.
+        expected = (batch.inputs_TB == END_ID) | (batch.inputs_TB == 2)
+        np.testing.assert_array_equal(batch.resets_TB, expected)
+        resets += expected.sum()
+    assert resets == 2 * 40 * 4 / 30 * 3
+
+
+def test_a_lectures_window_starts_from_zero() -> None:
+    tokens = numbered(31)
+    tokens[[7, 20]] = END_ID
+    windows = Windows(tokens, seq_len=4, batch_size=3, sliding=True)
+    inside = 0
+    for step in range(9):
+        batch = windows.batch(step)
+        assert batch.resets_TB[0].all()
+        np.testing.assert_array_equal(batch.resets_TB[1:], batch.inputs_TB[1:] == END_ID)
+        inside += batch.resets_TB[1:].sum()
+    assert inside == 2 * 3  # each mark stands at each of three places in one epoch
+
+
+@pytest.mark.parametrize("B", [1, 3, 7, 40])
+def test_each_epoch_shuffles_all_windows_anew(B: int) -> None:
+    """Also where epochs end within a batch."""
+    tokens = numbered(32)
+    windows = Windows(tokens, seq_len=2, batch_size=B, sliding=True, rng=3)
+    count = len(windows)
+    steps = -(-4 * count // B)
+    starts = np.concatenate([windows.batch(k).inputs_TB[0] - 2 for k in range(steps)])
+    epochs = [starts[e * count : (e + 1) * count].tolist() for e in range(4)]
+    assert all(sorted(epoch) == list(range(count)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    assert list(range(count)) not in epochs
+
+
+def test_the_shuffled_order_follows_the_seed_alone() -> None:
+    def order(rng: int) -> list:
+        windows = Windows(numbered(200), seq_len=2, batch_size=50, sliding=True, rng=rng)
+        return windows.batch(1).inputs_TB.tolist()
+
+    assert order(1) == order(1) != order(2)
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_batch_depends_on_its_number_alone(sliding: bool) -> None:
+    one = Windows(numbered(50), seq_len=4, batch_size=3, sliding=sliding)
+    other = Windows(numbered(50), seq_len=4, batch_size=3, sliding=sliding)
+    for step in range(20):
+        one.batch(step)
+    np.testing.assert_array_equal(one.batch(11).inputs_TB, other.batch(11).inputs_TB)
+
+
+def test_only_streams_carry_their_state() -> None:
+    assert Windows(numbered(9), seq_len=2).carries_state
+    assert not Windows(numbered(9), seq_len=2, sliding=True).carries_state
+
+
+@pytest.mark.parametrize("sizes", [{"seq_len": 0}, {"seq_len": 3, "batch_size": 0}])
+def test_sizes_must_be_positive(sizes: dict) -> None:
+    with pytest.raises(ConfigError, match="both must be at least 1"):
+        Windows(numbered(9), **sizes)
+
+
+def test_a_short_text_is_refused_with_what_fits() -> None:
+    with pytest.raises(EmptyCorpusError, match="has 5 tokens, too few for a window of 5; .* 4 fit"):
+        Windows(numbered(5), seq_len=5)
+
+
+@given(size=st.integers(1, 700), key=st.integers(0, 2**60))
+def test_permute_is_a_bijection(size: int, key: int) -> None:
+    outcome = permute(np.arange(size), size, key)
+    assert sorted(outcome.tolist()) == list(range(size))
+
+
+def test_permute_leaves_no_pattern() -> None:
+    """Neighbours are torn apart: over many windows, the mean distance is that of chance."""
+    size = 10_000
+    order = permute(np.arange(size), size, 5)
+    distance = np.abs(np.diff(order))
+    # |a - b| of two uniform numbers: mean size / 3, deviation size / sqrt(18); of 10,000, 5 sigma.
+    assert abs(distance.mean() - size / 3) < 5 * size / 18**0.5 / size**0.5
+    assert (order == np.arange(size)).sum() < 12  # one is expected; Poisson
+    other = permute(np.arange(size), size, 6)
+    assert (order == other).sum() < 12
+
+
+def test_permute_of_a_part_is_part_of_the_whole() -> None:
+    whole = permute(np.arange(1000), 1000, 9)
+    np.testing.assert_array_equal(permute(np.array([3, 999, 0]), 1000, 9), whole[[3, 999, 0]])
+
+
+def test_batches_read_a_mapped_file(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    numbered(1000).tofile(path)
+    tokens = np.memmap(path, np.uint16, mode="r")
+    windows = Windows(tokens, seq_len=900, batch_size=2)
+    x, y = windows[5]
+    assert x.base is not None and np.shares_memory(x, tokens) and np.shares_memory(y, tokens)
+    assert windows.batch(0).inputs_TB[0].tolist() == [2, 501]

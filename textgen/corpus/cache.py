@@ -1,0 +1,211 @@
+"""Encoded texts kept on disk, each under a key made from the text and how it was encoded.
+
+An entry is two files, `KEY.tokens` (a raw array of ids) and `KEY.json` (everything else). The
+header is renamed into place last, so an entry whose header is there is whole; checksums find what
+a crash or a bad disk did to it since, and then the entry counts as absent. Nothing here has to
+survive: whatever is lost is made again from the text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from textgen.corpus.vocabulary import Ids
+
+#: Changes whenever the same text and options would be encoded otherwise, or the header differs.
+FORMAT_VERSION = 1
+
+#: Beyond this many bytes the entries used longest ago are removed.
+MAX_BYTES = 8 * 2**30
+
+#: Files of this age that belong to no entry were left by a process that was killed.
+_ABANDONED_SECONDS = 24 * 3600
+
+_CHECK_TOKENS = 1 << 20
+_DTYPES = ("uint8", "uint16", "uint32")
+_KEY = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class CacheEntry:
+    """One encoded text.
+
+    Args:
+        header: Plain data, as it was stored.
+        tokens: The ids, `(N,)`, mapped read-only.
+    """
+
+    header: dict[str, Any]
+    tokens: Ids
+
+
+def default_cache() -> Path:
+    """`$TEXTGEN_CACHE`, or where this system keeps caches."""
+    named = os.environ.get("TEXTGEN_CACHE")
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("textgen", appauthor=False))
+
+
+class TokenCache:
+    """A folder of encoded texts, safe to share between processes.
+
+    Args:
+        folder: Created when something is first written. None means `default_cache()`.
+        max_bytes: The size to keep it below.
+    """
+
+    def __init__(self, folder: Path | None = None, *, max_bytes: int = MAX_BYTES) -> None:
+        self.folder = default_cache() if folder is None else folder
+        self._max_bytes = max_bytes
+
+    def has_any(self, prefix: str) -> bool:
+        """Whether there is an entry whose key starts so; nothing of it is read."""
+        try:
+            return any(True for _ in self.folder.glob(f"{prefix}*.json"))
+        except OSError:
+            return False
+
+    def load(self, key: str) -> CacheEntry | None:
+        """The entry of that key; None if there is none or it is damaged."""
+        if not _KEY.fullmatch(key):
+            return None
+        path = self._header(key)
+        try:
+            stored = json.loads(path.read_bytes())
+            header = stored["entry"]
+            if stored["crc32"] != _checksum(header) or header["format"] != FORMAT_VERSION:
+                return None
+            tokens = _map(self._tokens(key), header)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        # Used just now: what `prune` goes by. A folder one may only read stays as it is.
+        with suppress(OSError):
+            os.utime(path)
+        return CacheEntry(header, tokens)
+
+    def scratch(self) -> Path:
+        """A path in the folder to write tokens to, for `store`.
+
+        Raises:
+            OSError: The folder cannot be created.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self.folder / f"{secrets.token_hex(8)}.part"
+
+    def store(self, key: str, scratch: Path, header: Mapping[str, Any]) -> CacheEntry:
+        """Make an entry of the tokens at `scratch`, and room for it.
+
+        Args:
+            key: 64 hexadecimal digits.
+            scratch: From `scratch()`; renamed.
+            header: Plain data with at least `dtype`, `tokens` (how many), `crc32` (of the file)
+                and `vocab_size`.
+        Raises:
+            OSError: It cannot be written.
+        """
+        entry = {**header, "format": FORMAT_VERSION}
+        text = json.dumps({"crc32": _checksum(entry), "entry": entry}, ensure_ascii=False)
+        part = self.scratch()
+        try:
+            part.write_bytes(text.encode("utf-8"))
+            os.replace(scratch, self._tokens(key))
+            os.replace(part, self._header(key))
+        finally:
+            part.unlink(missing_ok=True)
+        loaded = self.load(key)
+        if loaded is None:
+            raise OSError(f"{self._tokens(key)} reads back other than it was written")
+        self.prune(keep=key)
+        return loaded
+
+    def prune(self, *, keep: str) -> None:
+        """Remove the entries used longest ago until the rest fit, and what killed runs left.
+
+        Args:
+            keep: The key of an entry that stays in any case.
+        """
+        now = time.time()
+        entries: list[tuple[float, int, str]] = []
+        keys = set()
+        for path, status in self._files(".json"):
+            key = path.stem
+            keys.add(key)
+            size = status.st_size
+            with suppress(OSError):
+                size += self._tokens(key).stat().st_size
+            entries.append((status.st_mtime, size, key))
+        total = sum(size for _, size, _ in entries)
+        for _, size, key in sorted(entries):
+            if total <= self._max_bytes:
+                break
+            if key != keep:
+                self._remove(key)
+                total -= size
+        for path, status in [*self._files(".tokens"), *self._files(".part", ".provisional")]:
+            if path.stem not in keys and now - status.st_mtime > _ABANDONED_SECONDS:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _files(self, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
+        found = []
+        for path in self.folder.iterdir():
+            # Another process may remove a file meanwhile.
+            with suppress(OSError):
+                if path.suffix in suffixes:
+                    found.append((path, path.stat()))
+        return found
+
+    def _remove(self, key: str) -> None:
+        for path in (self._header(key), self._tokens(key)):
+            with suppress(OSError):
+                path.unlink()
+
+    def _header(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
+
+    def _tokens(self, key: str) -> Path:
+        return self.folder / f"{key}.tokens"
+
+
+def _checksum(header: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(header, sort_keys=True).encode())
+
+
+def _map(path: Path, header: Mapping[str, Any]) -> Ids:
+    """The tokens of an entry, checked against its header.
+
+    Raises:
+        ValueError: They are not what the header tells of.
+        OSError: They cannot be read.
+    """
+    name, count = header["dtype"], header["tokens"]
+    if name not in _DTYPES or not isinstance(count, int) or count < 1:
+        raise ValueError(f"{count!r} tokens of type {name!r} are no array of ids")
+    dtype = np.dtype(name)
+    if path.stat().st_size != count * dtype.itemsize:
+        raise ValueError("the file is truncated, or longer than its header says")
+    tokens: Ids = np.memmap(path, dtype, mode="r", shape=(count,))
+    crc32 = 0
+    for start in range(0, count, _CHECK_TOKENS):
+        piece = tokens[start : start + _CHECK_TOKENS]
+        crc32 = zlib.crc32(piece.data, crc32)
+        if int(piece.max()) >= header["vocab_size"]:
+            raise ValueError("a token lies outside the vocabulary")
+    if crc32 != header["crc32"]:
+        raise ValueError("the checksum of the tokens differs")
+    return tokens

@@ -1,0 +1,497 @@
+"""A corpus: texts as one memory-mapped array of token ids, encoded once and kept in a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import unicodedata
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
+from textgen.corpus.documents import (
+    DOCUMENT_MARK,
+    DOCUMENT_MODES,
+    join_documents,
+    mark_documents,
+    normalize_documents,
+)
+from textgen.corpus.encoding import Detection, detect
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.reader import SourceText
+from textgen.corpus.source import Source, open_sources
+from textgen.corpus.tokens import Choice, EncodedText, write_tokens
+from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
+from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError
+from textgen.files import os_reason
+
+#: Tokens looked at a time when a character is searched for.
+_SCAN = 1 << 20
+#: Bytes hashed at a time.
+_HASH_BYTES = 1 << 20
+#: Hexadecimal digits of a cache key that can be told without reading the text.
+_PREFIX_DIGITS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions:
+    """How texts become tokens.
+
+    Args:
+        level: What a token is: `"char"` (a Unicode code point), `"byte"` (of UTF-8) or `"word"`.
+        fold: Whether only lower-case words stay, separated by single spaces.
+        min_count: Characters met less often are unknown; 1 keeps all.
+        min_word_count: Words met less often are spelled by their characters.
+        max_words: Words at most, the commonest; the rest is spelled.
+        documents: `"blank"` (blank lines separate documents), `"line"` (each line is one), or
+            None (each file is one).
+        encoding: Name of the encoding of the files; None detects it.
+        newlines: Whether line ends become `"\\n"`.
+        nfc: Whether characters are composed (Unicode NFC).
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    level: str = "char"
+    fold: bool = False
+    min_count: int = 1
+    min_word_count: int = 2
+    max_words: int = 30_000
+    documents: str | None = None
+    encoding: str | None = None
+    newlines: bool = True
+    nfc: bool = True
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ConfigError(f"level is {self.level!r}; give one of {', '.join(LEVELS)}")
+        if self.documents is not None and self.documents not in DOCUMENT_MODES:
+            raise ConfigError(
+                f"documents is {self.documents!r}; give one of {', '.join(DOCUMENT_MODES)}"
+            )
+        for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} up")
+
+    @property
+    def normalization(self) -> Normalization:
+        """The part of the options that seeds and evaluated texts go through as well."""
+        return Normalization(newlines=self.newlines, nfc=self.nfc, fold=self.fold)
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was found in one file.
+
+    Args:
+        path: As it was typed.
+        encoding: Taken for it.
+        confidence: How sure that is, from 0 to 1.
+        reason: Why that one.
+        bytes: Length, decompressed.
+        chars: Characters after normalisation.
+    """
+
+    path: str
+    encoding: str
+    confidence: float
+    reason: str
+    bytes: int
+    chars: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Corpus:
+    """Texts as token ids. `Corpus.open` and `Corpus.from_cache` make one.
+
+    Args:
+        tokens: Ids of `vocabulary.dtype`, `(N,)`, mapped read-only. Documents are separated by
+            one `END_ID`; a single one has none.
+        vocabulary: What the ids mean.
+        normalization: What was done to the text before.
+        options: As they were given; level and normalisation are those of the given vocabulary.
+        files: One report for each file.
+        documents: How many there are.
+        chars: Characters after normalisation, without end marks.
+        utf8_bytes: The same text's length in UTF-8.
+        unknown_chars: Characters that the vocabulary lacks.
+        sha256: Of the raw (decompressed) bytes: of a single file its own; of several, of their
+            digests, so that the boundaries between them count.
+        cache_key: The name of the cache entry, for `from_cache`.
+        notes: What a person should know about how it was made; usually nothing.
+    """
+
+    tokens: Ids
+    vocabulary: Vocabulary
+    normalization: Normalization
+    options: CorpusOptions
+    files: tuple[FileReport, ...]
+    documents: int
+    chars: int
+    utf8_bytes: int
+    unknown_chars: int
+    sha256: str
+    cache_key: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @classmethod
+    def open(
+        cls,
+        paths: Sequence[str | Path],
+        options: CorpusOptions | None = None,
+        *,
+        vocabulary: Vocabulary | None = None,
+        normalization: Normalization | None = None,
+        cache: Path | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> Corpus:
+        """Read and encode texts, or take them from the cache if they are there.
+
+        A text not in the cache is read once (twice at word level), and its tokens rewritten once.
+        A text that may be there is read once to make sure that its content is the same. Where the
+        cache folder cannot be written, a temporary folder takes its place, and `notes` says so.
+
+        Args:
+            paths: Files, folders (every `.txt` below), `.gz` files, `-` for standard input.
+            options: The defaults if None.
+            vocabulary: To encode with, for evaluation and fine-tuning; its level is then used,
+                whatever `options` say. None builds one from the texts.
+            normalization: Overrides that of `options`.
+            cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
+            stdin: What `-` reads; the process's standard input if None.
+        Raises:
+            ConfigError: The options contradict the vocabulary.
+            EmptyCorpusError: There is no text; or too little, or a single symbol, to build a
+                vocabulary from.
+            CorpusError: A file is no text in the encoding taken.
+            StorageError: A file is missing or unreadable, or there is no room for the tokens.
+        """
+        options = _settle(options or CorpusOptions(), vocabulary, normalization)
+        sources = open_sources(paths, stdin=stdin)
+        request = _request(options, vocabulary)
+        prefix = _digest({**request, "sizes": [source.size for source in sources]})[:_PREFIX_DIGITS]
+        store = TokenCache(cache)
+        if store.has_any(prefix):
+            key = _key(prefix, request, _sha256([_hash(source) for source in sources]))
+            found = store.load(key)
+            corpus = _from_entry(found) if found is not None else None
+            if corpus is not None:
+                files = zip(corpus.files, sources, strict=True)
+                reports = tuple(replace(report, path=source.name) for report, source in files)
+                return replace(corpus, files=reports)
+        reading = _Reading(sources, options)
+        try:
+            return _build(store, reading, request, prefix, vocabulary)
+        except EmptyCorpusError as error:
+            names = ", ".join(source.name for source in sources[:3])
+            more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
+            raise EmptyCorpusError(f"{names}{more}: {error}") from error
+        except TextgenError:
+            raise
+        except OSError as error:
+            reason = os_reason(error)
+        note = (
+            f"the cache folder {store.folder} cannot be written ({reason}); the encoded text is in "
+            "a temporary folder for this run only; set TEXTGEN_CACHE to a folder with room"
+        )
+        try:
+            temporary = Path(tempfile.mkdtemp(prefix="textgen-"))
+        except OSError as error:
+            raise _no_room(error, tempfile.gettempdir()) from error
+        try:
+            corpus = _build(TokenCache(temporary), reading, request, prefix, vocabulary)
+            corpus = replace(corpus, notes=(*corpus.notes, note))
+        except BaseException as error:
+            shutil.rmtree(temporary, ignore_errors=True)
+            if isinstance(error, OSError) and not isinstance(error, TextgenError):
+                raise _no_room(error, str(temporary)) from error
+            raise
+        weakref.finalize(corpus, shutil.rmtree, temporary, ignore_errors=True)
+        return corpus
+
+    @classmethod
+    def from_cache(cls, cache_key: str, cache: Path | None = None) -> Corpus | None:
+        """An encoded text without its files, to go on training with.
+
+        Args:
+            cache_key: As `Corpus.cache_key` had it.
+            cache: As for `open`.
+        Returns:
+            None if the cache has no such entry any more, or a damaged one.
+        """
+        entry = TokenCache(cache).load(cache_key)
+        return None if entry is None else _from_entry(entry)
+
+    def decode(self, start: int = 0, stop: int | None = None) -> str:
+        """The text of the tokens from `start` up to `stop`; all the rest if that is None."""
+        at_start = start <= 0 or bool(self.tokens[start - 1] == END_ID)
+        return self.vocabulary.decode(self.tokens[start:stop], at_start=at_start)
+
+    def token_at_char(self, position: int) -> int:
+        """The first token that starts at or after a character, in bounded memory.
+
+        Args:
+            position: Number of a character of the text, from 0; end marks are none.
+        Returns:
+            An index into `tokens`; their number if no token starts there or later.
+        """
+        if position <= 0:
+            return 0
+        if position >= self.chars:
+            return len(self.tokens)
+        if self.chars == len(self.tokens):  # each token is a character, and there is no mark
+            return position
+        lengths = self.vocabulary.symbol_lengths()
+        # At byte level a character starts at its first byte only, the one that counts.
+        inside = lengths == 0
+        inside[END_ID] = False
+        before = 0
+        previous = END_ID
+        for start in range(0, len(self.tokens), _SCAN):
+            ids = self.tokens[start : start + _SCAN]
+            sizes = lengths[ids]
+            if self.vocabulary.folded:
+                # The first word of a document has a space in front that the text has not.
+                first = np.concatenate([[previous == END_ID], ids[:-1] == END_ID])
+                sizes -= first & (ids != END_ID)
+                previous = int(ids[-1])
+            starts = before + np.cumsum(sizes) - sizes
+            if starts[-1] >= position:
+                found = np.flatnonzero((starts >= position) & ~inside[ids])
+                if found.size:
+                    return start + int(found[0])
+            before = int(starts[-1] + sizes[-1])
+        return len(self.tokens)
+
+    def summary(self) -> dict[str, Any]:
+        """What a checkpoint or `--json` tells of it, as plain data."""
+        return {
+            "files": [asdict(report) for report in self.files],
+            "sha256": self.sha256,
+            "cache_key": self.cache_key,
+            "options": asdict(self.options),
+            "documents": self.documents,
+            "tokens": len(self.tokens),
+            "chars": self.chars,
+            "utf8_bytes": self.utf8_bytes,
+            "unknown_chars": self.unknown_chars,
+            "vocab_size": len(self.vocabulary),
+            "dtype": self.tokens.dtype.name,
+            "notes": list(self.notes),
+        }
+
+
+class _Reading:
+    """The texts as one stream that can be read again, and what was found in them."""
+
+    def __init__(self, sources: Sequence[Source], options: CorpusOptions) -> None:
+        self._sources = sources
+        self.options = options
+        self._detections: list[Detection] | None = None
+        self._digests: list[bytes] | None = None
+        self.files: tuple[FileReport, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Of what was read; known after the first pass."""
+        assert self._digests is not None
+        return _sha256(self._digests)
+
+    def text(self) -> Iterator[str]:
+        """One pass; documents are separated by `DOCUMENT_MARK`."""
+        if self._detections is None:
+            self._detections = [detect(source, self.options.encoding) for source in self._sources]
+        tallies = [_Tally() for _ in self._sources]
+        yield from join_documents(map(self._one, self._sources, self._detections, tallies))
+        digests = [tally.digest() for tally in tallies]
+        if self._digests not in (None, digests):
+            raise StorageError("a text changed while it was being read; start again")
+        self._digests = digests
+        self.files = tuple(
+            FileReport(s.name, d.encoding, d.confidence, d.reason, t.bytes, t.chars)
+            for s, d, t in zip(self._sources, self._detections, tallies, strict=True)
+        )
+
+    def _one(self, source: Source, detection: Detection, tally: _Tally) -> Iterator[str]:
+        normalization = self.options.normalization
+        mode = self.options.documents
+        text = SourceText(source, detection)
+        if mode is None:
+            yield from tally.count(text.chunks(normalization, hasher=tally))
+        elif normalization.fold:
+            raw = Normalization(newlines=False, nfc=False)
+            documents = mark_documents(text.chunks(raw, hasher=tally), mode)
+            yield from tally.count(normalize_documents(documents, normalization))
+        else:
+            yield from mark_documents(tally.count(text.chunks(normalization, hasher=tally)), mode)
+
+
+class _Tally:
+    """Counts and hashes what is read of one file."""
+
+    def __init__(self) -> None:
+        self._sha256 = hashlib.sha256()
+        self.bytes = 0
+        self.chars = 0
+
+    def update(self, data: memoryview, /) -> None:
+        self._sha256.update(data)
+        self.bytes += len(data)
+
+    def count(self, chunks: Iterator[str]) -> Iterator[str]:
+        for chunk in chunks:
+            marks = chunk.count(DOCUMENT_MARK) if DOCUMENT_MARK in chunk else 0
+            self.chars += len(chunk) - marks
+            yield chunk
+
+    def digest(self) -> bytes:
+        return self._sha256.digest()
+
+
+def _settle(
+    options: CorpusOptions, vocabulary: Vocabulary | None, normalization: Normalization | None
+) -> CorpusOptions:
+    """The options with everything that follows from the other two arguments."""
+    if vocabulary is not None:
+        options = replace(options, level=vocabulary.level, fold=options.fold or vocabulary.folded)
+    if normalization is not None:
+        options = replace(options, **normalization.to_dict())
+    if vocabulary is not None and vocabulary.level == "word" and vocabulary.folded != options.fold:
+        is_folded = "is" if vocabulary.folded else "is not"
+        raise ConfigError(
+            f"the vocabulary's text {is_folded} folded and this one's would be otherwise; "
+            "both need the same --fold"
+        )
+    return options
+
+
+def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str, Any]:
+    """Everything but the text that decides what the tokens are."""
+    return {
+        "format": FORMAT_VERSION,
+        "unicode": unicodedata.unidata_version,
+        "options": asdict(options),
+        "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
+    }
+
+
+def _digest(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+
+def _key(prefix: str, request: Mapping[str, Any], sha256: str) -> str:
+    """The entry's name: a part known before the text is read, and a part made from its content."""
+    content = _digest({**request, "sha256": sha256})
+    return prefix + content[: len(content) - len(prefix)]
+
+
+def _hash(source: Source) -> bytes:
+    digest = hashlib.sha256()
+    buffer = bytearray(_HASH_BYTES)
+    with source.open() as file, memoryview(buffer) as view:
+        while count := file.readinto(view):  # type: ignore[attr-defined]
+            digest.update(view[:count])
+    return digest.digest()
+
+
+def _sha256(digests: Sequence[bytes]) -> str:
+    if len(digests) == 1:
+        return digests[0].hex()
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def _build(
+    store: TokenCache,
+    reading: _Reading,
+    request: Mapping[str, Any],
+    prefix: str,
+    vocabulary: Vocabulary | None,
+) -> Corpus:
+    """Encode a text into an entry of `store`."""
+    options = reading.options
+    choice = vocabulary or Choice(
+        level=options.level,
+        folded=options.fold and options.level == "word",
+        min_count=options.min_count,
+        min_word_count=options.min_word_count,
+        max_words=options.max_words,
+    )
+    scratch = store.scratch()
+    try:
+        encoded = write_tokens(reading.text, choice, scratch)
+        key = _key(prefix, request, reading.sha256)
+        entry = store.store(key, scratch, _header(encoded, reading, key))
+    finally:
+        scratch.unlink(missing_ok=True)
+    corpus = _from_entry(entry)
+    assert corpus is not None
+    return corpus
+
+
+def _header(encoded: EncodedText, reading: _Reading, key: str) -> dict[str, Any]:
+    vocabulary = encoded.vocabulary
+    notes = []
+    if encoded.words_forgotten:
+        notes.append("the text has too many different words to count them all; rare ones were left")
+    return {
+        "cache_key": key,
+        "dtype": vocabulary.dtype.name,
+        "tokens": encoded.tokens,
+        "crc32": encoded.crc32,
+        "vocab_size": len(vocabulary),
+        "vocabulary": vocabulary.to_dict(),
+        "options": asdict(reading.options),
+        "files": [asdict(report) for report in reading.files],
+        "documents": encoded.documents,
+        "chars": encoded.chars,
+        "utf8_bytes": encoded.utf8_bytes,
+        "unknown_chars": encoded.unknown_chars,
+        "sha256": reading.sha256,
+        "notes": notes,
+    }
+
+
+def _from_entry(entry: CacheEntry) -> Corpus | None:
+    """The corpus of a cache entry; None if the header is not one this version wrote."""
+    header = entry.header
+    try:
+        vocabulary = Vocabulary.from_dict(header["vocabulary"])
+        options = CorpusOptions(**header["options"])
+        files = tuple(FileReport(**report) for report in header["files"])
+        numbers = {name: header[name] for name in _NUMBERS}
+        if len(vocabulary) != header["vocab_size"] or vocabulary.dtype != entry.tokens.dtype:
+            return None
+        return Corpus(
+            tokens=entry.tokens,
+            vocabulary=vocabulary,
+            normalization=options.normalization,
+            options=options,
+            files=files,
+            sha256=header["sha256"],
+            cache_key=header["cache_key"],
+            notes=tuple(header["notes"]),
+            **numbers,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+_NUMBERS = ("documents", "chars", "utf8_bytes", "unknown_chars")
+
+
+def _no_room(error: OSError, folder: str) -> StorageError:
+    return StorageError(
+        f"the encoded text can be written neither to the cache nor to {folder}: "
+        f"{os_reason(error)}; set TEXTGEN_CACHE to a folder with room"
+    )

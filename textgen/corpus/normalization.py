@@ -1,0 +1,195 @@
+"""What is done to a text before its symbols are numbered: line ends, NFC, folding.
+
+The same `Normalization` is applied to a corpus, to a seed and to an evaluated text, and it is
+stored in the checkpoint. Texts longer than memory go through `NormalizationStream`, piece by
+piece; `is_boundary` says where a text may be cut so that the pieces give what the whole gives.
+Knows neither files nor encodings.
+"""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import ConfigError
+
+#: Characters composed at a time. A window without combining marks costs only a quick check, so
+#: one accent in a long text slows down its own window and not the whole.
+_WINDOW = 4096
+
+_SOFT_HYPHEN = "\u00ad"
+_LETTER, _MARK = 1, 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalization:
+    r"""How a text is normalised.
+
+    Args:
+        newlines: Whether `\r\n` and `\r` become `\n`.
+        nfc: Whether characters are composed (Unicode Standard Annex 15, form NFC).
+        fold: Whether only lower-case words stay, one space between two of them: letters and the
+            marks on them are kept, everything else (hyphens and apostrophes too) separates words,
+            soft hyphens vanish. `Σ` becomes `σ` wherever it stands. Off by default.
+    Raises:
+        ConfigError: A value is not a boolean.
+    """
+
+    newlines: bool = True
+    nfc: bool = True
+    fold: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not isinstance(value, bool):
+                raise ConfigError(f"{field.name} is {value!r}; it must be true or false")
+
+    def apply(self, text: str) -> str:
+        """`text`, normalised. Applying it twice changes nothing more."""
+        return self.stream().feed(text)
+
+    def stream(self) -> NormalizationStream:
+        """A normaliser for one text that comes in pieces."""
+        return NormalizationStream(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for a checkpoint's header."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Normalization:
+        """From plain data.
+
+        Raises:
+            ConfigError: A key is unknown or missing, or a value is not a boolean.
+        """
+        known = {field.name for field in fields(cls)}
+        if set(data) != known:
+            wrong = ", ".join(sorted(set(data) ^ known))
+            raise ConfigError(f"normalisation settings are unknown or missing: {wrong}")
+        return cls(**data)
+
+
+class NormalizationStream:
+    """Normalises one text piece by piece.
+
+    The results of `feed`, joined, equal `Normalization.apply` of the pieces joined, provided the
+    text was cut only where `is_boundary` allows.
+
+    Args:
+        normalization: What to do.
+    """
+
+    def __init__(self, normalization: Normalization) -> None:
+        self._normalization = normalization
+        self._any_word = False
+        self._in_word = False
+
+    def feed(self, text: str) -> str:
+        """The next piece, normalised; may be empty."""
+        options = self._normalization
+        if options.newlines and "\r" in text:
+            text = text.replace("\r\n", "\n").replace("\r", "\n")
+        if options.fold:
+            # Lower case comes before composing: an H with a line below has no composed form, its
+            # lower case has. Sigma first, because str.lower() looks around it for the word's end,
+            # and a piece does not show what is around it.
+            text = text.replace(_SOFT_HYPHEN, "").replace("Σ", "σ").lower()
+        if options.nfc and not text.isascii():
+            text = _compose(text)
+        if options.fold:
+            text = self._join_words(text)
+        return text
+
+    def _join_words(self, text: str) -> str:
+        """The words of the piece with one space between, and one before it if it starts anew."""
+        if not text:
+            return ""
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+        kinds = _kinds()[codes]
+        inside = kinds == _LETTER
+        marks = kinds == _MARK
+        if marks.any():
+            # A mark belongs to the word when the last character before it that is no mark does.
+            # No piece starts with a mark of a word: it would not have been cut there.
+            places = np.arange(len(codes))
+            base = np.maximum.accumulate(np.where(marks, -1, places))
+            inside |= marks & (base >= 0) & inside[base]
+        kept = inside.copy()
+        kept[1:] |= inside[:-1]  # the first separator after each word
+        words: bytes = np.where(inside, codes, np.uint32(ord(" ")))[kept].tobytes()
+        joined = words.decode("utf-32-le", "surrogatepass").removesuffix(" ")
+        if joined and self._any_word and not (self._in_word and inside[0]):
+            joined = " " + joined
+        self._any_word = self._any_word or bool(joined)
+        self._in_word = bool(inside[-1])
+        return joined
+
+
+def is_boundary(text: str, index: int) -> bool:
+    r"""Whether `text` may be cut before `text[index]` and both parts normalised alone.
+
+    Not between `\r` and `\n`, nor before anything that composes with what precedes it or is a
+    mark on it. Conservative: a few allowed places are refused.
+    Source: Unicode Standard Annex 15, section 9.1 (stable code points, boundaries).
+
+    Args:
+        text: At least `index + 1` characters.
+        index: At least 1.
+    """
+    char = text[index]
+    if char < "\u0300":  # nothing below composes with what precedes it
+        return char != _SOFT_HYPHEN and not (char == "\n" and text[index - 1] == "\r")
+    if "\u1160" <= char <= "\u11ff":  # Hangul vowels and final consonants
+        return False
+    if unicodedata.combining(char) or unicodedata.category(char).startswith("M"):
+        return False
+    before = text[index - 1]
+    apart = unicodedata.normalize("NFC", before) + unicodedata.normalize("NFC", char)
+    return unicodedata.normalize("NFC", before + char) == apart
+
+
+def last_boundary(text: str, reach: int = 1024) -> int:
+    """The last index before which `text` may be cut, 0 when the last `reach` hold none."""
+    for index in range(len(text) - 1, max(0, len(text) - reach), -1):
+        if is_boundary(text, index):
+            return index
+    return 0
+
+
+def _compose(text: str) -> str:
+    """`text` in form NFC, window by window."""
+    length = len(text)
+    if length <= _WINDOW:
+        return unicodedata.normalize("NFC", text)
+    parts = []
+    same = True
+    start = 0
+    while start < length:
+        end = min(start + _WINDOW, length)
+        while end < length and not is_boundary(text, end):
+            end += 1
+        window = text[start:end]
+        composed = unicodedata.normalize("NFC", window)
+        same = same and composed is window
+        parts.append(composed)
+        start = end
+    return text if same else "".join(parts)
+
+
+@cache
+def _kinds() -> NDArray[np.uint8]:
+    """Of every code point, whether it is a letter, a mark on one, or separates words."""
+    kinds = {"L": _LETTER, "M": _MARK}
+    codes = range(sys.maxunicode + 1)
+    return np.fromiter(
+        (kinds.get(unicodedata.category(chr(code))[0], 0) for code in codes), np.uint8
+    )

@@ -1,0 +1,215 @@
+"""A source's text in pieces: strict decoding and normalisation in bounded memory.
+
+The pieces are cut only where `normalization.is_boundary` allows, so they join to exactly what the
+whole text would give, whatever their size. In UTF-8 and one-byte encodings the cut is made in the
+bytes, before an ASCII character where one is near: the text is then neither copied nor searched.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol, cast
+
+from textgen.corpus.encoding import (
+    Detection,
+    decoding_error,
+    detect,
+    is_byte_table,
+    nul_error,
+)
+from textgen.corpus.normalization import Normalization, last_boundary
+from textgen.corpus.source import Source, open_sources
+from textgen.errors import ConfigError
+
+#: How far back, in bytes, an ASCII character is looked for before the tail is decoded.
+_REACH = 256
+
+
+class Hasher(Protocol):
+    """What `hashlib` objects are."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Takes in more bytes."""
+
+
+@dataclass(frozen=True)
+class SourceText:
+    """A source and the encoding it is read in."""
+
+    source: Source
+    detection: Detection
+
+    def chunks(
+        self,
+        normalization: Normalization,
+        *,
+        hasher: Hasher | None = None,
+        chunk_bytes: int = 1 << 20,
+    ) -> Iterator[str]:
+        """The normalised text in pieces, from the start; every call reads the source again.
+
+        Args:
+            normalization: What is done to the text.
+            hasher: Is given every raw (decompressed) byte once, in order, a byte order mark too.
+            chunk_bytes: Bytes read at a time, 1 MiB by default (pieces of several MiB decode at
+                half the speed, as their memory is new every time). Memory is a few times that,
+                except in a run of combining marks longer than it, which is kept whole.
+        Yields:
+            Non-empty pieces that join to `normalization.apply` of the whole text.
+        Raises:
+            EncodingError: Bytes that are no text in the encoding.
+            BinaryFileError: A NUL character.
+            StorageError: The source has gone, cannot be read, or its compressed data are damaged.
+        """
+        if chunk_bytes < 1:
+            raise ConfigError(f"chunk_bytes is {chunk_bytes}; it must be positive")
+        stream = normalization.stream()
+        with closing(self._pieces(hasher, chunk_bytes)) as pieces:
+            for piece in pieces:
+                text = stream.feed(piece)
+                if text:
+                    yield text
+
+    def _pieces(self, hasher: Hasher | None, chunk_bytes: int) -> Generator[str, None, None]:
+        """The decoded text, cut at boundaries."""
+        encoding = self.detection.encoding
+        with self.source.open() as file:
+            mark = file.read(self.detection.bom_length)
+            if hasher is not None and mark:
+                hasher.update(memoryview(mark))
+            if encoding == "utf-8" or is_byte_table(encoding):
+                yield from self._byte_pieces(file, hasher, chunk_bytes)
+            else:
+                yield from self._character_pieces(file, hasher, chunk_bytes)
+
+    def _byte_pieces(
+        self, file: BinaryIO, hasher: Hasher | None, chunk_bytes: int
+    ) -> Iterator[str]:
+        """For UTF-8 and one-byte encodings: the cut is made in the bytes."""
+        encoding = self.detection.encoding
+        base = self.detection.bom_length  # where in the source the buffer starts
+        buffer = bytearray(chunk_bytes + 4 * _REACH)
+        filled = 0
+        while True:
+            # Where nothing could be cut, the next read doubles, so that long runs without a
+            # boundary are not searched again and again.
+            want = max(chunk_bytes, filled)
+            if len(buffer) < filled + want:
+                buffer = buffer[:filled] + bytearray(want + 4 * _REACH)
+            with memoryview(buffer) as view:
+                count = cast(io.BufferedIOBase, file).readinto(view[filled : filled + want])
+                if hasher is not None and count:
+                    hasher.update(view[filled : filled + count])
+            filled += count
+            if count:
+                end = self._cut(buffer, filled)
+            else:
+                end = filled - self.detection.dropped
+            if end:
+                nul = buffer.find(0, 0, end)
+                if nul >= 0:
+                    raise nul_error(self.source, base + nul)
+                try:
+                    with memoryview(buffer) as view:
+                        text = str(view[:end], encoding)
+                except UnicodeDecodeError as error:
+                    found = bytes(buffer[error.start : min(error.start + 8, filled)])
+                    raise decoding_error(
+                        self.source, self.detection, base + error.start, found
+                    ) from error
+                yield text
+            if not count:
+                return
+            if end:
+                buffer[: filled - end] = buffer[end:filled]
+                filled -= end
+                base += end
+
+    def _cut(self, buffer: bytearray, filled: int) -> int:
+        """Where to cut `buffer[:filled]`; 0 where more has to be read first."""
+        for index in range(filled - 1, max(0, filled - _REACH), -1):
+            byte = buffer[index]
+            if byte < 0x80 and not (byte == 0x0A and buffer[index - 1] == 0x0D):
+                return index
+        start = max(0, filled - 4 * _REACH)
+        if self.detection.encoding != "utf-8":
+            tail = bytes(buffer[start:filled]).decode(self.detection.encoding, "replace")
+            index = last_boundary(tail)
+            return start + index if index else 0
+        while start and start < filled and buffer[start] & 0xC0 == 0x80:
+            start += 1
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            tail = decoder.decode(bytes(buffer[start:filled]))
+        except UnicodeDecodeError:
+            return filled  # the strict decoding that follows says where and why
+        index = last_boundary(tail)
+        return start + len(tail[:index].encode()) if index else 0
+
+    def _character_pieces(
+        self, file: BinaryIO, hasher: Hasher | None, chunk_bytes: int
+    ) -> Iterator[str]:
+        """For every other encoding: the cut is made in the decoded text."""
+        decoder = codecs.getincrementaldecoder(self.detection.encoding)()
+        dropped = self.detection.dropped
+        position = self.detection.bom_length
+        held = b""  # the last bytes read: those to drop, should the file end here
+        text = ""
+        while True:
+            data = file.read(chunk_bytes)
+            if hasher is not None and data:
+                hasher.update(memoryview(data))
+            final = not data
+            data = held + data
+            held = data[len(data) - dropped :] if dropped else b""
+            data = data[: len(data) - len(held)]
+            pending = decoder.getstate()[0]
+            try:
+                new = decoder.decode(data, final)
+            except UnicodeDecodeError as error:
+                start = position - len(pending) + error.start
+                found = (pending + data)[error.start : error.start + 8]
+                raise decoding_error(self.source, self.detection, start, found) from error
+            if "\0" in new:
+                raise nul_error(self.source, None)
+            position += len(data)
+            text += new
+            if final:
+                if text:
+                    yield text
+                return
+            end = last_boundary(text)
+            if end:
+                yield text[:end]
+                text = text[end:]
+
+
+def read_text(
+    path: str | Path,
+    normalization: Normalization | None = None,
+    *,
+    encoding: str | None = None,
+    stdin: BinaryIO | None = None,
+) -> str:
+    """The whole text of one source, for seeds and other short texts.
+
+    Args:
+        path: A file, a `.gz` file, or `-` for standard input.
+        normalization: What is done to it; the defaults of `Normalization` when not given.
+        encoding: Overrides the detection.
+        stdin: What `-` reads; the process's standard input by default.
+    Raises:
+        ConfigError: The path names several texts, or the encoding is not known.
+        CorpusError: It is empty, no text, or no text in the encoding.
+        StorageError: It is missing or unreadable.
+    """
+    sources = open_sources([path], stdin=stdin)
+    if len(sources) != 1:
+        raise ConfigError(f"{path} holds {len(sources)} texts; name one file")
+    text = SourceText(sources[0], detect(sources[0], encoding))
+    return "".join(text.chunks(normalization or Normalization()))

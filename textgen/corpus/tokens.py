@@ -1,0 +1,459 @@
+"""A text of any length turned into a file of token ids, in bounded memory.
+
+Byte level, and word level with a vocabulary given, take one pass over the text. Word level
+without one takes two: the first counts, the second writes. Char level reads the text once and
+writes provisional ids in the order in which characters are met; the second pass, which is over
+those ids and not over the text, replaces them by the final ones. Decoding and normalising the
+text a second time costs more than that.
+
+Inner loops work on slices that stay in a core's cache, and on whole slices at a time: one table
+look-up for all characters of a slice.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.documents import DOCUMENT_MARK
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
+from textgen.corpus.words import stream_words
+from textgen.errors import EmptyCorpusError
+
+#: Characters, or ids, handled at a time.
+SLICE = 1 << 18
+
+#: The shortest text to train on: of four characters int(0.9 * 4) = 3 are trained on, which makes
+#: two pairs of a character and its successor, and one is left to validate with.
+MIN_CHARS = 4
+#: The same in tokens, for levels at which a token is not a character.
+MIN_TOKENS = 4
+
+#: Two marks and two symbols; a model of fewer has nothing to choose between.
+_MIN_VOCABULARY = 4
+
+#: Different words counted at once; beyond, those met least often are forgotten, which only words
+#: near the least count that matters can notice. About 250 bytes each.
+MAX_COUNTED_WORDS = 300_000
+
+_CODE_POINTS = 0x110000
+#: By bytes of a code unit: how many of the steps in the length of UTF-8 its values can reach.
+_LONGER = {1: 0, 2: 2, 4: 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedText:
+    """What was written, and what was counted on the way.
+
+    Args:
+        vocabulary: The one given, or the one built.
+        tokens: Ids in the file, end marks included.
+        crc32: Checksum of the file.
+        documents: How many the text consists of.
+        chars: Characters of the text, without marks.
+        utf8_bytes: The length of the text in UTF-8.
+        unknown_chars: Characters the vocabulary lacks.
+        words_forgotten: Whether there were too many different words to count them all.
+    """
+
+    vocabulary: Vocabulary
+    tokens: int
+    crc32: int
+    documents: int
+    chars: int
+    utf8_bytes: int
+    unknown_chars: int
+    words_forgotten: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """How a vocabulary is built.
+
+    Args:
+        level: `"char"`, `"byte"` or `"word"`.
+        folded: Whether the text is bare words with single spaces between them.
+        min_count: Characters met less often become unknown.
+        min_word_count: Words met less often are spelled.
+        max_words: Words kept at most.
+    """
+
+    level: str
+    folded: bool
+    min_count: int
+    min_word_count: int
+    max_words: int
+
+
+#: Opens the text again from its start; documents are separated by `DOCUMENT_MARK`.
+Text = Callable[[], Iterable[str]]
+
+
+def write_tokens(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+    """Encode a text into a raw array of ids at `path`.
+
+    Args:
+        text: The text, already normalised; called once or twice.
+        choice: How to build the vocabulary, or the vocabulary to encode with.
+        path: The file to write; a second one beside it, `.provisional`, is removed at the end.
+    Raises:
+        EmptyCorpusError: The text is empty; or too short, or of a single symbol, and a
+            vocabulary was to be built from it.
+        OSError: The file cannot be written.
+    """
+    if choice.level == "byte":
+        result = _write_bytes(text, choice, path)
+    elif choice.level == "char":
+        result = _write_characters(text, choice, path)
+    else:
+        result = _write_words(text, choice, path)
+    if isinstance(choice, Vocabulary):
+        return result
+    if len(result.vocabulary) < _MIN_VOCABULARY:
+        raise EmptyCorpusError(
+            f"--min-count {choice.min_count} leaves fewer than two symbols of the text; "
+            "give a smaller one"
+        )
+    if result.tokens < MIN_TOKENS:
+        raise EmptyCorpusError(
+            f"the text is {result.tokens} tokens long at --level {choice.level}, too short to "
+            f"learn from; at least {MIN_TOKENS} are needed: give more text or use --level char"
+        )
+    return result
+
+
+class CharacterTable:
+    """Provisional ids of characters, in the order they are met.
+
+    Id 0 is the document mark. Ids are of the smallest type that holds those given so far.
+
+    Args:
+        counting: Whether to count how often each is met, which costs as much as all the rest.
+    """
+
+    def __init__(self, *, counting: bool) -> None:
+        self._counting = counting
+        #: The length in UTF-8 of everything looked up.
+        self.utf8_bytes = 0
+        self._points: NDArray[np.uint32] = np.zeros(1, np.uint32)
+        self._counts: NDArray[np.int64] = np.zeros(1, np.int64)
+        self._set_type(np.dtype(np.uint8), np.zeros(_CODE_POINTS, np.bool_))
+
+    @property
+    def points(self) -> NDArray[np.uint32]:
+        """The code point of each id, `(K,)`."""
+        return self._points
+
+    def frequent(self, min_count: int) -> list[str]:
+        """The characters met at least `min_count` times; above 1 the table must be counting."""
+        points = self._points if min_count <= 1 else self._points[self._counts >= min_count]
+        return [chr(point) for point in points.tolist() if point != ord(DOCUMENT_MARK)]
+
+    def look_up(self, text: str) -> Ids:
+        """The ids of `text`, `(N,)`."""
+        units = _code_units(text)
+        ids = self._take(text, units)
+        if ids.size and ids.max() == self._new:
+            self._admit(np.unique(units[ids == self._new]))
+            ids = self._take(text, units)
+        if self._counting:
+            self._counts += np.bincount(ids, minlength=self._counts.size)
+        self.utf8_bytes += units.size + sum(
+            int(np.count_nonzero(units >= bound))
+            for bound in (0x80, 0x800, 0x10000)[: _LONGER[units.dtype.itemsize]]
+        )
+        return ids
+
+    def _take(self, text: str, units: NDArray[Any]) -> Ids:
+        if self._ascii and text.isascii():
+            return np.frombuffer(text.encode("ascii").translate(self._ascii), np.uint8)
+        out = np.empty(units.size, self._table.dtype)
+        # "clip" checks nothing, and there is nothing to check: the table has every code point.
+        return np.take(self._table, units, mode="clip", out=out)
+
+    def _admit(self, points: NDArray[Any]) -> None:
+        first = self._points.size
+        self._points = np.concatenate([self._points, points.astype(np.uint32)])
+        self._counts = np.concatenate([self._counts, np.zeros(points.size, np.int64)])
+        needed = np.min_scalar_type(self._points.size)  # one more than the highest id, for "new"
+        if needed.itemsize > self._table.dtype.itemsize:
+            self._set_type(needed, self._table != self._new)
+        self._table[points] = np.arange(first, self._points.size, dtype=self._table.dtype)
+        self._refresh()
+
+    def _set_type(self, dtype: np.dtype[Any], known: NDArray[np.bool_]) -> None:
+        """A table of another type; the highest value stands for a character not met yet."""
+        self._new = int(np.iinfo(dtype).max)
+        table = np.full(_CODE_POINTS, self._new, dtype)
+        if known.any():
+            table[known] = self._table[known]
+        table[0] = 0
+        self._table: Ids = table
+        self._refresh()
+
+    def _refresh(self) -> None:
+        one_byte = self._table.dtype == np.uint8
+        self._ascii = self._table[:256].tobytes() if one_byte else b""
+
+
+class _Writer:
+    """Writes arrays to a file, a new one or over an old one, with their checksum and count."""
+
+    def __init__(self, path: Path, *, over: bool = False) -> None:
+        self._file: BinaryIO = path.open("r+b" if over else "wb", buffering=1 << 20)
+        self.crc32 = 0
+        self.count = 0
+
+    def __enter__(self) -> _Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes | memoryview) -> None:
+        self.crc32 = zlib.crc32(data, self.crc32)
+        self.count += len(data)
+        self._file.write(data)
+
+
+def _write_bytes(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+    vocabulary = choice if isinstance(choice, Vocabulary) else Vocabulary.utf8()
+    table = bytearray(256)
+    for symbol, i in vocabulary.symbol_index().items():
+        table[ord(symbol)] = i
+    table[ord(DOCUMENT_MARK)] = END_ID
+    measure = _Measure()
+    with _Writer(path) as writer:
+        for piece in _slices(text()):
+            measure.add(piece)
+            writer.write(piece.encode("utf-8").translate(table))
+    measure.check(for_training=not isinstance(choice, Vocabulary))
+    return EncodedText(
+        vocabulary=vocabulary,
+        tokens=writer.count,
+        crc32=writer.crc32,
+        documents=measure.marks + 1,
+        chars=measure.chars,
+        utf8_bytes=writer.count - measure.marks,
+        unknown_chars=0,
+    )
+
+
+def _write_characters(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+    counting = not isinstance(choice, Vocabulary) and choice.min_count > 1
+    table = CharacterTable(counting=counting)
+    measure = _Measure()
+    provisional = path.with_name(path.name + ".provisional")
+    # The ids widen as characters are met: a run is a type and how many ids of it follow.
+    runs: list[tuple[np.dtype[Any], int]] = []
+    try:
+        with provisional.open("wb", buffering=1 << 20) as file:
+            for piece in _slices(text()):
+                measure.add(piece)
+                ids = table.look_up(piece)
+                file.write(ids.data)
+                if runs and runs[-1][0] == ids.dtype:
+                    runs[-1] = (ids.dtype, runs[-1][1] + ids.size)
+                else:
+                    runs.append((ids.dtype, ids.size))
+        measure.check(for_training=not isinstance(choice, Vocabulary))
+        if isinstance(choice, Vocabulary):
+            vocabulary = choice
+        else:
+            vocabulary = Vocabulary.from_characters(table.frequent(choice.min_count))
+        index = vocabulary.symbol_index()
+        final = np.array(
+            [END_ID, *(index.get(chr(point), UNKNOWN_ID) for point in table.points[1:].tolist())],
+            vocabulary.dtype,
+        )
+        tokens, crc32, unknown = _replace_ids(provisional, runs, final, path)
+    finally:
+        provisional.unlink(missing_ok=True)
+    return EncodedText(
+        vocabulary=vocabulary,
+        tokens=tokens,
+        crc32=crc32,
+        documents=measure.marks + 1,
+        chars=measure.chars,
+        utf8_bytes=table.utf8_bytes - measure.marks,
+        unknown_chars=unknown,
+    )
+
+
+def _replace_ids(
+    provisional: Path, runs: list[tuple[np.dtype[Any], int]], final: Ids, path: Path
+) -> tuple[int, int, int]:
+    """Make a file of final ids at `path`; gives their number, checksum and the unknown ones."""
+    unknown = 0
+    some_unknown = bool((final == UNKNOWN_ID).any())
+    # Ids that keep their size are written over those just read: new room on the disk costs more
+    # than all the rest. The reader is always ahead of the writer.
+    over = all(dtype == final.dtype for dtype, _ in runs)
+    with (
+        provisional.open("rb") as file,
+        _Writer(provisional if over else path, over=over) as writer,
+    ):
+        for dtype, count in runs:
+            bytewise = b""
+            if dtype == np.uint8 and final.dtype == np.uint8:
+                bytewise = final[:256].tobytes().ljust(256, b"\0")
+            for start in range(0, count, SLICE):
+                data = file.read(min(SLICE, count - start) * dtype.itemsize)
+                if bytewise:
+                    ids: Ids = np.frombuffer(data.translate(bytewise), np.uint8)
+                else:
+                    ids = np.take(final, np.frombuffer(data, dtype))
+                if some_unknown:
+                    unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
+                writer.write(ids.data)
+    if over:
+        provisional.replace(path)
+    return writer.count, writer.crc32, unknown
+
+
+def _write_words(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+    forgotten = False
+    if isinstance(choice, Vocabulary):
+        vocabulary = choice
+    else:
+        vocabulary, forgotten = _count_words(text, choice)
+    measure = _Measure()
+    utf8_bytes = 0
+    unknown = 0
+
+    def measured() -> Iterator[str]:
+        nonlocal utf8_bytes
+        for piece in _slices(text()):
+            measure.add(piece)
+            utf8_bytes += len(piece.encode("utf-8"))
+            yield piece
+
+    with _Writer(path) as writer:
+        for words in stream_words(_lead(measured(), vocabulary.folded)):
+            ids = vocabulary.encode_words(words, end=DOCUMENT_MARK)
+            unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
+            writer.write(ids.data)
+    measure.check(for_training=not isinstance(choice, Vocabulary))
+    return EncodedText(
+        vocabulary=vocabulary,
+        tokens=writer.count,
+        crc32=writer.crc32,
+        documents=measure.marks + 1,
+        chars=measure.chars,
+        utf8_bytes=utf8_bytes - measure.marks,
+        unknown_chars=unknown,
+        words_forgotten=forgotten,
+    )
+
+
+def _count_words(text: Text, choice: Choice) -> tuple[Vocabulary, bool]:
+    """The vocabulary of word level, and whether words had to be forgotten while counting."""
+    table = CharacterTable(counting=choice.min_count > 1)
+    measure = _Measure()
+
+    def measured() -> Iterator[str]:
+        for piece in _slices(text()):
+            measure.add(piece)
+            table.look_up(piece)
+            yield piece
+
+    limit = max(MAX_COUNTED_WORDS, 4 * choice.max_words)
+    counts: Counter[str] = Counter()
+    forgotten = False
+    for words in stream_words(_lead(measured(), choice.folded)):
+        counts.update(words)
+        if len(counts) > limit:
+            _forget(counts, limit // 2)
+            forgotten = True
+    measure.check(for_training=True)
+    characters = table.frequent(choice.min_count)
+    if choice.folded:
+        characters.append(" ")  # before the first word of a text that is one word
+    kept = ((w, n) for w, n in counts.items() if len(w) > 1 and n >= choice.min_word_count)
+    best = sorted(kept, key=lambda item: (-item[1], item[0]))[: choice.max_words]
+    return Vocabulary.from_words(characters, dict(best), folded=choice.folded), forgotten
+
+
+def _forget(counts: Counter[str], limit: int) -> None:
+    """Drop the words met least often until at most `limit` are left."""
+    by_count = Counter(counts.values())
+    left = len(counts)
+    least = 0
+    while left > limit:
+        least += 1
+        left -= by_count[least]
+    for word in [word for word, count in counts.items() if count <= least]:
+        del counts[word]
+
+
+class _Measure:
+    """Counts characters and marks, and refuses what nothing can be learned from."""
+
+    def __init__(self) -> None:
+        self.chars = 0
+        self.marks = 0
+        self._only: str | None = None
+        self._varied = False
+
+    def add(self, piece: str) -> None:
+        # Looking for a character is thirty times as fast as counting it.
+        marks = piece.count(DOCUMENT_MARK) if DOCUMENT_MARK in piece else 0
+        self.marks += marks
+        self.chars += len(piece) - marks
+        if self._varied:
+            return
+        if self._only is None:
+            self._only = piece.lstrip(DOCUMENT_MARK)[:1] or None
+        if self._only is not None and piece.count(self._only) + marks < len(piece):
+            self._varied = True
+
+    def check(self, *, for_training: bool) -> None:
+        if self.chars == 0:
+            raise EmptyCorpusError(
+                "nothing is left of the text after normalisation: it is empty, or has no letters "
+                "and --fold keeps nothing else; give a file with text in it"
+            )
+        if not for_training:
+            return
+        if self.chars < MIN_CHARS:
+            raise EmptyCorpusError(
+                f"the text is {self.chars} characters long, too short to learn from; at least "
+                f"{MIN_CHARS} are needed, and some thousands for words to appear: give more text"
+            )
+        if not self._varied:
+            raise EmptyCorpusError(
+                f"the text is one symbol, {self._only!r}, {self.chars:,} times: there is nothing "
+                "to learn from it; give a text of at least two different characters"
+            )
+
+
+def _slices(chunks: Iterable[str]) -> Iterator[str]:
+    """The same text in pieces of at most `SLICE` characters."""
+    for chunk in chunks:
+        for start in range(0, len(chunk), SLICE):
+            yield chunk[start : start + SLICE]
+
+
+def _lead(chunks: Iterable[str], folded: bool) -> Iterator[str]:
+    """The same text; if folded, with a space before the first word of each document."""
+    lead = " " if folded else ""
+    for chunk in chunks:
+        yield lead + (chunk.replace(DOCUMENT_MARK, f"{DOCUMENT_MARK} ") if folded else chunk)
+        lead = ""
+
+
+def _code_units(text: str) -> NDArray[Any]:
+    """The code points of `text`, in the smallest type that holds them all."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), np.uint8)
+    units = text.encode("utf-16-le")
+    if len(units) == 2 * len(text):
+        return np.frombuffer(units, np.uint16)
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32)

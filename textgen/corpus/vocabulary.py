@@ -1,0 +1,356 @@
+"""The symbols a model reads and writes, and the ids that stand for them.
+
+Two ids are marks and print nothing of their own: the end of a document and the unknown
+character. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import repeat
+from types import MappingProxyType
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.words import split_words
+from textgen.errors import ConfigError
+
+#: Ids of tokens, in the smallest unsigned type that holds the vocabulary.
+Ids = NDArray[np.unsignedinteger[Any]]
+
+LEVELS = ("char", "byte", "word")
+
+#: The end-of-document mark; it stands between documents and is never printed.
+END_ID = 0
+#: Stands for a character that the vocabulary lacks.
+UNKNOWN_ID = 1
+#: What an unknown character is shown as.
+REPLACEMENT = "\ufffd"
+
+#: The byte values that occur in UTF-8: all but C0, C1 and F5 to FF.
+UTF8_BYTES = bytes(value for value in range(256) if value not in (0xC0, 0xC1) and value < 0xF5)
+
+_FIRST_ID = 2
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """An immutable list of symbols; a symbol's place is its id.
+
+    `from_characters`, `utf8` and `from_words` make one.
+
+    Args:
+        level: `"char"` (a token is a Unicode code point), `"byte"` (a byte of UTF-8) or
+            `"word"` (a word with the space before it, or a single character).
+        symbols: What each id prints. The first two, the marks, are empty; at byte level symbol
+            `chr(b)` stands for the byte b.
+        folded: Whether the text is bare words separated by single spaces (`--fold`) and the
+            level is `"word"`: then the first word of a document gets a space too, so that a word
+            has one id wherever it stands, and decoding takes it away again.
+    Raises:
+        ValueError: The symbols are no vocabulary of that level.
+    """
+
+    level: str
+    symbols: tuple[str, ...]
+    folded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.level not in LEVELS:
+            raise ValueError(f"the level is {self.level!r}; it must be one of {', '.join(LEVELS)}")
+        if self.folded and self.level != "word":
+            raise ValueError(f"a vocabulary of level {self.level!r} cannot be folded, only 'word'")
+        if self.symbols[:_FIRST_ID] != ("", ""):
+            raise ValueError("the first two symbols must be the marks, which are empty")
+        symbols = self.symbols[_FIRST_ID:]
+        if len(set(symbols)) != len(symbols):
+            raise ValueError("a symbol stands in the vocabulary twice")
+        if self.level == "byte" and symbols != tuple(map(chr, UTF8_BYTES)):
+            raise ValueError("the symbols of byte level are not the byte values of UTF-8")
+        if self.level != "byte" and not {"", "\0"}.isdisjoint(symbols):
+            raise ValueError("a symbol is empty or NUL; only the two marks are, and no text has it")
+        if self.level == "char":
+            long = next((symbol for symbol in symbols if len(symbol) != 1), None)
+            if long is not None:
+                raise ValueError(f"symbol {long!r} is not one character")
+        try:
+            "".join(symbols).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise ValueError("a symbol is a lone surrogate, which no text contains") from error
+
+    @classmethod
+    def from_characters(cls, characters: Iterable[str]) -> Vocabulary:
+        """Level `"char"`, the characters in the order of their code points."""
+        return cls("char", ("", "", *sorted(set(characters))))
+
+    @classmethod
+    def utf8(cls) -> Vocabulary:
+        """Level `"byte"`: always the same 243 byte values, so ids fit one byte."""
+        return cls("byte", ("", "", *map(chr, UTF8_BYTES)))
+
+    @classmethod
+    def from_words(
+        cls, characters: Iterable[str], words: Mapping[str, int], *, folded: bool = False
+    ) -> Vocabulary:
+        """Level `"word"`: the characters by code point, then the words by falling count.
+
+        Args:
+            characters: What rare words and everything between words are spelled with.
+            words: Words, with the space before them, and their counts; those of a single
+                character are characters and left out, equal counts stand in alphabetic order.
+            folded: As in the class.
+        """
+        ranked = sorted(
+            (word for word in words if len(word) > 1), key=lambda word: (-words[word], word)
+        )
+        return cls("word", ("", "", *sorted(set(characters)), *ranked), folded)
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """The smallest unsigned type that holds every id."""
+        return cast("np.dtype[np.unsignedinteger[Any]]", np.min_scalar_type(len(self) - 1))
+
+    def symbol_index(self) -> Mapping[str, int]:
+        """The id of every symbol but the marks."""
+        return self._index
+
+    def encode(self, text: str) -> Ids:
+        """The ids of `text`, `(N,)`; every unknown character gives one `UNKNOWN_ID`."""
+        if self.level == "byte":
+            return np.frombuffer(_utf8(text).translate(self._byte_to_id), np.uint8)
+        if self.level == "char":
+            return self._character_ids(text)
+        return self.encode_words(split_words(f" {text}" if self.folded and text else text))
+
+    def encode_words(self, words: Sequence[str], *, end: str | None = None) -> Ids:
+        """The ids of a text that is cut into words already; those it lacks are spelled.
+
+        Args:
+            words: As `textgen.corpus.words` cuts them.
+            end: A token that stands for the end of a document; None means there is none.
+        """
+        ids = np.fromiter(map(self._index.get, words, repeat(-1)), np.int64, len(words))
+        missing = np.flatnonzero(ids < 0)
+        if end is not None and missing.size:
+            ids[[place for place in missing.tolist() if words[place] == end]] = END_ID
+            missing = np.flatnonzero(ids < 0)
+        if not missing.size:
+            return ids.astype(self.dtype)
+        spelled = [words[place] for place in missing.tolist()]
+        lengths = np.ones(len(words), np.int64)
+        lengths[missing] = [len(word) for word in spelled]
+        ids = np.repeat(ids, lengths)
+        ids[ids < 0] = self._character_ids("".join(spelled))
+        return ids.astype(self.dtype)
+
+    def decode(
+        self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True
+    ) -> str:
+        """The text of `ids`; end marks give nothing, unknown characters U+FFFD.
+
+        At byte level, bytes that are no UTF-8 give U+FFFD as well.
+
+        Args:
+            ids: Ids, `(N,)`.
+            at_start: Whether a document starts at the first of them; False where the text goes
+                on, as after a seed. Matters only to folded words, whose first has no space.
+        """
+        if self.level == "byte" or self.folded:
+            return "".join(self.pieces(ids, at_start=at_start))
+        return "".join(map(self._texts.__getitem__, _as_ints(ids)))
+
+    def decoder(self, *, at_start: bool = True) -> Decoder:
+        """Decodes one id after the other; `at_start` as for `decode`."""
+        return Decoder(self, at_start=at_start)
+
+    def pieces(
+        self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True
+    ) -> list[str]:
+        """The text of each id, which joined is `decode(ids)`.
+
+        At byte level a character of several bytes stands at the last of them, "" at the others;
+        a character cut off by the end of `ids` is a U+FFFD at the last id.
+        """
+        decoder = self.decoder(at_start=at_start)
+        pieces = [decoder.feed(token) for token in _as_ints(ids)]
+        if pieces:
+            pieces[-1] += decoder.flush()
+        return pieces
+
+    def display(self, ids: Iterable[int] | NDArray[np.integer[Any]]) -> list[str]:
+        """What a person is shown for each id: its text, and a folded word without its space."""
+        pieces = self.pieces(ids, at_start=False)
+        if not self.folded:
+            return pieces
+        return [piece[1:] if len(piece) > 1 and piece[0] == " " else piece for piece in pieces]
+
+    def extend(self, other: Vocabulary) -> tuple[Vocabulary, NDArray[np.int64]]:
+        """This vocabulary with the symbols it lacks of another one at its end.
+
+        Returns:
+            The larger vocabulary, in which this one's symbols keep their ids, and the id there of
+            each id of `other`, `(len(other),)`.
+        Raises:
+            ConfigError: The two cut text in different ways.
+        """
+        if (self.level, self.folded) != (other.level, other.folded):
+            raise ConfigError(
+                f"the vocabularies differ in kind: {self._kind()} and {other._kind()}; "
+                "read the new text with the same --level and --fold as the first"
+            )
+        new = tuple(symbol for symbol in other.symbols[_FIRST_ID:] if symbol not in self._index)
+        result = Vocabulary(self.level, self.symbols + new, self.folded) if new else self
+        ids = np.fromiter(
+            (result._index[symbol] for symbol in other.symbols[_FIRST_ID:]),
+            np.int64,
+            len(other) - _FIRST_ID,
+        )
+        return result, np.concatenate([np.array([END_ID, UNKNOWN_ID], np.int64), ids])
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data for a checkpoint's header."""
+        data: dict[str, Any] = {"level": self.level}
+        if self.level != "byte":
+            data["symbols"] = list(self.symbols[_FIRST_ID:])
+        if self.level == "word":
+            data["folded"] = self.folded
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Vocabulary:
+        """From plain data, every part of it checked.
+
+        Raises:
+            ValueError: The data is no vocabulary; the message says why.
+        """
+        if not isinstance(data, Mapping):
+            raise ValueError(f"a vocabulary is {type(data).__name__}, not a mapping")
+        level = data.get("level")
+        if level not in LEVELS:
+            raise ValueError(f"the level is {level!r}; it must be one of {', '.join(LEVELS)}")
+        expected = {
+            "char": {"level", "symbols"},
+            "byte": {"level"},
+            "word": {"level", "symbols", "folded"},
+        }[level]
+        if set(data) != expected:
+            raise ValueError(
+                f"a vocabulary of level {level!r} has the keys {', '.join(map(str, data))}; "
+                f"expected {', '.join(sorted(expected))}"
+            )
+        if level == "byte":
+            return cls.utf8()
+        symbols = data["symbols"]
+        if not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols):
+            raise ValueError("the symbols are not a list of strings")
+        folded = data.get("folded", False)
+        if not isinstance(folded, bool):
+            raise ValueError(f"folded is {folded!r}; it must be true or false")
+        return cls(level, ("", "", *symbols), folded)
+
+    def symbol_lengths(self) -> NDArray[np.int64]:
+        """Characters that each id adds to a text, `(len(self),)`.
+
+        At byte level a character counts at its first byte. Only folded words add something that
+        this cannot know: the space that the first of a document has not got.
+        """
+        if self.level == "byte":
+            lengths = [int(not 0x80 <= ord(symbol) < 0xC0) for symbol in self.symbols[_FIRST_ID:]]
+        else:
+            lengths = [len(symbol) for symbol in self.symbols[_FIRST_ID:]]
+        return np.array([0, 1, *lengths], np.int64)
+
+    def _kind(self) -> str:
+        return f"{self.level} (folded)" if self.folded else self.level
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...]:
+        return ("", REPLACEMENT, *self.symbols[_FIRST_ID:])
+
+    @cached_property
+    def _index(self) -> Mapping[str, int]:
+        symbols = self.symbols[_FIRST_ID:]
+        return MappingProxyType({symbol: i for i, symbol in enumerate(symbols, _FIRST_ID)})
+
+    @cached_property
+    def _characters(self) -> tuple[NDArray[np.uint32], Ids]:
+        """Code points in order, and the id of each."""
+        single = sorted((ord(s), i) for s, i in self._index.items() if len(s) == 1)
+        points = np.array([point for point, _ in single], np.uint32)
+        return points, np.array([i for _, i in single], self.dtype)
+
+    def _character_ids(self, text: str) -> Ids:
+        points, ids = self._characters
+        wanted = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        if not points.size:
+            return np.full(wanted.shape, UNKNOWN_ID, self.dtype)
+        place = np.minimum(np.searchsorted(points, wanted), points.size - 1)
+        return np.where(points[place] == wanted, ids[place], self.dtype.type(UNKNOWN_ID))
+
+    @cached_property
+    def _byte_to_id(self) -> bytes:
+        table = bytearray([UNKNOWN_ID]) * 256
+        for i, value in enumerate(UTF8_BYTES, _FIRST_ID):
+            table[value] = i
+        return bytes(table)
+
+
+class Decoder:
+    """Turns ids into text one at a time; what it gives, joined, is `Vocabulary.decode`.
+
+    Args:
+        vocabulary: The symbols.
+        at_start: Whether the first id starts a document.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, *, at_start: bool = True) -> None:
+        self._symbols = vocabulary.symbols
+        self._folded = vocabulary.folded
+        self._at_start = at_start
+        self._bytes = (
+            codecs.getincrementaldecoder("utf-8")("replace") if vocabulary.level == "byte" else None
+        )
+
+    def feed(self, token: int) -> str:
+        """The text that `token` completes; "" for a mark or within a character."""
+        if token == END_ID:
+            self._at_start = True
+            return self.flush()
+        if token == UNKNOWN_ID:
+            self._at_start = False
+            return self.flush() + REPLACEMENT
+        symbol = self._symbols[token]
+        if self._bytes is not None:
+            return self._bytes.decode(symbol.encode("latin-1"))
+        if self._folded and self._at_start:
+            symbol = symbol.removeprefix(" ")
+        self._at_start = False
+        return symbol
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD where a character was begun and not finished."""
+        if self._bytes is None:
+            return ""
+        rest = self._bytes.decode(b"", final=True)
+        self._bytes.reset()
+        return rest
+
+
+def _utf8(text: str) -> bytes:
+    """`text` as UTF-8; lone surrogates, as a terminal may pass them, as U+FFFD."""
+    try:
+        return text.encode("utf-8")
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").encode()
+
+
+def _as_ints(ids: Iterable[int] | NDArray[np.integer[Any]]) -> Iterator[int]:
+    return iter(ids.tolist()) if isinstance(ids, np.ndarray) else map(int, ids)

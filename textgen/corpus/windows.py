@@ -1,0 +1,164 @@
+"""Training windows: a view on the token array, cut into inputs and targets.
+
+The lecture's pairs and truncated back-propagation are two orders of the same thing. A window
+starting at token `i` has the input `tokens[i : i + t]` and the target `tokens[i + 1 : i + t + 1]`.
+
+Nothing here has a memory: batch `k` is computed from `k`, so that a run is resumed by its step
+number alone, and the corpus is never copied, whatever the length of a window.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID
+from textgen.errors import ConfigError, EmptyCorpusError
+
+Tokens = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The windows of one training step.
+
+    Args:
+        inputs_TB: Token ids, `(T, B)`, int64.
+        targets_TB: The token after each, `(T, B)`, int64.
+        resets_TB: True where the state is zeroed before the token is read, `(T, B)`.
+    """
+
+    inputs_TB: NDArray[np.int64]
+    targets_TB: NDArray[np.int64]
+    resets_TB: NDArray[np.bool_]
+
+
+class Windows:
+    """Windows over a token array.
+
+    Without `history`: `batch_size` streams read the text side by side, each a window further at
+    every step, their state carried over (truncated back-propagation). The text is a ring: where a
+    stream reaches the place at which the next one began, it reads on. The state is zeroed at every
+    end-of-document mark and at the beginning of the text.
+
+    With `history`: the lecture's windows of exactly that many tokens, one at every position, in an
+    order shuffled anew each epoch; the state starts from zero in each.
+
+    Args:
+        tokens: Token ids, `(N,)`; usually a memory map.
+        seq_len: Tokens a window, `t`.
+        batch_size: Windows a step, `B`.
+        sliding: True for the lecture's windows.
+        rng: Seed of the shuffled order.
+    Raises:
+        ConfigError: A size is not positive.
+        EmptyCorpusError: There are not `seq_len + 1` tokens.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        *,
+        seq_len: int,
+        batch_size: int = 1,
+        sliding: bool = False,
+        rng: int = 0,
+    ) -> None:
+        if seq_len < 1 or batch_size < 1:
+            raise ConfigError(
+                f"a window of {seq_len} tokens in a batch of {batch_size}: both must be at least 1"
+            )
+        if len(tokens) < seq_len + 1:
+            raise EmptyCorpusError(
+                f"the text has {len(tokens)} tokens, too few for a window of {seq_len}; "
+                f"a window of at most {max(len(tokens) - 1, 1)} fits"
+            )
+        self._tokens = tokens
+        self._seq_len = seq_len
+        self._batch_size = batch_size
+        self._sliding = sliding
+        self._rng = rng
+
+    def __len__(self) -> int:
+        """How many windows there are at stride 1: `N - t`."""
+        return len(self._tokens) - self._seq_len
+
+    def __getitem__(self, index: int) -> tuple[Tokens, Tokens]:
+        """Input and target of the window at `index`, both `(t,)`: views, not copies."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"window {index} of {len(self)}")
+        stop = index + self._seq_len
+        return self._tokens[index:stop], self._tokens[index + 1 : stop + 1]
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether a window's first state is the last one of the window before it."""
+        return not self._sliding
+
+    def batch(self, step: int) -> Batch:
+        """The windows of step `step`, counted from 0."""
+        starts_B = self._shuffled(step) if self._sliding else self._streams(step)
+        positions_TB = starts_B[None, :] + np.arange(self._seq_len)[:, None]
+        if not self._sliding:
+            positions_TB %= len(self._tokens) - 1
+        inputs_TB = self._tokens[positions_TB].astype(np.int64)
+        targets_TB = self._tokens[positions_TB + 1].astype(np.int64)
+        resets_TB = inputs_TB == END_ID
+        if self._sliding:
+            resets_TB[0] = True
+        else:
+            resets_TB |= positions_TB == 0
+        return Batch(inputs_TB, targets_TB, resets_TB)
+
+    def _streams(self, step: int) -> NDArray[np.int64]:
+        ring = len(self._tokens) - 1  # the last token has no successor
+        offsets_B = np.arange(self._batch_size, dtype=np.int64) * ring // self._batch_size
+        return np.asarray((offsets_B + step * self._seq_len) % ring)
+
+    def _shuffled(self, step: int) -> NDArray[np.int64]:
+        number_B = step * self._batch_size + np.arange(self._batch_size, dtype=np.int64)
+        epoch_B, index_B = np.divmod(number_B, len(self))
+        starts_B = np.empty_like(index_B)
+        for epoch in np.unique(epoch_B):
+            here = epoch_B == epoch
+            starts_B[here] = permute(index_B[here], len(self), (self._rng << 20) + int(epoch))
+        return starts_B
+
+
+def permute(index: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
+    """Where a shuffle of `range(size)` sends each index, without storing the shuffle.
+
+    A Feistel network of four rounds over the next even power of two, walked until the outcome lies
+    in the range: a bijection for every key. Source: Black and Rogaway 2002, "Ciphers with
+    arbitrary finite domains", section 3 (cycle walking).
+
+    Args:
+        index: Numbers in `[0, size)`.
+        size: How many there are.
+        key: Chooses the shuffle.
+    Returns:
+        Numbers in `[0, size)`, like `index`.
+    """
+    half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
+    mask = np.uint64((1 << half) - 1)
+    keys = [_mix(np.uint64((key * 4 + i) & 0xFFFFFFFFFFFFFFFF)) for i in range(4)]
+    value = index.astype(np.uint64)
+    pending = np.ones(len(value), dtype=bool)
+    while pending.any():
+        left, right = value[pending] >> np.uint64(half), value[pending] & mask
+        for round_key in keys:
+            left, right = right, left ^ (_mix(right ^ round_key) & mask)
+        value[pending] = (left << np.uint64(half)) | right
+        pending &= value >= size
+    return value.astype(np.int64)
+
+
+def _mix(value: Any) -> Any:
+    """The finaliser of splitmix64 (Steele, Lea and Flood 2014, section 2): spreads every bit."""
+    with np.errstate(over="ignore"):
+        value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return value ^ (value >> np.uint64(31))
