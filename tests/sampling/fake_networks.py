@@ -1,0 +1,56 @@
+"""Networks whose output is known, to test what is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.sampling.stream import State
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+
+
+class HashNetwork:
+    """Logits that depend on every token read, and on nothing else: not on the other rows."""
+
+    def __init__(self, size: int, spread: float = 2.0) -> None:
+        self.size = size
+        self.spread = spread
+        self.batch_sizes: list[int] = []
+
+    def initial_state(self, batch_size: int = 1) -> State:
+        return [{"h": np.zeros((batch_size, 1), np.uint64)}]
+
+    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[NDArray, State]:
+        self.batch_sizes.append(len(ids_B))
+        h = (state[0]["h"] + ids_B.astype(np.uint64)[:, None] + np.uint64(1)) * _MULTIPLIER
+        h ^= h >> np.uint64(31)
+        rows = [
+            np.random.default_rng(int(row)).normal(0, self.spread, self.size) for row in h[:, 0]
+        ]
+        return np.array(rows, np.float32), [{"h": h}]
+
+
+class ScriptNetwork:
+    """Writes a given list of tokens, whatever it reads after `lead` tokens."""
+
+    def __init__(self, size: int, script: Sequence[int], lead: int = 1) -> None:
+        self.size = size
+        self.script = list(script)
+        self.lead = lead
+        self.read: list[list[int]] = []
+
+    def initial_state(self, batch_size: int = 1) -> State:
+        return [{"h": np.zeros((batch_size, 1), np.int64)}]
+
+    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[NDArray, State]:
+        self.read.append(ids_B.tolist())
+        h = state[0]["h"] + 1
+        logits = np.zeros((len(ids_B), self.size), np.float32)
+        for row, count in enumerate(h[:, 0]):
+            place = int(count) - self.lead
+            if 0 <= place < len(self.script):
+                logits[row, self.script[place]] = 20.0
+        return logits, [{"h": h}]

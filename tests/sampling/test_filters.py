@@ -1,0 +1,232 @@
+"""The filters against transformers' logits processors, and what they promise beyond them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from transformers.generation.logits_process import (
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from textgen.errors import SamplingError
+from textgen.sampling import (
+    SampleOptions,
+    apply_min_p,
+    apply_repetition_penalty,
+    apply_temperature,
+    apply_top_k,
+    apply_top_p,
+    filter_logits,
+)
+
+SIZES = (3, 84, 1000)
+DTYPES = (np.float32, np.float64)
+
+
+def random_logits(size, dtype, rows=64, seed=0):
+    """Rows without equal values, from nearly flat to nearly certain, some symbols at -inf."""
+    generator = np.random.default_rng(seed + size)
+    spread = np.logspace(-1, 1.3, rows)[:, None]
+    logits = (generator.normal(size=(rows, size)) * spread).astype(dtype)
+    logits[generator.random(logits.shape) < 0.05] = -np.inf
+    logits[:, 1] = generator.normal(size=rows)  # never a row of -inf alone
+    return logits
+
+
+def oracle(processor, logits, ids=None):
+    result = processor(None if ids is None else torch.from_numpy(ids), torch.from_numpy(logits))
+    return result.numpy()
+
+
+def oracle_kept(processor, logits):
+    """What it keeps, decided in float64 as ours is: in float32 a border case may round over."""
+    return np.isfinite(oracle(processor, logits.astype(np.float64)))
+
+
+def check_dropped(result, logits, kept):
+    assert result.dtype == logits.dtype
+    np.testing.assert_array_equal(result, np.where(kept, logits, -np.inf))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("temperature", [0.05, 0.8, 1.0, 1.7, 100.0])
+def test_temperature_is_the_oracles(size, dtype, temperature):
+    logits = random_logits(size, dtype)
+    result = apply_temperature(logits, temperature)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, oracle(TemperatureLogitsWarper(temperature), logits))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("top_k", [1, 2, 10, 83, 84, 5000])
+def test_top_k_is_the_oracles(size, dtype, top_k):
+    logits = random_logits(size, dtype)
+    kept = oracle_kept(TopKLogitsWarper(top_k), logits)
+    check_dropped(apply_top_k(logits, top_k), logits, kept)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("top_p", [1e-17, 1e-6, 0.1, 0.5, 0.9, 0.999])
+def test_top_p_is_the_oracles(size, dtype, top_p):
+    logits = random_logits(size, dtype)
+    kept = oracle_kept(TopPLogitsWarper(top_p), logits)
+    check_dropped(apply_top_p(logits, top_p), logits, kept)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("min_p", [1e-6, 0.05, 0.5, 1.0])
+def test_min_p_is_the_oracles(size, dtype, min_p):
+    logits = random_logits(size, dtype)
+    kept = oracle_kept(MinPLogitsWarper(min_p), logits)
+    check_dropped(apply_min_p(logits, min_p), logits, kept)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("penalty", [0.5, 1.0, 1.3, 5.0])
+def test_repetition_penalty_is_the_oracles(size, dtype, penalty):
+    logits = random_logits(size, dtype)
+    ids = np.random.default_rng(1).integers(0, size, (len(logits), 20))  # with repeats
+    expected = oracle(RepetitionPenaltyLogitsProcessor(penalty), logits, ids)
+    result = apply_repetition_penalty(logits, ids, penalty)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_all_filters_together_are_the_oracles_in_its_order():
+    logits = random_logits(84, np.float64, rows=200)
+    ids = np.random.default_rng(2).integers(0, 84, (200, 20))
+    expected = logits
+    for processor in (
+        RepetitionPenaltyLogitsProcessor(1.2),
+        TemperatureLogitsWarper(0.7),
+        TopKLogitsWarper(30),
+        TopPLogitsWarper(0.9),
+        MinPLogitsWarper(0.1),
+    ):
+        expected = oracle(processor, expected, ids)
+    options = SampleOptions(temperature=0.7, top_k=30, top_p=0.9, min_p=0.1, repetition_penalty=1.2)
+    np.testing.assert_array_equal(filter_logits(logits, options, ids), expected)
+    # Each of them matters here, so none was left out.
+    for name, off in {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}.items():
+        settings_ = {
+            "temperature": 0.7,
+            "top_k": 30,
+            "top_p": 0.9,
+            "min_p": 0.1,
+            "repetition_penalty": 1.2,
+        }
+        without = filter_logits(logits, SampleOptions(**(settings_ | {name: off})), ids)
+        assert not np.array_equal(without, expected), name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_ties_are_kept_in_id_order(dtype):
+    logits = np.array([1.0, 2.0, 1.0, 2.0, 1.0], dtype)
+    inf = -np.inf
+    assert apply_top_k(logits, 1).tolist() == [inf, 2, inf, inf, inf]
+    assert apply_top_k(logits, 3).tolist() == [1, 2, inf, 2, inf]
+    assert apply_temperature(logits, 0.0).tolist() == [inf, 2, inf, inf, inf]
+    flat = np.zeros(4, dtype)
+    assert apply_top_p(flat, 0.5).tolist() == [0, 0, inf, inf]
+    assert apply_top_p(flat, 0.51).tolist() == [0, 0, 0, inf]
+    assert apply_min_p(flat, 1.0).tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "off",
+    [
+        lambda logits: apply_temperature(logits, 1.0),
+        lambda logits: apply_top_k(logits, 0),
+        lambda logits: apply_top_k(logits, 84),
+        lambda logits: apply_top_k(logits, 10**9),
+        lambda logits: apply_top_p(logits, 1.0),
+        lambda logits: apply_min_p(logits, 0.0),
+        lambda logits: apply_repetition_penalty(logits, np.zeros((64, 0), np.int64), 1.5),
+        lambda logits: apply_repetition_penalty(logits, np.zeros((64, 3), np.int64), 1.0),
+    ],
+)
+def test_off_values_change_nothing(off):
+    logits = random_logits(84, np.float32)
+    np.testing.assert_array_equal(off(logits), logits)
+
+
+FILTERS = {
+    "temperature": lambda x: apply_temperature(x, 0.5),
+    "tiny temperature": lambda x: apply_temperature(x, 1e-300),
+    "greedy": lambda x: apply_temperature(x, 0.0),
+    "top_k": lambda x: apply_top_k(x, 2),
+    "top_p": lambda x: apply_top_p(x, 1e-9),
+    "min_p": lambda x: apply_min_p(x, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@settings(max_examples=60, deadline=None)
+@given(
+    logits=hnp.arrays(
+        np.float32,
+        hnp.array_shapes(min_dims=1, max_dims=3, max_side=8),
+        elements=st.one_of(
+            st.floats(-(2.0**100), 2.0**100, width=32),
+            st.just(-np.inf),
+            st.integers(-2, 2).map(float),
+        ),
+    )
+)
+def test_promises_of_every_filter(name, logits):
+    """The argument stays, -inf stays, the likeliest survives, and rows do not mix."""
+    logits = logits.copy()
+    logits[..., 0] = np.where(np.isneginf(logits).all(axis=-1), 0.0, logits[..., 0])
+    before = logits.copy()
+    result = FILTERS[name](logits)
+    np.testing.assert_array_equal(logits, before)
+    assert result.shape == logits.shape
+    assert not np.isnan(result).any()
+    assert np.isneginf(result[np.isneginf(logits)]).all()
+    best = logits.argmax(axis=-1, keepdims=True)
+    assert np.isfinite(np.take_along_axis(result, best, axis=-1)).all()
+    flat = logits.reshape(-1, logits.shape[-1])
+    alone = np.array([FILTERS[name](row) for row in flat]).reshape(logits.shape)
+    np.testing.assert_array_equal(alone, result)
+
+
+def test_a_tiny_temperature_is_greedy_up_to_ties():
+    logits = np.array([-3.0, 5.0, 4.999, 5.0], np.float32)
+    kept = np.isfinite(apply_temperature(logits, 1e-300))
+    assert kept.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: apply_temperature(x, -0.1),
+        lambda x: apply_temperature(x, float("nan")),
+        lambda x: apply_temperature(x, float("inf")),
+        lambda x: apply_top_k(x, -1),
+        lambda x: apply_top_p(x, 0.0),
+        lambda x: apply_top_p(x, 1.1),
+        lambda x: apply_top_p(x, float("nan")),
+        lambda x: apply_min_p(x, -0.1),
+        lambda x: apply_min_p(x, 1.1),
+        lambda x: apply_repetition_penalty(x, np.array([0]), 0.0),
+        lambda x: apply_repetition_penalty(x, np.array([0]), float("inf")),
+        lambda x: apply_repetition_penalty(x, np.array([3]), 1.5),
+        lambda x: apply_repetition_penalty(x, np.array([-1]), 1.5),
+    ],
+)
+def test_values_out_of_range_are_refused(call):
+    with pytest.raises(SamplingError, match=r"must (be|lie)"):
+        call(np.zeros(3))

@@ -1,0 +1,165 @@
+"""Seeds: what the vocabulary lacks is folded or dropped, said in one line, and never fails."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.sampling import fit_seed
+
+PLAIN = Normalization()
+
+
+def chars(text):
+    return Vocabulary.from_characters(text)
+
+
+def test_a_known_seed_is_taken_as_it_is():
+    vocabulary = chars("старух аё,\n")
+    seed = fit_seed("старуха\r\nстаруха", vocabulary, PLAIN)
+    assert seed.text == "старуха\nстаруха"
+    assert seed.ids == tuple(vocabulary.encode("старуха\nстаруха").tolist())
+    assert (seed.folded, seed.dropped, seed.notice) == ((), (), None)
+
+
+def test_the_notice_is_one_line():
+    vocabulary = chars("ъа")
+    seed = fit_seed("Ъ☃а", vocabulary, PLAIN)
+    assert seed.text == "ъа"
+    assert seed.folded == (("Ъ", "ъ"),)
+    assert seed.dropped == ("☃",)
+    assert seed.notice == ("seed: 'Ъ' became 'ъ', '☃' dropped (not in the model's vocabulary of 4)")
+
+
+@pytest.mark.parametrize(
+    ("known", "text", "expected"),
+    [
+        ("ъ", "Ъ", "ъ"),
+        ("Ъ", "ъ", "Ъ"),
+        ("е", "ё", "е"),
+        ("ё", "е", "ё"),
+        ("е", "Ё", "е"),
+        ("Е", "ё", "Е"),
+        ("ёЕ", "е", "Е"),  # the other case before ё: «Если», not «Ёсли»
+        ('"', "«»„“”", '"""""'),
+        ("«»", "“”", "«»"),
+        ("“”", "«»", "“”"),
+        ("«»", '"', "«"),
+        ("'", "’‘ʼ", "'''"),
+        ("’", "'", "’"),
+        ("-", "‐‑–—−", "-----"),
+        ("—", "-–", "——"),
+        ("—-", "–", "—"),
+        (".", "…", "..."),
+        ("…", "...", "…"),
+        ("….", "...", "..."),
+        (" ", "\u00a0\u2009\u3000\t\n", "     "),
+        (" \n", "\u2028\u0085", "\n\n"),
+        ("\n", " ", "\n"),
+        ("\u00a0", " ", "\u00a0"),
+        ("e", "é", "e"),
+        ("e", "É", "e"),
+        ("и", "й", "и"),
+        ("fi", "ﬁ", "fi"),
+        ("A1", "Ａ１", "A1"),
+        ("a", "Ａ", "a"),
+        ("Ａ", "A", "Ａ"),
+        ("s", "ß", "ss"),
+        ("S", "ß", "SS"),
+        ("o", "☃🙂\u200b漢", ""),
+    ],
+)
+def test_folding(known, text, expected):
+    seed = fit_seed(text, chars(known), PLAIN)
+    assert seed.text == expected
+    assert seed.notice is None or "\n" not in seed.notice
+    assert (seed.notice is None) == (text == expected)
+
+
+def test_decomposed_letters_are_used_where_the_texts_were_decomposed():
+    vocabulary = chars("и\u0306")
+    seed = fit_seed("й", vocabulary, Normalization(nfc=False))
+    assert seed.text == "и\u0306"
+
+
+def test_a_seed_of_which_nothing_is_left():
+    seed = fit_seed("☃☃", chars("ab"), PLAIN)
+    assert (seed.ids, seed.text) == ((), "")
+    assert seed.notice == (
+        "seed: '☃' dropped (not in the model's vocabulary of 4); going on without a seed"
+    )
+    empty = fit_seed("", chars("ab"), PLAIN)
+    assert (empty.ids, empty.notice) == ((), None)
+    folded = Normalization(fold=True)
+    vanished = fit_seed("!?", Vocabulary.from_words(" ab", {}, folded=True), folded)
+    assert vanished.ids == ()
+    assert vanished.notice == "seed: nothing that the model reads; going on without a seed"
+
+
+def test_a_long_notice_counts_and_shows_the_invisible_as_code_points():
+    seed = fit_seed("☃\u200b\u0301" + "漢字仮名交文書体", chars("ab"), PLAIN)
+    assert seed.notice is not None
+    assert "U+200B dropped, U+0301 dropped" in seed.notice
+    assert "3 more dropped" in seed.notice
+    assert len(seed.dropped) == 11
+
+
+def test_an_unknown_word_is_spelled():
+    vocabulary = Vocabulary.from_words(" абвг", {" аб": 5})
+    seed = fit_seed("вг аб гв", vocabulary, PLAIN)
+    assert seed.text == "вг аб гв"
+    assert seed.notice is None
+    assert [vocabulary.symbols[i] for i in seed.ids] == ["в", "г", " аб", " ", "г", "в"]
+
+
+def test_words_are_folded_as_the_corpus_was():
+    fold = Normalization(fold=True)
+    vocabulary = Vocabulary.from_words(" абвг", {" аб": 5, " вг": 4}, folded=True)
+    seed = fit_seed("«Аб-вг!»", vocabulary, fold)
+    assert seed.text == "аб вг"
+    assert [vocabulary.symbols[i] for i in seed.ids] == [" аб", " вг"]
+
+
+def test_bytes_take_everything_but_lone_surrogates():
+    seed = fit_seed("Ъ☃\udcff", Vocabulary.utf8(), PLAIN)
+    assert seed.text == "Ъ☃"
+    assert seed.notice == ("seed: U+DCFF dropped (not in the model's vocabulary of 245)")
+
+
+VOCABULARIES = {
+    "few": (chars("e "), PLAIN),
+    "russian": (chars("абвгдеёжз АБ.,-—«»\n'"), PLAIN),
+    "raw": (chars("abc\u0301é\r"), Normalization(newlines=False, nfc=False)),
+    "byte": (Vocabulary.utf8(), PLAIN),
+    "word": (Vocabulary.from_words("ab cде.", {" ab": 3, "де": 2}), PLAIN),
+    "folded": (
+        Vocabulary.from_words("abде", {" ab": 3, " де": 2}, folded=True),
+        Normalization(fold=True),
+    ),
+    "nothing": (chars(""), PLAIN),
+}
+
+
+@pytest.mark.parametrize("name", VOCABULARIES)
+@settings(max_examples=150, deadline=None)
+@given(
+    text=st.one_of(
+        st.text(st.characters(codec=None)),  # lone surrogates too
+        st.text('abcдеёЁАE É…-–—"«»\u0301\u2028\ud800. '),
+    )
+)
+def test_no_text_fails(name, text):
+    vocabulary, normalization = VOCABULARIES[name]
+    seed = fit_seed(text, vocabulary, normalization)
+    assert UNKNOWN_ID not in seed.ids
+    assert END_ID not in seed.ids
+    assert all(0 <= token < len(vocabulary) for token in seed.ids)
+    assert "\ufffd" not in seed.text or "\ufffd" in text
+    assert seed.text == vocabulary.decode(seed.ids)
+    if seed.notice is not None:
+        assert len(seed.notice.splitlines()) == 1
+    if seed.folded or seed.dropped or (text and not seed.ids):
+        assert seed.notice is not None

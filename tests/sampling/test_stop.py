@@ -1,0 +1,99 @@
+"""Stop texts and sentence ends, whole and in pieces."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgen.sampling.stop import StopMatcher
+
+
+def run(text, stop=(), until_sentence=False, cuts=None):
+    """What is printed piece by piece, and why it ended."""
+    matcher = StopMatcher(stop, until_sentence)
+    pieces = list(text) if cuts is None else cuts
+    printed = []
+    for piece in pieces:
+        released, reason = matcher.feed(piece)
+        printed.append(released)
+        if reason is not None:
+            assert matcher.flush() == ""
+            return "".join(printed), reason
+    return "".join(printed) + matcher.flush(), None
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "printed"),
+    [
+        ("one END two", ("END",), "one "),
+        ("one EN two", ("END",), None),
+        ("aab", ("ab",), "a"),
+        ("abcabd", ("abd",), "abc"),
+        ("aaab", ("aab",), "a"),
+        ("xbcd", ("abcd", "bc"), "x"),
+        ("abcd", ("abcd", "bc"), "a"),  # the one complete first
+        ("abc", ("c", "bc"), "a"),  # both at once: the longest
+        ("\n\nA", ("\n\n",), ""),
+        ("no", ("o",), "n"),
+        ("", ("o",), None),
+    ],
+)
+def test_stop_texts(text, stop, printed):
+    expected = (text, None) if printed is None else (printed, "stop")
+    assert run(text, stop) == expected
+    assert run(text, stop, cuts=[text]) == expected
+
+
+@given(
+    text=st.text("ab", max_size=30),
+    stop=st.lists(st.text("ab", min_size=1, max_size=5), min_size=1, max_size=3),
+    data=st.data(),
+)
+def test_stop_texts_are_those_of_a_plain_search(text, stop, data):
+    ends = [(text.find(s) + len(s), -len(s), s) for s in stop if s in text]
+    expected = (text, None)
+    if ends:
+        end, _, first = min(ends)
+        expected = (text[: end - len(first)], "stop")
+    places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
+    cuts = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
+    assert run(text, stop) == expected
+    assert run(text, stop, cuts=cuts) == expected
+
+
+def test_text_is_held_back_only_while_it_may_be_a_stop_text():
+    matcher = StopMatcher(("END.",))
+    assert [matcher.feed(char)[0] for char in "aENxEENDy"] == [
+        "a", "", "", "ENx", "", "E", "", "", "ENDy",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("Да. Нет.", "Да."),
+        ("Да! Нет.", "Да!"),
+        ("Да?\nНет.", "Да?"),
+        ("Да… Нет.", "Да…"),
+        ("Да... Нет.", "Да..."),
+        ("«Да?!» — нет", "«Да?!»"),
+        ("(Yes.”) No", "(Yes.”)"),
+        ('"Yes." No', '"Yes."'),
+        ("3.5 and v.2 ok. No", "3.5 and v.2 ok."),
+        (". . Да. Нет", ". . Да."),  # the end of the seed's sentence is none: no word yet
+        (" — ! Да. Нет", " — ! Да."),
+        ("Да.Нет", None),
+        ("Да.", None),  # what follows is not known yet
+        ("Да", None),
+        ("Да) нет", None),
+    ],
+)
+def test_sentence_ends(text, printed):
+    expected = (text, None) if printed is None else (printed, "sentence")
+    assert run(text, until_sentence=True) == expected
+    assert run(text, until_sentence=True, cuts=[text]) == expected
+
+
+def test_sentence_end_releases_what_was_held():
+    assert run("Да. Нет", stop=(". X",), until_sentence=True) == ("Да.", "sentence")

@@ -1,0 +1,157 @@
+"""A text written in turns: the state follows it, and actions can be taken back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fake_networks import HashNetwork, ScriptNetwork
+
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.errors import SamplingError
+from textgen.sampling import SampleOptions, Writer, generate
+
+CHARS = Vocabulary.from_characters("абвгд .\n")
+
+
+def make(vocabulary=CHARS, network=None, **options):
+    network = network or HashNetwork(len(vocabulary))
+    return Writer(network, vocabulary, Normalization(), SampleOptions(**options), primer_ids=[2, 3])
+
+
+def check_state(writer):
+    """The likeliest symbols are those of a writer that read the same text at once."""
+    fresh = make(writer._vocabulary)
+    fresh.feed_ids(writer.ids)
+    assert fresh.likeliest(9) == writer.likeliest(9)
+
+
+def test_it_writes_what_generate_writes():
+    writer = make(length=30, rng=5)
+    writer.feed("аб")
+    written = list(writer.write())
+    expected = list(
+        generate(
+            HashNetwork(len(CHARS)), CHARS, writer.options, seed_ids=CHARS.encode("аб").tolist()
+        )
+    )
+    assert written == expected
+    assert writer.text == "аб" + "".join(symbol.text for symbol in written)
+    check_state(writer)
+
+
+def test_without_a_typed_text_it_starts_from_the_primer():
+    writer = make(length=20)
+    network = HashNetwork(len(CHARS))
+    expected = list(generate(network, CHARS, writer.options, primer_ids=[2, 3]))
+    assert list(writer.write()) == expected
+    assert writer.ids == [symbol.id for symbol in expected]
+
+
+def test_turns_make_one_text():
+    writer = make(length=7)
+    assert writer.feed("аб☃").notice is not None
+    list(writer.write())
+    writer.feed("в. ")
+    assert writer.choose(4) == CHARS.symbols[4]
+    writer.step()
+    list(writer.write(3))
+    assert len(writer.text) == 2 + 7 + 3 + 1 + 1 + 3
+    check_state(writer)
+
+
+def test_stopping_to_listen_stops_the_writing():
+    writer = make(length=50)
+    for count, _ in enumerate(writer.write(), 1):
+        if count == 4:
+            break
+    assert len(writer.ids) == 4
+    twin = make(length=50)
+    expected = [next(iter(twin.write())).id]
+    assert writer.ids[:1] == expected
+
+
+def test_undo_takes_back_one_action_after_the_other():
+    writer = make(length=5)
+    assert writer.undo() is False
+    start = writer.likeliest(9)
+    texts, likely = [writer.text], [start]
+    for act in (
+        lambda: writer.feed("аб"),
+        lambda: list(writer.write()),
+        lambda: writer.choose(3),
+        lambda: writer.step(),
+        lambda: writer.feed("гд"),
+    ):
+        act()
+        texts.append(writer.text)
+        likely.append(writer.likeliest(9))
+    assert len(set(texts)) == 6
+    while texts:
+        assert writer.text == texts.pop()
+        assert writer.likeliest(9) == likely.pop()
+        assert writer.undo() is bool(texts)
+
+
+def test_what_is_written_after_undo_is_another_text():
+    writer = make(length=40)
+    first = [symbol.id for symbol in writer.write()]
+    writer.undo()
+    assert [symbol.id for symbol in writer.write()] != first
+
+
+def test_likeliest_are_the_models_without_marks():
+    network = ScriptNetwork(len(CHARS), [END_ID], lead=1)
+    writer = Writer(network, CHARS, Normalization(), SampleOptions())
+    total = np.exp(20.0) + len(CHARS) - 1
+    likely = writer.likeliest(3)
+    assert [(token, text) for token, text, _ in likely] == [(2, "\n"), (3, " "), (4, ".")]
+    # The network's logits are exact; exp and log in float64 are not.
+    assert [p for _, _, p in likely] == pytest.approx([1 / total] * 3, rel=1e-12)
+    assert len(writer.likeliest(100)) == len(CHARS) - 2
+    assert writer.likeliest(0) == []
+    ending = Writer(network, CHARS, Normalization(), SampleOptions(until_end=True))
+    assert ending.likeliest(1)[0][:2] == (END_ID, "")
+    assert UNKNOWN_ID not in {token for token, _, _ in ending.likeliest(100)}
+
+
+def test_bytes_are_written_across_turns():
+    vocabulary = Vocabulary.utf8()
+    writer = make(vocabulary)
+    first, second = vocabulary.encode("ж").tolist()
+    assert writer.choose(first) == ""
+    assert writer.choose(second) == "ж"
+    assert writer.text == "ж"
+    texts = {text for _, text, _ in writer.likeliest(300)}
+    assert {"\\xd0", "a"} <= texts
+
+
+def test_a_character_begun_by_hand_is_ended_by_the_model():
+    vocabulary = Vocabulary.utf8()
+    *begun, last = vocabulary.encode("🙂").tolist()
+    writer = make(vocabulary, ScriptNetwork(len(vocabulary), [last], lead=4), temperature=0.0)
+    writer.feed_ids(begun)
+    assert writer.step().text == "🙂"
+    assert writer.text == "🙂"
+
+
+def test_after_an_end_mark_another_document_begins():
+    network = ScriptNetwork(len(CHARS), [4, END_ID, 5])
+    writer = Writer(network, CHARS, Normalization(), SampleOptions(temperature=0.0, until_end=True))
+    assert [symbol.id for symbol in writer.write()] == [4, END_ID]
+    assert writer.likeliest(1)[0][0] == 4  # as at the start
+    writer.choose(END_ID)
+    assert writer.likeliest(1)[0][0] == 4
+
+
+def test_no_symbol_is_refused_and_changes_nothing():
+    writer = make()
+    writer.feed("аб")
+    before = writer.likeliest(9)
+    with pytest.raises(SamplingError):
+        writer.choose(len(CHARS))
+    with pytest.raises(SamplingError):
+        writer.feed_ids([3, -1])
+    assert (writer.text, writer.likeliest(9)) == ("аб", before)
+    assert writer.undo() is True
+    assert writer.undo() is False

@@ -1,0 +1,28 @@
+"""Text from a trained model: settings, filters, random choice, seeds, the step loop, novelty.
+
+Needs NumPy alone. Generation takes any `Network`: an object with `initial_state` and `step`.
+"""
+
+from __future__ import annotations
+
+from textgen.sampling.choice import SymbolGenerator as SymbolGenerator
+from textgen.sampling.choice import choose_symbols as choose_symbols
+from textgen.sampling.filters import apply_min_p as apply_min_p
+from textgen.sampling.filters import apply_repetition_penalty as apply_repetition_penalty
+from textgen.sampling.filters import apply_temperature as apply_temperature
+from textgen.sampling.filters import apply_top_k as apply_top_k
+from textgen.sampling.filters import apply_top_p as apply_top_p
+from textgen.sampling.filters import filter_logits as filter_logits
+from textgen.sampling.generate import Generation as Generation
+from textgen.sampling.generate import generate as generate
+from textgen.sampling.generate import generate_batch as generate_batch
+from textgen.sampling.generate import generate_text as generate_text
+from textgen.sampling.novelty import CopiedRun as CopiedRun
+from textgen.sampling.novelty import Novelty as Novelty
+from textgen.sampling.novelty import find_copies as find_copies
+from textgen.sampling.options import SampleOptions as SampleOptions
+from textgen.sampling.seed import FittedSeed as FittedSeed
+from textgen.sampling.seed import fit_seed as fit_seed
+from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
+from textgen.sampling.stream import Network as Network
+from textgen.sampling.writer import Writer as Writer

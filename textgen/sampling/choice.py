@@ -1,0 +1,127 @@
+"""Random choice that any implementation can repeat: a counter-based generator and one rule.
+
+The primitive is SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
+generators"): output `n` (from 0) of the generator seeded with `s` is
+
+    splitmix64(s, n) = mix(s + (n + 1) * 0x9E3779B97F4A7C15)
+    mix(z) = (z ^= z >> 30; z *= 0xBF58476D1CE4E5B9;
+              z ^= z >> 27; z *= 0x94D049BB133111EB;  z ^ (z >> 31))
+
+all modulo 2**64. It has no state but a counter, so draw `n` of sample `k` under seed `rng` is
+
+    key     = splitmix64(rng, 0)
+    counter = k * 2**40 + n
+    bits    = splitmix64(key, splitmix64(0, counter))
+    uniform = (bits >> 11) * 2**-53                          a double in [0, 1)
+
+that is, the outputs of the generator seeded with `key`, taken in scrambled order. Each of these
+maps is a bijection of 64 bits. Hence under one `rng` no two draws of any two samples share their
+bits, and under different `rng` draws of equal counter always differ: no two samples run through
+the same stream. Scrambling the order keeps two of them from running through it shifted, since
+plain SplitMix64 generators all go round one circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import SamplingError
+from textgen.sampling.options import RNG_LIMIT
+
+#: Samples under one seed, and draws of one sample.
+INDEX_LIMIT = 2**24
+DRAW_LIMIT = 2**40
+
+_MASK = 2**64 - 1
+_GAMMA = 0x9E3779B97F4A7C15
+_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
+_MULTIPLIER_2 = 0x94D049BB133111EB
+
+
+def splitmix64(seed: int, n: int) -> int:
+    """Output `n`, from 0, of SplitMix64 seeded with `seed`: a whole number below `2**64`."""
+    z = (seed + (n + 1) * _GAMMA) & _MASK
+    z = ((z ^ (z >> 30)) * _MULTIPLIER_1) & _MASK
+    z = ((z ^ (z >> 27)) * _MULTIPLIER_2) & _MASK
+    return z ^ (z >> 31)
+
+
+class SymbolGenerator:
+    """The random stream of one sample.
+
+    Args:
+        rng: Seed, in `[0, 2**64)`.
+        index: Number of the sample under that seed, in `[0, 2**24)`.
+    Raises:
+        SamplingError: One of them lies outside its range.
+    """
+
+    def __init__(self, rng: int, index: int = 0) -> None:
+        if not 0 <= rng < RNG_LIMIT:
+            raise SamplingError(f"--rng is {rng}; it must lie in 0..2**64 - 1")
+        if not 0 <= index < INDEX_LIMIT:
+            raise SamplingError(f"sample {index} is asked for; one seed has 0..{INDEX_LIMIT - 1}")
+        self._key = splitmix64(rng, 0)
+        self._counter = index * DRAW_LIMIT
+
+    def uniform(self) -> float:
+        """The next draw, a double in `[0, 1)`."""
+        bits = splitmix64(self._key, splitmix64(0, self._counter))
+        self._counter += 1
+        return (bits >> 11) * 2.0**-53
+
+    def uniforms(self, count: int) -> NDArray[np.float64]:
+        """The next `count` draws, `(count,)`: what as many calls of `uniform` would return."""
+        counters = np.arange(count, dtype=np.uint64) + np.uint64(self._counter)
+        self._counter += count
+        places = _splitmix64_array(np.uint64(0), counters)
+        bits = _splitmix64_array(np.uint64(self._key), places)
+        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+    def choose(self, logits: NDArray[np.floating]) -> int:
+        """Draw a symbol from `softmax(logits)`, `(V,)`; see `choose_symbols`."""
+        ids, _ = choose_symbols(logits[None, :], [self.uniform()])
+        return int(ids[0])
+
+
+def choose_symbols(
+    logits_BV: NDArray[np.floating], uniforms: Sequence[float] | NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Choose one symbol a row by inversion of the cumulative distribution.
+
+    With `w = exp(logits - max)` in float64 and its running sum in id order, the choice is the
+    first id whose sum exceeds `u * total`. A symbol of probability 0 is never chosen: the sum
+    does not grow there, and `u * total` is below `total`.
+
+    Args:
+        logits_BV: Filtered logits, `(B, V)`.
+        uniforms: One draw a row, each in `[0, 1)`.
+    Returns:
+        The chosen ids `(B,)` and the probability that each had `(B,)`.
+    Raises:
+        SamplingError: A row holds NaN or `+inf`, or nothing but `-inf`.
+    """
+    wide = logits_BV.astype(np.float64)
+    top = wide.max(axis=-1, keepdims=True)
+    if not np.isfinite(top).all():
+        raise SamplingError(
+            "the model's output is not finite, so no symbol can be chosen; "
+            "check the model with `textgen inspect checkpoint`"
+        )
+    weights = np.exp(wide - top)
+    sums = weights.cumsum(axis=-1)
+    targets = np.asarray(uniforms, np.float64)[:, None] * sums[:, -1:]
+    ids = (sums > targets).argmax(axis=-1)
+    return ids, weights[np.arange(len(ids)), ids] / sums[:, -1]
+
+
+def _splitmix64_array(seed: np.uint64, n: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """`splitmix64` for arrays, whose arithmetic wraps as wanted."""
+    z: NDArray[np.uint64] = seed + (n + np.uint64(1)) * np.uint64(_GAMMA)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(_MULTIPLIER_1)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(_MULTIPLIER_2)
+    z ^= z >> np.uint64(31)
+    return z

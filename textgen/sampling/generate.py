@@ -1,0 +1,151 @@
+"""Text from a model: one as a stream of symbols, or many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import SamplingError
+from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
+from textgen.sampling.options import SampleOptions
+from textgen.sampling.stream import (
+    FinishReason,
+    GeneratedSymbol,
+    Network,
+    Stream,
+    StreamGroup,
+    bits,
+    start,
+)
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generated text.
+
+    Args:
+        text: What is printed: neither the seed nor a stop text.
+        ids: Every token that was chosen, those of a stop text and an end mark included.
+        finish_reason: As in `GeneratedSymbol`.
+        bits_per_char: Cost of `ids` under the model as it is, without the filters; `nan` where
+            they hold no character.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    finish_reason: FinishReason
+    bits_per_char: float
+
+    @classmethod
+    def from_symbols(cls, symbols: Iterable[GeneratedSymbol]) -> Generation:
+        """Put together what `generate` yields."""
+        symbols = list(symbols)
+        chars = sum(symbol.chars for symbol in symbols)
+        cost = bits(symbol.logprob for symbol in symbols)
+        return cls(
+            text="".join(symbol.text for symbol in symbols),
+            ids=tuple(symbol.id for symbol in symbols),
+            finish_reason=(symbols[-1].finish_reason if symbols else None) or "length",
+            bits_per_char=cost / chars if chars else float("nan"),
+        )
+
+
+def generate(
+    network: Network,
+    vocabulary: Vocabulary,
+    options: SampleOptions | None = None,
+    *,
+    seed_ids: Iterable[int] = (),
+    primer_ids: Iterable[int] = (),
+    index: int = 0,
+) -> Iterator[GeneratedSymbol]:
+    """Generate one text symbol by symbol.
+
+    The network starts with a zero state, reads the end-of-document mark and then the seed, or
+    the primer where there is no seed. Neither is printed. The unknown character is never
+    generated, the end mark only with `until_end`.
+
+    Args:
+        network: The model.
+        vocabulary: Its symbols.
+        options: The settings; `None` is the defaults.
+        seed_ids: What the text goes on from, as `fit_seed` gives it.
+        primer_ids: What the texts of the model's corpus start with, stored beside the model.
+        index: Number of the sample: each has random choices of its own under one `rng`.
+    Yields:
+        The symbols; the last one says why the text ended. None at all for a length of 0.
+    Raises:
+        SamplingError: An id is no symbol, or the model's output is not finite.
+    """
+    options = options or SampleOptions()
+    seed = list(map(int, seed_ids))
+    position = start(network, seed or primer_ids)
+    stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
+    for ((_, symbol),) in StreamGroup(network, options, [stream], position).steps():
+        yield symbol
+
+
+def generate_text(
+    network: Network,
+    vocabulary: Vocabulary,
+    options: SampleOptions | None = None,
+    *,
+    seed_ids: Iterable[int] = (),
+    primer_ids: Iterable[int] = (),
+    index: int = 0,
+) -> str:
+    """The text that `generate` yields, without the seed; the same arguments."""
+    symbols = generate(
+        network, vocabulary, options, seed_ids=seed_ids, primer_ids=primer_ids, index=index
+    )
+    return "".join(symbol.text for symbol in symbols)
+
+
+def generate_batch(
+    network: Network,
+    vocabulary: Vocabulary,
+    options: SampleOptions | None = None,
+    *,
+    count: int,
+    seed_ids: Iterable[int] = (),
+    primer_ids: Iterable[int] = (),
+    first_index: int = 0,
+) -> list[Generation]:
+    """Generate `count` texts that step through the network together, which is faster.
+
+    Text k is what `generate` writes with `index=first_index + k` as far as the network's
+    arithmetic for many rows rounds as it does for one; where two symbols are almost equally
+    likely, that can differ.
+
+    Args:
+        network: The model.
+        vocabulary: Its symbols.
+        options: The settings of all of them; `None` is the defaults.
+        count: How many, at least 1.
+        seed_ids: As for `generate`.
+        primer_ids: As for `generate`.
+        first_index: Number of the first sample.
+    Returns:
+        One text for each, in order.
+    Raises:
+        SamplingError: `count` is out of range, an id is no symbol, or the model's output is not
+            finite.
+    """
+    if not 1 <= count <= INDEX_LIMIT - first_index:
+        raise SamplingError(f"--count is {count}; it must lie in 1..{INDEX_LIMIT - first_index}")
+    options = options or SampleOptions()
+    seed = list(map(int, seed_ids))
+    # All rows read the same seed, so it is read once.
+    position = start(network, seed or primer_ids).repeat(np.zeros(count, np.intp))
+    streams = [
+        Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
+        for k in range(count)
+    ]
+    symbols: list[list[GeneratedSymbol]] = [[] for _ in range(count)]
+    for step in StreamGroup(network, options, streams, position).steps():
+        for number, symbol in step:
+            symbols[number].append(symbol)
+    return [Generation.from_symbols(row) for row in symbols]

@@ -1,0 +1,247 @@
+"""How much of a generated text is copied from the training text.
+
+The corpus stays where it is, in a memory map, and is read block by block. One vectorised pass
+notes in which blocks each run of `min_run` tokens of the text occurs, by hash; only those blocks
+are then searched, exactly. Memory is bounded by the block size and by one list entry for each
+block in which a piece of the text occurs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import SamplingError
+
+#: Corpus positions examined at a time: their hashes stay in the cache.
+_BLOCK = 1 << 16
+#: Bits of a hash that a first look-up uses; the text's hashes fill a small part of the table.
+_TABLE_BITS = 16
+_TOKEN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_FIRST_MULTIPLIER = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND_MULTIPLIER = np.uint64(0x94D049BB133111EB)
+
+
+@dataclass(frozen=True)
+class CopiedRun:
+    """A run of tokens that also stands in the corpus, longer neither to its left nor its right.
+
+    Args:
+        start: Index of its first token in the text.
+        length: Tokens.
+        source: Index of its first token in the corpus; of several places the first.
+    """
+
+    start: int
+    length: int
+    source: int
+
+
+@dataclass(frozen=True)
+class Novelty:
+    """What of a text is copied.
+
+    Args:
+        length: Tokens of the text.
+        min_run: Tokens from which on a run counts.
+        runs: Every longest run of at least `min_run` tokens, by start. They may overlap.
+        longest: Tokens of the longest run of the text that stands in the corpus; may be below
+            `min_run`.
+        copied: Tokens that lie in a run.
+    """
+
+    length: int
+    min_run: int
+    runs: tuple[CopiedRun, ...]
+    longest: int
+    copied: int
+
+    @property
+    def copied_share(self) -> float:
+        """Share of the text inside runs, 0 to 1; 0 for an empty text."""
+        return self.copied / self.length if self.length else 0.0
+
+
+def find_copies(
+    ids: Sequence[int] | NDArray[np.integer],
+    corpus_tokens: NDArray[np.unsignedinteger],
+    *,
+    min_run: int = 20,
+) -> Novelty:
+    """Find the longest runs of a text that are copied from a corpus.
+
+    Args:
+        ids: Tokens of the text, `(n,)`.
+        corpus_tokens: Tokens of the corpus in the same vocabulary, `(N,)`, 8, 16 or 32 bits each;
+            usually a memory map.
+        min_run: Tokens from which on a run counts, at least 1.
+    Returns:
+        The runs and how much of the text they cover.
+    Raises:
+        SamplingError: `min_run` is below 1.
+    """
+    if min_run < 1:
+        raise SamplingError(f"min_run is {min_run}; it must be at least 1")
+    text = np.asarray(ids, dtype=np.int64).reshape(-1)
+    runs = tuple(_maximal_runs(text, corpus_tokens, min_run))
+    covered = np.zeros(len(text), np.bool_)
+    for run in runs:
+        covered[run.start : run.start + run.length] = True
+    longest = max((run.length for run in runs), default=0)
+    if not runs:
+        longest = _longest_below(text, corpus_tokens, min_run)
+    return Novelty(len(text), min_run, runs, longest, int(covered.sum()))
+
+
+def _maximal_runs(
+    text: NDArray[np.int64], corpus: NDArray[np.unsignedinteger], min_run: int
+) -> Iterator[CopiedRun]:
+    finder = _Finder(text, corpus, min_run)
+    finder.scan()
+    start = 0
+    while start + min_run <= len(text):
+        source = finder.find(start, start + min_run)
+        if source is None:
+            start += 1
+            continue
+        # The longest run from here: a longer one is found no more easily, so halve.
+        end, beyond = start + min_run, len(text) + 1
+        step = min_run
+        while end + 1 < beyond:
+            middle = min(end + step, beyond - 1)
+            found = finder.find(start, middle)
+            if found is None:
+                beyond = middle
+                step = max((beyond - end) // 2, 1)
+            else:
+                end, source = middle, found
+                step = max(min(2 * step, (beyond - end) // 2), 1)
+        yield CopiedRun(start, end - start, source)
+        if end == len(text):
+            return
+        # The next run that is not part of this one reaches past its end: its start is the first
+        # from which the corpus holds the text up to and including token `end`.
+        low, high = start + 1, end + 2 - min_run
+        while low < high:
+            middle = (low + high) // 2
+            if finder.find(middle, end + 1) is None:
+                low = middle + 1
+            else:
+                high = middle
+        start = low
+
+
+def _longest_below(text: NDArray[np.int64], corpus: NDArray[np.unsignedinteger], limit: int) -> int:
+    """Tokens of the longest run of the text in the corpus, which is known to be below `limit`."""
+    low, high = 0, min(limit - 1, len(text))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _Finder(text, corpus, middle).occurs():
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+class _Finder:
+    """Answers where a part of the text, at least `size` tokens long, first stands in the corpus."""
+
+    def __init__(
+        self, text: NDArray[np.int64], corpus: NDArray[np.unsignedinteger], size: int
+    ) -> None:
+        self._corpus = corpus
+        self._size = size
+        limit = np.iinfo(corpus.dtype).max
+        # A token that the corpus's type cannot hold does not occur in it.
+        self._foreign = np.concatenate([[0], ((text < 0) | (text > limit)).cumsum()])
+        self._text = text.astype(corpus.dtype)
+        # Of the ids as they are: one cut to the corpus's type would pass for another.
+        hashes = _window_hashes(text, size)
+        self._sorted, self._group = np.unique(hashes, return_inverse=True)
+        self._table = np.zeros(1 << _TABLE_BITS, np.bool_)
+        self._table[_table_index(self._sorted)] = True
+        self._blocks: list[list[int]] = [[] for _ in self._sorted]
+
+    def scan(self) -> None:
+        """Note the blocks in which each window of the text may begin."""
+        for start, groups in self._candidates():
+            for group in groups.tolist():
+                self._blocks[group].append(start)
+
+    def occurs(self) -> bool:
+        """Whether any window of the text stands in the corpus; stops at the first."""
+        firsts = np.full(len(self._sorted), -1)
+        firsts[self._group[::-1]] = np.arange(len(self._group))[::-1]
+        for start, groups in self._candidates():
+            for place in firsts[groups].tolist():
+                if self._find_in_block(place, place + self._size, start) is not None:
+                    return True
+        return False
+
+    def find(self, start: int, end: int) -> int | None:
+        """First place in the corpus of `text[start:end]`, or `None`."""
+        for block in self._blocks[self._group[start]]:
+            place = self._find_in_block(start, end, block)
+            if place is not None:
+                return place
+        return None
+
+    def _candidates(self) -> Iterator[tuple[int, NDArray[np.intp]]]:
+        """Start of a block and the groups of text windows whose hash begins in it."""
+        if not len(self._sorted):
+            return
+        for start in range(0, len(self._corpus) - self._size + 1, _BLOCK):
+            tokens = np.asarray(self._corpus[start : start + _BLOCK + self._size - 1])
+            hashes = _window_hashes(tokens, self._size)
+            hashes = hashes[self._table[_table_index(hashes)]]
+            groups = np.searchsorted(self._sorted, hashes)
+            groups[groups == len(self._sorted)] = 0
+            groups = np.unique(groups[self._sorted[groups] == hashes])
+            if len(groups):
+                yield start, groups
+
+    def _find_in_block(self, start: int, end: int, block: int) -> int | None:
+        """First place of `text[start:end]` that begins in the block at `block`, or `None`."""
+        if self._foreign[end] != self._foreign[start]:
+            return None
+        needle = self._text[start:end].tobytes()
+        haystack = self._corpus[block : block + _BLOCK + end - start - 1].tobytes()
+        width = self._corpus.dtype.itemsize
+        place = haystack.find(needle)
+        while place >= 0 and place % width:
+            # Found across the borders of tokens, which is nothing.
+            place = haystack.find(needle, place + 1)
+        return None if place < 0 else block + place // width
+
+
+def _window_hashes(tokens: NDArray[np.integer], size: int) -> NDArray[np.uint64]:
+    """A hash of every `size` adjacent tokens, `(len(tokens) - size + 1,)`.
+
+    Windows double from 1 to the largest power of two within `size`; two of those, overlapping,
+    make up the window. Equal windows have equal hashes; the reverse is checked by searching.
+    """
+    if len(tokens) < size:
+        return np.zeros(0, np.uint64)
+    hashes = tokens.astype(np.uint64) * _TOKEN_MULTIPLIER
+    hashes ^= hashes >> np.uint64(29)
+    width = 1
+    while 2 * width <= size:
+        hashes = _combine(hashes, width)
+        width *= 2
+    return _combine(hashes, size - width) if size > width else hashes
+
+
+def _combine(hashes: NDArray[np.uint64], shift: int) -> NDArray[np.uint64]:
+    """One hash of each and of the one `shift` places later."""
+    result = hashes[:-shift] * _FIRST_MULTIPLIER
+    result += hashes[shift:]
+    result *= _SECOND_MULTIPLIER
+    result ^= result >> np.uint64(32)
+    return result
+
+
+def _table_index(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return hashes >> np.uint64(64 - _TABLE_BITS)

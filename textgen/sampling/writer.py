@@ -1,0 +1,171 @@
+"""A text that a person and a model write in turns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.sampling.choice import SymbolGenerator
+from textgen.sampling.options import SampleOptions
+from textgen.sampling.seed import FittedSeed, fit_seed
+from textgen.sampling.stream import (
+    GeneratedSymbol,
+    Network,
+    Position,
+    Stream,
+    StreamGroup,
+    decoder_after,
+    log_softmax,
+    read,
+    start,
+)
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """Where the text stood before an action."""
+
+    position: Position
+    size: int
+
+
+class Writer:
+    """Holds a growing text and the model's state after it.
+
+    Every call of `feed`, `choose`, `step` and `write` is one action, which `undo` takes back.
+    Reading never changes a state in place, so remembering one costs no copy.
+
+    Args:
+        network: The model.
+        vocabulary: Its symbols.
+        normalization: What its texts went through, for typed text.
+        options: The settings of what is written; `None` is the defaults.
+        primer_ids: What is read in front where the model writes the first word.
+        index: Number of the sample: each has random choices of its own under one `rng`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        normalization: Normalization,
+        options: SampleOptions | None = None,
+        *,
+        primer_ids: Iterable[int] = (),
+        index: int = 0,
+    ) -> None:
+        self.options = options or SampleOptions()
+        self.ids: list[int] = []
+        self._network = network
+        self._vocabulary = vocabulary
+        self._normalization = normalization
+        self._generator = SymbolGenerator(self.options.rng, index)
+        self._bare = start(network)
+        self._position = read(network, self._bare, primer_ids)
+        self._undo: list[_Snapshot] = []
+
+    @property
+    def text(self) -> str:
+        """Everything read and written, stop texts included."""
+        return self._vocabulary.decode(self.ids)
+
+    def feed(self, text: str) -> FittedSeed:
+        """Read typed text, fitted to the vocabulary like a seed.
+
+        Returns:
+            What was read, with the notice about it if there is one.
+        """
+        fitted = fit_seed(text, self._vocabulary, self._normalization)
+        self.feed_ids(fitted.ids)
+        return fitted
+
+    def feed_ids(self, ids: Iterable[int]) -> None:
+        """Read tokens.
+
+        Raises:
+            SamplingError: One of them is no symbol; then nothing is read.
+        """
+        tokens = list(map(int, ids))
+        first = self._position if self.ids or not tokens else self._bare
+        position = read(self._network, first, tokens)
+        self._remember()
+        self._position = position
+        self.ids.extend(tokens)
+
+    def choose(self, token: int) -> str:
+        """Write the given token, as if the model had chosen it, and return its text.
+
+        Raises:
+            SamplingError: It is no symbol.
+        """
+        position = read(self._network, self._position, [token])
+        decoder = decoder_after(self._vocabulary, self.ids)
+        self._remember()
+        self._position = position
+        self.ids.append(token)
+        return decoder.feed(token)
+
+    def step(self) -> GeneratedSymbol:
+        """Let the model write one token; stops and length do not count."""
+        options = replace(self.options, length=1, stop=(), until_sentence=False)
+        return next(self._write(options))
+
+    def write(self, length: int | None = None) -> Iterator[GeneratedSymbol]:
+        """Let the model go on, as `generate` does, until the length or a stop.
+
+        Args:
+            length: Characters at most; `None` is that of the options.
+        Yields:
+            The symbols. Whoever stops listening stops the writing there.
+        """
+        return self._write(self.options if length is None else replace(self.options, length=length))
+
+    def likeliest(self, count: int = 5) -> list[tuple[int, str, float]]:
+        """The likeliest next tokens under the model as it is, likeliest first, ties by id.
+
+        The unknown character is left out, and so is the end mark unless `until_end`.
+
+        Returns:
+            Id, text and probability of each; the end mark's text is "", and that of a byte which
+            alone is no character is written as `\\xd0`.
+        """
+        logprobs = log_softmax(self._position.logits_BV[0])
+        order = np.argsort(-logprobs, kind="stable").tolist()
+        banned = {UNKNOWN_ID} if self.options.until_end else {UNKNOWN_ID, END_ID}
+        likely = [token for token in order if token not in banned][: max(count, 0)]
+        return [(token, self._shown(token), float(np.exp(logprobs[token]))) for token in likely]
+
+    def undo(self) -> bool:
+        """Take back the last action; False where there is none.
+
+        Random choices go on: what is written next is another text.
+        """
+        if not self._undo:
+            return False
+        snapshot = self._undo.pop()
+        self._position = snapshot.position
+        del self.ids[snapshot.size :]
+        return True
+
+    def _remember(self) -> None:
+        self._undo.append(_Snapshot(self._position, len(self.ids)))
+
+    def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
+        self._remember()
+        stream = Stream(self._vocabulary, options, self._generator, self.ids[:])
+        group = StreamGroup(self._network, options, [stream], self._position)
+        for ((_, symbol),) in group.steps():
+            self.ids.append(symbol.id)
+            # After an end mark the text goes on as another document.
+            self._position = self._bare if symbol.id == END_ID else group.position
+            yield symbol
+
+    def _shown(self, token: int) -> str:
+        symbol = self._vocabulary.symbols[token]
+        if self._vocabulary.level == "byte" and symbol >= "\x80":
+            return f"\\x{ord(symbol):02x}"
+        return symbol
