@@ -1,0 +1,121 @@
+"""What colours are used, by option and environment; and the consoles made of it."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.text import Text
+
+from textgen.terminal.color import ColorDepth, ColorMode, color_depth
+from textgen.terminal.console import make_console, make_consoles
+
+AUTO, ALWAYS, NEVER = ColorMode.AUTO, ColorMode.ALWAYS, ColorMode.NEVER
+NONE, STANDARD, EIGHT_BIT, TRUECOLOR = ColorDepth
+
+
+@pytest.mark.parametrize(
+    ("environ", "depth"),
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, TRUECOLOR),
+        ({"TERM": "xterm", "COLORTERM": "24bit"}, TRUECOLOR),
+        ({"TERM": "xterm-direct"}, TRUECOLOR),
+        ({"TERM": "xterm-kitty"}, TRUECOLOR),
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "iTerm.app"}, TRUECOLOR),
+        ({"TERM": "screen-256color"}, EIGHT_BIT),
+        ({"TERM": "xterm-256color", "COLORTERM": ""}, EIGHT_BIT),
+        ({"TERM": "xterm", "TERM_PROGRAM": "Apple_Terminal"}, EIGHT_BIT),
+        ({"TERM": "xterm"}, STANDARD),
+        ({"TERM": "linux"}, STANDARD),
+        ({"TERM": "dumb", "COLORTERM": "truecolor"}, NONE),
+        ({"TERM": "unknown"}, NONE),
+        ({}, NONE),
+        ({"TERM": "xterm-256color", "NO_COLOR": "1"}, NONE),
+        ({"TERM": "xterm-256color", "NO_COLOR": ""}, EIGHT_BIT),
+        ({"TERM": "xterm-256color", "NO_COLOR": "0", "FORCE_COLOR": "3"}, NONE),
+        ({"TERM": "xterm-256color", "FORCE_COLOR": "0"}, NONE),
+        ({"TERM": "dumb", "FORCE_COLOR": "3"}, TRUECOLOR),
+    ],
+)
+def test_a_terminal_gets_what_it_can_show(environ: dict[str, str], depth: ColorDepth) -> None:
+    assert color_depth(AUTO, is_terminal=True, environ=environ, platform="linux") is depth
+
+
+@pytest.mark.parametrize(
+    ("environ", "depth"),
+    [
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor"}, NONE),
+        ({"TERM": "xterm-256color", "FORCE_COLOR": "yes"}, EIGHT_BIT),
+        ({"FORCE_COLOR": "yes"}, STANDARD),
+        ({"FORCE_COLOR": "2"}, EIGHT_BIT),
+    ],
+)
+def test_a_file_gets_colours_only_by_force(environ: dict[str, str], depth: ColorDepth) -> None:
+    assert color_depth(AUTO, is_terminal=False, environ=environ, platform="linux") is depth
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_the_option_beats_the_environment(is_terminal: bool) -> None:
+    loud = {"TERM": "xterm", "COLORTERM": "truecolor", "FORCE_COLOR": "3"}
+    quiet = {"TERM": "dumb", "NO_COLOR": "1"}
+    assert color_depth(NEVER, is_terminal=is_terminal, environ=loud) is NONE
+    assert color_depth(ALWAYS, is_terminal=is_terminal, environ=quiet) is STANDARD
+    assert color_depth(ALWAYS, is_terminal=is_terminal, environ={**loud, "NO_COLOR": "1"}) is (
+        TRUECOLOR
+    )
+
+
+def test_windows_names_no_terminal() -> None:
+    def depth(environ: dict[str, str]) -> ColorDepth:
+        return color_depth(AUTO, is_terminal=True, environ=environ, platform="win32")
+
+    assert depth({}) is STANDARD
+    assert depth({"WT_SESSION": "1"}) is TRUECOLOR
+
+
+def test_depths_are_richs_systems() -> None:
+    for depth in ColorDepth:
+        assert ColorDepth.of_rich(depth.rich_name) is depth
+    assert ColorDepth.of_rich("windows") is STANDARD
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("mode", "environ", "stream", "colored"),
+    [
+        (AUTO, {"TERM": "xterm"}, _Terminal, True),
+        (AUTO, {"TERM": "xterm", "NO_COLOR": "1"}, _Terminal, False),
+        (AUTO, {"TERM": "dumb"}, _Terminal, False),
+        (AUTO, {"TERM": "xterm"}, io.StringIO, False),
+        (ALWAYS, {"NO_COLOR": "1"}, io.StringIO, True),
+        (NEVER, {"TERM": "xterm", "FORCE_COLOR": "1"}, _Terminal, False),
+    ],
+)
+def test_a_console_without_colours_writes_no_escape(
+    mode: ColorMode, environ: dict[str, str], stream: type[io.StringIO], colored: bool
+) -> None:
+    file = stream()
+    console = make_console(file, mode, environ=environ, width=40)
+    console.print(Text("x", "bold red on blue"), "[bold]:smile: 12[/bold]")
+    assert ("\x1b" in file.getvalue()) is colored
+    if not colored:
+        assert file.getvalue() == "x [bold]:smile: 12[/bold]\n"
+
+
+def test_a_poor_encoding_ends_nothing() -> None:
+    raw = io.BytesIO()
+    console = make_console(io.TextIOWrapper(raw, encoding="ascii"), environ={}, width=40)
+    console.print("да")
+    console.file.flush()
+    assert raw.getvalue() == b"\\u0434\\u0430\n"
+
+
+def test_products_and_talk_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    consoles = make_consoles(environ={})
+    consoles.out.print("product")
+    consoles.err.print("talk")
+    assert capsys.readouterr() == ("product\n", "talk\n")

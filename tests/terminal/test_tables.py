@@ -1,0 +1,191 @@
+"""Tables, panels and the way numbers are written."""
+
+from __future__ import annotations
+
+import io
+import math
+from typing import Any
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from textgen.terminal import format as fmt
+from textgen.terminal.tables import (
+    RunRow,
+    TrainSummary,
+    choices_table,
+    evaluation_table,
+    key_values,
+    message_panel,
+    runs_table,
+    train_summary,
+)
+
+
+def render(renderable: RenderableType, width: int = 72) -> list[str]:
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None).print(renderable)
+    lines = file.getvalue().splitlines()
+    assert all(cell_len(line) <= width for line in lines)
+    return [line.rstrip() for line in lines]
+
+
+SUMMARY: dict[str, Any] = {
+    "best_bits_per_char": 2.2413,
+    "best_step": 2850,
+    "steps": 3000,
+    "chars_seen": 12_345_678,
+    "seconds": 181.2,
+    "chars_per_second": 68_432.0,
+    "checkpoint": "checkpoints/crime",
+    "try_next": 'textgen sample --seed "старуха"',
+}
+
+
+def test_the_summary_of_a_run() -> None:
+    assert render(train_summary(TrainSummary(**SUMMARY))) == [
+        "╭─ Training finished ────────────────────────────────────╮",
+        "│ best validation  2.241 bits/char (step 2,850 of 3,000) │",
+        "│ characters seen  12,345,678                            │",
+        "│ speed            68.4 k chars/s, 3 m 01 s in all       │",
+        "│ checkpoint       checkpoints/crime                     │",
+        '│ try next         textgen sample --seed "старуха"       │',
+        "╰────────────────────────────────────────────────────────╯",
+    ]
+
+
+def test_the_summary_of_an_unusual_run() -> None:
+    text = "\n".join(
+        render(
+            train_summary(
+                TrainSummary(
+                    **{**SUMMARY, "best_bits_per_char": None},
+                    repeat="textgen train a.txt --steps 3000 --rng 1",
+                    stopped="no improvement in 10 evaluations",
+                    skipped_updates=2,
+                    curve="checkpoints/crime/loss.svg",
+                )
+            )
+        )
+    )
+    assert "Training ended" in text
+    assert "best validation" not in text
+    for expected in (
+        "stopped           no improvement in 10 evaluations",
+        "updates left out  2",
+        "loss curve        checkpoints/crime/loss.svg",
+        "the same again    textgen train a.txt --steps 3000 --rng 1",
+    ):
+        assert expected in text
+
+
+def test_labels_and_values() -> None:
+    rows = [("cell", "lstm"), ("units", 1024), ("rate", 0.004), ("tied", True), ("absent", None)]
+    assert render(key_values("[b]model", rows, note="made \x1b[31mby hand")) == [
+        "╭─ [b]model ───────────╮",
+        "│ cell   lstm          │",
+        "│ units  1,024         │",
+        "│ rate   0.004         │",
+        "│ tied   yes           │",
+        "│                      │",
+        "│ made \\x1b[31mby hand │",
+        "╰──────────────────────╯",
+    ]
+
+
+def test_choices_and_their_reasons() -> None:
+    lines = render(choices_table([("hidden", 512, "fits the budget"), ("lr", 0.004, "tuned")]))
+    assert [line for line in lines if line.strip("─ ")] == [
+        "setting   value   reason",
+        "hidden    512     fits the budget",
+        "lr        0.004   tuned",
+    ]
+
+
+def test_a_long_reason_wraps_in_its_column() -> None:
+    lines = render(choices_table([("hidden", 512, "word " * 20)]), width=40)
+    assert len(lines) > 4
+    assert all(line.startswith(" " * 18) for line in lines[3:])
+
+
+def test_runs() -> None:
+    lines = render(
+        runs_table(
+            [
+                RunRow(
+                    name="crime",
+                    modified="yesterday",
+                    bits_per_char=2.24,
+                    parameters=2_400_000,
+                    model="lstm 1 x 512",
+                ),
+                RunRow(name="broken", note="damaged: truncated"),
+            ]
+        )
+    )
+    assert [line for line in lines if line.strip("─ ")] == [
+        "name     saved       bits/char   parameters   model",
+        "crime    yesterday       2.240       2.40 M   lstm 1 x 512",
+        "broken                                        damaged: truncated",
+    ]
+
+
+def test_evaluation() -> None:
+    result = {"bits_per_char": 2.24, "chars": 1140000, "perplexity": 4.7}
+    lines = render(evaluation_table(result, {"cold_bits_per_char": 2.5, "cold_window": 100}))
+    assert [line for line in lines if line.strip("─ ")] == [
+        "                whole text   cold windows",
+        "bits per char       2.2400         2.5000",
+        "chars            1,140,000",
+        "perplexity          4.7000",
+        "window                                100",
+    ]
+    assert "cold" not in "\n".join(render(evaluation_table(result)))
+
+
+def test_a_message_keeps_its_lines_and_no_escapes() -> None:
+    assert render(message_panel("step 300", "— Ты что,\n\x1b[2Jстаруха?")) == [
+        "╭─ step 300 ──────╮",
+        "│ — Ты что,       │",
+        "│ \\x1b[2Jстаруха? │",
+        "╰─────────────────╯",
+    ]
+
+
+@pytest.mark.parametrize("width", [20, 30])
+def test_narrow_terminals(width: int) -> None:
+    lines = render(train_summary(TrainSummary(**SUMMARY)), width=width)
+    assert "…" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (fmt.count(1234567), "1,234,567"),
+        (fmt.short(7), "7"),
+        (fmt.short(999.4), "999"),
+        (fmt.short(999.6), "1.00 k"),
+        (fmt.short(12_345), "12.3 k"),
+        (fmt.short(99_960), "100 k"),
+        (fmt.short(-1_500_000), "-1.50 M"),
+        (fmt.short(0), "0"),
+        (fmt.rate(12_345), "12.3 k chars/s"),
+        (fmt.size(512), "512 B"),
+        (fmt.size(12_345_678), "12.3 MB"),
+        (fmt.bits_per_char(2.2514), "2.251 bits/char"),
+        (fmt.duration(0.44), "0.4 s"),
+        (fmt.duration(9.96), "10 s"),
+        (fmt.duration(59.6), "1 m 00 s"),
+        (fmt.duration(185), "3 m 05 s"),
+        (fmt.duration(3599.7), "1 h 00 m"),
+        (fmt.duration(7620), "2 h 07 m"),
+        (fmt.duration(math.inf), "?"),
+        (fmt.percent(0.1234), "12.3 %"),
+        (fmt.number(-0.0), "0"),
+        (fmt.number(0.0012345), "0.00123"),
+        (fmt.number(-29.46), "-29.5"),
+    ],
+)
+def test_numbers(found: str, expected: str) -> None:
+    assert found == expected

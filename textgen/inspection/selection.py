@@ -1,0 +1,159 @@
+"""Which neurons to look at: those named by the user, or those that vary most on a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import InspectionError
+from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
+
+
+@dataclass(frozen=True)
+class NeuronStats:
+    """How one quantity of one neuron was distributed over a text.
+
+    Args:
+        layer: Layer, from 0.
+        unit: Unit within the layer, from 0.
+        quantity: What was traced, such as `cell`.
+        mean: Mean over the tokens.
+        sd: Standard deviation over the tokens (of the text itself, so divided by their number).
+        minimum: Lowest value.
+        maximum: Highest value.
+    """
+
+    layer: int
+    unit: int
+    quantity: str
+    mean: float
+    sd: float
+    minimum: float
+    maximum: float
+
+    @property
+    def neuron(self) -> Neuron:
+        """`(layer, unit)`."""
+        return self.layer, self.unit
+
+    @property
+    def name(self) -> str:
+        """As in a trace: `layers.0.cell[137]`."""
+        return neuron_name(self.layer, self.unit, self.quantity)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return asdict(self)
+
+
+def neuron_name(layer: int, unit: int, quantity: str) -> str:
+    """The name of one quantity of one neuron: `layers.0.cell[137]`."""
+    return f"layers.{layer}.{quantity}[{unit}]"
+
+
+def parse_neuron(text: str, *, num_layers: int, hidden_size: int) -> Neuron:
+    """Read a neuron as users type it: `LAYER:UNIT`, both counted from 0.
+
+    Args:
+        text: Such as `0:137`.
+        num_layers: Layers of the model.
+        hidden_size: Units of each layer.
+    Returns:
+        `(layer, unit)`.
+    Raises:
+        InspectionError: The form is wrong, or the model has no such neuron.
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,9})\s*:\s*([0-9]{1,9})\s*", text)
+    if match is None:
+        raise InspectionError(
+            f"'{text}' is no neuron; write LAYER:UNIT with layer 0..{num_layers - 1} "
+            f"and unit 0..{hidden_size - 1}, for example --neuron 0:{min(3, hidden_size - 1)}"
+        )
+    return check_neuron((int(match[1]), int(match[2])), num_layers, hidden_size)
+
+
+def neuron_stats(
+    source: Trace | Iterable[Trace], *, quantity: str | None = None
+) -> list[NeuronStats]:
+    """Mean, spread and range of every neuron traced, layer by layer in column order.
+
+    Args:
+        source: A trace, or the chunks of one: each is dropped before the next is asked for.
+        quantity: Which of the quantities traced; may be left out where there is one.
+    Raises:
+        InspectionError: The quantity was not traced, or there is no token to speak of.
+    """
+    moments: dict[int, _Moments] = {}
+    units: dict[int, NDArray[np.int64]] = {}
+    name = quantity
+    for chunk in as_chunks(source):
+        name = chunk.only_quantity(quantity)
+        for layer, columns in chunk.units.items():
+            units[layer] = columns
+            moments.setdefault(layer, _Moments(len(columns))).add(
+                chunk.arrays[f"layers.{layer}.{name}"]
+            )
+    if name is None or not any(m.count for m in moments.values()):
+        raise InspectionError("the text is empty; give at least one character to trace")
+    return [
+        NeuronStats(layer, int(unit), name, *(float(v[column]) for v in moments[layer].summary()))
+        for layer in sorted(units)
+        for column, unit in enumerate(units[layer])
+    ]
+
+
+def most_varying(
+    source: Trace | Iterable[Trace], top: int, *, quantity: str | None = None
+) -> list[NeuronStats]:
+    """The `top` neurons whose values vary most over the text, the most varying first.
+
+    Ranked by standard deviation; ties in order of layer and unit.
+
+    Args:
+        source: A trace, or the chunks of one.
+        top: How many; all where there are fewer.
+        quantity: Which of the quantities traced; may be left out where there is one.
+    Raises:
+        InspectionError: `top` is below 1, the quantity was not traced, or the text is empty.
+    """
+    if top < 1:
+        raise InspectionError(f"--top is {top}; it must be at least 1")
+    return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.sd)[:top]
+
+
+class _Moments:
+    """Running mean, variance and range of columns.
+
+    The spread is gathered by pairwise merging, which keeps its precision where a sum of squares
+    would lose it. Source: Chan, Golub and LeVeque 1983, equation 2.1.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.count = 0
+        self._mean = np.zeros(columns)
+        self._squares = np.zeros(columns)
+        self._minimum = np.full(columns, np.inf)
+        self._maximum = np.full(columns, -np.inf)
+
+    def add(self, values_TN: NDArray[np.float32]) -> None:
+        count = len(values_TN)
+        if not count:
+            return
+        mean = values_TN.mean(axis=0, dtype=np.float64)
+        squares = ((values_TN - mean) ** 2).sum(axis=0)
+        delta = mean - self._mean
+        total = self.count + count
+        self._mean += delta * (count / total)
+        self._squares += squares + delta**2 * (self.count * count / total)
+        self._minimum = np.minimum(self._minimum, values_TN.min(axis=0))
+        self._maximum = np.maximum(self._maximum, values_TN.max(axis=0))
+        self.count = total
+
+    def summary(self) -> tuple[NDArray[np.float64], ...]:
+        """Mean, standard deviation, minimum, maximum."""
+        return self._mean, np.sqrt(self._squares / self.count), self._minimum, self._maximum

@@ -1,0 +1,87 @@
+"""What each character of a text cost the model, in bits.
+
+The cost of a token is `-log2 p(token | all before)`; a character outside the vocabulary costs the
+escape of `textgen.model.escape` on top. The sum is the length of the text in an ideal code made by
+the model, and equals what `eval` reports.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.inspection.trace import Trace
+from textgen.model.escape import charge_escapes
+
+Bits = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """The cost of a text.
+
+    At byte level the cost of a character is that of all its bytes, at word level that of a token
+    is the whole token's, so `pieces` are what is printed at once.
+
+    Args:
+        pieces: The text of each entry; "" for an end mark.
+        bits: The cost of each entry, `(len(pieces),)`.
+        token_bits: The cost of each token, `(T,)`.
+        unknown: How many tokens stand for a character outside the vocabulary.
+    """
+
+    pieces: tuple[str, ...]
+    bits: Bits
+    token_bits: Bits
+    unknown: int
+
+    @property
+    def total_bits(self) -> float:
+        """The cost of the whole text in bits, end marks included."""
+        return float(self.token_bits.sum())
+
+    @property
+    def chars(self) -> int:
+        """Characters of the text; end marks are none."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def bits_per_char(self) -> float:
+        """Mean cost of a character; not a number for a text without any."""
+        return self.total_bits / self.chars if self.chars else math.nan
+
+
+def token_bits(trace: Trace) -> Bits:
+    """The cost of each token in bits, escapes included, `(T,)`."""
+    return charge_escapes(trace.nats, trace.ids) / math.log(2.0)
+
+
+def surprise(trace: Trace) -> Surprise:
+    """The cost of the traced text.
+
+    Args:
+        trace: A trace made with a vocabulary (its `pieces` say which tokens print together).
+    """
+    bits = token_bits(trace)
+    pieces: list[str] = []
+    costs: list[float] = []
+    # Bytes print nothing until the last of their character, so their cost waits for it.
+    waiting = 0.0
+    for token, piece, cost in zip(trace.ids.tolist(), trace.pieces, bits.tolist(), strict=True):
+        if not piece and token != END_ID:
+            waiting += cost
+            continue
+        pieces.append(piece)
+        costs.append(cost if token == END_ID else cost + waiting)
+        if token != END_ID:
+            waiting = 0.0
+    if waiting:
+        pieces.append("")
+        costs.append(waiting)
+    return Surprise(
+        tuple(pieces), np.array(costs), bits, int(np.count_nonzero(trace.ids == UNKNOWN_ID))
+    )

@@ -1,0 +1,404 @@
+"""What a network did on a text: named arrays of its states and gates, one row a token.
+
+Needs NumPy only. Row `t` holds the values after token `t` was read; `nats[t]` is what token `t`
+cost before it was read. The state starts at zero and the end mark is fed before the first token,
+as in training and sampling, and that mark is no row; an end mark within the text resets the state.
+
+A network is anything with the methods of `textgen.model.numpy_network.NumpyNetwork`; the
+arithmetic is the cell's own specification in float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.cells import Cell
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.errors import InspectionError
+from textgen.model.numpy_network import NumpyNetwork, State
+
+Floats = NDArray[np.float32]
+#: One unit of one layer: `(layer, unit)`, both counted from 0.
+Neuron = tuple[int, int]
+
+#: Logits are made for as many rows at once as keep them below this many numbers.
+LOGITS_LIMIT = 2**22
+
+_STATE_QUANTITIES = {"h": "hidden", "c": "cell"}
+
+
+def quantities(cell: Cell) -> tuple[str, ...]:
+    """What can be traced in `cell`, the default quantity first.
+
+    States come first (`cell` before `hidden`), then each gate as `<name>-gate`, then `candidate`;
+    an LSTM has `cell hidden input-gate forget-gate output-gate candidate`.
+    """
+    states = [_STATE_QUANTITIES.get(name, name) for name in cell.state_names]
+    if "cell" in states:
+        states.remove("cell")
+        states.insert(0, "cell")
+    gates = [f"{name}-gate" for name in cell.gate_names if name != "candidate"]
+    candidate = ["candidate"] if "candidate" in cell.gate_names else []
+    return (*states, *gates, *candidate)
+
+
+def default_quantity(cell: Cell) -> str:
+    """`cell` where the cell has such a state, else `hidden`."""
+    return quantities(cell)[0]
+
+
+def check_quantity(cell: Cell, name: str) -> str:
+    """`name`, if `cell` has such a quantity.
+
+    Raises:
+        InspectionError: It has not; the message lists those it has.
+    """
+    known = quantities(cell)
+    if name not in known:
+        raise InspectionError(
+            f"a model of {cell.name} cells has no '{name}'; choose one of: {', '.join(known)}"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A stretch of text and what the network did on it.
+
+    Args:
+        ids: The tokens, `(T,)`.
+        pieces: The text of each token as the vocabulary prints it, `T` of them. A character made
+            of several tokens stands at the last of them, with "" before. Empty strings throughout
+            if no vocabulary was given.
+        arrays: `layers.<layer>.<quantity>` -> values after each token, `(T, units)`.
+        units: Layer -> which units the columns of its arrays are, `(units,)`.
+        nats: What each token cost given all before it, `(T,)`, in nats.
+        next_ids: The likeliest tokens to come after each row, best first, `(T, top)`.
+        next_probabilities: Their probabilities, `(T, top)`.
+        final_state: The state after the last token: hand it as `initial` to go on from here.
+    """
+
+    ids: NDArray[np.int64]
+    pieces: tuple[str, ...]
+    arrays: Mapping[str, Floats]
+    units: Mapping[int, NDArray[np.int64]]
+    nats: NDArray[np.float64]
+    next_ids: NDArray[np.int64]
+    next_probabilities: Floats
+    final_state: State
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The quantities traced, in the order of `arrays`."""
+        return tuple(dict.fromkeys(name.split(".", 2)[2] for name in self.arrays))
+
+    def values(self, layer: int, unit: int, quantity: str | None = None) -> Floats:
+        """One neuron's values, `(T,)`.
+
+        Args:
+            layer: Its layer.
+            unit: Its number within the layer.
+            quantity: Which of `quantities`; may be left out where only one was traced.
+        Raises:
+            InspectionError: It was not traced.
+        """
+        column = np.flatnonzero(self.units.get(layer, np.empty(0)) == unit)
+        array = self.arrays.get(f"layers.{layer}.{self.only_quantity(quantity)}")
+        if array is None or not column.size:
+            raise InspectionError(f"neuron {layer}:{unit} is not in this trace")
+        result: Floats = array[:, column[0]]
+        return result
+
+    def only_quantity(self, quantity: str | None) -> str:
+        """`quantity` checked, or the single one traced if it is None.
+
+        Raises:
+            InspectionError: It was not traced, or None leaves the choice open.
+        """
+        known = self.quantities
+        if quantity is None and len(known) == 1:
+            return known[0]
+        if quantity not in known:
+            raise InspectionError(
+                f"quantity {quantity!r} is not in this trace; it has: {', '.join(known)}"
+            )
+        return quantity
+
+
+def trace(
+    network: NumpyNetwork,
+    ids: NDArray[np.integer] | Sequence[int],
+    *,
+    vocabulary: Vocabulary | None = None,
+    quantities: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    units: Sequence[Neuron] | None = None,
+    reset_at_end_marks: bool = True,
+    top: int = 0,
+    chunk: int = 4096,
+    initial: State | None = None,
+) -> Trace:
+    """Run `network` over a text and keep what it did.
+
+    The result takes `4 * T * units * quantities` bytes a layer; for texts beyond some 100,000
+    tokens use `trace_chunks`.
+
+    Args:
+        network: The model.
+        ids: The tokens, `(T,)`.
+        vocabulary: Gives `pieces`; None leaves them empty.
+        quantities: Names from `quantities(cell)`; None: the default one; an empty sequence keeps
+            none, which leaves the costs.
+        layers: Which layers; None: all.
+        units: Which neurons, as `(layer, unit)`; None: all of `layers`. Columns stand in this
+            order.
+        reset_at_end_marks: Whether an end mark within the text zeroes the state before it is read.
+        top: How many of the likeliest next tokens to keep; 0 is off.
+        chunk: Tokens worked on at once.
+        initial: The state before the first token; None: after the end mark, from zeros.
+    Raises:
+        InspectionError: A layer, neuron, quantity or token that the model does not have.
+    """
+    parts = list(
+        trace_chunks(
+            network,
+            ids,
+            vocabulary=vocabulary,
+            quantities=quantities,
+            layers=layers,
+            units=units,
+            reset_at_end_marks=reset_at_end_marks,
+            top=top,
+            chunk=chunk,
+            initial=initial,
+        )
+    )
+    if len(parts) == 1:
+        return parts[0]
+    return Trace(
+        ids=np.concatenate([part.ids for part in parts]),
+        pieces=tuple(chain.from_iterable(part.pieces for part in parts)),
+        arrays={
+            name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays
+        },
+        units=parts[0].units,
+        nats=np.concatenate([part.nats for part in parts]),
+        next_ids=np.concatenate([part.next_ids for part in parts]),
+        next_probabilities=np.concatenate([part.next_probabilities for part in parts]),
+        final_state=parts[-1].final_state,
+    )
+
+
+def trace_chunks(
+    network: NumpyNetwork,
+    ids: NDArray[np.integer] | Sequence[int],
+    *,
+    vocabulary: Vocabulary | None = None,
+    quantities: Sequence[str] | None = None,
+    layers: Sequence[int] | None = None,
+    units: Sequence[Neuron] | None = None,
+    reset_at_end_marks: bool = True,
+    top: int = 0,
+    chunk: int = 4096,
+    initial: State | None = None,
+) -> Iterator[Trace]:
+    """As `trace`, in pieces of `chunk` tokens: memory does not grow with the text.
+
+    `ids` may be a memory-mapped array. An empty text yields one empty trace.
+
+    Yields:
+        Consecutive stretches; laid end to end they equal what `trace` returns.
+    Raises:
+        InspectionError: A layer, neuron, quantity or token that the model does not have.
+    """
+    if chunk < 1:
+        raise InspectionError(f"chunk is {chunk}; it must be at least 1")
+    plan = _Plan.make(network, quantities, layers, units)
+    run = _Run(network, plan, top, reset_at_end_marks, initial)
+    array = np.asarray(ids)
+    pieces = _Pieces(vocabulary)
+    for start in range(0, max(len(array), 1), chunk):
+        part = np.asarray(array[start : start + chunk], np.int64)
+        yield run.advance(part, pieces.feed(part, last=start + chunk >= len(array)))
+
+
+class _Site(NamedTuple):
+    """One array of a trace and where its values come from."""
+
+    name: str
+    layer: int
+    #: The gate of that name, or else the state of that name.
+    gate: str | None
+    state: str
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which columns of which of the cell's arrays are kept."""
+
+    sites: tuple[_Site, ...]
+    units: dict[int, NDArray[np.int64]]
+
+    @classmethod
+    def make(
+        cls,
+        network: NumpyNetwork,
+        names: Sequence[str] | None,
+        layers: Sequence[int] | None,
+        neurons: Sequence[Neuron] | None,
+    ) -> _Plan:
+        config, cell = network.config, network.cell
+        for layer in layers or ():
+            check_neuron((layer, 0), config.num_layers, config.hidden_size)
+        chosen = range(config.num_layers) if layers is None else sorted(set(layers))
+        if neurons is None:
+            units = {layer: np.arange(config.hidden_size) for layer in chosen}
+        else:
+            by_layer: dict[int, list[int]] = {}
+            for neuron in dict.fromkeys(neurons):
+                check_neuron(neuron, config.num_layers, config.hidden_size)
+                if neuron[0] in chosen:
+                    by_layer.setdefault(neuron[0], []).append(neuron[1])
+            units = {layer: np.array(by_layer[layer], np.int64) for layer in sorted(by_layer)}
+        kept = (default_quantity(cell),) if names is None else tuple(dict.fromkeys(names))
+        states = {_STATE_QUANTITIES.get(name, name): name for name in cell.state_names}
+        sites = [
+            _Site(
+                f"layers.{layer}.{check_quantity(cell, name)}",
+                layer,
+                None if name in states else name.removesuffix("-gate"),
+                states.get(name, ""),
+            )
+            for layer in units
+            for name in kept
+        ]
+        return cls(tuple(sites), units)
+
+
+class _Run:
+    """The network on its way through a text."""
+
+    def __init__(
+        self,
+        network: NumpyNetwork,
+        plan: _Plan,
+        top: int,
+        reset_at_end_marks: bool,
+        initial: State | None,
+    ) -> None:
+        vocab_size = network.config.vocab_size
+        if not 0 <= top <= vocab_size:
+            raise InspectionError(f"top is {top}; it must lie in 0..{vocab_size}")
+        self._network = network
+        self._plan = plan
+        self._top = top
+        self._reset = reset_at_end_marks
+        if initial is None:
+            _, self._state = network.step(np.array([END_ID]), network.initial_state())
+        else:
+            self._state = initial
+
+    def advance(self, ids_T: NDArray[np.int64], pieces: tuple[str, ...]) -> Trace:
+        network, plan, count = self._network, self._plan, len(ids_T)
+        if count and not 0 <= int(ids_T.min()) <= int(ids_T.max()) < network.config.vocab_size:
+            raise InspectionError(
+                f"the text has token {int(ids_T.max())}, but the model knows only "
+                f"{network.config.vocab_size}: it was encoded with another vocabulary"
+            )
+        arrays = {
+            name: np.empty((count, len(plan.units[layer])), np.float32)
+            for name, layer, _, _ in plan.sites
+        }
+        # The output of the last layer before each token and after the last one.
+        outputs = np.empty((count + 1, network.config.hidden_size), np.float32)
+        outputs[0] = self._state[-1]["h"][0]
+        for row, token in enumerate(ids_T.tolist()):
+            if token == END_ID and self._reset:
+                self._state = network.initial_state()
+            records = network.step_traced(ids_T[row : row + 1], self._state)
+            self._state = [record.state for record in records]
+            for name, layer, gate, state in plan.sites:
+                record = records[layer]
+                source = record.state[state] if gate is None else record.gates[gate]
+                arrays[name][row] = source[0, plan.units[layer]]
+            outputs[row + 1] = self._state[-1]["h"][0]
+        nats, next_ids, next_probabilities = self._predictions(outputs, ids_T)
+        return Trace(
+            ids=ids_T,
+            pieces=pieces,
+            arrays=arrays,
+            units=plan.units,
+            nats=nats,
+            next_ids=next_ids,
+            next_probabilities=next_probabilities,
+            final_state=[{name: array.copy() for name, array in s.items()} for s in self._state],
+        )
+
+    def _predictions(
+        self, outputs: Floats, ids_T: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], Floats]:
+        """Cost of each token, and the likeliest tokens after it with their probabilities."""
+        count, top = len(ids_T), self._top
+        nats = np.empty(count)
+        next_ids = np.empty((count, top), np.int64)
+        next_probabilities = np.empty((count, top), np.float32)
+        rows = max(1, LOGITS_LIMIT // self._network.config.vocab_size)
+        for start in range(0, count + 1, rows):
+            stop = min(start + rows, count + 1)
+            logits = self._network.logits(outputs[start:stop]).astype(np.float64)
+            logits -= logits.max(axis=1, keepdims=True)
+            logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+            # Row r of `outputs` predicts token r, and follows token r - 1.
+            end = min(stop, count)
+            nats[start:end] = -logits[np.arange(end - start), ids_T[start:end]]
+            if top:
+                best = np.argsort(-logits, axis=1, kind="stable")[:, :top]
+                probabilities = np.exp(np.take_along_axis(logits, best, axis=1))
+                first = 1 if start == 0 else 0
+                next_ids[start + first - 1 : stop - 1] = best[first:]
+                next_probabilities[start + first - 1 : stop - 1] = probabilities[first:]
+        return nats, next_ids, next_probabilities
+
+
+class _Pieces:
+    """The text of each token, across chunk borders within a character."""
+
+    def __init__(self, vocabulary: Vocabulary | None) -> None:
+        self._decoder = None if vocabulary is None else vocabulary.decoder()
+
+    def feed(self, ids_T: NDArray[np.int64], *, last: bool) -> tuple[str, ...]:
+        if self._decoder is None:
+            return ("",) * len(ids_T)
+        pieces = [self._decoder.feed(token) for token in ids_T.tolist()]
+        if last and pieces:
+            pieces[-1] += self._decoder.flush()
+        return tuple(pieces)
+
+
+def check_neuron(neuron: Neuron, num_layers: int, hidden_size: int) -> Neuron:
+    """`neuron`, if a model of this shape has it.
+
+    Raises:
+        InspectionError: It has not; the message gives the allowed range.
+    """
+    layer, unit = neuron
+    if not (0 <= layer < num_layers and 0 <= unit < hidden_size):
+        raise InspectionError(
+            f"there is no neuron {layer}:{unit}; this model has "
+            f"layers 0..{num_layers - 1} and units 0..{hidden_size - 1}"
+        )
+    return neuron
+
+
+def as_chunks(source: Trace | Iterable[Trace]) -> Iterable[Trace]:
+    """A trace, or a sequence of its chunks, as a sequence."""
+    return (source,) if isinstance(source, Trace) else source

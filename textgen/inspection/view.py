@@ -1,0 +1,188 @@
+"""A heat map as plain data: what `inspect` draws in the terminal and prints as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.inspection.selection import neuron_name
+from textgen.inspection.surprise import surprise
+from textgen.inspection.trace import Neuron, Trace
+
+#: Share of the values that a robust scale covers; the rest are drawn in its last colour.
+ROBUST_SHARE = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatRow:
+    """One line of colours beneath, or behind, the text.
+
+    Args:
+        name: Such as `layers.0.cell[137]`, or `surprise`.
+        values: One number for each piece of the view.
+        mean: Mean of the values.
+        sd: Their standard deviation.
+        minimum: The lowest.
+        maximum: The highest.
+        low: Value at the lower end of the colour scale; `-high` where the sign matters.
+        high: Value at its upper end. Values beyond an end take its colour.
+        layer: Layer of the neuron; None if it is none.
+        unit: Its unit; None if it is none.
+        measure: Unit of the values, such as "bits"; "" for a pure number.
+        note: One more line to print with it; "" for none.
+    """
+
+    name: str
+    values: tuple[float, ...]
+    mean: float
+    sd: float
+    minimum: float
+    maximum: float
+    low: float
+    high: float
+    layer: int | None = None
+    unit: int | None = None
+    measure: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeatView:
+    """A text and the values that colour it.
+
+    Args:
+        quantity: What is shown: a quantity of the cell, or `surprise`.
+        pieces: The text, as it is printed piece by piece; "" for what prints nothing.
+        rows: What is shown of it.
+        totals: Figures on the whole text, such as its bits; empty for neurons.
+    """
+
+    quantity: str
+    pieces: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+    totals: dict[str, float | int]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, ready for `json.dumps`."""
+        return {
+            "quantity": self.quantity,
+            "tokens": list(self.pieces),
+            **self.totals,
+            "rows": [
+                {
+                    key: value
+                    for key, value in (
+                        ("name", row.name),
+                        ("layer", row.layer),
+                        ("unit", row.unit),
+                        ("measure", row.measure or None),
+                        ("mean", row.mean),
+                        ("sd", row.sd),
+                        ("min", row.minimum),
+                        ("max", row.maximum),
+                        ("low", row.low),
+                        ("high", row.high),
+                        ("values", list(row.values)),
+                    )
+                    if value is not None
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def neuron_view(
+    trace: Trace, neurons: Iterable[Neuron], *, quantity: str | None = None
+) -> HeatView:
+    """The text coloured by each of `neurons`.
+
+    Args:
+        trace: Has them.
+        neurons: Such as `(0, 137)`.
+        quantity: Which of the quantities traced; may be left out where there is one.
+    Raises:
+        InspectionError: A neuron or the quantity was not traced.
+    """
+    name = trace.only_quantity(quantity)
+    rows = []
+    for layer, unit in neurons:
+        values = trace.values(layer, unit, name).astype(np.float64)
+        low, high = scale_limits(values, name)
+        rows.append(_row(neuron_name(layer, unit, name), values, low, high, layer=layer, unit=unit))
+    return HeatView(quantity=name, pieces=trace.pieces, rows=tuple(rows), totals={})
+
+
+def surprise_view(trace: Trace) -> HeatView:
+    """The text coloured by the cost of each character in bits; the totals carry the sum.
+
+    Args:
+        trace: Made with a vocabulary.
+    """
+    cost = surprise(trace)
+    low, high = scale_limits(cost.bits, "surprise")
+    note = f"{cost.total_bits:,.1f} bits in all"
+    totals: dict[str, float | int] = {
+        "bits": cost.total_bits,
+        "chars": cost.chars,
+        "unknown_chars": cost.unknown,
+    }
+    if cost.chars:
+        note += f", {cost.bits_per_char:.3f} bits/char"
+        totals["bits_per_char"] = cost.bits_per_char
+    if cost.unknown:
+        note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
+    row = _row("surprise", cost.bits, low, high, measure="bits", note=note)
+    return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
+
+
+def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, float]:
+    """The ends of the colour scale.
+
+    Gates: 0 and 1. The candidate: -1 and 1. Surprise: from 0 to the 99th percentile. States:
+    symmetric about 0, reaching the 99th percentile of the absolute value, so that one outlier does
+    not pale the rest.
+    """
+    if quantity.endswith("-gate"):
+        return 0.0, 1.0
+    if quantity == "candidate":
+        return -1.0, 1.0
+    sizes = np.abs(values)
+    high = float(np.quantile(sizes, ROBUST_SHARE)) if sizes.size else 0.0
+    # All zero, or so small that dividing by it would overflow: any scale will do.
+    high = high if high > 1e-30 else 1.0
+    return (0.0 if quantity == "surprise" else -high), high
+
+
+def _row(
+    name: str,
+    values: NDArray[np.float64],
+    low: float,
+    high: float,
+    *,
+    layer: int | None = None,
+    unit: int | None = None,
+    measure: str = "",
+    note: str = "",
+) -> HeatRow:
+    empty: Sequence[float] = (0.0,) * 4
+    mean, sd, minimum, maximum = (
+        (values.mean(), values.std(), values.min(), values.max()) if values.size else empty
+    )
+    return HeatRow(
+        name=name,
+        values=tuple(values.tolist()),
+        mean=float(mean),
+        sd=float(sd),
+        minimum=float(minimum),
+        maximum=float(maximum),
+        low=low,
+        high=high,
+        layer=layer,
+        unit=unit,
+        measure=measure,
+        note=note,
+    )

@@ -1,0 +1,199 @@
+"""A text as a heat map in the terminal, one neuron at a time.
+
+Takes plain data: the pieces of the text and one number for each. With colours every character
+stands on the colour of its value; without, a row of blocks beneath the text shows the same, from
+`▁` at the low end of the scale to `█` at the high one (digits 0 to 9 where the stream cannot say
+even that).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.segment import Segment
+from rich.style import Style
+
+from textgen.terminal import format as fmt
+from textgen.terminal.color import ColorDepth
+from textgen.terminal.palette import palette_for, position
+from textgen.terminal.text import Cell, cells, char_width, rows, visible
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+DIGITS = "0123456789"
+
+_BOLD = Style(bold=True)
+_SCALE_COLUMNS = 32
+
+
+class HeatValues(Protocol):
+    """What a strip needs to know of a neuron; `textgen.inspection.HeatRow` is one."""
+
+    @property
+    def name(self) -> str:
+        """Printed above."""
+
+    @property
+    def values(self) -> Sequence[float]:
+        """One for each piece; one that is not a number is left without colour."""
+
+    @property
+    def mean(self) -> float:
+        """Mean of the values."""
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the values."""
+
+    @property
+    def minimum(self) -> float:
+        """The lowest value."""
+
+    @property
+    def maximum(self) -> float:
+        """The highest value."""
+
+    @property
+    def low(self) -> float:
+        """Value at the lower end of the scale."""
+
+    @property
+    def high(self) -> float:
+        """Value at its upper end."""
+
+    @property
+    def measure(self) -> str:
+        """Unit of the values, or ""."""
+
+    @property
+    def note(self) -> str:
+        """One more line, or ""."""
+
+
+class HeatStrip:
+    """A text coloured by the values of one neuron, with a scale; give it to a rich console.
+
+    Args:
+        pieces: The text, piece by piece; "" takes no column.
+        row: The values and their scale.
+        header: Whether name, figures and scale are printed above the text.
+    Raises:
+        ValueError: There is not one value for each piece, or the scale has no extent.
+    """
+
+    def __init__(self, pieces: Sequence[str], row: HeatValues, *, header: bool = True) -> None:
+        if len(pieces) != len(row.values):
+            raise ValueError(f"{len(pieces)} pieces but {len(row.values)} values")
+        if not row.low < row.high:
+            raise ValueError(f"the scale {row.low}..{row.high} has no extent")
+        self._pieces = pieces
+        self._row = row
+        self._header = header
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """At least a narrow column, at most what the text would take on one line."""
+        longest = max((len(line) for line in "".join(self._pieces).split("\n")), default=1)
+        return Measurement(min(20, options.max_width), options.max_width).with_maximum(
+            max(20, 2 * longest)
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The header, then the text in rows of at most the console's width."""
+        painter = _Painter(self._row, ColorDepth.of_rich(console.color_system), options.encoding)
+        width = options.max_width
+        if self._header:
+            yield from painter.header(width)
+        for line in rows(cells(self._pieces, encoding=options.encoding), width):
+            yield from painter.text_row(line)
+
+
+class _Painter:
+    """Values to segments, for one terminal."""
+
+    def __init__(self, row: HeatValues, depth: ColorDepth, encoding: str) -> None:
+        self._row = row
+        self._depth = depth
+        self._encoding = encoding
+        self._palette = palette_for(row.low, row.high)
+        blocks = all(char_width(block, encoding) is not None for block in BLOCKS)
+        self._symbols = BLOCKS if blocks else DIGITS
+
+    def header(self, width: int) -> Iterator[Segment]:
+        row = self._row
+        measure = f" {row.measure}" if row.measure else ""
+        facts = [
+            f"mean {fmt.number(row.mean)}{measure}",
+            f"sd {fmt.number(row.sd)}",
+            f"min {fmt.number(row.minimum)}",
+            f"max {fmt.number(row.maximum)}",
+        ]
+        name = visible(row.name, encoding=self._encoding)
+        for line in _flow([name, *facts], width):
+            bold = line.startswith(name)
+            if bold:
+                yield Segment(name, _BOLD)
+            yield Segment(line[len(name) if bold else 0 :])
+            yield Segment.line()
+        yield from self._scale(width)
+        if row.note:
+            for line in _flow(visible(row.note, encoding=self._encoding).split(), width, gap=" "):
+                yield Segment(line)
+                yield Segment.line()
+
+    def _scale(self, width: int) -> Iterator[Segment]:
+        row = self._row
+        low, high = fmt.number(row.low), fmt.number(row.high)
+        columns = min(_SCALE_COLUMNS, width - len(low) - len(high) - 2)
+        yield Segment(f"{low} ")
+        for column in range(columns):
+            yield self._mark(column / max(columns - 1, 1))
+        yield Segment(f" {high}")
+        yield Segment.line()
+
+    def _mark(self, place: float) -> Segment:
+        """One column of the scale."""
+        if self._depth is ColorDepth.NONE:
+            return Segment(self._symbol(place))
+        return Segment(" ", self._palette.style(place, self._depth))
+
+    def _symbol(self, place: float) -> str:
+        if math.isnan(place):
+            return " "
+        return self._symbols[min(int(place * len(self._symbols)), len(self._symbols) - 1)]
+
+    def _place(self, cell: Cell) -> float:
+        return position(self._row.values[cell.piece], self._row.low, self._row.high)
+
+    def text_row(self, line: Sequence[Cell]) -> Iterator[Segment]:
+        if self._depth is ColorDepth.NONE:
+            yield Segment("".join(cell.shown for cell in line))
+            yield Segment.line()
+            yield Segment("".join(self._symbol(self._place(cell)) * cell.width for cell in line))
+        else:
+            yield from Segment.simplify(
+                Segment(cell.shown, self._palette.style(self._place(cell), self._depth))
+                for cell in line
+            )
+        yield Segment.line()
+
+
+def _flow(words: Sequence[str], width: int, *, gap: str = "  ") -> Iterator[str]:
+    """Words set in lines of at most `width` columns; a longer word is cut."""
+    line = ""
+    for word in words:
+        while len(word) > width:
+            if line:
+                yield line
+                line = ""
+            yield word[:width]
+            word = word[width:]
+        if line and len(line) + len(gap) + len(word) > width:
+            yield line
+            line = word
+        else:
+            line = f"{line}{gap}{word}" if line else word
+    if line:
+        yield line

@@ -1,0 +1,197 @@
+"""Tables and panels of the command line. They take plain data and know neither models nor runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.box import ROUNDED, SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from textgen.terminal import format as fmt
+from textgen.terminal.text import visible
+
+#: A label and what to print beside it: text, or a number that gets its thousands set apart.
+Row = tuple[str, object]
+
+
+def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
+    """A panel of labels and values.
+
+    Args:
+        title: Of the panel.
+        rows: `(label, value)`; rows whose value is None are left out.
+        note: A paragraph beneath; "" for none.
+    """
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", overflow="fold")
+    grid.add_column(overflow="fold")
+    for label, value in rows:
+        if value is not None:
+            grid.add_row(_text(label), _text(_shown(value)))
+    body: RenderableType = Group(grid, Text(), _text(note)) if note else grid
+    return _panel(title, body)
+
+
+def choices_table(choices: Sequence[tuple[str, object, str]]) -> Table:
+    """What was chosen and why.
+
+    Args:
+        choices: `(name, value, reason)`, in the order to show.
+    """
+    table = _table("setting", "value", "reason")
+    for name, value, reason in choices:
+        table.add_row(_text(name), _text(_shown(value)), _text(reason))
+    return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One line of the list of runs.
+
+    Args:
+        name: The run's folder, as `--checkpoint` takes it.
+        modified: When it was last saved, as it is to be printed.
+        bits_per_char: The best validation loss; None where none was measured.
+        parameters: How many numbers the model learned.
+        model: Its shape in words, such as "lstm 2 x 512, char".
+        note: Anything more, such as "damaged: ...", after the shape; "" for nothing.
+    """
+
+    name: str
+    modified: str = ""
+    bits_per_char: float | None = None
+    parameters: int | None = None
+    model: str = ""
+    note: str = ""
+
+
+def runs_table(runs: Sequence[RunRow]) -> Table:
+    """The list of runs, in the order given."""
+    table = _table("name", "saved", "bits/char", "parameters", "model")
+    for column in (2, 3):
+        table.columns[column].justify = "right"
+    for run in runs:
+        cells = [
+            run.name,
+            run.modified,
+            "" if run.bits_per_char is None else f"{run.bits_per_char:.3f}",
+            "" if run.parameters is None else fmt.short(run.parameters),
+            "; ".join(part for part in (run.model, run.note) if part),
+        ]
+        table.add_row(*map(_text, cells))
+    return table
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSummary:
+    """What is said at the end of training.
+
+    Args:
+        best_bits_per_char: Best validation loss; None where there was no validation.
+        best_step: Step it was measured at.
+        steps: Steps made.
+        chars_seen: Characters trained on, each pass counted.
+        seconds: Wall time from the first step to the end.
+        chars_per_second: Training speed.
+        checkpoint: The run's folder, as it is to be typed.
+        try_next: The command to try next.
+        repeat: The command that repeats the run exactly; None if it was that command.
+        curve: The picture of the loss; None if there is none.
+        stopped: Why the run ended before its time; None if it did not.
+        skipped_updates: Updates left out because loss or gradient was not finite.
+    """
+
+    best_bits_per_char: float | None
+    best_step: int | None
+    steps: int
+    chars_seen: int
+    seconds: float
+    chars_per_second: float
+    checkpoint: str
+    try_next: str
+    repeat: str | None = None
+    curve: str | None = None
+    stopped: str | None = None
+    skipped_updates: int = 0
+
+
+def train_summary(data: TrainSummary) -> Panel:
+    """The panel at the end of training; the commands stand on lines of their own, to be copied."""
+    best = None
+    if data.best_bits_per_char is not None:
+        best = f"{data.best_bits_per_char:.3f} bits/char"
+        if data.best_step is not None:
+            best += f" (step {fmt.count(data.best_step)} of {fmt.count(data.steps)})"
+    rows: list[Row] = [
+        ("best validation", best),
+        ("characters seen", data.chars_seen),
+        ("speed", f"{fmt.rate(data.chars_per_second)}, {fmt.duration(data.seconds)} in all"),
+        ("stopped", data.stopped),
+        ("updates left out", data.skipped_updates or None),
+        ("checkpoint", data.checkpoint),
+        ("loss curve", data.curve),
+        ("try next", data.try_next),
+        ("the same again", data.repeat),
+    ]
+    return key_values("Training finished" if data.stopped is None else "Training ended", rows)
+
+
+def evaluation_table(
+    result: Mapping[str, object], cold: Mapping[str, object] | None = None
+) -> Table:
+    """The figures of `eval`: one stateful pass, and beside it cold windows where asked for.
+
+    Args:
+        result: Name -> figure, as `--json` has it.
+        cold: The same from cold windows, its names with or without `cold_` in front.
+    """
+    table = _table("", "whole text", *([] if cold is None else ["cold windows"]))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    beside = {name.removeprefix("cold_"): value for name, value in (cold or {}).items()}
+    for name in [*result, *(name for name in beside if name not in result)]:
+        values = [result.get(name)] + ([] if cold is None else [beside.get(name)])
+        table.add_row(
+            _text(name.replace("_", " ")),
+            *(_text("" if value is None else _figure(value)) for value in values),
+        )
+    return table
+
+
+def message_panel(title: str, text: str) -> Panel:
+    """A titled paragraph, such as a sample in the middle of training; its newlines are kept."""
+    return _panel(title, Text(visible(text, keep_newlines=True), overflow="fold"))
+
+
+def _panel(title: str, body: RenderableType) -> Panel:
+    return Panel(body, title=_text(title), title_align="left", box=ROUNDED, expand=False)
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _shown(value: object) -> str:
+    """Whole numbers with thousands set apart, others with four digits, anything else as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return fmt.count(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _figure(value: object) -> str:
+    """As `_shown`, but with four decimals, so that figures can be compared down a column."""
+    return f"{value:,.4f}" if isinstance(value, float) else _shown(value)
+
+
+def _text(text: str) -> Text:
+    """As it is: no markup, and nothing in it that could steer the terminal."""
+    return Text(visible(text, keep_newlines=True))

@@ -1,0 +1,165 @@
+"""Text as a row of terminal cells: widths, combining marks, control characters made visible.
+
+Nothing that comes from a corpus may steer the terminal or shift the columns, so all characters
+that do either are shown escaped: controls, format characters (among them those that turn the
+direction of writing), unassigned ones, and the few whose width terminals disagree about.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich.cells import cell_len
+from wcwidth import wcwidth
+
+#: Shown at the end of each line of the text, where a row ends.
+NEWLINE_SIGN = "↵"
+#: Carries a combining mark that has no base character.
+MARK_CARRIER = "◌"
+
+_NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPED_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+_VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is drawn in one place.
+
+    Args:
+        shown: What is written: a character with its marks, or an escape. Holds no control.
+        width: Columns it takes.
+        source: The characters it stands for.
+        piece: Which of the pieces the first of these characters belongs to.
+        ends_row: Whether it stands for a newline.
+    """
+
+    shown: str
+    width: int
+    source: str
+    piece: int
+    ends_row: bool = False
+
+
+def escape(char: str) -> str:
+    """How a character looks that must not be written as it is: `\\n`, `\\x1b`, `\\u202e`."""
+    if char in _NAMED:
+        return _NAMED[char]
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+@lru_cache(maxsize=8192)
+def char_width(char: str, encoding: str = "utf-8") -> int | None:
+    """Columns of a character: 0 for a mark on the one before; None if it must be escaped."""
+    if unicodedata.category(char) in _ESCAPED_CATEGORIES:
+        return None
+    width = wcwidth(char)
+    # Where two tables differ, terminals differ too (regional indicators, skin tones).
+    if width < 0 or width != cell_len(char):
+        return None
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return None
+    return width
+
+
+def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") -> str:
+    """`text` with everything escaped that could steer a terminal or shift its columns.
+
+    Args:
+        text: From anywhere.
+        keep_newlines: Whether newlines stay as they are.
+        encoding: Of the stream; what it cannot say is escaped too.
+    """
+    return "".join(
+        char
+        if (char == "\n" and keep_newlines) or char_width(char, encoding) is not None
+        else escape(char)
+        for char in text
+    )
+
+
+def cells(pieces: Iterable[str], *, encoding: str = "utf-8") -> list[Cell]:
+    """The cells of a text given in pieces, in order.
+
+    Combining marks join the cell of the character before them, also across a border of pieces;
+    the cell belongs to the piece of its base. Variation selectors join it without being written:
+    terminals disagree on whether they widen it.
+
+    Args:
+        pieces: The text, token by token; "" takes no cell.
+        encoding: Of the stream; what it cannot say is escaped.
+    """
+    newline = NEWLINE_SIGN if char_width(NEWLINE_SIGN, encoding) is not None else escape("\n")
+    carrier = MARK_CARRIER if char_width(MARK_CARRIER, encoding) is not None else " "
+    result: list[Cell] = []
+    for index, piece in enumerate(pieces):
+        for char in piece:
+            if char == "\n":
+                result.append(Cell(newline, len(newline), char, index, ends_row=True))
+                continue
+            width = char_width(char, encoding)
+            if width is None:
+                shown = escape(char)
+                result.append(Cell(shown, len(shown), char, index))
+            elif width > 0:
+                result.append(Cell(char, width, char, index))
+            else:
+                written = "" if char in _VARIATION_SELECTORS else char
+                base = result[-1] if result else None
+                if base is None or base.ends_row or not _carries_marks(base):
+                    result.append(Cell(carrier + written, 1, char, index))
+                else:
+                    result[-1] = _joined(base, written, char)
+    return result
+
+
+def _carries_marks(cell: Cell) -> bool:
+    """Whether a mark may join it: an escape would be another text with a mark on it."""
+    return cell.shown[0] != "\\" or cell.source[0] == "\\"
+
+
+def _joined(base: Cell, written: str, char: str) -> Cell:
+    return Cell(base.shown + written, base.width, base.source + char, base.piece)
+
+
+def rows(row: Sequence[Cell], width: int) -> list[list[Cell]]:
+    """Break cells into rows of at most `width` columns.
+
+    A row ends after a newline, else after the last space if there is one in its second half,
+    else where it is full. A cell wider than a row (an escape) stands alone.
+
+    Args:
+        row: The cells of a text.
+        width: Columns of a row, at least 1.
+    """
+    result: list[list[Cell]] = []
+    start = used = 0
+    after_space = 0
+    position = 0
+    while position < len(row):
+        cell = row[position]
+        if used + cell.width > width and position > start:
+            columns = sum(c.width for c in row[start:after_space]) if after_space > start else 0
+            stop = after_space if 2 * columns >= width and cell.source != " " else position
+            result.append(list(row[start:stop]))
+            start = position = stop
+            used = 0
+            continue
+        used += cell.width
+        position += 1
+        if cell.source == " ":
+            after_space = position
+        if cell.ends_row:
+            result.append(list(row[start:position]))
+            start, used = position, 0
+    if start < len(row):
+        result.append(list(row[start:]))
+    return result
