@@ -25,7 +25,8 @@ class ModelConfig:
         tie: Whether the output's weight is the embedding (then `embedding_size` must equal
             `hidden_size`).
     Raises:
-        ConfigError: A size is not positive, or two of them contradict each other.
+        ConfigError: A value is out of range or of another type, or two of them contradict each
+            other.
     """
 
     vocab_size: int
@@ -42,8 +43,10 @@ class ModelConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"{name} is {value!r}; it must be a positive whole number")
-        if not 0.0 <= self.dropout < 1.0:
+        if type(self.dropout) is bool or not 0.0 <= self.dropout < 1.0:
             raise ConfigError(f"dropout is {self.dropout}; it must lie in [0, 1)")
+        if type(self.tie) is not bool:
+            raise ConfigError(f"tie is {self.tie!r}; it must be true or false")
         if self.tie and self.embedding_size != self.hidden_size:
             raise ConfigError(
                 f"a tied output needs embedding_size ({self.embedding_size}) "

@@ -1,0 +1,259 @@
+"""A model comes back as it was saved, and one that contradicts itself is neither saved nor read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from textgen.checkpoint import ModelHeader, SavedModel, read_file, write_file
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import CheckpointCorruptError, CheckpointFormatError, StorageError
+from textgen.model.config import ModelConfig
+from textgen.model.numpy_network import NumpyNetwork
+
+VOCABULARIES = {
+    "char": Vocabulary.from_characters("абвё \n\U0001f600"),
+    "byte": Vocabulary.utf8(),
+    "word": Vocabulary.from_words("абв ", {" аб": 3, " бв": 2}),
+    "folded": Vocabulary.from_words("абв ", {" аб": 3}, folded=True),
+}
+
+
+def make_model(level: str = "char", *, tie: bool = False, layers: int = 2) -> SavedModel:
+    vocabulary = VOCABULARIES[level]
+    config = ModelConfig(
+        vocab_size=len(vocabulary),
+        embedding_size=6 if tie else 4,
+        hidden_size=6,
+        num_layers=layers,
+        dropout=0.25,
+        tie=tie,
+    )
+    rng = np.random.default_rng(1)
+    weights = {
+        name: rng.standard_normal(shape, np.float32)
+        for name, shape in config.tensor_shapes().items()
+    }
+    return SavedModel(
+        config=config,
+        vocabulary=vocabulary,
+        normalization=Normalization(fold=level == "folded"),
+        weights=weights,
+        primer=(2, 3, 2),
+        info={"corpus": {"files": ["война.txt", "\udcff"]}, "choices": [["device", "cpu"]]},
+    )
+
+
+@pytest.mark.parametrize("level", VOCABULARIES)
+@pytest.mark.parametrize("tie", [False, True])
+def test_a_model_comes_back(tmp_path: Path, level: str, tie: bool) -> None:
+    path = tmp_path / "model.safetensors"
+    model = make_model(level, tie=tie)
+    model.save(path)
+    loaded = SavedModel.load(path)
+    header = SavedModel.load_header(path)
+    for found in (loaded, header):
+        assert found.config == model.config
+        assert found.vocabulary == model.vocabulary
+        assert found.normalization == model.normalization
+        assert found.primer == model.primer and isinstance(found.primer, tuple)
+        assert found.info == model.info
+    assert type(header) is ModelHeader and not hasattr(header, "weights")
+    assert set(loaded.weights) == set(model.weights)
+    for name, array in model.weights.items():
+        assert loaded.weights[name].tobytes() == array.tobytes()
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_the_loaded_network_computes_the_same(tmp_path: Path) -> None:
+    model = make_model()
+    model.save(tmp_path / "model")
+    network = SavedModel.load(tmp_path / "model").network()
+    assert isinstance(network, NumpyNetwork)
+    expected = NumpyNetwork(model.config, model.weights)
+    ids = np.array([2, 5])
+    logits, state = network.step(ids, network.initial_state(2))
+    expected_logits, expected_state = expected.step(ids, expected.initial_state(2))
+    np.testing.assert_array_equal(logits, expected_logits)
+    np.testing.assert_array_equal(state[1]["c"], expected_state[1]["c"])
+
+
+def test_the_defaults_mean_no_primer_and_no_information(tmp_path: Path) -> None:
+    model = make_model()
+    bare = SavedModel(
+        config=model.config,
+        vocabulary=model.vocabulary,
+        normalization=model.normalization,
+        weights=model.weights,
+    )
+    bare.save(tmp_path / "model")
+    loaded = SavedModel.load(tmp_path / "model")
+    assert loaded.primer == () and loaded.info == {}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
+    model = make_model()
+    path = tmp_path / "model"
+    poisoned = {name: array.copy() for name, array in model.weights.items()}
+    poisoned["head.bias"][3] = value
+    with pytest.raises(CheckpointCorruptError, match=r"'head\.bias' holds numbers that are not"):
+        replace(model, weights=poisoned)
+    model.save(path)
+    header, _ = read_file(path, kind="model")
+    write_file(path, kind="model", header=header, tensors=poisoned)
+    with pytest.raises(CheckpointCorruptError, match=r"model is damaged: weight 'head\.bias'"):
+        SavedModel.load(path)
+
+
+def change(name: str, array: Any) -> dict[str, Any]:
+    weights: dict[str, Any] = dict(make_model().weights)
+    if array is None:
+        del weights[name]
+    else:
+        weights[name] = array
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        (change("head.bias", None), r"'head\.bias' is missing"),
+        (change("extra", np.zeros(1, np.float32)), "'extra' belongs to no part"),
+        (change("head.bias", np.zeros(8, np.float32)), r"shape \(8,\), not float32 of \(9,\)"),
+        (change("head.bias", np.zeros((1, 9), np.float32)), r"shape \(1, 9\)"),
+        (change("head.bias", np.zeros(9)), r"'head\.bias' is float64"),
+        (change("head.bias", np.zeros(9, np.int32)), r"'head\.bias' is int32"),
+    ],
+)
+def test_weights_that_do_not_fit_the_settings(
+    tmp_path: Path, weights: dict[str, Any], message: str
+) -> None:
+    model = make_model()
+    with pytest.raises(CheckpointCorruptError, match=message):
+        replace(model, weights=weights)
+    path = tmp_path / "model"
+    model.save(path)
+    header, _ = read_file(path, kind="model")
+    write_file(path, kind="model", header=header, tensors=weights)
+    for load in (SavedModel.load, SavedModel.load_header):
+        with pytest.raises(CheckpointCorruptError, match=message) as caught:
+            load(path)
+        assert str(path) in str(caught.value)
+
+
+def test_a_tied_model_has_no_second_output_weight(tmp_path: Path) -> None:
+    model = make_model(tie=True)
+    assert "head.weight" not in model.weights
+    with pytest.raises(CheckpointCorruptError, match=r"head\.weight.*belongs to no part"):
+        replace(model, weights={**model.weights, "head.weight": np.zeros((9, 6), np.float32)})
+
+
+def test_parts_that_contradict_each_other() -> None:
+    model = make_model()
+    with pytest.raises(CheckpointCorruptError, match="vocabulary has 245 symbols, the model 9"):
+        replace(model, vocabulary=Vocabulary.utf8())
+    for primer in ((9,), (-1,), (True,), (2.0,), ("2",)):
+        with pytest.raises(CheckpointCorruptError, match="the primer holds"):
+            replace(model, primer=primer)
+
+
+def write_with(path: Path, **changes: Any) -> None:
+    """A sound file but for parts of its header; `None` leaves one out."""
+    model = make_model()
+    model.save(path)
+    header, tensors = read_file(path, kind="model")
+    for name, value in changes.items():
+        header[name] = value
+        if value is None:
+            del header[name]
+    write_file(path, kind="model", header=header, tensors=tensors)
+
+
+CONFIG = make_model().config.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"config": None}, "should hold config"),
+        ({"extra": 1}, "should hold config"),
+        ({"config": [1]}, "model settings cannot be right"),
+        ({"config": {**CONFIG, "hidden_size": 2**40}}, "model settings|weights cannot be right"),
+        ({"config": {**CONFIG, "num_layers": 2**40}}, "1099511627776 layers in a file of 9"),
+        ({"config": {**CONFIG, "vocab_size": 10**4000}}, "weights cannot be right"),
+        ({"config": {**CONFIG, "vocab_size": "9"}}, "model settings"),
+        ({"config": {**CONFIG, "vocab_size": True}}, "model settings"),
+        ({"config": {**CONFIG, "hidden_size": -6}}, "model settings"),
+        ({"config": {**CONFIG, "dropout": "much"}}, "model settings"),
+        ({"config": {**CONFIG, "dropout": float("nan")}}, "model settings"),
+        ({"config": {**CONFIG, "dropout": False}}, "model settings"),
+        ({"config": {**CONFIG, "tie": "no"}}, "model settings"),
+        ({"config": {**CONFIG, "tie": 0}}, "model settings"),
+        ({"config": {**CONFIG, "cell": ["lstm"]}}, "model settings"),
+        ({"config": {**CONFIG, "new_setting": 1}}, "new_setting"),
+        ({"config": {"vocab_size": 9}}, "model settings"),
+        ({"vocabulary": {"level": "byte"}}, "vocabulary has 245 symbols, the model 9"),
+        ({"vocabulary": {"level": "char", "symbols": ["ab"]}}, "vocabulary cannot be right"),
+        ({"vocabulary": {"level": "char", "symbols": ["a", "a"]}}, "vocabulary cannot be right"),
+        ({"vocabulary": {"level": "char", "symbols": [1]}}, "vocabulary cannot be right"),
+        ({"vocabulary": {"level": ["char"]}}, "vocabulary cannot be right"),
+        ({"vocabulary": 7}, "vocabulary cannot be right"),
+        ({"normalization": 7}, "normalisation cannot be right"),
+        ({"normalization": {"nfc": True}}, "normalisation cannot be right"),
+        ({"normalization": ["newlines", "nfc", "fold"]}, "normalisation cannot be right"),
+        (
+            {"normalization": {"newlines": 1, "nfc": True, "fold": False}},
+            "normalisation cannot be right",
+        ),
+        ({"primer": 7}, "primer cannot be right"),
+        ({"primer": [9]}, "the primer holds 9"),
+        ({"primer": [True]}, "the primer holds True"),
+        ({"primer": "ab"}, "the primer holds 'a'"),
+        ({"primer": {"2": 3}}, "the primer holds '2'"),
+        ({"info": []}, "information cannot be right"),
+    ],
+)
+def test_headers_that_cannot_be_right(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    write_with(path, **changes)
+    for load in (SavedModel.load, SavedModel.load_header):
+        with pytest.raises(CheckpointCorruptError, match=message) as caught:
+            load(path)
+        assert str(caught.value).startswith(f"{path} is damaged")
+        assert len(str(caught.value)) < len(str(path)) + 600
+
+
+def test_a_cell_of_the_future_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_with(path, config={**CONFIG, "cell": "cell-of-the-future"})
+    with pytest.raises(CheckpointFormatError, match=r"pip install -U textgen") as caught:
+        SavedModel.load(path)
+    assert str(caught.value).startswith(f"{path} needs the cell 'cell-of-the-future'")
+
+
+def test_a_state_of_a_run_is_no_model(tmp_path: Path) -> None:
+    path = tmp_path / "resume.safetensors"
+    write_file(path, kind="resume", header={}, tensors={})
+    with pytest.raises(CheckpointFormatError, match="a model is needed"):
+        SavedModel.load(path)
+
+
+def test_a_failed_save_leaves_the_old_model(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    model = make_model()
+    model.save(path)
+    with pytest.raises(TypeError):
+        replace(model, info={"not": object()}).save(path)
+    assert SavedModel.load(path).info == model.info and os.listdir(tmp_path) == [path.name]
+    with pytest.raises(StorageError, match="cannot write"):
+        model.save(tmp_path / "missing" / "model.safetensors")

@@ -1,0 +1,277 @@
+"""The file that a model or a run is kept in: one safetensors file, read with NumPy alone.
+
+The tensors are laid out, described and found again by the safetensors library, and any reader of
+that format opens the file. Its metadata hold one string of ours, `textgen`: a SHA-256, a space,
+and the JSON that it is the sum of (kind, format version, the caller's header, a SHA-256 of the
+tensors). Reading runs no code that is in the file and takes no memory that the file's own size
+does not warrant: the description is limited in size, the library compares every type, shape and
+place in it with the file before an array is made, and the two sums find any damage to what is
+read. Equal content gives equal bytes: nothing here looks at a clock. The format knows neither
+models nor training.
+Source: safetensors format, https://github.com/huggingface/safetensors#format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from textgen.checkpoint import description
+from textgen.checkpoint.description import HOW_MADE, INSTEAD
+from textgen.errors import (
+    CheckpointCorruptError,
+    CheckpointFormatError,
+    ConfigError,
+    StorageError,
+)
+from textgen.files import atomic_write_bytes, os_reason
+
+#: Raised by one whenever an older textgen could no longer read what this one writes.
+FORMAT_VERSION = 1
+
+#: NumPy's name of every type a tensor may have, by its name in the file.
+_TYPES = {
+    **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    "BOOL": "bool",
+}
+_METADATA = "__metadata__"
+_KINDS = {"model": "a model", "resume": "the state of a training run"}
+
+
+class TensorEntry(NamedTuple):
+    """One tensor as the description announces it."""
+
+    #: NumPy's name of its type, such as `float32`.
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """All that a file tells before its tensors are read.
+
+    Args:
+        path: The file.
+        header: What the writer handed in.
+        tensors: Its tensors by name, in the order they stand in the file.
+        sha256: Sum over the tensors' names, types, shapes and bytes.
+    """
+
+    path: Path
+    header: dict[str, Any]
+    tensors: dict[str, TensorEntry]
+    sha256: str
+
+
+def write_file(
+    path: Path, *, kind: str, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
+) -> None:
+    """Write a checkpoint atomically: an older one stays until this one is whole and on the disk.
+
+    The file's bytes are put together in memory first, beside the tensors.
+
+    Args:
+        path: The file.
+        kind: `model` or `resume`.
+        header: Plain JSON data; keeps its order. Tuples come back as lists. Numbers that are not
+            finite are kept, and so is any string, lone surrogates included.
+        tensors: Arrays of booleans, integers of 8 to 64 bits or floats of 16 to 64; any shape,
+            any memory layout.
+    Raises:
+        ConfigError: The header is larger than a reader accepts (a vocabulary of millions).
+        StorageError: It could not be written; what was there before is untouched.
+    """
+    if kind not in _KINDS:
+        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(_KINDS)}")
+    # Not ascontiguousarray, which turns a number without dimensions into an array of one.
+    arrays = {name: np.asarray(value, order="C") for name, value in tensors.items()}
+    for name, array in arrays.items():
+        if array.dtype.name not in _TYPES.values() or name == _METADATA:
+            raise ValueError(
+                f"tensor '{name}' of type {array.dtype} cannot be stored; types: "
+                f"{', '.join(_TYPES.values())}, names: all but '{_METADATA}'"
+            )
+    body = json.dumps(
+        {
+            "kind": kind,
+            "format_version": FORMAT_VERSION,
+            "sha256": _sum_of(arrays),
+            "header": dict(header),
+        },
+        separators=(",", ":"),
+    )
+    # One key: the library writes several in an order that changes from call to call.
+    metadata = {"textgen": f"{_sum_of_text(body)} {body}"}
+    try:
+        data = safetensors.numpy.save(arrays, metadata)
+        fits = description.is_within_limits(data)
+    except SafetensorError:  # the library's own limit, which is wider
+        fits = False
+    if not fits:
+        raise ConfigError(
+            f"the header of this checkpoint takes {len(body):,} bytes, too much for a file (at "
+            f"most {description.MAX_BYTES:,} bytes, {description.MAX_VALUES:,} values, quoting "
+            "included): use a smaller vocabulary (--max-words, --min-word-count, --min-count)"
+        )
+    atomic_write_bytes(path, data)
+
+
+def read_header(path: Path, *, kind: str) -> dict[str, Any]:
+    """The header that was handed to `write_file`; the tensors are not read.
+
+    Raises:
+        As `read_layout`.
+    """
+    return read_layout(path, kind=kind).header
+
+
+def read_layout(path: Path, *, kind: str) -> Layout:
+    """What a file tells of itself; the tensors are not read.
+
+    Args:
+        path: The file.
+        kind: What it must be, `model` or `resume`.
+    Raises:
+        CheckpointFormatError: It is no checkpoint, one of another kind, or a newer version's.
+        CheckpointCorruptError: It is truncated or damaged.
+        StorageError: It is missing or cannot be read.
+    """
+    with _opened(Path(path), kind) as (_, layout):
+        return layout
+
+
+def read_file(
+    path: Path, *, kind: str, check: Callable[[Layout], None] | None = None
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Header and tensors of a checkpoint; the tensors' sum is verified.
+
+    Args:
+        path: The file.
+        kind: What it must be, `model` or `resume`.
+        check: Called with the layout before memory is taken; raises what makes the file unfit.
+    Returns:
+        The header as it was handed to `write_file`, and the arrays by name in the file's order;
+        they own their memory, can be written to and are in the machine's byte order.
+    Raises:
+        As `read_layout`.
+    """
+    path = Path(path)
+    with _opened(path, kind) as (file, layout):
+        if check is not None:
+            check(layout)
+        arrays: dict[str, NDArray[Any]] = {}
+        for name in layout.tensors:
+            try:
+                arrays[name] = file.get_tensor(name)
+            except ValueError as error:  # without elements, but wider than NumPy can count
+                raise _damaged(path, f"tensor {name!r:.80} cannot be ({error!s:.200})") from error
+            except MemoryError as error:
+                raise CheckpointFormatError(f"{path} does not fit into memory") from error
+    if _sum_of(arrays) != layout.sha256:
+        raise _damaged(path, "the tensors do not match their checksum")
+    for name, array in arrays.items():
+        if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+            raise _damaged(path, f"tensor {name!r:.80} holds truth values beyond 0 and 1")
+    return layout.header, arrays
+
+
+@contextmanager
+def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Layout]]:
+    """The open file and its checked layout; failures to read it told as errors of ours."""
+    try:
+        description.check_description(path)
+        # "pread" reads into memory of our own: a map of a file that shrinks ends the process.
+        with safe_open(path, framework="numpy", backend="pread") as file:
+            metadata = file.metadata() or {}
+            body = _read_body(path, metadata.get("textgen"), kind)
+            tensors = {
+                name: _entry(path, name, file.get_slice(name)) for name in file.offset_keys()
+            }
+            yield (
+                file,
+                Layout(path=path, header=body["header"], tensors=tensors, sha256=body["sha256"]),
+            )
+    except StorageError:
+        raise
+    except SafetensorError as error:
+        # Its text may quote the file: `repr` keeps control characters off the terminal.
+        raise CheckpointCorruptError(
+            f"{path} is damaged or truncated: safetensors says {str(error)[:300]!r}; {INSTEAD}"
+        ) from error
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
+
+
+def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
+    """The JSON that textgen itself put into the metadata."""
+    if text is None:
+        raise CheckpointFormatError(
+            f"{path} is a safetensors file, but not one of textgen's; {HOW_MADE}"
+        )
+    checksum, _, text = text.partition(" ")
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:  # also a whole number of thousands of digits
+        raise _damaged(path, f"its header is no JSON ({error})") from error
+    if not isinstance(body, dict):
+        raise _damaged(path, "its header is no JSON object")
+    # Before anything else: a newer version may have changed all that follows.
+    version = body.get("format_version")
+    if type(version) is not int or not 0 < version < 10**6:
+        raise _damaged(path, "its header tells no format version")
+    if version > FORMAT_VERSION:
+        raise CheckpointFormatError(
+            f"{path} was written by a newer textgen (format {version}, this one reads up to "
+            f"{FORMAT_VERSION}): upgrade with pip install -U textgen"
+        )
+    if checksum != _sum_of_text(text):
+        raise _damaged(path, "the header does not match its checksum")
+    found, header, tensor_sum = (body.get(key) for key in ("kind", "header", "sha256"))
+    # `tuple`, as what cannot be hashed is no key to look for.
+    if not (found in tuple(_KINDS) and isinstance(header, dict) and isinstance(tensor_sum, str)):
+        raise _damaged(path, "its header lacks a part")
+    if found != kind:
+        hint = f"the run is continued with `textgen train --resume {path.parent}`"
+        if found == "resume":
+            hint += f", its model is the file {path.with_name('model.safetensors')}"
+        raise CheckpointFormatError(
+            f"{path} holds {_KINDS[found]}, but {_KINDS[kind]} is needed; {hint}"
+        )
+    return body
+
+
+def _entry(path: Path, name: str, view: Any) -> TensorEntry:
+    """One tensor's type and shape, which the library has compared with the file's size."""
+    if view.get_dtype() not in _TYPES:
+        raise _damaged(path, f"tensor {name!r:.80} has the type {view.get_dtype()}")
+    return TensorEntry(_TYPES[view.get_dtype()], tuple(view.get_shape()))
+
+
+def _sum_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256 over names, types, shapes and little-endian bytes of contiguous arrays."""
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(json.dumps([name, array.dtype.name, array.shape]).encode())
+        ordered = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        digest.update(ordered.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _sum_of_text(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _damaged(path: Path, what: str) -> CheckpointCorruptError:
+    return CheckpointCorruptError(f"{path} is damaged: {what}; {INSTEAD}")

@@ -1,0 +1,171 @@
+"""Which file a person means who names a model: a file, a run's folder, a name, or nothing at all.
+
+Looks at names and times only; opens no checkpoint.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from textgen.errors import StorageError
+from textgen.files import os_reason
+
+#: The best model of a run, in the run's folder.
+MODEL_NAME = "model.safetensors"
+#: Where the run stands, in the same folder.
+RESUME_NAME = "resume.safetensors"
+
+_MAX_LISTED = 10
+_TRAIN_FIRST = "train one first: textgen train corpus.txt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEntry:
+    """A run found on the disk.
+
+    Args:
+        name: The folder's name, as `--checkpoint` takes it.
+        path: The folder.
+        modified: When its model was last written, or else its state: seconds since 1970.
+        has_model: Whether it holds a model.
+        has_resume: Whether it holds the state that training goes on from.
+    """
+
+    name: str
+    path: Path
+    modified: float
+    has_model: bool
+    has_resume: bool
+
+
+def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
+    """The runs directly below `root`, the newest first; none where there is no such folder.
+
+    Raises:
+        StorageError: The folder cannot be read.
+    """
+    try:
+        with os.scandir(root) as entries:
+            names = [entry.name for entry in entries]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StorageError(f"cannot read the folder {root}: {os_reason(error)}") from error
+    runs = []
+    for name in names:
+        try:
+            model = _status(root / name / MODEL_NAME)
+            resume = _status(root / name / RESUME_NAME)
+        except StorageError:
+            continue  # somebody else's, who lets nobody in: it must not hide the others
+        newest = model or resume
+        if newest is not None:
+            runs.append(
+                RunEntry(
+                    name=name,
+                    path=root / name,
+                    modified=newest.st_mtime,
+                    has_model=model is not None,
+                    has_resume=resume is not None,
+                )
+            )
+    return sorted(runs, key=lambda run: (-run.modified, run.name))
+
+
+def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints")) -> Path:
+    """The model file that `spec` means.
+
+    Args:
+        spec: A file; a run's folder (its model is meant); the name of a run (or of a file in it)
+            below `root`; or None, the run below `root` whose model was written last. A file wins
+            over a name, a name over a folder that holds no model.
+        root: The folder of all runs.
+    Returns:
+        The path of a file that exists; whether it holds a model is not looked at.
+    Raises:
+        StorageError: There is none; the message lists the runs there are and says what to type.
+    """
+    if spec is None:
+        return _newest(root)
+    typed = Path(spec)
+    named = root / spec
+    status = _any_status(typed)
+    is_folder = status is not None and stat.S_ISDIR(status.st_mode)
+    if status is not None and not is_folder:
+        return typed
+    for folder in (typed, named):
+        if _is_file(folder / MODEL_NAME):
+            return folder / MODEL_NAME
+    if _is_file(named):
+        return named
+    for folder in (typed, named):
+        if _is_file(folder / RESUME_NAME):
+            raise StorageError(_only_state(folder))
+    runs = list_runs(root)
+    if is_folder:
+        below = list_runs(typed)
+        what = f"the folder {typed} holds no {MODEL_NAME}"
+        if below and not _is_same(typed, root):
+            raise StorageError(f"{what}; choose one of the runs in it: {_listed(below, full=True)}")
+    else:
+        what = f"there is no checkpoint '{spec}': no such file or folder, and no such run in {root}"
+    if not runs:
+        raise StorageError(f"{what}; {_TRAIN_FIRST}")
+    close = difflib.get_close_matches(str(spec), [run.name for run in runs], n=1, cutoff=0.5)
+    guess = f"did you mean '{close[0]}'? " if close else ""
+    raise StorageError(f"{what}; {guess}Runs there, the newest first: {_listed(runs)}")
+
+
+def _newest(root: Path) -> Path:
+    runs = list_runs(root)
+    for run in runs:
+        if run.has_model:
+            return run.path / MODEL_NAME
+    if runs:
+        raise StorageError(_only_state(runs[0].path))
+    raise StorageError(f"there is no model in {root} yet; {_TRAIN_FIRST}")
+
+
+def _only_state(folder: Path) -> str:
+    return (
+        f"the run in {folder} was stopped before its first model was written; go on with it: "
+        f"textgen train --resume {folder}"
+    )
+
+
+def _listed(runs: list[RunEntry], *, full: bool = False) -> str:
+    """The first runs as one line."""
+    names = [str(run.path) if full else run.name for run in runs[:_MAX_LISTED]]
+    more = len(runs) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What the system knows of a regular file, or None if it is not there.
+
+    Raises:
+        StorageError: It may be there, but a folder above it cannot be entered.
+    """
+    status = _any_status(path)
+    return status if status is not None and stat.S_ISREG(status.st_mode) else None
+
+
+def _any_status(path: Path) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except PermissionError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
+    except (OSError, ValueError):
+        return None  # not there; or a name that cannot be: too long, in a loop, with a zero byte
+
+
+def _is_file(path: Path) -> bool:
+    return _status(path) is not None
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    return os.path.realpath(first) == os.path.realpath(second)

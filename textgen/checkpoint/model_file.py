@@ -1,0 +1,217 @@
+"""A trained model in a file: all that sampling, tracing and evaluating need, and its history.
+
+Knows the format and the model's shape, neither training nor where runs are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from textgen.cells import CELLS
+from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import CheckpointCorruptError, CheckpointFormatError
+from textgen.model.config import ModelConfig
+from textgen.model.numpy_network import Floats, NumpyNetwork
+
+T = TypeVar("T")
+
+_KEYS = {"config", "vocabulary", "normalization", "primer", "info"}
+#: What wrong data can raise when a class is built from it, subclasses included.
+_BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelHeader:
+    """Everything about a trained model but its weights.
+
+    Args:
+        config: Its shape.
+        vocabulary: Its symbols.
+        normalization: How its text was normalised; seeds and evaluated texts are treated alike.
+        primer: Token ids to be read after the end mark where a sample has no seed, so that it
+            starts as texts of the corpus start. Empty: the end mark alone.
+        info: Plain JSON data about its making: corpus, versions, choices with reasons, metrics.
+    Raises:
+        CheckpointCorruptError: The parts contradict each other.
+    """
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    normalization: Normalization
+    primer: tuple[int, ...] = ()
+    info: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.vocabulary) != self.config.vocab_size:
+            raise CheckpointCorruptError(
+                f"the vocabulary has {len(self.vocabulary)} symbols, the model "
+                f"{self.config.vocab_size}"
+            )
+        for token in self.primer:
+            if type(token) is not int or not 0 <= token < self.config.vocab_size:
+                raise CheckpointCorruptError(
+                    f"the primer holds {token!r}, no id of a vocabulary of {len(self.vocabulary)}"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SavedModel(ModelHeader):
+    """A trained model as it is kept in a file.
+
+    Args:
+        weights: Float32 arrays as `config.tensor_shapes()` names them, all finite.
+    Raises:
+        CheckpointCorruptError: The parts contradict each other, or a weight is not finite: such a
+            model is neither written nor loaded.
+
+    Example:
+        >>> model = SavedModel.load(Path("checkpoints/war/model.safetensors"))
+        >>> network = model.network()
+        >>> logits, state = network.step(np.array([END_ID]), network.initial_state())
+    """
+
+    weights: dict[str, Floats]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_tensors(
+            self.config,
+            {
+                name: TensorEntry(array.dtype.name, array.shape)
+                for name, array in self.weights.items()
+            },
+        )
+        for name, array in self.weights.items():
+            if not np.isfinite(array).all():
+                raise CheckpointCorruptError(f"weight '{name}' holds numbers that are not finite")
+
+    def network(self) -> NumpyNetwork:
+        """The model as a step function for sampling and tracing."""
+        return NumpyNetwork(self.config, self.weights)
+
+    def save(self, path: Path) -> None:
+        """Write the model atomically.
+
+        Raises:
+            ConfigError: The vocabulary is larger than a file may hold.
+            StorageError: It could not be written; what was there before is untouched.
+        """
+        header = {
+            "config": self.config.to_dict(),
+            "vocabulary": self.vocabulary.to_dict(),
+            "normalization": self.normalization.to_dict(),
+            "primer": list(self.primer),
+            "info": self.info,
+        }
+        write_file(path, kind="model", header=header, tensors=self.weights)
+
+    @classmethod
+    def load(cls, path: Path) -> SavedModel:
+        """Read a model. Runs no code; takes no memory before the sizes are known to agree.
+
+        Raises:
+            CheckpointFormatError: The file is no model, or a newer version's.
+            CheckpointCorruptError: It is truncated or damaged, or its parts contradict each other.
+            StorageError: It is missing or cannot be read.
+        """
+        path = Path(path)
+        parts: dict[str, Any] = {}
+
+        def check(layout: Layout) -> None:
+            parts.update(_parts(layout))
+
+        _, weights = read_file(path, kind="model", check=check)
+        try:
+            return cls(**parts, weights=weights)
+        except CheckpointCorruptError as error:
+            raise CheckpointCorruptError(f"{path} is damaged: {error}") from error
+
+    @staticmethod
+    def load_header(path: Path) -> ModelHeader:
+        """Read everything but the weights.
+
+        Their names, types and shapes are checked, their bytes are not read.
+
+        Raises:
+            As `load`.
+        """
+        return ModelHeader(**_parts(read_layout(Path(path), kind="model")))
+
+
+def _parts(layout: Layout) -> dict[str, Any]:
+    """The fields of a `ModelHeader`, checked against each other and the tensors announced."""
+    header = layout.header
+    if set(header) != _KEYS:
+        raise CheckpointCorruptError(
+            f"{layout.path} is damaged: its header should hold {', '.join(sorted(_KEYS))}"
+        )
+    config = _build(layout, "model settings", _config, header["config"], len(layout.tensors))
+    _build(layout, "weights", _check_tensors, config, layout.tensors)
+    parts = {
+        "config": config,
+        "vocabulary": _build(layout, "vocabulary", Vocabulary.from_dict, header["vocabulary"]),
+        "normalization": _build(
+            layout, "normalisation", Normalization.from_dict, header["normalization"]
+        ),
+        "primer": _build(layout, "primer", tuple, header["primer"]),
+        "info": _build(layout, "information", _info, header["info"]),
+    }
+    _build(layout, "parts", ModelHeader, **parts)
+    return parts
+
+
+def _build(layout: Layout, what: str, make: Callable[..., T], *args: Any, **named: Any) -> T:
+    """`make(...)`, any complaint about the data turned into one about the file."""
+    try:
+        return make(*args, **named)
+    except CheckpointFormatError as error:
+        raise CheckpointFormatError(f"{layout.path} {error}") from error
+    except _BAD_DATA as error:
+        raise CheckpointCorruptError(
+            f"{layout.path} is damaged: its {what} cannot be right: {error!s:.300}"
+        ) from error
+
+
+def _config(data: Any, tensor_count: int) -> ModelConfig:
+    if not isinstance(data, dict):
+        raise TypeError("they are no JSON object")
+    cell = data.get("cell")
+    if isinstance(cell, str) and cell not in CELLS:
+        raise CheckpointFormatError(
+            f"needs the cell {cell!r:.80}, which this version does not know: upgrade with "
+            "pip install -U textgen"
+        )
+    config = ModelConfig.from_dict(data)
+    # Before anything is done for each layer: a number alone must not keep the machine busy.
+    if config.num_layers > tensor_count:
+        raise ValueError(f"{config.num_layers} layers in a file of {tensor_count} tensors")
+    return config
+
+
+def _check_tensors(config: ModelConfig, tensors: Mapping[str, TensorEntry]) -> None:
+    """Compare names, types and shapes with those that the model's shape asks for."""
+    expected = config.tensor_shapes()
+    for name, shape in expected.items():
+        if name not in tensors:
+            raise CheckpointCorruptError(f"weight '{name}' is missing")
+        found = tensors[name]
+        if found != TensorEntry("float32", shape):
+            raise CheckpointCorruptError(
+                f"weight '{name}' is {found.dtype} of shape {found.shape}, not float32 of {shape}"
+            )
+    for name in tensors:
+        if name not in expected:
+            raise CheckpointCorruptError(f"weight {name!r:.80} belongs to no part of the model")
+
+
+def _info(data: Any) -> dict[str, Any]:
+    if not isinstance(data, dict):
+        raise TypeError("it is no JSON object")
+    return data
