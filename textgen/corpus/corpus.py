@@ -194,6 +194,8 @@ class Corpus:
         try:
             return _build(store, reading, request, prefix, vocabulary)
         except EmptyCorpusError as error:
+            if any(str(error).startswith(source.name) for source in sources):
+                raise  # It was one of several texts, and the message names it.
             names = ", ".join(source.name for source in sources[:3])
             more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
             raise EmptyCorpusError(f"{names}{more}: {error}") from error

@@ -424,7 +424,7 @@ class _Measure:
             return
         if self.chars < MIN_CHARS:
             raise EmptyCorpusError(
-                f"the text is {self.chars} characters long, too short to learn from; at least "
+                f"the text has {self.chars} character(s), too short to learn from; at least "
                 f"{MIN_CHARS} are needed, and some thousands for words to appear: give more text"
             )
         if not self._varied:

@@ -70,7 +70,9 @@ def select(cell: Cell, device: torch.device, precision: str = "auto") -> Path:
     fast, why = _bf16_support(device)
     if precision == "bf16" and not _bf16_works(device):
         raise BackendError(f"bf16 does not work on this {device.type} device; use --precision fp32")
-    if precision == "bf16" or (precision == "auto" and fast and _bf16_works(device)):
+    if precision == "auto" and fast and not _bf16_works(device):
+        fast, why = False, f"{why}, but torch's LSTM does not work with it here"
+    if precision == "bf16" or (precision == "auto" and fast):
         reason = "asked for" if precision == "bf16" else why
         return Path("torch", "bf16", f"torch's LSTM; bf16: {reason}", TorchLSTM(torch.bfloat16))
     reason = "asked for" if precision == "fp32" else why

@@ -60,6 +60,10 @@ class TorchLSTM:
                     False,  # batch_first
                 )
                 outputs.append(y_TBH)
-                # The kernel hands back its own type; what is carried on stays float32.
-                state = {"h": h_1BH[0].to(x_TBI.dtype), "c": c_1BH[0].to(x_TBI.dtype)}
+                # Under autocast the kernel hands back bf16, and so are the inputs of every layer
+                # but the first; what is carried on keeps the type it was given in.
+                state = {
+                    "h": h_1BH[0].to(state["h"].dtype),
+                    "c": c_1BH[0].to(state["c"].dtype),
+                }
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs), state

@@ -1,0 +1,84 @@
+"""The shape of a model: what it allocates, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from helpers import REFERENCE
+
+from textgen.errors import ConfigError
+from textgen.model.config import ModelConfig
+from textgen.model.network import LanguageModel
+
+
+def config(**settings: Any) -> ModelConfig:
+    return ModelConfig(**{"vocab_size": 7, "embedding_size": 3, "hidden_size": 5} | settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"num_layers": 3}, {"tie": True, "embedding_size": 5}],
+    ids=["one-layer", "three-layers", "tied"],
+)
+def test_shapes_are_those_of_the_module(settings: dict) -> None:
+    shape = config(**settings)
+    model = LanguageModel(shape, REFERENCE)
+    parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
+    assert parameters == shape.tensor_shapes()
+    assert shape.num_parameters() == sum(p.numel() for p in model.parameters())
+
+
+def test_shapes_of_two_layers() -> None:
+    assert config(num_layers=2).tensor_shapes() == {
+        "embedding.weight": (7, 3),
+        "layers.0.weight_ih": (20, 3),
+        "layers.0.weight_hh": (20, 5),
+        "layers.0.bias": (20,),
+        "layers.1.weight_ih": (20, 5),
+        "layers.1.weight_hh": (20, 5),
+        "layers.1.bias": (20,),
+        "head.weight": (7, 5),
+        "head.bias": (7,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"hidden_size": 0}, "hidden_size is 0; it must be a positive whole number"),
+        ({"vocab_size": -1}, "vocab_size is -1"),
+        ({"num_layers": 1.5}, "num_layers is 1.5"),
+        ({"embedding_size": True}, "embedding_size is True"),
+        ({"dropout": 1.0}, r"dropout is 1.0; it must lie in \[0, 1\)"),
+        ({"dropout": -0.1}, "dropout is -0.1"),
+        ({"dropout": float("nan")}, "dropout is nan"),
+        ({"dropout": False}, "dropout is False"),
+        ({"tie": "no"}, "tie is 'no'; it must be true or false"),
+        ({"tie": 0}, "tie is 0"),
+        ({"tie": True}, r"embedding_size \(3\) equal to hidden_size \(5\)"),
+        ({"cell": "elman"}, "cell 'elman' is not known"),
+    ],
+)
+def test_impossible_shapes_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config(**settings)
+
+
+def test_round_trip_through_json() -> None:
+    shape = config(num_layers=2, dropout=0.25, tie=True, embedding_size=5)
+    assert ModelConfig.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({**config().to_dict(), "heads": 8}, "unknown model settings: heads"),
+        ({"vocab_size": 7, "hidden_size": 5}, "incomplete model settings"),
+        ({**config().to_dict(), "dropout": "much"}, "incomplete model settings"),
+    ],
+)
+def test_foreign_data_is_refused(data: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig.from_dict(data)

@@ -1,0 +1,111 @@
+"""The step function without torch: the same logits as the module that was trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from helpers import make_model, random_weights
+
+from textgen.model import numpy_network
+from textgen.model.config import ModelConfig
+from textgen.model.numpy_network import NumpyNetwork
+
+CONFIGS = {
+    "one-layer": ModelConfig(vocab_size=23, embedding_size=8, hidden_size=16),
+    "two-layers": ModelConfig(vocab_size=23, embedding_size=8, hidden_size=16, num_layers=2),
+    "tied": ModelConfig(vocab_size=23, embedding_size=16, hidden_size=16, num_layers=2, tie=True),
+}
+T, B = 40, 3
+
+
+def ids_of(config: ModelConfig) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, config.vocab_size, (T, B))
+
+
+def run(network: NumpyNetwork, ids_TB: np.ndarray) -> tuple[np.ndarray, list]:
+    state = network.initial_state(ids_TB.shape[1])
+    logits = []
+    for ids_B in ids_TB:
+        logits_BV, state = network.step(ids_B, state)
+        logits.append(logits_BV)
+    return np.stack(logits), state
+
+
+@pytest.mark.parametrize("table", [True, False], ids=["table", "product"])
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_logits_and_states_are_the_modules(
+    config: ModelConfig, table: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not table:
+        monkeypatch.setattr(numpy_network, "TABLE_LIMIT_BYTES", 0)
+    model = make_model(config)
+    network = NumpyNetwork(config, model.arrays())
+    assert (network._table is not None) == table
+    ids_TB = ids_of(config)
+    ours, state = run(network, ids_TB)
+    with torch.no_grad():
+        theirs, last = model(torch.from_numpy(ids_TB), model.zero_state(B))
+    assert ours.dtype == np.float32
+    # The agreement that is promised for traces.
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5)
+    for layer, expected in zip(state, last, strict=True):
+        for name, value in expected.items():
+            np.testing.assert_allclose(layer[name], value.numpy(), rtol=0, atol=1e-5)
+
+
+def test_the_table_is_used_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = CONFIGS["one-layer"]
+    size = config.vocab_size * 4 * config.hidden_size * 4
+    for limit, expected in ((size, True), (size - 1, False)):
+        monkeypatch.setattr(numpy_network, "TABLE_LIMIT_BYTES", limit)
+        network = NumpyNetwork(config, random_weights(config))
+        assert (network._table is not None) == expected
+
+
+def test_a_step_changes_nothing_it_was_given() -> None:
+    config = CONFIGS["two-layers"]
+    network = NumpyNetwork(config, random_weights(config))
+    _, state = network.step(np.array([5, 6]), network.initial_state(2))
+    before = [{name: value.copy() for name, value in layer.items()} for layer in state]
+    network.step(np.array([7, 8]), state)
+    for layer, expected in zip(state, before, strict=True):
+        for name, value in expected.items():
+            np.testing.assert_array_equal(layer[name], value)
+
+
+def test_streams_do_not_touch_each_other() -> None:
+    config = CONFIGS["two-layers"]
+    network = NumpyNetwork(config, random_weights(config))
+    ids_TB = ids_of(config)
+    together, _ = run(network, ids_TB)
+    for stream in range(B):
+        alone, _ = run(network, ids_TB[:, stream : stream + 1])
+        # A product of one row may be summed in another order than one of three.
+        np.testing.assert_allclose(alone[:, 0], together[:, stream], rtol=0, atol=1e-5)
+
+
+def test_a_traced_step_tells_what_the_step_did() -> None:
+    config = CONFIGS["two-layers"]
+    network = NumpyNetwork(config, random_weights(config))
+    ids = np.array([5, 6, 7])
+    logits, state = network.step(ids, network.initial_state(3))
+    records = network.step_traced(ids, network.initial_state(3))
+    np.testing.assert_array_equal(network.logits(records[-1].state["h"]), logits)
+    for record, layer in zip(records, state, strict=True):
+        assert tuple(record.gates) == config.cell_spec.gate_names
+        for name, value in record.state.items():
+            np.testing.assert_array_equal(value, layer[name])
+        # From zeros: c = i * g, h = o * tanh(c).
+        gates = record.gates
+        np.testing.assert_allclose(layer["c"], gates["input"] * gates["candidate"], atol=1e-7)
+        np.testing.assert_allclose(layer["h"], gates["output"] * np.tanh(layer["c"]), atol=1e-7)
+
+
+def test_the_first_state_is_zero() -> None:
+    config = CONFIGS["two-layers"]
+    state = NumpyNetwork(config, random_weights(config)).initial_state(4)
+    assert [sorted(layer) for layer in state] == [["c", "h"], ["c", "h"]]
+    for layer in state:
+        for value in layer.values():
+            assert value.shape == (4, 16) and value.dtype == np.float32 and not value.any()
