@@ -332,7 +332,7 @@ def test_a_text_that_changes_between_passes_is_refused(
     ("text", "options", "message"),
     [
         ("", CorpusOptions(), "empty"),
-        ("я", CorpusOptions(), "a.txt.*1 characters"),
+        ("я", CorpusOptions(), "a.txt.*1 character"),
         ("я" * 99, CorpusOptions(level="byte"), "a.txt.*one symbol"),
         ("1, 2, 3!", CorpusOptions(fold=True), "a.txt.*nothing is left"),
         ("\n\n \n", CorpusOptions(documents="line"), "a.txt.*nothing is left"),

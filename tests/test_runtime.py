@@ -1,0 +1,132 @@
+"""Devices, threads and durations, each with a reason or a clear refusal."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgen.errors import BackendError, ConfigError
+from textgen.runtime import (
+    Choice,
+    choose_device,
+    choose_threads,
+    computing_threads,
+    parse_duration,
+)
+
+
+@pytest.fixture
+def hardware(monkeypatch: pytest.MonkeyPatch):
+    """Pretends to have the devices named."""
+
+    def pretend(*names: str) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in names)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in names)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [((), "cpu"), (("cuda",), "cuda"), (("mps",), "mps"), (("cuda", "mps"), "cuda")],
+)
+def test_auto_prefers_a_gpu(hardware, present: tuple, expected: str) -> None:
+    hardware(*present)
+    device, choice = choose_device()
+    assert device == torch.device(expected)
+    assert (choice.name, choice.value) == ("device", expected)
+    assert choice.reason == ("a GPU was found" if present else "no GPU was found")
+
+
+def test_a_device_may_be_named(hardware) -> None:
+    hardware("cuda")
+    device, choice = choose_device("cpu")
+    assert (device.type, choice.reason) == ("cpu", "asked for")
+
+
+def test_a_device_that_is_not_there_is_refused(hardware) -> None:
+    hardware()
+    for name in ("cuda", "mps"):
+        with pytest.raises(BackendError, match=f"'{name}' was asked for.*--device cpu"):
+            choose_device(name)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    with pytest.raises(ConfigError, match="device 'tpu' is not known; choose one of: auto, cpu"):
+        choose_device("tpu")
+
+
+def test_threads_default_to_the_cores_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 3, 5}, raising=False)
+    choice = choose_threads()
+    assert (choice.name, choice.value) == ("threads", 3)
+    # Not every system has affinities.
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert choose_threads().value == 7
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert choose_threads().value == 1
+
+
+def test_threads_asked_for() -> None:
+    assert choose_threads(5) == Choice("threads", 5, "asked for")
+    with pytest.raises(ConfigError, match="--threads is 0; it must be at least 1"):
+        choose_threads(0)
+
+
+def test_threads_are_set_within_a_block_only() -> None:
+    before = torch.get_num_threads()
+    with computing_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    with pytest.raises(RuntimeError, match="inside"), computing_threads(before + 2):
+        raise RuntimeError("inside")
+    assert torch.get_num_threads() == before
+
+
+def test_a_choice_as_plain_data() -> None:
+    choice = Choice("device", "cpu", "asked for")
+    assert choice.to_dict() == {"name": "device", "value": "cpu", "reason": "asked for"}
+    assert Choice(**choice.to_dict()) == choice
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90.0),
+        ("90s", 90.0),
+        ("3m", 180.0),
+        ("1m30s", 90.0),
+        ("1m30", 90.0),
+        ("1.5h", 5400.0),
+        ("1h2m3s", 3723.0),
+        (" 2M ", 120.0),
+        ("0.5s", 0.5),
+    ],
+)
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "soon", "3 m", "-5", "1m-3s", "s", "3x", "1s2m", "nan", "inf", "1e3", "5mm"]
+)
+def test_no_durations(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no duration; type it like 90s, 3m, 1m30s or 1h"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0h0m0.0s"])
+def test_no_time_at_all(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no time at all"):
+        parse_duration(text)
+
+
+@given(hours=st.integers(0, 99), minutes=st.integers(0, 99), seconds=st.integers(1, 99))
+def test_a_duration_is_the_sum_of_its_parts(hours: int, minutes: int, seconds: int) -> None:
+    total = hours * 3600 + minutes * 60 + seconds
+    assert parse_duration(f"{hours}h{minutes}m{seconds}s") == total

@@ -1,0 +1,298 @@
+"""How runs are sized: repeatably, with a reason for everything, and for any text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import make_plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from textgen.corpus.windows import Windows
+from textgen.errors import CheckpointCorruptError
+from textgen.model.config import ModelConfig
+from textgen.training.options import TrainOptions
+from textgen.training.plan import (
+    DEFAULT_BUDGET,
+    EVALUATION_SHARE,
+    EVALUATIONS,
+    SECONDS_BETWEEN_SAVES,
+    Plan,
+    TextFacts,
+    Timing,
+    draft,
+    evaluation_tokens,
+    finish,
+    flops_per_token,
+)
+
+BOOK = TextFacts(train_tokens=1_000_000, val_tokens=110_000, vocab_size=110)
+TIMING = Timing(step=0.02, evaluation=0.3, save=0.1)
+SPEED = 1e11
+
+
+def resolved(
+    options: TrainOptions, facts: TextFacts = BOOK, timing: Timing = TIMING
+) -> tuple[Plan, dict[str, Any]]:
+    """The plan, and every choice by name."""
+    budgeted = options.steps is None and options.epochs is None
+    drafted = draft(options, facts, SPEED if budgeted else None)
+    plan, choices = finish(drafted, options, facts, timing)
+    return plan, {choice.name: choice for choice in (*drafted.choices, *choices)}
+
+
+def spelled_out(plan: Plan, **more: Any) -> TrainOptions:
+    """The options that the printed command gives."""
+    return TrainOptions(
+        steps=plan.steps,
+        hidden_size=plan.model.hidden_size,
+        num_layers=plan.model.num_layers,
+        embedding_size=plan.model.embedding_size,
+        dropout=plan.model.dropout,
+        tie=plan.model.tie,
+        batch_size=plan.batch_size,
+        learning_rate=plan.optimizer.learning_rate,
+        rng=plan.rng,
+        **({"history": plan.seq_len} if plan.sliding else {"seq_len": plan.seq_len}),
+        **more,
+    )
+
+
+REQUESTS = {
+    "default": {},
+    "budget": {"budget": 60.0},
+    "long": {"budget": 7200.0, "patience": 3},
+    "epochs": {"epochs": 2.5},
+    "steps": {"steps": 700},
+    "history": {"history": 30},
+    "tied": {"tie": True, "num_layers": 2},
+    "own": {"hidden_size": 77, "dropout": 0.33, "learning_rate": 0.004, "eval_every": 50},
+}
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_the_same_question_has_the_same_answer(request_: dict) -> None:
+    options = TrainOptions(**request_)
+    assert resolved(options) == resolved(options)
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_the_steps_of_a_budget_repeat_its_plan(request_: dict) -> None:
+    """On any machine: speed decides only how often a run reports and saves."""
+    options = TrainOptions(**request_)
+    plan, _ = resolved(options)
+    more = {name: request_[name] for name in ("eval_every", "patience") if name in request_}
+    slow = Timing(step=0.7, evaluation=9.0, save=3.0)
+    again, _ = resolved(spelled_out(plan, **more), timing=slow)
+    assert replace(again, report_every=plan.report_every, save_every=plan.save_every) == plan
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_every_choice_has_a_reason(request_: dict) -> None:
+    plan, choices = resolved(TrainOptions(**request_))
+    values = {**asdict(plan), **asdict(plan.model), **asdict(plan.optimizer)}
+    decided = {
+        "hidden_size",
+        "num_layers",
+        "embedding_size",
+        "dropout",
+        "learning_rate",
+        "seq_len",
+        "batch_size",
+        "steps",
+        "save_every",
+    }
+    assert decided <= set(choices)
+    for name, choice in choices.items():
+        assert choice.value == values[name], name
+        assert len(choice.reason) > 4, name
+        # An unset request is never said to have been asked for, and the other way round.
+        if name not in ("seq_len", "steps"):
+            assert (choice.reason == "asked for") == (request_.get(name) is not None), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_size", 50),
+        ("num_layers", 3),
+        ("embedding_size", 21),
+        ("dropout", 0.0),
+        ("dropout", 0.45),
+        ("seq_len", 9),
+        ("batch_size", 5),
+        ("learning_rate", 0.00123),
+        ("weight_decay", 0.0),
+        ("clip_norm", 7.0),
+        ("eval_every", 123),
+        ("save_every", 321),
+        ("patience", 4),
+        ("rng", 99),
+    ],
+)
+def test_what_is_asked_for_is_given(name: str, value: Any) -> None:
+    plan, _ = resolved(TrainOptions(**{name: value}))
+    values = {**asdict(plan), **asdict(plan.model), **asdict(plan.optimizer)}
+    assert values[name] == value
+
+
+def test_a_budget_becomes_as_many_steps_as_fit() -> None:
+    for budget in (None, 60.0, 3600.0):
+        plan, choices = resolved(TrainOptions(budget=budget))
+        seconds = budget or DEFAULT_BUDGET
+        spent = plan.steps * TIMING.step
+        assert 0.8 * seconds < spent < seconds
+        # What is left pays for evaluations and saves.
+        assert spent + EVALUATIONS * TIMING.evaluation + seconds / 30 * TIMING.save < seconds
+        assert f"{seconds:g} s at 20 ms a step" in choices["steps"].reason
+
+
+def test_a_budget_too_small_for_anything_is_one_step() -> None:
+    assert resolved(TrainOptions(budget=0.001))[0].steps == 1
+
+
+def test_more_time_never_buys_a_smaller_model() -> None:
+    sizes = [
+        resolved(TrainOptions(budget=seconds))[0].model.hidden_size
+        for seconds in (1.0, 10.0, 60.0, 180.0, 1800.0, 36_000.0)
+    ]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+
+
+def test_a_small_text_holds_the_model_back() -> None:
+    small = TextFacts(train_tokens=2000, val_tokens=200, vocab_size=60)
+    options = TrainOptions(budget=36_000.0)
+    plan, choices = resolved(options, small)
+    large, of_large = resolved(options)
+    assert plan.model.hidden_size < large.model.hidden_size
+    assert choices["hidden_size"].reason != of_large["hidden_size"].reason
+
+
+def test_epochs_are_passes_over_the_text() -> None:
+    plan, choices = resolved(TrainOptions(epochs=3.0))
+    assert plan.steps == pytest.approx(3 * BOOK.train_tokens / plan.tokens_per_step, abs=1)
+    assert choices["steps"].reason == "from --epochs"
+    # With the lecture's windows an epoch is one of each.
+    plan, _ = resolved(TrainOptions(epochs=2.0, history=20, batch_size=100))
+    assert plan.sliding and plan.seq_len == 20
+    assert plan.steps == pytest.approx(2 * (BOOK.train_tokens - 20) / 100, abs=1)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 9, 10, 11, 99, 5000])
+def test_the_rhythm_of_a_run(steps: int) -> None:
+    plan, _ = resolved(TrainOptions(steps=steps))
+    assert plan.steps == steps
+    assert 0 <= plan.warmup_steps < steps or steps == 1
+    for every in (plan.report_every, plan.eval_every, plan.save_every, plan.sample_every):
+        assert 1 <= every <= steps
+    assert plan.report_every <= plan.eval_every
+    # The last step is evaluated anyway: no more than planned, whatever the remainder.
+    assert -(-steps // plan.eval_every) <= EVALUATIONS
+
+
+@given(step=st.floats(1e-4, 60.0), save=st.floats(0.0, 30.0))
+def test_at_most_so_much_work_is_lost(step: float, save: float) -> None:
+    plan, _ = resolved(
+        TrainOptions(steps=10_000), timing=Timing(step=step, evaluation=1, save=save)
+    )
+    assert plan.save_every * step <= SECONDS_BETWEEN_SAVES or plan.save_every == 1
+
+
+@given(
+    train=st.integers(3, 400),
+    val=st.integers(1, 50),
+    vocab=st.integers(3, 300),
+    budget=st.sampled_from([0.01, 10.0, 180.0]),
+    history=st.one_of(st.none(), st.integers(1, 10)),
+)
+@settings(max_examples=60)
+def test_the_smallest_text_gets_a_plan_that_works(
+    train: int, val: int, vocab: int, budget: float, history: int | None
+) -> None:
+    if history is not None:
+        history = min(history, train - 1)
+    facts = TextFacts(train_tokens=train, val_tokens=val, vocab_size=vocab)
+    for length in ({"budget": budget}, {"epochs": 0.01}, {"steps": 1}):
+        plan, choices = resolved(TrainOptions(history=history, **length), facts)
+        windows = Windows(
+            np.zeros(train, np.uint8),
+            seq_len=plan.seq_len,
+            batch_size=plan.batch_size,
+            sliding=plan.sliding,
+        )
+        assert windows.batch(plan.steps - 1).inputs_TB.shape == (plan.seq_len, plan.batch_size)
+        assert 1 <= plan.eval_tokens <= val
+        assert all(choice.reason for choice in choices.values())
+        # A step does not read a small text over and over.
+        assert history is not None or plan.tokens_per_step <= 8 * train
+
+
+def test_evaluations_take_their_share_of_the_run() -> None:
+    facts = replace(BOOK, val_tokens=10**9)
+    seen = 10**8
+    tokens = evaluation_tokens(facts, seen)
+    # A pass forward costs a third of a step's arithmetic.
+    assert EVALUATIONS * tokens / 3 == pytest.approx(EVALUATION_SHARE * seen, rel=0.01)
+    assert evaluation_tokens(BOOK, seen) == BOOK.val_tokens
+    assert evaluation_tokens(facts, 1.0) == 4096
+    assert evaluation_tokens(replace(facts, val_tokens=1), 1.0) == 1
+
+
+def test_flops_are_those_of_the_matrices() -> None:
+    config = ModelConfig(vocab_size=11, embedding_size=3, hidden_size=5, num_layers=2)
+    matrices = 20 * 3 + 20 * 5 + 20 * 5 + 20 * 5 + 11 * 5
+    assert flops_per_token(config) == 6 * matrices  # 2 a weight forward, 4 backward
+    tied = ModelConfig(vocab_size=11, embedding_size=5, hidden_size=5, tie=True)
+    assert flops_per_token(tied) == 6 * (20 * 5 + 20 * 5 + 11 * 5)
+
+
+def test_a_budget_needs_the_machines_speed() -> None:
+    with pytest.raises(ValueError, match="needs the machine's speed"):
+        draft(TrainOptions(), BOOK, None)
+
+
+@pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
+def test_a_plan_comes_back_from_json(request_: dict) -> None:
+    plan, _ = resolved(TrainOptions(**request_))
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+def good() -> dict[str, Any]:
+    return make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4)).to_dict()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"steps": 0},
+        {"steps": "20"},
+        {"batch_size": -1},
+        {"seq_len": 2.5},
+        {"rng": -1},
+        {"sliding": 1},
+        {"patience": True},
+        {"momentum": 0.9},
+        {"model": {"vocab_size": 0, "embedding_size": 3, "hidden_size": 4}},
+        {"model": None},
+        {"optimizer": {"learning_rate": 0.1}},
+        {"optimizer": dict.fromkeys(["learning_rate", "beta2", "weight_decay", "clip_norm"], "x")},
+    ],
+    ids=repr,
+)
+def test_a_damaged_plan_is_refused(change: dict) -> None:
+    assert Plan.from_dict(good())
+    with pytest.raises(CheckpointCorruptError, match="the run's stored plan"):
+        Plan.from_dict({**good(), **change})
+
+
+def test_an_incomplete_plan_is_refused() -> None:
+    for name in good():
+        data = good()
+        del data[name]
+        with pytest.raises(CheckpointCorruptError, match="the run's stored plan is incomplete"):
+            Plan.from_dict(data)

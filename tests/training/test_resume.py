@@ -1,0 +1,370 @@
+"""A run that was stopped and resumed ends as the one that was never stopped, bit for bit."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from small_runs import (
+    SMALL,
+    SMALL_OPTIONS,
+    command,
+    environment,
+    files,
+    outcome,
+    russian_text,
+    textgen_cli,
+)
+
+import textgen
+from textgen.checkpoint.format import read_header
+from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
+from textgen.training.events import Event, Report, Saved, Started
+from textgen.training.run import resumed_run
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(3000), encoding="utf-8")
+    return path
+
+
+def empty_cache() -> None:
+    shutil.rmtree(os.environ["TEXTGEN_CACHE"])
+
+
+def stopping_after(step: int) -> object:
+    """A `stop` callback that says so after `step` steps of this process."""
+    taken = 0
+
+    def stop() -> bool:
+        nonlocal taken
+        taken += 1
+        return taken == step
+
+    return stop
+
+
+def run(text: Path, out: Path, **settings: object) -> list[Event]:
+    seen: list[Event] = []
+    settings = {"steps": 40, "eval_every": 8, "save_every": 11, **SMALL, **settings}
+    textgen.train(text, out=out, on_event=seen.append, **settings)
+    return seen
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"dropout": 0.4, "num_layers": 2},
+        {"threads": 2, "hidden_size": 64, "batch_size": 8, "steps": 12},
+        {"documents": "line", "dropout": 0.2},
+        {"history": 6, "seq_len": None, "dropout": 0.2},
+        {"level": "word", "tie": True},
+        {"patience": 2, "learning_rate": 1e-30},
+        {"precision": "fp32", "level": "byte"},
+    ],
+    ids=lambda settings: ",".join(settings) or "default",
+)
+def test_stopped_anywhere_it_ends_the_same(
+    text: Path, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    run(text, tmp_path / "whole", **settings)
+    whole = outcome(tmp_path / "whole")
+    rng = random.Random(str(settings))
+    out = tmp_path / "parts"
+    last = whole["progress"]["step"] - 1
+    first = rng.randint(1, last // 2)
+    second = rng.randint(1, last - first)
+    run(text, out, stop=stopping_after(first), **settings)
+    seen = run(text, out, resume=True, stop=stopping_after(second), **settings)
+    assert isinstance(seen[0], Started)
+    assert seen[0].resumed_from == first
+    seen = run(text, out, resume=True, **settings)
+    assert isinstance(seen[0], Started)
+    assert seen[0].resumed_from == first + second
+    assert outcome(out) == whole
+
+
+def test_stopped_at_awkward_steps(text: Path, tmp_path: Path) -> None:
+    """The first step, a save, an evaluation and the last but one."""
+    run(text, tmp_path / "whole")
+    whole = outcome(tmp_path / "whole")
+    out = tmp_path / "parts"
+    run(text, out, stop=stopping_after(1))
+    for step in (10, 5, 23):  # after 11 (a save), 16 (an evaluation), 39 (before the last)
+        run(text, out, resume=True, stop=stopping_after(step))
+    run(text, out, resume=True)
+    assert outcome(out) == whole
+
+
+def test_stopped_run_leaves_a_model_before_the_first_evaluation(text: Path, tmp_path: Path) -> None:
+    run(text, tmp_path / "run", stop=stopping_after(2))
+    assert len(textgen.load(tmp_path / "run").generate(length=5)) == 5
+
+
+def test_resume_file_is_enough(text: Path, tmp_path: Path) -> None:
+    run(text, tmp_path / "whole")
+    out = tmp_path / "parts"
+    run(text, out, stop=stopping_after(19))
+    for path in out.iterdir():
+        if path.name != "resume.safetensors":
+            path.unlink()
+    run(text, out, resume=True)
+    whole, again = outcome(tmp_path / "whole"), outcome(out)
+    reports = whole.pop("reports")
+    assert again.pop("reports") == [report for report in reports if report["step"] > 19]
+    assert again == whole
+
+
+def test_cut_line_of_a_killed_run_is_dropped(text: Path, tmp_path: Path) -> None:
+    run(text, tmp_path / "whole")
+    out = tmp_path / "parts"
+    run(text, out, stop=stopping_after(19))
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "report", "step": 24, "steps": 40}\n{"event": "rep')
+    run(text, out, resume=True)
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_finished_run_is_not_touched(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out)
+    before = files(out), {path.name: path.stat().st_mtime_ns for path in out.glob("*.*")}
+    seen = run(text, out, resume=True)
+    assert (files(out), {p.name: p.stat().st_mtime_ns for p in out.glob("*.*")}) == before
+    assert not [event for event in seen if isinstance(event, Report | Saved)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"steps": 41}, "steps"),
+        ({"hidden_size": 25}, "hidden_size"),
+        ({"rng": 5}, "rng"),
+        ({"learning_rate": 0.5}, "learning_rate"),
+        ({"level": "byte"}, "level"),
+        ({"min_count": 2}, "min_count"),
+        ({"documents": "line"}, "documents"),
+        ({"val": "0.3"}, "val"),
+        ({"tie": True}, "tie"),
+        ({"from_": "other"}, "from"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_other_options_are_refused_by_name(
+    text: Path, tmp_path: Path, settings: dict[str, object], name: str
+) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    before = files(out)
+    with pytest.raises(RunFolderError, match=rf"\b{name} = "):
+        run(text, out, resume=True, **settings)
+    assert files(out) == before
+
+
+def test_another_text_is_refused(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    other = tmp_path / "other.txt"
+    other.write_text(russian_text(3000, seed=8), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"other\.txt"):
+        run(other, out, resume=True)
+
+
+def test_options_left_out_are_the_runs_own(text: Path, tmp_path: Path) -> None:
+    run(text, tmp_path / "whole", dropout=0.2)
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(9), dropout=0.2)
+    textgen.train(out=out, resume=True)
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_emptied_cache_is_filled_from_the_text(text: Path, tmp_path: Path) -> None:
+    val = tmp_path / "val.txt"
+    val.write_text(russian_text(700, seed=4), encoding="utf-8")
+    run(text, tmp_path / "whole", val=str(val))
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(9), val=str(val))
+    empty_cache()
+    run(text, out, resume=True, val=str(val))
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("changed", ["text", "validation"])
+def test_changed_text_is_refused(text: Path, tmp_path: Path, changed: str) -> None:
+    val = tmp_path / "val.txt"
+    val.write_text(russian_text(700, seed=4), encoding="utf-8")
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(9), val=str(val))
+    before = files(out)
+    path = text if changed == "text" else val
+    path.write_text(path.read_text(encoding="utf-8") + "ещё", encoding="utf-8")
+    empty_cache()
+    with pytest.raises(RunFolderError, match="changed"):
+        textgen.train(out=out, resume=True)
+    assert files(out) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "same_text"),
+    [({}, True), ({"level": "byte"}, False), ({"fold": True}, False)],
+)
+def test_fine_tuning_goes_on_without_the_cache(
+    text: Path, tmp_path: Path, settings: dict[str, object], same_text: bool
+) -> None:
+    """The vocabulary came with the parent; the text must be encoded with it again."""
+    run(text, tmp_path / "parent", steps=3, **settings)
+    new = text
+    if not same_text:
+        new = tmp_path / "new.txt"
+        new.write_text("Zebra § " + russian_text(2000, seed=6), encoding="utf-8")
+    tuning = {"from_": tmp_path / "parent", "hidden_size": None}
+    run(new, tmp_path / "whole", **tuning)
+    out = tmp_path / "run"
+    run(new, out, stop=stopping_after(9), **tuning)
+    empty_cache()
+    textgen.train(out=out, resume=True)
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    data = russian_text(2000).encode()
+    result = textgen_cli(
+        "train", "-", "--out", out, "--steps", "3", "-q", *SMALL_OPTIONS, input=data
+    )
+    assert result.exit_code == 0, result.stderr
+    empty_cache()
+    with pytest.raises(RunFolderError, match="standard input"):
+        textgen.train(out=out, resume=True)
+
+
+def test_nothing_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="textgen train"):
+        textgen.train(out=tmp_path / "none", resume=True)
+    with pytest.raises(ConfigError):
+        textgen.train(resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_damaged_state_is_a_clear_error(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    path = out / "resume.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match=r"resume\.safetensors"):
+        textgen.train(out=out, resume=True)
+
+
+def test_model_file_is_no_state(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    shutil.copy(out / "model.safetensors", out / "resume.safetensors")
+    with pytest.raises(CheckpointError):
+        textgen.train(out=out, resume=True)
+
+
+def test_lock_left_by_a_killed_run_does_not_block(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    (out / ".lock").write_text("999999\n")
+    with resumed_run(out) as resumed:
+        assert next(iter(resumed.events())).name == "start"
+
+
+def _wait_for_step(out: Path, step: int, child: subprocess.Popen[bytes]) -> None:
+    """Until the state on disk is that of `step` or a later one."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and child.poll() is None:
+        try:
+            if read_header(out / "resume.safetensors", kind="resume")["progress"]["step"] >= step:
+                return
+        except (StorageError, CheckpointError):
+            pass  # not there yet
+        time.sleep(0.005)
+    raise AssertionError(f"no save of step {step} was seen")
+
+
+@pytest.fixture
+def children() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Processes to be ended whatever happens."""
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for child in started:
+        if child.poll() is None:
+            child.kill()
+        child.wait()
+
+
+@pytest.mark.parametrize(
+    ("kills", "steps"),
+    [
+        (1, 1200),
+        pytest.param(20, 4000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_killed_at_random_moments(
+    text: Path,
+    tmp_path: Path,
+    children: list[subprocess.Popen[bytes]],
+    kills: int,
+    steps: int,
+) -> None:
+    """`kill -9` between the first save and the end: the outcome is bit for bit the same."""
+    settings: dict[str, object] = {
+        "steps": steps,
+        "hidden_size": 16,
+        "batch_size": 4,
+        "seq_len": 8,
+        "threads": 1,
+        "dropout": 0.1,
+        "save_every": 50,
+        "eval_every": 400,
+    }
+    words = ["--hidden" if n == "hidden_size" else "--" + n.replace("_", "-") for n in settings]
+    options = [str(word) for pair in zip(words, settings.values(), strict=True) for word in pair]
+    textgen.train(text, out=tmp_path / "whole", **settings)
+    whole = outcome(tmp_path / "whole", evaluations_only=True)
+    rng = random.Random(kills)
+    resumed_from = []
+    for number in range(5 * kills):
+        if len(resumed_from) == kills:
+            break
+        out = tmp_path / f"killed{number}"
+        child = subprocess.Popen(
+            command("train", text, "--out", out, "--quiet", *options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=environment(),
+        )
+        children.append(child)
+        # A moment of the run, not of the clock: the machine may be faster in the next minute.
+        _wait_for_step(out, rng.randrange(50, steps - 300), child)
+        time.sleep(rng.random() * 0.1)
+        child.kill()
+        child.wait()
+        if read_header(out / "resume.safetensors", kind="resume")["progress"]["finished"]:
+            continue  # It was faster than the sleep: nothing was interrupted.
+        assert child.returncode == -signal.SIGKILL
+        seen: list[Event] = []
+        textgen.train(out=out, resume=True, on_event=seen.append)
+        first = seen[0]
+        assert isinstance(first, Started)
+        assert 0 < first.resumed_from < steps
+        assert first.resumed_from % 50 == 0
+        resumed_from.append(first.resumed_from)
+        assert outcome(out, evaluations_only=True) == whole, (
+            f"kill {number}, resumed from {first.resumed_from}"
+        )
+        shutil.rmtree(out)
+    print("resumed from", resumed_from)
+    assert len(resumed_from) == kills

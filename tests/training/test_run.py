@@ -1,0 +1,328 @@
+"""A run from text to model: what it leaves, that it repeats, and what it refuses."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_runs import SMALL, outcome, russian_text
+
+import textgen
+from textgen.checkpoint import SavedModel
+from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, TrainingDivergedError
+from textgen.training import trainer as trainer_module
+from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
+from textgen.training.run import MOST_SKIPPED_IN_A_ROW, has_checkpoint, run_folder
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(3000), encoding="utf-8")
+    return path
+
+
+def train(text: Path, out: Path, **settings: object) -> tuple[textgen.TrainResult, list[Event]]:
+    seen: list[Event] = []
+    settings = {"steps": 30, **SMALL, **settings}
+    return textgen.train(text, out=out, on_event=seen.append, **settings), seen
+
+
+def test_course_of_a_run(text: Path, tmp_path: Path) -> None:
+    result, seen = train(text, tmp_path / "run", eval_every=10, save_every=7)
+    kinds = [type(event) for event in seen]
+    assert kinds[0] is Started and kinds[-1] is Ended
+    reports = [event for event in seen if isinstance(event, Report)]
+    assert [r.step for r in reports if r.evaluated] == [10, 20, 30]
+    assert [event.step for event in seen if isinstance(event, Saved)] == [7, 14, 21, 28, 30]
+    assert Sampled in kinds
+    assert result.ended.reason == "finished"
+    assert result.ended.step == result.ended.steps == 30
+    assert result.bits_per_char == result.ended.best_bits_per_char
+    # An untrained model of 44 symbols is at log2(44) = 5.5; a trained one below that.
+    assert 1.0 < result.bits_per_char < 5.5
+    assert {path.name for path in result.folder.iterdir()} >= {
+        "model.safetensors",
+        "resume.safetensors",
+        "metrics.jsonl",
+    }
+
+
+def test_stored_figure_is_that_of_eval(text: Path, tmp_path: Path) -> None:
+    """The end's figure is over the whole validation text where that is small, so `eval` agrees."""
+    held_out = tmp_path / "val.txt"
+    held_out.write_text(russian_text(1500, seed=9), encoding="utf-8")
+    result, _ = train(text, tmp_path / "run", val=str(held_out), precision="fp32")
+    whole, _ = result.load().evaluate(held_out, threads=1)
+    # The same sum in float32, cut into parts that are warmed up by 256 tokens.
+    assert whole.bits_per_char == pytest.approx(result.bits_per_char, rel=1e-3)
+
+
+def test_same_run_twice_is_bit_identical(text: Path, tmp_path: Path) -> None:
+    train(text, tmp_path / "a", dropout=0.3, eval_every=10)
+    train(text, tmp_path / "b", dropout=0.3, eval_every=10)
+    train(text, tmp_path / "c", dropout=0.3, eval_every=10, rng=2)
+    first = outcome(tmp_path / "a")
+    assert first == outcome(tmp_path / "b")
+    assert first["state"] != outcome(tmp_path / "c")["state"]
+
+
+def test_saves_and_evaluations_do_not_touch_the_course(text: Path, tmp_path: Path) -> None:
+    """Weights depend on the steps alone."""
+    train(text, tmp_path / "a", eval_every=30, save_every=30, dropout=0.2)
+    train(text, tmp_path / "b", eval_every=30, save_every=4, dropout=0.2)
+    assert outcome(tmp_path / "a")["state"] == outcome(tmp_path / "b")["state"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tie": True},
+        {"num_layers": 2},
+        {"level": "byte"},
+        {"level": "word"},
+        {"level": "word", "fold": True},
+        {"fold": True},
+        {"min_count": 30},
+        {"documents": "line"},
+        {"history": 5, "seq_len": None},
+        {"epochs": 0.4, "steps": None},
+        {"embedding_size": 7, "weight_decay": 0.0, "clip_norm": 0.1},
+        {"precision": "fp32"},
+    ],
+    ids=lambda settings: ",".join(settings),
+)
+def test_kinds_of_runs_end_with_a_usable_model(
+    text: Path, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    result, _ = train(text, tmp_path / "run", **{"steps": 8, **settings})
+    model = result.load()
+    assert all(np.isfinite(array).all() for array in model.saved.weights.values())
+    assert len(model.generate("дом", length=12)) >= 12
+    assert math.isfinite(result.bits_per_char)
+
+
+def test_tied_model_has_one_matrix_less(text: Path, tmp_path: Path) -> None:
+    tied, _ = train(text, tmp_path / "a", steps=2, tie=True)
+    free, _ = train(text, tmp_path / "b", steps=2)
+    assert "head.weight" not in tied.load().saved.weights
+    assert "head.weight" in free.load().saved.weights
+
+
+def test_epochs_become_steps(text: Path, tmp_path: Path) -> None:
+    result, _ = train(text, tmp_path / "run", epochs=2, steps=None)
+    assert result.ended.chars_seen == pytest.approx(2 * 2700, rel=0.02)
+
+
+def test_history_takes_windows_of_that_length(text: Path, tmp_path: Path) -> None:
+    result, seen = train(text, tmp_path / "run", history=5, seq_len=None, steps=3)
+    started = seen[0]
+    assert isinstance(started, Started)
+    assert "--history 5" in started.command
+    assert result.ended.chars_seen == 3 * 4 * 5
+
+
+def test_patience_ends_early(text: Path, tmp_path: Path) -> None:
+    """A learning rate too small to change a float32 weight gives no new best after the first."""
+    result, _ = train(
+        text, tmp_path / "run", steps=200, patience=3, eval_every=5, learning_rate=1e-30
+    )
+    assert result.ended.reason == "patience"
+    assert result.ended.step == 5 + 3 * 5
+    assert result.ended.best_step == 5
+
+
+def test_model_kept_is_the_best(text: Path, tmp_path: Path) -> None:
+    """A text learned by heart gets worse on the validation text; the earlier model is kept."""
+    other = tmp_path / "val.txt"
+    other.write_text("".join(sorted(russian_text(2000, seed=3))), encoding="utf-8")
+    result, seen = train(
+        text, tmp_path / "run", steps=60, eval_every=5, learning_rate=0.05, val=str(other)
+    )
+    figures = {e.step: e.val_bits_per_char for e in seen if isinstance(e, Report) and e.evaluated}
+    best = min(figures, key=lambda step: figures[step] or math.inf)
+    assert best < 60, "the figures must rise again for this test to say anything"
+    assert result.ended.best_step == best
+    assert result.load().info["metrics"]["step"] == best
+    assert result.bits_per_char == pytest.approx(figures[best], rel=1e-2)
+
+
+def test_every_short_text_leaves_a_model(tmp_path: Path) -> None:
+    base = "да нет или может быть и так, а может быть и совсем не так: кто знает?"
+    for size in (4, 5, 7, 11, 19, 33, 60):
+        path = tmp_path / f"{size}.txt"
+        path.write_text(base[:size], encoding="utf-8")
+        result = textgen.train(path, out=tmp_path / f"run{size}", steps=3, threads=1)
+        assert len(result.load().generate(length=5)) == 5, size
+
+
+def test_too_short_a_text_says_the_minimum(tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("ab", encoding="utf-8")
+    with pytest.raises(EmptyCorpusError, match="at least"):
+        textgen.train(path, out=tmp_path / "run", steps=3, threads=1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_fine_tuning_keeps_ids_and_adds_characters(text: Path, tmp_path: Path) -> None:
+    parent, _ = train(text, tmp_path / "parent", steps=40)
+    new = tmp_path / "new.txt"
+    new.write_text("Zebra § " + russian_text(1500, seed=5) + "zebra\n", encoding="utf-8")
+    child, _ = train(new, tmp_path / "child", steps=1, from_=parent.model, hidden_size=None)
+    old, extended = parent.load().vocabulary, child.load().vocabulary
+    assert extended.symbols[: len(old)] == old.symbols
+    assert set("Zebra§") <= set(extended.symbols)
+    assert child.load().info["parent"] == str(parent.model)
+    tuned, _ = train(new, tmp_path / "tuned", steps=40, from_=parent.model, hidden_size=None)
+    assert tuned.bits_per_char < child.bits_per_char
+
+
+def test_fine_tuning_starts_at_the_parents_loss(text: Path, tmp_path: Path) -> None:
+    """An update of (almost) no length leaves the old text's cost where it was."""
+    parent, _ = train(text, tmp_path / "parent", steps=40)
+    new = tmp_path / "new.txt"
+    new.write_text("Zebra § " + russian_text(1500, seed=5), encoding="utf-8")
+    child, _ = train(
+        new, tmp_path / "child", steps=1, from_=parent.model, hidden_size=None, learning_rate=1e-30
+    )
+    before, _ = parent.load().evaluate(text, threads=1)
+    after, _ = child.load().evaluate(text, threads=1)
+    # New symbols take e^-20 of the probability each: below float32's eight digits of a sum.
+    assert after.nats_per_char == pytest.approx(before.nats_per_char, rel=1e-6)
+
+
+def test_fine_tuning_refuses_another_shape(text: Path, tmp_path: Path) -> None:
+    parent, _ = train(text, tmp_path / "parent", steps=2)
+    with pytest.raises(ConfigError, match="hidden"):
+        train(text, tmp_path / "child", steps=2, from_=parent.model, hidden_size=25)
+    assert not (tmp_path / "child").exists()
+
+
+def test_occupied_folder_is_refused_and_left_alone(text: Path, tmp_path: Path) -> None:
+    train(text, tmp_path / "run", steps=2)
+    before = outcome(tmp_path / "run")
+    with pytest.raises(RunFolderError, match=r"--resume.*--force"):
+        train(text, tmp_path / "run", steps=3)
+    assert outcome(tmp_path / "run") == before
+    train(text, tmp_path / "run", steps=3, force=True)
+    assert outcome(tmp_path / "run") != before
+
+
+def test_two_runs_do_not_share_a_folder(text: Path, tmp_path: Path) -> None:
+    refusals = []
+
+    def start_another(event: Event) -> None:
+        if isinstance(event, Report) and not refusals:
+            for settings in ({"force": True}, {"resume": True}, {}):
+                with pytest.raises(RunFolderError) as caught:
+                    train(text, tmp_path / "run", **settings)
+                refusals.append(str(caught.value))
+
+    textgen.train(text, out=tmp_path / "run", steps=4, on_event=start_another, **SMALL)
+    assert len(refusals) == 3
+    assert outcome(tmp_path / "run")["progress"]["finished"]
+
+
+def test_name_of_the_folder() -> None:
+    assert run_folder(["a/corpus.txt.gz"], None) == Path("checkpoints/corpus")
+    assert run_folder(["a/b.c.txt"], None) == Path("checkpoints/b.c")
+    assert run_folder(["a/letters/"], None) == Path("checkpoints/letters")
+    assert run_folder(["-"], None) == Path("checkpoints/stdin")
+    assert run_folder(["a.txt"], "out/as typed") == Path("out/as typed")
+    with pytest.raises(ConfigError, match="textgen train"):
+        run_folder([], None)
+
+
+class _Overflow:
+    """Multiplies the loss of some steps by infinity, and counts the steps."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, bad: range | set[int]) -> None:
+        self.step = 0
+        real = torch.nn.functional.cross_entropy
+
+        def cross_entropy(*args: torch.Tensor, **kwargs: object) -> torch.Tensor:
+            loss = real(*args, **kwargs)
+            if torch.is_grad_enabled():
+                loss = loss * (math.inf if self.step in bad else 1.0)
+                self.step += 1
+            return loss
+
+        class Functions:
+            def __getattr__(self, name: str) -> object:
+                return cross_entropy if name == "cross_entropy" else getattr(functional, name)
+
+        functional = torch.nn.functional
+        monkeypatch.setattr(trainer_module, "F", Functions())
+
+
+@pytest.fixture
+def no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its steps would be counted too."""
+    monkeypatch.setattr("textgen.training.run.measure_step", lambda *args: 0.001)
+
+
+def test_updates_that_are_not_finite_are_masked_and_counted(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_calibration: None
+) -> None:
+    _Overflow(monkeypatch, {5, 6, 17})
+    result, seen = train(text, tmp_path / "run", steps=30, eval_every=10)
+    reports = [event for event in seen if isinstance(event, Report)]
+    assert [r.skipped for r in reports] == [2, 3, 3]
+    assert all(math.isfinite(r.train_bits_per_char or math.nan) for r in reports)
+    assert result.ended.skipped == 3
+    assert math.isfinite(result.bits_per_char)
+
+
+def test_divergence_ends_the_run_with_the_last_good_model(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_calibration: None
+) -> None:
+    _Overflow(monkeypatch, range(12, 1000))
+    with pytest.raises(TrainingDivergedError, match="--learning-rate") as caught:
+        train(text, tmp_path / "run", steps=300, eval_every=10, save_every=10)
+    assert "model.safetensors" in str(caught.value)
+    model = SavedModel.load(tmp_path / "run" / "model.safetensors")
+    assert model.info["metrics"]["step"] in (10, 20)
+    # What can be resumed is finite too.
+    state = outcome(tmp_path / "run")["progress"]
+    assert state["step"] >= 10 and not state["finished"]
+
+
+def test_fewer_in_a_row_do_not_end_it(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_calibration: None
+) -> None:
+    _Overflow(monkeypatch, range(3, 3 + MOST_SKIPPED_IN_A_ROW - 1))
+    result, _ = train(text, tmp_path / "run", steps=30, eval_every=30)
+    assert result.ended.skipped == MOST_SKIPPED_IN_A_ROW - 1
+
+
+def test_divergence_from_the_first_step_leaves_a_model(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_calibration: None
+) -> None:
+    _Overflow(monkeypatch, range(1000))
+    with pytest.raises(TrainingDivergedError):
+        train(text, tmp_path / "run", steps=300, eval_every=100)
+    assert len(textgen.load(tmp_path / "run").generate(length=5)) == 5
+
+
+def test_record_tells_the_whole_story(text: Path, tmp_path: Path) -> None:
+    result, seen = train(text, tmp_path / "run")
+    info = result.load().info
+    assert info["corpus"]["files"][0]["path"] == str(text)
+    assert len(info["corpus"]["sha256"]) == 64
+    assert info["versions"]["torch"] == torch.__version__
+    names = [choice["name"] for choice in info["choices"]]
+    for name in ("encoding", "device", "threads", "path", "precision", "learning_rate", "steps"):
+        assert name in names
+    assert all(choice["reason"] for choice in info["choices"])
+    started = seen[0]
+    assert isinstance(started, Started)
+    assert info["command"] == started.command
+
+
+def test_has_checkpoint(tmp_path: Path) -> None:
+    assert not has_checkpoint(tmp_path)
+    (tmp_path / "resume.safetensors").touch()
+    assert has_checkpoint(tmp_path)

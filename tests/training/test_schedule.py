@@ -1,0 +1,31 @@
+"""The learning rate: up, down, and never zero."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from textgen.training.schedule import learning_rate_factor
+
+
+def test_it_rises_and_falls_in_straight_lines() -> None:
+    factors = [learning_rate_factor(step, 10, 3) for step in range(10)]
+    rise, fall = [1 / 4, 2 / 4, 3 / 4], [7 / 7, 6 / 7, 5 / 7, 4 / 7, 3 / 7, 2 / 7, 1 / 7]
+    assert factors == pytest.approx(rise + fall)
+
+
+def test_without_a_rise_it_starts_at_the_peak() -> None:
+    assert learning_rate_factor(0, 5, 0) == 1.0
+    assert learning_rate_factor(0, 1, 0) == 1.0
+
+
+@given(data=st.data(), total=st.integers(1, 10_000))
+def test_it_stays_above_zero_and_at_most_one(data: st.DataObject, total: int) -> None:
+    warmup = data.draw(st.integers(0, total - 1))
+    step = data.draw(st.integers(0, total - 1))
+    factor = learning_rate_factor(step, total, warmup)
+    assert 0.0 < factor <= 1.0
+    if step + 1 < total:
+        after = learning_rate_factor(step + 1, total, warmup)
+        assert after > factor if step + 1 <= warmup else after < factor

@@ -1,0 +1,139 @@
+"""Measures this machine, so that a budget of seconds can be turned into steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+
+from textgen.corpus.windows import Tokens, Windows
+from textgen.model.config import ModelConfig
+from textgen.model.network import LanguageModel
+from textgen.ops import Path
+from textgen.training.evaluate import nats_by_streams
+from textgen.training.plan import (
+    BATCH_SIZE,
+    SEQ_LEN,
+    OptimizerPlan,
+    Plan,
+    evaluation_tokens,
+    flops_per_token,
+)
+from textgen.training.trainer import Trainer
+
+#: The probe's model: wide enough that products and not calls take the time.
+PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
+
+
+def probe_speed(path: Path, device: torch.device, cell: str) -> float:
+    """Floating-point operations a second that training reaches here; takes about half a second.
+
+    Args:
+        path: What computes the recurrence.
+        device: Where.
+        cell: Name of the cell.
+    """
+    config = ModelConfig(
+        vocab_size=PROBE_VOCABULARY, embedding_size=64, hidden_size=PROBE_HIDDEN, cell=cell
+    )
+    plan = Plan(
+        model=config,
+        optimizer=OptimizerPlan(learning_rate=1e-3, beta2=0.99, weight_decay=0.0, clip_norm=1.0),
+        batch_size=BATCH_SIZE,
+        seq_len=SEQ_LEN,
+        sliding=False,
+        steps=1000,
+        warmup_steps=0,
+        report_every=1,
+        eval_every=1000,
+        eval_tokens=1,
+        save_every=1000,
+        sample_every=1000,
+        patience=0,
+        rng=0,
+    )
+    tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
+    step = _seconds_a_step(plan, tokens, path, device, at_least=4, seconds=0.4)
+    return flops_per_token(config) * plan.tokens_per_step / step
+
+
+def measure_step(
+    plan: Plan, tokens: Tokens, path: Path, device: torch.device, seconds: float
+) -> float:
+    """Seconds of one update of the planned model, on a copy that is thrown away.
+
+    Args:
+        plan: A plan, or a draft's.
+        tokens: The training text.
+        path: What computes the recurrence.
+        device: Where.
+        seconds: How long to measure, at least three steps.
+    """
+    return _seconds_a_step(plan, tokens, path, device, at_least=3, seconds=seconds)
+
+
+def measure_evaluation(
+    plan: Plan, steps: int, tokens: Tokens, path: Path, device: torch.device
+) -> float:
+    """Seconds of one evaluation, were the run `steps` long: scaled up from a part of it."""
+    model = _model(plan, path, device)
+    wanted = evaluation_tokens_of(plan, steps, len(tokens))
+    part = min(wanted, 16384)
+    nats_by_streams(model, tokens, limit=min(part, 2048))
+    started = time.perf_counter()
+    _, charged = nats_by_streams(model, tokens, limit=part)
+    return (time.perf_counter() - started) * wanted / charged
+
+
+def evaluation_tokens_of(plan: Plan, steps: int, val_tokens: int) -> int:
+    """Validation tokens that an evaluation of a run of `steps` would charge."""
+    from textgen.training.plan import TextFacts
+
+    facts = TextFacts(train_tokens=0, val_tokens=val_tokens, vocab_size=plan.model.vocab_size)
+    return evaluation_tokens(facts, steps * plan.tokens_per_step)
+
+
+def _model(plan: Plan, path: Path, device: torch.device) -> LanguageModel:
+    return LanguageModel(plan.model, path, torch.Generator().manual_seed(0)).to(device)
+
+
+def _seconds_a_step(
+    plan: Plan,
+    tokens: Tokens,
+    path: Path,
+    device: torch.device,
+    *,
+    at_least: int,
+    seconds: float,
+) -> float:
+    """The median of single steps, the first of which is not counted."""
+    windows = Windows(
+        tokens,
+        seq_len=plan.seq_len,
+        batch_size=plan.batch_size,
+        sliding=plan.sliding,
+        rng=plan.rng,
+    )
+    trainer = Trainer(_model(plan, path, device), windows, plan)
+    wait = _waiter(device)
+    trainer.advance()
+    wait()
+    times: list[float] = []
+    while len(times) < at_least or (sum(times) < seconds and len(times) < 1000):
+        started = time.perf_counter()
+        trainer.advance()
+        wait()
+        times.append(time.perf_counter() - started)
+    return median(times)
+
+
+def _waiter(device: torch.device) -> Callable[[], None]:
+    """A function that returns once the device has done what it was given."""
+    if device.type == "cuda":
+        return torch.cuda.synchronize
+    if device.type == "mps":
+        return torch.mps.synchronize
+    return lambda: None

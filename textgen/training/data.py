@@ -1,0 +1,220 @@
+"""The text of a run: encoded, split for validation, ready for windows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.corpus.windows import Tokens
+from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError
+from textgen.training.options import TrainOptions
+from textgen.training.plan import TextFacts
+
+#: How much of a text's beginning is looked at to learn how its paragraphs are separated.
+_LOOK_TOKENS = 200_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """A corpus split in two.
+
+    Args:
+        corpus: The corpus trained on, as it was opened.
+        train: Token ids to train on, `(N,)`.
+        val: Token ids to validate on.
+        train_chars_per_token: Characters a token, to turn nats a token into bits a character.
+        val_chars_per_token: The same of the validation text.
+        primer: Ids read before a sample without seed, after the end mark.
+        val_source: Where the validation text comes from, in words.
+        keys: Cache entries of the corpus and, if it is another file, of the validation text.
+    """
+
+    corpus: Corpus
+    train: Tokens
+    val: Tokens
+    train_chars_per_token: float
+    val_chars_per_token: float
+    primer: tuple[int, ...]
+    val_source: str
+    keys: tuple[str, str | None]
+    val_corpus: Corpus | None = None
+
+    @property
+    def facts(self) -> TextFacts:
+        """What sizing a run needs to know."""
+        return TextFacts(
+            train_tokens=len(self.train),
+            val_tokens=len(self.val),
+            vocab_size=len(self.corpus.vocabulary),
+        )
+
+
+def open_data(
+    paths: Sequence[str | Path],
+    options: TrainOptions,
+    *,
+    parent: Vocabulary | None = None,
+    cache: Path | None = None,
+    stdin: BinaryIO | None = None,
+) -> TrainingData:
+    """Read and encode the text of a new run.
+
+    Args:
+        paths: Files, folders, or `-`.
+        options: How to read and split it.
+        parent: Vocabulary of the model that is fine-tuned: its symbols keep their ids, new ones
+            are added.
+        cache: The folder of encoded corpora; None is the user's.
+        stdin: What `-` reads.
+    """
+    asked = options.corpus
+    if parent is None:
+        corpus = Corpus.open(paths, asked, cache=cache, stdin=stdin)
+    else:
+        if stdin is not None and any(str(path) == "-" for path in paths):
+            raise ConfigError("--from reads the text twice; give a file, not standard input")
+        first = Corpus.open(paths, asked, cache=cache, stdin=stdin)
+        vocabulary, _ = parent.extend(first.vocabulary)
+        corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
+    val_corpus = None
+    share = _share(options.val)
+    if share is None:
+        val_corpus = Corpus.open(
+            [options.val],
+            replace(asked, encoding=None),
+            vocabulary=corpus.vocabulary,
+            normalization=corpus.normalization,
+            cache=cache,
+        )
+    return _split(corpus, val_corpus, options.val, share)
+
+
+def reopen_data(
+    keys: tuple[str, str | None],
+    val: str,
+    paths: Sequence[str],
+    options: TrainOptions,
+    vocabulary: Vocabulary,
+    normalization: Normalization,
+    *,
+    cache: Path | None = None,
+) -> TrainingData:
+    """Open the text of a run again, from the cache where it is still there.
+
+    Args:
+        keys: `TrainingData.keys` of the run.
+        val: The run's `--val`.
+        paths: Where its text was read from.
+        options: The run's options.
+        vocabulary: The run's vocabulary, to encode with where the cache was emptied.
+        normalization: The run's, for the same.
+        cache: The folder of encoded corpora; None is the user's.
+    Raises:
+        RunFolderError: The text is not the one that the run was started with.
+    """
+    share = _share(val)
+    corpus = Corpus.from_cache(keys[0], cache)
+    if corpus is None:
+        if "-" in paths:
+            raise RunFolderError(
+                "this run read standard input and the encoded text is no longer in the cache; "
+                "start again with --force, reading the text from a file"
+            )
+        asked = replace(options.corpus, level=vocabulary.level, **normalization.to_dict())
+        corpus = Corpus.open(paths, asked, cache=cache)
+        if corpus.cache_key != keys[0]:
+            # A fine-tuned model's: its text was encoded with a vocabulary that was there before.
+            corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache)
+        if corpus.cache_key != keys[0]:
+            raise RunFolderError(
+                f"{paths[0]} has changed since this run was started, so it cannot go on exactly; "
+                "put the old text back, or start a new run: textgen train ... --out NEW-FOLDER"
+            )
+    val_corpus = None
+    if share is None:
+        val_corpus = Corpus.from_cache(keys[1], cache) if keys[1] else None
+        if val_corpus is None:
+            val_corpus = Corpus.open(
+                [val],
+                replace(options.corpus, encoding=None),
+                vocabulary=corpus.vocabulary,
+                normalization=corpus.normalization,
+                cache=cache,
+            )
+        if val_corpus.cache_key != keys[1]:
+            raise RunFolderError(f"the validation text {val} has changed since the run was started")
+    return _split(corpus, val_corpus, val, share)
+
+
+def _share(val: str) -> float | None:
+    """The share of the text that validates; None where `val` names a file."""
+    try:
+        share = float(val)
+    except ValueError:
+        return None
+    if not 0.0 < share <= 0.9:
+        raise ConfigError(f"--val is {val}; a share must lie above 0 and at most at 0.9")
+    return share
+
+
+def _split(
+    corpus: Corpus, val_corpus: Corpus | None, val: str, share: float | None
+) -> TrainingData:
+    tokens = corpus.tokens
+    if share is None:
+        assert val_corpus is not None
+        train, held_out = tokens, val_corpus.tokens
+        val_chars, train_chars = val_corpus.chars, corpus.chars
+        source = f"the file {val}"
+    else:
+        position = int((1.0 - share) * corpus.chars)
+        cut = corpus.token_at_char(position)
+        train, held_out = tokens[:cut], tokens[cut:]
+        train_chars, val_chars = position, corpus.chars - position
+        source = f"the text from character {position:,} on"
+    if len(train) < 3 or len(held_out) < 1:
+        raise EmptyCorpusError(
+            f"{len(train)} tokens to train on and {len(held_out)} to validate on are too few; "
+            "at least 3 and 1 are needed: give more text"
+        )
+    return TrainingData(
+        corpus=corpus,
+        train=train,
+        val=held_out,
+        train_chars_per_token=train_chars / len(train),
+        val_chars_per_token=val_chars / len(held_out),
+        primer=_primer(corpus),
+        val_source=source,
+        keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
+        val_corpus=val_corpus,
+    )
+
+
+def _primer(corpus: Corpus) -> tuple[int, ...]:
+    """What stands before a beginning: a paragraph's or line's end, where there is one document.
+
+    Several documents need none: there the end mark itself was seen before beginnings.
+    """
+    if corpus.documents > 1:
+        return ()
+    head = corpus.tokens[:_LOOK_TOKENS]
+    text = corpus.vocabulary.decode(np.asarray(head))
+    for separator in ("\n\n", "\n"):
+        if separator in text.strip("\n"):
+            return tuple(int(i) for i in corpus.vocabulary.encode(separator))
+    return ()
+
+
+def corpus_record(data: TrainingData) -> dict[str, Any]:
+    """What the checkpoint says of the text: plain data."""
+    record = dict(data.corpus.summary())
+    record["validation"] = data.val_source
+    record["keys"] = list(data.keys)
+    return record

@@ -1,0 +1,143 @@
+"""What a run tells while it goes on: plain records, for the command line, JSON and tests alike."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from textgen.runtime import Choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base class; `name` is the record's `event` key in JSON."""
+
+    name: ClassVar[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As one JSON object."""
+        return {"event": self.name, **asdict(self)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """The run is about to take its first step, or to go on.
+
+    Args:
+        folder: The run's folder.
+        resumed_from: The step gone on from; 0 for a new run.
+        steps: The run's length.
+        parameters: Numbers the model learns.
+        vocab_size: Symbols, the two marks included.
+        train_tokens: Tokens to train on.
+        val_tokens: Tokens to validate on.
+        encoding: Of the text, or of its first file.
+        confidence: How sure the encoding is, 0 to 1; the least of all files.
+        files: Each file with encoding, confidence, reason, bytes and characters.
+        notes: What else the person should know of the text.
+        choices: Every setting with its reason.
+        command: Repeats the run exactly, without looking at a clock.
+    """
+
+    name = "start"
+    folder: str
+    resumed_from: int
+    steps: int
+    parameters: int
+    vocab_size: int
+    train_tokens: int
+    val_tokens: int
+    encoding: str
+    confidence: float
+    files: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    choices: tuple[Choice, ...]
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report(Event):
+    """How training goes.
+
+    Args:
+        step: Steps taken.
+        steps: The run's length.
+        seconds: Wall time since the first step, earlier parts of a resumed run included.
+        train_bits_per_char: Mean training loss since the last report.
+        val_bits_per_char: Of the last evaluation; None before the first.
+        best_bits_per_char: The best so far.
+        evaluated: Whether this report comes with a new evaluation.
+        chars_per_second: Characters learned from, since the last report.
+        learning_rate: Of the last step.
+        grad_norm: Mean norm of the gradients before clipping.
+        skipped: Updates masked so far because they were not finite.
+    """
+
+    name = "report"
+    step: int
+    steps: int
+    seconds: float
+    train_bits_per_char: float | None
+    val_bits_per_char: float | None
+    best_bits_per_char: float | None
+    evaluated: bool
+    chars_per_second: float
+    learning_rate: float
+    grad_norm: float | None
+    skipped: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled(Event):
+    """A few characters of the model's own at this point."""
+
+    name = "sample"
+    step: int
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved(Event):
+    """The resumable state is on disk."""
+
+    name = "save"
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Event):
+    """The run is over, or was stopped.
+
+    Args:
+        reason: `finished`, `patience`, `stopped` (it can be resumed) or `already finished`.
+        step: Steps taken.
+        steps: The run's length.
+        seconds: Wall time from the first step to now.
+        best_bits_per_char: Validation cost of the best model, over `val_tokens`.
+        best_step: After which it was reached.
+        val_tokens: Tokens that the figure was measured on.
+        chars_seen: Characters learned from, repetitions included.
+        chars_per_second: Mean over the run.
+        skipped: Updates masked because they were not finite.
+        folder: The run's folder.
+        model: The best model's file.
+        encoding: Of the text, or of its first file.
+        confidence: How sure the encoding is.
+    """
+
+    name = "end"
+    reason: str
+    step: int
+    steps: int
+    seconds: float
+    best_bits_per_char: float
+    best_step: int
+    val_tokens: int
+    chars_seen: int
+    chars_per_second: float
+    skipped: int
+    folder: str
+    model: str
+    encoding: str
+    confidence: float

@@ -1,0 +1,100 @@
+"""The first weights of a model that is trained further on another text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.checkpoint import SavedModel
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.corpus.windows import Tokens
+from textgen.errors import ConfigError
+from textgen.model.config import ModelConfig
+from textgen.training.options import TrainOptions
+
+Floats = NDArray[np.float32]
+
+#: The new symbols together start so many nats below the sum of all others: their share of the
+#: probability, e^-20 = 2e-9, changes the cost of the old text by less than float32 can show.
+NEW_SYMBOL_NATS = 20.0
+#: Tokens of the new text on which the size of that sum is looked at.
+_LOOK_TOKENS = 512
+
+
+def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
+    """The options with the parent's shape and tokens, which a fine-tuned model keeps.
+
+    Raises:
+        ConfigError: Another shape was asked for.
+    """
+    shape = parent.config
+    for name in ("hidden_size", "num_layers", "embedding_size"):
+        asked = getattr(options, name)
+        if asked is not None and asked != getattr(shape, name):
+            raise ConfigError(
+                f"{name} {asked} was asked for, but the model given by --from has "
+                f"{getattr(shape, name)}; leave it out"
+            )
+    normalization = parent.normalization
+    corpus = replace(
+        options.corpus,
+        level=parent.vocabulary.level,
+        fold=normalization.fold,
+        newlines=normalization.newlines,
+        nfc=normalization.nfc,
+    )
+    return replace(
+        options,
+        corpus=corpus,
+        cell=shape.cell,
+        hidden_size=shape.hidden_size,
+        num_layers=shape.num_layers,
+        embedding_size=shape.embedding_size,
+        tie=shape.tie,
+    )
+
+
+def extended_weights(
+    parent: SavedModel, config: ModelConfig, vocabulary: Vocabulary, text: Tokens
+) -> Mapping[str, Floats]:
+    """The parent's weights, with rows for the symbols that its vocabulary lacks.
+
+    Args:
+        parent: The model to start from; its symbols are the first of `vocabulary`.
+        config: The new model's shape.
+        vocabulary: The extended vocabulary.
+        text: The new text in ids of `vocabulary`, to look at the size of the logits.
+    Returns:
+        Weights as `config.tensor_shapes()` names them. The cost of a text without new symbols is
+        what the parent gives.
+    """
+    added = len(vocabulary) - len(parent.vocabulary)
+    weights = dict(parent.weights)
+    if added == 0:
+        return weights
+    floor = _least_logsumexp(parent, text) - NEW_SYMBOL_NATS - math.log(added)
+    for name in ("embedding.weight", "head.weight"):
+        if name in weights:
+            old = weights[name]
+            weights[name] = np.concatenate([old, np.zeros((added, old.shape[1]), np.float32)])
+    bias = weights["head.bias"]
+    weights["head.bias"] = np.concatenate([bias, np.full(added, floor, np.float32)])
+    assert all(weights[name].shape == shape for name, shape in config.tensor_shapes().items())
+    return weights
+
+
+def _least_logsumexp(parent: SavedModel, text: Tokens) -> float:
+    """The least logarithm of the softmax's denominator that the parent shows on some text."""
+    network = parent.network()
+    state = network.initial_state()
+    ids = [END_ID, *(int(i) for i in text[:_LOOK_TOKENS] if i < len(parent.vocabulary))]
+    least = np.inf
+    for token in ids:
+        logits_BV, state = network.step(np.array([token]), state)
+        top = float(logits_BV.max())
+        least = min(least, top + float(np.log(np.exp(logits_BV - top).sum())))
+    return float(least)
