@@ -1,0 +1,153 @@
+"""Errors become one line and an exit code; signals become requests."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+import typer
+
+from textgen import errors
+from textgen.cli.boundary import Interrupted, StopSignals, guarded
+from textgen.cli.records import json_text
+
+
+def ended(error: BaseException, **kwargs: Any) -> int:
+    """The exit code of a command that raises `error`."""
+
+    @guarded
+    def command(**kwargs: Any) -> None:
+        raise error
+
+    with pytest.raises(typer.Exit) as caught:
+        command(**kwargs)
+    return caught.value.exit_code
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("x"), 2),
+        (errors.SamplingError("x"), 2),
+        (errors.InspectionError("x"), 2),
+        (errors.CorpusError("x"), 3),
+        (errors.EmptyCorpusError("x"), 3),
+        (errors.EncodingError("x"), 3),
+        (errors.BinaryFileError("x"), 3),
+        (errors.CheckpointFormatError("x"), 4),
+        (errors.CheckpointCorruptError("x"), 4),
+        (errors.TrainingDivergedError("x"), 5),
+        (errors.StorageError("x"), 6),
+        (errors.RunFolderError("x"), 7),
+        (errors.BackendError("x"), 8),
+        (errors.TextgenError("x"), 1),
+        (OSError(errno.ENOSPC, "no space", "file"), 6),
+        (MemoryError(), 1),
+        (ZeroDivisionError("division"), 1),
+        (KeyboardInterrupt(), 130),
+        (Interrupted(signal.SIGTERM), 143),
+        (Interrupted(signal.SIGINT), 130),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else str(value),
+)
+def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(error) == code
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("textgen: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_every_error_has_a_code() -> None:
+    classes = [
+        value
+        for value in vars(errors).values()
+        if isinstance(value, type) and issubclass(value, errors.TextgenError)
+    ]
+    assert len(classes) > 10
+    for cls in classes:
+        assert (errors.exit_code(cls("x")) == 1) == (cls is errors.TextgenError), cls
+
+
+def test_json_error_goes_to_stdout_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(errors.StorageError("нет файла"), json_output=True) == 6
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {
+        "event": "error",
+        "class": "StorageError",
+        "message": "нет файла",
+        "exit_code": 6,
+    }
+    assert printed.err == "textgen: нет файла\n"
+
+
+def test_message_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    ended(errors.StorageError("file \x1b]0;title\x07\nsecond line"))
+    assert capsys.readouterr().err == "textgen: file \\x1b]0;title\\x07\\nsecond line\n"
+
+
+def test_debugging_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTGEN_DEBUG", "1")
+
+    @guarded
+    def command() -> None:
+        raise errors.ConfigError("x")
+
+    with pytest.raises(errors.ConfigError):
+        command()
+
+
+def test_result_and_help_pass_through() -> None:
+    @guarded
+    def command(leave: bool) -> int:
+        if leave:
+            raise typer.Exit(3)
+        return 7
+
+    assert command(False) == 7
+    with pytest.raises(typer.Exit) as caught:
+        command(True)
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_first_signal_asks_and_second_ends(signum: int) -> None:
+    before = signal.getsignal(signum)
+    with StopSignals() as stop:
+        stop.armed = True
+        os.kill(os.getpid(), signum)
+        assert stop.requested()
+        assert stop.signum == signum
+        with pytest.raises(Interrupted) as caught:
+            os.kill(os.getpid(), signum)
+            for _ in range(1000):
+                pass  # The handler runs between two instructions.
+        assert caught.value.signum == signum
+    assert signal.getsignal(signum) == before
+
+
+def test_signal_before_the_first_step_ends_at_once() -> None:
+    with StopSignals() as stop, pytest.raises(Interrupted):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):
+            pass
+    assert not stop.requested()
+
+
+def test_interruption_is_no_ordinary_error() -> None:
+    """Code that handles `Exception` must not swallow it."""
+    assert not issubclass(Interrupted, Exception)
+
+
+def test_json_that_the_stream_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json_text({"a": "ё"}) == '{"a": "ё"}'
+    assert json.loads(json_text({"a": "\udcff 😀"})) == {"a": "\udcff 😀"}
+    assert json_text({"a": "\udcff"}).isascii()
+    with open(os.devnull, "w", encoding="ascii") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert json_text({"a": "ё"}).isascii()

@@ -1,0 +1,140 @@
+"""`textgen eval`: the figures, and that `inspect` agrees with them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_runs import russian_text, textgen_cli
+
+FIGURES = {
+    "nats_per_char",
+    "bits_per_char",
+    "bits_per_byte",
+    "perplexity",
+    "chars",
+    "unknown_chars",
+}
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> Path:
+    path = tmp_path / "page.txt"
+    path.write_text(russian_text(700, seed=11), encoding="utf-8")
+    return path
+
+
+def evaluate(*words: str | Path, **more: Any) -> dict[str, Any]:
+    result = textgen_cli("eval", *words, "--threads", "1", "--json", **more)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr == ""
+    figures: dict[str, Any] = json.loads(result.stdout)
+    return figures
+
+
+def test_keys_and_their_relations(text: Path) -> None:
+    figures = evaluate(text)
+    assert set(figures) == FIGURES
+    content = text.read_text(encoding="utf-8")
+    assert figures["chars"] == len(content)
+    assert figures["unknown_chars"] == 0
+    nats = figures["nats_per_char"]
+    assert figures["bits_per_char"] == pytest.approx(nats / math.log(2))
+    assert figures["perplexity"] == pytest.approx(math.exp(nats))
+    size = len(content.encode())
+    assert figures["bits_per_byte"] == pytest.approx(figures["bits_per_char"] * 700 / size)
+
+
+def test_cold_windows(text: Path) -> None:
+    figures = evaluate(text, "--window", "20")
+    cold = figures.pop("cold")
+    assert set(figures) == FIGURES
+    assert set(cold) == {"cold_window"} | {"cold_" + name for name in FIGURES}
+    assert cold["cold_window"] == 20
+    # The first character is context only.
+    assert cold["cold_chars"] == 699
+    assert cold["cold_bits_per_char"] > figures["bits_per_char"]
+    # A window as long as the text is the whole pass but for its first character.
+    whole = evaluate(text, "--window", "10000")["cold"]
+    assert whole["cold_bits_per_char"] == pytest.approx(figures["bits_per_char"], rel=0.02)
+
+
+@pytest.mark.parametrize("foreign", ["", "漢字 и ещё 字\n"])
+def test_surprise_of_inspect_is_the_cost(text: Path, foreign: str) -> None:
+    text.write_text(text.read_text(encoding="utf-8") + foreign, encoding="utf-8")
+    figures = evaluate(text)
+    result = textgen_cli("inspect", "--file", text, "--show", "surprise", "--json")
+    seen = json.loads(result.stdout)
+    nats = figures["nats_per_char"] * figures["chars"]
+    assert sum(seen["rows"][0]["values"]) * math.log(2) == pytest.approx(nats, rel=1e-4)
+    assert seen["bits"] * math.log(2) == pytest.approx(nats, rel=1e-4)
+    assert seen["chars"] == figures["chars"]
+    assert seen["unknown_chars"] == figures["unknown_chars"] == (3 if foreign else 0)
+
+
+def test_unknown_characters_are_charged(text: Path) -> None:
+    plain = evaluate(text)
+    content = text.read_text(encoding="utf-8")
+    text.write_text(content + "漢", encoding="utf-8")
+    charged = evaluate(text)
+    assert charged["unknown_chars"] == 1
+    assert charged["chars"] == plain["chars"] + 1
+    total = [f["bits_per_char"] * f["chars"] for f in (plain, charged)]
+    # The choice of one among 1,112,064 code points, on top of the unknown symbol's own cost.
+    assert total[1] - total[0] > math.log2(1_112_064)
+
+
+def test_several_texts_and_stdin(text: Path, tmp_path: Path) -> None:
+    alone = evaluate(text)
+    assert evaluate("-", input=text.read_bytes()) == alone
+    twice = evaluate(text, text)
+    assert twice["chars"] == 2 * alone["chars"]
+    other = tmp_path / "old.txt"
+    other.write_bytes(russian_text(2000, seed=12).encode("cp1251"))
+    assert evaluate(other, "--encoding", "cp1251")["unknown_chars"] == 0
+    assert evaluate(text, "--documents", "line")["chars"] < alone["chars"]
+
+
+def test_table(text: Path) -> None:
+    result = textgen_cli("eval", text, "--window", "50", "--threads", "1")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert f"{evaluate(text)['bits_per_char']:.4f}" in result.stdout
+    assert "\x1b" not in result.stdout
+
+
+def test_errors(tmp_path: Path, text: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    assert textgen_cli("eval", empty).exit_code == 3
+    assert textgen_cli("eval", tmp_path / "none.txt").exit_code == 6
+    assert textgen_cli("eval").exit_code == 2
+    assert textgen_cli("eval", text, "--device", "abacus").exit_code == 2
+    assert textgen_cli("eval", text, "--threads", "0").exit_code == 2
+    for window in ("0", "-5"):
+        refused = textgen_cli("eval", text, "--window", window)
+        assert refused.exit_code == 2
+        assert "--window" in refused.stderr
+    assert textgen_cli("eval", text, "-c", text).exit_code == 4
+
+
+@pytest.mark.parametrize("content", ["а", "я\n"])
+@pytest.mark.parametrize("window", [[], ["--window", "3"]])
+def test_shortest_texts(tmp_path: Path, content: str, window: list[str]) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text(content, encoding="utf-8")
+    figures = evaluate(path, *window)
+    assert figures["chars"] == len(content)
+    assert math.isfinite(figures["nats_per_char"])
+
+
+def test_line_of_the_text_that_has_only_blank_lines(tmp_path: Path) -> None:
+    path = tmp_path / "blank.txt"
+    path.write_text("\n\n\n", encoding="utf-8")
+    assert evaluate(path)["chars"] == 3
+    assert textgen_cli("eval", path, "--documents", "blank").exit_code == 3

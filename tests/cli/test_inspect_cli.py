@@ -1,0 +1,283 @@
+"""`textgen inspect`: texts, windows, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_runs import process, textgen_cli
+from typer.testing import Result
+
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+TEXT = "Утром доктор нашёл мёд"
+SENTENCE = "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"
+QUANTITIES = ["cell", "hidden", "input-gate", "forget-gate", "output-gate", "candidate"]
+
+
+def inspect(*words: str | Path, **env: str) -> Result:
+    result = textgen_cli("inspect", *words, **env)
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def as_json(*words: str | Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads(inspect(*words, "--json").stdout)
+    return record
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("show", QUANTITIES)
+def test_values_are_those_of_a_trace(trained: Any, show: str) -> None:
+    record = as_json("--text", TEXT, "--show", show, "--neuron", "1:5", "--neuron", "0:31")
+    trace = trained.load().trace(TEXT, quantities=[show])
+    assert record["quantity"] == show
+    assert record["tokens"] == list(TEXT)
+    for row, (layer, unit) in zip(record["rows"], [(1, 5), (0, 31)], strict=True):
+        assert (row["layer"], row["unit"]) == (layer, unit)
+        values = trace.values(layer, unit, show)
+        # JSON has every digit of the numbers.
+        np.testing.assert_array_equal(row["values"], values.astype(float))
+        assert row["min"] == min(row["values"]) and row["max"] == max(row["values"])
+        assert row["mean"] == pytest.approx(np.mean(row["values"]))
+
+
+@pytest.mark.usefixtures("home")
+def test_default_is_the_cell_state_of_the_three_that_vary_most(trained: Any) -> None:
+    record = as_json("--text", TEXT)
+    assert record["quantity"] == "cell"
+    trace = trained.load().trace(TEXT, quantities=["cell"])
+    spread = {
+        (layer, unit): float(trace.values(layer, unit).std(dtype=np.float64))
+        for layer in range(2)
+        for unit in range(32)
+    }
+    best = sorted(spread, key=lambda neuron: -spread[neuron])
+    assert [(row["layer"], row["unit"]) for row in record["rows"]] == best[:3]
+    assert len(as_json("--text", TEXT, "--top", "7")["rows"]) == 7
+    assert len(as_json("--text", TEXT, "--top", "9999")["rows"]) == 64
+
+
+@pytest.mark.usefixtures("home")
+def test_sources(tmp_path: Path, trained: Any) -> None:
+    path = tmp_path / "page.txt"
+    path.write_bytes(TEXT.replace(" ", "\r\n", 1).encode("utf-16"))
+    assert as_json("--file", path)["tokens"] == list(TEXT.replace(" ", "\n", 1))
+    record = as_json("--generate", "Утром", "--rng", "4")
+    assert record["text"] == trained.load().generate("Утром", length=300, rng=4)
+    assert "".join(record["tokens"]) == record["text"]
+
+
+@pytest.mark.usefixtures("home")
+def test_surprise() -> None:
+    record = as_json("--text", TEXT, "--show", "surprise")
+    (row,) = record["rows"]
+    assert row["measure"] == "bits"
+    assert record["bits"] == pytest.approx(sum(row["values"]))
+    assert record["bits_per_char"] == pytest.approx(record["bits"] / len(TEXT))
+    shown = inspect("--text", TEXT, "--show", "surprise").stdout
+    assert f"{record['bits']:.1f} bits in all" in shown
+
+
+@pytest.mark.usefixtures("home")
+def test_picture_without_colours() -> None:
+    for env in ({}, {"NO_COLOR": "1", "TERM": "xterm-256color"}, {"TERM": "dumb"}):
+        result = inspect("--text", TEXT, "--neuron", "0:3", **env)
+        assert "\x1b" not in result.stdout
+        assert TEXT in result.stdout
+        assert "layers.0.cell[3]" in result.stdout
+        assert re.search("[▁▂▃▄▅▆▇█]{22}", result.stdout)
+        assert "small" in result.stderr
+    assert inspect("--text", TEXT, "--quiet").stderr == ""
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("env", "code"),
+    [
+        ({"NO_COLOR": "1"}, "\x1b["),
+        ({"TERM": "xterm-256color"}, "48;5;"),
+        ({"COLORTERM": "truecolor", "TERM": "xterm"}, "48;2;"),
+    ],
+)
+def test_picture_with_colours(env: dict[str, str], code: str) -> None:
+    shown = inspect("--text", TEXT, "--neuron", "0:3", "--color", "always", **env).stdout
+    assert code in shown
+    assert TEXT in ANSI.sub("", shown)
+    assert "\x1b" not in inspect("--text", TEXT, "--color", "never", **env).stdout
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize("color", ["always", "never"])
+def test_narrow_terminal(color: str) -> None:
+    words = ("--text", TEXT * 3, "--top", "2", "--color", color)
+    shown = ANSI.sub("", inspect(*words, COLUMNS="20").stdout)
+    assert all(len(line) <= 20 for line in shown.splitlines())
+    letters = re.sub(r"\s", "", shown)
+    assert "доктор" in letters
+
+
+@pytest.mark.usefixtures("home")
+def test_control_characters_are_shown(tmp_path: Path) -> None:
+    result = inspect("--text", "дом\x1b[31m\u202eсад")
+    assert "\x1b" not in result.stdout and "\u202e" not in result.stdout
+
+
+@pytest.mark.usefixtures("home")
+def test_bytes_that_are_no_text() -> None:
+    record = as_json("--text", "дом\udcff")
+    assert len(record["tokens"]) == 4
+    assert inspect("--text", "дом\udcff").exit_code == 0
+
+
+@pytest.mark.usefixtures("home")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--neuron", "2:0"], "0..1"),
+        (["--neuron", "0:32"], "0..31"),
+        (["--neuron", "5"], "LAYER:UNIT"),
+        (["--neuron=-1:0"], "LAYER:UNIT"),
+        (["--show", "reset-gate"], "forget-gate"),
+        (["--show", "surprise", "--neuron", "0:1"], "--neuron"),
+        (["--top", "0"], "--top"),
+        (["--file", "page.txt"], "--file"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_questions(words: list[str], told: str) -> None:
+    result = textgen_cli("inspect", "--text", TEXT, *words)
+    assert result.exit_code == 2, result.stderr
+    assert told in result.stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_nothing_to_look_at() -> None:
+    assert textgen_cli("inspect", "--text", "").exit_code == 2
+    assert textgen_cli("inspect", "--top", "3").exit_code == 2
+    assert textgen_cli("inspect", "--file", "none.txt").exit_code == 6
+
+
+def test_checkpoints(home: Path) -> None:
+    (record,) = as_json("checkpoint")["checkpoints"]
+    assert record["name"] == "small"
+    assert record["model"] == "lstm 2 x 32, char"
+    assert 1 < record["bits_per_char"] < 5.5
+    listed = inspect("checkpoint")
+    assert "small" in listed.stdout and f"{record['bits_per_char']:.3f}" in listed.stdout
+    (home / "checkpoints/broken").mkdir()
+    (home / "checkpoints/broken/model.safetensors").write_bytes(b"nothing")
+    (home / "checkpoints/half done").mkdir()
+    (home / "checkpoints/half done/resume.safetensors").write_bytes(b"")
+    records = {r["name"]: r for r in as_json("checkpoint")["checkpoints"]}
+    assert set(records) == {"small", "broken", "half done"}
+    assert records["broken"]["note"]
+    assert "textgen train 'checkpoints/half done' --resume" in records["half done"]["note"]
+    assert inspect("checkpoint").exit_code == 0
+
+
+def test_no_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert as_json("checkpoint") == {"checkpoints": []}
+    result = inspect("checkpoint")
+    assert result.stdout == ""
+    assert "textgen train" in result.stderr
+
+
+@pytest.mark.usefixtures("home")
+def test_one_checkpoint(trained: Any) -> None:
+    record = as_json("checkpoint", "small")
+    model = trained.load()
+    assert record["config"] == model.config.to_dict()
+    assert record["parameters"] == model.config.num_parameters()
+    assert record["vocabulary"]["size"] == len(model.vocabulary)
+    assert record["weights"]["head.weight"] == list(model.saved.weights["head.weight"].shape)
+    assert record["info"]["corpus"]["files"][0]["encoding"] == "utf-8"
+    shown = inspect("checkpoint", trained.folder).stdout
+    for word in ("lstm, 2 x 32", "head.weight", "bits/char", "learning_rate", "textgen train"):
+        assert word in shown
+    assert textgen_cli("inspect", "checkpoint", "nobody").exit_code == 6
+
+
+@pytest.fixture
+def sentence(tmp_path: Path) -> Path:
+    path = tmp_path / "sentence.txt"
+    path.write_text(SENTENCE, encoding="utf-8")
+    return path
+
+
+LECTURE = """\
+это я убил                | я убил тогда
+я убил тогда              | убил тогда старуху
+убил тогда старуху        | тогда старуху чиновницу
+тогда старуху чиновницу   | старуху чиновницу и
+старуху чиновницу и       | чиновницу и сестру
+чиновницу и сестру        | и сестру её
+"""
+
+
+def test_windows_of_the_lecture(sentence: Path) -> None:
+    words = ("windows", sentence, "--level", "word", "--fold", "--history", "3")
+    result = inspect(*words)
+    lines = result.stdout.splitlines()
+    assert len(lines) == 10
+    assert "10 in all" in result.stderr
+    assert lines[:6] == LECTURE.splitlines()
+    # Both sides stand beneath each other.
+    assert len({line.index("|") for line in lines}) == 1
+    record = as_json(*words)
+    assert record["count"] == len(record["windows"]) == 10
+    assert record["windows"][0] == {
+        "input": ["это", "я", "убил"],
+        "target": ["я", "убил", "тогда"],
+    }
+    assert record["windows"][-1]["target"] == ["топором", "и", "ограбил"]
+
+
+def test_some_of_the_windows(sentence: Path) -> None:
+    words = ("windows", sentence, "--level", "word", "--fold", "--history", "3", "--limit", "6")
+    result = inspect(*words)
+    assert result.stdout == LECTURE
+    assert result.stderr == "... and 4 more, 10 in all\n"
+
+
+def test_windows_of_characters(sentence: Path) -> None:
+    record = as_json("windows", sentence, "--history", "4")
+    assert record["count"] == len(SENTENCE) - 4
+    for index in (0, 17, record["count"] - 1):
+        window = record["windows"][index]
+        assert "".join(window["input"]) == SENTENCE[index : index + 4]
+        assert "".join(window["target"]) == SENTENCE[index + 1 : index + 5]
+    lines = inspect("windows", sentence, "--history", "4").stdout.splitlines()
+    assert lines[0] == "Это    | то я"
+
+
+def test_windows_that_do_not_exist(sentence: Path, tmp_path: Path) -> None:
+    assert textgen_cli("inspect", "windows", sentence, "--history", "0").exit_code == 2
+    too_long = textgen_cli("inspect", "windows", sentence, "--history", "999")
+    assert too_long.exit_code == 3
+    assert str(len(SENTENCE) - 1) in too_long.stderr
+    assert textgen_cli("inspect", "windows", sentence, "--limit", "-1").exit_code == 2
+    assert textgen_cli("inspect", "windows", tmp_path / "none").exit_code == 6
+
+
+def test_windows_escape_control_characters(tmp_path: Path) -> None:
+    path = tmp_path / "steering.txt"
+    path.write_text("a\x1b[2Jb\nc", encoding="utf-8")
+    shown = inspect("windows", path, "--history", "2").stdout
+    assert "\x1b" not in shown
+    assert "\\x1b" in shown and "\\n" in shown
+
+
+def test_ascii_stream(home: Path) -> None:
+    """A stream that cannot say the text gets it escaped, and never an error."""
+    env = {"PYTHONIOENCODING": "ascii"}
+    shown = process("inspect", "--text", TEXT, "--neuron", "0:1", cwd=home, **env)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.isascii()
+    told = process("inspect", "--text", TEXT, "--neuron", "0:1", "--json", cwd=home, **env)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["text"] == TEXT

@@ -1,0 +1,366 @@
+"""`textgen train`: folders, files, events, options and refusals."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shlex
+import signal
+from pathlib import Path
+
+import pytest
+from small_runs import SMALL_OPTIONS, digest, events, files, outcome, russian_text, textgen_cli
+
+import textgen
+from textgen.checkpoint.format import read_file
+
+QUICK = ["--steps", "6", *SMALL_OPTIONS]
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "novel.txt"
+    path.write_text(russian_text(2500), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing a picture takes longer than such a run."""
+    monkeypatch.setattr("textgen.cli.progress.save_curve", lambda path, curve: None)
+
+
+def test_default_folder_and_what_is_left(text: Path) -> None:
+    result = textgen_cli("train", "novel.txt", *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == ""
+    folder = Path("checkpoints/novel")
+    assert set(files(folder)) == {
+        "model.safetensors",
+        "resume.safetensors",
+        "metrics.jsonl",
+        "loss.svg",
+    }
+    assert (folder / "loss.svg").read_text().lstrip().startswith("<?xml")
+    assert "textgen sample --checkpoint checkpoints/novel --seed" in result.stderr
+    assert "bits/char" in result.stderr
+    assert "--steps 6" in result.stderr
+    assert "utf-8" in result.stderr
+    again = textgen_cli("train", "novel.txt", *QUICK)
+    assert again.exit_code == 7
+    assert "--resume" in again.stderr and "--force" in again.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_folder_as_typed(text: Path) -> None:
+    result = textgen_cli("train", text, *QUICK, "--out", "my runs/the first", "--quiet")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert Path("my runs/the first/model.safetensors").exists()
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_json_lines(text: Path) -> None:
+    result = textgen_cli("train", text, *QUICK, "--eval-every", "3", "--save-every", "2", "--json")
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    seen = events(result)
+    start, end = seen[0], seen[-1]
+    assert start["event"] == "start" and end["event"] == "end"
+    for record in (start, end):
+        assert record["encoding"] == "utf-8"
+        assert record["confidence"] == 1.0
+    assert start["files"][0]["path"] == str(text)
+    assert {"name", "value", "reason"} == set(start["choices"][0])
+    reports = [record for record in seen if record["event"] == "report"]
+    assert [r["step"] for r in reports if r["evaluated"]] == [3, 6]
+    assert {"train_bits_per_char", "val_bits_per_char", "chars_per_second"} <= set(reports[0])
+    assert {record["event"] for record in seen} == {"start", "report", "sample", "save", "end"}
+    lines = Path("checkpoints/novel/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == reports
+    assert end["reason"] == "finished"
+    assert end["model"] == "checkpoints/novel/model.safetensors"
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_encoding_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "old.txt"
+    path.write_bytes(russian_text(2500).encode("cp1251"))
+    start = events(textgen_cli("train", path, *QUICK, "--out", tmp_path / "a", "--json"))[0]
+    assert start["encoding"] == "cp1251"
+    assert 0 < start["confidence"] <= 1
+    words = ("train", path, *QUICK, "--out", tmp_path / "b", "--json", "--encoding", "cp866")
+    assert events(textgen_cli(*words))[0]["encoding"] == "cp866"
+    model = textgen.load(tmp_path / "a")
+    assert "Однажды" in model.vocabulary.decode(model.encode("Однажды"))
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_force_replaces(text: Path) -> None:
+    textgen_cli("train", text, *QUICK, "--out", "run", "-q")
+    before = outcome(Path("run"))
+    result = textgen_cli("train", text, *QUICK, "--out", "run", "-q", "--rng", "9", "--force")
+    assert result.exit_code == 0
+    assert outcome(Path("run"))["model"] != before["model"]
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_repeated_command_is_bit_identical(text: Path) -> None:
+    for out in ("a", "b"):
+        textgen_cli("train", text, *QUICK, "--dropout", "0.2", "--out", out, "-q")
+    assert outcome(Path("a")) == outcome(Path("b"))
+
+
+@pytest.mark.usefixtures("no_curve")
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("--fold", "--keep-newlines", "--min-count", "2"),
+        ("--documents", "line", "--tie", "--lr", "0.004", "--clip", "0.5", "--val", "0.2"),
+    ],
+    ids=" ".join,
+)
+def test_printed_command_repeats_a_budget_exactly(text: Path, extra: tuple[str, ...]) -> None:
+    options = ["--hidden", "16", "--batch-size", "4", "--seq-len", "16", "--threads", "1", *extra]
+    first = textgen_cli("train", text, "--budget", "1s", *options, "--out", "a", "--json")
+    assert first.exit_code == 0, first.stderr
+    words = shlex.split(events(first)[0]["command"])
+    assert words[0] == "textgen" and "--steps" in words and "--budget" not in words
+    second = textgen_cli(*words[1:], "--out", "b", "--json")
+    assert second.exit_code == 0, second.stderr
+    assert outcome(Path("a"))["model"] == outcome(Path("b"))["model"]
+    assert outcome(Path("a"))["state"] == outcome(Path("b"))["state"]
+    assert events(second)[0]["command"] == events(first)[0]["command"]
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_printed_command_of_fine_tuning(text: Path) -> None:
+    textgen_cli("train", text, *QUICK, "--out", "the parent", "-q")
+    new = Path("a new text.txt")
+    new.write_text(russian_text(1500, seed=2) + "§", encoding="utf-8")
+    first = textgen_cli(
+        *("train", new, "--from", "the parent", "--steps", "4", "--threads", "1"),
+        *("--out", "a", "--json"),
+    )
+    assert first.exit_code == 0, first.stderr
+    words = shlex.split(events(first)[0]["command"])
+    second = textgen_cli(*words[1:], "--out", "b", "-q")
+    assert second.exit_code == 0, second.stderr
+    assert outcome(Path("a")) == outcome(Path("b"))
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_every_way_to_name_texts(text: Path, tmp_path: Path) -> None:
+    content = text.read_text(encoding="utf-8")
+    Path("letters/deep").mkdir(parents=True)
+    Path("letters/b.txt").write_text(content, encoding="utf-8")
+    Path("letters/deep/a.txt").write_text("Ещё одно письмо.\n", encoding="utf-8")
+    Path("letters/readme.md").write_text("not a text to train on", encoding="utf-8")
+    with gzip.open("packed.txt.gz", "wb") as file:
+        file.write(content.encode())
+
+    def start(*paths: str, **stdin: bytes) -> dict[str, object]:
+        result = textgen_cli("train", *paths, *QUICK, "--force", "--json", "--out", "r", **stdin)
+        assert result.exit_code == 0, result.stderr
+        return events(result)[0]
+
+    folder = start("letters")
+    assert [Path(f["path"]).name for f in folder["files"]] == ["b.txt", "a.txt"]
+    whole = start("novel.txt")
+    packed = start("packed.txt.gz")
+    piped = start("-", input=content.encode())
+    assert whole["train_tokens"] == packed["train_tokens"] == piped["train_tokens"]
+    both = start("novel.txt", "packed.txt.gz")
+    assert len(both["files"]) == 2
+    # Two documents are separated by one mark.
+    total = both["train_tokens"] + both["val_tokens"]
+    assert total == 2 * (whole["train_tokens"] + whole["val_tokens"]) + 1
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_validation_share_and_file(text: Path) -> None:
+    chars = len(text.read_text(encoding="utf-8"))
+    start = events(textgen_cli("train", text, *QUICK, "--json", "--out", "a"))[0]
+    assert start["train_tokens"] == int(0.9 * chars)
+    words = ("train", text, *QUICK, "--json", "--val", "0.25", "--out", "b")
+    assert events(textgen_cli(*words))[0]["train_tokens"] == int(0.75 * chars)
+    other = Path("val.txt")
+    other.write_text(russian_text(600, seed=7), encoding="utf-8")
+    start = events(textgen_cli("train", text, *QUICK, "--json", "--val", other, "--out", "c"))[0]
+    assert (start["train_tokens"], start["val_tokens"]) == (chars, 600)
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_resume_in_each_form(text: Path) -> None:
+    words = ["train", text, *QUICK, "--out", "run"]
+    textgen_cli(*words, "-q")
+    before = files(Path("run"))
+    for form in (
+        [*words, "--resume"],
+        ["train", "run", "--resume"],
+        ["train", "--out", "run", "--resume"],
+    ):
+        result = textgen_cli(*form)
+        assert result.exit_code == 0, result.stderr
+        assert "Already finished" in result.stderr
+        assert files(Path("run")) == before
+    result = textgen_cli(*words, "--resume", "--layers", "3")
+    assert result.exit_code == 7
+    assert "num_layers" in result.stderr
+    result = textgen_cli("train", "run", "--resume", "--json")
+    assert [event["event"] for event in events(result)] == ["start", "end"]
+    assert events(result)[-1]["reason"] == "already finished"
+    assert files(Path("run")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("missing.txt", None, 6, ["does not exist", "missing.txt"]),
+        ("empty.txt", b"", 3, ["empty.txt"]),
+        ("binary.txt", b"\x7fELF\x00\x00\x01" + bytes(range(256)) * 9, 3, ["binary.txt"]),
+        ("single.txt", b"aaaaaaaaaaaaaaaaaaaaaaaaaaa", 3, ["single.txt"]),
+        ("wrong.gz", b"plain text", 6, [".gz", "rename"]),
+    ],
+)
+def test_unusable_texts(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes | None,
+    code: int,
+    words: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path(name).write_bytes(content)
+    result = textgen_cli("train", name, "--steps", "2")
+    assert result.exit_code == code, result.stderr
+    assert result.stdout == ""
+    assert result.stderr.startswith("textgen: ")
+    assert result.stderr.count("\n") == 1
+    for word in words:
+        assert word in result.stderr
+    assert not Path("checkpoints").exists()
+    told = textgen_cli("train", name, "--steps", "2", "--json")
+    record = json.loads(told.stdout)
+    assert (record["event"], record["exit_code"]) == ("error", code)
+
+
+def test_undecodable_text(tmp_path: Path) -> None:
+    path = tmp_path / "broken.txt"
+    path.write_bytes("это не ".encode() + b"\xff\xfe" + b"utf-8")
+    result = textgen_cli("train", path, "--encoding", "utf-8", "--out", tmp_path / "run")
+    assert result.exit_code == 3
+    assert "--encoding" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_unreadable_folder_without_texts(tmp_path: Path) -> None:
+    result = textgen_cli("train", tmp_path, "--out", tmp_path / "run")
+    assert result.exit_code == 3
+    assert ".txt" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (["--steps", "0"], "steps"),
+        (["--hidden", "-3"], "hidden"),
+        (["--budget", "soon"], "3m"),
+        (["--budget", "0s"], "duration"),
+        (["--budget", "1m", "--steps", "3"], "--steps"),
+        (["--epochs", "nan"], "epochs"),
+        (["--learning-rate", "0"], "learning_rate"),
+        (["--learning-rate", "inf"], "learning_rate"),
+        (["--dropout", "1"], "dropout"),
+        (["--dropout", "nan"], "dropout"),
+        (["--val", "1.5"], "--val"),
+        (["--val", "nan"], "--val"),
+        (["--level", "syllable"], "char"),
+        (["--documents", "page"], "blank"),
+        (["--encoding", "klingon"], "klingon"),
+        (["--device", "abacus"], "cpu"),
+        (["--precision", "fp7"], "fp32"),
+        (["--cell", "brain"], "lstm"),
+        (["--threads", "0"], "--threads"),
+        (["--rng", "-1"], "rng"),
+        (["--history", "3", "--seq-len", "4"], "--history"),
+        (["--tie", "--embedding", "5", "--hidden", "7"], "embedding"),
+        (["--resume", "--force"], "--force"),
+        (["--no-such-option"], "--no-such-option"),
+        (["--steps", "many"], "--steps"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_options(text: Path, options: list[str], word: str) -> None:
+    result = textgen_cli("train", text, "--out", "run", *options)
+    assert result.exit_code == 2, result.stderr
+    assert word in result.stderr
+    assert not Path("run").exists()
+
+
+def test_no_text_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = textgen_cli("train")
+    assert result.exit_code == 2
+    assert "textgen train corpus.txt" in result.stderr
+    result = textgen_cli("train", "--resume")
+    assert result.exit_code == 2
+
+
+def test_resume_of_nothing(text: Path) -> None:
+    result = textgen_cli("train", text, "--resume")
+    assert result.exit_code == 6
+    assert "no run to resume" in result.stderr
+    assert not Path("checkpoints").exists()
+
+
+def test_from_nothing_and_from_a_foreign_file(text: Path) -> None:
+    assert textgen_cli("train", text, "--from", "nobody").exit_code == 6
+    assert textgen_cli("train", text, "--from", text).exit_code == 4
+    assert not Path("checkpoints").exists()
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_strange_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spaces, a control character, and bytes that are no text."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("два слова.txt", "esc\x1b[31m.txt", "\udcff.txt"):
+        Path(name).write_text(russian_text(500), encoding="utf-8")
+        result = textgen_cli("train", name, "--steps", "2", "--threads", "1")
+        assert result.exit_code == 0, result.stderr
+        assert "\x1b" not in result.stderr
+        assert Path("checkpoints", name.removesuffix(".txt"), "model.safetensors").exists()
+        told = textgen_cli(
+            "train", name, "--steps", "2", "--threads", "1", "--json", "--out", "r", "--force"
+        )
+        assert told.exit_code == 0, told.stderr
+        assert events(told)[-1]["reason"] == "finished"
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_divergence_has_its_own_exit_code(text: Path) -> None:
+    result = textgen_cli(
+        *("train", text, "--out", "run", *SMALL_OPTIONS, "--steps", "400"),
+        *("--learning-rate", "1e38", "--eval-every", "50"),
+    )
+    assert result.exit_code == 5, result.stderr
+    assert "--learning-rate" in result.stderr
+    _, weights = read_file(Path("run/model.safetensors"), kind="model")
+    assert digest(weights)
+
+
+def test_weak_writes_end_in_a_clear_error(text: Path) -> None:
+    Path("taken").write_text("a file", encoding="utf-8")
+    result = textgen_cli("train", text, *QUICK, "--out", "taken")
+    assert result.exit_code == 6
+    assert "taken" in result.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_signal_handlers_are_put_back(text: Path) -> None:
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    textgen_cli("train", text, *QUICK, "-q")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

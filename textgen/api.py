@@ -1,0 +1,310 @@
+"""The library: what the command line does, in a few lines of Python. Prints nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from textgen.checkpoint import SavedModel, locate_model
+from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.errors import ConfigError, RunFolderError
+from textgen.inspection import Trace, quantities, trace
+from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
+from textgen.sampling import (
+    FittedSeed,
+    GeneratedSymbol,
+    Generation,
+    SampleOptions,
+    Writer,
+    fit_seed,
+    generate,
+    generate_batch,
+)
+
+if TYPE_CHECKING:
+    from textgen.training.evaluate import Evaluation
+    from textgen.training.events import Ended, Event
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What training gave.
+
+    Args:
+        folder: The run's folder.
+        model: The best model's file.
+        bits_per_char: Its validation cost.
+        ended: The last event: steps, seconds, speed, reason.
+    """
+
+    folder: Path
+    model: Path
+    bits_per_char: float
+    ended: Ended
+
+    def load(self) -> Model:
+        """The best model."""
+        return load(self.model)
+
+
+def train(
+    *paths: StrPath,
+    out: StrPath | None = None,
+    force: bool = False,
+    resume: bool = False,
+    from_: StrPath | None = None,
+    budget: float | str | None = None,
+    on_event: Callable[[Event], object] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    **settings: Any,
+) -> TrainResult:
+    """Train a model on text.
+
+    Args:
+        paths: Text files (any encoding, `.gz` too) or folders of `.txt` files.
+        out: The run's folder; by default `checkpoints/NAME` after the first path.
+        force: Replace the run that is there.
+        resume: Go on with the run that is there.
+        from_: Train this model further instead of a new one.
+        budget: Wall time, seconds or like `"3m"`; three minutes if no length is given.
+        on_event: Called with every event of `textgen.training.events`.
+        stop: Asked after every step; once it says True the run is saved and ends.
+        settings: Anything else in `textgen.training.options.TrainOptions` (`steps`,
+            `hidden_size`, ...) or `textgen.corpus.corpus.CorpusOptions` (`level`, `fold`, ...).
+    Returns:
+        Where the model is and how good it is.
+    Raises:
+        TextgenError: See `textgen.errors`; the class says what was wrong.
+    Example:
+        >>> result = textgen.train("corpus.txt", steps=500, rng=1)
+        >>> print(result.load().generate("Once", length=100))
+    """
+    from textgen.training.events import Ended
+    from textgen.training.options import TrainOptions
+    from textgen.training.run import new_run, resumed_run, run_folder
+
+    names = {field.name for field in fields(CorpusOptions)}
+    corpus = CorpusOptions(**{key: settings.pop(key) for key in names & set(settings)})
+    unknown = set(settings) - {field.name for field in fields(TrainOptions)}
+    if unknown:
+        raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}")
+    seconds = parse_duration(budget) if isinstance(budget, str) else budget
+    options = TrainOptions(corpus=corpus, budget=seconds, **settings)
+    folder = run_folder(
+        [os.fspath(path) for path in paths], None if out is None else os.fspath(out)
+    )
+    if resume:
+        context = resumed_run(
+            folder,
+            asked=options,
+            paths=[os.fspath(path) for path in paths],
+            parent_name="" if from_ is None else os.fspath(from_),
+        )
+    else:
+        context = new_run(
+            [os.fspath(path) for path in paths],
+            options,
+            folder,
+            force=force,
+            parent=None if from_ is None else load(from_).saved,
+            parent_name="" if from_ is None else os.fspath(from_),
+        )
+    ended: Ended | None = None
+    with context as run:
+        for event in run.events(stop):
+            if on_event is not None:
+                on_event(event)
+            if isinstance(event, Ended):
+                ended = event
+    if ended is None:
+        raise RunFolderError(f"the run in {folder} ended without a result")
+    return TrainResult(folder, Path(ended.model), ended.best_bits_per_char, ended)
+
+
+def load(checkpoint: StrPath | None = None) -> Model:
+    """Load a model.
+
+    Args:
+        checkpoint: A file, a run's folder, or a name under `./checkpoints`; None is the newest run
+            there.
+    Raises:
+        StorageError: There is no such model.
+        CheckpointError: The file is no model, damaged, or by a newer version.
+    """
+    path = locate_model(None if checkpoint is None else os.fspath(checkpoint))
+    return Model(SavedModel.load(path), path)
+
+
+class Model:
+    """A trained model. Generating and tracing need NumPy alone; `evaluate` imports torch.
+
+    Args:
+        saved: The model as stored.
+        path: Where it came from.
+    """
+
+    def __init__(self, saved: SavedModel, path: Path) -> None:
+        self.saved = saved
+        self.path = path
+        self.vocabulary = saved.vocabulary
+        self.config = saved.config
+        self.info = saved.info
+        self.network = saved.network()
+
+    def fit_seed(self, seed: str) -> FittedSeed:
+        """`seed` in the symbols of the vocabulary, with a notice of what had to be changed."""
+        return fit_seed(seed, self.vocabulary, self.saved.normalization)
+
+    def stream(
+        self, seed: str = "", *, index: int = 0, **settings: Any
+    ) -> Iterator[GeneratedSymbol]:
+        """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
+        return generate(
+            self.network,
+            self.vocabulary,
+            SampleOptions(**settings),
+            seed_ids=self.fit_seed(seed).ids,
+            primer_ids=self.saved.primer,
+            index=index,
+        )
+
+    def generate(self, seed: str = "", **settings: Any) -> str:
+        """Write text.
+
+        Args:
+            seed: Its beginning; without one it starts as texts of the corpus start.
+            settings: Any of `SampleOptions`: `length`, `temperature`, `top_k`, `rng`, ...
+        Returns:
+            The seed as the model could read it, and what was written after it.
+        Raises:
+            SamplingError: A setting lies outside its range.
+        """
+        fitted = self.fit_seed(seed)
+        written = "".join(symbol.text for symbol in self.stream(seed, **settings))
+        return fitted.text + written
+
+    def generate_many(self, count: int, seed: str = "", **settings: Any) -> list[Generation]:
+        """Write `count` texts at once; text `k` draws from a generator of its own."""
+        return list(
+            generate_batch(
+                self.network,
+                self.vocabulary,
+                SampleOptions(**settings),
+                count=count,
+                seed_ids=self.fit_seed(seed).ids,
+                primer_ids=self.saved.primer,
+            )
+        )
+
+    def writer(self, **settings: Any) -> Writer:
+        """A text that grows by turns: typed, generated, chosen by hand, undone."""
+        return Writer(
+            self.network,
+            self.vocabulary,
+            self.saved.normalization,
+            SampleOptions(**settings),
+            primer_ids=self.saved.primer,
+        )
+
+    def encode(self, text: str) -> Any:
+        """The token ids of `text`, normalised as the model's texts were; `(N,)`."""
+        return self.vocabulary.encode(self.saved.normalization.apply(text))
+
+    def trace(self, text: str, **settings: Any) -> Trace:
+        """What the network does on `text`: every state and gate, unless `quantities` says less.
+
+        Args:
+            text: The text; normalised as the model's texts were.
+            settings: Any of `textgen.inspection.trace`: `quantities`, `layers`, `units`, ...
+        Raises:
+            InspectionError: The model has no such quantity, layer or unit.
+        """
+        settings.setdefault("quantities", quantities(self.config.cell_spec))
+        return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **settings)
+
+    def evaluate(
+        self,
+        *paths: StrPath,
+        window: int | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        documents: str | None = None,
+        encoding: str | None = None,
+        stdin: BinaryIO | None = None,
+        on_progress: Callable[[int, int], object] | None = None,
+    ) -> tuple[Evaluation, Evaluation | None]:
+        """The cost of texts under the model, in float32.
+
+        Args:
+            paths: Files or folders, read as in training.
+            window: Also read the text in windows of so many characters, each from a zero state.
+            device: `auto`, `cpu`, `cuda` or `mps`.
+            threads: Threads that compute; None is all cores.
+            documents: How documents are separated, `blank` or `line`; None is one a file.
+            encoding: Of the files, where detection errs.
+            stdin: What the path `-` reads.
+            on_progress: Called with tokens done and tokens in all.
+        Returns:
+            The evaluation of one stateful pass, and that of cold windows where asked for.
+        """
+        from textgen.model.network import LanguageModel
+        from textgen.ops import select
+        from textgen.training.evaluate import (
+            Evaluation,
+            cold_nats,
+            total_nats,
+            window_boundaries,
+        )
+
+        normalization = self.saved.normalization
+        options = CorpusOptions(
+            level=self.vocabulary.level,
+            fold=normalization.fold,
+            newlines=normalization.newlines,
+            nfc=normalization.nfc,
+            documents=documents,
+            encoding=encoding,
+        )
+        corpus = Corpus.open(
+            [os.fspath(path) for path in paths],
+            options,
+            vocabulary=self.vocabulary,
+            normalization=normalization,
+            stdin=stdin,
+        )
+        place, _ = choose_device(device)
+        tokens = corpus.tokens
+        with computing_threads(choose_threads(threads).value):
+            model = LanguageModel(self.config, select(self.config.cell_spec, place, "fp32"))
+            model.load_arrays(self.saved.weights)
+            model.to(place)
+            nats = 0.0
+            for done, so_far in total_nats(model, tokens):
+                nats = so_far
+                if on_progress is not None:
+                    on_progress(done, len(tokens))
+            unknown = corpus.unknown_chars
+            whole = Evaluation(nats, len(tokens), corpus.chars, corpus.utf8_bytes, unknown)
+            if window is None:
+                return whole, None
+            lengths = self.vocabulary.symbol_lengths()[np.asarray(tokens)]
+            starts = window_boundaries(lengths, window)
+            cold, charged = cold_nats(model, tokens, starts)
+        # The first token is context only; its share of characters is left out with it.
+        first = int(lengths[0]) if len(lengths) else 0
+        chars = max(corpus.chars - first, 1)
+        share = chars / corpus.chars
+        return whole, replace(
+            whole,
+            nats=cold,
+            tokens=max(charged, 1),
+            chars=chars,
+            utf8_bytes=max(round(corpus.utf8_bytes * share), 1),
+        )

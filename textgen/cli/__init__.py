@@ -1,0 +1,14 @@
+"""The command line: the only place with typer, tqdm, the standard streams and exit codes.
+
+One file a command; each parses its options and hands them to a public function. Nothing here may
+import torch when it is loaded: `textgen --help` must answer at once.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line; the console script `textgen`."""
+    from textgen.cli.app import app
+
+    app()

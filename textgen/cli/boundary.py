@@ -1,0 +1,131 @@
+"""Where errors become messages and exit codes, and signals become requests."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, NoReturn, TypeVar, cast
+
+import typer
+
+from textgen.cli.records import print_json
+from textgen.errors import TextgenError, exit_code
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Set to anything, an error shows where in the program it was raised.
+DEBUG_VARIABLE = "TEXTGEN_DEBUG"
+
+
+class Interrupted(BaseException):
+    """A signal arrived while there was nothing to finish."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def guarded(command: F) -> F:
+    """Let `command` end with one line on stderr and an exit code, whatever happens in it."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            result = command(*args, **kwargs)
+            sys.stdout.flush()
+            return result
+        except (typer.Exit, typer.Abort):
+            raise
+        except BrokenPipeError:
+            _close_quietly()
+        except KeyboardInterrupt:
+            _fail("interrupted", 130)
+        except Interrupted as interrupted:
+            _fail("interrupted", 128 + interrupted.signum)
+        except TextgenError as error:
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            if kwargs.get("json_output"):
+                _print_error(error)
+            _fail(str(error), exit_code(error))
+        except MemoryError:
+            _fail("out of memory; try a smaller --hidden, --batch-size or text", 1)
+        except OSError as error:
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 6)
+        except Exception as error:
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            _fail(
+                f"this is a defect of textgen, not yours: {type(error).__name__}: {error}; "
+                f"{DEBUG_VARIABLE}=1 shows where",
+                1,
+            )
+
+    return cast("F", run)
+
+
+def _print_error(error: TextgenError) -> None:
+    record = {
+        "event": "error",
+        "class": type(error).__name__,
+        "message": str(error),
+        "exit_code": exit_code(error),
+    }
+    print_json(record)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    from textgen.terminal.text import visible
+
+    # A message may quote a file's name or content; neither may reach the terminal raw.
+    print(f"textgen: {visible(message)}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def _close_quietly() -> NoReturn:
+    """The reader of our output has gone: nothing is left to do, and nobody to tell."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    raise typer.Exit(0)
+
+
+class StopSignals:
+    """Turns the first Ctrl-C or SIGTERM into a request to stop, the second into an end at once.
+
+    Used as a context manager. Until `armed` is set a signal ends the program at once, because there
+    is no step to finish.
+    """
+
+    def __init__(self) -> None:
+        self.armed = False
+        self.signum: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            self._before[signum] = signal.signal(signum, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if not self.armed or self.signum is not None:
+            raise Interrupted(signum)
+        self.signum = signum
+
+    def requested(self) -> bool:
+        """Whether to stop after this step."""
+        return self.signum is not None

@@ -1,0 +1,158 @@
+"""`textgen inspect checkpoint`."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from textgen.cli.boundary import guarded
+from textgen.cli.options import ColorOption, JsonOption
+from textgen.cli.records import print_json
+from textgen.terminal.color import ColorMode
+
+
+@guarded
+def checkpoint_command(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A model file, a run's folder, or a name under ./checkpoints. Default: list all.",
+            show_default=False,
+        ),
+    ] = None,
+    json_output: JsonOption = False,
+    color: ColorOption = ColorMode.AUTO,
+) -> None:
+    """Show what is in a checkpoint; without a name, list all under ./checkpoints.
+
+    textgen inspect checkpoint mine
+    """
+    if name is None:
+        _list_all(json_output, color)
+    else:
+        _show(name, json_output, color)
+
+
+def _show(name: str, json_output: bool, color: ColorMode) -> None:
+    from textgen.checkpoint import SavedModel, locate_model
+
+    path = locate_model(name)
+    saved = SavedModel.load(path)
+    weights = {key: list(array.shape) for key, array in saved.weights.items()}
+    symbols = [symbol for symbol in saved.vocabulary.symbols if symbol]
+    if json_output:
+        record = {
+            "path": str(path),
+            "config": saved.config.to_dict(),
+            "parameters": saved.config.num_parameters(),
+            "vocabulary": {
+                "level": saved.vocabulary.level,
+                "size": len(saved.vocabulary),
+                "symbols": symbols,
+            },
+            "normalization": saved.normalization.to_dict(),
+            "weights": weights,
+            "info": saved.info,
+        }
+        print_json(record)
+        return
+    from textgen.terminal.console import make_consoles
+    from textgen.terminal.tables import choices_table, key_values
+    from textgen.terminal.text import visible
+
+    out = make_consoles(color).out
+    config, info = saved.config, saved.info
+    metrics = info.get("metrics", {})
+    corpus = info.get("corpus", {})
+    shown = "".join(symbols) if saved.vocabulary.level == "char" else ""
+    bits = metrics.get("val_bits_per_char")
+    out.print(
+        key_values(
+            visible(str(path)),
+            [
+                ("model", f"{config.cell}, {config.num_layers} x {config.hidden_size}"),
+                ("parameters", config.num_parameters()),
+                ("vocabulary", f"{len(saved.vocabulary)} symbols, level {saved.vocabulary.level}"),
+                ("symbols", visible(shown) or None),
+                ("validation", None if bits is None else f"{bits:.3f} bits/char"),
+                ("at step", _of(metrics.get("step"), metrics.get("steps"))),
+                ("characters seen", metrics.get("chars_seen")),
+                ("corpus sha256", corpus.get("sha256")),
+                ("trained further from", info.get("parent")),
+                ("versions", ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items())),
+                ("the same again", info.get("command")),
+            ],
+        )
+    )
+    choices = [(c["name"], c["value"], c["reason"]) for c in info.get("choices", [])]
+    if choices:
+        out.print(choices_table(choices))
+    out.print(key_values("weights", [(k, " x ".join(map(str, v))) for k, v in weights.items()]))
+
+
+def _of(step: int | None, steps: int | None) -> str | None:
+    return None if step is None else f"{step:,} of {steps:,}"
+
+
+def _list_all(json_output: bool, color: ColorMode) -> None:
+    from textgen.checkpoint import MODEL_NAME, ModelHeader, SavedModel, list_runs
+    from textgen.errors import CheckpointError, StorageError
+    from textgen.terminal.console import make_consoles
+    from textgen.terminal.tables import RunRow, runs_table
+
+    runs = list_runs(Path("checkpoints"))
+    records: list[dict[str, Any]] = []
+    for run in runs:
+        header: ModelHeader | None = None
+        note = ""
+        if run.has_model:
+            try:
+                header = SavedModel.load_header(run.path / MODEL_NAME)
+            except (CheckpointError, StorageError) as error:
+                note = str(error)
+        else:
+            note = f"no model yet; go on: textgen train {shlex.quote(str(run.path))} --resume"
+        record: dict[str, Any] = {
+            "name": run.name,
+            "path": str(run.path),
+            "modified": datetime.fromtimestamp(run.modified).isoformat(timespec="seconds"),
+            "note": note,
+        }
+        if header is not None:
+            config = header.config
+            record["bits_per_char"] = header.info.get("metrics", {}).get("val_bits_per_char")
+            record["parameters"] = config.num_parameters()
+            record["model"] = (
+                f"{config.cell} {config.num_layers} x {config.hidden_size}, "
+                f"{header.vocabulary.level}"
+            )
+        records.append(record)
+    if json_output:
+        print_json({"checkpoints": records})
+        return
+    consoles = make_consoles(color)
+    if not records:
+        consoles.err.print(
+            "there are none under ./checkpoints; train one: textgen train corpus.txt"
+        )
+        return
+    consoles.out.print(
+        runs_table(
+            [
+                RunRow(
+                    name=record["name"],
+                    modified=record["modified"].replace("T", " "),
+                    bits_per_char=record.get("bits_per_char"),
+                    parameters=record.get("parameters"),
+                    model=record.get("model", ""),
+                    note=record["note"],
+                )
+                for record in records
+            ]
+        )
+    )

@@ -1,0 +1,157 @@
+"""`textgen inspect --text ...`: a text in the terminal, coloured by what the network did on it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textgen.cli.boundary import guarded
+from textgen.cli.options import (
+    CheckpointOption,
+    ColorOption,
+    EncodingOption,
+    JsonOption,
+    QuietOption,
+)
+from textgen.cli.records import print_json
+from textgen.terminal.color import ColorMode
+
+if TYPE_CHECKING:
+    from textgen.api import Model
+    from textgen.inspection import HeatView
+
+#: `--generate` writes so many characters after its seed.
+GENERATED_LENGTH = 300
+
+
+@guarded
+def text_command(
+    context: typer.Context,
+    text: Annotated[str | None, typer.Option("--text", help="The text to look at.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", metavar="FILE", help="Read it from a file.")
+    ] = None,
+    generate: Annotated[
+        str | None,
+        typer.Option("--generate", metavar="SEED", help="Let the model write it after this seed."),
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            "--show",
+            metavar="WHAT",
+            help="cell, hidden, input-gate, forget-gate, output-gate, candidate, or surprise: the "
+            "cost of each character in bits. Default: the cell state where there is one.",
+        ),
+    ] = None,
+    neuron: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--neuron", metavar="LAYER:UNIT", help="Colour by this neuron; may be repeated."
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("--top", help="Without --neuron: so many that vary most on the text.")
+    ] = 3,
+    rng: Annotated[int, typer.Option("--rng", metavar="N", help="For --generate.")] = 0,
+    encoding: EncodingOption = None,
+    checkpoint: CheckpointOption = None,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+    color: ColorOption = ColorMode.AUTO,
+) -> None:
+    """Show single neurons at work: a text coloured by their values, character by character.
+
+    textgen inspect --text "Это я убил тогда старуху" --top 2
+
+    textgen inspect --file page.txt --neuron 0:17 --show forget-gate
+
+    textgen inspect --generate "старуха" --show surprise
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from textgen.api import load
+    from textgen.errors import InspectionError
+
+    if top < 1:
+        raise InspectionError(f"--top is {top}; it must be at least 1")
+    if show == "surprise" and neuron:
+        raise InspectionError("surprise is of the whole network; leave --neuron out")
+    given = [value for value in (text, file, generate) if value is not None]
+    if len(given) != 1:
+        raise InspectionError("give one of --text, --file and --generate")
+    model = load(checkpoint)
+    source = _source(model, text, file, generate, rng, encoding)
+    if not source:
+        raise InspectionError("the text is empty; give at least one character")
+    view = _view(model, source, show, neuron, top)
+    if json_output:
+        record = {"checkpoint": str(model.path), "text": source, **view.to_json()}
+        print_json(record)
+        return
+    from textgen.terminal.console import make_consoles
+    from textgen.terminal.strip import HeatStrip
+
+    consoles = make_consoles(color)
+    if not quiet:
+        # Which model is looked at is talk; what was seen is the product.
+        print(f"{model.path}: {view.quantity} after each character", file=sys.stderr)
+    for row in view.rows:
+        consoles.out.print(HeatStrip(view.pieces, row))
+
+
+def _source(
+    model: Model,
+    text: str | None,
+    file: Path | None,
+    seed: str | None,
+    rng: int,
+    encoding: str | None,
+) -> str:
+    if text is not None:
+        return text
+    if file is not None:
+        from textgen.corpus.reader import read_text
+
+        return read_text(file, model.saved.normalization, encoding=encoding)
+    return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
+
+
+def _view(
+    model: Model, source: str, show: str | None, neuron: list[str] | None, top: int
+) -> HeatView:
+    from textgen.inspection import (
+        check_quantity,
+        default_quantity,
+        most_varying,
+        neuron_view,
+        parse_neuron,
+        surprise_view,
+        trace_chunks,
+    )
+
+    ids = model.encode(source)
+    if show == "surprise":
+        return surprise_view(model.trace(source, quantities=()))
+    cell = model.config.cell_spec
+    quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
+    chosen: list[Any]
+    if neuron:
+        chosen = [
+            parse_neuron(
+                name,
+                num_layers=model.config.num_layers,
+                hidden_size=model.config.hidden_size,
+            )
+            for name in neuron
+        ]
+    else:
+        chunks = trace_chunks(
+            model.network, ids, vocabulary=model.vocabulary, quantities=[quantity]
+        )
+        chosen = [stats.neuron for stats in most_varying(chunks, top, quantity=quantity)]
+    traced = model.trace(source, quantities=[quantity], units=chosen)
+    return neuron_view(traced, chosen, quantity=quantity)

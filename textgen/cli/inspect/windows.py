@@ -1,0 +1,83 @@
+"""`textgen inspect windows`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from textgen.cli.boundary import guarded
+from textgen.cli.options import (
+    EncodingOption,
+    FoldOption,
+    JsonOption,
+    LevelOption,
+)
+from textgen.cli.records import json_text
+
+
+@guarded
+def windows_command(
+    path: Annotated[str, typer.Argument(metavar="FILE", help="The text.", show_default=False)],
+    history: Annotated[int, typer.Option("--history", help="Tokens of history, t.")] = 3,
+    level: LevelOption = "char",
+    fold: FoldOption = False,
+    encoding: EncodingOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", help="Print at most so many pairs; 0 is all.")
+    ] = 0,
+    json_output: JsonOption = False,
+) -> None:
+    """Print the training pairs of the lecture: a window of t tokens and the same one token later.
+
+    textgen inspect windows text.txt --level word --fold --history 3
+    """
+    from textgen.corpus.corpus import Corpus, CorpusOptions
+    from textgen.corpus.windows import Windows
+    from textgen.errors import ConfigError
+
+    if limit < 0:
+        raise ConfigError(f"--limit is {limit}; it must be 0 (all) or more")
+    options = CorpusOptions(level=level, fold=fold, encoding=encoding, min_word_count=1)
+    corpus = Corpus.open([path], options)
+    windows = Windows(corpus.tokens, seq_len=history, sliding=True)
+    shown = len(windows) if limit == 0 else min(limit, len(windows))
+    display = corpus.vocabulary.display
+
+    def pair(index: int) -> tuple[list[str], list[str]]:
+        x, y = windows[index]
+        return display(x), display(y)
+
+    if json_output:
+        # Written piece by piece: a long text has many windows.
+        typer.echo(f'{{"count": {len(windows)}, "windows": [', nl=False)
+        for index in range(shown):
+            inputs, targets = pair(index)
+            typer.echo(
+                (", " if index else "") + json_text({"input": inputs, "target": targets}),
+                nl=False,
+            )
+        typer.echo("]}")
+        return
+    from textgen.terminal.text import cells, visible
+
+    separator = " " if level == "word" else ""
+
+    def line(tokens: list[str]) -> str:
+        return visible(separator.join(token or "·" for token in tokens))
+
+    def width(text: str) -> int:
+        return sum(cell.width for cell in cells([text]))
+
+    block = 2000  # lines are aligned within blocks, so that any text needs bounded memory
+    for first in range(0, shown, block):
+        rows = [
+            tuple(line(side) for side in pair(index))
+            for index in range(first, min(first + block, shown))
+        ]
+        widest = max(width(left) for left, _ in rows)
+        for left, right in rows:
+            typer.echo(f"{left}{' ' * (widest - width(left))}   | {right}")
+    left_out = len(windows) - shown
+    more = f"... and {left_out:,} more, " if left_out else ""
+    typer.echo(f"{more}{len(windows):,} in all", err=True)

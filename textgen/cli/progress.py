@@ -1,0 +1,210 @@
+"""What `textgen train` shows while it goes on: a bar, plain lines, JSON lines, or nothing."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from textgen.cli.records import print_json
+from textgen.errors import StorageError
+from textgen.terminal.color import ColorMode
+from textgen.terminal.console import make_consoles
+from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
+from textgen.terminal.format import rate
+from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
+from textgen.terminal.text import visible
+from textgen.training.events import Ended, Event, Report, Sampled, Started
+from textgen.training.run import METRICS_NAME
+
+CURVE_NAME = "loss.svg"
+
+
+class _View:
+    """Base class: a context that is shown events."""
+
+    def __enter__(self) -> _View:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def show(self, event: Event) -> None:
+        """Take notice of one event."""
+
+    def close(self) -> None:
+        """The run is over, or failed."""
+
+
+class Silence(_View):
+    """Shows nothing; the loss curve is drawn all the same."""
+
+    def show(self, event: Event) -> None:
+        """Draw the curve at the end."""
+        if isinstance(event, Ended) and event.reason != "already finished":
+            draw_curve(Path(event.folder))
+
+
+class JsonLines(_View):
+    """One JSON object a line on stdout."""
+
+    def show(self, event: Event) -> None:
+        """Print it."""
+        print_json(event.to_dict())
+        if isinstance(event, Ended) and event.reason != "already finished":
+            draw_curve(Path(event.folder))
+
+
+class Progress(_View):
+    """A bar on a terminal, a line an evaluation elsewhere; all on stderr."""
+
+    def __init__(self, color: ColorMode) -> None:
+        self._console = make_consoles(color).err
+        self._live = sys.stderr.isatty()
+        self._bar: Any = None
+        self._started: Started | None = None
+
+    def show(self, event: Event) -> None:
+        """Draw it."""
+        if isinstance(event, Started):
+            self._start(event)
+        elif isinstance(event, Report):
+            self._report(event)
+        elif isinstance(event, Sampled):
+            self._write(f"  sample at step {event.step:,}: {visible(event.text)}")
+        elif isinstance(event, Ended):
+            self._end(event)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _write(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stderr)
+        else:
+            print(line, file=sys.stderr)
+
+    def _start(self, event: Started) -> None:
+        self._started = event
+        choices = [(c.name, c.value, c.reason) for c in event.choices]
+        self._console.print(choices_table(choices))
+        for note in event.notes:
+            self._console.print(f"note: {visible(note)}", soft_wrap=True)
+        self._console.print(
+            f"{event.parameters:,} parameters, {event.train_tokens:,} tokens to train on; "
+            f"the same again: {visible(event.command)}",
+            soft_wrap=True,
+        )
+        if event.resumed_from:
+            self._console.print(f"resumed from step {event.resumed_from:,} of {event.steps:,}")
+        if self._live and event.resumed_from < event.steps:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=event.steps,
+                initial=event.resumed_from,
+                file=sys.stderr,
+                dynamic_ncols=True,
+                mininterval=0.2,
+                bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {remaining} left"
+                "{postfix}",
+            )
+
+    def _report(self, event: Report) -> None:
+        figures = []
+        if event.train_bits_per_char is not None:
+            figures.append(f"train {event.train_bits_per_char:.3f}")
+        if event.val_bits_per_char is not None:
+            figures.append(f"val {event.val_bits_per_char:.3f}")
+        figures.append("bits/char")
+        figures.append(rate(event.chars_per_second))
+        if event.skipped:
+            figures.append(f"{event.skipped} updates left out")
+        if self._bar is not None:
+            self._bar.set_postfix_str("  ".join(figures), refresh=False)
+            self._bar.update(event.step - self._bar.n)
+        elif event.evaluated:
+            self._write(f"step {event.step:,}/{event.steps:,}  {'  '.join(figures)}")
+
+    def _end(self, event: Ended) -> None:
+        self.close()
+        if event.reason == "already finished":
+            self._console.print(
+                key_values(
+                    "Already finished",
+                    [
+                        ("steps", event.steps),
+                        ("best validation", f"{event.best_bits_per_char:.3f} bits/char"),
+                        ("checkpoint", event.folder),
+                        ("try next", sample_command(event)),
+                    ],
+                )
+            )
+            return
+        picture = draw_curve(Path(event.folder))
+        curve = read_curve(Path(event.folder))
+        if curve.drawable:
+            self._console.print(TerminalCurve(curve))
+        stopped = {"finished": None, "patience": "no new best for a while (--patience)"}
+        self._console.print(
+            train_summary(
+                TrainSummary(
+                    best_bits_per_char=event.best_bits_per_char,
+                    best_step=event.best_step,
+                    steps=event.steps,
+                    chars_seen=event.chars_seen,
+                    seconds=event.seconds,
+                    chars_per_second=event.chars_per_second,
+                    checkpoint=event.folder,
+                    try_next=sample_command(event),
+                    repeat=self._started.command if self._started is not None else None,
+                    curve=None if picture is None else str(picture),
+                    stopped=stopped.get(event.reason, "interrupted; it can be resumed"),
+                    skipped_updates=event.skipped,
+                )
+            )
+        )
+
+
+def sample_command(event: Ended) -> str:
+    """The command to try next."""
+    return f'textgen sample --checkpoint {shlex.quote(event.folder)} --seed "..."'
+
+
+def read_curve(folder: Path) -> LossCurve:
+    """The loss curve of a run's reports."""
+    train, validation = [], []
+    try:
+        lines = (folder / METRICS_NAME).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        report = json.loads(line)
+        if report["train_bits_per_char"] is not None:
+            train.append((report["step"], report["train_bits_per_char"]))
+        if report["evaluated"] and report["val_bits_per_char"] is not None:
+            validation.append((report["step"], report["val_bits_per_char"]))
+    return LossCurve(train=tuple(train), validation=tuple(validation), title=folder.name)
+
+
+def draw_curve(folder: Path) -> Path | None:
+    """Save the loss curve beside the checkpoint; None where there is too little to draw."""
+    curve = read_curve(folder)
+    if not curve.drawable:
+        return None
+    try:
+        save_curve(folder / CURVE_NAME, curve)
+    except StorageError:
+        return None  # The model is safe; a picture is not worth a failed run.
+    return folder / CURVE_NAME
