@@ -66,6 +66,8 @@ def select(cell: Cell, device: torch.device, precision: str = "auto") -> Path:
         )
     if forced == "reference" or cell.name != "lstm":
         why = f"{PATH_VARIABLE} asks for it" if forced else f"torch has no kernel for '{cell.name}'"
+        if precision == "bf16":
+            raise BackendError(f"the loop over time steps ({why}) knows no bf16; leave it out")
         return Path("reference", "fp32", f"a loop over time steps: {why}", run_reference)
     fast, why = _bf16_support(device)
     if precision == "bf16" and not _bf16_works(device):

@@ -1,0 +1,126 @@
+"""What the training loop costs over the bare forward, backward and optimiser step.
+
+Prints, at the default size for the given text and budget, the median of a bare step, of a step of
+`Trainer`, and a whole run's wall time a step (evaluations, samples, saves and reports included),
+and their ratios. Bare steps and trainer steps alternate, so that a noisy machine slows both.
+
+    python benchmarks/overhead.py [--text FILE] [--budget 60] [--rounds 40]
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+from torch.nn import functional as F
+
+from textgen.api import load  # noqa: F401  (imported here so that no step pays for it)
+from textgen.model.network import LanguageModel
+from textgen.training.events import Ended
+from textgen.training.options import TrainOptions
+from textgen.training.run import Run, new_run
+
+
+def made_up_text(length: int) -> str:
+    """Sentences of made-up words: enough letters to fill a vocabulary, no corpus needed."""
+    rng = random.Random(0)
+    syllables = [c + v for c in "бвгджзклмнпрстфхцчш" for v in "аеиоуыя"]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(5000)]
+    parts: list[str] = []
+    size = 0
+    while size < length:
+        sentence = " ".join(rng.choices(words, k=rng.randint(4, 14))).capitalize() + ". "
+        parts.append(sentence)
+        size += len(sentence)
+    return "".join(parts)
+
+
+class BareLoop:
+    """Forward, loss, backward, clipping and a fused AdamW step on one batch; nothing else."""
+
+    def __init__(self, run: Run) -> None:
+        plan = run.plan
+        path = run._trainer.model.path
+        self.model = LanguageModel(plan.model, path, torch.Generator().manual_seed(0))
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=plan.optimizer.learning_rate, fused=True
+        )
+        self.plan = plan
+        shape = (plan.seq_len, plan.batch_size)
+        self.inputs = torch.randint(2, plan.model.vocab_size, shape)
+        self.targets = torch.randint(2, plan.model.vocab_size, shape)
+        self.state = self.model.zero_state(plan.batch_size)
+        self.dropout = torch.Generator().manual_seed(0)
+
+    def step(self) -> None:
+        """One update."""
+        logits, state = self.model(self.inputs, self.state, None, self.dropout)
+        loss = F.cross_entropy(logits.flatten(0, 1), self.targets.flatten())
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.state = [{k: v.detach() for k, v in layer.items()} for layer in state]
+
+
+def timed(function: object) -> float:
+    """Seconds of one call."""
+    started = time.perf_counter()
+    function()  # type: ignore[operator]
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--text", type=Path)
+    parser.add_argument("--budget", type=float, default=60.0)
+    parser.add_argument("--rounds", type=int, default=40)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        text = arguments.text
+        if text is None:
+            text = Path(folder) / "text.txt"
+            text.write_text(made_up_text(1_000_000), encoding="utf-8")
+        options = TrainOptions(budget=arguments.budget)
+        cache = Path(folder) / "cache"
+        with new_run([text], options, Path(folder) / "run", cache=cache) as run:
+            bare = BareLoop(run)
+            trainer = run._trainer
+            shape = run.plan.model
+            print(
+                f"torch {torch.__version__}, {torch.get_num_threads()} threads; {shape.cell} "
+                f"{shape.num_layers} x {shape.hidden_size}, batch {run.plan.batch_size}, "
+                f"time {run.plan.seq_len}, {run.plan.steps} steps planned"
+            )
+            state = (trainer.step, trainer.steps_counted, trainer.tensors())
+            for _ in range(3):
+                bare.step()
+                trainer.advance()
+            pairs = [(timed(bare.step), timed(trainer.advance)) for _ in range(arguments.rounds)]
+            trainer.load(*state)
+            bare_step = median(b for b, _ in pairs)
+            ratio = median(t / b for b, t in pairs)
+            print(f"bare step        {bare_step * 1e3:8.2f} ms (median of {len(pairs)})")
+            print(f"trainer step     {ratio:8.3f} x bare (median of {len(pairs)} pairs)")
+            before = [timed(bare.step) for _ in range(10)]
+            for event in run.events():
+                if isinstance(event, Ended):
+                    ended = event
+            after = [timed(bare.step) for _ in range(10)]
+            beside = median(before + after)
+            whole = ended.seconds / ended.step
+            print(f"whole run        {whole / beside:8.3f} x bare, a step, all included")
+            print(
+                f"budget           {ended.seconds:8.1f} s used of {arguments.budget:g} "
+                f"({ended.seconds / arguments.budget - 1:+.1%})"
+            )
+
+
+if __name__ == "__main__":
+    main()

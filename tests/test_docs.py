@@ -1,0 +1,133 @@
+"""Every command in the README, the guide and the help texts runs; every Python block too."""
+
+from __future__ import annotations
+
+import gzip
+import inspect
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from textgen.cli import eval as eval_module
+from textgen.cli import sample as sample_module
+from textgen.cli import train as train_module
+from textgen.cli.app import app
+from textgen.cli.app import textgen as textgen_callback
+from textgen.cli.inspect import checkpoint as checkpoint_module
+from textgen.cli.inspect import text as text_module
+from textgen.cli.inspect import windows as windows_module
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ["README.md", "docs/guide.md"]
+COMMANDS = [
+    textgen_callback,
+    train_module.train_command,
+    sample_module.sample_command,
+    eval_module.eval_command,
+    text_module.text_command,
+    windows_module.windows_command,
+    checkpoint_module.checkpoint_command,
+]
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of a page in one language."""
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.S)
+
+
+def shell_commands(page: str) -> list[str]:
+    """Every `textgen` command on a page."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    return [line for line in lines if line.startswith("textgen ")]
+
+
+def help_commands() -> list[str]:
+    """Every example in a command's help."""
+    return [
+        line.strip()
+        for command in COMMANDS
+        for line in (inspect.getdoc(command) or "").splitlines()
+        if line.strip().startswith("textgen ")
+    ]
+
+
+def shortened(command: str) -> list[str]:
+    """The command's words; a run by time, or by default, is cut to fifteen steps."""
+    words = shlex.split(command)[1:]
+    if words[0] == "train" and "--resume" not in words:
+        for flag in ("--budget", "--steps"):
+            if flag in words:
+                place = words.index(flag)
+                del words[place : place + 2]
+        words += ["--steps", "15", "--force"]
+    return words
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files that the examples name."""
+    folder = tmp_path_factory.mktemp("docs")
+    text = (ROOT / "corpora/english.txt").read_text("utf-8")[:6000]
+    for name in ("corpus.txt", "novel.txt", "page.txt", "text.txt"):
+        (folder / name).write_text(text[:300] if name in ("page.txt", "text.txt") else text)
+    (folder / "letters").mkdir()
+    (folder / "letters/one.txt").write_text(text[:2000])
+    (folder / "diary.txt.gz").write_bytes(gzip.compress(text[2000:4000].encode()))
+    return folder
+
+
+def run_all(commands: list[str]) -> None:
+    """Run commands one after the other, as a reader would."""
+    for command in commands:
+        result = CliRunner().invoke(app, shortened(command), catch_exceptions=False)
+        assert result.exit_code == 0, f"{command}\n{result.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_a_page_run(page: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each command of a page, in order, in a folder that holds `corpus.txt`."""
+    monkeypatch.chdir(place)
+    commands = shell_commands(page)
+    assert len(commands) >= 3
+    run_all(commands)
+
+
+def test_commands_of_the_help_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each example in the help texts; every command has one."""
+    monkeypatch.chdir(place)
+    for command in COMMANDS:
+        assert "textgen " in (inspect.getdoc(command) or ""), f"{command} has no example"
+    run_all(["textgen train corpus.txt --out checkpoints/mine", *help_commands()])
+
+
+def test_python_of_the_readme_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's example, as printed."""
+    monkeypatch.chdir(place)
+    (place / "corpora").mkdir(exist_ok=True)
+    (place / "corpora/russian.txt").write_text(
+        (ROOT / "corpora/russian.txt").read_text("utf-8")[:6000], "utf-8"
+    )
+    found = blocks("README.md", "python")
+    assert found
+    for block in found:
+        exec(compile(block, "README.md", "exec"), {})
+
+
+def test_every_option_that_the_pages_name_exists() -> None:
+    """A flag that is no longer there is no longer written about."""
+    sources = "".join(path.read_text("utf-8") for path in (ROOT / "textgen/cli").rglob("*.py"))
+    for page in PAGES:
+        for flag in set(re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text("utf-8"))):
+            assert f'"{flag}"' in sources, f"{page} names {flag}"
+
+
+def test_the_tree_in_the_readme_names_what_is_there() -> None:
+    """Each file and folder of the annotated tree exists."""
+    (tree,) = re.findall(r"```\n(textgen/\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
+    for line in tree.splitlines():
+        name = line.split()[0]
+        path = ROOT / "textgen" / name if line.startswith("  ") else ROOT / name
+        assert path.exists(), name
