@@ -22,8 +22,9 @@ from torch.nn import functional as F
 from textgen.api import load  # noqa: F401  (imported here so that no step pays for it)
 from textgen.model.network import LanguageModel
 from textgen.training.events import Ended
+from textgen.training.opening import new_run
 from textgen.training.options import TrainOptions
-from textgen.training.run import Run, new_run
+from textgen.training.run import Run
 
 
 def made_up_text(length: int) -> str:

@@ -87,8 +87,9 @@ def train(
         >>> print(result.load().generate("Once", length=100))
     """
     from textgen.training.events import Ended
+    from textgen.training.folder import run_folder
+    from textgen.training.opening import new_run, resumed_run
     from textgen.training.options import TrainOptions
-    from textgen.training.run import new_run, resumed_run, run_folder
 
     names = {field.name for field in fields(CorpusOptions)}
     corpus = CorpusOptions(**{key: settings.pop(key) for key in names & set(settings)})

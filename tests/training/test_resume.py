@@ -27,7 +27,7 @@ import textgen
 from textgen.checkpoint.format import read_header
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
 from textgen.training.events import Event, Report, Saved, Started
-from textgen.training.run import resumed_run
+from textgen.training.opening import resumed_run
 
 
 @pytest.fixture

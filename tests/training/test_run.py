@@ -15,7 +15,8 @@ from textgen.checkpoint import SavedModel
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, TrainingDivergedError
 from textgen.training import trainer as trainer_module
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.run import MOST_SKIPPED_IN_A_ROW, has_checkpoint, run_folder
+from textgen.training.folder import has_checkpoint, run_folder
+from textgen.training.run import MOST_SKIPPED_IN_A_ROW
 
 
 @pytest.fixture
@@ -261,7 +262,7 @@ class _Overflow:
 @pytest.fixture
 def no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its steps would be counted too."""
-    monkeypatch.setattr("textgen.training.run.measure_step", lambda *args: 0.001)
+    monkeypatch.setattr("textgen.training.opening.measure_step", lambda *args: 0.001)
 
 
 def test_updates_that_are_not_finite_are_masked_and_counted(

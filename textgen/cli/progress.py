@@ -18,9 +18,7 @@ from textgen.terminal.format import rate
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
 from textgen.terminal.text import visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
-from textgen.training.run import METRICS_NAME
-
-CURVE_NAME = "loss.svg"
+from textgen.training.folder import CURVE_NAME, METRICS_NAME
 
 
 class _View:

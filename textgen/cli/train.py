@@ -240,7 +240,8 @@ def _open_run(
     from_checkpoint: str | None,
 ) -> AbstractContextManager[Run]:
     from textgen.errors import ConfigError
-    from textgen.training.run import has_checkpoint, new_run, resumed_run, run_folder
+    from textgen.training.folder import has_checkpoint, run_folder
+    from textgen.training.opening import new_run, resumed_run
 
     if resume:
         if force:

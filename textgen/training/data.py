@@ -84,7 +84,7 @@ def open_data(
         vocabulary, _ = parent.extend(first.vocabulary)
         corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
     val_corpus = None
-    share = _share(options.val)
+    share = validation_share(options.val)
     if share is None:
         val_corpus = Corpus.open(
             [options.val],
@@ -119,7 +119,7 @@ def reopen_data(
     Raises:
         RunFolderError: The text is not the one that the run was started with.
     """
-    share = _share(val)
+    share = validation_share(val)
     corpus = Corpus.from_cache(keys[0], cache)
     if corpus is None:
         if "-" in paths:
@@ -153,7 +153,7 @@ def reopen_data(
     return _split(corpus, val_corpus, val, share)
 
 
-def _share(val: str) -> float | None:
+def validation_share(val: str) -> float | None:
     """The share of the text that validates; None where `val` names a file."""
     try:
         share = float(val)

@@ -1,4 +1,4 @@
-"""A training run: a folder, a plan, and the loop that yields what happens.
+"""A training run: a plan, and the loop that yields what happens.
 
 Nothing here prints, handles signals or looks at the clock to decide anything but what it reports:
 evaluations and saves fall on step numbers, so a resumed run takes the same steps as one that was
@@ -9,76 +9,34 @@ from __future__ import annotations
 
 import json
 import math
-import platform
-import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
-import torch
-
-from textgen import __version__
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
-from textgen.corpus.corpus import CorpusOptions
-from textgen.corpus.windows import Windows
-from textgen.errors import ConfigError, RunFolderError, StorageError, TrainingDivergedError
-from textgen.files import FolderLock, append_line, atomic_write_text, make_folder
+from textgen.errors import TrainingDivergedError
+from textgen.files import append_line
 from textgen.model.network import LanguageModel
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.ops import Path as ComputePath
-from textgen.ops import select
-from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
+from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, generate_text
-from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
-from textgen.training.command import repeat_command
-from textgen.training.data import TrainingData, corpus_record, open_data, reopen_data
+from textgen.training.data import TrainingData
 from textgen.training.evaluate import nats_by_streams
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.finetune import extended_weights, parent_options
-from textgen.training.options import TrainOptions
-from textgen.training.plan import (
-    DEFAULT_BUDGET,
-    FINAL_EVALUATION,
-    Draft,
-    Plan,
-    Timing,
-    draft,
-    finish,
-)
+from textgen.training.folder import METRICS_NAME
+from textgen.training.plan import FINAL_EVALUATION, Plan
 from textgen.training.schedule import learning_rate_factor
 from textgen.training.state import Arrays, Progress, RunState
 from textgen.training.trainer import Trainer
 
-METRICS_NAME = "metrics.jsonl"
 #: Masked updates in a row after which a run is given up.
 MOST_SKIPPED_IN_A_ROW = 10
 #: Characters of a sample shown during training.
 SAMPLE_LENGTH = 160
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
-
-
-def run_folder(paths: Sequence[str | Path], out: str | Path | None) -> Path:
-    """Where a run is kept: `out` as typed, else `checkpoints/NAME` after the first path."""
-    if out is not None:
-        return Path(out)
-    if not paths:
-        raise ConfigError("no text was named; type: textgen train corpus.txt")
-    if str(paths[0]) == "-":
-        return Path("checkpoints") / "stdin"
-    name = Path(paths[0]).resolve().name
-    for suffix in (".gz", ".txt"):
-        name = name.removesuffix(suffix)
-    return Path("checkpoints") / (name or "model")
-
-
-def has_checkpoint(folder: Path) -> bool:
-    """Whether a run lives in `folder`."""
-    return any((folder / name).exists() for name in (MODEL_NAME, RESUME_NAME))
 
 
 class Run:
@@ -358,309 +316,3 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
         )
-
-
-@contextmanager
-def new_run(
-    paths: Sequence[str | Path],
-    options: TrainOptions,
-    folder: Path,
-    *,
-    force: bool = False,
-    parent: SavedModel | None = None,
-    parent_name: str = "",
-    cache: Path | None = None,
-    stdin: BinaryIO | None = None,
-) -> Iterator[Run]:
-    """Prepare a run: read the text, choose what was left open, lock the folder.
-
-    Args:
-        paths: Files, folders, or `-` for `stdin`.
-        options: What was asked for.
-        folder: Where the run is kept.
-        force: Replace a run that is there.
-        parent: A model to train further (`--from`).
-        parent_name: What to call it in the record.
-        cache: The folder of encoded corpora; None is the user's.
-        stdin: What `-` reads.
-    Yields:
-        The run; the folder is locked until the block is left.
-    Raises:
-        RunFolderError: There is a run already and `force` is not set, or the folder is locked.
-        TextgenError: The text, an option or the device is unusable.
-    """
-    _refuse_occupied(folder, force)
-    if parent is not None:
-        options = parent_options(options, parent)
-    device, device_choice = choose_device(options.device)
-    threads = choose_threads(options.threads)
-    data = open_data(
-        paths,
-        options,
-        parent=None if parent is None else parent.vocabulary,
-        cache=cache,
-        stdin=stdin,
-    )
-    with computing_threads(threads.value):
-        path = select(_cell(options), device, options.precision)
-        plan, choices = _plan(options, data, path, device)
-        make_folder(folder)
-        with FolderLock(folder):
-            _refuse_occupied(folder, force)
-            model = LanguageModel(plan.model, path, torch.Generator().manual_seed(plan.rng))
-            if parent is not None:
-                model.load_arrays(
-                    extended_weights(parent, plan.model, data.corpus.vocabulary, data.train)
-                )
-            trainer = Trainer(model.to(device), _windows(plan, data), plan)
-            all_choices = (*_given(data, device_choice, threads, path), *choices)
-            record = {
-                "paths": [_absolute(p) for p in paths],
-                "request": _request(options, parent_name),
-                "corpus": corpus_record(data),
-                "choices": [choice.to_dict() for choice in all_choices],
-                "command": repeat_command(paths, options, plan)
-                + (f" --from {shlex.quote(parent_name)}" if parent is not None else ""),
-                "versions": _versions(),
-                "threads": threads.value,
-                "precision": path.precision,
-                "device": device.type,
-                "parent": parent_name or None,
-            }
-            if force:
-                _clear(folder)
-            yield Run(
-                folder=folder,
-                plan=plan,
-                record=record,
-                data=data,
-                trainer=trainer,
-                progress=Progress(),
-                best={},
-            )
-
-
-@contextmanager
-def resumed_run(
-    folder: Path,
-    *,
-    asked: TrainOptions | None = None,
-    paths: Sequence[str | Path] = (),
-    parent_name: str = "",
-    threads: int | None = None,
-    cache: Path | None = None,
-) -> Iterator[Run]:
-    """Go on with a run where it was saved last.
-
-    Args:
-        folder: The run's folder.
-        asked: The options of the command, to make sure that they are the run's own; None takes
-            the run's.
-        paths: The texts that the command names, to make sure of them too; none takes the run's.
-        parent_name: The `--from` of the command, likewise.
-        threads: Compute with so many instead (then not bit for bit the same).
-        cache: The folder of encoded corpora; None is the user's.
-    Yields:
-        The run; the folder is locked until the block is left.
-    Raises:
-        StorageError: There is nothing to resume.
-        RunFolderError: The run was started with other options or on another text, its text has
-            changed, or the folder is locked.
-    """
-    path = folder / RESUME_NAME
-    if not path.exists():
-        raise StorageError(
-            f"there is no run to resume in {folder} (no {RESUME_NAME}); start one: "
-            f"textgen train corpus.txt --out {folder}"
-        )
-    with FolderLock(folder):
-        state = RunState.load(path)
-        record, plan = state.record, state.plan
-        _refuse_other_text(folder, record, paths)
-        if asked is not None:
-            _refuse_other_options(folder, record["request"], _request(asked, parent_name))
-        options = _options_of(record)
-        device, _ = choose_device(record["device"])
-        data = reopen_data(
-            (record["corpus"]["keys"][0], record["corpus"]["keys"][1]),
-            options.val,
-            record["paths"],
-            options,
-            state.vocabulary,
-            state.normalization,
-            cache=cache,
-        )
-        with computing_threads(threads or int(record["threads"])):
-            compute = select(plan.model.cell_spec, device, record["precision"])
-            model = LanguageModel(plan.model, compute).to(device)
-            trainer = Trainer(model, _windows(plan, data), plan)
-            trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
-            _cut_metrics(folder, state.progress.step)
-            yield Run(
-                folder=folder,
-                plan=plan,
-                record=record,
-                data=data,
-                trainer=trainer,
-                progress=state.progress,
-                best=state.best,
-            )
-
-
-def _cell(options: TrainOptions) -> Any:
-    from textgen.cells import get_cell
-
-    return get_cell(options.cell)
-
-
-def _plan(
-    options: TrainOptions, data: TrainingData, path: ComputePath, device: torch.device
-) -> tuple[Plan, tuple[Choice, ...]]:
-    budgeted = options.steps is None and options.epochs is None
-    speed = None
-    if budgeted and options.hidden_size is None:
-        speed = probe_speed(path, device, options.cell)
-    elif budgeted:
-        speed = 1e11  # Only the number of passes over the text is guessed from it.
-    drafted = draft(options, data.facts, speed)
-    timing = _timing(drafted, options, data, path, device)
-    plan, choices = finish(drafted, options, data.facts, timing)
-    return plan, (*drafted.choices, *choices)
-
-
-def _timing(
-    drafted: Draft,
-    options: TrainOptions,
-    data: TrainingData,
-    path: ComputePath,
-    device: torch.device,
-) -> Timing:
-    budget = options.budget or DEFAULT_BUDGET
-    if drafted.plan.steps:
-        # Only the rhythm of saves and reports depends on it: a glance will do.
-        step = measure_step(drafted.plan, data.train, path, device, 0.1)
-        return Timing(step=step, evaluation=0.0, save=0.0)
-    step = measure_step(drafted.plan, data.train, path, device, min(3.0, budget / 40))
-    steps = max(1, int(budget / step))
-    evaluation = measure_evaluation(drafted.plan, steps, data.val, path, device)
-    # A save writes the weights, two moments and the best model: 16 bytes a parameter, and the
-    # model once more at evaluations. 200 MB/s is slow for a disk that syncs.
-    save = 0.05 + 20 * drafted.plan.model.num_parameters() / 200e6
-    return Timing(step=step, evaluation=evaluation, save=save)
-
-
-def _windows(plan: Plan, data: TrainingData) -> Windows:
-    return Windows(
-        data.train,
-        seq_len=plan.seq_len,
-        batch_size=plan.batch_size,
-        sliding=plan.sliding,
-        rng=plan.rng,
-    )
-
-
-def _given(
-    data: TrainingData, device: Choice, threads: Choice, path: ComputePath
-) -> tuple[Choice, ...]:
-    encodings = tuple(
-        Choice("encoding", report.encoding, f"{report.path}: {report.reason}")
-        for report in data.corpus.files[:3]
-    )
-    vocabulary = data.corpus.vocabulary
-    return (
-        *encodings,
-        Choice("vocabulary", len(vocabulary), f"symbols at level {vocabulary.level}, two marks"),
-        Choice("validation", len(data.val), data.val_source),
-        device,
-        threads,
-        Choice("path", path.name, path.reason),
-        Choice("precision", path.precision, "of the products; sums and weights are float32"),
-    )
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "textgen": __version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def _absolute(path: str | Path) -> str:
-    return "-" if str(path) == "-" else str(Path(path).absolute())
-
-
-def _request(options: TrainOptions, parent_name: str) -> dict[str, Any]:
-    return {**options.to_dict(), "from": parent_name or None}
-
-
-def _options_of(record: Mapping[str, Any]) -> TrainOptions:
-    request = dict(record["request"])
-    request.pop("from", None)
-    return TrainOptions(**{**request, "corpus": CorpusOptions(**request["corpus"])})
-
-
-def _refuse_other_options(folder: Path, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """A resumed run goes on as it was planned; options that say otherwise are refused."""
-    default, ours, theirs = map(_flat, (_request(TrainOptions(), ""), ours, theirs))
-    for name, value in theirs.items():
-        if value not in (default[name], ours.get(name)):
-            raise RunFolderError(
-                f"the run in {folder} was started with {name} = {ours.get(name)}, not {value}; "
-                "resume it without that option, or start a new run with another --out"
-            )
-
-
-def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Each option by its own name, those on reading the text too."""
-    rest = {name: value for name, value in request.items() if name != "corpus"}
-    return {**rest, **request["corpus"]}
-
-
-def _refuse_other_text(
-    folder: Path, record: Mapping[str, Any], paths: Sequence[str | Path]
-) -> None:
-    asked = [_absolute(path) for path in paths]
-    if asked and asked != record["paths"]:
-        raise RunFolderError(
-            f"the run in {folder} trains on {', '.join(record['paths'])}, not on "
-            f"{', '.join(asked)}; resume it by its folder alone: textgen train "
-            f"{shlex.quote(str(folder))} --resume, or start a new run with another --out"
-        )
-
-
-def _refuse_occupied(folder: Path, force: bool) -> None:
-    if not force and has_checkpoint(folder):
-        raise RunFolderError(
-            f"{folder} holds a run already; go on with it: --resume, replace it: --force, or name "
-            "another folder: --out DIR"
-        )
-
-
-def _clear(folder: Path) -> None:
-    """Take the old run's files away, the resumable state first."""
-    for name in (RESUME_NAME, MODEL_NAME, METRICS_NAME):
-        try:
-            (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot replace {folder / name}: {error.strerror}") from error
-
-
-def _cut_metrics(folder: Path, step: int) -> None:
-    """Drop reports of steps that a killed run took after its last save; they come again."""
-    path = folder / METRICS_NAME
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return
-    kept = []
-    for line in lines:
-        try:
-            if int(json.loads(line)["step"]) <= step:
-                kept.append(line)
-        except (ValueError, KeyError, TypeError):
-            continue  # A line that the kill cut short.
-    if kept != lines:
-        atomic_write_text(path, "".join(line + "\n" for line in kept))
