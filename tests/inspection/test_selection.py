@@ -134,3 +134,15 @@ def test_a_dead_neuron_has_a_scale() -> None:
     found = made_up({"layers.0.cell": np.zeros((4, 1))}, {0: [0]})
     row = neuron_view(found, [(0, 0)]).rows[0]
     assert (row.low, row.high) == (-1.0, 1.0)
+
+
+def test_a_cell_that_only_counts_does_not_come_first() -> None:
+    """A state that drifts far beyond the range of tanh varies much and tells nothing."""
+    values = np.zeros((100, 2))
+    values[:, 0] = np.arange(1, 101)
+    values[::2, 1] = 1.5
+    best = most_varying(made_up({"layers.0.cell": values}, {0: [0, 1]}), 2)
+    assert [stats.neuron for stats in best] == [(0, 1), (0, 0)]
+    assert best[1].sd > 10 * best[0].sd
+    hidden = most_varying(made_up({"layers.0.hidden": values}, {0: [0, 1]}), 2)
+    assert [stats.neuron for stats in hidden] == [(0, 0), (0, 1)]

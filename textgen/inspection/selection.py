@@ -26,6 +26,9 @@ class NeuronStats:
         sd: Standard deviation over the tokens (of the text itself, so divided by their number).
         minimum: Lowest value.
         maximum: Highest value.
+        effect: Standard deviation of what the rest of the network sees of it: of `tanh(c)` for a
+            cell state, which may count far beyond the range where tanh tells values apart; of the
+            value itself for everything else.
     """
 
     layer: int
@@ -35,6 +38,7 @@ class NeuronStats:
     sd: float
     minimum: float
     maximum: float
+    effect: float
 
     @property
     def neuron(self) -> Neuron:
@@ -89,19 +93,27 @@ def neuron_stats(
         InspectionError: The quantity was not traced, or there is no token to speak of.
     """
     moments: dict[int, _Moments] = {}
+    seen: dict[int, _Moments] = {}
     units: dict[int, NDArray[np.int64]] = {}
     name = quantity
     for chunk in as_chunks(source):
         name = chunk.only_quantity(quantity)
         for layer, columns in chunk.units.items():
             units[layer] = columns
-            moments.setdefault(layer, _Moments(len(columns))).add(
-                chunk.arrays[f"layers.{layer}.{name}"]
-            )
+            values = chunk.arrays[f"layers.{layer}.{name}"]
+            moments.setdefault(layer, _Moments(len(columns))).add(values)
+            if name == "cell":
+                seen.setdefault(layer, _Moments(len(columns))).add(np.tanh(values))
     if name is None or not any(m.count for m in moments.values()):
         raise InspectionError("the text is empty; give at least one character to trace")
     return [
-        NeuronStats(layer, int(unit), name, *(float(v[column]) for v in moments[layer].summary()))
+        NeuronStats(
+            layer,
+            int(unit),
+            name,
+            *(float(v[column]) for v in moments[layer].summary()),
+            effect=float(seen.get(layer, moments[layer]).summary()[1][column]),
+        )
         for layer in sorted(units)
         for column, unit in enumerate(units[layer])
     ]
@@ -112,7 +124,8 @@ def most_varying(
 ) -> list[NeuronStats]:
     """The `top` neurons whose values vary most over the text, the most varying first.
 
-    Ranked by standard deviation; ties in order of layer and unit.
+    Ranked by `NeuronStats.effect`: a cell that only counts up, long beyond what tanh tells apart,
+    has a large spread and says nothing. Ties stand in order of layer and unit.
 
     Args:
         source: A trace, or the chunks of one.
@@ -123,7 +136,7 @@ def most_varying(
     """
     if top < 1:
         raise InspectionError(f"--top is {top}; it must be at least 1")
-    return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.sd)[:top]
+    return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.effect)[:top]
 
 
 class _Moments:

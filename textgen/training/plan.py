@@ -363,7 +363,7 @@ def _hidden_size(facts: TextFacts, shape: Any, tokens_of: Any) -> tuple[int, str
         config = shape(size)
         total = flops_per_token(config) * tokens_of(config)
         affordable = 320 * (total / 1.5e13) ** 0.36
-        by_text = 28 * facts.train_tokens**0.23
+        by_text = 34 * facts.train_tokens**0.23
         if size > affordable * 1.1:
             break
         if size > by_text * 1.1:
@@ -378,7 +378,7 @@ def _dropout(epochs: float) -> float:
     """None for a text read a few times, half and more for one read a hundred times."""
     if epochs <= 6.0:
         return 0.0
-    return round(min(0.65, 0.15 * math.log2(epochs / 5.0)), 2)
+    return round(min(0.65, 0.11 * math.log2(epochs / 4.0)), 2)
 
 
 def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:
