@@ -45,6 +45,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "installing into $(VENV); torch is large, this takes a minute or two ..."
 	$(PIP) install --quiet --constraint constraints.txt --editable .
 	touch $@
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,7 +13,8 @@ import numpy as np
 
 from textgen.checkpoint import SavedModel, locate_model
 from textgen.corpus.corpus import Corpus, CorpusOptions
-from textgen.errors import ConfigError, RunFolderError
+from textgen.corpus.vocabulary import UNKNOWN_ID
+from textgen.errors import ConfigError
 from textgen.inspection import Trace, quantities, trace
 from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
 from textgen.sampling import (
@@ -87,36 +89,26 @@ def train(
         >>> print(result.load().generate("Once", length=100))
     """
     from textgen.training.events import Ended
-    from textgen.training.folder import run_folder
-    from textgen.training.opening import new_run, resumed_run
+    from textgen.training.opening import open_run
     from textgen.training.options import TrainOptions
 
-    names = {field.name for field in fields(CorpusOptions)}
-    corpus = CorpusOptions(**{key: settings.pop(key) for key in names & set(settings)})
+    reading = {field.name for field in fields(CorpusOptions)} & set(settings)
+    corpus = CorpusOptions(**{key: settings.pop(key) for key in reading})
     unknown = set(settings) - {field.name for field in fields(TrainOptions)}
     if unknown:
         raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}")
     seconds = parse_duration(budget) if isinstance(budget, str) else budget
     options = TrainOptions(corpus=corpus, budget=seconds, **settings)
-    folder = run_folder(
-        [os.fspath(path) for path in paths], None if out is None else os.fspath(out)
+    names = [os.fspath(path) for path in paths]
+    context = open_run(
+        names,
+        options,
+        None if out is None else os.fspath(out),
+        resume=resume,
+        force=force,
+        from_=None if from_ is None else os.fspath(from_),
+        stdin=sys.stdin.buffer if "-" in names else None,
     )
-    if resume:
-        context = resumed_run(
-            folder,
-            asked=options,
-            paths=[os.fspath(path) for path in paths],
-            parent_name="" if from_ is None else os.fspath(from_),
-        )
-    else:
-        context = new_run(
-            [os.fspath(path) for path in paths],
-            options,
-            folder,
-            force=force,
-            parent=None if from_ is None else load(from_).saved,
-            parent_name="" if from_ is None else os.fspath(from_),
-        )
     ended: Ended | None = None
     with context as run:
         for event in run.events(stop):
@@ -124,9 +116,8 @@ def train(
                 on_event(event)
             if isinstance(event, Ended):
                 ended = event
-    if ended is None:
-        raise RunFolderError(f"the run in {folder} ended without a result")
-    return TrainResult(folder, Path(ended.model), ended.best_bits_per_char, ended)
+    assert ended is not None, "every run that is not ended by an error yields Ended"
+    return TrainResult(run.folder, Path(ended.model), ended.best_bits_per_char, ended)
 
 
 def load(checkpoint: StrPath | None = None) -> Model:
@@ -248,7 +239,8 @@ class Model:
             window: Also read the text in windows of so many characters, each from a zero state.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
-            documents: How documents are separated, `blank` or `line`; None is one a file.
+            documents: How documents are separated, `blank` or `line`; `file` is one a file, None
+                is as in training.
             encoding: Of the files, where detection errs.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
@@ -265,12 +257,14 @@ class Model:
         )
 
         normalization = self.saved.normalization
+        if documents is None:
+            documents = self.info.get("corpus", {}).get("options", {}).get("documents")
         options = CorpusOptions(
             level=self.vocabulary.level,
             fold=normalization.fold,
             newlines=normalization.newlines,
             nfc=normalization.nfc,
-            documents=documents,
+            documents=None if documents == "file" else documents,
             encoding=encoding,
         )
         corpus = Corpus.open(
@@ -298,14 +292,15 @@ class Model:
             lengths = self.vocabulary.symbol_lengths()[np.asarray(tokens)]
             starts = window_boundaries(lengths, window)
             cold, charged = cold_nats(model, tokens, starts)
-        # The first token is context only; its share of characters is left out with it.
-        first = int(lengths[0]) if len(lengths) else 0
-        chars = max(corpus.chars - first, 1)
-        share = chars / corpus.chars
+        # The first token is context only and is left out of every count.
+        first = int(tokens[0])
+        text = self.vocabulary.decode([first])
+        size = 1 if self.vocabulary.level == "byte" else len(text.encode("utf-8"))
         return whole, replace(
             whole,
             nats=cold,
             tokens=max(charged, 1),
-            chars=chars,
-            utf8_bytes=max(round(corpus.utf8_bytes * share), 1),
+            chars=max(corpus.chars - int(lengths[0]), 1),
+            utf8_bytes=max(corpus.utf8_bytes - size, 1),
+            unknown_chars=unknown - (first == UNKNOWN_ID),
         )

@@ -138,3 +138,18 @@ def test_line_of_the_text_that_has_only_blank_lines(tmp_path: Path) -> None:
     path.write_text("\n\n\n", encoding="utf-8")
     assert evaluate(path)["chars"] == 3
     assert textgen_cli("eval", path, "--documents", "blank").exit_code == 3
+
+
+def test_documents_are_those_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model of lines is measured on lines unless told otherwise."""
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(russian_text(2000), encoding="utf-8")
+    words = ["--hidden", "16", "--steps", "4", "--documents", "line", "--out", "lines"]
+    assert textgen_cli("train", "text.txt", *words).exit_code == 0
+
+    def bits(*more: str) -> float:
+        result = textgen_cli("eval", "text.txt", "-c", "lines", "--json", *more)
+        return float(json.loads(result.stdout)["bits_per_char"])
+
+    assert bits() == bits("--documents", "line")
+    assert bits() != bits("--documents", "file")

@@ -51,7 +51,8 @@ def test_default_is_the_cell_state_of_the_three_that_vary_most(trained: Any) -> 
     assert record["quantity"] == "cell"
     trace = trained.load().trace(TEXT, quantities=["cell"])
     spread = {
-        (layer, unit): float(trace.values(layer, unit).std(dtype=np.float64))
+        # What the network sees of a cell state is its tanh.
+        (layer, unit): float(np.tanh(trace.values(layer, unit)).std(dtype=np.float64))
         for layer in range(2)
         for unit in range(32)
     }
@@ -80,6 +81,57 @@ def test_surprise() -> None:
     assert record["bits_per_char"] == pytest.approx(record["bits"] / len(TEXT))
     shown = inspect("--text", TEXT, "--show", "surprise").stdout
     assert f"{record['bits']:.1f} bits in all" in shown
+
+
+@pytest.mark.usefixtures("home")
+def test_characters_outside_the_vocabulary_are_shown() -> None:
+    text = "дом漢字q\u0301\ufffdм"
+    for words in (["--neuron", "0:3"], ["--top", "1"], ["--show", "surprise"]):
+        record = as_json("--text", text, *words)
+        assert record["tokens"] == list(text)
+        lines = inspect("--text", text, *words).stdout.splitlines()
+        place = lines.index(text)
+        # The wide characters have two blocks each, the mark none.
+        assert re.fullmatch("[▁▂▃▄▅▆▇█]{10}", lines[place + 1])
+        assert lines[place + 1][3] == lines[place + 1][4]
+        assert lines[place + 1][5] == lines[place + 1][6]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_long_text_is_read_twice_and_shows_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    import textgen.cli.inspect.text as module
+    from textgen.model.numpy_network import NumpyNetwork
+
+    steps = 0
+    step = NumpyNetwork.step_traced
+
+    def counted(*args: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return step(*args)
+
+    monkeypatch.setattr(NumpyNetwork, "step_traced", counted)
+    once = as_json("--text", TEXT, "--top", "5")
+    # The end mark is read in front.
+    assert steps == 1 + len(TEXT)
+    monkeypatch.setattr(module, "WHOLE_TRACE_TOKENS", len(TEXT) - 1)
+    assert as_json("--text", TEXT, "--top", "5") == once
+    assert steps == 3 * (1 + len(TEXT))
+
+
+@pytest.mark.usefixtures("home")
+def test_options_before_a_command_are_refused() -> None:
+    for words, told in (
+        (["--text", TEXT, "checkpoint", "small"], "--text is an option of 'textgen inspect'"),
+        (["--top", "3", "checkpoint"], "--top"),
+        (["--json", "checkpoint"], "--json"),
+        (["--text", TEXT, "--rng", "0", "windows", "none.txt"], "--text, --rng are options"),
+    ):
+        result = textgen_cli("inspect", *words)
+        assert result.exit_code == 2, result.stderr
+        assert told in result.stderr
+        assert "size" not in result.stdout
+    assert textgen_cli("inspect", "checkpoint", "small", "--json").exit_code == 0
 
 
 @pytest.mark.usefixtures("home")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import subprocess
 from pathlib import Path
 
@@ -220,8 +221,34 @@ def test_conversation_takes_the_offered_symbol_and_takes_it_back() -> None:
     )
     assert result.exit_code == 0
     offered = next(line for line in result.stderr.splitlines() if "  1  " in line)
-    symbol = offered.split("1  ", 1)[1][0]
+    symbol = offered.split("1  '", 1)[1][0]
     assert result.stdout.splitlines() == ["Утро" + symbol, "Утро"]
+
+
+@pytest.mark.usefixtures("home")
+def test_quiet_conversation() -> None:
+    words = ("--interactive", "--quiet", "-n", "5", "--seed", "дом漢")
+    result = textgen_cli("sample", *words, input="漢\n/nothing\n/quit\n")
+    assert result.exit_code == 0
+    assert result.stderr == "> > no such command: /nothing\n> "
+
+
+@pytest.mark.usefixtures("home")
+def test_symbols_are_offered_in_quotes() -> None:
+    result = textgen_cli("sample", "-i", "-q", "--seed", "дом", input="?\n")
+    offered = re.findall(r"  [1-9]  (.+)  [0-9.]+%", result.stderr)
+    assert len(offered) == 9
+    assert all(re.fullmatch(r"'(.|\\n)'", symbol) for symbol in offered)
+    assert "' '" in offered
+
+
+@pytest.mark.usefixtures("home")
+def test_a_turn_of_which_nothing_is_left() -> None:
+    result = textgen_cli("sample", "-i", "-n", "5", "--seed", "дом", input="漢\n漢а\n")
+    assert "'漢' dropped (not in the model's vocabulary" in result.stderr
+    assert result.stderr.count("; nothing of this turn is added") == 1
+    assert "without a seed" not in result.stderr
+    assert "seed:" not in result.stderr
 
 
 @pytest.mark.usefixtures("home")

@@ -364,3 +364,28 @@ def test_signal_handlers_are_put_back(text: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     textgen_cli("train", text, *QUICK, "-q")
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_resume_refuses_even_a_default_that_is_spelled_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--rng 1` is the default, and not what a run with `--rng 5` was asked for."""
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(russian_text(2000), encoding="utf-8")
+    words = ["train", "text.txt", *SMALL_OPTIONS, "--steps", "6"]
+    assert textgen_cli(*words, "--rng", "5").exit_code == 0
+    again = textgen_cli(*words, "--rng", "1", "--resume")
+    assert again.exit_code == 7 and "rng = 5, not 1" in again.stderr
+    assert textgen_cli(*words, "--rng", "5", "--resume").exit_code == 0
+    assert textgen_cli(*words, "--resume").exit_code == 0
+
+
+def test_folders_whose_name_begins_with_a_dot_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(".venv").mkdir()
+    Path(".venv/licence.txt").write_text("not mine", encoding="utf-8")
+    Path("mine.txt").write_text(russian_text(2000), encoding="utf-8")
+    result = textgen_cli("train", ".", *SMALL_OPTIONS, "--steps", "2", "--out", "run", "--json")
+    assert [Path(file["path"]).name for file in events(result)[0]["files"]] == ["mine.txt"]

@@ -12,6 +12,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
 from textgen.inspection import (
     Trace,
+    join_chunks,
     most_varying,
     neuron_stats,
     neuron_view,
@@ -146,3 +147,26 @@ def test_a_cell_that_only_counts_does_not_come_first() -> None:
     assert best[1].sd > 10 * best[0].sd
     hidden = most_varying(made_up({"layers.0.hidden": values}, {0: [0, 1]}), 2)
     assert [stats.neuron for stats in hidden] == [(0, 0), (0, 1)]
+
+
+def test_a_view_keeps_arrays_and_no_trace() -> None:
+    found = made_up({"layers.0.cell": np.arange(40.0).reshape(4, 10)}, {0: list(range(10))})
+    values = neuron_view(found, [(0, 3)]).rows[0].values
+    assert isinstance(values, np.ndarray) and values.dtype == np.float32
+    assert values.base is None
+
+
+def test_selected_columns_are_those_of_a_trace_of_them(make_network: Any) -> None:
+    network = make_network()
+    ids = np.random.default_rng(4).integers(0, 11, 30)
+    wanted = [(1, 4), (0, 2), (1, 0), (1, 4)]
+    names = ("cell", "forget-gate")
+    expected = trace(network, ids, quantities=names, units=wanted)
+    parts = trace_chunks(network, ids, quantities=names, chunk=7)
+    found = join_chunks(part.select(wanted) for part in parts)
+    assert list(found.arrays) == list(expected.arrays)
+    for name, array in expected.arrays.items():
+        np.testing.assert_array_equal(found.arrays[name], array)
+    assert {layer: units.tolist() for layer, units in found.units.items()} == {0: [2], 1: [4, 0]}
+    with pytest.raises(InspectionError, match="0:3 is not in this trace"):
+        found.select([(0, 3)])

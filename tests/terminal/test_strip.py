@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import re
+import tracemalloc
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -109,7 +111,7 @@ def test_a_value_that_is_no_number_has_no_colour() -> None:
 def test_it_draws_rows_of_a_view() -> None:
     row = HeatRow(
         name="layers.0.cell[0]",
-        values=(0.0,),
+        values=np.zeros(1, np.float32),
         mean=0.0,
         sd=0.0,
         minimum=0.0,
@@ -161,3 +163,36 @@ def test_any_text_is_drawn_whole(pieces: list[str], width: int, system: System |
         text = lines[:-1]
     assert "".join(text) == "".join(cell.shown for cell in cells(pieces))
     assert all(cell_len(line) <= width for line in text)
+
+
+@pytest.mark.parametrize("system", [None, "256"])
+def test_printed_in_blocks_it_is_the_same(system: System | None) -> None:
+    text = "Он встретил 漢字, й́ и e\u0301\n" * 500
+    strip = HeatStrip(text, Row(tuple(n % 21 / 10 - 1 for n in range(len(text)))))
+    file = io.StringIO()
+    strip.print_to(Console(file=file, width=40, color_system=system, force_terminal=True))
+    assert file.getvalue() == render(strip, system=system)
+    assert file.getvalue().count("↵") == 500
+
+
+def test_memory_of_drawing_does_not_grow_with_the_text() -> None:
+    class Nowhere(io.StringIO):
+        def write(self, text: str) -> int:
+            return len(text)
+
+    def peak(count: int) -> int:
+        values = np.zeros(count, np.float32)
+        row = HeatRow(
+            name="surprise", values=values, mean=0, sd=0, minimum=0, maximum=0, low=0, high=1
+        )
+        console = Console(file=Nowhere(), width=40, color_system=None)
+        strip = HeatStrip("и" * count, row)
+        tracemalloc.start()
+        strip.print_to(console)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(100)  # what is allocated once
+    # A block is some 10,000 characters; held whole, 20,000 more cells would take above 2 MB.
+    assert peak(40_000) < peak(20_000) + 300_000

@@ -64,12 +64,11 @@ def typed(command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], Tra
     """What the command line makes of `command`: the paths and the options."""
     taken: dict[str, Any] = {}
 
-    def take(paths: list[str], options: TrainOptions, *_: object) -> None:
+    def take(paths: list[str], options: TrainOptions, *_: object, **__: object) -> None:
         taken.update(paths=paths, options=options)
         raise typer.Exit
 
-    train = import_module("textgen.cli.train")
-    monkeypatch.setattr(train, "_open_run", take)
+    monkeypatch.setattr("textgen.training.opening.open_run", take)
     words = shlex.split(command)
     assert words[0] == "textgen"
     app = import_module("textgen.cli.app").app

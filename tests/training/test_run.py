@@ -12,7 +12,14 @@ from small_runs import SMALL, outcome, russian_text
 
 import textgen
 from textgen.checkpoint import SavedModel
-from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, TrainingDivergedError
+from textgen.errors import (
+    ConfigError,
+    EmptyCorpusError,
+    RunFolderError,
+    SamplingError,
+    StorageError,
+    TrainingDivergedError,
+)
 from textgen.training import trainer as trainer_module
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import has_checkpoint, run_folder
@@ -327,3 +334,83 @@ def test_has_checkpoint(tmp_path: Path) -> None:
     assert not has_checkpoint(tmp_path)
     (tmp_path / "resume.safetensors").touch()
     assert has_checkpoint(tmp_path)
+
+
+def test_forced_run_that_cannot_save_leaves_the_old_one(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost: the old run goes only once the new one is on disk."""
+    out = tmp_path / "run"
+    train(text, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageError("no space left")
+
+    monkeypatch.setattr("textgen.training.state.write_file", full)
+    with pytest.raises(StorageError):
+        train(text, out, force=True, rng=2)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_forced_run_leaves_nothing_of_the_old_one(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    train(text, out)
+    train(text, out, force=True, steps=8, eval_every=8)
+    lines = (out / "metrics.jsonl").read_text("utf-8").splitlines()
+    assert all('"steps": 8' in line for line in lines)
+    assert SavedModel.load(out / "model.safetensors").info["metrics"]["steps"] == 8
+
+
+def test_sample_that_fails_does_not_end_the_run(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preview is no reason to stop; divergence is decided by loss and gradient."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise SamplingError("the model's output is not finite")
+
+    monkeypatch.setattr("textgen.training.run.generate_text", refuse)
+    result, seen = train(text, tmp_path / "run")
+    assert result.ended.reason == "finished"
+    assert not any(isinstance(event, Sampled) for event in seen)
+
+
+def test_diverged_run_invents_no_figure(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgen.training.run.nats_by_streams", lambda *_, **__: (math.nan, 1))
+    with pytest.raises(TrainingDivergedError, match="no evaluation has found good"):
+        train(text, tmp_path / "run")
+    metrics = SavedModel.load(tmp_path / "run/model.safetensors").info["metrics"]
+    assert metrics["val_bits_per_char"] is None and metrics["val_nats_per_token"] is None
+
+
+@pytest.mark.parametrize(
+    "other", [{"level": "byte"}, {"fold": True}, {"tie": True}, {"nfc": False}, {"newlines": False}]
+)
+def test_fine_tuning_refuses_other_tokens_and_outputs(
+    text: Path, tmp_path: Path, other: dict[str, object]
+) -> None:
+    """What a fine-tuned model has from its parent cannot be asked otherwise."""
+    train(text, tmp_path / "parent")
+    with pytest.raises(ConfigError, match=f"{next(iter(other))} .* leave it out"):
+        train(text, tmp_path / "child", from_=tmp_path / "parent", hidden_size=None, **other)
+
+
+def test_fine_tuned_run_resumes_with_the_same_command(text: Path, tmp_path: Path) -> None:
+    train(text, tmp_path / "parent", tie=True, embedding_size=None)
+    settings = {"from_": tmp_path / "parent", "hidden_size": None}
+    count = iter(range(1000))
+    train(text, tmp_path / "a", **settings)
+    train(text, tmp_path / "b", stop=lambda: next(count) >= 11, **settings)
+    train(text, tmp_path / "b", resume=True, **settings)
+    assert outcome(tmp_path / "a") == outcome(tmp_path / "b")
+
+
+def test_very_little_text_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "short.txt"
+    path.write_text("привет, мир\n", encoding="utf-8")
+    _, seen = train(path, tmp_path / "run", steps=3, batch_size=None, seq_len=None)
+    assert isinstance(seen[0], Started)
+    assert any("very little" in note for note in seen[0].notes)

@@ -8,9 +8,8 @@ fused kernel, the NumPy sampler or the trace:
 
 - `gate_names`, in the order of the row blocks of its weights;
 - `state_names`, what it carries from step to step (`h` first: the output);
-- `recurrent_names`, its recurrent products: one for most cells. A multiplicative LSTM has two,
-  the second applied to the outcome of the first, so a step is handed a function for each and
-  calls them in its own order;
+- `recurrent_names`, its recurrent products: one for most cells. A step is handed a function for
+  each and calls them in its own order, the second on the outcome of the first if need be;
 - `step`, its gate arithmetic.
 
 The input's share of every pre-activation, `x_t W_ih^T + bias`, does not depend on the state, so

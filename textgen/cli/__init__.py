@@ -10,5 +10,12 @@ from __future__ import annotations
 def main() -> None:
     """Run the command line; the console script `textgen`."""
     from textgen.cli.app import app
+    from textgen.cli.boundary import silence_streams
 
-    app()
+    try:
+        app()
+    except BrokenPipeError:
+        silence_streams()  # `textgen --help | head`: nobody reads on, and that is no failure.
+    except OSError as error:
+        silence_streams()
+        raise SystemExit(f"textgen: the output: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import signal
@@ -19,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: Set to anything, an error shows where in the program it was raised.
 DEBUG_VARIABLE = "TEXTGEN_DEBUG"
+
+_OUT_OF_MEMORY = "out of memory; try a smaller --hidden, --batch-size or text"
 
 
 class Interrupted(BaseException):
@@ -53,12 +56,14 @@ def guarded(command: F) -> F:
                 _print_error(error)
             _fail(str(error), exit_code(error))
         except MemoryError:
-            _fail("out of memory; try a smaller --hidden, --batch-size or text", 1)
+            _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
             if os.environ.get(DEBUG_VARIABLE):
                 raise
-            _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 6)
+            _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 6)
         except Exception as error:
+            if "can't allocate memory" in str(error) or type(error).__name__ == "OutOfMemoryError":
+                _fail(_OUT_OF_MEMORY, 1)
             if os.environ.get(DEBUG_VARIABLE):
                 raise
             _fail(
@@ -90,9 +95,16 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _close_quietly() -> NoReturn:
     """The reader of our output has gone: nothing is left to do, and nobody to tell."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(devnull, sys.stdout.fileno())
+    silence_streams()
     raise typer.Exit(0)
+
+
+def silence_streams() -> None:
+    """Send what is still buffered nowhere, so that nothing fails when the program ends."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # A captured stream has no descriptor.
+            os.dup2(devnull, stream.fileno())
 
 
 class StopSignals:

@@ -12,7 +12,6 @@ from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     DeviceOption,
-    DocumentsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -20,6 +19,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import print_json
 from textgen.terminal.color import ColorMode
+from textgen.terminal.text import visible
 
 
 @guarded
@@ -37,7 +37,16 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
-    documents: DocumentsOption = None,
+    documents: Annotated[
+        str | None,
+        typer.Option(
+            "--documents",
+            metavar="blank|line|file",
+            help="What separates documents: blank lines, line ends, or files only. "
+            "Default: as in training.",
+            show_default=False,
+        ),
+    ] = None,
     encoding: EncodingOption = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -80,6 +89,8 @@ def eval_command(
     if json_output:
         print_json(record)
         return
+    if live and checkpoint is None:
+        print(f"the newest model: {visible(str(model.path))}", file=sys.stderr)
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import evaluation_table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from textgen.terminal.color import ColorMode
 from textgen.terminal.console import make_consoles
-from textgen.terminal.text import visible
+from textgen.terminal.text import MARK_CARRIER, char_width, visible
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -27,8 +27,23 @@ A line that begins with / or is ? is a command; begin it with a space to add it 
 OFFERED = 9
 
 
-def converse(model: Model, fitted: FittedSeed, settings: dict[str, Any], color: ColorMode) -> None:
-    """Take turns with the person at the prompt until they leave."""
+def converse(
+    model: Model,
+    fitted: FittedSeed,
+    settings: dict[str, Any],
+    color: ColorMode,
+    *,
+    quiet: bool = False,
+) -> None:
+    """Take turns with the person at the prompt until they leave.
+
+    Args:
+        model: Writes.
+        fitted: What the text begins with.
+        settings: Of `textgen.sampling.SampleOptions`.
+        color: The user's wish on colours.
+        quiet: Print the prompt, the answers to commands and errors, but no help and no notices.
+    """
     consoles = make_consoles(color)
     err, out = consoles.err, consoles.out
 
@@ -49,8 +64,9 @@ def converse(model: Model, fitted: FittedSeed, settings: dict[str, Any], color: 
         out.file.flush()
 
     writer = begin()
-    say(HELP)
-    if fitted.text:
+    if not quiet:
+        say(HELP)
+    if fitted.text and not quiet:
         say(f"The text begins: {visible(fitted.text)}")
     offered: list[tuple[int, str, float]] = []
     while True:
@@ -62,7 +78,7 @@ def converse(model: Model, fitted: FittedSeed, settings: dict[str, Any], color: 
         if line == "?":
             offered = writer.likeliest(OFFERED)
             for number, (_, text, probability) in enumerate(offered, start=1):
-                say(f"  {number}  {visible(text) or 'end of the document'}  {probability:.1%}")
+                say(f"  {number}  {_quoted(text)}  {probability:.1%}")
         elif offered and line.strip().isdigit() and 1 <= int(line) <= len(offered):
             token, _, _ = offered[int(line) - 1]
             writer.choose(token)
@@ -77,11 +93,31 @@ def converse(model: Model, fitted: FittedSeed, settings: dict[str, Any], color: 
             offered, writer = [], begin()
         elif line.startswith("/"):
             say(f"no such command: {visible(line)}")
-            say(HELP)
+            if not quiet:
+                say(HELP)
         else:
             offered = []
             if line:
-                notice = writer.feed(line.removeprefix(" ") if line[:2] == " /" else line).notice
-                if notice:
+                typed = line.removeprefix(" ") if line[:2] == " /" else line
+                notice = _turn_notice(writer.feed(typed))
+                if notice and not quiet:
                     say(notice)
             go_on()
+
+
+def _quoted(symbol: str) -> str:
+    """A symbol in quotes, so that a space is seen; a mark stands on a carrier, not on a quote."""
+    if not symbol:
+        return "end of the document"
+    carrier = MARK_CARRIER if char_width(symbol[0]) == 0 else ""
+    return f"'{carrier}{visible(symbol)}'"
+
+
+def _turn_notice(fitted: FittedSeed) -> str | None:
+    """The notice on a seed, worded for text that is typed in the middle of another."""
+    if fitted.notice is None:
+        return None
+    notice = fitted.notice.removeprefix("seed: ")
+    if fitted.ids:
+        return notice
+    return f"{notice.removesuffix('; going on without a seed')}; nothing of this turn is added"

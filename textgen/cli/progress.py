@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +62,10 @@ class JsonLines(_View):
             draw_curve(Path(event.folder))
 
 
+#: What the bar itself, its percentage and the time left take at least.
+_BAR_COLUMNS = 32
+
+
 class Progress(_View):
     """A bar on a terminal, a line an evaluation elsewhere; all on stderr."""
 
@@ -115,21 +120,23 @@ class Progress(_View):
                 file=sys.stderr,
                 dynamic_ncols=True,
                 mininterval=0.2,
-                bar_format="{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {remaining} left"
-                "{postfix}",
+                bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}",
             )
 
     def _report(self, event: Report) -> None:
         figures = []
-        if event.train_bits_per_char is not None:
-            figures.append(f"train {event.train_bits_per_char:.3f}")
         if event.val_bits_per_char is not None:
             figures.append(f"val {event.val_bits_per_char:.3f}")
-        figures.append("bits/char")
+        if event.train_bits_per_char is not None:
+            figures.append(f"train {event.train_bits_per_char:.3f} bits/char")
         figures.append(rate(event.chars_per_second))
         if event.skipped:
             figures.append(f"{event.skipped} updates left out")
         if self._bar is not None:
+            # The bar keeps some columns for itself: figures go whole, the last ones first.
+            room = shutil.get_terminal_size().columns - _BAR_COLUMNS
+            while len(figures) > 1 and len("  ".join(figures)) > room:
+                del figures[-1]
             self._bar.set_postfix_str("  ".join(figures), refresh=False)
             self._bar.update(event.step - self._bar.n)
         elif event.evaluated:
@@ -154,6 +161,13 @@ class Progress(_View):
         curve = read_curve(Path(event.folder))
         if curve.drawable:
             self._console.print(TerminalCurve(curve))
+        if event.best_bits_per_char > event.uniform_bits_per_char:
+            self._console.print(
+                f"note: {event.best_bits_per_char:.3f} bits/char is worse than guessing among all "
+                f"symbols ({event.uniform_bits_per_char:.3f}): the text is too short, or "
+                "--learning-rate too high",
+                soft_wrap=True,
+            )
         stopped = {"finished": None, "patience": "no new best for a while (--patience)"}
         self._console.print(
             train_summary(
@@ -166,7 +180,6 @@ class Progress(_View):
                     chars_per_second=event.chars_per_second,
                     checkpoint=event.folder,
                     try_next=sample_command(event),
-                    repeat=self._started.command if self._started is not None else None,
                     curve=None if picture is None else str(picture),
                     stopped=stopped.get(event.reason, "interrupted; it can be resumed"),
                     skipped_updates=event.skipped,

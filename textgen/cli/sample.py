@@ -138,7 +138,7 @@ def sample_command(
     if interactive:
         from textgen.cli.interactive import converse
 
-        converse(model, fitted, settings, color)
+        converse(model, fitted, settings, color, quiet=quiet)
         return
     corpus = _corpus_tokens(model, novelty_corpus) if novelty or novelty_corpus else None
     if count == 1 and not json_output and corpus is None:

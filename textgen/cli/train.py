@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -31,6 +29,17 @@ if TYPE_CHECKING:
     from textgen.training.events import Ended
     from textgen.training.run import Run
 
+#: Options whose setting has another name.
+_SETTINGS = {
+    "hidden": "hidden_size",
+    "layers": "num_layers",
+    "embedding": "embedding_size",
+    "clip": "clip_norm",
+    "keep_newlines": "newlines",
+    "no_nfc": "nfc",
+    "from_checkpoint": "from",
+}
+
 _TEXT, _MODEL, _LENGTH, _SPEED = "The text", "The model", "How long", "The machine"
 
 
@@ -42,6 +51,7 @@ def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> A
 
 @guarded
 def train_command(
+    context: typer.Context,
     paths: PathsArgument = None,
     out: OutOption = None,
     budget: Annotated[
@@ -180,6 +190,7 @@ def train_command(
     with StopSignals() as stop:
         from textgen.corpus.corpus import CorpusOptions
         from textgen.runtime import parse_duration
+        from textgen.training.opening import open_run
         from textgen.training.options import TrainOptions
 
         options = TrainOptions(
@@ -218,8 +229,19 @@ def train_command(
             eval_every=eval_every,
             save_every=save_every,
         )
-        context = _open_run(paths or [], options, out, resume, force, from_checkpoint)
-        with context as run:
+        if sys.stderr.isatty() and not (quiet or json_output or resume):
+            print("reading the text and measuring the machine ...", file=sys.stderr, flush=True)
+        opened = open_run(
+            paths or [],
+            options,
+            out,
+            resume=resume,
+            force=force,
+            from_=from_checkpoint,
+            given=_given(context),
+            stdin=sys.stdin.buffer if "-" in (paths or []) else None,
+        )
+        with opened as run:
             ended = _follow(run, stop, json_output=json_output, quiet=quiet, color=color)
     if ended.reason == "stopped" and stop.signum is not None:
         if not json_output:
@@ -231,45 +253,13 @@ def train_command(
         raise typer.Exit(128 + stop.signum)
 
 
-def _open_run(
-    paths: list[str],
-    options: Any,
-    out: Path | None,
-    resume: bool,
-    force: bool,
-    from_checkpoint: str | None,
-) -> AbstractContextManager[Run]:
-    from textgen.errors import ConfigError
-    from textgen.training.folder import has_checkpoint, run_folder
-    from textgen.training.opening import new_run, resumed_run
-
-    if resume:
-        if force:
-            raise ConfigError("--resume goes on with a run, --force replaces it; give one")
-        # A run's folder alone, as the path or as --out, takes the run's own options.
-        if len(paths) == 1 and has_checkpoint(Path(paths[0])):
-            paths, out = [], Path(paths[0])
-        return resumed_run(
-            run_folder(paths, out), asked=options, paths=paths, parent_name=from_checkpoint or ""
-        )
-    folder = run_folder(paths, out)
-    if not paths:
-        raise ConfigError("no text was named; type: textgen train corpus.txt")
-    parent = None
-    if from_checkpoint is not None:
-        from textgen.api import load
-
-        parent = load(from_checkpoint).saved
-    stdin = sys.stdin.buffer if "-" in paths else None
-    return new_run(
-        paths,
-        options,
-        folder,
-        force=force,
-        parent=parent,
-        parent_name=from_checkpoint or "",
-        stdin=stdin,
-    )
+def _given(context: typer.Context) -> set[str]:
+    """The options that the command line spells out, by the names of the settings."""
+    return {
+        _SETTINGS.get(name, name)
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    }
 
 
 def _follow(

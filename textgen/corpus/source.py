@@ -201,7 +201,8 @@ def _texts_below(folder: str) -> list[str]:
         raise _unreadable(str(error.filename or folder), error) from error
 
     found = []
-    for directory, _, names in os.walk(folder, onerror=fail):
+    for directory, folders, names in os.walk(folder, onerror=fail):
+        folders[:] = [name for name in folders if not name.startswith(".")]  # .venv, .git
         for name in names:
             if name.lower().endswith(_TEXT_SUFFIXES):
                 found.append(os.path.join(directory, name))

@@ -28,7 +28,8 @@ class Batch:
     Args:
         inputs_TB: Token ids, `(T, B)`, int64.
         targets_TB: The token after each, `(T, B)`, int64.
-        resets_TB: True where the state is zeroed before the token is read, `(T, B)`.
+        resets_TB: True where the state is zeroed before the token is read, `(T, B)`. At the first
+            step of a sliding window it is zero anyway (`Windows.carries_state` is False).
     """
 
     inputs_TB: NDArray[np.int64]
@@ -107,9 +108,7 @@ class Windows:
         inputs_TB = self._tokens[positions_TB].astype(np.int64)
         targets_TB = self._tokens[positions_TB + 1].astype(np.int64)
         resets_TB = inputs_TB == END_ID
-        if self._sliding:
-            resets_TB[0] = True
-        else:
+        if not self._sliding:
             resets_TB |= positions_TB == 0
         return Batch(inputs_TB, targets_TB, resets_TB)
 

@@ -1,6 +1,7 @@
 """Looking inside a model: traces, neurons, surprise. Plain data; knows no terminal and no torch.
 
 trace, trace_chunks     a text and a network -> named arrays of states and gates
+source_pieces           the text of each token, unknown characters too
 most_varying            the neurons worth a look
 neuron_view             what to draw or print of them
 surprise_view           what each character cost, in bits
@@ -8,6 +9,7 @@ surprise_view           what each character cost, in bits
 
 from __future__ import annotations
 
+from textgen.inspection.pieces import source_pieces as source_pieces
 from textgen.inspection.selection import NeuronStats as NeuronStats
 from textgen.inspection.selection import most_varying as most_varying
 from textgen.inspection.selection import neuron_name as neuron_name
@@ -21,6 +23,7 @@ from textgen.inspection.trace import Trace as Trace
 from textgen.inspection.trace import check_neuron as check_neuron
 from textgen.inspection.trace import check_quantity as check_quantity
 from textgen.inspection.trace import default_quantity as default_quantity
+from textgen.inspection.trace import join_chunks as join_chunks
 from textgen.inspection.trace import quantities as quantities
 from textgen.inspection.trace import trace as trace
 from textgen.inspection.trace import trace_chunks as trace_chunks

@@ -111,10 +111,15 @@ def neuron_stats(
             layer,
             int(unit),
             name,
-            *(float(v[column]) for v in moments[layer].summary()),
-            effect=float(seen.get(layer, moments[layer]).summary()[1][column]),
+            float(mean[column]),
+            float(sd[column]),
+            float(minimum[column]),
+            float(maximum[column]),
+            effect=float(effect[column]),
         )
         for layer in sorted(units)
+        for mean, sd, minimum, maximum in [moments[layer].summary()]
+        for effect in [seen.get(layer, moments[layer]).summary()[1]]
         for column, unit in enumerate(units[layer])
     ]
 
@@ -167,6 +172,8 @@ class _Moments:
         self._maximum = np.maximum(self._maximum, values_TN.max(axis=0))
         self.count = total
 
-    def summary(self) -> tuple[NDArray[np.float64], ...]:
+    def summary(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Mean, standard deviation, minimum, maximum."""
         return self._mean, np.sqrt(self._squares / self.count), self._minimum, self._maximum

@@ -67,21 +67,18 @@ def surprise(trace: Trace) -> Surprise:
         trace: A trace made with a vocabulary (its `pieces` say which tokens print together).
     """
     bits = token_bits(trace)
-    pieces: list[str] = []
-    costs: list[float] = []
-    # Bytes print nothing until the last of their character, so their cost waits for it.
-    waiting = 0.0
-    for token, piece, cost in zip(trace.ids.tolist(), trace.pieces, bits.tolist(), strict=True):
-        if not piece and token != END_ID:
-            waiting += cost
-            continue
-        pieces.append(piece)
-        costs.append(cost if token == END_ID else cost + waiting)
-        if token != END_ID:
-            waiting = 0.0
-    if waiting:
+    count = len(trace.ids)
+    marks = trace.ids == END_ID
+    printing = np.fromiter(map(bool, trace.pieces), np.bool_, count)
+    # Bytes print nothing until the last of their character, so their cost goes to it; that of
+    # bytes at the end which never print goes to an entry of its own.
+    places = np.arange(count)
+    carriers = np.append(np.flatnonzero(printing & ~marks), count)
+    receivers = np.where(marks, places, carriers[np.searchsorted(carriers, places)])
+    entries = np.flatnonzero(printing | marks)
+    numbers = np.searchsorted(entries, receivers)
+    costs = np.bincount(numbers, weights=bits, minlength=len(entries)).astype(np.float64)
+    pieces = [trace.pieces[place] for place in entries.tolist()]
+    if len(costs) > len(pieces):
         pieces.append("")
-        costs.append(waiting)
-    return Surprise(
-        tuple(pieces), np.array(costs), bits, int(np.count_nonzero(trace.ids == UNKNOWN_ID))
-    )
+    return Surprise(tuple(pieces), costs, bits, int(np.count_nonzero(trace.ids == UNKNOWN_ID)))

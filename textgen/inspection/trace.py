@@ -11,7 +11,7 @@ arithmetic is the cell's own specification in float32.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
@@ -118,6 +118,28 @@ class Trace:
         result: Floats = array[:, column[0]]
         return result
 
+    def select(self, neurons: Iterable[Neuron]) -> Trace:
+        """The same trace with the columns of `neurons` alone, in this order.
+
+        Raises:
+            InspectionError: One of them was not traced.
+        """
+        by_layer: dict[int, list[int]] = {}
+        for layer, unit in dict.fromkeys(neurons):
+            column = np.flatnonzero(self.units.get(layer, np.empty(0)) == unit)
+            if not column.size:
+                raise InspectionError(f"neuron {layer}:{unit} is not in this trace")
+            by_layer.setdefault(layer, []).append(int(column[0]))
+        return replace(
+            self,
+            arrays={
+                f"layers.{layer}.{quantity}": self.arrays[f"layers.{layer}.{quantity}"][:, columns]
+                for layer, columns in sorted(by_layer.items())
+                for quantity in self.quantities
+            },
+            units={layer: self.units[layer][columns] for layer, columns in by_layer.items()},
+        )
+
     def only_quantity(self, quantity: str | None) -> str:
         """`quantity` checked, or the single one traced if it is None.
 
@@ -168,7 +190,7 @@ def trace(
     Raises:
         InspectionError: A layer, neuron, quantity or token that the model does not have.
     """
-    parts = list(
+    return join_chunks(
         trace_chunks(
             network,
             ids,
@@ -182,6 +204,11 @@ def trace(
             initial=initial,
         )
     )
+
+
+def join_chunks(chunks: Iterable[Trace]) -> Trace:
+    """Consecutive stretches, at least one, as the trace of all of them."""
+    parts = list(chunks)
     if len(parts) == 1:
         return parts[0]
     return Trace(

@@ -17,13 +17,13 @@ from textgen.inspection.trace import Neuron, Trace
 ROBUST_SHARE = 0.99
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HeatRow:
     """One line of colours beneath, or behind, the text.
 
     Args:
         name: Such as `layers.0.cell[137]`, or `surprise`.
-        values: One number for each piece of the view.
+        values: One number for each piece of the view, `(len(pieces),)`, in float32.
         mean: Mean of the values.
         sd: Their standard deviation.
         minimum: The lowest.
@@ -37,7 +37,7 @@ class HeatRow:
     """
 
     name: str
-    values: tuple[float, ...]
+    values: NDArray[np.float32]
     mean: float
     sd: float
     minimum: float
@@ -50,7 +50,7 @@ class HeatRow:
     note: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class HeatView:
     """A text and the values that colour it.
 
@@ -86,7 +86,7 @@ class HeatView:
                         ("max", row.maximum),
                         ("low", row.low),
                         ("high", row.high),
-                        ("values", list(row.values)),
+                        ("values", row.values.tolist()),
                     )
                     if value is not None
                 }
@@ -110,7 +110,7 @@ def neuron_view(
     name = trace.only_quantity(quantity)
     rows = []
     for layer, unit in neurons:
-        values = trace.values(layer, unit, name).astype(np.float64)
+        values = trace.values(layer, unit, name)
         low, high = scale_limits(values, name)
         rows.append(_row(neuron_name(layer, unit, name), values, low, high, layer=layer, unit=unit))
     return HeatView(quantity=name, pieces=trace.pieces, rows=tuple(rows), totals={})
@@ -159,7 +159,7 @@ def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, fl
 
 def _row(
     name: str,
-    values: NDArray[np.float64],
+    values: NDArray[np.floating],
     low: float,
     high: float,
     *,
@@ -169,12 +169,15 @@ def _row(
     note: str = "",
 ) -> HeatRow:
     empty: Sequence[float] = (0.0,) * 4
+    # The figures are sums over the whole text, so they are made in float64.
+    wide = values.astype(np.float64)
     mean, sd, minimum, maximum = (
-        (values.mean(), values.std(), values.min(), values.max()) if values.size else empty
+        (wide.mean(), wide.std(), wide.min(), wide.max()) if wide.size else empty
     )
     return HeatRow(
         name=name,
-        values=tuple(values.tolist()),
+        # A copy of its own: a column would keep the whole trace alive.
+        values=values.astype(np.float32),
         mean=float(mean),
         sd=float(sd),
         minimum=float(minimum),

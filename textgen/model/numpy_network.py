@@ -56,7 +56,9 @@ class NumpyNetwork:
         rows = first["weight_ih"].shape[0]
         self._table: Floats | None = None
         if config.vocab_size * rows * 4 <= TABLE_LIMIT_BYTES:
-            self._table = self._embedding @ first["weight_ih"].T + first["bias"]
+            # Of a diverged model's overflow the logits tell; numpy's warning tells nobody.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._table = self._embedding @ first["weight_ih"].T + first["bias"]
         self._products = [
             tuple(
                 # A product with the transposed weight kept contiguous is what BLAS does fastest.
@@ -88,6 +90,10 @@ class NumpyNetwork:
 
     def step_traced(self, ids_B: NDArray[np.integer], state: State) -> list[LayerRecord]:
         """As `step`, but returns what every layer did instead of the logits."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._step_layers(ids_B, state)
+
+    def _step_layers(self, ids_B: NDArray[np.integer], state: State) -> list[LayerRecord]:
         records = []
         x_BI: Floats | None = None
         for layer, weights in enumerate(self._layers):
@@ -103,7 +109,8 @@ class NumpyNetwork:
 
     def logits(self, h_BH: Floats) -> Floats:
         """Logits of the next token `(B, V)` from the last layer's output `(B, H)`."""
-        result: Floats = h_BH @ self._head_weight_HV + self._head_bias
+        with np.errstate(over="ignore", invalid="ignore"):
+            result: Floats = h_BH @ self._head_weight_HV + self._head_bias
         return result
 
 

@@ -1,8 +1,7 @@
 """The step loop: several texts read and written together by one network.
 
-This is the only place where a network is stepped. An intervention on the hidden state needs
-nothing here: it is a network that wraps another one, and whose `step` changes the state before
-it takes the logits from it.
+This is the only place where generation steps a network. Anything with `initial_state` and `step` is
+one, so what changes a network's state on the way is itself a network and needs nothing here.
 """
 
 from __future__ import annotations

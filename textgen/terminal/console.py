@@ -44,6 +44,13 @@ def make_consoles(
     )
 
 
+class _PipeConsole(Console):
+    """Tells of a closed pipe instead of ending the program: that is for the command to decide."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def make_console(
     stream: TextIO,
     mode: ColorMode = ColorMode.AUTO,
@@ -68,7 +75,7 @@ def make_console(
         stream.reconfigure(errors="backslashreplace")
     is_terminal = stream.isatty()
     depth = color_depth(mode, is_terminal=is_terminal, environ=environ)
-    return Console(
+    return _PipeConsole(
         file=stream,
         color_system=cast("_RichSystem | None", depth.rich_name),
         # Rich would decide these by the environment; it was read already.

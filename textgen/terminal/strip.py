@@ -10,23 +10,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import chain, islice
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
-from rich.segment import Segment
+from rich.segment import Segment, Segments
 from rich.style import Style
 
 from textgen.terminal import format as fmt
 from textgen.terminal.color import ColorDepth
 from textgen.terminal.palette import palette_for, position
-from textgen.terminal.text import Cell, cells, char_width, rows, visible
+from textgen.terminal.text import Cell, char_width, each_cell, each_row, visible
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 DIGITS = "0123456789"
 
 _BOLD = Style(bold=True)
 _SCALE_COLUMNS = 32
+
+#: Rows of text that are laid out at once where a strip is printed in blocks.
+_BLOCK_ROWS = 256
 
 
 class HeatValues(Protocol):
@@ -37,7 +43,7 @@ class HeatValues(Protocol):
         """Printed above."""
 
     @property
-    def values(self) -> Sequence[float]:
+    def values(self) -> Sequence[float] | NDArray[np.floating]:
         """One for each piece; one that is not a number is left without colour."""
 
     @property
@@ -102,12 +108,22 @@ class HeatStrip:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The header, then the text in rows of at most the console's width."""
+        yield from chain.from_iterable(self._lines(console, options))
+
+    def print_to(self, console: Console) -> None:
+        """Print it block by block: a console holds all it is given at once, whatever its size."""
+        lines = self._lines(console, console.options)
+        while block := list(chain.from_iterable(islice(lines, _BLOCK_ROWS))):
+            console.print(Segments(block))
+
+    def _lines(self, console: Console, options: ConsoleOptions) -> Iterator[list[Segment]]:
+        """The header, then each row of the text."""
         painter = _Painter(self._row, ColorDepth.of_rich(console.color_system), options.encoding)
         width = options.max_width
         if self._header:
-            yield from painter.header(width)
-        for line in rows(cells(self._pieces, encoding=options.encoding), width):
-            yield from painter.text_row(line)
+            yield list(painter.header(width))
+        for line in each_row(each_cell(self._pieces, encoding=options.encoding), width):
+            yield list(painter.text_row(line))
 
 
 class _Painter:
@@ -165,7 +181,7 @@ class _Painter:
         return self._symbols[min(int(place * len(self._symbols)), len(self._symbols) - 1)]
 
     def _place(self, cell: Cell) -> float:
-        return position(self._row.values[cell.piece], self._row.low, self._row.high)
+        return position(float(self._row.values[cell.piece]), self._row.low, self._row.high)
 
     def text_row(self, line: Sequence[Cell]) -> Iterator[Segment]:
         if self._depth is ColorDepth.NONE:

@@ -8,7 +8,7 @@ direction of writing), unassigned ones, and the few whose width terminals disagr
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,7 +25,7 @@ _ESCAPED_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 _VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """What is drawn in one place.
 
@@ -87,7 +87,12 @@ def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") 
 
 
 def cells(pieces: Iterable[str], *, encoding: str = "utf-8") -> list[Cell]:
-    """The cells of a text given in pieces, in order.
+    """The cells of a text, all at once: see `each_cell`."""
+    return list(each_cell(pieces, encoding=encoding))
+
+
+def each_cell(pieces: Iterable[str], *, encoding: str = "utf-8") -> Iterator[Cell]:
+    """The cells of a text given in pieces, in order, one at a time.
 
     Combining marks join the cell of the character before them, also across a border of pieces;
     the cell belongs to the piece of its base. Variation selectors join it without being written:
@@ -99,26 +104,28 @@ def cells(pieces: Iterable[str], *, encoding: str = "utf-8") -> list[Cell]:
     """
     newline = NEWLINE_SIGN if char_width(NEWLINE_SIGN, encoding) is not None else escape("\n")
     carrier = MARK_CARRIER if char_width(MARK_CARRIER, encoding) is not None else " "
-    result: list[Cell] = []
+    last: Cell | None = None  # held back, for a mark may join it
     for index, piece in enumerate(pieces):
         for char in piece:
-            if char == "\n":
-                result.append(Cell(newline, len(newline), char, index, ends_row=True))
-                continue
             width = char_width(char, encoding)
-            if width is None:
+            if char == "\n":
+                cell = Cell(newline, len(newline), char, index, ends_row=True)
+            elif width is None:
                 shown = escape(char)
-                result.append(Cell(shown, len(shown), char, index))
+                cell = Cell(shown, len(shown), char, index)
             elif width > 0:
-                result.append(Cell(char, width, char, index))
+                cell = Cell(char, width, char, index)
             else:
                 written = "" if char in _VARIATION_SELECTORS else char
-                base = result[-1] if result else None
-                if base is None or base.ends_row or not _carries_marks(base):
-                    result.append(Cell(carrier + written, 1, char, index))
-                else:
-                    result[-1] = _joined(base, written, char)
-    return result
+                if last is not None and not last.ends_row and _carries_marks(last):
+                    last = _joined(last, written, char)
+                    continue
+                cell = Cell(carrier + written, 1, char, index)
+            if last is not None:
+                yield last
+            last = cell
+    if last is not None:
+        yield last
 
 
 def _carries_marks(cell: Cell) -> bool:
@@ -130,8 +137,13 @@ def _joined(base: Cell, written: str, char: str) -> Cell:
     return Cell(base.shown + written, base.width, base.source + char, base.piece)
 
 
-def rows(row: Sequence[Cell], width: int) -> list[list[Cell]]:
-    """Break cells into rows of at most `width` columns.
+def rows(row: Iterable[Cell], width: int) -> list[list[Cell]]:
+    """The rows of a text, all at once: see `each_row`."""
+    return list(each_row(row, width))
+
+
+def each_row(row: Iterable[Cell], width: int) -> Iterator[list[Cell]]:
+    """Break cells into rows of at most `width` columns, one row at a time.
 
     A row ends after a newline, else after the last space if there is one in its second half,
     else where it is full. A cell wider than a row (an escape) stands alone.
@@ -140,26 +152,22 @@ def rows(row: Sequence[Cell], width: int) -> list[list[Cell]]:
         row: The cells of a text.
         width: Columns of a row, at least 1.
     """
-    result: list[list[Cell]] = []
-    start = used = 0
-    after_space = 0
-    position = 0
-    while position < len(row):
-        cell = row[position]
-        if used + cell.width > width and position > start:
-            columns = sum(c.width for c in row[start:after_space]) if after_space > start else 0
-            stop = after_space if 2 * columns >= width and cell.source != " " else position
-            result.append(list(row[start:stop]))
-            start = position = stop
-            used = 0
-            continue
+    line: list[Cell] = []
+    used = after_space = 0
+    for cell in row:
+        while line and used + cell.width > width:
+            columns = sum(c.width for c in line[:after_space])
+            stop = after_space if 2 * columns >= width and cell.source != " " else len(line)
+            yield line[:stop]
+            # What is left follows the last space, so it holds none.
+            line, after_space = line[stop:], 0
+            used = sum(c.width for c in line)
+        line.append(cell)
         used += cell.width
-        position += 1
         if cell.source == " ":
-            after_space = position
+            after_space = len(line)
         if cell.ends_row:
-            result.append(list(row[start:position]))
-            start, used = position, 0
-    if start < len(row):
-        result.append(list(row[start:]))
-    return result
+            yield line
+            line, used, after_space = [], 0, 0
+    if line:
+        yield line

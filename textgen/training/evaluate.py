@@ -89,7 +89,7 @@ def make_resets(resets_TB: NDArray[np.bool_], device: torch.device) -> Resets | 
     if len(times) == 0:
         return None
     keep = torch.from_numpy((~resets_TB[times]).astype(np.float32)[:, :, None])
-    return Resets(tuple(times.tolist()), keep.to(device))
+    return Resets(tuple(times.tolist()), keep.to(device, non_blocking=True))
 
 
 def _costs(

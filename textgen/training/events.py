@@ -116,6 +116,7 @@ class Ended(Event):
         seconds: Wall time from the first step to now.
         best_bits_per_char: Validation cost of the best model, over `val_tokens`.
         best_step: After which it was reached.
+        uniform_bits_per_char: What a uniform guess among all symbols costs, to compare.
         val_tokens: Tokens that the figure was measured on.
         chars_seen: Characters learned from, repetitions included.
         chars_per_second: Mean over the run.
@@ -133,6 +134,7 @@ class Ended(Event):
     seconds: float
     best_bits_per_char: float
     best_step: int
+    uniform_bits_per_char: float
     val_tokens: int
     chars_seen: int
     chars_per_second: float

@@ -23,23 +23,35 @@ Floats = NDArray[np.float32]
 NEW_SYMBOL_NATS = 20.0
 #: Tokens of the new text on which the size of that sum is looked at.
 _LOOK_TOKENS = 512
+#: What a fine-tuned model has from its parent.
+_KEPT = (
+    *("cell", "hidden_size", "num_layers", "embedding_size", "tie"),
+    *("level", "fold", "newlines", "nfc"),
+)
 
 
 def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
     """The options with the parent's shape and tokens, which a fine-tuned model keeps.
 
     Raises:
-        ConfigError: Another shape was asked for.
+        ConfigError: Something else was asked for.
     """
-    shape = parent.config
-    for name in ("hidden_size", "num_layers", "embedding_size"):
-        asked = getattr(options, name)
-        if asked is not None and asked != getattr(shape, name):
-            raise ConfigError(
-                f"{name} {asked} was asked for, but the model given by --from has "
-                f"{getattr(shape, name)}; leave it out"
-            )
-    normalization = parent.normalization
+    shape, normalization = parent.config, parent.normalization
+    default = TrainOptions()
+    for asked, usual, own in (
+        (options, default, shape),
+        (options.corpus, default.corpus, parent.vocabulary),
+        (options.corpus, default.corpus, normalization),
+    ):
+        for name in _KEPT:
+            if not hasattr(asked, name) or not hasattr(own, name):
+                continue
+            value, kept = getattr(asked, name), getattr(own, name)
+            if value not in (getattr(usual, name), kept):
+                raise ConfigError(
+                    f"{name} {value} was asked for, but the model given by --from has {kept}; "
+                    "leave it out"
+                )
     corpus = replace(
         options.corpus,
         level=parent.vocabulary.level,

@@ -42,9 +42,9 @@ def refuse_occupied(folder: Path, force: bool) -> None:
         )
 
 
-def clear_folder(folder: Path) -> None:
-    """Take the old run's files away, the resumable state first."""
-    for name in (RESUME_NAME, MODEL_NAME, METRICS_NAME, CURVE_NAME):
+def clear_results(folder: Path) -> None:
+    """Take away what an older run left beside its resumable state."""
+    for name in (MODEL_NAME, METRICS_NAME, CURVE_NAME):
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:

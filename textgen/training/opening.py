@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,10 +14,10 @@ import torch
 
 from textgen import __version__
 from textgen.cells import get_cell
-from textgen.checkpoint import RESUME_NAME, SavedModel
+from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
 from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.windows import Windows
-from textgen.errors import RunFolderError, StorageError
+from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.files import FolderLock, make_folder
 from textgen.model.network import LanguageModel
 from textgen.ops import Path as ComputePath
@@ -33,12 +33,63 @@ from textgen.training.data import (
     validation_share,
 )
 from textgen.training.finetune import extended_weights, parent_options
-from textgen.training.folder import clear_folder, cut_metrics, refuse_occupied
+from textgen.training.folder import cut_metrics, has_checkpoint, refuse_occupied, run_folder
 from textgen.training.options import TrainOptions
 from textgen.training.plan import DEFAULT_BUDGET, Draft, Plan, Timing, draft, finish
 from textgen.training.run import Run
 from textgen.training.state import Progress, RunState
 from textgen.training.trainer import Trainer
+
+
+def open_run(
+    paths: Sequence[str],
+    options: TrainOptions,
+    out: str | Path | None = None,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    from_: str | None = None,
+    given: Collection[str] | None = None,
+    stdin: BinaryIO | None = None,
+) -> AbstractContextManager[Run]:
+    """A new run, or one taken up again: what `textgen train` and `textgen.train` ask for.
+
+    Args:
+        paths: Texts; with `resume` also none, or a run's folder alone.
+        options: What was asked for.
+        out: The run's folder; None names it after the first text.
+        resume: Go on with the run that is there.
+        force: Replace it.
+        from_: A model to train further: a file, a run's folder, or a name.
+        given: As in `resumed_run`.
+        stdin: What the path `-` reads.
+    Raises:
+        ConfigError: No text is named, or two wishes contradict each other.
+    """
+    if resume and force:
+        raise ConfigError("--resume goes on with a run, --force replaces it; give one")
+    if resume:
+        if len(paths) == 1 and has_checkpoint(Path(paths[0])):
+            paths, out = [], paths[0]
+        return resumed_run(
+            run_folder(paths, out),
+            asked=options,
+            paths=paths,
+            parent_name=from_ or "",
+            given=given,
+        )
+    folder = run_folder(paths, out)
+    if not paths:
+        raise ConfigError("no text was named; type: textgen train corpus.txt")
+    return new_run(
+        paths,
+        options,
+        folder,
+        force=force,
+        parent=None if from_ is None else SavedModel.load(locate_model(from_)),
+        parent_name=from_ or "",
+        stdin=stdin,
+    )
 
 
 @contextmanager
@@ -71,6 +122,7 @@ def new_run(
         TextgenError: The text, an option or the device is unusable.
     """
     refuse_occupied(folder, force)
+    request = _request(options, parent_name)
     if parent is not None:
         options = parent_options(options, parent)
     device, device_choice = choose_device(options.device)
@@ -97,7 +149,7 @@ def new_run(
             all_choices = (*_given(data, device_choice, threads, path), *choices)
             record = {
                 "paths": [_absolute(p) for p in paths],
-                "request": _request(options, parent_name),
+                "request": request,
                 "corpus": corpus_record(data),
                 "choices": [choice.to_dict() for choice in all_choices],
                 "command": repeat_command(paths, options, plan)
@@ -108,8 +160,6 @@ def new_run(
                 "device": device.type,
                 "parent": parent_name or None,
             }
-            if force:
-                clear_folder(folder)
             yield Run(
                 folder=folder,
                 plan=plan,
@@ -128,7 +178,7 @@ def resumed_run(
     asked: TrainOptions | None = None,
     paths: Sequence[str | Path] = (),
     parent_name: str = "",
-    threads: int | None = None,
+    given: Collection[str] | None = None,
     cache: Path | None = None,
 ) -> Iterator[Run]:
     """Go on with a run where it was saved last.
@@ -139,7 +189,8 @@ def resumed_run(
             the run's.
         paths: The texts that the command names, to make sure of them too; none takes the run's.
         parent_name: The `--from` of the command, likewise.
-        threads: Compute with so many instead (then not bit for bit the same).
+        given: Names of the options that the command spells out, even those at their default; None
+            takes those that differ from it.
         cache: The folder of encoded corpora; None is the user's.
     Yields:
         The run; the folder is locked until the block is left.
@@ -159,7 +210,7 @@ def resumed_run(
         record, plan = state.record, state.plan
         _refuse_other_text(folder, record, paths)
         if asked is not None:
-            _refuse_other_options(folder, record["request"], _request(asked, parent_name))
+            _refuse_other_options(folder, record["request"], _request(asked, parent_name), given)
         options = _options_of(record)
         device, _ = choose_device(record["device"])
         data = reopen_data(
@@ -171,7 +222,7 @@ def resumed_run(
             state.normalization,
             cache=cache,
         )
-        with computing_threads(threads or int(record["threads"])):
+        with computing_threads(int(record["threads"])):
             compute = select(plan.model.cell_spec, device, record["precision"])
             model = LanguageModel(plan.model, compute).to(device)
             trainer = Trainer(model, _windows(plan, data), plan)
@@ -233,10 +284,14 @@ def _windows(plan: Plan, data: TrainingData) -> Windows:
 def _given(
     data: TrainingData, device: Choice, threads: Choice, path: ComputePath
 ) -> tuple[Choice, ...]:
+    files = data.corpus.files
     encodings = tuple(
         Choice("encoding", report.encoding, f"{report.path}: {report.reason}")
-        for report in data.corpus.files[:3]
+        for report in files[:3]
     )
+    if len(files) > 3:
+        more = Choice("files", len(files), f"{data.corpus.chars:,} characters; the first are above")
+        encodings = (*encodings, more)
     vocabulary = data.corpus.vocabulary
     return (
         *encodings,
@@ -275,11 +330,17 @@ def _options_of(record: Mapping[str, Any]) -> TrainOptions:
     return TrainOptions(**{**request, "corpus": CorpusOptions(**request["corpus"])})
 
 
-def _refuse_other_options(folder: Path, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+def _refuse_other_options(
+    folder: Path,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+    given: Collection[str] | None,
+) -> None:
     """A resumed run goes on as it was planned; options that say otherwise are refused."""
     default, ours, theirs = map(_flat, (_request(TrainOptions(), ""), ours, theirs))
     for name, value in theirs.items():
-        if value not in (default[name], ours.get(name)):
+        spelled_out = value != default[name] if given is None else name in given
+        if spelled_out and value != ours.get(name):
             raise RunFolderError(
                 f"the run in {folder} was started with {name} = {ours.get(name)}, not {value}; "
                 "resume it without that option, or start a new run with another --out"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
-from textgen.errors import TrainingDivergedError
+from textgen.errors import SamplingError, TrainingDivergedError
 from textgen.files import append_line
 from textgen.model.network import LanguageModel
 from textgen.model.numpy_network import NumpyNetwork
@@ -25,7 +25,7 @@ from textgen.sampling import SampleOptions, generate_text
 from textgen.training.data import TrainingData
 from textgen.training.evaluate import nats_by_streams
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import METRICS_NAME
+from textgen.training.folder import METRICS_NAME, clear_results
 from textgen.training.plan import FINAL_EVALUATION, Plan
 from textgen.training.schedule import learning_rate_factor
 from textgen.training.state import Arrays, Progress, RunState
@@ -33,10 +33,19 @@ from textgen.training.trainer import Trainer
 
 #: Masked updates in a row after which a run is given up.
 MOST_SKIPPED_IN_A_ROW = 10
+#: Below so many tokens a text is trained on with a warning.
+LITTLE_TEXT = 5_000
 #: Characters of a sample shown during training.
 SAMPLE_LENGTH = 160
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
+
+
+def _too_little(tokens: int) -> tuple[str, ...]:
+    """A warning where the text is too short for words to be learned."""
+    if tokens >= LITTLE_TEXT:
+        return ()
+    return (f"{tokens:,} tokens are very little to learn from: 50,000 run, a million is good",)
 
 
 class Run:
@@ -83,7 +92,9 @@ class Run:
             yield self._end_event("already finished", self._figure(self._record.get("final")))
             return
         if self._progress.step == 0:
-            self._save()  # From here on the folder belongs to this run, killed early or not.
+            # One rename hands the folder over to this run; only then is an older one's model gone.
+            self._save()
+            clear_results(self.folder)
         self._started = time.perf_counter()
         yield from self._train(stop)
 
@@ -126,7 +137,7 @@ class Run:
             if not reason and not last:
                 pause = time.perf_counter()
                 if step % plan.sample_every == 0:
-                    yield Sampled(step=step, text=self._sample())
+                    yield from self._sample()
                 if step % plan.save_every == 0:
                     yield self._save()
                 since += time.perf_counter() - pause  # The speed reported is that of training.
@@ -145,7 +156,7 @@ class Run:
             return
         if not self._best:
             raise self._diverged(0)
-        yield Sampled(step=self._progress.step, text=self._sample())
+        yield from self._sample()
         nats, tokens = self._validate(self._best)
         self._write_model(self._best, nats, tokens)
         self._record["final"] = [nats, tokens]
@@ -172,14 +183,18 @@ class Run:
         limit = FINAL_EVALUATION * self.plan.eval_tokens
         return nats_by_streams(model, self._data.val, limit=limit)
 
-    def _sample(self) -> str:
+    def _sample(self) -> Iterator[Sampled]:
         network = NumpyNetwork(self.plan.model, self._trainer.model.arrays())
-        return generate_text(
-            network,
-            self._data.corpus.vocabulary,
-            SampleOptions(length=SAMPLE_LENGTH, rng=self.plan.rng),
-            primer_ids=self._data.primer,
-        )
+        try:
+            text = generate_text(
+                network,
+                self._data.corpus.vocabulary,
+                SampleOptions(length=SAMPLE_LENGTH, rng=self.plan.rng),
+                primer_ids=self._data.primer,
+            )
+        except SamplingError:
+            return  # Logits that are not finite: the counters and evaluations decide what follows.
+        yield Sampled(step=self._progress.step, text=text)
 
     def _seconds(self) -> float:
         if not self._started:
@@ -208,7 +223,7 @@ class Run:
         ).save(path)
         return Saved(step=self._progress.step, path=str(path))
 
-    def _write_model(self, weights: Arrays, nats: float, tokens: int) -> None:
+    def _write_model(self, weights: Arrays, nats: float | None, tokens: int) -> None:
         progress, data = self._progress, self._data
         info = {
             **{key: self._record[key] for key in ("versions", "corpus", "choices", "command")},
@@ -236,8 +251,11 @@ class Run:
 
     def _diverged(self, skipped: int) -> TrainingDivergedError:
         """The error to end with; a model is left behind even if none was evaluated yet."""
-        if not (self.folder / MODEL_NAME).exists():
-            self._write_model(self._trainer.model.arrays(), math.log(self.plan.model.vocab_size), 0)
+        path = self.folder / MODEL_NAME
+        left = f"the best model before that is {path}"
+        if not self._best:
+            self._write_model(self._trainer.model.arrays(), None, 0)
+            left = f"{path} holds the weights before that, which no evaluation has found good"
         what = (
             f"the loss or its gradient was not finite in {skipped} updates in a row"
             if skipped
@@ -245,9 +263,8 @@ class Run:
         )
         rate = self.plan.optimizer.learning_rate
         return TrainingDivergedError(
-            f"training diverged at step {self._progress.step}: {what}. The last good model is "
-            f"{self.folder / MODEL_NAME}; try again with a smaller --learning-rate (it was "
-            f"{rate:g}; try {rate / 4:g})"
+            f"training diverged at step {self._progress.step}: {what}; {left}. Try again with a "
+            f"smaller --learning-rate (it was {rate:g}; try {rate / 4:g})"
         )
 
     def _start_event(self) -> Started:
@@ -264,7 +281,7 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
             files=files,
-            notes=data.corpus.notes,
+            notes=(*data.corpus.notes, *_too_little(len(data.train))),
             choices=tuple(Choice(**choice) for choice in self._record["choices"]),
             command=self.command,
         )
@@ -307,6 +324,7 @@ class Run:
             seconds=seconds,
             best_bits_per_char=nats / data.val_chars_per_token / math.log(2),
             best_step=progress.best_step or progress.step,
+            uniform_bits_per_char=math.log2(self.plan.model.vocab_size) / data.val_chars_per_token,
             val_tokens=tokens,
             chars_seen=chars,
             chars_per_second=chars / seconds if seconds else 0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,10 +21,15 @@ from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.inspection import HeatView
+    from textgen.corpus.vocabulary import Ids
+    from textgen.inspection import HeatView, Neuron, Trace
 
 #: `--generate` writes so many characters after its seed.
 GENERATED_LENGTH = 300
+
+#: Up to so many tokens all neurons are kept until those to show are chosen; a longer text is read
+#: a second time.
+WHOLE_TRACE_TOKENS = 20_000
 
 
 @guarded
@@ -72,6 +77,7 @@ def text_command(
     textgen inspect --generate "старуха" --show surprise
     """
     if context.invoked_subcommand is not None:
+        _refuse_options_before(context)
         return
     from textgen.api import load
     from textgen.errors import InspectionError
@@ -100,7 +106,7 @@ def text_command(
         # Which model is looked at is talk; what was seen is the product.
         print(f"{model.path}: {view.quantity} after each character", file=sys.stderr)
     for row in view.rows:
-        consoles.out.print(HeatStrip(view.pieces, row))
+        HeatStrip(view.pieces, row).print_to(consoles.out)
 
 
 def _source(
@@ -123,22 +129,29 @@ def _source(
 def _view(
     model: Model, source: str, show: str | None, neuron: list[str] | None, top: int
 ) -> HeatView:
+    from dataclasses import replace
+
     from textgen.inspection import (
         check_quantity,
         default_quantity,
-        most_varying,
         neuron_view,
         parse_neuron,
+        source_pieces,
         surprise_view,
-        trace_chunks,
+        trace,
     )
 
-    ids = model.encode(source)
+    network, vocabulary = model.network, model.vocabulary
+    text = model.saved.normalization.apply(source)
+    ids = vocabulary.encode(text)
+
+    def sourced(traced: Trace) -> Trace:
+        return replace(traced, pieces=source_pieces(text, traced.pieces, traced.ids))
+
     if show == "surprise":
-        return surprise_view(model.trace(source, quantities=()))
+        return surprise_view(sourced(trace(network, ids, vocabulary=vocabulary, quantities=())))
     cell = model.config.cell_spec
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
-    chosen: list[Any]
     if neuron:
         chosen = [
             parse_neuron(
@@ -148,10 +161,43 @@ def _view(
             )
             for name in neuron
         ]
+        traced = trace(network, ids, vocabulary=vocabulary, quantities=[quantity], units=chosen)
     else:
-        chunks = trace_chunks(
-            model.network, ids, vocabulary=model.vocabulary, quantities=[quantity]
+        chosen, traced = _most_varying(model, ids, quantity, top)
+    return neuron_view(sourced(traced), chosen, quantity=quantity)
+
+
+def _most_varying(model: Model, ids: Ids, quantity: str, top: int) -> tuple[list[Neuron], Trace]:
+    """The neurons that vary most on the text, and a trace of them."""
+    from textgen.inspection import join_chunks, most_varying, trace, trace_chunks
+
+    network, vocabulary = model.network, model.vocabulary
+    if len(ids) <= WHOLE_TRACE_TOKENS:
+        parts = list(trace_chunks(network, ids, vocabulary=vocabulary, quantities=[quantity]))
+        chosen = [stats.neuron for stats in most_varying(parts, top, quantity=quantity)]
+        return chosen, join_chunks(part.select(chosen) for part in parts)
+    # All neurons of a long text would fill the memory: one pass chooses, another keeps.
+    chunks = trace_chunks(network, ids, quantities=[quantity])
+    chosen = [stats.neuron for stats in most_varying(chunks, top, quantity=quantity)]
+    traced = trace(network, ids, vocabulary=vocabulary, quantities=[quantity], units=chosen)
+    return chosen, traced
+
+
+def _refuse_options_before(context: typer.Context) -> None:
+    """Options of `inspect` itself would be ignored by the command after them."""
+    from textgen.errors import InspectionError
+
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None
+        and (source := context.get_parameter_source(parameter.name)) is not None
+        and source.name not in ("DEFAULT", "DEFAULT_MAP")
+    ]
+    if given:
+        name = context.invoked_subcommand
+        verb = "is an option" if len(given) == 1 else "are options"
+        raise InspectionError(
+            f"{', '.join(given)} {verb} of 'textgen inspect' for looking at a text and would be "
+            f"ignored before '{name}'; leave out either, or write options of '{name}' after it"
         )
-        chosen = [stats.neuron for stats in most_varying(chunks, top, quantity=quantity)]
-    traced = model.trace(source, quantities=[quantity], units=chosen)
-    return neuron_view(traced, chosen, quantity=quantity)
