@@ -2,7 +2,8 @@
 
 Prints, at the default size for the given text and budget, the median of a bare step, of a step of
 `Trainer`, and a whole run's wall time a step (evaluations, samples, saves and reports included),
-and their ratios. Bare steps and trainer steps alternate, so that a noisy machine slows both.
+and their ratios. Bare steps and trainer steps alternate, so that a noisy machine slows both; the rest of a run
+is compared with that run's own training steps.
 
     python benchmarks/overhead.py [--text FILE] [--budget 60] [--rounds 40]
 """
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from textgen.api import load  # noqa: F401  (imported here so that no step pays for it)
 from textgen.model.network import LanguageModel
-from textgen.training.events import Ended
+from textgen.training.events import Ended, Report
 from textgen.training.opening import new_run
 from textgen.training.options import TrainOptions
 from textgen.training.run import Run
@@ -109,14 +110,19 @@ def main() -> None:
             ratio = median(t / b for b, t in pairs)
             print(f"bare step        {bare_step * 1e3:8.2f} ms (median of {len(pairs)})")
             print(f"trainer step     {ratio:8.3f} x bare (median of {len(pairs)} pairs)")
-            before = [timed(bare.step) for _ in range(10)]
+            training = 0.0
+            last = 0
             for event in run.events():
+                if isinstance(event, Report):
+                    # A report's speed is that of its training steps alone.
+                    chars = (event.step - last) * run.plan.tokens_per_step
+                    training += chars / event.chars_per_second
+                    last = event.step
                 if isinstance(event, Ended):
                     ended = event
-            after = [timed(bare.step) for _ in range(10)]
-            beside = median(before + after)
-            whole = ended.seconds / ended.step
-            print(f"whole run        {whole / beside:8.3f} x bare, a step, all included")
+            rest = ended.seconds / training
+            print(f"evaluations, samples, saves, reports: {rest:.3f} x the run's training steps")
+            print(f"whole run        {rest * ratio:8.3f} x bare, a step, all included")
             print(
                 f"budget           {ended.seconds:8.1f} s used of {arguments.budget:g} "
                 f"({ended.seconds / arguments.budget - 1:+.1%})"
