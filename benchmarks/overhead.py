@@ -2,8 +2,8 @@
 
 Prints, at the default size for the given text and budget, the median of a bare step, of a step of
 `Trainer`, and a whole run's wall time a step (evaluations, samples, saves and reports included),
-and their ratios. Bare steps and trainer steps alternate, so that a noisy machine slows both; the rest of a run
-is compared with that run's own training steps.
+and their ratios. Bare steps and trainer steps alternate, so that a noisy machine slows both; the
+rest of a run is compared with that run's own training steps.
 
     python benchmarks/overhead.py [--text FILE] [--budget 60] [--rounds 40]
 """
