@@ -37,6 +37,7 @@ bench-overhead: $(VENV)/.installed
 # A gigabyte of text prepared: MB/s on one core, memory. Needs 4 GB of disk.
 bench-prepare: $(VENV)/.installed
 	$(BIN)/python benchmarks/prepare.py
+	$(BIN)/python benchmarks/memory.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

@@ -1,6 +1,6 @@
 """What becomes of every text file below some folders: encoding, confidence, outcome.
 
-    python benchmarks/encodings.py FOLDER... [--original FILE]
+    python benchmarks/decoding.py FOLDER... [--original FILE]
 
 With `--original`, each decoded text is compared with that text, and with every prefix of it.
 """
