@@ -154,15 +154,18 @@ class Model:
         """`seed` in the symbols of the vocabulary, with a notice of what had to be changed."""
         return fit_seed(seed, self.vocabulary, self.saved.normalization)
 
+    def _fitted(self, seed: str | FittedSeed) -> FittedSeed:
+        return self.fit_seed(seed) if isinstance(seed, str) else seed
+
     def stream(
-        self, seed: str = "", *, index: int = 0, **settings: Any
+        self, seed: str | FittedSeed = "", *, index: int = 0, **settings: Any
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
         return generate(
             self.network,
             self.vocabulary,
             SampleOptions(**settings),
-            seed_ids=self.fit_seed(seed).ids,
+            seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
             index=index,
         )
@@ -179,10 +182,12 @@ class Model:
             SamplingError: A setting lies outside its range.
         """
         fitted = self.fit_seed(seed)
-        written = "".join(symbol.text for symbol in self.stream(seed, **settings))
+        written = "".join(symbol.text for symbol in self.stream(fitted, **settings))
         return fitted.text + written
 
-    def generate_many(self, count: int, seed: str = "", **settings: Any) -> list[Generation]:
+    def generate_many(
+        self, count: int, seed: str | FittedSeed = "", **settings: Any
+    ) -> list[Generation]:
         """Write `count` texts at once; text `k` draws from a generator of its own."""
         return list(
             generate_batch(
@@ -190,7 +195,7 @@ class Model:
                 self.vocabulary,
                 SampleOptions(**settings),
                 count=count,
-                seed_ids=self.fit_seed(seed).ids,
+                seed_ids=self._fitted(seed).ids,
                 primer_ids=self.saved.primer,
             )
         )

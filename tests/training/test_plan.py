@@ -235,12 +235,12 @@ def test_the_smallest_text_gets_a_plan_that_works(
 def test_evaluations_take_their_share_of_the_run() -> None:
     facts = replace(BOOK, val_tokens=10**9)
     seen = 10**8
-    tokens = evaluation_tokens(facts, seen)
+    tokens = evaluation_tokens(facts.val_tokens, seen)
     # A pass forward costs a third of a step's arithmetic.
     assert EVALUATIONS * tokens / 3 == pytest.approx(EVALUATION_SHARE * seen, rel=0.01)
-    assert evaluation_tokens(BOOK, seen) == BOOK.val_tokens
-    assert evaluation_tokens(facts, 1.0) == 4096
-    assert evaluation_tokens(replace(facts, val_tokens=1), 1.0) == 1
+    assert evaluation_tokens(BOOK.val_tokens, seen) == BOOK.val_tokens
+    assert evaluation_tokens(facts.val_tokens, 1.0) == 4096
+    assert evaluation_tokens(1, 1.0) == 1
 
 
 def test_flops_are_those_of_the_matrices() -> None:

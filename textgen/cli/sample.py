@@ -144,7 +144,7 @@ def sample_command(
     if count == 1 and not json_output and corpus is None:
         _stream(model, fitted, settings)
         return
-    texts = _write(model, fitted, count, settings)
+    texts = model.generate_many(count, fitted, **settings)
     if json_output:
         _print_json(model, fitted, texts, corpus, settings)
         return
@@ -166,18 +166,9 @@ def _seed_text(seed: str | None, seed_file: Path | None) -> str:
 
 def _stream(model: Model, fitted: FittedSeed, settings: dict[str, Any]) -> None:
     """Write to stdout as the text is made; the same bytes whether it is a terminal or not."""
-    from textgen.sampling import SampleOptions, generate
-
     live = sys.stdout.isatty()
     shown = _shower(live)
-    options = SampleOptions(**settings)
-    symbols = generate(
-        model.network,
-        model.vocabulary,
-        options,
-        seed_ids=fitted.ids,
-        primer_ids=model.saved.primer,
-    )
+    symbols = model.stream(fitted, **settings)
     sys.stdout.write(shown(fitted.text))
     for symbol in symbols:
         sys.stdout.write(shown(symbol.text))
@@ -197,23 +188,6 @@ def _shower(live: bool) -> Any:
         return lambda text: text
     encoding = sys.stdout.encoding or "utf-8"
     return lambda text: visible(text, keep_newlines=True, encoding=encoding)
-
-
-def _write(
-    model: Model, fitted: FittedSeed, count: int, settings: dict[str, Any]
-) -> list[Generation]:
-    from textgen.sampling import SampleOptions, generate_batch
-
-    return list(
-        generate_batch(
-            model.network,
-            model.vocabulary,
-            SampleOptions(**settings),
-            count=count,
-            seed_ids=fitted.ids,
-            primer_ids=model.saved.primer,
-        )
-    )
 
 
 def _corpus_tokens(model: Model, path: str | None) -> Any:

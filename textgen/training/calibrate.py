@@ -80,20 +80,12 @@ def measure_evaluation(
 ) -> float:
     """Seconds of one evaluation, were the run `steps` long: scaled up from a part of it."""
     model = _model(plan, path, device)
-    wanted = evaluation_tokens_of(plan, steps, len(tokens))
+    wanted = evaluation_tokens(len(tokens), steps * plan.tokens_per_step)
     part = min(wanted, 16384)
     nats_by_streams(model, tokens, limit=min(part, 2048))
     started = time.perf_counter()
     _, charged = nats_by_streams(model, tokens, limit=part)
     return (time.perf_counter() - started) * wanted / charged
-
-
-def evaluation_tokens_of(plan: Plan, steps: int, val_tokens: int) -> int:
-    """Validation tokens that an evaluation of a run of `steps` would charge."""
-    from textgen.training.plan import TextFacts
-
-    facts = TextFacts(train_tokens=0, val_tokens=val_tokens, vocab_size=plan.model.vocab_size)
-    return evaluation_tokens(facts, steps * plan.tokens_per_step)
 
 
 def _model(plan: Plan, path: Path, device: torch.device) -> LanguageModel:

@@ -337,10 +337,10 @@ def finish(
     return plan, tuple(choices)
 
 
-def evaluation_tokens(facts: TextFacts, train_tokens_seen: float) -> int:
+def evaluation_tokens(val_tokens: int, train_tokens_seen: float) -> int:
     """Validation tokens to charge in one evaluation: a pass forward costs a third of training."""
     share = 3 * EVALUATION_SHARE / EVALUATIONS * train_tokens_seen
-    return max(1, min(facts.val_tokens, max(int(share), 4096)))
+    return max(1, min(val_tokens, max(int(share), 4096)))
 
 
 def _with_rhythm(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
@@ -350,7 +350,7 @@ def _with_rhythm(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int
         steps=steps,
         warmup_steps=min(steps // 20, 200),
         eval_every=options.eval_every or max(1, math.ceil(steps / EVALUATIONS)),
-        eval_tokens=evaluation_tokens(facts, steps * plan.tokens_per_step),
+        eval_tokens=evaluation_tokens(facts.val_tokens, steps * plan.tokens_per_step),
         sample_every=max(1, math.ceil(steps / SAMPLES)),
     )
 
