@@ -1,23 +1,37 @@
-# The words of this project: demo, test, lint, fix, and the long ones.
+# The words of this project: demo, test, lint, fix, native, and the long ones.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-long lint fix bench bench-prepare bench-overhead clean
+.PHONY: demo test test-long test-native-asan test-qemu lint fix native try-native
+.PHONY: bench bench-prepare bench-overhead clean
 
-demo: $(VENV)/.installed
+demo: try-native
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
-test: $(VENV)/.test
+test: $(VENV)/.test try-native
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow"
 
 # Kills, resumes, encodings, budgets: minutes each.
-test-long: $(VENV)/.test
+test-long: $(VENV)/.test try-native
 	$(BIN)/python -m pytest -m slow
+
+# The native engine's tests while every address and undefined operation is checked. The runtimes
+# come first: Python itself is not built with them.
+ASAN := build/_textgen_asan.so
+test-native-asan: $(VENV)/.test
+	$(BIN)/python -m textgen.native.build --sanitize --output $(ASAN)
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0 TEXTGEN_NATIVE_LIBRARY=$(CURDIR)/$(ASAN) $(BIN)/python -m pytest \
+	-m "not slow" --ignore tests/native/test_installing.py tests/native tests/model/test_native*.py
+
+# On emulated CPUs without AVX-512 and without AVX2. Needs qemu-user.
+test-qemu: $(VENV)/.installed native
+	sh tests/native/qemu.sh $(BIN)/python
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -28,10 +42,18 @@ fix: $(VENV)/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The native engine, compiled in place; says how long that takes, or what is missing.
+native: $(VENV)/.installed
+	$(BIN)/python -m textgen.native.build
+
+# The same for what runs without it, too.
+try-native: $(VENV)/.installed
+	-@$(BIN)/python -m textgen.native.build
+
 bench: bench-overhead bench-prepare
 
 # The training loop's own cost over the bare forward, backward and optimiser step.
-bench-overhead: $(VENV)/.installed
+bench-overhead: try-native
 	$(BIN)/python benchmarks/overhead.py
 
 # A gigabyte of text prepared: MB/s on one core, memory. Needs 4 GB of disk.

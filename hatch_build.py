@@ -1,0 +1,79 @@
+"""Compiles the native library while textgen is installed, where a C compiler is found.
+
+`pip install .` and `python -m build` put it into the wheel, which is then of one platform;
+`pip install -e .` puts it beside its sources. Without a compiler the wheel is pure Python, and a
+warning says so: an installation never fails for it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+
+class NativeLibraryHook(BuildHookInterface[Any]):
+    """Called by hatchling before and after it packs a wheel."""
+
+    PLUGIN_NAME = "custom"
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Build the library, and tell the wheel about it.
+
+        Args:
+            version: `standard` for a wheel, `editable` for an installation that stays in the tree.
+            build_data: hatchling's: what goes into the wheel, and its tag.
+        """
+        sys.path.insert(0, self.root)
+        try:
+            from textgen.native.build import build_library
+            from textgen.native.library import BUILD_COMMAND, COST
+            from textgen.native.sources import LIBRARY, is_current
+        finally:
+            sys.path.remove(self.root)
+        editable = version == "editable"
+        self.folder = tempfile.TemporaryDirectory(prefix="textgen-build-")
+        output = LIBRARY if editable else Path(self.folder.name) / LIBRARY.name
+        try:
+            if not (editable and is_current(output)):
+                build_library(output, say=self.app.display_info)
+        except Exception as error:  # Whatever it is: textgen runs without the library.
+            first, _, rest = str(error).partition("\n")
+            self.app.display_warning(
+                f"textgen is installed without its native engine: {first}; {COST}; "
+                f"with a C compiler installed, type: {BUILD_COMMAND}"
+            )
+            if rest:
+                self.app.display_info(rest)
+            return
+        if not editable:
+            build_data["force_include"][str(output)] = f"textgen/native/{output.name}"
+            build_data["pure_python"] = False
+            build_data["tag"] = f"py3-none-{self._platform()}"
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
+        """Remove what was built outside the tree; the wheel has it.
+
+        Args:
+            version: As for `initialize`.
+            build_data: As for `initialize`.
+            artifact_path: The wheel.
+        """
+        self.folder.cleanup()
+
+    def _platform(self) -> str:
+        """The platform in the wheel's name: this machine, as pip sees it.
+
+        The library uses nothing of Python's own binary interface, so that any Python will do.
+        """
+        from packaging.tags import sys_tags
+
+        # A manylinux tag is a promise about old C libraries that is not ours to make.
+        return next(
+            tag.platform
+            for tag in sys_tags()
+            if "manylinux" not in tag.platform and "musllinux" not in tag.platform
+        )

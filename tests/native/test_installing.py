@@ -1,0 +1,101 @@
+"""Installation: a wheel of this platform with a compiler, pure Python without, failing never."""
+
+from __future__ import annotations
+
+import re
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from environments import Environment
+from small_runs import SMALL_OPTIONS, russian_text
+
+from textgen.native.library import BUILD_COMMAND, COST, LIBRARY
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_wheel_carries_the_library(environment: Environment, small_tree: Path) -> None:
+    """Built from what `python -m build` packs first: the sources' own archive."""
+    # One that was built earlier stays behind.
+    (small_tree / "textgen" / "native" / LIBRARY.name).write_text("old")
+    environment.run("python", "-m", "hatchling", "build", cwd=small_tree, compiler=True)
+    (archive,) = (small_tree / "dist").glob("*.tar.gz")
+    (wheel,) = (small_tree / "dist").glob("*.whl")
+    assert re.fullmatch(r"textgen-[\d.]+-py3-none-(linux|macosx)_\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as packed:
+        names = packed.namelist()
+        assert f"textgen/native/{LIBRARY.name}" in names
+        assert packed.read(f"textgen/native/{LIBRARY.name}") != b"old"
+        assert "textgen/native/src/kernels.c" in names  # for who finds a compiler later
+        (about,) = (name for name in names if name.endswith(".dist-info/WHEEL"))
+        assert "Root-Is-Purelib: false" in packed.read(about).decode()
+    with tarfile.open(archive) as packed_sources:
+        inside = {name.partition("/")[2] for name in packed_sources.getnames()}
+    assert {"hatch_build.py", "textgen/native/src/textgen.c"} <= inside
+    assert f"textgen/native/{LIBRARY.name}" not in inside
+
+    said = environment.install(archive, compiler=True)
+    assert "textgen is installed without" not in said
+    assert (environment.packages / "textgen" / "native" / LIBRARY.name).is_file()
+    assert environment.describe().startswith("native engine: ")
+
+
+@pytest.mark.usefixtures("compiler")
+def test_an_editable_installation_builds_in_the_tree(
+    environment: Environment, small_tree: Path
+) -> None:
+    library = small_tree / "textgen" / "native" / LIBRARY.name
+    environment.install("--editable", small_tree, compiler=True)
+    assert environment.describe().startswith("native engine: ")
+    before = library.stat().st_mtime_ns
+    environment.install("--editable", small_tree, compiler=True)
+    assert library.stat().st_mtime_ns == before  # It was up to date.
+
+
+@pytest.mark.usefixtures("compiler")
+def test_what_does_not_compile_is_left_out(environment: Environment, small_tree: Path) -> None:
+    (small_tree / "textgen" / "native" / "src" / "kernels.c").write_text("int broken = ;\n")
+    said = environment.install(small_tree, compiler=True)
+    (line,) = (line for line in said.splitlines() if "textgen is installed without" in line)
+    assert "the C compiler failed with code 1" in line
+    assert "kernels.c:1" in said
+    assert "-py3-none-any.whl" in said
+    assert environment.describe().startswith("the native engine is not built here")
+
+
+def test_everything_runs_without_a_compiler(
+    environment: Environment, tree: Path, tmp_path: Path
+) -> None:
+    """Installed, trained, sampled and inspected where PATH has nothing but the environment."""
+    said = environment.install(tree)
+    (line,) = (line for line in said.splitlines() if "textgen is installed without" in line)
+    assert "no C compiler is found" in line
+    assert COST in line
+    assert line.endswith(BUILD_COMMAND)
+    assert "-py3-none-any.whl" in said
+    assert not list(environment.packages.rglob("_textgen.*"))
+
+    text = tmp_path / "text.txt"
+    text.write_text(russian_text(4000), encoding="utf-8")
+    model = tmp_path / "model"
+    trained = environment.run(
+        "textgen", "train", text, "--out", model, "--steps", "6", *SMALL_OPTIONS
+    )
+    assert BUILD_COMMAND in " ".join((trained.stdout + trained.stderr).split())
+
+    # Python then lists what it imports.
+    listing = {"PYTHONPROFILEIMPORTTIME": "1"}
+    sampled = environment.run(
+        *("textgen", "sample", "--checkpoint", model, "--seed", "Утром", "--length", "30"),
+        **listing,
+    )
+    assert sampled.stdout.startswith("Утром")
+    assert len(sampled.stdout.rstrip("\n")) >= 30
+    inspected = environment.run(
+        "textgen", "inspect", "--checkpoint", model, "--text", "Утром сосед.", **listing
+    )
+    assert "Утром" in inspected.stdout
+    for done in (sampled, inspected):
+        assert re.search(r"\| +numpy$", done.stderr, re.M)
+        assert not re.search(r"\| +torch$", done.stderr, re.M)

@@ -1,0 +1,396 @@
+"""One stream on the native engine: against NumPy's network, and its choices against NumPy's."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from textgen.errors import SamplingError
+from textgen.model.config import ModelConfig
+from textgen.model.numpy_network import NumpyNetwork
+from textgen.native.library import BF16_ISAS, supported_isas
+from textgen.native.sampler import NO_ID, ChoiceSettings, Sampler, choose
+from textgen.sampling import SampleOptions, SymbolGenerator, choose_symbols, filter_logits
+from textgen.sampling.choice import uniforms_at
+from textgen.sampling.chooser import log_softmax
+
+ISAS = supported_isas()
+CELLS = (
+    ("lstm", "tanh"),
+    ("gru", "tanh"),
+    ("rnn", "tanh"),
+    ("rnn", "relu"),
+    ("rnn", "identity"),
+)
+
+#: Vocabulary, embedding, hidden, layers, tied. Each is wrong for other code: one of everything;
+#: widths that fill no block of 16 rows and no pair of columns; several layers; a tied output; whole
+#: groups of blocks; enough weights for two threads; no table, for its rows would take too much.
+SHAPES = {
+    "ones": (2, 1, 1, 1, False),
+    "33": (23, 9, 33, 1, False),
+    "65, two layers": (67, 12, 65, 2, False),
+    "tied, three layers": (40, 48, 48, 3, True),
+    "512": (65, 64, 512, 1, False),
+    "without a table": (53_000, 4, 65, 1, False),
+}
+
+#: fp32 on both sides: sums of up to 512 terms in another order, over a dozen steps, as a share of
+#: the logits' spread. What was seen is 4e-6.
+FP32_BOUND = 3e-5
+#: Weights and h are rounded to 8 bits: an error of 2**-9 at most and 2**-10.8 rms in each of a
+#: product's two operands, hence some 2e-3 rms of a pre-activation's spread and as much again in the
+#: logits. The largest of some thousand logits lies four times rms out, and errors are carried from
+#: step to step and layer to layer: gates forget them (0.018 was seen), three plain layers amplify
+#: them (0.055).
+BF16_GATED_BOUND = 0.04
+BF16_PLAIN_BOUND = 0.12
+
+
+def bound_of(isa: str, cell: str) -> float:
+    if isa not in BF16_ISAS:
+        return FP32_BOUND
+    return BF16_PLAIN_BOUND if cell == "rnn" else BF16_GATED_BOUND
+
+
+@pytest.fixture(autouse=True)
+def _needs_library() -> None:
+    if not ISAS:
+        pytest.skip("the native library is not built")
+
+
+def random_config(cell: str, nonlinearity: str, shape: str) -> ModelConfig:
+    vocab, embedding, hidden, layers, tie = SHAPES[shape]
+    return ModelConfig(
+        vocab_size=vocab,
+        embedding_size=embedding,
+        hidden_size=hidden,
+        num_layers=layers,
+        cell=cell,
+        nonlinearity=nonlinearity,
+        tie=tie,
+    )
+
+
+def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    """Weights that keep every pre-activation of order one."""
+    rng = np.random.default_rng(seed)
+    return {
+        name: (shape[-1] ** -0.5 if len(shape) > 1 else 0.1)
+        * rng.standard_normal(shape, np.float32)
+        for name, shape in config.tensor_shapes().items()
+    }
+
+
+def open_sampler(
+    config: ModelConfig, weights: dict[str, NDArray[np.float32]], isa: str, threads: int = 1
+) -> Sampler:
+    return Sampler(
+        isa=isa,
+        cell=config.cell,
+        nonlinearity=config.nonlinearity,
+        vocab=config.vocab_size,
+        embedding=config.embedding_size,
+        hidden=config.hidden_size,
+        layers=config.num_layers,
+        tie=config.tie,
+        threads=threads,
+        weights=weights,
+    )
+
+
+@cache
+def expected(cell: str, nonlinearity: str, shape: str) -> tuple:
+    """A network, tokens, and NumPy's logits after each and its last state."""
+    config = random_config(cell, nonlinearity, shape)
+    weights = random_weights(config)
+    ids = np.random.default_rng(1).integers(0, config.vocab_size, 12).tolist()
+    network = NumpyNetwork(config, weights)
+    state = network.initial_state(1)
+    rows = []
+    for token in ids:
+        logits, state = network.step(np.array([token]), state)
+        rows.append(logits[0])
+    return config, weights, ids, np.array(rows), state
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
+@pytest.mark.parametrize("isa", ISAS)
+def test_logits_and_state_are_numpys(isa: str, cell: str, nonlinearity: str, shape: str) -> None:
+    config, weights, ids, theirs, state = expected(cell, nonlinearity, shape)
+    sampler = open_sampler(config, weights, isa)
+    ours = np.zeros(sampler.state_shape, np.float32)
+    logits = np.array([sampler.read([token], ours) for token in ids])
+    bound = bound_of(isa, cell)
+    assert np.abs(logits - theirs).max() < bound * theirs.std()
+    for layer, named in zip(ours, state, strict=True):
+        for row, value in zip(layer, named.values(), strict=True):
+            # The states' spread is of order one, or they are next to nothing.
+            assert np.abs(row - value[0]).max() < bound * max(value.std(), 0.25)
+
+
+@pytest.mark.parametrize("shape", ["33", "65, two layers", "512", "without a table"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_calls_and_threads_change_no_bit(isa: str, cell: str, shape: str) -> None:
+    config, weights, ids, _, _ = expected(cell, "tanh", shape)
+    settings = ChoiceSettings(key=5, temperature=0.9, top_p=0.9, banned=(0,))
+    outcomes = []
+    for threads, sizes in ((1, [30]), (1, [1] * 30), (2, [30]), (3, [1, 2, 3, 24])):
+        sampler = open_sampler(config, weights, isa, threads)
+        state = np.zeros(sampler.state_shape, np.float32)
+        logits = sampler.read(ids, state)
+        chosen: list[list[float]] = [[], [], []]
+        for size in sizes:
+            block = sampler.write(size, settings, 7 + len(chosen[0]), logits, state)
+            for column, values in zip(chosen, block, strict=True):
+                column.extend(values.tolist())
+        outcomes.append((chosen, logits.tolist(), state.tolist()))
+    assert len(outcomes[0][0][0]) == 30
+    assert all(outcome == outcomes[0] for outcome in outcomes[1:])
+
+
+def test_two_threads_are_used_where_the_weights_are_many() -> None:
+    for shape, threads in (("33", 1), ("512", 2)):
+        config, weights, *_ = expected("lstm", "tanh", shape)
+        assert open_sampler(config, weights, ISAS[0], 2).threads == threads
+        assert open_sampler(config, weights, ISAS[0], 1).threads == 1
+
+
+@pytest.mark.parametrize("penalty", [1.0, 1.5])
+@pytest.mark.parametrize("isa", ISAS)
+def test_writing_is_choosing_and_reading_in_turns(isa: str, penalty: float) -> None:
+    config, weights, ids, _, _ = expected("lstm", "tanh", "33")
+    settings = ChoiceSettings(
+        key=3, temperature=1.2, top_k=9, repetition_penalty=penalty, repetition_window=6
+    )
+    sampler = open_sampler(config, weights, isa)
+    state = np.zeros(sampler.state_shape, np.float32)
+    logits = sampler.read(ids, state)
+    twin, first = state.copy(), logits.copy()
+    written = sampler.write(30, settings, 100, logits, state, recent=ids)
+    history = list(ids)
+    for k in range(30):
+        recent = np.array([history[-6:]])
+        one = choose(isa, settings, first[None], np.array([100 + k], np.uint64), recent)
+        assert [column[0] for column in one] == [column[k] for column in written]
+        history.append(int(one.ids[0]))
+        first = sampler.read(history[-1:], twin)
+    np.testing.assert_array_equal(first, logits)
+    np.testing.assert_array_equal(twin, state)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_writing_ends_with_the_end_mark(isa: str) -> None:
+    config, weights, ids, _, _ = expected("gru", "tanh", "33")
+    sampler = open_sampler(config, weights, isa)
+    settings = ChoiceSettings(key=1, temperature=2.0)
+
+    def write(end: int) -> tuple[list[int], NDArray[np.float32]]:
+        state = np.zeros(sampler.state_shape, np.float32)
+        logits = sampler.read(ids, state)
+        return sampler.write(60, settings, 0, logits, state, end=end).ids.tolist(), logits
+
+    whole, _ = write(NO_ID)
+    assert len(whole) == 60
+    end = whole[20]
+    cut, logits = write(end)
+    assert cut == whole[: whole.index(end) + 1]
+    # It has been read too.
+    np.testing.assert_array_equal(
+        logits, sampler.read([*ids, *cut], np.zeros(sampler.state_shape, np.float32))
+    )
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_logits_that_are_not_finite_end_the_block_before_them(isa: str) -> None:
+    config, weights, *_ = expected("lstm", "tanh", "33")
+    token = 4
+    broken = {name: array.copy() for name, array in weights.items()}
+    broken["embedding.weight"][token] = np.nan
+    sampler = open_sampler(config, broken, isa)
+    state = np.zeros(sampler.state_shape, np.float32)
+    logits = sampler.read([1, 2, 3], state)
+    assert np.isfinite(logits).all()
+    chosen = sampler.write(500, ChoiceSettings(key=0), 0, logits, state).ids.tolist()
+    assert chosen.index(token) == len(chosen) - 1 < 499
+    for bad in (np.nan, np.inf):
+        rows = np.zeros((3, 4), np.float32)
+        rows[1, 2] = bad
+        counters = np.zeros(3, np.uint64)
+        assert len(choose(isa, ChoiceSettings(key=0), rows, counters).ids) == 1
+        allowed = ChoiceSettings(key=0, banned=(2,))
+        assert len(choose(isa, allowed, rows, counters).ids) == 3
+    nothing = np.full((1, 4), -np.inf, np.float32)
+    for temperature in (0.0, 1e-5, 0.5, 1.0):
+        settings = ChoiceSettings(key=0, temperature=temperature)
+        assert len(choose(isa, settings, nothing, np.zeros(1, np.uint64)).ids) == 0
+
+
+def random_logits(rng: np.random.Generator, rows: int, size: int) -> NDArray[np.float32]:
+    """Nearly flat to nearly certain, with ties and dropped symbols among them."""
+    logits = rng.standard_normal((rows, size), np.float32) * rng.choice([0.1, 1.0, 5.0, 40.0])
+    if rng.random() < 0.4:
+        logits = np.round(logits)
+    if rng.random() < 0.3:
+        logits[rng.random(logits.shape) < 0.3] = -np.inf
+        logits[:, -1] = 0.5
+    return logits.astype(np.float32)
+
+
+def random_options(rng: np.random.Generator) -> SampleOptions:
+    return SampleOptions(
+        temperature=float(rng.choice([1.0, 1.0, 0.8, 0.3, 0.0, 1e-4, 1e-300, 3.0])),
+        top_k=int(rng.choice([0, 0, 1, 3, 40, 10**9])),
+        top_p=float(rng.choice([1.0, 1.0, 0.9, 0.5, 0.01, 1e-17])),
+        min_p=float(rng.choice([0.0, 0.0, 0.05, 0.5, 1.0])),
+        repetition_penalty=float(rng.choice([1.0, 1.3, 0.7, 5.0])),
+        repetition_window=int(rng.choice([1, 5, 64])),
+        rng=int(rng.integers(2**63)),
+    )
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_equal_logits_give_numpys_symbol(isa: str) -> None:
+    """20,000 choices; NumPy's exp and ours differ in the last bit, which moves one in 1e13."""
+    rng = np.random.default_rng(ISAS.index(isa))
+    for _ in range(200):
+        size, rows = int(rng.choice([2, 3, 16, 17, 65, 300, 1500])), 100
+        options = random_options(rng)
+        logits = random_logits(rng, rows, size)
+        banned = () if size == 2 else (0, 0, size // 2)
+        recent = rng.integers(0, size, (rows, rng.integers(0, 70)))
+        counters = rng.integers(0, 2**40, rows, dtype=np.uint64)
+        settings = ChoiceSettings(
+            key=SymbolGenerator(options.rng).key,
+            temperature=options.temperature,
+            top_k=options.top_k,
+            top_p=options.top_p,
+            min_p=options.min_p,
+            repetition_penalty=options.repetition_penalty,
+            repetition_window=options.repetition_window,
+            banned=banned,
+        )
+        allowed = logits.copy()
+        allowed[:, list(banned)] = -np.inf
+        window = recent[:, -options.repetition_window :]
+        filtered = filter_logits(allowed, options, window)
+        ours = choose(isa, settings, logits, counters, recent, threads=2)
+        ids, probabilities = choose_symbols(filtered, uniforms_at(settings.key, counters))
+        np.testing.assert_array_equal(ours.ids, ids, err_msg=f"{options}")
+        # Sums of up to 1,500 terms in float64, whose exp has an error of one rounding.
+        np.testing.assert_allclose(ours.probabilities, probabilities, rtol=1e-12)
+        expected_logprobs = log_softmax(logits)[np.arange(rows), ids]
+        np.testing.assert_allclose(ours.logprobs, expected_logprobs, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_equal_logits_give_torchs_symbol(isa: str) -> None:
+    """The rule in torch: softmax, cumulative sum, the first sum above the draw."""
+    rng = np.random.default_rng(9)
+    logits = rng.standard_normal((2000, 65), np.float32) * 3
+    counters = np.arange(2000, dtype=np.uint64)
+    draws = torch.from_numpy(uniforms_at(11, counters))
+    sums = torch.softmax(torch.from_numpy(logits).double(), dim=-1).cumsum(dim=-1)
+    theirs = torch.searchsorted(sums, (draws * sums[:, -1])[:, None], right=True)[:, 0]
+    ours = choose(isa, ChoiceSettings(key=11), logits, counters)
+    np.testing.assert_array_equal(ours.ids, theirs.numpy())
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_many_rows_are_divided_among_threads(isa: str) -> None:
+    rng = np.random.default_rng(4)
+    logits = rng.standard_normal((37, 3000), np.float32)
+    counters = rng.integers(0, 2**40, 37, dtype=np.uint64)
+    settings = ChoiceSettings(key=1, top_k=50)
+    one, three = (choose(isa, settings, logits, counters, threads=n) for n in (1, 3))
+    for alone, shared in zip(one, three, strict=True):
+        np.testing.assert_array_equal(alone, shared)
+    logits[20, 5] = np.nan
+    assert len(choose(isa, settings, logits, counters, threads=3).ids) == 20
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_ties_are_kept_in_id_order(isa: str) -> None:
+    def kept(values: list[float], **settings: float) -> set[int]:
+        logits = np.tile(np.array(values, np.float32), (2000, 1))
+        counters = np.arange(2000, dtype=np.uint64)
+        return set(choose(isa, ChoiceSettings(key=2, **settings), logits, counters).ids.tolist())
+
+    values = [1.0, 2.0, 1.0, 2.0, 1.0]
+    assert kept(values, top_k=1) == {1}
+    assert kept(values, top_k=3) == {0, 1, 3}
+    assert kept(values, temperature=0.0) == {1}
+    assert kept([0.0] * 4, top_p=0.5) == {0, 1}
+    assert kept([0.0] * 4, top_p=0.51) == {0, 1, 2}
+    assert kept([0.0, -0.0, 0.0], top_k=2) == {0, 1}
+    assert kept([0.0] * 4, min_p=1.0) == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_probabilities_are_exact_to_a_rounding(isa: str) -> None:
+    """Over the whole range of exp, the numbers below the normal ones included."""
+    gaps = np.array([0.0, 1e-9, 0.3466, 0.3467, 1.0, 20.0, 700.0, 708.5, 720.0, 744.0], np.float32)
+    for gap in gaps:
+        logits = np.array([[0.0, -gap]], np.float32)
+        settings = ChoiceSettings(key=0, banned=(0,))
+        chosen = choose(isa, settings, logits, np.zeros(1, np.uint64))
+        assert chosen.ids.tolist() == [1]
+        exact = -float(gap) - math.log1p(math.exp(-float(gap)))
+        assert chosen.logprobs[0] == pytest.approx(exact, rel=4e-16)
+    # e^-720 is no normal number and yet no zero, though its digits are few.
+    logits = np.array([[0.0, -720.0]], np.float32)
+    settings = ChoiceSettings(key=0, banned=(0,), min_p=0.0)
+    assert choose(isa, settings, logits, np.zeros(1, np.uint64)).probabilities.tolist() == [1.0]
+
+
+POISONED = """
+import ctypes, sys
+# From here on glibc fills all memory it gives out with 0xff: NaN in float and in bf16.
+assert ctypes.CDLL(None).mallopt(-6, 256) == 1
+import numpy as np
+import test_sampler as t
+assert np.isnan(np.empty(1000, np.float32)).all()
+for isa in t.ISAS:
+    for shape in ("ones", "33", "65, two layers", "tied, three layers"):
+        for cell, nonlinearity in t.CELLS:
+            t.test_logits_and_state_are_numpys(isa, cell, nonlinearity, shape)
+    t.test_equal_logits_give_torchs_symbol(isa)
+    t.test_ties_are_kept_in_id_order(isa)
+    t.test_writing_ends_with_the_end_mark(isa)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can poison its memory")
+def test_fresh_memory_is_never_read() -> None:
+    here = os.path.dirname(__file__)
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
+    done = subprocess.run([sys.executable, "-c", POISONED], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_library_and_no_such_instruction_set_are_errors() -> None:
+    from textgen.errors import BackendError
+
+    missing = [isa for isa in ("amx", "avx512bf16", "avx512", "avx2", "generic") if isa not in ISAS]
+    config, weights, *_ = expected("lstm", "tanh", "33")
+    for isa in missing:
+        with pytest.raises(BackendError, match=isa):
+            open_sampler(config, weights, isa)
+        with pytest.raises(BackendError, match=isa):
+            choose(isa, ChoiceSettings(key=0), np.zeros((1, 3), np.float32), np.zeros(1, np.uint64))
+
+
+def test_the_error_of_both_is_one() -> None:
+    """What NumPy refuses the engine refuses."""
+    with pytest.raises(SamplingError):
+        choose_symbols(np.full((1, 3), np.nan), [0.5])

@@ -1,0 +1,230 @@
+"""Compiles the native library: `python -m textgen.native.build`, and the installation.
+
+One C compiler is all it takes; neither torch nor NumPy is needed. It is never called by a command
+of `textgen`: nobody waits for a compiler they did not ask for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from textgen.errors import BackendError, StorageError, TextgenError, exit_code
+from textgen.native.sources import (
+    COMMON_FLAGS,
+    FAST_FLAGS,
+    INSTRUCTION_SETS,
+    LIBRARY,
+    SANITIZE_FLAGS,
+    SOURCES,
+    is_current,
+    signature,
+)
+
+COMPILERS = ("cc", "gcc", "clang")
+LIBRARIES = ("-lm", "-lpthread")
+
+#: Compiled once for each instruction set; every other C file once, for any CPU of its kind.
+KERNELS = "kernels.c"
+
+#: Takes one line for a person.
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Build:
+    """A library that was built.
+
+    Args:
+        path: The file.
+        instruction_sets: What it has code for, best first.
+        left_out: The instruction sets of this kind of CPU that the compiler does not know.
+        seconds: How long it took.
+    """
+
+    path: Path
+    instruction_sets: tuple[str, ...]
+    left_out: tuple[str, ...]
+    seconds: float
+
+
+def find_compiler() -> list[str]:
+    """The words that start the C compiler: `$CC`, or the first found of `COMPILERS`.
+
+    Raises:
+        BackendError: There is none.
+    """
+    if sys.platform == "win32":
+        raise BackendError("the native engine is not written for Windows; WSL runs it")
+    if words := shlex.split(os.environ.get("CC", "")):
+        if shutil.which(words[0]) is None:
+            raise BackendError(f"CC={os.environ['CC']} is not found; set it to a C compiler")
+        return words
+    for name in COMPILERS:
+        if shutil.which(name) is not None:
+            return [name]
+    raise BackendError(
+        f"no C compiler is found ({', '.join(COMPILERS)}); install one, as by "
+        "`apt-get install gcc libc6-dev` or `xcode-select --install`"
+    )
+
+
+def build_library(
+    output: Path = LIBRARY,
+    *,
+    sanitize: bool = False,
+    sources: Path = SOURCES,
+    say: Say | None = None,
+) -> Build:
+    """Compile the library into the file `output`, which is replaced whole or not at all.
+
+    Args:
+        output: The library's file; its folder is made if need be.
+        sanitize: Let it check every address and every undefined operation; many times slower.
+        sources: Folder of the C files.
+        say: Is told what is done.
+    Raises:
+        BackendError: There is no compiler, or it does not compile this.
+        StorageError: `output` cannot be written.
+    """
+    say = say or (lambda line: None)
+    began = time.monotonic()
+    compiler = find_compiler()
+    cores = os.cpu_count() or 1
+    flags = [*COMMON_FLAGS, *(SANITIZE_FLAGS if sanitize else FAST_FLAGS)]
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder, so that the finished file takes its place in one move.
+        place = tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent)
+    except OSError as error:
+        raise StorageError(f"{output.parent}: {error.strerror}; the library goes there") from error
+    with place, ThreadPoolExecutor(cores) as pool:
+        folder = Path(place.name)
+        names = _of_this_cpu()
+        knows = pool.map(lambda name: _knows(compiler, INSTRUCTION_SETS[name], folder), names)
+        known = dict(zip(names, knows, strict=True))
+        sets = tuple(name for name in names if known[name])
+        left_out = tuple(name for name in names if not known[name])
+        say(f"compiling {sources} with {shlex.join(compiler)} for {', '.join(sets)} ...")
+        if left_out:
+            say(f"left out, as this compiler does not know them: {', '.join(left_out)}")
+        mark = folder / "mark.c"
+        mark.write_text(
+            '__attribute__((visibility("default"), used)) const char textgen_sources[] = '
+            f'"{signature(sources)}";\n'
+        )
+        jobs = {
+            folder / f"kernels_{name}.o": [
+                *INSTRUCTION_SETS[name],
+                f"-DTG_ISA_{name.upper()}",
+                str(sources / KERNELS),
+            ]
+            for name in sets
+        }
+        have = [f"-DTG_HAVE_{name.upper()}" for name in sets]
+        for path in sorted(sources.glob("*.c")):
+            if path.name != KERNELS:
+                jobs[folder / f"{path.stem}.o"] = [*have, str(path)]
+        jobs[folder / "mark.o"] = [str(mark)]
+        compiled = pool.map(
+            lambda job: _run([*compiler, *flags, *job[1], "-c", "-o", str(job[0])]), jobs.items()
+        )
+        remarks = list(compiled)
+        library = folder / output.name
+        objects = [str(path) for path in jobs]
+        remarks.append(
+            _run([*compiler, *flags, "-shared", *objects, "-o", str(library), *LIBRARIES])
+        )
+        for remark in filter(None, remarks):
+            say(remark)
+        size = library.stat().st_size
+        os.replace(library, output)
+    seconds = time.monotonic() - began
+    say(f"built {output} ({size / 1000:.0f} kB) in {seconds:.1f} s")
+    return Build(output, sets, left_out, seconds)
+
+
+def _of_this_cpu() -> list[str]:
+    """The instruction sets of this kind of CPU, whether or not this one has them."""
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        return list(INSTRUCTION_SETS)
+    return ["generic"]
+
+
+def _knows(compiler: Sequence[str], flags: Sequence[str], folder: Path) -> bool:
+    """Whether the compiler takes `flags`."""
+    if not flags:
+        return True
+    with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder) as probe:
+        probe.write("typedef int nothing;\n")
+        probe.flush()
+        try:
+            _run([*compiler, *flags, "-fsyntax-only", probe.name])
+        except BackendError:
+            return False
+    return True
+
+
+def _run(words: list[str]) -> str:
+    """Run the compiler; what it remarked.
+
+    Raises:
+        BackendError: It failed.
+    """
+    # The compiler itself must not run under what checks a sanitised library.
+    env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
+    done = subprocess.run(
+        words, capture_output=True, text=True, errors="replace", env=env, check=False
+    )
+    if done.returncode != 0:
+        raise BackendError(
+            f"the C compiler failed with code {done.returncode}: {shlex.join(words)}\n"
+            f"{done.stderr.strip()}"
+        )
+    return done.stderr.strip()
+
+
+def main(words: Sequence[str], say: Say) -> int:
+    """The command: the exit code it ends with.
+
+    Args:
+        words: Its arguments.
+        say: Is told what is done.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m textgen.native.build",
+        description="Compile textgen's native library with the C compiler found ($CC, cc, gcc, "
+        "clang). Nothing else is needed, and nothing is done where it is up to date.",
+    )
+    parser.add_argument("--output", type=Path, default=LIBRARY, help="the file to write")
+    parser.add_argument("--force", action="store_true", help="build even where it is up to date")
+    parser.add_argument(
+        "--sanitize",
+        action="store_true",
+        help="check every address and every undefined operation (for tests; many times slower)",
+    )
+    options = parser.parse_args(words)
+    if is_current(options.output) and not (options.force or options.sanitize):
+        say(f"{options.output} is up to date")
+        return 0
+    try:
+        build_library(options.output, sanitize=options.sanitize, say=say)
+    except TextgenError as error:
+        say(f"textgen.native.build: {error}")
+        return exit_code(error)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:], print))

@@ -1,0 +1,284 @@
+"""The calls of `textgen.h` that compute whole windows, for NumPy arrays.
+
+Shape suffixes: `T` time, `B` streams, `V` vocabulary, `E` embedding, `H` hidden, `L` layers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_size_t, c_void_p
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import BackendError
+from textgen.native.library import ISA_NAMES, load, missing_reason
+
+Floats = NDArray[np.float32]
+
+CELLS = ("lstm", "gru", "rnn")
+NONLINEARITIES = ("tanh", "relu", "identity")
+
+#: What `Net.read` reads: activated gate blocks by their number, and these two.
+READ_CELL, READ_OUTPUT = 4, 5
+
+
+class Config(Structure):
+    """`tg_config`."""
+
+    _fields_ = tuple(
+        (name, c_int32)
+        for name in (
+            *("isa", "cell", "nonlinearity", "vocab", "embedding", "hidden", "layers"),
+            *("tie", "threads"),
+        )
+    )
+
+
+class Layer(Structure):
+    """`tg_layer`."""
+
+    _fields_ = tuple((name, c_void_p) for name in ("weight_ih", "weight_hh", "bias", "bias_hn"))
+
+
+class Weights(Structure):
+    """`tg_weights`."""
+
+    _fields_ = (
+        ("embedding", c_void_p),
+        ("head", c_void_p),
+        ("head_bias", c_void_p),
+        ("layers", POINTER(Layer)),
+    )
+
+
+class Window(Structure):
+    """`tg_window`."""
+
+    _fields_ = (
+        ("T", c_int32),
+        ("B", c_int32),
+        ("ids", c_void_p),
+        ("resets", c_void_p),
+        ("mask_E", c_void_p),
+        ("mask_LBH", c_void_p),
+        ("h", c_void_p),
+        ("c", c_void_p),
+        ("save", c_int32),
+    )
+
+
+class AdamWStep(Structure):
+    """`tg_adamw`."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("parameters", "gradient", "exp_avg", "exp_avg_sq")),
+        *((name, c_int64) for name in ("size", "decayed", "step")),
+        *(
+            (name, c_double)
+            for name in (
+                *("loss", "learning_rate", "beta1", "beta2", "eps", "weight_decay", "clip"),
+                "norm",
+            )
+        ),
+    )
+
+
+@cache
+def functions() -> ctypes.CDLL:
+    """The library with the types of its calls set.
+
+    Raises:
+        BackendError: There is no library.
+    """
+    library = load()
+    if library is None:
+        raise BackendError(missing_reason())
+    signatures: dict[str, tuple[Any, list[Any]]] = {
+        "tg_net_new": (c_void_p, [POINTER(Config)]),
+        "tg_net_free": (None, [c_void_p]),
+        "tg_net_bytes": (c_size_t, [c_void_p]),
+        "tg_net_pack": (c_int, [c_void_p, POINTER(Weights), c_int]),
+        "tg_net_forward": (c_int, [c_void_p, POINTER(Window)]),
+        "tg_net_loss": (c_int, [c_void_p, c_void_p, c_void_p, POINTER(Weights)]),
+        "tg_net_backward": (c_int, [c_void_p, POINTER(Weights)]),
+        "tg_net_seed": (c_int, [c_void_p, c_void_p]),
+        "tg_net_logits": (c_int, [c_void_p, c_int32, c_void_p]),
+        "tg_net_read": (c_int, [c_void_p, c_int32, c_int32, c_void_p]),
+        "tg_adamw_step": (c_int, [c_int, c_int, POINTER(AdamWStep)]),
+    }
+    for name, (result, arguments) in signatures.items():
+        call = getattr(library, name)
+        call.restype, call.argtypes = result, arguments
+    return library
+
+
+def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
+    """Pointers to a model's arrays, named as `ModelConfig.tensor_shapes` does.
+
+    The arrays must be contiguous float32, and must outlive the result.
+    """
+
+    def pointer(name: str) -> int | None:
+        array = arrays.get(name)
+        if array is None:
+            return None
+        assert array.dtype == np.float32 and array.flags.c_contiguous
+        return array.ctypes.data
+
+    rows = (Layer * layers)(
+        *(
+            Layer(*(pointer(f"layers.{i}.{field[0]}") for field in Layer._fields_))
+            for i in range(layers)
+        )
+    )
+    return Weights(pointer("embedding.weight"), pointer("head.weight"), pointer("head.bias"), rows)
+
+
+class Net:
+    """A network of the native library.
+
+    Args:
+        isa: One of `supported_isas()`.
+        cell: One of `CELLS`.
+        nonlinearity: One of `NONLINEARITIES`; read by the rnn alone.
+        vocab: V.
+        embedding: E.
+        hidden: H.
+        layers: L.
+        tie: Whether the output multiplies by the embedding.
+        threads: Computing threads. The numbers are the same for the same number of them.
+    Raises:
+        BackendError: There is no library, or no memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        isa: str,
+        cell: str,
+        nonlinearity: str,
+        vocab: int,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        tie: bool,
+        threads: int,
+    ) -> None:
+        self._library = functions()
+        self._handle: int | None = None
+        self._config = Config(
+            ISA_NAMES.index(isa),
+            CELLS.index(cell),
+            NONLINEARITIES.index(nonlinearity),
+            *(vocab, embedding, hidden, layers, int(tie), threads),
+        )
+        handle = self._library.tg_net_new(byref(self._config))
+        if not handle:
+            raise BackendError(f"the native engine has no network on '{isa}'")
+        self._handle = handle
+        #: What the last window's pointers point to.
+        self._kept: tuple[Any, ...] = ()
+        self._shape = (0, 0)
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.tg_net_free(self._handle)
+            self._handle = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it holds beside the caller's arrays."""
+        return int(self._library.tg_net_bytes(self._handle))
+
+    def pack(self, weights: Weights, *, backward: bool) -> None:
+        """Take over weights; `backward` also for `loss` with gradients and `backward`."""
+        self._check(self._library.tg_net_pack(self._handle, byref(weights), int(backward)))
+
+    def forward(
+        self,
+        ids_TB: NDArray[np.int32],
+        h: Sequence[Floats],
+        c: Sequence[Floats],
+        *,
+        resets_TB: NDArray[np.uint8] | None = None,
+        mask_E: Floats | None = None,
+        mask_LBH: Floats | None = None,
+        save: bool = False,
+    ) -> None:
+        """Read a window.
+
+        Args:
+            ids_TB: Token ids.
+            h: Each layer's output before the window `(B, H)`, overwritten with that after it.
+            c: Each layer's cell state, likewise; empty for cells without.
+            resets_TB: 1 zeroes a stream's state before that token.
+            mask_E: Factor on the symbols' vectors.
+            mask_LBH: Factor on each layer's output.
+            save: Keep what the gradient and `read` need.
+        """
+        T, B = ids_TB.shape
+        ids = np.ascontiguousarray(ids_TB, np.int32)
+        pointers_h = (c_void_p * len(h))(*(array.ctypes.data for array in h))
+        pointers_c = (c_void_p * max(1, len(c)))(*(array.ctypes.data for array in c))
+        resets = None if resets_TB is None else np.ascontiguousarray(resets_TB).view(np.uint8)
+        self._kept = (ids, pointers_h, pointers_c, resets, mask_E, mask_LBH, tuple(h), tuple(c))
+        self._shape = (T, B)
+        window = Window(
+            T,
+            B,
+            ids.ctypes.data,
+            None if resets is None else resets.ctypes.data,
+            None if mask_E is None else mask_E.ctypes.data,
+            None if mask_LBH is None else mask_LBH.ctypes.data,
+            ctypes.addressof(pointers_h),
+            ctypes.addressof(pointers_c),
+            int(save),
+        )
+        self._check(self._library.tg_net_forward(self._handle, byref(window)))
+
+    def loss(self, targets_TB: NDArray[np.int32], gradients: Weights | None = None) -> Floats:
+        """Nats of each target `(T, B)`; with `gradients`, that of their mean at the output."""
+        targets = np.ascontiguousarray(targets_TB, np.int32)
+        nats = np.empty(self._shape, np.float32)
+        code = self._library.tg_net_loss(
+            self._handle,
+            targets.ctypes.data,
+            nats.ctypes.data,
+            None if gradients is None else byref(gradients),
+        )
+        self._check(code)
+        return nats
+
+    def seed(self, gradient_TBH: Floats) -> None:
+        """Hand in the gradient of the last layer's output, in place of `loss`."""
+        gradient = np.ascontiguousarray(gradient_TBH, np.float32)
+        self._check(self._library.tg_net_seed(self._handle, gradient.ctypes.data))
+
+    def backward(self, gradients: Weights) -> None:
+        """The other gradients of the mean loss, overwritten."""
+        self._check(self._library.tg_net_backward(self._handle, byref(gradients)))
+
+    def logits(self, t: int) -> Floats:
+        """Logits `(B, V)` after step `t` of the last window."""
+        out = np.empty((self._shape[1], self._config.vocab), np.float32)
+        self._check(self._library.tg_net_logits(self._handle, t, out.ctypes.data))
+        return out
+
+    def read(self, layer: int, what: int) -> Floats:
+        """A quantity of the last window `(T, B, H)`: a gate block, `READ_CELL`, `READ_OUTPUT`."""
+        out = np.empty((*self._shape, self._config.hidden), np.float32)
+        self._check(self._library.tg_net_read(self._handle, layer, what, out.ctypes.data))
+        return out
+
+    @staticmethod
+    def _check(code: int) -> None:
+        if code == -1:
+            raise BackendError(
+                "the native engine found no memory for this window; use a smaller --batch-size, "
+                "--seq-len or --hidden-size"
+            )
+        assert code == 0, "the native engine was called out of order"

@@ -1,0 +1,301 @@
+"""The calls of `sample_api.h`, for NumPy arrays: one stream, and the choice of symbols.
+
+Shape suffixes: `B` streams, `V` vocabulary, `N` recent tokens.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import BackendError
+from textgen.native.library import ISA_NAMES, load, missing_reason
+from textgen.native.network import CELLS, NONLINEARITIES, Config, Weights, weights_of
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+#: No id: a text that nothing ends.
+NO_ID = -1
+_MOST = 2**62
+#: So many logits keep a thread busy for longer, about 0.3 ms, than it takes to wake another.
+_MANY_LOGITS = 2**16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceSettings:
+    """How symbols are chosen; `textgen.sampling` says what each setting means.
+
+    Args:
+        key: Of the random generator: `SymbolGenerator.key`.
+        banned: Ids that are never chosen.
+    """
+
+    key: int
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    repetition_window: int = 64
+    banned: tuple[int, ...] = ()
+
+
+class Chosen(NamedTuple):
+    """Symbols that were chosen: ids, probabilities after the filters, logprobs before them."""
+
+    ids: NDArray[np.int32]
+    probabilities: Doubles
+    logprobs: Doubles
+
+
+class _Choice(Structure):
+    """`tg_choice`."""
+
+    _fields_ = (
+        ("repetition_penalty", c_double),
+        ("temperature", c_double),
+        ("top_k", c_int64),
+        ("top_p", c_double),
+        ("min_p", c_double),
+        ("repetition_window", c_int64),
+        ("banned", c_void_p),
+        ("banned_count", c_int64),
+        ("key", c_uint64),
+    )
+
+
+class _Chosen(Structure):
+    """`tg_chosen`."""
+
+    _fields_ = (("ids", c_void_p), ("probabilities", c_void_p), ("logprobs", c_void_p))
+
+
+@cache
+def functions() -> ctypes.CDLL:
+    """The library with the types of its calls set.
+
+    Raises:
+        BackendError: There is no library.
+    """
+    library = load()
+    if library is None:
+        raise BackendError(missing_reason())
+    p, i64 = c_void_p, c_int64
+    signatures: dict[str, tuple[Any, list[Any]]] = {
+        "tg_choose": (i64, [c_int, c_int, p, c_int32, i64, p, p, i64, p, p]),
+        "tg_sampler_new": (p, [POINTER(Config), POINTER(Weights)]),
+        "tg_sampler_free": (None, [p]),
+        "tg_sampler_threads": (c_int, [p]),
+        "tg_sampler_read": (None, [p, p, i64, p, p]),
+        "tg_sampler_write": (i64, [p, p, i64, c_int32, c_uint64, p, i64, p, p, p]),
+    }
+    for name, (result, arguments) in signatures.items():
+        call = getattr(library, name)
+        call.restype, call.argtypes = result, arguments
+    return library
+
+
+@cache
+def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[np.int32]]:
+    """The structure, and the array that it points to."""
+    banned = np.array(settings.banned, np.int32)
+    choice = _Choice(
+        settings.repetition_penalty,
+        settings.temperature,
+        min(settings.top_k, _MOST),
+        settings.top_p,
+        settings.min_p,
+        min(settings.repetition_window, _MOST),
+        banned.ctypes.data,
+        len(banned),
+        settings.key,
+    )
+    return choice, banned
+
+
+def choose(
+    isa: str,
+    settings: ChoiceSettings,
+    logits_BV: Floats,
+    counters_B: NDArray[np.uint64],
+    recent_BN: NDArray[np.integer[Any]] | None = None,
+    threads: int = 1,
+) -> Chosen:
+    """Choose one symbol a row.
+
+    Args:
+        isa: One of `supported_isas()`.
+        settings: Filters and generator.
+        logits_BV: Of the model, finite; not modified.
+        counters_B: Number of each row's draw.
+        recent_BN: What the repetition penalty looks at; None is nothing.
+        threads: Computing threads at most, on which the outcome does not depend.
+    Returns:
+        `(B,)` each; shorter where a row's logits allow no choice, for they are not finite: what
+        came before that row.
+    Raises:
+        BackendError: There is no library, or no memory.
+    """
+    logits = np.ascontiguousarray(logits_BV, np.float32)
+    rows, vocab = logits.shape
+    chosen = _room(rows)
+    recent = np.empty((rows, 0), np.int32)
+    if recent_BN is not None and settings.repetition_penalty != 1.0:
+        recent = np.ascontiguousarray(recent_BN, np.int32)
+    choice, _ = _choice_of(settings)
+    done = functions().tg_choose(
+        ISA_NAMES.index(isa),
+        min(threads, rows) if logits.size >= _MANY_LOGITS else 1,
+        byref(choice),
+        vocab,
+        rows,
+        logits.ctypes.data,
+        recent.ctypes.data,
+        recent.shape[1],
+        np.ascontiguousarray(counters_B, np.uint64).ctypes.data,
+        byref(_pointers(chosen)),
+    )
+    if done < 0:
+        raise BackendError(f"the native engine finds no memory to choose, or has no '{isa}'")
+    return Chosen(chosen.ids[:done], chosen.probabilities[:done], chosen.logprobs[:done])
+
+
+class Sampler:
+    """One stream through a network: reading the weights once a token is all its work.
+
+    Args:
+        isa: One of `supported_isas()`.
+        cell: One of `CELLS`.
+        nonlinearity: One of `NONLINEARITIES`; read by the rnn alone.
+        vocab: V.
+        embedding: E.
+        hidden: H.
+        layers: L.
+        tie: Whether the output multiplies by the embedding.
+        threads: Computing threads at most. The numbers do not depend on it.
+        weights: Float32 arrays named as `ModelConfig.tensor_shapes` does. Some are used where they
+            lie and must not be written to.
+    Raises:
+        BackendError: There is no library, or no memory.
+    """
+
+    def __init__(
+        self,
+        *,
+        isa: str,
+        cell: str,
+        nonlinearity: str,
+        vocab: int,
+        embedding: int,
+        hidden: int,
+        layers: int,
+        tie: bool,
+        threads: int,
+        weights: Mapping[str, Floats],
+    ) -> None:
+        self._library = functions()
+        self._handle: int | None = None
+        self._weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+        self._vocab = vocab
+        #: h and c, or h alone.
+        self.state_shape = (layers, 2 if cell == "lstm" else 1, hidden)
+        config = Config(
+            ISA_NAMES.index(isa),
+            CELLS.index(cell),
+            NONLINEARITIES.index(nonlinearity),
+            *(vocab, embedding, hidden, layers, int(tie), threads),
+        )
+        handle = self._library.tg_sampler_new(
+            byref(config), byref(weights_of(self._weights, layers))
+        )
+        if not handle:
+            raise BackendError(f"the native engine finds no memory to sample, or has no '{isa}'")
+        self._handle = handle
+        #: How many threads it computes with: no more than pay.
+        self.threads = int(self._library.tg_sampler_threads(handle))
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.tg_sampler_free(self._handle)
+            self._handle = None
+
+    def read(self, ids: Sequence[int], state: Floats) -> Floats:
+        """Read tokens.
+
+        Args:
+            ids: Each in `[0, V)`.
+            state: Of `state_shape`; overwritten with that after them.
+        Returns:
+            Logits of the next token, `(V,)`.
+        """
+        tokens = np.array(ids, np.int32)
+        logits = np.empty(self._vocab, np.float32)
+        self._library.tg_sampler_read(
+            self._handle, tokens.ctypes.data, len(tokens), self._state(state), logits.ctypes.data
+        )
+        return logits
+
+    def write(
+        self,
+        count: int,
+        settings: ChoiceSettings,
+        counter: int,
+        logits: Floats,
+        state: Floats,
+        recent: Sequence[int] = (),
+        end: int = NO_ID,
+    ) -> Chosen:
+        """Choose and read symbols.
+
+        Args:
+            count: How many at most.
+            settings: Filters and generator.
+            counter: Number of the first draw.
+            logits: Of the first symbol, `(V,)`; overwritten with those of the next after the last.
+            state: Before the first; overwritten with that after the last.
+            recent: Tokens before, which the repetition penalty looks at.
+            end: The id after which no more is chosen.
+        Returns:
+            What was chosen: fewer than `count` where the last is `end`, or where the next logits
+            are not finite.
+        """
+        recent = recent if settings.repetition_penalty != 1.0 else ()
+        history = np.empty(len(recent) + count, np.int32)
+        history[: len(recent)] = recent
+        room = _room(count)
+        choice, _ = _choice_of(settings)
+        done = self._library.tg_sampler_write(
+            self._handle,
+            byref(choice),
+            count,
+            end,
+            counter,
+            history.ctypes.data,
+            len(recent),
+            self._state(state),
+            logits.ctypes.data,
+            byref(_pointers(room)),
+        )
+        chosen = history[len(recent) : len(recent) + done]
+        return Chosen(chosen, room.probabilities[:done], room.logprobs[:done])
+
+    def _state(self, state: Floats) -> int:
+        assert state.shape == self.state_shape
+        assert state.dtype == np.float32 and state.flags.c_contiguous
+        return int(state.ctypes.data)
+
+
+def _room(count: int) -> Chosen:
+    return Chosen(np.empty(count, np.int32), np.empty(count), np.empty(count))
+
+
+def _pointers(chosen: Chosen) -> _Chosen:
+    return _Chosen(*(array.ctypes.data for array in chosen))

@@ -1,0 +1,315 @@
+/* The gradient of a window: back through time, then every weight's as one product over all steps. */
+#ifndef TG_BACKWARD_H
+#define TG_BACKWARD_H
+
+#include "head.h"
+
+INLINE void step_backward(tg_net *net, int l, int t, const part *p, int cell, int nonlinearity) {
+    net_layer *y = &net->layers[l];
+    const int blocks = cell_forms[cell].blocks, depth = net->columns * BLOCK;
+    const size_t panel = (size_t)depth * BLOCK;
+    const int later = t + 1 < net->window.T;
+    float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
+        int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
+        const elem *after = row_at(&y->gates, net->gate_stride, (size_t)(t + 1) * net->rows + row);
+        for (int unit = p->unit0; unit < p->unit1; unit += 4) {
+            int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
+            if (later)
+                tile_nn(after, net->gate_stride, rows, (elem *)y->hh_bwd.data + unit * panel, panel,
+                        some, depth, tile, 0);
+            for (int u = 0; u < some; u++)
+                for (int r = 0; r < rows; r += PAIR) {
+                    vf d[2][MAX_BLOCKS][NV];
+                    const int here = unit + u, column = here * BLOCK;
+                    for (int i = 0; i < PAIR; i++) {
+                        if (r + i >= rows) {
+                            memset(d[i], 0, sizeof d[i]);
+                            continue;
+                        }
+                        const int b = row + r + i;
+                        const size_t place = (size_t)t * net->rows + b;
+                        const float *mask = mask_of(net, l, b);
+                        const elem *out = row_at(&y->d_out, net->h_stride, place) + column;
+                        const int joined = later && !is_reset(net, t + 1, b);
+                        vf dh[NV];
+                        for (int v = 0; v < NV; v++) {
+                            dh[v] = eload(out + v * VW);
+                            if (mask) dh[v] *= vload(mask + column + v * VW);
+                            if (joined)
+                                dh[v] += vload(tile + (r + i) * TILE_STRIDE + u * BLOCK + v * VW);
+                        }
+                        const float *was = NULL, *now = NULL;
+                        float *carry = NULL;
+                        const int reset = is_reset(net, t, b);
+                        if (cell_forms[cell].carries) {
+                            now = carry_at(net, y, t + 1, here, b);
+                            if (!reset) was = carry_at(net, y, t, here, b);
+                            carry = (float *)y->d_carry.data +
+                                    ((size_t)here * net->rows + b) * BLOCK;
+                            if (!later) memset(carry, 0, BLOCK * sizeof(float));
+                        }
+                        cell_backward(cell, nonlinearity, dh, saved_at(net, y, t, here, b), was, now,
+                                      carry, d[i]);
+                        if (carry && reset) memset(carry, 0, BLOCK * sizeof(float));
+                        elem *gates = row_at(&y->gates, net->gate_stride, place) +
+                                      (size_t)column * blocks;
+                        for (int g = 0; g < blocks; g++)
+                            for (int v = 0; v < NV; v++)
+                                estore(gates + g * BLOCK + v * VW, d[i][g][v]);
+                    }
+                    for (int g = 0; g < blocks; g++)
+                        store_pair(panel_at(y->gates_panel.data, (size_t)net->depth,
+                                            here * blocks + g, (size_t)t * net->rows + row + r),
+                                   d[0][g], d[1][g]);
+                }
+        }
+    }
+}
+
+static void layer_backward(tg_net *net, int l, const part *p, int threads) {
+    for (int t = net->window.T - 1; t >= 0; t--) {
+#define CALL(cell, nonlinearity) step_backward(net, l, t, p, cell, nonlinearity)
+        FOR_CELL(net, CALL)
+#undef CALL
+        if (p->waits) tg_barrier(threads);
+    }
+}
+
+/* The bias takes the sum of a native column; the GRU's recurrent candidate has a bias of its own. */
+INLINE void put_bias(const tg_net *net, int l, const tg_layer *to, int block, const vf *sums) {
+    for (int lane = 0; lane < BLOCK; lane++) {
+        float sum = sums[lane / VW][lane % VW];
+        long row = public_row(&net->layers[l].input, block, lane);
+        int unit = block / net->form->blocks * BLOCK + lane;
+        if (row >= 0) to->bias[row] = sum;
+        else if (to->bias_hn && unit < net->config.hidden &&
+                 net->form->input[block % net->form->blocks] < 0)
+            to->bias_hn[unit] = sum;
+    }
+}
+
+/* Sums over all rows of one column block of a panel. */
+static void sum_panel(const elem *panel, int depth, vf *sums) {
+    for (int v = 0; v < NV; v++) sums[v] = vset(0.0f);
+    for (int k = 0; k < depth; k += PAIR) {
+#if TG_BF16
+        vi both = (vi)_mm512_loadu_si512(panel + (size_t)k * BLOCK);
+        sums[0] += (vf)(both << 16) + (vf)(both & (vi)_mm512_set1_epi32((int)0xffff0000));
+#else
+        for (int v = 0; v < NV; v++) sums[v] += vload(panel + (size_t)k * BLOCK + v * VW);
+#endif
+    }
+}
+
+/* Gradients of this layer's input weights and bias, and of the layer below's output. */
+static void into_layer_below(tg_net *net, int l, const tg_layer *to, const part *p, int first,
+                             int last, elem *scratch) {
+    net_layer *y = &net->layers[l], *below = y - 1;
+    const size_t panel = (size_t)net->columns * BLOCK * BLOCK;
+    float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    for (int block = first; block < last; block++) {
+        vf sums[NV];
+        sum_panel(panel_at(y->gates_panel.data, (size_t)net->depth, block, 0), net->depth, sums);
+        put_bias(net, l, to, block, sums);
+    }
+    target into = {to->weight_ih, &y->input, 0};
+    tile_tn(y->gates_panel.data, (size_t)net->depth * BLOCK, first, last, below->out_panel,
+            out_panel_depth(net, below) * BLOCK, net->units, net->depth, &into, scratch);
+    for (int t = 0; t < net->window.T; t++)
+        for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
+            int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
+            const size_t place = (size_t)t * net->rows + row;
+            for (int unit = p->unit0; unit < p->unit1; unit += 4) {
+                int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
+                tile_nn(row_at(&y->gates, net->gate_stride, place), net->gate_stride, rows,
+                        (elem *)y->in_bwd.data + unit * panel, panel, some, net->columns * BLOCK,
+                        tile, 0);
+                for (int r = 0; r < rows; r++) {
+                    elem *out = row_at(&below->d_out, net->h_stride, place + (size_t)r) + unit * BLOCK;
+                    for (int at = 0; at < some * BLOCK; at += VW)
+                        estore(out + at, vload(tile + r * TILE_STRIDE + at));
+                }
+            }
+        }
+}
+
+/* The first layer: the gradient of a symbol's table row is the sum over its tokens. */
+static void into_table(tg_net *net, const tg_layer *to, int first, int last) {
+    net_layer *y = &net->layers[0];
+    const size_t gates = (size_t)net->columns * BLOCK, from = (size_t)first * BLOCK;
+    const size_t count = (size_t)(last - first) * BLOCK;
+    const int32_t *starts = net->starts.data, *order = net->order.data;
+    float *table = net->d_table.data;
+    for (int s = 0; s < net->num_symbols; s++) {
+        float *sum = table + s * gates + from;
+        memset(sum, 0, count * sizeof(float));
+        for (int i = starts[s]; i < starts[s + 1]; i++) {
+            const size_t t = (size_t)(order[i] / net->window.B), b = (size_t)(order[i] % net->window.B);
+            const elem *row = row_at(&y->gates, net->gate_stride, t * net->rows + b) + from;
+            for (size_t at = 0; at < count; at += VW) vstore(sum + at, vload(sum + at) + eload(row + at));
+        }
+    }
+    for (int block = first; block < last; block++) {
+        vf sums[NV], pair[2][NV];
+        for (int v = 0; v < NV; v++) sums[v] = vset(0.0f);
+        for (int s = 0; s < net->symbol_depth; s += PAIR) {
+            for (int i = 0; i < PAIR; i++) {
+                load_block(pair[i], table + (s + i) * gates + (size_t)block * BLOCK,
+                           s + i < net->num_symbols ? BLOCK : 0);
+                elem *row = row_at(&net->d_table_rows, net->gate_stride, (size_t)(s + i)) +
+                            block * BLOCK;
+                for (int v = 0; v < NV; v++) {
+                    sums[v] += pair[i][v];
+                    estore(row + v * VW, pair[i][v]);
+                }
+            }
+            store_pair(panel_at(net->d_table_panel.data, (size_t)net->symbol_depth, block, (size_t)s),
+                       pair[0], pair[PAIR - 1]);
+        }
+        put_bias(net, 0, to, block, sums);
+    }
+}
+
+/* From the table's gradient to the symbols' vectors. */
+static void into_embedding(tg_net *net, float *gradient, int tid, int threads) {
+    const int E = net->config.embedding, depth = net->columns * BLOCK;
+    const size_t panel = (size_t)depth * BLOCK;
+    const int32_t *symbols = net->symbols.data;
+    float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    int first, last;
+    share(net->num_symbols, TILE_ROWS / 4, tid, threads, &first, &last);
+    for (int s = first; s < last; s += TILE_ROWS) {
+        int rows = last - s < TILE_ROWS ? last - s : TILE_ROWS;
+        for (int block = 0; block * BLOCK < E; block += 4) {
+            int some = net->embedding_blocks - block < 4 ? net->embedding_blocks - block : 4;
+            tile_nn(row_at(&net->d_table_rows, net->gate_stride, (size_t)s), net->gate_stride, rows,
+                    (elem *)net->layers[0].in_bwd.data + block * panel, panel, some, depth, tile, 0);
+            for (int r = 0; r < rows; r++) {
+                float *out = gradient + (size_t)symbols[s + r] * E + block * BLOCK;
+                for (int at = 0; at < some * BLOCK && block * BLOCK + at < E; at++) {
+                    float own = tile[r * TILE_STRIDE + at];
+                    if (net->window.mask_E) own *= net->window.mask_E[block * BLOCK + at];
+                    out[at] = net->config.tie ? out[at] + own : own;
+                }
+            }
+        }
+    }
+}
+
+typedef struct {
+    tg_net *net;
+    const tg_weights *gradients;
+} backward_job;
+
+static void backward_work(void *arg, int tid, int threads) {
+    backward_job *job = arg;
+    tg_net *net = job->net;
+    const tg_weights *to = job->gradients;
+    elem *scratch = (elem *)net->scratch.data + (size_t)tid * net->scratch_bytes;
+    part p = part_of(net, tid, threads);
+    /* Weight gradients are shared out by columns, whoever made the rows. */
+    int first, last;
+    share(net->units, 2, tid, threads, &first, &last);
+    first *= net->form->blocks;
+    last *= net->form->blocks;
+    tiles_begin();
+    if (!net->config.tie) {
+        int from, until;
+        share(net->config.vocab, 1, tid, threads, &from, &until);
+        memset(to->embedding + (size_t)from * net->config.embedding, 0,
+               sizeof(float) * (size_t)(until - from) * net->config.embedding);
+    }
+    for (int l = net->config.layers - 1; l >= 0; l--) {
+        net_layer *y = &net->layers[l];
+        if (tid == 0)
+            clear_tail(y->gates_panel.data, (size_t)net->depth, net->columns,
+                       (size_t)net->window.T * net->rows);
+        layer_backward(net, l, &p, threads);
+        tg_barrier(threads);
+        target into = {to->layers[l].weight_hh, &y->recurrent, 0};
+        tile_tn(y->gates_panel.data, (size_t)net->depth * BLOCK, first, last, y->h_panel.data,
+                (size_t)net->h_depth * BLOCK, net->units, net->depth, &into, scratch);
+        if (l) {
+            into_layer_below(net, l, &to->layers[l], &p, first, last, scratch);
+        } else {
+            into_table(net, &to->layers[0], first, last);
+            target symbols = {to->layers[0].weight_ih, &y->input, 0};
+            tile_tn(net->d_table_panel.data, (size_t)net->symbol_depth * BLOCK, first, last,
+                    net->x_panel.data, (size_t)net->symbol_depth * BLOCK, net->embedding_blocks,
+                    net->symbol_depth, &symbols, scratch);
+        }
+        tg_barrier(threads);
+    }
+    into_embedding(net, to->embedding, tid, threads);
+    tiles_end();
+}
+
+static int net_backward(tg_net *net, const tg_weights *gradients) {
+    if (!net->has_loss) return -2;
+    const size_t gates = (size_t)net->columns * BLOCK, T = (size_t)net->window.T;
+    const size_t R = (size_t)net->rows, padded = (size_t)net->units * BLOCK;
+    const size_t symbols = (size_t)net->symbol_depth;
+    int bad = need_scratch(net);
+    for (int l = 0; l < net->config.layers; l++) {
+        net_layer *y = &net->layers[l];
+        bad |= buffer_need(&y->gates, sizeof(elem) * (T * R + TILE_ROWS) * net->gate_stride);
+        bad |= buffer_need(&y->gates_panel, sizeof(elem) * gates * (size_t)net->depth);
+        bad |= buffer_need(&y->d_out, sizeof(elem) * (size_t)net->depth * net->h_stride);
+        if (net->form->carries) bad |= buffer_need(&y->d_carry, sizeof(float) * R * padded);
+    }
+    bad |= buffer_need(&net->d_table, sizeof(float) * symbols * gates);
+    bad |= buffer_need(&net->d_table_rows, sizeof(elem) * (symbols + TILE_ROWS) * net->gate_stride);
+    bad |= buffer_need(&net->d_table_panel, sizeof(elem) * symbols * gates);
+    if (bad) return -1;
+    backward_job job = {net, gradients};
+    tg_parallel(net->config.threads, backward_work, &job);
+    net->has_loss = 0;
+    return 0;
+}
+
+/* ---- reading what a window left behind ------------------------------------------------------ */
+
+typedef struct {
+    tg_net *net;
+    int l, what;
+    float *out;
+} read_job;
+
+static void read_work(void *arg, int tid, int threads) {
+    read_job *job = arg;
+    tg_net *net = job->net;
+    net_layer *y = &net->layers[job->l];
+    const int H = net->config.hidden, B = net->window.B;
+    int first, last;
+    share(net->window.T, 1, tid, threads, &first, &last);
+    for (int t = first; t < last; t++)
+        for (int b = 0; b < B; b++)
+            for (int unit = 0; unit * BLOCK < H; unit++) {
+                float values[BLOCK];
+                const elem *from = NULL;
+                if (job->what == TG_READ_CELL)
+                    memcpy(values, carry_at(net, y, t + 1, unit, b), sizeof values);
+                else if (job->what == TG_READ_OUTPUT)
+                    from = y->out + ((size_t)t * net->rows + b) * net->h_stride + unit * BLOCK;
+                else
+                    from = saved_at(net, y, t, unit, b) + job->what * BLOCK;
+                if (from)
+                    for (int v = 0; v < NV; v++) vstore(values + v * VW, eload(from + v * VW));
+                int left = H - unit * BLOCK < BLOCK ? H - unit * BLOCK : BLOCK;
+                memcpy(job->out + ((size_t)t * B + b) * H + unit * BLOCK, values,
+                       sizeof(float) * (size_t)left);
+            }
+}
+
+static int net_read(tg_net *net, int32_t layer, int32_t what, float *out) {
+    if (!net->has_window || layer < 0 || layer >= net->config.layers) return -2;
+    if (what != TG_READ_OUTPUT && !net->window.save) return -2;
+    if (what == TG_READ_CELL ? !net->form->carries : what != TG_READ_OUTPUT && what >= net->form->saved)
+        return -2;
+    read_job job = {net, layer, what, out};
+    tg_parallel(net->config.threads, read_work, &job);
+    return 0;
+}
+
+#endif

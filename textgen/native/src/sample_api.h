@@ -1,0 +1,77 @@
+/* Sampling: what the library offers for one stream, and what each instruction set provides. */
+#ifndef TG_SAMPLE_API_H
+#define TG_SAMPLE_API_H
+
+#include "textgen.h"
+
+/* How symbols are chosen: the settings of textgen/sampling/filters.py and choice.py, in this order,
+ * which those files specify. */
+typedef struct {
+    double repetition_penalty;            /* 1: off */
+    double temperature;                   /* 1: off; 0: the likeliest */
+    int64_t top_k;                        /* 0: off */
+    double top_p, min_p;                  /* 1 and 0: off */
+    int64_t repetition_window;
+    const int32_t *banned;                /* ids that are never chosen */
+    int64_t banned_count;
+    uint64_t key;                         /* of the generator: splitmix64(rng, 0) */
+} tg_choice;
+
+/* What was chosen, `(n,)` each. */
+typedef struct {
+    int32_t *ids;
+    double *probabilities; /* after the filters */
+    double *logprobs;      /* natural, before them */
+} tg_chosen;
+
+/* Choose one symbol for each of `rows` rows of logits `(rows, V)`. Row r looks back at
+ * `recent[r * recent_count ...]`, of which the last `repetition_window` count, and makes draw
+ * `counters[r]` of the generator. Returns how many rows were chosen for before one whose logits
+ * allow no choice, for they are not finite; -1 when memory ran out. */
+TG_API int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
+                         const float *logits, const int32_t *recent, int64_t recent_count,
+                         const uint64_t *counters, const tg_chosen *chosen);
+
+/* A network that reads one token at a time, for one caller at a time. It keeps a copy of the weights
+ * in its own layout, save embedding, and the first layer's weight_ih and bias, which must outlive
+ * it. */
+typedef struct tg_sampler tg_sampler;
+TG_API tg_sampler *tg_sampler_new(const tg_config *config, const tg_weights *weights);
+TG_API void tg_sampler_free(tg_sampler *sampler);
+/* How many threads it computes with: no more than pay. The numbers do not depend on it. */
+TG_API int tg_sampler_threads(const tg_sampler *sampler);
+
+/* Read `n` tokens. `state` is (L, S, H), S = 2 for the LSTM (h, c), else 1 (h); `logits` (V,). Both
+ * are overwritten with what they are after the last token. */
+TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, float *state,
+                            float *logits);
+
+/* Choose and read up to `n` symbols, the first by `logits`: as `tg_choose` and `tg_sampler_read` in
+ * turns, draws `counter`, `counter + 1`, ... `history` holds `history_count` tokens of context for
+ * the repetition penalty and room for n more: those chosen are appended (`chosen->ids` is not
+ * used). Returns how many: fewer where `end` was chosen, which is the last then, or where the
+ * logits were not finite. */
+TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n,
+                                int32_t end, uint64_t counter, int32_t *history,
+                                int64_t history_count, float *state, float *logits,
+                                const tg_chosen *chosen);
+
+/* The same of one instruction set: the last thing that sample.h defines. */
+typedef struct {
+    int64_t (*choose)(int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
+                      const float *logits, const int32_t *recent, int64_t recent_count,
+                      const uint64_t *counters, const tg_chosen *chosen);
+    tg_sampler *(*open)(const tg_config *config, const tg_weights *weights);
+    void (*read)(tg_sampler *sampler, const int32_t *ids, int64_t n, float *state, float *logits);
+    int64_t (*write)(tg_sampler *sampler, const tg_choice *choice, int64_t n, int32_t end,
+                     uint64_t counter, int32_t *history, int64_t history_count, float *state,
+                     float *logits, const tg_chosen *chosen);
+} tg_sample_kernels;
+
+/* The beginning of every sampler. */
+struct tg_sampler {
+    const tg_sample_kernels *kernels;
+    int threads;
+};
+
+#endif

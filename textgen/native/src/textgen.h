@@ -1,0 +1,90 @@
+/* What the library offers: plain C, plain pointers, no torch and no Python.
+ *
+ * Shape suffixes as in the Python code: T time, B streams, V vocabulary, E embedding, H hidden,
+ * G gate blocks. Every array is contiguous, float32 unless its type says otherwise. A function
+ * that computes takes `threads`; the numbers are the same for the same number of threads, always.
+ */
+#ifndef TEXTGEN_H
+#define TEXTGEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define TG_API __attribute__((visibility("default")))
+#define TG_ABI_VERSION 1
+
+/* Best first; `textgen.native.library.ISA_NAMES` has the same order. */
+enum { TG_AMX, TG_AVX512BF16, TG_AVX512, TG_AVX2, TG_GENERIC, TG_ISA_COUNT };
+enum { TG_LSTM, TG_GRU, TG_RNN };
+enum { TG_TANH, TG_RELU, TG_IDENTITY };
+
+typedef struct {
+    int32_t isa, cell, nonlinearity; /* of the enums above */
+    int32_t vocab, embedding, hidden, layers;
+    int32_t tie; /* the head multiplies by the embedding: its pointer below is then NULL */
+    int32_t threads;
+} tg_config;
+
+/* One layer's weights or gradients, gate blocks of H rows in the order of the Python cell. */
+typedef struct {
+    float *weight_ih; /* (G * H, E or H) */
+    float *weight_hh; /* (G * H, H) */
+    float *bias;      /* (G * H,) */
+    float *bias_hn;   /* (H,), GRU only */
+} tg_layer;
+
+typedef struct {
+    float *embedding; /* (V, E) */
+    float *head;      /* (V, H), NULL where tied */
+    float *head_bias; /* (V,) */
+    tg_layer *layers;
+} tg_weights;
+
+TG_API int tg_abi_version(void);
+TG_API int tg_isa_supported(int isa);
+
+/* A network for windows of many streams: training, evaluation, tracing, sampling of many texts. */
+typedef struct tg_net tg_net;
+TG_API tg_net *tg_net_new(const tg_config *config);
+TG_API void tg_net_free(tg_net *net);
+TG_API size_t tg_net_bytes(const tg_net *net);
+
+/* Take over weights: once per update. `backward` packs what the gradient needs too. 0 on success,
+ * -1 when memory ran out (so for all that return int). */
+TG_API int tg_net_pack(tg_net *net, const tg_weights *weights, int backward);
+
+typedef struct {
+    int32_t T, B;
+    const int32_t *ids;      /* (T, B) */
+    const uint8_t *resets;   /* (T, B): 1 zeroes a stream's state before its token; NULL: none */
+    const float *mask_E;     /* factor on the symbols' vectors, (E,); NULL: none */
+    const float *mask_LBH;   /* factor on each layer's output, (L, B, H); NULL: none */
+    float *const *h, *const *c; /* per layer (B, H): read, then overwritten. c: LSTM only */
+    int32_t save;            /* keep what `tg_net_backward` and `tg_net_read` need */
+} tg_window;
+
+TG_API int tg_net_forward(tg_net *net, const tg_window *window);
+/* Nats of each target (T, B). With `gradients` (the window must have been saved) also the gradient
+ * of their mean: that of the head is overwritten there, the rest waits for tg_net_backward. */
+TG_API int tg_net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_weights *gradients);
+/* The other gradients of the mean loss, overwritten (a tied embedding: added to the head's share). */
+TG_API int tg_net_backward(tg_net *net, const tg_weights *gradients);
+/* Instead of tg_net_loss: hand in the gradient of the last layer's output (T, B, H). */
+TG_API int tg_net_seed(tg_net *net, const float *gradient);
+/* Logits (B, V) after step t of the last window. */
+TG_API int tg_net_logits(tg_net *net, int32_t t, float *logits);
+/* A saved quantity (T, B, H) of a layer: 0..3 activated gate blocks, 4 cell state, 5 output. */
+enum { TG_READ_CELL = 4, TG_READ_OUTPUT = 5 };
+TG_API int tg_net_read(tg_net *net, int32_t layer, int32_t what, float *out);
+
+/* AdamW (Loshchilov and Hutter 2019) on flat arrays of `size`, the first `decayed` of which decay.
+ * The gradient is scaled down to `clip` if its norm is above. Nothing changes when `loss` or the
+ * norm is not finite: returns 1 then, else 0. */
+typedef struct {
+    float *parameters, *gradient, *exp_avg, *exp_avg_sq;
+    int64_t size, decayed, step; /* step counts from 1 */
+    double loss, learning_rate, beta1, beta2, eps, weight_decay, clip, norm; /* norm: out */
+} tg_adamw;
+TG_API int tg_adamw_step(int isa, int threads, tg_adamw *update);
+
+#endif
