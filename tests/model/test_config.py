@@ -6,8 +6,10 @@ import json
 from typing import Any
 
 import pytest
+from contract_cells import CONTRACT_CELLS
 from helpers import REFERENCE
 
+from textgen.cells import CELLS
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.network import LanguageModel
@@ -19,14 +21,21 @@ def config(**settings: Any) -> ModelConfig:
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"num_layers": 3}, {"tie": True, "embedding_size": 5}],
-    ids=["one-layer", "three-layers", "tied"],
+    [
+        {},
+        {"num_layers": 3},
+        {"tie": True, "embedding_size": 5},
+        {"cell": "gru", "num_layers": 2},
+        {"cell": "rnn", "nonlinearity": "relu"},
+    ],
+    ids=["one-layer", "three-layers", "tied", "gru", "rnn"],
 )
 def test_shapes_are_those_of_the_module(settings: dict) -> None:
     shape = config(**settings)
     model = LanguageModel(shape, REFERENCE)
     parameters = {name: tuple(p.shape) for name, p in model.named_parameters()}
     assert parameters == shape.tensor_shapes()
+    assert list(parameters) == list(shape.tensor_shapes())
     assert shape.num_parameters() == sum(p.numel() for p in model.parameters())
 
 
@@ -45,6 +54,36 @@ def test_shapes_of_two_layers() -> None:
 
 
 @pytest.mark.parametrize(
+    ("cell", "expected"),
+    [
+        ("gru", {"weight_ih": (15, 3), "weight_hh": (15, 5), "bias": (15,), "bias_hn": (5,)}),
+        ("rnn", {"weight_ih": (5, 3), "weight_hh": (5, 5), "bias": (5,)}),
+        (
+            "mlstm",
+            {"weight_ih": (25, 3), "weight_mh": (5, 5), "weight_hm": (20, 5), "bias": (25,)},
+        ),
+        (
+            "depth-gated",
+            {
+                "weight_ih": (25, 3),
+                "weight_hh": (20, 5),
+                "bias": (25,),
+                **{f"weight_{name}": (5,) for name in ("ci", "cf", "co", "cd", "ld")},
+            },
+        ),
+    ],
+)
+def test_a_layers_tensors_follow_from_what_its_cell_declares(
+    cell: str, expected: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, declared in CONTRACT_CELLS.items():
+        monkeypatch.setitem(CELLS, name, declared)
+    shapes = config(cell=cell).tensor_shapes()
+    layer = {name.removeprefix("layers.0."): shape for name, shape in shapes.items()}
+    assert list(layer.items())[1:-2] == list(expected.items())
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"hidden_size": 0}, "hidden_size is 0; it must be a positive whole number"),
@@ -59,6 +98,8 @@ def test_shapes_of_two_layers() -> None:
         ({"tie": 0}, "tie is 0"),
         ({"tie": True}, r"embedding_size \(3\) equal to hidden_size \(5\)"),
         ({"cell": "elman"}, "cell 'elman' is not known"),
+        ({"nonlinearity": "relu"}, "cell 'lstm' has no choice of nonlinearity, but 'relu'"),
+        ({"cell": "rnn", "nonlinearity": "gelu"}, "nonlinearity 'gelu' is not known"),
     ],
 )
 def test_impossible_shapes_are_refused(settings: dict, message: str) -> None:
@@ -69,6 +110,12 @@ def test_impossible_shapes_are_refused(settings: dict, message: str) -> None:
 def test_round_trip_through_json() -> None:
     shape = config(num_layers=2, dropout=0.25, tie=True, embedding_size=5)
     assert ModelConfig.from_dict(json.loads(json.dumps(shape.to_dict()))) == shape
+
+
+def test_files_from_before_there_was_a_choice_of_nonlinearity_are_read() -> None:
+    data = config().to_dict()
+    assert data.pop("nonlinearity") == "tanh"
+    assert ModelConfig.from_dict(data) == config()
 
 
 @pytest.mark.parametrize(

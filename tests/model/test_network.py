@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE, lecture_nats, make_model, random_weights
+from contract_cells import CONTRACT_CELLS
+from helpers import REFERENCE, lecture_nats, make_model
 from torch.nn import functional as F
 
-from textgen.cells import LSTMCell
+from textgen.cells import CELLS
+from textgen.model import network as module
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel, RecurrentLayer
-from textgen.ops import Path, select
-from textgen.ops.select import _bf16_works
-from textgen.training.evaluate import make_resets
+from textgen.model.dropout import Masks, draw_masks
+from textgen.model.network import RecurrentLayer
+from textgen.ops.path import Path
+from textgen.ops.recurrence import make_resets
+from textgen.ops.torch_recurrence import bf16_works
 
 CPU = torch.device("cpu")
-FAST = select(LSTMCell(), CPU, "fp32")
+FAST = Path("torch", "fp32", "asked for")
+BF16 = Path("torch", "bf16", "asked for")
 PATHS = pytest.mark.parametrize("path", [REFERENCE, FAST], ids=["reference", "torch"])
 CONFIGS = {
     "one-layer": ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6),
@@ -93,121 +97,53 @@ def test_a_window_may_be_read_in_parts(path: Path) -> None:
     torch.testing.assert_close(last_of_parts, last, rtol=0, atol=2e-6)
 
 
-def dropped(rate: float, generator: torch.Generator | None, T: int = 5) -> torch.Tensor:
-    """What becomes of ones, `(T, 40, 50)`."""
-    return LanguageModel._drop(torch.ones(T, 40, 50), rate, generator)
-
-
-def test_a_dropout_mask_is_shared_over_time() -> None:
-    out = dropped(0.5, torch.Generator().manual_seed(1))
-    assert torch.equal(out, out[:1].expand_as(out))
-    assert not torch.equal(out[0, 0], out[0, 1])  # but not over streams
-
-
-@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_dropout_keeps_the_mean(rate: float) -> None:
-    out = dropped(rate, torch.Generator().manual_seed(1))[0]
-    kept = 1.0 / (1.0 - rate)
-    assert ((out == 0) | ((out - kept).abs() < 1e-5)).all()
-    # 2000 draws: the mean's standard deviation is sqrt(rate / (1 - rate) / 2000); five of them.
-    assert abs(out.mean().item() - 1.0) < 5 * math.sqrt(rate / (1 - rate) / out.numel())
-
-
-def test_dropout_follows_its_generator_alone() -> None:
-    first, again, other = (dropped(0.5, torch.Generator().manual_seed(n)) for n in (1, 1, 2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-    ones = torch.ones(5, 40, 50)
-    assert torch.equal(dropped(0.5, None), ones)
-    assert torch.equal(dropped(0.0, torch.Generator()), ones)
-
-
-def test_dropout_acts_on_the_embedding_and_every_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    config = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, num_layers=2, dropout=0.5)
+def masked(config: ModelConfig, ids: torch.Tensor, masks: Masks | None) -> torch.Tensor:
+    """The model written out, layer by layer, each factor where it belongs."""
     model = make_model(config)
-    ids, state = random_ids(config), model.zero_state(3)
-    seen = []
-    real = LanguageModel._drop
+    x = model.embedding(ids)
+    if masks is not None:
+        x = x * torch.from_numpy(masks.embedding_E)
+    for index, layer in enumerate(model.layers):
+        assert isinstance(layer, RecurrentLayer)
+        first = model.zero_state(ids.shape[1])[index]
+        sequences, _ = module.recurrence_for(REFERENCE, model.cell)(
+            model.cell, x, first, layer.weights()
+        )
+        x = sequences["h"]
+        if masks is not None:
+            x = x * torch.from_numpy(masks.layers_LBH[index])
+    logits: torch.Tensor = model.head(x)
+    return logits
 
-    def record(x_TBI, rate, generator):
-        out = real(x_TBI, rate, generator)
-        seen.append((out == 0).all(dim=0))  # dropped throughout the window
-        return out
 
-    monkeypatch.setattr(LanguageModel, "_drop", staticmethod(record))
+@PATHS
+def test_masks_act_on_the_embedding_and_every_layer(path: Path) -> None:
+    config = replace(CONFIGS["two-layers"], dropout=0.5)
+    ids = random_ids(config)
+    model = make_model(config, path=path)
+    masks = draw_masks(config, 3, 1)
+    assert masks is not None
     with torch.no_grad():
-        quiet, _ = model(ids, state)
-        assert not any(mask.any() for mask in seen)
-        seen.clear()
-        noisy, _ = model(ids, state, None, torch.Generator().manual_seed(3))
-    assert not torch.equal(quiet, noisy)
-    assert [tuple(mask.shape) for mask in seen] == [(3, 4), (3, 6), (3, 6)]
-    assert all(mask.any() and not mask.all() for mask in seen)
+        noisy, _ = model(ids, model.zero_state(3), None, masks)
+        quiet, _ = model(ids, model.zero_state(3))
+        # Seven steps of a few float32 roundings each, of logits of order one.
+        close = {"rtol": 0, "atol": 4e-6}
+        torch.testing.assert_close(noisy, masked(config, ids, masks), **close)
+        torch.testing.assert_close(quiet, masked(config, ids, None), **close)
+    assert (noisy - quiet).abs().max() > 0.1
 
 
-def test_dropout_is_independent_of_memory_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The mask is drawn into fresh memory, and every element of it is written."""
-    expected = dropped(0.5, torch.Generator().manual_seed(1))
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *a, **k: empty(*a, **k).fill_(torch.nan))
-    assert torch.equal(dropped(0.5, torch.Generator().manual_seed(1)), expected)
-
-
-def initial(seed: int = 1, **settings: object) -> LanguageModel:
-    shape = {"vocab_size": 300, "embedding_size": 64, "hidden_size": 96, "num_layers": 2}
-    return LanguageModel(
-        ModelConfig(**{**shape, **settings}), REFERENCE, torch.Generator().manual_seed(seed)
-    )
-
-
-@pytest.mark.parametrize("tie", [False, True])
-def test_first_weights(tie: bool) -> None:
-    model = initial(tie=tie, embedding_size=96 if tie else 64)
-    weights = model.arrays()
-    H = model.config.hidden_size
-    symbols = weights["embedding.weight"]
-    scale = 1.0 / math.sqrt(H) if tie else 1.0
-    # 19,000 draws: their standard deviation is known to half a per cent; five times that.
-    assert np.std(symbols[2:]) == pytest.approx(scale, rel=0.025)
-    assert not symbols[:2].any(), "nothing trains the marks in a corpus of one document"
-    assert not weights["head.bias"].any()
-    for k in range(2):
-        hh = weights[f"layers.{k}.weight_hh"]
-        assert np.abs(hh).max() <= H**-0.5
-        # A uniform distribution's: width / sqrt(12); 37,000 draws.
-        assert np.std(hh) == pytest.approx(2 * H**-0.5 / math.sqrt(12), rel=0.02)
-        i, f, g, o = np.split(weights[f"layers.{k}.bias"], 4)
-        assert (f == 1.0).all() and not np.concatenate([i, g, o]).any()
-    pre_BG = symbols[2:] @ weights["layers.0.weight_ih"].T
-    assert np.std(pre_BG) == pytest.approx(1.0, rel=0.05)
-    assert np.std(weights["layers.1.weight_ih"]) == pytest.approx(H**-0.5, rel=0.02)
-
-
-def test_the_first_prediction_is_uniform() -> None:
-    model = initial()
+def test_masks_leave_the_carried_state_alone() -> None:
+    """They act on what a layer hands up; its own next step reads its whole output."""
+    config = replace(CONFIGS["one-layer"], dropout=0.5)
+    ids = random_ids(config)
+    model = make_model(config)
+    nothing = Masks(np.ones(4, np.float32), np.zeros((1, 3, 6), np.float32))
     with torch.no_grad():
-        logits, _ = model(random_ids(model.config), model.zero_state(3))
-    assert not logits.any()
-
-
-def test_the_first_weights_follow_their_generator_alone() -> None:
-    torch.manual_seed(5)
-    first = initial(1).arrays()
-    torch.manual_seed(6)
-    again, other = initial(1).arrays(), initial(2).arrays()
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, again[name], err_msg=name)
-    assert not np.array_equal(first["layers.0.weight_hh"], other["layers.0.weight_hh"])
-
-
-def test_first_weights_do_not_depend_on_memory_left_behind(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    expected = initial().arrays()
-    empty = torch.empty
-    monkeypatch.setattr(torch, "empty", lambda *a, **k: empty(*a, **k).fill_(torch.nan))
-    for name, array in initial().arrays().items():
-        np.testing.assert_array_equal(array, expected[name], err_msg=name)
+        logits, state = model(ids, model.zero_state(3), None, nothing)
+        _, expected = model(ids, model.zero_state(3))
+    torch.testing.assert_close(state, expected, rtol=0, atol=0)
+    torch.testing.assert_close(logits, model.head.bias.expand_as(logits), rtol=0, atol=0)
 
 
 def test_arrays_are_copies_and_come_back() -> None:
@@ -231,17 +167,48 @@ def test_a_tied_output_is_the_embedding() -> None:
     assert model.embedding.weight.grad is not None
 
 
-@pytest.mark.skipif(not _bf16_works(CPU), reason="torch cannot run its LSTM in bf16 on this CPU")
-def test_bf16_keeps_logits_and_the_state_of_every_layer_in_float32() -> None:
-    config = CONFIGS["two-layers"]
-    path = select(LSTMCell(), CPU, "bf16")
-    model = make_model(config, path=path)
+@pytest.mark.parametrize("cell", CELLS)
+def test_bf16_keeps_logits_and_the_state_of_every_layer_in_float32(cell: str) -> None:
+    kernel = {"rnn": "rnn_tanh"}.get(cell, cell)
+    if not bf16_works(kernel, CPU):
+        pytest.skip(f"torch cannot run its {kernel} in bf16 on this CPU")
+    config = replace(CONFIGS["two-layers"], cell=cell)
+    model = make_model(config, path=BF16)
     ids = random_ids(config)
-    logits, state = model(ids, model.zero_state(3))
+    masks = draw_masks(replace(config, dropout=0.5), 3, 1)
+    logits, state = model(ids, model.zero_state(3), None, masks)
     assert logits.dtype == torch.float32
     assert {value.dtype for layer in state for value in layer.values()} == {torch.float32}
-    expected, _ = make_model(config)(ids, model.zero_state(3))
+    expected, _ = make_model(config)(ids, model.zero_state(3), None, masks)
     # Sums of products of numbers rounded to 8 bits (2^-9 each), two layers and an output deep.
     scale = expected.abs().max().item()
     assert (logits - expected).abs().max().item() < 8 * 2.0**-8 * scale
-    assert random_weights(config)["head.bias"].dtype == np.float32
+
+
+@pytest.mark.parametrize("name", CONTRACT_CELLS)
+def test_a_model_carries_the_cells_of_the_contract(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two layers of them, the upper one reading the lower one's cell state, and trained."""
+    monkeypatch.setitem(CELLS, name, CONTRACT_CELLS[name])
+    config = replace(CONFIGS["two-layers"], cell=name)
+    model = make_model(config)
+    assert [n for n, _ in model.named_parameters()] == list(config.tensor_shapes())
+    ids = random_ids(config)
+    logits, state = model(ids, model.zero_state(3))
+    assert [set(layer) for layer in state] == [{"h", "c"}] * 2
+    logits.square().sum().backward()
+    for parameter, weight in model.named_parameters():
+        assert weight.grad is not None
+        # Below the first layer there is nothing that its depth gate could let in.
+        nothing = parameter in ("layers.0.weight_ld", "layers.0.weight_cd")
+        assert weight.grad.any() != nothing, parameter
+
+
+def test_a_model_is_allocated_without_touching_the_seed_of_the_process() -> None:
+    config = CONFIGS["one-layer"]
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    make_model(config)
+    assert torch.equal(torch.rand(3), expected)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from contract_cells import CONTRACT_CELLS
 from helpers import make_model, random_weights
+from layer_case import ALL_CELLS
 
+from textgen.cells import CELLS
 from textgen.model import numpy_network
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
@@ -15,6 +20,10 @@ CONFIGS = {
     "one-layer": ModelConfig(vocab_size=23, embedding_size=8, hidden_size=16),
     "two-layers": ModelConfig(vocab_size=23, embedding_size=8, hidden_size=16, num_layers=2),
     "tied": ModelConfig(vocab_size=23, embedding_size=16, hidden_size=16, num_layers=2, tie=True),
+}
+#: Every cell there is, and those of the contract, in two layers.
+OF_CELLS = {
+    name: (cell.name, getattr(cell, "nonlinearity", "tanh")) for name, cell in ALL_CELLS.items()
 }
 T, B = 40, 3
 
@@ -51,6 +60,33 @@ def test_logits_and_states_are_the_modules(
     np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5)
     for layer, expected in zip(state, last, strict=True):
         for name, value in expected.items():
+            np.testing.assert_allclose(layer[name], value.numpy(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("table", [True, False], ids=["table", "product"])
+@pytest.mark.parametrize(("cell", "nonlinearity"), OF_CELLS.values(), ids=OF_CELLS)
+def test_every_cell_steps_as_the_reference_does(
+    cell: str, nonlinearity: str, table: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, declared in CONTRACT_CELLS.items():
+        monkeypatch.setitem(CELLS, name, declared)
+    if not table:
+        monkeypatch.setattr(numpy_network, "TABLE_LIMIT_BYTES", 0)
+    config = replace(CONFIGS["two-layers"], cell=cell, nonlinearity=nonlinearity)
+    # Weights that let a linear network neither explode nor vanish.
+    weights = {name: 0.3 * array for name, array in random_weights(config).items()}
+    model = make_model(config)
+    model.load_arrays(weights)
+    ids_TB = ids_of(config)
+    ours, state = run(NumpyNetwork(config, weights), ids_TB)
+    with torch.no_grad():
+        theirs, last = model(torch.from_numpy(ids_TB), model.zero_state(B))
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5)
+    assert [list(layer) for layer in state] == [list(layer) for layer in last]
+    for layer, expected in zip(state, last, strict=True):
+        for name, value in expected.items():
+            assert value.abs().max() > 0.01
             np.testing.assert_allclose(layer[name], value.numpy(), rtol=0, atol=1e-5)
 
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+import subprocess
+import sys
 
 import pytest
 import torch
+from contract_cells import CONTRACT_CELLS
 
-from textgen.cells import LSTMCell
+from textgen.cells import CELLS, Cell, get_cell
 from textgen.errors import BackendError, ConfigError
-from textgen.ops import select
-from textgen.ops.reference import run_reference
-from textgen.ops.select import PATH_VARIABLE
-from textgen.ops.torch_lstm import TorchLSTM
+from textgen.native import library
+from textgen.native import network as native_network
+from textgen.ops import select as module
+from textgen.ops import torch_recurrence
+from textgen.ops.path import Path
+from textgen.ops.select import NATIVE_CELLS, PATH_VARIABLE, select
 
-CPU = torch.device("cpu")
-# The package's name `select` is the function, which hides the module.
-MODULE = import_module("textgen.ops.select")
+LSTM = get_cell("lstm")
+EVERY_ISA = library.ISA_NAMES
+WITHOUT_BF16 = ("avx512", "avx2", "generic")
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +28,93 @@ def no_forced_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(PATH_VARIABLE, raising=False)
 
 
-def test_fp32_where_asked_for() -> None:
-    path = select(LSTMCell(), CPU, "fp32")
-    assert (path.name, path.precision, path.autocast) == ("torch", "fp32", None)
-    assert path.reason == "torch's LSTM; fp32: asked for"
-    assert isinstance(path.run, TorchLSTM)
+def has_isas(patch: pytest.MonkeyPatch, *names: str) -> None:
+    """Let the native library be there with these instruction sets, or missing."""
+    patch.setattr(library, "supported_isas", lambda: names)
+    patch.setattr(library, "missing_reason", lambda: "" if names else "the engine is not built")
+
+
+def torch_can(patch: pytest.MonkeyPatch, capabilities: dict, works: bool = True) -> None:
+    """Let the library be missing and torch find this CPU."""
+    has_isas(patch)
+    patch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    patch.setattr(torch_recurrence, "bf16_works", lambda kernel, device: works)
+
+
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+@pytest.mark.parametrize(
+    ("isas", "precision", "taken", "why"),
+    [
+        (EVERY_ISA, "auto", ("amx", "bf16"), "multiplies it faster than fp32"),
+        (EVERY_ISA[1:], "auto", ("avx512bf16", "bf16"), "multiplies it faster than fp32"),
+        (EVERY_ISA, "bf16", ("amx", "bf16"), "asked for"),
+        (EVERY_ISA, "fp32", ("avx512", "fp32"), "asked for"),
+        (WITHOUT_BF16, "auto", ("avx512", "fp32"), "no bf16 instructions"),
+        (("generic",), "auto", ("generic", "fp32"), "no bf16 instructions"),
+    ],
+)
+def test_a_cpu_takes_the_native_engine_and_its_best_instructions(
+    monkeypatch: pytest.MonkeyPatch,
+    cell: Cell,
+    isas: tuple,
+    precision: str,
+    taken: tuple,
+    why: str,
+) -> None:
+    has_isas(monkeypatch, *isas)
+    path = select(cell, "cpu", precision, threads=3)
+    isa, own = taken
+    assert (path.name, path.isa, path.precision) == ("native", isa, own)
+    assert (path.device, path.threads) == ("cpu", 3)
+    assert path.reason == f"the native engine; {own}: {path.reason.split(': ')[1]}"
+    assert why in path.reason
+
+
+def test_the_native_engine_knows_the_cells_that_are_listed() -> None:
+    assert NATIVE_CELLS == native_network.CELLS
+
+
+def test_bf16_without_instructions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    has_isas(monkeypatch, *WITHOUT_BF16)
+    with pytest.raises(BackendError, match=r"no instructions for it, only: avx512.*--precision"):
+        select(LSTM, "cpu", "bf16")
+
+
+def test_a_missing_library_is_said_in_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_can(monkeypatch, {})
+    for name in ("lstm", "gru", "rnn"):
+        path = select(get_cell(name), "cpu")
+        assert (path.name, path.isa) == ("torch", "")
+        assert path.reason.startswith(f"torch's {name.upper()}; fp32: ")
+        assert path.reason.endswith("; the engine is not built")
+    path = select(get_cell("rnn", "identity"), "cpu")
+    assert path.name == "reference"
+    assert path.reason == (
+        "a loop over time steps: torch has no kernel for 'rnn' with the nonlinearity 'identity'; "
+        "the engine is not built"
+    )
+
+
+@pytest.mark.parametrize("cell", CONTRACT_CELLS.values(), ids=CONTRACT_CELLS)
+def test_a_cell_without_a_kernel_is_looped(monkeypatch: pytest.MonkeyPatch, cell: Cell) -> None:
+    has_isas(monkeypatch, *EVERY_ISA)
+    path = select(cell, "cpu", threads=2)
+    assert path == Path(
+        "reference",
+        "fp32",
+        f"a loop over time steps: torch has no kernel for '{cell.name}'",
+        threads=2,
+    )
+    with pytest.raises(BackendError, match="knows no bf16"):
+        select(cell, "cpu", "bf16")
+
+
+def test_another_device_takes_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    has_isas(monkeypatch, *EVERY_ISA)
+    path = select(LSTM, "mps")
+    assert (path.name, path.precision, path.device) == ("torch", "fp32", "mps")
+    assert "the mps device is run in float32" in path.reason
+    assert "engine" not in path.reason
 
 
 @pytest.mark.parametrize(
@@ -36,65 +122,143 @@ def test_fp32_where_asked_for() -> None:
     [
         ({"amx_bf16": True}, True, "bf16", "AMX"),
         ({"amx_bf16": False, "avx512_bf16": True}, True, "bf16", "AVX-512"),
-        ({"avx512_bf16": True}, False, "fp32", ""),
+        ({"avx512_bf16": True}, False, "fp32", "does not work"),
         ({}, True, "fp32", "no bf16 instructions"),
     ],
 )
-def test_auto_takes_bf16_where_the_cpu_has_it(
+def test_torch_takes_bf16_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict, works: bool, precision: str, why: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    monkeypatch.setattr(MODULE, "_bf16_works", lambda device: works)
-    path = select(LSTMCell(), CPU)
-    assert path.precision == precision
-    assert path.autocast == (torch.bfloat16 if precision == "bf16" else None)
+    torch_can(monkeypatch, capabilities, works)
+    path = select(LSTM, "cpu")
+    assert (path.name, path.precision) == ("torch", precision)
     assert why in path.reason
 
 
-def test_the_reason_never_contradicts_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Instructions that are there but do not work are a reason for fp32, not for bf16."""
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
-    monkeypatch.setattr(MODULE, "_bf16_works", lambda device: False)
-    path = select(LSTMCell(), CPU)
-    assert path.precision == "fp32"
-    assert "does not work" in path.reason
+def test_torch_computes_in_the_precision_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch_can(monkeypatch, {"amx_bf16": True})
+    assert select(LSTM, "cpu", "fp32").reason.startswith("torch's LSTM; fp32: asked for")
+    torch_can(monkeypatch, {})
+    assert select(LSTM, "cpu", "bf16").reason.startswith("torch's LSTM; bf16: asked for")
 
 
 def test_bf16_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MODULE, "_bf16_works", lambda device: False)
+    torch_can(monkeypatch, {"amx_bf16": True}, works=False)
     with pytest.raises(BackendError, match=r"bf16 does not work on this cpu .*--precision fp32"):
-        select(LSTMCell(), CPU, "bf16")
+        select(LSTM, "cpu", "bf16")
 
 
 def test_bf16_is_tried_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*args: object) -> None:
         raise RuntimeError("could not create a primitive")
 
-    monkeypatch.setattr(torch, "lstm", broken)
-    assert not MODULE._bf16_works(CPU)
+    monkeypatch.setattr(torch, "gru", broken)
+    assert not torch_recurrence.bf16_works("gru", torch.device("cpu"))
 
 
-def test_a_path_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(PATH_VARIABLE, "reference")
-    path = select(LSTMCell(), CPU)
-    assert (path.name, path.run, path.precision) == ("reference", run_reference, "fp32")
-    assert f"{PATH_VARIABLE} asks for it" in path.reason
-    monkeypatch.setenv(PATH_VARIABLE, "torch")
-    assert select(LSTMCell(), CPU).name == "torch"
+@pytest.mark.parametrize("kernel", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
+def test_the_trial_does_not_depend_on_who_asks(kernel: str) -> None:
+    with torch.no_grad():
+        quiet = torch_recurrence.bf16_works(kernel, torch.device("cpu"))
+    assert quiet == torch_recurrence.bf16_works(kernel, torch.device("cpu"))
 
 
-def test_a_cell_without_a_kernel_is_looped() -> None:
-    class Other(LSTMCell):
-        name = "other"
+def force(patch: pytest.MonkeyPatch, name: str, *isas: str) -> None:
+    has_isas(patch, *isas)
+    patch.setenv(PATH_VARIABLE, name)
 
-    path = select(Other(), CPU)
-    assert (path.name, path.run) == ("reference", run_reference)
-    assert "torch has no kernel for 'other'" in path.reason
+
+def test_torch_and_the_reference_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    force(monkeypatch, "reference", *EVERY_ISA)
+    path = select(LSTM, "cpu")
+    assert (path.name, path.precision) == ("reference", "fp32")
+    assert path.reason == f"a loop over time steps: {PATH_VARIABLE} asks for it"
+    force(monkeypatch, "torch", *EVERY_ISA)
+    assert select(LSTM, "cpu").name == "torch"
+
+
+@pytest.mark.parametrize(
+    ("forced", "precision", "taken"),
+    [
+        ("native", "auto", ("amx", "bf16")),
+        ("native", "fp32", ("avx512", "fp32")),
+        ("avx512bf16", "auto", ("avx512bf16", "bf16")),
+        ("avx2", "auto", ("avx2", "fp32")),
+        ("generic", "fp32", ("generic", "fp32")),
+    ],
+)
+def test_the_native_engine_and_its_instructions_can_be_forced(
+    monkeypatch: pytest.MonkeyPatch, forced: str, precision: str, taken: tuple
+) -> None:
+    force(monkeypatch, forced, *EVERY_ISA)
+    path = select(LSTM, "cpu", precision)
+    assert (path.name, path.isa, path.precision) == ("native", *taken)
+    assert f"{PATH_VARIABLE} asks" in path.reason
+
+
+def test_what_is_forced_and_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    force(monkeypatch, "native", *EVERY_ISA)
+    with pytest.raises(BackendError, match="on a CPU, not on 'cuda'; use --device cpu"):
+        select(LSTM, "cuda")
+    with pytest.raises(BackendError, match="the cells lstm, gru, rnn, not 'mlstm'"):
+        select(CONTRACT_CELLS["mlstm"], "cpu")
+    force(monkeypatch, "native")
+    with pytest.raises(BackendError, match=f"{PATH_VARIABLE}=native: the engine is not built"):
+        select(LSTM, "cpu")
+    force(monkeypatch, "amx", *WITHOUT_BF16)
+    with pytest.raises(BackendError, match=r"=amx asks .* lacks; it has: avx512, avx2, generic"):
+        select(LSTM, "cpu")
+
+
+def test_a_forced_instruction_set_of_another_precision_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    force(monkeypatch, "amx", *EVERY_ISA)
+    with pytest.raises(ConfigError, match=r"in bf16, but fp32 is asked .*: avx512, avx2, generic"):
+        select(LSTM, "cpu", "fp32")
+    force(monkeypatch, "avx2", *EVERY_ISA)
+    with pytest.raises(ConfigError, match=r"in fp32, but bf16 is asked .*: amx, avx512bf16"):
+        select(LSTM, "cpu", "bf16")
+    force(monkeypatch, "avx2", *WITHOUT_BF16)
+    with pytest.raises(ConfigError, match="in fp32, but bf16 is asked for; use fp32"):
+        select(LSTM, "cpu", "bf16")
 
 
 def test_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="precision 'fp8' is not known; choose one of: auto"):
-        select(LSTMCell(), CPU, "fp8")
-    monkeypatch.setenv(PATH_VARIABLE, "cobol")
-    with pytest.raises(ConfigError, match=f"{PATH_VARIABLE}=cobol names no path"):
-        select(LSTMCell(), CPU)
+        select(LSTM, "cpu", "fp8")
+    force(monkeypatch, "cobol")
+    with pytest.raises(ConfigError, match=f"{PATH_VARIABLE}=cobol names no path; .*native.*amx"):
+        select(LSTM, "cpu")
+
+
+def test_every_reason_names_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for isas in (EVERY_ISA, WITHOUT_BF16):
+        for precision in module.PRECISIONS[:2]:
+            has_isas(monkeypatch, *isas)
+            path = select(LSTM, "cpu", precision)
+            assert f"{path.precision}: " in path.reason
+
+
+@pytest.mark.parametrize(
+    ("isas", "loaded"), [(("generic",), False), ((), True)], ids=["native", "missing"]
+)
+def test_torch_is_loaded_only_where_it_takes_part(isas: tuple, loaded: bool) -> None:
+    """In a process of its own: the choice, and the modules around it."""
+    code = f"""
+import sys
+import textgen.model.opening, textgen.model.initialise, textgen.model.numpy_network
+from textgen.cells import get_cell
+from textgen.native import library
+from textgen.ops.select import select
+library.supported_isas = lambda: {isas!r}
+library.missing_reason = lambda: "missing"
+assert "torch" not in sys.modules
+select(get_cell("gru"), "cpu")
+print("torch" in sys.modules)
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == str(loaded)

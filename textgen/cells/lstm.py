@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textgen.cells.base import Array, Cell, Namespace, Product, sigmoid
+from textgen.cells.base import Array, Cell, Namespace, Product, sigmoid, split
 
 
 class LSTMCell(Cell):
@@ -32,14 +32,15 @@ class LSTMCell(Cell):
         pre_BGH: Array,
         state: Mapping[str, Array],
         products: tuple[Product, ...],
+        vectors: Mapping[str, Array],
+        below: Mapping[str, Array],
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         (recurrent,) = products
-        a = pre_BGH + recurrent(state["h"])
-        size = a.shape[-1] // 4
-        i = sigmoid(xp, a[..., :size])
-        f = sigmoid(xp, a[..., size : 2 * size])
-        g = xp.tanh(a[..., 2 * size : 3 * size])
-        o = sigmoid(xp, a[..., 3 * size :])
+        a_i, a_f, a_g, a_o = split(pre_BGH + recurrent(state["h"]), 4)
+        i = sigmoid(xp, a_i)
+        f = sigmoid(xp, a_f)
+        g = xp.tanh(a_g)
+        o = sigmoid(xp, a_o)
         c = f * state["c"] + i * g
         h = o * xp.tanh(c)
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}

@@ -24,6 +24,8 @@ class ModelConfig:
             0 is off.
         tie: Whether the output's weight is the embedding (then `embedding_size` must equal
             `hidden_size`).
+        nonlinearity: Of the cell `rnn`: one of `textgen.cells.NONLINEARITIES`. The others have no
+            choice and keep the default.
     Raises:
         ConfigError: A value is out of range or of another type, or two of them contradict each
             other.
@@ -36,9 +38,10 @@ class ModelConfig:
     cell: str = "lstm"
     dropout: float = 0.0
     tie: bool = False
+    nonlinearity: str = "tanh"
 
     def __post_init__(self) -> None:
-        get_cell(self.cell)
+        get_cell(self.cell, self.nonlinearity)
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -56,21 +59,24 @@ class ModelConfig:
     @property
     def cell_spec(self) -> Cell:
         """The cell itself."""
-        return get_cell(self.cell)
+        return get_cell(self.cell, self.nonlinearity)
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, in the order they are stored."""
         cell = self.cell_spec
-        rows = len(cell.gate_names) * self.hidden_size
+        rows = len(cell.input_names) * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {
             "embedding.weight": (self.vocab_size, self.embedding_size)
         }
         for layer in range(self.num_layers):
             width = self.embedding_size if layer == 0 else self.hidden_size
             shapes[f"layers.{layer}.weight_ih"] = (rows, width)
-            for name in cell.recurrent_names:
-                shapes[f"layers.{layer}.{name}"] = (rows, self.hidden_size)
+            for product in cell.products:
+                outcome = product.blocks * self.hidden_size
+                shapes[f"layers.{layer}.{product.name}"] = (outcome, self.hidden_size)
             shapes[f"layers.{layer}.bias"] = (rows,)
+            for name in cell.vector_names:
+                shapes[f"layers.{layer}.{name}"] = (self.hidden_size,)
         if not self.tie:
             shapes["head.weight"] = (self.vocab_size, self.hidden_size)
         shapes["head.bias"] = (self.vocab_size,)

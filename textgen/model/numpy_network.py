@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.cells import Cell
 from textgen.model.config import ModelConfig
 
 Floats = NDArray[np.float32]
@@ -42,31 +43,16 @@ class NumpyNetwork:
         self.config = config
         self.cell = config.cell_spec
         self._embedding = weights["embedding.weight"]
-        self._layers = [
-            {
-                name: weights[f"layers.{layer}.{name}"]
-                for name in ("weight_ih", "bias", *self.cell.recurrent_names)
-            }
-            for layer in range(config.num_layers)
-        ]
+        self._layers = [_Layer(self.cell, weights, index) for index in range(config.num_layers)]
         head = self._embedding if config.tie else weights["head.weight"]
         self._head_weight_HV = np.ascontiguousarray(head.T)
         self._head_bias = weights["head.bias"]
         first = self._layers[0]
-        rows = first["weight_ih"].shape[0]
         self._table: Floats | None = None
-        if config.vocab_size * rows * 4 <= TABLE_LIMIT_BYTES:
+        if config.vocab_size * len(first.bias) * 4 <= TABLE_LIMIT_BYTES:
             # Of a diverged model's overflow the logits tell; numpy's warning tells nobody.
             with np.errstate(over="ignore", invalid="ignore"):
-                self._table = self._embedding @ first["weight_ih"].T + first["bias"]
-        self._products = [
-            tuple(
-                # A product with the transposed weight kept contiguous is what BLAS does fastest.
-                _Product(np.ascontiguousarray(layer[name].T))
-                for name in self.cell.recurrent_names
-            )
-            for layer in self._layers
-        ]
+                self._table = first.project(self._embedding)
 
     def initial_state(self, batch_size: int = 1) -> State:
         """Zeros: the state at the start of a document, for `batch_size` streams."""
@@ -95,22 +81,47 @@ class NumpyNetwork:
 
     def _step_layers(self, ids_B: NDArray[np.integer], state: State) -> list[LayerRecord]:
         records = []
+        zeros = np.zeros((len(ids_B), self.config.hidden_size), np.float32)
+        below = dict.fromkeys(self.cell.below_names, zeros)
         x_BI: Floats | None = None
-        for layer, weights in enumerate(self._layers):
-            if layer == 0 and self._table is not None:
+        for index, layer in enumerate(self._layers):
+            if index == 0 and self._table is not None:
                 pre_BGH = self._table[ids_B]
             else:
-                x = self._embedding[ids_B] if x_BI is None else x_BI
-                pre_BGH = x @ weights["weight_ih"].T + weights["bias"]
-            new, gates = self.cell.step(np, pre_BGH, state[layer], self._products[layer])
+                pre_BGH = layer.project(self._embedding[ids_B] if x_BI is None else x_BI)
+            new, gates = self.cell.step(
+                np, pre_BGH, state[index], layer.products, layer.vectors, below
+            )
             records.append(LayerRecord(new, gates))
             x_BI = new["h"]
+            below = {name: new[name] for name in self.cell.below_names}
         return records
 
     def logits(self, h_BH: Floats) -> Floats:
         """Logits of the next token `(B, V)` from the last layer's output `(B, H)`."""
         with np.errstate(over="ignore", invalid="ignore"):
             result: Floats = h_BH @ self._head_weight_HV + self._head_bias
+        return result
+
+
+class _Layer:
+    """One layer's weights, as its cell takes them."""
+
+    def __init__(self, cell: Cell, weights: Mapping[str, Floats], index: int) -> None:
+        def own(name: str) -> Floats:
+            return weights[f"layers.{index}.{name}"]
+
+        self._weight_ih = own("weight_ih")
+        self.bias = own("bias")
+        # A product with the transposed weight kept contiguous is what BLAS does fastest.
+        self.products = tuple(
+            _Product(np.ascontiguousarray(own(product.name).T)) for product in cell.products
+        )
+        self.vectors = {name: own(name) for name in cell.vector_names}
+
+    def project(self, x_BI: Floats) -> Floats:
+        """The input's share of the pre-activations, `(B, G * H)`."""
+        result: Floats = x_BI @ self._weight_ih.T + self.bias
         return result
 
 

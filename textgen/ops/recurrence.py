@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from textgen.cells import Cell
 
 #: One layer's state: each of the cell's states by name, `(B, H)`.
 TorchState = dict[str, Tensor]
+#: States over a window by name, `(T, B, H)`.
+Sequences = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """One layer's weights, gate blocks in the order of `cell.gate_names`.
+    """One layer's weights, row blocks in the order of `cell.input_names`.
 
     Args:
         weight_ih: `(G * H, I)`.
-        recurrent: One `(G * H, H)` for each of `cell.recurrent_names`.
+        recurrent: One `(blocks * H, H)` for each of `cell.products`.
         bias: `(G * H,)`.
+        vectors: One `(H,)` for each of `cell.vector_names`.
     """
 
     weight_ih: Tensor
     recurrent: tuple[Tensor, ...]
     bias: Tensor
+    vectors: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,41 @@ class Resets:
     Args:
         times: The time steps at which at least one stream is reset, rising; known on the host, so
             that no path has to ask a device.
-        keep_RB1: For each of `times` a factor a stream, 0 where it is reset and 1 elsewhere,
-            `(len(times), B, 1)`.
+        reset_RB1: For each of `times`, which streams are reset, `(len(times), B, 1)`, bool.
     """
 
     times: tuple[int, ...]
-    keep_RB1: Tensor
+    reset_RB1: Tensor
 
     def apply(self, index: int, state: TorchState) -> TorchState:
         """The state with the streams reset at `times[index]` set to zero."""
-        keep_B1 = self.keep_RB1[index]
-        # A product would keep a NaN alive; a masked fill does not.
-        return {name: value.masked_fill(keep_B1 == 0, 0.0) for name, value in state.items()}
+        reset_B1 = self.reset_RB1[index]
+        # A product with zero would keep a NaN alive; filling does not.
+        return {name: value.masked_fill(reset_B1, 0.0) for name, value in state.items()}
+
+
+def make_resets(resets_TB: NDArray[np.bool_], device: torch.device) -> Resets | None:
+    """Bring the resets of a window to a device, without waiting for it.
+
+    Args:
+        resets_TB: True where the state is zeroed before the token is read, `(T, B)`.
+        device: Where the state is.
+    Returns:
+        None where nothing is reset.
+    """
+    times = np.flatnonzero(resets_TB.any(axis=1))
+    if not len(times):
+        return None
+    reset_RB1 = to_device(torch.from_numpy(resets_TB[times][:, :, None]), device)
+    return Resets(tuple(times.tolist()), reset_RB1)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy from the host without waiting for the device."""
+    if device.type == "cuda":
+        # From pageable memory CUDA would first wait for all that was given to the device.
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 class Recurrence(Protocol):
@@ -61,8 +90,22 @@ class Recurrence(Protocol):
         state: TorchState,
         weights: LayerWeights,
         resets: Resets | None = None,
-    ) -> tuple[Tensor, TorchState]:
-        """Outputs `(T, B, H)` and the final state, given inputs `(T, B, I)` and the first state."""
+        below: Sequences | None = None,
+    ) -> tuple[dict[str, Tensor], TorchState]:
+        """Compute a window.
+
+        Args:
+            cell: The cell.
+            x_TBI: Inputs, `(T, B, I)`.
+            state: The state before the window, each `(B, H)`.
+            weights: The layer's weights.
+            resets: Where documents begin; None is nowhere.
+            below: The layer below's states `(T, B, H)` for each of `cell.below_names`; None for a
+                cell that reads none.
+        Returns:
+            States over the window `(T, B, H)`, `h` (the output) and each of `cell.below_names`,
+            and the state after it.
+        """
 
 
 def segments(num_steps: int, resets: Resets | None) -> Iterator[tuple[int, int, int | None]]:

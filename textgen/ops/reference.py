@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from textgen.cells import Cell
-from textgen.ops.recurrence import LayerWeights, Resets, TorchState
+from textgen.ops.recurrence import LayerWeights, Resets, Sequences, TorchState
 
 
 def run_reference(
@@ -17,18 +17,23 @@ def run_reference(
     state: TorchState,
     weights: LayerWeights,
     resets: Resets | None = None,
-) -> tuple[Tensor, TorchState]:
+    below: Sequences | None = None,
+) -> tuple[dict[str, Tensor], TorchState]:
     """Run one layer step by step; any float type. See `Recurrence` for shapes."""
+    below = below or {}
     products = tuple(partial(_multiply, weight) for weight in weights.recurrent)
     reset_at = {time: index for index, time in enumerate(resets.times)} if resets else {}
-    outputs = []
+    read_above = ("h", *(name for name in cell.below_names if name != "h"))
+    steps: dict[str, list[Tensor]] = {name: [] for name in read_above}
     for t, x_BI in enumerate(x_TBI):
         if resets is not None and t in reset_at:
             state = resets.apply(reset_at[t], state)
         pre_BGH = x_BI @ weights.weight_ih.T + weights.bias
-        state, _gates = cell.step(torch, pre_BGH, state, products)
-        outputs.append(state["h"])
-    return torch.stack(outputs), state
+        below_t = {name: below[name][t] for name in cell.below_names}
+        state, _gates = cell.step(torch, pre_BGH, state, products, weights.vectors, below_t)
+        for name, values in steps.items():
+            values.append(state[name])
+    return {name: torch.stack(values) for name, values in steps.items()}, state
 
 
 def _multiply(weight: Tensor, h_BH: Tensor) -> Tensor:

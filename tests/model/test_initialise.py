@@ -1,0 +1,105 @@
+"""The first weights: their distribution, and what they depend on."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from contract_cells import CONTRACT_CELLS
+from helpers import REFERENCE
+
+from textgen.cells import CELLS
+from textgen.model.config import ModelConfig
+from textgen.model.initialise import initial_weights
+from textgen.model.network import LanguageModel
+
+
+def config(**settings: object) -> ModelConfig:
+    shape = {"vocab_size": 300, "embedding_size": 64, "hidden_size": 96, "num_layers": 2}
+    return ModelConfig(**{**shape, **settings})
+
+
+def test_every_tensor_is_there() -> None:
+    for cell in CELLS:
+        shape = config(cell=cell)
+        weights = initial_weights(shape, 1)
+        assert {name: array.shape for name, array in weights.items()} == shape.tensor_shapes()
+        assert {array.dtype for array in weights.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("tie", [False, True])
+def test_weights_of_an_lstm(tie: bool) -> None:
+    weights = initial_weights(config(tie=tie, embedding_size=96 if tie else 64), 1)
+    H = 96
+    symbols = weights["embedding.weight"]
+    scale = 1.0 / math.sqrt(H) if tie else 1.0
+    # 19,000 draws: their standard deviation is known to half a per cent; five times that.
+    assert np.std(symbols[2:]) == pytest.approx(scale, rel=0.025)
+    assert not symbols[:2].any(), "nothing trains the marks in a corpus of one document"
+    assert not weights["head.bias"].any()
+    for k in range(2):
+        hh = weights[f"layers.{k}.weight_hh"]
+        assert np.abs(hh).max() <= H**-0.5
+        # A uniform distribution's: width / sqrt(12); 37,000 draws.
+        assert np.std(hh) == pytest.approx(2 * H**-0.5 / math.sqrt(12), rel=0.02)
+        i, f, g, o = np.split(weights[f"layers.{k}.bias"], 4)
+        assert (f == 1.0).all() and not np.concatenate([i, g, o]).any()
+    pre_BG = symbols[2:] @ weights["layers.0.weight_ih"].T
+    assert np.std(pre_BG) == pytest.approx(1.0, rel=0.05)
+    assert np.std(weights["layers.1.weight_ih"]) == pytest.approx(H**-0.5, rel=0.02)
+
+
+def test_weights_of_a_gru() -> None:
+    weights = initial_weights(config(cell="gru"), 1)
+    for k in range(2):
+        hh = weights[f"layers.{k}.weight_hh"]
+        assert np.abs(hh).max() <= 96**-0.5
+        # A uniform distribution's: width / sqrt(12); 28,000 draws.
+        assert np.std(hh) == pytest.approx(2 * 96**-0.5 / math.sqrt(12), rel=0.025)
+        assert not weights[f"layers.{k}.bias"].any()
+        assert not weights[f"layers.{k}.bias_hn"].any()
+
+
+def test_weights_of_a_plain_network() -> None:
+    hh = initial_weights(config(cell="rnn"), 1)["layers.1.weight_hh"]
+    assert np.abs(hh).max() <= 96**-0.5 and np.abs(hh).min() < 1e-3
+    for nonlinearity in ("relu", "identity"):
+        weights = initial_weights(config(cell="rnn", nonlinearity=nonlinearity), 1)
+        for k in range(2):
+            hh = weights[f"layers.{k}.weight_hh"]
+            np.testing.assert_array_equal(hh, np.float32(0.9) * np.eye(96, dtype=np.float32))
+
+
+def test_forget_gates_of_other_cells_start_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, cell in CONTRACT_CELLS.items():
+        monkeypatch.setitem(CELLS, name, cell)
+        weights = initial_weights(config(cell=name), 1)
+        blocks = np.split(weights["layers.0.bias"], 5)
+        for block, values in zip(cell.input_names, blocks, strict=True):
+            assert (values == (1.0 if block == "forget" else 0.0)).all(), (name, block)
+        assert weights[f"layers.0.{cell.products[-1].name}"].any()
+
+
+def test_the_first_prediction_is_uniform() -> None:
+    shape = config()
+    model = LanguageModel(shape, REFERENCE)
+    model.load_arrays(initial_weights(shape, 1))
+    with torch.no_grad():
+        logits, _ = model(torch.randint(0, 300, (7, 3)), model.zero_state(3))
+    assert not logits.any()
+
+
+def test_the_first_weights_follow_their_seed_alone() -> None:
+    np.random.seed(5)
+    first = initial_weights(config(), 2**64 - 1)
+    np.random.seed(6)
+    again, other = initial_weights(config(), 2**64 - 1), initial_weights(config(), 2)
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, again[name], err_msg=name)
+    assert not np.array_equal(first["layers.0.weight_hh"], other["layers.0.weight_hh"])
+
+
+def test_the_smallest_vocabulary_has_first_weights_too() -> None:
+    assert not initial_weights(config(vocab_size=1), 1)["embedding.weight"].any()

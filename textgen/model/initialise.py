@@ -1,0 +1,60 @@
+"""The first weights of a model, drawn with NumPy: the same on every path."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.model.config import ModelConfig
+
+Floats = NDArray[np.float32]
+
+#: Of the identity that a rectified or linear network starts from. At 1 a unit adds up all it ever
+#: read, which a text without end lets grow without bound; at 0.9 it forgets within some ten tokens.
+IDENTITY_SCALE = 0.9
+
+
+def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
+    """Draw the first weights.
+
+    Symbol vectors are standard normal; the input weights keep the pre-activations at unit
+    variance; the recurrent weights are uniform within `1 / sqrt(H)`, torch's own choice, but those
+    of a rectified or linear network are the identity, scaled (Le, Jaitly and Hinton 2015,
+    arXiv:1504.00941, section 3; `IDENTITY_SCALE`). The forget gate starts open (bias 1: Jozefowicz,
+    Zaremba and Sutskever 2015, section 3.2); other biases and vectors start at zero. The output
+    starts at zero, so that the first prediction is uniform. The vectors of the two marks start at
+    zero: in a corpus of one document nothing trains them, and zero adds nothing.
+
+    Args:
+        config: The model's shape.
+        rng: Seed, in `[0, 2**64)`.
+    Returns:
+        Float32 arrays, named and shaped as `config.tensor_shapes()` says.
+    """
+    generator = np.random.Generator(np.random.PCG64(rng))
+    size, cell = config.hidden_size, config.cell_spec
+    # A tied embedding is also the output's weight, which must start small.
+    scale = 1.0 / math.sqrt(size) if config.tie else 1.0
+    recurrent = {product.name for product in cell.products}
+    weights: dict[str, Floats] = {}
+    for name, shape in config.tensor_shapes().items():
+        kind = name.rsplit(".", 1)[-1] if name.startswith("layers.") else name
+        weight = np.zeros(shape, np.float32)
+        if kind == "embedding.weight":
+            weight[2:] = scale * generator.standard_normal(weight[2:].shape, np.float32)
+        elif kind == "weight_ih":
+            first = name.startswith("layers.0.")
+            gain = 1.0 / ((scale if first else 1.0) * math.sqrt(shape[1]))
+            weight[...] = gain * generator.standard_normal(shape, np.float32)
+        elif kind in recurrent:
+            if config.cell == "rnn" and config.nonlinearity != "tanh":
+                np.fill_diagonal(weight, IDENTITY_SCALE)
+            else:
+                weight[...] = (2.0 * generator.random(shape, np.float32) - 1.0) / math.sqrt(size)
+        elif kind == "bias" and "forget" in cell.input_names:
+            start = cell.input_names.index("forget") * size
+            weight[start : start + size] = 1.0
+        weights[name] = weight
+    return weights

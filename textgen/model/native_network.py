@@ -1,0 +1,180 @@
+"""The language model on the native engine: what is trained and evaluated on a CPU, without torch.
+
+Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden, `P` parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.model.config import ModelConfig
+from textgen.model.dropout import Masks
+from textgen.native.network import READ_CELL, READ_OUTPUT, Net, weights_of
+from textgen.ops.path import Path
+
+Floats = NDArray[np.float32]
+#: Per layer, each of the cell's states by name, `(B, H)`.
+State = list[dict[str, Floats]]
+
+
+class NativeNetwork:
+    """A model whose weights lie in one flat array.
+
+    Args:
+        config: The model's shape; cell lstm, gru or rnn.
+        path: The native path: instruction set and threads.
+    """
+
+    def __init__(self, config: ModelConfig, path: Path) -> None:
+        self.config = config
+        self.path = path
+        shapes = config.tensor_shapes()
+        # Matrices first, for they alone decay.
+        order = sorted(shapes, key=lambda name: len(shapes[name]) < 2)
+        size = sum(int(np.prod(shape)) for shape in shapes.values())
+        #: Every weight and its gradient, `(P,)`, the first `num_decayed` of matrices.
+        self.parameters = np.zeros(size, np.float32)
+        self.gradient = np.zeros(size, np.float32)
+        self.num_decayed = sum(int(np.prod(s)) for s in shapes.values() if len(s) > 1)
+        #: Views into them by name.
+        self.weights: dict[str, Floats] = {}
+        self.gradients: dict[str, Floats] = {}
+        start = 0
+        for name in order:
+            stop = start + int(np.prod(shapes[name]))
+            self.weights[name] = self.parameters[start:stop].reshape(shapes[name])
+            self.gradients[name] = self.gradient[start:stop].reshape(shapes[name])
+            start = stop
+        self._pointers = weights_of(self.weights, config.num_layers)
+        self._gradient_pointers = weights_of(self.gradients, config.num_layers)
+        self._packed = 0  # 1: for reading, 2: for the gradient too
+        self._net = Net(
+            isa=path.isa,
+            cell=config.cell,
+            nonlinearity=config.nonlinearity,
+            vocab=config.vocab_size,
+            embedding=config.embedding_size,
+            hidden=config.hidden_size,
+            layers=config.num_layers,
+            tie=config.tie,
+            threads=path.threads,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the engine holds beside parameters and gradient."""
+        return self._net.nbytes
+
+    def zero_state(self, batch_size: int) -> State:
+        """The state at the start of a document, per layer, each `(B, H)`."""
+        shape = (batch_size, self.config.hidden_size)
+        return [
+            {name: np.zeros(shape, np.float32) for name in self.config.cell_spec.state_names}
+            for _ in range(self.config.num_layers)
+        ]
+
+    def weights_changed(self) -> None:
+        """Say that `parameters` were written: they are packed anew at the next use."""
+        self._packed = 0
+
+    def arrays(self) -> dict[str, Floats]:
+        """A copy of every weight, named as `ModelConfig.tensor_shapes` does."""
+        return {name: self.weights[name].copy() for name in self.config.tensor_shapes()}
+
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.floating[Any]]]) -> None:
+        """Take over weights named as `ModelConfig.tensor_shapes` does."""
+        for name, weight in self.weights.items():
+            weight[...] = arrays[name]
+        self.weights_changed()
+
+    def costs(
+        self,
+        inputs_TB: NDArray[np.integer],
+        targets_TB: NDArray[np.integer],
+        state: State,
+        resets_TB: NDArray[np.bool_] | None = None,
+    ) -> tuple[Floats, State]:
+        """Nats of each target `(T, B)`, and the state after the window."""
+        after = self._read(inputs_TB, state, resets_TB, None, save=False)
+        return self._net.loss(np.asarray(targets_TB, np.int32)), after
+
+    def differentiate(
+        self,
+        inputs_TB: NDArray[np.integer],
+        targets_TB: NDArray[np.integer],
+        state: State,
+        resets_TB: NDArray[np.bool_] | None = None,
+        masks: Masks | None = None,
+    ) -> tuple[float, State]:
+        """The mean loss in nats, and the state after the window; `gradient` is overwritten."""
+        after = self._read(inputs_TB, state, resets_TB, masks, save=True)
+        nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
+        self._net.backward(self._gradient_pointers)
+        return float(nats_TB.mean(dtype=np.float64)), after
+
+    def trace(
+        self,
+        ids_TB: NDArray[np.integer],
+        state: State,
+        resets_TB: NDArray[np.bool_] | None = None,
+        *,
+        names: Collection[str] | None = None,
+    ) -> tuple[list[dict[str, Floats]], State]:
+        """Read a window and keep what the layers did.
+
+        Args:
+            ids_TB: Token ids.
+            state: The state before the window; not modified.
+            resets_TB: Where a document begins.
+            names: Which states and gates; None: all of the cell's.
+        Returns:
+            Per layer each state and gate by name `(T, B, H)`, and the state after the window.
+        """
+        after = self._read(ids_TB, state, resets_TB, None, save=True)
+        cell = self.config.cell_spec
+        places = {"h": READ_OUTPUT} | ({"c": READ_CELL} if "c" in cell.state_names else {})
+        places |= {name: block for block, name in enumerate(cell.gate_names)}
+        records = [
+            {
+                name: self._net.read(layer, place)
+                for name, place in places.items()
+                if names is None or name in names
+            }
+            for layer in range(self.config.num_layers)
+        ]
+        return records, after
+
+    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
+        """Read one token a stream: logits of the next `(B, V)`, and the state after it."""
+        after = self._read(np.asarray(ids_B)[None, :], state, None, None, save=False)
+        return self._net.logits(0), after
+
+    def _read(
+        self,
+        ids_TB: NDArray[np.integer],
+        state: State,
+        resets_TB: NDArray[np.bool_] | None,
+        masks: Masks | None,
+        *,
+        save: bool,
+    ) -> State:
+        if self._packed < 1 + save:
+            self._net.pack(self._pointers, backward=save)
+            self._packed = 1 + save
+        if resets_TB is not None and not resets_TB.any():
+            resets_TB = None  # Without any, outputs need no memory apart from the state's.
+        after = [{name: value.copy() for name, value in layer.items()} for layer in state]
+        self._net.forward(
+            np.asarray(ids_TB, np.int32),
+            [layer["h"] for layer in after],
+            [layer["c"] for layer in after if "c" in layer],
+            resets_TB=None if resets_TB is None else resets_TB.view(np.uint8),
+            mask_E=None if masks is None else masks.embedding_E,
+            mask_LBH=None if masks is None else masks.layers_LBH,
+            save=save,
+        )
+        return after
