@@ -38,7 +38,9 @@ def pytest_report_header() -> str:
     import numpy
     import torch
 
+    from textgen.native import library
+
     return (
         f"torch {torch.__version__}, numpy {numpy.__version__}, cores {os.cpu_count()}, "
-        f"cpu {torch.backends.cpu.get_cpu_capability()}"
+        f"cpu {torch.backends.cpu.get_cpu_capability()}\n{library.describe()}"
     )

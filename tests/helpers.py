@@ -1,27 +1,21 @@
-"""What several tests share: the lecture's equations, and one comparison of two recurrences."""
+"""What several tests share: the lecture's equations, small models and plans."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from textgen.cells import LSTMCell
 from textgen.model.config import ModelConfig
 from textgen.model.network import LanguageModel
-from textgen.ops import LayerWeights, Path, Recurrence, Resets
-from textgen.ops.reference import run_reference
-from textgen.training.evaluate import make_resets
+from textgen.ops.path import Path
 from textgen.training.plan import OptimizerPlan, Plan
 
 Doubles = NDArray[np.float64]
 
-REFERENCE = Path("reference", "fp32", "the specification", run_reference)
+REFERENCE = Path("reference", "fp32", "the specification")
 
 
 def logistic(a: Doubles) -> Doubles:
@@ -83,7 +77,7 @@ def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.f
 
 
 def make_model(config: ModelConfig, seed: int = 0, path: Path = REFERENCE) -> LanguageModel:
-    """A model of random weights."""
+    """A torch module of random weights."""
     model = LanguageModel(config, path)
     model.load_arrays(random_weights(config, seed))
     return model
@@ -108,96 +102,3 @@ def make_plan(config: ModelConfig, **settings: Any) -> Plan:
         "rng": 1,
     }
     return Plan(model=config, **(values | settings))
-
-
-@dataclass
-class LayerCase:
-    """One call of a recurrence, and what to multiply its results by before differentiating."""
-
-    x_TBI: Tensor
-    state: dict[str, Tensor]
-    weight_ih: Tensor
-    weight_hh: Tensor
-    bias: Tensor
-    cotangents: dict[str, Tensor]
-    resets: Resets | None
-
-    @classmethod
-    def draw(
-        cls,
-        T: int,
-        B: int,
-        input_size: int,
-        H: int,
-        reset_at: Iterable[tuple[int, int]] = (),
-        seed: int = 0,
-    ) -> LayerCase:
-        """Random float32 values; `reset_at` lists (time, stream)."""
-        g = torch.Generator().manual_seed(seed)
-
-        def normal(*shape: int, scale: float = 1.0) -> Tensor:
-            return scale * torch.randn(*shape, generator=g)
-
-        resets_TB = np.zeros((T, B), dtype=bool)
-        for time, stream in reset_at:
-            resets_TB[time, stream] = True
-        return cls(
-            x_TBI=normal(T, B, input_size),
-            state={"h": normal(B, H, scale=0.5), "c": normal(B, H)},
-            weight_ih=normal(4 * H, input_size, scale=input_size**-0.5),
-            weight_hh=normal(4 * H, H, scale=H**-0.5),
-            bias=normal(4 * H),
-            cotangents={"y": normal(T, B, H), "h": normal(B, H), "c": normal(B, H)},
-            resets=make_resets(resets_TB, torch.device("cpu")),
-        )
-
-    def results(self, run: Recurrence, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        """Outputs, final states and the gradient of everything that has one, by name."""
-
-        def leaf(tensor: Tensor) -> Tensor:
-            return tensor.to(dtype).detach().requires_grad_()
-
-        leaves = {
-            "x": leaf(self.x_TBI),
-            "weight_ih": leaf(self.weight_ih),
-            "weight_hh": leaf(self.weight_hh),
-            "bias": leaf(self.bias),
-            "h_0": leaf(self.state["h"]),
-            "c_0": leaf(self.state["c"]),
-        }
-        y_TBH, last = run(
-            LSTMCell(),
-            leaves["x"],
-            {"h": leaves["h_0"], "c": leaves["c_0"]},
-            LayerWeights(leaves["weight_ih"], (leaves["weight_hh"],), leaves["bias"]),
-            self.resets,
-        )
-        results = {"y": y_TBH, "h": last["h"], "c": last["c"]}
-        total = sum(
-            (results[name].to(dtype) * self.cotangents[name].to(dtype)).sum() for name in results
-        )
-        gradients = torch.autograd.grad(total, list(leaves.values()))
-        results |= {f"grad of {name}": grad for name, grad in zip(leaves, gradients, strict=True)}
-        return {name: tensor.detach() for name, tensor in results.items()}
-
-
-def assert_matches_reference(run: Recurrence, case: LayerCase, tolerance: float) -> None:
-    """Compare `run` by name with the reference in float64.
-
-    Args:
-        run: The path under test.
-        case: What it is called with.
-        tolerance: Largest deviation, as a share of the largest magnitude in the tensor: an element
-            near zero is a sum of larger terms and no more exact than they are. All numbers drawn
-            are of order one, so that a tensor below 1/4 throughout is what such terms left over.
-    """
-    expected = case.results(run_reference, torch.float64)
-    actual = case.results(run)
-    deviations = {}
-    for name, reference in expected.items():
-        assert actual[name].shape == reference.shape, name
-        assert actual[name].isfinite().all(), name
-        scale = max(reference.abs().max().item(), 0.25)
-        deviations[name] = (actual[name].double() - reference).abs().max().item() / scale
-    excess = {name: value for name, value in deviations.items() if value > tolerance}
-    assert not excess, f"above {tolerance:.2g}: {excess}"

@@ -100,6 +100,15 @@ def test_generate(model: textgen.Model) -> None:
         model.generate(temperature=-1)
 
 
+def test_exact_texts_are_those_written_alone(model: textgen.Model) -> None:
+    """However many there are; together they may differ from them."""
+    texts = model.generate_many(12, "дом", length=20, rng=2, exact=True)
+    for index, text in enumerate(texts):
+        alone = model.stream("дом", length=20, rng=2, index=index)
+        assert text.text == "".join(symbol.text for symbol in alone)
+    assert len(model.generate_many(12, "дом", length=20, rng=2)) == 12
+
+
 def test_seed_is_fitted(model: textgen.Model) -> None:
     fitted = model.fit_seed("ДОМ漢")
     assert fitted.text.casefold() == "дом"

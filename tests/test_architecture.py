@@ -22,6 +22,7 @@ LEVELS = {
     "errors": 0,
     "files": 1,
     "runtime": 1,
+    "native": 2,
     "corpus": 2,
     "cells": 2,
     "terminal": 2,
@@ -39,7 +40,14 @@ LEVELS = {
 #: Where a library may be imported: the parts, or single modules, that may do it anywhere, and
 #: those that may do it inside functions only, because it is slow to load or rarely needed.
 LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
-    "torch": ({"ops", "model.network", "training"}, {"runtime", "api"}),
+    "torch": (
+        {
+            *("ops.recurrence", "ops.recurrences", "ops.reference", "ops.torch_recurrence"),
+            *("model.network", "model.torch_network"),
+            *("training.torch_learner", "training.torch_optimizer"),
+        },
+        {"ops.select", "runtime"},
+    ),
     "typer": ({"cli"}, set()),
     "tqdm": ({"cli"}, set()),
     "rich": ({"terminal", "cli"}, set()),
@@ -193,10 +201,10 @@ HEAVY = ("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_nor
             "textgen.corpus.corpus, textgen.corpus.windows; import textgen; textgen.load",
             HEAVY,
         ),
-        # torch itself loads tqdm.
         (
-            "import textgen.training.run",
-            ("typer", "rich", "matplotlib", "plotext", "charset_normalizer"),
+            "import textgen.training.opening, textgen.training.evaluate, textgen.training.finetune,"
+            "textgen.training.native_learner, textgen.model.opening, textgen.ops.select",
+            HEAVY,
         ),
         ("import textgen.cli.app", ("torch", "matplotlib", "plotext", "charset_normalizer")),
         ("import textgen.terminal.curve, textgen.terminal.strip", ("torch", "typer", "tqdm")),

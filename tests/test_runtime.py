@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import environment
 
+from textgen import runtime
 from textgen.errors import BackendError, ConfigError
 from textgen.runtime import (
     Choice,
@@ -21,11 +25,13 @@ from textgen.runtime import (
 
 @pytest.fixture
 def hardware(monkeypatch: pytest.MonkeyPatch):
-    """Pretends to have the devices named."""
+    """Pretends that torch sees the devices named, and that the driver of a GPU is there or not."""
 
-    def pretend(*names: str) -> None:
+    def pretend(*names: str, sign: str | None = None) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: "cuda" in names)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: "mps" in names)
+        found = "/dev/nvidia0" if sign is None and names else sign or ""
+        monkeypatch.setattr(runtime, "_sign_of_gpu", lambda: found)
 
     return pretend
 
@@ -37,15 +43,24 @@ def hardware(monkeypatch: pytest.MonkeyPatch):
 def test_auto_prefers_a_gpu(hardware, present: tuple, expected: str) -> None:
     hardware(*present)
     device, choice = choose_device()
-    assert device == torch.device(expected)
+    assert device == expected
     assert (choice.name, choice.value) == ("device", expected)
-    assert choice.reason == ("a GPU was found" if present else "no GPU was found")
+    assert choice.reason.startswith("a GPU was found" if present else "no GPU was found")
+
+
+def test_a_gpu_that_torch_cannot_use_is_said(hardware) -> None:
+    hardware(sign="/dev/nvidia0")
+    device, choice = choose_device()
+    assert device == "cpu"
+    assert f"torch {torch.__version__} finds no GPU" in choice.reason
+    assert "/dev/nvidia0" in choice.reason
 
 
 def test_a_device_may_be_named(hardware) -> None:
     hardware("cuda")
     device, choice = choose_device("cpu")
-    assert (device.type, choice.reason) == ("cpu", "asked for")
+    assert (device, choice.reason) == ("cpu", "asked for")
+    assert choose_device("cuda")[0] == "cuda"
 
 
 def test_a_device_that_is_not_there_is_refused(hardware) -> None:
@@ -58,6 +73,58 @@ def test_a_device_that_is_not_there_is_refused(hardware) -> None:
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ConfigError, match="device 'tpu' is not known; choose one of: auto, cpu"):
         choose_device("tpu")
+
+
+@pytest.fixture
+def bare_machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A Linux machine without any sign of a GPU."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(runtime, "glob", lambda pattern: [])
+    monkeypatch.setattr(runtime.shutil, "which", lambda program: None)
+
+    def missing(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(runtime.ctypes, "CDLL", missing)
+    return monkeypatch
+
+
+def test_signs_of_a_gpu(bare_machine: pytest.MonkeyPatch) -> None:
+    assert runtime._sign_of_gpu() == ""
+    with bare_machine.context() as patch:
+        patch.setattr(runtime, "glob", lambda p: ["/dev/nvidia3"] if "nvidia" in p else [])
+        assert runtime._sign_of_gpu() == "/dev/nvidia3"
+        for hidden in ("", "-1"):
+            patch.setenv("CUDA_VISIBLE_DEVICES", hidden)
+            assert runtime._sign_of_gpu() == ""
+        patch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        assert runtime._sign_of_gpu() == "/dev/nvidia3"
+    with bare_machine.context() as patch:
+        patch.setattr(runtime.shutil, "which", lambda program: f"/usr/bin/{program}")
+        assert runtime._sign_of_gpu() == "/usr/bin/nvidia-smi"
+    with bare_machine.context() as patch:
+        patch.setattr(runtime.ctypes, "CDLL", lambda name: object())
+        assert runtime._sign_of_gpu() == "libcuda.so.1"
+    with bare_machine.context() as patch:
+        patch.setattr(sys, "platform", "darwin")
+        patch.setattr(runtime.platform, "machine", lambda: "arm64")
+        assert runtime._sign_of_gpu()
+        patch.setattr(runtime.platform, "machine", lambda: "x86_64")
+        assert runtime._sign_of_gpu() == ""
+
+
+@pytest.mark.parametrize("name", ["auto", "cpu"])
+def test_torch_is_not_asked_where_there_is_no_gpu(name: str) -> None:
+    code = (
+        "import sys; from textgen import runtime; runtime._sign_of_gpu = lambda: ''; "
+        f"device, _ = runtime.choose_device({name!r}); runtime.choose_threads();\n"
+        "with runtime.computing_threads(1, torch=False): print(device, 'torch' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True
+    )
+    assert result.stdout.split() == ["cpu", "False"]
 
 
 def test_threads_default_to_the_cores_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +153,8 @@ def test_threads_are_set_within_a_block_only() -> None:
     with pytest.raises(RuntimeError, match="inside"), computing_threads(before + 2):
         raise RuntimeError("inside")
     assert torch.get_num_threads() == before
+    with computing_threads(before + 1, torch=False):
+        assert torch.get_num_threads() == before
 
 
 def test_a_choice_as_plain_data() -> None:

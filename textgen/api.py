@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel, locate_model
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.vocabulary import UNKNOWN_ID
 from textgen.errors import ConfigError
-from textgen.inspection import Trace, quantities, trace
+from textgen.inspection import Trace, quantities, survey, trace, trace_chunks
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
     GeneratedSymbol,
     Generation,
     SampleOptions,
+    SamplingNetworks,
     Writer,
     fit_seed,
     generate,
     generate_batch,
+    generate_each,
 )
 
 if TYPE_CHECKING:
@@ -135,7 +140,7 @@ def load(checkpoint: StrPath | None = None) -> Model:
 
 
 class Model:
-    """A trained model. Generating and tracing need NumPy alone; `evaluate` imports torch.
+    """A trained model. torch is imported by `evaluate` alone, where the native engine is not.
 
     Args:
         saved: The model as stored.
@@ -148,7 +153,13 @@ class Model:
         self.vocabulary = saved.vocabulary
         self.config = saved.config
         self.info = saved.info
-        self.network = saved.network()
+        #: What writes texts: one at a time, or many together.
+        self.networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
+
+    @cached_property
+    def network(self) -> NumpyNetwork:
+        """The model as a step function that shows every state and gate, in float32."""
+        return self.saved.network()
 
     def fit_seed(self, seed: str) -> FittedSeed:
         """`seed` in the symbols of the vocabulary, with a notice of what had to be changed."""
@@ -162,7 +173,7 @@ class Model:
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
         return generate(
-            self.network,
+            self.networks.one,
             self.vocabulary,
             SampleOptions(**settings),
             seed_ids=self._fitted(seed).ids,
@@ -186,24 +197,34 @@ class Model:
         return fitted.text + written
 
     def generate_many(
-        self, count: int, seed: str | FittedSeed = "", **settings: Any
+        self, count: int, seed: str | FittedSeed = "", *, exact: bool = False, **settings: Any
     ) -> list[Generation]:
-        """Write `count` texts at once; text `k` draws from a generator of its own."""
-        return list(
-            generate_batch(
-                self.network,
-                self.vocabulary,
-                SampleOptions(**settings),
-                count=count,
-                seed_ids=self._fitted(seed).ids,
-                primer_ids=self.saved.primer,
-            )
+        """Write `count` texts; text `k` draws from a generator of its own.
+
+        Args:
+            count: How many.
+            seed: Their beginning.
+            exact: Make each what it is when it is written alone. Otherwise many are written
+                together, which is faster and rounds differently.
+            settings: Any of `SampleOptions`.
+        Raises:
+            SamplingError: A setting lies outside its range.
+        """
+        together = self.networks.are_together(count, exact=exact)
+        write = generate_batch if together else generate_each
+        return write(
+            self.networks.many if together else self.networks.one,
+            self.vocabulary,
+            SampleOptions(**settings),
+            count=count,
+            seed_ids=self._fitted(seed).ids,
+            primer_ids=self.saved.primer,
         )
 
     def writer(self, **settings: Any) -> Writer:
         """A text that grows by turns: typed, generated, chosen by hand, undone."""
         return Writer(
-            self.network,
+            self.networks.one,
             self.vocabulary,
             self.saved.normalization,
             SampleOptions(**settings),
@@ -225,6 +246,29 @@ class Model:
         """
         settings.setdefault("quantities", quantities(self.config.cell_spec))
         return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **settings)
+
+    def survey(self, ids: NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
+        """What the network does on a long text, in chunks that may stand in no order.
+
+        Args:
+            ids: The tokens, as `encode` gives them.
+            quantities: Names as in `textgen.inspection.trace`.
+        Returns:
+            The chunks of `textgen.inspection.survey` where the native engine is there, else of
+            `trace_chunks`.
+        """
+        from textgen.model.native_network import NativeNetwork
+        from textgen.model.opening import open_network
+        from textgen.native.library import supported_isas
+        from textgen.ops.select import select
+
+        if supported_isas():
+            path = select(self.config.cell_spec, "cpu", threads=choose_threads().value)
+            if path.name == "native":
+                network = open_network(self.config, path, self.saved.weights)
+                assert isinstance(network, NativeNetwork)
+                return survey(network, ids, quantities=quantities)
+        return trace_chunks(self.network, ids, quantities=quantities)
 
     def evaluate(
         self,
@@ -252,8 +296,8 @@ class Model:
         Returns:
             The evaluation of one stateful pass, and that of cold windows where asked for.
         """
-        from textgen.model.network import LanguageModel
-        from textgen.ops import select
+        from textgen.model.opening import open_network
+        from textgen.ops.select import select
         from textgen.training.evaluate import (
             Evaluation,
             cold_nats,
@@ -280,13 +324,13 @@ class Model:
             stdin=stdin,
         )
         place, _ = choose_device(device)
+        count: int = choose_threads(threads).value
+        path = select(self.config.cell_spec, place, "fp32", count)
         tokens = corpus.tokens
-        with computing_threads(choose_threads(threads).value):
-            model = LanguageModel(self.config, select(self.config.cell_spec, place, "fp32"))
-            model.load_arrays(self.saved.weights)
-            model.to(place)
+        with computing_threads(count, torch=path.name != "native"):
+            network = open_network(self.config, path, self.saved.weights)
             nats = 0.0
-            for done, so_far in total_nats(model, tokens):
+            for done, so_far in total_nats(network, tokens):
                 nats = so_far
                 if on_progress is not None:
                     on_progress(done, len(tokens))
@@ -296,7 +340,7 @@ class Model:
                 return whole, None
             lengths = self.vocabulary.symbol_lengths()[np.asarray(tokens)]
             starts = window_boundaries(lengths, window)
-            cold, charged = cold_nats(model, tokens, starts)
+            cold, charged = cold_nats(network, tokens, starts)
         # The first token is context only and is left out of every count.
         first = int(tokens[0])
         text = self.vocabulary.decode([first])

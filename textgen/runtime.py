@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import platform
 import re
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from glob import glob
+from typing import Any
 
 from textgen.errors import BackendError, ConfigError
-
-if TYPE_CHECKING:
-    import torch
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -30,34 +32,62 @@ class Choice:
         return {"name": self.name, "value": self.value, "reason": self.reason}
 
 
-def choose_device(name: str = "auto") -> tuple[torch.device, Choice]:
-    """The device to train on.
+def choose_device(name: str = "auto") -> tuple[str, Choice]:
+    """The device to compute on.
+
+    torch, which takes seconds to load, is asked only where there may be a GPU: a driver is seen,
+    or one was asked for by name.
 
     Args:
         name: `auto` prefers a GPU, else names one.
+    Returns:
+        `cpu`, `cuda` or `mps`, and the choice with its reason.
     Raises:
         ConfigError: The name is not known.
         BackendError: This machine, or this build of torch, has no such device.
     """
-    import torch
-
     if name not in DEVICES:
         raise ConfigError(f"device '{name}' is not known; choose one of: {', '.join(DEVICES)}")
-    has = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
+    if name == "cpu":
+        return name, Choice("device", name, "asked for")
+    sign = _sign_of_gpu()
+    if name == "auto" and not sign:
+        return "cpu", Choice("device", "cpu", "no GPU was found: there is no driver of one")
+    import torch
+
+    seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        found = next(kind for kind in ("cuda", "mps", "cpu") if has[kind])
-        reason = "no GPU was found" if found == "cpu" else "a GPU was found"
-        return torch.device(found), Choice("device", found, reason)
-    if not has[name]:
+        for device, present in seen.items():
+            if present:
+                return device, Choice("device", device, "a GPU was found")
+        reason = f"torch {torch.__version__} finds no GPU that it can use, though there is {sign}"
+        return "cpu", Choice("device", "cpu", reason)
+    if not seen[name]:
         raise BackendError(
             f"device '{name}' was asked for, but torch {torch.__version__} sees none here; "
             "use --device cpu, or install a torch build for your GPU"
         )
-    return torch.device(name), Choice("device", name, "asked for")
+    return name, Choice("device", name, "asked for")
+
+
+def _sign_of_gpu() -> str:
+    """What speaks for a GPU that torch could use, in words; "" where nothing does."""
+    if sys.platform == "darwin":
+        return "an Apple processor" if platform.machine() == "arm64" else ""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
+        return ""  # The usual way to hide them all.
+    # Of NVIDIA, of Windows' GPU in its Linux, of AMD.
+    for pattern in ("/dev/nvidia[0-9]*", "/dev/dxg", "/dev/kfd"):
+        if found := glob(pattern):
+            return found[0]
+    if program := shutil.which("nvidia-smi"):
+        return program
+    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(driver)
+    except OSError:
+        return ""
+    return driver
 
 
 def choose_threads(asked: int | None = None) -> Choice:
@@ -76,16 +106,25 @@ def choose_threads(asked: int | None = None) -> Choice:
 
 
 @contextmanager
-def computing_threads(count: int) -> Iterator[None]:
-    """Let torch compute with `count` threads inside the block, as before after it."""
-    import torch
+def computing_threads(count: int, *, torch: bool = True) -> Iterator[None]:
+    """Let torch compute with `count` threads inside the block, as before after it.
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    Args:
+        count: Threads.
+        torch: Whether torch computes at all. The native engine is told its threads by its path,
+            and torch is not loaded on its account.
+    """
+    if not torch:
+        yield
+        return
+    from torch import get_num_threads, set_num_threads
+
+    before = get_num_threads()
+    set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        set_num_threads(before)
 
 
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")

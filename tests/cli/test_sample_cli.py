@@ -7,12 +7,21 @@ import os
 import random
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from small_runs import command, environment, process, textgen_cli
 
 from textgen.corpus.vocabulary import END_ID
+from textgen.native.library import supported_isas
+
+
+def notices(stderr: str) -> list[str]:
+    """The lines on stderr, but for the one that says what computed."""
+    first, *rest = [line for line in stderr.splitlines() if not line.startswith("seed: ")]
+    assert first.startswith("sampling: ")
+    return [line for line in stderr.splitlines() if line.startswith("seed: ")] + rest
 
 
 def sample(*words: str | Path, **more: object) -> str:
@@ -26,7 +35,7 @@ def test_defaults() -> None:
     """The newest run, 500 characters."""
     result = textgen_cli("sample", "--seed", "Однажды")
     assert result.exit_code == 0
-    assert result.stderr == ""
+    assert notices(result.stderr) == []
     assert result.stdout.startswith("Однажды")
     assert len(result.stdout) == len("Однажды") + 500
 
@@ -90,9 +99,8 @@ def test_seed_from_stdin_and_file() -> None:
 def test_unknown_characters_give_one_line() -> None:
     result = textgen_cli("sample", "--seed", "ДОМ 漢字 Ё", "-n", "10")
     assert result.exit_code == 0
-    assert result.stderr.startswith("seed: ")
-    assert result.stderr.count("\n") == 1
-    assert "漢" in result.stderr
+    (notice,) = notices(result.stderr)
+    assert notice.startswith("seed: ") and "漢" in notice
     assert textgen_cli("sample", "--seed", "漢", "-n", "5", "--quiet").stderr == ""
     nothing = textgen_cli("sample", "--seed", "漢字", "-n", "10")
     assert len(nothing.stdout) == 10
@@ -111,7 +119,7 @@ def test_random_seeds_never_fail() -> None:
             continue
         result = textgen_cli(*words)
         assert result.exit_code == 0, (seed, result.stderr)
-        assert result.stderr.count("\n") <= 1, seed
+        assert len(notices(result.stderr)) <= 1, seed
         if number % 2:
             assert len(json.loads(result.stdout)["samples"][0]["generated"]) == 3
 
@@ -132,9 +140,65 @@ def test_count() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_many_texts_together_and_each_by_itself(trained: object) -> None:
+    words = ("--seed", "дом", "-n", "60")
+    result = textgen_cli("sample", *words, "--count", "6")
+    assert "6 texts together" in result.stderr
+    exact = textgen_cli("sample", *words, "--count", "6", "--exact")
+    assert "one text at a time" in exact.stderr
+    model = trained.load()
+    alone = [
+        "дом" + "".join(symbol.text for symbol in model.stream("дом", length=60, index=k))
+        for k in range(6)
+    ]
+    assert exact.stdout == "".join(text + "\n" for text in alone)
+    assert alone[0] == sample(*words)
+    texts = model.generate_many(6, "дом", length=60, exact=True)
+    assert ["дом" + text.text for text in texts] == alone
+    few = textgen_cli("sample", *words, "--count", "3")
+    assert exact.stdout.startswith(few.stdout)
+
+
+@pytest.mark.usefixtures("home")
+def test_the_path_is_reported_and_can_be_forced() -> None:
+    words = ("sample", "--seed", "дом", "-n", "30")
+    for name in supported_isas():
+        result = textgen_cli(*words, "--json", TEXTGEN_PATH=name)
+        path = json.loads(result.stdout)["path"]
+        assert (path["name"], path["isa"], path["together"]) == ("native", name, False)
+        assert result.stderr.startswith(f"sampling: native {name}, {path['precision']} weights, ")
+    result = textgen_cli(*words, TEXTGEN_PATH="reference")
+    assert result.stderr == (
+        "sampling: numpy, fp32, one text at a time: TEXTGEN_PATH asks for it\n"
+    )
+    assert len(result.stdout) == 33
+    unknown = textgen_cli(*words, TEXTGEN_PATH="warp")
+    assert unknown.exit_code == 2 and "warp" in unknown.stderr
+
+
+def test_no_torch_is_loaded(home: Path) -> None:
+    code = (
+        "import sys; from textgen.cli import main; sys.argv = ['textgen', 'sample', '-n', '9']\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'transformers'} & set(sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=home,
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.decode()) == 9
+
+
+@pytest.mark.usefixtures("home")
 def test_json() -> None:
     record = json.loads(sample("--seed", "дом漢", "-n", "20", "--rng", "2", "--json"))
-    assert set(record) == {"checkpoint", "seed", "notice", "settings", "samples"}
+    assert set(record) == {"checkpoint", "seed", "notice", "settings", "path", "samples"}
+    assert set(record["path"]) == {"name", "isa", "precision", "threads", "together", "reason"}
     assert record["seed"] == "дом"
     assert "漢" in record["notice"]
     assert record["settings"]["rng"] == 2 and record["settings"]["temperature"] == 0.8
@@ -314,12 +378,14 @@ def test_missing_and_foreign_checkpoints(
 def test_in_a_pipe_of_its_own(home: Path) -> None:
     result = process("sample", "--seed", "Утром", "-n", "40", cwd=home)
     assert result.returncode == 0
-    assert result.stderr == b""
+    assert notices(result.stderr.decode()) == []
     assert len(result.stdout.decode()) == 45
+    quiet = process("sample", "--seed", "Утром", "-n", "40", "--quiet", cwd=home)
+    assert (quiet.stdout, quiet.stderr) == (result.stdout, b"")
 
 
 def test_closed_pipe_ends_quietly(home: Path) -> None:
-    line = " ".join([*command("sample", "-n", "20000", "--seed", "дом"), "| head -c 10"])
+    line = " ".join([*command("sample", "-q", "-n", "200000", "--seed", "дом"), "| head -c 10"])
     result = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {line}"],
         capture_output=True,
@@ -356,14 +422,15 @@ def _in_terminal(words: list[str], cwd: Path) -> str:
 
 
 def test_terminal_gets_the_same_text_and_a_line_end(home: Path) -> None:
-    words = ("--seed", "Утром", "-n", "120", "--rng", "6")
+    words = ("--quiet", "--seed", "Утром", "-n", "120", "--rng", "6")
     assert _in_terminal(command("sample", *words), home) == sample(*words) + "\n"
 
 
 def test_escapes_of_a_corpus_are_shown_on_a_terminal_only(
     trained_on_lines: object, tmp_path: Path
 ) -> None:
-    words = ("-c", trained_on_lines.folder, "--seed", "\x1b[31mкрасный", "-n", "30", "-t", "0")
+    seed = ("--seed", "\x1b[31mкрасный")
+    words = ("-q", "-c", trained_on_lines.folder, *seed, "-n", "30", "-t", "0")
     raw = sample(*words)
     assert raw.startswith("\x1b[31mкрасный")
     shown = _in_terminal(command("sample", *words), tmp_path)

@@ -135,6 +135,25 @@ def test_printed_command_repeats_a_budget_exactly(text: Path, extra: tuple[str, 
 
 
 @pytest.mark.usefixtures("no_curve")
+def test_cells(text: Path) -> None:
+    words = ["--cell", "rnn", "--nonlinearity", "relu"]
+    result = textgen_cli("train", text, *QUICK, *words, "--out", "checkpoints/relu", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "--cell rnn --nonlinearity relu" in events(result)[0]["command"]
+    described = json.loads(textgen_cli("inspect", "checkpoint", "relu", "--json").stdout)
+    assert (described["config"]["cell"], described["config"]["nonlinearity"]) == ("rnn", "relu")
+    assert "rnn (relu), 1 x 24" in textgen_cli("inspect", "checkpoint", "relu").stdout
+    assert "rnn (relu) 1 x 24" in textgen_cli("inspect", "checkpoint", COLUMNS="200").stdout
+    assert textgen_cli("eval", text, "-c", "relu").exit_code == 0
+    gru = textgen_cli("train", text, *QUICK, "--cell", "gru", "--out", "gru", "-q")
+    assert gru.exit_code == 0, gru.stderr
+    refused = textgen_cli(
+        "train", text, *QUICK, "--cell", "gru", "--out", "checkpoints/relu", "--resume"
+    )
+    assert refused.exit_code == 7 and "cell = rnn, not gru" in refused.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
 def test_printed_command_of_fine_tuning(text: Path) -> None:
     textgen_cli("train", text, *QUICK, "--out", "the parent", "-q")
     new = Path("a new text.txt")
@@ -284,6 +303,8 @@ def test_unreadable_folder_without_texts(tmp_path: Path) -> None:
         (["--device", "abacus"], "cpu"),
         (["--precision", "fp7"], "fp32"),
         (["--cell", "brain"], "lstm"),
+        (["--cell", "rnn", "--nonlinearity", "cube"], "relu"),
+        (["--nonlinearity", "relu"], "rnn"),
         (["--threads", "0"], "--threads"),
         (["--rng", "-1"], "rng"),
         (["--history", "3", "--seq-len", "4"], "--history"),

@@ -37,6 +37,7 @@ REQUESTS = {
         "val": "held out.txt",
     },
     "model": {"tie": True, "num_layers": 2, "hidden_size": 48, "dropout": 0.125},
+    "cell": {"cell": "rnn", "nonlinearity": "relu", "steps": 9},
     "windows": {"history": 12, "epochs": 3.0},
     "steps": {
         "steps": 321,
@@ -98,5 +99,14 @@ def test_it_is_one_line_that_a_person_can_read() -> None:
     assert line.startswith("textgen train corpus.txt --steps 5 --hidden ")
     assert line.endswith(" --rng 1")
     # What is everyone's default stays out of it.
-    for flag in ("--level", "--val", "--tie", "--clip", "--patience", "--device", "--budget"):
+    for flag in (
+        "--level",
+        "--val",
+        "--tie",
+        "--clip",
+        "--patience",
+        "--device",
+        "--budget",
+        "--cell",
+    ):
         assert flag not in line

@@ -6,34 +6,33 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from helpers import REFERENCE, lecture_nats, make_model
+from helpers import REFERENCE, lecture_nats, random_weights
 from hypothesis import given
 from hypothesis import strategies as st
 
 from textgen.cells import LSTMCell
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import ConfigError
+from textgen.model.base import Network
 from textgen.model.config import ModelConfig
 from textgen.model.escape import ESCAPE_NATS
-from textgen.model.network import LanguageModel
-from textgen.ops import select
+from textgen.model.opening import open_network
+from textgen.ops.select import select
 from textgen.training import evaluate
 from textgen.training.evaluate import (
     Evaluation,
     cold_nats,
-    make_resets,
     nats_by_streams,
     total_nats,
     window_boundaries,
 )
 
 CONFIG = ModelConfig(vocab_size=10, embedding_size=4, hidden_size=6, num_layers=2)
-CPU = torch.device("cpu")
 
 
-def make(config: ModelConfig = CONFIG) -> LanguageModel:
-    return make_model(config, path=select(LSTMCell(), CPU, "fp32"))
+def make(config: ModelConfig = CONFIG) -> Network:
+    """On the fastest path that there is here."""
+    return open_network(config, select(LSTMCell(), "cpu", "fp32"), random_weights(config))
 
 
 def random_text(size: int, *, marks: bool = True, seed: int = 0) -> np.ndarray:
@@ -46,7 +45,7 @@ def random_text(size: int, *, marks: bool = True, seed: int = 0) -> np.ndarray:
     return text
 
 
-def costs_by_hand(model: LanguageModel, text: np.ndarray) -> np.ndarray:
+def costs_by_hand(model: Network, text: np.ndarray) -> np.ndarray:
     """One pass from the end mark on, zeroed at every mark, escapes charged; float64."""
     inputs = np.concatenate([[END_ID], text[:-1]]).astype(int)
     nats = lecture_nats(
@@ -161,11 +160,11 @@ def test_no_token_is_charged_twice(
     price = np.random.default_rng(1).random(size + 2)
 
     def charge(model, inputs_TB, targets_TB, state):
-        return torch.from_numpy(price[targets_TB]), state
+        return price[targets_TB], state
 
     monkeypatch.setattr(evaluate, "_costs", charge)
     config = ModelConfig(vocab_size=size + 2, embedding_size=1, hidden_size=1)
-    mean, charged = nats_by_streams(LanguageModel(config, REFERENCE), text, limit=limit)
+    mean, charged = nats_by_streams(open_network(config, REFERENCE, None), text, limit=limit)
     wanted = min(size, limit or size)
     streams = max(1, min(64, wanted // evaluate.WARMUP))
     assert wanted - streams < charged <= wanted  # the same for each part
@@ -178,7 +177,7 @@ def test_no_token_is_charged_twice(
     assert mean * charged == pytest.approx((counted * price[text]).sum(), rel=1e-12)
 
 
-def brute_cold(model: LanguageModel, text: np.ndarray, starts: np.ndarray) -> tuple[float, int]:
+def brute_cold(model: Network, text: np.ndarray, starts: np.ndarray) -> tuple[float, int]:
     total, seen = 0.0, 0
     stops = [*starts[1:], len(text) - 1]
     for start, stop in zip(starts, stops, strict=True):
@@ -234,16 +233,6 @@ def test_no_window_starts_within_a_character(text: str, window: int) -> None:
     parts = [vocabulary.decode(part) for part in np.split(ids, starts[1:])]
     assert parts == [text[i : i + window] for i in range(0, len(text), window)]
     assert starts[0] == 0
-
-
-def test_resets_of_a_window() -> None:
-    assert make_resets(np.zeros((4, 3), bool), CPU) is None
-    resets_TB = np.zeros((4, 3), bool)
-    resets_TB[[0, 2, 2], [1, 0, 2]] = True
-    resets = make_resets(resets_TB, CPU)
-    assert resets is not None
-    assert resets.times == (0, 2)
-    assert resets.keep_RB1[..., 0].tolist() == [[1, 0, 1], [0, 1, 0]]
 
 
 def test_figures() -> None:

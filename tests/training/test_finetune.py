@@ -9,23 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import make_model, random_weights
+from helpers import REFERENCE, random_weights
 
 from textgen.cells import LSTMCell
 from textgen.checkpoint import SavedModel
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import ConfigError
+from textgen.model.base import Network
 from textgen.model.config import ModelConfig
 from textgen.model.network import LanguageModel
-from textgen.ops import select
+from textgen.model.opening import open_network
+from textgen.ops.select import select
 from textgen.training.evaluate import total_nats
 from textgen.training.finetune import extended_weights, parent_options
 from textgen.training.options import TrainOptions
 
 OLD = "а все-таки она вертится. " * 8
 NEW = "quod erat demonstrandum; а она - нет. " * 8
-FAST = select(LSTMCell(), torch.device("cpu"), "fp32")
+FAST = select(LSTMCell(), "cpu", "fp32")
 
 
 def make_parent(**shape: Any) -> SavedModel:
@@ -43,18 +45,16 @@ def make_parent(**shape: Any) -> SavedModel:
     )
 
 
-def extend(parent: SavedModel, text: str) -> tuple[LanguageModel, Vocabulary]:
+def extend(parent: SavedModel, text: str) -> tuple[Network, Vocabulary]:
     vocabulary, _ = parent.vocabulary.extend(Vocabulary.from_characters(text))
     config = replace(parent.config, vocab_size=len(vocabulary))
     weights = extended_weights(parent, config, vocabulary, vocabulary.encode(text))
-    model = LanguageModel(config, FAST)
-    model.load_arrays(weights)
-    return model, vocabulary
+    return open_network(config, FAST, weights), vocabulary
 
 
-def cost(model: LanguageModel, vocabulary: Vocabulary, text: str) -> float:
+def cost(network: Network, vocabulary: Vocabulary, text: str) -> float:
     """Nats a token."""
-    return list(total_nats(model, vocabulary.encode(text)))[-1][1] / len(text)
+    return list(total_nats(network, vocabulary.encode(text)))[-1][1] / len(text)
 
 
 SHAPES = pytest.mark.parametrize(
@@ -65,8 +65,7 @@ SHAPES = pytest.mark.parametrize(
 @SHAPES
 def test_the_old_text_costs_what_it_did(shape: dict) -> None:
     parent = make_parent(**shape)
-    before = make_model(parent.config, path=FAST)
-    before.load_arrays(parent.weights)
+    before = open_network(parent.config, FAST, parent.weights)
     model, vocabulary = extend(parent, NEW)
     assert len(vocabulary) > len(parent.vocabulary)
     expected = cost(before, parent.vocabulary, OLD)
@@ -75,8 +74,7 @@ def test_the_old_text_costs_what_it_did(shape: dict) -> None:
 
 def test_thousands_of_new_symbols_do_not_show_either() -> None:
     parent = make_parent()
-    before = make_model(parent.config, path=FAST)
-    before.load_arrays(parent.weights)
+    before = open_network(parent.config, FAST, parent.weights)
     model, vocabulary = extend(parent, "".join(map(chr, range(0x4E00, 0x4E00 + 8000))))
     assert len(vocabulary) == len(parent.vocabulary) + 8000
     expected = cost(before, parent.vocabulary, OLD)
@@ -101,10 +99,12 @@ def test_matched_symbols_keep_their_rows(shape: dict) -> None:
 
 def test_new_symbols_are_possible_and_can_be_learned() -> None:
     parent = make_parent()
-    model, vocabulary = extend(parent, NEW)
+    network, vocabulary = extend(parent, NEW)
     # Rare, but no impossibility, whose gradient would vanish or overflow.
-    per_char = cost(model, vocabulary, NEW)
+    per_char = cost(network, vocabulary, NEW)
     assert math.isfinite(per_char) and per_char < 40
+    model = LanguageModel(network.config, REFERENCE)
+    model.load_arrays(network.arrays())
     ids = torch.from_numpy(vocabulary.encode(NEW).astype(np.int64))[:, None]
     logits, _ = model(ids[:-1], model.zero_state(1))
     torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[1:].flatten()).backward()
@@ -135,6 +135,15 @@ def test_the_options_take_the_parents_shape() -> None:
     options = parent_options(TrainOptions(hidden_size=9, steps=5), parent)
     assert (options.hidden_size, options.num_layers, options.embedding_size) == (9, 2, 9)
     assert options.tie and options.cell == "lstm" and options.steps == 5
+
+
+def test_the_options_take_the_parents_cell() -> None:
+    parent = make_parent(cell="rnn", nonlinearity="relu")
+    options = parent_options(TrainOptions(steps=5), parent)
+    assert (options.cell, options.nonlinearity) == ("rnn", "relu")
+    for other in ({"cell": "gru"}, {"nonlinearity": "identity"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(other))} .*leave it out"):
+            parent_options(TrainOptions(**other), parent)
 
 
 @pytest.mark.parametrize("name", ["hidden_size", "num_layers", "embedding_size"])

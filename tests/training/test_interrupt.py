@@ -112,14 +112,14 @@ def test_while_the_text_is_read_nothing_is_left(tmp_path: Path, start: Start) ->
 
 
 def _wait_until_reading(pid: int) -> None:
-    """Until torch is loaded and the process sleeps: it waits for more of the text."""
+    """Until numpy is loaded and the process sleeps: it waits for more of the text."""
     if not Path("/proc/self/maps").exists():
         time.sleep(15)
         return
     idle = 0
     while idle < 5:
         time.sleep(0.05)
-        loaded = "libtorch_cpu" in Path(f"/proc/{pid}/maps").read_text()
+        loaded = "_multiarray_umath" in Path(f"/proc/{pid}/maps").read_text()
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         idle = idle + 1 if loaded and state == "S" else 0
 

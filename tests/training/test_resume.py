@@ -24,7 +24,7 @@ from small_runs import (
 )
 
 import textgen
-from textgen.checkpoint.format import read_header
+from textgen.checkpoint.format import read_file, read_header, write_file
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
 from textgen.training.events import Event, Report, Saved, Started
 from textgen.training.opening import resumed_run
@@ -71,6 +71,8 @@ def run(text: Path, out: Path, **settings: object) -> list[Event]:
         {"level": "word", "tie": True},
         {"patience": 2, "learning_rate": 1e-30},
         {"precision": "fp32", "level": "byte"},
+        {"cell": "gru", "dropout": 0.2},
+        {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
     ],
     ids=lambda settings: ",".join(settings) or "default",
 )
@@ -186,6 +188,38 @@ def test_options_left_out_are_the_runs_own(text: Path, tmp_path: Path) -> None:
     run(text, out, stop=stopping_after(9), dropout=0.2)
     textgen.train(out=out, resume=True)
     assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_going_on_upon_another_path_is_told(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost, but the outcome is no longer that of one machine."""
+    out = tmp_path / "run"
+    monkeypatch.setenv("TEXTGEN_PATH", "torch")
+    run(text, out, precision="fp32", stop=stopping_after(3))
+    for path, told in (("torch", False), ("reference", True)):
+        monkeypatch.setenv("TEXTGEN_PATH", path)
+        started = run(text, out, resume=True, precision="fp32", stop=stopping_after(3))[0]
+        assert isinstance(started, Started)
+        notes = [note for note in started.notes if "began on the path torch" in note]
+        assert bool(notes) == told
+        assert all("goes on on reference" in note for note in notes)
+
+
+def test_run_of_an_older_version_is_resumed(text: Path, tmp_path: Path) -> None:
+    """Its files know neither the path nor the options that came later."""
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(9))
+    path = out / "resume.safetensors"
+    header, tensors = read_file(path, kind="resume")
+    del header["record"]["path"], header["record"]["request"]["nonlinearity"]
+    del header["plan"]["model"]["nonlinearity"]
+    write_file(path, kind="resume", header=header, tensors=tensors)
+    with pytest.raises(RunFolderError, match="nonlinearity = tanh, not relu"):
+        run(text, out, resume=True, nonlinearity="relu")
+    run(text, out, resume=True)
+    run(text, tmp_path / "whole")
+    assert outcome(out)["state"] == outcome(tmp_path / "whole")["state"]
 
 
 def test_emptied_cache_is_filled_from_the_text(text: Path, tmp_path: Path) -> None:

@@ -1,31 +1,34 @@
-"""The training step: what it learns, carries, masks, counts, and how it goes on."""
+"""The training step: what it learns, carries, masks, counts, and how it goes on, on every path."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE, make_model, make_plan
+from helpers import make_model, make_plan
+from learners import KINDS, break_steps, make_trainer
 from torch.nn import functional as F
 
 from textgen.cells import LSTMCell
 from textgen.corpus.windows import Windows
+from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
-from textgen.ops import select
-from textgen.ops.select import _bf16_works
+from textgen.model.opening import open_network
+from textgen.ops.select import select
 from textgen.runtime import computing_threads
-from textgen.training import trainer as trainer_module
+from textgen.training.learner import open_learner, tensor_shapes
 from textgen.training.plan import Plan
 from textgen.training.schedule import learning_rate_factor
-from textgen.training.trainer import Trainer, tensor_shapes
+from textgen.training.trainer import Trainer
 
 CONFIG = ModelConfig(vocab_size=12, embedding_size=5, hidden_size=8, dropout=0.3)
-CPU = torch.device("cpu")
-FAST = select(LSTMCell(), CPU, "fp32")
+
+on_every_path = pytest.mark.parametrize("kind", KINDS)
+#: Where the numbers are not the point: the plainest path, and the native learner.
+on_both_learners = pytest.mark.parametrize("kind", ["reference", "fake", "native"])
 
 
 def tokens() -> np.ndarray:
@@ -35,15 +38,13 @@ def tokens() -> np.ndarray:
     return text
 
 
-def make_trainer(plan: Plan, path: Any = REFERENCE, text: np.ndarray | None = None) -> Trainer:
-    windows = Windows(
-        tokens() if text is None else text,
-        seq_len=plan.seq_len,
-        batch_size=plan.batch_size,
-        sliding=plan.sliding,
-        rng=plan.rng,
-    )
-    return Trainer(make_model(plan.model, path=path), windows, plan)
+def make(kind: str, plan: Plan, text: np.ndarray | None = None, threads: int = 1) -> Trainer:
+    return make_trainer(kind, plan, tokens() if text is None else text, threads)
+
+
+def advance(trainer: Trainer, steps: int) -> None:
+    for _ in range(steps):
+        trainer.advance()
 
 
 def assert_bits_equal(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
@@ -52,17 +53,28 @@ def assert_bits_equal(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> Non
         np.testing.assert_array_equal(array, b[name], err_msg=name)
 
 
+def assert_trained_alike(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> None:
+    """Weights and states after a dozen steps at a learning rate of 0.01."""
+    assert a.keys() == b.keys()
+    for name in a:
+        if name.startswith(("model.", "state.")):
+            # AdamW normalises each step: roundings move a weight by a small share of the
+            # learning rate.
+            np.testing.assert_allclose(a[name], b[name], atol=2e-4, rtol=0, err_msg=name)
+
+
+@on_every_path
 @pytest.mark.parametrize("sliding", [False, True])
-def test_a_step_is_what_one_would_write_by_hand(sliding: bool) -> None:
+def test_a_step_is_what_one_would_write_by_hand(sliding: bool, kind: str) -> None:
     plan = make_plan(replace(CONFIG, dropout=0.0), sliding=sliding, rng=5)
-    trainer = make_trainer(plan)
+    trainer = make(kind, plan)
     model = make_model(plan.model)
     optimizer = torch.optim.AdamW(
         [
             {"params": [p for p in model.parameters() if p.dim() > 1], "weight_decay": 0.01},
             {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
         ],
-        betas=(0.9, plan.optimizer.beta2),
+        betas=(plan.optimizer.beta1, plan.optimizer.beta2),
     )
     windows = Windows(tokens(), seq_len=4, batch_size=3, sliding=sliding, rng=5)
     state = model.zero_state(3)
@@ -80,7 +92,7 @@ def test_a_step_is_what_one_would_write_by_hand(sliding: bool) -> None:
         targets = torch.from_numpy(batch.targets_TB)
         loss = F.cross_entropy(torch.cat(logits).flatten(0, 1), targets.flatten())
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.optimizer.clip_norm)
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), plan.optimizer.clip_norm)
         for group in optimizer.param_groups:
             group["lr"] = 0.01 * learning_rate_factor(step, plan.steps, plan.warmup_steps)
         optimizer.step()
@@ -88,30 +100,72 @@ def test_a_step_is_what_one_would_write_by_hand(sliding: bool) -> None:
         state = [{name: value.detach() for name, value in layer.items()} for layer in state]
 
         trainer.advance()
-        assert trainer.read_counters().nats_per_token == pytest.approx(loss.item(), rel=1e-5)
+        counters = trainer.read_counters()
+        assert counters.nats_per_token == pytest.approx(loss.item(), rel=1e-5)
+        assert counters.grad_norm == pytest.approx(norm.item(), rel=1e-4)
     for name, expected in model.arrays().items():
         # Twelve steps, each of which AdamW normalises: roundings move a weight by a small share
         # of the learning rate, 0.01.
-        np.testing.assert_allclose(trainer.model.arrays()[name], expected, atol=2e-4, rtol=0)
+        np.testing.assert_allclose(trainer.network.arrays()[name], expected, atol=2e-4, rtol=0)
 
 
-def test_training_learns() -> None:
+@pytest.mark.parametrize("kind", KINDS[1:])
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(CONFIG, num_layers=2),
+        replace(CONFIG, embedding_size=8, tie=True),
+        replace(CONFIG, cell="gru"),
+        replace(CONFIG, cell="rnn", nonlinearity="relu", num_layers=2),
+    ],
+    ids=["two layers", "tied", "gru", "rnn"],
+)
+def test_every_path_trains_alike(kind: str, config: ModelConfig) -> None:
+    """Dropout, ends of documents, clipping and decay included."""
+    plan = make_plan(config)
+    trainer, reference = make(kind, plan), make("reference", plan)
+    for _ in range(12):
+        advance(trainer, 1)
+        advance(reference, 1)
+        expected = reference.read_counters()
+        assert trainer.read_counters().nats_per_token == pytest.approx(
+            expected.nats_per_token, rel=1e-4
+        )
+    assert_trained_alike(trainer.tensors(), reference.tensors())
+
+
+@pytest.mark.parametrize("kind", KINDS[1:])
+def test_a_run_goes_on_upon_another_path(kind: str) -> None:
+    plan = make_plan(replace(CONFIG, num_layers=2))
+    whole = make("reference", plan)
+    advance(whole, 12)
+    for first, second in (("reference", kind), (kind, "reference")):
+        begun, going_on = make(first, plan), make(second, plan)
+        advance(begun, 6)
+        going_on.load(6, begun.steps_counted, begun.tensors())
+        assert_bits_equal(going_on.tensors(), begun.tensors())
+        advance(going_on, 6)
+        assert_trained_alike(going_on.tensors(), whole.tensors())
+        assert going_on.tensors()["optimizer.head.bias.step"] == 12
+
+
+@on_every_path
+def test_training_learns(kind: str) -> None:
     text = np.tile(np.array([2, 3, 4, 5, 6], np.uint8), 40)
     plan = make_plan(replace(CONFIG, dropout=0.0), steps=100)
     plan = replace(plan, optimizer=replace(plan.optimizer, learning_rate=0.03))
-    trainer = make_trainer(plan, FAST, text)
-    for _ in range(90):
-        trainer.advance()
+    trainer = make(kind, plan, text)
+    advance(trainer, 90)
     trainer.read_counters()
-    for _ in range(10):
-        trainer.advance()
+    advance(trainer, 10)
     # Each symbol follows from the one before it; chance would cost log(5) = 1.6.
     assert trainer.read_counters().nats_per_token < 0.2
 
 
-def test_streams_carry_their_state_and_windows_do_not() -> None:
+@on_both_learners
+def test_streams_carry_their_state_and_windows_do_not(kind: str) -> None:
     for sliding in (False, True):
-        trainer = make_trainer(make_plan(CONFIG, sliding=sliding))
+        trainer = make(kind, make_plan(CONFIG, sliding=sliding))
         trainer.advance()
         arrays = trainer.tensors()
         assert bool(arrays["state.0.h"].any()) != sliding
@@ -119,77 +173,86 @@ def test_streams_carry_their_state_and_windows_do_not() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("path", [REFERENCE, FAST], ids=["reference", "torch"])
-def test_a_run_goes_on_bit_for_bit(path: Any, threads: int) -> None:
+@on_every_path
+def test_a_run_goes_on_bit_for_bit(kind: str, threads: int) -> None:
     plan = make_plan(replace(CONFIG, num_layers=2))
     with computing_threads(threads):
-        whole = make_trainer(plan, path)
-        for _ in range(6):
-            whole.advance()
+        whole = make(kind, plan, threads=threads)
+        advance(whole, 6)
         stored, counted = whole.tensors(), whole.steps_counted
         kept = {name: array.copy() for name, array in stored.items()}
-        for _ in range(6):
-            whole.advance()
+        advance(whole, 6)
         assert_bits_equal(stored, kept)  # copies: what is stored does not change any more
-        resumed = make_trainer(plan, path)
+        resumed = make(kind, plan, threads=threads)
         resumed.load(6, counted, stored)
-        for _ in range(6):
-            resumed.advance()
+        advance(resumed, 6)
         assert_bits_equal(resumed.tensors(), whole.tensors())
         assert resumed.read_counters() == whole.read_counters()
         assert resumed.step == whole.step == 12
     assert_bits_equal(stored, kept)
 
 
-def test_the_shapes_of_what_is_stored_are_known_beforehand() -> None:
-    for config in (replace(CONFIG, num_layers=2), replace(CONFIG, embedding_size=8, tie=True)):
+@on_both_learners
+def test_the_shapes_of_what_is_stored_are_known_beforehand(kind: str) -> None:
+    for config in (
+        replace(CONFIG, num_layers=2),
+        replace(CONFIG, embedding_size=8, tie=True),
+        replace(CONFIG, cell="gru"),
+        replace(CONFIG, cell="rnn"),
+    ):
         plan = make_plan(config)
-        arrays = make_trainer(plan).tensors()
+        arrays = make(kind, plan).tensors()
         assert {name: array.shape for name, array in arrays.items()} == tensor_shapes(plan)
+        assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
 
 
-@pytest.mark.skipif(not _bf16_works(CPU), reason="torch cannot run its LSTM in bf16 on this CPU")
 def test_everything_stored_is_float32_in_bf16_too() -> None:
     plan = make_plan(replace(CONFIG, num_layers=2))
-    trainer = make_trainer(plan, select(LSTMCell(), CPU, "bf16"))
+    try:
+        path = select(LSTMCell(), "cpu", "bf16")
+    except BackendError as error:
+        pytest.skip(str(error))
+    windows = Windows(tokens(), seq_len=4, batch_size=3)
+    trainer = Trainer(open_learner(open_network(CONFIG, path, None), plan), windows, plan)
+    trainer.load(0, 0, make("reference", plan).tensors())
     trainer.advance()
     assert {array.dtype for array in trainer.tensors().values()} == {np.dtype(np.float32)}
 
 
-def dropout_draws(plan: Plan, steps: range) -> list[list[float]]:
-    """The first numbers that dropout draws in each of `steps`."""
-    trainer = make_trainer(plan)
+def masks_of(plan: Plan, steps: range, kind: str) -> list[np.ndarray]:
+    """The masks that the learner is handed in each of `steps`, flat."""
+    trainer = make(kind, plan)
     trainer.step = steps.start
-    draws = []
-    forward = trainer.model.forward
+    seen = []
+    update = trainer._learner.update
 
-    def spy(ids, state, resets, generator):
-        draws.append(torch.rand(4, generator=generator.clone_state()).tolist())
-        return forward(ids, state, resets, generator)
+    def spy(batch, masks, learning_rate) -> None:
+        seen.append(np.concatenate([masks.embedding_E, masks.layers_LBH.ravel()]))
+        update(batch, masks, learning_rate)
 
-    trainer.model.forward = spy  # type: ignore[method-assign]
-    for _ in steps:
-        trainer.advance()
-    return draws
+    trainer._learner.update = spy  # type: ignore[method-assign]
+    advance(trainer, len(steps))
+    return seen
 
 
-def test_dropout_depends_on_the_seed_and_the_step_alone() -> None:
+@on_both_learners
+def test_dropout_depends_on_the_seed_and_the_step_alone(kind: str) -> None:
     plan = make_plan(CONFIG)
-    draws = dropout_draws(plan, range(8))
-    assert dropout_draws(plan, range(5, 8)) == draws[5:]
-    other = dropout_draws(replace(plan, rng=2), range(8))
-    flat = [tuple(draw) for draw in draws + other]
-    assert len(set(flat)) == 16, "every step of every run has masks of its own"
+    masks = masks_of(plan, range(8), kind)
+    np.testing.assert_array_equal(masks_of(plan, range(5, 8), kind), masks[5:])
+    other = masks_of(replace(plan, rng=2), range(8), kind)
+    distinct = {tuple(mask.tolist()) for mask in masks + other}
+    assert len(distinct) == 16, "every step of every run has masks of its own"
 
 
-def test_no_dropout_draws_nothing_into_the_weights() -> None:
+@on_both_learners
+def test_without_dropout_nothing_is_drawn(kind: str) -> None:
     """The seed of a run without dropout and shuffling has no say after the first weights."""
     plan = make_plan(replace(CONFIG, dropout=0.0))
     arrays = []
     for rng in (1, 2):
-        trainer = make_trainer(replace(plan, rng=rng))
-        for _ in range(3):
-            trainer.advance()
+        trainer = make(kind, replace(plan, rng=rng))
+        advance(trainer, 3)
         arrays.append(trainer.tensors())
     assert_bits_equal(*arrays)
 
@@ -198,23 +261,16 @@ def test_no_dropout_draws_nothing_into_the_weights() -> None:
 def broken_steps(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Steps (by number of the call) whose loss is made NaN."""
     broken: set[int] = set()
-    real = F.cross_entropy
-    calls = iter(range(10**6))
-
-    def loss(*args: Any, **kwargs: Any) -> torch.Tensor:
-        value = real(*args, **kwargs)
-        return value * math.nan if next(calls) in broken else value
-
-    monkeypatch.setattr(trainer_module.F, "cross_entropy", loss)
+    break_steps(monkeypatch, lambda step: step in broken)
     return broken
 
 
+@on_every_path
 def test_a_masked_step_changes_no_weight_and_drops_the_carried_state(
-    broken_steps: set[int],
+    kind: str, broken_steps: set[int]
 ) -> None:
-    trainer = make_trainer(make_plan(CONFIG))
-    for _ in range(4):
-        trainer.advance()
+    trainer = make(kind, make_plan(CONFIG))
+    advance(trainer, 4)
     before = trainer.tensors()
     assert before["state.0.h"].any()
     broken_steps.add(4)
@@ -229,26 +285,30 @@ def test_a_masked_step_changes_no_weight_and_drops_the_carried_state(
     trainer.advance()
     assert not np.array_equal(trainer.tensors()["model.head.bias"], before["model.head.bias"])
     assert trainer.tensors()["state.0.h"].any()
+    assert trainer.tensors()["optimizer.head.bias.step"] == 5
 
 
-def test_a_state_that_overflowed_is_not_carried_on() -> None:
-    trainer = make_trainer(make_plan(CONFIG))
+@on_every_path
+def test_a_state_that_overflowed_is_not_carried_on(kind: str) -> None:
+    trainer = make(kind, make_plan(CONFIG))
     trainer.advance()
-    trainer._state[0]["c"].fill_(math.nan)
-    weights = trainer.model.arrays()
+    tensors = trainer.tensors()
+    tensors["state.0.c"].fill(math.nan)
+    trainer.load(trainer.step, trainer.steps_counted, tensors)
+    weights = trainer.network.arrays()
     trainer.advance()
-    assert_bits_equal(trainer.model.arrays(), weights)
+    assert_bits_equal(trainer.network.arrays(), weights)
     assert trainer.read_counters().skipped == 1
     trainer.advance()
     counters = trainer.read_counters()
     assert counters.skipped == 0 and math.isfinite(counters.nats_per_token)
 
 
-def test_counters(broken_steps: set[int]) -> None:
-    trainer = make_trainer(make_plan(CONFIG))
+@on_both_learners
+def test_counters(kind: str, broken_steps: set[int]) -> None:
+    trainer = make(kind, make_plan(CONFIG))
     broken_steps.update({1, 2, 5, 6, 7, 8})
-    for _ in range(7):
-        trainer.advance()
+    advance(trainer, 7)
     first = trainer.read_counters()
     assert (first.steps, first.skipped, first.skipped_in_a_row) == (7, 4, 2)
     assert 0 < first.nats_per_token < 10 and 0 < first.grad_norm < 100
@@ -257,8 +317,7 @@ def test_counters(broken_steps: set[int]) -> None:
     # The run began before the last reading and goes on.
     assert (second.steps, second.skipped, second.skipped_in_a_row) == (1, 1, 3)
     assert math.isnan(second.nats_per_token) and math.isnan(second.grad_norm)
-    for _ in range(2):
-        trainer.advance()
+    advance(trainer, 2)
     third = trainer.read_counters()
     assert (third.steps, third.skipped, third.skipped_in_a_row) == (2, 1, 4)
     trainer.advance()
@@ -266,14 +325,47 @@ def test_counters(broken_steps: set[int]) -> None:
     assert (fourth.steps, fourth.skipped, fourth.skipped_in_a_row) == (1, 0, 0)
 
 
-def test_a_run_of_masked_steps_is_counted_across_a_resume(broken_steps: set[int]) -> None:
+@on_both_learners
+def test_a_run_of_masked_steps_is_counted_across_a_resume(
+    kind: str, broken_steps: set[int]
+) -> None:
     plan = make_plan(CONFIG)
-    trainer = make_trainer(plan)
+    trainer = make(kind, plan)
     broken_steps.update(range(2, 10))
-    for _ in range(4):
-        trainer.advance()
-    resumed = make_trainer(plan)
+    advance(trainer, 4)
+    resumed = make(kind, plan)
     resumed.load(4, trainer.steps_counted, trainer.tensors())
     resumed.advance()
     counters = resumed.read_counters()
     assert (counters.steps, counters.skipped, counters.skipped_in_a_row) == (5, 3, 3)
+
+
+@on_both_learners
+def test_an_evaluation_between_two_steps_changes_nothing(kind: str) -> None:
+    """It reads another text from another state, with a batch of another size."""
+    plan = make_plan(CONFIG)
+    with_evaluation, without = make(kind, plan), make(kind, plan)
+    for _ in range(3):
+        advance(with_evaluation, 1)
+        advance(without, 1)
+        network = with_evaluation.network
+        ids_TB = np.full((7, 5), 3, np.int64)
+        network.costs(ids_TB, ids_TB, network.zero_state(5), None)
+    assert_bits_equal(with_evaluation.tensors(), without.tensors())
+
+
+def test_a_step_on_a_gpu_does_not_wait_for_it() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU that torch can use is here")
+    plan = make_plan(CONFIG)
+    path = select(LSTMCell(), "cuda")
+    windows = Windows(tokens(), seq_len=4, batch_size=3)
+    trainer = Trainer(open_learner(open_network(CONFIG, path, None), plan), windows, plan)
+    trainer.load(0, 0, make("reference", plan).tensors())
+    advance(trainer, 2)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        advance(trainer, 3)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert trainer.read_counters().skipped == 0

@@ -77,10 +77,18 @@ def sample_command(
         int,
         typer.Option(
             "--count",
-            help="Write so many texts, together: each draws from a generator of its own. Their "
-            "sums may be rounded otherwise than a single text's, so texts can differ from it.",
+            help="Write so many texts: each draws from a generator of its own. Four and more are "
+            "computed together, which is faster; their sums are rounded otherwise than a single "
+            "text's, so texts can differ from it.",
         ),
     ] = 1,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Compute each text of --count by itself: text K is the same whatever the count.",
+        ),
+    ] = False,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Write by turns, at a prompt.")
     ] = False,
@@ -135,6 +143,8 @@ def sample_command(
     fitted = model.fit_seed(text)
     if fitted.notice and not quiet:
         print(fitted.notice, file=sys.stderr)
+    if not quiet:
+        print(model.networks.describe(count, exact=exact), file=sys.stderr, flush=True)
     if interactive:
         from textgen.cli.interactive import converse
 
@@ -144,9 +154,9 @@ def sample_command(
     if count == 1 and not json_output and corpus is None:
         _stream(model, fitted, settings)
         return
-    texts = model.generate_many(count, fitted, **settings)
+    texts = model.generate_many(count, fitted, exact=exact, **settings)
     if json_output:
-        _print_json(model, fitted, texts, corpus, settings)
+        _print_json(model, fitted, texts, corpus, settings, exact=exact)
         return
     _print_texts(fitted, texts, model, corpus, color, quiet)
 
@@ -221,6 +231,8 @@ def _print_json(
     texts: list[Generation],
     corpus: Any,
     settings: dict[str, Any],
+    *,
+    exact: bool,
 ) -> None:
     from textgen.sampling import find_copies
 
@@ -259,6 +271,7 @@ def _print_json(
         "seed": fitted.text,
         "notice": fitted.notice,
         "settings": settings,
+        "path": model.networks.record(len(texts), exact=exact),
         "samples": samples,
     }
     print_json(record)

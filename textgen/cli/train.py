@@ -124,8 +124,17 @@ def train_command(
         ),
     ] = "0.1",
     cell: Annotated[
-        str, _option(_MODEL, "--cell", metavar="lstm", help="The recurrent cell.")
+        str, _option(_MODEL, "--cell", metavar="lstm|gru|rnn", help="The recurrent cell.")
     ] = "lstm",
+    nonlinearity: Annotated[
+        str,
+        _option(
+            _MODEL,
+            "--nonlinearity",
+            metavar="tanh|relu|identity",
+            help="Of the cell rnn. Default: tanh.",
+        ),
+    ] = "tanh",
     hidden: Annotated[int | None, _option(_MODEL, "--hidden", help="Units of a layer.")] = None,
     layers: Annotated[int | None, _option(_MODEL, "--layers", help="Recurrent layers.")] = None,
     embedding: Annotated[
@@ -206,6 +215,7 @@ def train_command(
                 nfc=not no_nfc,
             ),
             cell=cell,
+            nonlinearity=nonlinearity,
             hidden_size=hidden,
             num_layers=layers,
             embedding_size=embedding,

@@ -1,6 +1,7 @@
 """Looking inside a model: traces, neurons, surprise. Plain data; knows no terminal and no torch.
 
 trace, trace_chunks     a text and a network -> named arrays of states and gates
+survey                  the same of a whole corpus, in no order, fast
 source_pieces           the text of each token, unknown characters too
 most_varying            the neurons worth a look
 neuron_view             what to draw or print of them
@@ -18,6 +19,7 @@ from textgen.inspection.selection import parse_neuron as parse_neuron
 from textgen.inspection.surprise import Surprise as Surprise
 from textgen.inspection.surprise import surprise as surprise
 from textgen.inspection.surprise import token_bits as token_bits
+from textgen.inspection.survey import survey as survey
 from textgen.inspection.trace import Neuron as Neuron
 from textgen.inspection.trace import Trace as Trace
 from textgen.inspection.trace import check_neuron as check_neuron

@@ -1,6 +1,7 @@
 """Text from a trained model: settings, filters, random choice, seeds, the step loop, novelty.
 
-Needs NumPy alone. Generation takes any `Network`: an object with `initial_state` and `step`.
+Needs NumPy alone, and uses the native engine where it is there. Generation takes any `Network`: an
+object with `initial_state` and `step`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from textgen.sampling.filters import filter_logits as filter_logits
 from textgen.sampling.generate import Generation as Generation
 from textgen.sampling.generate import generate as generate
 from textgen.sampling.generate import generate_batch as generate_batch
+from textgen.sampling.generate import generate_each as generate_each
 from textgen.sampling.generate import generate_text as generate_text
+from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun
 from textgen.sampling.novelty import Novelty as Novelty
 from textgen.sampling.novelty import find_copies as find_copies

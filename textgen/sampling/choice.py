@@ -35,6 +35,11 @@ from textgen.sampling.options import RNG_LIMIT
 INDEX_LIMIT = 2**24
 DRAW_LIMIT = 2**40
 
+NOT_FINITE = (
+    "the model's output is not finite, so no symbol can be chosen; "
+    "check the model with `textgen inspect checkpoint`"
+)
+
 _MASK = 2**64 - 1
 _GAMMA = 0x9E3779B97F4A7C15
 _MULTIPLIER_1 = 0xBF58476D1CE4E5B9
@@ -67,6 +72,20 @@ class SymbolGenerator:
         self._key = splitmix64(rng, 0)
         self._counter = index * DRAW_LIMIT
 
+    @property
+    def key(self) -> int:
+        """What the seed became: the same for all samples under it."""
+        return self._key
+
+    @property
+    def counter(self) -> int:
+        """Number of the next draw."""
+        return self._counter
+
+    def skip(self, count: int) -> None:
+        """Leave out `count` draws, which somebody else has made."""
+        self._counter += count
+
     def uniform(self) -> float:
         """The next draw, a double in `[0, 1)`."""
         bits = splitmix64(self._key, splitmix64(0, self._counter))
@@ -77,14 +96,19 @@ class SymbolGenerator:
         """The next `count` draws, `(count,)`: what as many calls of `uniform` would return."""
         counters = np.arange(count, dtype=np.uint64) + np.uint64(self._counter)
         self._counter += count
-        places = _splitmix64_array(np.uint64(0), counters)
-        bits = _splitmix64_array(np.uint64(self._key), places)
-        return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return uniforms_at(self._key, counters)
 
     def choose(self, logits: NDArray[np.floating]) -> int:
         """Draw a symbol from `softmax(logits)`, `(V,)`; see `choose_symbols`."""
         ids, _ = choose_symbols(logits[None, :], [self.uniform()])
         return int(ids[0])
+
+
+def uniforms_at(key: int, counters: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """The draws of these numbers under a generator's key, doubles in `[0, 1)`."""
+    places = _splitmix64_array(np.uint64(0), counters)
+    bits = _splitmix64_array(np.uint64(key), places)
+    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def choose_symbols(
@@ -107,10 +131,7 @@ def choose_symbols(
     wide = logits_BV.astype(np.float64)
     top = wide.max(axis=-1, keepdims=True)
     if not np.isfinite(top).all():
-        raise SamplingError(
-            "the model's output is not finite, so no symbol can be chosen; "
-            "check the model with `textgen inspect checkpoint`"
-        )
+        raise SamplingError(NOT_FINITE)
     weights = np.exp(wide - top)
     sums = weights.cumsum(axis=-1)
     targets = np.asarray(uniforms, np.float64)[:, None] * sums[:, -1:]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +15,12 @@ from textgen.sampling.stream import (
     FinishReason,
     GeneratedSymbol,
     Network,
+    Piece,
     Stream,
-    StreamGroup,
     bits,
     start,
 )
+from textgen.sampling.writing import StreamGroup, StreamWriter
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,24 @@ class Generation:
     def from_symbols(cls, symbols: Iterable[GeneratedSymbol]) -> Generation:
         """Put together what `generate` yields."""
         symbols = list(symbols)
-        chars = sum(symbol.chars for symbol in symbols)
-        cost = bits(symbol.logprob for symbol in symbols)
+        whole = Piece(
+            [symbol.id for symbol in symbols],
+            "".join([symbol.text for symbol in symbols]),
+            sum(symbol.chars for symbol in symbols),
+            [symbol.logprob for symbol in symbols],
+            symbols[-1].finish_reason if symbols else None,
+        )
+        return cls.from_pieces([whole])
+
+    @classmethod
+    def from_pieces(cls, pieces: Sequence[Piece]) -> Generation:
+        """Put together the pieces of a text."""
+        chars = sum(piece.chars for piece in pieces)
+        cost = bits(logprob for piece in pieces for logprob in piece.logprobs)
         return cls(
-            text="".join(symbol.text for symbol in symbols),
-            ids=tuple(symbol.id for symbol in symbols),
-            finish_reason=(symbols[-1].finish_reason if symbols else None) or "length",
+            text="".join(piece.text for piece in pieces),
+            ids=tuple(token for piece in pieces for token in piece.ids),
+            finish_reason=(pieces[-1].finish_reason if pieces else None) or "length",
             bits_per_char=cost / chars if chars else float("nan"),
         )
 
@@ -84,8 +97,7 @@ def generate(
     seed = list(map(int, seed_ids))
     position = start(network, seed or primer_ids)
     stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
-    for ((_, symbol),) in StreamGroup(network, options, [stream], position).steps():
-        yield symbol
+    yield from StreamWriter(network, options, stream, position).symbols()
 
 
 def generate_text(
@@ -134,8 +146,7 @@ def generate_batch(
         SamplingError: `count` is out of range, an id is no symbol, or the model's output is not
             finite.
     """
-    if not 1 <= count <= INDEX_LIMIT - first_index:
-        raise SamplingError(f"--count is {count}; it must lie in 1..{INDEX_LIMIT - first_index}")
+    _check_count(count, first_index)
     options = options or SampleOptions()
     seed = list(map(int, seed_ids))
     # All rows read the same seed, so it is read once.
@@ -144,8 +155,38 @@ def generate_batch(
         Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
         for k in range(count)
     ]
-    symbols: list[list[GeneratedSymbol]] = [[] for _ in range(count)]
-    for step in StreamGroup(network, options, streams, position).steps():
-        for number, symbol in step:
-            symbols[number].append(symbol)
-    return [Generation.from_symbols(row) for row in symbols]
+    pieces: list[list[Piece]] = [[] for _ in range(count)]
+    for number, piece in StreamGroup(network, options, streams, position).pieces():
+        pieces[number].append(piece)
+    return [Generation.from_pieces(row) for row in pieces]
+
+
+def generate_each(
+    network: Network,
+    vocabulary: Vocabulary,
+    options: SampleOptions | None = None,
+    *,
+    count: int,
+    seed_ids: Iterable[int] = (),
+    primer_ids: Iterable[int] = (),
+    first_index: int = 0,
+) -> list[Generation]:
+    """Generate `count` texts one after another: text k is exactly what `generate` writes.
+
+    The arguments, the outcome and the errors are those of `generate_batch`.
+    """
+    _check_count(count, first_index)
+    options = options or SampleOptions()
+    seed = list(map(int, seed_ids))
+    position = start(network, seed or primer_ids)
+    texts = []
+    for k in range(count):
+        stream = Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
+        writer = StreamWriter(network, options, stream, position)
+        texts.append(Generation.from_symbols(writer.symbols()))
+    return texts
+
+
+def _check_count(count: int, first_index: int) -> None:
+    if not 1 <= count <= INDEX_LIMIT - first_index:
+        raise SamplingError(f"--count is {count}; it must lie in 1..{INDEX_LIMIT - first_index}")

@@ -1,23 +1,24 @@
-"""The step loop: several texts read and written together by one network.
+"""One text on its way: the network that it is read and written by, where that stands, what it is.
 
-This is the only place where generation steps a network. Anything with `initial_state` and `step` is
-one, so what changes a network's state on the way is itself a network and needs nothing here.
+Anything with `initial_state` and `step` is a network, so what changes a network's state on the way
+is itself a network and needs nothing here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Decoder, Vocabulary
+from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
 from textgen.errors import SamplingError
-from textgen.sampling.choice import SymbolGenerator, choose_symbols
-from textgen.sampling.filters import filter_logits
+from textgen.model.native_step import Written
+from textgen.native.sampler import ChoiceSettings
+from textgen.sampling.choice import SymbolGenerator
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.stop import StopMatcher
 
@@ -42,9 +43,33 @@ class Network(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class GeneratedSymbol:
-    """One token of a generated text.
+@runtime_checkable
+class BlockNetwork(Network, Protocol):
+    """A network that handles many tokens of one text in a call, such as `NativeStep`.
+
+    Its numbers do not depend on how the tokens are divided among calls.
+    """
+
+    def read(self, ids: Sequence[int], state: State) -> tuple[Floats, State]:
+        """Read tokens: as so many calls of `step`."""
+        ...
+
+    def write(
+        self,
+        count: int,
+        logits_BV: Floats,
+        state: State,
+        settings: ChoiceSettings,
+        counter: int,
+        recent: Sequence[int],
+        end: int,
+    ) -> Written:
+        """Choose and read up to `count` symbols, the first by `logits_BV`."""
+        ...
+
+
+class GeneratedSymbol(NamedTuple):
+    """One token of a generated text. A tuple, for one is made per character.
 
     Args:
         id: The token.
@@ -62,6 +87,16 @@ class GeneratedSymbol:
     chars: int
     probability: float
     logprob: float
+    finish_reason: FinishReason | None
+
+
+class Piece(NamedTuple):
+    """Tokens of a generated text that stand side by side; the fields as in `GeneratedSymbol`."""
+
+    ids: list[int]
+    text: str
+    chars: int
+    logprobs: list[float]
     finish_reason: FinishReason | None
 
 
@@ -96,12 +131,21 @@ def read(network: Network, position: Position, ids: Iterable[int]) -> Position:
     Raises:
         SamplingError: An id is no symbol of the network.
     """
+    tokens = list(ids)
     size = position.logits_BV.shape[-1]
-    for token in ids:
+    for token in tokens:
         if not 0 <= token < size:
             raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
-        state = network.initial_state(1) if token == END_ID else position.state
+    state = position.state
+    if END_ID in tokens:
+        # What stands before the last end mark has no bearing on what comes after it.
+        del tokens[: len(tokens) - 1 - tokens[::-1].index(END_ID)]
+        state = network.initial_state(1)
+    if isinstance(network, BlockNetwork) and tokens:
+        return Position(*network.read(tokens, state))
+    for token in tokens:
         position = Position(*network.step(np.array([token]), state))
+        state = position.state
     return position
 
 
@@ -124,20 +168,33 @@ class Stream:
     ) -> None:
         self.generator = generator
         self.context_ids = context_ids
+        self._symbols = vocabulary.symbols
         self._decoder = decoder_after(vocabulary, context_ids)
         self._matcher = StopMatcher(options.stop, options.until_sentence)
         self._room = options.length
         # A word is not cut; broken bytes can give two characters at once, of which one may go.
         self._is_cut = vocabulary.level != "word"
+        # Each token is one character, and nothing but the length ends the text.
+        self._is_plain = vocabulary.level == "char" and not (
+            options.stop or options.until_sentence or options.until_end
+        )
+
+    @property
+    def room(self) -> int:
+        """Characters that the length still allows: no fewer tokens than blocks of it need."""
+        return self._room
 
     def accept(self, token: int, probability: float, logprob: float) -> GeneratedSymbol:
         """Add the chosen token."""
+        if self._is_plain:
+            self._room -= 1
+            finish: FinishReason | None = None if self._room > 0 else "length"
+            return GeneratedSymbol(token, self._symbols[token], 1, probability, logprob, finish)
         text = self._decoder.feed(token)
         if self._is_cut:
             text = text[: self._room]
         self._room -= len(text)
-        printed, reason = self._matcher.feed(text)
-        finish: FinishReason | None = reason
+        printed, finish = self._matcher.feed(text)
         if finish is None and token == END_ID:
             finish = "end"
         if finish is None and self._room <= 0:
@@ -146,92 +203,26 @@ class Stream:
             printed += self._matcher.flush()
         return GeneratedSymbol(token, printed, len(text), probability, logprob, finish)
 
-
-class StreamGroup:
-    """Texts that step through a network together.
-
-    Args:
-        network: The model.
-        options: Filters and what may be chosen.
-        streams: The texts.
-        position: Where the network stands, one row a stream.
-    """
-
-    def __init__(
-        self,
-        network: Network,
-        options: SampleOptions,
-        streams: Sequence[Stream],
-        position: Position,
-    ) -> None:
-        self.position = position
-        self._network = network
-        self._options = options
-        # Nothing to write: a length of 0 ends a text before its first symbol.
-        self._streams = list(streams) if options.length else []
-        self._numbers = np.arange(len(self._streams))
-        self._banned = [UNKNOWN_ID] if options.until_end else [END_ID, UNKNOWN_ID]
-        self._recent_BN = self._first_recent()
-
-    def steps(self) -> Iterator[list[tuple[int, GeneratedSymbol]]]:
-        """Write until every text has ended.
-
-        Yields:
-            One list a step: number of the stream and its symbol, for every stream not yet ended.
-            The network has read the symbols by then, so `position` may be gone on from.
-        """
-        while self._streams:
-            ids, probabilities, logprobs = self._choose()
-            symbols = [
-                stream.accept(*chosen)
-                for stream, *chosen in zip(
-                    self._streams,
-                    ids.tolist(),
-                    probabilities.tolist(),
-                    logprobs.tolist(),
-                    strict=True,
-                )
-            ]
-            numbers = self._numbers.tolist()
-            self.position = Position(*self._network.step(ids, self.position.state))
-            if self._recent_BN is not None:
-                window = self._options.repetition_window
-                self._recent_BN = np.hstack([self._recent_BN, ids[:, None]])[:, -window:]
-            yield list(zip(numbers, symbols, strict=True))
-            self._drop(symbols)
-
-    def _choose(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-        """Ids, their probabilities after the filters, their log-probabilities before, `(B,)`."""
-        logits_BV = self.position.logits_BV
-        allowed_BV = logits_BV.copy()
-        allowed_BV[:, self._banned] = -np.inf
-        filtered_BV = filter_logits(allowed_BV, self._options, self._recent_BN)
-        uniforms = [stream.generator.uniform() for stream in self._streams]
-        ids, probabilities = choose_symbols(filtered_BV, uniforms)
-        return ids, probabilities, log_softmax(logits_BV)[np.arange(len(ids)), ids]
-
-    def _drop(self, symbols: list[GeneratedSymbol]) -> None:
-        """Take the ended streams out."""
-        rows = np.array(
-            [row for row, symbol in enumerate(symbols) if symbol.finish_reason is None], np.intp
+    def accept_many(self, ids: list[int], logprobs: list[float]) -> Piece:
+        """Add chosen tokens, up to the one that ends the text."""
+        if self._is_plain:
+            taken = ids[: self._room]
+            self._room -= len(taken)
+            text = "".join([self._symbols[token] for token in taken])
+            finish: FinishReason | None = None if self._room > 0 else "length"
+            return Piece(taken, text, len(taken), logprobs[: len(taken)], finish)
+        symbols = []
+        for token, logprob in zip(ids, logprobs, strict=True):
+            symbols.append(self.accept(token, 0.0, logprob))
+            if symbols[-1].finish_reason is not None:
+                break
+        return Piece(
+            ids[: len(symbols)],
+            "".join(symbol.text for symbol in symbols),
+            sum(symbol.chars for symbol in symbols),
+            logprobs[: len(symbols)],
+            symbols[-1].finish_reason,
         )
-        if len(rows) == len(symbols):
-            return
-        self._streams = [self._streams[row] for row in rows]
-        self._numbers = self._numbers[rows]
-        if len(rows):
-            # The last position stays whole: a caller may go on from there.
-            self.position = self.position.repeat(rows)
-            if self._recent_BN is not None:
-                self._recent_BN = self._recent_BN[rows]
-
-    def _first_recent(self) -> NDArray[np.intp] | None:
-        """The ends of the contexts, `(B, N)`; `None` where no penalty looks at them."""
-        if self._options.repetition_penalty == 1.0:
-            return None
-        window = self._options.repetition_window
-        rows = [list(stream.context_ids[-window:]) for stream in self._streams]
-        return np.array(rows, np.intp).reshape(len(rows), -1)
 
 
 def decoder_after(vocabulary: Vocabulary, ids: Sequence[int]) -> Decoder:
@@ -241,14 +232,6 @@ def decoder_after(vocabulary: Vocabulary, ids: Sequence[int]) -> Decoder:
     for token in ids[-4:]:
         decoder.feed(token)
     return decoder
-
-
-def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Natural log-probabilities in float64, `(..., V)`."""
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=-1, keepdims=True)
-    result: NDArray[np.float64] = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
-    return result
 
 
 def bits(logprobs: Iterable[float]) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.sampling.choice import SymbolGenerator
+from textgen.sampling.chooser import log_softmax
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import (
@@ -17,12 +18,11 @@ from textgen.sampling.stream import (
     Network,
     Position,
     Stream,
-    StreamGroup,
     decoder_after,
-    log_softmax,
     read,
     start,
 )
+from textgen.sampling.writing import StreamWriter
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,22 @@ class Writer:
         self._normalization = normalization
         self._generator = SymbolGenerator(self.options.rng, index)
         self._bare = start(network)
-        self._position = read(network, self._bare, primer_ids)
+        self._settled = read(network, self._bare, primer_ids)
+        # What has written since then; where that stands is asked only when it matters.
+        self._writing: StreamWriter | None = None
         self._undo: list[_Snapshot] = []
+
+    @property
+    def _position(self) -> Position:
+        """Where the text stands."""
+        if self._writing is not None:
+            # After an end mark the text goes on as another document.
+            self._position = self._bare if self.ids[-1] == END_ID else self._writing.position
+        return self._settled
+
+    @_position.setter
+    def _position(self, position: Position) -> None:
+        self._settled, self._writing = position, None
 
     @property
     def text(self) -> str:
@@ -157,11 +171,10 @@ class Writer:
     def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
         self._remember()
         stream = Stream(self._vocabulary, options, self._generator, self.ids[:])
-        group = StreamGroup(self._network, options, [stream], self._position)
-        for ((_, symbol),) in group.steps():
+        writing = StreamWriter(self._network, options, stream, self._position)
+        for symbol in writing.symbols():
             self.ids.append(symbol.id)
-            # After an end mark the text goes on as another document.
-            self._position = self._bare if symbol.id == END_ID else group.position
+            self._writing = writing
             yield symbol
 
     def _shown(self, token: int) -> str:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from statistics import median
 
 import numpy as np
-import torch
 
 from textgen.corpus.windows import Tokens, Windows
+from textgen.model.base import Network
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel
-from textgen.ops import Path
+from textgen.model.initialise import initial_weights
+from textgen.model.opening import open_network
+from textgen.ops.path import Path
 from textgen.training.evaluate import nats_by_streams
+from textgen.training.learner import open_learner
 from textgen.training.plan import (
     BATCH_SIZE,
     SEQ_LEN,
@@ -28,16 +29,20 @@ from textgen.training.trainer import Trainer
 PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
 
 
-def probe_speed(path: Path, device: torch.device, cell: str) -> float:
+def probe_speed(path: Path, cell: str, nonlinearity: str) -> float:
     """Floating-point operations a second that training reaches here; takes about half a second.
 
     Args:
-        path: What computes the recurrence.
-        device: Where.
+        path: What computes, and where.
         cell: Name of the cell.
+        nonlinearity: The cell's, where it has a choice.
     """
     config = ModelConfig(
-        vocab_size=PROBE_VOCABULARY, embedding_size=64, hidden_size=PROBE_HIDDEN, cell=cell
+        vocab_size=PROBE_VOCABULARY,
+        embedding_size=64,
+        hidden_size=PROBE_HIDDEN,
+        cell=cell,
+        nonlinearity=nonlinearity,
     )
     plan = Plan(
         model=config,
@@ -56,50 +61,39 @@ def probe_speed(path: Path, device: torch.device, cell: str) -> float:
         rng=0,
     )
     tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
-    step = _seconds_a_step(plan, tokens, path, device, at_least=4, seconds=0.4)
+    step = _seconds_a_step(plan, tokens, path, at_least=4, seconds=0.4)
     return flops_per_token(config) * plan.tokens_per_step / step
 
 
-def measure_step(
-    plan: Plan, tokens: Tokens, path: Path, device: torch.device, seconds: float
-) -> float:
+def measure_step(plan: Plan, tokens: Tokens, path: Path, seconds: float) -> float:
     """Seconds of one update of the planned model, on a copy that is thrown away.
 
     Args:
         plan: A plan, or a draft's.
         tokens: The training text.
-        path: What computes the recurrence.
-        device: Where.
+        path: What computes, and where.
         seconds: How long to measure, at least three steps.
     """
-    return _seconds_a_step(plan, tokens, path, device, at_least=3, seconds=seconds)
+    return _seconds_a_step(plan, tokens, path, at_least=3, seconds=seconds)
 
 
-def measure_evaluation(
-    plan: Plan, steps: int, tokens: Tokens, path: Path, device: torch.device
-) -> float:
+def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Path) -> float:
     """Seconds of one evaluation, were the run `steps` long: scaled up from a part of it."""
-    model = _model(plan, path, device)
+    network = _network(plan, path)
     wanted = evaluation_tokens(len(tokens), steps * plan.tokens_per_step)
     part = min(wanted, 16384)
-    nats_by_streams(model, tokens, limit=min(part, 2048))
+    nats_by_streams(network, tokens, limit=min(part, 2048))
     started = time.perf_counter()
-    _, charged = nats_by_streams(model, tokens, limit=part)
+    _, charged = nats_by_streams(network, tokens, limit=part)
     return (time.perf_counter() - started) * wanted / charged
 
 
-def _model(plan: Plan, path: Path, device: torch.device) -> LanguageModel:
-    return LanguageModel(plan.model, path, torch.Generator().manual_seed(0)).to(device)
+def _network(plan: Plan, path: Path) -> Network:
+    return open_network(plan.model, path, initial_weights(plan.model, 0))
 
 
 def _seconds_a_step(
-    plan: Plan,
-    tokens: Tokens,
-    path: Path,
-    device: torch.device,
-    *,
-    at_least: int,
-    seconds: float,
+    plan: Plan, tokens: Tokens, path: Path, *, at_least: int, seconds: float
 ) -> float:
     """The median of single steps, the first of which is not counted."""
     windows = Windows(
@@ -109,23 +103,13 @@ def _seconds_a_step(
         sliding=plan.sliding,
         rng=plan.rng,
     )
-    trainer = Trainer(_model(plan, path, device), windows, plan)
-    wait = _waiter(device)
+    trainer = Trainer(open_learner(_network(plan, path), plan), windows, plan)
     trainer.advance()
-    wait()
+    trainer.wait()
     times: list[float] = []
     while len(times) < at_least or (sum(times) < seconds and len(times) < 1000):
         started = time.perf_counter()
         trainer.advance()
-        wait()
+        trainer.wait()
         times.append(time.perf_counter() - started)
     return median(times)
-
-
-def _waiter(device: torch.device) -> Callable[[], None]:
-    """A function that returns once the device has done what it was given."""
-    if device.type == "cuda":
-        return torch.cuda.synchronize
-    if device.type == "mps":
-        return torch.mps.synchronize
-    return lambda: None

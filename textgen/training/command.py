@@ -38,6 +38,7 @@ def repeat_command(paths: Sequence[str | Path], options: TrainOptions, plan: Pla
         words.append("--no-nfc")
     model, optimizer = plan.model, plan.optimizer
     add("--cell", model.cell, "lstm")
+    add("--nonlinearity", model.nonlinearity, "tanh")
     add("--hidden", model.hidden_size)
     add("--layers", model.num_layers)
     if model.tie:

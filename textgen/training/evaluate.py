@@ -13,16 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
 
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError
-from textgen.model.escape import ESCAPE_NATS
-from textgen.model.network import LanguageModel
-from textgen.ops import Resets, TorchState
+from textgen.model.base import Network, State
+from textgen.model.escape import charge_escapes
 
 #: Tokens read at once in a pass of one stream, and the least context that a part of a validation
 #: text cut into streams is given before its first charged token.
@@ -83,62 +80,45 @@ class Evaluation:
         return {prefix + name: value for name, value in figures.items()}
 
 
-def make_resets(resets_TB: NDArray[np.bool_], device: torch.device) -> Resets | None:
-    """The resets of a window as a path takes them; None where there are none."""
-    (times,) = np.nonzero(resets_TB.any(axis=1))
-    if len(times) == 0:
-        return None
-    keep = torch.from_numpy((~resets_TB[times]).astype(np.float32)[:, :, None])
-    return Resets(tuple(times.tolist()), keep.to(device, non_blocking=True))
-
-
 def _costs(
-    model: LanguageModel,
-    inputs_TB: NDArray[np.int64],
-    targets_TB: NDArray[np.int64],
-    state: list[TorchState],
-) -> tuple[torch.Tensor, list[TorchState]]:
-    """Cost of each target in nats, `(T, B)`, and the state after the window."""
-    device = model.embedding.weight.device
-    resets = make_resets(inputs_TB == END_ID, device)
-    logits_TBV, state = model(torch.from_numpy(inputs_TB).to(device), state, resets)
-    targets = torch.from_numpy(targets_TB).to(device)
-    nats_TB = F.cross_entropy(
-        logits_TBV.flatten(0, 1), targets.flatten(), reduction="none"
-    ).view_as(targets)
-    return nats_TB + ESCAPE_NATS * (targets == UNKNOWN_ID), state
+    network: Network, inputs_TB: NDArray[np.int64], targets_TB: NDArray[np.int64], state: State
+) -> tuple[NDArray[np.float64], State]:
+    """Cost of each target in nats, `(T, B)`, escapes included, and the state after the window."""
+    resets_TB = inputs_TB == END_ID
+    nats_TB, state = network.costs(
+        inputs_TB, targets_TB, state, resets_TB if resets_TB.any() else None
+    )
+    return charge_escapes(nats_TB, targets_TB), state
 
 
-def _steps_at_once(model: LanguageModel, streams: int, wanted: int) -> int:
+def _steps_at_once(network: Network, streams: int, wanted: int) -> int:
     """Time steps to read at once: `wanted`, or fewer where the logits would be too many."""
-    return max(1, min(wanted, LOGITS // (streams * model.config.vocab_size)))
+    return max(1, min(wanted, LOGITS // (streams * network.config.vocab_size)))
 
 
-@torch.inference_mode()
-def total_nats(model: LanguageModel, tokens: Tokens) -> Iterator[tuple[int, float]]:
+def total_nats(network: Network, tokens: Tokens) -> Iterator[tuple[int, float]]:
     """Cost of a text in one pass of one stream, the state carried from its start to its end.
 
     Args:
-        model: The model; its path's precision is used.
+        network: The model; its path's precision is used.
         tokens: The text, `(N,)`.
     Yields:
         Tokens read so far, and their cost in nats so far.
     """
-    state = model.zero_state(1)
+    state = network.zero_state(1)
     previous, total = END_ID, 0.0
-    chunk = _steps_at_once(model, 1, CHUNK)
+    chunk = _steps_at_once(network, 1, CHUNK)
     for start in range(0, len(tokens), chunk):
         targets = np.asarray(tokens[start : start + chunk], dtype=np.int64)
         inputs = np.concatenate(([previous], targets[:-1]))
-        nats_TB, state = _costs(model, inputs[:, None], targets[:, None], state)
-        total += float(nats_TB.cpu().double().sum())
+        nats_TB, state = _costs(network, inputs[:, None], targets[:, None], state)
+        total += float(nats_TB.sum())
         previous = int(targets[-1])
         yield start + len(targets), total
 
 
-@torch.inference_mode()
 def nats_by_streams(
-    model: LanguageModel, tokens: Tokens, *, streams: int = 64, limit: int | None = None
+    network: Network, tokens: Tokens, *, streams: int = 64, limit: int | None = None
 ) -> tuple[float, int]:
     """Mean cost of a token, the text cut into parts that are read side by side.
 
@@ -146,7 +126,7 @@ def nats_by_streams(
     the outcome is within noise of one pass of one stream, at the speed of training.
 
     Args:
-        model: The model.
+        network: The model.
         tokens: The text, `(N,)`.
         streams: Parts; fewer for a short text.
         limit: Charge at most so many tokens, in parts spread evenly over the text.
@@ -163,9 +143,9 @@ def nats_by_streams(
         lengths_B = np.diff(np.append(starts_B, count))
     warmup = min(WARMUP, int(starts_B[1])) if streams > 1 else 0
     steps = warmup + int(lengths_B.max())
-    state = model.zero_state(streams)
-    total, seen = torch.zeros((), dtype=torch.float64), 0
-    chunk = _steps_at_once(model, streams, WARMUP)
+    state = network.zero_state(streams)
+    total, seen = 0.0, 0
+    chunk = _steps_at_once(network, streams, WARMUP)
     for begin in range(0, steps, chunk):
         time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
         place_TB = starts_B[None, :] - warmup + time_T1
@@ -175,17 +155,16 @@ def nats_by_streams(
             inside_TB & (place_TB > 0), tokens[np.clip(place_TB - 1, 0, count - 1)], END_ID
         )
         nats_TB, state = _costs(
-            model, inputs_TB.astype(np.int64), targets_TB.astype(np.int64), state
+            network, inputs_TB.astype(np.int64), targets_TB.astype(np.int64), state
         )
         charged_TB = inside_TB & (time_T1 >= warmup)
-        total += (nats_TB.cpu() * torch.from_numpy(charged_TB)).double().sum()
+        total += float(nats_TB[charged_TB].sum())
         seen += int(charged_TB.sum())
-    return float(total) / seen, seen
+    return total / seen, seen
 
 
-@torch.inference_mode()
 def cold_nats(
-    model: LanguageModel, tokens: Tokens, boundaries: NDArray[np.int64], batch_size: int = 64
+    network: Network, tokens: Tokens, boundaries: NDArray[np.int64], batch_size: int = 64
 ) -> tuple[float, int]:
     """Cost of a text read in windows, each from a zero state.
 
@@ -193,7 +172,7 @@ def cold_nats(
     token, so every token but the text's first is charged once.
 
     Args:
-        model: The model.
+        network: The model.
         tokens: The text, `(N,)`.
         boundaries: First token of each window, rising from 0, `(W,)`.
         batch_size: Windows read side by side.
@@ -206,8 +185,8 @@ def cold_nats(
     for first in range(0, len(starts), batch_size):
         starts_B, stops_B = starts[first : first + batch_size], stops[first : first + batch_size]
         steps = int((stops_B - starts_B).max())
-        chunk = _steps_at_once(model, len(starts_B), CHUNK)
-        state = model.zero_state(len(starts_B))
+        chunk = _steps_at_once(network, len(starts_B), CHUNK)
+        state = network.zero_state(len(starts_B))
         for begin in range(0, steps, chunk):
             time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
             place_TB = starts_B[None, :] + time_T1
@@ -215,8 +194,8 @@ def cold_nats(
             place_TB = np.minimum(place_TB, len(tokens) - 2)
             inputs_TB = np.where(inside_TB, tokens[place_TB], END_ID).astype(np.int64)
             targets_TB = np.asarray(tokens[place_TB + 1], dtype=np.int64)
-            nats_TB, state = _costs(model, inputs_TB, targets_TB, state)
-            total += float((nats_TB.cpu() * torch.from_numpy(inside_TB)).double().sum())
+            nats_TB, state = _costs(network, inputs_TB, targets_TB, state)
+            total += float(nats_TB[inside_TB].sum())
             seen += int(inside_TB.sum())
     return total, seen
 

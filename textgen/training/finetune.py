@@ -25,7 +25,7 @@ NEW_SYMBOL_NATS = 20.0
 _LOOK_TOKENS = 512
 #: What a fine-tuned model has from its parent.
 _KEPT = (
-    *("cell", "hidden_size", "num_layers", "embedding_size", "tie"),
+    *("cell", "nonlinearity", "hidden_size", "num_layers", "embedding_size", "tie"),
     *("level", "fold", "newlines", "nfc"),
 )
 
@@ -63,6 +63,7 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
         options,
         corpus=corpus,
         cell=shape.cell,
+        nonlinearity=shape.nonlinearity,
         hidden_size=shape.hidden_size,
         num_layers=shape.num_layers,
         embedding_size=shape.embedding_size,

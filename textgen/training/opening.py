@@ -6,11 +6,11 @@ import platform
 import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from textgen import __version__
 from textgen.cells import get_cell
@@ -19,9 +19,10 @@ from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.files import FolderLock, make_folder
-from textgen.model.network import LanguageModel
-from textgen.ops import Path as ComputePath
-from textgen.ops import select
+from textgen.model.initialise import initial_weights
+from textgen.model.opening import open_network
+from textgen.ops.path import Path as ComputePath
+from textgen.ops.select import select
 from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
 from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
 from textgen.training.command import repeat_command
@@ -32,8 +33,9 @@ from textgen.training.data import (
     reopen_data,
     validation_share,
 )
-from textgen.training.finetune import extended_weights, parent_options
+from textgen.training.finetune import Floats, extended_weights, parent_options
 from textgen.training.folder import cut_metrics, has_checkpoint, refuse_occupied, run_folder
+from textgen.training.learner import open_learner
 from textgen.training.options import TrainOptions
 from textgen.training.plan import DEFAULT_BUDGET, Draft, Plan, Timing, draft, finish
 from textgen.training.run import Run
@@ -127,6 +129,8 @@ def new_run(
         options = parent_options(options, parent)
     device, device_choice = choose_device(options.device)
     threads = choose_threads(options.threads)
+    cell = get_cell(options.cell, options.nonlinearity)
+    path = select(cell, device, options.precision, threads.value)
     data = open_data(
         paths,
         options,
@@ -134,18 +138,17 @@ def new_run(
         cache=cache,
         stdin=stdin,
     )
-    with computing_threads(threads.value):
-        path = select(get_cell(options.cell), device, options.precision)
-        plan, choices = _plan(options, data, path, device)
+    with computing_threads(threads.value, torch=path.name != "native"):
+        plan, choices = _plan(options, data, path)
         make_folder(folder)
         with FolderLock(folder):
             refuse_occupied(folder, force)
-            model = LanguageModel(plan.model, path, torch.Generator().manual_seed(plan.rng))
-            if parent is not None:
-                model.load_arrays(
-                    extended_weights(parent, plan.model, data.corpus.vocabulary, data.train)
-                )
-            trainer = Trainer(model.to(device), _windows(plan, data), plan)
+            if parent is None:
+                weights: Mapping[str, Floats] = initial_weights(plan.model, plan.rng)
+            else:
+                weights = extended_weights(parent, plan.model, data.corpus.vocabulary, data.train)
+            learner = open_learner(open_network(plan.model, path, weights), plan)
+            trainer = Trainer(learner, _windows(plan, data), plan)
             all_choices = (*_given(data, device_choice, threads, path), *choices)
             record = {
                 "paths": [_absolute(p) for p in paths],
@@ -154,10 +157,11 @@ def new_run(
                 "choices": [choice.to_dict() for choice in all_choices],
                 "command": repeat_command(paths, options, plan)
                 + (f" --from {shlex.quote(parent_name)}" if parent is not None else ""),
-                "versions": _versions(),
+                "versions": _versions(path),
                 "threads": threads.value,
                 "precision": path.precision,
-                "device": device.type,
+                "device": path.device,
+                "path": _path_name(path),
                 "parent": parent_name or None,
             }
             yield Run(
@@ -222,10 +226,11 @@ def resumed_run(
             state.normalization,
             cache=cache,
         )
-        with computing_threads(int(record["threads"])):
-            compute = select(plan.model.cell_spec, device, record["precision"])
-            model = LanguageModel(plan.model, compute).to(device)
-            trainer = Trainer(model, _windows(plan, data), plan)
+        threads = int(record["threads"])
+        compute = select(plan.model.cell_spec, device, record["precision"], threads)
+        with computing_threads(threads, torch=compute.name != "native"):
+            learner = open_learner(open_network(plan.model, compute, None), plan)
+            trainer = Trainer(learner, _windows(plan, data), plan)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
             cut_metrics(folder, state.progress.step)
             yield Run(
@@ -236,35 +241,30 @@ def resumed_run(
                 trainer=trainer,
                 progress=state.progress,
                 best=state.best,
+                notes=_other_path(record, compute),
             )
 
 
 def _plan(
-    options: TrainOptions, data: TrainingData, path: ComputePath, device: torch.device
+    options: TrainOptions, data: TrainingData, path: ComputePath
 ) -> tuple[Plan, tuple[Choice, ...]]:
     budgeted = options.steps is None and options.epochs is None
-    speed = probe_speed(path, device, options.cell) if budgeted else None
+    speed = probe_speed(path, options.cell, options.nonlinearity) if budgeted else None
     drafted = draft(options, data.facts, speed)
-    timing = _timing(drafted, options, data, path, device)
+    timing = _timing(drafted, options, data, path)
     plan, choices = finish(drafted, options, data.facts, timing)
     return plan, (*drafted.choices, *choices)
 
 
-def _timing(
-    drafted: Draft,
-    options: TrainOptions,
-    data: TrainingData,
-    path: ComputePath,
-    device: torch.device,
-) -> Timing:
+def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: ComputePath) -> Timing:
     budget = options.budget or DEFAULT_BUDGET
     if drafted.plan.steps:
         # Only the rhythm of saves and reports depends on it: a glance will do.
-        step = measure_step(drafted.plan, data.train, path, device, 0.1)
+        step = measure_step(drafted.plan, data.train, path, 0.1)
         return Timing(step=step, evaluation=0.0, save=0.0)
-    step = measure_step(drafted.plan, data.train, path, device, min(3.0, budget / 40))
+    step = measure_step(drafted.plan, data.train, path, min(3.0, budget / 40))
     steps = max(1, int(budget / step))
-    evaluation = measure_evaluation(drafted.plan, steps, data.val, path, device)
+    evaluation = measure_evaluation(drafted.plan, steps, data.val, path)
     # A save writes the weights, two moments and the best model: 16 bytes a parameter, and the
     # model once more at evaluations. 200 MB/s is slow for a disk that syncs.
     save = 0.05 + 20 * drafted.plan.model.num_parameters() / 200e6
@@ -299,19 +299,37 @@ def _given(
         Choice("validation", len(data.val), data.val_source),
         device,
         threads,
-        Choice("path", path.name, path.reason),
+        Choice("path", _path_name(path), path.reason),
         Choice("precision", path.precision, "of the products; sums and weights are float32"),
     )
 
 
-def _versions() -> dict[str, str]:
-    return {
-        "textgen": __version__,
-        "torch": torch.__version__,
+def _versions(path: ComputePath) -> dict[str, str]:
+    """Of all that computes: torch where the path is one of its own."""
+    versions = {"textgen": __version__}
+    if path.name != "native":
+        versions["torch"] = metadata.version("torch")
+    return versions | {
         "numpy": np.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _path_name(path: ComputePath) -> str:
+    """The path with all that its numbers depend on, in words."""
+    return f"{path.name} ({path.isa})" if path.isa else path.name
+
+
+def _other_path(record: Mapping[str, Any], path: ComputePath) -> tuple[str, ...]:
+    """A note where a run goes on upon another path than it began on."""
+    began, now = record.get("path", "torch"), _path_name(path)
+    if now == began:
+        return ()
+    return (
+        f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
+        "will not end with exactly the same weights",
+    )
 
 
 def _absolute(path: str | Path) -> str:
@@ -338,11 +356,12 @@ def _refuse_other_options(
 ) -> None:
     """A resumed run goes on as it was planned; options that say otherwise are refused."""
     default, ours, theirs = map(_flat, (_request(TrainOptions(), ""), ours, theirs))
+    ours = default | ours  # A run of an older version knew fewer options.
     for name, value in theirs.items():
         spelled_out = value != default[name] if given is None else name in given
-        if spelled_out and value != ours.get(name):
+        if spelled_out and value != ours[name]:
             raise RunFolderError(
-                f"the run in {folder} was started with {name} = {ours.get(name)}, not {value}; "
+                f"the run in {folder} was started with {name} = {ours[name]}, not {value}; "
                 "resume it without that option, or start a new run with another --out"
             )
 

@@ -16,7 +16,8 @@ class TrainOptions:
 
     Args:
         corpus: How the text is read and cut into tokens.
-        cell: The recurrent cell, by name.
+        cell: The recurrent cell, by name: one of `textgen.cells.CELLS`.
+        nonlinearity: Of the plain recurrent network (`rnn`): `tanh`, `relu` or `identity`.
         hidden_size: Units of a layer.
         num_layers: Recurrent layers.
         embedding_size: Width of a symbol's vector.
@@ -45,6 +46,7 @@ class TrainOptions:
 
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
     cell: str = "lstm"
+    nonlinearity: str = "tanh"
     hidden_size: int | None = None
     num_layers: int | None = None
     embedding_size: int | None = None

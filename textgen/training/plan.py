@@ -23,6 +23,9 @@ from textgen.training.options import TrainOptions
 DEFAULT_BUDGET = 180.0
 #: A step is this many tokens where the text allows.
 BATCH_SIZE, SEQ_LEN = 32, 64
+#: AdamW's memory of gradients and of their squares. A first moment that remembers a few steps, not
+#: ten, is worth a tenth of a bit: at these learning rates an old gradient points elsewhere.
+BETA1, BETA2 = 0.4, 0.97
 #: Evaluations over a run, and the share of the run's arithmetic they may take.
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
 #: The best model is validated at the end on this many times as much text, as far as there is.
@@ -35,9 +38,13 @@ SECONDS_BETWEEN_SAVES = 25.0
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerPlan:
-    """The optimiser's settings; `learning_rate` is the peak of the schedule."""
+    """AdamW's settings; `learning_rate` is the peak of the schedule.
+
+    `beta1` has the value of runs whose plan does not name it, those begun by version 0.1.
+    """
 
     learning_rate: float
+    beta1: float = 0.9
     beta2: float
     weight_decay: float
     clip_norm: float
@@ -229,6 +236,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
             hidden_size=hidden_size,
             num_layers=num_layers,
             cell=options.cell,
+            nonlinearity=options.nonlinearity,
             tie=options.tie,
         )
 
@@ -271,7 +279,8 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         model=replace(config, dropout=dropout),
         optimizer=OptimizerPlan(
             learning_rate=learning_rate,
-            beta2=0.99,
+            beta1=BETA1,
+            beta2=BETA2,
             weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
             clip_norm=1.0 if options.clip_norm is None else options.clip_norm,
         ),

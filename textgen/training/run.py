@@ -18,8 +18,8 @@ from typing import Any
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
 from textgen.errors import SamplingError, TrainingDivergedError
 from textgen.files import append_line
-from textgen.model.network import LanguageModel
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.model.opening import open_network
 from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, generate_text
 from textgen.training.data import TrainingData
@@ -61,6 +61,7 @@ class Run:
         trainer: Trainer,
         progress: Progress,
         best: Arrays,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self.folder = folder
         self.plan = plan
@@ -69,6 +70,7 @@ class Run:
         self._trainer = trainer
         self._progress = progress
         self._best = best
+        self._notes = notes
         self._seconds_before = progress.seconds
         self._resumed_from = progress.step
         self._started = 0.0
@@ -149,7 +151,7 @@ class Run:
             if not self._best:
                 # Every run that ends leaves a model; this one is not part of the run's course.
                 nats, tokens = self._validate()
-                self._write_model(self._trainer.model.arrays(), nats, tokens)
+                self._write_model(self._trainer.network.arrays(), nats, tokens)
                 yield self._end_event(reason, (nats, tokens))
                 return
             yield self._end_event(reason, self._figure(None))
@@ -166,25 +168,24 @@ class Run:
 
     def _evaluate(self) -> None:
         nats, tokens = nats_by_streams(
-            self._trainer.model, self._data.val, limit=self.plan.eval_tokens
+            self._trainer.network, self._data.val, limit=self.plan.eval_tokens
         )
         before = self._progress.best_nats
         self._progress = self._progress.evaluated(nats)
         if self._progress.best_nats != before:
-            self._best = self._trainer.model.arrays()
+            self._best = self._trainer.network.arrays()
             self._write_model(self._best, nats, tokens)
 
     def _validate(self, weights: Arrays | None = None) -> tuple[float, int]:
         """Cost a token over the whole validation text, or as much of it as time allows."""
-        model = self._trainer.model
+        network = self._trainer.network
         if weights is not None:
-            model = LanguageModel(self.plan.model, model.path).to(model.embedding.weight.device)
-            model.load_arrays(weights)
+            network = open_network(self.plan.model, network.path, weights)
         limit = FINAL_EVALUATION * self.plan.eval_tokens
-        return nats_by_streams(model, self._data.val, limit=limit)
+        return nats_by_streams(network, self._data.val, limit=limit)
 
     def _sample(self) -> Iterator[Sampled]:
-        network = NumpyNetwork(self.plan.model, self._trainer.model.arrays())
+        network = NumpyNetwork(self.plan.model, self._trainer.network.arrays())
         try:
             text = generate_text(
                 network,
@@ -254,7 +255,7 @@ class Run:
         path = self.folder / MODEL_NAME
         left = f"the best model before that is {path}"
         if not self._best:
-            self._write_model(self._trainer.model.arrays(), None, 0)
+            self._write_model(self._trainer.network.arrays(), None, 0)
             left = f"{path} holds the weights before that, which no evaluation has found good"
         what = (
             f"the loss or its gradient was not finite in {skipped} updates in a row"
@@ -281,7 +282,7 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
             files=files,
-            notes=(*data.corpus.notes, *_too_little(len(data.train))),
+            notes=(*data.corpus.notes, *_too_little(len(data.train)), *self._notes),
             choices=tuple(Choice(**choice) for choice in self._record["choices"]),
             command=self.command,
         )

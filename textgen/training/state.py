@@ -14,8 +14,8 @@ from textgen.checkpoint.format import read_file, write_file
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError, TextgenError
+from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan
-from textgen.training.trainer import tensor_shapes
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from textgen.cli.boundary import guarded
 from textgen.cli.options import ColorOption, JsonOption
 from textgen.cli.records import print_json
 from textgen.terminal.color import ColorMode
+
+if TYPE_CHECKING:
+    from textgen.model.config import ModelConfig
 
 
 @guarded
@@ -75,7 +78,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
         key_values(
             visible(str(path)),
             [
-                ("model", f"{config.cell}, {config.num_layers} x {config.hidden_size}"),
+                ("model", f"{_cell(config)}, {config.num_layers} x {config.hidden_size}"),
                 ("parameters", config.num_parameters()),
                 ("vocabulary", f"{len(saved.vocabulary)} symbols, level {saved.vocabulary.level}"),
                 ("symbols", visible(shown) or None),
@@ -93,6 +96,11 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
     if choices:
         out.print(choices_table(choices))
     out.print(key_values("weights", [(k, " x ".join(map(str, v))) for k, v in weights.items()]))
+
+
+def _cell(config: ModelConfig) -> str:
+    """The cell in words, with the nonlinearity where there was a choice of one."""
+    return f"{config.cell} ({config.nonlinearity})" if config.cell == "rnn" else config.cell
 
 
 def _of(step: int | None, steps: int | None) -> str | None:
@@ -128,7 +136,7 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
             record["bits_per_char"] = header.info.get("metrics", {}).get("val_bits_per_char")
             record["parameters"] = config.num_parameters()
             record["model"] = (
-                f"{config.cell} {config.num_layers} x {config.hidden_size}, "
+                f"{_cell(config)} {config.num_layers} x {config.hidden_size}, "
                 f"{header.vocabulary.level}"
             )
         records.append(record)

@@ -177,7 +177,7 @@ def _most_varying(model: Model, ids: Ids, quantity: str, top: int) -> tuple[list
         chosen = [stats.neuron for stats in most_varying(parts, top, quantity=quantity)]
         return chosen, join_chunks(part.select(chosen) for part in parts)
     # All neurons of a long text would fill the memory: one pass chooses, another keeps.
-    chunks = trace_chunks(network, ids, quantities=[quantity])
+    chunks = model.survey(ids, [quantity])
     chosen = [stats.neuron for stats in most_varying(chunks, top, quantity=quantity)]
     traced = trace(network, ids, vocabulary=vocabulary, quantities=[quantity], units=chosen)
     return chosen, traced

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from textgen.training.optimizer import MaskedAdamW
 from textgen.training.plan import OptimizerPlan
+from textgen.training.torch_optimizer import MaskedAdamW
 
 PLAN = OptimizerPlan(learning_rate=0.05, beta2=0.97, weight_decay=0.2, clip_norm=1.5)
 SHAPES = {"matrix": (5, 3), "other": (4, 7), "vector": (6,)}
@@ -54,14 +54,14 @@ def test_it_is_torchs_adamw_with_clipping(scale: float) -> None:
         fused=False,
     )
     for step in range(30):
-        factor = (step + 1) / 30
+        rate = 0.05 * (step + 1) / 30
         give_gradients(ours, step, scale)
         give_gradients(theirs, step, scale)
         for group in oracle.param_groups:
-            group["lr"] = PLAN.learning_rate * factor
+            group["lr"] = rate
         expected_norm = nn.utils.clip_grad_norm_(theirs.values(), PLAN.clip_norm)
         oracle.step()
-        bad, norm = optimizer.step(torch.tensor(1.0), factor)
+        bad, norm = optimizer.step(torch.tensor(1.0), rate)
         assert not bad
         assert (expected_norm > PLAN.clip_norm) == (scale > 1.0)
         assert norm.item() == pytest.approx(expected_norm.item(), rel=1e-6)
@@ -82,8 +82,8 @@ def test_matrices_decay_and_vectors_do_not() -> None:
     optimizer = MaskedAdamW(params, PLAN)
     for parameter in params.values():
         parameter.grad = torch.zeros_like(parameter)
-    optimizer.step(torch.tensor(0.0), 0.5)
-    shrunk = 1.0 - PLAN.learning_rate * 0.5 * PLAN.weight_decay
+    optimizer.step(torch.tensor(0.0), 0.025)
+    shrunk = 1.0 - 0.025 * PLAN.weight_decay
     torch.testing.assert_close(params["matrix"].detach(), before["matrix"] * shrunk)
     assert torch.equal(params["vector"], before["vector"])
 
@@ -100,7 +100,7 @@ def test_what_is_not_finite_changes_nothing(place: str, value: float) -> None:
     for step in range(3):
         for opt, group in ((optimizer, params), (other, undisturbed)):
             give_gradients(group, step)
-            opt.step(torch.tensor(1.0), 1.0)
+            opt.step(torch.tensor(1.0), 0.05)
     before = snapshot(optimizer, params)
     give_gradients(params, 3)
     loss = torch.tensor(value if place == "loss" else 1.0)
@@ -108,14 +108,14 @@ def test_what_is_not_finite_changes_nothing(place: str, value: float) -> None:
         gradient = params[place].grad
         assert gradient is not None
         gradient.view(-1)[2] = value
-    bad, _ = optimizer.step(loss, 1.0)
+    bad, _ = optimizer.step(loss, 0.05)
     assert bad.item() is True
     assert_bits_equal(snapshot(optimizer, params), before)
     assert all(p.grad is None for p in params.values())
     for step in range(4, 8):
         for opt, group in ((optimizer, params), (other, undisturbed)):
             give_gradients(group, step)
-            bad, _ = opt.step(torch.tensor(1.0), 0.5)
+            bad, _ = opt.step(torch.tensor(1.0), 0.025)
             assert not bad
     assert_bits_equal(snapshot(optimizer, params), snapshot(other, undisturbed))
 
@@ -125,7 +125,7 @@ def test_a_gradient_whose_norm_overflows_is_masked() -> None:
     optimizer = MaskedAdamW(params, PLAN)
     give_gradients(params, 0, 1e30)  # finite, but its square is not
     before = snapshot(optimizer, params)
-    bad, _ = optimizer.step(torch.tensor(1.0), 1.0)
+    bad, _ = optimizer.step(torch.tensor(1.0), 0.05)
     assert bad
     assert_bits_equal(snapshot(optimizer, params), before)
 
@@ -136,7 +136,7 @@ def test_nothing_but_its_own_tensors_is_its_state() -> None:
     optimizer = MaskedAdamW(params, PLAN)
     for step in range(3):
         give_gradients(params, step)
-        optimizer.step(torch.tensor(1.0), 1.0)
+        optimizer.step(torch.tensor(1.0), 0.05)
     copies = {name: nn.Parameter(p.detach().clone()) for name, p in params.items()}
     fresh = MaskedAdamW(copies, PLAN)
     assert fresh.tensors().keys() == {
@@ -148,5 +148,5 @@ def test_nothing_but_its_own_tensors_is_its_state() -> None:
     for step in range(3, 6):
         for opt, group in ((optimizer, params), (fresh, copies)):
             give_gradients(group, step)
-            opt.step(torch.tensor(1.0), 0.7)
+            opt.step(torch.tensor(1.0), 0.035)
     assert_bits_equal(snapshot(fresh, copies), snapshot(optimizer, params))

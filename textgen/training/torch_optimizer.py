@@ -17,11 +17,11 @@ class MaskedAdamW:
 
     Args:
         parameters: Name and tensor of everything that learns. Matrices decay, vectors do not.
-        plan: Learning rate, betas, decay and the gradient norm above which it is scaled down.
+        plan: Decay of the second moment and of the weights, and the gradient norm above which it
+            is scaled down; the learning rate comes with each step.
     """
 
     def __init__(self, parameters: dict[str, nn.Parameter], plan: OptimizerPlan) -> None:
-        self._plan = plan
         self._parameters = parameters
         matrices = [p for p in parameters.values() if p.dim() > 1]
         vectors = [p for p in parameters.values() if p.dim() <= 1]
@@ -32,7 +32,7 @@ class MaskedAdamW:
                 {"params": vectors, "weight_decay": 0.0},
             ],
             lr=plan.learning_rate,
-            betas=(0.9, plan.beta2),
+            betas=(plan.beta1, plan.beta2),
             fused=True,
         )
         self._clip = torch.tensor(plan.clip_norm, device=device)
@@ -44,12 +44,12 @@ class MaskedAdamW:
             }
 
     @torch.no_grad()
-    def step(self, loss: Tensor, factor: float) -> tuple[Tensor, Tensor]:
+    def step(self, loss: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
         """Update the weights from their gradients, which are freed.
 
         Args:
             loss: The loss that was differentiated; a non-finite one masks the update too.
-            factor: Share of the peak learning rate.
+            learning_rate: Of this step.
         Returns:
             Whether the update was masked (a boolean scalar), and the gradient's norm before
             clipping; both on the device.
@@ -58,7 +58,7 @@ class MaskedAdamW:
         norm = torch.nn.utils.get_total_norm(gradients)
         bad = ~torch.isfinite(norm + loss)
         for group in self._adamw.param_groups:
-            group["lr"] = self._plan.learning_rate * factor
+            group["lr"] = learning_rate
         # The attributes by which torch's gradient scaler talks to a fused optimiser.
         self._adamw.grad_scale = torch.clamp(norm / self._clip, min=1.0)  # type: ignore[attr-defined]
         self._adamw.found_inf = bad.to(torch.float32)  # type: ignore[attr-defined]

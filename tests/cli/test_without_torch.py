@@ -1,0 +1,86 @@
+"""On a CPU with the native engine no command loads torch: here none could."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_runs import SMALL_OPTIONS, environment, russian_text
+
+from textgen.native.library import missing_reason, supported_isas
+
+pytestmark = pytest.mark.skipif(not supported_isas(), reason=missing_reason() or "native engine")
+
+#: The command line in a process in which `import torch` fails, as where it is not installed.
+_BLOCKED = """
+import sys
+
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch" or name.startswith("torch."):
+            raise ModuleNotFoundError("torch was imported", name=name)
+
+sys.meta_path.insert(0, NoTorch())
+from textgen.cli import main
+main()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "text.txt").write_text(russian_text(3000), encoding="utf-8")
+    return tmp_path
+
+
+def run(folder: Path, *words: str) -> str:
+    """What a command prints on stdout, in a process without torch."""
+    result = subprocess.run(
+        [sys.executable, "-c", _BLOCKED, *words],
+        capture_output=True,
+        env=environment(TEXTGEN_DEBUG="1", TEXTGEN_PATH=""),
+        timeout=120,
+        cwd=folder,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr.decode()
+    return result.stdout.decode()
+
+
+def chosen(printed: str) -> dict[str, Any]:
+    """The choices of `train --json` by name."""
+    start = json.loads(printed.splitlines()[0])
+    return {choice["name"]: choice["value"] for choice in start["choices"]}
+
+
+def test_training(folder: Path) -> None:
+    printed = run(folder, "train", "text.txt", *SMALL_OPTIONS, "--steps", "20", "--json")
+    assert chosen(printed)["path"] == f"native ({supported_isas()[0]})"
+    assert json.loads(printed.splitlines()[-1])["reason"] == "finished"
+    described = json.loads(run(folder, "inspect", "checkpoint", "text", "--json"))
+    assert "torch" not in described["info"]["versions"]
+
+
+def test_training_for_a_time(folder: Path) -> None:
+    """Calibration and sizing included."""
+    printed = run(folder, "train", "text.txt", "--budget", "2s", "--json")
+    assert chosen(printed)["path"] == f"native ({supported_isas()[0]})"
+    assert json.loads(printed.splitlines()[-1])["reason"] == "finished"
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_all_that_is_done_with_a_model(folder: Path, cell: str) -> None:
+    words = [*SMALL_OPTIONS, "--steps", "6", "-q"]
+    run(folder, "train", "text.txt", *words, "--cell", cell, "--layers", "2", "--dropout", "0.2")
+    run(folder, "train", "checkpoints/text", "--resume", "-q")
+    (folder / "new.txt").write_text("Zebra § " + russian_text(2000, seed=1), encoding="utf-8")
+    tuning = ["--from", "text", "--steps", "6", "-q"]
+    run(folder, "train", "new.txt", *tuning)
+    figures = json.loads(run(folder, "eval", "new.txt", "--window", "50", "-c", "new", "--json"))
+    assert figures["unknown_chars"] == 0
+    assert figures["bits_per_char"] < 10
+    assert len(run(folder, "sample", "-n", "5", "-c", "new").strip()) > 0
+    assert "surprise" in run(folder, "inspect", "--text", "дом", "--show", "surprise", "-c", "new")

@@ -1,0 +1,289 @@
+"""A model on the native engine writes what one call a token writes, however it is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.errors import BackendError, ConfigError, SamplingError
+from textgen.model.config import ModelConfig
+from textgen.model.native_step import TOGETHER_FROM, NativeStep, step_path
+from textgen.model.numpy_network import NumpyNetwork
+from textgen.native.library import supported_isas
+from textgen.sampling import (
+    Generation,
+    SampleOptions,
+    SamplingNetworks,
+    Writer,
+    generate,
+    generate_batch,
+    generate_each,
+    generate_text,
+    writing,
+)
+from textgen.sampling.stream import read, start
+
+CHARS = Vocabulary.from_characters("абвгд .!\n")
+BYTES = Vocabulary.utf8()
+
+
+@pytest.fixture(autouse=True)
+def _needs_library() -> None:
+    if not supported_isas():
+        pytest.skip("the native library is not built")
+
+
+def config_of(vocabulary: Vocabulary, cell: str = "lstm", layers: int = 2) -> ModelConfig:
+    return ModelConfig(
+        vocab_size=len(vocabulary),
+        embedding_size=8,
+        hidden_size=20,
+        num_layers=layers,
+        cell=cell,
+    )
+
+
+def weights_of(config: ModelConfig, spread: float = 0.7) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {
+        name: rng.normal(0, spread, shape).astype(np.float32)
+        for name, shape in config.tensor_shapes().items()
+    }
+
+
+def native(vocabulary: Vocabulary = CHARS, cell: str = "lstm") -> NativeStep:
+    config = config_of(vocabulary, cell)
+    return NativeStep(config, weights_of(config), step_path(config, 2))
+
+
+class StepByStep:
+    """A network that offers no more than single steps of another one."""
+
+    def __init__(self, network: NativeStep) -> None:
+        self.initial_state = network.initial_state
+        self.step = network.step
+
+
+def ids_of(text: str, vocabulary: Vocabulary = CHARS) -> list[int]:
+    return vocabulary.encode(text).tolist()
+
+
+OPTIONS = [
+    SampleOptions(length=150, rng=4),
+    SampleOptions(length=150, temperature=0.0),
+    SampleOptions(length=150, rng=2, top_k=5, top_p=0.9, min_p=0.01, temperature=1.3),
+    SampleOptions(length=150, repetition_penalty=1.5, repetition_window=5),
+    SampleOptions(length=150, rng=4, stop=("аб", "г.")),
+    SampleOptions(length=150, rng=5, until_sentence=True),
+    SampleOptions(length=300, rng=6, until_end=True, temperature=1.5),
+    SampleOptions(length=0),
+    SampleOptions(length=1),
+]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@pytest.mark.parametrize("vocabulary", [CHARS, BYTES], ids=["char", "byte"])
+def test_blocks_write_what_single_steps_write(
+    options: SampleOptions, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Text, probabilities and reason, whatever the blocks: the engine's choice is NumPy's."""
+    network = native(vocabulary)
+    seed = ids_of("аб", vocabulary)
+    single = list(generate(StepByStep(network), vocabulary, options, seed_ids=seed, index=3))
+    for size, seconds in ((64, 1.0), (64, 0.0), (1, 1.0), (7, 1.0)):
+        monkeypatch.setattr(writing, "BLOCK_SIZE", size)
+        monkeypatch.setattr(writing, "BLOCK_SECONDS", seconds)
+        blocks = list(generate(network, vocabulary, options, seed_ids=seed, index=3))
+        assert [(s.id, s.text, s.chars, s.finish_reason) for s in blocks] == [
+            (s.id, s.text, s.chars, s.finish_reason) for s in single
+        ]
+        for one, other in zip(blocks, single, strict=True):
+            # The sums over the vocabulary are taken by another exp.
+            assert one.probability == pytest.approx(other.probability, rel=1e-12)
+            assert one.logprob == pytest.approx(other.logprob, rel=1e-12)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_reading_at_once_is_reading_one_by_one(cell: str) -> None:
+    network = native(cell=cell)
+    ids = ids_of("абв гд. аб")
+    at_once, steps = start(network, ids), start(StepByStep(network), ids)
+    np.testing.assert_array_equal(at_once.logits_BV, steps.logits_BV)
+    for layer, expected in zip(at_once.state, steps.state, strict=True):
+        assert tuple(layer) == network.config.cell_spec.state_names
+        for name, value in expected.items():
+            np.testing.assert_array_equal(layer[name], value)
+    # An end mark starts anew, wherever it stands.
+    again = read(network, at_once, [*ids_of("где"), END_ID, *ids])
+    np.testing.assert_array_equal(again.logits_BV, at_once.logits_BV)
+    assert read(network, at_once, []) == at_once
+    with pytest.raises(SamplingError, match=r"symbols are 0\.\.10"):
+        read(network, at_once, [3, 11])
+
+
+def test_a_step_changes_nothing_it_was_given() -> None:
+    network = native()
+    position = start(network, ids_of("аб"))
+    before = [{name: value.copy() for name, value in layer.items()} for layer in position.state]
+    logits = position.logits_BV.copy()
+    network.step(np.array([3]), position.state)
+    network.read([3, 4], position.state)
+    list(generate(network, CHARS, SampleOptions(length=20)))
+    np.testing.assert_array_equal(position.logits_BV, logits)
+    for layer, expected in zip(position.state, before, strict=True):
+        for name, value in expected.items():
+            np.testing.assert_array_equal(layer[name], value)
+
+
+def test_streams_step_as_alone() -> None:
+    network = native()
+    ids = np.array([3, 5, 4])
+    positions = [start(network, [int(token)]) for token in ids]
+    state = network.initial_state(3)
+    assert [value.shape for value in state[0].values()] == [(3, 20), (3, 20)]
+    _, state = network.step(np.full(3, END_ID), state)
+    logits, state = network.step(ids, state)
+    for row, position in enumerate(positions):
+        np.testing.assert_array_equal(logits[row], position.logits_BV[0])
+        np.testing.assert_array_equal(state[1]["c"][row], position.state[1]["c"][0])
+
+
+def make_writer(network: object, **options: object) -> Writer:
+    return Writer(network, CHARS, Normalization(), SampleOptions(**options), primer_ids=[2, 3])
+
+
+def test_a_writer_stands_where_its_text_ends() -> None:
+    """Whoever stops within a block goes on from there, and undoes to where it was."""
+    network = native()
+    for taken in (1, 2, 3, 5, 17, 40):
+        writers = [
+            make_writer(net, length=100, rng=8, stop=("вг",))
+            for net in (network, StepByStep(network))
+        ]
+        texts = []
+        for writer in writers:
+            writer.feed("аб")
+            for _, _symbol in zip(range(taken), writer.write(), strict=False):
+                pass
+            likely = writer.likeliest(3)
+            writer.choose(4)
+            list(writer.write(5))
+            text = writer.text
+            writer.undo()
+            writer.undo()
+            assert writer.likeliest(3) == likely
+            texts.append((text, likely, [s.id for s in writer.write(6)]))
+        assert texts[0] == texts[1]
+
+
+def test_a_stop_within_a_block_leaves_the_position_after_it() -> None:
+    network = native()
+    writer = make_writer(network, length=200, rng=1, stop=(" ",), temperature=1.5)
+    symbols = list(writer.write())
+    assert symbols[-1].finish_reason == "stop" and len(symbols) > 4
+    fresh = make_writer(network)
+    # The writer began from its primer.
+    position = read(network, fresh._position, [symbol.id for symbol in symbols])
+    np.testing.assert_array_equal(writer._position.logits_BV, position.logits_BV)
+
+
+def test_text_k_of_many_is_text_k_alone() -> None:
+    network = native()
+    options = SampleOptions(length=70, rng=3, stop=("ав",))
+    texts = generate_each(network, CHARS, options, count=6, seed_ids=ids_of("а"), first_index=2)
+    for k, text in enumerate(texts):
+        alone = generate(network, CHARS, options, seed_ids=ids_of("а"), index=2 + k)
+        assert text == Generation.from_symbols(alone)
+    with pytest.raises(SamplingError, match="--count"):
+        generate_each(network, CHARS, options, count=0)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
+@pytest.mark.parametrize("vocabulary", [CHARS, BYTES], ids=["char", "byte"])
+def test_texts_together_are_the_texts_of_numpys_choice(
+    options: SampleOptions, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many native streams, in blocks and with the engine's choice, against one step a time."""
+    networks = SamplingNetworks(config := config_of(vocabulary), weights_of(config), 2)
+    seed = ids_of("аб", vocabulary)
+    together = generate_batch(networks.many, vocabulary, options, count=9, seed_ids=seed)
+    plain = generate_batch(StepByStep(networks.many), vocabulary, options, count=9, seed_ids=seed)
+    for one, other in zip(together, plain, strict=True):
+        assert (one.text, one.ids, one.finish_reason) == (
+            other.text, other.ids, other.finish_reason,
+        )  # fmt: skip
+        assert one.bits_per_char == pytest.approx(other.bits_per_char, rel=1e-12, nan_ok=True)
+
+
+def test_a_diverged_model_is_an_error_after_what_it_wrote() -> None:
+    config = config_of(CHARS)
+    weights = weights_of(config)
+    weights["embedding.weight"][5] = np.nan
+    network = NativeStep(config, weights, step_path(config, 1))
+    written = []
+    with pytest.raises(SamplingError, match="not finite"):
+        for symbol in generate(network, CHARS, SampleOptions(length=500, temperature=2.0)):
+            written.append(symbol.id)
+    assert written.count(5) == 1 and written[-1] == 5
+    networks = SamplingNetworks(config, weights, 1)
+    with pytest.raises(SamplingError, match="not finite"):
+        generate_batch(networks.many, CHARS, SampleOptions(length=500, temperature=2.0), count=8)
+
+
+def test_the_path_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(CHARS)
+    weights = weights_of(config)
+    monkeypatch.delenv("TEXTGEN_PATH", raising=False)
+    networks = SamplingNetworks(config, weights, 1)
+    isa = supported_isas()[0]
+    assert networks.path.isa == isa
+    assert isinstance(networks.one, NativeStep)
+    record = networks.record(TOGETHER_FROM)
+    assert (record["name"], record["isa"], record["together"]) == ("native", isa, True)
+    assert networks.record(TOGETHER_FROM - 1)["together"] is False
+    assert networks.record(50, exact=True)["together"] is False
+    assert networks.describe(50) == (
+        f"sampling: native {isa}, {networks.path.precision} weights, 1 thread, 50 texts together"
+    )
+    for name in supported_isas():
+        monkeypatch.setenv("TEXTGEN_PATH", name)
+        assert SamplingNetworks(config, weights, 1).path.isa == name
+    for name, why in (("reference", "TEXTGEN_PATH asks for it"), ("torch", "no torch path")):
+        monkeypatch.setenv("TEXTGEN_PATH", name)
+        networks = SamplingNetworks(config, weights, 1)
+        assert isinstance(networks.one, NumpyNetwork) and networks.many is networks.one
+        assert networks.describe().startswith("sampling: numpy, fp32, one text at a time: ")
+        assert why in networks.describe()
+    monkeypatch.setenv("TEXTGEN_PATH", "warp")
+    with pytest.raises(ConfigError, match="warp"):
+        _ = SamplingNetworks(config, weights, 1).path
+    missing = [isa for isa in ("amx", "avx512bf16", "avx512") if isa not in supported_isas()]
+    for name in missing:
+        monkeypatch.setenv("TEXTGEN_PATH", name)
+        with pytest.raises(BackendError, match=name):
+            _ = SamplingNetworks(config, weights, 1).path
+
+
+def test_without_the_library_numpy_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of(CHARS)
+    monkeypatch.delenv("TEXTGEN_PATH", raising=False)
+    why = "the native engine is not built here; type: python -m textgen.native.build"
+    monkeypatch.setattr("textgen.model.native_step.missing_reason", lambda: why)
+    networks = SamplingNetworks(config, weights_of(config), 2)
+    assert networks.describe() == f"sampling: numpy, fp32, one text at a time: {why}"
+    assert len(generate_text(networks.one, CHARS, SampleOptions(length=30))) == 30
+
+
+def test_a_seed_of_many_tokens_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = native()
+    monkeypatch.setattr(network, "step", lambda *_: pytest.fail("a token was read by itself"))
+    position = read(network, _zero_position(network), ids_of("абвгд" * 50))
+    assert np.isfinite(position.logits_BV).all()
+
+
+def _zero_position(network: NativeStep):  # type: ignore[no-untyped-def]
+    from textgen.sampling.stream import Position
+
+    return Position(np.zeros((1, len(CHARS)), np.float32), network.initial_state(1))

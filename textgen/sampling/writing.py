@@ -1,0 +1,199 @@
+"""The loops in which networks write: one text symbol by symbol, or several together.
+
+These are the only places where generation steps a network.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID
+from textgen.errors import SamplingError
+from textgen.sampling.choice import NOT_FINITE
+from textgen.sampling.chooser import Chooser
+from textgen.sampling.options import SampleOptions
+from textgen.sampling.stream import (
+    BlockNetwork,
+    GeneratedSymbol,
+    Network,
+    Piece,
+    Position,
+    Stream,
+    read,
+)
+
+#: Symbols that one call of a `BlockNetwork` writes at most. The first calls write fewer, so that
+#: the first character appears at once; and a slow model's write no more than `BLOCK_SECONDS` take,
+#: so that a reader sees no jumps.
+BLOCK_SIZE = 64
+BLOCK_SECONDS = 0.02
+#: Steps of many native streams after which it is seen which of them have ended.
+GROUP_STEPS = 32
+
+
+class StreamWriter:
+    """Lets a network write one text.
+
+    Args:
+        network: The model.
+        options: Filters and what may be chosen.
+        stream: The text.
+        position: Where the network stands, one row.
+    """
+
+    def __init__(
+        self, network: Network, options: SampleOptions, stream: Stream, position: Position
+    ) -> None:
+        self._network = network
+        self._options = options
+        self._stream = stream
+        self._chooser = Chooser(options)
+        # Nothing to write: a length of 0 ends a text before its first symbol.
+        self._is_empty = options.length == 0
+        self._recent: list[int] = []
+        if options.repetition_penalty != 1.0:
+            self._recent = list(stream.context_ids[-options.repetition_window :])
+        # The last block: where it began, its tokens, how many were handed out, where it ended.
+        self._start = self._end = position
+        self._ids: list[int] = []
+        self._taken = 0
+
+    @property
+    def position(self) -> Position:
+        """Where the network stands after the symbol last handed out.
+
+        Within a block it is found by reading again what was handed out of it.
+        """
+        if self._taken < len(self._ids):
+            self._start = read(self._network, self._start, self._ids[: self._taken])
+            del self._ids[: self._taken]
+            self._taken = 0
+            return self._start
+        return self._end
+
+    def symbols(self) -> Iterator[GeneratedSymbol]:
+        """Write until the text has ended, or nobody asks for more."""
+        size = 1
+        while not self._is_empty:
+            began = time.perf_counter()
+            columns, is_whole = self._write_block(min(size, max(self._stream.room, 1)))
+            if time.perf_counter() - began < BLOCK_SECONDS / 2:
+                size = min(2 * size, BLOCK_SIZE)
+            elif time.perf_counter() - began > BLOCK_SECONDS:
+                size = max(size // 2, 1)
+            for chosen in columns:
+                symbol = self._stream.accept(*chosen)
+                self._stream.generator.skip(1)
+                self._taken += 1
+                yield symbol
+                if symbol.finish_reason is not None:
+                    return
+            if not is_whole:
+                raise SamplingError(NOT_FINITE)
+
+    def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
+        """Id, probability and logprob of each symbol; whether the block is as long as it should."""
+        start, counter = self._end, self._stream.generator.counter
+        if isinstance(self._network, BlockNetwork):
+            settings = self._chooser.settings
+            written = self._network.write(
+                count, start.logits_BV, start.state, settings, counter, self._recent, END_ID
+            )
+            chosen, end = written.chosen, Position(written.logits_BV, written.state)
+        else:
+            count = 1
+            recent = np.array([self._recent], np.intp) if self._recent else None
+            counters = np.array([counter], np.uint64)
+            chosen = self._chooser.choose(start.logits_BV, counters, recent)
+            end = Position(*self._network.step(chosen.ids, start.state))
+        ids, probabilities, logprobs = (column.tolist() for column in chosen)
+        if self._options.repetition_penalty != 1.0:
+            self._recent = [*self._recent, *ids][-self._options.repetition_window :]
+        self._start, self._ids, self._taken, self._end = start, ids, 0, end
+        is_whole = len(ids) == count or END_ID in ids[-1:]
+        return list(zip(ids, probabilities, logprobs, strict=True)), is_whole
+
+
+class StreamGroup:
+    """Lets a network write several texts together.
+
+    Args:
+        network: The model.
+        options: Filters, seed and what may be chosen, of all texts.
+        streams: The texts.
+        position: Where the network stands, one row a stream.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        options: SampleOptions,
+        streams: Sequence[Stream],
+        position: Position,
+    ) -> None:
+        self._network = network
+        self._options = options
+        self._position = position
+        path = getattr(network, "path", None)
+        self._chooser = Chooser(options, path)
+        self._steps = GROUP_STEPS if path is not None and path.name == "native" else 1
+        # Nothing to write: a length of 0 ends a text before its first symbol.
+        self._streams = list(enumerate(streams)) if options.length else []
+        self._recent_BN = self._first_recent()
+
+    def pieces(self) -> Iterator[tuple[int, Piece]]:
+        """Write until every text has ended.
+
+        Yields:
+            Number of a stream, and the next tokens of it.
+        """
+        while self._streams:
+            rows = []
+            columns = self._write_block()
+            for row, (number, stream) in enumerate(self._streams):
+                piece = stream.accept_many(*columns[row])
+                if piece.finish_reason is None:
+                    rows.append(row)
+                yield number, piece
+            self._keep(np.array(rows, np.intp))
+
+    def _write_block(self) -> list[tuple[list[int], list[float]]]:
+        """Ids and logprobs of each stream; those after a text's end are of no use."""
+        count = min(self._steps, max(1, *(stream.room for _, stream in self._streams)))
+        counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
+        ids, logprobs = [], []
+        for _ in range(count):
+            chosen = self._chooser.choose(self._position.logits_BV, counters_B, self._recent_BN)
+            self._position = Position(*self._network.step(chosen.ids, self._position.state))
+            counters_B = counters_B + np.uint64(1)
+            if self._recent_BN is not None:
+                window = self._options.repetition_window
+                self._recent_BN = np.hstack([self._recent_BN, chosen.ids[:, None]])[:, -window:]
+            ids.append(chosen.ids)
+            logprobs.append(chosen.logprobs)
+        for _, stream in self._streams:
+            stream.generator.skip(count)
+        ids_BT, logprobs_BT = np.stack(ids, axis=1), np.stack(logprobs, axis=1)
+        return list(zip(ids_BT.tolist(), logprobs_BT.tolist(), strict=True))
+
+    def _keep(self, rows: NDArray[np.intp]) -> None:
+        """Take the ended streams out."""
+        if len(rows) == len(self._streams):
+            return
+        self._streams = [self._streams[row] for row in rows]
+        if len(rows):
+            self._position = self._position.repeat(rows)
+            if self._recent_BN is not None:
+                self._recent_BN = self._recent_BN[rows]
+
+    def _first_recent(self) -> NDArray[np.intp] | None:
+        """The ends of the contexts, `(B, N)`; `None` where no penalty looks at them."""
+        if self._options.repetition_penalty == 1.0:
+            return None
+        window = self._options.repetition_window
+        rows = [list(stream.context_ids[-window:]) for _, stream in self._streams]
+        return np.array(rows, np.intp).reshape(len(rows), -1)

@@ -1,0 +1,115 @@
+"""Training by the native engine: the whole step in its calls, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.windows import Batch
+from textgen.model.dropout import Masks
+from textgen.training.learner import COUNTERS
+from textgen.training.plan import Plan
+
+if TYPE_CHECKING:
+    from textgen.model.native_network import NativeNetwork
+    from textgen.native.update import AdamW
+
+Floats = NDArray[np.float32]
+
+
+class NativeLearner:
+    """Updates a network in place; see `Learner`.
+
+    The moments lie in flat arrays as the weights do in `network.parameters`, so that the optimiser
+    goes over everything in one pass; their names are those of the weights.
+
+    Args:
+        network: What is trained.
+        optimizer: Updates `network.parameters` from `network.gradient`.
+        plan: The run's settings.
+    """
+
+    def __init__(self, network: NativeNetwork, optimizer: AdamW, plan: Plan) -> None:
+        self.network = network
+        self._optimizer = optimizer
+        self._batch_size = plan.batch_size
+        self._carries_state = not plan.sliding
+        self._state = network.zero_state(plan.batch_size)
+        self._counters = np.zeros(COUNTERS, np.float32)
+        self._moments = {
+            f"{name}.{key}": view
+            for key, flat in (
+                ("exp_avg", optimizer.exp_avg),
+                ("exp_avg_sq", optimizer.exp_avg_sq),
+            )
+            for name, view in _views(flat, network.parameters, network.weights).items()
+        }
+
+    def update(self, batch: Batch, masks: Masks | None, learning_rate: float) -> None:
+        """Take one step."""
+        loss, state = self.network.differentiate(
+            batch.inputs_TB, batch.targets_TB, self._state, batch.resets_TB, masks
+        )
+        masked, norm = self._optimizer.step(loss, learning_rate)
+        if not masked:
+            self.network.weights_changed()
+        if self._carries_state:
+            # A state from which a loss overflowed is not carried on either.
+            self._state = self.network.zero_state(self._batch_size) if masked else state
+        counters = self._counters
+        if masked:
+            counters[2] += 1
+            counters[3] += 1
+            counters[4] = max(counters[4], counters[3])
+        else:
+            counters[0] += loss
+            counters[1] += norm
+            counters[3] = 0
+
+    def wait(self) -> None:
+        """Return at once: the engine's calls end when they are done."""
+
+    def take_counters(self) -> Floats:
+        """The counters since they were taken last, `(5,)`."""
+        taken = self._counters.copy()
+        self._counters[:3] = 0
+        self._counters[4] = self._counters[3]
+        return taken
+
+    def tensors(self) -> dict[str, NDArray[np.floating]]:
+        """Everything that changes from step to step, copied."""
+        tensors: dict[str, NDArray[np.floating]] = {
+            name: array.copy() for name, array in self._live_tensors().items()
+        }
+        for name in self.network.weights:
+            # As other optimisers do, each tensor keeps the number for itself; here they are one.
+            tensors[f"optimizer.{name}.step"] = np.array(self._optimizer.steps, np.float32)
+        return tensors
+
+    def load(self, tensors: dict[str, NDArray[np.floating]]) -> None:
+        """Go on from what `tensors` returned, on whichever path that was."""
+        for name, array in self._live_tensors().items():
+            array[...] = tensors[name]
+        first = next(iter(self.network.weights))
+        self._optimizer.steps = int(tensors[f"optimizer.{first}.step"])
+        self.network.weights_changed()
+
+    def _live_tensors(self) -> dict[str, Floats]:
+        live = {f"model.{name}": weight for name, weight in self.network.weights.items()}
+        live |= {f"optimizer.{name}": moment for name, moment in self._moments.items()}
+        for index, layer in enumerate(self._state):
+            live |= {f"state.{index}.{name}": value for name, value in layer.items()}
+        live["counters"] = self._counters
+        return live
+
+
+def _views(flat: Floats, parameters: Floats, weights: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Parts of `flat`, each where a weight of the same name and shape lies in `parameters`."""
+    views = {}
+    for name, weight in weights.items():
+        start = (weight.ctypes.data - parameters.ctypes.data) // parameters.itemsize
+        views[name] = flat[start : start + weight.size].reshape(weight.shape)
+    return views
