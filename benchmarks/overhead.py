@@ -17,12 +17,15 @@ import time
 from pathlib import Path
 from statistics import median
 
-import torch
-from torch.nn import functional as F
+import numpy as np
 
 from textgen.api import load  # noqa: F401  (imported here so that no step pays for it)
-from textgen.model.network import LanguageModel
+from textgen.corpus.windows import Batch
+from textgen.model.dropout import draw_masks
+from textgen.model.initialise import initial_weights
+from textgen.model.opening import open_network
 from textgen.training.events import Ended, Report
+from textgen.training.learner import open_learner
 from textgen.training.opening import new_run
 from textgen.training.options import TrainOptions
 from textgen.training.run import Run
@@ -43,31 +46,24 @@ def made_up_text(length: int) -> str:
 
 
 class BareLoop:
-    """Forward, loss, backward, clipping and a fused AdamW step on one batch; nothing else."""
+    """Forward, loss, backward, clipping and optimiser on one batch; nothing else."""
 
     def __init__(self, run: Run) -> None:
         plan = run.plan
-        path = run._trainer.model.path
-        self.model = LanguageModel(plan.model, path, torch.Generator().manual_seed(0))
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=plan.optimizer.learning_rate, fused=True
+        network = open_network(
+            plan.model, run._trainer.network.path, initial_weights(plan.model, 0)
         )
-        self.plan = plan
-        shape = (plan.seq_len, plan.batch_size)
-        self.inputs = torch.randint(2, plan.model.vocab_size, shape)
-        self.targets = torch.randint(2, plan.model.vocab_size, shape)
-        self.state = self.model.zero_state(plan.batch_size)
-        self.dropout = torch.Generator().manual_seed(0)
+        self.learner = open_learner(network, plan)
+        ids_TB = np.random.default_rng(0).integers(
+            2, plan.model.vocab_size, (plan.seq_len + 1, plan.batch_size)
+        )
+        self.batch = Batch(ids_TB[:-1], ids_TB[1:], np.zeros((plan.seq_len, plan.batch_size), bool))
+        self.masks = draw_masks(plan.model, plan.batch_size, 0)
+        self.rate = plan.optimizer.learning_rate
 
     def step(self) -> None:
         """One update."""
-        logits, state = self.model(self.inputs, self.state, None, self.dropout)
-        loss = F.cross_entropy(logits.flatten(0, 1), self.targets.flatten())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.optimizer.clip_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.state = [{k: v.detach() for k, v in layer.items()} for layer in state]
+        self.learner.update(self.batch, self.masks, self.rate / 100)
 
 
 def timed(function: object) -> float:
@@ -94,9 +90,9 @@ def main() -> None:
         with new_run([text], options, Path(folder) / "run", cache=cache) as run:
             bare = BareLoop(run)
             trainer = run._trainer
-            shape = run.plan.model
+            shape, path = run.plan.model, trainer.network.path
             print(
-                f"torch {torch.__version__}, {torch.get_num_threads()} threads; {shape.cell} "
+                f"{path.name} {path.isa} {path.precision}, {path.threads} threads; {shape.cell} "
                 f"{shape.num_layers} x {shape.hidden_size}, batch {run.plan.batch_size}, "
                 f"time {run.plan.seq_len}, {run.plan.steps} steps planned"
             )
