@@ -45,7 +45,9 @@ class Layer(Structure):
 
 
 class Weights(Structure):
-    """`tg_weights`."""
+    """`tg_weights`, with the arrays that it points into."""
+
+    arrays: tuple[Floats, ...]
 
     _fields_ = (
         ("embedding", c_void_p),
@@ -119,7 +121,7 @@ def functions() -> ctypes.CDLL:
 def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
     """Pointers to a model's arrays, named as `ModelConfig.tensor_shapes` does.
 
-    The arrays must be contiguous float32, and must outlive the result.
+    The arrays must be contiguous float32. The result keeps them alive.
     """
 
     def pointer(name: str) -> int | None:
@@ -135,7 +137,11 @@ def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
             for i in range(layers)
         )
     )
-    return Weights(pointer("embedding.weight"), pointer("head.weight"), pointer("head.bias"), rows)
+    weights = Weights(
+        pointer("embedding.weight"), pointer("head.weight"), pointer("head.bias"), rows
+    )
+    weights.arrays = tuple(arrays.values())
+    return weights
 
 
 class Net:
