@@ -3,7 +3,6 @@
 #define TG_NET_H
 
 #include <stdlib.h>
-#include <unistd.h>
 #ifdef __linux__
 #include <sys/mman.h>
 #endif
@@ -75,14 +74,6 @@ struct tg_net {
 };
 
 #define CELL_OF(net) ((net)->config.cell)
-
-static size_t second_level_cache(void) {
-    long bytes = -1;
-#ifdef _SC_LEVEL2_CACHE_SIZE
-    bytes = sysconf(_SC_LEVEL2_CACHE_SIZE);
-#endif
-    return bytes > 0 ? (size_t)bytes : (size_t)1 << 20;
-}
 
 /* ---- making and packing -------------------------------------------------------------------- */
 
@@ -236,28 +227,20 @@ static int net_pack(tg_net *net, const tg_weights *weights, int backward) {
 
 /* ---- what the passes share ----------------------------------------------------------------- */
 
-/* A thread's part of a time step. Where the weights of a layer fit into a core's cache, each thread
- * takes some of the streams and never waits for the others; else each takes some of the units, keeps
- * their weights in its cache, and waits once per step for the others' part of the output. */
+/* A thread's part of a time step. Each takes some of the units, so that their weights stay in its
+ * core's cache, and waits once per step for the others' part of the output; where there are too few
+ * units for that, each takes some of the streams and waits for nobody. */
 typedef struct {
     int row0, row1, unit0, unit1, waits;
 } part;
 
 static part part_of(const tg_net *net, int tid, int threads) {
-    part p = {0, net->window.B, 0, net->units, 0};
-    if (threads == 1) return p;
-#if defined(TG_ISA_AMX)
-    const int least = 32;
-#else
-    const int least = 2 * NN_ROWS;
-#endif
-    size_t weights = (size_t)net->columns * BLOCK * net->units * BLOCK * sizeof(elem);
-    if (net->config.layers > 1) weights *= 2;
-    if (net->window.B / threads >= least && weights <= second_level_cache() * 6 / 10) {
-        share(net->window.B, least == 32 ? 16 : 2, tid, threads, &p.row0, &p.row1);
-    } else {
-        p.waits = 1;
+    part p = {0, net->window.B, 0, net->units, threads > 1};
+    if (net->units >= 2 * threads) {
         share(net->units, 2, tid, threads, &p.unit0, &p.unit1);
+    } else {
+        p.waits = 0;
+        share(net->window.B, 2, tid, threads, &p.row0, &p.row1);
     }
     return p;
 }
