@@ -10,6 +10,7 @@ import pytest
 from small_runs import ROOT, environment, textgen_cli
 
 from textgen import __version__
+from textgen.native.library import describe
 
 COMMANDS = [
     [],
@@ -51,7 +52,7 @@ def test_every_option_is_explained(words: list[str]) -> None:
 
 def test_version() -> None:
     result = textgen_cli("--version")
-    assert (result.exit_code, result.stdout) == (0, f"textgen {__version__}\n")
+    assert (result.exit_code, result.stdout) == (0, f"textgen {__version__}\n{describe()}\n")
 
 
 def test_no_command_and_a_wrong_one() -> None:

@@ -290,8 +290,17 @@ def test_a_damaged_plan_is_refused(change: dict) -> None:
         Plan.from_dict({**good(), **change})
 
 
+def test_a_plan_of_version_0_1_is_what_it_was() -> None:
+    """Its runs knew neither setting, and must go on as they began."""
+    data = good()
+    del data["reset_every"]
+    del data["optimizer"]["beta1"]
+    plan = Plan.from_dict(data)
+    assert (plan.reset_every, plan.optimizer.beta1) == (0, 0.9)
+
+
 def test_an_incomplete_plan_is_refused() -> None:
-    for name in good():
+    for name in good().keys() - {"reset_every"}:
         data = good()
         del data[name]
         with pytest.raises(CheckpointCorruptError, match="the run's stored plan is incomplete"):

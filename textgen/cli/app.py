@@ -22,7 +22,10 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from textgen.native.library import describe
+
         typer.echo(f"textgen {__version__}")
+        typer.echo(describe())
         raise typer.Exit
 
 

@@ -43,7 +43,7 @@ class Windows:
     Without `history`: `batch_size` streams read the text side by side, each a window further at
     every step, their state carried over (truncated back-propagation). The text is a ring: where a
     stream reaches the place at which the next one began, it reads on. The state is zeroed at every
-    end-of-document mark and at the beginning of the text.
+    end-of-document mark, at the beginning of the text and, with `reset_every`, from time to time.
 
     With `history`: the lecture's windows of exactly that many tokens, one at every position, in an
     order shuffled anew each epoch; the state starts from zero in each.
@@ -53,6 +53,9 @@ class Windows:
         seq_len: Tokens a window, `t`.
         batch_size: Windows a step, `B`.
         sliding: True for the lecture's windows.
+        reset_every: A stream's state is zeroed before every so many windows, one stream after
+            another; 0: never. A state that is only ever carried on may drift to where it is never
+            found again by whoever starts from zero: those who evaluate and write.
         rng: Seed of the shuffled order.
     Raises:
         ConfigError: A size is not positive.
@@ -66,6 +69,7 @@ class Windows:
         seq_len: int,
         batch_size: int = 1,
         sliding: bool = False,
+        reset_every: int = 0,
         rng: int = 0,
     ) -> None:
         if seq_len < 1 or batch_size < 1:
@@ -81,6 +85,7 @@ class Windows:
         self._seq_len = seq_len
         self._batch_size = batch_size
         self._sliding = sliding
+        self._reset_every = reset_every
         self._rng = rng
 
     def __len__(self) -> int:
@@ -110,7 +115,16 @@ class Windows:
         resets_TB = inputs_TB == END_ID
         if not self._sliding:
             resets_TB |= positions_TB == 0
+            resets_TB[0] |= self._starts_anew(step)
         return Batch(inputs_TB, targets_TB, resets_TB)
+
+    def _starts_anew(self, step: int) -> NDArray[np.bool_]:
+        """Which streams' states are zeroed before this window: their turns are spread evenly."""
+        every = self._reset_every
+        if not every:
+            return np.zeros(self._batch_size, np.bool_)
+        turn_B = np.arange(self._batch_size, dtype=np.int64) * every // self._batch_size
+        return np.asarray((step + turn_B) % every == 0)
 
     def _streams(self, step: int) -> NDArray[np.int64]:
         ring = len(self._tokens) - 1  # the last token has no successor

@@ -1,1 +1,1 @@
-"""The language model: its shape, the torch module that is trained, the NumPy one that is run."""
+"""The language model: its shape, and the networks that compute it natively, in torch, in NumPy."""

@@ -165,9 +165,13 @@ class NativeNetwork:
         if self._packed < 1 + save:
             self._net.pack(self._pointers, backward=save)
             self._packed = 1 + save
-        if resets_TB is not None and not resets_TB.any():
-            resets_TB = None  # Without any, outputs need no memory apart from the state's.
         after = [{name: value.copy() for name, value in layer.items()} for layer in state]
+        if resets_TB is not None and not resets_TB[1:].any():
+            # Zeroing the state here says the same, and outputs need no memory apart from it.
+            for layer in after:
+                for value in layer.values():
+                    value[resets_TB[0]] = 0.0
+            resets_TB = None
         self._net.forward(
             np.asarray(ids_TB, np.int32),
             [layer["h"] for layer in after],

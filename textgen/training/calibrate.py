@@ -101,6 +101,7 @@ def _seconds_a_step(
         seq_len=plan.seq_len,
         batch_size=plan.batch_size,
         sliding=plan.sliding,
+        reset_every=plan.reset_every,
         rng=plan.rng,
     )
     trainer = Trainer(open_learner(_network(plan, path), plan), windows, plan)

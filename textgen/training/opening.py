@@ -277,6 +277,7 @@ def _windows(plan: Plan, data: TrainingData) -> Windows:
         seq_len=plan.seq_len,
         batch_size=plan.batch_size,
         sliding=plan.sliding,
+        reset_every=plan.reset_every,
         rng=plan.rng,
     )
 

@@ -22,10 +22,13 @@ from textgen.training.options import TrainOptions
 
 DEFAULT_BUDGET = 180.0
 #: A step is this many tokens where the text allows.
-BATCH_SIZE, SEQ_LEN = 32, 64
+BATCH_SIZE, SEQ_LEN = 64, 64
 #: AdamW's memory of gradients and of their squares. A first moment that remembers a few steps, not
 #: ten, is worth a tenth of a bit: at these learning rates an old gradient points elsewhere.
 BETA1, BETA2 = 0.4, 0.97
+WEIGHT_DECAY = 0.1
+#: A stream's state starts from zero again after so many tokens.
+RESET_TOKENS = 2048
 #: Evaluations over a run, and the share of the run's arithmetic they may take.
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
 #: The best model is validated at the end on this many times as much text, as far as there is.
@@ -69,6 +72,8 @@ class Plan:
         sample_every: Steps between samples.
         patience: Evaluations without a new best after which the run ends; 0 is off.
         rng: Seed of every random choice.
+        reset_every: Windows after which a stream's state is zeroed; 0 is never, as in runs whose
+            plan does not name it, those begun by version 0.1.
     """
 
     model: ModelConfig
@@ -85,6 +90,7 @@ class Plan:
     sample_every: int
     patience: int
     rng: int
+    reset_every: int = 0
 
     @property
     def tokens_per_step(self) -> int:
@@ -113,7 +119,7 @@ class Plan:
         except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointCorruptError(f"the run's stored plan is incomplete: {error}") from error
         for name, value in asdict(plan).items():
-            least = 0 if name in ("warmup_steps", "patience", "rng") else 1
+            least = 0 if name in ("warmup_steps", "patience", "rng", "reset_every") else 1
             if name == "sliding":
                 valid = isinstance(value, bool)
             elif name == "optimizer":
@@ -212,7 +218,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         max(1, min(BATCH_SIZE, largest)),
         f"the text is too short for the usual {BATCH_SIZE} streams"
         if largest < BATCH_SIZE
-        else "small batches learn most from a character",
+        else "smaller ones learn no more from a character, larger ones less",
     )
     per_step = seq_len * batch_size
 
@@ -281,7 +287,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
             learning_rate=learning_rate,
             beta1=BETA1,
             beta2=BETA2,
-            weight_decay=0.01 if options.weight_decay is None else options.weight_decay,
+            weight_decay=WEIGHT_DECAY if options.weight_decay is None else options.weight_decay,
             clip_norm=1.0 if options.clip_norm is None else options.clip_norm,
         ),
         batch_size=batch_size,
@@ -296,6 +302,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         sample_every=1,
         patience=options.patience,
         rng=options.rng,
+        reset_every=0 if options.history is not None else max(1, RESET_TOKENS // seq_len),
     )
     if plan.steps:
         plan = _with_rhythm(plan, options, facts, plan.steps)
