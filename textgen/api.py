@@ -274,6 +274,7 @@ class Model:
         self,
         *paths: StrPath,
         window: int | None = None,
+        streams: int = 1,
         device: str = "auto",
         threads: int | None = None,
         documents: str | None = None,
@@ -286,6 +287,9 @@ class Model:
         Args:
             paths: Files or folders, read as in training.
             window: Also read the text in windows of so many characters, each from a zero state.
+            streams: Parts that the text is cut into and that are read side by side, each after 256
+                characters before it that are not charged: many times faster than one pass, and
+                within some thousandths of a bit of it.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
             documents: How documents are separated, `blank` or `line`; `file` is one a file, None
@@ -301,10 +305,13 @@ class Model:
         from textgen.training.evaluate import (
             Evaluation,
             cold_nats,
+            nats_by_streams,
             total_nats,
             window_boundaries,
         )
 
+        if streams < 1:
+            raise ConfigError(f"--streams is {streams}; it must be at least 1")
         normalization = self.saved.normalization
         if documents is None:
             documents = self.info.get("corpus", {}).get("options", {}).get("documents")
@@ -330,10 +337,14 @@ class Model:
         with computing_threads(count, torch=path.name != "native"):
             network = open_network(self.config, path, self.saved.weights)
             nats = 0.0
-            for done, so_far in total_nats(network, tokens):
-                nats = so_far
-                if on_progress is not None:
-                    on_progress(done, len(tokens))
+            if streams > 1:
+                mean, charged = nats_by_streams(network, tokens, streams=streams)
+                nats = mean * charged
+            else:
+                for done, so_far in total_nats(network, tokens):
+                    nats = so_far
+                    if on_progress is not None:
+                        on_progress(done, len(tokens))
             unknown = corpus.unknown_chars
             whole = Evaluation(nats, len(tokens), corpus.chars, corpus.utf8_bytes, unknown)
             if window is None:

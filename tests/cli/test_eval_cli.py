@@ -65,6 +65,19 @@ def test_cold_windows(text: Path) -> None:
 
 
 @pytest.mark.parametrize("foreign", ["", "漢字 и ещё 字\n"])
+def test_streams_side_by_side_cost_nearly_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "book.txt"
+    path.write_text(russian_text(9000, seed=11), encoding="utf-8")
+    whole, parts = evaluate(path), evaluate(path, "--streams", "8")
+    assert parts["chars"] == whole["chars"] == 9000
+    # Seven of eight parts begin with a state that 256 characters have made, not the whole text.
+    assert parts["bits_per_char"] == pytest.approx(whole["bits_per_char"], abs=0.01)
+    assert parts["bits_per_char"] != whole["bits_per_char"], "they are read another way"
+    assert evaluate(path, "--streams", "1") == whole
+    refused = textgen_cli("eval", path, "--streams", "0")
+    assert refused.exit_code == 2 and "--streams is 0" in refused.stderr
+
+
 def test_surprise_of_inspect_is_the_cost(text: Path, foreign: str) -> None:
     text.write_text(text.read_text(encoding="utf-8") + foreign, encoding="utf-8")
     figures = evaluate(text)

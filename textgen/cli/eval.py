@@ -37,6 +37,14 @@ def eval_command(
             show_default=False,
         ),
     ] = None,
+    streams: Annotated[
+        int,
+        typer.Option(
+            "--streams",
+            help="Read so many parts of the text side by side, each after 256 characters that are "
+            "not charged: much faster, and nearly the same.",
+        ),
+    ] = 1,
     documents: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +68,8 @@ def eval_command(
     symbol plus 20.08 bits, the choice of one among all of Unicode. Computed in float32.
 
     textgen eval novel.txt --window 256
+
+    textgen eval novel.txt --streams 64
     """
     from textgen.api import load
 
@@ -76,6 +86,7 @@ def eval_command(
     whole, cold = model.evaluate(
         *paths,
         window=window,
+        streams=streams,
         device=device,
         threads=threads,
         documents=documents,

@@ -102,7 +102,8 @@ def _native(supported: tuple[str, ...], precision: str, threads: int, label: str
         why = "this CPU multiplies it faster than fp32"
     else:
         why = "this CPU has no bf16 instructions"
-    return Path("native", own, f"{label}; {own}: {why}", "cpu", isa, threads)
+    reason = f"{label}, symbols enter by a row of a table; {own}: {why}"
+    return Path("native", own, reason, "cpu", isa, threads)
 
 
 def _isa_precision(isa: str) -> str:
