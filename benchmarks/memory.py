@@ -1,4 +1,4 @@
-"""Anonymous memory of training on a large text, above what importing torch takes.
+"""Anonymous memory of training on a large text, above what the imports take.
 
 Makes a text of made-up words in a temporary folder, trains on it for some seconds, and samples
 RssAnon of this process from a second thread. Linux only.
@@ -15,7 +15,6 @@ import threading
 import time
 from pathlib import Path
 
-import torch
 from overhead import made_up_text
 
 import textgen
@@ -35,7 +34,6 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=20.0)
     arguments = parser.parse_args()
-    torch.ones(8).sum()
     start = anonymous_mb()
     peak = [start]
     done = threading.Event()
