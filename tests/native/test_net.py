@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from windows import Case, Outcome, computed, error, open_net, specified
 
+from textgen.errors import BackendError
+from textgen.model.native_network import NativeNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.network import READ_CELL, READ_OUTPUT, weights_of
+from textgen.ops.path import Path
 
 CELLS = (
     ("lstm", "tanh"),
@@ -160,6 +165,34 @@ def test_a_gradient_from_elsewhere_takes_the_place_of_the_loss(isa: str) -> None
     for name in found[0]:
         if not name.startswith("head"):
             assert error(found[1][name], 2.0 * found[0][name]) < 1e-6, name
+
+
+@pytest.mark.parametrize("token", [-1, 17, 5_000_000])
+@pytest.mark.parametrize("where", ["ids", "targets"])
+def test_a_token_that_is_no_symbol_is_refused(where: str, token: int) -> None:
+    """It would be read, and written, outside of every array."""
+    for isa in ISAS:
+        case = Case("lstm")
+        getattr(case, where)[2, 1] = token
+        with pytest.raises(BackendError, match="a token that the model does not know"):
+            computed(case, isa)
+
+
+def test_threads_of_python_may_share_a_network() -> None:
+    """A window is several calls; another caller's must not come between them."""
+    case = Case("lstm", H=64, B=8, T=20, masks=False, resets=False)
+    network = NativeNetwork(case.config, Path("native", "", "", "cpu", ISAS[0], 2))
+    network.load_arrays(case.weights)
+    windows = [np.roll(case.ids, shift, axis=0) for shift in range(4)]
+
+    def costs(ids: NDArray[np.int32]) -> NDArray[np.float32]:
+        return network.costs(ids, case.targets, case.state)[0]
+
+    alone = [costs(window) for window in windows]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(25):
+            for found, expected in zip(pool.map(costs, windows), alone, strict=True):
+                assert np.array_equal(found, expected)
 
 
 def test_memory_is_given_back() -> None:

@@ -6,6 +6,7 @@ Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden, `P` parameter
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,7 @@ class NativeNetwork:
             start = stop
         self._pointers = weights_of(self.weights, config.num_layers)
         self._gradient_pointers = weights_of(self.gradients, config.num_layers)
+        self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
         self._net = Net(
             isa=path.isa,
@@ -99,8 +101,9 @@ class NativeNetwork:
         resets_TB: NDArray[np.bool_] | None = None,
     ) -> tuple[Floats, State]:
         """Nats of each target `(T, B)`, and the state after the window."""
-        after = self._read(inputs_TB, state, resets_TB, None, save=False)
-        return self._net.loss(np.asarray(targets_TB, np.int32)), after
+        with self._lock:
+            after = self._read(inputs_TB, state, resets_TB, None, save=False)
+            return self._net.loss(np.asarray(targets_TB, np.int32)), after
 
     def differentiate(
         self,
@@ -111,9 +114,10 @@ class NativeNetwork:
         masks: Masks | None = None,
     ) -> tuple[float, State]:
         """The mean loss in nats, and the state after the window; `gradient` is overwritten."""
-        after = self._read(inputs_TB, state, resets_TB, masks, save=True)
-        nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
-        self._net.backward(self._gradient_pointers)
+        with self._lock:
+            after = self._read(inputs_TB, state, resets_TB, masks, save=True)
+            nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
+            self._net.backward(self._gradient_pointers)
         return float(nats_TB.mean(dtype=np.float64)), after
 
     def trace(
@@ -134,24 +138,26 @@ class NativeNetwork:
         Returns:
             Per layer each state and gate by name `(T, B, H)`, and the state after the window.
         """
-        after = self._read(ids_TB, state, resets_TB, None, save=True)
         cell = self.config.cell_spec
         places = {"h": READ_OUTPUT} | ({"c": READ_CELL} if "c" in cell.state_names else {})
         places |= {name: block for block, name in enumerate(cell.gate_names)}
-        records = [
-            {
-                name: self._net.read(layer, place)
-                for name, place in places.items()
-                if names is None or name in names
-            }
-            for layer in range(self.config.num_layers)
-        ]
+        with self._lock:
+            after = self._read(ids_TB, state, resets_TB, None, save=True)
+            records = [
+                {
+                    name: self._net.read(layer, place)
+                    for name, place in places.items()
+                    if names is None or name in names
+                }
+                for layer in range(self.config.num_layers)
+            ]
         return records, after
 
     def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
         """Read one token a stream: logits of the next `(B, V)`, and the state after it."""
-        after = self._read(np.asarray(ids_B)[None, :], state, None, None, save=False)
-        return self._net.logits(0), after
+        with self._lock:
+            after = self._read(np.asarray(ids_B)[None, :], state, None, None, save=False)
+            return self._net.logits(0), after
 
     def _read(
         self,

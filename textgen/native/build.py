@@ -38,6 +38,20 @@ LIBRARIES = ("-lm", "-lpthread")
 #: Compiled once for each instruction set; every other C file once, for any CPU of its kind.
 KERNELS = "kernels.c"
 
+#: An instruction of each set, where the flags allow it.
+PROBE = """
+#include <immintrin.h>
+#if defined(__AMX_TILE__)
+void probe(void) { _tile_release(); }
+#elif defined(__AVX512BF16__)
+__m512 probe(__m512 a, __m512bh b) { return _mm512_dpbf16_ps(a, b, b); }
+#elif defined(__AVX512F__)
+__m512 probe(__m512 a) { return _mm512_add_ps(a, a); }
+#else
+__m256 probe(__m256 a) { return _mm256_fmadd_ps(a, a, a); }
+#endif
+"""
+
 #: Takes one line for a person.
 Say = Callable[[str], None]
 
@@ -167,10 +181,11 @@ def _knows(compiler: Sequence[str], flags: Sequence[str], folder: Path) -> bool:
     if not flags:
         return True
     with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder) as probe:
-        probe.write("typedef int nothing;\n")
+        # Assembled, too: a new compiler may stand beside an old assembler.
+        probe.write(PROBE)
         probe.flush()
         try:
-            _run([*compiler, *flags, "-fsyntax-only", probe.name])
+            _run([*compiler, *flags, "-c", probe.name, "-o", f"{probe.name}.o"])
         except BackendError:
             return False
     return True
@@ -215,6 +230,8 @@ def main(words: Sequence[str], say: Say) -> int:
         help="check every address and every undefined operation (for tests; many times slower)",
     )
     options = parser.parse_args(words)
+    if options.sanitize and options.output == LIBRARY:
+        parser.error("--sanitize makes a library for tests; say where with --output")
     if is_current(options.output) and not (options.force or options.sanitize):
         say(f"{options.output} is up to date")
         return 0

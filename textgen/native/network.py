@@ -287,4 +287,9 @@ class Net:
                 "the native engine found no memory for this window; use a smaller --batch-size, "
                 "--seq-len or --hidden-size"
             )
+        if code == -3:
+            raise BackendError(
+                "the text has a token that the model does not know: it was encoded with another "
+                "vocabulary; encode it with the model's own"
+            )
         assert code == 0, "the native engine was called out of order"

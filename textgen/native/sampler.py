@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.errors import BackendError
+from textgen.errors import BackendError, SamplingError
 from textgen.native.library import ISA_NAMES, load, missing_reason
 from textgen.native.network import CELLS, NONLINEARITIES, Config, Weights, weights_of
 
@@ -219,6 +220,7 @@ class Sampler:
         if not handle:
             raise BackendError(f"the native engine finds no memory to sample, or has no '{isa}'")
         self._handle = handle
+        self._lock = Lock()  # It has working memory of its own.
         #: How many threads it computes with: no more than pay.
         self.threads = int(self._library.tg_sampler_threads(handle))
 
@@ -237,10 +239,17 @@ class Sampler:
             Logits of the next token, `(V,)`.
         """
         tokens = np.array(ids, np.int32)
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self._vocab:
+            raise SamplingError(
+                f"tokens {tokens.min()}..{tokens.max()} are read; the model's symbols are "
+                f"0..{self._vocab - 1}"
+            )
         logits = np.empty(self._vocab, np.float32)
-        self._library.tg_sampler_read(
-            self._handle, tokens.ctypes.data, len(tokens), self._state(state), logits.ctypes.data
-        )
+        with self._lock:
+            self._library.tg_sampler_read(
+                *(self._handle, tokens.ctypes.data, len(tokens)),
+                *(self._state(state), logits.ctypes.data),
+            )
         return logits
 
     def write(
@@ -272,18 +281,19 @@ class Sampler:
         history[: len(recent)] = recent
         room = _room(count)
         choice, _ = _choice_of(settings)
-        done = self._library.tg_sampler_write(
-            self._handle,
-            byref(choice),
-            count,
-            end,
-            counter,
-            history.ctypes.data,
-            len(recent),
-            self._state(state),
-            logits.ctypes.data,
-            byref(_pointers(room)),
-        )
+        with self._lock:
+            done = self._library.tg_sampler_write(
+                self._handle,
+                byref(choice),
+                count,
+                end,
+                counter,
+                history.ctypes.data,
+                len(recent),
+                self._state(state),
+                logits.ctypes.data,
+                byref(_pointers(room)),
+            )
         chosen = history[len(recent) : len(recent) + done]
         return Chosen(chosen, room.probabilities[:done], room.logprobs[:done])
 

@@ -303,7 +303,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         sample_every=1,
         patience=options.patience,
         rng=options.rng,
-        reset_every=0 if options.history is not None else max(1, RESET_TOKENS // seq_len),
+        reset_every=0 if options.history is not None else max(2, RESET_TOKENS // seq_len),
     )
     if plan.steps:
         plan = _with_rhythm(plan, options, facts, plan.steps)

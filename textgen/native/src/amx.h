@@ -97,6 +97,10 @@ INLINE void nn_two_by_two(const elem *a, size_t lda, const elem *b, size_t panel
 
 static void tile_nn(const elem *a, size_t lda, int rows, const elem *b, size_t panel, int blocks,
                     int depth, float *c, int add) {
+    if (rows <= NN_ROWS) { /* a tile of so few rows would be mostly empty */
+        nn_vectors(a, lda, rows, b, panel, blocks, depth, c, add);
+        return;
+    }
     for (int n = 0; n < blocks; n += 2) {
         const elem *bn = b + n * panel;
         float *cn = c + n * BLOCK;
@@ -117,7 +121,7 @@ static void tile_nn(const elem *a, size_t lda, int rows, const elem *b, size_t p
 static void tile_tn(const elem *a, size_t a_panel, int first, int last, const elem *b, size_t panel,
                     int blocks, int depth, const target *to, elem *scratch) {
     const int chunk = TN_CHUNK(blocks);
-    float sums[4][256], turned[256];
+    float sums[4][256] __attribute__((aligned(64))), turned[256] __attribute__((aligned(64)));
     for (int start = 0; start < depth; start += chunk) {
         int some = depth - start < chunk ? depth - start : chunk;
         int add = to->add || start > 0;
@@ -128,7 +132,9 @@ static void tile_tn(const elem *a, size_t a_panel, int first, int last, const el
         WRITTEN();
         for (int m = first; m < last; m += 2) {
             const elem *am = a + m * a_panel + (size_t)start * BLOCK;
-            int wide = m + 1 < last;
+            const rows_map *map = to->map;
+            int wide = m + 1 < last && map->pub[(m + 1) % map->nb] >= 0;
+            if (!wide && map->pub[m % map->nb] < 0) continue;
             for (int n = 0; n < blocks; n += 2) {
                 const elem *bn = scratch + (size_t)n * chunk * BLOCK;
                 int tall = n + 1 < blocks;
@@ -156,7 +162,7 @@ static void tile_tn(const elem *a, size_t a_panel, int first, int last, const el
                 TILE_STORE(3, sums[3], 64);
                 for (int i = 0; i < 4; i++) {
                     int column_block = m + i % 2, block = n + i / 2;
-                    if (column_block >= last || block >= blocks) continue;
+                    if ((i % 2 && !wide) || block >= blocks) continue;
                     transpose16((const uint32_t *)sums[i], 16, (uint32_t *)turned, 16);
                     for (int lane = 0; lane < BLOCK; lane++) {
                         vf row = vload(turned + lane * BLOCK);

@@ -210,11 +210,11 @@ static void backward_work(void *arg, int tid, int threads) {
     part p = part_of(net, tid, threads);
     /* Weight gradients are shared out by columns, whoever made the rows. */
     int first, last;
-    share(net->units, 2, tid, threads, &first, &last);
+    share(net->units, unit_step(net), tid, threads, &first, &last);
     first *= net->form->blocks;
     last *= net->form->blocks;
-    tiles_begin();
-    if (!net->config.tie) {
+    unsigned mode = work_begin();
+    if (!net->config.tie || net->has_loss == FROM_OUTSIDE) {
         int from, until;
         share(net->config.vocab, 1, tid, threads, &from, &until);
         memset(to->embedding + (size_t)from * net->config.embedding, 0,
@@ -242,7 +242,7 @@ static void backward_work(void *arg, int tid, int threads) {
         tg_barrier(threads);
     }
     into_embedding(net, to->embedding, tid, threads);
-    tiles_end();
+    work_end(mode);
 }
 
 static int net_backward(tg_net *net, const tg_weights *gradients) {

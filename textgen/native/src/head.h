@@ -113,7 +113,7 @@ static void head_work(void *arg, int tid, int threads) {
     const tg_weights *to = job->gradients;
     float *head_gradient = !to ? NULL : net->config.tie ? to->embedding : to->head;
     if (to) memset(d_bias, 0, sizeof(float) * (size_t)vocab);
-    tiles_begin();
+    unsigned mode = work_begin();
     for (size_t start = 0; start < total; start += (size_t)job->chunk) {
         int rows = total - start < (size_t)job->chunk ? (int)(total - start) : job->chunk;
         int first, last;
@@ -135,7 +135,7 @@ static void head_work(void *arg, int tid, int threads) {
                 &into, (elem *)net->scratch.data + (size_t)tid * net->scratch_bytes);
         tg_barrier(threads);
     }
-    tiles_end();
+    work_end(mode);
     if (to && tid == 0)
         for (int v = 0; v < net->config.vocab; v++) {
             float sum = 0.0f;
@@ -155,6 +155,8 @@ static int need_scratch(tg_net *net) {
 
 static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_weights *gradients) {
     if (!net->has_window || (gradients && (!net->window.save || !net->has_backward))) return -2;
+    for (size_t i = 0; i < (size_t)net->window.T * net->window.B; i++)
+        if ((uint32_t)targets[i] >= (uint32_t)net->config.vocab) return -3;
     const size_t vocab = (size_t)net->vocab_blocks * BLOCK, threads = (size_t)net->config.threads;
     size_t chunk = HEAD_ELEMS / vocab / KPAD * KPAD;
     if (chunk < 8 * KPAD) chunk = 8 * KPAD;
@@ -172,7 +174,7 @@ static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_w
     if (bad) return -1;
     head_job job = {net, targets, nats, gradients, (int)chunk};
     tg_parallel(net->config.threads, head_work, &job);
-    net->has_loss = gradients != NULL;
+    net->has_loss = gradients ? FROM_HEAD : NO_LOSS;
     return 0;
 }
 
@@ -193,7 +195,7 @@ static int net_seed(tg_net *net, const float *gradient) {
                 for (int v = 0; v < NV; v++) estore(out + unit * BLOCK + v * VW, block[v]);
             }
         }
-    net->has_loss = 1;
+    net->has_loss = FROM_OUTSIDE;
     return 0;
 }
 
@@ -210,7 +212,7 @@ static void logits_work(void *arg, int tid, int threads) {
     float *logits = (float *)net->logits.data + (size_t)tid * TILE_ROWS * vocab;
     int first, last;
     share(net->window.B, TILE_ROWS, tid, threads, &first, &last);
-    tiles_begin();
+    unsigned mode = work_begin();
     for (int b = first; b < last; b += TILE_ROWS) {
         int rows = last - b < TILE_ROWS ? last - b : TILE_ROWS;
         head_rows(net, (size_t)job->t * net->rows + b, rows, logits);
@@ -218,7 +220,7 @@ static void logits_work(void *arg, int tid, int threads) {
             memcpy(job->logits + (size_t)(b + r) * V, logits + (size_t)r * vocab,
                    sizeof(float) * (size_t)V);
     }
-    tiles_end();
+    work_end(mode);
 }
 
 static int net_logits(tg_net *net, int32_t t, float *logits) {

@@ -64,7 +64,8 @@ struct tg_net {
     int depth;   /* T * rows, padded to KPAD: rows of a panel */
     int h_depth; /* the same for the panels of `h`, which has a slot more */
     buffer mask;
-    int has_backward, has_window, has_loss;
+    int has_backward, has_window;
+    enum { NO_LOSS, FROM_HEAD, FROM_OUTSIDE } has_loss; /* where the output's gradient came from */
     /* The window's own symbols: the first layer's input is a row of `table` for each of them. */
     buffer symbol_of, symbols, starts, order, slot_of, x, x_panel, table, d_table, d_table_rows,
         d_table_panel;
@@ -234,10 +235,13 @@ typedef struct {
     int row0, row1, unit0, unit1, waits;
 } part;
 
+/* Column blocks are multiplied two at a time on AMX: a unit of one gate block needs a companion. */
+INLINE int unit_step(const tg_net *net) { return net->form->blocks == 1 ? 2 : 1; }
+
 static part part_of(const tg_net *net, int tid, int threads) {
     part p = {0, net->window.B, 0, net->units, threads > 1};
     if (net->units >= 2 * threads) {
-        share(net->units, 2, tid, threads, &p.unit0, &p.unit1);
+        share(net->units, unit_step(net), tid, threads, &p.unit0, &p.unit1);
     } else {
         p.waits = 0;
         share(net->window.B, 2, tid, threads, &p.row0, &p.row1);
@@ -320,6 +324,10 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
     const size_t hh_panel = (size_t)net->units * BLOCK * BLOCK;
     const int32_t *slot = net->slot_of.data;
     float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    /* The recurrent product has nothing for the GRU's last block: what the input left there stands,
+     * or zero. */
+    const int idle = cell == TG_GRU;
+    if (idle && !l) memset(tile, 0, sizeof tile);
     for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
         int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
         const elem *before = row_at(&y->h, net->h_stride, (size_t)t * net->rows + row);
@@ -333,7 +341,7 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
                         in_panel, some * blocks, y->depth, tile, 0);
             }
             tile_nn(before, net->h_stride, rows, (elem *)y->hh_fwd.data + column * hh_panel,
-                    hh_panel, some * blocks, net->units * BLOCK, tile, l > 0);
+                    hh_panel, some * blocks - idle, net->units * BLOCK, tile, l > 0);
             for (int u = 0; u < some; u++)
                 for (int r = 0; r < rows; r += 2) {
                     vf h[2][NV];
@@ -439,13 +447,16 @@ static void state_out(tg_net *net, int l, const part *p) {
 }
 
 /* Sort the window's tokens by symbol: `symbols` in rising order, the tokens of number s being
- * order[starts[s]] .. order[starts[s + 1]]. */
-static void find_symbols(tg_net *net) {
+ * order[starts[s]] .. order[starts[s + 1]]. -3: one of them is no symbol. */
+static int find_symbols(tg_net *net) {
     const int count = net->window.T * net->window.B;
     int32_t *number = net->symbol_of.data, *symbols = net->symbols.data;
     int32_t *starts = net->starts.data, *order = net->order.data, *slot = net->slot_of.data;
     memset(number, 0, sizeof *number * (size_t)net->config.vocab);
-    for (int i = 0; i < count; i++) number[net->window.ids[i]]++;
+    for (int i = 0; i < count; i++) {
+        if ((uint32_t)net->window.ids[i] >= (uint32_t)net->config.vocab) return -3;
+        number[net->window.ids[i]]++;
+    }
     net->num_symbols = 0;
     int start = 0;
     for (int v = 0; v < net->config.vocab; v++) {
@@ -463,6 +474,7 @@ static void find_symbols(tg_net *net) {
     for (int s = net->num_symbols; s > 0; s--) starts[s] = starts[s - 1];
     starts[0] = 0;
     net->symbol_depth = UP(net->num_symbols, KPAD);
+    return 0;
 }
 
 /* Rows of the symbols' vectors, masks in them. */
@@ -529,8 +541,7 @@ static void clear_tail(elem *panel, size_t depth, int blocks, size_t rows) {
 static void forward_work(void *arg, int tid, int threads) {
     tg_net *net = arg;
     part p = part_of(net, tid, threads);
-    tiles_begin();
-    if (tid == 0) find_symbols(net);
+    unsigned mode = work_begin();
     for (int l = 0; l < net->config.layers; l++) {
         net_layer *y = &net->layers[l];
         state_in(net, l, &p);
@@ -559,7 +570,7 @@ static void forward_work(void *arg, int tid, int threads) {
         layer_forward(net, l, &p, threads);
         state_out(net, l, &p);
     }
-    tiles_end();
+    work_end(mode);
 }
 
 static int net_forward(tg_net *net, const tg_window *window) {
@@ -602,6 +613,7 @@ static int net_forward(tg_net *net, const tg_window *window) {
         y->out = apart ? (elem *)y->masked.data : row_at(&y->h, net->h_stride, R);
         y->out_panel = apart ? (elem *)y->masked_panel.data : panel_at(y->h_panel.data, 0, 0, R);
     }
+    if (find_symbols(net)) return -3;
     tg_parallel(config->threads, forward_work, net);
     net->has_window = 1;
     return 0;

@@ -124,14 +124,14 @@ INLINE vf vexp2_poly(vf f, int brief) {
     return p * f + vset(1.0f);
 }
 
-/* 2^(x * scale). Adding 1.5 * 2^23 rounds to a whole number that stands in the low bits of the sum;
- * the rest is exact, for `x * scale - whole` is one fused operation where the machine has it. */
+/* 2^(x * scale). Adding 1.5 * 2^23 + 127 rounds to a whole number that stands, as an exponent, in the
+ * low bits of the sum; the rest is exact, for `x * scale - whole` is one fused operation where the
+ * machine has it. A product puts the two together, so that any NaN stays one. */
 INLINE vf vexp2_scaled(vf x, float scale, int brief) {
-    const vf magic = vset(12582912.0f);
+    const vf magic = vset(12583039.0f);
     vf shifted = x * vset(scale) + magic;
     vf f = x * vset(scale) - (shifted - magic);
-    vi whole = (vi)shifted << 23;
-    return (vf)((vi)vexp2_poly(f, brief) + whole);
+    return vexp2_poly(f, brief) * (vf)((vi)shifted << 23);
 }
 
 #define LOG2E 1.44269504f
@@ -154,8 +154,32 @@ INLINE vf vsigmoid(vf x) {
 }
 
 INLINE vf vtanh(vf x) {
-    vf e = vexp2_scaled(vat_most(vat_least(x, -30.0f), 30.0f), 2.0f * LOG2E, TG_BF16);
-    return vset(1.0f) - vset(2.0f) * vreciprocal(vset(1.0f) + e);
+    vf d = vset(1.0f) + vexp2_scaled(vat_most(vat_least(x, -30.0f), 30.0f), 2.0f * LOG2E, TG_BF16);
+    vf r = vreciprocal(d);
+#if TG_BF16
+    r = r * (vset(2.0f) - d * r); /* near zero 1 - 2 r is a small difference of large numbers */
+#endif
+    return vset(1.0f) - vset(2.0f) * r;
+}
+
+/* Numbers below the normal ones are taken for zero while the engine works, as AMX takes them anyway:
+ * moments of symbols that never occur fade into them, and each costs a hundred times an addition. */
+INLINE unsigned flush_denormals(void) {
+#if defined(__SSE__)
+    unsigned before = __builtin_ia32_stmxcsr();
+    __builtin_ia32_ldmxcsr(before | 0x8040);
+    return before;
+#else
+    return 0;
+#endif
+}
+
+INLINE void restore_denormals(unsigned before) {
+#if defined(__SSE__)
+    __builtin_ia32_ldmxcsr(before);
+#else
+    (void)before;
+#endif
 }
 
 INLINE float bf16_float(uint16_t x) {

@@ -1,6 +1,7 @@
 /* Which instruction sets this CPU has, and the way from a public function to that of its set. */
 #include "kernels.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #if defined(__x86_64__) || defined(__i386__)
@@ -60,8 +61,7 @@ static int has_amx(void) {
 }
 #endif
 
-/* The functions of an instruction set that this library has and this CPU runs, or NULL. */
-static const tg_kernels *kernels_of(int isa) {
+static const tg_kernels *detect(int isa) {
     switch (isa) {
 #if defined(TG_HAVE_AMX) && defined(X86)
         case TG_AMX: return has_amx() ? &tg_kernels_amx : NULL;
@@ -80,6 +80,19 @@ static const tg_kernels *kernels_of(int isa) {
 #endif
         default: return NULL;
     }
+}
+
+/* The functions of an instruction set that this library has and this CPU runs, or NULL. Asked once:
+ * a virtual machine leaves to its host for every question to the CPU. */
+static const tg_kernels *kernels_of(int isa) {
+    static const tg_kernels *_Atomic found[TG_ISA_COUNT];
+    static atomic_int asked[TG_ISA_COUNT];
+    if (isa < 0 || isa >= TG_ISA_COUNT) return NULL;
+    if (!atomic_load(&asked[isa])) {
+        atomic_store(&found[isa], detect(isa));
+        atomic_store(&asked[isa], 1);
+    }
+    return atomic_load(&found[isa]);
 }
 
 int tg_isa_supported(int isa) { return kernels_of(isa) != NULL; }

@@ -50,7 +50,8 @@ TG_API void tg_net_free(tg_net *net);
 TG_API size_t tg_net_bytes(const tg_net *net);
 
 /* Take over weights: once per update. `backward` packs what the gradient needs too. 0 on success,
- * -1 when memory ran out (so for all that return int). */
+ * -1 when memory ran out, -2 when called out of order, -3 when an id is no symbol (so for all that
+ * return int). A network serves one caller at a time. */
 TG_API int tg_net_pack(tg_net *net, const tg_weights *weights, int backward);
 
 typedef struct {

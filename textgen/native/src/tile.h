@@ -61,8 +61,6 @@ INLINE void emit(const target *to, int column_block, int lane, int block, const 
         out[i] = add ? out[i] + sums[i / VW][i % VW] : sums[i / VW][i % VW];
 }
 
-#if !defined(TG_ISA_AMX)
-
 INLINE vf multiply_add(vf sum, const elem *a, const elem *b) {
 #if TG_BF16
     int32_t pair;
@@ -111,8 +109,8 @@ INLINE void nn_some(int rows, int blocks, const elem *a, size_t lda, const elem 
 }
 
 /* C (+)= A * B for up to TILE_ROWS rows and 4 column blocks; `panel` elems lie between blocks. */
-static void tile_nn(const elem *a, size_t lda, int rows, const elem *b, size_t panel, int blocks,
-                    int depth, float *c, int add) {
+static void nn_vectors(const elem *a, size_t lda, int rows, const elem *b, size_t panel, int blocks,
+                       int depth, float *c, int add) {
     for (int n = 0; n < blocks; n += NN_BLOCKS) {
         int some = blocks - n < NN_BLOCKS ? blocks - n : NN_BLOCKS;
         for (int r = 0; r < rows;) {
@@ -124,6 +122,10 @@ static void tile_nn(const elem *a, size_t lda, int rows, const elem *b, size_t p
         }
     }
 }
+
+#if !defined(TG_ISA_AMX)
+
+#define tile_nn nn_vectors
 
 INLINE void tn_kernel(int rows, int blocks, const elem *a, const elem *b, size_t panel, int depth,
                       vf sum[TN_ROWS][TN_BLOCKS * NV]) {
@@ -190,5 +192,16 @@ INLINE void tiles_end(void) {}
 #else
 #include "amx.h"
 #endif
+
+/* What a thread does before its first product and after its last. */
+INLINE unsigned work_begin(void) {
+    tiles_begin();
+    return flush_denormals();
+}
+
+INLINE void work_end(unsigned mode) {
+    restore_denormals(mode);
+    tiles_end();
+}
 
 #endif

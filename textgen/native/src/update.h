@@ -36,6 +36,7 @@ INLINE void adamw_vector(float *p, float *m, float *s, vf g, float keep, float r
 static void update_work(void *arg, int tid, int threads) {
     update_job *job = arg;
     tg_adamw *u = job->update;
+    unsigned mode = flush_denormals();
     /* Whole vectors to each thread; the rest to the last. */
     int64_t parts = u->size / VW, first = parts * tid / threads * VW;
     int64_t last = tid == threads - 1 ? u->size : parts * (tid + 1) / threads * VW;
@@ -57,13 +58,12 @@ static void update_work(void *arg, int tid, int threads) {
         job->masked = !isfinite(u->norm) || !isfinite(u->loss);
     }
     tg_barrier(threads);
-    if (job->masked) return;
     const float scale = u->norm > u->clip ? (float)(u->clip / u->norm) : 1.0f;
     const float rate = (float)(u->learning_rate / (1.0 - pow(u->beta1, (double)u->step)));
     const float root = (float)(1.0 / sqrt(1.0 - pow(u->beta2, (double)u->step)));
     const float decay = (float)(1.0 - u->learning_rate * u->weight_decay);
     const float beta1 = (float)u->beta1, beta2 = (float)u->beta2, eps = (float)u->eps;
-    for (int64_t i = first; i < last;) {
+    for (int64_t i = first; i < last && !job->masked;) {
         int64_t stop = i < u->decayed && last > u->decayed ? u->decayed : last;
         const float keep = i < u->decayed ? decay : 1.0f;
         for (; i + VW <= stop; i += VW)
@@ -83,6 +83,7 @@ static void update_work(void *arg, int tid, int threads) {
             i = stop;
         }
     }
+    restore_denormals(mode);
 }
 
 static int adamw_step(int threads, tg_adamw *update) {
