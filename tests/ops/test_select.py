@@ -66,10 +66,8 @@ def test_a_cpu_takes_the_native_engine_and_its_best_instructions(
     isa, own = taken
     assert (path.name, path.isa, path.precision) == ("native", isa, own)
     assert (path.device, path.threads) == ("cpu", 3)
-    assert (
-        path.reason
-        == f"the native engine, symbols enter by a row of a table; {own}: {path.reason.split(': ')[1]}"
-    )
+    label = "the native engine, symbols enter by a row of a table"
+    assert path.reason == f"{label}; {own}: {path.reason.split(': ')[1]}"
     assert why in path.reason
 
 
