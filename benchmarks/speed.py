@@ -26,7 +26,7 @@ from torch import nn
 from textgen.model.config import ModelConfig
 from textgen.model.dropout import draw_masks
 from textgen.model.initialise import initial_weights
-from textgen.model.native_network import NativeNetwork
+from textgen.model.native_network import NativeNetwork, native_shape
 from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
 from textgen.native.network import Net, weights_of
 from textgen.native.update import AdamW
@@ -99,17 +99,7 @@ def native_layer(
     )
     weights = initial_weights(config, 0)
     gradients = {name: np.zeros_like(weight) for name, weight in weights.items()}
-    net = Net(
-        isa=isa,
-        cell=cell,
-        nonlinearity="tanh",
-        vocab=VOCABULARY,
-        embedding=hidden,
-        hidden=hidden,
-        layers=layers,
-        tie=False,
-        threads=threads,
-    )
+    net = Net(native_shape(config, ComputePath("native", "", "", "cpu", isa, threads)))
     ids = np.random.default_rng(0).integers(2, VOCABULARY, (T, B)).astype(np.int32)
     state = [np.zeros((B, hidden), np.float32) for _ in range(2 * layers)]
     h, c = state[:layers], state[layers:] if cell == "lstm" else []

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
+from textgen.model.native_network import native_shape
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.sampler import NO_ID, ChoiceSettings, Sampler, choose
+from textgen.ops.path import Path
 from textgen.sampling import SampleOptions, SymbolGenerator, choose_symbols, filter_logits
 from textgen.sampling.choice import uniforms_at
 from textgen.sampling.chooser import log_softmax
@@ -93,18 +95,7 @@ def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.f
 def open_sampler(
     config: ModelConfig, weights: dict[str, NDArray[np.float32]], isa: str, threads: int = 1
 ) -> Sampler:
-    return Sampler(
-        isa=isa,
-        cell=config.cell,
-        nonlinearity=config.nonlinearity,
-        vocab=config.vocab_size,
-        embedding=config.embedding_size,
-        hidden=config.hidden_size,
-        layers=config.num_layers,
-        tie=config.tie,
-        threads=threads,
-        weights=weights,
-    )
+    return Sampler(native_shape(config, Path("native", "", "", "cpu", isa, threads)), weights)
 
 
 @cache

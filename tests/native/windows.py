@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from textgen.cells import get_cell
 from textgen.model.config import ModelConfig
+from textgen.model.native_network import native_shape
 from textgen.native.network import Net, weights_of
+from textgen.ops.path import Path
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -122,17 +124,8 @@ def specified(case: Case) -> Outcome:
 
 def open_net(case: Case, isa: str, threads: int) -> Net:
     """The native network of a case's shape."""
-    return Net(
-        isa=isa,
-        cell=case.cell,
-        nonlinearity=case.nonlinearity,
-        vocab=case.V,
-        embedding=case.E,
-        hidden=case.H,
-        layers=case.L,
-        tie=case.tie,
-        threads=threads,
-    )
+    path = Path("native", "", "", "cpu", isa, threads)
+    return Net(native_shape(case.config, path))
 
 
 def computed(case: Case, isa: str, threads: int = 1, net: Net | None = None) -> Outcome:

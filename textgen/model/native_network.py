@@ -14,12 +14,27 @@ from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
 from textgen.model.dropout import Masks
-from textgen.native.network import READ_CELL, READ_OUTPUT, Net, weights_of
+from textgen.native.network import READ_CELL, READ_OUTPUT, Net, Shape, weights_of
 from textgen.ops.path import Path
 
 Floats = NDArray[np.float32]
 #: Per layer, each of the cell's states by name, `(B, H)`.
 State = list[dict[str, Floats]]
+
+
+def native_shape(config: ModelConfig, path: Path) -> Shape:
+    """A model's shape on a native path, as the library is told."""
+    return Shape(
+        isa=path.isa,
+        cell=config.cell,
+        nonlinearity=config.nonlinearity,
+        vocab=config.vocab_size,
+        embedding=config.embedding_size,
+        hidden=config.hidden_size,
+        layers=config.num_layers,
+        tie=config.tie,
+        threads=path.threads,
+    )
 
 
 class NativeNetwork:
@@ -54,17 +69,7 @@ class NativeNetwork:
         self._gradient_pointers = weights_of(self.gradients, config.num_layers)
         self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
-        self._net = Net(
-            isa=path.isa,
-            cell=config.cell,
-            nonlinearity=config.nonlinearity,
-            vocab=config.vocab_size,
-            embedding=config.embedding_size,
-            hidden=config.hidden_size,
-            layers=config.num_layers,
-            tie=config.tie,
-            threads=path.threads,
-        )
+        self._net = Net(native_shape(config, path))
 
     @property
     def nbytes(self) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
+from textgen.model.native_network import native_shape
 from textgen.model.numpy_network import Floats, NumpyNetwork, State
 from textgen.native.library import missing_reason
 from textgen.native.sampler import ChoiceSettings, Chosen, Sampler
@@ -55,18 +56,7 @@ class NativeStep:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], path: Path) -> None:
         self.config = config
-        self._sampler = Sampler(
-            isa=path.isa,
-            cell=config.cell,
-            nonlinearity=config.nonlinearity,
-            vocab=config.vocab_size,
-            embedding=config.embedding_size,
-            hidden=config.hidden_size,
-            layers=config.num_layers,
-            tie=config.tie,
-            threads=path.threads,
-            weights=weights,
-        )
+        self._sampler = Sampler(native_shape(config, path), weights)
         #: What computes, with the number of threads that pay.
         self.path = replace(path, threads=self._sampler.threads)
 

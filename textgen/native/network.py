@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_size_t, c_void_p
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -144,8 +145,9 @@ def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
     return weights
 
 
-class Net:
-    """A network of the native library.
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A network of the native library, as it is made.
 
     Args:
         isa: One of `supported_isas()`.
@@ -156,35 +158,45 @@ class Net:
         hidden: H.
         layers: L.
         tie: Whether the output multiplies by the embedding.
-        threads: Computing threads. The numbers are the same for the same number of them.
+        threads: Computing threads.
+    """
+
+    isa: str
+    cell: str
+    nonlinearity: str
+    vocab: int
+    embedding: int
+    hidden: int
+    layers: int
+    tie: bool
+    threads: int
+
+    def structure(self) -> Config:
+        """As the library takes it."""
+        return Config(
+            ISA_NAMES.index(self.isa),
+            CELLS.index(self.cell),
+            NONLINEARITIES.index(self.nonlinearity),
+            *(self.vocab, self.embedding, self.hidden, self.layers, int(self.tie), self.threads),
+        )
+
+
+class Net:
+    """A network for windows of many streams. One caller at a time.
+
+    Args:
+        shape: Its shape. The numbers are the same for the same number of threads.
     Raises:
         BackendError: There is no library, or no memory.
     """
 
-    def __init__(
-        self,
-        *,
-        isa: str,
-        cell: str,
-        nonlinearity: str,
-        vocab: int,
-        embedding: int,
-        hidden: int,
-        layers: int,
-        tie: bool,
-        threads: int,
-    ) -> None:
+    def __init__(self, shape: Shape) -> None:
         self._library = functions()
         self._handle: int | None = None
-        self._config = Config(
-            ISA_NAMES.index(isa),
-            CELLS.index(cell),
-            NONLINEARITIES.index(nonlinearity),
-            *(vocab, embedding, hidden, layers, int(tie), threads),
-        )
+        self._config = shape.structure()
         handle = self._library.tg_net_new(byref(self._config))
         if not handle:
-            raise BackendError(f"the native engine has no network on '{isa}'")
+            raise BackendError(f"the native engine has no network on '{shape.isa}'")
         self._handle = handle
         #: What the last window's pointers point to.
         self._kept: tuple[Any, ...] = ()

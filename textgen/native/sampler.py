@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from textgen.errors import BackendError, SamplingError
 from textgen.native.library import ISA_NAMES, load, missing_reason
-from textgen.native.network import CELLS, NONLINEARITIES, Config, Weights, weights_of
+from textgen.native.network import Config, Shape, Weights, weights_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -173,52 +173,29 @@ class Sampler:
     """One stream through a network: reading the weights once a token is all its work.
 
     Args:
-        isa: One of `supported_isas()`.
-        cell: One of `CELLS`.
-        nonlinearity: One of `NONLINEARITIES`; read by the rnn alone.
-        vocab: V.
-        embedding: E.
-        hidden: H.
-        layers: L.
-        tie: Whether the output multiplies by the embedding.
-        threads: Computing threads at most. The numbers do not depend on it.
+        shape: Its shape, with the most threads to use: it uses no more than pay, and the numbers do
+            not depend on them.
         weights: Float32 arrays named as `ModelConfig.tensor_shapes` does. Some are used where they
             lie and must not be written to.
     Raises:
         BackendError: There is no library, or no memory.
     """
 
-    def __init__(
-        self,
-        *,
-        isa: str,
-        cell: str,
-        nonlinearity: str,
-        vocab: int,
-        embedding: int,
-        hidden: int,
-        layers: int,
-        tie: bool,
-        threads: int,
-        weights: Mapping[str, Floats],
-    ) -> None:
+    def __init__(self, shape: Shape, weights: Mapping[str, Floats]) -> None:
         self._library = functions()
         self._handle: int | None = None
         self._weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-        self._vocab = vocab
+        self._vocab = shape.vocab
         #: h and c, or h alone.
-        self.state_shape = (layers, 2 if cell == "lstm" else 1, hidden)
-        config = Config(
-            ISA_NAMES.index(isa),
-            CELLS.index(cell),
-            NONLINEARITIES.index(nonlinearity),
-            *(vocab, embedding, hidden, layers, int(tie), threads),
-        )
+        self.state_shape = (shape.layers, 2 if shape.cell == "lstm" else 1, shape.hidden)
+        config = shape.structure()
         handle = self._library.tg_sampler_new(
-            byref(config), byref(weights_of(self._weights, layers))
+            byref(config), byref(weights_of(self._weights, shape.layers))
         )
         if not handle:
-            raise BackendError(f"the native engine finds no memory to sample, or has no '{isa}'")
+            raise BackendError(
+                f"the native engine finds no memory to sample, or has no '{shape.isa}'"
+            )
         self._handle = handle
         self._lock = Lock()  # It has working memory of its own.
         #: How many threads it computes with: no more than pay.
