@@ -64,15 +64,28 @@ def test_cold_windows(text: Path) -> None:
     assert whole["cold_bits_per_char"] == pytest.approx(figures["bits_per_char"], rel=0.02)
 
 
-def test_streams_side_by_side_cost_nearly_the_same(tmp_path: Path) -> None:
+def test_streams_side_by_side_cost_nearly_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import textgen.training.evaluate as module
+
+    asked = []
+    by_streams = module.nats_by_streams
+
+    def noted(*arguments: Any, **more: Any) -> Any:
+        asked.append(more["streams"])
+        return by_streams(*arguments, **more)
+
+    monkeypatch.setattr(module, "nats_by_streams", noted)
     path = tmp_path / "book.txt"
     path.write_text(russian_text(9000, seed=11), encoding="utf-8")
     whole, parts = evaluate(path), evaluate(path, "--streams", "8")
     assert parts["chars"] == whole["chars"] == 9000
     # Seven of eight parts begin with a state that 256 characters have made, not the whole text.
     assert parts["bits_per_char"] == pytest.approx(whole["bits_per_char"], abs=0.01)
-    assert parts["bits_per_char"] != whole["bits_per_char"], "they are read another way"
     assert evaluate(path, "--streams", "1") == whole
+    # This small model forgets within 256 characters, so the figures alone do not tell.
+    assert asked == [8]
     refused = textgen_cli("eval", path, "--streams", "0")
     assert refused.exit_code == 2 and "--streams is 0" in refused.stderr
 

@@ -12,7 +12,10 @@ import pytest
 from small_runs import process, textgen_cli
 from typer.testing import Result
 
+from textgen.native.library import supported_isas
+
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
 TEXT = "Утром доктор нашёл мёд"
 SENTENCE = "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"
 QUANTITIES = ["cell", "hidden", "input-gate", "forget-gate", "output-gate", "candidate"]
@@ -116,7 +119,8 @@ def test_a_long_text_is_read_twice_and_shows_the_same(monkeypatch: pytest.Monkey
     assert steps == 1 + len(TEXT)
     monkeypatch.setattr(module, "WHOLE_TRACE_TOKENS", len(TEXT) - 1)
     assert as_json("--text", TEXT, "--top", "5") == once
-    assert steps == 3 * (1 + len(TEXT))
+    # The pass that chooses is the native engine's, where there is one.
+    assert steps == (2 if supported_isas() else 3) * (1 + len(TEXT))
 
 
 @pytest.mark.usefixtures("home")
