@@ -63,8 +63,8 @@ def refusal(tree: Path) -> str:
     assert said["isas"] == []
     assert said["line"] == said["reason"]
     assert said["reason"].endswith(
-        "; without it training on a CPU is several times slower; with a C compiler (gcc or clang) "
-        "installed, type: python -m textgen.native.build"
+        "; without it training and sampling on a CPU are many times slower; with a C compiler "
+        "(gcc or clang) installed, type: python -m textgen.native.build"
     )
     assert "\n" not in said["reason"]
     return said["reason"].split("; without")[0]

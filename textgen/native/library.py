@@ -26,7 +26,7 @@ ISA_NAMES = tuple(INSTRUCTION_SETS)
 BF16_ISAS = ("amx", "avx512bf16")
 
 BUILD_COMMAND = "python -m textgen.native.build"
-COST = "without it training on a CPU is several times slower"
+COST = "without it training and sampling on a CPU are many times slower"
 
 
 def load() -> ctypes.CDLL | None:
