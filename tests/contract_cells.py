@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from textgen.cells import Cell, RecurrentProduct
-from textgen.cells.base import Array, Namespace, Product, sigmoid, split
+from textgen.cells.base import Array, Editor, Namespace, Product, sigmoid, split, unchanged
 
 
 class MultiplicativeLSTMCell(Cell):
@@ -25,6 +25,7 @@ class MultiplicativeLSTMCell(Cell):
         products: tuple[Product, ...],
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
+        edit: Editor = unchanged,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         factor, of_factor = products
         x_m, x_i, x_f, x_g, x_o = split(pre_BGH, 5)
@@ -33,8 +34,8 @@ class MultiplicativeLSTMCell(Cell):
         f = sigmoid(xp, x_f + m_f)
         g = xp.tanh(x_g + m_g)
         o = sigmoid(xp, x_o + m_o)
-        c = f * state["c"] + i * g
-        h = o * xp.tanh(c)
+        c = edit("c", f * state["c"] + i * g)
+        h = edit("h", o * xp.tanh(c))
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}
 
 
@@ -56,6 +57,7 @@ class DepthGatedLSTMCell(Cell):
         products: tuple[Product, ...],
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
+        edit: Editor = unchanged,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         (recurrent,) = products
         x_i, x_f, x_g, x_o, x_d = split(pre_BGH, 5)
@@ -65,9 +67,9 @@ class DepthGatedLSTMCell(Cell):
         f = sigmoid(xp, x_f + h_f + v["weight_cf"] * old)
         g = xp.tanh(x_g + h_g)
         d = sigmoid(xp, x_d + v["weight_cd"] * old + v["weight_ld"] * below["c"])
-        c = d * below["c"] + f * old + i * g
+        c = edit("c", d * below["c"] + f * old + i * g)
         o = sigmoid(xp, x_o + h_o + v["weight_co"] * c)
-        h = o * xp.tanh(c)
+        h = edit("h", o * xp.tanh(c))
         gates = {"input": i, "forget": f, "candidate": g, "output": o, "depth": d}
         return {"h": h, "c": c}, gates
 

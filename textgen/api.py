@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,24 +14,38 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.checkpoint import SavedModel, locate_model
+from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
-from textgen.corpus.vocabulary import UNKNOWN_ID
-from textgen.errors import ConfigError
-from textgen.inspection import Trace, quantities, survey, trace, trace_chunks
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.errors import ConfigError, StorageError
+from textgen.inspection import Trace, parse_neuron, quantities, survey, trace, trace_chunks
+from textgen.inspection.calibration import calibrate
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
     GeneratedSymbol,
     Generation,
+    LiveSymbol,
     SampleOptions,
     SamplingNetworks,
     Writer,
+    bits_per_char,
     fit_seed,
     generate,
     generate_batch,
     generate_each,
+    generate_live,
+)
+from textgen.steering import (
+    Calibration,
+    LiveSteering,
+    Steering,
+    SteeringPlan,
+    Target,
+    load_target,
+    parse_specs,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +53,12 @@ if TYPE_CHECKING:
     from textgen.training.events import Ended, Event
 
 StrPath = str | os.PathLike[str]
+#: How a text is steered: one specification, several, or what was made of them.
+Steer = str | Sequence[str] | Steering
+
+#: A model's units are measured on so many tokens: in stretches of the training text, or in so many
+#: texts of its own, which are written together.
+CALIBRATION_TOKENS, CALIBRATION_STRETCHES, CALIBRATION_TEXTS = 131_072, 16, 64
 
 
 @dataclass(frozen=True)
@@ -155,6 +176,8 @@ class Model:
         self.info = saved.info
         #: What writes texts: one at a time, or many together.
         self.networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
+        # What `steered` holds while it is entered.
+        self._steering: SteeringPlan | None = None
 
     @cached_property
     def network(self) -> NumpyNetwork:
@@ -168,8 +191,150 @@ class Model:
     def _fitted(self, seed: str | FittedSeed) -> FittedSeed:
         return self.fit_seed(seed) if isinstance(seed, str) else seed
 
+    @cached_property
+    def digest(self) -> str:
+        """The sum over the weights that the model's file carries."""
+        return read_layout(self.path, kind="model").sha256
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How every unit is distributed, on the training text or on text of the model's own.
+
+        Measured at first use and kept beside the model, where that can be written to.
+        """
+        known = Calibration.load(self.path, self.digest)
+        if known is not None:
+            return known
+        ids, source = self._calibration_text()
+        cell = self.config.cell_spec
+        names = [name for name in ("cell", "hidden") if name in quantities(cell)]
+        measured = calibrate(self.survey(ids, names), model=self.digest, source=source)
+        with suppress(StorageError):  # It serves as well unkept; next time it is measured again.
+            measured.save(self.path)
+        return measured
+
+    def _calibration_text(self) -> tuple[NDArray[np.int64], str]:
+        """Stretches of the training text if it is in the cache, else of text of the model's own,
+        as documents; and what it is."""
+        keys = self.info.get("corpus", {}).get("keys") or [None]
+        corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+        if corpus is not None:
+            size = min(CALIBRATION_TOKENS // CALIBRATION_STRETCHES, len(corpus.tokens))
+            last = len(corpus.tokens) - size
+            count = min(CALIBRATION_STRETCHES, max(1, len(corpus.tokens) // size))
+            starts = np.linspace(0, last, count).astype(int).tolist()
+            stretches = [np.asarray(corpus.tokens[s : s + size], np.int64) for s in starts]
+            source = "the training text"
+        else:
+            texts = generate_batch(
+                self.networks.many,
+                self.vocabulary,
+                SampleOptions(length=CALIBRATION_TOKENS // CALIBRATION_TEXTS, temperature=1.0),
+                count=CALIBRATION_TEXTS,
+                primer_ids=self.saved.primer,
+            )
+            stretches = [np.array(text.ids, np.int64) for text in texts]
+            source = "text that the model wrote"
+        return np.concatenate([np.append(part, END_ID) for part in stretches]), source
+
+    def target(self, name: str) -> Target:
+        """What can be steered under that name.
+
+        Args:
+            name: One that was saved, or a neuron as `LAYER:UNIT`, with `.h` or `.c` after it for
+                the output or the cell state (default: the cell state where there is one).
+        Raises:
+            ConfigError: The model has no such thing.
+            CheckpointError: The file of that name is damaged, or of another model.
+        """
+        if ":" not in name:
+            target = load_target(self.path, name)
+            if target.model and target.model != self.digest:
+                raise ConfigError(
+                    f"'{name}' was found in other weights than those of {self.path}, which were "
+                    f"trained since; find it again: textgen inspect find ... --save {name}"
+                )
+            target.check(self.config)
+            return target
+        config = self.config
+        states = config.cell_spec.state_names
+        place, dot, state = name.rpartition(".")
+        if not dot:
+            place, state = name, "c" if "c" in states else "h"
+        if state not in states:
+            raise ConfigError(
+                f"'{name}' asks for state '{state}'; this model's cells have: {', '.join(states)}"
+            )
+        layer, unit = parse_neuron(
+            place, num_layers=config.num_layers, hidden_size=config.hidden_size
+        )
+        return self.calibration.target(layer, unit, "c" if state == "c" else "h")
+
+    def steering(self, *specs: str) -> SteeringPlan:
+        """What `--steer` says, such as `"0:137=+2"` or `"sentiment=-2@s1,+2@s2.."`.
+
+        Raises:
+            ConfigError: One of them cannot be read, or the model has no such neuron or direction.
+        """
+        return SteeringPlan(parse_specs(specs, self.target))
+
+    @contextmanager
+    def steered(self, *steer: str | SteeringPlan) -> Iterator[SteeringPlan]:
+        """Steer all that the model does inside a `with` block: writing, tracing, evaluating.
+
+        Blocks may stand in one another; the inner one's interventions come after the outer one's.
+        Nothing of it is left after the block, whatever ended it.
+
+        Args:
+            steer: Specifications, or plans made of them.
+        Raises:
+            ConfigError: As `steering`.
+        Example:
+            >>> with model.steered("0:137=+2"):
+            ...     print(model.generate("старуха"))
+        """
+        outer = self._steering
+        parts = [] if outer is None else list(outer.interventions)
+        for part in steer:
+            plan = self.steering(part) if isinstance(part, str) else part
+            parts.extend(plan.interventions)
+        plan = SteeringPlan(parts)
+        plan.check(self.config)
+        self._steering = plan
+        try:
+            yield plan
+        finally:
+            self._steering = outer
+
+    def _plan(self, steer: Steer | None) -> Steering | None:
+        """What steers a text: `steer`, after what `steered` holds."""
+        if steer is not None and not isinstance(steer, str | Sequence | SteeringPlan):
+            return steer
+        specs = [steer] if isinstance(steer, str) else steer or []
+        plan = specs if isinstance(specs, SteeringPlan) else self.steering(*specs)
+        if self._steering is not None:
+            plan = SteeringPlan([*self._steering.interventions, *plan.interventions])
+        plan.check(self.config)
+        return plan if plan.interventions else None
+
+    def _constant_edits(self, what: str) -> Edits:
+        """What `steered` holds, for reading a text that was there before."""
+        if self._steering is None:
+            return NO_EDITS
+        if not self._steering.is_constant:
+            raise ConfigError(
+                f"'{self._steering}' has a schedule, which counts generated characters; {what} "
+                "under interventions without '@'"
+            )
+        return self._steering.edits_at(0, 1)
+
     def stream(
-        self, seed: str | FittedSeed = "", *, index: int = 0, **settings: Any
+        self,
+        seed: str | FittedSeed = "",
+        *,
+        index: int = 0,
+        steer: Steer | None = None,
+        **settings: Any,
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
         return generate(
@@ -179,13 +344,50 @@ class Model:
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
             index=index,
+            steering=self._plan(steer),
         )
 
-    def generate(self, seed: str = "", **settings: Any) -> str:
+    def live_stream(
+        self,
+        seed: str | FittedSeed = "",
+        *,
+        steer: LiveSteering,
+        index: int = 0,
+        **settings: Any,
+    ) -> Iterator[LiveSymbol]:
+        """As `stream`, each symbol only when it is asked for, under a dose that may change between
+        any two of them.
+
+        Args:
+            seed: As for `generate`.
+            steer: Of this text alone. In the end `steer.spec` says what `stream` and `--steer`
+                write the same text by.
+            index: Number of the sample.
+            settings: Any of `SampleOptions`.
+        Raises:
+            ConfigError: The model does not have what is steered.
+        Example:
+            >>> hand = LiveSteering(model.target("0:137"))
+            >>> for symbol in model.live_stream("старуха", steer=hand, length=200):
+            ...     hand.dose = 2.0 if symbol.char > 100 else None
+        """
+        steer.check(self.config)
+        return generate_live(
+            self.networks.one,
+            self.vocabulary,
+            SampleOptions(**settings),
+            steer,
+            seed_ids=self._fitted(seed).ids,
+            primer_ids=self.saved.primer,
+            index=index,
+        )
+
+    def generate(self, seed: str = "", *, steer: Steer | None = None, **settings: Any) -> str:
         """Write text.
 
         Args:
             seed: Its beginning; without one it starts as texts of the corpus start.
+            steer: What is done to neurons meanwhile, as in `steering`; None: nothing.
             settings: Any of `SampleOptions`: `length`, `temperature`, `top_k`, `rng`, ...
         Returns:
             The seed as the model could read it, and what was written after it.
@@ -193,11 +395,17 @@ class Model:
             SamplingError: A setting lies outside its range.
         """
         fitted = self.fit_seed(seed)
-        written = "".join(symbol.text for symbol in self.stream(fitted, **settings))
+        written = "".join(symbol.text for symbol in self.stream(fitted, steer=steer, **settings))
         return fitted.text + written
 
     def generate_many(
-        self, count: int, seed: str | FittedSeed = "", *, exact: bool = False, **settings: Any
+        self,
+        count: int,
+        seed: str | FittedSeed = "",
+        *,
+        exact: bool = False,
+        steer: Steer | None = None,
+        **settings: Any,
     ) -> list[Generation]:
         """Write `count` texts; text `k` draws from a generator of its own.
 
@@ -206,6 +414,7 @@ class Model:
             seed: Their beginning.
             exact: Make each what it is when it is written alone. Otherwise many are written
                 together, which is faster and rounds differently.
+            steer: As for `generate`; each text follows its schedule by itself.
             settings: Any of `SampleOptions`.
         Raises:
             SamplingError: A setting lies outside its range.
@@ -219,16 +428,36 @@ class Model:
             count=count,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
+            steering=self._plan(steer),
         )
 
-    def writer(self, **settings: Any) -> Writer:
-        """A text that grows by turns: typed, generated, chosen by hand, undone."""
+    def bits_per_char(self, ids: Sequence[int], *, seed: str | FittedSeed = "") -> float:
+        """What a text costs the model when nobody steers it; not a number where it has no
+        character.
+
+        Args:
+            ids: Its tokens, such as `Generation.ids`.
+            seed: What stands before it and is not charged.
+        """
+        context = self._fitted(seed).ids or self.saved.primer
+        return bits_per_char(self.networks.one, self.vocabulary, ids, context)
+
+    def writer(self, *, steer: Steer | None = None, **settings: Any) -> Writer:
+        """A text that grows by turns: typed, generated, chosen by hand, undone.
+
+        Raises:
+            ConfigError: `steer` has a schedule, which counts from one beginning.
+        """
+        plan = self._plan(steer)
+        if isinstance(plan, SteeringPlan) and not plan.is_constant:
+            raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         return Writer(
             self.networks.one,
             self.vocabulary,
             self.saved.normalization,
             SampleOptions(**settings),
             primer_ids=self.saved.primer,
+            edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
         )
 
     def encode(self, text: str) -> Any:
@@ -245,6 +474,7 @@ class Model:
             InspectionError: The model has no such quantity, layer or unit.
         """
         settings.setdefault("quantities", quantities(self.config.cell_spec))
+        settings.setdefault("edits", self._constant_edits("trace"))
         return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **settings)
 
     def survey(self, ids: NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
@@ -262,13 +492,14 @@ class Model:
         from textgen.native.library import supported_isas
         from textgen.ops.select import select
 
+        edits = self._constant_edits("survey")
         if supported_isas():
             path = select(self.config.cell_spec, "cpu", threads=choose_threads().value)
             if path.name == "native":
                 network = open_network(self.config, path, self.saved.weights)
                 assert isinstance(network, NativeNetwork)
-                return survey(network, ids, quantities=quantities)
-        return trace_chunks(self.network, ids, quantities=quantities)
+                return survey(network, ids, quantities=quantities, edits=edits)
+        return trace_chunks(self.network, ids, quantities=quantities, edits=edits)
 
     def evaluate(
         self,
@@ -300,6 +531,7 @@ class Model:
         Returns:
             The evaluation of one stateful pass, and that of cold windows where asked for.
         """
+        from textgen.model.edited_network import EditedNetwork
         from textgen.model.opening import open_network
         from textgen.ops.select import select
         from textgen.training.evaluate import (
@@ -310,6 +542,7 @@ class Model:
             window_boundaries,
         )
 
+        edits = self._constant_edits("evaluate")
         if streams < 1:
             raise ConfigError(f"--streams is {streams}; it must be at least 1")
         normalization = self.saved.normalization
@@ -336,6 +569,8 @@ class Model:
         tokens = corpus.tokens
         with computing_threads(count, torch=path.name != "native"):
             network = open_network(self.config, path, self.saved.weights)
+            if edits:
+                network = EditedNetwork(network, edits)
             nats = 0.0
             if streams > 1:
                 mean, charged = nats_by_streams(network, tokens, streams=streams)

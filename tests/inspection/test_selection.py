@@ -27,6 +27,7 @@ def made_up(arrays: dict[str, np.ndarray], units: dict[int, list[int]]) -> Trace
     count = len(next(iter(arrays.values())))
     return Trace(
         ids=np.full(count, 2, np.int64),
+        places=np.arange(count),
         pieces=("x",) * count,
         arrays={name: array.astype(np.float32) for name, array in arrays.items()},
         units={layer: np.array(numbers) for layer, numbers in units.items()},

@@ -10,12 +10,14 @@ from environments import Environment
 
 from textgen.errors import BackendError
 from textgen.native.build import find_compiler
+from textgen.native.library import ABI_VERSION
 
 #: Compiles in a moment, and supports every instruction set that it was built with.
 STAND_IN = {
-    "textgen.c": """
+    "textgen.c": f"#define ABI {ABI_VERSION}\n"
+    """
         #define API __attribute__((visibility("default")))
-        API int tg_abi_version(void) { return 1; }
+        API int tg_abi_version(void) { return ABI; }
         API int tg_isa_supported(int isa) {
             switch (isa) {
         #ifdef TG_HAVE_AMX

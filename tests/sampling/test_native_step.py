@@ -214,7 +214,9 @@ def test_texts_together_are_the_texts_of_numpys_choice(
         assert (one.text, one.ids, one.finish_reason) == (
             other.text, other.ids, other.finish_reason,
         )  # fmt: skip
-        assert one.bits_per_char == pytest.approx(other.bits_per_char, rel=1e-12, nan_ok=True)
+        # Texts that end leave fewer rows, and AMX sums up few rows in another order: in float32.
+        bound = 1e-6 if networks.path.isa == "amx" else 1e-12
+        assert one.bits_per_char == pytest.approx(other.bits_per_char, rel=bound, nan_ok=True)
 
 
 def test_a_diverged_model_is_an_error_after_what_it_wrote() -> None:

@@ -24,6 +24,13 @@ Array = Any
 Namespace = Any
 #: Multiplies `(B, H)` by one recurrent weight: `h_BH -> h_BH @ weight_hh.T`.
 Product = Callable[[Array], Array]
+#: What a new state passes through, by its name, when it stands and before anything reads it.
+Editor = Callable[[str, Array], Array]
+
+
+def unchanged(name: str, value: Array) -> Array:
+    """The editor that changes nothing."""
+    return value
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,7 @@ class Cell(ABC):
         products: tuple[Product, ...],
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
+        edit: Editor = unchanged,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         """Advance by one token.
 
@@ -85,6 +93,8 @@ class Cell(ABC):
             vectors: The learned vectors `(H,)` by name.
             below: The layer below's new states `(B, H)`, for each of `below_names`; zeros in the
                 first layer.
+            edit: Called with each new state by name; what it returns takes the state's place, for
+                the rest of this step too: an edited `c` is what `h` is made of.
         Returns:
             The new state, and the activated gates by name, each `(B, H)`.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textgen.cells.base import Array, Cell, Namespace, Product, sigmoid, split
+from textgen.cells.base import Array, Cell, Editor, Namespace, Product, sigmoid, split, unchanged
 
 
 class GRUCell(Cell):
@@ -34,6 +34,7 @@ class GRUCell(Cell):
         products: tuple[Product, ...],
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
+        edit: Editor = unchanged,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         (recurrent,) = products
         x_r, x_z, x_n = split(pre_BGH, 3)
@@ -41,5 +42,5 @@ class GRUCell(Cell):
         r = sigmoid(xp, x_r + h_r)
         z = sigmoid(xp, x_z + h_z)
         n = xp.tanh(x_n + r * (h_n + vectors["bias_hn"]))
-        h = (1.0 - z) * n + z * state["h"]
+        h = edit("h", (1.0 - z) * n + z * state["h"])
         return {"h": h}, {"reset": r, "update": z, "candidate": n}

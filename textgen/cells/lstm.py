@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textgen.cells.base import Array, Cell, Namespace, Product, sigmoid, split
+from textgen.cells.base import Array, Cell, Editor, Namespace, Product, sigmoid, split, unchanged
 
 
 class LSTMCell(Cell):
@@ -34,6 +34,7 @@ class LSTMCell(Cell):
         products: tuple[Product, ...],
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
+        edit: Editor = unchanged,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         (recurrent,) = products
         a_i, a_f, a_g, a_o = split(pre_BGH + recurrent(state["h"]), 4)
@@ -41,6 +42,6 @@ class LSTMCell(Cell):
         f = sigmoid(xp, a_f)
         g = xp.tanh(a_g)
         o = sigmoid(xp, a_o)
-        c = f * state["c"] + i * g
-        h = o * xp.tanh(c)
+        c = edit("c", f * state["c"] + i * g)
+        h = edit("h", o * xp.tanh(c))
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}

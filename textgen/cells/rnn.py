@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textgen.cells.base import Array, Cell, Namespace, Product, RecurrentProduct
+from textgen.cells.base import Array, Cell, Editor, Namespace, Product, RecurrentProduct, unchanged
 
 NONLINEARITIES = ("tanh", "relu", "identity")
 
@@ -38,6 +38,7 @@ class RNNCell(Cell):
         products: tuple[Product, ...],
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
+        edit: Editor = unchanged,
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         (recurrent,) = products
         a = pre_BGH + recurrent(state["h"])
@@ -47,4 +48,4 @@ class RNNCell(Cell):
             # Zero itself passes no gradient, as in torch's: every unit stands there at the start of
             # a document. A NaN stays one.
             a = xp.where(a <= 0.0, xp.zeros_like(a), a)
-        return {"h": a}, {}
+        return {"h": edit("h", a)}, {}

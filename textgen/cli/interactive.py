@@ -12,6 +12,7 @@ from textgen.terminal.text import MARK_CARRIER, char_width, visible
 if TYPE_CHECKING:
     from textgen.api import Model
     from textgen.sampling import FittedSeed
+    from textgen.steering import SteeringPlan
 
 HELP = """\
 Type text and press Enter: it is added and the model goes on.
@@ -32,6 +33,7 @@ def converse(
     fitted: FittedSeed,
     settings: dict[str, Any],
     color: ColorMode,
+    plan: SteeringPlan | None = None,
     *,
     quiet: bool = False,
 ) -> None:
@@ -42,13 +44,14 @@ def converse(
         fitted: What the text begins with.
         settings: Of `textgen.sampling.SampleOptions`.
         color: The user's wish on colours.
+        plan: What is done to neurons while the model reads and writes; None: nothing.
         quiet: Print the prompt, the answers to commands and errors, but no help and no notices.
     """
     consoles = make_consoles(color)
     err, out = consoles.err, consoles.out
 
     def begin() -> Any:
-        writer = model.writer(**settings)
+        writer = model.writer(steer=plan, **settings)
         if fitted.ids:
             writer.feed_ids(fitted.ids)
         return writer

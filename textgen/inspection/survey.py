@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.inspection.trace import Trace, check_quantity, default_quantity
+from textgen.model.edit import NO_EDITS, Edits, for_all
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork
@@ -32,6 +33,7 @@ def survey(
     *,
     quantities: Sequence[str] | None = None,
     streams: int = 64,
+    edits: Edits = NO_EDITS,
 ) -> Iterator[Trace]:
     """Every unit's values after every token of a text, in chunks, in no order.
 
@@ -40,9 +42,11 @@ def survey(
         ids: The tokens, `(N,)`; may be a memory-mapped array. An end mark resets the state.
         quantities: Names as in `trace`; None: the default one.
         streams: Stretches read side by side; fewer for a short text.
+        edits: Changes of the states at every token.
     Yields:
-        Traces of some `CHUNK` tokens whose rows stand in no order; they have no costs and no
-        next tokens (`nats` and `next_ids` are empty), and their `final_state` means nothing.
+        Traces of some `CHUNK` tokens whose rows stand in no order (`places` says where each
+        belongs); they have no costs and no next
+        tokens (`nats` and `next_ids` are empty), and their `final_state` means nothing.
     """
     cell, count = network.config.cell_spec, len(ids)
     names = (default_quantity(cell),) if quantities is None else tuple(quantities)
@@ -57,18 +61,20 @@ def survey(
     steps = warmup + int((stops_B - starts_B).max())
     at_once = max(1, CHUNK // streams)
     # The state before a text has read the end mark, as everywhere.
-    _, state = network.step(np.full(streams, END_ID), state)
+    edits_B = for_all(edits, streams)
+    _, state = network.step(np.full(streams, END_ID), state, edits_B)
     for begin in range(0, steps, at_once):
         place_TB = np.arange(begin, min(begin + at_once, steps))[:, None] + starts_B - warmup
         read_TB = np.asarray(ids[np.clip(place_TB, 0, count - 1)])
         # Before the text's beginning the first stream reads end marks, which are zero states.
         read_TB = np.where(place_TB >= 0, read_TB, END_ID)
         records, state = network.trace(
-            read_TB, state, read_TB == END_ID, names=tuple(wanted.values())
+            read_TB, state, read_TB == END_ID, names=tuple(wanted.values()), edits_B=edits_B
         )
         kept_TB = (place_TB >= starts_B) & (place_TB < stops_B)
         yield Trace(
             ids=read_TB[kept_TB].astype(np.int64),
+            places=place_TB[kept_TB],
             pieces=("",) * int(kept_TB.sum()),
             arrays={
                 f"layers.{layer}.{name}": record[own][kept_TB]

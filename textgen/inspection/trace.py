@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from textgen.cells import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError
+from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.model.numpy_network import NumpyNetwork, State
 
 Floats = NDArray[np.float32]
@@ -73,6 +74,7 @@ class Trace:
 
     Args:
         ids: The tokens, `(T,)`.
+        places: Number of each token in the text, `(T,)`, from 0; rising where rows stand in order.
         pieces: The text of each token as the vocabulary prints it, `T` of them. A character made
             of several tokens stands at the last of them, with "" before. Empty strings throughout
             if no vocabulary was given.
@@ -85,6 +87,7 @@ class Trace:
     """
 
     ids: NDArray[np.int64]
+    places: NDArray[np.int64]
     pieces: tuple[str, ...]
     arrays: Mapping[str, Floats]
     units: Mapping[int, NDArray[np.int64]]
@@ -168,6 +171,7 @@ def trace(
     top: int = 0,
     chunk: int = 4096,
     initial: State | None = None,
+    edits: Edits = NO_EDITS,
 ) -> Trace:
     """Run `network` over a text and keep what it did.
 
@@ -187,6 +191,7 @@ def trace(
         top: How many of the likeliest next tokens to keep; 0 is off.
         chunk: Tokens worked on at once.
         initial: The state before the first token; None: after the end mark, from zeros.
+        edits: Changes of the states at every token, the end mark before the first included.
     Raises:
         InspectionError: A layer, neuron, quantity or token that the model does not have.
     """
@@ -202,6 +207,7 @@ def trace(
             top=top,
             chunk=chunk,
             initial=initial,
+            edits=edits,
         )
     )
 
@@ -213,6 +219,7 @@ def join_chunks(chunks: Iterable[Trace]) -> Trace:
         return parts[0]
     return Trace(
         ids=np.concatenate([part.ids for part in parts]),
+        places=np.concatenate([part.places for part in parts]),
         pieces=tuple(chain.from_iterable(part.pieces for part in parts)),
         arrays={
             name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays
@@ -237,6 +244,7 @@ def trace_chunks(
     top: int = 0,
     chunk: int = 4096,
     initial: State | None = None,
+    edits: Edits = NO_EDITS,
 ) -> Iterator[Trace]:
     """As `trace`, in pieces of `chunk` tokens: memory does not grow with the text.
 
@@ -250,7 +258,7 @@ def trace_chunks(
     if chunk < 1:
         raise InspectionError(f"chunk is {chunk}; it must be at least 1")
     plan = _Plan.make(network, quantities, layers, units)
-    run = _Run(network, plan, top, reset_at_end_marks, initial)
+    run = _Run(network, plan, top, reset_at_end_marks, initial, edits)
     array = np.asarray(ids)
     pieces = _Pieces(vocabulary)
     for start in range(0, max(len(array), 1), chunk):
@@ -321,6 +329,7 @@ class _Run:
         top: int,
         reset_at_end_marks: bool,
         initial: State | None,
+        edits: Edits,
     ) -> None:
         vocab_size = network.config.vocab_size
         if not 0 <= top <= vocab_size:
@@ -329,8 +338,11 @@ class _Run:
         self._plan = plan
         self._top = top
         self._reset = reset_at_end_marks
+        self._read = 0
+        self._edits_B = for_all(edits, 1)
         if initial is None:
-            _, self._state = network.step(np.array([END_ID]), network.initial_state())
+            mark = np.array([END_ID])
+            _, self._state = network.step(mark, network.initial_state(), self._edits_B)
         else:
             self._state = initial
 
@@ -351,7 +363,7 @@ class _Run:
         for row, token in enumerate(ids_T.tolist()):
             if token == END_ID and self._reset:
                 self._state = network.initial_state()
-            records = network.step_traced(ids_T[row : row + 1], self._state)
+            records = network.step_traced(ids_T[row : row + 1], self._state, self._edits_B)
             self._state = [record.state for record in records]
             for name, layer, gate, state in plan.sites:
                 record = records[layer]
@@ -359,8 +371,10 @@ class _Run:
                 arrays[name][row] = source[0, plan.units[layer]]
             outputs[row + 1] = self._state[-1]["h"][0]
         nats, next_ids, next_probabilities = self._predictions(outputs, ids_T)
+        self._read += count
         return Trace(
             ids=ids_T,
+            places=np.arange(self._read - count, self._read),
             pieces=pieces,
             arrays=arrays,
             units=plan.units,

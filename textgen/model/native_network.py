@@ -5,7 +5,7 @@ Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden, `P` parameter
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
 from textgen.model.dropout import Masks
+from textgen.model.edit import Edits
+from textgen.native.edits import PackedEdits
 from textgen.native.network import READ_CELL, READ_OUTPUT, Net, Shape, weights_of
 from textgen.ops.path import Path
 
@@ -69,6 +71,7 @@ class NativeNetwork:
         self._gradient_pointers = weights_of(self.gradients, config.num_layers)
         self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
+        self._edits: tuple[Sequence[Edits], PackedEdits] | None = None  # The last ones.
         self._net = Net(native_shape(config, path))
 
     @property
@@ -104,10 +107,14 @@ class NativeNetwork:
         targets_TB: NDArray[np.integer],
         state: State,
         resets_TB: NDArray[np.bool_] | None = None,
+        edits_B: Sequence[Edits] | None = None,
     ) -> tuple[Floats, State]:
-        """Nats of each target `(T, B)`, and the state after the window."""
+        """Nats of each target `(T, B)`, and the state after the window.
+
+        `edits_B` are changes of the states at every step, for each stream.
+        """
         with self._lock:
-            after = self._read(inputs_TB, state, resets_TB, None, save=False)
+            after = self._read(inputs_TB, state, resets_TB, None, save=False, edits_B=edits_B)
             return self._net.loss(np.asarray(targets_TB, np.int32)), after
 
     def differentiate(
@@ -132,6 +139,7 @@ class NativeNetwork:
         resets_TB: NDArray[np.bool_] | None = None,
         *,
         names: Collection[str] | None = None,
+        edits_B: Sequence[Edits] | None = None,
     ) -> tuple[list[dict[str, Floats]], State]:
         """Read a window and keep what the layers did.
 
@@ -140,6 +148,7 @@ class NativeNetwork:
             state: The state before the window; not modified.
             resets_TB: Where a document begins.
             names: Which states and gates; None: all of the cell's.
+            edits_B: Changes of the states at every step, for each stream.
         Returns:
             Per layer each state and gate by name `(T, B, H)`, and the state after the window.
         """
@@ -147,7 +156,7 @@ class NativeNetwork:
         places = {"h": READ_OUTPUT} | ({"c": READ_CELL} if "c" in cell.state_names else {})
         places |= {name: block for block, name in enumerate(cell.gate_names)}
         with self._lock:
-            after = self._read(ids_TB, state, resets_TB, None, save=True)
+            after = self._read(ids_TB, state, resets_TB, None, save=True, edits_B=edits_B)
             records = [
                 {
                     name: self._net.read(layer, place)
@@ -158,10 +167,16 @@ class NativeNetwork:
             ]
         return records, after
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
-        """Read one token a stream: logits of the next `(B, V)`, and the state after it."""
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
+        """Read one token a stream: logits of the next `(B, V)`, and the state after it.
+
+        `edits_B` are changes of the states, for each stream.
+        """
+        ids_TB = np.asarray(ids_B)[None, :]
         with self._lock:
-            after = self._read(np.asarray(ids_B)[None, :], state, None, None, save=False)
+            after = self._read(ids_TB, state, None, None, save=False, edits_B=edits_B)
             return self._net.logits(0), after
 
     def _read(
@@ -172,6 +187,7 @@ class NativeNetwork:
         masks: Masks | None,
         *,
         save: bool,
+        edits_B: Sequence[Edits] | None = None,
     ) -> State:
         if self._packed < 1 + save:
             self._net.pack(self._pointers, backward=save)
@@ -191,5 +207,17 @@ class NativeNetwork:
             mask_E=None if masks is None else masks.embedding_E,
             mask_LBH=None if masks is None else masks.layers_LBH,
             save=save,
+            edits=self._packed_edits(edits_B),
         )
         return after
+
+    def _packed_edits(self, edits_B: Sequence[Edits] | None) -> PackedEdits | None:
+        if edits_B is None or not any(edits_B):
+            return None
+        # A text is written in many steps, and most have the edits of the one before.
+        if self._edits is None or self._edits[0] != list(edits_B):
+            config = self.config
+            for edit in {id(edit): edit for edits in edits_B for edit in edits}.values():
+                edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
+            self._edits = list(edits_B), PackedEdits(edits_B)
+        return self._edits[1]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_network import native_shape
 from textgen.model.numpy_network import Floats, NumpyNetwork, State
 from textgen.native.library import missing_reason
@@ -57,6 +58,7 @@ class NativeStep:
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], path: Path) -> None:
         self.config = config
         self._sampler = Sampler(native_shape(config, path), weights)
+        self._known_edits = NO_EDITS
         #: What computes, with the number of threads that pay.
         self.path = replace(path, threads=self._sampler.threads)
 
@@ -66,26 +68,35 @@ class NativeStep:
             np.zeros((batch_size, *self._sampler.state_shape), np.float32).swapaxes(0, 1)
         )
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
         """Read one token a stream, one stream after the other.
 
         Args:
             ids_B: Token ids, `(B,)`.
             state: The state before it; not modified.
+            edits_B: Changes of the states of each stream; None: none.
         Returns:
             Logits of the next token `(B, V)`, and the state after it.
         """
         states = [self._packed(state, row) for row in range(len(ids_B))]
+        every_B = [NO_EDITS] * len(ids_B) if edits_B is None else edits_B
         logits = [
-            self._sampler.read([token], packed)
-            for token, packed in zip(ids_B.tolist(), states, strict=True)
+            self._sampler.read([token], packed, self._checked(edits))
+            for token, packed, edits in zip(ids_B.tolist(), states, every_B, strict=True)
         ]
         return np.stack(logits), self._named(np.stack(states, axis=1))
 
-    def read(self, ids: Sequence[int], state: State) -> tuple[Floats, State]:
-        """Read the tokens of one stream: the logits after them `(1, V)`, and the state."""
+    def read(
+        self, ids: Sequence[int], state: State, edits: Edits = NO_EDITS
+    ) -> tuple[Floats, State]:
+        """Read the tokens of one stream: the logits after them `(1, V)`, and the state.
+
+        `edits` change the states at each of the tokens.
+        """
         packed = self._packed(state, 0)
-        logits = self._sampler.read(ids, packed)
+        logits = self._sampler.read(ids, packed, self._checked(edits))
         return logits[None, :], self._named(packed[:, None])
 
     def write(
@@ -97,6 +108,7 @@ class NativeStep:
         counter: int,
         recent: Sequence[int],
         end: int,
+        edits: Edits = NO_EDITS,
     ) -> Written:
         """Choose and read up to `count` symbols of one stream.
 
@@ -108,10 +120,22 @@ class NativeStep:
             counter: Number of the first random draw.
             recent: The tokens before, which a repetition penalty looks at.
             end: The id after which no more is chosen.
+            edits: Changes of the states at each symbol that is read.
         """
         logits, packed = logits_BV[0].copy(), self._packed(state, 0)
-        chosen = self._sampler.write(count, settings, counter, logits, packed, recent, end)
+        chosen = self._sampler.write(
+            count, settings, counter, logits, packed, recent, end, self._checked(edits)
+        )
         return Written(chosen, logits[None, :], self._named(packed[:, None]))
+
+    def _checked(self, edits: Edits) -> Edits:
+        """`edits`, once they are known to be of this model: the library does not look."""
+        if edits is not self._known_edits:
+            config = self.config
+            for edit in edits:
+                edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
+            self._known_edits = edits
+        return edits
 
     def _packed(self, state: State, row: int) -> Floats:
         """One stream's state as the engine takes it, `(L, S, H)`: a copy."""
@@ -145,9 +169,11 @@ class NativeStreams:
         """Zeros: the state at the start of a document, for `batch_size` streams."""
         return self._network.zero_state(batch_size)
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
         """Read one token a stream: logits of the next `(B, V)`, and the state after it."""
-        return self._network.step(ids_B, state)
+        return self._network.step(ids_B, state, edits_B)
 
 
 def step_path(config: ModelConfig, threads: int) -> Path:

@@ -6,7 +6,7 @@ to keep in agreement. Weights are float32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from textgen.cells import Cell
 from textgen.model.config import ModelConfig
+from textgen.model.edit import Edits, editor
 
 Floats = NDArray[np.float32]
 #: Per layer, each of the cell's states by name, `(B, H)`.
@@ -62,26 +63,35 @@ class NumpyNetwork:
             for _ in range(self.config.num_layers)
         ]
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
         """Read one token a stream.
 
         Args:
             ids_B: Token ids, `(B,)`.
             state: The state before it; not modified.
+            edits_B: What happens to the new states of each stream; None: nothing.
         Returns:
             Logits of the next token `(B, V)`, and the state after it.
         """
-        records = self.step_traced(ids_B, state)
+        records = self.step_traced(ids_B, state, edits_B)
         return self.logits(records[-1].state["h"]), [record.state for record in records]
 
-    def step_traced(self, ids_B: NDArray[np.integer], state: State) -> list[LayerRecord]:
+    def step_traced(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> list[LayerRecord]:
         """As `step`, but returns what every layer did instead of the logits."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._step_layers(ids_B, state)
+            return self._step_layers(ids_B, state, edits_B)
 
-    def _step_layers(self, ids_B: NDArray[np.integer], state: State) -> list[LayerRecord]:
-        records = []
-        zeros = np.zeros((len(ids_B), self.config.hidden_size), np.float32)
+    def _step_layers(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None
+    ) -> list[LayerRecord]:
+        config, records = self.config, []
+        for edit in {id(edit): edit for edits in edits_B or () for edit in edits}.values():
+            edit.check(self.cell.state_names, config.num_layers, config.hidden_size)
+        zeros = np.zeros((len(ids_B), config.hidden_size), np.float32)
         below = dict.fromkeys(self.cell.below_names, zeros)
         x_BI: Floats | None = None
         for index, layer in enumerate(self._layers):
@@ -90,7 +100,13 @@ class NumpyNetwork:
             else:
                 pre_BGH = layer.project(self._embedding[ids_B] if x_BI is None else x_BI)
             new, gates = self.cell.step(
-                np, pre_BGH, state[index], layer.products, layer.vectors, below
+                np,
+                pre_BGH,
+                state[index],
+                layer.products,
+                layer.vectors,
+                below,
+                editor(edits_B, index),
             )
             records.append(LayerRecord(new, gates))
             x_BI = new["h"]

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import BackendError
+from textgen.native.edits import PackedEdits
 from textgen.native.library import ISA_NAMES, load, missing_reason
 
 Floats = NDArray[np.float32]
@@ -71,6 +72,8 @@ class Window(Structure):
         ("h", c_void_p),
         ("c", c_void_p),
         ("save", c_int32),
+        ("edit_starts", c_void_p),
+        ("edits", c_void_p),
     )
 
 
@@ -226,6 +229,7 @@ class Net:
         mask_E: Floats | None = None,
         mask_LBH: Floats | None = None,
         save: bool = False,
+        edits: PackedEdits | None = None,
     ) -> None:
         """Read a window.
 
@@ -237,13 +241,14 @@ class Net:
             mask_E: Factor on the symbols' vectors.
             mask_LBH: Factor on each layer's output.
             save: Keep what the gradient and `read` need.
+            edits: Changes of the states at every step, for each stream. There is no gradient then.
         """
         T, B = ids_TB.shape
         ids = np.ascontiguousarray(ids_TB, np.int32)
         pointers_h = (c_void_p * len(h))(*(array.ctypes.data for array in h))
         pointers_c = (c_void_p * max(1, len(c)))(*(array.ctypes.data for array in c))
         resets = None if resets_TB is None else np.ascontiguousarray(resets_TB).view(np.uint8)
-        self._kept = (ids, pointers_h, pointers_c, resets, mask_E, mask_LBH, tuple(h), tuple(c))
+        self._kept = (ids, pointers_h, pointers_c, resets, mask_E, mask_LBH, edits, *h, *c)
         self._shape = (T, B)
         window = Window(
             T,
@@ -255,6 +260,8 @@ class Net:
             ctypes.addressof(pointers_h),
             ctypes.addressof(pointers_c),
             int(save),
+            None if edits is None else edits.starts,
+            None if edits is None else edits.edits,
         )
         self._check(self._library.tg_net_forward(self._handle, byref(window)))
 

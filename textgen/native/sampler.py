@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import BackendError, SamplingError
+from textgen.native.edits import EditLike, EditList, PackedEdits
 from textgen.native.library import ISA_NAMES, load, missing_reason
 from textgen.native.network import Config, Shape, Weights, weights_of
 
@@ -95,8 +96,8 @@ def functions() -> ctypes.CDLL:
         "tg_sampler_new": (p, [POINTER(Config), POINTER(Weights)]),
         "tg_sampler_free": (None, [p]),
         "tg_sampler_threads": (c_int, [p]),
-        "tg_sampler_read": (None, [p, p, i64, p, p]),
-        "tg_sampler_write": (i64, [p, p, i64, c_int32, c_uint64, p, i64, p, p, p]),
+        "tg_sampler_read": (None, [p, p, i64, EditList, p, p]),
+        "tg_sampler_write": (i64, [p, p, i64, c_int32, c_uint64, p, i64, EditList, p, p, p]),
     }
     for name, (result, arguments) in signatures.items():
         call = getattr(library, name)
@@ -198,6 +199,8 @@ class Sampler:
             )
         self._handle = handle
         self._lock = Lock()  # It has working memory of its own.
+        self._edits: Sequence[EditLike] = ()
+        self._edit_list = PackedEdits([()])
         #: How many threads it computes with: no more than pay.
         self.threads = int(self._library.tg_sampler_threads(handle))
 
@@ -206,12 +209,13 @@ class Sampler:
             self._library.tg_sampler_free(self._handle)
             self._handle = None
 
-    def read(self, ids: Sequence[int], state: Floats) -> Floats:
+    def read(self, ids: Sequence[int], state: Floats, edits: Sequence[EditLike] = ()) -> Floats:
         """Read tokens.
 
         Args:
             ids: Each in `[0, V)`.
             state: Of `state_shape`; overwritten with that after them.
+            edits: Changes of the states at each of them.
         Returns:
             Logits of the next token, `(V,)`.
         """
@@ -224,7 +228,7 @@ class Sampler:
         logits = np.empty(self._vocab, np.float32)
         with self._lock:
             self._library.tg_sampler_read(
-                *(self._handle, tokens.ctypes.data, len(tokens)),
+                *(self._handle, tokens.ctypes.data, len(tokens), self._packed(edits)),
                 *(self._state(state), logits.ctypes.data),
             )
         return logits
@@ -238,6 +242,7 @@ class Sampler:
         state: Floats,
         recent: Sequence[int] = (),
         end: int = NO_ID,
+        edits: Sequence[EditLike] = (),
     ) -> Chosen:
         """Choose and read symbols.
 
@@ -249,6 +254,7 @@ class Sampler:
             state: Before the first; overwritten with that after the last.
             recent: Tokens before, which the repetition penalty looks at.
             end: The id after which no more is chosen.
+            edits: Changes of the states at each symbol that is read.
         Returns:
             What was chosen: fewer than `count` where the last is `end`, or where the next logits
             are not finite.
@@ -267,12 +273,18 @@ class Sampler:
                 counter,
                 history.ctypes.data,
                 len(recent),
+                self._packed(edits),
                 self._state(state),
                 logits.ctypes.data,
                 byref(_pointers(room)),
             )
         chosen = history[len(recent) : len(recent) + done]
         return Chosen(chosen, room.probabilities[:done], room.logprobs[:done])
+
+    def _packed(self, edits: Sequence[EditLike]) -> EditList:
+        if self._edits is not edits:
+            self._edits, self._edit_list = edits, PackedEdits([edits])
+        return self._edit_list.of_one()
 
     def _state(self, state: Floats) -> int:
         assert state.shape == self.state_shape

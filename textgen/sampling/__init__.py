@@ -19,11 +19,14 @@ from textgen.sampling.generate import generate as generate
 from textgen.sampling.generate import generate_batch as generate_batch
 from textgen.sampling.generate import generate_each as generate_each
 from textgen.sampling.generate import generate_text as generate_text
+from textgen.sampling.live import LiveSymbol as LiveSymbol
+from textgen.sampling.live import generate_live as generate_live
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun
 from textgen.sampling.novelty import Novelty as Novelty
 from textgen.sampling.novelty import find_copies as find_copies
 from textgen.sampling.options import SampleOptions as SampleOptions
+from textgen.sampling.price import bits_per_char as bits_per_char
 from textgen.sampling.seed import FittedSeed as FittedSeed
 from textgen.sampling.seed import fit_seed as fit_seed
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol

@@ -9,7 +9,9 @@ import numpy as np
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
+from textgen.sampling.cursor import Cursor
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.stream import (
     FinishReason,
@@ -21,6 +23,7 @@ from textgen.sampling.stream import (
     start,
 )
 from textgen.sampling.writing import StreamGroup, StreamWriter
+from textgen.steering import Steering
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ def generate(
     seed_ids: Iterable[int] = (),
     primer_ids: Iterable[int] = (),
     index: int = 0,
+    steering: Steering | None = None,
 ) -> Iterator[GeneratedSymbol]:
     """Generate one text symbol by symbol.
 
@@ -88,6 +92,8 @@ def generate(
         seed_ids: What the text goes on from, as `fit_seed` gives it.
         primer_ids: What the texts of the model's corpus start with, stored beside the model.
         index: Number of the sample: each has random choices of its own under one `rng`.
+        steering: What is done to the states while the text is written, its first character
+            included; the seed is read without. None: nothing.
     Yields:
         The symbols; the last one says why the text ended. None at all for a length of 0.
     Raises:
@@ -95,9 +101,10 @@ def generate(
     """
     options = options or SampleOptions()
     seed = list(map(int, seed_ids))
-    position = start(network, seed or primer_ids)
+    cursor = _cursor(steering, vocabulary, seed)
+    position = start(network, seed or primer_ids, _first_edits(cursor))
     stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
-    yield from StreamWriter(network, options, stream, position).symbols()
+    yield from StreamWriter(network, options, stream, position, cursor).symbols()
 
 
 def generate_text(
@@ -108,10 +115,17 @@ def generate_text(
     seed_ids: Iterable[int] = (),
     primer_ids: Iterable[int] = (),
     index: int = 0,
+    steering: Steering | None = None,
 ) -> str:
     """The text that `generate` yields, without the seed; the same arguments."""
     symbols = generate(
-        network, vocabulary, options, seed_ids=seed_ids, primer_ids=primer_ids, index=index
+        network,
+        vocabulary,
+        options,
+        seed_ids=seed_ids,
+        primer_ids=primer_ids,
+        index=index,
+        steering=steering,
     )
     return "".join(symbol.text for symbol in symbols)
 
@@ -125,6 +139,7 @@ def generate_batch(
     seed_ids: Iterable[int] = (),
     primer_ids: Iterable[int] = (),
     first_index: int = 0,
+    steering: Steering | None = None,
 ) -> list[Generation]:
     """Generate `count` texts that step through the network together, which is faster.
 
@@ -140,6 +155,7 @@ def generate_batch(
         seed_ids: As for `generate`.
         primer_ids: As for `generate`.
         first_index: Number of the first sample.
+        steering: As for `generate`; each text follows it for itself.
     Returns:
         One text for each, in order.
     Raises:
@@ -150,13 +166,16 @@ def generate_batch(
     options = options or SampleOptions()
     seed = list(map(int, seed_ids))
     # All rows read the same seed, so it is read once.
-    position = start(network, seed or primer_ids).repeat(np.zeros(count, np.intp))
+    cursors = [_cursor(steering, vocabulary, seed) for _ in range(count)]
+    first = start(network, seed or primer_ids, _first_edits(cursors[0]))
+    position = first.repeat(np.zeros(count, np.intp))
     streams = [
         Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
         for k in range(count)
     ]
     pieces: list[list[Piece]] = [[] for _ in range(count)]
-    for number, piece in StreamGroup(network, options, streams, position).pieces():
+    steered = None if steering is None else [cursor for cursor in cursors if cursor is not None]
+    for number, piece in StreamGroup(network, options, streams, position, steered).pieces():
         pieces[number].append(piece)
     return [Generation.from_pieces(row) for row in pieces]
 
@@ -170,6 +189,7 @@ def generate_each(
     seed_ids: Iterable[int] = (),
     primer_ids: Iterable[int] = (),
     first_index: int = 0,
+    steering: Steering | None = None,
 ) -> list[Generation]:
     """Generate `count` texts one after another: text k is exactly what `generate` writes.
 
@@ -178,13 +198,25 @@ def generate_each(
     _check_count(count, first_index)
     options = options or SampleOptions()
     seed = list(map(int, seed_ids))
-    position = start(network, seed or primer_ids)
+    position = start(network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed)))
     texts = []
     for k in range(count):
+        cursor = _cursor(steering, vocabulary, seed)
         stream = Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
-        writer = StreamWriter(network, options, stream, position)
+        writer = StreamWriter(network, options, stream, position, cursor)
         texts.append(Generation.from_symbols(writer.symbols()))
     return texts
+
+
+def _cursor(
+    steering: Steering | None, vocabulary: Vocabulary, seed: Sequence[int]
+) -> Cursor | None:
+    return None if steering is None else Cursor(steering, vocabulary, seed)
+
+
+def _first_edits(cursor: Cursor | None) -> Edits:
+    """What acts on the state that the first character is chosen from."""
+    return NO_EDITS if cursor is None else cursor.edits
 
 
 def _check_count(count: int, first_index: int) -> None:

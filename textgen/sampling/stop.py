@@ -12,6 +12,35 @@ SENTENCE_ENDS = frozenset(".!?…")
 CLOSERS = frozenset("\"'»”“’›)]}")
 
 
+class SentenceEnds:
+    """Finds where sentences end.
+
+    A sentence ends at `.`, `!`, `?` or `…` after a word, closing quotes and brackets after it
+    included, before white space; abbreviations are not recognised.
+    """
+
+    def __init__(self) -> None:
+        self._has_word = False
+        self._at_end = False
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the sentence is over, but for the white space after it."""
+        return self._at_end
+
+    def ends_before(self, char: str) -> bool:
+        """Whether `char` is the white space after a sentence; the next one begins after it."""
+        if self._at_end and char.isspace():
+            self._has_word = self._at_end = False
+            return True
+        if char in SENTENCE_ENDS:
+            self._at_end = self._has_word
+        elif char not in CLOSERS:
+            self._at_end = False
+            self._has_word = self._has_word or char.isalnum()
+        return False
+
+
 class StopMatcher:
     """Reads the generated text piece by piece and says what may be printed.
 
@@ -28,8 +57,7 @@ class StopMatcher:
         self._stop = sorted(stop, key=len, reverse=True)
         self._until_sentence = until_sentence
         self._held = ""
-        self._has_word = False
-        self._at_end = False
+        self._sentences = SentenceEnds()
 
     def feed(self, text: str) -> tuple[str, StopReason | None]:
         """Read the next piece.
@@ -42,7 +70,7 @@ class StopMatcher:
             return text, None
         printed: list[str] = []
         for char in text:
-            if self._until_sentence and self._sentence_ends_before(char):
+            if self._until_sentence and self._sentences.ends_before(char):
                 return "".join(printed) + self.flush(), "sentence"
             self._held += char
             for stop in self._stop:
@@ -66,14 +94,3 @@ class StopMatcher:
             if any(stop.startswith(self._held[-length:]) for stop in self._stop):
                 return length
         return 0
-
-    def _sentence_ends_before(self, char: str) -> bool:
-        """Whether `char` is the white space after a sentence; else take note of it."""
-        if self._at_end and char.isspace():
-            return True
-        if char in SENTENCE_ENDS:
-            self._at_end = self._has_word
-        elif char not in CLOSERS:
-            self._at_end = False
-            self._has_word = self._has_word or char.isalnum()
-        return False

@@ -1,7 +1,7 @@
 """One text on its way: the network that it is read and written by, where that stands, what it is.
 
-Anything with `initial_state` and `step` is a network, so what changes a network's state on the way
-is itself a network and needs nothing here.
+Anything with `initial_state` and `step` is a network. Where a text is steered, `step` is handed
+edits too, and only then.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
 from textgen.errors import SamplingError
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_step import Written
 from textgen.native.sampler import ChoiceSettings
 from textgen.sampling.choice import SymbolGenerator
@@ -35,10 +36,12 @@ class Network(Protocol):
         """The state at the start of a document, `(B, H)` per layer and name."""
         ...
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[Floats, State]:
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None, /
+    ) -> tuple[Floats, State]:
         """Read one token a stream: logits of the next `(B, V)`, and the state after it.
 
-        It modifies neither of its arguments.
+        It modifies none of its arguments. `edits_B` are changes of each stream's new states.
         """
         ...
 
@@ -50,7 +53,9 @@ class BlockNetwork(Network, Protocol):
     Its numbers do not depend on how the tokens are divided among calls.
     """
 
-    def read(self, ids: Sequence[int], state: State) -> tuple[Floats, State]:
+    def read(
+        self, ids: Sequence[int], state: State, edits: Edits = NO_EDITS
+    ) -> tuple[Floats, State]:
         """Read tokens: as so many calls of `step`."""
         ...
 
@@ -63,6 +68,7 @@ class BlockNetwork(Network, Protocol):
         counter: int,
         recent: Sequence[int],
         end: int,
+        edits: Edits = NO_EDITS,
     ) -> Written:
         """Choose and read up to `count` symbols, the first by `logits_BV`."""
         ...
@@ -115,19 +121,46 @@ class Position:
         )
 
 
-def start(network: Network, ids: Iterable[int] = ()) -> Position:
+def start(network: Network, ids: Iterable[int] = (), edits: Edits = NO_EDITS) -> Position:
     """A document's start, one row: a zero state that has read the end mark, then `ids`.
 
+    Args:
+        network: The model.
+        ids: What is read.
+        edits: Changes of the last state, the one that the text goes on from.
     Raises:
         SamplingError: An id is no symbol of the network.
     """
-    position = Position(*network.step(np.array([END_ID]), network.initial_state(1)))
-    return read(network, position, ids)
+    *before, last = [END_ID, *ids]
+    zero = network.initial_state(1)
+    if not before:
+        return step(network, np.array([last]), zero, [edits])
+    first = step(network, np.array([END_ID]), zero)
+    return read(network, read(network, first, before[1:]), [last], edits)
 
 
-def read(network: Network, position: Position, ids: Iterable[int]) -> Position:
+def step(
+    network: Network,
+    ids_B: NDArray[np.integer],
+    state: State,
+    edits_B: Sequence[Edits] | None = None,
+) -> Position:
+    """The position after one token a stream; a network is told of edits only where there are."""
+    if edits_B is None or not any(edits_B):
+        return Position(*network.step(ids_B, state))
+    return Position(*network.step(ids_B, state, edits_B))
+
+
+def read(
+    network: Network, position: Position, ids: Iterable[int], edits: Edits = NO_EDITS
+) -> Position:
     """The position after reading `ids` too, one row; an end mark starts a new document.
 
+    Args:
+        network: The model.
+        position: Before them.
+        ids: The tokens.
+        edits: Changes of the states at each of them.
     Raises:
         SamplingError: An id is no symbol of the network.
     """
@@ -142,9 +175,9 @@ def read(network: Network, position: Position, ids: Iterable[int]) -> Position:
         del tokens[: len(tokens) - 1 - tokens[::-1].index(END_ID)]
         state = network.initial_state(1)
     if isinstance(network, BlockNetwork) and tokens:
-        return Position(*network.read(tokens, state))
+        return Position(*network.read(tokens, state, edits))
     for token in tokens:
-        position = Position(*network.step(np.array([token]), state))
+        position = step(network, np.array([token]), state, [edits])
         state = position.state
     return position
 

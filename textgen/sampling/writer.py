@@ -9,8 +9,10 @@ import numpy as np
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.sampling.choice import SymbolGenerator
 from textgen.sampling.chooser import log_softmax
+from textgen.sampling.cursor import Cursor, Held
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import (
@@ -46,6 +48,7 @@ class Writer:
         options: The settings of what is written; `None` is the defaults.
         primer_ids: What is read in front where the model writes the first word.
         index: Number of the sample: each has random choices of its own under one `rng`.
+        edits: What is done to the states at every token, read or written.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Writer:
         *,
         primer_ids: Iterable[int] = (),
         index: int = 0,
+        edits: Edits = NO_EDITS,
     ) -> None:
         self.options = options or SampleOptions()
         self.ids: list[int] = []
@@ -64,8 +68,9 @@ class Writer:
         self._vocabulary = vocabulary
         self._normalization = normalization
         self._generator = SymbolGenerator(self.options.rng, index)
-        self._bare = start(network)
-        self._settled = read(network, self._bare, primer_ids)
+        self._edits = edits
+        self._bare = start(network, edits=edits)
+        self._settled = read(network, self._bare, primer_ids, edits)
         # What has written since then; where that stands is asked only when it matters.
         self._writing: StreamWriter | None = None
         self._undo: list[_Snapshot] = []
@@ -105,7 +110,7 @@ class Writer:
         """
         tokens = list(map(int, ids))
         first = self._position if self.ids or not tokens else self._bare
-        position = read(self._network, first, tokens)
+        position = read(self._network, first, tokens, self._edits)
         self._remember()
         self._position = position
         self.ids.extend(tokens)
@@ -116,7 +121,7 @@ class Writer:
         Raises:
             SamplingError: It is no symbol.
         """
-        position = read(self._network, self._position, [token])
+        position = read(self._network, self._position, [token], self._edits)
         decoder = decoder_after(self._vocabulary, self.ids)
         self._remember()
         self._position = position
@@ -171,7 +176,8 @@ class Writer:
     def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
         self._remember()
         stream = Stream(self._vocabulary, options, self._generator, self.ids[:])
-        writing = StreamWriter(self._network, options, stream, self._position)
+        cursor = Cursor(Held(self._edits), self._vocabulary) if self._edits else None
+        writing = StreamWriter(self._network, options, stream, self._position, cursor)
         for symbol in writing.symbols():
             self.ids.append(symbol.id)
             self._writing = writing

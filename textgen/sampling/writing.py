@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import SamplingError
+from textgen.model.edit import NO_EDITS, Edits
+from textgen.native.sampler import Chosen
 from textgen.sampling.choice import NOT_FINITE
 from textgen.sampling.chooser import Chooser
+from textgen.sampling.cursor import Cursor
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.stream import (
     BlockNetwork,
@@ -24,6 +27,7 @@ from textgen.sampling.stream import (
     Position,
     Stream,
     read,
+    step,
 )
 
 #: Symbols that one call of a `BlockNetwork` writes at most. The first calls write fewer, so that
@@ -43,10 +47,19 @@ class StreamWriter:
         options: Filters and what may be chosen.
         stream: The text.
         position: Where the network stands, one row.
+        cursor: What steers the text; None: nothing.
+        block_size: Symbols that one call writes at most; 1 hands each out before the next is
+            thought of.
     """
 
     def __init__(
-        self, network: Network, options: SampleOptions, stream: Stream, position: Position
+        self,
+        network: Network,
+        options: SampleOptions,
+        stream: Stream,
+        position: Position,
+        cursor: Cursor | None = None,
+        block_size: int = BLOCK_SIZE,
     ) -> None:
         self._network = network
         self._options = options
@@ -61,6 +74,10 @@ class StreamWriter:
         self._start = self._end = position
         self._ids: list[int] = []
         self._taken = 0
+        self._cursor = cursor
+        self._block_size = block_size
+        # What acted on all of the block but perhaps its last token.
+        self._edits = NO_EDITS
 
     @property
     def position(self) -> Position:
@@ -69,7 +86,7 @@ class StreamWriter:
         Within a block it is found by reading again what was handed out of it.
         """
         if self._taken < len(self._ids):
-            self._start = read(self._network, self._start, self._ids[: self._taken])
+            self._start = read(self._network, self._start, self._ids[: self._taken], self._edits)
             del self._ids[: self._taken]
             self._taken = 0
             return self._start
@@ -82,7 +99,7 @@ class StreamWriter:
             began = time.perf_counter()
             columns, is_whole = self._write_block(min(size, max(self._stream.room, 1)))
             if time.perf_counter() - began < BLOCK_SECONDS / 2:
-                size = min(2 * size, BLOCK_SIZE)
+                size = min(2 * size, self._block_size)
             elif time.perf_counter() - began > BLOCK_SECONDS:
                 size = max(size // 2, 1)
             for chosen in columns:
@@ -97,25 +114,49 @@ class StreamWriter:
 
     def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
         """Id, probability and logprob of each symbol; whether the block is as long as it should."""
-        start, counter = self._end, self._stream.generator.counter
+        start, cursor = self._end, self._cursor
+        edits = NO_EDITS if cursor is None else cursor.edits
         if isinstance(self._network, BlockNetwork):
-            settings = self._chooser.settings
-            written = self._network.write(
-                count, start.logits_BV, start.state, settings, counter, self._recent, END_ID
-            )
-            chosen, end = written.chosen, Position(written.logits_BV, written.state)
+            chosen, end = self._write_many(self._network, count, edits)
+            ids = chosen.ids.tolist()
+            is_whole = len(ids) == count or END_ID in ids[-1:]
+            if cursor is not None and (same := cursor.follow(ids)) < len(ids):
+                # Other edits begin: the block ends there, its last token read again under them.
+                before = start if same == 0 else read(self._network, start, ids[:same], edits)
+                end = read(self._network, before, [ids[same]], cursor.edits)
+                del ids[same + 1 :]
+                is_whole = True
         else:
-            count = 1
-            recent = np.array([self._recent], np.intp) if self._recent else None
-            counters = np.array([counter], np.uint64)
-            chosen = self._chooser.choose(start.logits_BV, counters, recent)
-            end = Position(*self._network.step(chosen.ids, start.state))
-        ids, probabilities, logprobs = (column.tolist() for column in chosen)
+            chosen = self._choose_one()
+            ids, is_whole = chosen.ids.tolist(), True
+            if cursor is not None:
+                cursor.advance(ids[0])
+            now = NO_EDITS if cursor is None else cursor.edits
+            end = step(self._network, chosen.ids, start.state, [now])
         if self._options.repetition_penalty != 1.0:
             self._recent = [*self._recent, *ids][-self._options.repetition_window :]
         self._start, self._ids, self._taken, self._end = start, ids, 0, end
-        is_whole = len(ids) == count or END_ID in ids[-1:]
-        return list(zip(ids, probabilities, logprobs, strict=True)), is_whole
+        self._edits = edits
+        probabilities, logprobs = chosen.probabilities.tolist(), chosen.logprobs.tolist()
+        # Of a block that was cut short there are more of these than ids.
+        return list(zip(ids, probabilities, logprobs, strict=False)), is_whole
+
+    def _write_many(
+        self, network: BlockNetwork, count: int, edits: Edits
+    ) -> tuple[Chosen, Position]:
+        """A block, and where the network stands after it."""
+        start, counter = self._end, self._stream.generator.counter
+        settings = self._chooser.settings
+        written = network.write(
+            count, start.logits_BV, start.state, settings, counter, self._recent, END_ID, edits
+        )
+        return written.chosen, Position(written.logits_BV, written.state)
+
+    def _choose_one(self) -> Chosen:
+        """The next symbol, not yet read."""
+        recent = np.array([self._recent], np.intp) if self._recent else None
+        counters = np.array([self._stream.generator.counter], np.uint64)
+        return self._chooser.choose(self._end.logits_BV, counters, recent)
 
 
 class StreamGroup:
@@ -126,6 +167,7 @@ class StreamGroup:
         options: Filters, seed and what may be chosen, of all texts.
         streams: The texts.
         position: Where the network stands, one row a stream.
+        cursors: What steers each of them; None: nothing.
     """
 
     def __init__(
@@ -134,6 +176,7 @@ class StreamGroup:
         options: SampleOptions,
         streams: Sequence[Stream],
         position: Position,
+        cursors: Sequence[Cursor] | None = None,
     ) -> None:
         self._network = network
         self._options = options
@@ -143,6 +186,7 @@ class StreamGroup:
         self._steps = GROUP_STEPS if path is not None and path.name == "native" else 1
         # Nothing to write: a length of 0 ends a text before its first symbol.
         self._streams = list(enumerate(streams)) if options.length else []
+        self._cursors = None if cursors is None else list(cursors)
         self._recent_BN = self._first_recent()
 
     def pieces(self) -> Iterator[tuple[int, Piece]]:
@@ -168,7 +212,8 @@ class StreamGroup:
         ids, logprobs = [], []
         for _ in range(count):
             chosen = self._chooser.choose(self._position.logits_BV, counters_B, self._recent_BN)
-            self._position = Position(*self._network.step(chosen.ids, self._position.state))
+            edits_B = self._edits_for(chosen.ids)
+            self._position = step(self._network, chosen.ids, self._position.state, edits_B)
             counters_B = counters_B + np.uint64(1)
             if self._recent_BN is not None:
                 window = self._options.repetition_window
@@ -180,11 +225,22 @@ class StreamGroup:
         ids_BT, logprobs_BT = np.stack(ids, axis=1), np.stack(logprobs, axis=1)
         return list(zip(ids_BT.tolist(), logprobs_BT.tolist(), strict=True))
 
+    def _edits_for(self, ids_B: NDArray[np.integer]) -> list[Edits] | None:
+        """What acts while these tokens are read."""
+        if self._cursors is None:
+            return None
+        if not self._cursors[0].is_settled:
+            for cursor, token in zip(self._cursors, ids_B.tolist(), strict=True):
+                cursor.advance(token)
+        return [cursor.edits for cursor in self._cursors]
+
     def _keep(self, rows: NDArray[np.intp]) -> None:
         """Take the ended streams out."""
         if len(rows) == len(self._streams):
             return
         self._streams = [self._streams[row] for row in rows]
+        if self._cursors is not None:
+            self._cursors = [self._cursors[row] for row in rows]
         if len(rows):
             self._position = self._position.repeat(rows)
             if self._recent_BN is not None:

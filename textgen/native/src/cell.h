@@ -26,9 +26,10 @@ static const cell_form cell_forms[] = {
 };
 
 /* Forward. z: the products, blocks of 16 floats; x: the input's share; both are added. `carry`: the
- * float state before, NULL for zero; `next`: after. `saved`: blocks of 16 elems, NULL: not wanted. */
+ * float state before, NULL for zero; `next`: after. `saved`: blocks of 16 elems; `opened`: the
+ * output gate of the LSTM; both NULL: not wanted. */
 INLINE void cell_forward(int cell, int nonlinearity, const float *z, const float *x,
-                         const float *carry, float *next, elem *saved, vf *h) {
+                         const float *carry, float *next, elem *saved, float *opened, vf *h) {
     for (int v = 0; v < NV; v++) {
         const int at = v * VW;
         vf a[MAX_BLOCKS];
@@ -40,6 +41,7 @@ INLINE void cell_forward(int cell, int nonlinearity, const float *z, const float
             vf c = f * before + i * g;
             vstore(next + at, c);
             h[v] = o * vtanh(c);
+            if (opened) vstore(opened + at, o);
             if (saved) {
                 estore(saved + at, i);
                 estore(saved + BLOCK + at, f);

@@ -154,7 +154,8 @@ static int need_scratch(tg_net *net) {
 }
 
 static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_weights *gradients) {
-    if (!net->has_window || (gradients && (!net->window.save || !net->has_backward))) return -2;
+    const int has_gradient = net->window.save && net->has_backward && !net->window.edits;
+    if (!net->has_window || (gradients && !has_gradient)) return -2;
     for (size_t i = 0; i < (size_t)net->window.T * net->window.B; i++)
         if ((uint32_t)targets[i] >= (uint32_t)net->config.vocab) return -3;
     const size_t vocab = (size_t)net->vocab_blocks * BLOCK, threads = (size_t)net->config.threads;
@@ -180,7 +181,8 @@ static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_w
 
 /* A gradient from elsewhere, in place of the loss's. */
 static int net_seed(tg_net *net, const float *gradient) {
-    if (!net->has_window || !net->window.save || !net->has_backward) return -2;
+    if (!net->has_window || !net->window.save || !net->has_backward || net->window.edits)
+        return -2;
     net_layer *y = &net->layers[net->config.layers - 1];
     if (buffer_need(&y->d_out, sizeof(elem) * (size_t)net->depth * net->h_stride)) return -1;
     const int B = net->window.B, H = net->config.hidden;

@@ -8,6 +8,7 @@
 #endif
 
 #include "cell.h"
+#include "edit.h"
 #include "kernels.h"
 #include "threads.h"
 
@@ -44,6 +45,9 @@ typedef struct {
      * in it, is `out`: the same memory one slot on where there is neither mask nor reset. */
     buffer h, h_panel, masked, masked_panel, carry, saved, gates, gates_panel, d_out, d_carry, last;
     elem *out, *out_panel;
+    /* Where edits change the new state, it is kept for them, a row a stream: c, h, output gate. */
+    buffer edit_c, edit_h, opened;
+    int is_edited;
 } net_layer;
 
 struct tg_net {
@@ -70,7 +74,7 @@ struct tg_net {
     buffer symbol_of, symbols, starts, order, slot_of, x, x_panel, table, d_table, d_table_rows,
         d_table_panel;
     int num_symbols, symbol_depth;
-    buffer logits, d_logits, d_logits_panel, d_head_bias, scratch, nats;
+    buffer logits, d_logits, d_logits_panel, d_head_bias, scratch;
     size_t scratch_bytes;
 };
 
@@ -119,13 +123,14 @@ static size_t net_each_buffer(tg_net *net, int release) {
         net_layer *y = &net->layers[l];
         buffer *all[] = {&y->in_fwd, &y->in_bwd, &y->hh_fwd, &y->hh_bwd, &y->bias, &y->h,
                          &y->h_panel, &y->masked, &y->masked_panel, &y->carry, &y->saved,
-                         &y->gates, &y->gates_panel, &y->d_out, &y->d_carry, &y->last};
+                         &y->gates, &y->gates_panel, &y->d_out, &y->d_carry, &y->last,
+                         &y->edit_c, &y->edit_h, &y->opened};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) EACH(*all[i]);
     }
     buffer *all[] = {&net->head_fwd, &net->head_bwd, &net->head_bias, &net->mask, &net->symbol_of, &net->symbols, &net->starts, &net->order,
                      &net->slot_of, &net->x, &net->x_panel, &net->table, &net->d_table,
                      &net->d_table_rows, &net->d_table_panel, &net->logits, &net->d_logits,
-                     &net->d_logits_panel, &net->d_head_bias, &net->scratch, &net->nats};
+                     &net->d_logits_panel, &net->d_head_bias, &net->scratch};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) EACH(*all[i]);
 #undef EACH
     return bytes;
@@ -270,6 +275,10 @@ INLINE elem *saved_at(const tg_net *net, const net_layer *y, int t, int unit, in
            (((size_t)t * net->units + unit) * net->rows + b) * net->form->saved * BLOCK;
 }
 
+INLINE float *state_row(const tg_net *net, const buffer *rows, int b) {
+    return (float *)rows->data + (size_t)b * net->units * BLOCK;
+}
+
 INLINE elem *row_at(const buffer *rows, size_t stride, size_t row) {
     return (elem *)rows->data + row * stride;
 }
@@ -314,6 +323,57 @@ INLINE void put_output(tg_net *net, net_layer *y, int l, int t, int b, int unit,
     if (net->window.save)
         store_pair(panel_at(y->masked_panel.data, net->depth, unit, (size_t)t * net->rows + b), h[0],
                    h[1]);
+}
+
+/* The same of one row or two, which go in pairs only where a panel's rows do. */
+INLINE void put_outputs(tg_net *net, net_layer *y, int l, int t, int b, int unit, vf (*h)[NV],
+                        int count) {
+#if PAIR == 2
+    put_output(net, y, l, t, b, unit, h, count);
+#else
+    put_output(net, y, l, t, b, unit, h, 1);
+    if (count == 2) put_output(net, y, l, t, b + 1, unit, h + 1, 1);
+#endif
+}
+
+/* A unit block of a stream's new state, to where edits find it. */
+INLINE void keep_state(const tg_net *net, const net_layer *y, int unit, int b, const float *c,
+                       const vf *h) {
+    for (int v = 0; v < NV; v++) {
+        const int at = unit * BLOCK + v * VW;
+        vstore(state_row(net, &y->edit_h, b) + at, h[v]);
+        if (c) vstore(state_row(net, &y->edit_c, b) + at, vload(c + v * VW));
+    }
+}
+
+/* The new states of streams [row0, row1), changed, to where later passes read them. */
+static void edit_forward(tg_net *net, int l, int t, int row0, int row1) {
+    net_layer *y = &net->layers[l];
+    for (int b = row0; b < row1; b += 2) {
+        const int count = row1 - b < 2 ? 1 : 2;
+        for (int i = 0; i < count; i++) {
+            const int32_t *start = net->window.edit_starts + b + i;
+            edit_layer(net->window.edits + start[0], start[1] - start[0], l,
+                       state_row(net, &y->edit_c, b + i), state_row(net, &y->edit_h, b + i),
+                       state_row(net, &y->opened, b + i), net->config.hidden, net->units * BLOCK);
+        }
+        for (int unit = 0; unit < net->units; unit++) {
+            vf h[2][NV];
+            for (int v = 0; v < NV; v++) h[1][v] = vset(0.0f);
+            for (int i = 0; i < count; i++)
+                for (int v = 0; v < NV; v++) {
+                    const int at = unit * BLOCK + v * VW;
+                    h[i][v] = vload(state_row(net, &y->edit_h, b + i) + at);
+                    if (!net->form->carries) continue;
+                    /* The GRU carries h itself. */
+                    vf c = CELL_OF(net) == TG_LSTM
+                               ? vload(state_row(net, &y->edit_c, b + i) + at)
+                               : h[i][v];
+                    vstore(carry_at(net, y, t + 1, unit, b + i) + v * VW, c);
+                }
+            put_outputs(net, y, l, t, b, unit, h, count);
+        }
+    }
 }
 
 /* One step of a layer for this thread's streams and units. */
@@ -364,14 +424,13 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
                                      tile + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
                                      x + (size_t)(column + u * blocks) * BLOCK, carry, next,
                                      net->window.save ? saved_at(net, y, t, unit + u, b + i) : NULL,
+                                     y->is_edited ? state_row(net, &y->opened, b + i) +
+                                                        (unit + u) * BLOCK
+                                                  : NULL,
                                      h[i]);
+                        if (y->is_edited) keep_state(net, y, unit + u, b + i, next, h[i]);
                     }
-#if PAIR == 2
-                    put_output(net, y, l, t, b, unit + u, h, count);
-#else
-                    put_output(net, y, l, t, b, unit + u, h, 1);
-                    if (count == 2) put_output(net, y, l, t, b + 1, unit + u, h + 1, 1);
-#endif
+                    if (!y->is_edited) put_outputs(net, y, l, t, b, unit + u, h, count);
                 }
         }
     }
@@ -387,11 +446,16 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
         case TG_RNN * 4 + TG_IDENTITY: call(TG_RNN, TG_IDENTITY); break;               \
     }
 
-static void layer_forward(tg_net *net, int l, const part *p, int threads) {
+static void layer_forward(tg_net *net, int l, const part *p, int tid, int threads) {
+    int row0 = p->row0, row1 = p->row1;
+    if (p->waits) share(net->window.B, 2, tid, threads, &row0, &row1);
     for (int t = 0; t < net->window.T; t++) {
 #define CALL(cell, nonlinearity) step_forward(net, l, t, p, cell, nonlinearity)
         FOR_CELL(net, CALL)
 #undef CALL
+        if (p->waits) tg_barrier(threads);
+        if (!net->layers[l].is_edited) continue;
+        edit_forward(net, l, t, row0, row1);
         if (p->waits) tg_barrier(threads);
     }
 }
@@ -567,7 +631,7 @@ static void forward_work(void *arg, int tid, int threads) {
     make_table(net, tid, threads);
     tg_barrier(threads);
     for (int l = 0; l < net->config.layers; l++) {
-        layer_forward(net, l, &p, threads);
+        layer_forward(net, l, &p, tid, threads);
         state_out(net, l, &p);
     }
     work_end(mode);
@@ -604,6 +668,14 @@ static int net_forward(tg_net *net, const tg_window *window) {
         if (net->form->carries)
             bad |= buffer_need(&y->carry, sizeof(float) * (save ? T + 1 : 2) * R * padded);
         if (apart) bad |= buffer_need(&y->masked, sizeof(elem) * (T * R + TILE_ROWS) * net->h_stride);
+        y->is_edited = 0;
+        for (int i = 0; window->edits && i < window->edit_starts[B]; i++)
+            y->is_edited |= window->edits[i].layer == l;
+        if (y->is_edited) {
+            bad |= buffer_need(&y->edit_c, sizeof(float) * R * padded);
+            bad |= buffer_need(&y->edit_h, sizeof(float) * R * padded);
+            bad |= buffer_need(&y->opened, sizeof(float) * R * padded);
+        }
         if (save) {
             bad |= buffer_need(&y->saved, sizeof(elem) * T * R * padded * net->form->saved);
             bad |= buffer_need(&y->h_panel, sizeof(elem) * (size_t)net->h_depth * padded);

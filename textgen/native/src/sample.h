@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "choice.h"
+#include "edit.h"
 #include "net.h"
 
 /* Weights read per token that pay for another thread: one alone reads them in 3 us, and waiting
@@ -40,6 +41,7 @@ typedef struct {
     float *bias;    /* native columns; of the GRU's block without an input, its second bias */
     float *share;   /* of the input in the pre-activations, above the first layer */
     float *h, *c;   /* c: the float state that the cell carries: the GRU's is h itself */
+    float *opened;  /* the LSTM's output gate, for edits of c */
     elem *x[2];     /* h as products read it, before and after a step in turns */
 } sample_layer;
 
@@ -56,6 +58,7 @@ typedef struct {
     uint8_t *known;                     /* rows that are made, NULL where there is but one */
     float *from_state;                  /* the state's share of the pre-activations */
     choice_room room;
+    tg_edits edits;             /* of the call at work */
     double pace[2], next_probe; /* seconds a token of one thread and of all, 0: not measured */
 } sampler;
 
@@ -102,6 +105,7 @@ static size_t place_arrays(sampler *s, char *base) {
         y.share = take(base, &used, l ? row : 0);
         y.h = take(base, &used, sizeof(float) * vector);
         y.c = g->cell == TG_LSTM ? take(base, &used, sizeof(float) * vector) : y.h;
+        y.opened = take(base, &used, g->cell == TG_LSTM ? sizeof(float) * vector : 0);
         for (int i = 0; i < 2; i++) y.x[i] = take(base, &used, sizeof(elem) * vector);
         if (base) layers[l] = y;
     }
@@ -226,16 +230,6 @@ static void multiply(const product *p, int first, int last, int native, const el
     if (first < last) multiply_blocks(p, first, 1, native, x, start, y);
 }
 
-INLINE float inner_product(const float *a, const float *b, int n) {
-    vf sums[2] = {vset(0.0f), vset(0.0f)};
-    int i = 0;
-    for (; i + 2 * VW <= n; i += 2 * VW)
-        for (int v = 0; v < 2; v++) sums[v] += vload(a + i + v * VW) * vload(b + i + v * VW);
-    float sum = vsum(sums[0] + sums[1]);
-    for (; i < n; i++) sum += a[i] * b[i];
-    return sum;
-}
-
 /* Units [16 first, 16 last) of the first layer's input for a symbol, from the weights as given. */
 static void make_row(const sampler *s, int32_t id, int first, int last, float *row) {
     const int E = s->config.embedding, H = s->config.hidden, blocks = s->form->blocks;
@@ -262,14 +256,25 @@ INLINE void apply_gates(const sampler *s, const sample_layer *y, const float *in
         const int at = u * cell_forms[cell].blocks * BLOCK;
         vf h[NV];
         cell_forward(cell, nonlinearity, s->from_state + at, input + at, y->c + u * BLOCK,
-                     y->c + u * BLOCK, NULL, h);
-        /* Here a state stands, and nothing has read it yet: what is to change h or c of some units
-         * at this step belongs in this place. */
+                     y->c + u * BLOCK, NULL, s->edits.list ? y->opened + u * BLOCK : NULL, h);
         for (int v = 0; v < NV; v++) {
             vstore(y->h + u * BLOCK + v * VW, h[v]);
             estore(out + u * BLOCK + v * VW, h[v]);
         }
     }
+}
+
+INLINE int is_edited(const sampler *s, int l) {
+    return edits_touch(s->edits.list, s->edits.count, l, TG_STATE_C) ||
+           edits_touch(s->edits.list, s->edits.count, l, TG_STATE_H);
+}
+
+/* A layer's new state is changed by one thread: a direction looks at all units of it. */
+static void edit_output(const sampler *s, int l, elem *out) {
+    const sample_layer *y = &s->layers[l];
+    const int padded = s->units * BLOCK;
+    edit_layer(s->edits.list, s->edits.count, l, y->c, y->h, y->opened, s->config.hidden, padded);
+    for (int i = 0; i < padded; i += VW) estore(out + i, vload(y->h + i));
 }
 
 /* One token through all layers: this thread's units. `turn` tells which `x` is the present. */
@@ -293,6 +298,9 @@ static void sampler_step(const sampler *s, int32_t id, int turn, int tid, int th
     apply_gates(s, y, input, first, last, y->x[!turn], cell, nonlinearity)
         FOR_CELL(s, CALL)
 #undef CALL
+        tg_barrier(threads);
+        if (!is_edited(s, l)) continue;
+        if (tid == 0) edit_output(s, l, y->x[!turn]);
         tg_barrier(threads);
     }
 }
@@ -382,9 +390,10 @@ static void sampler_read_work(void *arg, int tid, int threads) {
     sampler_logits(job->s, turn, tid, threads);
 }
 
-static void sampler_read(tg_sampler *base, const int32_t *ids, int64_t n, float *state,
-                         float *logits) {
+static void sampler_read(tg_sampler *base, const int32_t *ids, int64_t n, tg_edits edits,
+                         float *state, float *logits) {
     sampler *s = (sampler *)base;
+    s->edits = edits;
     sample_job job = {.s = s, .n = n, .history = (int32_t *)ids};
     take_state(s, state, 0);
     for (int64_t i = 0; i < n; i++) know(s, ids[i]);
@@ -401,8 +410,10 @@ static void take_logits(float *out, const float *logits, int vocab) {
 
 static int64_t sampler_write(tg_sampler *base, const tg_choice *choice, int64_t n, int32_t end,
                              uint64_t counter, int32_t *history, int64_t history_count,
-                             float *state, float *logits, const tg_chosen *chosen) {
+                             tg_edits edits, float *state, float *logits,
+                             const tg_chosen *chosen) {
     sampler *s = (sampler *)base;
+    s->edits = edits;
     sample_job job = {.s = s, .choice = choice, .n = n, .counter = counter, .end = end,
                       .history = history, .history_count = history_count, .chosen = chosen};
     take_logits(s->logits, logits, s->config.vocab);

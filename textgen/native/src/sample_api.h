@@ -41,10 +41,16 @@ TG_API void tg_sampler_free(tg_sampler *sampler);
 /* How many threads it computes with: no more than pay. The numbers do not depend on it. */
 TG_API int tg_sampler_threads(const tg_sampler *sampler);
 
+/* Changes of the states at every token read. */
+typedef struct {
+    const tg_edit *list; /* NULL: none */
+    int32_t count;
+} tg_edits;
+
 /* Read `n` tokens. `state` is (L, S, H), S = 2 for the LSTM (h, c), else 1 (h); `logits` (V,). Both
  * are overwritten with what they are after the last token. */
-TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, float *state,
-                            float *logits);
+TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, tg_edits edits,
+                            float *state, float *logits);
 
 /* Choose and read up to `n` symbols, the first by `logits`: as `tg_choose` and `tg_sampler_read` in
  * turns, draws `counter`, `counter + 1`, ... `history` holds `history_count` tokens of context for
@@ -53,8 +59,8 @@ TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, 
  * logits were not finite. */
 TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n,
                                 int32_t end, uint64_t counter, int32_t *history,
-                                int64_t history_count, float *state, float *logits,
-                                const tg_chosen *chosen);
+                                int64_t history_count, tg_edits edits, float *state,
+                                float *logits, const tg_chosen *chosen);
 
 /* The same of one instruction set: the last thing that sample.h defines. */
 typedef struct {
@@ -62,10 +68,11 @@ typedef struct {
                       const float *logits, const int32_t *recent, int64_t recent_count,
                       const uint64_t *counters, const tg_chosen *chosen);
     tg_sampler *(*open)(const tg_config *config, const tg_weights *weights);
-    void (*read)(tg_sampler *sampler, const int32_t *ids, int64_t n, float *state, float *logits);
+    void (*read)(tg_sampler *sampler, const int32_t *ids, int64_t n, tg_edits edits, float *state,
+                 float *logits);
     int64_t (*write)(tg_sampler *sampler, const tg_choice *choice, int64_t n, int32_t end,
-                     uint64_t counter, int32_t *history, int64_t history_count, float *state,
-                     float *logits, const tg_chosen *chosen);
+                     uint64_t counter, int32_t *history, int64_t history_count, tg_edits edits,
+                     float *state, float *logits, const tg_chosen *chosen);
 } tg_sample_kernels;
 
 /* The beginning of every sampler. */

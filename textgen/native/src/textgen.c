@@ -162,14 +162,14 @@ void tg_sampler_free(tg_sampler *sampler) { free(sampler); }
 
 int tg_sampler_threads(const tg_sampler *sampler) { return sampler->threads; }
 
-void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, float *state,
-                     float *logits) {
-    sampler->kernels->read(sampler, ids, n, state, logits);
+void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, tg_edits edits,
+                     float *state, float *logits) {
+    sampler->kernels->read(sampler, ids, n, edits, state, logits);
 }
 
 int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n, int32_t end,
-                         uint64_t counter, int32_t *history, int64_t history_count, float *state,
-                         float *logits, const tg_chosen *chosen) {
-    return sampler->kernels->write(sampler, choice, n, end, counter, history, history_count, state,
-                                   logits, chosen);
+                         uint64_t counter, int32_t *history, int64_t history_count, tg_edits edits,
+                         float *state, float *logits, const tg_chosen *chosen) {
+    return sampler->kernels->write(sampler, choice, n, end, counter, history, history_count, edits,
+                                   state, logits, chosen);
 }

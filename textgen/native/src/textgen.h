@@ -11,12 +11,13 @@
 #include <stdint.h>
 
 #define TG_API __attribute__((visibility("default")))
-#define TG_ABI_VERSION 1
+#define TG_ABI_VERSION 2
 
 /* Best first; `textgen.native.library.ISA_NAMES` has the same order. */
 enum { TG_AMX, TG_AVX512BF16, TG_AVX512, TG_AVX2, TG_GENERIC, TG_ISA_COUNT };
 enum { TG_LSTM, TG_GRU, TG_RNN };
 enum { TG_TANH, TG_RELU, TG_IDENTITY };
+enum { TG_STATE_H, TG_STATE_C };
 
 typedef struct {
     int32_t isa, cell, nonlinearity; /* of the enums above */
@@ -40,6 +41,16 @@ typedef struct {
     tg_layer *layers;
 } tg_weights;
 
+/* A change of one coordinate p of a layer's new state, before anything reads it: p becomes
+ * scale * p + shift. With `unit` >= 0 that unit; else p is the projection on `read` and the state
+ * moves along `write`. Several act in their order, those of c before those of h. Nobody checks that
+ * the layer, state and unit are there. */
+typedef struct {
+    int32_t layer, state, unit;
+    float scale, shift;
+    const float *read, *write; /* (H,), of a direction */
+} tg_edit;
+
 TG_API int tg_abi_version(void);
 TG_API int tg_isa_supported(int isa);
 
@@ -62,6 +73,8 @@ typedef struct {
     const float *mask_LBH;   /* factor on each layer's output, (L, B, H); NULL: none */
     float *const *h, *const *c; /* per layer (B, H): read, then overwritten. c: LSTM only */
     int32_t save;            /* keep what `tg_net_backward` and `tg_net_read` need */
+    const int32_t *edit_starts; /* (B + 1,): stream b's edits are edits[edit_starts[b]] .. at */
+    const tg_edit *edits;       /* each step; NULL: none. There is no gradient of such a window */
 } tg_window;
 
 TG_API int tg_net_forward(tg_net *net, const tg_window *window);

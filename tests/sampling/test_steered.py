@@ -1,0 +1,207 @@
+"""Texts written under interventions: where they act, where they do not, whatever the path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from test_native_step import BYTES, CHARS, StepByStep, config_of, ids_of, native, weights_of
+
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.model.edit import Edit, Edits
+from textgen.model.numpy_network import NumpyNetwork
+from textgen.native.library import supported_isas
+from textgen.sampling import (
+    SampleOptions,
+    SamplingNetworks,
+    Writer,
+    generate,
+    generate_batch,
+    generate_each,
+)
+from textgen.sampling.cursor import Cursor, Held
+from textgen.sampling.stream import start
+from textgen.steering import SteeringPlan, Target, parse_specs
+
+LENGTH = 120
+
+
+def target(name: str) -> Target:
+    """A neuron by `layer:unit.state`, or a direction of the first layer."""
+    if name == "mood":
+        read = np.random.default_rng(4).normal(size=20).astype(np.float32)
+        read /= np.linalg.norm(read)
+        return Target(name=name, layer=0, state="c", mean=0.0, sd=2.0, read=read, write=read.copy())
+    place, state = name.split(".")
+    layer, unit = map(int, place.split(":"))
+    return Target(name=name, layer=layer, state=state, mean=0.2, sd=1.5, unit=unit)  # type: ignore[arg-type]
+
+
+def plan(*specs: str) -> SteeringPlan:
+    return SteeringPlan(parse_specs(specs, target))
+
+
+def numpy_network(vocabulary: Vocabulary = CHARS) -> NumpyNetwork:
+    config = config_of(vocabulary)
+    return NumpyNetwork(config, weights_of(config))
+
+
+@pytest.fixture
+def _needs_library() -> None:
+    if not supported_isas():
+        pytest.skip("the native library is not built")
+
+
+class Watched:
+    """A network that notes which edits acted when each token was read."""
+
+    def __init__(self, network: NumpyNetwork) -> None:
+        self.network, self.log = network, []
+        self.initial_state = network.initial_state
+
+    def step(self, ids_B: np.ndarray, state: object, edits_B: Sequence[Edits] | None = None):  # type: ignore[no-untyped-def]
+        self.log.append((int(ids_B[0]), () if edits_B is None else edits_B[0]))
+        return self.network.step(ids_B, state, edits_B)  # type: ignore[arg-type]
+
+
+SPECS = [
+    ("0:3.c=+2",),
+    ("1:4.h=-2:add",),
+    ("mood=+1.5",),
+    ("0:3.c=+2@30..50",),
+    ("mood=-2@0..40,+2@40..",),
+    ("0:3.c=-2@s1,+2@s2..", "1:4.h=off@17"),
+]
+
+
+@pytest.mark.parametrize("specs", SPECS, ids=" ".join)
+@pytest.mark.parametrize("vocabulary", [CHARS, BYTES], ids=["char", "byte"])
+def test_blocks_write_what_single_steps_write(
+    _needs_library: None, specs: tuple[str, ...], vocabulary: Vocabulary
+) -> None:
+    """The engine's blocks of many symbols follow a schedule to the character."""
+    options = SampleOptions(length=LENGTH, rng=5, temperature=1.0)
+    settings = {"seed_ids": ids_of("аб", vocabulary), "steering": plan(*specs)}
+    network = native(vocabulary)
+    blocks = list(generate(network, vocabulary, options, **settings))
+    steps = list(generate(StepByStep(network), vocabulary, options, **settings))
+    # The numbers beside a choice are NumPy's there, and differ in their last digit.
+    assert [s[:3] for s in blocks] == [s[:3] for s in steps]
+    plain = list(generate(network, vocabulary, options, seed_ids=settings["seed_ids"]))
+    assert [s.id for s in plain] != [s.id for s in blocks]
+
+
+def test_each_character_is_chosen_from_a_state_that_its_edits_changed() -> None:
+    """By the log of what was read: the token before character n is read under n's edits."""
+    watched = Watched(numpy_network())
+    steering = plan("0:3.c=+2@2..4", "1:1.h=off@0..1")
+    options = SampleOptions(length=6, rng=1)
+    seed = ids_of("абв")
+    list(generate(watched, CHARS, options, seed_ids=seed, steering=steering))
+    units = [[edit.unit for edit in edits] for _, edits in watched.log]
+    # The end mark, two letters of the seed, its last one, then characters 0 to 5.
+    assert units == [[], [], [], [1], [], [3], [3], [], [], []]
+    assert [token for token, _ in watched.log[1:4]] == seed
+
+
+def test_without_steering_nothing_changes(_needs_library: None) -> None:
+    options = SampleOptions(length=LENGTH, rng=2)
+    network = native()
+    plain = list(generate(network, CHARS, options))
+    for steering in (None, plan(), plan("0:3.c=1:scale", "mood=0:add")):
+        assert list(generate(network, CHARS, options, steering=steering)) == plain
+
+
+def test_a_prefix_before_the_first_intervention_is_unchanged(_needs_library: None) -> None:
+    options = SampleOptions(length=LENGTH, rng=2)
+    for network in (native(), numpy_network()):
+        plain = list(generate(network, CHARS, options))
+        steered = list(generate(network, CHARS, options, steering=plan("0:3.c=+4@50..")))
+        assert steered[:50] == plain[:50]
+        assert [s.id for s in steered] != [s.id for s in plain]
+
+
+def test_sentences_are_counted_as_until_sentence_ends_them() -> None:
+    """The second begins after the white space that ends the first; a seed is part of the first."""
+    steering = plan("0:3.c=-2@s1,+2@s2..")
+    low, high = (steering.edits_at(0, sentence) for sentence in (1, 2))
+    cursor = Cursor(steering, CHARS, ids_of("аб"))
+    acts = []
+    for token in ids_of(". а! вг\nб.. а"):
+        cursor.advance(token)
+        acts.append("+" if cursor.edits is high else "-" if cursor.edits is low else "?")
+    assert "".join(acts) == "-+++++++++++++"[: len(acts)]
+    # A seed that is a whole sentence leaves the count to what is written.
+    cursor = Cursor(steering, CHARS, ids_of("аб."))
+    for token in ids_of(" аб"):
+        cursor.advance(token)
+    assert cursor.edits is low
+    for token in ids_of(". "):
+        cursor.advance(token)
+    assert cursor.edits is high
+
+
+def test_texts_together_follow_their_own_schedules() -> None:
+    """NumPy rounds rows alike, so they equal those written one after another."""
+    options = SampleOptions(length=LENGTH, rng=3, temperature=1.0)
+    for specs in SPECS:
+        both = {"count": 5, "seed_ids": ids_of("аб"), "steering": plan(*specs)}
+        together = generate_batch(numpy_network(), CHARS, options, **both)
+        alone = generate_each(numpy_network(), CHARS, options, **both)
+        assert [text.ids for text in together] == [text.ids for text in alone]
+
+
+def test_native_streams_are_steered_too(_needs_library: None) -> None:
+    """Against NumPy's arithmetic: greedy choices of a model whose logits lie far apart."""
+    config = config_of(CHARS)
+    networks = SamplingNetworks(config, weights_of(config, 1.5), 2)
+    options = SampleOptions(length=40, temperature=0.0)
+    for specs in SPECS[:3]:
+        both = {"count": 5, "seed_ids": ids_of("аб"), "steering": plan(*specs)}
+        ours = generate_batch(networks.many, CHARS, options, **both)
+        theirs = generate_batch(
+            NumpyNetwork(config, weights_of(config, 1.5)), CHARS, options, **both
+        )
+        same = np.mean([a == b for a, b in zip(ours[0].ids, theirs[0].ids, strict=True)])
+        assert same > 0.5, "chance is a ninth"
+
+
+def test_a_held_value_stays(_needs_library: None) -> None:
+    """The state after each character has the value that was asked for."""
+    network = native()
+    held = plan("0:3.c=+2")
+    position = start(network, ids_of("абв"), held.edits_at(0, 1))
+    assert position.state[0]["c"][0, 3] == pytest.approx(0.2 + 2 * 1.5)
+    before = start(network, ids_of("абв"))
+    others = np.arange(20) != 3
+    assert (position.state[0]["c"][0, others] == before.state[0]["c"][0, others]).all()
+
+
+def test_turns_are_steered_throughout(_needs_library: None) -> None:
+    from textgen.corpus.normalization import Normalization
+
+    clamp = (Edit(layer=0, state="c", unit=3, scale=0.0, shift=3.0),)
+
+    def text(edits: Edits) -> str:
+        options = SampleOptions(length=40, rng=1)
+        writer = Writer(native(), CHARS, Normalization(), options, edits=edits)
+        writer.feed("аб")
+        list(writer.write())
+        writer.undo()
+        list(writer.write())
+        return writer.text
+
+    assert text(clamp) != text(())
+    assert text(clamp) == text(clamp)
+
+
+def test_a_cursor_of_what_always_acts_asks_nothing_more() -> None:
+    edits = plan("0:3.c=1").edits_at(0, 1)
+    cursor = Cursor(Held(edits), CHARS)
+    assert cursor.is_settled and cursor.edits is edits
+    assert cursor.follow([3, 4, 5]) == 3
+    ended = Cursor(plan("0:3.c=1@0..2"), CHARS)
+    assert not ended.is_settled
+    assert ended.follow([3, 4, 5]) == 1
+    assert ended.is_settled and ended.edits == ()

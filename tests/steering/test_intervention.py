@@ -1,0 +1,71 @@
+"""What an intervention does to the value of its target: the algebra of steering."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from made_up import direction, neuron
+
+from textgen.errors import ConfigError
+from textgen.steering import Intervention, Target
+
+X = np.random.default_rng(0).normal(size=(3, 20)).astype(np.float32)
+
+
+def value(target: Target, x: np.ndarray) -> np.ndarray:
+    """The target's coordinate in each row."""
+    return np.array([target.value({"c": x}, row) for row in range(len(x))])
+
+
+def done(target: Target, dose: float, mode: str, x: np.ndarray = X) -> np.ndarray:
+    return Intervention(target=target, dose=dose, mode=mode).edit.apply(x)  # type: ignore[arg-type]
+
+
+TARGETS = [neuron(), direction()]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["neuron", "direction"])
+def test_doses_are_measured_in_standard_deviations(target: Target) -> None:
+    close = {"rtol": 1e-5, "atol": 1e-5}
+    for dose in (-2.0, 0.0, 1.5):
+        held = value(target, done(target, dose, "clamp"))
+        np.testing.assert_allclose(held, target.mean + dose * target.sd, **close)
+        added = value(target, done(target, dose, "add"))
+        np.testing.assert_allclose(added, value(target, X) + dose * target.sd, **close)
+        scaled = value(target, done(target, dose, "scale"))
+        np.testing.assert_allclose(scaled, dose * value(target, X), **close)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=["neuron", "direction"])
+def test_the_algebra_holds(target: Target) -> None:
+    twice = done(target, 1.0, "add", done(target, 1.0, "add"))
+    np.testing.assert_allclose(twice, done(target, 2.0, "add"), rtol=1e-5, atol=1e-5)
+    back = done(target, -1.5, "add", done(target, 1.5, "add"))
+    np.testing.assert_allclose(back, X, rtol=1e-5, atol=1e-5)
+    assert (done(target, 1.0, "scale") == X).all()
+    assert (done(target, 0.0, "add") == X).all()
+    assert (done(target, 0.0, "off") == done(target, 0.0, "scale")).all()
+    held = done(target, 2.0, "clamp")
+    np.testing.assert_allclose(done(target, 2.0, "clamp", held), held, rtol=1e-5, atol=1e-5)
+
+
+def test_a_negative_sign_turns_doses_and_nothing_else() -> None:
+    falling, rising = neuron(sign=-1), neuron()
+    for mode in ("clamp", "add"):
+        assert (done(falling, 2.0, mode) == done(rising, -2.0, mode)).all()
+    assert (done(falling, 2.0, "scale") == done(rising, 2.0, "scale")).all()
+
+
+def test_it_says_what_it_does_on_which_scale() -> None:
+    part = Intervention(target=neuron(info={"calibrated_on": "the training text"}), dose=2.0)
+    assert part.describe() == (
+        "0:2.c=+2: unit 2 of layer 0, cell state; mean 1, standard deviation 0.5 on the training "
+        "text"
+    )
+    assert part.to_json()["span"] == "0.."
+
+
+@pytest.mark.parametrize("wrong", [{"dose": float("nan")}, {"mode": "push"}])
+def test_what_is_no_intervention_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        Intervention(target=neuron(), **wrong)  # type: ignore[arg-type]

@@ -1,0 +1,110 @@
+"""`--steer` as it is typed, read and printed again; when it acts."""
+
+from __future__ import annotations
+
+import pytest
+from made_up import direction, neuron
+
+from textgen.errors import ConfigError
+from textgen.model.edit import NO_EDITS
+from textgen.steering import Span, SteeringPlan, Target, parse_span, parse_spec, parse_specs
+
+
+def target(name: str) -> Target:
+    if name == "mood":
+        return direction()
+    return neuron(int(name.split(":")[1].split(".")[0]), name=name)
+
+
+@pytest.mark.parametrize(
+    ("typed", "printed"),
+    [
+        ("0:2=+2", "0:2=+2"),
+        ("0:2=2", "0:2=+2"),
+        (" mood = -1.5:add ", "mood=-1.5:add"),
+        ("mood=−1.5", "mood=-1.5"),
+        ("0:2.h=.5:scale", "0:2.h=+0.5:scale"),
+        ("0:2=off", "0:2=off"),
+        ("0:2=:off@5..", "0:2=off@5.."),
+        ("mood=-2@0..60,+2@60..", "mood=-2@0..60 mood=+2@60.."),
+        ("mood=-2@s1,+2@s2..", "mood=-2@s1..s2 mood=+2@s2.."),
+        ("mood=1@7", "mood=+1@7..8"),
+        ("mood=0.1234567890123", "mood=+0.1234567890123"),
+        ("mood=1e-07:add", "mood=+1e-07:add"),
+    ],
+)
+def test_a_specification_is_read_and_printed(typed: str, printed: str) -> None:
+    plan = SteeringPlan(parse_specs([typed], target))
+    assert str(plan) == printed
+    again = SteeringPlan(parse_specs(str(plan).split(" "), target))
+    assert [p.dose for p in again.interventions] == [p.dose for p in plan.interventions]
+    assert str(again) == printed
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("0:2", "does not say what to steer"),
+        ("=2", "does not say what to steer"),
+        ("0:2=", "does not say what to steer"),
+        ("0:2=much", "is no dose"),
+        ("0:2=2,,3", "is no dose"),
+        ("0:2=1:push", "choose: clamp, add, scale, off"),
+        ("0:2=1@", "no stretch of text"),
+        ("0:2=1@5..s7", "no stretch of text"),
+        ("0:2=1@s0", "counted from 1"),
+        ("0:2=1@7..7", "holds nothing"),
+        ("0:2=nan", "is no dose"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_what_to_type(typed: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_spec(typed, target)
+
+
+def test_spans() -> None:
+    assert [parse_span("2..4").holds(char, 1) for char in range(6)] == [0, 0, 1, 1, 0, 0]
+    assert [parse_span("s2..").holds(99, sentence) for sentence in (1, 2, 3)] == [0, 1, 1]
+    assert parse_span("s1..3") == Span(1, 3, by_sentence=True)
+    assert [parse_span("2..4").next_border(char) for char in range(5)] == [2, 2, 4, 4, None]
+    assert Span(1, by_sentence=True).next_border(0) is None
+
+
+def test_a_plan_says_what_acts_at_each_character() -> None:
+    plan = SteeringPlan(parse_specs(["0:2=1@2..4", "0:3=1@3..", "mood=1@s2"], target))
+    shifts = [[e.unit for e in plan.edits_at(char, 1)] for char in range(5)]
+    assert shifts == [[], [], [2], [2, 3], [3]]
+    assert plan.edits_at(0, 1) is NO_EDITS
+    assert plan.edits_at(4, 1) is plan.edits_at(9, 1)
+    assert [e.unit for e in plan.edits_at(4, 2)] == [3, None]
+    assert [plan.next_change(char) for char in range(5)] == [2, 2, 3, 4, None]
+    assert plan.counts_sentences and not plan.is_constant
+    assert SteeringPlan(parse_specs(["0:2=1", "0:3=off"], target)).is_constant
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["0:2=1", "0:2=2"],
+        ["0:2=1", "0:2=off@5.."],
+        ["mood=1@0..9,2@8.."],
+        ["mood=1@s1..3", "mood=2@s2"],
+        ["0:2=1", "0:2=2@s1"],
+    ],
+)
+def test_two_values_at_once_are_refused(specs: list[str]) -> None:
+    with pytest.raises(ConfigError, match="at two values"):
+        SteeringPlan(parse_specs(specs, target))
+
+
+@pytest.mark.parametrize(
+    "specs",
+    [
+        ["0:2=1", "0:3=2"],
+        ["0:2=1@0..5", "0:2=2@5.."],
+        ["0:2=1:add", "0:2=1:add"],
+        ["0:2=1", "mood=1"],
+    ],
+)
+def test_what_can_go_together_may(specs: list[str]) -> None:
+    assert SteeringPlan(parse_specs(specs, target)).interventions

@@ -1,0 +1,143 @@
+"""Named targets and calibrations beside a model: kept exactly, refused when damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import direction, neuron
+
+from textgen.errors import (
+    CheckpointCorruptError,
+    CheckpointFormatError,
+    ConfigError,
+    StorageError,
+)
+from textgen.model.config import ModelConfig
+from textgen.steering import (
+    Calibration,
+    Target,
+    load_target,
+    save_target,
+    target_names,
+    targets_folder,
+)
+
+
+def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    for target in (
+        neuron(7, name="sentiment", sign=-1, mean=0.1, sd=1 / 3, model="abc", info={"auc": 0.75}),
+        direction("настроение", mean=1e-17),
+    ):
+        path = save_target(model, target)
+        assert path == tmp_path / "neurons" / f"{target.name}.json"
+        found = load_target(model, target.name)
+        assert found.to_dict() == target.to_dict()
+        if target.read is not None:
+            assert found.read is not None and (found.read == target.read).all()
+            assert found.read.dtype == np.float32
+    assert target_names(model) == ["sentiment", "настроение"]
+    # Another model in the same folder has a folder of its own.
+    assert targets_folder(tmp_path / "other.safetensors") != targets_folder(model)
+
+
+def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    with pytest.raises(ConfigError, match="none was found yet"):
+        load_target(model, "mood")
+    save_target(model, direction("mood"))
+    with pytest.raises(ConfigError, match="there are: mood"):
+        load_target(model, "sentiment")
+
+
+@pytest.mark.parametrize("name", ["", "0x", "../mood", "a b", "_calibration", "a=b", "x" * 70])
+def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no name"):
+        save_target(tmp_path / "model.safetensors", direction(name))
+    with pytest.raises(ConfigError):
+        load_target(tmp_path / "model.safetensors", name)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"unit": "3"},
+        {"unit": None},
+        {"state": "forget-gate"},
+        {"sd": -1.0},
+        {"sd": "many"},
+        {"mean": None},
+        {"sign": 0},
+        {"layer": True},
+        {"read": [1.0, 2.0]},
+    ],
+)
+def test_a_damaged_file_is_refused(change: dict[str, object], tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    path = save_target(model, neuron(name="mood"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(CheckpointCorruptError, match=r"mood\.json is damaged"):
+        load_target(model, "mood")
+
+
+def test_other_files_that_are_none(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    path = save_target(model, neuron(name="mood"))
+    for content in (b"", b"[1", b"[]", b"\xff\xfe", b"[" * 100_000, b'"x"'):
+        path.write_bytes(content)
+        with pytest.raises(CheckpointCorruptError):
+            load_target(model, "mood")
+    path.write_text(json.dumps(neuron().to_dict() | {"format": 99}))
+    with pytest.raises(CheckpointFormatError, match="upgrade"):
+        load_target(model, "mood")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StorageError):
+        load_target(model, "mood")
+
+
+def test_a_direction_must_reach_what_it_reads() -> None:
+    good = direction()
+    with pytest.raises(ConfigError, match="must be 1"):
+        direction(write=2.0 * good.write)  # type: ignore[operator]
+
+
+def test_a_target_of_another_shape_is_refused() -> None:
+    gru = ModelConfig(vocab_size=5, embedding_size=2, hidden_size=20, cell="gru")
+    lstm = ModelConfig(vocab_size=5, embedding_size=2, hidden_size=8)
+    for target, config in ((neuron(), gru), (neuron(11), lstm), (direction(), lstm)):
+        with pytest.raises(ConfigError):
+            target.check(config)
+
+
+def calibration(model: str = "sum") -> Calibration:
+    rng = np.random.default_rng(0)
+    places = [(layer, state) for layer in (0, 1) for state in ("h", "c")]
+    return Calibration(
+        mean={place: rng.normal(size=3) for place in places},  # type: ignore[misc]
+        sd={place: rng.random(3) for place in places},  # type: ignore[misc]
+        model=model,
+        source="the training text",
+        tokens=100,
+    )
+
+
+def test_a_calibration_is_kept_with_the_weights_it_belongs_to(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    assert Calibration.load(model, "sum") is None
+    made = calibration()
+    made.save(model)
+    found = Calibration.load(model, "sum")
+    assert found is not None and found.source == "the training text"
+    for place, values in made.mean.items():
+        assert (found.mean[place] == values).all() and (found.sd[place] == made.sd[place]).all()
+    target = found.target(1, 2, "h")
+    assert isinstance(target, Target)
+    assert (target.name, target.mean) == ("1:2.h", made.mean[1, "h"][2])
+    assert Calibration.load(model, "other weights") is None
+    assert target_names(model) == []
+    (targets_folder(model) / "_calibration.json").write_text("{")
+    assert Calibration.load(model, "sum") is None

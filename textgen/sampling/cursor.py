@@ -1,0 +1,93 @@
+"""Where a steered text stands: how much of it is written, and what acts on the state next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.model.edit import Edits
+from textgen.sampling.stop import SentenceEnds
+from textgen.steering import Steering
+
+
+class Held:
+    """The same edits from beginning to end; a `Steering`."""
+
+    counts_sentences = False
+
+    def __init__(self, edits: Edits) -> None:
+        self._edits = edits
+
+    def edits_at(self, char: int, sentence: int) -> Edits:
+        """Always the same."""
+        return self._edits
+
+    def next_change(self, char: int) -> None:
+        """Never."""
+
+
+class Cursor:
+    """Follows a text token by token.
+
+    Character `n` is chosen from a state that `Steering.edits_at(n, ...)` changed, so what acts
+    while a token is read is what is asked for the character after it. Within a character of
+    several bytes that is the character itself.
+
+    Args:
+        steering: What the text is steered by.
+        vocabulary: The model's symbols.
+        context_ids: What stands before the text: the seed.
+    """
+
+    def __init__(
+        self, steering: Steering, vocabulary: Vocabulary, context_ids: Sequence[int] = ()
+    ) -> None:
+        self._steering = steering
+        self._decoder = vocabulary.decoder()
+        self._ends = SentenceEnds()
+        # The seed may stand within a sentence, which is then the first.
+        for token in context_ids:
+            for char in self._decoder.feed(token):
+                self._ends.ends_before(char)
+        if self._ends.is_at_end:
+            self._ends = SentenceEnds()
+        self._char, self._sentence = 0, 1
+        self._next = steering.next_change(0)
+        #: What acts on the next state.
+        self.edits: Edits = steering.edits_at(0, 1)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what acts now will act to the end."""
+        return self._next is None and not self._steering.counts_sentences
+
+    def advance(self, token: int) -> bool:
+        """Go past a token; `edits` is then what acts while it is read.
+
+        Returns:
+            Whether they changed.
+        """
+        sentence = self._sentence
+        text = self._decoder.feed(token)
+        self._char += len(text)
+        if self._steering.counts_sentences:
+            for char in text:
+                self._sentence += self._ends.ends_before(char)
+        if self._sentence == sentence and (self._next is None or self._char < self._next):
+            return False
+        self._next = self._steering.next_change(self._char)
+        before, self.edits = self.edits, self._steering.edits_at(self._char, self._sentence)
+        return before != self.edits
+
+    def follow(self, ids: Sequence[int]) -> int:
+        """Go past tokens up to the first at which the edits change, that one included.
+
+        Returns:
+            How many stand before it; all of them where there is none.
+        """
+        if self.is_settled:
+            return len(ids)
+        for count, token in enumerate(ids):
+            if self.advance(token):
+                return count
+        return len(ids)

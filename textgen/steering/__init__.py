@@ -1,0 +1,30 @@
+"""Steering: neurons and directions that are held, moved or switched off while a model reads.
+
+Target          a neuron or direction, with the scale of its doses; kept beside its model
+Intervention    what is done to it, how strongly, when
+SteeringPlan    several of them over a text
+LiveSteering    one of them that a person changes meanwhile
+parse_specs     the same as users type it
+Calibration     how every unit is distributed: what a dose of a bare neuron means
+"""
+
+from __future__ import annotations
+
+from textgen.steering.calibration import Calibration as Calibration
+from textgen.steering.intervention import MODES as MODES
+from textgen.steering.intervention import Intervention as Intervention
+from textgen.steering.intervention import Mode as Mode
+from textgen.steering.live import LiveSteering as LiveSteering
+from textgen.steering.plan import Steering as Steering
+from textgen.steering.plan import SteeringPlan as SteeringPlan
+from textgen.steering.schedule import ALWAYS as ALWAYS
+from textgen.steering.schedule import Span as Span
+from textgen.steering.schedule import parse_span as parse_span
+from textgen.steering.spec import parse_spec as parse_spec
+from textgen.steering.spec import parse_specs as parse_specs
+from textgen.steering.target import Target as Target
+from textgen.steering.target import check_name as check_name
+from textgen.steering.target import load_target as load_target
+from textgen.steering.target import save_target as save_target
+from textgen.steering.target import target_names as target_names
+from textgen.steering.target import targets_folder as targets_folder

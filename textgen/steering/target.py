@@ -1,0 +1,263 @@
+"""What is steered: a neuron or a direction, with the scale on which a dose is measured.
+
+A named target is a JSON file in the folder `neurons` beside its model: `checkpoints/mine/neurons/
+sentiment.json`. Numbers in it are repeated exactly, nothing in it is code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, StorageError
+from textgen.files import atomic_write_text, make_folder, os_reason
+from textgen.model.config import ModelConfig
+from textgen.model.edit import Edit, StateName
+
+Floats = NDArray[np.float32]
+
+FORMAT = 1
+#: Letters of any alphabet, digits, hyphen and underscore: what can be typed before a `=`.
+_NAME = re.compile(r"[^\W\d_][\w-]{0,63}")
+#: The quantity of a trace that each state is.
+QUANTITY_OF: Mapping[StateName, str] = {"h": "hidden", "c": "cell"}
+#: A file of this size holds directions of some 100,000 units; nothing larger is read.
+_LARGEST_FILE = 8 << 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Target:
+    """A coordinate of a layer's state, and how it is distributed where nobody steers.
+
+    Args:
+        name: As it is typed: `sentiment`, or `0:137`.
+        layer: Layer, from 0.
+        state: `h`, the output, or `c`, the cell state.
+        mean: Mean of the coordinate over text.
+        sd: Its standard deviation there: the unit of a dose.
+        sign: -1 where a lower value means more of what the name says, as for a neuron that falls
+            with praise; a dose of +1 then lowers it.
+        unit: The neuron; None for a direction.
+        read: Of a direction: what the state is projected on, `(H,)`.
+        write: What it moves along, `(H,)`, with `read . write = 1`.
+        model: Sum over the weights of the model it was found in; "" is not known.
+        info: Where it comes from, for people: as plain data.
+    Raises:
+        ConfigError: A number is out of range, or the parts contradict each other.
+    """
+
+    name: str
+    layer: int
+    state: StateName
+    mean: float
+    sd: float
+    sign: int = 1
+    unit: int | None = None
+    read: Floats | None = None
+    write: Floats | None = None
+    model: str = ""
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.state not in QUANTITY_OF:
+            raise ConfigError(f"state '{self.state}' cannot be steered; choose h or c")
+        if self.sign not in (-1, 1):
+            raise ConfigError(f"the sign of '{self.name}' is {self.sign}; it must be 1 or -1")
+        if not (isfinite(self.mean) and isfinite(self.sd) and self.sd >= 0.0):
+            raise ConfigError(
+                f"'{self.name}' has mean {self.mean} and standard deviation {self.sd}; both must "
+                "be finite, and the second not negative"
+            )
+        if self.read is not None and self.write is not None:
+            product = float(self.read.astype(np.float64) @ self.write.astype(np.float64))
+            # Both are rounded to float32, and a product of H terms with them.
+            if not abs(product - 1.0) < 1e-3:
+                raise ConfigError(f"read . write of '{self.name}' is {product}; it must be 1")
+        self.edit(1.0, 0.0)
+
+    @property
+    def quantity(self) -> str:
+        """The state as `inspect` calls it: `hidden` or `cell`."""
+        return QUANTITY_OF[self.state]
+
+    def edit(self, scale: float, shift: float) -> Edit:
+        """The coordinate becomes `scale` times itself plus `shift`."""
+        return Edit(
+            layer=self.layer,
+            state=self.state,
+            scale=scale,
+            shift=shift,
+            unit=self.unit,
+            read=self.read,
+            write=self.write,
+        )
+
+    def value(self, state: Mapping[str, Floats], row: int = 0) -> float:
+        """The coordinate in a state of its layer, each array `(B, H)`."""
+        x_H = state[self.state][row]
+        if self.unit is not None:
+            return float(x_H[self.unit])
+        assert self.read is not None
+        return float(x_H @ self.read)
+
+    def check(self, config: ModelConfig) -> None:
+        """Refuse a model that does not have it.
+
+        Raises:
+            ConfigError: It has no such layer, state or unit, or its layers have another width.
+        """
+        self.edit(1.0, 0.0).check(
+            config.cell_spec.state_names, config.num_layers, config.hidden_size
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; vectors as lists."""
+        vectors = {
+            key: vector.astype(float).tolist()
+            for key, vector in (("read", self.read), ("write", self.write))
+            if vector is not None
+        }
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "layer": self.layer,
+            "state": self.state,
+            "unit": self.unit,
+            "mean": self.mean,
+            "sd": self.sd,
+            "sign": self.sign,
+            "model": self.model,
+            "info": dict(self.info),
+            **vectors,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Target:
+        """From plain data.
+
+        Raises:
+            ConfigError, KeyError, TypeError, ValueError: It is none.
+        """
+
+        def vector(key: str) -> Floats | None:
+            return None if data.get(key) is None else np.array(data[key], np.float32)
+
+        whole = {key: data[key] for key in ("layer", "sign")} | {"unit": data["unit"]}
+        if any(type(number) is not int for number in whole.values() if number is not None):
+            raise TypeError("layer, unit and sign must be whole numbers")
+        return cls(
+            name=str(data["name"]),
+            layer=data["layer"],
+            state=data["state"],
+            mean=float(data["mean"]),
+            sd=float(data["sd"]),
+            sign=data["sign"],
+            unit=data["unit"],
+            read=vector("read"),
+            write=vector("write"),
+            model=str(data["model"]),
+            info=dict(data["info"]),
+        )
+
+
+def check_name(name: str) -> str:
+    """`name`, if a target may be called so.
+
+    Raises:
+        ConfigError: It may not.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"'{name}' is no name for a neuron or direction; begin with a letter and go on with "
+            "letters, digits, - and _, 64 at most, for example: sentiment"
+        )
+    return name
+
+
+def targets_folder(model: Path) -> Path:
+    """Where the named targets of a model file lie: `neurons` in a run's folder."""
+    return model.with_name("neurons" if model.stem == "model" else f"{model.stem}.neurons")
+
+
+def save_target(model: Path, target: Target) -> Path:
+    """Keep a target beside its model, in place of one of the same name.
+
+    Args:
+        model: The model's file.
+        target: Its name is checked.
+    Returns:
+        The file.
+    Raises:
+        ConfigError: That is no name for a target.
+        StorageError: It could not be written; one that was there is untouched.
+    """
+    folder = targets_folder(model)
+    make_folder(folder)
+    path = folder / f"{check_name(target.name)}.json"
+    atomic_write_text(path, json.dumps(target.to_dict(), ensure_ascii=False, indent=1) + "\n")
+    return path
+
+
+def target_names(model: Path) -> list[str]:
+    """The names of the targets kept beside a model, sorted."""
+    stems = (path.stem for path in targets_folder(model).glob("*.json"))
+    return sorted(stem for stem in stems if _NAME.fullmatch(stem))
+
+
+def load_target(model: Path, name: str) -> Target:
+    """The target called `name` of a model file.
+
+    Raises:
+        ConfigError: There is none; the message lists those there are.
+        CheckpointFormatError: It was written by a newer version.
+        CheckpointCorruptError: The file is damaged.
+        StorageError: It cannot be read.
+    """
+    if not _NAME.fullmatch(name) or name not in target_names(model):
+        known = target_names(model)
+        there = f"there are: {', '.join(known)}" if known else "none was found yet"
+        raise ConfigError(
+            f"the model has no neuron or direction called '{name}'; {there}. Write LAYER:UNIT, "
+            f"such as 0:137, or find one: textgen inspect find ... --save {check_name('name')}"
+        )
+    path = targets_folder(model) / f"{name}.json"
+    data = read_json(path)
+    if isinstance(data, dict) and isinstance(found := data.get("format"), int) and found > FORMAT:
+        raise CheckpointFormatError(
+            f"{path} has format {found}, this version knows {FORMAT}: upgrade with "
+            "pip install -U textgen"
+        )
+    try:
+        return Target.from_dict(data)
+    except (ConfigError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise CheckpointCorruptError(
+            f"{path} is damaged ({error!s:.200}); find it again and save it under that name"
+        ) from error
+
+
+def read_json(path: Path) -> Any:
+    """What a small JSON file holds.
+
+    Raises:
+        StorageError: It cannot be read.
+        CheckpointCorruptError: It is no JSON, or too large.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_LARGEST_FILE + 1)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
+    try:
+        if len(raw) > _LARGEST_FILE:
+            raise ValueError(f"it has more than {_LARGEST_FILE:,} bytes")
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointCorruptError(f"{path} is damaged: {error!s:.200}") from error
