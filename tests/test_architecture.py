@@ -27,11 +27,14 @@ LEVELS = {
     "cells": 2,
     "terminal": 2,
     "ops": 3,
+    "page": 3,
     "model": 4,
     "checkpoint": 5,
+    "steering": 5,
     "sampling": 6,
     "inspection": 6,
     "training": 7,
+    "probing": 7,
     "api": 8,
     "cli": 9,
     "__main__": 10,
@@ -46,16 +49,17 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
             *("model.network", "model.torch_network"),
             *("training.torch_learner", "training.torch_optimizer"),
         },
-        {"ops.select", "runtime"},
+        {"ops.select", "runtime", "inspection.influence"},
     ),
     "typer": ({"cli"}, set()),
     "tqdm": ({"cli"}, set()),
     "rich": ({"terminal", "cli"}, set()),
     "plotext": (set(), {"terminal.curve"}),
-    "matplotlib": (set(), {"terminal.curve"}),
+    "matplotlib": (set(), {"terminal.curve", "terminal.scatter"}),
     "charset_normalizer": (set(), {"corpus.encoding"}),
     "safetensors": ({"checkpoint"}, {"checkpoint"}),
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
+    "sklearn": (set(), {"probing.probe"}),
     "wcwidth": ({"terminal.text"}, {"terminal.text"}),
 }
 FREE = {"numpy"}
@@ -189,7 +193,10 @@ def test_only_the_command_line_prints_and_exits() -> None:
     assert not calls
 
 
-HEAVY = ("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_normalizer")
+HEAVY = (
+    *("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_normalizer"),
+    *("sklearn", "scipy"),
+)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +204,7 @@ HEAVY = ("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_nor
     [
         ("import textgen; textgen.__version__; dir(textgen)", (*HEAVY, "numpy")),
         (
-            "import textgen.sampling, textgen.inspection, textgen.checkpoint, textgen.api, "
+            "import textgen.sampling, textgen.inspection, textgen.probing, textgen.api, "
             "textgen.corpus.corpus, textgen.corpus.windows; import textgen; textgen.load",
             HEAVY,
         ),

@@ -17,6 +17,10 @@ from textgen.cli import train as train_module
 from textgen.cli.app import app
 from textgen.cli.app import textgen as textgen_callback
 from textgen.cli.inspect import checkpoint as checkpoint_module
+from textgen.cli.inspect import find as find_module
+from textgen.cli.inspect import gates as gates_module
+from textgen.cli.inspect import neurons as neurons_module
+from textgen.cli.inspect import similar as similar_module
 from textgen.cli.inspect import text as text_module
 from textgen.cli.inspect import windows as windows_module
 
@@ -28,8 +32,12 @@ COMMANDS = [
     sample_module.sample_command,
     eval_module.eval_command,
     text_module.text_command,
+    neurons_module.neurons_command,
+    gates_module.gates_command,
+    similar_module.similar_command,
     windows_module.windows_command,
     checkpoint_module.checkpoint_command,
+    find_module.find_command,
 ]
 
 
@@ -75,6 +83,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text(text[:300] if name in ("page.txt", "text.txt") else text)
     (folder / "letters").mkdir()
     (folder / "letters/one.txt").write_text(text[:2000])
+    sentences = [" ".join(part.split()) for part in text.split(".") if part.strip()]
+    rows = [f"{number % 2}\t{sentence}\n" for number, sentence in enumerate(sentences)]
+    (folder / "reviews.tsv").write_text("".join(rows))
     (folder / "diary.txt.gz").write_bytes(gzip.compress(text[2000:4000].encode()))
     return folder
 

@@ -18,8 +18,12 @@ COMMANDS = [
     ["sample"],
     ["eval"],
     ["inspect"],
+    ["inspect", "neurons"],
+    ["inspect", "gates"],
+    ["inspect", "similar"],
     ["inspect", "windows"],
     ["inspect", "checkpoint"],
+    ["inspect", "find"],
 ]
 #: Libraries that take longer to load than the answer may.
 HEAVY = ("torch", "matplotlib", "plotext", "charset_normalizer", "tqdm", "transformers")

@@ -3,19 +3,43 @@
 trace, trace_chunks     a text and a network -> named arrays of states and gates
 survey                  the same of a whole corpus, in no order, fast
 source_pieces           the text of each token, unknown characters too
+survey_neurons          what each neuron does over a corpus, and what it follows
+feature_values          what a reader would call each character: in a word, in quotes, ...
 most_varying            the neurons worth a look
 neuron_view             what to draw or print of them
 surprise_view           what each character cost, in bits
+influence_view          how each character bears on the next one
+gate_report             for how much of a text the gates are shut or open
+similar_places          where in a corpus the state is like that after a text
+page_data               what one page for a browser shows of a text
 """
 
 from __future__ import annotations
 
+from textgen.inspection.features import FEATURES as FEATURES
+from textgen.inspection.features import Feature as Feature
+from textgen.inspection.features import all_features as all_features
+from textgen.inspection.features import feature_values as feature_values
+from textgen.inspection.features import regex_feature as regex_feature
+from textgen.inspection.features import token_values as token_values
+from textgen.inspection.gates import GateReport as GateReport
+from textgen.inspection.gates import gate_quantities as gate_quantities
+from textgen.inspection.gates import gate_report as gate_report
+from textgen.inspection.influence import influence_view as influence_view
+from textgen.inspection.neuron_report import NeuronProfile as NeuronProfile
+from textgen.inspection.neuron_report import NeuronReport as NeuronReport
+from textgen.inspection.neurons import NeuronSurvey as NeuronSurvey
+from textgen.inspection.neurons import survey_neurons as survey_neurons
+from textgen.inspection.page_data import page_data as page_data
+from textgen.inspection.passages import Passage as Passage
 from textgen.inspection.pieces import source_pieces as source_pieces
 from textgen.inspection.selection import NeuronStats as NeuronStats
 from textgen.inspection.selection import most_varying as most_varying
 from textgen.inspection.selection import neuron_name as neuron_name
 from textgen.inspection.selection import neuron_stats as neuron_stats
 from textgen.inspection.selection import parse_neuron as parse_neuron
+from textgen.inspection.similar import SimilarPlaces as SimilarPlaces
+from textgen.inspection.similar import similar_places as similar_places
 from textgen.inspection.surprise import Surprise as Surprise
 from textgen.inspection.surprise import surprise as surprise
 from textgen.inspection.surprise import token_bits as token_bits

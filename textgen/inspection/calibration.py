@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from textgen.inspection.selection import _Moments
+from textgen.inspection.moments import Moments
 from textgen.inspection.trace import Trace
 from textgen.steering import Calibration
 from textgen.steering.target import QUANTITY_OF
@@ -19,12 +19,12 @@ def calibrate(chunks: Iterable[Trace], *, model: str, source: str) -> Calibratio
         model: Sum over the model's weights.
         source: What text it is, for people.
     """
-    moments: dict[str, _Moments] = {}
+    moments: dict[str, Moments] = {}
     tokens = 0
     for chunk in chunks:
         tokens += len(chunk)
         for name, values in chunk.arrays.items():
-            moments.setdefault(name, _Moments(values.shape[1])).add(values)
+            moments.setdefault(name, Moments(values.shape[1])).add(values)
     figures = {
         (layer, state): moments[name].summary()
         for name in moments

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError
+from textgen.inspection.moments import Moments
 from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
 
 
@@ -92,8 +93,8 @@ def neuron_stats(
     Raises:
         InspectionError: The quantity was not traced, or there is no token to speak of.
     """
-    moments: dict[int, _Moments] = {}
-    seen: dict[int, _Moments] = {}
+    moments: dict[int, Moments] = {}
+    seen: dict[int, Moments] = {}
     units: dict[int, NDArray[np.int64]] = {}
     name = quantity
     for chunk in as_chunks(source):
@@ -101,9 +102,9 @@ def neuron_stats(
         for layer, columns in chunk.units.items():
             units[layer] = columns
             values = chunk.arrays[f"layers.{layer}.{name}"]
-            moments.setdefault(layer, _Moments(len(columns))).add(values)
+            moments.setdefault(layer, Moments(len(columns))).add(values)
             if name == "cell":
-                seen.setdefault(layer, _Moments(len(columns))).add(np.tanh(values))
+                seen.setdefault(layer, Moments(len(columns))).add(np.tanh(values))
     if name is None or not any(m.count for m in moments.values()):
         raise InspectionError("the text is empty; give at least one character to trace")
     return [
@@ -142,38 +143,3 @@ def most_varying(
     if top < 1:
         raise InspectionError(f"--top is {top}; it must be at least 1")
     return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.effect)[:top]
-
-
-class _Moments:
-    """Running mean, variance and range of columns.
-
-    The spread is gathered by pairwise merging, which keeps its precision where a sum of squares
-    would lose it. Source: Chan, Golub and LeVeque 1983, equation 2.1.
-    """
-
-    def __init__(self, columns: int) -> None:
-        self.count = 0
-        self._mean = np.zeros(columns)
-        self._squares = np.zeros(columns)
-        self._minimum = np.full(columns, np.inf)
-        self._maximum = np.full(columns, -np.inf)
-
-    def add(self, values_TN: NDArray[np.float32]) -> None:
-        count = len(values_TN)
-        if not count:
-            return
-        mean = values_TN.mean(axis=0, dtype=np.float64)
-        squares = ((values_TN - mean) ** 2).sum(axis=0)
-        delta = mean - self._mean
-        total = self.count + count
-        self._mean += delta * (count / total)
-        self._squares += squares + delta**2 * (self.count * count / total)
-        self._minimum = np.minimum(self._minimum, values_TN.min(axis=0))
-        self._maximum = np.maximum(self._maximum, values_TN.max(axis=0))
-        self.count = total
-
-    def summary(
-        self,
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Mean, standard deviation, minimum, maximum."""
-        return self._mean, np.sqrt(self._squares / self.count), self._minimum, self._maximum

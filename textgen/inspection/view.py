@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.inspection.report import Entry
 from textgen.inspection.selection import neuron_name
 from textgen.inspection.surprise import surprise
 from textgen.inspection.trace import Neuron, Trace
@@ -55,7 +56,7 @@ class HeatView:
     """A text and the values that colour it.
 
     Args:
-        quantity: What is shown: a quantity of the cell, or `surprise`.
+        quantity: What is shown: a quantity of the cell, `surprise` or `influence`.
         pieces: The text, as it is printed piece by piece; "" for what prints nothing.
         rows: What is shown of it.
         totals: Figures on the whole text, such as its bits; empty for neurons.
@@ -64,7 +65,7 @@ class HeatView:
     quantity: str
     pieces: tuple[str, ...]
     rows: tuple[HeatRow, ...]
-    totals: dict[str, float | int]
+    totals: dict[str, float | int | str]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, ready for `json.dumps`."""
@@ -94,6 +95,17 @@ class HeatView:
             ],
         }
 
+    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+        """A row for each piece: its number, its text, and a column for each of `rows`."""
+        yield ("place", "text", *(row.name for row in self.rows))
+        columns = [row.values.tolist() for row in self.rows]
+        for place, (piece, *values) in enumerate(zip(self.pieces, *columns, strict=True)):
+            yield (place, piece, *values)
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """`text`, the pieces, and the values of each row by its name, `(len(pieces),)`."""
+        return {"text": np.array(self.pieces, np.str_), **{r.name: r.values for r in self.rows}}
+
 
 def neuron_view(
     trace: Trace, neurons: Iterable[Neuron], *, quantity: str | None = None
@@ -112,7 +124,9 @@ def neuron_view(
     for layer, unit in neurons:
         values = trace.values(layer, unit, name)
         low, high = scale_limits(values, name)
-        rows.append(_row(neuron_name(layer, unit, name), values, low, high, layer=layer, unit=unit))
+        rows.append(
+            heat_row(neuron_name(layer, unit, name), values, low, high, layer=layer, unit=unit)
+        )
     return HeatView(quantity=name, pieces=trace.pieces, rows=tuple(rows), totals={})
 
 
@@ -125,7 +139,7 @@ def surprise_view(trace: Trace) -> HeatView:
     cost = surprise(trace)
     low, high = scale_limits(cost.bits, "surprise")
     note = f"{cost.total_bits:,.1f} bits in all"
-    totals: dict[str, float | int] = {
+    totals: dict[str, float | int | str] = {
         "bits": cost.total_bits,
         "chars": cost.chars,
         "unknown_chars": cost.unknown,
@@ -135,16 +149,16 @@ def surprise_view(trace: Trace) -> HeatView:
         totals["bits_per_char"] = cost.bits_per_char
     if cost.unknown:
         note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
-    row = _row("surprise", cost.bits, low, high, measure="bits", note=note)
+    row = heat_row("surprise", cost.bits, low, high, measure="bits", note=note)
     return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
 
 
 def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, float]:
     """The ends of the colour scale.
 
-    Gates: 0 and 1. The candidate: -1 and 1. Surprise: from 0 to the 99th percentile. States:
-    symmetric about 0, reaching the 99th percentile of the absolute value, so that one outlier does
-    not pale the rest.
+    Gates: 0 and 1. The candidate: -1 and 1. Surprise and influence: from 0 to the 99th percentile.
+    States and changes: symmetric about 0, reaching the 99th percentile of the absolute value, so
+    that one outlier does not pale the rest.
     """
     if quantity.endswith("-gate"):
         return 0.0, 1.0
@@ -154,10 +168,10 @@ def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, fl
     high = float(np.quantile(sizes, ROBUST_SHARE)) if sizes.size else 0.0
     # All zero, or so small that dividing by it would overflow: any scale will do.
     high = high if high > 1e-30 else 1.0
-    return (0.0 if quantity == "surprise" else -high), high
+    return (0.0 if quantity in ("surprise", "influence") else -high), high
 
 
-def _row(
+def heat_row(
     name: str,
     values: NDArray[np.floating],
     low: float,
@@ -168,6 +182,7 @@ def _row(
     measure: str = "",
     note: str = "",
 ) -> HeatRow:
+    """A row with the figures of its values; the arguments are as in `HeatRow`."""
     empty: Sequence[float] = (0.0,) * 4
     # The figures are sums over the whole text, so they are made in float64.
     wide = values.astype(np.float64)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import typer
 
 from textgen.cli.inspect.checkpoint import checkpoint_command
+from textgen.cli.inspect.find import find_command
+from textgen.cli.inspect.gates import gates_command
+from textgen.cli.inspect.neurons import neurons_command
+from textgen.cli.inspect.similar import similar_command
 from textgen.cli.inspect.text import text_command
 from textgen.cli.inspect.windows import windows_command
 
@@ -14,5 +18,9 @@ inspect_app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 inspect_app.callback()(text_command)
+inspect_app.command("neurons")(neurons_command)
 inspect_app.command("windows")(windows_command)
 inspect_app.command("checkpoint")(checkpoint_command)
+inspect_app.command("gates")(gates_command)
+inspect_app.command("find")(find_command)
+inspect_app.command("similar")(similar_command)

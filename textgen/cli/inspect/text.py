@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.inspect.html import HtmlOption
+from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
@@ -16,7 +18,6 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
 )
-from textgen.cli.records import print_json
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -48,8 +49,9 @@ def text_command(
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="cell, hidden, input-gate, forget-gate, output-gate, candidate, or surprise: the "
-            "cost of each character in bits. Default: the cell state where there is one.",
+            help="cell, hidden, input-gate, forget-gate, output-gate, candidate; or surprise: the "
+            "cost of each character in bits; or influence: its bearing on what comes after the "
+            "whole text. Default: the cell state where there is one.",
         ),
     ] = None,
     neuron: Annotated[
@@ -61,10 +63,31 @@ def text_command(
     top: Annotated[
         int, typer.Option("--top", help="Without --neuron: so many that vary most on the text.")
     ] = 3,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="gradient|omission",
+            help="Influence by its gradient or by leaving the character out. Default: both.",
+            show_default=False,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="CHAR",
+            help="Influence on this as the next character. Default: the likeliest one.",
+            show_default=False,
+        ),
+    ] = None,
     rng: Annotated[int, typer.Option("--rng", metavar="N", help="For --generate.")] = 0,
     encoding: EncodingOption = None,
     checkpoint: CheckpointOption = None,
+    html: HtmlOption = None,
     json_output: JsonOption = False,
+    csv: CsvOption = None,
+    npz: NpzOption = None,
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
@@ -75,6 +98,10 @@ def text_command(
     textgen inspect --file page.txt --neuron 0:17 --show forget-gate
 
     textgen inspect --generate "старуха" --show surprise
+
+    textgen inspect --text "What time is it ?" --show influence
+
+    textgen inspect --file page.txt --html page.html
     """
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
@@ -84,8 +111,12 @@ def text_command(
 
     if top < 1:
         raise InspectionError(f"--top is {top}; it must be at least 1")
-    if show == "surprise" and neuron:
-        raise InspectionError("surprise is of the whole network; leave --neuron out")
+    if show in ("surprise", "influence") and neuron:
+        raise InspectionError(f"{show} is of the whole network; leave --neuron out")
+    if show != "influence" and (by is not None or target is not None):
+        raise InspectionError(
+            f"{'--by' if by is not None else '--target'} asks about influence; add --show influence"
+        )
     given = [value for value in (text, file, generate) if value is not None]
     if len(given) != 1:
         raise InspectionError("give one of --text, --file and --generate")
@@ -93,10 +124,22 @@ def text_command(
     source = _source(model, text, file, generate, rng, encoding)
     if not source:
         raise InspectionError("the text is empty; give at least one character")
-    view = _view(model, source, show, neuron, top)
-    if json_output:
-        record = {"checkpoint": str(model.path), "text": source, **view.to_json()}
-        print_json(record)
+    if html is not None:
+        from textgen.cli.inspect.html import page_title, write_page
+
+        title = page_title(text, file, generate)
+        limit = top if _is_given(context, "top") else None
+        write_page(
+            html, model, source, title=title, show=show, neuron=neuron, top=limit, quiet=quiet
+        )
+        if not (json_output or csv or npz):
+            return
+    if show == "influence":
+        view = _influence(model, source, by, target)
+    else:
+        view = _view(model, source, show, neuron, top)
+    head = {"checkpoint": str(model.path), "text": source}
+    if deliver(view, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
     from textgen.terminal.console import make_consoles
     from textgen.terminal.strip import HeatStrip
@@ -104,7 +147,8 @@ def text_command(
     consoles = make_consoles(color)
     if not quiet:
         # Which model is looked at is talk; what was seen is the product.
-        print(f"{model.path}: {view.quantity} after each character", file=sys.stderr)
+        when = "of each character" if show == "influence" else "after each character"
+        print(f"{model.path}: {view.quantity} {when}", file=sys.stderr)
     for row in view.rows:
         HeatStrip(view.pieces, row).print_to(consoles.out)
 
@@ -167,6 +211,24 @@ def _view(
     return neuron_view(sourced(traced), chosen, quantity=quantity)
 
 
+def _influence(model: Model, source: str, by: str | None, target: str | None) -> HeatView:
+    from textgen.inspection import source_pieces
+    from textgen.inspection.influence import MEASURES, find_target, influence_view
+
+    vocabulary = model.vocabulary
+    text = model.saved.normalization.apply(source)
+    ids = vocabulary.encode(text)
+    return influence_view(
+        model.network,
+        model.saved.weights,
+        ids,
+        source_pieces(text, vocabulary.pieces(ids), ids),
+        vocabulary,
+        by=MEASURES if by is None else (by,),
+        target=None if target is None else find_target(vocabulary, target),
+    )
+
+
 def _most_varying(model: Model, ids: Ids, quantity: str, top: int) -> tuple[list[Neuron], Trace]:
     """The neurons that vary most on the text, and a trace of them."""
     from textgen.inspection import join_chunks, most_varying, trace, trace_chunks
@@ -183,6 +245,12 @@ def _most_varying(model: Model, ids: Ids, quantity: str, top: int) -> tuple[list
     return chosen, traced
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was typed, not left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
+
+
 def _refuse_options_before(context: typer.Context) -> None:
     """Options of `inspect` itself would be ignored by the command after them."""
     from textgen.errors import InspectionError
@@ -190,9 +258,7 @@ def _refuse_options_before(context: typer.Context) -> None:
     given = [
         parameter.opts[0]
         for parameter in context.command.params
-        if parameter.name is not None
-        and (source := context.get_parameter_source(parameter.name)) is not None
-        and source.name not in ("DEFAULT", "DEFAULT_MAP")
+        if parameter.name is not None and _is_given(context, parameter.name)
     ]
     if given:
         name = context.invoked_subcommand

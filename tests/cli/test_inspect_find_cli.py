@@ -1,0 +1,160 @@
+"""`textgen inspect find`: every way to say what to look for, every form of the answer."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_runs import russian_text, textgen_cli
+
+from textgen.steering.target import load_target
+
+
+@pytest.fixture
+def place(home: Path) -> Path:
+    """The trained model, a corpus, and texts of two kinds that differ in one word."""
+    (home / "corpus.txt").write_text(russian_text(12_000, seed=4), encoding="utf-8")
+    lines = russian_text(12_000, seed=5).replace("\n", " ").split(". ")[:160]
+    good = [f"{line} да да да" for line in lines[::2]]
+    bad = [f"{line} нет нет" for line in lines[1::2]]
+    rows = [*(f"yes\t{line}" for line in good), *(f"no\t{line}" for line in bad)]
+    (home / "labels.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (home / "good.txt").write_text("\n".join(good), encoding="utf-8")
+    (home / "bad.txt").write_text("\n".join(bad), encoding="utf-8")
+    return home
+
+
+QUICK = ["--threads", "1"]
+
+
+def test_the_terminal_tells_all_of_it(place: Path) -> None:
+    """What was asked, counts, chance, figures, and a sentence for each control."""
+    result = textgen_cli(
+        "inspect", "find", "corpus.txt", "--feature", "vowel", "--positions", "600", *QUICK,
+        COLUMNS="120",
+    )  # fmt: skip
+    assert result.exit_code == 0
+    out = " ".join(result.stdout.split())
+    assert "which units tell 'vowel' (+) from 'not vowel' (-)?" in out
+    assert "chance is 0.5" in out
+    assert "are independent of each other" in out
+    assert "L1 probe" in out
+    assert "units carry it beyond chance at 5%, corrected for all units." in out
+    for control in ("permuted", "random 100 probe", "random 100 best", "untrained", "ngram"):
+        assert control in out
+    for sentence in ("read at random positions", "held at its mean", "bits/char instead of"):
+        assert sentence in out
+    assert "reading corpus.txt" in result.stderr
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "120"])
+def test_it_fits_the_terminal(place: Path, columns: str) -> None:
+    result = textgen_cli(
+        "inspect", "find", "--labels", "labels.tsv", "--state", "final", "-q", *QUICK,
+        COLUMNS=columns,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert max(map(len, result.stdout.splitlines())) <= int(columns)
+    assert result.stderr == ""
+
+
+def test_labels_as_json(place: Path) -> None:
+    words = ["inspect", "find", "--labels", "labels.tsv", "--state", "final", "--json", *QUICK]
+    record = json.loads(textgen_cli(*words).stdout)
+    assert record["checkpoint"].endswith("model.safetensors")
+    assert record["neurons"][0]["auc"] > 0.9
+    assert (record["data"]["positive"], record["data"]["protocol"]) == ("yes", "final")
+    turned = json.loads(textgen_cli(*words, "--positive-label", "no").stdout)
+    assert turned["data"]["positive"] == "no"
+    signs = {
+        (n["layer"], n["unit"]): n["sign"] for n in record["neurons"]
+    }  # fmt: skip
+    again = {(n["layer"], n["unit"]): n["sign"] for n in turned["neurons"]}
+    shared = signs.keys() & again.keys()
+    assert shared
+    assert all(signs[key] == -again[key] for key in shared)
+
+
+def test_two_files_say_the_same_as_one(place: Path) -> None:
+    record = json.loads(
+        textgen_cli(
+            "inspect", "find", "--positive", "good.txt", "--negative", "bad.txt", "--texts", "line",
+            "--state", "final", "--json", *QUICK,
+        ).stdout
+    )  # fmt: skip
+    assert (record["data"]["positive"], record["data"]["negative"]) == ("good.txt", "bad.txt")
+    assert record["neurons"][0]["auc"] > 0.9
+
+
+def test_a_pattern_as_csv_and_npz(place: Path) -> None:
+    words = [
+        "inspect", "find", "corpus.txt", "--regex", "дом|сад", "--positions", "400",
+        "--csv", "out.csv", "--npz", "out.npz", "--chars", "9000", *QUICK,
+    ]  # fmt: skip
+    result = textgen_cli(*words)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "written: out.csv" in result.stderr
+    assert "the first 9,000 of its 12,000 characters" in result.stderr
+    rows = list(csv.DictReader(io.StringIO(Path("out.csv").read_text("utf-8"))))
+    assert len(rows) == 64
+    assert np.load("out.npz")["auc"].shape == (2, 32)
+
+
+def test_a_neuron_is_kept_beside_the_model(place: Path) -> None:
+    model = place / "checkpoints/small/model.safetensors"
+    words = ["inspect", "find", "--labels", "labels.tsv", "--state", "final", *QUICK]
+    result = textgen_cli(*words, "--save", "yes", "--json")
+    assert result.exit_code == 0
+    record = json.loads(result.stdout)
+    (chosen,) = (neuron for neuron in record["neurons"] if neuron["chosen"])
+    target = load_target(model, "yes")
+    assert (target.layer, target.unit, target.sign) == tuple(
+        chosen[key] for key in ("layer", "unit", "sign")
+    )
+    assert record["saved"] == str(Path("checkpoints/small/neurons/yes.json"))
+    assert "--steer yes=+2" in result.stderr
+    textgen_cli(*words, "--save", "way", "--direction", "difference", "-q")
+    assert load_target(model, "way").unit is None
+
+
+def test_nothing_found_is_said_and_nothing_kept(place: Path) -> None:
+    """Labels in turn, of sentences that differ in nothing."""
+    lines = russian_text(9000, seed=7).replace("\n", " ").split(". ")
+    rows = [f"{number % 2}\t{line}\n" for number, line in enumerate(lines[:150])]
+    (place / "noise.tsv").write_text("".join(rows), encoding="utf-8")
+    words = ["inspect", "find", "--labels", "noise.tsv", *QUICK]
+    result = textgen_cli(*words, "--save", "noise", COLUMNS="120")
+    assert result.exit_code == 0
+    assert "None of 64 units carry it" in result.stdout
+    assert "nothing saved: no neuron was found" in result.stderr
+    assert not (place / "checkpoints/small/neurons/noise.json").exists()
+    assert json.loads(textgen_cli(*words, "--json").stdout)["neurons"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "code"),
+    [
+        ([], "say what to look for, in one way", 2),
+        (["--labels", "labels.tsv", "--feature", "vowel"], "in one way", 2),
+        (["--positive", "good.txt"], "--positive and --negative go together", 2),
+        (["corpus.txt", "--labels", "labels.tsv"], "corpus.txt would not be read", 2),
+        (["corpus.txt", "--feature", "mood"], "choose one of: word-start", 2),
+        (["corpus.txt", "--regex", "("], "is no regular expression", 2),
+        (["--labels", "labels.tsv", "--show", "input-gate"], "cannot be held still", 2),
+        (["--labels", "labels.tsv", "--direction", "probe"], "give it a name", 2),
+        (["--labels", "labels.tsv", "--save", "0:1"], "is no name", 2),
+        (["--labels", "labels.tsv", "--state", "end"], "choose mean", 2),
+        (["--labels", "labels.tsv", "--positive-label", "x"], "labels.tsv are: no, yes", 2),
+        (["--labels", "labels.tsv", "--top", "0"], "--top is 0", 2),
+        (["--labels", "none.tsv"], "none.tsv", 6),
+        (["--labels", "corpus.txt"], "line 1: ", 3),
+    ],
+)
+def test_what_is_refused(place: Path, words: list[str], message: str, code: int) -> None:
+    result = textgen_cli("inspect", "find", *words, *QUICK)
+    assert result.exit_code == code
+    assert message in result.stderr

@@ -1,0 +1,239 @@
+"""Each control measures what it is named after: it changes when that thing changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from planted import SWITCHED, switched_text
+
+from textgen.checkpoint import SavedModel
+from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property
+from textgen.probing.controls import Case
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
+from textgen.probing.positions import Property
+from textgen.probing.probe import fit_probe, score_of
+from textgen.probing.reading import Features
+from textgen.probing.report import make_neuron
+from textgen.probing.selection import Selector
+
+KEYS = {
+    *("permuted", "random_100_probe", "random_100_best", "untrained", "ngram"),
+    *("chance_positions", "ablation"),
+}
+
+
+def report_of(model: SavedModel, holds: Property, seed: int = 6, **options: object) -> FindReport:
+    task = PositionTask(
+        ids=model.vocabulary.encode(switched_text(30_000, seed=seed)),
+        holds=holds,
+        name="planted",
+        source="made up",
+    )
+    settings: dict[str, object] = {"positions": 1000, "threads": 1, **options}
+    return find(model, task, FindOptions(**settings))  # type: ignore[arg-type]
+
+
+def at_random(text: str) -> np.ndarray:
+    """A property that no text tells of."""
+    return np.random.default_rng(4).random(len(text)) < 0.5
+
+
+@pytest.fixture(scope="module")
+def true_report(switched_model: SavedModel) -> FindReport:
+    """Of the state that was planted."""
+    return report_of(switched_model, regex_property(SWITCHED))
+
+
+@pytest.fixture(scope="module")
+def random_report(switched_model: SavedModel) -> FindReport:
+    """Of nothing."""
+    return report_of(switched_model, at_random)
+
+
+def figures(report: FindReport, name: str) -> dict[str, object]:
+    found: dict[str, object] = report.to_json()["controls"][name]
+    return found
+
+
+def test_every_control_is_there(true_report: FindReport) -> None:
+    """Under its key, with figures, a verdict and a sentence."""
+    record = true_report.to_json()
+    assert set(record["controls"]) == KEYS
+    for control in record["controls"].values():
+        assert control["holds"] in (True, False)
+        assert len(control["meaning"]) > 40
+        assert len(control) > 3
+
+
+def test_of_nothing_nothing_is_reported(random_report: FindReport) -> None:
+    """And no control reaches more than chance gives."""
+    record = random_report.to_json()
+    assert record["neurons"] == []
+    assert record["best_on_training"]["chosen"]
+    assert record["probe"]["accuracy"] < 0.65
+    assert record["controls"]["ngram"]["accuracy"] < 0.65
+    assert record["controls"]["untrained"]["probe"]["accuracy"] < 0.65
+    assert record["controls"]["random_100_probe"]["accuracy"]["mean"] < 0.65
+    assert not record["controls"]["ablation"]["holds"]
+
+
+def test_permuted_labels_stay_at_chance(true_report: FindReport) -> None:
+    """Where the true ones are told without a fault."""
+    permuted = true_report.to_json()["controls"]["permuted"]
+    assert true_report.chosen.accuracy > 0.95
+    assert 0.4 < permuted["unit"]["accuracy"]["mean"] < 0.6
+    assert 0.4 < permuted["probe"]["accuracy"]["mean"] < 0.6
+    assert permuted["unit"]["accuracy"]["max"] > permuted["unit"]["accuracy"]["mean"]
+    assert permuted["unit"]["permutations"] == 20
+    assert permuted["reported"] <= 4
+
+
+def test_n_grams_tell_what_stands_in_the_text(
+    true_report: FindReport, switched_model: SavedModel
+) -> None:
+    """A vowel is visible, and no training is needed to see it."""
+    vowels = report_of(switched_model, regex_property("[aeiou]"))
+    visible = vowels.to_json()["controls"]
+    assert visible["ngram"]["accuracy"] > 0.97
+    assert visible["untrained"]["probe"]["accuracy"] > 0.97
+
+
+def test_the_untrained_network_has_not_the_trained_weights(
+    true_report: FindReport, switched_model: SavedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    untrained = true_report.to_json()["controls"]["untrained"]
+    assert untrained["unit"]["accuracy"] < true_report.chosen.accuracy - 0.05
+    monkeypatch.setattr(controls, "initial_weights", lambda config, rng: switched_model.weights)
+    same = report_of(switched_model, regex_property(SWITCHED)).to_json()["controls"]["untrained"]
+    assert same["unit"]["unit"] == true_report.chosen.unit
+    assert same["unit"]["accuracy"] == true_report.chosen.accuracy
+    assert same["probe"]["accuracy"] == pytest.approx(true_report.probe_score.accuracy, abs=0.01)
+    assert not same["holds"]
+
+
+def test_ablation_holds_the_neuron_that_was_chosen(true_report: FindReport) -> None:
+    ablation = true_report.to_json()["controls"]["ablation"]
+    assert ablation["neuron"] == {"layer": 0, "unit": true_report.chosen.unit}
+    assert ablation["other"] != ablation["neuron"]
+    assert ablation["clamped_to"] == true_report.chosen.mean
+    accuracy = ablation["probe_accuracy"]
+    assert accuracy["ablated"] < 0.8 < 0.95 < accuracy["other_ablated"]
+    assert accuracy["intact"] == true_report.probe_score.accuracy
+    bits = ablation["bits_per_char"]
+    assert bits["intact"] < bits["other_ablated"] + 0.001 < bits["ablated"]
+    assert ablation["holds"]
+
+
+def case_of(values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = None) -> Case:
+    """A case without a network: for the controls that look at features alone."""
+    count = len(labels)
+    part = np.resize([FIT, FIT, VALIDATION, HELD_OUT, HELD_OUT], count)
+    values = values.astype(np.float32)
+    test = np.flatnonzero(part == HELD_OUT)
+    examples = Examples(
+        documents=[np.array([2])] * count,
+        skip_D=np.zeros(count, np.int64),
+        document_N=np.arange(count),
+        place_N=np.zeros(count, np.int64),
+        chance_NK=np.zeros((count, 1), np.int64),
+        labels_N=labels,
+        part_N=part,
+        independent_N=np.ones(count, bool),
+        protocol="final",
+        contexts=lambda numbers: [""] * len(numbers),
+        positive="p",
+        negative="n",
+        notes=(),
+    )
+    zeros = np.zeros(values.shape[1])
+    features = Features(
+        raw_NU=values,
+        seen_NU=values,
+        chance_MKU=values[test, None] if chance is None else chance.astype(np.float32),
+        mean_U=zeros,
+        sd_U=zeros + 1.0,
+        tokens=count,
+    )
+    selector = Selector(values, examples)
+    table = selector.find(labels)
+    probe = fit_probe(values, labels, part)
+    return Case(
+        examples=examples,
+        features=features,
+        selector=selector,
+        probe=probe,
+        probe_score=score_of(probe.scores(values[test]), labels[test]),
+        neuron=make_neuron(table, table.chosen, values.shape[1], "hidden", zeros, zeros),
+        column=table.chosen,
+        threshold=float(table.threshold_U[table.chosen]),
+        quantity="hidden",
+        machine=None,  # type: ignore[arg-type]
+        vocabulary=None,  # type: ignore[arg-type]
+        rng=np.random.default_rng(0),
+    )
+
+
+@pytest.fixture
+def one_of_many() -> Case:
+    """One of 300 units knows; the others do not."""
+    rng = np.random.default_rng(1)
+    labels = rng.random(500) < 0.5
+    values = rng.normal(size=(500, 300))
+    values[:, 5] += 4.0 * labels
+    return case_of(values, labels)
+
+
+@pytest.fixture
+def all_alike() -> Case:
+    """Each of 300 units knows a little, and one more of it."""
+    rng = np.random.default_rng(1)
+    labels = rng.random(500) < 0.5
+    values = rng.normal(size=(500, 300)) + 0.8 * labels[:, None]
+    values[:, 5] += 0.3 * labels
+    return case_of(values, labels)
+
+
+def test_random_units_do_not_include_the_neuron(one_of_many: Case) -> None:
+    """It alone knows, so they know nothing."""
+    assert one_of_many.column == 5
+    for control in (controls.random_100_probe(one_of_many), controls.random_100_best(one_of_many)):
+        assert control.figures["units"] == 100
+        assert control.figures["draws"] == 5
+        assert control.figures["accuracy"]["max"] < 0.65
+        assert control.holds
+
+
+def test_random_units_that_know_as_much_are_told_of(all_alike: Case) -> None:
+    """A probe on a hundred of them does better than the neuron."""
+    probe = controls.random_100_probe(all_alike)
+    assert probe.figures["accuracy"]["mean"] > all_alike.neuron.accuracy + 0.1
+    assert not probe.holds
+    assert "not where most of it is" in probe.meaning
+    best = controls.random_100_best(all_alike)
+    assert best.figures["accuracy"]["max"] > 0.6
+    assert not best.holds
+    assert "others do as well" in best.meaning
+
+
+def test_chance_positions_read_the_neuron_elsewhere(one_of_many: Case) -> None:
+    """At the same place they are the neuron itself; elsewhere they are what is there."""
+    same = controls.chance_positions(one_of_many)
+    assert same.figures["auc"]["mean"] == pytest.approx(one_of_many.neuron.auc)
+    assert same.figures["accuracy"]["mean"] == pytest.approx(one_of_many.neuron.accuracy)
+    assert not same.holds
+    test = one_of_many.selector.test
+    noise = np.random.default_rng(0).normal(size=(len(test), 3, 300)).astype(np.float32)
+    features = replace(one_of_many.features, chance_MKU=noise)
+    other = controls.chance_positions(replace(one_of_many, features=features))
+    assert 0.4 < other.figures["auc"]["mean"] < 0.6
+    assert other.figures["draws"] == 3
+    assert other.holds
+
+
+def test_permutations_are_of_the_training_labels(one_of_many: Case) -> None:
+    """With permuted labels the unit that knows is not the best any more."""
+    permuted = controls.permuted(one_of_many)
+    assert permuted.figures["unit"]["accuracy"]["mean"] < 0.6 < one_of_many.neuron.accuracy
+    assert permuted.holds

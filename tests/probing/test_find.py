@@ -1,0 +1,268 @@
+"""The whole search: its report in every form, its options, its refusals, what is kept of it."""
+
+from __future__ import annotations
+
+import builtins
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from planted import SWITCHED, late_cue_texts, switched_text
+
+from textgen.checkpoint import SavedModel
+from textgen.cli.inspect.output import npz_bytes, table_text
+from textgen.errors import BackendError, ConfigError, InspectionError
+from textgen.inspection import trace
+from textgen.probing import (
+    FindOptions,
+    FindReport,
+    LabelledTexts,
+    PositionTask,
+    direction_target,
+    find,
+    neuron_target,
+    regex_property,
+)
+from textgen.steering.target import load_target, save_target
+
+
+def position_task(model: SavedModel) -> PositionTask:
+    return PositionTask(
+        ids=model.vocabulary.encode(switched_text(30_000, seed=6)),
+        holds=regex_property(SWITCHED),
+        name="on",
+        source="made up",
+    )
+
+
+def text_task(count: int = 200) -> LabelledTexts:
+    texts, labels = late_cue_texts(count, seed=2)
+    return LabelledTexts(
+        texts=tuple(texts), labels=tuple(labels), positive="on", negative="off", source="made up"
+    )
+
+
+def options(**given: Any) -> FindOptions:
+    return FindOptions(**{"positions": 1000, "threads": 1, **given})
+
+
+@pytest.fixture(scope="module")
+def report(switched_model: SavedModel) -> FindReport:
+    return find(switched_model, text_task(), options(protocol="final", direction="probe"))
+
+
+def test_the_json_has_the_shape_that_is_promised(report: FindReport) -> None:
+    record = json.loads(json.dumps(report.to_json(), allow_nan=False))
+    assert list(record)[:3] == ["neurons", "probe", "controls"]
+    neuron = record["neurons"][0]
+    promised = ("layer", "unit", "quantity", "sign", "threshold", "auc", "accuracy", "p_value")
+    assert tuple(neuron)[:8] == promised
+    aucs = [neuron["auc"] for neuron in record["neurons"]]
+    assert aucs == sorted(aucs, reverse=True)
+    assert sum(neuron["chosen"] for neuron in record["neurons"]) == 1
+    assert all(neuron["p_corrected"] <= record["alpha"] for neuron in record["neurons"])
+    data = record["data"]
+    assert data["counts"]["held_out"]["positive"] + data["counts"]["held_out"]["negative"] == 60
+    assert data["chance"]["accuracy"] == 0.5
+    assert data["protocol"] == "final"
+    assert len(record["probe"]["weights"]) == record["probe"]["nonzero"] <= 48
+
+
+def test_the_table_has_every_unit(report: FindReport) -> None:
+    rows = list(csv.DictReader(io.StringIO(table_text(report))))
+    assert len(rows) == 48
+    found = [row["found"] == "True" for row in rows]
+    assert found == sorted(found, reverse=True)
+    assert sum(found) == len(report.neurons)
+    assert float(rows[0]["auc"]) == report.neurons[0].auc
+
+
+def test_the_arrays_have_every_unit(report: FindReport) -> None:
+    arrays = np.load(io.BytesIO(npz_bytes(report)), allow_pickle=False)
+    chosen = report.chosen
+    assert arrays["auc"].shape == (1, 48)
+    assert arrays["auc"][chosen.layer, chosen.unit] == chosen.auc
+    assert arrays["threshold"][chosen.layer, chosen.unit] == chosen.threshold
+    assert arrays["direction_read"].shape == (48,)
+
+
+def test_the_threshold_is_in_units_of_the_quantity(
+    report: FindReport, switched_model: SavedModel
+) -> None:
+    """A value of the trace beyond it, in the direction of the sign, says positive."""
+    task, chosen = text_task(), report.chosen
+    right = 0
+    for text, label in zip(task.texts, task.labels, strict=True):
+        ids = switched_model.vocabulary.encode(text)
+        value = trace(switched_model.network(), ids).values(chosen.layer, chosen.unit, "cell")[-1]
+        right += ((value - chosen.threshold) * chosen.sign > 0) == label
+    assert right / len(task.texts) == pytest.approx(chosen.accuracy, abs=0.05)
+
+
+def test_the_seed_decides(switched_model: SavedModel, report: FindReport) -> None:
+    again = find(switched_model, text_task(), options(protocol="final", direction="probe"))
+    assert again.to_json() == report.to_json()
+    other = find(switched_model, text_task(), options(protocol="final", rng=1))
+    assert other.to_json()["controls"] != report.to_json()["controls"]
+
+
+def test_progress_is_told(switched_model: SavedModel) -> None:
+    seen: list[tuple[str, int, int]] = []
+    find(
+        switched_model,
+        position_task(switched_model),
+        options(),
+        on_progress=lambda *step: seen.append(step),
+    )
+    phases = list(dict.fromkeys(phase for phase, _, _ in seen))
+    assert phases[0] == "reading"
+    assert "ablation" in phases
+    reading = [(done, total) for phase, done, total in seen if phase == "reading"]
+    assert reading[-1][0] == reading[-1][1]
+
+
+def test_options_out_of_range() -> None:
+    for given, message in (
+        ({"protocol": "last"}, "choose mean .* or final"),
+        ({"held_out": 1.0}, "--held-out is 1.0"),
+        ({"direction": "up"}, "choose one of: probe, difference"),
+        ({"texts_limit": 0}, "--texts-limit is 0"),
+        ({"rng": -1}, "--rng is -1"),
+        ({"alpha": 0.0}, "alpha is 0.0"),
+        ({"positions": 5}, "--positions is 5"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            FindOptions(**given)  # type: ignore[arg-type]
+
+
+def test_a_gate_is_refused(switched_model: SavedModel) -> None:
+    with pytest.raises(InspectionError, match=r"cannot be held still.*--show cell or hidden"):
+        find(switched_model, text_task(), options(quantity="forget-gate"))
+    with pytest.raises(InspectionError, match="has no 'reset-gate'"):
+        find(switched_model, text_task(), options(quantity="reset-gate"))
+
+
+def test_without_scikit_learn_the_error_says_what_to_type(
+    switched_model: SavedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = builtins.__import__
+
+    def without(name: str, *rest: Any, **named: Any) -> Any:
+        if name.split(".")[0] == "sklearn":
+            raise ImportError(name)
+        return whole(name, *rest, **named)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(BackendError, match=r"pip install 'textgen\[probe\]'"):
+        find(switched_model, text_task(), options())
+
+
+def test_a_neuron_can_be_kept(report: FindReport, tmp_path: Path) -> None:
+    """With the sign that makes a positive dose go towards the positive kind."""
+    model = tmp_path / "model.safetensors"
+    save_target(model, neuron_target(report, "cue", model="abc"))
+    target = load_target(model, "cue")
+    chosen = report.chosen
+    assert (target.layer, target.unit, target.state) == (0, chosen.unit, "c")
+    assert (target.mean, target.sd, target.sign) == (chosen.mean, chosen.sd, chosen.sign)
+    assert target.model == "abc"
+    assert target.info["positive"] == "on"
+    assert target.sd > 0.0
+
+
+def test_mean_and_sd_are_of_all_tokens(report: FindReport, switched_model: SavedModel) -> None:
+    network, chosen = switched_model.network(), report.chosen
+    values = np.concatenate(
+        [
+            trace(network, switched_model.vocabulary.encode(text)).values(0, chosen.unit, "cell")
+            for text in text_task().texts
+        ]
+    )
+    # The engine may multiply in bf16, which moves a value by some thousandths.
+    assert chosen.mean == pytest.approx(values.mean(), abs=0.02)
+    assert chosen.sd == pytest.approx(values.std(), rel=0.02)
+
+
+@pytest.mark.parametrize("kind", ["probe", "difference"])
+def test_a_direction_can_be_kept(switched_model: SavedModel, tmp_path: Path, kind: str) -> None:
+    """It tells the kinds apart, and moving along it moves the projection by as much."""
+    report = find(switched_model, text_task(), options(protocol="final", direction=kind))
+    direction = report.direction
+    assert direction is not None
+    assert direction.score.auc > 0.95
+    read = direction.read_H.astype(float)
+    assert read @ direction.write_H == pytest.approx(1.0, abs=1e-5)
+    model = tmp_path / "model.safetensors"
+    save_target(model, direction_target(report, "cue"))
+    target = load_target(model, "cue")
+    np.testing.assert_array_equal(target.read, direction.read_H)
+    assert (target.unit, target.info["kind"]) == (None, kind)
+    values = np.concatenate(
+        [
+            trace(switched_model.network(), switched_model.vocabulary.encode(text)).arrays[
+                "layers.0.cell"
+            ]
+            for text in text_task().texts
+        ]
+    )
+    projection = values @ direction.read_H
+    assert target.mean == pytest.approx(projection.mean(), abs=0.05)
+    assert target.sd == pytest.approx(projection.std(), rel=0.03)
+    assert report.to_json()["direction"]["kind"] == kind
+
+
+def test_the_pattern_is_what_the_weights_read() -> None:
+    """A unit that the weights use only to cancel noise is no part of the pattern."""
+    from textgen.probing.direction import _pattern
+    from textgen.probing.probe import Probe
+
+    rng = np.random.default_rng(0)
+    signal, noise = rng.normal(size=(2, 5000))
+    values = np.stack([signal + noise, noise], axis=1)
+    probe = Probe(
+        center_U=np.zeros(2),
+        scale_U=np.ones(2),
+        weight_U=np.array([1.0, -1.0]),
+        intercept=0.0,
+        strength=1.0,
+        validation_accuracy=1.0,
+    )
+    read, write = _pattern(probe, values)
+    assert read @ write == pytest.approx(1.0)
+    assert abs(write[1] / write[0]) < 0.05
+
+
+def test_the_difference_is_not_drowned_by_what_counts_up() -> None:
+    """One unit is a hundred times as wide as the other and tells the kinds apart no better."""
+    from textgen.probing.direction import _difference
+
+    rng = np.random.default_rng(0)
+    labels = np.arange(2000) % 2 == 0
+    values = rng.normal(size=(2000, 2)) + labels[:, None]
+    values[:, 1] *= 100.0
+    read, write = _difference(values, labels)
+    assert read @ write == pytest.approx(1.0)
+    step = values[labels].mean(axis=0) - values[~labels].mean(axis=0)
+    np.testing.assert_allclose(write / write[0], step / step[0])
+    shares = read * step
+    assert 0.3 < shares[0] / shares.sum() < 0.7
+
+
+def test_nothing_found_is_not_kept(switched_model: SavedModel) -> None:
+    task = text_task()
+    rng = np.random.default_rng(0)
+    mixed = LabelledTexts(
+        texts=task.texts,
+        labels=tuple(rng.permutation(task.labels).tolist()),
+        positive="on",
+        negative="off",
+        source="made up",
+    )
+    nothing = find(switched_model, mixed, options())
+    assert nothing.neurons == ()
+    with pytest.raises(InspectionError, match="--direction difference"):
+        neuron_target(nothing, "cue")

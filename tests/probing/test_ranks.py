@@ -1,0 +1,77 @@
+"""Rank statistics against SciPy and against counting."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from textgen.probing import ranks as ranks_module
+from textgen.probing.ranks import Ranks, accuracy, holm, thresholds
+
+
+@pytest.fixture(params=[3, 256])
+def data(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> tuple[np.ndarray, np.ndarray]:
+    """Columns with few ties, many, and nothing but one value; labels."""
+    monkeypatch.setattr(ranks_module, "_COLUMNS", request.param)
+    rng = np.random.default_rng(0)
+    labels = rng.random(80) < 0.4
+    values = rng.normal(size=(80, 7)).astype(np.float32)
+    values[:, 0] += 2 * labels
+    values[:, 1] -= 3 * labels
+    values[:, 2] = np.round(values[:, 2])
+    values[:, 3] = labels
+    values[:, 6] = 4.0
+    return values, labels
+
+
+def test_auc_and_p_value_are_scipys(data: tuple[np.ndarray, np.ndarray]) -> None:
+    values, labels = data
+    ranks = Ranks(values)
+    for column in range(6):
+        test = stats.mannwhitneyu(
+            values[labels, column], values[~labels, column], method="asymptotic",
+            use_continuity=False,
+        )  # fmt: skip
+        pairs = labels.sum() * (~labels).sum()
+        assert ranks.auc(labels)[column] == pytest.approx(test.statistic / pairs)
+        assert ranks.p_values(labels)[column] == pytest.approx(test.pvalue, rel=1e-6)
+    assert ranks.auc(labels)[6] == 0.5
+    assert ranks.p_values(labels)[6] == 1.0
+
+
+def test_many_labelings_are_each_alone(data: tuple[np.ndarray, np.ndarray]) -> None:
+    values, labels = data
+    many = np.array([labels, labels[::-1], ~labels])
+    together = Ranks(values).auc_of_many(many)
+    for alone, row in zip(many, together, strict=True):
+        np.testing.assert_allclose(row, Ranks(values).auc(alone))
+    np.testing.assert_allclose(together[2], 1.0 - together[0])
+
+
+def test_thresholds_are_the_best_cuts(data: tuple[np.ndarray, np.ndarray]) -> None:
+    """No other cut tells the kinds apart better; the cut never hits a value."""
+    values, labels = data
+    signs = np.where(Ranks(values).auc(labels) >= 0.5, 1, -1)
+    cuts = thresholds(values, labels, signs)
+    for column in range(6):
+        own, sign = values[:, column].astype(float), signs[column]
+        reached = accuracy(own * sign > cuts[column] * sign, labels)
+        tried = np.unique(own)
+        best = max(accuracy(own * sign > cut * sign, labels) for cut in tried)
+        assert reached == pytest.approx(best)
+        assert cuts[column] not in own
+    assert cuts[6] == 4.0
+
+
+def test_holm_steps_down_among_all() -> None:
+    corrected = holm(np.array([0.02, 0.001, 0.9]), among=10)
+    np.testing.assert_allclose(corrected, [0.18, 0.01, 1.0])
+
+
+def test_accuracy_of_guessing_is_a_half_however_rare_a_kind_is() -> None:
+    labels = np.array([True] + [False] * 9)
+    assert accuracy(np.zeros(10, bool), labels) == 0.5
+    assert accuracy(labels, labels) == 1.0

@@ -1,0 +1,195 @@
+"""The table of neurons and the sheet on one, at every width, with and without colours."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Literal
+
+import numpy as np
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from textgen.inspection import HeatRow
+from textgen.terminal.excerpt import Excerpt, excerpt
+from textgen.terminal.neuron_sheet import Histogram, NeuronSheet, PassageStrip, ScoreRow
+from textgen.terminal.neurons import NeuronRow, NeuronTable
+
+System = Literal["standard", "256", "truecolor"]
+
+
+class Ascii(io.StringIO):
+    """A stream that can say ASCII alone."""
+
+    encoding = "ascii"
+
+
+def console(width: int, system: System | None = None, *, ascii_only: bool = False) -> Console:
+    file = Ascii() if ascii_only else io.StringIO()
+    return Console(file=file, width=width, color_system=system, force_terminal=True, markup=False)
+
+
+def render(what: object, width: int, system: System | None = None, **settings: bool) -> str:
+    target = console(width, system, **settings)
+    target.print(what)
+    return target.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+
+
+LONG = "что было до этого места, довольно длинное и с \x1b[31m чужим цветом, вот "
+ROWS = [
+    NeuronRow(
+        name="0:137",
+        mean=-0.25,
+        sd=0.51234,
+        follows="position-in-word",
+        correlation=-0.738,
+        highest=Excerpt(LONG, "ё", "лка и ещё много всего, что было после\n"),
+    ),
+    NeuronRow(name="1:2", mean=12.5, sd=1e-7, highest=Excerpt("日本", "語", "\nя")),
+    NeuronRow(name="1:3", mean=0, sd=0),
+]
+GATES = [
+    NeuronRow(
+        name="0:137",
+        mean=0.75,
+        sd=0.0123,
+        saturation=(0.034, 0.5),
+        follows="position-in-word",
+        correlation=-0.738,
+        highest=Excerpt(LONG, "ё", "лка"),
+    )
+]
+
+
+def test_a_wide_table_has_a_column_for_passages() -> None:
+    lines = render(NeuronTable(ROWS), 80).splitlines()
+    assert lines[0].split() == ["neuron", "mean", "sd", "follows", "r", "highest"]
+    assert lines[2].startswith("0:137   -0.25   0.51  position-in-word  -0.74  ")
+    assert "вот ▸ё◂лка" in lines[2]
+    assert "nothing" in lines[3] and "日本▸語◂↵я" in lines[3]
+    assert len(lines) == 5
+
+
+def test_a_narrow_table_puts_them_beneath() -> None:
+    lines = render(NeuronTable(GATES), 60).splitlines()
+    assert lines[0].split() == ["neuron", "mean", "sd", "<0.1", ">0.9", "follows,", "highest"]
+    assert lines[2].rstrip() == "0:137   0.75  0.012    3%   50%  position-in-word -0.74"
+    assert lines[3].startswith(" " * 33) and "▸ё◂лка" in lines[3]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+@pytest.mark.parametrize("system", [None, "standard", "truecolor"])
+@pytest.mark.parametrize("rows", [ROWS, GATES], ids=["states", "gates"])
+def test_nothing_overflows_or_steers_the_terminal(
+    rows: list[NeuronRow], width: int, system: System | None
+) -> None:
+    text = render(NeuronTable(rows), width, system)
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    assert all(cell_len(line) <= width for line in plain.splitlines())
+    assert "\x1b[31m" not in text
+    assert ("\x1b" in text) == (system is not None)
+    for row in rows:
+        assert row.name in plain
+        if row.correlation is not None and width >= 60:
+            assert "-0.74" in plain
+
+
+def test_with_colours_the_place_is_reversed_and_unmarked() -> None:
+    text = render(NeuronTable(ROWS), 100, "standard")
+    assert "▸" not in text
+    assert re.search(r"\x1b\[[0-9;]*7mё", text)
+
+
+@pytest.mark.parametrize("width", [3, 4, 10, 25, 200])
+def test_an_excerpt_fits_and_holds_its_place(width: int) -> None:
+    drawn = excerpt(ROWS[0].highest, width, "utf-8", console(width)).plain
+    assert "▸ё◂" in drawn
+    assert cell_len(drawn) <= width
+    if width == 25:  # what one side does not need is the other's
+        assert cell_len(drawn) == width
+        end = excerpt(Excerpt("а" * 50, "б", ""), width, "utf-8", console(width)).plain
+        assert end == "а" * 22 + "▸б◂"
+        start = excerpt(Excerpt("", "б", "а" * 50), width, "utf-8", console(width)).plain
+        assert start == "▸б◂" + "а" * 22
+
+
+def test_an_excerpt_of_what_has_no_column_of_its_own() -> None:
+    assert excerpt(Excerpt("е", "\u0301", "ж"), 9, "utf-8", console(9)).plain == "▸е\u0301◂ж"
+    assert excerpt(Excerpt("", "\n", "ж"), 9, "utf-8", console(9)).plain == "▸↵◂ж"
+    assert excerpt(Excerpt("a", "b", ""), 9, "ascii", console(9)).plain == "a>b<"
+
+
+def heat(values: object) -> HeatRow:
+    return HeatRow(
+        name="layers.0.cell[137]",
+        values=np.asarray(values, np.float32),
+        mean=0.5,
+        sd=0.25,
+        minimum=-1,
+        maximum=2,
+        low=-1,
+        high=1,
+    )
+
+
+def sheet() -> NeuronSheet:
+    pieces = ("о", "к", "\x07", "но", "\n")
+    values = (-1.0, 0.0, 0.5, 1.0, np.nan)
+    return NeuronSheet(
+        row=heat(()),
+        facts=["follows vowel: r +0.52"],
+        seen="tanh(c)",
+        scores=[
+            ScoreRow(feature="vowel", chosen=0.5, correlation=0.52, auc=0.871, best=True),
+            ScoreRow(feature="position-in-line", chosen=None, correlation=None, auc=None),
+        ],
+        counts=np.array([0, 1, 2, 1] * 16),
+        edges=np.linspace(-1, 1, 65),
+        passages=[
+            PassageStrip(
+                title="highest 1: 1 after token 3", pieces=pieces, mark=3, row=heat(values)
+            ),
+            PassageStrip(title="lowest 1", pieces=pieces, mark=4, row=heat(values)),
+        ],
+    )
+
+
+def test_the_sheet_without_colours() -> None:
+    text = render(sheet(), 60)
+    lines = [line.rstrip() for line in text.splitlines()]
+    assert lines[0] == "layers.0.cell[137]  mean 0.5  sd 0.25  min -1  max 2"
+    assert "follows vowel: r +0.52" in lines
+    assert "vowel                  +0.50       +0.52  0.871" in lines
+    assert "position-in-line" in lines
+    place = lines.index("highest 1: 1 after token 3")
+    assert lines[place + 1 : place + 3] == ["ок\\x07▸но◂↵", "▁▅▇▇▇▇ ██"]
+    place = lines.index("lowest 1")
+    assert lines[place + 1] == "ок\\x07но▸↵"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("system", [None, "256", "truecolor"])
+def test_the_sheet_fits(width: int, system: System | None) -> None:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", render(sheet(), width, system))
+    assert all(cell_len(line) <= width for line in text.splitlines())
+    assert "\x1b" not in text and "\x07" not in text
+
+
+def test_a_histogram_joins_bins_and_says_shares() -> None:
+    counts = np.zeros(64, np.int64)
+    counts[:4] = 10
+    counts[60] = 20
+    lines = render(Histogram(counts, np.linspace(0, 1, 65)), 50).splitlines()
+    assert len(lines) == 16
+    assert lines[0] == "     0 to 0.0625   66.7% " + "█" * 24
+    assert lines[-1] == "0.9375 to      1   33.3% ████████████".replace("0.9375", " 0.938")
+    assert lines[5].rstrip() == " 0.312 to  0.375    0.0%"
+
+
+def test_an_endless_histogram_in_ascii() -> None:
+    edges = np.concatenate([[-np.inf], np.linspace(-3, 3, 15), [np.inf]])
+    text = render(Histogram(np.ones(16, np.int64), edges), 50, ascii_only=True)
+    assert "-inf to     -3    6.2% #####" in text
+    assert text.isascii()
+    assert render(Histogram(np.zeros(16, np.int64), edges), 50).count("0.0%") == 16

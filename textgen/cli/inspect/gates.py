@@ -1,0 +1,142 @@
+"""`textgen inspect gates`: how saturated the gates are."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textgen.cli.boundary import guarded
+from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
+from textgen.cli.inspect.source import (
+    DEFAULT_CHARS,
+    CharsOption,
+    SourcesArgument,
+    open_tokens,
+    say_what_is_read,
+)
+from textgen.cli.options import (
+    CheckpointOption,
+    ColorOption,
+    EncodingOption,
+    JsonOption,
+    QuietOption,
+)
+from textgen.terminal.color import ColorMode
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from textgen.inspection.gates import GateReport
+    from textgen.terminal.scatter import ScatterSheet
+
+
+@guarded
+def gates_command(
+    paths: SourcesArgument = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Read this text instead.", show_default=False)
+    ] = None,
+    chars: CharsOption = DEFAULT_CHARS,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help="Also draw it into a file that ends in .png or .svg.",
+            show_default=False,
+        ),
+    ] = None,
+    encoding: EncodingOption = None,
+    checkpoint: CheckpointOption = None,
+    json_output: JsonOption = False,
+    csv: CsvOption = None,
+    npz: NpzOption = None,
+    quiet: QuietOption = False,
+    color: ColorOption = ColorMode.AUTO,
+) -> None:
+    """Show for how much of the time each unit's gates are shut or open, as a point a unit.
+
+    A gate below 0.1 is left-saturated (shut), above 0.9 right-saturated (open). The picture is
+    that of Karpathy, Johnson and Li 2015.
+
+    textgen inspect gates
+
+    textgen inspect gates corpus.txt --chars 100000 --picture gates.png
+    """
+    import sys
+
+    from textgen.api import load
+    from textgen.inspection.gates import ALMOST_ALWAYS, gate_quantities, gate_report
+    from textgen.terminal.scatter import TerminalScatters, picture_kind, save_scatters
+
+    if picture is not None:
+        picture_kind(picture)
+    model = load(checkpoint)
+    names = gate_quantities(model.config.cell_spec)
+    tokens = open_tokens(model, paths, text, encoding, chars)
+    if not quiet:
+        say_what_is_read(tokens)
+    report = gate_report(model.survey(tokens.ids, names))
+    if picture is not None:
+        save_scatters(picture, _sheet(report))
+        if not quiet:
+            print(f"written: {picture}", file=sys.stderr)
+    head = {"checkpoint": str(model.path), "source": tokens.name, "chars": tokens.chars}
+    if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+        return
+    from textgen.terminal.console import make_consoles
+
+    out = make_consoles(color).out
+    out.print(TerminalScatters(_sheet(report)))
+    out.print()
+    out.print(_figures(report))
+    units = len(report.gates[0].left)
+    out.print(
+        f"of {units:,} units a layer; nearly always: more than {ALMOST_ALWAYS:.0%} of the time"
+    )
+
+
+def _sheet(report: GateReport) -> ScatterSheet:
+    from textgen.inspection.gates import LEFT, RIGHT
+    from textgen.terminal.scatter import Scatter, ScatterRow, ScatterSheet
+
+    return ScatterSheet(
+        rows=tuple(
+            ScatterRow(
+                title=f"layer {layer}",
+                plots=tuple(Scatter(title=gate.gate, x=gate.left, y=gate.right) for gate in gates),
+            )
+            for layer, gates in groupby(report.gates, key=lambda gate: gate.layer)
+        ),
+        x_label=f"share below {LEFT}",
+        y_label=f"share above {RIGHT}",
+        noun="units",
+    )
+
+
+def _figures(report: GateReport) -> Table:
+    from textgen.inspection.gates import LEFT, RIGHT
+    from textgen.terminal import format as fmt
+    from textgen.terminal.figures import figures_table
+
+    nearly = "units nearly always"
+    return figures_table(
+        [
+            *("layer", "gate", f"time < {LEFT}", f"time > {RIGHT}"),
+            *(f"{nearly} < {LEFT}", f"{nearly} > {RIGHT}"),
+        ],
+        [
+            (
+                gate.layer,
+                gate.gate,
+                fmt.percent(gate.mean_left),
+                fmt.percent(gate.mean_right),
+                gate.almost_always_left,
+                gate.almost_always_right,
+            )
+            for gate in report.gates
+        ],
+    )

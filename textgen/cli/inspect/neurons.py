@@ -1,0 +1,298 @@
+"""`textgen inspect neurons`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textgen.cli.boundary import guarded
+from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
+from textgen.cli.inspect.source import (
+    DEFAULT_CHARS,
+    CharsOption,
+    SourcesArgument,
+    open_tokens,
+    say_what_is_read,
+)
+from textgen.cli.options import (
+    CheckpointOption,
+    ColorOption,
+    EncodingOption,
+    JsonOption,
+    QuietOption,
+)
+from textgen.terminal.color import ColorMode
+
+if TYPE_CHECKING:
+    from textgen.api import Model
+    from textgen.inspection import NeuronProfile, NeuronReport, Passage
+    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
+    from textgen.terminal.neurons import NeuronRow
+
+#: Neurons of the table, and passages kept of each neuron and shown of one.
+TOP = 20
+PASSAGES = 5
+
+
+@guarded
+def neurons_command(
+    paths: SourcesArgument = None,
+    text: Annotated[
+        str | None, typer.Option("--text", help="Read this text instead.", show_default=False)
+    ] = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            "--show",
+            metavar="QUANTITY",
+            help="cell, hidden, input-gate, forget-gate, output-gate, candidate. "
+            "Default: the cell state where there is one.",
+        ),
+    ] = None,
+    layer: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--layer", metavar="L", help="Only this layer, from 0; may be repeated. Default: all."
+        ),
+    ] = None,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="N",
+            help=f"So many neurons; 0 is all of them. Default: {TOP}.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="ORDER",
+            help="effect (how much the rest of the network sees it vary), feature-score, mean, sd, "
+            "min, max, saturation or place. Default: effect.",
+            show_default=False,
+        ),
+    ] = None,
+    neuron: Annotated[
+        list[str] | None,
+        typer.Option("--neuron", metavar="LAYER:UNIT", help="This one in depth; may be repeated."),
+    ] = None,
+    chars: CharsOption = DEFAULT_CHARS,
+    encoding: EncodingOption = None,
+    checkpoint: CheckpointOption = None,
+    json_output: JsonOption = False,
+    csv: CsvOption = None,
+    npz: NpzOption = None,
+    quiet: QuietOption = False,
+    color: ColorOption = ColorMode.AUTO,
+) -> None:
+    """List what each neuron does over a text: its spread, what it follows, where it is highest.
+
+    What it follows is chosen among built-in features (word-start, inside-quotes, vowel, ...) on
+    every other stretch of the text; r is its correlation on the stretches between. Below 0.3 it
+    follows nothing. A cell state often counts far beyond 1, where the rest of the network, which
+    sees tanh(c), no longer tells values apart: its r is that of tanh(c).
+
+    textgen inspect neurons
+
+    textgen inspect neurons novel.txt --show forget-gate --sort saturation --top 10
+
+    textgen inspect neurons page.txt --neuron 0:3
+    """
+    from textgen.api import load
+    from textgen.errors import InspectionError
+    from textgen.inspection import check_quantity, default_quantity, survey_neurons
+
+    if neuron and (top is not None or sort is not None):
+        raise InspectionError("--neuron names what is shown; leave --top and --sort out")
+    if top is not None and top < 0:
+        raise InspectionError(f"--top is {top}; it must be 0 (all) or more")
+    model = load(checkpoint)
+    cell, config = model.config.cell_spec, model.config
+    quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
+    chosen = _chosen(model, neuron, layer)
+    tokens = open_tokens(model, paths, text, encoding, chars)
+    if not quiet:
+        say_what_is_read(tokens)
+    live = sys.stderr.isatty() and not quiet
+    survey = survey_neurons(
+        lambda ids: model.survey(ids, [quantity]),
+        tokens.ids,
+        model.vocabulary,
+        cell,
+        quantity=quantity,
+        layers=sorted({own for own, _ in chosen}) if chosen else layer or None,
+        detail=chosen,
+        passages=PASSAGES,
+        on_progress=_progress if live else None,
+    )
+    order = chosen or survey.order(sort or "effect")[: (TOP if top is None else top) or None]
+    report = survey.report(order)
+    head = {"checkpoint": str(model.path), "text": tokens.name, "chars": tokens.chars}
+    if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+        return
+    if not quiet:
+        units = f"{config.num_layers} x {config.hidden_size}"
+        print(f"{model.path}: {quantity} of {units} neurons", file=sys.stderr)
+    _draw(report, sort or "effect", color, in_depth=bool(chosen))
+
+
+def _chosen(
+    model: Model, neuron: list[str] | None, layer: list[int] | None
+) -> list[tuple[int, int]]:
+    """The neurons named, checked, and `layer` checked with them."""
+    from textgen.errors import InspectionError
+    from textgen.inspection import check_neuron, parse_neuron
+
+    shape = (model.config.num_layers, model.config.hidden_size)
+    for number in layer or ():
+        if not 0 <= number < shape[0]:
+            raise InspectionError(
+                f"there is no layer {number}; this model has layers 0..{shape[0] - 1}"
+            )
+    chosen = [
+        check_neuron(parse_neuron(name, num_layers=shape[0], hidden_size=shape[1]), *shape)
+        for name in neuron or ()
+    ]
+    if layer and any(own not in layer for own, _ in chosen):
+        raise InspectionError("--neuron names another layer than --layer; leave --layer out")
+    return list(dict.fromkeys(chosen))
+
+
+def _progress(done: int, total: int) -> None:
+    print(f"\r{done / total:4.0%} of {total:,} tokens", end="", file=sys.stderr, flush=True)
+    if done == total:
+        print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
+
+
+def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) -> None:
+    from rich.text import Text
+
+    from textgen.terminal.console import make_consoles
+    from textgen.terminal.neurons import NeuronTable
+
+    out = make_consoles(color).out
+    if in_depth:
+        for index, profile in enumerate(report.profiles):
+            if index:
+                out.print()
+            out.print(_sheet(report, profile))
+        return
+    out.print(NeuronTable([_row(profile) for profile in report.profiles]))
+    out.print()
+    out.print(Text(_note(report, sort)))
+
+
+def _note(report: NeuronReport, sort: str) -> str:
+    shown = len(report.profiles)
+    parts = [
+        f"{shown} of {report.total} neurons, ordered by {sort}"
+        + (f" (the spread of {report.seen})" if sort == "effect" else "")
+        + ("; --top 0 shows all." if shown < report.total else "."),
+        f"r: correlation of {report.seen} with what it follows, on {report.scored_on:,} tokens "
+        f"that did not choose it; below {report.threshold:g} it follows nothing.",
+        f"In depth: --neuron {report.profiles[0].stats.layer}:{report.profiles[0].stats.unit}",
+    ]
+    return " ".join(parts)
+
+
+def _row(profile: NeuronProfile) -> NeuronRow:
+    from textgen.terminal.excerpt import Excerpt
+    from textgen.terminal.neurons import NeuronRow
+
+    stats, held, follows = profile.stats, profile.saturation, profile.follows
+    first = profile.highest[0] if profile.highest else None
+    return NeuronRow(
+        name=f"{stats.layer}:{stats.unit}",
+        mean=stats.mean,
+        sd=stats.sd,
+        saturation=None if held is None else (held.shut, held.open),
+        follows="" if follows is None else follows.feature,
+        correlation=None if follows is None else follows.correlation,
+        highest=None if first is None else Excerpt(first.before, first.at, first.after),
+    )
+
+
+def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
+    import numpy as np
+
+    from textgen.inspection import HeatRow
+    from textgen.inspection.view import scale_limits
+    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip, ScoreRow
+
+    stats = profile.stats
+    passages = [*profile.highest, *profile.lowest]
+    parts = [p.values[np.isfinite(p.values)] for p in passages if p.values is not None]
+    values = np.concatenate(parts) if parts else np.empty(0, np.float32)
+    low, high = scale_limits(values, report.quantity)
+
+    def row(own: object) -> HeatRow:
+        return HeatRow(
+            name=stats.name,
+            values=np.asarray(own, np.float32),
+            mean=stats.mean,
+            sd=stats.sd,
+            minimum=stats.minimum,
+            maximum=stats.maximum,
+            low=low,
+            high=high,
+        )
+
+    def strip(passage: Passage, side: str, number: int) -> PassageStrip:
+        known = passage.values
+        return PassageStrip(
+            title=f"{side} {number}: {passage.value:.3g} after token {passage.place:,}",
+            pieces=passage.pieces,
+            mark=passage.mark,
+            row=row(np.full(len(passage.pieces), np.nan) if known is None else known),
+        )
+
+    ranked = sorted(profile.scores, key=lambda score: -abs(score.correlation or 0.0))
+    return NeuronSheet(
+        row=row(()),
+        facts=_facts(report, profile),
+        seen=report.seen,
+        scores=[
+            ScoreRow(
+                feature=score.feature,
+                chosen=score.chosen,
+                correlation=score.correlation,
+                auc=score.auc,
+                best=score is profile.best,
+            )
+            for score in ranked
+        ],
+        counts=profile.histogram,
+        edges=report.edges,
+        passages=[
+            strip(passage, side, number)
+            for side, own in (("highest", profile.highest), ("lowest", profile.lowest))
+            for number, passage in enumerate(own, start=1)
+        ],
+    )
+
+
+def _facts(report: NeuronReport, profile: NeuronProfile) -> list[str]:
+    stats, held, best = profile.stats, profile.saturation, profile.best
+    facts = []
+    if report.seen != report.quantity:
+        facts.append(
+            f"spread of {report.seen}, which the rest of the network sees: {stats.effect:.3g}"
+        )
+    if held is not None:
+        facts.append(f"below 0.1: {held.shut:.1%} of the time; above 0.9: {held.open:.1%}")
+    on = f"on {report.scored_on:,} tokens that did not choose it"
+    if profile.follows is not None:
+        facts.append(
+            f"follows {profile.follows.feature}: r {profile.follows.correlation:+.2f} {on}"
+        )
+    elif best is not None:
+        facts.append(
+            f"follows nothing: {best.feature}, the best, has r {best.correlation:+.2f} {on}"
+        )
+    else:
+        facts.append("follows nothing: it, or every feature, is constant on half of the text")
+    return facts

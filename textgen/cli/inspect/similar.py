@@ -1,0 +1,191 @@
+"""`textgen inspect similar`: where in a corpus the state is nearest to that after a text."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from textgen.cli.boundary import guarded
+from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
+from textgen.cli.inspect.source import (
+    DEFAULT_CHARS,
+    CharsOption,
+    SourcesArgument,
+    open_tokens,
+    say_what_is_read,
+)
+from textgen.cli.options import (
+    CheckpointOption,
+    ColorOption,
+    EncodingOption,
+    JsonOption,
+    QuietOption,
+)
+from textgen.terminal.color import ColorMode
+
+if TYPE_CHECKING:
+    from textgen.inspection.similar import SimilarPlaces
+    from textgen.model.config import ModelConfig
+    from textgen.terminal.concordance import Concordance
+
+#: Places that share so many symbols with the query's end are trivially like it.
+TRIVIAL = 12
+
+
+@guarded
+def similar_command(
+    text: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEXT", help="The text whose last state is looked for.", show_default=False
+        ),
+    ],
+    paths: SourcesArgument = None,
+    show: Annotated[
+        str | None,
+        typer.Option(
+            "--show",
+            metavar="WHAT",
+            help="What is compared: cell, hidden, or a gate. Default: the cell state where there "
+            "is one.",
+            show_default=False,
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer",
+            metavar="L|all",
+            help="Compare the units of this layer, from 0. Default: the last.",
+            show_default=False,
+        ),
+    ] = None,
+    units: Annotated[
+        int,
+        typer.Option(
+            "--units",
+            metavar="K",
+            help="Compare only the K units that are most unusual after TEXT; 0 is all.",
+        ),
+    ] = 0,
+    top: Annotated[int, typer.Option("--top", help="Show so many places.")] = 10,
+    min_apart: Annotated[
+        int,
+        typer.Option("--min-apart", metavar="N", help="Places lie at least N symbols apart."),
+    ] = 64,
+    not_same: Annotated[
+        int,
+        typer.Option(
+            "--not-same",
+            metavar="N",
+            help="Leave out places whose last N symbols are those of TEXT, which are trivially "
+            "alike; 0 leaves out none.",
+        ),
+    ] = TRIVIAL,
+    chars: CharsOption = DEFAULT_CHARS,
+    encoding: EncodingOption = None,
+    checkpoint: CheckpointOption = None,
+    json_output: JsonOption = False,
+    csv: CsvOption = None,
+    npz: NpzOption = None,
+    quiet: QuietOption = False,
+    color: ColorOption = ColorMode.AUTO,
+) -> None:
+    """Find the places of a corpus after which the network is in the state it has after TEXT.
+
+    Similarity is the cosine of the states, each unit standardised over the corpus. It is shown in
+    bold which characters before a place are those of TEXT: these alone make two states alike.
+
+    textgen inspect similar "the old woman said"
+
+    textgen inspect similar "«Nobody" corpus.txt --chars 100000 --show hidden --top 5
+    """
+    from textgen.api import load
+    from textgen.errors import InspectionError
+    from textgen.inspection import check_quantity, default_quantity, source_pieces
+    from textgen.inspection.similar import similar_places
+    from textgen.inspection.trace import trace
+
+    model = load(checkpoint)
+    cell = model.config.cell_spec
+    quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
+    layers = _layers(layer, model.config)
+    whole = model.saved.normalization.apply(text)
+    query_ids = model.vocabulary.encode(whole)
+    if not len(query_ids):
+        raise InspectionError("the text is empty; give at least one character")
+    tokens = open_tokens(model, paths, None, encoding, chars)
+    if not quiet:
+        say_what_is_read(tokens)
+    query = trace(model.network, query_ids, vocabulary=model.vocabulary, quantities=[quantity])
+    found = similar_places(
+        replace(query, pieces=source_pieces(whole, query.pieces, query.ids)),
+        tokens.ids,
+        lambda: model.survey(tokens.ids, [quantity]),
+        model.vocabulary,
+        layers=layers,
+        units=units,
+        top=top,
+        min_apart=min_apart,
+        not_same=not_same,
+    )
+    head = {"checkpoint": str(model.path), "source": tokens.name, "chars": tokens.chars}
+    if deliver(found, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+        return
+    from textgen.terminal.console import make_consoles
+
+    make_consoles(color).out.print(_concordance(found))
+    if not quiet:
+        print(_told(found, not_same), file=sys.stderr)
+
+
+def _layers(given: str | None, config: ModelConfig) -> list[int]:
+    from textgen.errors import InspectionError
+
+    last = config.num_layers - 1
+    if given is None:
+        return [last]
+    if given == "all":
+        return list(range(config.num_layers))
+    if not given.isascii() or not given.isdigit() or int(given) > last:
+        raise InspectionError(f"--layer {given} is none of this model's; give 0..{last}, or all")
+    return [int(given)]
+
+
+def _concordance(found: SimilarPlaces) -> Concordance:
+    from textgen.terminal.concordance import Concordance, ContextLine
+
+    lines = [ContextLine(("", "", "text"), found.query, "")]
+    for match in found.matches:
+        shared = _shared_end(match.before, found.query)
+        labels = (f"{match.similarity:.3f}", str(match.same), f"{match.passage.place:,}")
+        lines.append(ContextLine(labels, match.before, match.after, marked=shared))
+    return Concordance(("similarity", "same", "place"), lines)
+
+
+def _shared_end(first: str, second: str) -> int:
+    """How many characters at their ends are the same."""
+    count = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _told(found: SimilarPlaces, not_same: int) -> str:
+    layers = ", ".join(map(str, found.layers))
+    word = "layer" if len(found.layers) == 1 else "layers"
+    told = (
+        f"{found.quantity} of {found.units:,} units, {word} {layers}; a place by chance has "
+        f"similarity {found.mean:.3f} (sd {found.sd:.3f})"
+    )
+    if found.left_out:
+        told += (
+            f"; {found.left_out:,} places whose last {not_same} symbols are the text's were left "
+            "out (--not-same 0 keeps them)"
+        )
+    return told

@@ -1,0 +1,197 @@
+"""What kind of character each character of a text is, in any alphabet, for whole texts at once."""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import IntFlag
+from functools import cache, cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.documents import DOCUMENT_MARK
+
+Bools = NDArray[np.bool_]
+Places = NDArray[np.int64]
+
+
+class Kind(IntFlag):
+    """What a character is; a combining mark is what the character before it is, and `MARK`."""
+
+    LETTER = 1  # letters and digits, of which words are made
+    UPPER = 2
+    LOWER = 4
+    VOWEL = 8
+    CONSONANT = 16
+    DIGIT = 32
+    PUNCTUATION = 64
+    SPACE = 128
+    NEWLINE = 256
+    MARK = 512
+    TERMINATOR = 1024  # ends a sentence
+    BRACE = 2048  # quotation marks, brackets and dashes, which may stand around a sentence's start
+
+
+_INHERITED = Kind.LETTER | Kind.UPPER | Kind.LOWER | Kind.VOWEL | Kind.CONSONANT | Kind.DIGIT
+_NEWLINES = "\n\r\x0b\x0c\x85\u2028\u2029"
+_TERMINATORS = ".!?…‽。！？؟।։"
+#: Apostrophes that may stand within a word.
+_APOSTROPHES = "'’"
+_BRACES = frozenset(("Ps", "Pe", "Pi", "Pf", "Pd"))
+#: Base letters: what is left of a letter in lower case without its marks.
+_VOWELS = frozenset("aeiouyæœøıəɛɔаеиоуыэюяіѣѵѡѫѧѭѩєәөүұӕαεηιουω")
+#: Decomposed they would be the vowels и and у.
+_GLIDES = frozenset("йў")
+_SIGNS = frozenset("ьъ")
+_SCRIPTS = ("LATIN ", "CYRILLIC ", "GREEK ")
+
+
+class Characters:
+    """The characters of a text, sorted into kinds, words, lines.
+
+    A `DOCUMENT_MARK` (NUL, which no text has) stands between two documents and is of no kind.
+
+    Args:
+        text: Any text.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.codes: NDArray[np.uint32] = np.frombuffer(
+            text.encode("utf-32-le", "surrogatepass"), np.uint32
+        )
+        table = np.zeros(int(self.codes.max(initial=0)) + 1, np.uint16)
+        for char in set(text):
+            table[ord(char)] = _kind(char)
+        kinds = table[self.codes]
+        marks = np.flatnonzero(kinds & Kind.MARK)
+        if marks.size:
+            base = last_place(kinds & Kind.MARK == 0)[marks]
+            own = np.where(base >= 0, kinds[base], 0) & _INHERITED
+            kinds[marks] |= own.astype(np.uint16)
+        self._kinds = kinds
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def are(self, kind: Kind) -> Bools:
+        """Which characters are of `kind`, or of one of several, `(chars,)`."""
+        result: Bools = (self._kinds & int(kind)) != 0
+        return result
+
+    def equal(self, chars: str) -> Bools:
+        """Which characters are one of `chars`."""
+        codes = np.array([ord(char) for char in chars], np.uint32)
+        result: Bools = np.isin(self.codes, codes)
+        return result
+
+    @cached_property
+    def ends(self) -> Bools:
+        """Which are the mark between two documents."""
+        result: Bools = self.codes == ord(DOCUMENT_MARK)
+        return result
+
+    @property
+    def are_greek(self) -> Bools:
+        """Which lie in the blocks of Greek letters."""
+        codes = self.codes
+        modern = (codes >= 0x370) & (codes < 0x400)
+        result: Bools = modern | ((codes >= 0x1F00) & (codes < 0x2000))
+        return result
+
+    @cached_property
+    def words(self) -> Bools:
+        """Which belong to a word: letters, digits, marks on them, apostrophes between them."""
+        run = self.are(Kind.LETTER | Kind.MARK)
+        inside = self.equal(_APOSTROPHES) & before(run) & after(self.are(Kind.LETTER))
+        return run | inside
+
+    @cached_property
+    def word_starts(self) -> Bools:
+        """Which begin a word."""
+        return self.words & ~before(self.words)
+
+    @cached_property
+    def counted(self) -> Bools:
+        """Which count as a character of their own: all but combining marks on another one."""
+        marks = self.are(Kind.MARK)
+        result: Bools = ~marks | ~before(self.are(Kind.LETTER | Kind.MARK))
+        return result
+
+    @cached_property
+    def breaks(self) -> Bools:
+        """Which end a line; of a `\\r\\n` it is the second."""
+        return self.are(Kind.NEWLINE) & ~(self.equal("\r") & after(self.equal("\n")))
+
+    @cached_property
+    def resets(self) -> Bools:
+        """Which end a blank line or a document: nothing opened before is still open there."""
+        solid = ~(self.are(Kind.SPACE) | (self.are(Kind.NEWLINE) & ~self.breaks))
+        previous = shifted(last_place(solid))
+        blank = self.breaks & (previous >= 0) & self.breaks[np.maximum(previous, 0)]
+        return blank | self.ends
+
+
+def before(flags: Bools) -> Bools:
+    """Whether the flag stands at the character before; False at the first."""
+    result = np.zeros_like(flags)
+    result[1:] = flags[:-1]
+    return result
+
+
+def after(flags: Bools) -> Bools:
+    """Whether the flag stands at the character after; False at the last."""
+    result = np.zeros_like(flags)
+    result[:-1] = flags[1:]
+    return result
+
+
+def last_place(flags: Bools) -> Places:
+    """The last place up to each one, itself included, where the flag stands; -1: none."""
+    places = np.where(flags, np.arange(len(flags)), -1)
+    result: Places = np.maximum.accumulate(places) if len(places) else places
+    return result
+
+
+def shifted(places: Places) -> Places:
+    """What held at the character before; -1 at the first."""
+    return np.concatenate([np.array([-1], np.int64), places])[: len(places)]
+
+
+@cache
+def _kind(char: str) -> int:
+    if char == DOCUMENT_MARK:
+        return 0
+    if char in _NEWLINES:
+        return Kind.NEWLINE
+    if char.isspace():
+        return Kind.SPACE
+    category = unicodedata.category(char)
+    kind = 0
+    if category.startswith("M"):
+        return Kind.MARK
+    if char.isalnum():
+        kind |= Kind.LETTER
+    if category in ("Lu", "Lt"):
+        kind |= Kind.UPPER
+    if category == "Ll":
+        kind |= Kind.LOWER
+    if category == "Nd":
+        kind |= Kind.DIGIT
+    if category.startswith("P"):
+        kind |= Kind.PUNCTUATION
+    if category in _BRACES or char in "\"'":
+        kind |= Kind.BRACE
+    if char in _TERMINATORS:
+        kind |= Kind.TERMINATOR
+    return kind | _sound(char)
+
+
+def _sound(char: str) -> int:
+    """Vowel, consonant or neither; only the letters of three scripts are one of the two."""
+    if not char.isalpha() or not unicodedata.name(char, "").startswith(_SCRIPTS):
+        return 0
+    low = char.lower()[0]
+    base = low if low in _GLIDES else unicodedata.normalize("NFKD", low)[0]
+    if base in _SIGNS:
+        return 0
+    return Kind.VOWEL if base in _VOWELS else Kind.CONSONANT

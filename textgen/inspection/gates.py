@@ -1,0 +1,169 @@
+"""Gate saturation: for how much of a text each gate of each unit stands wide open or shut.
+
+A gate below 0.1 is left-saturated (shut), above 0.9 right-saturated (open). A unit whose forget
+gate is open nearly always keeps what it has seen for long; one whose forget gate is shut nearly
+always looks at the current symbol alone.
+Source: Karpathy, Johnson and Li 2015, arXiv:1506.02078, section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.cells import Cell
+from textgen.errors import InspectionError
+from textgen.inspection.report import Entry
+from textgen.inspection.trace import Trace, as_chunks, quantities
+
+#: A gate is left-saturated below the one and right-saturated above the other.
+LEFT, RIGHT = 0.1, 0.9
+#: A unit is saturated almost always where it is for more than this share of the time.
+ALMOST_ALWAYS = 0.9
+
+Shares = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GateSaturation:
+    """One gate of one layer, unit by unit.
+
+    Args:
+        layer: The layer, from 0.
+        gate: Its name as a quantity, such as `forget-gate`.
+        left: Share of the time below `LEFT`, `(U,)`, each from 0 to 1.
+        right: Share of the time above `RIGHT`, `(U,)`.
+    """
+
+    layer: int
+    gate: str
+    left: Shares
+    right: Shares
+
+    @property
+    def mean_left(self) -> float:
+        """Mean of `left` over the units."""
+        return float(self.left.mean())
+
+    @property
+    def mean_right(self) -> float:
+        """Mean of `right` over the units."""
+        return float(self.right.mean())
+
+    @property
+    def almost_always_left(self) -> int:
+        """How many units are left-saturated for more than `ALMOST_ALWAYS` of the time."""
+        return int(np.count_nonzero(self.left > ALMOST_ALWAYS))
+
+    @property
+    def almost_always_right(self) -> int:
+        """How many units are right-saturated for more than `ALMOST_ALWAYS` of the time."""
+        return int(np.count_nonzero(self.right > ALMOST_ALWAYS))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GateReport:
+    """The gates of a model over a text.
+
+    Args:
+        tokens: How many tokens were read.
+        gates: Layer by layer, the gates in the order of the cell's equations.
+    """
+
+    tokens: int
+    gates: tuple[GateSaturation, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, ready for `json.dumps`."""
+        return {
+            "tokens": self.tokens,
+            "left_below": LEFT,
+            "right_above": RIGHT,
+            "almost_always_above": ALMOST_ALWAYS,
+            "gates": [
+                {
+                    "layer": gate.layer,
+                    "gate": gate.gate,
+                    "mean_left": gate.mean_left,
+                    "mean_right": gate.mean_right,
+                    "almost_always_left": gate.almost_always_left,
+                    "almost_always_right": gate.almost_always_right,
+                    "left": gate.left.tolist(),
+                    "right": gate.right.tolist(),
+                }
+                for gate in self.gates
+            ],
+        }
+
+    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+        """A row for each unit of each gate."""
+        yield "layer", "gate", "unit", "left", "right"
+        for gate in self.gates:
+            pairs = zip(gate.left.tolist(), gate.right.tolist(), strict=True)
+            for unit, (left, right) in enumerate(pairs):
+                yield gate.layer, gate.gate, unit, left, right
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """`layers.<layer>.<gate>.left` and `.right`, `(U,)`, and `tokens`."""
+        arrays: dict[str, NDArray[np.generic]] = {"tokens": np.array(self.tokens)}
+        for gate in self.gates:
+            arrays[f"layers.{gate.layer}.{gate.gate}.left"] = gate.left
+            arrays[f"layers.{gate.layer}.{gate.gate}.right"] = gate.right
+        return arrays
+
+
+def gate_quantities(cell: Cell) -> tuple[str, ...]:
+    """The quantities of `cell` that are gates: of an LSTM three, of a GRU two.
+
+    Raises:
+        InspectionError: It has none.
+    """
+    names = tuple(name for name in quantities(cell) if name.endswith("-gate"))
+    if not names:
+        raise InspectionError(
+            f"this is a model of {cell.name} cells, which have no gates to saturate: their state "
+            "is all there is (textgen inspect --show hidden); models trained with --cell lstm or "
+            "--cell gru have gates"
+        )
+    return names
+
+
+def gate_report(source: Trace | Iterable[Trace]) -> GateReport:
+    """Count for each gate of each unit how often it is saturated.
+
+    Args:
+        source: A trace, or the chunks of one or of a survey in any order: each is dropped before
+            the next is asked for. Every quantity in it that is a gate is counted.
+    Raises:
+        InspectionError: No gate was traced, or there is no token.
+    """
+    tokens = 0
+    counts: dict[tuple[int, str], NDArray[np.int64]] = {}
+    for chunk in as_chunks(source):
+        tokens += len(chunk)
+        for layer in chunk.units:
+            for name in chunk.quantities:
+                if name.endswith("-gate"):
+                    values_TU = chunk.arrays[f"layers.{layer}.{name}"]
+                    counted = np.stack(
+                        [
+                            np.count_nonzero(values_TU < LEFT, axis=0),
+                            np.count_nonzero(values_TU > RIGHT, axis=0),
+                        ]
+                    )
+                    counts[layer, name] = counts.get((layer, name), 0) + counted
+    if not counts:
+        raise InspectionError("no gate was traced; ask for those of textgen.inspection.quantities")
+    if not tokens:
+        raise InspectionError("the text is empty; give at least one character")
+    return GateReport(
+        tokens=tokens,
+        gates=tuple(
+            GateSaturation(layer=layer, gate=name, left=left / tokens, right=right / tokens)
+            for (layer, name), (left, right) in sorted(counts.items(), key=lambda item: item[0][0])
+        ),
+    )

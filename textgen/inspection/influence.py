@@ -1,0 +1,297 @@
+"""How much each character of a text bears on what the network predicts after all of it.
+
+Two measures that need not agree, so both are shown:
+
+gradient   The norm of the gradient of `log p(target)` by the vector that the character entered
+           with: how much a small change of it would change the prediction. The norms are given as
+           shares of their sum, for their size depends on how long a model's vectors are.
+           Source: Simonyan, Vedaldi and Zisserman 2013, arXiv:1312.6034, section 3; for text Li,
+           Chen, Hovy and Jurafsky 2016, arXiv:1506.01066.
+omission   What really happens when the character is left out and all others are read: the total
+           variation between the two predictions (0: the same, 1: disjoint), or, where one target
+           was asked about, by how much its probability is higher with the character than without.
+           Source: Li, Monroe and Jurafsky 2016, arXiv:1612.08220.
+
+Gradients are those of the cells' specification in torch, in float64; it is loaded for them alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.errors import BackendError, InspectionError
+from textgen.inspection.trace import LOGITS_LIMIT
+from textgen.inspection.view import HeatView, heat_row, scale_limits
+from textgen.model.config import ModelConfig
+from textgen.model.numpy_network import Floats, NumpyNetwork, State
+
+Reals = NDArray[np.float64]
+
+MEASURES = ("gradient", "omission")
+
+#: Tokens of a text at most. Leaving out grows with the square: a thousand tokens are half a million
+#: steps, some 20 seconds at 1 x 512. A gradient needs the memory of all its steps.
+LONGEST = {"gradient": 4000, "omission": 1000}
+
+
+def influence_view(
+    network: NumpyNetwork,
+    weights: Mapping[str, Floats],
+    ids: NDArray[np.integer],
+    pieces: Sequence[str],
+    vocabulary: Vocabulary,
+    *,
+    by: Sequence[str] = MEASURES,
+    target: int | None = None,
+) -> HeatView:
+    """The text coloured by each character's bearing on the next one, a row for each measure.
+
+    Args:
+        network: The model.
+        weights: Its weights as `ModelConfig.tensor_shapes` names them.
+        ids: The text, `(T,)`, at least one token and none an end mark.
+        pieces: The text of each token; a character of several tokens stands at the last of them
+            and is left out as a whole.
+        vocabulary: Names the target.
+        by: Which of `MEASURES`, in the order of the rows.
+        target: The next token asked about; None: the likeliest one.
+    Raises:
+        InspectionError: A measure is not known, or the text is empty or too long for it.
+        BackendError: A gradient is asked for and torch is not installed.
+    """
+    if not len(ids):
+        raise InspectionError("the text is empty; give at least one character")
+    for measure in by:
+        if measure not in MEASURES:
+            raise InspectionError(f"'{measure}' is no measure; choose of: {', '.join(MEASURES)}")
+        check_length(measure, len(ids))
+    starts = _starts(pieces)
+    state = read_text(network, ids)
+    whole_V = predictions(network, state)[0]
+    aim = int(whole_V.argmax()) if target is None else target
+    named, chance = _named(vocabulary, aim), float(whole_V[aim])
+    totals: dict[str, float | int | str] = {
+        "target": vocabulary.display([aim])[0],
+        "target_probability": chance,
+    }
+    rows = []
+    for measure in by:
+        if measure == "gradient":
+            gradient_TE = embedding_gradient(network.config, weights, ids, aim)
+            norms = np.sqrt(np.add.reduceat((gradient_TE**2).sum(axis=1), starts))
+            total = float(norms.sum())
+            values = norms / total if total else norms
+            totals["gradient_norm"] = total
+            what = f"norm of the gradient of log p({named}), as a share of their sum, {total:.3g}"
+        else:
+            values = omission_effect(network, ids, starts, target)
+            what = (
+                "total variation between the predictions with and without each character"
+                if target is None
+                else f"p({named}) with each character less that without it"
+            )
+        totals[f"{measure}_reach"] = reach(values)
+        signed = measure == "omission" and target is not None
+        low, high = scale_limits(values, "change" if signed else "influence")
+        note = (
+            f"{what}; half of it lies in the last {reach(values)} of {len(values)}; "
+            f"p({named}) = {chance:.3f}"
+        )
+        rows.append(heat_row(measure, values, low, high, note=note))
+    return HeatView(
+        quantity="influence", pieces=_joined(pieces, starts), rows=tuple(rows), totals=totals
+    )
+
+
+def check_length(measure: str, tokens: int) -> None:
+    """Refuse a text that is too long for a measure.
+
+    Raises:
+        InspectionError: It is; the message says what can be done.
+    """
+    longest = LONGEST[measure]
+    if tokens <= longest:
+        return
+    other = (
+        f", or ask for --by gradient alone, which takes {LONGEST['gradient']:,}"
+        if tokens <= LONGEST["gradient"]
+        else ""
+    )
+    why = (
+        "for each of them all others are read again"
+        if measure == "omission"
+        else "what each step did is kept"
+    )
+    raise InspectionError(
+        f"the text has {tokens:,} symbols; influence by {measure} takes at most {longest:,}, for "
+        f"{why}; give a shorter text, such as its end{other}"
+    )
+
+
+def find_target(vocabulary: Vocabulary, text: str) -> int:
+    """The token that a person means by `text` as the next symbol.
+
+    Raises:
+        InspectionError: It is not one symbol of the model.
+    """
+    ids = vocabulary.encode(text)
+    if len(ids) == 1 and ids[0] != UNKNOWN_ID:
+        return int(ids[0])
+    if len(ids) > 1:
+        raise InspectionError(
+            f"--target {text!r} is {len(ids)} symbols of this model of {vocabulary.level}s; the "
+            "next symbol is one: give its first"
+        )
+    raise InspectionError(
+        f"--target {text!r} is no symbol of this model; give one that it can write"
+    )
+
+
+def read_text(network: NumpyNetwork, ids: NDArray[np.integer]) -> State:
+    """The state after the end mark and a text, of one stream."""
+    state = network.initial_state()
+    for token in (END_ID, *ids.tolist()):
+        state = [record.state for record in network.step_traced(np.array([token]), state)]
+    return state
+
+
+def predictions(network: NumpyNetwork, state: State) -> Reals:
+    """The distribution of the next token after each stream's state, `(B, V)`."""
+    logits_BV = network.logits(state[-1]["h"]).astype(np.float64)
+    logits_BV -= logits_BV.max(axis=1, keepdims=True)
+    logits_BV -= np.log(np.exp(logits_BV).sum(axis=1, keepdims=True))
+    result: Reals = np.exp(logits_BV)
+    return result
+
+
+def embedding_gradient(
+    config: ModelConfig, weights: Mapping[str, Floats], ids: NDArray[np.integer], target: int
+) -> Reals:
+    """The gradient of `log p(target | text)` by the vector of each token, `(T, E)`.
+
+    Args:
+        config: The model's shape.
+        weights: Its weights.
+        ids: The text, `(T,)`.
+        target: The token whose probability after the text it is.
+    Raises:
+        BackendError: torch is not installed.
+    """
+    try:
+        import torch
+
+        from textgen.model.network import LanguageModel
+    except ImportError as error:
+        raise BackendError(
+            "a gradient needs torch, which cannot be loaded here "
+            f"({error}); install it, or ask for --by omission"
+        ) from error
+    from textgen.ops.path import Path
+
+    model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
+    model.load_arrays(weights)
+    model.double().requires_grad_(False)
+    entered: list[torch.Tensor] = []
+
+    def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
+        entered.append(x_TBE.requires_grad_())
+        return x_TBE
+
+    model.embedding.register_forward_hook(enter)
+    state = [
+        {name: value.double() for name, value in layer.items()} for layer in model.zero_state(1)
+    ]
+    with torch.enable_grad():
+        logits_TBV, _ = model(torch.tensor([END_ID, *ids.tolist()])[:, None], state)
+        nats = torch.log_softmax(logits_TBV[-1, 0].double(), dim=0)[target]
+        (gradient_TBE,) = torch.autograd.grad(nats, entered)
+    result: Reals = gradient_TBE[1:, 0].numpy()
+    return result
+
+
+def omission_effect(
+    network: NumpyNetwork,
+    ids: NDArray[np.integer],
+    starts: NDArray[np.integer],
+    target: int | None = None,
+) -> Reals:
+    """What leaving out each character changes in the prediction after the text, `(G,)`.
+
+    All shortened texts are read at once, each as a stream of its own from where it leaves the
+    whole text; what stands before is read once for all.
+
+    Args:
+        network: The model.
+        ids: The text, `(T,)`.
+        starts: Where each of the `G` characters begins; it reaches to the next one.
+        target: None: the total variation between the two predictions; a token: its probability
+            with the character less that without.
+    """
+    ends = [*starts[1:].tolist(), len(ids)]
+    leaving, joining = set(starts.tolist()), set(ends)
+    state = read_text(network, ids[:0])
+    rests: list[State] = []  # the state before the character that is being read, if any
+    for place, token in enumerate(ids.tolist()):
+        if place in joining:
+            state = _stack(state, rests.pop())
+        if place in leaving:
+            rests.append([{n: v[:1] for n, v in layer.items()} for layer in state])
+        streams = len(state[0]["h"])
+        state = [record.state for record in network.step_traced(np.full(streams, token), state)]
+    state = _stack(state, rests.pop())
+    whole_V = predictions(network, _streams(state, 0, 1))[0]
+    effect = np.empty(len(starts))
+    rows = max(1, LOGITS_LIMIT // network.config.vocab_size)
+    for first in range(0, len(starts), rows):
+        without_GV = predictions(network, _streams(state, 1 + first, 1 + first + rows))
+        effect[first : first + len(without_GV)] = (
+            0.5 * np.abs(without_GV - whole_V).sum(axis=1)
+            if target is None
+            else whole_V[target] - without_GV[:, target]
+        )
+    return effect
+
+
+def _stack(state: State, more: State) -> State:
+    """Streams of two states, one after the other."""
+    return [
+        {name: np.concatenate([value, added[name]]) for name, value in layer.items()}
+        for layer, added in zip(state, more, strict=True)
+    ]
+
+
+def _streams(state: State, start: int, stop: int) -> State:
+    return [{name: value[start:stop] for name, value in layer.items()} for layer in state]
+
+
+def _starts(pieces: Sequence[str]) -> NDArray[np.int64]:
+    """Where each character begins: tokens that print nothing belong to the one after them."""
+    printing = np.flatnonzero(np.fromiter(map(bool, pieces), np.bool_, len(pieces)))
+    return np.concatenate([[0], printing[:-1] + 1]).astype(np.int64)
+
+
+def _joined(pieces: Sequence[str], starts: NDArray[np.int64]) -> tuple[str, ...]:
+    ends = [*starts[1:].tolist(), len(pieces)]
+    return tuple("".join(pieces[a:b]) for a, b in zip(starts.tolist(), ends, strict=True))
+
+
+def reach(values: NDArray[np.floating[Any]]) -> int:
+    """How many of the last values hold half of what all sizes add up to."""
+    sizes = np.abs(values[::-1].astype(np.float64)).cumsum()
+    return int(np.searchsorted(sizes, sizes[-1] / 2)) + 1
+
+
+def _named(vocabulary: Vocabulary, token: int) -> str:
+    """A token in words."""
+    if token == END_ID:
+        return "the end of the text"
+    if token == UNKNOWN_ID:
+        return "an unknown character"
+    if vocabulary.level == "byte" and ord(vocabulary.symbols[token]) > 0x7F:
+        return f"byte {ord(vocabulary.symbols[token]):02X}"
+    return repr(vocabulary.display([token])[0])

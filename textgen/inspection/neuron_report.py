@@ -1,0 +1,239 @@
+"""What is told of neurons, as plain data: JSON, a table, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.inspection.passages import Passage
+from textgen.inspection.report import Entry
+from textgen.inspection.selection import NeuronStats
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Shares of time in which a gate is at one of its ends.
+
+    Args:
+        shut: Below 0.1.
+        open: Above 0.9.
+    """
+
+    shut: float
+    open: float
+
+
+@dataclass(frozen=True)
+class FeatureScore:
+    """How a neuron goes with one feature.
+
+    Args:
+        feature: Its name.
+        graded: Whether it is a number.
+        chosen: Correlation on the text that chooses; None where either is constant.
+        correlation: Correlation on the other text, which did not choose.
+        auc: There, for a binary feature: how often a value where it is true exceeds one where it
+            is false, 0.5 for no difference; to within a 64th of the range.
+    """
+
+    feature: str
+    graded: bool
+    chosen: float | None
+    correlation: float | None
+    auc: float | None
+
+    def holds(self, threshold: float) -> bool:
+        """Whether the correlation reaches `threshold` where it was not chosen, with its sign."""
+        if self.chosen is None or self.correlation is None:
+            return False
+        return abs(self.correlation) >= threshold and self.chosen * self.correlation > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        return {
+            "feature": self.feature,
+            "chosen": self.chosen,
+            "correlation": self.correlation,
+            "auc": self.auc,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeuronProfile:
+    """All that is told of one neuron.
+
+    Args:
+        stats: Its distribution.
+        saturation: Of a gate; None for anything else.
+        scores: How it goes with each built-in feature, in their order.
+        best: The one chosen; None where the neuron or every feature is constant.
+        follows: The same if it held on the other text, else None.
+        histogram: How many of its values lie in each bin, `(bins,)`.
+        highest: Passages in which it is highest, the highest first.
+        lowest: Passages in which it is lowest, the lowest first.
+    """
+
+    stats: NeuronStats
+    saturation: Saturation | None
+    scores: tuple[FeatureScore, ...]
+    best: FeatureScore | None
+    follows: FeatureScore | None
+    histogram: NDArray[np.int64]
+    highest: tuple[Passage, ...]
+    lowest: tuple[Passage, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        stats = self.stats
+        return {
+            "name": stats.name,
+            "layer": stats.layer,
+            "unit": stats.unit,
+            "quantity": stats.quantity,
+            "mean": stats.mean,
+            "sd": stats.sd,
+            "min": stats.minimum,
+            "max": stats.maximum,
+            "effect": stats.effect,
+            "saturation": None
+            if self.saturation is None
+            else {"below_0.1": self.saturation.shut, "above_0.9": self.saturation.open},
+            "follows": None if self.follows is None else self.follows.feature,
+            "best": None if self.best is None else self.best.to_dict(),
+            "scores": [score.to_dict() for score in self.scores],
+            "histogram": self.histogram.tolist(),
+            "highest": [passage.to_dict() for passage in self.highest],
+            "lowest": [passage.to_dict() for passage in self.lowest],
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeuronReport:
+    """Some neurons of a model over a text.
+
+    Args:
+        quantity: What was looked at.
+        seen: What correlations, AUC and histogram are of: `tanh(c)` for `cell`, else the quantity.
+        tokens: Tokens read.
+        chosen_on: Tokens on which features were chosen.
+        scored_on: Tokens on which the choice was scored.
+        stretch: Length of the stretches that choose and score by turns.
+        threshold: The correlation from which on a neuron follows a feature.
+        total: Neurons surveyed, of which `profiles` may be a few.
+        edges: Of the bins of every histogram, `(bins + 1,)`.
+        profiles: The neurons, in order.
+    """
+
+    quantity: str
+    seen: str
+    tokens: int
+    chosen_on: int
+    scored_on: int
+    stretch: int
+    threshold: float
+    total: int
+    edges: NDArray[np.float64]
+    profiles: tuple[NeuronProfile, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for `json.dumps`: no NaN, no arrays; an endless edge is None."""
+        return {
+            "quantity": self.quantity,
+            "seen": self.seen,
+            "tokens": self.tokens,
+            "chosen_on": self.chosen_on,
+            "scored_on": self.scored_on,
+            "stretch": self.stretch,
+            "threshold": self.threshold,
+            "total": self.total,
+            "edges": [float(edge) if np.isfinite(edge) else None for edge in self.edges],
+            "neurons": [profile.to_dict() for profile in self.profiles],
+        }
+
+    def to_rows(self) -> Iterator[Sequence[Entry]]:
+        """A line for each neuron: figures, the feature chosen, the highest and lowest passage."""
+        yield (
+            *("layer", "unit", "quantity", "mean", "sd", "min", "max", "effect"),
+            *("below_0.1", "above_0.9", "follows", "best", "chosen", "correlation", "auc"),
+            *("highest", "highest_place", "highest_passage"),
+            *("lowest", "lowest_place", "lowest_passage"),
+        )
+        for profile in self.profiles:
+            stats, best, held = profile.stats, profile.best, profile.saturation
+            yield (
+                *(stats.layer, stats.unit, stats.quantity, stats.mean, stats.sd),
+                *(stats.minimum, stats.maximum, stats.effect),
+                *((None, None) if held is None else (held.shut, held.open)),
+                None if profile.follows is None else profile.follows.feature,
+                *(
+                    (None,) * 4
+                    if best is None
+                    else (best.feature, best.chosen, best.correlation, best.auc)
+                ),
+                *_passage_entries(profile.highest),
+                *_passage_entries(profile.lowest),
+            )
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """One row for each neuron (M): figures `(M,)`, scores `(M, features)`, `(M, bins)`.
+
+        What is not known is not a number; a place that is not there is -1.
+        """
+        profiles = self.profiles
+        most = max(
+            (max(len(p.highest), len(p.lowest)) for p in profiles),
+            default=0,
+        )
+
+        def figures(name: str) -> NDArray[np.float64]:
+            return np.array([getattr(p.stats, name) for p in profiles], np.float64)
+
+        def scores(name: str) -> NDArray[np.float64]:
+            # None becomes not a number.
+            rows = [[getattr(score, name) for score in p.scores] for p in profiles]
+            return np.array(rows, np.float64)
+
+        def shares(name: str) -> NDArray[np.float64]:
+            return np.array(
+                [np.nan if p.saturation is None else getattr(p.saturation, name) for p in profiles]
+            )
+
+        arrays: dict[str, NDArray[np.generic]] = {
+            "layer": np.array([p.stats.layer for p in profiles], np.int64),
+            "unit": np.array([p.stats.unit for p in profiles], np.int64),
+            "quantity": np.array(self.quantity),
+            **{name: figures(name) for name in ("mean", "sd", "minimum", "maximum", "effect")},
+            "below_0.1": shares("shut"),
+            "above_0.9": shares("open"),
+            "features": np.array([score.feature for score in profiles[0].scores], np.str_)
+            if profiles
+            else np.array([], np.str_),
+            "best": np.array([p.best.feature if p.best else "" for p in profiles], np.str_),
+            "follows": np.array(
+                [p.follows.feature if p.follows else "" for p in profiles], np.str_
+            ),
+            **{name: scores(name) for name in ("chosen", "correlation", "auc")},
+            "edges": self.edges,
+            "histogram": np.array([p.histogram for p in profiles], np.int64),
+        }
+        for side in ("highest", "lowest"):
+            places = np.full((len(profiles), most), -1, np.int64)
+            values = np.full((len(profiles), most), np.nan)
+            for row, profile in enumerate(profiles):
+                for column, passage in enumerate(getattr(profile, side)):
+                    places[row, column] = passage.place
+                    values[row, column] = passage.value
+            arrays[f"{side}_place"] = places
+            arrays[f"{side}_value"] = values
+        return arrays
+
+
+def _passage_entries(passages: Sequence[Passage]) -> tuple[Entry, Entry, Entry]:
+    if not passages:
+        return None, None, None
+    first = passages[0]
+    return first.value, first.place, f"{first.before}{first.at}"

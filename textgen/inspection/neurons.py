@@ -1,0 +1,319 @@
+"""What each neuron of a model does over a text: its spread, what it follows, where it peaks.
+
+What a neuron follows is a claim, so it is chosen and tested on different text: the text is cut into
+stretches; on every other one the feature is chosen that correlates most with the neuron, and on
+those between its correlation is measured. Where that is weak, or has the other sign, the neuron
+follows nothing that is on the list.
+
+Cells of an LSTM often count far beyond 1, where `tanh(c)`, which is all that the rest of the
+network sees of them, hardly changes any more. So for the quantity `cell`, correlations, AUC and
+histogram are those of `tanh(c)`, and the order is by its spread (`NeuronStats.effect`); mean,
+spread, range and passages are those of the value itself.
+
+Source: the idea of naming cells by what they track is that of Karpathy, Johnson and Li 2015,
+"Visualizing and Understanding Recurrent Networks", section 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.cells import Cell
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.errors import InspectionError
+from textgen.inspection.alignment import feature_matrix
+from textgen.inspection.association import CHOOSING, SCORING
+from textgen.inspection.features import FEATURES
+from textgen.inspection.layer_figures import LayerFigures, scale_of
+from textgen.inspection.neuron_report import (
+    FeatureScore,
+    NeuronProfile,
+    NeuronReport,
+    Saturation,
+)
+from textgen.inspection.selection import NeuronStats
+from textgen.inspection.survey import WARMUP
+from textgen.inspection.trace import Neuron, Trace, check_neuron, check_quantity
+
+#: Runs a network over tokens and yields what `Model.survey` does.
+Survey = Callable[[NDArray[np.integer[Any]]], Iterable[Trace]]
+
+#: A correlation below this, on text that did not choose, is no following: 9 % of the variance.
+FOLLOWS = 0.3
+
+#: What `NeuronSurvey.order` can sort by.
+SORTS = ("effect", "feature-score", "mean", "sd", "min", "max", "saturation", "place")
+
+#: Tokens surveyed at once; memory does not depend on the text's length beyond this.
+BLOCK = 2**18
+
+#: Tokens read before a block for what they open: a line, a quotation.
+_CONTEXT = 4096
+
+#: A stretch is a sixteenth of the text but lies within these bounds, or half of a short text.
+_STRETCHES, _SHORTEST, _LONGEST = 16, 256, 16384
+
+
+def stretch_length(tokens: int) -> int:
+    """Tokens of the stretches that choose and score by turns."""
+    return min(max(tokens // _STRETCHES, _SHORTEST, 1), _LONGEST, max(1, -(-tokens // 2)))
+
+
+def survey_neurons(
+    survey: Survey,
+    ids: NDArray[np.integer[Any]],
+    vocabulary: Vocabulary,
+    cell: Cell,
+    *,
+    quantity: str,
+    layers: Sequence[int] | None = None,
+    detail: Sequence[Neuron] = (),
+    passages: int = 3,
+    block: int = BLOCK,
+    on_progress: Callable[[int, int], object] | None = None,
+) -> NeuronSurvey:
+    """Every neuron of some layers over a text, in one pass and bounded memory.
+
+    Args:
+        survey: Runs the network, such as `lambda ids: model.survey(ids, [quantity])`. A text longer
+            than `block` is read in parts, each after the last tokens of the part before.
+        ids: The tokens, `(N,)`; may be a memory-mapped array.
+        vocabulary: Of the tokens.
+        cell: Of the network.
+        quantity: What to look at, such as `cell`.
+        layers: Which layers; None: all.
+        detail: Neurons of which the values around their highest and lowest places are kept.
+        passages: How many of these places are kept of each neuron.
+        block: Tokens surveyed at once.
+        on_progress: Called with tokens done and tokens in all.
+    Raises:
+        InspectionError: The network has no such quantity, layer or neuron, or the text is empty.
+    """
+    check_quantity(cell, quantity)
+    count = len(ids)
+    if not count:
+        raise InspectionError("the text is empty; give at least one character")
+    if passages < 1:
+        raise InspectionError(f"passages is {passages}; it must be at least 1")
+    stretch = stretch_length(count)
+    gathered: dict[int, LayerFigures] = {}
+    for start in range(0, count, block):
+        stop = min(start + block, count)
+        context = max(0, start - _CONTEXT)
+        features_TF = feature_matrix(
+            vocabulary, np.asarray(ids[context:stop]), skip=start - context
+        )
+        first = max(0, start - WARMUP)
+        for chunk in survey(ids[first:stop]):
+            if not gathered:
+                gathered = _layers(chunk, cell, quantity, layers, detail, passages)
+            places = chunk.places + first
+            order = np.argsort(places, kind="stable")
+            order = order[places[order] >= start]
+            if not order.size:
+                continue
+            places = places[order]
+            features = features_TF[places - start]
+            scoring = places // stretch % 2 == SCORING
+            ends = chunk.ids[order] == END_ID
+            for layer, own in gathered.items():
+                values = chunk.arrays[f"layers.{layer}.{quantity}"]
+                # Most chunks stand in order already, and whole.
+                if len(order) != len(values) or (np.diff(order) != 1).any():
+                    values = values[order]
+                own.add(values, features, places, scoring, ends, start, stop)
+        for own in gathered.values():
+            own.finish(start)
+        if on_progress is not None:
+            on_progress(stop, count)
+    return NeuronSurvey(quantity, cell, ids, vocabulary, stretch, gathered)
+
+
+class NeuronSurvey:
+    """What `survey_neurons` found: figures of all neurons, and reports on some of them.
+
+    Args:
+        quantity: What was looked at.
+        cell: Of the network.
+        ids: The tokens, `(N,)`.
+        vocabulary: Of the tokens.
+        stretch: Tokens that choose, and then score, by turns.
+        gathered: What was gathered, by layer.
+    """
+
+    def __init__(
+        self,
+        quantity: str,
+        cell: Cell,
+        ids: NDArray[np.integer[Any]],
+        vocabulary: Vocabulary,
+        stretch: int,
+        gathered: Mapping[int, LayerFigures],
+    ) -> None:
+        self.quantity = quantity
+        self.ids = ids
+        self.vocabulary = vocabulary
+        self.stretch = stretch
+        #: What the rest of the network sees of the quantity.
+        self.seen = "tanh(c)" if quantity == "cell" else quantity
+        self._scale = scale_of(cell, quantity)
+        self._gathered = gathered
+        self._columns: dict[Neuron, int] = {}
+        self._figures: dict[Neuron, tuple[NeuronStats, Saturation | None]] = {}
+        self._scores: dict[Neuron, tuple[FeatureScore, ...]] = {}
+        for layer, own in sorted(gathered.items()):
+            self._take(layer, own)
+
+    def _take(self, layer: int, own: LayerFigures) -> None:
+        stats = own.stats(layer, self.quantity)
+        chosen, held = own.association.correlations(CHOOSING), own.association.correlations(SCORING)
+        aucs = own.association.aucs()
+        for column, (figures, saturation) in enumerate(stats):
+            neuron = figures.neuron
+            self._columns[neuron] = column
+            self._figures[neuron] = figures, saturation
+            self._scores[neuron] = tuple(
+                FeatureScore(
+                    feature.name,
+                    feature.graded,
+                    _number(chosen[column, index]),
+                    _number(held[column, index]),
+                    _number(aucs[column, index]),
+                )
+                for index, feature in enumerate(FEATURES.values())
+            )
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """All of them, by layer and unit."""
+        return tuple(self._columns)
+
+    def best(self, neuron: Neuron) -> FeatureScore | None:
+        """The feature that correlates most with a neuron on the half that chooses.
+
+        None where the neuron or every feature is constant on a half.
+        """
+        usable = [
+            score
+            for score in self._scores[neuron]
+            if score.chosen is not None and score.correlation is not None
+        ]
+        return max(usable, key=lambda score: abs(score.chosen or 0.0), default=None)
+
+    def order(self, sort: str = "effect") -> list[Neuron]:
+        """The neurons, those with most of `sort` first; equals by layer and unit.
+
+        Args:
+            sort: One of `SORTS`: `feature-score` is the size of the correlation on the half that
+                scores, `saturation` the share of time shut or open, `place` layer and unit.
+        Raises:
+            InspectionError: There is no such order, or not of this quantity.
+        """
+        if sort not in SORTS:
+            raise InspectionError(f"there is no order '{sort}'; choose one of: {', '.join(SORTS)}")
+        if sort == "saturation" and not self.quantity.endswith("-gate"):
+            raise InspectionError(
+                f"'{self.quantity}' has no saturation, only gates have; "
+                "choose one, for example --show forget-gate"
+            )
+
+        def key(neuron: Neuron) -> float:
+            figures, saturation = self._figures[neuron]
+            if sort == "feature-score":
+                best = self.best(neuron)
+                return abs(best.correlation or 0.0) if best else -1.0
+            if sort == "saturation":
+                return saturation.shut + saturation.open if saturation else 0.0
+            values = {
+                "effect": figures.effect,
+                "mean": figures.mean,
+                "sd": figures.sd,
+                "min": figures.minimum,
+                "max": figures.maximum,
+                "place": 0.0,
+            }
+            return values[sort]
+
+        return sorted(self._columns, key=lambda neuron: -key(neuron))
+
+    def report(self, neurons: Sequence[Neuron]) -> NeuronReport:
+        """All that is known of some neurons.
+
+        Args:
+            neurons: Such as `survey.order()[:20]`.
+        Raises:
+            InspectionError: One of them was not surveyed.
+        """
+        for layer, unit in neurons:
+            if (layer, unit) not in self._columns:
+                known = ", ".join(map(str, sorted(self._gathered)))
+                raise InspectionError(
+                    f"neuron {layer}:{unit} is not in this survey, which has layers {known}"
+                )
+        halves = next(iter(self._gathered.values())).association.counts()
+        return NeuronReport(
+            quantity=self.quantity,
+            seen=self.seen,
+            tokens=len(self.ids),
+            chosen_on=halves[CHOOSING],
+            scored_on=halves[SCORING],
+            stretch=self.stretch,
+            threshold=FOLLOWS,
+            total=len(self._columns),
+            edges=self._scale.edges(),
+            profiles=tuple(map(self._profile, neurons)),
+        )
+
+    def _profile(self, neuron: Neuron) -> NeuronProfile:
+        layer, column = neuron[0], self._columns[neuron]
+        own = self._gathered[layer]
+        figures, saturation = self._figures[neuron]
+        best = self.best(neuron)
+        return NeuronProfile(
+            stats=figures,
+            saturation=saturation,
+            scores=self._scores[neuron],
+            best=best,
+            follows=best if best is not None and best.holds(FOLLOWS) else None,
+            histogram=own.association.histograms()[column],
+            highest=own.highest.passages(
+                column, self.ids, self.vocabulary, own.contexts[False].get(column)
+            ),
+            lowest=own.lowest.passages(
+                column, self.ids, self.vocabulary, own.contexts[True].get(column)
+            ),
+        )
+
+
+def _layers(
+    chunk: Trace,
+    cell: Cell,
+    quantity: str,
+    layers: Sequence[int] | None,
+    detail: Sequence[Neuron],
+    passages: int,
+) -> dict[int, LayerFigures]:
+    size = max(map(len, chunk.units.values()))
+    for layer in layers or ():
+        check_neuron((layer, 0), len(chunk.units), size)
+    wanted = sorted(chunk.units) if layers is None else sorted(set(layers))
+    for neuron in detail:
+        check_neuron(neuron, len(chunk.units), size)
+    return {
+        layer: LayerFigures(
+            chunk.units[layer],
+            quantity,
+            scale_of(cell, quantity),
+            sorted({unit for own, unit in detail if own == layer}),
+            passages,
+        )
+        for layer in wanted
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

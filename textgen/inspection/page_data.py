@@ -1,0 +1,236 @@
+"""From a model and a text to the data of a page: which neurons it has room for, and their values.
+
+A page holds 8 bits for every neuron and character, and less than 15 MB in all: 500 neurons of
+20,000 characters, fewer of a longer text. Where a model has more, those that vary most over the
+text are kept. Memory is bounded by the page, not by the model: what does not fit is read twice,
+once to choose and once to keep.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
+from textgen.errors import InspectionError
+from textgen.inspection.pieces import source_pieces
+from textgen.inspection.selection import NeuronStats, most_varying, neuron_stats
+from textgen.inspection.surprise import Surprise, surprise
+from textgen.inspection.trace import Neuron, Trace, check_quantity, default_quantity, trace_chunks
+from textgen.inspection.view import scale_limits
+from textgen.model.numpy_network import NumpyNetwork
+from textgen.page.page import Page, PageRow, quantise
+
+#: A longer text is cut: a browser gives so many characters another colour in a quarter of a second.
+MAX_CHARS = 100_000
+#: What a page has room for: this many neurons of this many tokens ...
+FULL_TOKENS = 20_000
+FULL_NEURONS = 500
+#: ... where each token takes as much room as so many values besides.
+TOKEN_ROOM = 32
+#: Likeliest next symbols that are kept.
+TOP = 5
+
+#: Reads a text in chunks as `textgen.inspection.survey` does.
+Survey = Callable[[Ids, Sequence[str]], Iterable[Trace]]
+
+
+def page_data(
+    network: NumpyNetwork,
+    vocabulary: Vocabulary,
+    text: str,
+    *,
+    quantity: str | None = None,
+    neurons: Sequence[Neuron] | None = None,
+    top: int | None = None,
+    survey: Survey | None = None,
+    title: str = "",
+    facts: Sequence[str] = (),
+) -> Page:
+    """What a page shows of a text.
+
+    Args:
+        network: The model.
+        vocabulary: Its vocabulary.
+        text: The text, normalised as the model's texts were; from `MAX_CHARS` on it is cut, and
+            the page's notice says so.
+        quantity: Which quantity of the neurons; None: the default one; `surprise`: no neurons.
+        neurons: These neurons; None: those that vary most.
+        top: Without `neurons` at most so many; None: as many as there is room for.
+        survey: Reads all neurons of a long text where they are chosen, faster than `trace_chunks`.
+        title: What the text is.
+        facts: Short facts on the model; the text's own are added.
+    Returns:
+        The page's data; its first row is the surprise, then come the neurons, the most varying
+        first.
+    Raises:
+        InspectionError: The text is empty, there is no such neuron or quantity, or there is no
+            room for so many neurons as were named.
+    """
+    if not text:
+        raise InspectionError("the text is empty; give at least one character")
+    if top is not None and top < 1:
+        raise InspectionError(f"--top is {top}; it must be at least 1")
+    whole, text = len(text), text[:MAX_CHARS]
+    ids = vocabulary.encode(text)
+    config = network.config
+    in_all = config.num_layers * config.hidden_size
+    name: str | None = None
+    chosen: Sequence[Neuron] | None = ()
+    if quantity != "surprise":
+        name = check_quantity(config.cell_spec, quantity or default_quantity(config.cell_spec))
+        room = room_for(len(ids))
+        if neurons is not None and len(neurons) > room:
+            raise InspectionError(
+                f"a page of {len(ids):,} tokens has room for {room} neurons, but {len(neurons)} "
+                "were named; name fewer, or take a shorter text"
+            )
+        count = min(room, in_all if top is None else top)
+        chosen = neurons
+        if chosen is None and count < in_all:
+            reading = trace_chunks(network, ids, quantities=[name])
+            chunks = reading if survey is None else survey(ids, [name])
+            chosen = [stats.neuron for stats in most_varying(chunks, count, quantity=name)]
+    parts = list(
+        trace_chunks(
+            network,
+            ids,
+            vocabulary=vocabulary,
+            quantities=() if name is None else [name],
+            units=chosen,
+            top=min(TOP, config.vocab_size),
+        )
+    )
+    places, cost = _entries(parts, text)
+    labels, next_labels = _labels(vocabulary, np.concatenate([p.next_ids for p in parts])[places])
+    stats = [] if name is None else neuron_stats(parts, quantity=name)
+    if neurons is None:
+        stats.sort(key=lambda found: -found.effect)
+    rows, values = [_surprise_row(cost)], [quantise(cost.bits)]
+    for found in stats:
+        column = np.concatenate([p.values(*found.neuron, found.quantity) for p in parts])[places]
+        rows.append(_neuron_row(found, column))
+        values.append(quantise(column))
+    return Page(
+        title=title,
+        facts=(*facts, *_facts(cost, name, len(stats), in_all, named=neurons is not None)),
+        noun="token" if vocabulary.level == "word" else "character",
+        pieces=cost.pieces,
+        rows=tuple(rows),
+        values=np.stack(values),
+        bits=cost.bits,
+        labels=labels,
+        next_labels=next_labels,
+        next_probabilities=np.concatenate([p.next_probabilities for p in parts])[places],
+        neurons_in_all=in_all,
+        notice=""
+        if whole == len(text)
+        else f"These are the first {len(text):,} of the text's {whole:,} characters.",
+    )
+
+
+def room_for(tokens: int) -> int:
+    """How many neurons of a text of so many tokens a page has room for, at least one."""
+    room = FULL_TOKENS * (FULL_NEURONS + TOKEN_ROOM)
+    return max(room // max(tokens, 1) - TOKEN_ROOM, 1)
+
+
+def _entries(parts: Sequence[Trace], text: str) -> tuple[NDArray[np.int64], Surprise]:
+    """The number of the token that prints each piece, and what each piece cost.
+
+    Bytes within a character print nothing: the page shows the character, with the values after
+    its last byte.
+    """
+    ids = np.concatenate([part.ids for part in parts])
+    pieces = [piece for part in parts for piece in part.pieces]
+    whole = replace(
+        parts[0],
+        ids=ids,
+        pieces=source_pieces(text, pieces, ids),
+        nats=np.concatenate([part.nats for part in parts]),
+    )
+    cost = surprise(whole)
+    printing = np.fromiter(map(bool, whole.pieces), np.bool_, len(ids))
+    return np.flatnonzero(printing | (ids == END_ID)), cost
+
+
+def _labels(
+    vocabulary: Vocabulary, next_ids: NDArray[np.int64]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The symbols that occur among the likeliest, and which of them stands where."""
+    found, numbers = np.unique(next_ids, return_inverse=True)
+
+    def label(token: int) -> str:
+        if token == END_ID:
+            return "‹end›"
+        if token == UNKNOWN_ID:
+            return "‹unknown›"
+        symbol = vocabulary.symbols[token]
+        if vocabulary.level == "byte" and ord(symbol) >= 0x80:
+            return f"‹{ord(symbol):02X}›"
+        return symbol
+
+    return tuple(map(label, found.tolist())), numbers.reshape(next_ids.shape)
+
+
+def _surprise_row(cost: Surprise) -> PageRow:
+    low, high = scale_limits(cost.bits, "surprise")
+    note = f"{cost.total_bits:,.0f} bits in all"
+    if cost.unknown:
+        note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
+    return PageRow(
+        name="surprise",
+        title="surprise",
+        layer=None,
+        unit=None,
+        quantity="what each character cost",
+        measure="bits",
+        mean=float(cost.bits.mean()),
+        sd=float(cost.bits.std()),
+        minimum=float(cost.bits.min()),
+        maximum=float(cost.bits.max()),
+        spread=float(cost.bits.std()),
+        low=low,
+        high=high,
+        note=note,
+    )
+
+
+def _neuron_row(found: NeuronStats, column: NDArray[np.float32]) -> PageRow:
+    low, high = scale_limits(column, found.quantity)
+    return PageRow(
+        name=f"{found.layer}:{found.unit}",
+        title=found.name,
+        layer=found.layer,
+        unit=found.unit,
+        quantity=found.quantity,
+        mean=found.mean,
+        sd=found.sd,
+        # Of what is shown: between a character's bytes there may have been more.
+        minimum=float(column.min()),
+        maximum=float(column.max()),
+        spread=found.effect,
+        low=low,
+        high=high,
+    )
+
+
+def _facts(
+    cost: Surprise, quantity: str | None, kept: int, in_all: int, *, named: bool
+) -> list[str]:
+    facts = [f"{cost.chars:,} characters"]
+    if math.isfinite(cost.bits_per_char):
+        facts.append(f"{cost.bits_per_char:.3f} bits/char")
+    if quantity is None:
+        return facts
+    facts.append(f"{quantity} after each character")
+    if kept == in_all:
+        facts.append(f"all {in_all:,} neurons")
+    else:
+        which = "those named" if named else "those that vary most"
+        facts.append(f"{kept:,} of {in_all:,} neurons, {which}")
+    return facts

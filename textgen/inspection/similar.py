@@ -1,0 +1,323 @@
+"""Where in a corpus the network's state is nearest to its state after a given text.
+
+Values are standardised over the corpus (mean 0, standard deviation 1, unit by unit), so that no
+unit counts for more because it is large, and states are compared by the cosine of the angle
+between them: 1 is the same direction, 0 nothing in common. A cell state enters as its tanh, which
+is what the rest of the network sees of it.
+
+Much likeness is trivial: two places after the same twelve characters have nearly the same state.
+So each match says how many symbols before it are those of the query, and places that share more
+than is wanted can be left out.
+Source: Strobelt, Gehrmann, Pfister and Rush 2018, arXiv:1606.07461 (the question; there places are
+matched by which units are on).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.errors import InspectionError
+from textgen.inspection.moments import Moments
+from textgen.inspection.passages import Passage, passage_at
+from textgen.inspection.report import Entry
+from textgen.inspection.trace import Trace
+
+Reals = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+#: Matches of the same passage, told by so many characters up to them, are shown once.
+_REPEATED = 24
+#: Candidates are kept for so many times the matches wanted: some are repetitions.
+_SPARE = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A place whose state is like the query's.
+
+    Args:
+        similarity: Cosine of the standardised states, from -1 to 1.
+        same: How many symbols up to the place are those of the query, counted backwards.
+        passage: The place, and the text before and after it.
+    """
+
+    similarity: float
+    same: int
+    passage: Passage
+
+    @property
+    def before(self) -> str:
+        """The text up to the place; the state is that after its last character."""
+        return self.passage.before + self.passage.at
+
+    @property
+    def after(self) -> str:
+        """What comes next there."""
+        return self.passage.after
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SimilarPlaces:
+    """The places of a corpus nearest to a query.
+
+    Args:
+        query: Its text.
+        quantity: What was compared, such as `cell`.
+        layers: Of which layers.
+        units: How many units in all.
+        tokens: How many places were compared: ends of characters.
+        left_out: How many more share too much of the query's end and were not.
+        mean: Mean similarity over all places compared: what chance gives.
+        sd: Its standard deviation.
+        matches: The nearest first.
+    """
+
+    query: str
+    quantity: str
+    layers: tuple[int, ...]
+    units: int
+    tokens: int
+    left_out: int
+    mean: float
+    sd: float
+    matches: tuple[Match, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, ready for `json.dumps`."""
+        return {
+            "query": self.query,
+            "quantity": self.quantity,
+            "layers": list(self.layers),
+            "units": self.units,
+            "places": self.tokens,
+            "left_out": self.left_out,
+            "mean_similarity": self.mean,
+            "sd_similarity": self.sd,
+            "matches": [
+                {
+                    "similarity": match.similarity,
+                    "same": match.same,
+                    "place": match.passage.place,
+                    "before": match.before,
+                    "after": match.after,
+                }
+                for match in self.matches
+            ],
+        }
+
+    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+        """A row for each match."""
+        yield "similarity", "same", "place", "before", "after"
+        for match in self.matches:
+            yield match.similarity, match.same, match.passage.place, match.before, match.after
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """The columns of `to_rows`, `(matches,)` each."""
+        matches = self.matches
+        return {
+            "similarity": np.array([match.similarity for match in matches], np.float64),
+            "same": np.array([match.same for match in matches], np.int64),
+            "place": np.array([match.passage.place for match in matches], np.int64),
+            "before": np.array([match.before for match in matches], np.str_),
+            "after": np.array([match.after for match in matches], np.str_),
+        }
+
+
+def similar_places(
+    query: Trace,
+    ids: NDArray[np.integer],
+    read: Callable[[], Iterable[Trace]],
+    vocabulary: Vocabulary,
+    *,
+    quantity: str | None = None,
+    layers: Sequence[int] | None = None,
+    units: int = 0,
+    top: int = 10,
+    min_apart: int = 64,
+    not_same: int = 0,
+) -> SimilarPlaces:
+    """Search a corpus for the state after a text.
+
+    The corpus is read twice: for what is usual of each unit, then for the nearest places. Memory
+    does not grow with it.
+
+    Args:
+        query: A trace of the text; its last row is looked for.
+        ids: The corpus, `(N,)`; may be memory-mapped.
+        read: Gives the chunks of a trace or survey of `ids`, in any order, each time from the
+            start.
+        vocabulary: Of both.
+        quantity: Which of the quantities traced; may be left out where there is one.
+        layers: Whose units are compared; None: those of the last layer traced.
+        units: Compare only so many, those that are most unusual after the query; 0 is all.
+        top: How many places; fewer where there are not so many.
+        min_apart: Places lie at least so many symbols apart.
+        not_same: Leave out places whose last `not_same` symbols are the query's; 0 leaves out
+            none.
+    Raises:
+        InspectionError: The query or the corpus is empty, a layer was not traced, or a number is
+            out of range.
+    """
+    for name, value, least in (
+        ("--top", top, 1),
+        ("--min-apart", min_apart, 1),
+        ("--not-same", not_same, 0),
+        ("--units", units, 0),
+    ):
+        if value < least:
+            raise InspectionError(f"{name} is {value}; it must be at least {least}")
+    if not len(query) or not len(ids):
+        what = "corpus" if len(query) else "text whose state is looked for"
+        raise InspectionError(f"the {what} is empty; give at least one character")
+    name = query.only_quantity(quantity)
+    chosen = tuple(layers) if layers is not None else (max(query.units),)
+    if missing := [layer for layer in chosen if layer not in query.units]:
+        known = ", ".join(map(str, sorted(query.units)))
+        raise InspectionError(f"layer {missing[0]} is not in the trace; it has: {known}")
+    moments: Moments | None = None
+    for chunk in read():
+        values_TU = _values(chunk, chosen, name)
+        moments = moments or Moments(values_TU.shape[1])
+        moments.add(values_TU)
+    assert moments is not None and moments.count == len(ids)
+    mean_U, sd_U, _, _ = moments.summary()
+    scale_U = np.divide(1.0, sd_U, out=np.zeros_like(sd_U), where=sd_U > 0.0)
+    asked_U = (_values(query, chosen, name)[-1] - mean_U) * scale_U
+    if units and units < len(asked_U):
+        unusual = np.argsort(-np.abs(asked_U), kind="stable")[:units]
+        mask = np.zeros(len(asked_U), np.bool_)
+        mask[unusual] = True
+        scale_U, asked_U = np.where(mask, scale_U, 0.0), np.where(mask, asked_U, 0.0)
+    asked_U /= np.linalg.norm(asked_U) or 1.0
+    nearest = _Nearest(_SPARE * top * (2 * min_apart - 1))
+    overall = Moments(1)
+    left_out = 0
+    # Symbols that go on with a character, which only bytes do.
+    goes_on_V = vocabulary.symbol_lengths() == 0
+    goes_on_V[END_ID] = False
+    for chunk in read():
+        likeness_T = _cosines(_values(chunk, chosen, name), mean_U, scale_U, asked_U)
+        kept = _is_place(ids, chunk.places, goes_on_V)
+        if not_same and not_same <= len(query):
+            alike = _ends_alike(ids, chunk.places, query.ids, not_same)
+            left_out += int(np.count_nonzero(alike))
+            kept &= ~alike
+        likeness_T, places_T = likeness_T[kept], chunk.places[kept]
+        overall.add(likeness_T[:, None].astype(np.float32))
+        nearest.add(likeness_T, places_T)
+    mean, sd = (float(figure[0]) for figure in overall.summary()[:2]) if overall.count else (0, 0)
+    return SimilarPlaces(
+        query="".join(query.pieces),
+        quantity=name,
+        layers=chosen,
+        units=int(np.count_nonzero(scale_U)),
+        tokens=overall.count,
+        left_out=left_out,
+        mean=mean,
+        sd=sd,
+        matches=tuple(_matches(nearest, ids, query.ids, vocabulary, top, min_apart)),
+    )
+
+
+def _values(chunk: Trace, layers: Sequence[int], quantity: str) -> NDArray[np.float32]:
+    """What is compared, `(T, U)`."""
+    parts = [chunk.arrays[f"layers.{layer}.{quantity}"] for layer in layers]
+    values_TU = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+    result: NDArray[np.float32] = np.tanh(values_TU) if quantity == "cell" else values_TU
+    return result
+
+
+def _cosines(
+    values_TU: NDArray[np.float32], mean_U: Reals, scale_U: Reals, asked_U: Reals
+) -> NDArray[np.float32]:
+    """The cosine of each row, standardised, with a query of length 1, `(T,)`."""
+    standard_TU = (values_TU - mean_U.astype(np.float32)) * scale_U.astype(np.float32)
+    sizes_T = np.linalg.norm(standard_TU, axis=1)
+    products_T = standard_TU @ asked_U.astype(np.float32)
+    result: NDArray[np.float32] = products_T / np.maximum(sizes_T, 1e-12)
+    return result
+
+
+def _is_place(
+    ids: NDArray[np.integer], places_T: Places, goes_on_V: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Whether a character ends at each place, `(T,)`: an end mark is none, nor half of one."""
+    result: NDArray[np.bool_] = np.asarray(ids[places_T]) != END_ID
+    if goes_on_V.any():
+        next_T = np.asarray(ids[np.minimum(places_T + 1, len(ids) - 1)])
+        result &= ~goes_on_V[next_T] | (places_T == len(ids) - 1)
+    return result
+
+
+def _ends_alike(
+    ids: NDArray[np.integer], places_T: Places, query: NDArray[np.integer], count: int
+) -> NDArray[np.bool_]:
+    """Whether the `count` symbols up to each place are the last of the query, `(T,)`."""
+    alike = places_T >= count - 1
+    for back in range(count):
+        # Few places are left after a symbol or two.
+        rows = np.flatnonzero(alike)
+        alike[rows] = np.asarray(ids[places_T[rows] - back]) == query[len(query) - 1 - back]
+    return alike
+
+
+def _count_same(ids: NDArray[np.integer], place: int, query: NDArray[np.integer]) -> int:
+    """How many symbols up to a place are the query's, counted backwards."""
+    count = min(place + 1, len(query))
+    alike = np.asarray(ids[place + 1 - count : place + 1]) == query[len(query) - count :]
+    different = np.flatnonzero(~alike)
+    return count - 1 - int(different[-1]) if different.size else count
+
+
+class _Nearest:
+    """The most similar places so far, a bounded number of them."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._likeness = np.empty(0, np.float32)
+        self._places: Places = np.empty(0, np.int64)
+
+    def add(self, likeness_T: NDArray[np.float32], places_T: Places) -> None:
+        if len(self._places) == self._size:
+            better = likeness_T >= self._likeness[-1]
+            likeness_T, places_T = likeness_T[better], places_T[better]
+        likeness = np.concatenate([self._likeness, likeness_T])
+        places = np.concatenate([self._places, places_T])
+        # Of equals the first in the corpus, in whatever order they come.
+        best = np.lexsort((places, -likeness))[: self._size]
+        self._likeness, self._places = likeness[best], places[best]
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        """Places and similarities, the most similar first."""
+        return zip(self._places.tolist(), self._likeness.tolist(), strict=True)
+
+
+def _matches(
+    nearest: Iterable[tuple[int, float]],
+    ids: NDArray[np.integer],
+    query: NDArray[np.integer],
+    vocabulary: Vocabulary,
+    top: int,
+    min_apart: int,
+) -> Iterator[Match]:
+    """The first of each neighbourhood, each passage once."""
+    taken: list[int] = []
+    seen: set[str] = set()
+    for place, likeness in nearest:
+        if any(abs(place - other) < min_apart for other in taken):
+            continue
+        passage = passage_at(place, likeness, ids, vocabulary)
+        match = Match(likeness, _count_same(ids, place, query), passage)
+        if match.before[-_REPEATED:] in seen:
+            continue
+        seen.add(match.before[-_REPEATED:])
+        taken.append(place)
+        yield match
+        if len(taken) == top:
+            return

@@ -1,0 +1,209 @@
+"""Logistic regression on many units, and on character n-grams: what is in the text or the state.
+
+The only place where scikit-learn is imported. The strength of the penalty is chosen on the
+validation slice of the training part; then the whole training part is learned.
+
+Shape suffixes: `N` examples, `U` units.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.errors import BackendError
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
+from textgen.probing.ranks import Bools, accuracy, auc
+
+#: Inverse strengths of the penalty, weakest last, as in the sentiment neuron's own code.
+STRENGTHS = tuple(2.0**power for power in range(-8, 1))
+#: Character n-grams, how many of them, and the inverse strengths tried for them.
+NGRAM_RANGE = (1, 4)
+NGRAM_FEATURES = 100_000
+NGRAM_STRENGTHS = (1.0, 10.0, 100.0)
+#: Of longer texts the n-grams of the first so many characters count.
+NGRAM_CHARS = 3000
+
+
+def require_sklearn() -> None:
+    """Refuse at once where scikit-learn is missing.
+
+    Raises:
+        BackendError: It is not installed; the message says how to install it.
+    """
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise BackendError(
+            "finding what neurons carry needs scikit-learn, which is not installed; "
+            "type: pip install 'textgen[probe]'"
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Probe:
+    """A logistic regression on units.
+
+    Args:
+        center_U: Mean of each unit over the training part.
+        scale_U: Its standard deviation there; 1 for a unit that does not vary.
+        weight_U: Weight of each standardised unit.
+        intercept: Added to the weighted sum.
+        strength: The inverse strength of the penalty that was chosen.
+        validation_accuracy: What it reached on the validation slice with that one.
+    """
+
+    center_U: NDArray[np.float64]
+    scale_U: NDArray[np.float64]
+    weight_U: NDArray[np.float64]
+    intercept: float
+    strength: float
+    validation_accuracy: float
+
+    def scores(self, values_NU: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Log-odds of the positive kind, `(N,)`."""
+        moved = (values_NU - self.center_U) / self.scale_U
+        result: NDArray[np.float64] = moved @ self.weight_U + self.intercept
+        return result
+
+    @property
+    def nonzero(self) -> int:
+        """How many units it uses."""
+        return int(np.count_nonzero(self.weight_U))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Figures on the held-out part.
+
+    Args:
+        accuracy: Mean of the two kinds' accuracies; guessing gives 0.5.
+        auc: Chance that a positive example is scored higher than a negative one.
+    """
+
+    accuracy: float
+    auc: float
+
+
+def score_of(scores_N: NDArray[np.floating], labels_N: Bools, cut: float = 0.0) -> Score:
+    """The figures of scores that say positive above `cut`."""
+    return Score(accuracy(scores_N > cut, labels_N), auc(scores_N, labels_N))
+
+
+def fit_probe(
+    values_NU: NDArray[np.float32],
+    labels_N: Bools,
+    part_N: NDArray[np.int64],
+    *,
+    strengths: Sequence[float] = STRENGTHS,
+) -> Probe:
+    """Fit an L1 logistic regression, both kinds weighing the same.
+
+    Source: Radford, Jozefowicz and Sutskever 2017, arXiv:1704.01444, section 3.1.
+
+    Args:
+        values_NU: The units.
+        labels_N: The labels; those of the held-out part are not looked at.
+        part_N: The part of each example.
+        strengths: Inverse strengths of the penalty to choose from, rising.
+    """
+    require_sklearn()
+    from sklearn.linear_model import LogisticRegression
+
+    train_N = part_N != HELD_OUT
+    center_U = values_NU[train_N].mean(axis=0, dtype=np.float64)
+    scale_U = values_NU[train_N].std(axis=0, dtype=np.float64)
+    # What hardly varies is rounding or a rare outlier, and must not be blown up to be a feature.
+    scale_U = np.where(scale_U > 1e-3 * np.maximum(1.0, np.abs(center_U)), scale_U, np.inf)
+    ready_NU = (values_NU - center_U) / scale_U
+
+    def model(strength: float) -> Any:
+        return LogisticRegression(
+            l1_ratio=1.0,
+            C=strength,
+            solver="liblinear",
+            class_weight="balanced",
+            # So that the intercept, which liblinear penalises too, is nearly free.
+            intercept_scaling=10.0,
+            random_state=0,
+            tol=1e-2,
+        )
+
+    fitted, strength, reached = _choose(
+        model, strengths, lambda rows: ready_NU[rows], labels_N, part_N
+    )
+    return Probe(
+        center_U=center_U,
+        scale_U=np.where(np.isinf(scale_U), 1.0, scale_U),
+        weight_U=fitted.coef_[0].astype(np.float64),
+        intercept=float(fitted.intercept_[0]),
+        strength=strength,
+        validation_accuracy=reached,
+    )
+
+
+def ngram_score(examples: Examples) -> tuple[Score, int]:
+    """What logistic regression on character n-grams reaches on the same split.
+
+    Returns:
+        The figures on the held-out part, and how many n-grams were used.
+    """
+    require_sklearn()
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+
+    train = np.flatnonzero(examples.train_N)
+    test = np.flatnonzero(examples.held_out_N)
+    texts = [text[:NGRAM_CHARS] for text in examples.contexts(np.arange(len(examples.labels_N)))]
+    vectorizer = TfidfVectorizer(
+        analyzer="char",
+        ngram_range=NGRAM_RANGE,
+        min_df=2,
+        max_features=NGRAM_FEATURES,
+        sublinear_tf=True,
+        lowercase=False,
+        dtype=np.float32,
+    )
+    vectorizer.fit([texts[i] for i in train.tolist()])
+    counts = vectorizer.transform(texts)
+
+    def model(strength: float) -> Any:
+        return LogisticRegression(
+            C=strength, solver="liblinear", class_weight="balanced", random_state=0
+        )
+
+    fitted, _, _ = _choose(
+        model, NGRAM_STRENGTHS, lambda rows: counts[rows], examples.labels_N, examples.part_N
+    )
+    score = score_of(fitted.decision_function(counts[test]), examples.labels_N[test])
+    return score, len(vectorizer.vocabulary_)
+
+
+def _choose(
+    model: Callable[[float], Any],
+    strengths: Sequence[float],
+    rows: Callable[[NDArray[np.int64]], Any],
+    labels_N: Bools,
+    part_N: NDArray[np.int64],
+) -> tuple[Any, float, float]:
+    """The model of the strength that is best on the validation slice, fitted on all of training."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    fit, check = np.flatnonzero(part_N == FIT), np.flatnonzero(part_N == VALIDATION)
+    train = np.flatnonzero(part_N != HELD_OUT)
+    best, reached = strengths[0], -1.0
+    with warnings.catch_warnings():
+        # A fit that stops before its last digit is good enough: figures are of held-out text.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        if len(strengths) > 1:
+            for strength in strengths:
+                fitted = model(strength).fit(rows(fit), labels_N[fit])
+                found = accuracy(fitted.decision_function(rows(check)) > 0.0, labels_N[check])
+                if found > reached:
+                    best, reached = strength, found
+        return model(best).fit(rows(train), labels_N[train]), best, reached

@@ -1,0 +1,141 @@
+"""Rank statistics of many columns at once: AUC, thresholds, p-values. Plain NumPy.
+
+Shape suffixes: `N` examples, `U` units, `P` labelings.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+#: Columns sorted at once, which bounds memory.
+_COLUMNS = 256
+
+
+class Ranks:
+    """The ranks of every column, from which the AUC of any labelling follows by one product.
+
+    Args:
+        values_NU: One column a unit.
+    """
+
+    def __init__(self, values_NU: NDArray[np.floating]) -> None:
+        count, units = values_NU.shape
+        self.ranks_NU = np.empty((count, units), np.float32)
+        self._ties_U = np.zeros(units)
+        places = np.arange(count)[:, None]
+        for start in range(0, units, _COLUMNS):
+            part = values_NU[:, start : start + _COLUMNS]
+            order = np.argsort(part, axis=0, kind="stable")
+            ordered = np.take_along_axis(part, order, axis=0)
+            begins = np.ones(part.shape, bool)
+            begins[1:] = ordered[1:] != ordered[:-1]
+            ends = np.ones(part.shape, bool)
+            ends[:-1] = begins[1:]
+            first = np.maximum.accumulate(np.where(begins, places, 0), axis=0)
+            last = np.minimum.accumulate(np.where(ends, places, count)[::-1], axis=0)[::-1]
+            # Equal values share the mean of their ranks.
+            shared = ((first + last) / 2.0 + 1.0).astype(np.float32)
+            np.put_along_axis(self.ranks_NU[:, start : start + _COLUMNS], order, shared, axis=0)
+            size = (last - first + 1).astype(np.float64)
+            self._ties_U[start : start + _COLUMNS] = (size**2 - 1.0).sum(axis=0)
+
+    def auc(self, labels_N: Bools) -> Doubles:
+        """Chance that a positive example has the higher value, ties counted half, `(U,)`."""
+        result: Doubles = self._auc(labels_N.astype(np.float64)[None, :])[0]
+        return result
+
+    def auc_of_many(self, labels_PN: Bools) -> Doubles:
+        """The same for several labelings, `(P, U)`."""
+        return self._auc(labels_PN.astype(np.float64))
+
+    def _auc(self, labels_PN: Doubles) -> Doubles:
+        positives = labels_PN.sum(axis=1, keepdims=True)
+        negatives = labels_PN.shape[1] - positives
+        wins = labels_PN @ self.ranks_NU.astype(np.float64) - positives * (positives + 1.0) / 2.0
+        result: Doubles = wins / np.maximum(positives * negatives, 1.0)
+        return result
+
+    def p_values(self, labels_N: Bools) -> Doubles:
+        """Two-sided p-values of the AUC being 0.5, `(U,)`.
+
+        The Mann-Whitney test by its normal approximation, corrected for ties; at the far ends,
+        where corrections for many tests look, the approximation is on the safe side.
+        Source: Mann and Whitney 1947; Lehmann 1975, Nonparametrics, section 1.4.
+        """
+        count = len(labels_N)
+        positives = int(labels_N.sum())
+        pairs = positives * (count - positives)
+        variance_U = pairs / 12.0 * (count + 1.0 - self._ties_U / (count * (count - 1.0)))
+        distance_U = np.abs(self.auc(labels_N) - 0.5) * pairs
+        # A constant column has no variance and says nothing.
+        z_U = np.where(variance_U > 1e-9, distance_U / np.sqrt(np.maximum(variance_U, 1e-9)), 0.0)
+        return np.array([math.erfc(z / math.sqrt(2.0)) for z in z_U.tolist()])
+
+
+def holm(p_values_U: Doubles, among: int) -> Doubles:
+    """p-values corrected for `among` tests, so that the chance of any false finding is held.
+
+    Source: Holm 1979, A simple sequentially rejective multiple test procedure.
+
+    Args:
+        p_values_U: Those that were looked at.
+        among: How many there are in all; those not given count as 1.
+    """
+    order = np.argsort(p_values_U, kind="stable")
+    factors = among - np.arange(len(order))
+    corrected = np.maximum.accumulate(np.minimum(1.0, p_values_U[order] * factors))
+    result = np.empty(len(order))
+    result[order] = corrected
+    return result
+
+
+def thresholds(
+    values_NU: NDArray[np.floating], labels_N: Bools, signs_U: NDArray[np.int64]
+) -> Doubles:
+    """The cut of each column that tells the two kinds apart best, `(U,)`.
+
+    Best is the mean of the two kinds' accuracies. The cut lies midway between two values that
+    occur; for a constant column it is that value.
+
+    Args:
+        values_NU: One column a unit.
+        labels_N: Which examples are positive; both kinds occur.
+        signs_U: 1 where positive examples lie above the cut, -1 where below.
+    """
+    count, units = values_NU.shape
+    result = np.empty(units)
+    positives = int(labels_N.sum())
+    for start in range(0, units, _COLUMNS):
+        signs = signs_U[start : start + _COLUMNS]
+        part = values_NU[:, start : start + _COLUMNS].astype(np.float64) * signs
+        order = np.argsort(part, axis=0, kind="stable")
+        ordered = np.take_along_axis(part, order, axis=0)
+        below = np.cumsum(labels_N[order], axis=0)
+        above_or_right = (1.0 - below / positives) + (
+            (np.arange(1, count + 1)[:, None] - below) / (count - positives)
+        )
+        # No cut between equal values, nor after the last.
+        above_or_right[:-1][ordered[1:] == ordered[:-1]] = -1.0
+        above_or_right[-1] = -1.0
+        place = above_or_right.argmax(axis=0)
+        columns = np.arange(part.shape[1])
+        following = np.minimum(place + 1, count - 1)
+        cut = (ordered[place, columns] + ordered[following, columns]) / 2.0
+        result[start : start + _COLUMNS] = cut * signs
+    return result
+
+
+def accuracy(predicted_N: Bools, labels_N: Bools) -> float:
+    """Mean of the two kinds' accuracies: guessing gives 0.5, however many there are of each."""
+    return float((predicted_N[labels_N].mean() + (~predicted_N[~labels_N]).mean()) / 2.0)
+
+
+def auc(scores_N: NDArray[np.floating], labels_N: Bools) -> float:
+    """The AUC of one column of scores."""
+    return float(Ranks(scores_N[:, None]).auc(labels_N)[0])

@@ -1,0 +1,301 @@
+"""Many documents read side by side, and what is kept of the states: sums and chosen places only.
+
+Documents are sorted by length and padded; memory does not grow with their number or length.
+
+Shape suffixes: `T` time, `B` streams, `U` units of all layers, `N` examples, `D` documents,
+`M` held-out examples, `K` draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
+from textgen.model.edit import Edits, StateName
+from textgen.model.escape import charge_escapes
+from textgen.probing.examples import Bools, Examples, Ints
+from textgen.probing.machine import Floats, Machine
+
+Doubles = NDArray[np.float64]
+
+#: The state that each quantity is.
+STATES: Mapping[str, StateName] = {"cell": "c", "hidden": "h"}
+#: Streams read side by side, and tokens of all streams at once.
+STREAMS, CHUNK = 64, 4096
+
+#: Called with tokens read and tokens in all.
+OnTokens = Callable[[int, int], object]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What is known of the states at the examples.
+
+    The units of all layers stand side by side: unit `u` of layer `l` is column `l * H + u`.
+
+    Args:
+        raw_NU: The quantity itself, at the example's place or its mean over the document.
+        seen_NU: What the rest of the network sees of it, taken likewise: `tanh` of a cell state,
+            which may count far beyond the range where tanh tells values apart; else `raw_NU`.
+        chance_MKU: `seen` after single tokens drawn at random, for the held-out examples.
+        mean_U: Mean of the quantity over all tokens read that are more than context.
+        sd_U: Its standard deviation there.
+        tokens: How many those were.
+    """
+
+    raw_NU: Floats
+    seen_NU: Floats
+    chance_MKU: Floats
+    mean_U: Doubles
+    sd_U: Doubles
+    tokens: int
+
+
+def seen(values: Floats, quantity: str) -> Floats:
+    """What the rest of the network sees of values of `quantity`."""
+    result: Floats = np.tanh(values) if quantity == "cell" else values
+    return result
+
+
+def unseen(value: float, quantity: str) -> float:
+    """The value of `quantity` of which the network sees `value`."""
+    if quantity != "cell":
+        return value
+    # Where tanh is flat, float32 cannot say how far out a value was.
+    return float(np.arctanh(np.clip(value, -1.0 + 1e-12, 1.0 - 1e-12)))
+
+
+def read_features(
+    machine: Machine,
+    examples: Examples,
+    quantity: str,
+    *,
+    edits: Edits = (),
+    held_out_only: bool = False,
+    on_tokens: OnTokens | None = None,
+) -> Features:
+    """Read the documents and keep what the examples need.
+
+    Args:
+        machine: Reads.
+        examples: The task.
+        quantity: `cell` or `hidden`.
+        edits: Changes of the states while reading.
+        held_out_only: Read only the documents of held-out examples, without chance positions; the
+            rows of other examples are zero.
+        on_tokens: Called as it goes on.
+    """
+    units = machine.config.num_layers * machine.config.hidden_size
+    count, plain, mean = len(examples.labels_N), quantity != "cell", examples.protocol == "mean"
+    wanted = np.flatnonzero(examples.held_out_N) if held_out_only else np.arange(count)
+    raw_NU = np.zeros((count, units), np.float32)
+    seen_NU = raw_NU if plain else np.zeros((count, units), np.float32)
+    test = np.flatnonzero(examples.held_out_N)
+    draws = 0 if held_out_only else examples.chance_NK.shape[1]
+    chance_RU = np.zeros((len(test) * draws, units), np.float32)
+    chance_document = np.repeat(examples.document_N[test], draws)
+    chance_place = examples.chance_NK[test, :draws].ravel()
+    spread = _Spread(units)
+    numbers = np.unique(examples.document_N[wanted])
+    for batch in _batches(examples.documents, numbers, on_tokens):
+        own = _Places(batch, examples.document_N[wanted], examples.place_N[wanted], wanted)
+        by_chance = _Places(batch, chance_document, chance_place, np.arange(len(chance_RU)))
+        state = machine.zero_state(len(batch.numbers))
+        for begin, ids_TB in batch.windows():
+            layers, state = machine.states(ids_TB, state, STATES[quantity], edits)
+            raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
+            seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)
+            inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
+            spread.add(raw_TBU, inside_TB)
+            if mean:
+                raw_NU[own.rows] += _sums(raw_TBU, inside_TB)[own.streams]
+                if not plain:
+                    seen_NU[own.rows] += _sums(seen_TBU, inside_TB)[own.streams]
+            else:
+                own.copy(begin, raw_TBU, raw_NU)
+                if not plain:
+                    own.copy(begin, seen_TBU, seen_NU)
+            by_chance.copy(begin, seen_TBU, chance_RU)
+    if mean:
+        length_N1 = (examples.place_N + 1).astype(np.float32)[:, None]
+        raw_NU /= length_N1
+        if not plain:
+            seen_NU /= length_N1
+    mean_U, sd_U = spread.summary()
+    return Features(
+        raw_NU=raw_NU,
+        seen_NU=seen_NU,
+        chance_MKU=chance_RU.reshape(len(test), draws, units),
+        mean_U=mean_U,
+        sd_U=sd_U,
+        tokens=spread.count,
+    )
+
+
+def projection_spread(
+    machine: Machine, examples: Examples, quantity: str, layer: int, read_H: Floats
+) -> tuple[float, float]:
+    """Mean and standard deviation of a projection of one layer's state over all tokens."""
+    spread = _Spread(1)
+    for batch in _batches(examples.documents, np.arange(len(examples.documents)), None):
+        state = machine.zero_state(len(batch.numbers))
+        for begin, ids_TB in batch.windows():
+            layers, state = machine.states(ids_TB, state, STATES[quantity], ())
+            inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
+            spread.add((layers[layer] @ read_H)[..., None], inside_TB)
+    mean, sd = spread.summary()
+    return float(mean[0]), float(sd[0])
+
+
+def bits_per_char(
+    machine: Machine,
+    examples: Examples,
+    vocabulary: Vocabulary,
+    *,
+    edits: Edits = (),
+    limit: int,
+) -> float:
+    """Cost of the held-out documents, each read from its start.
+
+    Args:
+        machine: Reads.
+        examples: The task.
+        vocabulary: The model's.
+        edits: Changes of the states while reading.
+        limit: Stop taking documents, in their order, once so many tokens are taken.
+    """
+    numbers = np.unique(examples.document_N[examples.held_out_N])
+    sizes = np.cumsum([len(examples.documents[i]) for i in numbers.tolist()])
+    numbers = numbers[: int(np.searchsorted(sizes, limit)) + 1]
+    lengths_V = vocabulary.symbol_lengths()
+    nats, chars = 0.0, 0
+    for batch in _batches(examples.documents, numbers, None):
+        state = machine.zero_state(len(batch.numbers))
+        for begin, ids_TB in batch.windows():
+            targets_TB = batch.tokens(begin + 1, len(ids_TB))
+            cost_TB, state = machine.costs(ids_TB, targets_TB, state, edits)
+            inside_TB = batch.inside(begin + 1, len(ids_TB), examples.skip_D)
+            targets = targets_TB[inside_TB]
+            nats += float(charge_escapes(cost_TB[inside_TB], targets).sum())
+            chars += int(lengths_V[targets].sum())
+    return nats / max(chars, 1) / float(np.log(2.0))
+
+
+class _Batch:
+    """Documents of about one length, read side by side. Row 0 is the start mark."""
+
+    def __init__(self, documents: Sequence[Ids], numbers: Ints, on_read: Callable[[int], object]):
+        self.numbers = numbers
+        self.lengths_B = np.array([len(documents[i]) for i in numbers.tolist()], np.int64)
+        self._ids_RB = np.full((int(self.lengths_B.max()) + 2, len(numbers)), END_ID, np.int64)
+        for b, number in enumerate(numbers.tolist()):
+            self._ids_RB[1 : 1 + self.lengths_B[b], b] = documents[number]
+        self._on_read = on_read
+
+    def windows(self) -> Iterator[tuple[int, Ints]]:
+        """The first row of each window, and its tokens `(T, B)`."""
+        at_once = max(1, CHUNK // len(self.numbers))
+        rows = len(self._ids_RB) - 1
+        for begin in range(0, rows, at_once):
+            steps = min(at_once, rows - begin)
+            yield begin, self._ids_RB[begin : begin + steps]
+            stop = begin + steps
+            self._on_read(int(np.clip(self.lengths_B - begin, 0, stop - begin).sum()))
+
+    def tokens(self, begin: int, steps: int) -> Ints:
+        """Rows from `begin` on."""
+        return self._ids_RB[begin : begin + steps]
+
+    def inside(self, begin: int, steps: int, skip_D: Ints) -> Bools:
+        """Which rows from `begin` on are tokens of a document and more than context, `(T, B)`."""
+        place_T1 = np.arange(begin - 1, begin - 1 + steps)[:, None]
+        result: Bools = (place_T1 >= skip_D[self.numbers]) & (place_T1 < self.lengths_B)
+        return result
+
+
+class _Places:
+    """Those tokens of a batch whose states are copied.
+
+    Args:
+        batch: The documents at hand.
+        document_E: Document of each place.
+        place_E: Its token there.
+        row_E: The row of the copy.
+    """
+
+    def __init__(self, batch: _Batch, document_E: Ints, place_E: Ints, row_E: Ints) -> None:
+        stream_D = np.full(int(max(document_E.max(initial=0), batch.numbers.max())) + 1, -1)
+        stream_D[batch.numbers] = np.arange(len(batch.numbers))
+        here = np.flatnonzero(stream_D[document_E] >= 0)
+        here = here[np.argsort(place_E[here], kind="stable")]
+        self.streams: Ints = stream_D[document_E[here]]
+        self.rows: Ints = row_E[here]
+        self._places: Ints = place_E[here] + 1
+
+    def copy(self, begin: int, values_TBU: Floats, out_RU: Floats) -> None:
+        """Copy what lies in the window of rows from `begin` on."""
+        window = slice(*np.searchsorted(self._places, (begin, begin + len(values_TBU))))
+        source = self._places[window] - begin, self.streams[window]
+        out_RU[self.rows[window]] = values_TBU[source]
+
+
+class _Spread:
+    """Running mean and standard deviation of columns.
+
+    Sums are of distances from the first values' mean, so that little precision is lost.
+    """
+
+    def __init__(self, units: int) -> None:
+        self.count = 0
+        self._origin_U = np.zeros(units, np.float32)
+        self._sum_U = np.zeros(units)
+        self._squares_U = np.zeros(units)
+
+    def add(self, values_TBU: Floats, inside_TB: Bools) -> None:
+        """Take in the values that are `inside`."""
+        if not inside_TB.any():
+            return
+        whole = bool(inside_TB.all())
+        kept = values_TBU.reshape(-1, values_TBU.shape[2]) if whole else values_TBU[inside_TB]
+        if not self.count:
+            self._origin_U = kept.mean(axis=0)
+        moved = kept - self._origin_U
+        self.count += len(kept)
+        self._sum_U += moved.sum(axis=0)
+        self._squares_U += np.einsum("tu,tu->u", moved, moved)
+
+    def summary(self) -> tuple[Doubles, Doubles]:
+        """Mean and standard deviation."""
+        mean_U = self._sum_U / max(self.count, 1)
+        variance_U = np.maximum(self._squares_U / max(self.count, 1) - mean_U**2, 0.0)
+        return mean_U + self._origin_U, np.sqrt(variance_U)
+
+
+def _sums(values_TBU: Floats, inside_TB: Bools) -> Floats:
+    """Sum over the tokens inside, `(B, U)`."""
+    if inside_TB.all():
+        result: Floats = values_TBU.sum(axis=0)
+    else:
+        result = np.einsum("tbu,tb->bu", values_TBU, inside_TB.astype(np.float32))
+    return result
+
+
+def _batches(
+    documents: Sequence[Ids], numbers: Ints, on_tokens: OnTokens | None
+) -> Iterator[_Batch]:
+    lengths = np.array([len(documents[i]) for i in numbers.tolist()], np.int64)
+    order = numbers[np.argsort(-lengths, kind="stable")]
+    total, done = int(lengths.sum()), 0
+
+    def on_read(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        if on_tokens is not None:
+            on_tokens(done, total)
+
+    for start in range(0, len(order), STREAMS):
+        yield _Batch(documents, order[start : start + STREAMS], on_read)

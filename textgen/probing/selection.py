@@ -1,0 +1,157 @@
+"""Which units carry a property: chosen on the training part, confirmed on the held-out part.
+
+A unit is a candidate where its AUC on the training part is significant after correction for all
+units, and is found where its AUC on the held-out part, with the same sign, is too. The second test
+is of text that had no part in the first, and is corrected (Holm 1979) as if every unit were tested
+and not only the candidates. So the chance that anything at all is found where there is nothing is
+at most `alpha`, whatever the units have to do with each other.
+
+Shape suffixes: `N` examples, `U` units, `P` labelings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.probing.examples import Examples
+from textgen.probing.probe import Score, score_of
+from textgen.probing.ranks import Bools, Doubles, Ranks, holm, thresholds
+
+#: Chance of any finding where there is nothing.
+ALPHA = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class UnitTable:
+    """Every unit's figures; columns stand as in `Features`.
+
+    Args:
+        train_auc_U: AUC on the training part; below 0.5 where the positive kind lies lower.
+        sign_U: 1 where the positive kind lies above the threshold, -1 where below.
+        threshold_U: The cut that is best on the training part, of what the network sees.
+        auc_U: AUC on the held-out part, in the direction of the sign: below 0.5 is wrong.
+        accuracy_U: Accuracy on the held-out part with that threshold.
+        p_value_U: Two-sided, of the held-out part.
+        corrected_U: The same, corrected for all units; 1 for what is no candidate.
+        found_U: Whether the unit is reported.
+        chosen: The unit best on the training part: of those found, if any was.
+    """
+
+    train_auc_U: Doubles
+    sign_U: NDArray[np.int64]
+    threshold_U: Doubles
+    auc_U: Doubles
+    accuracy_U: Doubles
+    p_value_U: Doubles
+    corrected_U: Doubles
+    found_U: Bools
+    chosen: int
+
+    @property
+    def strength_U(self) -> Doubles:
+        """How far the training part's AUC is from 0.5."""
+        return np.abs(self.train_auc_U - 0.5)
+
+
+class Selector:
+    """Ranks of all units, made once, for the true labels and for permuted ones.
+
+    Args:
+        values_NU: What the network sees of each unit.
+        examples: The task.
+        alpha: Chance of any finding where there is nothing.
+    """
+
+    def __init__(
+        self, values_NU: NDArray[np.float32], examples: Examples, alpha: float = ALPHA
+    ) -> None:
+        train, test = np.flatnonzero(examples.train_N), np.flatnonzero(examples.held_out_N)
+        independent = examples.independent_N
+        self.train, self.test = train, test
+        self._train_values = values_NU[train]
+        self._test_values = values_NU[test]
+        self._train_ranks = Ranks(self._train_values)
+        self._test_ranks = Ranks(self._test_values)
+        # Tests count only examples that are independent of each other.
+        self._train_first, self._test_first = train[independent[train]], test[independent[test]]
+        self._train_test, self._test_test = (
+            ranks if len(first) == len(ranks.ranks_NU) else Ranks(values_NU[first])
+            for ranks, first in (
+                (self._train_ranks, self._train_first),
+                (self._test_ranks, self._test_first),
+            )
+        )
+        self._alpha = alpha
+        self.units = values_NU.shape[1]
+
+    def find(self, labels_N: Bools) -> UnitTable:
+        """Every unit's figures for a labelling."""
+        train_labels, test_labels = labels_N[self.train], labels_N[self.test]
+        train_auc_U = self._train_ranks.auc(train_labels)
+        sign_U = np.where(train_auc_U >= 0.5, 1, -1)
+        threshold_U = thresholds(self._train_values, train_labels, sign_U)
+        test_auc_U = self._test_ranks.auc(test_labels)
+        auc_U = np.where(sign_U > 0, test_auc_U, 1.0 - test_auc_U)
+        said_NU = (self._test_values * sign_U) > (threshold_U * sign_U)
+        accuracy_U = (said_NU[test_labels].mean(axis=0) + 1.0) / 2.0
+        accuracy_U -= said_NU[~test_labels].mean(axis=0) / 2.0
+        p_value_U, corrected_U, found_U = self._tested(labels_N, auc_U)
+        strength_U = np.abs(train_auc_U - 0.5)
+        chosen = int(np.argmax(np.where(found_U, 1.0 + strength_U, strength_U)))
+        return UnitTable(
+            train_auc_U=train_auc_U,
+            sign_U=sign_U,
+            threshold_U=threshold_U,
+            auc_U=auc_U,
+            accuracy_U=accuracy_U,
+            p_value_U=p_value_U,
+            corrected_U=corrected_U,
+            found_U=found_U,
+            chosen=chosen,
+        )
+
+    def finds_any(self, labels_N: Bools) -> bool:
+        """Whether any unit would be reported for a labelling."""
+        train_U = self._train_ranks.auc(labels_N[self.train])
+        test_U = self._test_ranks.auc(labels_N[self.test])
+        auc_U = np.where(train_U >= 0.5, test_U, 1.0 - test_U)
+        return bool(self._tested(labels_N, auc_U)[2].any())
+
+    def best_of(self, labels_N: Bools, units: NDArray[np.int64] | None = None) -> tuple[int, Score]:
+        """The unit that is best on the training part, and its figures on the held-out part.
+
+        Args:
+            labels_N: The labels: those of the training part may be permuted.
+            units: Among which; None: all.
+        """
+        among = np.arange(self.units) if units is None else units
+        train_labels = labels_N[self.train]
+        auc_U = self._train_ranks.auc(train_labels)[among]
+        unit = int(among[np.argmax(np.abs(auc_U - 0.5))])
+        return unit, self.score_of_unit(unit, labels_N)
+
+    def score_of_unit(self, unit: int, labels_N: Bools) -> Score:
+        """One unit's figures on the held-out part, its cut and sign from the training part."""
+        values = self._train_values[:, unit : unit + 1]
+        labels = labels_N[self.train]
+        above = float(Ranks(values).auc(labels)[0]) >= 0.5
+        sign = np.array([1 if above else -1], np.int64)
+        cut = float(thresholds(values, labels, sign)[0])
+        return score_of(
+            self._test_values[:, unit].astype(np.float64) * sign[0],
+            labels_N[self.test],
+            cut * float(sign[0]),
+        )
+
+    def _tested(self, labels_N: Bools, auc_U: Doubles) -> tuple[Doubles, Doubles, Bools]:
+        """p-values of the held-out part, the same corrected, and which units are found."""
+        train_p_U = self._train_test.p_values(labels_N[self._train_first])
+        candidates = np.flatnonzero(holm(train_p_U, self.units) <= self._alpha)
+        p_value_U = self._test_test.p_values(labels_N[self._test_first])
+        corrected_U = np.ones(self.units)
+        corrected_U[candidates] = holm(p_value_U[candidates], self.units)
+        found_U = (corrected_U <= self._alpha) & (auc_U > 0.5)
+        return p_value_U, corrected_U, found_U
