@@ -25,7 +25,7 @@ from textgen.cli.inspect import text as text_module
 from textgen.cli.inspect import windows as windows_module
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/guide.md"]
+PAGES = ["README.md", "docs/guide.md", "docs/neurons.md"]
 COMMANDS = [
     textgen_callback,
     train_module.train_command,
@@ -114,17 +114,20 @@ def test_commands_of_the_help_run(place: Path, monkeypatch: pytest.MonkeyPatch) 
     run_all(["textgen train corpus.txt --out checkpoints/mine", *help_commands()])
 
 
-def test_python_of_the_readme_runs(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/neurons.md"])
+def test_python_of_a_page_runs(page: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's example, as printed."""
     monkeypatch.chdir(place)
     (place / "corpora").mkdir(exist_ok=True)
     (place / "corpora/russian.txt").write_text(
         (ROOT / "corpora/russian.txt").read_text("utf-8")[:6000], "utf-8"
     )
-    found = blocks("README.md", "python")
+    if not (place / "checkpoints/mine").exists():
+        run_all(["textgen train corpus.txt --out checkpoints/mine"])
+    found = blocks(page, "python")
     assert found
     for block in found:
-        exec(compile(block, "README.md", "exec"), {})
+        exec(compile(block, page, "exec"), {})
 
 
 def test_every_option_that_the_pages_name_exists() -> None:
