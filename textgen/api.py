@@ -309,6 +309,11 @@ class Model:
     def _plan(self, steer: Steer | None) -> Steering | None:
         """What steers a text: `steer`, after what `steered` holds."""
         if steer is not None and not isinstance(steer, str | Sequence | SteeringPlan):
+            if self._steering is not None:
+                raise ConfigError(
+                    f"'{self._steering}' is held by `steered`, and what is given changes on the "
+                    "way; hand it the other as its base, or leave the block"
+                )
             return steer
         specs = [steer] if isinstance(steer, str) else steer or []
         plan = specs if isinstance(specs, SteeringPlan) else self.steering(*specs)
@@ -372,6 +377,7 @@ class Model:
             ...     hand.dose = 2.0 if symbol.char > 100 else None
         """
         steer.check(self.config)
+        self._plan(steer)
         return generate_live(
             self.networks.one,
             self.vocabulary,

@@ -105,7 +105,7 @@ def test_times_of_files_do_not_matter(small_tree: Path) -> None:
 @pytest.mark.usefixtures("compiler")
 def test_a_library_of_another_version_is_not_called(small_tree: Path) -> None:
     source = native(small_tree) / "src" / "textgen.c"
-    source.write_text(source.read_text().replace("return 1; }", "return 41; }", 1))
+    source.write_text(source.read_text().replace("return ABI; }", "return 41; }", 1))
     build(small_tree)
     assert "is of version 41, where this textgen calls version 1" in refusal(small_tree)
 

@@ -16,13 +16,14 @@ from textgen.terminal.color import ColorMode
 if TYPE_CHECKING:
     from textgen.api import Model
     from textgen.sampling import FittedSeed, Generation
+    from textgen.steering import SteeringPlan
 
 
 def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> Any:
     return typer.Option(*flags, help=help, metavar=metavar, rich_help_panel=panel)
 
 
-_CHOICE, _END = "How it chooses", "Where it ends"
+_CHOICE, _END, _STEER = "How it chooses", "Where it ends", "Steering"
 
 
 @guarded
@@ -35,8 +36,14 @@ def sample_command(
         Path | None, typer.Option("--seed-file", metavar="FILE", help="Read it from a file.")
     ] = None,
     length: Annotated[
-        int, typer.Option("--length", "-n", help="Characters to write after the seed.")
-    ] = 500,
+        int | None,
+        typer.Option(
+            "--length",
+            "-n",
+            help="Characters to write after the seed. With --live: until you end it.",
+            show_default="500",
+        ),
+    ] = None,
     temperature: Annotated[
         float,
         _option(
@@ -89,6 +96,46 @@ def sample_command(
             help="Compute each text of --count by itself: text K is the same whatever the count.",
         ),
     ] = False,
+    steer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--steer",
+            metavar="SPEC",
+            help="Hold a neuron, or what was saved by inspect find, while writing: 0:137=+2 in "
+            "standard deviations from its mean; sentiment=-2@s1,+2@s2.. by sentences, @0..60 by "
+            "characters; :add, :scale; 0:137=off. May be repeated.",
+            rich_help_panel=_STEER,
+        ),
+    ] = None,
+    live: Annotated[
+        str | None,
+        typer.Option(
+            "--live",
+            metavar="TARGET[=DOSE]",
+            help="Steer it by keys while the text streams: arrows raise and lower the dose, 0 "
+            "holds the mean, r releases it, q ends. Beside what --steer says.",
+            rich_help_panel=_STEER,
+        ),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            "--speed",
+            metavar="N",
+            help="With --live: characters a second at first; 0 is as fast as it goes.",
+            show_default="30",
+            rich_help_panel=_STEER,
+        ),
+    ] = None,
+    transcript: Annotated[
+        Path | None,
+        typer.Option(
+            "--transcript",
+            metavar="FILE",
+            help="With --live: keep text, doses and the schedule that repeats it, as JSON.",
+            rich_help_panel=_STEER,
+        ),
+    ] = None,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Write by turns, at a prompt.")
     ] = False,
@@ -117,6 +164,8 @@ def sample_command(
     textgen sample --checkpoint mine --length 2000 --temperature 0.6 --rng 7
 
     textgen sample --count 5 --until-sentence
+
+    textgen sample --seed "старуха" --steer 0:17=+2 --steer 0:3=off@60..
     """
     from textgen.api import load
     from textgen.errors import SamplingError
@@ -125,7 +174,21 @@ def sample_command(
         raise SamplingError(f"--count is {count}; it must be at least 1")
     if interactive and (json_output or count > 1 or novelty):
         raise SamplingError("--interactive goes with neither --json, --count nor --novelty")
-    settings = {
+    if live is not None:
+        from textgen.cli.live import LENGTH, check_terminal
+
+        if interactive or json_output or count > 1 or novelty or novelty_corpus:
+            raise SamplingError(
+                "--live goes with neither --interactive, --json, --count nor --novelty; what it "
+                "writes can be written again with them, by the command that it prints"
+            )
+        check_terminal()
+    elif speed is not None or transcript is not None:
+        option = "--transcript" if speed is None else "--speed"
+        raise SamplingError(f"{option} is of --live alone; name what to steer: --live TARGET")
+    if length is None:
+        length = 500 if live is None else LENGTH
+    settings: dict[str, Any] = {
         "length": length,
         "temperature": temperature,
         "top_k": top_k,
@@ -143,20 +206,43 @@ def sample_command(
     fitted = model.fit_seed(text)
     if fitted.notice and not quiet:
         print(fitted.notice, file=sys.stderr)
+    plan = model.steering(*steer) if steer else None
     if not quiet:
         print(model.networks.describe(count, exact=exact), file=sys.stderr, flush=True)
+        for line in [] if plan is None else plan.describe():
+            print(f"steering: {line}", file=sys.stderr, flush=True)
+    if live is not None:
+        from textgen.cli.live import SPEED, describe, hand_of, steer_by_hand
+
+        hand = hand_of(model, live, plan)
+        if not quiet:
+            print(f"steering: {describe(hand)}", file=sys.stderr, flush=True)
+        steer_by_hand(
+            model,
+            fitted,
+            settings,
+            hand,
+            speed=SPEED if speed is None else speed,
+            seed=text,
+            seed_file=seed_file,
+            steer=steer or (),
+            transcript=transcript,
+            color=color,
+            quiet=quiet,
+        )
+        return
     if interactive:
         from textgen.cli.interactive import converse
 
-        converse(model, fitted, settings, color, quiet=quiet)
+        converse(model, fitted, settings, color, plan, quiet=quiet)
         return
     corpus = _corpus_tokens(model, novelty_corpus) if novelty or novelty_corpus else None
     if count == 1 and not json_output and corpus is None:
-        _stream(model, fitted, settings)
+        _stream(model, fitted, settings, plan)
         return
-    texts = model.generate_many(count, fitted, exact=exact, **settings)
+    texts = model.generate_many(count, fitted, exact=exact, steer=plan, **settings)
     if json_output:
-        _print_json(model, fitted, texts, corpus, settings, exact=exact)
+        _print_json(model, fitted, texts, corpus, settings, plan, exact=exact)
         return
     _print_texts(fitted, texts, model, corpus, color, quiet)
 
@@ -174,11 +260,13 @@ def _seed_text(seed: str | None, seed_file: Path | None) -> str:
     return seed or ""
 
 
-def _stream(model: Model, fitted: FittedSeed, settings: dict[str, Any]) -> None:
+def _stream(
+    model: Model, fitted: FittedSeed, settings: dict[str, Any], plan: SteeringPlan | None
+) -> None:
     """Write to stdout as the text is made; the same bytes whether it is a terminal or not."""
     live = sys.stdout.isatty()
     shown = _shower(live)
-    symbols = model.stream(fitted, **settings)
+    symbols = model.stream(fitted, steer=plan, **settings)
     sys.stdout.write(shown(fitted.text))
     for symbol in symbols:
         sys.stdout.write(shown(symbol.text))
@@ -231,6 +319,7 @@ def _print_json(
     texts: list[Generation],
     corpus: Any,
     settings: dict[str, Any],
+    plan: SteeringPlan | None,
     *,
     exact: bool,
 ) -> None:
@@ -242,11 +331,12 @@ def _print_json(
             "text": fitted.text + text.text,
             "generated": text.text,
             "finish_reason": text.finish_reason,
-            # JSON has no NaN: a text without characters has no cost.
-            "bits_per_char": text.bits_per_char
-            if text.bits_per_char == text.bits_per_char
-            else None,
+            "bits_per_char": _number(text.bits_per_char),
         }
+        if plan is not None:
+            # What the text costs the model when nobody steers it: the price of the steering.
+            price = model.bits_per_char(text.ids, seed=fitted)
+            sample["unsteered_bits_per_char"] = _number(price)
         if corpus is not None:
             found = find_copies(text.ids, corpus.tokens)
             sample["novelty"] = {
@@ -271,10 +361,16 @@ def _print_json(
         "seed": fitted.text,
         "notice": fitted.notice,
         "settings": settings,
+        "steering": [] if plan is None else plan.to_json(),
         "path": model.networks.record(len(texts), exact=exact),
         "samples": samples,
     }
     print_json(record)
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN: a text without characters has no cost."""
+    return value if value == value else None
 
 
 def _print_texts(

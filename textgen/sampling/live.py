@@ -1,4 +1,4 @@
-"""A text that a person steers while it is written: each symbol at once, with what the target did."""
+"""A text that a person steers while it is written: each symbol, with what the target did."""
 
 from __future__ import annotations
 

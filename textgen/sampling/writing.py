@@ -49,7 +49,7 @@ class StreamWriter:
         position: Where the network stands, one row.
         cursor: What steers the text; None: nothing.
         block_size: Symbols that one call writes at most; 1 hands each out before the next is
-            thought of.
+            thought of. None: `BLOCK_SIZE`.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class StreamWriter:
         stream: Stream,
         position: Position,
         cursor: Cursor | None = None,
-        block_size: int = BLOCK_SIZE,
+        block_size: int | None = None,
     ) -> None:
         self._network = network
         self._options = options
@@ -75,7 +75,7 @@ class StreamWriter:
         self._ids: list[int] = []
         self._taken = 0
         self._cursor = cursor
-        self._block_size = block_size
+        self._block_size = BLOCK_SIZE if block_size is None else block_size
         # What acted on all of the block but perhaps its last token.
         self._edits = NO_EDITS
 

@@ -1,0 +1,79 @@
+"""The command line that writes a text again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from textgen.ops.select import PATH_VARIABLE
+from textgen.sampling import SampleOptions
+from textgen.terminal.text import char_width
+
+#: Settings that are said even where they are the defaults: they may change with a version.
+_ALWAYS = ("length", "temperature", "rng")
+
+
+def sample_command_line(
+    checkpoint: str,
+    settings: Mapping[str, Any],
+    *,
+    seed: str = "",
+    seed_file: str | None = None,
+    steer: Sequence[str] = (),
+) -> str:
+    """`textgen sample` as it is typed in a shell.
+
+    Args:
+        checkpoint: The model.
+        settings: Of `SampleOptions`.
+        seed: The beginning as it was given; not said where `seed_file` is.
+        seed_file: Where it was read from.
+        steer: Specifications.
+    """
+    words = ["textgen", "sample", "--checkpoint", checkpoint]
+    if seed_file is not None:
+        words += ["--seed-file", seed_file]
+    elif seed:
+        words += ["--seed", seed]
+    for spec in steer:
+        words += ["--steer", spec]
+    defaults = {field.name: field.default for field in fields(SampleOptions)}
+    for name, value in settings.items():
+        if name in _ALWAYS or value != defaults[name]:
+            words += _option(name, value)
+    path = os.environ.get(PATH_VARIABLE)
+    before = f"{PATH_VARIABLE}={quote(path)} " if path else ""
+    return before + " ".join(map(quote, words))
+
+
+def _option(name: str, value: Any) -> Iterable[str]:
+    flag = f"--{name.replace('_', '-')}"
+    if value is True:
+        return [flag]
+    if isinstance(value, tuple):
+        return [word for part in value for word in (flag, part)]
+    return [flag, str(value)]
+
+
+def quote(word: str) -> str:
+    """A word for a shell, in which nothing is left that could steer a terminal.
+
+    Where there is no such thing any shell reads it, else those that know `$'...'`: bash, zsh, ksh.
+    """
+    if all(char_width(char) is not None for char in word):
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char in "\\'":
+        return f"\\{char}"
+    if char_width(char) is not None:
+        return char
+    if 0xDC80 <= code < 0xDD00:  # a byte that is no UTF-8, as Python hands it on
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
