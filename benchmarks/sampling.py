@@ -1,6 +1,6 @@
 """How fast `textgen sample` writes, against torch's LSTM stepped token by token.
 
-    python benchmarks/sampling.py [--rounds 5] [--only one|many|first|wide] [--json]
+    python benchmarks/sampling.py [--rounds 5] [--only one|many|first|wide|steered] [--json]
 
 Models of random weights in a temporary folder; no training, no corpus. Everything that is compared
 alternates within one run, and the medians and their ratios are printed:
@@ -10,7 +10,8 @@ alternates within one run, and the medians and their ratios are printed:
   time with a softmax and a draw, at batch 1 in the process of the benchmark;
 - 64 texts together: `generate_batch`, against the same torch loop in bf16 with 64 streams;
 - the first character on a terminal after the start of the process, against `import torch`;
-- one text of a vocabulary of 20,000 symbols, about as many as a word model has.
+- one text of a vocabulary of 20,000 symbols, about as many as a word model has;
+- steered texts against unsteered ones.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.config import ModelConfig
 from textgen.runtime import choose_threads
 from textgen.sampling import SampleOptions, SamplingNetworks, generate_batch, generate_text
+from textgen.steering import SteeringPlan, Target, parse_spec
 
 #: Of tinyshakespeare, the two marks included.
 SYMBOLS = 67
@@ -213,26 +215,69 @@ def write_wide(rounds: int) -> dict[str, Any]:
     }
 
 
+def write_steered(hidden: int, count: int, rounds: int) -> list[dict[str, Any]]:
+    """Steered against unsteered: a neuron held, a direction held, a schedule by sentences."""
+    saved = made_up_model(hidden, 1)
+    networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
+    read = np.full(hidden, hidden**-0.5, np.float32)
+    common: dict[str, Any] = {"layer": 0, "state": "c", "mean": 0.0, "sd": 0.5}
+    neuron = Target(name="0:1.c", unit=1, **common)
+    direction = Target(name="direction", read=read, write=read, **common)
+    plans = {
+        "a neuron": parse_spec("0:1.c=+1", lambda name: neuron),
+        "a direction": parse_spec("direction=+1", lambda name: direction),
+        "a direction by characters": parse_spec("d=+1@99..999,-1@999..", lambda name: direction),
+        "a direction by sentences": parse_spec("d=+1@s1,-1@s2..", lambda name: direction),
+    }
+    length = 8000 if count == 1 else 600
+
+    def write(plan: SteeringPlan | None) -> None:
+        options = SampleOptions(length=length)
+        if count == 1:
+            generate_text(networks.one, saved.vocabulary, options, steering=plan)
+        else:
+            generate_batch(networks.many, saved.vocabulary, options, count=count, steering=plan)
+
+    ready = {name: SteeringPlan(parts) for name, parts in plans.items()}
+    write(None)
+    spent: dict[str, list[float]] = {name: [] for name in ("nothing", *ready)}
+    for _ in range(rounds):
+        spent["nothing"].append(seconds_of(lambda: write(None)))
+        for name, plan in ready.items():
+            spent[name].append(seconds_of(lambda plan=plan: write(plan)))
+    texts = "one text" if count == 1 else f"{count} texts"
+    return [
+        {
+            "case": f"{texts}, 1x{hidden}: {name}",
+            "library_chars_per_second": count * length / median(seconds),
+            "ratio": median(a / b for a, b in zip(spent["nothing"], seconds, strict=True)),
+            # At most a tenth slower than unsteered.
+            "target": None if name == "nothing" else 0.9,
+        }
+        for name, seconds in spent.items()
+    ]
+
+
 def shown(row: dict[str, Any]) -> str:
     """A row in one line."""
-    parts = [f"{row['case']:36}"]
+    parts = [f"{row['case']:44}"]
     for name in ("command", "library", "torch"):
         if f"{name}_chars_per_second" in row:
             parts.append(f"{name} {row[f'{name}_chars_per_second']:,.0f} chars/s")
     if "seconds" in row:
         parts.append(f"{row['seconds']:.2f} s, import torch {row['import_torch_seconds']:.2f} s")
     if "ratio" in row:
-        parts.append(f"{row['ratio']:.1f} x")
+        parts.append(f"{row['ratio']:.2f} x")
     if row["target"] is not None:
         parts.append(f"target {row['target']} x")
-    return "  ".join(parts) + (f"\n{'':38}{row['path']}" if "path" in row else "")
+    return "  ".join(parts) + (f"\n{'':46}{row['path']}" if "path" in row else "")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", choices=("one", "many", "first", "wide"))
+    parser.add_argument("--only", choices=("one", "many", "first", "wide", "steered"))
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments = parser.parse_args()
     threads = choose_threads().value
@@ -254,6 +299,9 @@ def main() -> None:
         for kind, measure in cases:
             if arguments.only in (None, kind):
                 row = measure()
+                print(json.dumps(row) if arguments.json else shown(row), flush=True)
+        for count in (1, STREAMS) if arguments.only in (None, "steered") else ():
+            for row in write_steered(512, count, rounds):
                 print(json.dumps(row) if arguments.json else shown(row), flush=True)
 
 

@@ -12,8 +12,10 @@ looked for, and `judge.tsv`, on which the judge is trained, so that none is in b
 `doses` lets the model write reviews at each dose and has a judge that never saw the model say how
 many are positive: logistic regression on character n-grams, trained on pieces of the length of what
 is judged. Beside it stands the price: the bits per character of the texts under the unsteered
-model. Needs scikit-learn (`pip install '.[probe]'`). Neither the reviews nor a model trained on
-them belong into the repository.
+model. `--shuffled` steers along the same direction with its units in another order: the control
+without which a dose-response says little. Needs scikit-learn (`pip install '.[probe]'`).
+
+Neither the reviews nor a model trained on them belong into the repository.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ from pathlib import Path
 import numpy as np
 
 import textgen
+from textgen.corpus.vocabulary import END_ID
+from textgen.steering import Intervention, SteeringPlan, Target
 
 #: «8 из 10», «8,5 из 10», «8/10», at any place: the label in other words.
 RATING = re.compile(r"\d+(?:[.,]\d+)?\s*(?:из|/|\\)\s*10\b")
@@ -105,10 +109,38 @@ def wilson(count: int, total: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
+def shuffled(model: textgen.Model, target: Target, rng: int) -> Target:
+    """The same direction with its units in another order, measured on text of the model's own; of
+    a neuron, another one."""
+    order = np.random.default_rng(rng).permutation(model.config.hidden_size)
+    if target.unit is not None:
+        return model.target(f"{target.layer}:{order[0]}.{target.state}")
+    assert target.read is not None and target.write is not None
+    read = target.read[order]
+    texts = model.generate_many(64, length=1024, temperature=1.0)
+    ids = np.concatenate([np.append(np.array(text.ids, np.int64), END_ID) for text in texts])
+    name = f"layers.{target.layer}.{target.quantity}"
+    values = [chunk.arrays[name] @ read for chunk in model.survey(ids, [target.quantity])]
+    projection = np.concatenate(values).astype(np.float64)
+    return Target(
+        name=f"{target.name} shuffled",
+        layer=target.layer,
+        state=target.state,
+        read=read,
+        write=target.write[order],
+        mean=float(projection.mean()),
+        sd=float(projection.std()),
+    )
+
+
 def doses(options: argparse.Namespace) -> None:
     """Print the table of doses."""
     judge = train_judge(options.judge, options.length)
     model = textgen.load(options.checkpoint)
+    target = model.target(options.target)
+    if options.shuffled:
+        target = shuffled(model, target, options.rng)
+    print(f"target: {target.name}, {target.quantity}: mean {target.mean:.3g}, sd {target.sd:.3g}")
     print(f"model: {model.config.num_layers} x {model.config.hidden_size}; {options.count} texts a "
           f"row, {options.length} characters, temperature {options.temperature}, seed "
           f"'{options.seed}', rng {options.rng}; mode {options.mode}")  # fmt: skip
@@ -116,7 +148,10 @@ def doses(options: argparse.Namespace) -> None:
     print("|---|---|---|---|")
     means = []
     for dose in [None, *options.doses]:
-        steer = None if dose is None else f"{options.target}={dose:+g}:{options.mode}"
+        steer = None
+        if dose is not None:
+            part = Intervention(target=target, dose=dose, mode=options.mode)
+            steer = SteeringPlan([part])
         texts = model.generate_many(
             options.count,
             options.seed,
@@ -163,6 +198,7 @@ def main() -> None:
     two.add_argument("--temperature", type=float, default=0.8)
     two.add_argument("--seed", default="")
     two.add_argument("--rng", type=int, default=0)
+    two.add_argument("--shuffled", action="store_true", help="the control: see above")
     two.add_argument("--show", action="store_true", help="print a typical text of each row")
     two.set_defaults(run=doses)
     options = parser.parse_args()
