@@ -105,6 +105,11 @@ def drawn(cell: Cell, case: tuple, precision: str) -> LayerCase:
 def test_path_agrees_with_the_reference(cell: Cell, path: Path, case: tuple) -> None:
     numbers = drawn(cell, case, path.precision)
     tolerance, root_mean_square = tolerance_of(path.precision, *case[:2]), False
+    if cell.below_names:
+        # Its gates look at the cell state, which gathers up what the layer below adds: a rounding
+        # of a state of several in size is as many roundings of a gate's pre-activation. How the
+        # sums fall depends on the CPU: 0.7 of the plain bound on one, 1.5 of it on another.
+        tolerance *= 2
     if path.precision == "bf16" and getattr(cell, "nonlinearity", "") == "relu":
         # One unit in a hundred lies so near to the kink that bf16 puts it on the other side, where
         # its gradient is all wrong: the square root of a hundredth, of the root mean square.
