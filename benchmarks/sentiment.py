@@ -9,6 +9,8 @@
 many reviews say their label, and deals the texts into `find.tsv`, in which a neuron or direction is
 looked for, and `judge.tsv`, on which the judge is trained, so that none is in both.
 
+`turn` is the lecture's example: a seed, negative in the first sentence, positive from the second.
+
 `doses` lets the model write reviews at each dose and has a judge that never saw the model say how
 many are positive: logistic regression on character n-grams, trained on pieces of the length of what
 is judged. Beside it stands the price: the bits per character of the texts under the unsteered
@@ -30,6 +32,7 @@ import numpy as np
 
 import textgen
 from textgen.corpus.vocabulary import END_ID
+from textgen.sampling.stop import SentenceEnds
 from textgen.steering import Intervention, SteeringPlan, Target
 
 #: «8 из 10», «8,5 из 10», «8/10», at any place: the label in other words.
@@ -179,6 +182,43 @@ def doses(options: argparse.Namespace) -> None:
     print(f"monotone: {rises}; smallest step {steps.min():.3f}, median {np.median(steps):.3f}")
 
 
+def first_sentence(text: str) -> int:
+    """Where the first sentence ends, as schedules count it."""
+    ends = SentenceEnds()
+    return next((n for n, char in enumerate(text) if ends.ends_before(char)), len(text))
+
+
+def turn(options: argparse.Namespace) -> None:
+    """Print what is judged of the first sentence and of the rest where the dose turns between."""
+    judge = train_judge(options.judge, 200)
+    model = textgen.load(options.checkpoint)
+    schedule = f"{options.target}=-{options.dose:g}@s1,+{options.dose:g}@s2.."
+    for steer in (None, schedule):
+        texts = [
+            options.seed + text.text
+            for text in model.generate_many(
+                options.count,
+                options.seed,
+                length=options.length,
+                temperature=options.temperature,
+                rng=options.rng,
+                steer=steer,
+            )
+        ]
+        cuts = [first_sentence(text) for text in texts]
+        both = [(t[:c], t[c:]) for t, c in zip(texts, cuts, strict=True) if len(t) - c > 60]
+        before, after = (judge.predict_proba(list(part))[:, 1] for part in zip(*both, strict=True))
+        (low, low_half), (high, high_half) = interval(before), interval(after)
+        name = "unsteered" if steer is None else steer
+        print(f"{name}: {len(both)} texts; first sentence {low:.3f} ± {low_half:.3f}, "
+              f"rest {high:.3f} ± {high_half:.3f}")  # fmt: skip
+        order = np.argsort(after - before)
+        for label, place in (("best", order[-1]), ("typical", order[len(order) // 2])):
+            print(
+                f"  {label} ({before[place]:.2f} -> {after[place]:.2f}): {''.join(both[place])!r}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
@@ -201,6 +241,17 @@ def main() -> None:
     two.add_argument("--shuffled", action="store_true", help="the control: see above")
     two.add_argument("--show", action="store_true", help="print a typical text of each row")
     two.set_defaults(run=doses)
+    three = commands.add_parser("turn")
+    three.add_argument("judge", type=Path)
+    three.add_argument("--checkpoint", required=True)
+    three.add_argument("--target", required=True)
+    three.add_argument("--dose", type=float, default=2.0)
+    three.add_argument("--seed", default="Дураки")
+    three.add_argument("--count", type=int, default=64)
+    three.add_argument("--length", type=int, default=300)
+    three.add_argument("--temperature", type=float, default=0.7)
+    three.add_argument("--rng", type=int, default=0)
+    three.set_defaults(run=turn)
     options = parser.parse_args()
     options.run(options)
 
