@@ -118,6 +118,20 @@ def test_a_calibration_is_measured_once_and_kept(model: textgen.Model) -> None:
     assert textgen.load(model.path).target("0:5").mean == pytest.approx(target.mean, abs=0.2)
 
 
+def test_a_calibration_is_of_the_model_as_it_is(model: textgen.Model) -> None:
+    """Whatever is held while it is first asked for."""
+    save_target(model.path, Target(name="x", layer=0, state="c", mean=0.0, sd=1.0, unit=3))
+    other = textgen.load(model.path)
+    with model.steered("x=+7"):
+        held = model.target("0:3")
+    assert held.sd > 0 and held.mean != 7.0
+    assert other.target("0:3").to_dict() == held.to_dict()
+    model.path.with_name("neurons").joinpath("_calibration.json").unlink()
+    fresh = textgen.load(model.path)
+    with fresh.steered("x=+7@3.."):
+        assert fresh.target("0:3").mean == pytest.approx(held.mean, abs=0.2)
+
+
 def test_a_calibration_is_that_of_the_training_text(model: textgen.Model) -> None:
     """Where the cache no longer has it, of text that the model wrote, which is like it."""
     ids = model.encode(russian_text(6000))

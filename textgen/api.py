@@ -208,7 +208,9 @@ class Model:
         ids, source = self._calibration_text()
         cell = self.config.cell_spec
         names = [name for name in ("cell", "hidden") if name in quantities(cell)]
-        measured = calibrate(self.survey(ids, names), model=self.digest, source=source)
+        # Whatever `steered` holds at the moment: it is the model as it is that is measured.
+        chunks = self._survey(ids, names, NO_EDITS)
+        measured = calibrate(chunks, model=self.digest, source=source)
         with suppress(StorageError):  # It serves as well unkept; next time it is measured again.
             measured.save(self.path)
         return measured
@@ -283,7 +285,9 @@ class Model:
         """Steer all that the model does inside a `with` block: writing, tracing, evaluating.
 
         Blocks may stand in one another; the inner one's interventions come after the outer one's.
-        Nothing of it is left after the block, whatever ended it.
+        Nothing of it is left after the block, whatever ended it. A stream or a writer that was made
+        inside keeps what it was made with. The block is the model's: threads that share a model
+        share it.
 
         Args:
             steer: Specifications, or plans made of them.
@@ -493,12 +497,16 @@ class Model:
             The chunks of `textgen.inspection.survey` where the native engine is there, else of
             `trace_chunks`.
         """
+        return self._survey(ids, quantities, self._constant_edits("survey"))
+
+    def _survey(
+        self, ids: NDArray[np.integer], quantities: Sequence[str], edits: Edits
+    ) -> Iterator[Trace]:
         from textgen.model.native_network import NativeNetwork
         from textgen.model.opening import open_network
         from textgen.native.library import supported_isas
         from textgen.ops.select import select
 
-        edits = self._constant_edits("survey")
         if supported_isas():
             path = select(self.config.cell_spec, "cpu", threads=choose_threads().value)
             if path.name == "native":

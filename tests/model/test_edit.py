@@ -61,6 +61,8 @@ def test_clamping_is_idempotent_and_nothing_is_nothing() -> None:
         {"unit": 1, "read": np.ones(3, np.float32), "write": np.ones(3, np.float32)},
         {"unit": 1, "shift": float("nan")},
         {"unit": 1, "scale": float("inf")},
+        {"unit": 1, "shift": 1e39},  # finite, but not in float32
+        {"unit": 1, "read": np.ones(3, np.float32)},
     ],
 )
 def test_what_is_no_edit_is_refused(wrong: dict[str, object]) -> None:

@@ -152,6 +152,33 @@ def test_texts_together_follow_their_own_schedules() -> None:
         assert [text.ids for text in together] == [text.ids for text in alone]
 
 
+WORDS = Vocabulary.from_words("а. ", {" бб": 8, " ввв": 7, " гггггг": 6, " дд": 5})
+
+
+def test_texts_of_long_and_short_tokens_follow_their_own_schedules() -> None:
+    """A text that is past its last border must not stop the others from reaching theirs."""
+    config = config_of(WORDS)
+    network = NumpyNetwork(config, weights_of(config))
+    options = SampleOptions(length=60, rng=3, temperature=1.5)
+    for specs in (("0:3.c=+3@0..20",), ("0:3.c=+3@20..25",), ("0:3.c=-3@s1,+3@s2",)):
+        both = {"count": 6, "steering": plan(*specs)}
+        together = generate_batch(network, WORDS, options, **both)
+        alone = generate_each(network, WORDS, options, **both)
+        assert [text.ids for text in together] == [text.ids for text in alone]
+
+
+def test_many_borders_cost_no_symbol_twice(_needs_library: None) -> None:
+    """A block ends where other edits begin, so that little of it has to be thrown away."""
+    network = native()
+    counts = []
+    write = network.write
+    network.write = lambda count, *rest: counts.append(count) or write(count, *rest)  # type: ignore
+    specs = [f"0:3.c=+1@{start}..{start + 10}" for start in range(0, 100, 20)]
+    options = SampleOptions(length=100, rng=1)
+    list(generate(network, CHARS, options, steering=plan(*specs)))
+    assert sum(counts) == 100
+
+
 def test_native_streams_are_steered_too(_needs_library: None) -> None:
     """Against NumPy's arithmetic: greedy choices of a model whose logits lie far apart."""
     config = config_of(CHARS)

@@ -56,7 +56,10 @@ class Edit:
         vectors = sum(vector is not None for vector in (self.read, self.write))
         if vectors != (2 if self.unit is None else 0):
             raise ConfigError("an edit is of a unit, or of a direction to read and to write")
-        if not (np.isfinite(self.scale) and np.isfinite(self.shift)):
+        # The engine computes with float32, in which a large number may be none.
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(np.array([self.scale, self.shift], np.float32)).all()
+        if not finite:
             raise ConfigError(
                 f"the edit {self.scale} * x + {self.shift} is not finite; give a smaller dose"
             )

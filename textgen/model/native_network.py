@@ -214,10 +214,12 @@ class NativeNetwork:
     def _packed_edits(self, edits_B: Sequence[Edits] | None) -> PackedEdits | None:
         if edits_B is None or not any(edits_B):
             return None
-        # A text is written in many steps, and most have the edits of the one before.
-        if self._edits is None or self._edits[0] != list(edits_B):
+        # A text is written in many steps, and most have the edits of the one before: mostly the
+        # same tuple, which cannot have changed.
+        known = None if self._edits is None else self._edits[0]
+        if self._edits is None or not (known is edits_B or known == tuple(edits_B)):
             config = self.config
             for edit in {id(edit): edit for edits in edits_B for edit in edits}.values():
                 edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
-            self._edits = list(edits_B), PackedEdits(edits_B)
+            self._edits = tuple(edits_B), PackedEdits(edits_B)
         return self._edits[1]

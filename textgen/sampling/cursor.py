@@ -44,6 +44,9 @@ class Cursor:
     ) -> None:
         self._steering = steering
         self._decoder = vocabulary.decoder()
+        # Where each token is a character, how many there are need not be found out.
+        self._is_plain = vocabulary.level == "char"
+        self._symbols = vocabulary.symbols
         self._ends = SentenceEnds()
         # The seed may stand within a sentence, which is then the first.
         for token in context_ids:
@@ -61,6 +64,24 @@ class Cursor:
         """Whether what acts now will act to the end."""
         return self._next is None and not self._steering.counts_sentences
 
+    @property
+    def tokens_to_change(self) -> int | None:
+        """How many tokens on other edits act for certain; None where that is not known."""
+        if self._next is None or not self._is_plain:
+            return None
+        return self._next - self._char
+
+    @property
+    def quiet_tokens(self) -> int:
+        """How many tokens may be gone past by `skip`, for they change nothing."""
+        if self._next is None or not self._is_plain or self._steering.counts_sentences:
+            return 0
+        return self._next - self._char - 1
+
+    def skip(self, count: int) -> None:
+        """Go past tokens of which `quiet_tokens` says that they change nothing."""
+        self._char += count
+
     def advance(self, token: int) -> bool:
         """Go past a token; `edits` is then what acts while it is read.
 
@@ -68,7 +89,7 @@ class Cursor:
             Whether they changed.
         """
         sentence = self._sentence
-        text = self._decoder.feed(token)
+        text = self._symbols[token] if self._is_plain else self._decoder.feed(token)
         self._char += len(text)
         if self._steering.counts_sentences:
             for char in text:
@@ -87,7 +108,9 @@ class Cursor:
         """
         if self.is_settled:
             return len(ids)
-        for count, token in enumerate(ids):
-            if self.advance(token):
+        first = min(len(ids), self.quiet_tokens)
+        self.skip(first)
+        for count in range(first, len(ids)):
+            if self.advance(ids[count]):
                 return count
         return len(ids)

@@ -30,6 +30,9 @@ class SentenceEnds:
 
     def ends_before(self, char: str) -> bool:
         """Whether `char` is the white space after a sentence; the next one begins after it."""
+        if char.isalpha():  # Most are, and none of them is anything else.
+            self._has_word, self._at_end = True, False
+            return False
         if self._at_end and char.isspace():
             self._has_word = self._at_end = False
             return True

@@ -97,7 +97,7 @@ class StreamWriter:
         size = 1
         while not self._is_empty:
             began = time.perf_counter()
-            columns, is_whole = self._write_block(min(size, max(self._stream.room, 1)))
+            columns, is_whole = self._write_block(self._bounded(size))
             if time.perf_counter() - began < BLOCK_SECONDS / 2:
                 size = min(2 * size, self._block_size)
             elif time.perf_counter() - began > BLOCK_SECONDS:
@@ -111,6 +111,12 @@ class StreamWriter:
                     return
             if not is_whole:
                 raise SamplingError(NOT_FINITE)
+
+    def _bounded(self, size: int) -> int:
+        """A block's size: no longer than the text, nor than to where other edits begin."""
+        size = min(size, max(self._stream.room, 1))
+        border = None if self._cursor is None else self._cursor.tokens_to_change
+        return size if border is None else min(size, max(border, 1))
 
     def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
         """Id, probability and logprob of each symbol; whether the block is as long as it should."""
@@ -187,6 +193,8 @@ class StreamGroup:
         # Nothing to write: a length of 0 ends a text before its first symbol.
         self._streams = list(enumerate(streams)) if options.length else []
         self._cursors = None if cursors is None else list(cursors)
+        self._skipped = 0  # Tokens that the cursors were not told of, for they change nothing.
+        self._take_edits()
         self._recent_BN = self._first_recent()
 
     def pieces(self) -> Iterator[tuple[int, Piece]]:
@@ -225,14 +233,36 @@ class StreamGroup:
         ids_BT, logprobs_BT = np.stack(ids, axis=1), np.stack(logprobs, axis=1)
         return list(zip(ids_BT.tolist(), logprobs_BT.tolist(), strict=True))
 
-    def _edits_for(self, ids_B: NDArray[np.integer]) -> list[Edits] | None:
-        """What acts while these tokens are read."""
+    def _edits_for(self, ids_B: NDArray[np.integer]) -> tuple[Edits, ...] | None:
+        """What acts while these tokens are read; the same tuple where nothing changed."""
         if self._cursors is None:
             return None
-        if not self._cursors[0].is_settled:
-            for cursor, token in zip(self._cursors, ids_B.tolist(), strict=True):
-                cursor.advance(token)
-        return [cursor.edits for cursor in self._cursors]
+        if self._skipped < self._quiet:
+            self._skipped += 1
+            return self._edits_B
+        self._catch_up()
+        changed = False
+        for cursor, token in zip(self._moving, ids_B[self._moving_rows].tolist(), strict=True):
+            changed |= cursor.advance(token)
+        if changed:
+            self._take_edits()
+        else:
+            self._quiet = min((cursor.quiet_tokens for cursor in self._moving), default=0)
+        return self._edits_B
+
+    def _catch_up(self) -> None:
+        """Let the cursors go past the tokens that they were not told of."""
+        for cursor in self._moving:
+            cursor.skip(self._skipped)
+        self._skipped = 0
+
+    def _take_edits(self) -> None:
+        """What acts now, and whose edits may still change."""
+        cursors = self._cursors or []
+        self._edits_B = tuple(cursor.edits for cursor in cursors)
+        self._moving_rows = [row for row, cursor in enumerate(cursors) if not cursor.is_settled]
+        self._moving = [cursors[row] for row in self._moving_rows]
+        self._quiet = min((cursor.quiet_tokens for cursor in self._moving), default=0)
 
     def _keep(self, rows: NDArray[np.intp]) -> None:
         """Take the ended streams out."""
@@ -240,7 +270,9 @@ class StreamGroup:
             return
         self._streams = [self._streams[row] for row in rows]
         if self._cursors is not None:
+            self._catch_up()
             self._cursors = [self._cursors[row] for row in rows]
+            self._take_edits()
         if len(rows):
             self._position = self._position.repeat(rows)
             if self._recent_BN is not None:

@@ -45,9 +45,11 @@ typedef struct {
      * in it, is `out`: the same memory one slot on where there is neither mask nor reset. */
     buffer h, h_panel, masked, masked_panel, carry, saved, gates, gates_panel, d_out, d_carry, last;
     elem *out, *out_panel;
-    /* Where edits change the new state, it is kept for them, a row a stream: c, h, output gate. */
-    buffer edit_c, edit_h, opened;
+    /* Where edits change the new state, h and the output gate are kept for them; c is in `carry`. */
+    buffer edit_h, opened;
+    buffer edit_parts; /* of projections, for each stream and block, twice */
     int is_edited;
+    uint64_t has_direction[2]; /* by state, a bit a round, the last for all beyond */
 } net_layer;
 
 struct tg_net {
@@ -68,6 +70,7 @@ struct tg_net {
     int depth;   /* T * rows, padded to KPAD: rows of a panel */
     int h_depth; /* the same for the panels of `h`, which has a slot more */
     buffer mask;
+    int edit_rounds; /* the longest list of edits */
     int has_backward, has_window;
     enum { NO_LOSS, FROM_HEAD, FROM_OUTSIDE } has_loss; /* where the output's gradient came from */
     /* The window's own symbols: the first layer's input is a row of `table` for each of them. */
@@ -124,7 +127,7 @@ static size_t net_each_buffer(tg_net *net, int release) {
         buffer *all[] = {&y->in_fwd, &y->in_bwd, &y->hh_fwd, &y->hh_bwd, &y->bias, &y->h,
                          &y->h_panel, &y->masked, &y->masked_panel, &y->carry, &y->saved,
                          &y->gates, &y->gates_panel, &y->d_out, &y->d_carry, &y->last,
-                         &y->edit_c, &y->edit_h, &y->opened};
+                         &y->edit_h, &y->opened, &y->edit_parts};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) EACH(*all[i]);
     }
     buffer *all[] = {&net->head_fwd, &net->head_bwd, &net->head_bias, &net->mask, &net->symbol_of, &net->symbols, &net->starts, &net->order,
@@ -275,8 +278,9 @@ INLINE elem *saved_at(const tg_net *net, const net_layer *y, int t, int unit, in
            (((size_t)t * net->units + unit) * net->rows + b) * net->form->saved * BLOCK;
 }
 
-INLINE float *state_row(const tg_net *net, const buffer *rows, int b) {
-    return (float *)rows->data + (size_t)b * net->units * BLOCK;
+/* A block of a stream's new state where edits change it: blocks lie as those of `carry`. */
+INLINE float *edit_at(const tg_net *net, const buffer *states, int unit, int b) {
+    return (float *)states->data + ((size_t)unit * net->rows + b) * BLOCK;
 }
 
 INLINE elem *row_at(const buffer *rows, size_t stride, size_t row) {
@@ -336,40 +340,55 @@ INLINE void put_outputs(tg_net *net, net_layer *y, int l, int t, int b, int unit
 #endif
 }
 
-/* A unit block of a stream's new state, to where edits find it. */
-INLINE void keep_state(const tg_net *net, const net_layer *y, int unit, int b, const float *c,
-                       const vf *h) {
-    for (int v = 0; v < NV; v++) {
-        const int at = unit * BLOCK + v * VW;
-        vstore(state_row(net, &y->edit_h, b) + at, h[v]);
-        if (c) vstore(state_row(net, &y->edit_c, b) + at, vload(c + v * VW));
-    }
-}
-
-/* The new states of streams [row0, row1), changed, to where later passes read them. */
-static void edit_forward(tg_net *net, int l, int t, int row0, int row1) {
+/* This thread's part of the changes of a layer's new states: its streams and units. Round by round,
+ * a round being one place in the streams' lists. */
+static void edit_forward(tg_net *net, int l, int t, const part *p, int threads) {
     net_layer *y = &net->layers[l];
-    for (int b = row0; b < row1; b += 2) {
-        const int count = row1 - b < 2 ? 1 : 2;
-        for (int i = 0; i < count; i++) {
-            const int32_t *start = net->window.edit_starts + b + i;
-            edit_layer(net->window.edits + start[0], start[1] - start[0], l,
-                       state_row(net, &y->edit_c, b + i), state_row(net, &y->edit_h, b + i),
-                       state_row(net, &y->opened, b + i), net->config.hidden, net->units * BLOCK);
+    const int32_t *starts = net->window.edit_starts;
+    const tg_edit *edits = net->window.edits;
+    const size_t set = (size_t)net->rows * net->units;
+    const int has_c = CELL_OF(net) == TG_LSTM;
+    int turn = 0;
+#define ROW(b)                                                                                  \
+    (edited_row){has_c ? carry_at(net, y, t + 1, 0, b) : NULL, edit_at(net, &y->edit_h, 0, b),   \
+                 edit_at(net, &y->opened, 0, b), (size_t)net->rows * BLOCK, net->config.hidden, \
+                 p->unit0, p->unit1}
+#define EACH_STREAM(call)                                                                       \
+    for (int b = p->row0; b < p->row1; b++) {                                                   \
+        const tg_edit *e = edits + starts[b] + i;                                               \
+        float *parts = (float *)y->edit_parts.data + turn * set + (size_t)b * net->units;       \
+        if (starts[b] + i < starts[b + 1] && edit_touches(e, l, state)) {                       \
+            const edited_row row = ROW(b);                                                      \
+            call(&row, e, parts);                                                               \
+        }                                                                                       \
+    }
+    for (int state = TG_STATE_C; state >= TG_STATE_H; state--) {
+        for (int i = 0; i < net->edit_rounds; i++) {
+            EACH_STREAM(edit_begin)
+            if (!(y->has_direction[state] >> (i < 63 ? i : 63) & 1)) continue;
+            if (p->waits) tg_barrier(threads);
+            EACH_STREAM(edit_end)
+            turn = !turn; /* nobody writes parts that another may still read */
         }
-        for (int unit = 0; unit < net->units; unit++) {
+        if (state == TG_STATE_H) break;
+        for (int b = p->row0; b < p->row1; b++) {
+            const edited_row row = ROW(b);
+            edit_open(&row, edits + starts[b], starts[b + 1] - starts[b], l);
+        }
+    }
+#undef EACH_STREAM
+#undef ROW
+    for (int b = p->row0; b < p->row1; b += 2) {
+        const int count = p->row1 - b < 2 ? 1 : 2;
+        for (int unit = p->unit0; unit < p->unit1; unit++) {
             vf h[2][NV];
             for (int v = 0; v < NV; v++) h[1][v] = vset(0.0f);
             for (int i = 0; i < count; i++)
                 for (int v = 0; v < NV; v++) {
-                    const int at = unit * BLOCK + v * VW;
-                    h[i][v] = vload(state_row(net, &y->edit_h, b + i) + at);
-                    if (!net->form->carries) continue;
+                    h[i][v] = vload(edit_at(net, &y->edit_h, unit, b + i) + v * VW);
                     /* The GRU carries h itself. */
-                    vf c = CELL_OF(net) == TG_LSTM
-                               ? vload(state_row(net, &y->edit_c, b + i) + at)
-                               : h[i][v];
-                    vstore(carry_at(net, y, t + 1, unit, b + i) + v * VW, c);
+                    if (net->form->carries && !has_c)
+                        vstore(carry_at(net, y, t + 1, unit, b + i) + v * VW, h[i][v]);
                 }
             put_outputs(net, y, l, t, b, unit, h, count);
         }
@@ -424,11 +443,11 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
                                      tile + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
                                      x + (size_t)(column + u * blocks) * BLOCK, carry, next,
                                      net->window.save ? saved_at(net, y, t, unit + u, b + i) : NULL,
-                                     y->is_edited ? state_row(net, &y->opened, b + i) +
-                                                        (unit + u) * BLOCK
+                                     y->is_edited ? edit_at(net, &y->opened, unit + u, b + i)
                                                   : NULL,
                                      h[i]);
-                        if (y->is_edited) keep_state(net, y, unit + u, b + i, next, h[i]);
+                        for (int v = 0; y->is_edited && v < NV; v++)
+                            vstore(edit_at(net, &y->edit_h, unit + u, b + i) + v * VW, h[i][v]);
                     }
                     if (!y->is_edited) put_outputs(net, y, l, t, b, unit + u, h, count);
                 }
@@ -446,16 +465,12 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
         case TG_RNN * 4 + TG_IDENTITY: call(TG_RNN, TG_IDENTITY); break;               \
     }
 
-static void layer_forward(tg_net *net, int l, const part *p, int tid, int threads) {
-    int row0 = p->row0, row1 = p->row1;
-    if (p->waits) share(net->window.B, 2, tid, threads, &row0, &row1);
+static void layer_forward(tg_net *net, int l, const part *p, int threads) {
     for (int t = 0; t < net->window.T; t++) {
 #define CALL(cell, nonlinearity) step_forward(net, l, t, p, cell, nonlinearity)
         FOR_CELL(net, CALL)
 #undef CALL
-        if (p->waits) tg_barrier(threads);
-        if (!net->layers[l].is_edited) continue;
-        edit_forward(net, l, t, row0, row1);
+        if (net->layers[l].is_edited) edit_forward(net, l, t, p, threads);
         if (p->waits) tg_barrier(threads);
     }
 }
@@ -631,10 +646,28 @@ static void forward_work(void *arg, int tid, int threads) {
     make_table(net, tid, threads);
     tg_barrier(threads);
     for (int l = 0; l < net->config.layers; l++) {
-        layer_forward(net, l, &p, tid, threads);
+        layer_forward(net, l, &p, threads);
         state_out(net, l, &p);
     }
     work_end(mode);
+}
+
+/* Whether the window's edits change a layer, and in which rounds they look along a direction. */
+static void find_edits(tg_net *net, int l) {
+    net_layer *y = &net->layers[l];
+    const int32_t *starts = net->window.edit_starts;
+    y->is_edited = net->edit_rounds = 0;
+    y->has_direction[0] = y->has_direction[1] = 0;
+    for (int b = 0; net->window.edits && b < net->window.B; b++) {
+        const int count = starts[b + 1] - starts[b];
+        if (count > net->edit_rounds) net->edit_rounds = count;
+        for (int i = 0; i < count; i++) {
+            const tg_edit *e = net->window.edits + starts[b] + i;
+            if (e->layer != l) continue;
+            y->is_edited = 1;
+            if (e->unit < 0) y->has_direction[e->state] |= (uint64_t)1 << (i < 63 ? i : 63);
+        }
+    }
 }
 
 static int net_forward(tg_net *net, const tg_window *window) {
@@ -668,13 +701,11 @@ static int net_forward(tg_net *net, const tg_window *window) {
         if (net->form->carries)
             bad |= buffer_need(&y->carry, sizeof(float) * (save ? T + 1 : 2) * R * padded);
         if (apart) bad |= buffer_need(&y->masked, sizeof(elem) * (T * R + TILE_ROWS) * net->h_stride);
-        y->is_edited = 0;
-        for (int i = 0; window->edits && i < window->edit_starts[B]; i++)
-            y->is_edited |= window->edits[i].layer == l;
+        find_edits(net, l);
         if (y->is_edited) {
-            bad |= buffer_need(&y->edit_c, sizeof(float) * R * padded);
             bad |= buffer_need(&y->edit_h, sizeof(float) * R * padded);
             bad |= buffer_need(&y->opened, sizeof(float) * R * padded);
+            bad |= buffer_need(&y->edit_parts, sizeof(float) * 2 * R * net->units);
         }
         if (save) {
             bad |= buffer_need(&y->saved, sizeof(elem) * T * R * padded * net->form->saved);

@@ -59,6 +59,7 @@ typedef struct {
     float *from_state;                  /* the state's share of the pre-activations */
     choice_room room;
     tg_edits edits;             /* of the call at work */
+    float *edit_parts;          /* of projections, for each block, twice */
     double pace[2], next_probe; /* seconds a token of one thread and of all, 0: not measured */
 } sampler;
 
@@ -114,6 +115,7 @@ static size_t place_arrays(sampler *s, char *base) {
     s->head_bias = take(base, &used, sizeof(float) * vocab);
     s->logits = take(base, &used, sizeof(float) * vocab);
     s->from_state = take(base, &used, row);
+    s->edit_parts = take(base, &used, sizeof(float) * 2 * (size_t)s->units);
     char *room = take(base, &used, choice_room_bytes((int)vocab));
     s->room = choice_room_in(room, (int)vocab);
     s->known = caches ? take(base, &used, (size_t)g->vocab) : NULL;
@@ -264,17 +266,26 @@ INLINE void apply_gates(const sampler *s, const sample_layer *y, const float *in
     }
 }
 
-INLINE int is_edited(const sampler *s, int l) {
-    return edits_touch(s->edits.list, s->edits.count, l, TG_STATE_C) ||
-           edits_touch(s->edits.list, s->edits.count, l, TG_STATE_H);
-}
-
-/* A layer's new state is changed by one thread: a direction looks at all units of it. */
-static void edit_output(const sampler *s, int l, elem *out) {
+/* This thread's part of the changes of a layer's new state: units [16 first, 16 last). */
+static void edit_output(const sampler *s, int l, int first, int last, elem *out, int threads) {
     const sample_layer *y = &s->layers[l];
-    const int padded = s->units * BLOCK;
-    edit_layer(s->edits.list, s->edits.count, l, y->c, y->h, y->opened, s->config.hidden, padded);
-    for (int i = 0; i < padded; i += VW) estore(out + i, vload(y->h + i));
+    const edited_row row = {y->c, y->h, y->opened, BLOCK, s->config.hidden, first, last};
+    const tg_edit *edits = s->edits.list;
+    int round = 0;
+    for (int state = TG_STATE_C; state >= TG_STATE_H; state--) {
+        for (const tg_edit *e = edits; e < edits + s->edits.count; e++) {
+            if (!edit_touches(e, l, state)) continue;
+            /* Two sets of parts in turns: nobody writes one that another may still read. */
+            float *parts = s->edit_parts + (round & 1) * s->units;
+            edit_begin(&row, e, parts);
+            if (e->unit >= 0) continue;
+            tg_barrier(threads);
+            edit_end(&row, e, parts);
+            round++;
+        }
+        if (state == TG_STATE_C) edit_open(&row, edits, s->edits.count, l);
+    }
+    for (int i = first * BLOCK; i < last * BLOCK; i += VW) estore(out + i, vload(y->h + i));
 }
 
 /* One token through all layers: this thread's units. `turn` tells which `x` is the present. */
@@ -298,9 +309,7 @@ static void sampler_step(const sampler *s, int32_t id, int turn, int tid, int th
     apply_gates(s, y, input, first, last, y->x[!turn], cell, nonlinearity)
         FOR_CELL(s, CALL)
 #undef CALL
-        tg_barrier(threads);
-        if (!is_edited(s, l)) continue;
-        if (tid == 0) edit_output(s, l, y->x[!turn]);
+        if (s->edits.list) edit_output(s, l, first, last, y->x[!turn], threads);
         tg_barrier(threads);
     }
 }
