@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.edit import Edits
 from textgen.sampling.stop import SentenceEnds
@@ -77,6 +80,22 @@ class Cursor:
         if self._next is None or not self._is_plain or self._steering.counts_sentences:
             return 0
         return self._next - self._char - 1
+
+    @property
+    def letters_V(self) -> NDArray[np.bool_]:
+        """Which symbols are a letter."""
+        return np.array([symbol.isalpha() for symbol in self._symbols])
+
+    @property
+    def waits_for_sentences(self) -> bool:
+        """Whether only the end of a sentence can change the edits, so that letters cannot."""
+        return self._is_plain and self._next is None and self._steering.counts_sentences
+
+    def skip_letters(self, count: int) -> None:
+        """Go past tokens that are a letter each, while `waits_for_sentences`."""
+        if count:
+            self._char += count
+            self._ends.pass_letters()
 
     def skip(self, count: int) -> None:
         """Go past tokens of which `quiet_tokens` says that they change nothing."""

@@ -28,10 +28,14 @@ class SentenceEnds:
         """Whether the sentence is over, but for the white space after it."""
         return self._at_end
 
+    def pass_letters(self) -> None:
+        """Go past one letter or more: as `ends_before` for each of them."""
+        self._has_word, self._at_end = True, False
+
     def ends_before(self, char: str) -> bool:
         """Whether `char` is the white space after a sentence; the next one begins after it."""
         if char.isalpha():  # Most are, and none of them is anything else.
-            self._has_word, self._at_end = True, False
+            self.pass_letters()
             return False
         if self._at_end and char.isspace():
             self._has_word = self._at_end = False

@@ -193,7 +193,9 @@ class StreamGroup:
         # Nothing to write: a length of 0 ends a text before its first symbol.
         self._streams = list(enumerate(streams)) if options.length else []
         self._cursors = None if cursors is None else list(cursors)
-        self._skipped = 0  # Tokens that the cursors were not told of, for they change nothing.
+        # Tokens that the cursors were not told of, for they change nothing: of all, and letters.
+        self._skipped = self._quiet = 0
+        self._passed_B = np.zeros(len(streams), np.int64)
         self._take_edits()
         self._recent_BN = self._first_recent()
 
@@ -240,10 +242,21 @@ class StreamGroup:
         if self._skipped < self._quiet:
             self._skipped += 1
             return self._edits_B
-        self._catch_up()
+        if self._skipped:
+            self._catch_up()
         changed = False
-        for cursor, token in zip(self._moving, ids_B[self._moving_rows].tolist(), strict=True):
-            changed |= cursor.advance(token)
+        tokens_B = ids_B[self._moving_rows]
+        due = np.arange(len(tokens_B))
+        if self._letters_V is not None:
+            # A letter ends no sentence, so most rows have nothing to be told of.
+            is_letter_B = self._letters_V[tokens_B]
+            self._passed_B[self._moving_rows] += is_letter_B
+            due = due[~is_letter_B]
+        for place in due.tolist():
+            row = self._moving_rows[place]
+            self._moving[place].skip_letters(int(self._passed_B[row]))
+            self._passed_B[row] = 0
+            changed |= self._moving[place].advance(int(tokens_B[place]))
         if changed:
             self._take_edits()
         else:
@@ -252,9 +265,11 @@ class StreamGroup:
 
     def _catch_up(self) -> None:
         """Let the cursors go past the tokens that they were not told of."""
-        for cursor in self._moving:
+        for row, cursor in zip(self._moving_rows, self._moving, strict=True):
             cursor.skip(self._skipped)
+            cursor.skip_letters(int(self._passed_B[row]))
         self._skipped = 0
+        self._passed_B[:] = 0
 
     def _take_edits(self) -> None:
         """What acts now, and whose edits may still change."""
@@ -262,6 +277,8 @@ class StreamGroup:
         self._edits_B = tuple(cursor.edits for cursor in cursors)
         self._moving_rows = [row for row, cursor in enumerate(cursors) if not cursor.is_settled]
         self._moving = [cursors[row] for row in self._moving_rows]
+        waits = bool(cursors) and all(cursor.waits_for_sentences for cursor in self._moving)
+        self._letters_V = cursors[0].letters_V if waits else None
         self._quiet = min((cursor.quiet_tokens for cursor in self._moving), default=0)
 
     def _keep(self, rows: NDArray[np.intp]) -> None:
@@ -272,6 +289,7 @@ class StreamGroup:
         if self._cursors is not None:
             self._catch_up()
             self._cursors = [self._cursors[row] for row in rows]
+            self._passed_B = np.zeros(len(rows), np.int64)
             self._take_edits()
         if len(rows):
             self._position = self._position.repeat(rows)
