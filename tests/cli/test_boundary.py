@@ -6,11 +6,14 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from small_runs import command, environment
 
 from textgen import errors
 from textgen.cli.boundary import Interrupted, StopSignals, guarded
@@ -100,6 +103,45 @@ def test_debugging_shows_where(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(errors.ConfigError):
         command()
+
+
+def test_json_has_no_nan() -> None:
+    record = {"a": float("nan"), "b": [1.5, float("inf"), {"c": (-float("inf"), "я")}], "d": 1}
+    text = json_text(record)
+    assert json.loads(text) == {"a": None, "b": [1.5, None, {"c": [None, "я"]}], "d": 1}
+    assert "я" in text and "NaN" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("inspect", "--text", "x"), ("sample",), ("eval", "corpus.txt")],
+    ids=lambda words: words[0],
+)
+def test_closed_standard_output(words: tuple[str, ...], home: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *command(*words)],
+        cwd=home,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (6, "textgen: standard output is closed\n")
+
+
+def test_closed_error_output_and_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    monkeypatch.setattr(sys, "stdin", None)
+
+    @guarded
+    def run() -> str:
+        print("talk", file=sys.stderr)
+        return sys.stdin.read()
+
+    assert run() == ""
+    sys.stdin.close()
+    sys.stderr.close()
 
 
 def test_result_and_help_pass_through() -> None:

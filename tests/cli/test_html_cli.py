@@ -60,6 +60,14 @@ def test_as_many_neurons_as_fit_unless_top_says_fewer() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_page_is_a_file() -> None:
+    result = textgen_cli("inspect", "--text", TEXT, "--html", "-")
+    assert result.exit_code == 2
+    assert "--html page.html" in result.stderr
+    assert not Path("-").exists()
+
+
+@pytest.mark.usefixtures("home")
 def test_a_page_names_the_run_and_the_file_but_not_where_they_lie(tmp_path: Path) -> None:
     (tmp_path / "письмо.txt").write_text(TEXT, encoding="utf-8")
     result = textgen_cli("inspect", "--file", tmp_path / "письмо.txt", "--html", "page.html")

@@ -101,6 +101,20 @@ def test_tables_and_arrays(home: Path) -> None:
         assert arrays["correlation"].shape == (5, len(FEATURES))
 
 
+def test_of_a_short_text_it_is_not_said_what_a_neuron_follows(home: Path) -> None:
+    words = ["inspect", "neurons", "--sort", "feature-score", "--top", "5", "--chars"]
+    short = textgen_cli(*words, "299", COLUMNS="100").stdout
+    assert short.count("too short") == 6
+    assert "A text below 300 tokens is too short to say" in " ".join(short.split())
+    data = json.loads(textgen_cli(*words, "299", "--json").stdout)
+    assert data["enough"] == 300
+    assert all(n["follows"] is None and n["best"] and n["highest"] for n in data["neurons"])
+    assert "too short" not in textgen_cli(*words, "300", COLUMNS="100").stdout
+    one = textgen_cli("inspect", "neurons", "--neuron", "0:3", "--chars", "299").stdout
+    assert "too short a text to say what it follows: 299 tokens" in one
+    assert "follows nothing" not in one
+
+
 def test_only_so_many_characters_are_read(home: Path) -> None:
     result = textgen_cli("inspect", "neurons", "--chars", "700", "--json")
     assert json.loads(result.stdout)["tokens"] == 700

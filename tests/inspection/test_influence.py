@@ -196,8 +196,23 @@ def test_targets() -> None:
     for text in ("", "ж"):
         with pytest.raises(InspectionError, match="no symbol"):
             find_target(CHARS, text)
-    with pytest.raises(InspectionError, match="2 symbols of this model of bytes"):
-        find_target(Vocabulary.utf8(), "я")
+    with pytest.raises(InspectionError, match="4 symbols of this model of bytes"):
+        find_target(Vocabulary.utf8(), "яя")
+
+
+def test_of_a_character_of_several_bytes_the_first_is_asked_about() -> None:
+    vocabulary = Vocabulary.utf8()
+    network, weights = make("gru", len(vocabulary))
+    target = find_target(vocabulary, "е")
+    assert target == vocabulary.encode("е")[0] == vocabulary.encode("д")[0]
+    ids = vocabulary.encode("мёд")
+    settings: dict = {"by": ["omission"], "target": target}
+    pieces = vocabulary.pieces(ids)
+    view = influence_view(network, weights, ids, pieces, vocabulary, **settings, asked="е")
+    assert "byte D0 is the first of 'е'" in view.rows[0].note
+    assert view.totals["target_first_of"] == "е"
+    plain = influence_view(network, weights, ids, pieces, vocabulary, **settings)
+    assert "first of" not in plain.rows[0].note and "target_first_of" not in plain.totals
 
 
 def test_what_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:

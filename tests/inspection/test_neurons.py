@@ -477,3 +477,12 @@ def test_a_million_characters(make_network: Callable[..., object]) -> None:
         values = np.tanh(weights[ids, profile.stats.unit])
         assert profile.stats.mean == pytest.approx(values.mean(dtype=np.float64), abs=1e-6)
         assert profile.histogram.sum() == 1_000_000
+
+
+@pytest.mark.parametrize("count", [299, 300])
+def test_below_so_many_tokens_nothing_is_followed(count: int) -> None:
+    own = feature_values("vowel", TEXT[:count]).astype(np.float32)[:, None]
+    report = planted({0: own}, IDS[:count]).report([(0, 0)])
+    (profile,) = report.profiles
+    assert profile.best is not None and profile.best.holds(report.threshold)
+    assert report.too_short == (count < 300) == (profile.follows is None)

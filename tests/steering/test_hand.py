@@ -27,7 +27,7 @@ def test_a_dose_acts_from_the_next_character_that_is_asked_for() -> None:
     assert ask(steering, 5) == [-2]
     steering.release()
     assert ask(steering, 6, 7) == [None, None]
-    assert steering.spec(8) == "0:2.c=+1.5@3..5,-2@5..6"
+    assert steering.spec(8) == "0:2.c=+1.5@3..5,-2@5"
     assert [steering.dose_at(char) for char in range(8)] == [
         *(None, None, None),
         *(1.5, 1.5),
@@ -92,13 +92,13 @@ def test_released_and_taken_again() -> None:
     ask(steering, 1, 2)
     steering.dose = 1.0
     ask(steering, 3)
-    assert steering.spec(4) == "0:2.c=+1@0..1,+1@3..4"
+    assert steering.spec(4) == "0:2.c=+1@0,+1@3"
 
 
 def test_dose_zero_is_no_release() -> None:
     steering = LiveSteering(neuron(), 0.0)
     assert ask(steering, 0) == [0.0]
-    assert steering.spec(1) == "0:2.c=+0@0..1"
+    assert steering.spec(1) == "0:2.c=+0@0"
 
 
 def test_whole_words_skip_characters() -> None:
@@ -131,7 +131,7 @@ def test_the_schedule_is_a_plan_that_acts_alike() -> None:
         steering.dose = dose
         acted.append(steering.edits_at(char, 1))
     spec = steering.spec(9)
-    assert spec == "mood=+0.5@1..3,-3.25@3..4,+0.1@6..7,+0@7..9"
+    assert spec == "mood=+0.5@1..3,-3.25@3,+0.1@6,+0@7..9"
     plan = SteeringPlan([*base.interventions, *parse_specs([spec], lambda name: mood)])
     for char, edits in enumerate(acted):
         again = plan.edits_at(char, 1)

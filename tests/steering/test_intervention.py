@@ -65,6 +65,18 @@ def test_it_says_what_it_does_on_which_scale() -> None:
     assert part.to_json()["span"] == "0.."
 
 
+def test_a_cell_that_is_held_where_nobody_feels_it_is_said_to_be() -> None:
+    """A cell may count far up, where the network, which sees tanh of it, tells nothing apart."""
+    far = {"mean": 27.7, "sd": 9.0}
+    for dose, mode, unfelt in ((2.0, "clamp", True), (-2.5, "add", True), (-3.0, "clamp", False)):
+        part = Intervention(target=neuron(**far), dose=dose, mode=mode)  # type: ignore[arg-type]
+        assert part.is_unfelt == unfelt
+        assert ("steer the output: 0:2.h" in part.describe()) == unfelt
+    assert not Intervention(target=neuron(), dose=2.0).is_unfelt
+    assert not Intervention(target=neuron(state="h", **far), dose=2.0).is_unfelt
+    assert Intervention(target=neuron(mean=-27.7, sd=9.0), dose=2.0).is_unfelt
+
+
 @pytest.mark.parametrize("wrong", [{"dose": float("nan")}, {"mode": "push"}])
 def test_what_is_no_intervention_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

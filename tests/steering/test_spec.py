@@ -27,8 +27,8 @@ def target(name: str) -> Target:
         ("0:2=off", "0:2=off"),
         ("0:2=:off@5..", "0:2=off@5.."),
         ("mood=-2@0..60,+2@60..", "mood=-2@0..60 mood=+2@60.."),
-        ("mood=-2@s1,+2@s2..", "mood=-2@s1..s2 mood=+2@s2.."),
-        ("mood=1@7", "mood=+1@7..8"),
+        ("mood=-2@s1,+2@s2..", "mood=-2@s1 mood=+2@s2.."),
+        ("mood=1@7", "mood=+1@7"),
         ("mood=0.1234567890123", "mood=+0.1234567890123"),
         ("mood=1e-07:add", "mood=+1e-07:add"),
     ],
@@ -55,6 +55,7 @@ def test_a_specification_is_read_and_printed(typed: str, printed: str) -> None:
         ("0:2=1@s0", "counted from 1"),
         ("0:2=1@7..7", "holds nothing"),
         ("0:2=nan", "is no dose"),
+        ("0:2=2,5", "written with a point"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_to_type(typed: str, message: str) -> None:

@@ -37,6 +37,7 @@ def guarded(command: F) -> F:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
+        _check_streams()
         try:
             result = command(*args, **kwargs)
             sys.stdout.flush()
@@ -73,6 +74,19 @@ def guarded(command: F) -> F:
             )
 
     return cast("F", run)
+
+
+def _check_streams() -> None:
+    """A stream that was closed before the program began (`>&-`) is None, which nobody expects.
+
+    Without standard output nothing is begun, for its descriptor would be the next file's. Input is
+    then empty, and what is said on stderr is lost.
+    """
+    for name, mode in (("stdin", "r"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    if getattr(sys, "stdout", None) is None:
+        _fail("standard output is closed", 6)
 
 
 def _print_error(error: TextgenError) -> None:

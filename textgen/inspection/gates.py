@@ -3,7 +3,7 @@
 A gate below 0.1 is left-saturated (shut), above 0.9 right-saturated (open). A unit whose forget
 gate is open nearly always keeps what it has seen for long; one whose forget gate is shut nearly
 always looks at the current symbol alone.
-Source: Karpathy, Johnson and Li 2015, arXiv:1506.02078, section 4.2.
+Source: Karpathy, Johnson and Li 2015, arXiv:1506.02078.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import BackendError, InspectionError
-from textgen.inspection.trace import LOGITS_LIMIT
+from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.inspection.view import HeatView, heat_row, scale_limits
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats, NumpyNetwork, State
@@ -39,6 +39,8 @@ MEASURES = ("gradient", "omission")
 LONGEST = {"gradient": 4000, "omission": 1000}
 
 
+# States that grow beyond all numbers are told of in words: see `check_numbers`.
+@np.errstate(over="ignore", invalid="ignore")
 def influence_view(
     network: NumpyNetwork,
     weights: Mapping[str, Floats],
@@ -48,6 +50,7 @@ def influence_view(
     *,
     by: Sequence[str] = MEASURES,
     target: int | None = None,
+    asked: str = "",
 ) -> HeatView:
     """The text coloured by each character's bearing on the next one, a row for each measure.
 
@@ -60,8 +63,11 @@ def influence_view(
         vocabulary: Names the target.
         by: Which of `MEASURES`, in the order of the rows.
         target: The next token asked about; None: the likeliest one.
+        asked: What a person typed for `target`, as given to `find_target`: where that is only its
+            first byte, the view says so.
     Raises:
-        InspectionError: A measure is not known, or the text is empty or too long for it.
+        InspectionError: A measure is not known, the text is empty or too long for it, or the states
+            grow beyond all numbers.
         BackendError: A gradient is asked for and torch is not installed.
     """
     if not len(ids):
@@ -73,12 +79,17 @@ def influence_view(
     starts = _starts(pieces)
     state = read_text(network, ids)
     whole_V = predictions(network, state)[0]
+    check_numbers(whole_V)
     aim = int(whole_V.argmax()) if target is None else target
     named, chance = _named(vocabulary, aim), float(whole_V[aim])
     totals: dict[str, float | int | str] = {
         "target": vocabulary.display([aim])[0],
         "target_probability": chance,
     }
+    first_of = ""
+    if len(vocabulary.encode(asked)) > 1:
+        totals["target_first_of"] = asked
+        first_of = f"; {named} is the first of {asked!r}, a symbol of this model is a byte"
     rows = []
     for measure in by:
         if measure == "gradient":
@@ -95,12 +106,13 @@ def influence_view(
                 if target is None
                 else f"p({named}) with each character less that without it"
             )
+        check_numbers(values)
         totals[f"{measure}_reach"] = reach(values)
         signed = measure == "omission" and target is not None
         low, high = scale_limits(values, "change" if signed else "influence")
         note = (
             f"{what}; half of it lies in the last {reach(values)} of {len(values)}; "
-            f"p({named}) = {chance:.3f}"
+            f"p({named}) = {chance:.3f}{first_of}"
         )
         rows.append(heat_row(measure, values, low, high, note=note))
     return HeatView(
@@ -136,11 +148,15 @@ def check_length(measure: str, tokens: int) -> None:
 def find_target(vocabulary: Vocabulary, text: str) -> int:
     """The token that a person means by `text` as the next symbol.
 
+    Of a model of bytes it is the first byte of a character, for a lone byte cannot be typed.
+
     Raises:
-        InspectionError: It is not one symbol of the model.
+        InspectionError: It is not one symbol of the model, nor one character of a model of bytes.
     """
     ids = vocabulary.encode(text)
     if len(ids) == 1 and ids[0] != UNKNOWN_ID:
+        return int(ids[0])
+    if vocabulary.level == "byte" and len(text) == 1 and len(ids):
         return int(ids[0])
     if len(ids) > 1:
         raise InspectionError(

@@ -11,16 +11,13 @@ from textgen.cells import Cell
 from textgen.cells.rnn import RNNCell
 from textgen.inspection.association import Association, Scale
 from textgen.inspection.features import FEATURES
+from textgen.inspection.gates import LEFT, RIGHT
 from textgen.inspection.moments import Moments
 from textgen.inspection.neuron_report import Saturation
 from textgen.inspection.passages import Highest, snapshots
 from textgen.inspection.selection import NeuronStats
 
 Floats = NDArray[np.float32]
-
-#: A gate is shut below the first and open above the second.
-#: Source: Karpathy, Johnson and Li 2015, section 4.3.
-SHUT, OPEN = 0.1, 0.9
 
 
 class LayerFigures:
@@ -85,8 +82,8 @@ class LayerFigures:
         seen = np.tanh(values_TN) if self._is_cell else values_TN
         self.association.add(seen, features_TF, scoring_T)
         if self._is_gate:
-            self._shut += (values_TN < SHUT).sum(axis=0)
-            self._open += (values_TN > OPEN).sum(axis=0)
+            self._shut += (values_TN < LEFT).sum(axis=0)
+            self._open += (values_TN > RIGHT).sum(axis=0)
         if self._detail:
             if len(self._window) != stop - start:
                 self._window = np.full((stop - start, len(self._detail)), np.nan, np.float32)

@@ -71,7 +71,8 @@ class NeuronProfile:
         saturation: Of a gate; None for anything else.
         scores: How it goes with each built-in feature, in their order.
         best: The one chosen; None where the neuron or every feature is constant.
-        follows: The same if it held on the other text, else None.
+        follows: The same if it held on the other text, else None; None too where the text is too
+            short to say.
         histogram: How many of its values lie in each bin, `(bins,)`.
         highest: Passages in which it is highest, the highest first.
         lowest: Passages in which it is lowest, the lowest first.
@@ -123,6 +124,7 @@ class NeuronReport:
         scored_on: Tokens on which the choice was scored.
         stretch: Length of the stretches that choose and score by turns.
         threshold: The correlation from which on a neuron follows a feature.
+        enough: Tokens from which on it is told what a neuron follows.
         total: Neurons surveyed, of which `profiles` may be a few.
         edges: Of the bins of every histogram, `(bins + 1,)`.
         profiles: The neurons, in order.
@@ -135,9 +137,15 @@ class NeuronReport:
     scored_on: int
     stretch: int
     threshold: float
+    enough: int
     total: int
     edges: NDArray[np.float64]
     profiles: tuple[NeuronProfile, ...]
+
+    @property
+    def too_short(self) -> bool:
+        """Whether the text is too short to say what a neuron follows."""
+        return self.tokens < self.enough
 
     def to_json(self) -> dict[str, Any]:
         """Ready for `json.dumps`: no NaN, no arrays; an endless edge is None."""
@@ -149,6 +157,7 @@ class NeuronReport:
             "scored_on": self.scored_on,
             "stretch": self.stretch,
             "threshold": self.threshold,
+            "enough": self.enough,
             "total": self.total,
             "edges": [float(edge) if np.isfinite(edge) else None for edge in self.edges],
             "neurons": [profile.to_dict() for profile in self.profiles],

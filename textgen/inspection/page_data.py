@@ -20,7 +20,14 @@ from textgen.errors import InspectionError
 from textgen.inspection.pieces import source_pieces
 from textgen.inspection.selection import NeuronStats, most_varying, neuron_stats
 from textgen.inspection.surprise import Surprise, surprise
-from textgen.inspection.trace import Neuron, Trace, check_quantity, default_quantity, trace_chunks
+from textgen.inspection.trace import (
+    Neuron,
+    Trace,
+    as_chunks,
+    check_quantity,
+    default_quantity,
+    trace_chunks,
+)
 from textgen.inspection.view import scale_limits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.page import Page, PageRow, quantise
@@ -68,8 +75,8 @@ def page_data(
         The page's data; its first row is the surprise, then come the neurons, the most varying
         first.
     Raises:
-        InspectionError: The text is empty, there is no such neuron or quantity, or there is no
-            room for so many neurons as were named.
+        InspectionError: The text is empty, there is no such neuron or quantity, there is no
+            room for so many neurons as were named, or the states grow beyond all numbers.
     """
     if not text:
         raise InspectionError("the text is empty; give at least one character")
@@ -95,16 +102,15 @@ def page_data(
             reading = trace_chunks(network, ids, quantities=[name])
             chunks = reading if survey is None else survey(ids, [name])
             chosen = [stats.neuron for stats in most_varying(chunks, count, quantity=name)]
-    parts = list(
-        trace_chunks(
-            network,
-            ids,
-            vocabulary=vocabulary,
-            quantities=() if name is None else [name],
-            units=chosen,
-            top=min(TOP, config.vocab_size),
-        )
+    reading = trace_chunks(
+        network,
+        ids,
+        vocabulary=vocabulary,
+        quantities=() if name is None else [name],
+        units=chosen,
+        top=min(TOP, config.vocab_size),
     )
+    parts = list(as_chunks(reading))
     places, cost = _entries(parts, text)
     labels, next_labels = _labels(vocabulary, np.concatenate([p.next_ids for p in parts])[places])
     stats = [] if name is None else neuron_stats(parts, quantity=name)

@@ -26,7 +26,7 @@ from textgen.errors import InspectionError
 from textgen.inspection.moments import Moments
 from textgen.inspection.passages import Passage, passage_at
 from textgen.inspection.report import Entry
-from textgen.inspection.trace import Trace
+from textgen.inspection.trace import Trace, as_chunks, check_numbers
 
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -158,11 +158,11 @@ def similar_places(
         units: Compare only so many, those that are most unusual after the query; 0 is all.
         top: How many places; fewer where there are not so many.
         min_apart: Places lie at least so many symbols apart.
-        not_same: Leave out places whose last `not_same` symbols are the query's; 0 leaves out
-            none.
+        not_same: Leave out places whose last `not_same` symbols of the model (tokens) are the
+            query's; 0 leaves out none. Of bytes a Cyrillic letter is two.
     Raises:
-        InspectionError: The query or the corpus is empty, a layer was not traced, or a number is
-            out of range.
+        InspectionError: The query or the corpus is empty, a layer was not traced, a number is out
+            of range, or the states grow beyond all numbers.
     """
     for name, value, least in (
         ("--top", top, 1),
@@ -180,8 +180,9 @@ def similar_places(
     if missing := [layer for layer in chosen if layer not in query.units]:
         known = ", ".join(map(str, sorted(query.units)))
         raise InspectionError(f"layer {missing[0]} is not in the trace; it has: {known}")
+    check_numbers(*query.arrays.values())
     moments: Moments | None = None
-    for chunk in read():
+    for chunk in as_chunks(read()):
         values_TU = _values(chunk, chosen, name)
         moments = moments or Moments(values_TU.shape[1])
         moments.add(values_TU)
@@ -201,7 +202,7 @@ def similar_places(
     # Symbols that go on with a character, which only bytes do.
     goes_on_V = vocabulary.symbol_lengths() == 0
     goes_on_V[END_ID] = False
-    for chunk in read():
+    for chunk in as_chunks(read()):
         likeness_T = _cosines(_values(chunk, chosen, name), mean_U, scale_U, asked_U)
         kept = _is_place(ids, chunk.places, goes_on_V)
         if not_same and not_same <= len(query):

@@ -31,6 +31,9 @@ Neuron = tuple[int, int]
 #: Logits are made for as many rows at once as keep them below this many numbers.
 LOGITS_LIMIT = 2**22
 
+#: A larger value is beyond all use: float32 has no square of it.
+LARGEST = 1e18
+
 _STATE_QUANTITIES = {"h": "hidden", "c": "cell"}
 
 
@@ -346,6 +349,8 @@ class _Run:
         else:
             self._state = initial
 
+    # States that grow beyond all numbers are told of in words: see `check_numbers`.
+    @np.errstate(over="ignore", invalid="ignore")
     def advance(self, ids_T: NDArray[np.int64], pieces: tuple[str, ...]) -> Trace:
         network, plan, count = self._network, self._plan, len(ids_T)
         if count and not 0 <= int(ids_T.min()) <= int(ids_T.max()) < network.config.vocab_size:
@@ -440,6 +445,28 @@ def check_neuron(neuron: Neuron, num_layers: int, hidden_size: int) -> Neuron:
     return neuron
 
 
-def as_chunks(source: Trace | Iterable[Trace]) -> Iterable[Trace]:
-    """A trace, or a sequence of its chunks, as a sequence."""
-    return (source,) if isinstance(source, Trace) else source
+def as_chunks(source: Trace | Iterable[Trace]) -> Iterator[Trace]:
+    """A trace, or its chunks, one by one, each checked: every view reads a trace through this.
+
+    Raises:
+        InspectionError: A value is beyond `LARGEST`, or no number.
+    """
+    for chunk in (source,) if isinstance(source, Trace) else source:
+        check_numbers(*chunk.arrays.values(), chunk.nats, chunk.next_probabilities)
+        yield chunk
+
+
+def check_numbers(*arrays: NDArray[np.floating]) -> None:
+    """Refuse what a network computes once its states have grown beyond all bounds.
+
+    Raises:
+        InspectionError: A value is beyond `LARGEST`, or no number.
+    """
+    for array in arrays:
+        # So written that it is false of what is no number; unlike abs() it copies nothing.
+        if array.size and not (array.min() >= -LARGEST and array.max() <= LARGEST):
+            raise InspectionError(
+                "the network's states grow beyond all numbers on this text, so nothing can be "
+                "said of them; look at a shorter text (of a corpus: --chars 1000), or at another "
+                "model (-c)"
+            )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from textgen.inspection.report import Entry
 from textgen.inspection.selection import neuron_name
 from textgen.inspection.surprise import surprise
-from textgen.inspection.trace import Neuron, Trace
+from textgen.inspection.trace import Neuron, Trace, as_chunks
 
 #: Share of the values that a robust scale covers; the rest are drawn in its last colour.
 ROBUST_SHARE = 0.99
@@ -117,8 +117,10 @@ def neuron_view(
         neurons: Such as `(0, 137)`.
         quantity: Which of the quantities traced; may be left out where there is one.
     Raises:
-        InspectionError: A neuron or the quantity was not traced.
+        InspectionError: A neuron or the quantity was not traced, or the states grow beyond all
+            numbers.
     """
+    (trace,) = as_chunks(trace)
     name = trace.only_quantity(quantity)
     rows = []
     for layer, unit in neurons:
@@ -135,7 +137,10 @@ def surprise_view(trace: Trace) -> HeatView:
 
     Args:
         trace: Made with a vocabulary.
+    Raises:
+        InspectionError: The states grow beyond all numbers.
     """
+    (trace,) = as_chunks(trace)
     cost = surprise(trace)
     low, high = scale_limits(cost.bits, "surprise")
     note = f"{cost.total_bits:,.1f} bits in all"

@@ -66,7 +66,24 @@ class Intervention:
         where = f"{what} of layer {target.layer}, {target.quantity} state"
         scale = f"mean {target.mean:.3g}, standard deviation {target.sd:.3g}"
         source = target.info.get("calibrated_on")
-        return f"{self}: {where}; {scale}{'' if source is None else f' on {source}'}"
+        said = f"{self}: {where}; {scale}{'' if source is None else f' on {source}'}"
+        if self.is_unfelt:
+            return (
+                f"{said}. There the rest of the network, which sees tanh(c), hardly tells values "
+                f"apart, so this will do little; steer the output: {target.layer}:{target.unit}.h"
+            )
+        return said
+
+    @property
+    def is_unfelt(self) -> bool:
+        """Whether a cell is held or moved where tanh is flat, at its mean and all around it."""
+        target = self.target
+        if target.state != "c" or target.unit is None or self.mode not in ("clamp", "add"):
+            return False
+        moved = target.mean + target.sign * self.dose * target.sd
+        around = (target.mean - 2 * target.sd, target.mean + 2 * target.sd, moved)
+        # Beyond 3 all of tanh's change is a two-hundredth.
+        return min(around) > 3.0 or max(around) < -3.0
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -34,6 +34,8 @@ class Span:
 
     def __str__(self) -> str:
         mark = "s" if self.by_sentence else ""
+        if self.stop == self.start + 1:
+            return f"{mark}{self.start}"
         return f"{mark}{self.start}..{'' if self.stop is None else f'{mark}{self.stop}'}"
 
     def holds(self, char: int, sentence: int) -> bool:

@@ -35,6 +35,11 @@ def parse_spec(text: str, target: Callable[[str], Target]) -> list[Intervention]
     name, equals, doses = text.strip().partition("=")
     if not equals or not name.strip() or not doses.strip():
         raise ConfigError(f"'{text}' does not say what to steer and how; {HOW_TO}")
+    if re.fullmatch(r"[-+−]?[0-9]+,[0-9]+", doses.strip()):
+        raise ConfigError(
+            f"'{text}' has a comma between digits; a fraction is written with a point, such as "
+            "0:137=2.5, and two doses need stretches of their own, such as 0:137=2@0..60,5@60.."
+        )
     chosen = target(name.strip())
     return [_parse_dose(part.strip(), chosen, text) for part in doses.split(",")]
 

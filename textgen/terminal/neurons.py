@@ -30,7 +30,7 @@ class NeuronRow:
         mean: Mean of its values.
         sd: Their standard deviation.
         saturation: Shares of time shut and open; None for what is no gate.
-        follows: What it follows; "" for nothing.
+        follows: What it follows; "" for nothing, None where the text is too short to say.
         correlation: With that, on text that did not choose it; None for nothing.
         highest: Where it is highest; None where that is not known.
     """
@@ -39,7 +39,7 @@ class NeuronRow:
     mean: float
     sd: float
     saturation: tuple[float, float] | None = None
-    follows: str = ""
+    follows: str | None = ""
     correlation: float | None = None
     highest: Excerpt | None = None
 
@@ -94,7 +94,7 @@ class NeuronTable:
             if gates:
                 shut, open_ = row.saturation or (0.0, 0.0)
                 entries += [Text(f"{shut:.0%}"), Text(f"{open_:.0%}")]
-            feature = Text(visible(row.follows)) if row.follows else Text("nothing", _DIM)
+            feature = _followed(row.follows)
             score = Text("" if row.correlation is None else signed(row.correlation))
             if follows:
                 entries += [feature, score]
@@ -106,6 +106,12 @@ class NeuronTable:
                     entries.append(Text("\n").join([Text(" ").join([feature, score]), drawn]))
             table.add_row(*entries)
         return table
+
+
+def _followed(name: str | None) -> Text:
+    if name is None:
+        return Text("too short", _DIM)
+    return Text(visible(name)) if name else Text("nothing", _DIM)
 
 
 def close_table() -> Table:

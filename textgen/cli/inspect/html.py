@@ -24,6 +24,21 @@ HtmlOption = Annotated[
 ]
 
 
+def check_page_path(path: Path) -> None:
+    """Refuse `-`, which is standard output elsewhere and would be a file's name here.
+
+    Raises:
+        InspectionError: It is that.
+    """
+    from textgen.errors import InspectionError
+
+    if str(path) == "-":
+        raise InspectionError(
+            "--html - is no file; a page is written to one and opened in a browser: "
+            "--html page.html"
+        )
+
+
 def write_page(
     path: Path,
     model: Model,

@@ -93,8 +93,9 @@ def neurons_command(
 
     What it follows is chosen among built-in features (word-start, inside-quotes, vowel, ...) on
     every other stretch of the text; r is its correlation on the stretches between. Below 0.3 it
-    follows nothing. A cell state often counts far beyond 1, where the rest of the network, which
-    sees tanh(c), no longer tells values apart: its r is that of tanh(c).
+    follows nothing; a text below 300 tokens is too short to say. A cell state often counts far
+    beyond 1, where the rest of the network, which sees tanh(c), no longer tells values apart: its r
+    is that of tanh(c).
 
     textgen inspect neurons
 
@@ -181,7 +182,7 @@ def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) 
                 out.print()
             out.print(_sheet(report, profile))
         return
-    out.print(NeuronTable([_row(profile) for profile in report.profiles]))
+    out.print(NeuronTable([_row(report, profile) for profile in report.profiles]))
     out.print()
     out.print(Text(_note(report, sort)))
 
@@ -192,14 +193,16 @@ def _note(report: NeuronReport, sort: str) -> str:
         f"{shown} of {report.total} neurons, ordered by {sort}"
         + (f" (the spread of {report.seen})" if sort == "effect" else "")
         + ("; --top 0 shows all." if shown < report.total else "."),
-        f"r: correlation of {report.seen} with what it follows, on {report.scored_on:,} tokens "
-        f"that did not choose it; below {report.threshold:g} it follows nothing.",
+        f"A text below {report.enough} tokens is too short to say what a neuron follows."
+        if report.too_short
+        else f"r: correlation of {report.seen} with what it follows, on {report.scored_on:,} "
+        f"tokens that did not choose it; below {report.threshold:g} it follows nothing.",
         f"In depth: --neuron {report.profiles[0].stats.layer}:{report.profiles[0].stats.unit}",
     ]
     return " ".join(parts)
 
 
-def _row(profile: NeuronProfile) -> NeuronRow:
+def _row(report: NeuronReport, profile: NeuronProfile) -> NeuronRow:
     from textgen.terminal.excerpt import Excerpt
     from textgen.terminal.neurons import NeuronRow
 
@@ -210,7 +213,7 @@ def _row(profile: NeuronProfile) -> NeuronRow:
         mean=stats.mean,
         sd=stats.sd,
         saturation=None if held is None else (held.shut, held.open),
-        follows="" if follows is None else follows.feature,
+        follows=None if report.too_short else "" if follows is None else follows.feature,
         correlation=None if follows is None else follows.correlation,
         highest=None if first is None else Excerpt(first.before, first.at, first.after),
     )
@@ -285,7 +288,12 @@ def _facts(report: NeuronReport, profile: NeuronProfile) -> list[str]:
     if held is not None:
         facts.append(f"below 0.1: {held.shut:.1%} of the time; above 0.9: {held.open:.1%}")
     on = f"on {report.scored_on:,} tokens that did not choose it"
-    if profile.follows is not None:
+    if report.too_short:
+        facts.append(
+            f"too short a text to say what it follows: {report.tokens:,} tokens, and "
+            f"{report.enough} are needed"
+        )
+    elif profile.follows is not None:
         facts.append(
             f"follows {profile.follows.feature}: r {profile.follows.correlation:+.2f} {on}"
         )

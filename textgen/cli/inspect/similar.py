@@ -82,7 +82,8 @@ def similar_command(
             "--not-same",
             metavar="N",
             help="Leave out places whose last N symbols are those of TEXT, which are trivially "
-            "alike; 0 leaves out none.",
+            "alike; 0 leaves out none. Symbols are the model's: at byte level a Cyrillic letter "
+            "is two.",
         ),
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,

@@ -77,7 +77,8 @@ def text_command(
         typer.Option(
             "--target",
             metavar="CHAR",
-            help="Influence on this as the next character. Default: the likeliest one.",
+            help="Influence on this as the next character (of a model of bytes: on its first "
+            "byte). Default: the likeliest one.",
             show_default=False,
         ),
     ] = None,
@@ -117,6 +118,10 @@ def text_command(
         raise InspectionError(
             f"{'--by' if by is not None else '--target'} asks about influence; add --show influence"
         )
+    if html is not None:
+        from textgen.cli.inspect.html import check_page_path
+
+        check_page_path(html)
     given = [value for value in (text, file, generate) if value is not None]
     if len(given) != 1:
         raise InspectionError("give one of --text, --file and --generate")
@@ -226,6 +231,7 @@ def _influence(model: Model, source: str, by: str | None, target: str | None) ->
         vocabulary,
         by=MEASURES if by is None else (by,),
         target=None if target is None else find_target(vocabulary, target),
+        asked=target or "",
     )
 
 
