@@ -158,3 +158,27 @@ def test_what_is_refused(place: Path, words: list[str], message: str, code: int)
     result = textgen_cli("inspect", "find", *words, *QUICK)
     assert result.exit_code == code
     assert message in result.stderr
+
+
+def test_what_cannot_be_kept_is_told_before_anything_is_read(place: Path) -> None:
+    """Not even that there are no such labels is noticed first."""
+    (place / "checkpoints/small/neurons").write_text("in the way", encoding="utf-8")
+    result = textgen_cli("inspect", "find", "--labels", "none.tsv", "--save", "yes", *QUICK)
+    assert result.exit_code == 6
+    assert "cannot create the folder" in result.stderr
+    assert "none.tsv" not in result.stderr
+
+
+def test_the_report_is_given_where_it_cannot_be_kept_at_the_end(place: Path) -> None:
+    """A folder has the name of the file."""
+    (place / "checkpoints/small/neurons/yes.json/full").mkdir(parents=True)
+    result = textgen_cli(
+        "inspect", "find", "--labels", "labels.tsv", "--state", "final", "--save", "yes", "--json",
+        *QUICK,
+    )  # fmt: skip
+    assert result.exit_code == 6
+    record, error = map(json.loads, result.stdout.splitlines())
+    assert error["exit_code"] == 6
+    assert record["neurons"]
+    assert record["saved"] is None
+    assert "yes.json" in result.stderr

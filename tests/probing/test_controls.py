@@ -12,8 +12,9 @@ from textgen.checkpoint import SavedModel
 from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property
 from textgen.probing.controls import Case
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
+from textgen.probing.margin import accuracy_error, auc_error
 from textgen.probing.positions import Property
-from textgen.probing.probe import fit_probe, score_of
+from textgen.probing.probe import Score, fit_probe, score_of
 from textgen.probing.reading import Features
 from textgen.probing.report import make_neuron
 from textgen.probing.selection import Selector
@@ -211,6 +212,7 @@ def test_random_units_that_know_as_much_are_told_of(all_alike: Case) -> None:
     assert probe.figures["accuracy"]["mean"] > all_alike.neuron.accuracy + 0.1
     assert not probe.holds
     assert "not where most of it is" in probe.meaning
+    assert "on 100 random other units" in probe.meaning
     best = controls.random_100_best(all_alike)
     assert best.figures["accuracy"]["max"] > 0.6
     assert not best.holds
@@ -232,8 +234,104 @@ def test_chance_positions_read_the_neuron_elsewhere(one_of_many: Case) -> None:
     assert other.holds
 
 
-def test_permutations_are_of_the_training_labels(one_of_many: Case) -> None:
+def test_permutations_are_of_the_labels(one_of_many: Case) -> None:
     """With permuted labels the unit that knows is not the best any more."""
     permuted = controls.permuted(one_of_many)
     assert permuted.figures["unit"]["accuracy"]["mean"] < 0.6 < one_of_many.neuron.accuracy
     assert permuted.holds
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_luck_is_no_better_where_all_units_know(seed: int) -> None:
+    """Any unit that permuted labels pick would do well if it were scored on the true ones."""
+    rng = np.random.default_rng(seed)
+    labels = rng.random(500) < 0.5
+    permuted = controls.permuted(
+        case_of(rng.normal(size=(500, 64)) + 2.0 * labels[:, None], labels)
+    )
+    assert 0.45 < permuted.figures["unit"]["accuracy"]["mean"] < 0.55
+    assert 0.45 < permuted.figures["probe"]["accuracy"]["mean"] < 0.55
+    assert permuted.figures["unit"]["accuracy"]["max"] < 0.7
+    assert permuted.holds
+
+
+@pytest.mark.parametrize(
+    ("ngrams", "holds", "sentence"),
+    [
+        (0.55, True, "the neuron knows what short pieces of text do not tell"),
+        (None, False, "short pieces of text tell as much as the neuron"),
+        (0.999, False, "more than the neuron alone, but no more than the probe"),
+    ],
+)
+def test_n_grams_tell_less_as_much_or_more(
+    all_alike: Case,
+    monkeypatch: pytest.MonkeyPatch,
+    ngrams: float | None,
+    holds: bool,
+    sentence: str,
+) -> None:
+    """Only where they tell less does the neuron know more than they."""
+    figure = all_alike.neuron.accuracy if ngrams is None else ngrams
+    monkeypatch.setattr(controls, "ngram_score", lambda examples: (Score(figure, figure), 9))
+    control = controls.ngram(all_alike)
+    assert (control.holds, sentence in control.meaning) == (holds, True)
+    surface = controls.ngram(replace(all_alike, probe_score=Score(0.7, 0.7)))
+    assert ("than the network's states" in surface.meaning) == (ngrams == 0.999)
+
+
+@pytest.mark.parametrize(
+    ("more", "holds", "sentence"),
+    [
+        (0.2, True, "less than neuron"),
+        (0.0, False, "as much as"),
+        (-0.2, False, "more than neuron"),
+    ],
+)
+def test_a_probe_on_others_that_does_as_well_is_against_it(
+    all_alike: Case, monkeypatch: pytest.MonkeyPatch, more: float, holds: bool, sentence: str
+) -> None:
+    """The mark and the sentence say the same."""
+    figure = all_alike.neuron.accuracy - more
+    monkeypatch.setattr(controls, "score_of", lambda scores, labels: Score(figure, figure))
+    control = controls.random_100_probe(all_alike)
+    assert (control.holds, sentence in control.meaning) == (holds, True)
+
+
+def test_few_others_are_all_taken_once() -> None:
+    """A hundred out of a hundred are the same ones in each draw."""
+    rng = np.random.default_rng(1)
+    labels = rng.random(300) < 0.5
+    values = rng.normal(size=(300, 101))
+    values[:, 5] += 4.0 * labels
+    case = case_of(values, labels)
+    for control in (controls.random_100_probe(case), controls.random_100_best(case)):
+        assert (control.figures["units"], control.figures["draws"]) == (100, 1)
+        assert "all 100 others" in control.meaning
+        assert "on average" not in control.meaning
+
+
+def test_margins_are_the_spread_of_the_figures() -> None:
+    """Of many draws, with ten times as many of one kind as of the other."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(330) % 11 == 0
+    every = np.ones(330, bool)
+    figures, errors = [], []
+    for _ in range(400):
+        values = rng.normal(size=330) + 1.0 * labels
+        score = score_of(values, labels, 0.5)
+        figures.append((score.accuracy, score.auc))
+        errors.append((accuracy_error(values > 0.5, labels, every), auc_error(score.auc, labels)))
+    spread, error = np.std(figures, axis=0), np.mean(errors, axis=0)
+    # The rule for AUC takes the kinds for unlike in shape, which is on the safe side here.
+    np.testing.assert_allclose(error, spread, rtol=0.2)
+    # A figure without a fault has an error all the same, and fewer that count have a larger one.
+    assert accuracy_error(labels, labels, every) > 0.0
+    assert auc_error(1.0, labels) > 0.0
+    tenth = np.arange(330) % 121 < 12
+    assert accuracy_error(values > 0.5, labels, tenth) > 2.0 * error[0]
+
+
+def test_each_figure_has_a_margin_of_its_own(all_alike: Case) -> None:
+    margins = {all_alike.margin, all_alike.probe_margin, all_alike.auc_margin}
+    assert len(margins) == 3
+    assert all(0.005 < margin < 0.06 for margin in margins)

@@ -6,6 +6,7 @@ import builtins
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -213,27 +214,29 @@ def test_a_direction_can_be_kept(switched_model: SavedModel, tmp_path: Path, kin
     assert target.mean == pytest.approx(projection.mean(), abs=0.05)
     assert target.sd == pytest.approx(projection.std(), rel=0.03)
     assert report.to_json()["direction"]["kind"] == kind
+    if kind == "probe":
+        # A dose is in spreads over tokens, so what it moves is what moves with it over tokens.
+        moved = values - values.mean(axis=0)
+        along = projection - projection.mean()
+        pattern = moved.T @ along / (along @ along)
+        assert np.abs(direction.write_H - pattern).max() < 0.1 * np.abs(pattern).max()
 
 
 def test_the_pattern_is_what_the_weights_read() -> None:
     """A unit that the weights use only to cancel noise is no part of the pattern."""
-    from textgen.probing.direction import _pattern
-    from textgen.probing.probe import Probe
+    from textgen.probing.projection import Projection
 
     rng = np.random.default_rng(0)
     signal, noise = rng.normal(size=(2, 5000))
-    values = np.stack([signal + noise, noise], axis=1)
-    probe = Probe(
-        center_U=np.zeros(2),
-        scale_U=np.ones(2),
-        weight_U=np.array([1.0, -1.0]),
-        intercept=0.0,
-        strength=1.0,
-        validation_accuracy=1.0,
-    )
-    read, write = _pattern(probe, values)
-    assert read @ write == pytest.approx(1.0)
+    projection = Projection(np.array([1.0, -1.0], np.float32))
+    for values in np.array_split(np.stack([signal + noise, noise], axis=1), 7):
+        projection.add(values)
+    write = projection.pattern_H
+    assert write is not None
     assert abs(write[1] / write[0]) < 0.05
+    still = Projection(np.ones(2, np.float32))
+    still.add(np.ones((9, 2)))
+    assert still.pattern_H is None
 
 
 def test_the_difference_is_not_drowned_by_what_counts_up() -> None:
@@ -266,3 +269,31 @@ def test_nothing_found_is_not_kept(switched_model: SavedModel) -> None:
     assert nothing.neurons == ()
     with pytest.raises(InspectionError, match="--direction difference"):
         neuron_target(nothing, "cue")
+
+
+def test_of_those_found_the_best_on_training_is_kept(report: FindReport) -> None:
+    """Where held-out text did not confirm the best one of all."""
+    assert report.chosen in report.neurons
+    assert report.kept == report.chosen
+    others = tuple(neuron for neuron in report.neurons if not neuron.chosen)
+    assert len(others) > 1
+    refuted = replace(report, neurons=others)
+    kept = max(others, key=lambda neuron: neuron.train_auc)
+    assert neuron_target(refuted, "cue").unit == kept.unit
+    assert refuted.to_json()["best_on_training"]["unit"] == report.chosen.unit
+
+
+def test_too_few_independent_examples_are_told_of(switched_model: SavedModel) -> None:
+    """A property that changes twice in the whole corpus cannot be told from luck."""
+    task = PositionTask(
+        ids=switched_model.vocabulary.encode(switched_text(30_000, seed=6)),
+        holds=lambda text: np.arange(len(text)) // 10_000 == 1,
+        name="chapter",
+        source="made up",
+    )
+    few = find(switched_model, task, options())
+    assert few.neurons == ()
+    assert few.data["split"]["independent"] == {"positive": 1, "negative": 2}
+    assert any("too few independent examples for any unit" in note for note in few.data["notes"])
+    enough = find(switched_model, position_task(switched_model), options())
+    assert enough.data["notes"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, CorpusError
@@ -14,6 +15,7 @@ from textgen.probing.positions import (
     position_examples,
     regex_property,
 )
+from textgen.probing.selection import ALPHA, Selector
 
 TEXT = "".join(f"слово {number} (в скобках) и ещё; " for number in range(900))
 CHAR = Vocabulary.from_characters(TEXT)
@@ -86,7 +88,72 @@ def test_one_position_of_a_kind_in_a_block_is_counted() -> None:
         )
     ]
     counted = [key for key, first in zip(keys, examples.independent_N, strict=True) if first]
-    assert len(set(counted)) == len(counted) == len(set(keys)) < len(keys)
+    assert len(set(counted)) == len(counted) < len(keys)
+    assert len(counted) > len(set(keys)) / 2
+
+
+def random_pieces(rng: np.random.Generator, size: int, length: int) -> np.ndarray:
+    """A random kind for each piece of `size` characters."""
+    return np.repeat(rng.random(length // size + 1) < 0.5, size)[:length]
+
+
+def examples_of_array(text: str, holds: np.ndarray, seed: int, count: int = 2000) -> Examples:
+    return position_examples(
+        CHAR.encode(text),
+        lambda _: holds,
+        "made up",
+        CHAR,
+        held_out=0.3,
+        rng=np.random.default_rng(seed),
+        count=count,
+    )
+
+
+def places_of(examples: Examples) -> np.ndarray:
+    """Where each position stands in the corpus."""
+    return examples.document_N * len(examples.documents[0]) + examples.place_N
+
+
+def test_one_position_of_a_run_is_counted_on_each_side() -> None:
+    """However many blocks the run is long."""
+    text = (TEXT * 4)[:100_000]
+    holds = random_pieces(np.random.default_rng(3), 5000, len(text))
+    run = np.cumsum(np.diff(holds, prepend=holds[0]))
+    examples = examples_of_array(text, holds, seed=0)
+    places = places_of(examples)
+    np.testing.assert_array_equal(holds[places], examples.labels_N)
+    for side in (examples.train_N, examples.held_out_N):
+        counted = run[places[side & examples.independent_N]]
+        assert len(set(counted)) == len(counted) >= 5
+
+
+def test_long_pieces_of_two_languages_are_no_finding() -> None:
+    """A random kind for each piece of 8,000 characters, and units that tell its language.
+
+    If each seed had a chance of `ALPHA`, more findings than the bound would come once in 1,000.
+    """
+    text = (TEXT * 12)[:240_000]
+    found, seeds = 0, 30
+    for seed in range(seeds):
+        rng = np.random.default_rng(seed)
+        examples = examples_of_array(text, random_pieces(rng, 8000, len(text)), seed)
+        language = random_pieces(rng, 8000, len(text))[places_of(examples)]
+        values = rng.normal(size=(len(language), 4)) + 3.0 * language[:, None]
+        selector = Selector(values.astype(np.float32), examples)
+        assert selector.can_find(examples.labels_N)
+        found += selector.finds_any(examples.labels_N)
+    assert found <= stats.binom.ppf(0.999, seeds, ALPHA)
+
+
+def test_n_grams_do_not_reach_before_the_stretch() -> None:
+    """Forty characters are eighty bytes, more than the block of context in a short corpus."""
+    examples = examples_of(Vocabulary.utf8(), TEXT[:8000])
+    assert examples.skip_D[0] == 48
+    contexts = examples.contexts(np.arange(len(examples.labels_N)))
+    sizes = [len(context.removesuffix(LAST_SIGN).encode()) for context in contexts]
+    # A character whose last byte alone is in the stretch ends in it.
+    assert all(np.array(sizes) <= examples.place_N + 2)
+    assert max(map(len, contexts)) == 41
 
 
 def test_end_marks_stand_between_documents_and_are_no_place() -> None:

@@ -19,8 +19,8 @@ from textgen.probing.labels import LabelledTexts
 from textgen.probing.machine import Machine, open_machine
 from textgen.probing.reading import (
     bits_per_char,
-    projection_spread,
     read_features,
+    read_projection,
     seen,
     unseen,
 )
@@ -170,12 +170,16 @@ def test_bits_per_char_are_those_of_the_trace(open_path: str) -> None:
 def test_the_spread_of_a_projection(open_path: str) -> None:
     model, examples = saved_model(), examples_of("mean")
     read = np.random.default_rng(0).normal(size=8).astype(np.float32)
-    every = np.concatenate([alone(model, ids, "cell")[:, 8:] for ids in examples.documents]) @ read
-    mean, sd = projection_spread(machine_of(model), examples, "cell", 1, read)
-    assert (mean, sd) == (
-        pytest.approx(every.mean(), abs=1e-4),
-        pytest.approx(every.std(), rel=1e-3),
-    )
+    states = np.concatenate([alone(model, ids, "cell")[:, 8:] for ids in examples.documents])
+    every = states @ read
+    projection = read_projection(machine_of(model), examples, "cell", 1, read)
+    assert projection.mean == pytest.approx(every.mean(), abs=1e-4)
+    assert projection.sd == pytest.approx(every.std(), rel=1e-3)
+    covariance = ((states - states.mean(axis=0)) * (every - every.mean())[:, None]).mean(axis=0)
+    pattern = projection.pattern_H
+    assert pattern is not None
+    np.testing.assert_allclose(pattern, covariance / every.var(), rtol=1e-3, atol=1e-4)
+    assert pattern @ read.astype(float) == pytest.approx(1.0, abs=1e-12)
 
 
 def test_what_the_network_sees_can_be_taken_back() -> None:

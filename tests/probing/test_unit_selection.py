@@ -102,6 +102,31 @@ def test_figures_are_of_the_held_out_part(noise: tuple[np.ndarray, Examples]) ->
     assert after.auc_U[7] < 0.7 < before.auc_U[7]
 
 
+def test_the_best_on_training_is_that_whatever_is_measured(
+    noise: tuple[np.ndarray, Examples],
+) -> None:
+    """Unit 7 is the best on training and 8 the only one that held-out text confirms."""
+    values, examples = noise
+    values[examples.train_N, 7] += 4.0 * examples.labels_N[examples.train_N]
+    values[:, 8] += 2.0 * examples.labels_N
+    table = Selector(values, examples).find(examples.labels_N)
+    assert np.flatnonzero(table.found_U).tolist() == [8]
+    assert table.chosen == 7
+
+
+@pytest.mark.parametrize("part", ["training", "held out"])
+def test_too_few_to_find_anything(noise: tuple[np.ndarray, Examples], part: str) -> None:
+    """Not even a unit that is the label itself could be found."""
+    values, examples = noise
+    assert Selector(values, examples).can_find(examples.labels_N)
+    few = examples.train_N if part == "training" else examples.held_out_N
+    examples.independent_N[np.flatnonzero(few)[6:]] = False
+    values[:, 0] = examples.labels_N
+    selector = Selector(values, examples)
+    assert not selector.can_find(examples.labels_N)
+    assert not selector.finds_any(examples.labels_N)
+
+
 def test_examples_that_depend_on_each_other_are_counted_once() -> None:
     """Ten copies of each example give no smaller a p-value."""
     rng = np.random.default_rng(2)

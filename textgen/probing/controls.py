@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.edit import Edit
 from textgen.model.initialise import initial_weights
-from textgen.probing.examples import Examples
+from textgen.probing.examples import Bools, Examples
 from textgen.probing.machine import Machine, open_machine
+from textgen.probing.margin import accuracy_error, auc_error
 from textgen.probing.probe import NGRAM_RANGE, Probe, Score, fit_probe, ngram_score, score_of
 from textgen.probing.reading import STATES, Features, OnTokens, bits_per_char, read_features
 from textgen.probing.report import Control, FoundNeuron
@@ -67,9 +68,28 @@ class Case:
 
     @property
     def margin(self) -> float:
-        """Accuracies closer than this are called equal: one standard error of the measurement."""
-        count = int(self.examples.independent_N[self.selector.test].sum())
-        return 0.5 / float(np.sqrt(count))
+        """Accuracies as close to the neuron's are called equal: one standard error of it."""
+        sign = float(self.neuron.sign)
+        values_N = self.features.seen_NU[self.selector.test, self.column].astype(np.float64)
+        return self._error(values_N * sign > self.threshold * sign)
+
+    @property
+    def probe_margin(self) -> float:
+        """Accuracies as close to the probe's are called equal: one standard error of it."""
+        return self._error(self.probe.scores(self.features.seen_NU[self.selector.test]) > 0.0)
+
+    @property
+    def auc_margin(self) -> float:
+        """The same of the neuron's AUC."""
+        test = self.selector.test
+        labels = self.examples.labels_N[test][self.examples.independent_N[test]]
+        return auc_error(self.neuron.auc, labels)
+
+    def _error(self, said_N: Bools) -> float:
+        test = self.selector.test
+        return accuracy_error(
+            said_N, self.examples.labels_N[test], self.examples.independent_N[test]
+        )
 
     @property
     def subject(self) -> str:
@@ -78,13 +98,18 @@ class Case:
 
 
 def permuted(case: Case) -> Control:
-    """The same search where the labels of the training part are permuted: what luck reaches."""
+    """The same search where the labels are permuted, each part's by itself: what luck reaches.
+
+    Those of the held-out part are permuted too. With its true labels, where many units carry the
+    property, any unit that luck picks would score as high as the neuron.
+    """
     labels_N = case.examples.labels_N
     train, test = case.selector.train, case.selector.test
     units, probes, reported = [], [], 0
     for number in range(PERMUTATIONS):
         mixed = labels_N.copy()
-        mixed[train] = case.rng.permutation(labels_N[train])
+        for part in (train, test):
+            mixed[part] = case.rng.permutation(labels_N[part])
         units.append(case.selector.best_of(mixed)[1])
         if number < PROBE_PERMUTATIONS:
             probe = fit_probe(
@@ -93,8 +118,7 @@ def permuted(case: Case) -> Control:
                 case.examples.part_N,
                 strengths=(case.probe.strength,),
             )
-            probes.append(score_of(probe.scores(case.features.seen_NU[test]), labels_N[test]))
-        mixed[test] = case.rng.permutation(labels_N[test])
+            probes.append(score_of(probe.scores(case.features.seen_NU[test]), mixed[test]))
         reported += case.selector.finds_any(mixed)
     most = max(score.accuracy for score in units)
     holds = case.neuron.accuracy > most
@@ -117,43 +141,45 @@ def permuted(case: Case) -> Control:
 def random_100_probe(case: Case) -> Control:
     """A probe on 100 random other units."""
     labels_N, test = case.examples.labels_N, case.selector.test
-    scores = []
-    for group in _groups(case):
+    scores, groups = [], _groups(case)
+    for group in groups:
         values = case.features.seen_NU[:, group]
         probe = fit_probe(values, labels_N, case.examples.part_N)
         scores.append(score_of(probe.scores(values[test]), labels_N[test]))
-    size = len(group)
     mean, own = _mean(scores), case.neuron.accuracy
-    holds = own > mean - case.margin
-    if own > mean + case.margin:
+    holds = own > mean + case.margin
+    if holds:
         end = f"less than {case.subject} alone ({own:.2f}): it is where most of it is"
-    elif holds:
+    elif own > mean - case.margin:
         end = f"as much as {case.subject} alone ({own:.2f}): that is no special place"
     else:
         end = f"more than {case.subject} alone ({own:.2f}), which is not where most of it is"
     return Control(
         name="random_100_probe",
-        figures={**_spread(scores), "units": size, "draws": len(scores)},
+        figures={**_spread(scores), "units": len(groups[0]), "draws": len(scores)},
         shown=f"{mean:.3f}",
         holds=holds,
-        meaning=f"a probe on {size} random other units reaches {mean:.2f}, {end}",
+        meaning=f"a probe on {_called(groups)} reaches {mean:.2f}, {end}",
     )
 
 
 def random_100_best(case: Case) -> Control:
     """The best single one of 100 random other units, chosen on the training part."""
-    scores = [case.selector.best_of(case.examples.labels_N, group)[1] for group in _groups(case)]
-    size = min(GROUP, case.selector.units - 1)
+    groups = _groups(case)
+    scores = [case.selector.best_of(case.examples.labels_N, group)[1] for group in groups]
     most, own = max(score.accuracy for score in scores), case.neuron.accuracy
     holds = own > most + case.margin
     end = "it stands out" if holds else "others do as well"
+    reached = f"{most:.2f}"
+    if len(scores) > 1:
+        reached = f"{_mean(scores):.2f} on average and {most:.2f} at most"
     return Control(
         name="random_100_best",
-        figures={**_spread(scores), "units": size, "draws": len(scores)},
+        figures={**_spread(scores), "units": len(groups[0]), "draws": len(scores)},
         shown=f"{_mean(scores):.3f}",
         holds=holds,
-        meaning=f"the best single one of {size} random other units reaches {_mean(scores):.2f} on "
-        f"average and {most:.2f} at most, {case.subject} {own:.2f}: {end}",
+        meaning=f"the best single one of {_called(groups)} reaches {reached}, "
+        f"{case.subject} {own:.2f}: {end}",
     )
 
 
@@ -171,7 +197,7 @@ def untrained(case: Case, seed: int, threads: int, on_tokens: OnTokens | None = 
     holds = case.neuron.accuracy > best.accuracy + case.margin
     if not holds:
         end = "no training was needed for the neuron"
-    elif case.probe_score.accuracy > score.accuracy + case.margin:
+    elif case.probe_score.accuracy > score.accuracy + case.probe_margin:
         end = "training made the difference"
     else:
         end = "training made the difference for the neuron, none for the probe"
@@ -194,17 +220,20 @@ def ngram(case: Case) -> Control:
     score, count = ngram_score(case.examples)
     low, high = NGRAM_RANGE
     own, probe = case.neuron.accuracy, case.probe_score.accuracy
-    if score.accuracy > max(own, probe) + case.margin:
-        end = "the text's surface tells more than the network's states"
-    elif score.accuracy > own + case.margin:
-        end = "more than the neuron alone, but no more than the probe"
-    else:
+    holds = own > score.accuracy + case.margin
+    if holds:
         end = "the neuron knows what short pieces of text do not tell"
+    elif own >= score.accuracy - case.margin:
+        end = "short pieces of text tell as much as the neuron"
+    elif score.accuracy > probe + case.probe_margin:
+        end = "the text's surface tells more than the network's states"
+    else:
+        end = "short pieces of text tell more than the neuron alone, but no more than the probe"
     return Control(
         name="ngram",
         figures={**vars(score), "ngrams": count, "lengths": [low, high]},
         shown=f"{score.accuracy:.3f}",
-        holds=score.accuracy <= own + case.margin,
+        holds=holds,
         meaning=f"logistic regression on {count:,} character n-grams of {low} to {high} reaches "
         f"{score.accuracy:.2f}, {case.subject} {own:.2f}, the probe {probe:.2f}: {end}",
     )
@@ -218,7 +247,7 @@ def chance_positions(case: Case) -> Control:
     cut = case.threshold * sign
     scores = [score_of(values_M, labels, cut) for values_M in values_MK.T]
     own, there = case.neuron.auc, float(np.mean([score.auc for score in scores]))
-    holds = own > there + case.margin
+    holds = own > there + case.auc_margin
     place = "random positions" if case.examples.protocol == "position" else "a random place"
     end = "the place counts" if holds else "the place makes no difference"
     return Control(
@@ -256,7 +285,7 @@ def ablation(case: Case, on_tokens: OnTokens | None = None) -> Control:
         bits.append(_bits(case, edits))
     layer, unit = divmod(other, case.machine.config.hidden_size)
     intact, without, beside = (score.accuracy for score in probes)
-    holds = beside - without > case.margin
+    holds = beside - without > case.probe_margin
     end = "the probe needs it" if holds else "the probe does without it"
     return Control(
         name="ablation",
@@ -294,9 +323,16 @@ def _three(values: Sequence[float]) -> dict[str, float]:
 
 
 def _groups(case: Case) -> list[NDArray[np.int64]]:
+    """Random other units, drawn several times; all others once where they are no more than that."""
     others = np.delete(np.arange(case.selector.units), case.column)
-    size = min(GROUP, len(others))
-    return [case.rng.choice(others, size, replace=False) for _ in range(GROUPS)]
+    if len(others) <= GROUP:
+        return [others]
+    return [case.rng.choice(others, GROUP, replace=False) for _ in range(GROUPS)]
+
+
+def _called(groups: Sequence[NDArray[np.int64]]) -> str:
+    size = len(groups[0])
+    return f"all {size} others" if len(groups) == 1 else f"{size} random other units"
 
 
 def _mean(scores: Sequence[Score]) -> float:

@@ -10,7 +10,7 @@ from textgen.probing.examples import Examples
 from textgen.probing.machine import Machine
 from textgen.probing.probe import Probe, fit_probe, score_of
 from textgen.probing.ranks import thresholds
-from textgen.probing.reading import STATES, Features, projection_spread
+from textgen.probing.reading import STATES, Features, read_projection
 from textgen.probing.report import Direction
 from textgen.probing.selection import Selector
 
@@ -30,6 +30,9 @@ def find_direction(
     `probe`: the state is read by the weights of an L1 probe on that layer's units alone, in their
     own values; it is moved along the pattern that goes with these weights, the covariance of the
     state times them, because weights also cancel what the units share and are no place to push.
+    The covariance is that over tokens, as is the standard deviation in which a dose is measured: a
+    token is what is moved. Means over texts vary along other lines and far less, and a pattern
+    taken from them would move some units many times further than they ever go.
     Source: Haufe et al. 2014, NeuroImage 87, theorem 1.
 
     `difference`: the state is moved along the difference of the two kinds' means, and read by that
@@ -61,12 +64,17 @@ def find_direction(
     values_NH = features.raw_NU[:, layer * size : (layer + 1) * size].astype(np.float64)
     labels = examples.labels_N[selector.train]
     train_NH = values_NH[selector.train]
+    write_H: NDArray[np.float64] | None = None
     if kind == "probe":
-        read_H, write_H = _pattern(probes[layer], train_NH)
+        read_H = _weights(probes[layer])
     else:
         read_H, write_H = _difference(train_NH, labels)
     read = read_H.astype(np.float32)
-    mean, sd = projection_spread(machine, examples, quantity, layer, read)
+    spread = read_projection(machine, examples, quantity, layer, read)
+    if write_H is None:
+        write_H = spread.pattern_H
+    if write_H is None:
+        raise _nothing()
     projection_N = values_NH @ read_H
     cut = float(thresholds(projection_N[selector.train, None], labels, np.ones(1, np.int64))[0])
     return Direction(
@@ -75,27 +83,20 @@ def find_direction(
         state=STATES[quantity],
         read_H=read,
         write_H=write_H.astype(np.float32),
-        mean=mean,
-        sd=sd,
+        mean=spread.mean,
+        sd=spread.sd,
         score=score_of(projection_N[selector.test], examples.labels_N[selector.test], cut),
     )
 
 
-def _pattern(
-    probe: Probe, values_NH: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The probe's weights of raw values at length 1, and the pattern that they read."""
+def _weights(probe: Probe) -> NDArray[np.float64]:
+    """The probe's weights of raw values, at length 1."""
     read_H = probe.weight_U / probe.scale_U
     length = float(np.linalg.norm(read_H))
     if length == 0.0:
         raise _nothing()
-    read_H = read_H / length
-    moved_NH = values_NH - values_NH.mean(axis=0)
-    projection_N = moved_NH @ read_H
-    variance = float(projection_N @ projection_N)
-    if variance <= 0.0:
-        raise _nothing()
-    return read_H, (moved_NH.T @ projection_N) / variance
+    result: NDArray[np.float64] = read_H / length
+    return result
 
 
 def _difference(

@@ -44,7 +44,8 @@ class Examples:
         labels_N: Whether it is positive.
         part_N: `FIT`, `VALIDATION` or `HELD_OUT`.
         independent_N: Which examples may be counted as independent of each other in a test: of
-            equal texts one, of the positions of one kind in one block one.
+            equal texts one; of the positions of one part one in each run over which the property
+            does not change, and at most one of each kind in a block.
         protocol: One of `PROTOCOLS`.
         contexts: Gives, for the numbers of examples, the characters that n-grams are made of.
         positive: Name of the positive kind.

@@ -153,12 +153,21 @@ def find(
         make_neuron(
             table, column, saved.config.hidden_size, quantity, features.mean_U, features.sd_U
         )
-        for column in sorted(
-            {*np.flatnonzero(table.found_U).tolist(), table.chosen},
-            key=lambda column: -table.auc_U[column],
-        )
+        for column in [
+            table.chosen,
+            *sorted(
+                np.flatnonzero(table.found_U).tolist(), key=lambda column: -table.auc_U[column]
+            ),
+        ]
     ]
-    (chosen,) = (neuron for neuron in neurons if neuron.chosen)
+    chosen, found = neurons[0], neurons[1:]
+    # Before the controls, because there may be none, and they take long.
+    direction = None
+    if options.direction is not None:
+        progress("making the direction", 0, 1)
+        direction = find_direction(
+            options.direction, machine, examples, features, quantity, selector
+        )
     progress("fitting the probe", 0, 1)
     probe = fit_probe(features.seen_NU, examples.labels_N, examples.part_N)
     test = selector.test
@@ -196,19 +205,13 @@ def find(
     ):
         progress(name, number, 7)
         done.append(measure(case))
-    direction = None
-    if options.direction is not None:
-        progress("making the direction", 0, 1)
-        direction = find_direction(
-            options.direction, machine, examples, features, quantity, selector
-        )
     return FindReport(
-        neurons=tuple(n for n in neurons if table.found_U.any() and n.p_corrected <= options.alpha),
+        neurons=tuple(found),
         chosen=chosen,
         probe=probe,
         probe_score=probe_score,
         controls=tuple(done),
-        data=_data(task, examples, features.tokens, selector.units, quantity, options),
+        data=_data(task, examples, features.tokens, selector, quantity, options),
         alpha=options.alpha,
         table=table,
         mean_U=features.mean_U,
@@ -270,13 +273,28 @@ def _data(
     task: LabelledTexts | PositionTask,
     examples: Examples,
     tokens: int,
-    units: int,
+    selector: Selector,
     quantity: str,
     options: FindOptions,
 ) -> dict[str, object]:
     labels = examples.labels_N[examples.held_out_N]
     share = float(labels.mean())
-    independent_N = examples.independent_N & examples.held_out_N
+    alone = {
+        part: {
+            name: int((examples.independent_N & part_N & (examples.labels_N == kind)).sum())
+            for name, kind in (("positive", True), ("negative", False))
+        }
+        for part, part_N in (("train", examples.train_N), ("held_out", examples.held_out_N))
+    }
+    notes = list(examples.notes)
+    if not selector.can_find(examples.labels_N):
+        train, test = alone["train"], alone["held_out"]
+        notes.append(
+            f"too few independent examples for any unit to be found: {train['positive']:,} + and "
+            f"{train['negative']:,} - to choose on, {test['positive']:,} + and "
+            f"{test['negative']:,} - to measure on; give more text, or look for what changes more "
+            "often"
+        )
     return {
         "task": "texts" if isinstance(task, LabelledTexts) else "positions",
         "source": task.source,
@@ -287,19 +305,17 @@ def _data(
         "quantity": quantity,
         "counts": examples.counts(),
         "tokens": tokens,
-        "units": units,
+        "units": selector.units,
         "split": {
             "held_out": options.held_out,
             "validation": int((examples.part_N == VALIDATION).sum()),
             "fit": int((examples.part_N == FIT).sum()),
             "measured_on": int((examples.part_N == HELD_OUT).sum()),
-            "independent": {
-                name: int((independent_N & (examples.labels_N == kind)).sum())
-                for name, kind in (("positive", True), ("negative", False))
-            },
+            "independent": alone["held_out"],
+            "independent_train": alone["train"],
             "rng": options.rng,
         },
         "chance": {"accuracy": 0.5, "auc": 0.5, "majority": max(share, 1.0 - share)},
         "accuracy": "mean of the two kinds' accuracies",
-        "notes": list(examples.notes),
+        "notes": notes,
     }

@@ -3,6 +3,10 @@
 The corpus is cut into stretches that the network reads each from its start; a stretch is four
 blocks, of which the first is context only. So no token that is read for an example on one side of
 the split is read for one on the other, and neighbouring positions are never on both sides.
+
+Positions depend on each other, so tests count few of them: of a run over which the property does
+not change (a chapter, where it is of chapters) one in each part, and at most one of each kind in a
+block.
 """
 
 from __future__ import annotations
@@ -89,6 +93,7 @@ def position_examples(
     end_T = np.maximum(np.cumsum(length_T) - 1, 0)
     value_T = holds(text)[end_T] if text else np.zeros(0, bool)
     usable_T = (length_T > 0) & (ids != END_ID)
+    run_T = _runs(value_T, usable_T)
     block = int(np.clip(len(ids) // WANTED_BLOCKS, SHORTEST, LONGEST))
     stretches = len(ids) // (BLOCKS * block)
     if stretches < 6:
@@ -119,13 +124,16 @@ def position_examples(
     token_N = np.sort(np.concatenate(chosen))
     stretch_N = block_T[token_N] // BLOCKS
     start_N = stretch_N * BLOCKS * block
-    first_N = np.zeros(len(token_N), bool)
-    # One position of each kind in each block is counted, and that is not always the first one.
-    shuffled = rng.permutation(len(token_N))
-    keys = 2 * block_T[token_N[shuffled]] + value_T[token_N[shuffled]]
-    first_N[shuffled[np.unique(keys, return_index=True)[1]]] = True
+    independent_N = _independent(
+        run_T[token_N],
+        part_T[token_N] == HELD_OUT,
+        2 * block_T[token_N] + value_T[token_N],
+        rng.permutation(len(token_N)),
+    )
     chance = block + rng.random((len(token_N), CHANCE_PLACES)) * (BLOCKS - 1) * block
-    end_N = end_T[token_N]
+    # Characters that end before the stretch are on no side of the split.
+    end_N, begin_N = end_T[token_N], (np.cumsum(length_T) - length_T)[start_N]
+    begin_N = np.maximum(begin_N, end_N + 1 - CONTEXT)
     return Examples(
         documents=[
             ids[start : start + BLOCKS * block]
@@ -137,15 +145,45 @@ def position_examples(
         chance_NK=chance.astype(np.int64),
         labels_N=value_T[token_N],
         part_N=part_T[token_N],
-        independent_N=first_N,
+        independent_N=independent_N,
         protocol="position",
         contexts=lambda numbers: [
-            text[max(0, end + 1 - CONTEXT) : end + 1] + LAST_SIGN for end in end_N[numbers].tolist()
+            text[begin : end + 1] + LAST_SIGN
+            for begin, end in zip(begin_N[numbers].tolist(), end_N[numbers].tolist(), strict=True)
         ],
         positive=name,
         negative=f"not {name}",
         notes=(),
     )
+
+
+def _runs(value_T: NDArray[np.bool_], usable_T: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """A number for each token that changes where the value does; end marks change nothing."""
+    turn_T = np.zeros(len(value_T), np.int64)
+    places = np.flatnonzero(usable_T)
+    turn_T[places[1:]] = value_T[places[1:]] != value_T[places[:-1]]
+    return np.cumsum(turn_T)
+
+
+def _independent(
+    run_N: NDArray[np.int64],
+    held_out_N: NDArray[np.bool_],
+    block_and_kind_N: NDArray[np.int64],
+    order_N: NDArray[np.int64],
+) -> NDArray[np.bool_]:
+    """Which positions count, taken in `order_N`: none that shares a run or a block with another."""
+    result = np.zeros(len(order_N), bool)
+    runs: set[int] = set()
+    blocks: set[int] = set()
+    run_and_part_N = (2 * run_N + held_out_N).tolist()
+    keys_N = block_and_kind_N.tolist()
+    for number in order_N.tolist():
+        run, block = run_and_part_N[number], keys_N[number]
+        if run not in runs and block not in blocks:
+            runs.add(run)
+            blocks.add(block)
+            result[number] = True
+    return result
 
 
 def _text(ids: Ids, vocabulary: Vocabulary) -> tuple[str, NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """Rank statistics of many columns at once: AUC, thresholds, p-values. Plain NumPy.
 
-Shape suffixes: `N` examples, `U` units, `P` labelings.
+Shape suffixes: `N` examples, `U` units.
 """
 
 from __future__ import annotations
@@ -47,18 +47,10 @@ class Ranks:
 
     def auc(self, labels_N: Bools) -> Doubles:
         """Chance that a positive example has the higher value, ties counted half, `(U,)`."""
-        result: Doubles = self._auc(labels_N.astype(np.float64)[None, :])[0]
-        return result
-
-    def auc_of_many(self, labels_PN: Bools) -> Doubles:
-        """The same for several labelings, `(P, U)`."""
-        return self._auc(labels_PN.astype(np.float64))
-
-    def _auc(self, labels_PN: Doubles) -> Doubles:
-        positives = labels_PN.sum(axis=1, keepdims=True)
-        negatives = labels_PN.shape[1] - positives
-        wins = labels_PN @ self.ranks_NU.astype(np.float64) - positives * (positives + 1.0) / 2.0
-        result: Doubles = wins / np.maximum(positives * negatives, 1.0)
+        positives = int(labels_N.sum())
+        pairs = positives * (len(labels_N) - positives)
+        ranks_U = labels_N.astype(np.float64) @ self.ranks_NU.astype(np.float64)
+        result: Doubles = (ranks_U - positives * (positives + 1) / 2.0) / max(pairs, 1)
         return result
 
     def p_values(self, labels_N: Bools) -> Doubles:
@@ -71,6 +63,8 @@ class Ranks:
         count = len(labels_N)
         positives = int(labels_N.sum())
         pairs = positives * (count - positives)
+        if not pairs:
+            return np.ones(self.ranks_NU.shape[1])
         variance_U = pairs / 12.0 * (count + 1.0 - self._ties_U / (count * (count - 1.0)))
         distance_U = np.abs(self.auc(labels_N) - 0.5) * pairs
         # A constant column has no variance and says nothing.

@@ -15,15 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
+from textgen.inspection.moments import Moments
 from textgen.model.edit import Edits, StateName
 from textgen.model.escape import charge_escapes
 from textgen.probing.examples import Bools, Examples, Ints
 from textgen.probing.machine import Floats, Machine
+from textgen.probing.projection import Projection
+from textgen.steering.target import QUANTITY_OF
 
 Doubles = NDArray[np.float64]
 
 #: The state that each quantity is.
-STATES: Mapping[str, StateName] = {"cell": "c", "hidden": "h"}
+STATES: Mapping[str, StateName] = {name: state for state, name in QUANTITY_OF.items()}
 #: Streams read side by side, and tokens of all streams at once.
 STREAMS, CHUNK = 64, 4096
 
@@ -99,7 +102,7 @@ def read_features(
     chance_RU = np.zeros((len(test) * draws, units), np.float32)
     chance_document = np.repeat(examples.document_N[test], draws)
     chance_place = examples.chance_NK[test, :draws].ravel()
-    spread = _Spread(units)
+    moments = Moments(units)
     numbers = np.unique(examples.document_N[wanted])
     for batch in _batches(examples.documents, numbers, on_tokens):
         own = _Places(batch, examples.document_N[wanted], examples.place_N[wanted], wanted)
@@ -110,7 +113,7 @@ def read_features(
             raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
             seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)
             inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
-            spread.add(raw_TBU, inside_TB)
+            moments.add(raw_TBU[inside_TB])
             if mean:
                 raw_NU[own.rows] += _sums(raw_TBU, inside_TB)[own.streams]
                 if not plain:
@@ -125,30 +128,29 @@ def read_features(
         raw_NU /= length_N1
         if not plain:
             seen_NU /= length_N1
-    mean_U, sd_U = spread.summary()
+    mean_U, sd_U, _, _ = moments.summary()
     return Features(
         raw_NU=raw_NU,
         seen_NU=seen_NU,
         chance_MKU=chance_RU.reshape(len(test), draws, units),
         mean_U=mean_U,
         sd_U=sd_U,
-        tokens=spread.count,
+        tokens=moments.count,
     )
 
 
-def projection_spread(
+def read_projection(
     machine: Machine, examples: Examples, quantity: str, layer: int, read_H: Floats
-) -> tuple[float, float]:
-    """Mean and standard deviation of a projection of one layer's state over all tokens."""
-    spread = _Spread(1)
+) -> Projection:
+    """How a projection of one layer's state is distributed over all tokens, from one pass."""
+    projection = Projection(read_H)
     for batch in _batches(examples.documents, np.arange(len(examples.documents)), None):
         state = machine.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             layers, state = machine.states(ids_TB, state, STATES[quantity], ())
             inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
-            spread.add((layers[layer] @ read_H)[..., None], inside_TB)
-    mean, sd = spread.summary()
-    return float(mean[0]), float(sd[0])
+            projection.add(layers[layer][inside_TB])
+    return projection
 
 
 def bits_per_char(
@@ -241,38 +243,6 @@ class _Places:
         window = slice(*np.searchsorted(self._places, (begin, begin + len(values_TBU))))
         source = self._places[window] - begin, self.streams[window]
         out_RU[self.rows[window]] = values_TBU[source]
-
-
-class _Spread:
-    """Running mean and standard deviation of columns.
-
-    Sums are of distances from the first values' mean, so that little precision is lost.
-    """
-
-    def __init__(self, units: int) -> None:
-        self.count = 0
-        self._origin_U = np.zeros(units, np.float32)
-        self._sum_U = np.zeros(units)
-        self._squares_U = np.zeros(units)
-
-    def add(self, values_TBU: Floats, inside_TB: Bools) -> None:
-        """Take in the values that are `inside`."""
-        if not inside_TB.any():
-            return
-        whole = bool(inside_TB.all())
-        kept = values_TBU.reshape(-1, values_TBU.shape[2]) if whole else values_TBU[inside_TB]
-        if not self.count:
-            self._origin_U = kept.mean(axis=0)
-        moved = kept - self._origin_U
-        self.count += len(kept)
-        self._sum_U += moved.sum(axis=0)
-        self._squares_U += np.einsum("tu,tu->u", moved, moved)
-
-    def summary(self) -> tuple[Doubles, Doubles]:
-        """Mean and standard deviation."""
-        mean_U = self._sum_U / max(self.count, 1)
-        variance_U = np.maximum(self._squares_U / max(self.count, 1) - mean_U**2, 0.0)
-        return mean_U + self._origin_U, np.sqrt(variance_U)
 
 
 def _sums(values_TBU: Floats, inside_TB: Bools) -> Floats:

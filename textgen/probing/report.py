@@ -116,7 +116,8 @@ class FindReport:
 
     Args:
         neurons: Those found, the best on held-out text first; empty where nothing was found.
-        chosen: The unit that was best on the training part, found or not: the controls are of it.
+        chosen: The unit that was best on the training part, found or not, by no held-out figure:
+            the controls are of it.
         probe: The probe on all units.
         probe_score: Its figures on the held-out part.
         controls: All of them.
@@ -143,6 +144,14 @@ class FindReport:
     hidden_size: int
     quantity: str
     direction: Direction | None = None
+
+    @property
+    def kept(self) -> FoundNeuron | None:
+        """The neuron to keep: of those found the best on the training part; None: none was found.
+
+        That is `chosen`, unless held-out text did not confirm it.
+        """
+        return max(self.neurons, key=lambda neuron: neuron.train_auc, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

@@ -3,10 +3,13 @@
 A unit is a candidate where its AUC on the training part is significant after correction for all
 units, and is found where its AUC on the held-out part, with the same sign, is too. The second test
 is of text that had no part in the first, and is corrected (Holm 1979) as if every unit were tested
-and not only the candidates. So the chance that anything at all is found where there is nothing is
-at most `alpha`, whatever the units have to do with each other.
+and not only the candidates. So, where the examples that count in the tests are independent of each
+other, the chance that anything at all is found where there is nothing is at most `alpha`, whatever
+the units have to do with each other. Counted are those of `Examples.independent_N`: equal texts
+once, and a stretch of a corpus over which the property does not change once. What else examples
+may share, such as an author or a subject of one kind's texts alone, no test of these knows of.
 
-Shape suffixes: `N` examples, `U` units, `P` labelings.
+Shape suffixes: `N` examples, `U` units.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from textgen.probing.examples import Examples
 from textgen.probing.probe import Score, score_of
 from textgen.probing.ranks import Bools, Doubles, Ranks, holm, thresholds
 
-#: Chance of any finding where there is nothing.
+#: Chance of any finding where there is nothing, of independent examples.
 ALPHA = 0.05
 
 
@@ -37,7 +40,7 @@ class UnitTable:
         p_value_U: Two-sided, of the held-out part.
         corrected_U: The same, corrected for all units; 1 for what is no candidate.
         found_U: Whether the unit is reported.
-        chosen: The unit best on the training part: of those found, if any was.
+        chosen: The unit best on the training part, found or not: no held-out figure counts.
     """
 
     train_auc_U: Doubles
@@ -49,11 +52,6 @@ class UnitTable:
     corrected_U: Doubles
     found_U: Bools
     chosen: int
-
-    @property
-    def strength_U(self) -> Doubles:
-        """How far the training part's AUC is from 0.5."""
-        return np.abs(self.train_auc_U - 0.5)
 
 
 class Selector:
@@ -99,8 +97,6 @@ class Selector:
         accuracy_U = (said_NU[test_labels].mean(axis=0) + 1.0) / 2.0
         accuracy_U -= said_NU[~test_labels].mean(axis=0) / 2.0
         p_value_U, corrected_U, found_U = self._tested(labels_N, auc_U)
-        strength_U = np.abs(train_auc_U - 0.5)
-        chosen = int(np.argmax(np.where(found_U, 1.0 + strength_U, strength_U)))
         return UnitTable(
             train_auc_U=train_auc_U,
             sign_U=sign_U,
@@ -110,7 +106,18 @@ class Selector:
             p_value_U=p_value_U,
             corrected_U=corrected_U,
             found_U=found_U,
-            chosen=chosen,
+            chosen=int(np.argmax(np.abs(train_auc_U - 0.5))),
+        )
+
+    def can_find(self, labels_N: Bools) -> bool:
+        """Whether there are enough independent examples in both parts for any unit to be found.
+
+        A unit that were the label itself has the smallest p-value that there can be.
+        """
+        return all(
+            Ranks(labels[:, None].astype(np.float32)).p_values(labels)[0] * self.units
+            <= self._alpha
+            for labels in (labels_N[self._train_first], labels_N[self._test_first])
         )
 
     def finds_any(self, labels_N: Bools) -> bool:
@@ -124,7 +131,7 @@ class Selector:
         """The unit that is best on the training part, and its figures on the held-out part.
 
         Args:
-            labels_N: The labels: those of the training part may be permuted.
+            labels_N: The labels, true or permuted.
             units: Among which; None: all.
         """
         among = np.arange(self.units) if units is None else units

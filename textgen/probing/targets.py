@@ -11,7 +11,7 @@ from textgen.steering.target import Target, check_name
 
 
 def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
-    """The chosen neuron under a name; a dose is positive towards the positive kind.
+    """The neuron `report.kept` under a name; a dose is positive towards the positive kind.
 
     Args:
         report: What was found.
@@ -21,12 +21,12 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
         InspectionError: No neuron was found.
         ConfigError: That is no name.
     """
-    if not report.neurons:
+    neuron = report.kept
+    if neuron is None:
         raise InspectionError(
             "no neuron was found, so there is none to save; a direction of many units may do: "
             f"--save {check_name(name)} --direction difference"
         )
-    neuron = report.chosen
     return Target(
         name=check_name(name),
         layer=neuron.layer,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -138,7 +139,8 @@ def find_command(
         typer.Option(
             "--save",
             metavar="NAME",
-            help="Keep the best neuron beside the model, for steering.",
+            help="Keep a neuron beside the model, for steering: of those found the best on the "
+            "training part.",
             show_default=False,
         ),
     ] = None,
@@ -165,8 +167,8 @@ def find_command(
     """Find the neurons that carry a property, with the controls that such a claim needs.
 
     Neurons are chosen on one part of the examples and measured on the rest; named are those
-    significant after correction for the number of all units. Needs scikit-learn, which comes with
-    the extra "probe" of this package.
+    significant after correction for the number of all units. The controls are of the one that is
+    best on the first part. Needs scikit-learn, which comes with the extra "probe" of this package.
 
     textgen inspect find --labels reviews.tsv --save sentiment
 
@@ -177,10 +179,11 @@ def find_command(
     textgen inspect find corpus.txt --regex "the "
     """
     from textgen.api import load
-    from textgen.errors import ConfigError
+    from textgen.errors import ConfigError, StorageError
+    from textgen.files import make_folder
     from textgen.probing import FindOptions, find
     from textgen.probing.probe import require_sklearn
-    from textgen.steering.target import check_name
+    from textgen.steering.target import check_name, targets_folder
 
     require_sklearn()
     if top < 1:
@@ -208,6 +211,9 @@ def find_command(
             "say what to look for, in one way: --labels FILE, --positive FILE and --negative "
             "FILE, or --regex PATTERN or --feature NAME with a PATH"
         )
+    if save is not None:
+        # So that what cannot be kept is told before all the reading and not after it.
+        make_folder(targets_folder(model.path))
     task: LabelledTexts | PositionTask
     if by_text:
         task = _texts(paths, labels, positive_label, positive, negative, texts, encoding)
@@ -217,14 +223,20 @@ def find_command(
     report = find(model.saved, task, options, on_progress=progress)
     progress.clear()
     head: dict[str, object] = {"checkpoint": str(model.path)}
+    failure: StorageError | None = None
     if save is not None:
-        head["saved"] = _save(model, report, save, quiet)
-    if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
-        return
-    from textgen.terminal.console import make_consoles
-    from textgen.terminal.finding import draw_finding
+        try:
+            head["saved"] = _save(model, report, save, quiet)
+        except StorageError as error:
+            # The report is given all the same: it took long.
+            head["saved"], failure = None, error
+    if not deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+        from textgen.terminal.console import make_consoles
+        from textgen.terminal.finding import draw_finding
 
-    make_consoles(color).out.print(draw_finding(finding_of(report, str(model.path), top)))
+        make_consoles(color).out.print(draw_finding(finding_of(report, str(model.path), top)))
+    if failure is not None:
+        raise failure
 
 
 def _texts(
@@ -301,9 +313,10 @@ class _Progress:
 def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | None:
     """Keep what was found; None where nothing was."""
     from textgen.probing import direction_target, neuron_target
-    from textgen.steering.target import save_target
+    from textgen.steering import Intervention, save_target
 
-    if report.direction is None and not report.neurons:
+    kept = report.kept
+    if report.direction is None and kept is None:
         print(
             f"nothing saved: no neuron was found; a direction may do: --save {name} "
             "--direction difference",
@@ -314,9 +327,25 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
     target = make(report, name, model=model.digest)
     path = save_target(model.path, target)
     if not quiet:
-        which = f"neuron {report.chosen.name}" if report.direction is None else "a direction"
+        which = "a direction"
+        if report.direction is not None:
+            which += (
+                f", which reads {report.direction.score.accuracy:.2f} of the held-out part right"
+            )
+        elif kept is not None:
+            which = f"neuron {kept.name}"
+            if not kept.chosen:
+                which += f"; {report.chosen.name}, best on training, was not confirmed"
+        model_name = shlex.quote(str(model.path))
         print(
-            f"written: {path} ({which}); steer with it: textgen sample --steer {name}=+2",
+            f"written: {path} ({which}); steer with it: textgen sample --checkpoint {model_name} "
+            f"--steer {name}=+2",
             file=sys.stderr,
         )
+        if Intervention(target=target, dose=2.0).is_unfelt:
+            print(
+                "its values lie where the rest of the network, which sees tanh(c), hardly tells them "
+                "apart: steering it will do little; look in the output: --show hidden",
+                file=sys.stderr,
+            )
     return str(path)
