@@ -329,9 +329,8 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
     if not quiet:
         which = "a direction"
         if report.direction is not None:
-            which += (
-                f", which reads {report.direction.score.accuracy:.2f} of the held-out part right"
-            )
+            share = report.direction.score.accuracy
+            which += f", which reads {share:.2f} of the held-out part right"
         elif kept is not None:
             which = f"neuron {kept.name}"
             if not kept.chosen:
@@ -344,8 +343,8 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
         )
         if Intervention(target=target, dose=2.0).is_unfelt:
             print(
-                "its values lie where the rest of the network, which sees tanh(c), hardly tells them "
-                "apart: steering it will do little; look in the output: --show hidden",
+                "its values lie where the rest of the network, which sees tanh(c), hardly tells "
+                "them apart: steering it will do little; look in the output: --show hidden",
                 file=sys.stderr,
             )
     return str(path)
