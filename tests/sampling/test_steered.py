@@ -172,7 +172,7 @@ def test_many_borders_cost_no_symbol_twice(_needs_library: None) -> None:
     network = native()
     counts = []
     write = network.write
-    network.write = lambda count, *rest: counts.append(count) or write(count, *rest)  # type: ignore
+    network.write = lambda count, *rest: counts.append(count) or write(count, *rest)  # type: ignore[method-assign]
     specs = [f"0:3.c=+1@{start}..{start + 10}" for start in range(0, 100, 20)]
     options = SampleOptions(length=100, rng=1)
     list(generate(network, CHARS, options, steering=plan(*specs)))
