@@ -27,6 +27,7 @@ from textgen.model.config import ModelConfig
 from textgen.model.dropout import draw_masks
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork, native_shape
+from textgen.model.network import LanguageModel
 from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
 from textgen.native.network import Net, weights_of
 from textgen.native.update import AdamW
@@ -102,7 +103,7 @@ def native_layer(
     net = Net(native_shape(config, ComputePath("native", "", "", "cpu", isa, threads)))
     ids = np.random.default_rng(0).integers(2, VOCABULARY, (T, B)).astype(np.int32)
     state = [np.zeros((B, hidden), np.float32) for _ in range(2 * layers)]
-    h, c = state[:layers], state[layers:] if cell == "lstm" else []
+    h, c = state[:layers], state[layers:] if "c" in config.cell_spec.state_names else []
     ones = np.full((T, B, hidden), 1.0 / (T * B), np.float32)
     of, into = weights_of(weights, layers), weights_of(gradients, layers)
 
@@ -122,9 +123,9 @@ def native_layer(
 def torch_layer(
     cell: str, hidden: int, layers: int, B: int, T: int, autocast: bool
 ) -> tuple[Run, Run]:
-    """The same of nn.Embedding and nn.LSTM or nn.GRU."""
+    """The same of nn.Embedding and nn.LSTM, nn.GRU or nn.RNN."""
     embedding = nn.Embedding(VOCABULARY, hidden)
-    module = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](hidden, hidden, layers)
+    module = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell](hidden, hidden, layers)
     parameters = [*embedding.parameters(), *module.parameters()]
     ids = torch.randint(2, VOCABULARY, (T, B))
     ones = torch.full((T, B, hidden), 1.0 / (T * B))
@@ -143,6 +144,32 @@ def torch_layer(
 
     both()
     return forward, both
+
+
+def reference_layer(cell: str, hidden: int, layers: int, B: int, T: int) -> Run:
+    """The same by the cell's specification, looped over time, differentiated by torch, in fp32."""
+    config = ModelConfig(
+        vocab_size=VOCABULARY,
+        embedding_size=hidden,
+        hidden_size=hidden,
+        num_layers=layers,
+        cell=cell,
+    )
+    model = LanguageModel(config, ComputePath("reference", "fp32", "the specification"))
+    model.load_arrays(initial_weights(config, 0))
+    # Of the whole model the last layer's output is wanted, not what the head makes of it.
+    model.head = nn.Identity()  # type: ignore[assignment]
+    ids = torch.randint(2, VOCABULARY, (T, B))
+    ones = torch.full((T, B, hidden), 1.0 / (T * B))
+
+    def both() -> None:
+        for parameter in model.parameters():
+            parameter.grad = None
+        out, _ = model(ids, model.zero_state(B))
+        out.backward(ones)
+
+    both()
+    return both
 
 
 def native_step(isa: str, hidden: int, vocab: int, threads: int) -> tuple[NativeNetwork, Run]:
@@ -258,7 +285,7 @@ def rows(isas: tuple[str, ...], threads: int) -> list[Row]:
     ) -> None:
         _, ours = native_layer(isa, cell, H, L, B, T, threads)
         _, theirs = torch_layer(cell, H, L, B, T, autocast)
-        per_unit = {"lstm": 24, "gru": 18}[cell] * H * H
+        per_unit = {"lstm": 24, "gru": 18, "rnn": 6}[cell] * H * H
         table.append(Row(name, target, B * T, ours, theirs, per_unit * (2 * L - 1) * B * T))
 
     layer(f"LSTM 1x512 B64, {best} : autocast", 4.5, best, "lstm", 512, 1, 64, True)
@@ -272,6 +299,14 @@ def rows(isas: tuple[str, ...], threads: int) -> list[Row]:
         if isa in isas:
             layer(f"LSTM 1x512 B64, {isa} : fp32", target, isa, "lstm", 512, 1, 64, False)
     layer(f"GRU 1x512 B64, {best} : autocast", 6.0, best, "gru", 512, 1, 64, True)
+    layer(f"RNN 1x512 B64, {best} : autocast", 0, best, "rnn", 512, 1, 64, True)
+    # What torch has no module for is measured against the specification, looped over time.
+    for cell, L in (("peephole", 1), ("coupled", 1), ("mlstm", 1), ("depth-gated", 2)):
+        for isa in dict.fromkeys((best, *(isa for isa in isas if isa == "avx2"))):
+            _, ours = native_layer(isa, cell, 512, L, 64, T, threads)
+            name = f"{cell} {L}x512 B64, {isa} : reference loop"
+            target = 5.0 if isa == best else 0
+            table.append(Row(name, target, 64 * T, ours, reference_layer(cell, 512, L, 64, T)))
     for vocab, target in ((VOCABULARY, 4.0), (5000, 0), (30000, 0)):
         _, ours = native_step(best, 512, vocab, threads)
         theirs = torch_step(512, vocab, True)

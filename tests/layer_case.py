@@ -7,21 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from contract_cells import CONTRACT_CELLS
 from torch import Tensor
 
-from textgen.cells import Cell, get_cell
+from textgen.cells import CELLS, Cell, get_cell
 from textgen.ops.recurrence import LayerWeights, Recurrence, Resets, TorchState, make_resets
 from textgen.ops.reference import run_reference
 
-#: Every cell there is, and those of the contract, by a name for a test's id.
+#: Every cell there is by a name for a test's id.
 ALL_CELLS: dict[str, Cell] = {
-    "lstm": get_cell("lstm"),
-    "gru": get_cell("gru"),
+    **{name: cell for name, cell in CELLS.items() if name != "rnn"},
     "rnn-tanh": get_cell("rnn"),
     "rnn-relu": get_cell("rnn", "relu"),
     "rnn-identity": get_cell("rnn", "identity"),
-    **CONTRACT_CELLS,
 }
 
 

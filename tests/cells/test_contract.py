@@ -1,11 +1,10 @@
-"""The contract that every cell keeps, and that it carries the cells it was settled on."""
+"""The contract that every cell keeps, and each cell's equations written out once more."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from contract_cells import CONTRACT_CELLS
 from layer_case import ALL_CELLS, LayerCase
 
 from textgen.cells import CELLS, Cell, RecurrentProduct, get_cell
@@ -76,7 +75,7 @@ def test_gradients_of_the_reference_are_its_derivatives(
 
 def test_what_is_read_of_the_layer_below_flows_back_into_it() -> None:
     """Two layers of the depth-gated cell: the upper one's gradient reaches the lower one's c."""
-    cell = CONTRACT_CELLS["depth-gated"]
+    cell = CELLS["depth-gated"]
     lower = LayerCase.draw(cell, 3, 2, 2, 2, [(1, 0)], seed=1)
     upper = LayerCase.draw(cell, 3, 2, 2, 2, [(1, 0)], seed=2)
     names = [name for name in lower.inputs if not name.startswith("below")]
@@ -98,9 +97,9 @@ def lecture(a: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-a))
 
 
-def test_the_contract_cells_are_their_papers_equations() -> None:
+def test_the_cells_are_their_papers_equations() -> None:
     """One layer over three steps in float64, weight by weight, resets included."""
-    for cell in CONTRACT_CELLS.values():
+    for cell in (CELLS[name] for name in ("peephole", "coupled", "depth-gated", "mlstm")):
         case = LayerCase.draw(cell, 3, 2, 3, 4, [(2, 1)], seed=6)
         v = {name: tensor.double().numpy() for name, tensor in case.inputs.items()}
         h, c = v["h_0"], v["c_0"]
@@ -109,9 +108,21 @@ def test_the_contract_cells_are_their_papers_equations() -> None:
             if t == 2:
                 h, c = h.copy(), c.copy()
                 h[1] = c[1] = 0.0
-            W = [w.T for w in np.split(v["weight_ih"], 5)]
-            b = np.split(v["bias"], 5)
-            if cell.name == "mlstm":
+            blocks = len(v["bias"]) // 4
+            W = [w.T for w in np.split(v["weight_ih"], blocks)]
+            b = np.split(v["bias"], blocks)
+            if cell.name == "coupled":
+                U = [u.T for u in np.split(v["weight_hh"], 3)]
+                i = lecture(x @ W[0] + h @ U[0] + b[0])
+                c = (1.0 - i) * c + i * np.tanh(x @ W[1] + h @ U[1] + b[1])
+                o = lecture(x @ W[2] + h @ U[2] + b[2])
+            elif cell.name == "peephole":
+                U = [u.T for u in np.split(v["weight_hh"], 4)]
+                i = lecture(x @ W[0] + h @ U[0] + v["weight_ci"] * c + b[0])
+                f = lecture(x @ W[1] + h @ U[1] + v["weight_cf"] * c + b[1])
+                c = f * c + i * np.tanh(x @ W[2] + h @ U[2] + b[2])
+                o = lecture(x @ W[3] + h @ U[3] + v["weight_co"] * c + b[3])
+            elif cell.name == "mlstm":
                 U = [u.T for u in np.split(v["weight_hm"], 4)]
                 m = (x @ W[0] + b[0]) * (h @ v["weight_mh"].T)
                 i = lecture(x @ W[1] + m @ U[0] + b[1])
@@ -138,7 +149,7 @@ def test_the_contract_cells_are_their_papers_equations() -> None:
 
 def test_the_first_layer_reads_zeros_below_it() -> None:
     """With nothing below, the depth gate has nothing to let in, and its weights no gradient."""
-    cell = CONTRACT_CELLS["depth-gated"]
+    cell = CELLS["depth-gated"]
     case = LayerCase.draw(cell, 3, 2, 3, 4)
     case.inputs["below c"].zero_()
     results = case.results(run_reference)
@@ -148,7 +159,8 @@ def test_the_first_layer_reads_zeros_below_it() -> None:
 
 
 def test_cells_are_found_by_name() -> None:
-    assert list(CELLS) == ["lstm", "gru", "rnn"]
+    names = ["lstm", "gru", "rnn", "peephole", "coupled", "depth-gated", "mlstm"]
+    assert list(CELLS) == names
     assert all(get_cell(name).name == name for name in CELLS)
     assert get_cell("lstm").products == (RecurrentProduct("weight_hh", 4),)
     with pytest.raises(ConfigError, match=r"cell 'elman' is not known; choose one of: lstm, gru"):

@@ -6,10 +6,8 @@ import json
 from typing import Any
 
 import pytest
-from contract_cells import CONTRACT_CELLS
 from helpers import REFERENCE
 
-from textgen.cells import CELLS
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.network import LanguageModel
@@ -58,6 +56,16 @@ def test_shapes_of_two_layers() -> None:
     [
         ("gru", {"weight_ih": (15, 3), "weight_hh": (15, 5), "bias": (15,), "bias_hn": (5,)}),
         ("rnn", {"weight_ih": (5, 3), "weight_hh": (5, 5), "bias": (5,)}),
+        ("coupled", {"weight_ih": (15, 3), "weight_hh": (15, 5), "bias": (15,)}),
+        (
+            "peephole",
+            {
+                "weight_ih": (20, 3),
+                "weight_hh": (20, 5),
+                "bias": (20,),
+                **{f"weight_{name}": (5,) for name in ("ci", "cf", "co")},
+            },
+        ),
         (
             "mlstm",
             {"weight_ih": (25, 3), "weight_mh": (5, 5), "weight_hm": (20, 5), "bias": (25,)},
@@ -73,11 +81,7 @@ def test_shapes_of_two_layers() -> None:
         ),
     ],
 )
-def test_a_layers_tensors_follow_from_what_its_cell_declares(
-    cell: str, expected: dict, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, declared in CONTRACT_CELLS.items():
-        monkeypatch.setitem(CELLS, name, declared)
+def test_a_layers_tensors_follow_from_what_its_cell_declares(cell: str, expected: dict) -> None:
     shapes = config(cell=cell).tensor_shapes()
     layer = {name.removeprefix("layers.0."): shape for name, shape in shapes.items()}
     assert list(layer.items())[1:-2] == list(expected.items())
@@ -96,6 +100,8 @@ def test_a_layers_tensors_follow_from_what_its_cell_declares(
         ({"dropout": False}, "dropout is False"),
         ({"tie": "no"}, "tie is 'no'; it must be true or false"),
         ({"tie": 0}, "tie is 0"),
+        ({"residual": 1}, "residual is 1; it must be true or false"),
+        ({"residual": True}, "this model has one; give it more"),
         ({"tie": True}, r"embedding_size \(3\) equal to hidden_size \(5\)"),
         ({"cell": "elman"}, "cell 'elman' is not known"),
         ({"nonlinearity": "relu"}, "cell 'lstm' has no choice of nonlinearity, but 'relu'"),

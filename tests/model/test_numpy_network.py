@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from contract_cells import CONTRACT_CELLS
 from helpers import make_model, random_weights
 from layer_case import ALL_CELLS
 
-from textgen.cells import CELLS
 from textgen.model import numpy_network
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
@@ -68,8 +66,6 @@ def test_logits_and_states_are_the_modules(
 def test_every_cell_steps_as_the_reference_does(
     cell: str, nonlinearity: str, table: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, declared in CONTRACT_CELLS.items():
-        monkeypatch.setitem(CELLS, name, declared)
     if not table:
         monkeypatch.setattr(numpy_network, "TABLE_LIMIT_BYTES", 0)
     config = replace(CONFIGS["two-layers"], cell=cell, nonlinearity=nonlinearity)

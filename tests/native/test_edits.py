@@ -18,7 +18,16 @@ from textgen.sampling import SampleOptions
 from textgen.sampling.chooser import choice_settings
 
 ISAS = supported_isas() or ["missing"]
-CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]
+CELLS = [
+    ("lstm", "tanh"),
+    ("gru", "tanh"),
+    ("rnn", "tanh"),
+    ("rnn", "relu"),
+    ("peephole", "tanh"),
+    ("coupled", "tanh"),
+    ("depth-gated", "tanh"),
+    ("mlstm", "tanh"),
+]
 #: Units, streams, layers, threads: one of everything, widths that fill no block, streams that no
 #: number of threads divides, few units (streams are shared out) and many (units are).
 SHAPES = [(1, 1, 1, 1), (33, 3, 2, 1), (65, 7, 1, 2), (64, 5, 2, 3), (20, 5, 2, 2)]
@@ -36,7 +45,7 @@ def bound(isa: str) -> float:
 
 
 def networks(
-    cell: tuple[str, str], shape: tuple[int, int, int, int], isa: str
+    cell: tuple[str, str], shape: tuple[int, int, int, int], isa: str, residual: bool = False
 ) -> tuple[NumpyNetwork, NativeNetwork, dict[str, Any]]:
     size, _, layers, threads = shape
     config = ModelConfig(
@@ -46,6 +55,7 @@ def networks(
         num_layers=layers,
         cell=cell[0],
         nonlinearity=cell[1],
+        residual=residual and layers > 1,
     )
     rng = np.random.default_rng(0)
     weights = {
@@ -97,7 +107,8 @@ def stepped(
                     layer[name] = np.where(resets_TB[t][:, None], np.float32(0), layer[name])
         records = network.step_traced(ids_B, state, edits)
         state = [dict(record.state) for record in records]
-        for name, values in state[-1].items():
+        # Gates too: with peepholes an edited c changes the output gate.
+        for name, values in (state[-1] | records[-1].gates).items():
             seen.setdefault(name, []).append(values)
     return seen, state
 
@@ -106,10 +117,15 @@ def stepped(
 @pytest.mark.parametrize("cell", CELLS, ids="-".join)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("has_resets", [False, True], ids=["", "resets"])
+@pytest.mark.parametrize("residual", [False, True], ids=["", "residual"])
 def test_a_window_is_edited_as_the_specification_says(
-    isa: str, cell: tuple[str, str], shape: tuple[int, int, int, int], has_resets: bool
+    isa: str,
+    cell: tuple[str, str],
+    shape: tuple[int, int, int, int],
+    has_resets: bool,
+    residual: bool,
 ) -> None:
-    numpy, native, _ = networks(cell, shape, isa)
+    numpy, native, _ = networks(cell, shape, isa, residual)
     streams, steps = shape[1], 4
     rng = np.random.default_rng(2)
     ids_TB = rng.integers(0, 11, (steps, streams))
@@ -130,7 +146,7 @@ def test_a_window_is_edited_as_the_specification_says(
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("cell", CELLS[:3], ids="-".join)
+@pytest.mark.parametrize("cell", CELLS[:3] + CELLS[4:], ids="-".join)
 def test_a_clamped_unit_has_its_value_and_the_costs_feel_it(
     isa: str, cell: tuple[str, str]
 ) -> None:
@@ -146,7 +162,7 @@ def test_a_clamped_unit_has_its_value_and_the_costs_feel_it(
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("cell", CELLS[:3], ids="-".join)
+@pytest.mark.parametrize("cell", CELLS[:3] + CELLS[4:], ids="-".join)
 def test_an_edit_that_says_nothing_changes_no_bit(isa: str, cell: tuple[str, str]) -> None:
     _, native, weights = networks(cell, (65, 7, 2, 2), isa)
     size, states = 65, native.config.cell_spec.state_names

@@ -11,10 +11,11 @@ import pytest
 from numpy.typing import NDArray
 from windows import Case, Outcome, computed, error, open_net, specified
 
+from textgen.cells import get_cell
 from textgen.errors import BackendError
 from textgen.model.native_network import NativeNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
-from textgen.native.network import READ_CELL, READ_OUTPUT, weights_of
+from textgen.native.network import READ_CELL, READ_HIDDEN, READ_OUTPUT, weights_of
 from textgen.ops.path import Path
 
 CELLS = (
@@ -23,6 +24,10 @@ CELLS = (
     ("rnn", "tanh"),
     ("rnn", "relu"),
     ("rnn", "identity"),
+    ("peephole", "tanh"),
+    ("coupled", "tanh"),
+    ("depth-gated", "tanh"),
+    ("mlstm", "tanh"),
 )
 
 #: Each is wrong for a different piece of code: one of everything; widths that fill no block of 16
@@ -41,6 +46,12 @@ SHAPES: dict[str, tuple[dict[str, int | bool], int]] = {
     "plain": ({"H": 64, "B": 37, "resets": False, "masks": False}, 2),
     "odd streams, plain": ({"H": 17, "B": 3, "L": 2, "resets": False, "masks": False}, 1),
     "512": ({"H": 512, "B": 4, "T": 2}, 2),
+    "residual": ({"H": 40, "B": 6, "T": 5, "L": 3, "residual": True}, 2),
+    "residual, plain": (
+        {"H": 65, "E": 65, "B": 3, "L": 2, "residual": True, "resets": False, "masks": False},
+        1,
+    ),
+    "uncounted": ({"H": 33, "B": 5, "T": 6, "V": 40, "uncounted": 0.6}, 2),
 }
 
 #: Products of a few hundred terms, rounded to 24 bits each, of windows of a few steps.
@@ -99,15 +110,15 @@ def test_bf16_gradients_point_where_the_exact_ones_do(isa: str) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "depth-gated", "mlstm"])
 def test_one_net_takes_windows_of_many_shapes(isa: str, cell: str) -> None:
     """Buffers are used again: nothing of a larger window may be left in a smaller one."""
     shapes = [(9, 40), (2, 3), (5, 7), (1, 1), (9, 40)]
-    first = Case(cell, H=33)
+    first = Case(cell, H=33, L=2)
     net = open_net(first, isa, 2)
     for seed, (T, B) in enumerate(shapes):
         for plain in (False, True):
-            case = Case(cell, H=33, T=T, B=B, seed=seed, resets=not plain, masks=not plain)
+            case = Case(cell, H=33, L=2, T=T, B=B, seed=seed, resets=not plain, masks=not plain)
             wanted, found = specified(case), computed(case, isa, net=net)
             for name, value in found.values.items():
                 assert error(value, wanted.values[name]) < bound(isa), name
@@ -128,19 +139,20 @@ def test_same_threads_give_the_same_bits(isa: str, threads: int) -> None:
 
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
-def test_what_is_read_back_is_what_the_cell_did(isa: str, cell: str, nonlinearity: str) -> None:
-    case = Case(cell, nonlinearity, L=2, masks=False)
+@pytest.mark.parametrize("residual", [False, True])
+def test_what_is_read_back_is_what_the_cell_did(
+    isa: str, cell: str, nonlinearity: str, residual: bool
+) -> None:
+    case = Case(cell, nonlinearity, L=2, masks=False, residual=residual)
     wanted = specified(case)
     net = open_net(case, isa, 2)
     computed(case, isa, net=net)
-    names = {"lstm": ["input", "forget", "candidate", "output"], "gru": ["reset", "update"]}
+    spec = get_cell(cell, nonlinearity)
     for layer in range(case.L):
-        blocks = dict(enumerate(names.get(cell, [])))
-        if cell == "gru":
-            blocks[2] = "candidate"
-        if cell == "lstm":
+        blocks = dict(enumerate(spec.gate_names))
+        if "c" in spec.state_names:
             blocks[READ_CELL] = "c"
-        blocks[READ_OUTPUT] = "h"
+        blocks |= {READ_HIDDEN: "h", READ_OUTPUT: "above"}
         for what, name in blocks.items():
             found = net.read(layer, what)
             for t in range(case.T):
@@ -167,7 +179,7 @@ def test_a_gradient_from_elsewhere_takes_the_place_of_the_loss(isa: str) -> None
             assert error(found[1][name], 2.0 * found[0][name]) < 1e-6, name
 
 
-@pytest.mark.parametrize("token", [-1, 17, 5_000_000])
+@pytest.mark.parametrize("token", [-2, 17, 5_000_000])
 @pytest.mark.parametrize("where", ["ids", "targets"])
 def test_a_token_that_is_no_symbol_is_refused(where: str, token: int) -> None:
     """It would be read, and written, outside of every array."""

@@ -31,18 +31,23 @@ CELLS = (
     ("rnn", "tanh"),
     ("rnn", "relu"),
     ("rnn", "identity"),
+    ("peephole", "tanh"),
+    ("coupled", "tanh"),
+    ("depth-gated", "tanh"),
+    ("mlstm", "tanh"),
 )
 
-#: Vocabulary, embedding, hidden, layers, tied. Each is wrong for other code: one of everything;
+#: Vocabulary, embedding, hidden, layers, tied, residual. Each is wrong for other code: one of everything;
 #: widths that fill no block of 16 rows and no pair of columns; several layers; a tied output; whole
 #: groups of blocks; enough weights for two threads; no table, for its rows would take too much.
 SHAPES = {
-    "ones": (2, 1, 1, 1, False),
-    "33": (23, 9, 33, 1, False),
-    "65, two layers": (67, 12, 65, 2, False),
-    "tied, three layers": (40, 48, 48, 3, True),
-    "512": (65, 64, 512, 1, False),
-    "without a table": (53_000, 4, 65, 1, False),
+    "ones": (2, 1, 1, 1, False, False),
+    "33": (23, 9, 33, 1, False, False),
+    "65, two layers": (67, 12, 65, 2, False, False),
+    "tied, three layers": (40, 48, 48, 3, True, False),
+    "512": (65, 64, 512, 1, False, False),
+    "without a table": (53_000, 4, 65, 1, False, False),
+    "residual": (30, 12, 65, 3, False, True),
 }
 
 #: fp32 on both sides: sums of up to 512 terms in another order, over a dozen steps, as a share of
@@ -70,7 +75,7 @@ def _needs_library() -> None:
 
 
 def random_config(cell: str, nonlinearity: str, shape: str) -> ModelConfig:
-    vocab, embedding, hidden, layers, tie = SHAPES[shape]
+    vocab, embedding, hidden, layers, tie, residual = SHAPES[shape]
     return ModelConfig(
         vocab_size=vocab,
         embedding_size=embedding,
@@ -79,6 +84,7 @@ def random_config(cell: str, nonlinearity: str, shape: str) -> ModelConfig:
         cell=cell,
         nonlinearity=nonlinearity,
         tie=tie,
+        residual=residual,
     )
 
 
@@ -129,8 +135,8 @@ def test_logits_and_state_are_numpys(isa: str, cell: str, nonlinearity: str, sha
             assert np.abs(row - value[0]).max() < bound * max(value.std(), 0.25)
 
 
-@pytest.mark.parametrize("shape", ["33", "65, two layers", "512", "without a table"])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("shape", ["33", "65, two layers", "512", "without a table", "residual"])
+@pytest.mark.parametrize("cell", dict.fromkeys(cell for cell, _ in CELLS))
 @pytest.mark.parametrize("isa", ISAS)
 def test_calls_and_threads_change_no_bit(isa: str, cell: str, shape: str) -> None:
     config, weights, ids, _, _ = expected(cell, "tanh", shape)

@@ -18,6 +18,8 @@ from textgen.native.network import Net, weights_of
 from textgen.ops.path import Path
 
 Arrays = dict[str, NDArray[Any]]
+#: States of a layer over a window by name, `(T, B, H)`.
+Sequences = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Case:
     T: int = 5
     B: int = 3
     tie: bool = False
+    residual: bool = False
+    uncounted: float = 0.0
     resets: bool = True
     masks: bool = True
     seed: int = 0
@@ -48,6 +52,7 @@ class Case:
             cell=self.cell,
             nonlinearity=self.nonlinearity,
             tie=self.tie,
+            residual=self.residual,
         )
         self.weights: Arrays = {}
         for name, shape in self.config.tensor_shapes().items():
@@ -57,6 +62,9 @@ class Case:
             self.weights[name] = (spread * rng.standard_normal(shape)).astype(np.float32)
         self.ids = rng.integers(0, self.V, (self.T, self.B)).astype(np.int32)
         self.targets = rng.integers(0, self.V, (self.T, self.B)).astype(np.int32)
+        if self.uncounted:
+            self.targets[rng.random(self.targets.shape) < self.uncounted] = -1
+            self.targets[-1, -1] = 0
         names = get_cell(self.cell, self.nonlinearity).state_names
         self.state: list[Arrays] = [
             {
@@ -92,31 +100,43 @@ def specified(case: Case) -> Outcome:
         vectors_VE = vectors_VE * torch.tensor(case.mask_E, dtype=torch.float64)
     x_TBI = vectors_VE[torch.tensor(case.ids, dtype=torch.int64)]
     values: Arrays = {}
+    below: Sequences = {}
     for layer in range(case.L):
         state = {n: torch.tensor(a, dtype=torch.float64) for n, a in case.state[layer].items()}
         prefix = f"layers.{layer}."
         products = tuple(partial(_multiply, own[prefix + p.name]) for p in cell.products)
         extra = {name: own[prefix + name] for name in cell.vector_names}
         outputs = []
+        read_above: dict[str, list[torch.Tensor]] = {name: [] for name in cell.below_names}
         for t in range(case.T):
             if case.resets_TB is not None:
                 reset = torch.tensor(case.resets_TB[t])[:, None]
                 state = {name: value.masked_fill(reset, 0.0) for name, value in state.items()}
             pre = x_TBI[t] @ own[prefix + "weight_ih"].T + own[prefix + "bias"]
-            state, gates = cell.step(torch, pre, state, products, extra, {})
+            zeros = torch.zeros_like(state["h"])
+            read = {n: below[n][t] if layer else zeros for n in cell.below_names}
+            state, gates = cell.step(torch, pre, state, products, extra, read)
             outputs.append(state["h"])
+            for name, steps in read_above.items():
+                steps.append(state[name])
             for name, value in (*state.items(), *gates.items()):
                 values[f"{name}{layer} at {t}"] = value.detach().numpy()
         for name, value in state.items():
             values[f"last {name}{layer}"] = value.detach().numpy()
-        x_TBI = torch.stack(outputs)
+        below = {name: torch.stack(steps) for name, steps in read_above.items()}
+        own_TBH = torch.stack(outputs)
         if case.mask_LBH is not None:
-            x_TBI = x_TBI * torch.tensor(case.mask_LBH[layer], dtype=torch.float64)
+            own_TBH = own_TBH * torch.tensor(case.mask_LBH[layer], dtype=torch.float64)
+        x_TBI = own_TBH + x_TBI if case.residual and layer else own_TBH
+        for t in range(case.T):
+            values[f"above{layer} at {t}"] = x_TBI[t].detach().numpy()
     head = own["embedding.weight" if case.tie else "head.weight"]
     logits_TBV = x_TBI @ head.T + own["head.bias"]
     targets = torch.tensor(case.targets, dtype=torch.int64)
-    nats = F.cross_entropy(logits_TBV.flatten(0, 1), targets.flatten(), reduction="none")
-    nats.mean().backward()
+    nats = F.cross_entropy(
+        logits_TBV.flatten(0, 1), targets.flatten(), reduction="none", ignore_index=-1
+    )
+    (nats.sum() / (targets >= 0).sum()).backward()
     values["nats"] = nats.detach().view(case.T, case.B).numpy()
     values["logits"] = logits_TBV.detach().numpy()[-1]
     return Outcome(values, {name: _gradient(tensor) for name, tensor in own.items()})

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from textgen.cells.base import Cell as Cell
 from textgen.cells.base import RecurrentProduct as RecurrentProduct
+from textgen.cells.coupled import CoupledLSTMCell as CoupledLSTMCell
+from textgen.cells.depth_gated import DepthGatedLSTMCell as DepthGatedLSTMCell
 from textgen.cells.gru import GRUCell as GRUCell
 from textgen.cells.lstm import LSTMCell as LSTMCell
+from textgen.cells.multiplicative import MultiplicativeLSTMCell as MultiplicativeLSTMCell
+from textgen.cells.peephole import PeepholeLSTMCell as PeepholeLSTMCell
 from textgen.cells.rnn import NONLINEARITIES as NONLINEARITIES
 from textgen.cells.rnn import RNNCell as RNNCell
 from textgen.errors import ConfigError
 
 #: Every cell by the name that `--cell` and a checkpoint use.
-CELLS: dict[str, Cell] = {cell.name: cell for cell in (LSTMCell(), GRUCell(), RNNCell())}
+CELLS: dict[str, Cell] = {
+    cell.name: cell
+    for cell in (
+        LSTMCell(),
+        GRUCell(),
+        RNNCell(),
+        PeepholeLSTMCell(),
+        CoupledLSTMCell(),
+        DepthGatedLSTMCell(),
+        MultiplicativeLSTMCell(),
+    )
+}
 
 
 def get_cell(name: str, nonlinearity: str = "tanh") -> Cell:

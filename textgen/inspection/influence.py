@@ -178,7 +178,7 @@ def read_text(network: NumpyNetwork, ids: NDArray[np.integer]) -> State:
 
 def predictions(network: NumpyNetwork, state: State) -> Reals:
     """The distribution of the next token after each stream's state, `(B, V)`."""
-    logits_BV = network.logits(state[-1]["h"]).astype(np.float64)
+    logits_BV = network.logits(network.output(state)).astype(np.float64)
     logits_BV -= logits_BV.max(axis=1, keepdims=True)
     logits_BV -= np.log(np.exp(logits_BV).sum(axis=1, keepdims=True))
     result: Reals = np.exp(logits_BV)

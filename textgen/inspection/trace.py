@@ -362,9 +362,9 @@ class _Run:
             name: np.empty((count, len(plan.units[layer])), np.float32)
             for name, layer, _, _ in plan.sites
         }
-        # The output of the last layer before each token and after the last one.
+        # What the head reads before each token and after the last one.
         outputs = np.empty((count + 1, network.config.hidden_size), np.float32)
-        outputs[0] = self._state[-1]["h"][0]
+        outputs[0] = network.output(self._state)[0]
         for row, token in enumerate(ids_T.tolist()):
             if token == END_ID and self._reset:
                 self._state = network.initial_state()
@@ -374,7 +374,7 @@ class _Run:
                 record = records[layer]
                 source = record.state[state] if gate is None else record.gates[gate]
                 arrays[name][row] = source[0, plan.units[layer]]
-            outputs[row + 1] = self._state[-1]["h"][0]
+            outputs[row + 1] = records[-1].output[0]
         nats, next_ids, next_probabilities = self._predictions(outputs, ids_T)
         self._read += count
         return Trace(

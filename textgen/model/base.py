@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,4 +50,22 @@ class Network(Protocol):
 
     def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Take over weights named as `ModelConfig.tensor_shapes` does."""
+        ...
+
+
+@runtime_checkable
+class OpenNetwork(Network, Protocol):
+    """A network that shows what its head reads, and whose head may be a distance."""
+
+    def outputs(
+        self,
+        inputs_TB: NDArray[np.integer],
+        state: State,
+        resets_TB: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float32], State]:
+        """As `costs`, but what the head reads: the last layer's outputs `(T, B, H)`."""
+        ...
+
+    def set_scale(self, scale: float) -> None:
+        """Set `head.scale`, of a model whose output is a vector."""
         ...

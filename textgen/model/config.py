@@ -9,6 +9,14 @@ from typing import Any
 from textgen.cells import Cell, get_cell
 from textgen.errors import ConfigError
 
+HEADS = ("softmax", "euclidean", "cosine")
+
+#: Why the targets of a distance are not trained.
+COLLAPSE = (
+    "a loss that is a distance must not move its own targets: the network and the symbols' vectors "
+    "would come together in one point, where the loss is 0 and all words are alike (it collapses)"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
@@ -26,6 +34,13 @@ class ModelConfig:
             `hidden_size`).
         nonlinearity: Of the cell `rnn`: one of `textgen.cells.NONLINEARITIES`. The others have no
             choice and keep the default.
+        residual: Whether each layer above the first adds its input to its output, as ResNet does
+            along depth what the cell state does along time. What is dropped is the layer's own
+            share.
+        head: What the network's output is: `softmax`, a score of every symbol; or `euclidean` or
+            `cosine`, a vector of the embedding's width whose distance to each symbol's vector says
+            how likely the symbol is (`textgen.model.head`).
+        frozen_embedding: Whether training leaves the symbols' vectors as they are.
     Raises:
         ConfigError: A value is out of range or of another type, or two of them contradict each
             other.
@@ -39,6 +54,9 @@ class ModelConfig:
     dropout: float = 0.0
     tie: bool = False
     nonlinearity: str = "tanh"
+    residual: bool = False
+    head: str = "softmax"
+    frozen_embedding: bool = False
 
     def __post_init__(self) -> None:
         get_cell(self.cell, self.nonlinearity)
@@ -48,18 +66,52 @@ class ModelConfig:
                 raise ConfigError(f"{name} is {value!r}; it must be a positive whole number")
         if type(self.dropout) is bool or not 0.0 <= self.dropout < 1.0:
             raise ConfigError(f"dropout is {self.dropout}; it must lie in [0, 1)")
-        if type(self.tie) is not bool:
-            raise ConfigError(f"tie is {self.tie!r}; it must be true or false")
+        for name in ("tie", "residual", "frozen_embedding"):
+            if type(getattr(self, name)) is not bool:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; it must be true or false")
+        if self.residual and self.num_layers < 2:
+            raise ConfigError(
+                "residual adds a layer's input to its output from the second layer on, and this "
+                "model has one; give it more (--layers 2), or leave --residual out"
+            )
         if self.tie and self.embedding_size != self.hidden_size:
             raise ConfigError(
                 f"a tied output needs embedding_size ({self.embedding_size}) "
                 f"equal to hidden_size ({self.hidden_size})"
             )
+        self._check_head()
+
+    def _check_head(self) -> None:
+        if self.head not in HEADS:
+            raise ConfigError(f"head is {self.head!r}; it must be one of {', '.join(HEADS)}")
+        if self.tie and self.has_vector_output:
+            raise ConfigError(
+                "a network whose output is a vector has no weight of a row a symbol that could be "
+                "the embedding; leave --tie out"
+            )
+        if self.tie and self.frozen_embedding:
+            raise ConfigError(
+                "a tied embedding is the output's weight too, which must learn; leave out --tie or "
+                "--freeze-embedding"
+            )
+        if self.has_vector_output and not self.frozen_embedding:
+            raise ConfigError(f"{COLLAPSE}; keep the vectors frozen: --freeze-embedding")
 
     @property
     def cell_spec(self) -> Cell:
         """The cell itself."""
         return get_cell(self.cell, self.nonlinearity)
+
+    @property
+    def has_vector_output(self) -> bool:
+        """Whether the output is a vector, to be compared with the symbols' vectors."""
+        return self.head != "softmax"
+
+    @property
+    def untrained(self) -> frozenset[str]:
+        """The tensors that gradients leave alone: they have no moments and do not decay."""
+        names = {"embedding.weight"} if self.frozen_embedding else set()
+        return frozenset(names | ({"head.scale"} if self.has_vector_output else set()))
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every weight, in the order they are stored."""
@@ -77,19 +129,22 @@ class ModelConfig:
             shapes[f"layers.{layer}.bias"] = (rows,)
             for name in cell.vector_names:
                 shapes[f"layers.{layer}.{name}"] = (self.hidden_size,)
+        outputs = self.embedding_size if self.has_vector_output else self.vocab_size
         if not self.tie:
-            shapes["head.weight"] = (self.vocab_size, self.hidden_size)
-        shapes["head.bias"] = (self.vocab_size,)
+            shapes["head.weight"] = (outputs, self.hidden_size)
+        shapes["head.bias"] = (outputs,)
+        if self.has_vector_output:
+            shapes["head.scale"] = (1,)
         return shapes
 
     def num_parameters(self) -> int:
-        """How many numbers the model learns."""
+        """How many numbers training moves; frozen vectors are not among them."""
         total = 0
-        for shape in self.tensor_shapes().values():
+        for name, shape in self.tensor_shapes().items():
             size = 1
             for length in shape:
                 size *= length
-            total += size
+            total += 0 if name in self.untrained else size
         return total
 
     def to_dict(self) -> dict[str, Any]:

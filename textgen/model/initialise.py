@@ -23,9 +23,11 @@ def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
     variance; the recurrent weights are uniform within `1 / sqrt(H)`, torch's own choice, but those
     of a rectified or linear network are the identity, scaled (Le, Jaitly and Hinton 2015,
     arXiv:1504.00941, section 3; `IDENTITY_SCALE`). The forget gate starts open (bias 1: Jozefowicz,
-    Zaremba and Sutskever 2015, section 3.2); other biases and vectors start at zero. The output
-    starts at zero, so that the first prediction is uniform. The vectors of the two marks start at
-    zero: in a corpus of one document nothing trains them, and zero adds nothing.
+    Zaremba and Sutskever 2015, section 3.2); where one gate is both, the input gate starts closed as
+    far. Other biases and vectors start at zero. The output starts at zero, so that the first
+    prediction is uniform, but one that is a vector is drawn: the cosine of zero has no gradient.
+    The vectors of the two marks start at zero: in a corpus of one document nothing trains them,
+    and zero adds nothing.
 
     Args:
         config: The model's shape.
@@ -53,8 +55,14 @@ def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
                 np.fill_diagonal(weight, IDENTITY_SCALE)
             else:
                 weight[...] = (2.0 * generator.random(shape, np.float32) - 1.0) / math.sqrt(size)
-        elif kind == "bias" and "forget" in cell.input_names:
-            start = cell.input_names.index("forget") * size
-            weight[start : start + size] = 1.0
+        elif kind == "bias" and "forget" in cell.gate_names:
+            # Where one decision is both, it is the input gate that has the bias.
+            open_, bias = ("forget", 1.0) if "forget" in cell.input_names else ("input", -1.0)
+            start = cell.input_names.index(open_) * size
+            weight[start : start + size] = bias
+        elif kind == "head.weight" and config.has_vector_output:
+            weight[...] = generator.standard_normal(shape, np.float32) / math.sqrt(size)
+        elif kind == "head.scale":
+            weight[...] = 1.0
         weights[name] = weight
     return weights

@@ -15,8 +15,16 @@ from numpy.typing import NDArray
 from textgen.model.config import ModelConfig
 from textgen.model.dropout import Masks
 from textgen.model.edit import Edits
+from textgen.model.head import DistanceHead, distance_loss, nats_of
 from textgen.native.edits import PackedEdits
-from textgen.native.network import READ_CELL, READ_OUTPUT, Net, Shape, weights_of
+from textgen.native.network import (
+    READ_CELL,
+    READ_HIDDEN,
+    READ_OUTPUT,
+    Net,
+    Shape,
+    weights_of,
+)
 from textgen.ops.path import Path
 
 Floats = NDArray[np.float32]
@@ -35,15 +43,24 @@ def native_shape(config: ModelConfig, path: Path) -> Shape:
         hidden=config.hidden_size,
         layers=config.num_layers,
         tie=config.tie,
+        residual=config.residual,
+        has_head=not config.has_vector_output,
         threads=path.threads,
     )
+
+
+def _engine_arrays(config: ModelConfig, arrays: Mapping[str, Floats]) -> Mapping[str, Floats]:
+    """What of a model the engine knows: all, but for a head whose output is a vector."""
+    if not config.has_vector_output:
+        return arrays
+    return {name: array for name, array in arrays.items() if not name.startswith("head.")}
 
 
 class NativeNetwork:
     """A model whose weights lie in one flat array.
 
     Args:
-        config: The model's shape; cell lstm, gru or rnn.
+        config: The model's shape; a cell that the engine has.
         path: The native path: instruction set and threads.
     """
 
@@ -51,13 +68,16 @@ class NativeNetwork:
         self.config = config
         self.path = path
         shapes = config.tensor_shapes()
-        # Matrices first, for they alone decay.
-        order = sorted(shapes, key=lambda name: len(shapes[name]) < 2)
+        # Matrices first, for they alone decay; last what no gradient moves.
+        order = sorted(shapes, key=lambda name: (name in config.untrained, len(shapes[name]) < 2))
         size = sum(int(np.prod(shape)) for shape in shapes.values())
-        #: Every weight and its gradient, `(P,)`, the first `num_decayed` of matrices.
+        #: Every weight and its gradient, `(P,)`: the first `num_decayed` of matrices, those from
+        #: `num_trained` on not trained.
         self.parameters = np.zeros(size, np.float32)
         self.gradient = np.zeros(size, np.float32)
-        self.num_decayed = sum(int(np.prod(s)) for s in shapes.values() if len(s) > 1)
+        trained = {name: s for name, s in shapes.items() if name not in config.untrained}
+        self.num_trained = sum(int(np.prod(shape)) for shape in trained.values())
+        self.num_decayed = sum(int(np.prod(s)) for s in trained.values() if len(s) > 1)
         #: Views into them by name.
         self.weights: dict[str, Floats] = {}
         self.gradients: dict[str, Floats] = {}
@@ -67,8 +87,10 @@ class NativeNetwork:
             self.weights[name] = self.parameters[start:stop].reshape(shapes[name])
             self.gradients[name] = self.gradient[start:stop].reshape(shapes[name])
             start = stop
-        self._pointers = weights_of(self.weights, config.num_layers)
-        self._gradient_pointers = weights_of(self.gradients, config.num_layers)
+        self._pointers = weights_of(_engine_arrays(config, self.weights), config.num_layers)
+        self._gradient_pointers = weights_of(
+            _engine_arrays(config, self.gradients), config.num_layers
+        )
         self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
         self._edits: tuple[Sequence[Edits], PackedEdits] | None = None  # The last ones.
@@ -111,11 +133,29 @@ class NativeNetwork:
     ) -> tuple[Floats, State]:
         """Nats of each target `(T, B)`, and the state after the window.
 
+        A target of -1 is not counted: it costs 0.
         `edits_B` are changes of the states at every step, for each stream.
         """
         with self._lock:
             after = self._read(inputs_TB, state, resets_TB, None, save=False, edits_B=edits_B)
+            if self.config.has_vector_output:
+                return self._distance_nats(np.asarray(targets_TB)), after
             return self._net.loss(np.asarray(targets_TB, np.int32)), after
+
+    def outputs(
+        self,
+        inputs_TB: NDArray[np.integer],
+        state: State,
+        resets_TB: NDArray[np.bool_] | None = None,
+    ) -> tuple[Floats, State]:
+        """The last layer's outputs `(T, B, H)`, and the state after the window."""
+        with self._lock:
+            after = self._read(inputs_TB, state, resets_TB, None, save=False)
+            return self._last_outputs(), after
+
+    def set_scale(self, scale: float) -> None:
+        """Set `head.scale`, of a model whose output is a vector."""
+        self.weights["head.scale"][0] = scale
 
     def differentiate(
         self,
@@ -125,12 +165,19 @@ class NativeNetwork:
         resets_TB: NDArray[np.bool_] | None = None,
         masks: Masks | None = None,
     ) -> tuple[float, State]:
-        """The mean loss in nats, and the state after the window; `gradient` is overwritten."""
+        """The mean loss, and the state after the window; `gradient` is overwritten.
+
+        The loss is in nats, or a distance where the output is a vector; its mean is over the
+        targets that count: a target of -1 does not.
+        """
         with self._lock:
             after = self._read(inputs_TB, state, resets_TB, masks, save=True)
+            if self.config.has_vector_output:
+                return self._differentiate_distance(np.asarray(targets_TB)), after
             nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
             self._net.backward(self._gradient_pointers)
-        return float(nats_TB.mean(dtype=np.float64)), after
+        counted = max(1, int(np.count_nonzero(np.asarray(targets_TB) >= 0)))
+        return float(nats_TB.sum(dtype=np.float64)) / counted, after
 
     def trace(
         self,
@@ -153,7 +200,7 @@ class NativeNetwork:
             Per layer each state and gate by name `(T, B, H)`, and the state after the window.
         """
         cell = self.config.cell_spec
-        places = {"h": READ_OUTPUT} | ({"c": READ_CELL} if "c" in cell.state_names else {})
+        places = {"h": READ_HIDDEN} | ({"c": READ_CELL} if "c" in cell.state_names else {})
         places |= {name: block for block, name in enumerate(cell.gate_names)}
         with self._lock:
             after = self._read(ids_TB, state, resets_TB, None, save=True, edits_B=edits_B)
@@ -177,7 +224,36 @@ class NativeNetwork:
         ids_TB = np.asarray(ids_B)[None, :]
         with self._lock:
             after = self._read(ids_TB, state, None, None, save=False, edits_B=edits_B)
+            if self.config.has_vector_output:
+                return self._head().logits(self._last_outputs()[0]), after
             return self._net.logits(0), after
+
+    def _last_outputs(self) -> Floats:
+        """What the head reads of the window that the engine has read, `(T, B, H)`."""
+        return self._net.read(self.config.num_layers - 1, READ_OUTPUT)
+
+    def _head(self) -> DistanceHead:
+        """The head of the weights as they are."""
+        return DistanceHead(self.config, self.weights)
+
+    def _distance_nats(self, targets_TB: NDArray[np.integer]) -> Floats:
+        outputs_NH = self._last_outputs().reshape(targets_TB.size, -1)
+        nats_N = nats_of(self._head().logits(outputs_NH), targets_TB.ravel())
+        return nats_N.reshape(targets_TB.shape)
+
+    def _differentiate_distance(self, targets_TB: NDArray[np.integer]) -> float:
+        """The head's part of the gradient here, by products of NumPy; the engine does the rest."""
+        weight_EH = self.weights["head.weight"]
+        outputs_NH = self._last_outputs().reshape(targets_TB.size, -1)
+        targets_N = targets_TB.ravel()
+        F_NE = outputs_NH @ weight_EH.T + self.weights["head.bias"]
+        goals_NE = self.weights["embedding.weight"][np.maximum(targets_N, 0)]
+        loss, gradient_NE = distance_loss(self.config.head, F_NE, goals_NE, targets_N >= 0)
+        np.matmul(gradient_NE.T, outputs_NH, out=self.gradients["head.weight"])
+        self.gradients["head.bias"][...] = gradient_NE.sum(axis=0)
+        self._net.seed((gradient_NE @ weight_EH).reshape(*targets_TB.shape, -1))
+        self._net.backward(self._gradient_pointers)
+        return loss
 
     def _read(
         self,

@@ -50,7 +50,7 @@ class NativeStep:
     of threads or on the texts beside it.
 
     Args:
-        config: The model's shape; cell lstm, gru or rnn.
+        config: The model's shape; a cell of `NATIVE_CELLS`.
         weights: Float32 arrays as `config.tensor_shapes()` names them; not to be written to.
         path: A native path.
     """
@@ -153,7 +153,7 @@ class NativeStreams:
     """A trained model as a step function of the native engine, many streams together.
 
     Args:
-        config: The model's shape; cell lstm, gru or rnn.
+        config: The model's shape; a cell of `NATIVE_CELLS`.
         weights: Float32 arrays as `config.tensor_shapes()` names them.
         path: A native path.
     """
@@ -192,6 +192,8 @@ def step_path(config: ModelConfig, threads: int) -> Path:
         reason = f"{PATH_VARIABLE} asks for it"
     elif forced == "torch":
         reason = "sampling has no torch path"
+    elif config.has_vector_output:
+        reason = f"a head by {config.head} distance is computed with NumPy"
     elif config.cell not in NATIVE_CELLS:
         reason = f"the native engine has no cell '{config.cell}'"
     elif not forced:

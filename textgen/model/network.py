@@ -16,6 +16,7 @@ from torch.nn.utils import skip_init
 
 from textgen.model.config import ModelConfig
 from textgen.model.dropout import Masks
+from textgen.model.head import LEAST_NORM
 from textgen.ops.path import Path
 from textgen.ops.recurrence import (
     LayerWeights,
@@ -78,10 +79,17 @@ class LanguageModel(nn.Module):
             RecurrentLayer(config, index, device) for index in range(config.num_layers)
         )
         self.head: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
-            nn.Linear, config.hidden_size, config.vocab_size, device=device
+            nn.Linear,
+            config.hidden_size,
+            config.embedding_size if config.has_vector_output else config.vocab_size,
+            device=device,
         )
         if config.tie:
             self.head.weight = self.embedding.weight
+        if config.has_vector_output:
+            self.head.scale = nn.Parameter(torch.empty(1, device=device))
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name not in config.untrained)
 
     def zero_state(self, batch_size: int) -> list[TorchState]:
         """The state at the start of a document, per layer, each `(B, H)`."""
@@ -107,6 +115,20 @@ class LanguageModel(nn.Module):
         Returns:
             Logits of each next token `(T, B, V)`, float32, and the state after the window.
         """
+        outputs_TBH, final = self.read(ids_TB, state, resets, masks)
+        scores = self.project(outputs_TBH)
+        if self.config.has_vector_output:
+            scores = -self.distances(scores) / self.get_parameter("head.scale")
+        return scores, final
+
+    def read(
+        self,
+        ids_TB: Tensor,
+        state: list[TorchState],
+        resets: Resets | None = None,
+        masks: Masks | None = None,
+    ) -> tuple[Tensor, list[TorchState]]:
+        """As `forward`, but the last layer's outputs `(T, B, H)` instead of the logits."""
         x_TBI = self.embedding(ids_TB)
         mask_LBH: Tensor | None = None
         if masks is not None:
@@ -118,13 +140,40 @@ class LanguageModel(nn.Module):
             assert isinstance(layer, RecurrentLayer)
             below, last = self._run(self.cell, x_TBI, first, layer.weights(), resets, below)
             final.append(last)
-            x_TBI = below["h"]
+            own_TBH = below["h"]
             if mask_LBH is not None:
-                x_TBI = x_TBI * mask_LBH[index].to(x_TBI.dtype)
-        autocast = self._autocast
-        with torch.autocast(ids_TB.device.type, dtype=autocast, enabled=autocast is not None):
-            logits_TBV = self.head(x_TBI)
-        return logits_TBV.float(), final
+                own_TBH = own_TBH * mask_LBH[index].to(own_TBH.dtype)
+            x_TBI = own_TBH + x_TBI if self.config.residual and index else own_TBH
+        return x_TBI, final
+
+    def project(self, outputs_TBH: Tensor) -> Tensor:
+        """What the head's weight makes of the last layer's outputs.
+
+        That is the logits `(T, B, V)`, or the vectors F `(T, B, E)` where the head is a distance.
+        """
+        autocast, device = self._autocast, outputs_TBH.device.type
+        with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
+            scores: Tensor = self.head(outputs_TBH)
+        return scores.float() if scores.dtype == torch.bfloat16 else scores
+
+    def distances(self, F_TBE: Tensor) -> Tensor:
+        """The distance of each F to every symbol's vector, `(T, B, V)`: see `model.head`."""
+        vectors_VE = self.embedding.weight
+        if self.config.head == "cosine":
+            return 1.0 - _unit(F_TBE) @ _unit(vectors_VE).T
+        squares = F_TBE.square().sum(-1, keepdim=True) + vectors_VE.square().sum(-1)
+        # The root's slope at 0 has no end.
+        return (squares - 2.0 * (F_TBE @ vectors_VE.T)).clamp_min(1e-12).sqrt()
+
+    def distance_loss(self, F_TBE: Tensor, targets_TB: Tensor) -> Tensor:
+        """The mean distance of each F to its target's vector, over the targets not below 0."""
+        counted_TB = targets_TB >= 0
+        goals_TBE = self.embedding(targets_TB.clamp_min(0))
+        if self.config.head == "cosine":
+            distances_TB = 1.0 - (_unit(F_TBE) * _unit(goals_TBE)).sum(-1)
+        else:
+            distances_TB = torch.linalg.vector_norm(F_TBE - goals_TBE, dim=-1)
+        return distances_TB.masked_fill(~counted_TB, 0.0).sum() / counted_TB.sum().clamp_min(1)
 
     def _on_device(self, mask: NDArray[np.float32]) -> Tensor:
         return to_device(torch.from_numpy(mask), self.embedding.weight.device)
@@ -150,3 +199,9 @@ class LanguageModel(nn.Module):
         own = dict(self.named_parameters())
         for name in self.config.tensor_shapes():
             own[name].copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Each vector at length 1."""
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / norm.clamp_min(LEAST_NORM)

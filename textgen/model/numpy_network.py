@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from textgen.cells import Cell
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits, editor
+from textgen.model.head import open_head
 
 Floats = NDArray[np.float32]
 #: Per layer, each of the cell's states by name, `(B, H)`.
@@ -26,10 +27,18 @@ TABLE_LIMIT_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class LayerRecord:
-    """What one layer did in one step: its new state and its activated gates, each `(B, H)`."""
+    """What one layer did in one step, each `(B, H)`.
+
+    Args:
+        state: Its new state.
+        gates: Its activated gates.
+        output: What the layer above or the head reads: `h`, with the layer's input added to it
+            where the model is residual.
+    """
 
     state: dict[str, Floats]
     gates: dict[str, Floats]
+    output: Floats
 
 
 class NumpyNetwork:
@@ -45,9 +54,7 @@ class NumpyNetwork:
         self.cell = config.cell_spec
         self._embedding = weights["embedding.weight"]
         self._layers = [_Layer(self.cell, weights, index) for index in range(config.num_layers)]
-        head = self._embedding if config.tie else weights["head.weight"]
-        self._head_weight_HV = np.ascontiguousarray(head.T)
-        self._head_bias = weights["head.bias"]
+        self._head = open_head(config, weights)
         first = self._layers[0]
         self._table: Floats | None = None
         if config.vocab_size * len(first.bias) * 4 <= TABLE_LIMIT_BYTES:
@@ -76,7 +83,7 @@ class NumpyNetwork:
             Logits of the next token `(B, V)`, and the state after it.
         """
         records = self.step_traced(ids_B, state, edits_B)
-        return self.logits(records[-1].state["h"]), [record.state for record in records]
+        return self.logits(records[-1].output), [record.state for record in records]
 
     def step_traced(
         self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
@@ -108,16 +115,25 @@ class NumpyNetwork:
                 below,
                 editor(edits_B, index),
             )
-            records.append(LayerRecord(new, gates))
-            x_BI = new["h"]
+            output = new["h"] if x_BI is None or not config.residual else new["h"] + x_BI
+            records.append(LayerRecord(new, gates, output))
+            x_BI = output
             below = {name: new[name] for name in self.cell.below_names}
         return records
 
+    def output(self, state: State) -> Floats:
+        """What the head reads in a state, `(B, H)`: the last layer's h, or that of all layers
+        added up where the model is residual."""
+        if not self.config.residual:
+            return state[-1]["h"]
+        total = state[0]["h"]
+        for layer in state[1:]:
+            total = layer["h"] + total
+        return total
+
     def logits(self, h_BH: Floats) -> Floats:
         """Logits of the next token `(B, V)` from the last layer's output `(B, H)`."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            result: Floats = h_BH @ self._head_weight_HV + self._head_bias
-        return result
+        return self._head.logits(h_BH)
 
 
 class _Layer:

@@ -46,9 +46,26 @@ class TorchNetwork:
         resets = None if resets_TB is None else make_resets(resets_TB, self._device)
         logits_TBV, after = self.model(self._ids(inputs_TB), state, resets)
         targets = self._ids(targets_TB).flatten()
-        nats = F.cross_entropy(logits_TBV.flatten(0, 1), targets, reduction="none")
+        nats = F.cross_entropy(logits_TBV.flatten(0, 1), targets, reduction="none", ignore_index=-1)
         nats_TB: NDArray[np.float32] = nats.view(targets_TB.shape).cpu().numpy()
         return nats_TB, after
+
+    @torch.no_grad()
+    def outputs(
+        self,
+        inputs_TB: NDArray[np.integer],
+        state: list[TorchState],
+        resets_TB: NDArray[np.bool_] | None = None,
+    ) -> tuple[NDArray[np.float32], list[TorchState]]:
+        """The last layer's outputs `(T, B, H)`, and the state after the window."""
+        resets = None if resets_TB is None else make_resets(resets_TB, self._device)
+        outputs_TBH, after = self.model.read(self._ids(inputs_TB), state, resets)
+        return outputs_TBH.float().cpu().numpy(), after
+
+    @torch.no_grad()
+    def set_scale(self, scale: float) -> None:
+        """Set `head.scale`, of a model whose output is a vector."""
+        self.model.get_parameter("head.scale").fill_(scale)
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """A copy of every weight, named as `ModelConfig.tensor_shapes` does."""

@@ -17,7 +17,7 @@ from textgen.native.sources import INSTRUCTION_SETS, LIBRARY, SOURCES, is_curren
 LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 
 #: The calls of the C side as this version makes them; `TG_ABI_VERSION` there.
-ABI_VERSION = 2
+ABI_VERSION = 3
 
 #: The instruction sets that there is code for, best first.
 ISA_NAMES = tuple(INSTRUCTION_SETS)

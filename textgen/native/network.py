@@ -21,11 +21,12 @@ from textgen.native.library import ISA_NAMES, load, missing_reason
 
 Floats = NDArray[np.float32]
 
-CELLS = ("lstm", "gru", "rnn")
+CELLS = ("lstm", "gru", "rnn", "peephole", "coupled", "depth-gated", "mlstm")
 NONLINEARITIES = ("tanh", "relu", "identity")
 
-#: What `Net.read` reads: activated gate blocks by their number, and these two.
-READ_CELL, READ_OUTPUT = 4, 5
+#: What `Net.read` reads: activated gate blocks by their number, and these. The output is what is
+#: read above: the state h with the dropout's masks and, if residual, the layer's input in it.
+READ_CELL, READ_HIDDEN, READ_OUTPUT = 16, 17, 18
 
 
 class Config(Structure):
@@ -35,7 +36,7 @@ class Config(Structure):
         (name, c_int32)
         for name in (
             *("isa", "cell", "nonlinearity", "vocab", "embedding", "hidden", "layers"),
-            *("tie", "threads"),
+            *("tie", "residual", "has_head", "threads"),
         )
     )
 
@@ -43,7 +44,13 @@ class Config(Structure):
 class Layer(Structure):
     """`tg_layer`."""
 
-    _fields_ = tuple((name, c_void_p) for name in ("weight_ih", "weight_hh", "bias", "bias_hn"))
+    _fields_ = tuple(
+        (name, c_void_p)
+        for name in (
+            *("weight_ih", "weight_hh", "weight_mh", "bias", "bias_hn"),
+            *("weight_ci", "weight_cf", "weight_co", "weight_cd", "weight_ld"),
+        )
+    )
 
 
 class Weights(Structure):
@@ -129,7 +136,9 @@ def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
     """
 
     def pointer(name: str) -> int | None:
-        array = arrays.get(name)
+        # The mLSTM's gates see the factor, where the others' see h.
+        other = name.replace("weight_hh", "weight_hm")
+        array = arrays.get(name, arrays.get(other))
         if array is None:
             return None
         assert array.dtype == np.float32 and array.flags.c_contiguous
@@ -162,6 +171,9 @@ class Shape:
         layers: L.
         tie: Whether the output multiplies by the embedding.
         threads: Computing threads.
+        residual: Whether each layer above the first adds its input to its output.
+        has_head: False: what the last layer's output is for is the caller's business, who reads it
+            and hands in its gradient.
     """
 
     isa: str
@@ -173,6 +185,13 @@ class Shape:
     layers: int
     tie: bool
     threads: int
+    residual: bool = False
+    has_head: bool = True
+
+    @property
+    def num_states(self) -> int:
+        """Of a layer: h, and c where the cell has one."""
+        return 1 if self.cell in ("gru", "rnn") else 2
 
     def structure(self) -> Config:
         """As the library takes it."""
@@ -180,7 +199,8 @@ class Shape:
             ISA_NAMES.index(self.isa),
             CELLS.index(self.cell),
             NONLINEARITIES.index(self.nonlinearity),
-            *(self.vocab, self.embedding, self.hidden, self.layers, int(self.tie), self.threads),
+            *(self.vocab, self.embedding, self.hidden, self.layers),
+            *(int(self.tie), int(self.residual), int(self.has_head), self.threads),
         )
 
 
@@ -266,7 +286,10 @@ class Net:
         self._check(self._library.tg_net_forward(self._handle, byref(window)))
 
     def loss(self, targets_TB: NDArray[np.int32], gradients: Weights | None = None) -> Floats:
-        """Nats of each target `(T, B)`; with `gradients`, that of their mean at the output."""
+        """Nats of each target `(T, B)`; with `gradients`, that of their mean at the output.
+
+        A target of -1 is not counted: it costs 0 and has no share in the mean.
+        """
         targets = np.ascontiguousarray(targets_TB, np.int32)
         nats = np.empty(self._shape, np.float32)
         code = self._library.tg_net_loss(
@@ -294,7 +317,8 @@ class Net:
         return out
 
     def read(self, layer: int, what: int) -> Floats:
-        """A quantity of the last window `(T, B, H)`: a gate block, `READ_CELL`, `READ_OUTPUT`."""
+        """A quantity of the last window `(T, B, H)`: a gate block by its number, `READ_CELL`,
+        `READ_HIDDEN`, `READ_OUTPUT`; all but the last need a saved window."""
         out = np.empty((*self._shape, self._config.hidden), np.float32)
         self._check(self._library.tg_net_read(self._handle, layer, what, out.ctypes.data))
         return out

@@ -188,7 +188,7 @@ class Sampler:
         self._weights = {name: np.ascontiguousarray(array) for name, array in weights.items()}
         self._vocab = shape.vocab
         #: h and c, or h alone.
-        self.state_shape = (shape.layers, 2 if shape.cell == "lstm" else 1, shape.hidden)
+        self.state_shape = (shape.layers, shape.num_states, shape.hidden)
         config = shape.structure()
         handle = self._library.tg_sampler_new(
             byref(config), byref(weights_of(self._weights, shape.layers))

@@ -19,7 +19,7 @@ PATH_VARIABLE = "TEXTGEN_PATH"
 PATH_NAMES = ("native", "torch", "reference")
 PRECISIONS = ("auto", "fp32", "bf16")
 #: The cells that the native engine computes.
-NATIVE_CELLS = ("lstm", "gru", "rnn")
+NATIVE_CELLS = ("lstm", "gru", "rnn", "peephole", "coupled", "depth-gated", "mlstm")
 
 
 def select(cell: Cell, device: str, precision: str = "auto", threads: int = 1) -> Path:

@@ -90,7 +90,7 @@ class _Numpy:
         nats = np.empty(ids_TB.shape)
         for t, ids_B in enumerate(ids_TB):
             state = self._step(ids_B, state, edits)
-            logits = self._network.logits(state[-1]["h"]).astype(np.float64)
+            logits = self._network.logits(self._network.output(state)).astype(np.float64)
             logits -= logits.max(axis=1, keepdims=True)
             logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
             nats[t] = -logits[np.arange(len(ids_B)), targets_TB[t]]

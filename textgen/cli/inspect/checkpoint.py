@@ -73,7 +73,8 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
     metrics = info.get("metrics", {})
     corpus = info.get("corpus", {})
     shown = "".join(symbols) if saved.vocabulary.level == "char" else ""
-    bits = metrics.get("val_bits_per_char")
+    bits, words = metrics.get("val_bits_per_char"), metrics.get("val_bits_per_word")
+    per_word = "" if words is None else f"{words:.3f} bits/word, "
     out.print(
         key_values(
             visible(str(path)),
@@ -82,7 +83,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
                 ("parameters", config.num_parameters()),
                 ("vocabulary", f"{len(saved.vocabulary)} symbols, level {saved.vocabulary.level}"),
                 ("symbols", visible(shown) or None),
-                ("validation", None if bits is None else f"{bits:.3f} bits/char"),
+                ("validation", None if bits is None else f"{per_word}{bits:.3f} bits/char"),
                 ("at step", _of(metrics.get("step"), metrics.get("steps"))),
                 ("characters seen", metrics.get("chars_seen")),
                 ("corpus sha256", corpus.get("sha256")),
@@ -100,7 +101,9 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
 
 def _cell(config: ModelConfig) -> str:
     """The cell in words, with the nonlinearity where there was a choice of one."""
-    return f"{config.cell} ({config.nonlinearity})" if config.cell == "rnn" else config.cell
+    cell = f"{config.cell} ({config.nonlinearity})" if config.cell == "rnn" else config.cell
+    cell = f"{cell}, residual" if config.residual else cell
+    return f"{cell}, {config.head} distance" if config.has_vector_output else cell
 
 
 def _of(step: int | None, steps: int | None) -> str | None:

@@ -4,20 +4,53 @@
 
 #include "head.h"
 
-INLINE void step_backward(tg_net *net, int l, int t, const part *p, int cell, int nonlinearity) {
+INLINE float *d_below_at(const tg_net *net, const net_layer *y, int t, int unit, int b) {
+    return (float *)y->d_below.data + (((size_t)t * net->units + unit) * net->rows + b) * BLOCK;
+}
+
+/* A thread's sums of the vectors' gradients, for the units of a block. */
+INLINE float *d_peepholes_at(const tg_net *net, const net_layer *y, int tid, int unit) {
+    return (float *)y->d_peepholes.data +
+           ((size_t)tid * net->units + unit) * net->form->peepholes * BLOCK;
+}
+
+/* The factor's share of a step's gates, which waits until nobody reads them: see factor_backward. */
+static void put_factor_gates(tg_net *net, net_layer *y, int t, const part *p) {
+    const int blocks = net->form->blocks;
+    for (int b = p->row0; b < p->row1; b++)
+        for (int unit = p->unit0; unit < p->unit1; unit++)
+            memcpy(row_at(&y->gates, net->gate_stride, (size_t)t * net->rows + b) +
+                       (size_t)(unit * blocks + blocks - 1) * BLOCK,
+                   row_at(&y->d_factor_x, net->h_stride, (size_t)b) + unit * BLOCK,
+                   BLOCK * sizeof(elem));
+}
+
+INLINE void step_backward(tg_net *net, int l, int t, const part *p, int tid, int cell,
+                          int nonlinearity) {
     net_layer *y = &net->layers[l];
-    const int blocks = cell_forms[cell].blocks, depth = net->columns * BLOCK;
+    const int factor = cell_forms[cell].factor, below = cell_forms[cell].below;
+    const int blocks = cell_forms[cell].blocks;
+    /* What the output of the step before went into: the gates of this one, or the factor. */
+    const int depth = factor ? net->units * BLOCK : net->columns * BLOCK;
     const size_t panel = (size_t)depth * BLOCK;
+    const size_t after_stride = factor ? net->h_stride : net->gate_stride;
+    const elem *weights = factor ? y->mh_bwd.data : y->hh_bwd.data;
     const int later = t + 1 < net->window.T;
     float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
-    for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
+    const tile_order order =
+        order_of(p, 4, (size_t)(p->unit1 - p->unit0) * panel * sizeof(elem));
+    for (int i = 0; i < order.rows * order.units; i++) {
+        const int row = p->row0 + (order.by_units ? i % order.rows : i / order.units) * TILE_ROWS;
+        const int unit = p->unit0 + (order.by_units ? i / order.rows : i % order.units) * 4;
         int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
-        const elem *after = row_at(&y->gates, net->gate_stride, (size_t)(t + 1) * net->rows + row);
-        for (int unit = p->unit0; unit < p->unit1; unit += 4) {
+        const elem *after =
+            factor ? row_at(&y->d_factor, net->h_stride, (size_t)row)
+                   : row_at(&y->gates, net->gate_stride, (size_t)(t + 1) * net->rows + row);
+        {
             int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
             if (later)
-                tile_nn(after, net->gate_stride, rows, (elem *)y->hh_bwd.data + unit * panel, panel,
-                        some, depth, tile, 0);
+                tile_nn(after, after_stride, rows, weights + unit * panel, panel, some, depth, tile,
+                        0);
             for (int u = 0; u < some; u++)
                 for (int r = 0; r < rows; r += PAIR) {
                     vf d[2][MAX_BLOCKS][NV];
@@ -49,8 +82,17 @@ INLINE void step_backward(tg_net *net, int l, int t, const part *p, int cell, in
                                     ((size_t)here * net->rows + b) * BLOCK;
                             if (!later) memset(carry, 0, BLOCK * sizeof(float));
                         }
+                        if (below && l + 1 < net->config.layers) {
+                            const float *read = d_below_at(net, y, t, here, b);
+                            for (int at = 0; at < BLOCK; at += VW)
+                                vstore(carry + at, vload(carry + at) + vload(read + at));
+                        }
+                        const cell_reads reads = reads_at(net, l, t, here, b);
                         cell_backward(cell, nonlinearity, dh, saved_at(net, y, t, here, b), was, now,
-                                      carry, d[i]);
+                                      &reads, carry,
+                                      below && l ? d_below_at(net, y - 1, t, here, b) : NULL,
+                                      d_peepholes_at(net, y, tid, here), d[i]);
+                        if (factor) memset(d[i][blocks - 1], 0, sizeof d[i][blocks - 1]);
                         if (carry && reset) memset(carry, 0, BLOCK * sizeof(float));
                         elem *gates = row_at(&y->gates, net->gate_stride, place) +
                                       (size_t)column * blocks;
@@ -58,7 +100,7 @@ INLINE void step_backward(tg_net *net, int l, int t, const part *p, int cell, in
                             for (int v = 0; v < NV; v++)
                                 estore(gates + g * BLOCK + v * VW, d[i][g][v]);
                     }
-                    for (int g = 0; g < blocks; g++)
+                    for (int g = 0; g < blocks - factor; g++)
                         store_pair(panel_at(y->gates_panel.data, (size_t)net->depth,
                                             here * blocks + g, (size_t)t * net->rows + row + r),
                                    d[0][g], d[1][g]);
@@ -67,13 +109,80 @@ INLINE void step_backward(tg_net *net, int l, int t, const part *p, int cell, in
     }
 }
 
-static void layer_backward(tg_net *net, int l, const part *p, int threads) {
+/* From the gates' gradients of all units to those of the mLSTM's factor and of its two parts, for
+ * this thread's. The input's part belongs among the gates, but others may be reading their rows, so
+ * there it stays zero for now. */
+static void factor_backward(tg_net *net, int l, int t, const part *p) {
+    net_layer *y = &net->layers[l];
+    const int blocks = net->form->blocks, depth = net->columns * BLOCK;
+    const size_t panel = (size_t)depth * BLOCK;
+    float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
+        const int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
+        for (int unit = p->unit0; unit < p->unit1; unit += 4) {
+            const int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
+            tile_nn(row_at(&y->gates, net->gate_stride, (size_t)t * net->rows + row),
+                    net->gate_stride, rows, (elem *)y->hh_bwd.data + unit * panel, panel, some,
+                    depth, tile, 0);
+            for (int u = 0; u < some; u++)
+                for (int r = 0; r < rows; r += PAIR) {
+                    vf of_x[2][NV], of_h[2][NV];
+                    const int here = unit + u;
+                    const size_t place = (size_t)t * net->rows + row + r;
+                    memset(of_x, 0, sizeof of_x);
+                    memset(of_h, 0, sizeof of_h);
+                    for (int i = 0; i < PAIR && r + i < rows; i++) {
+                        const int b = row + r + i;
+                        const elem *saved = saved_at(net, y, t, here, b);
+                        elem *to_x = row_at(&y->d_factor_x, net->h_stride, (size_t)b) + here * BLOCK;
+                        elem *to_h = row_at(&y->d_factor, net->h_stride, (size_t)b) + here * BLOCK;
+                        for (int v = 0; v < NV; v++) {
+                            const int at = v * VW;
+                            vf d = vload(tile + (r + i) * TILE_STRIDE + u * BLOCK + at);
+                            of_x[i][v] = d * eload(saved + SAVED_FACTOR_H * BLOCK + at);
+                            of_h[i][v] = d * eload(saved + SAVED_FACTOR_X * BLOCK + at);
+                            estore(to_x + at, of_x[i][v]);
+                            estore(to_h + at, of_h[i][v]);
+                        }
+                    }
+                    store_pair(panel_at(y->gates_panel.data, (size_t)net->depth,
+                                        here * blocks + blocks - 1, place),
+                               of_x[0], of_x[1]);
+                    store_pair(panel_at(y->d_factor_panel.data, (size_t)net->depth, here, place),
+                               of_h[0], of_h[1]);
+                }
+        }
+    }
+}
+
+static void layer_backward(tg_net *net, int l, const part *p, int tid, int threads) {
+    net_layer *y = &net->layers[l];
+    const int factor = net->form->factor;
+    if (net->form->peepholes)
+        memset(d_peepholes_at(net, y, tid, 0), 0,
+               sizeof(float) * (size_t)net->units * net->form->peepholes * BLOCK);
     for (int t = net->window.T - 1; t >= 0; t--) {
-#define CALL(cell, nonlinearity) step_backward(net, l, t, p, cell, nonlinearity)
+#define CALL(cell, nonlinearity) step_backward(net, l, t, p, tid, cell, nonlinearity)
         FOR_CELL(net, CALL)
 #undef CALL
         if (p->waits) tg_barrier(threads);
+        if (!factor) continue;
+        factor_backward(net, l, t, p);
+        if (p->waits) tg_barrier(threads);
+        put_factor_gates(net, y, t, p);
     }
+}
+
+/* The vectors' gradients: the threads' sums. */
+static void put_peepholes(const tg_net *net, const net_layer *y, const tg_layer *to, int threads) {
+    const int count = net->form->peepholes;
+    for (int unit = 0; unit < net->config.hidden; unit++)
+        for (int i = 0; i < count; i++) {
+            float sum = 0.0f;
+            for (int tid = 0; tid < threads; tid++)
+                sum += d_peepholes_at(net, y, tid, unit / BLOCK)[i * BLOCK + unit % BLOCK];
+            to->peepholes[i][unit] = sum;
+        }
 }
 
 /* The bias takes the sum of a native column; the GRU's recurrent candidate has a bias of its own. */
@@ -127,8 +236,12 @@ static void into_layer_below(tg_net *net, int l, const tg_layer *to, const part 
                         tile, 0);
                 for (int r = 0; r < rows; r++) {
                     elem *out = row_at(&below->d_out, net->h_stride, place + (size_t)r) + unit * BLOCK;
-                    for (int at = 0; at < some * BLOCK; at += VW)
-                        estore(out + at, vload(tile + r * TILE_STRIDE + at));
+                    const elem *own = row_at(&y->d_out, net->h_stride, place + (size_t)r) + unit * BLOCK;
+                    for (int at = 0; at < some * BLOCK; at += VW) {
+                        vf sum = vload(tile + r * TILE_STRIDE + at);
+                        if (y->is_residual) sum += eload(own + at);
+                        estore(out + at, sum);
+                    }
                 }
             }
         }
@@ -225,11 +338,25 @@ static void backward_work(void *arg, int tid, int threads) {
         if (tid == 0)
             clear_tail(y->gates_panel.data, (size_t)net->depth, net->columns,
                        (size_t)net->window.T * net->rows);
-        layer_backward(net, l, &p, threads);
+        if (tid == 0 && net->form->factor)
+            clear_tail(y->d_factor_panel.data, (size_t)net->depth, net->units,
+                       (size_t)net->window.T * net->rows);
+        layer_backward(net, l, &p, tid, threads);
         tg_barrier(threads);
+        if (tid == 0) put_peepholes(net, y, &to->layers[l], threads);
         target into = {to->layers[l].weight_hh, &y->recurrent, 0};
-        tile_tn(y->gates_panel.data, (size_t)net->depth * BLOCK, first, last, y->h_panel.data,
-                (size_t)net->h_depth * BLOCK, net->units, net->depth, &into, scratch);
+        if (net->form->factor) {
+            target of_h = {to->layers[l].weight_mh, &net->factor_map, 0};
+            tile_tn(y->gates_panel.data, (size_t)net->depth * BLOCK, first, last,
+                    y->factor_panel.data, (size_t)net->depth * BLOCK, net->units, net->depth, &into,
+                    scratch);
+            tile_tn(y->d_factor_panel.data, (size_t)net->depth * BLOCK, first / net->form->blocks,
+                    last / net->form->blocks, y->h_panel.data, (size_t)net->h_depth * BLOCK,
+                    net->units, net->depth, &of_h, scratch);
+        } else {
+            tile_tn(y->gates_panel.data, (size_t)net->depth * BLOCK, first, last, y->h_panel.data,
+                    (size_t)net->h_depth * BLOCK, net->units, net->depth, &into, scratch);
+        }
         if (l) {
             into_layer_below(net, l, &to->layers[l], &p, first, last, scratch);
         } else {
@@ -257,6 +384,14 @@ static int net_backward(tg_net *net, const tg_weights *gradients) {
         bad |= buffer_need(&y->gates_panel, sizeof(elem) * gates * (size_t)net->depth);
         bad |= buffer_need(&y->d_out, sizeof(elem) * (size_t)net->depth * net->h_stride);
         if (net->form->carries) bad |= buffer_need(&y->d_carry, sizeof(float) * R * padded);
+        bad |= buffer_need(&y->d_peepholes, sizeof(float) * (size_t)net->config.threads * padded *
+                                                net->form->peepholes);
+        if (net->form->below && l + 1 < net->config.layers)
+            bad |= buffer_need(&y->d_below, sizeof(float) * T * R * padded);
+        if (!net->form->factor) continue;
+        bad |= buffer_need(&y->d_factor, sizeof(elem) * (R + TILE_ROWS) * net->h_stride);
+        bad |= buffer_need(&y->d_factor_x, sizeof(elem) * (R + TILE_ROWS) * net->h_stride);
+        bad |= buffer_need(&y->d_factor_panel, sizeof(elem) * (size_t)net->depth * padded);
     }
     bad |= buffer_need(&net->d_table, sizeof(float) * symbols * gates);
     bad |= buffer_need(&net->d_table_rows, sizeof(elem) * (symbols + TILE_ROWS) * net->gate_stride);
@@ -290,8 +425,9 @@ static void read_work(void *arg, int tid, int threads) {
                 const elem *from = NULL;
                 if (job->what == TG_READ_CELL)
                     memcpy(values, carry_at(net, y, t + 1, unit, b), sizeof values);
-                else if (job->what == TG_READ_OUTPUT)
-                    from = y->out + ((size_t)t * net->rows + b) * net->h_stride + unit * BLOCK;
+                else if (job->what >= TG_READ_HIDDEN)
+                    from = (job->what == TG_READ_HIDDEN && y->is_residual ? (elem *)y->hidden.data : y->out) +
+                           ((size_t)t * net->rows + b) * net->h_stride + unit * BLOCK;
                 else
                     from = saved_at(net, y, t, unit, b) + job->what * BLOCK;
                 if (from)
@@ -305,7 +441,8 @@ static void read_work(void *arg, int tid, int threads) {
 static int net_read(tg_net *net, int32_t layer, int32_t what, float *out) {
     if (!net->has_window || layer < 0 || layer >= net->config.layers) return -2;
     if (what != TG_READ_OUTPUT && !net->window.save) return -2;
-    if (what == TG_READ_CELL ? !net->form->carries : what != TG_READ_OUTPUT && what >= net->form->saved)
+    if (what == TG_READ_CELL ? !net->form->carries
+                             : what < TG_READ_HIDDEN && what >= net->form->saved)
         return -2;
     read_job job = {net, layer, what, out};
     tg_parallel(net->config.threads, read_work, &job);

@@ -22,12 +22,18 @@ INLINE float inner_product(const float *a, const float *b, int n) {
 }
 
 /* One stream's new state of a layer in blocks of 16 units, `stride` floats apart, and a thread's
- * part of it: blocks [first, last). `opened` is the output gate, of the LSTM alone. */
+ * part of it: blocks [first, last). `opened` is the output gate, of cells with c. Where that gate
+ * looks at c through a vector, `looks`, blocks of which lie `looks_stride` floats apart, `opened` is
+ * its pre-activation without c's part, and what it came to goes to `saved`, if that is wanted. */
 typedef struct {
     float *c, *h;
     const float *opened;
     size_t stride;
     int H, first, last;
+    const float *looks;
+    size_t looks_stride;
+    elem *saved;
+    size_t saved_stride;
 } edited_row;
 
 INLINE float *edited_state(const edited_row *row, int state) {
@@ -80,8 +86,14 @@ INLINE void edit_end(const edited_row *row, const tg_edit *e, const float *parts
 /* h of a block, made of c anew. */
 INLINE void open_block(const edited_row *row, int block) {
     const size_t at = block * row->stride;
-    for (int i = 0; i < BLOCK; i += VW)
-        vstore(row->h + at + i, vload(row->opened + at + i) * vtanh(vload(row->c + at + i)));
+    for (int i = 0; i < BLOCK; i += VW) {
+        vf c = vload(row->c + at + i), o = vload(row->opened + at + i);
+        if (row->looks) {
+            o = vsigmoid(o + vload(row->looks + block * row->looks_stride + i) * c);
+            if (row->saved) estore(row->saved + block * row->saved_stride + i, o);
+        }
+        vstore(row->h + at + i, o * vtanh(c));
+    }
 }
 
 /* After the edits of c: the output that is made of it. */

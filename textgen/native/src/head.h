@@ -15,6 +15,7 @@ typedef struct {
     float *nats;
     const tg_weights *gradients;
     int chunk; /* rows of r-space (t * rows + b) at a time */
+    float scale; /* of a target's gradient: one over how many count */
 } head_job;
 
 /* Logits of up to TILE_ROWS rows of the last layer's output, bias in them. */
@@ -54,16 +55,17 @@ static void head_block(head_job *job, size_t start, int row, int rows, float *lo
                        float *d_bias) {
     tg_net *net = job->net;
     const int vocab = net->vocab_blocks * BLOCK, B = net->window.B, R = net->rows;
-    const float scale = 1.0f / ((float)net->window.T * (float)B);
+    const float scale = job->scale;
     head_rows(net, start + (size_t)row, rows, logits);
     for (int r = 0; r < rows; r++) {
         const size_t place = start + (size_t)(row + r);
         const int t = (int)(place / (size_t)R), b = (int)(place % (size_t)R);
         float *own = logits + (size_t)r * vocab;
-        if (b >= B) {
+        const int target = b < B ? job->targets[(size_t)t * B + b] : -1;
+        if (target < 0) {
+            if (b < B) job->nats[(size_t)t * B + b] = 0.0f;
             memset(own, 0, sizeof(float) * (size_t)vocab);
         } else {
-            const int target = job->targets[(size_t)t * B + b];
             float sum;
             job->nats[(size_t)t * B + b] = row_nats(own, vocab, target, &sum);
             if (!job->gradients) continue;
@@ -155,9 +157,12 @@ static int need_scratch(tg_net *net) {
 
 static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_weights *gradients) {
     const int has_gradient = net->window.save && net->has_backward && !net->window.edits;
-    if (!net->has_window || (gradients && !has_gradient)) return -2;
-    for (size_t i = 0; i < (size_t)net->window.T * net->window.B; i++)
-        if ((uint32_t)targets[i] >= (uint32_t)net->config.vocab) return -3;
+    if (!net->config.has_head || !net->has_window || (gradients && !has_gradient)) return -2;
+    size_t counted = 0;
+    for (size_t i = 0; i < (size_t)net->window.T * net->window.B; i++) {
+        if (targets[i] < -1 || targets[i] >= net->config.vocab) return -3;
+        counted += targets[i] >= 0;
+    }
     const size_t vocab = (size_t)net->vocab_blocks * BLOCK, threads = (size_t)net->config.threads;
     size_t chunk = HEAD_ELEMS / vocab / KPAD * KPAD;
     if (chunk < 8 * KPAD) chunk = 8 * KPAD;
@@ -173,7 +178,7 @@ static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_w
         bad |= need_scratch(net);
     }
     if (bad) return -1;
-    head_job job = {net, targets, nats, gradients, (int)chunk};
+    head_job job = {net, targets, nats, gradients, (int)chunk, counted ? 1.0f / (float)counted : 0.0f};
     tg_parallel(net->config.threads, head_work, &job);
     net->has_loss = gradients ? FROM_HEAD : NO_LOSS;
     return 0;
@@ -226,7 +231,7 @@ static void logits_work(void *arg, int tid, int threads) {
 }
 
 static int net_logits(tg_net *net, int32_t t, float *logits) {
-    if (!net->has_window || t < 0 || t >= net->window.T) return -2;
+    if (!net->config.has_head || !net->has_window || t < 0 || t >= net->window.T) return -2;
     const size_t vocab = (size_t)net->vocab_blocks * BLOCK;
     if (buffer_need(&net->logits, sizeof(float) * (size_t)net->config.threads * TILE_ROWS * vocab))
         return -1;

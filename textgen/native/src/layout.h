@@ -16,7 +16,7 @@
 
 #define UP(x, to) (((x) + (to) - 1) / (to) * (to))
 #define KPAD 32 /* products run over a multiple of so many terms: an AMX tile's */
-#define MAX_BLOCKS 4
+#define MAX_BLOCKS 5
 
 INLINE size_t stride_of(size_t columns) { return columns + 32; }
 

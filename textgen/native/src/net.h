@@ -39,12 +39,17 @@ static int buffer_need(buffer *b, size_t bytes) {
 typedef struct {
     rows_map input, recurrent; /* public rows of weight_ih and weight_hh */
     int depth;                 /* terms of the input product, padded */
-    /* Packed weights: `x @ w.T` forwards, `gradient @ w` backwards; bias in native order. */
-    buffer in_fwd, in_bwd, hh_fwd, hh_bwd, bias;
+    /* Packed weights: `x @ w.T` forwards, `gradient @ w` backwards; bias in native order, and the
+     * vectors that c is multiplied by, [unit block][vector][16]. */
+    buffer in_fwd, in_bwd, hh_fwd, hh_bwd, mh_fwd, mh_bwd, bias, peepholes;
     /* The window. Slot t of `h` is what step t reads: resets are in it. The layer's output, masks
      * in it, is `out`: the same memory one slot on where there is neither mask nor reset. */
     buffer h, h_panel, masked, masked_panel, carry, saved, gates, gates_panel, d_out, d_carry, last;
     elem *out, *out_panel;
+    int is_residual;
+    buffer hidden; /* h of all steps where neither `h` nor `out` has it: in residual layers */
+    buffer d_below, d_peepholes; /* gradients of what the layer above read of c; a thread each */
+    buffer factor, factor_panel, d_factor, d_factor_panel, d_factor_x; /* of the mLSTM */
     /* Where edits change the new state, h and the output gate are kept for them; c is in `carry`. */
     buffer edit_h, opened;
     buffer edit_parts; /* of projections, for each stream and block, twice */
@@ -61,7 +66,7 @@ struct tg_net {
     int vocab_blocks, embedding_blocks;
     size_t h_stride, gate_stride, x_stride, logit_stride;
     net_layer *layers;
-    rows_map head_map;
+    rows_map head_map, factor_map;
     buffer head_fwd, head_bwd, head_bias;
     float *embedding; /* the caller's, between pack and the last pass */
     /* The window at hand. */
@@ -105,10 +110,12 @@ static tg_net *net_new(const tg_config *config) {
     net->x_stride = stride_of((size_t)embedding);
     net->logit_stride = stride_of((size_t)net->vocab_blocks * BLOCK);
     net->head_map = (rows_map){1, {0}, config->vocab, config->hidden};
+    net->factor_map = (rows_map){1, {0}, config->hidden, config->hidden};
     for (int l = 0; l < config->layers; l++) {
         net_layer *layer = &net->layers[l];
         int width = l ? config->hidden : config->embedding;
         layer->depth = l ? padded : embedding;
+        layer->is_residual = config->residual && l;
         layer->input = (rows_map){.nb = net->form->blocks, .size = config->hidden, .width = width};
         layer->recurrent = layer->input;
         layer->recurrent.width = config->hidden;
@@ -127,7 +134,9 @@ static size_t net_each_buffer(tg_net *net, int release) {
         buffer *all[] = {&y->in_fwd, &y->in_bwd, &y->hh_fwd, &y->hh_bwd, &y->bias, &y->h,
                          &y->h_panel, &y->masked, &y->masked_panel, &y->carry, &y->saved,
                          &y->gates, &y->gates_panel, &y->d_out, &y->d_carry, &y->last,
-                         &y->edit_h, &y->opened, &y->edit_parts};
+                         &y->edit_h, &y->opened, &y->edit_parts, &y->mh_fwd, &y->mh_bwd,
+                         &y->peepholes, &y->hidden, &y->d_below, &y->d_peepholes, &y->factor,
+                         &y->factor_panel, &y->d_factor, &y->d_factor_panel, &y->d_factor_x};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) EACH(*all[i]);
     }
     buffer *all[] = {&net->head_fwd, &net->head_bwd, &net->head_bias, &net->mask, &net->symbol_of, &net->symbols, &net->starts, &net->order,
@@ -188,6 +197,18 @@ static void pack_work(void *arg, int tid, int threads) {
             pack_all(y->hh_bwd.data, w->weight_hh, &y->recurrent, net->units, gate_depth, 1, tid,
                      threads);
         }
+        if (net->form->factor) {
+            pack_all(y->mh_fwd.data, w->weight_mh, &net->factor_map, net->units, padded, 0, tid,
+                     threads);
+            if (job->backward)
+                pack_all(y->mh_bwd.data, w->weight_mh, &net->factor_map, net->units, padded, 1, tid,
+                         threads);
+        }
+        for (int i = 0; tid == 0 && i < net->units * net->form->peepholes * BLOCK; i++) {
+            const int block = i / BLOCK, unit = block / net->form->peepholes * BLOCK + i % BLOCK;
+            const float *vector = w->peepholes[block % net->form->peepholes];
+            ((float *)y->peepholes.data)[i] = unit < net->config.hidden ? vector[unit] : 0.0f;
+        }
         if (tid == 0)
             for (int c = 0; c < gate_depth; c++) {
                 long row = public_row(&y->input, c / BLOCK, c % BLOCK);
@@ -197,6 +218,7 @@ static void pack_work(void *arg, int tid, int threads) {
                 ((float *)y->bias.data)[c] = own;
             }
     }
+    if (!net->config.has_head) return;
     const float *head = job->weights->head ? job->weights->head : job->weights->embedding;
     const int vocab = net->vocab_blocks * BLOCK;
     pack_all(net->head_fwd.data, head, &net->head_map, net->vocab_blocks, padded, 0, tid, threads);
@@ -218,13 +240,19 @@ static int net_pack(tg_net *net, const tg_weights *weights, int backward) {
         bad |= buffer_need(&y->in_fwd, gates * y->depth * sizeof(elem));
         bad |= buffer_need(&y->hh_fwd, gates * padded * sizeof(elem));
         bad |= buffer_need(&y->bias, gates * sizeof(float));
+        bad |= buffer_need(&y->peepholes, padded * net->form->peepholes * sizeof(float));
+        if (net->form->factor) {
+            bad |= buffer_need(&y->mh_fwd, padded * padded * sizeof(elem));
+            if (backward) bad |= buffer_need(&y->mh_bwd, padded * padded * sizeof(elem));
+        }
         if (!backward) continue;
         bad |= buffer_need(&y->in_bwd, gates * y->depth * sizeof(elem));
         bad |= buffer_need(&y->hh_bwd, gates * padded * sizeof(elem));
     }
-    bad |= buffer_need(&net->head_fwd, vocab * padded * sizeof(elem));
-    bad |= buffer_need(&net->head_bias, vocab * sizeof(float));
-    if (backward) bad |= buffer_need(&net->head_bwd, vocab * padded * sizeof(elem));
+    const int head = net->config.has_head;
+    if (head) bad |= buffer_need(&net->head_fwd, vocab * padded * sizeof(elem));
+    if (head) bad |= buffer_need(&net->head_bias, vocab * sizeof(float));
+    if (head && backward) bad |= buffer_need(&net->head_bwd, vocab * padded * sizeof(elem));
     if (bad) return -1;
     net->embedding = weights->embedding;
     net->has_backward = backward;
@@ -257,6 +285,20 @@ static part part_of(const tg_net *net, int tid, int threads) {
     return p;
 }
 
+/* A product of a thread's part goes over tiles of TILE_ROWS streams and some units. Where its weights
+ * stay in the core's cache, tiles of the same streams come one after another, whose rows then stay in
+ * L1; where they do not, tiles of the same units, so that weights come from afar once a step. */
+#define OWN_CACHE ((size_t)3 << 19)
+
+typedef struct {
+    int rows, units, by_units;
+} tile_order;
+
+INLINE tile_order order_of(const part *p, int group, size_t weight_bytes) {
+    return (tile_order){(p->row1 - p->row0 + TILE_ROWS - 1) / TILE_ROWS,
+                        (p->unit1 - p->unit0 + group - 1) / group, weight_bytes > OWN_CACHE};
+}
+
 /* Whether stream b begins a document at step t. */
 INLINE int is_reset(const tg_net *net, int t, int b) {
     return net->window.resets && t < net->window.T &&
@@ -268,14 +310,26 @@ INLINE float *mask_of(const tg_net *net, int l, int b) {
     return (float *)net->mask.data + ((size_t)l * net->rows + b) * net->units * BLOCK;
 }
 
+/* Whether the float states of all steps are kept: for the gradient, or for the layer above. */
+INLINE int keeps_carry(const tg_net *net) { return net->window.save || net->form->below; }
+
 INLINE float *carry_at(const tg_net *net, const net_layer *y, int t, int unit, int b) {
-    int slot = net->window.save ? t : t & 1;
+    int slot = keeps_carry(net) ? t : t & 1;
     return (float *)y->carry.data + (((size_t)slot * net->units + unit) * net->rows + b) * BLOCK;
 }
 
 INLINE elem *saved_at(const tg_net *net, const net_layer *y, int t, int unit, int b) {
     return (elem *)y->saved.data +
            (((size_t)t * net->units + unit) * net->rows + b) * net->form->saved * BLOCK;
+}
+
+/* What the cells of a unit block of a stream read beside their own state. */
+INLINE cell_reads reads_at(const tg_net *net, int l, int t, int unit, int b) {
+    net_layer *y = &net->layers[l];
+    return (cell_reads){
+        (float *)y->peepholes.data + (size_t)unit * net->form->peepholes * BLOCK,
+        net->form->below && l ? carry_at(net, y - 1, t + 1, unit, b) : NULL,
+    };
 }
 
 /* A block of a stream's new state where edits change it: blocks lie as those of `carry`. */
@@ -318,9 +372,13 @@ INLINE void put_output(tg_net *net, net_layer *y, int l, int t, int b, int unit,
     if (y->out != (elem *)y->masked.data) return;
     for (int i = 0; i < count; i++) {
         const float *mask = mask_of(net, l, b + i);
-        elem *out = row_at(&y->masked, net->h_stride, (size_t)t * net->rows + b + i) + column;
+        const size_t at = ((size_t)t * net->rows + b + i) * net->h_stride + column;
+        elem *out = (elem *)y->masked.data + at;
         for (int v = 0; v < NV; v++) {
+            if (y->is_residual && net->window.save)
+                estore((elem *)y->hidden.data + at + v * VW, h[i][v]);
             if (mask) h[i][v] *= vload(mask + column + v * VW);
+            if (y->is_residual) h[i][v] += eload((y - 1)->out + at + v * VW);
             estore(out + v * VW, h[i][v]);
         }
     }
@@ -347,12 +405,15 @@ static void edit_forward(tg_net *net, int l, int t, const part *p, int threads) 
     const int32_t *starts = net->window.edit_starts;
     const tg_edit *edits = net->window.edits;
     const size_t set = (size_t)net->rows * net->units;
-    const int has_c = CELL_OF(net) == TG_LSTM;
+    const int has_c = net->form->has_c, looks = net->form->peepholes;
+    const size_t saved_stride = (size_t)net->rows * net->form->saved * BLOCK;
     int turn = 0;
 #define ROW(b)                                                                                  \
     (edited_row){has_c ? carry_at(net, y, t + 1, 0, b) : NULL, edit_at(net, &y->edit_h, 0, b),   \
                  edit_at(net, &y->opened, 0, b), (size_t)net->rows * BLOCK, net->config.hidden, \
-                 p->unit0, p->unit1}
+                 p->unit0, p->unit1, looks ? (float *)y->peepholes.data + 2 * BLOCK : NULL,     \
+                 (size_t)looks * BLOCK,                                                         \
+                 net->window.save ? saved_at(net, y, t, 0, b) + 3 * BLOCK : NULL, saved_stride}
 #define EACH_STREAM(call)                                                                       \
     for (int b = p->row0; b < p->row1; b++) {                                                   \
         const tg_edit *e = edits + starts[b] + i;                                               \
@@ -398,26 +459,33 @@ static void edit_forward(tg_net *net, int l, int t, const part *p, int threads) 
 /* One step of a layer for this thread's streams and units. */
 INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int nonlinearity) {
     net_layer *y = &net->layers[l];
-    const int blocks = cell_forms[cell].blocks, group = 4 / blocks;
+    const int blocks = cell_forms[cell].blocks, group = blocks > 4 ? 1 : 4 / blocks;
     const size_t in_panel = (size_t)y->depth * BLOCK;
     const size_t hh_panel = (size_t)net->units * BLOCK * BLOCK;
     const int32_t *slot = net->slot_of.data;
     float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
-    /* The recurrent product has nothing for the GRU's last block: what the input left there stands,
-     * or zero. */
-    const int idle = cell == TG_GRU;
-    if (idle && !l) memset(tile, 0, sizeof tile);
-    for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
+    /* The recurrent product has nothing for an idle block: what the input left there stands, or
+     * zero. The factor has had its input's share. */
+    const int idle = cell_forms[cell].idle, factor = cell_forms[cell].factor;
+    if (idle && (!l || factor)) memset(tile, 0, sizeof tile);
+    const tile_order order =
+        order_of(p, group,
+                 (size_t)(p->unit1 - p->unit0) * blocks *
+                            (hh_panel + (l ? in_panel : 0)) * sizeof(elem));
+    for (int i = 0; i < order.rows * order.units; i++) {
+        const int row = p->row0 + (order.by_units ? i % order.rows : i / order.units) * TILE_ROWS;
+        const int unit = p->unit0 + (order.by_units ? i / order.rows : i % order.units) * group;
         int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
-        const elem *before = row_at(&y->h, net->h_stride, (size_t)t * net->rows + row);
-        for (int unit = p->unit0; unit < p->unit1; unit += group) {
+        const elem *before = factor ? row_at(&y->factor, net->h_stride, (size_t)row)
+                                    : row_at(&y->h, net->h_stride, (size_t)t * net->rows + row);
+        {
             int some = p->unit1 - unit < group ? p->unit1 - unit : group;
             int column = unit * blocks;
             if (l) {
                 const elem *below =
                     net->layers[l - 1].out + ((size_t)t * net->rows + row) * net->h_stride;
                 tile_nn(below, net->h_stride, rows, (elem *)y->in_fwd.data + column * in_panel,
-                        in_panel, some * blocks, y->depth, tile, 0);
+                        in_panel, some * blocks - factor, y->depth, tile, 0);
             }
             tile_nn(before, net->h_stride, rows, (elem *)y->hh_fwd.data + column * hh_panel,
                     hh_panel, some * blocks - idle, net->units * BLOCK, tile, l > 0);
@@ -439,9 +507,10 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
                             if (!is_reset(net, t, b + i))
                                 carry = carry_at(net, y, t, unit + u, b + i);
                         }
+                        const cell_reads reads = reads_at(net, l, t, unit + u, b + i);
                         cell_forward(cell, nonlinearity,
                                      tile + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
-                                     x + (size_t)(column + u * blocks) * BLOCK, carry, next,
+                                     x + (size_t)(column + u * blocks) * BLOCK, carry, next, &reads,
                                      net->window.save ? saved_at(net, y, t, unit + u, b + i) : NULL,
                                      y->is_edited ? edit_at(net, &y->opened, unit + u, b + i)
                                                   : NULL,
@@ -455,6 +524,62 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
     }
 }
 
+/* The mLSTM's factor for this thread's streams and units: the input's share times the state's. */
+static void factor_forward(tg_net *net, int l, int t, const part *p) {
+    net_layer *y = &net->layers[l];
+    const int blocks = net->form->blocks, last = blocks - 1;
+    const size_t in_panel = (size_t)y->depth * BLOCK;
+    const size_t mh_panel = (size_t)net->units * BLOCK * BLOCK;
+    const int32_t *slot = net->slot_of.data;
+    float of_h[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    float of_x[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    if (!l) memset(of_x, 0, sizeof of_x);
+    for (int row = p->row0; row < p->row1; row += TILE_ROWS) {
+        const int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
+        for (int unit = p->unit0; unit < p->unit1; unit += 4) {
+            const int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
+            if (l)
+                tile_nn(net->layers[l - 1].out + ((size_t)t * net->rows + row) * net->h_stride,
+                        net->h_stride, rows,
+                        (elem *)y->in_fwd.data + (size_t)(unit * blocks + last) * in_panel,
+                        (size_t)blocks * in_panel, some, y->depth, of_x, 0);
+            tile_nn(row_at(&y->h, net->h_stride, (size_t)t * net->rows + row), net->h_stride, rows,
+                    (elem *)y->mh_fwd.data + unit * mh_panel, mh_panel, some, net->units * BLOCK,
+                    of_h, 0);
+            for (int u = 0; u < some; u++)
+                for (int r = 0; r < rows; r += PAIR) {
+                    vf m[2][NV];
+                    const size_t column = (size_t)((unit + u) * blocks + last) * BLOCK;
+                    memset(m, 0, sizeof m);
+                    for (int i = 0; i < PAIR && r + i < rows; i++) {
+                        const int b = row + r + i, at = (r + i) * TILE_STRIDE + u * BLOCK;
+                        const float *x =
+                            l ? (float *)y->bias.data
+                              : (float *)net->table.data +
+                                    (size_t)slot[(size_t)t * net->window.B + b] * net->columns *
+                                        BLOCK;
+                        elem *out = row_at(&y->factor, net->h_stride, (size_t)b) +
+                                    (unit + u) * BLOCK;
+                        elem *saved = net->window.save ? saved_at(net, y, t, unit + u, b) : NULL;
+                        for (int v = 0; v < NV; v++) {
+                            vf of_input = vload(of_x + at + v * VW) + vload(x + column + v * VW);
+                            vf of_state = vload(of_h + at + v * VW);
+                            m[i][v] = of_input * of_state;
+                            estore(out + v * VW, m[i][v]);
+                            if (!saved) continue;
+                            estore(saved + SAVED_FACTOR_X * BLOCK + v * VW, of_input);
+                            estore(saved + SAVED_FACTOR_H * BLOCK + v * VW, of_state);
+                        }
+                    }
+                    if (net->window.save)
+                        store_pair(panel_at(y->factor_panel.data, (size_t)net->depth, unit + u,
+                                            (size_t)t * net->rows + row + r),
+                                   m[0], m[1]);
+                }
+        }
+    }
+}
+
 /* The passes are compiled once for each cell, so that its gates are chosen outside the loops. */
 #define FOR_CELL(net, call)                                                            \
     switch (CELL_OF(net) * 4 + (CELL_OF(net) == TG_RNN ? (net)->config.nonlinearity : 0)) { \
@@ -463,10 +588,18 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
         case TG_RNN * 4 + TG_TANH: call(TG_RNN, TG_TANH); break;                       \
         case TG_RNN * 4 + TG_RELU: call(TG_RNN, TG_RELU); break;                       \
         case TG_RNN * 4 + TG_IDENTITY: call(TG_RNN, TG_IDENTITY); break;               \
+        case TG_PEEPHOLE * 4: call(TG_PEEPHOLE, TG_TANH); break;                       \
+        case TG_COUPLED * 4: call(TG_COUPLED, TG_TANH); break;                         \
+        case TG_DEPTH_GATED * 4: call(TG_DEPTH_GATED, TG_TANH); break;                 \
+        case TG_MLSTM * 4: call(TG_MLSTM, TG_TANH); break;                             \
     }
 
 static void layer_forward(tg_net *net, int l, const part *p, int threads) {
     for (int t = 0; t < net->window.T; t++) {
+        if (net->form->factor) {
+            factor_forward(net, l, t, p);
+            if (p->waits) tg_barrier(threads);
+        }
 #define CALL(cell, nonlinearity) step_forward(net, l, t, p, cell, nonlinearity)
         FOR_CELL(net, CALL)
 #undef CALL
@@ -487,7 +620,7 @@ static void state_in(tg_net *net, int l, const part *p) {
                 if (b + i >= p->row1) continue;
                 const size_t at = (size_t)(b + i) * H + unit * BLOCK;
                 const int left = H - unit * BLOCK;
-                const float *carry = CELL_OF(net) == TG_LSTM ? net->window.c[l] : net->window.h[l];
+                const float *carry = net->form->has_c ? net->window.c[l] : net->window.h[l];
                 if (net->form->carries) {
                     vf c[NV];
                     load_block(c, carry + at, left);
@@ -518,7 +651,7 @@ static void state_out(tg_net *net, int l, const part *p) {
             memcpy(net->window.h[l] + at,
                    (float *)y->last.data + ((size_t)unit * net->rows + b) * BLOCK,
                    sizeof(float) * (size_t)left);
-            if (CELL_OF(net) == TG_LSTM)
+            if (net->form->has_c)
                 memcpy(net->window.c[l] + at, carry_at(net, y, net->window.T, unit, b),
                        sizeof(float) * (size_t)left);
         }
@@ -629,6 +762,7 @@ static void forward_work(void *arg, int tid, int threads) {
             clear_tail(y->h_panel.data, net->h_depth, net->units, rows + net->rows);
             if (y->masked_panel.data && y->out == (elem *)y->masked.data)
                 clear_tail(y->masked_panel.data, net->depth, net->units, rows);
+            if (net->form->factor) clear_tail(y->factor_panel.data, net->depth, net->units, rows);
         }
         if (tid == 0 && net->window.mask_LBH)
             for (int b = 0; b < net->window.B; b++) {
@@ -682,7 +816,7 @@ static int net_forward(tg_net *net, const tg_window *window) {
     const size_t R = (size_t)net->rows, depth = (size_t)net->depth;
     const size_t most = T * B < (size_t)config->vocab ? T * B : (size_t)config->vocab;
     const size_t symbols = UP(most, KPAD);
-    const int save = window->save, apart = window->mask_LBH || window->resets;
+    const int save = window->save;
     int bad = 0;
     bad |= buffer_need(&net->symbol_of, sizeof(int32_t) * (size_t)config->vocab);
     bad |= buffer_need(&net->symbols, sizeof(int32_t) * most);
@@ -696,10 +830,18 @@ static int net_forward(tg_net *net, const tg_window *window) {
         bad |= buffer_need(&net->mask, sizeof(float) * config->layers * R * padded);
     for (int l = 0; l < config->layers; l++) {
         net_layer *y = &net->layers[l];
+        const int apart = window->mask_LBH || window->resets || y->is_residual;
         bad |= buffer_need(&y->h, sizeof(elem) * ((T + 1) * R + TILE_ROWS) * net->h_stride);
         bad |= buffer_need(&y->last, sizeof(float) * R * padded);
         if (net->form->carries)
-            bad |= buffer_need(&y->carry, sizeof(float) * (save ? T + 1 : 2) * R * padded);
+            bad |= buffer_need(&y->carry,
+                               sizeof(float) * (keeps_carry(net) ? T + 1 : 2) * R * padded);
+        if (net->form->factor)
+            bad |= buffer_need(&y->factor, sizeof(elem) * (R + TILE_ROWS) * net->h_stride);
+        if (net->form->factor && save)
+            bad |= buffer_need(&y->factor_panel, sizeof(elem) * depth * padded);
+        if (y->is_residual && save)
+            bad |= buffer_need(&y->hidden, sizeof(elem) * T * R * net->h_stride);
         if (apart) bad |= buffer_need(&y->masked, sizeof(elem) * (T * R + TILE_ROWS) * net->h_stride);
         find_edits(net, l);
         if (y->is_edited) {

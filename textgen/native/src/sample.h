@@ -37,12 +37,14 @@ typedef struct {
 } product;
 
 typedef struct {
-    product input, recurrent;
-    float *bias;    /* native columns; of the GRU's block without an input, its second bias */
-    float *share;   /* of the input in the pre-activations, above the first layer */
-    float *h, *c;   /* c: the float state that the cell carries: the GRU's is h itself */
-    float *opened;  /* the LSTM's output gate, for edits of c */
-    elem *x[2];     /* h as products read it, before and after a step in turns */
+    product input, recurrent, factor;
+    float *bias;      /* native columns; of the GRU's block without an input, its second bias */
+    float *share;     /* of the input in the pre-activations, above the first layer */
+    float *h, *c;     /* c: the float state that the cell carries: the GRU's is h itself */
+    float *opened;    /* the output gate of cells with c, for edits of c: see cell_forward */
+    float *peepholes; /* [unit block][vector][16] */
+    elem *x[2];       /* h as products read it, before and after a step in turns */
+    elem *out[2];     /* what is read above: the same, or with the layer's input added to it */
 } sample_layer;
 
 typedef struct {
@@ -57,6 +59,8 @@ typedef struct {
     float *table;                       /* (V, native columns), or one row for all */
     uint8_t *known;                     /* rows that are made, NULL where there is but one */
     float *from_state;                  /* the state's share of the pre-activations */
+    float *of_state;                    /* the state's part of the mLSTM's factor */
+    elem *factor;                       /* the factor, as products read it */
     choice_room room;
     tg_edits edits;             /* of the call at work */
     float *edit_parts;          /* of projections, for each block, twice */
@@ -92,7 +96,7 @@ static size_t place_arrays(sampler *s, char *base) {
     size_t used = 0;
     take(base, &used, sizeof *s);
     sample_layer *layers = take(base, &used, sizeof *layers * (size_t)g->layers);
-    const int whole[] = {0};
+    static const int whole[MAX_BLOCKS] = {0};
     s->layers = layers;
     for (int l = 0; l < g->layers; l++) {
         sample_layer y;
@@ -105,9 +109,16 @@ static size_t place_arrays(sampler *s, char *base) {
         y.bias = take(base, &used, row);
         y.share = take(base, &used, l ? row : 0);
         y.h = take(base, &used, sizeof(float) * vector);
-        y.c = g->cell == TG_LSTM ? take(base, &used, sizeof(float) * vector) : y.h;
-        y.opened = take(base, &used, g->cell == TG_LSTM ? sizeof(float) * vector : 0);
+        const size_t c = s->form->has_c ? sizeof(float) * vector : 0;
+        y.c = c ? take(base, &used, c) : y.h;
+        y.opened = take(base, &used, c);
+        y.peepholes = take(base, &used, sizeof(float) * vector * (size_t)s->form->peepholes);
+        y.factor = make_product(whole, s->form->factor, g->hidden, g->hidden);
+        y.factor.panels = take(base, &used, sizeof(elem) * BLOCK * (size_t)y.factor.blocks *
+                                                (size_t)y.factor.depth);
         for (int i = 0; i < 2; i++) y.x[i] = take(base, &used, sizeof(elem) * vector);
+        for (int i = 0; i < 2; i++)
+            y.out[i] = g->residual && l ? take(base, &used, sizeof(elem) * vector) : y.x[i];
         if (base) layers[l] = y;
     }
     s->head = make_product(whole, 1, g->vocab, g->hidden);
@@ -115,6 +126,8 @@ static size_t place_arrays(sampler *s, char *base) {
     s->head_bias = take(base, &used, sizeof(float) * vocab);
     s->logits = take(base, &used, sizeof(float) * vocab);
     s->from_state = take(base, &used, row);
+    s->of_state = take(base, &used, s->form->factor ? sizeof(float) * vector : 0);
+    s->factor = take(base, &used, s->form->factor ? sizeof(elem) * vector : 0);
     s->edit_parts = take(base, &used, sizeof(float) * 2 * (size_t)s->units);
     char *room = take(base, &used, choice_room_bytes((int)vocab));
     s->room = choice_room_in(room, (int)vocab);
@@ -139,9 +152,18 @@ static void place_bias(const sampler *s, const tg_layer *weights, float *out) {
     }
 }
 
+static void place_peepholes(const sampler *s, const tg_layer *weights, float *out) {
+    const int count = s->form->peepholes;
+    for (int i = 0; i < s->units * count * BLOCK; i++) {
+        const int block = i / BLOCK, unit = block / count * BLOCK + i % BLOCK;
+        out[i] = unit < s->config.hidden ? weights->peepholes[block % count][unit] : 0.0f;
+    }
+}
+
 static const tg_sample_kernels sample_kernels;
 
 static tg_sampler *sampler_open(const tg_config *config, const tg_weights *weights) {
+    if (!config->has_head) return NULL;
     sampler form = {.config = *config, .form = &cell_forms[config->cell]};
     form.units = UP(config->hidden, BLOCK) / BLOCK;
     form.vocab_blocks = UP(config->vocab, BLOCK) / BLOCK;
@@ -163,10 +185,16 @@ static tg_sampler *sampler_open(const tg_config *config, const tg_weights *weigh
         sample_layer *y = &s->layers[l];
         if (l) pack_product(&y->input, weights->layers[l].weight_ih);
         pack_product(&y->recurrent, weights->layers[l].weight_hh);
+        pack_product(&y->factor, weights->layers[l].weight_mh);
         place_bias(s, &weights->layers[l], y->bias);
+        place_peepholes(s, &weights->layers[l], y->peepholes);
+        /* What is read of the padding stays zero. */
+        memset(y->out[0], 0, sizeof(elem) * (size_t)UP(config->hidden, KPAD));
+        memset(y->out[1], 0, sizeof(elem) * (size_t)UP(config->hidden, KPAD));
         if (l) memcpy(y->share, y->bias, sizeof(float) * (size_t)row_floats(s));
         read += (size_t)y->input.blocks * (size_t)y->input.depth +
-                (size_t)y->recurrent.blocks * (size_t)y->recurrent.depth;
+                (size_t)y->recurrent.blocks * (size_t)y->recurrent.depth +
+                (size_t)y->factor.blocks * (size_t)y->factor.depth;
     }
     const float *head = config->tie ? weights->embedding : weights->head;
     pack_product(&s->head, head);
@@ -176,8 +204,9 @@ static tg_sampler *sampler_open(const tg_config *config, const tg_weights *weigh
     s->embedding = weights->embedding;
     s->weight_ih = weights->layers[0].weight_ih;
     if (s->known) memset(s->known, 0, (size_t)config->vocab);
-    /* The GRU's block without a product keeps this. */
+    /* A block without a product keeps this. */
     memset(s->from_state, 0, sizeof(float) * (size_t)row_floats(s));
+    if (s->form->factor) memset(s->factor, 0, sizeof(elem) * (size_t)UP(config->hidden, KPAD));
     const size_t pays = 1 + read * BLOCK * sizeof(elem) / BYTES_PER_THREAD;
     s->base.kernels = &sample_kernels;
     s->base.threads = (size_t)config->threads < pays ? config->threads : (int)pays;
@@ -254,11 +283,15 @@ static void know(sampler *s, int32_t id) {
 /* The gates of units [16 first, 16 last), of which `input` and `from_state` are the two shares. */
 INLINE void apply_gates(const sampler *s, const sample_layer *y, const float *input, int first,
                         int last, elem *out, int cell, int nonlinearity) {
+    const int looks = cell_forms[cell].peepholes;
+    const float *below = cell_forms[cell].below && y > s->layers ? (y - 1)->c : NULL;
     for (int u = first; u < last; u++) {
         const int at = u * cell_forms[cell].blocks * BLOCK;
+        const cell_reads reads = {y->peepholes + u * looks * BLOCK,
+                                  below ? below + u * BLOCK : NULL};
         vf h[NV];
         cell_forward(cell, nonlinearity, s->from_state + at, input + at, y->c + u * BLOCK,
-                     y->c + u * BLOCK, NULL, s->edits.list ? y->opened + u * BLOCK : NULL, h);
+                     y->c + u * BLOCK, &reads, NULL, s->edits.list ? y->opened + u * BLOCK : NULL, h);
         for (int v = 0; v < NV; v++) {
             vstore(y->h + u * BLOCK + v * VW, h[v]);
             estore(out + u * BLOCK + v * VW, h[v]);
@@ -269,7 +302,9 @@ INLINE void apply_gates(const sampler *s, const sample_layer *y, const float *in
 /* This thread's part of the changes of a layer's new state: units [16 first, 16 last). */
 static void edit_output(const sampler *s, int l, int first, int last, elem *out, int threads) {
     const sample_layer *y = &s->layers[l];
-    const edited_row row = {y->c, y->h, y->opened, BLOCK, s->config.hidden, first, last};
+    const int looks = s->form->peepholes;
+    const edited_row row = {y->c, y->h, y->opened, BLOCK, s->config.hidden, first, last,
+                            looks ? y->peepholes + 2 * BLOCK : NULL, (size_t)looks * BLOCK, NULL, 0};
     const tg_edit *edits = s->edits.list;
     int round = 0;
     for (int state = TG_STATE_C; state >= TG_STATE_H; state--) {
@@ -288,6 +323,25 @@ static void edit_output(const sampler *s, int l, int first, int last, elem *out,
     for (int i = first * BLOCK; i < last * BLOCK; i += VW) estore(out + i, vload(y->h + i));
 }
 
+/* The mLSTM's factor: this thread's units, then everybody's. */
+static void make_factor(const sampler *s, const sample_layer *y, const float *input, const elem *x,
+                        int first, int last, int threads) {
+    const int blocks = s->form->blocks;
+    multiply(&y->factor, first, last, 1, x, NULL, s->of_state);
+    for (int u = first; u < last; u++)
+        for (int i = 0; i < BLOCK; i += VW)
+            estore(s->factor + u * BLOCK + i,
+                   vload(input + (u * blocks + blocks - 1) * BLOCK + i) *
+                       vload(s->of_state + u * BLOCK + i));
+    tg_barrier(threads);
+}
+
+/* What is read above a layer that adds its input. */
+static void add_input(const sample_layer *y, int turn, int first, int last) {
+    for (int i = first * BLOCK; i < last * BLOCK; i += VW)
+        estore(y->out[!turn] + i, vload(y->h + i) + eload((y - 1)->out[!turn] + i));
+}
+
 /* One token through all layers: this thread's units. `turn` tells which `x` is the present. */
 static void sampler_step(const sampler *s, int32_t id, int turn, int tid, int threads) {
     const int blocks = s->form->blocks;
@@ -300,16 +354,19 @@ static void sampler_step(const sampler *s, int32_t id, int turn, int tid, int th
         const product *p = &y->recurrent;
         if (l) {
             const int nb = y->input.map.nb;
-            multiply(&y->input, first * nb, last * nb, blocks, s->layers[l - 1].x[!turn], y->bias,
+            multiply(&y->input, first * nb, last * nb, blocks, s->layers[l - 1].out[!turn], y->bias,
                      y->share);
             input = y->share;
         }
-        multiply(p, first * p->map.nb, last * p->map.nb, blocks, y->x[turn], NULL, s->from_state);
+        if (s->form->factor) make_factor(s, y, input, y->x[turn], first, last, threads);
+        multiply(p, first * p->map.nb, last * p->map.nb, blocks,
+                 s->form->factor ? s->factor : y->x[turn], NULL, s->from_state);
 #define CALL(cell, nonlinearity) \
     apply_gates(s, y, input, first, last, y->x[!turn], cell, nonlinearity)
         FOR_CELL(s, CALL)
 #undef CALL
         if (s->edits.list) edit_output(s, l, first, last, y->x[!turn], threads);
+        if (s->config.residual && l) add_input(y, turn, first, last);
         tg_barrier(threads);
     }
 }
@@ -318,7 +375,7 @@ static void sampler_step(const sampler *s, int32_t id, int turn, int tid, int th
 static void sampler_logits(const sampler *s, int turn, int tid, int threads) {
     int first, last;
     share(s->vocab_blocks, 2, tid, threads, &first, &last);
-    multiply(&s->head, first, last, 1, s->layers[s->config.layers - 1].x[turn], s->head_bias,
+    multiply(&s->head, first, last, 1, s->layers[s->config.layers - 1].out[turn], s->head_bias,
              s->logits);
     tg_barrier(threads);
 }
@@ -329,7 +386,7 @@ static void take_state(sampler *s, float *state, int out) {
     for (int l = 0; l < s->config.layers; l++) {
         sample_layer *y = &s->layers[l];
         float *parts[] = {y->h, y->c};
-        for (int i = 0; i < (s->config.cell == TG_LSTM ? 2 : 1); i++, state += H) {
+        for (int i = 0; i < (s->form->has_c ? 2 : 1); i++, state += H) {
             memcpy(out ? state : parts[i], out ? parts[i] : state, sizeof(float) * H);
             if (!out) memset(parts[i] + H, 0, sizeof(float) * (padded - H));
         }

@@ -11,11 +11,11 @@
 #include <stdint.h>
 
 #define TG_API __attribute__((visibility("default")))
-#define TG_ABI_VERSION 2
+#define TG_ABI_VERSION 3
 
 /* Best first; `textgen.native.library.ISA_NAMES` has the same order. */
 enum { TG_AMX, TG_AVX512BF16, TG_AVX512, TG_AVX2, TG_GENERIC, TG_ISA_COUNT };
-enum { TG_LSTM, TG_GRU, TG_RNN };
+enum { TG_LSTM, TG_GRU, TG_RNN, TG_PEEPHOLE, TG_COUPLED, TG_DEPTH_GATED, TG_MLSTM };
 enum { TG_TANH, TG_RELU, TG_IDENTITY };
 enum { TG_STATE_H, TG_STATE_C };
 
@@ -23,21 +23,25 @@ typedef struct {
     int32_t isa, cell, nonlinearity; /* of the enums above */
     int32_t vocab, embedding, hidden, layers;
     int32_t tie; /* the head multiplies by the embedding: its pointer below is then NULL */
+    int32_t residual; /* each layer above the first adds its input to its output */
+    int32_t has_head; /* 0: what the last layer's output is for is the caller's business */
     int32_t threads;
 } tg_config;
 
 /* One layer's weights or gradients, gate blocks of H rows in the order of the Python cell. */
 typedef struct {
     float *weight_ih; /* (G * H, E or H) */
-    float *weight_hh; /* (G * H, H) */
+    float *weight_hh; /* (G * H, H); mLSTM: weight_hm, of the factor */
+    float *weight_mh; /* (H, H), mLSTM only: what the factor is made of */
     float *bias;      /* (G * H,) */
     float *bias_hn;   /* (H,), GRU only */
+    float *peepholes[5]; /* (H,) each: weight_ci, cf, co, and of the depth-gated cd and ld */
 } tg_layer;
 
 typedef struct {
     float *embedding; /* (V, E) */
-    float *head;      /* (V, H), NULL where tied */
-    float *head_bias; /* (V,) */
+    float *head;      /* (V, H), NULL where tied or where there is none */
+    float *head_bias; /* (V,), NULL where there is no head */
     tg_layer *layers;
 } tg_weights;
 
@@ -71,15 +75,16 @@ typedef struct {
     const uint8_t *resets;   /* (T, B): 1 zeroes a stream's state before its token; NULL: none */
     const float *mask_E;     /* factor on the symbols' vectors, (E,); NULL: none */
     const float *mask_LBH;   /* factor on each layer's output, (L, B, H); NULL: none */
-    float *const *h, *const *c; /* per layer (B, H): read, then overwritten. c: LSTM only */
+    float *const *h, *const *c; /* per layer (B, H): read, then overwritten. c: cells with one */
     int32_t save;            /* keep what `tg_net_backward` and `tg_net_read` need */
     const int32_t *edit_starts; /* (B + 1,): stream b's edits are edits[edit_starts[b]] .. at */
     const tg_edit *edits;       /* each step; NULL: none. There is no gradient of such a window */
 } tg_window;
 
 TG_API int tg_net_forward(tg_net *net, const tg_window *window);
-/* Nats of each target (T, B). With `gradients` (the window must have been saved) also the gradient
- * of their mean: that of the head is overwritten there, the rest waits for tg_net_backward. */
+/* Nats of each target (T, B); a target of -1 is not counted and costs nothing. With `gradients` (the
+ * window must have been saved) also the gradient of the mean over those that count: that of the head
+ * is overwritten there, the rest waits for tg_net_backward. */
 TG_API int tg_net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_weights *gradients);
 /* The other gradients of the mean loss, overwritten (a tied embedding: added to the head's share). */
 TG_API int tg_net_backward(tg_net *net, const tg_weights *gradients);
@@ -87,8 +92,10 @@ TG_API int tg_net_backward(tg_net *net, const tg_weights *gradients);
 TG_API int tg_net_seed(tg_net *net, const float *gradient);
 /* Logits (B, V) after step t of the last window. */
 TG_API int tg_net_logits(tg_net *net, int32_t t, float *logits);
-/* A saved quantity (T, B, H) of a layer: 0..3 activated gate blocks, 4 cell state, 5 output. */
-enum { TG_READ_CELL = 4, TG_READ_OUTPUT = 5 };
+/* A saved quantity (T, B, H) of a layer: activated gate blocks by their number, the states c and h,
+ * and the output, which is h with masks and, in a residual network, the layer's input in it. It
+ * alone needs no saving. */
+enum { TG_READ_CELL = 16, TG_READ_HIDDEN = 17, TG_READ_OUTPUT = 18 };
 TG_API int tg_net_read(tg_net *net, int32_t layer, int32_t what, float *out);
 
 /* AdamW (Loshchilov and Hutter 2019) on flat arrays of `size`, the first `decayed` of which decay.

@@ -18,7 +18,7 @@
 #else
 #define TILE_ROWS 36
 #endif
-#define TILE_COLUMNS 64 /* four column blocks */
+#define TILE_COLUMNS 80 /* five column blocks: all of a cell's unit */
 #define TILE_STRIDE TILE_COLUMNS
 
 /* Rows and column blocks whose sums the registers hold: 32, 16 or 16 of them. */
@@ -108,7 +108,7 @@ INLINE void nn_some(int rows, int blocks, const elem *a, size_t lda, const elem 
     }
 }
 
-/* C (+)= A * B for up to TILE_ROWS rows and 4 column blocks; `panel` elems lie between blocks. */
+/* C (+)= A * B for up to TILE_ROWS rows and 5 column blocks; `panel` elems lie between blocks. */
 static void nn_vectors(const elem *a, size_t lda, int rows, const elem *b, size_t panel, int blocks,
                        int depth, float *c, int add) {
     for (int n = 0; n < blocks; n += NN_BLOCKS) {
