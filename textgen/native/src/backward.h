@@ -46,66 +46,64 @@ INLINE void step_backward(tg_net *net, int l, int t, const part *p, int tid, int
         const elem *after =
             factor ? row_at(&y->d_factor, net->h_stride, (size_t)row)
                    : row_at(&y->gates, net->gate_stride, (size_t)(t + 1) * net->rows + row);
-        {
-            int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
-            if (later)
-                tile_nn(after, after_stride, rows, weights + unit * panel, panel, some, depth, tile,
-                        0);
-            for (int u = 0; u < some; u++)
-                for (int r = 0; r < rows; r += PAIR) {
-                    vf d[2][MAX_BLOCKS][NV];
-                    const int here = unit + u, column = here * BLOCK;
-                    for (int i = 0; i < PAIR; i++) {
-                        if (r + i >= rows) {
-                            memset(d[i], 0, sizeof d[i]);
-                            continue;
-                        }
-                        const int b = row + r + i;
-                        const size_t place = (size_t)t * net->rows + b;
-                        const float *mask = mask_of(net, l, b);
-                        const elem *out = row_at(&y->d_out, net->h_stride, place) + column;
-                        const int joined = later && !is_reset(net, t + 1, b);
-                        vf dh[NV];
-                        for (int v = 0; v < NV; v++) {
-                            dh[v] = eload(out + v * VW);
-                            if (mask) dh[v] *= vload(mask + column + v * VW);
-                            if (joined)
-                                dh[v] += vload(tile + (r + i) * TILE_STRIDE + u * BLOCK + v * VW);
-                        }
-                        const float *was = NULL, *now = NULL;
-                        float *carry = NULL;
-                        const int reset = is_reset(net, t, b);
-                        if (cell_forms[cell].carries) {
-                            now = carry_at(net, y, t + 1, here, b);
-                            if (!reset) was = carry_at(net, y, t, here, b);
-                            carry = (float *)y->d_carry.data +
-                                    ((size_t)here * net->rows + b) * BLOCK;
-                            if (!later) memset(carry, 0, BLOCK * sizeof(float));
-                        }
-                        if (below && l + 1 < net->config.layers) {
-                            const float *read = d_below_at(net, y, t, here, b);
-                            for (int at = 0; at < BLOCK; at += VW)
-                                vstore(carry + at, vload(carry + at) + vload(read + at));
-                        }
-                        const cell_reads reads = reads_at(net, l, t, here, b);
-                        cell_backward(cell, nonlinearity, dh, saved_at(net, y, t, here, b), was, now,
-                                      &reads, carry,
-                                      below && l ? d_below_at(net, y - 1, t, here, b) : NULL,
-                                      d_peepholes_at(net, y, tid, here), d[i]);
-                        if (factor) memset(d[i][blocks - 1], 0, sizeof d[i][blocks - 1]);
-                        if (carry && reset) memset(carry, 0, BLOCK * sizeof(float));
-                        elem *gates = row_at(&y->gates, net->gate_stride, place) +
-                                      (size_t)column * blocks;
-                        for (int g = 0; g < blocks; g++)
-                            for (int v = 0; v < NV; v++)
-                                estore(gates + g * BLOCK + v * VW, d[i][g][v]);
+        int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
+        if (later)
+            tile_nn(after, after_stride, rows, weights + unit * panel, panel, some, depth, tile,
+                    0);
+        for (int u = 0; u < some; u++)
+            for (int r = 0; r < rows; r += PAIR) {
+                vf d[2][MAX_BLOCKS][NV];
+                const int here = unit + u, column = here * BLOCK;
+                for (int i = 0; i < PAIR; i++) {
+                    if (r + i >= rows) {
+                        memset(d[i], 0, sizeof d[i]);
+                        continue;
                     }
-                    for (int g = 0; g < blocks - factor; g++)
-                        store_pair(panel_at(y->gates_panel.data, (size_t)net->depth,
-                                            here * blocks + g, (size_t)t * net->rows + row + r),
-                                   d[0][g], d[1][g]);
+                    const int b = row + r + i;
+                    const size_t place = (size_t)t * net->rows + b;
+                    const float *mask = mask_of(net, l, b);
+                    const elem *out = row_at(&y->d_out, net->h_stride, place) + column;
+                    const int joined = later && !is_reset(net, t + 1, b);
+                    vf dh[NV];
+                    for (int v = 0; v < NV; v++) {
+                        dh[v] = eload(out + v * VW);
+                        if (mask) dh[v] *= vload(mask + column + v * VW);
+                        if (joined)
+                            dh[v] += vload(tile + (r + i) * TILE_STRIDE + u * BLOCK + v * VW);
+                    }
+                    const float *was = NULL, *now = NULL;
+                    float *carry = NULL;
+                    const int reset = is_reset(net, t, b);
+                    if (cell_forms[cell].carries) {
+                        now = carry_at(net, y, t + 1, here, b);
+                        if (!reset) was = carry_at(net, y, t, here, b);
+                        carry = (float *)y->d_carry.data +
+                                ((size_t)here * net->rows + b) * BLOCK;
+                        if (!later) memset(carry, 0, BLOCK * sizeof(float));
+                    }
+                    if (below && l + 1 < net->config.layers) {
+                        const float *read = d_below_at(net, y, t, here, b);
+                        for (int at = 0; at < BLOCK; at += VW)
+                            vstore(carry + at, vload(carry + at) + vload(read + at));
+                    }
+                    const cell_reads reads = reads_at(net, l, t, here, b);
+                    cell_backward(cell, nonlinearity, dh, saved_at(net, y, t, here, b), was, now,
+                                  &reads, carry,
+                                  below && l ? d_below_at(net, y - 1, t, here, b) : NULL,
+                                  d_peepholes_at(net, y, tid, here), d[i]);
+                    if (factor) memset(d[i][blocks - 1], 0, sizeof d[i][blocks - 1]);
+                    if (carry && reset) memset(carry, 0, BLOCK * sizeof(float));
+                    elem *gates = row_at(&y->gates, net->gate_stride, place) +
+                                  (size_t)column * blocks;
+                    for (int g = 0; g < blocks; g++)
+                        for (int v = 0; v < NV; v++)
+                            estore(gates + g * BLOCK + v * VW, d[i][g][v]);
                 }
-        }
+                for (int g = 0; g < blocks - factor; g++)
+                    store_pair(panel_at(y->gates_panel.data, (size_t)net->depth,
+                                        here * blocks + g, (size_t)t * net->rows + row + r),
+                               d[0][g], d[1][g]);
+            }
     }
 }
 

@@ -478,49 +478,47 @@ INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int
         int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
         const elem *before = factor ? row_at(&y->factor, net->h_stride, (size_t)row)
                                     : row_at(&y->h, net->h_stride, (size_t)t * net->rows + row);
-        {
-            int some = p->unit1 - unit < group ? p->unit1 - unit : group;
-            int column = unit * blocks;
-            if (l) {
-                const elem *below =
-                    net->layers[l - 1].out + ((size_t)t * net->rows + row) * net->h_stride;
-                tile_nn(below, net->h_stride, rows, (elem *)y->in_fwd.data + column * in_panel,
-                        in_panel, some * blocks - factor, y->depth, tile, 0);
-            }
-            tile_nn(before, net->h_stride, rows, (elem *)y->hh_fwd.data + column * hh_panel,
-                    hh_panel, some * blocks - idle, net->units * BLOCK, tile, l > 0);
-            for (int u = 0; u < some; u++)
-                for (int r = 0; r < rows; r += 2) {
-                    vf h[2][NV];
-                    int count = rows - r < 2 ? 1 : 2, b = row + r;
-                    for (int v = 0; v < NV; v++) h[1][v] = vset(0.0f);
-                    for (int i = 0; i < count; i++) {
-                        const float *x =
-                            l ? (float *)y->bias.data
-                              : (float *)net->table.data +
-                                    (size_t)slot[(size_t)t * net->window.B + b + i] * net->columns *
-                                        BLOCK;
-                        const float *carry = NULL;
-                        float *next = NULL;
-                        if (cell_forms[cell].carries) {
-                            next = carry_at(net, y, t + 1, unit + u, b + i);
-                            if (!is_reset(net, t, b + i))
-                                carry = carry_at(net, y, t, unit + u, b + i);
-                        }
-                        const cell_reads reads = reads_at(net, l, t, unit + u, b + i);
-                        cell_forward(cell, nonlinearity,
-                                     tile + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
-                                     x + (size_t)(column + u * blocks) * BLOCK, carry, next, &reads,
-                                     net->window.save ? saved_at(net, y, t, unit + u, b + i) : NULL,
-                                     y->is_edited ? edit_at(net, &y->opened, unit + u, b + i)
-                                                  : NULL,
-                                     h[i]);
-                        for (int v = 0; y->is_edited && v < NV; v++)
-                            vstore(edit_at(net, &y->edit_h, unit + u, b + i) + v * VW, h[i][v]);
-                    }
-                    if (!y->is_edited) put_outputs(net, y, l, t, b, unit + u, h, count);
-                }
+        int some = p->unit1 - unit < group ? p->unit1 - unit : group;
+        int column = unit * blocks;
+        if (l) {
+            const elem *below =
+                net->layers[l - 1].out + ((size_t)t * net->rows + row) * net->h_stride;
+            tile_nn(below, net->h_stride, rows, (elem *)y->in_fwd.data + column * in_panel,
+                    in_panel, some * blocks - factor, y->depth, tile, 0);
         }
+        tile_nn(before, net->h_stride, rows, (elem *)y->hh_fwd.data + column * hh_panel,
+                hh_panel, some * blocks - idle, net->units * BLOCK, tile, l > 0);
+        for (int u = 0; u < some; u++)
+            for (int r = 0; r < rows; r += 2) {
+                vf h[2][NV];
+                int count = rows - r < 2 ? 1 : 2, b = row + r;
+                for (int v = 0; v < NV; v++) h[1][v] = vset(0.0f);
+                for (int i = 0; i < count; i++) {
+                    const float *x =
+                        l ? (float *)y->bias.data
+                          : (float *)net->table.data +
+                                (size_t)slot[(size_t)t * net->window.B + b + i] * net->columns *
+                                    BLOCK;
+                    const float *carry = NULL;
+                    float *next = NULL;
+                    if (cell_forms[cell].carries) {
+                        next = carry_at(net, y, t + 1, unit + u, b + i);
+                        if (!is_reset(net, t, b + i))
+                            carry = carry_at(net, y, t, unit + u, b + i);
+                    }
+                    const cell_reads reads = reads_at(net, l, t, unit + u, b + i);
+                    cell_forward(cell, nonlinearity,
+                                 tile + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
+                                 x + (size_t)(column + u * blocks) * BLOCK, carry, next, &reads,
+                                 net->window.save ? saved_at(net, y, t, unit + u, b + i) : NULL,
+                                 y->is_edited ? edit_at(net, &y->opened, unit + u, b + i)
+                                              : NULL,
+                                 h[i]);
+                    for (int v = 0; y->is_edited && v < NV; v++)
+                        vstore(edit_at(net, &y->edit_h, unit + u, b + i) + v * VW, h[i][v]);
+                }
+                if (!y->is_edited) put_outputs(net, y, l, t, b, unit + u, h, count);
+            }
     }
 }
 
