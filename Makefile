@@ -27,7 +27,7 @@ test-native-asan: $(VENV)/.test
 	$(BIN)/python -m textgen.native.build --sanitize --output $(ASAN)
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 TEXTGEN_NATIVE_LIBRARY=$(CURDIR)/$(ASAN) $(BIN)/python -m pytest \
-	-m "not slow" --ignore tests/native/test_installing.py tests/native tests/model/test_native*.py
+	-m "not slow" --ignore tests/native/test_installing.py tests/native
 
 # On emulated CPUs without AVX-512 and without AVX2. Needs qemu-user.
 test-qemu: $(VENV)/.installed native

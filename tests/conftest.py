@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from rich.style import Style
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -25,6 +26,9 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
         monkeypatch.delenv(name, raising=False)
+    # rich keeps a style for the whole process, with the escape codes that it was first written in;
+    # a terminal has one number of colours, tests have several.
+    Style._add.cache_clear()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ LEVELS = {
     "corpus": 2,
     "cells": 2,
     "terminal": 2,
+    "tasks": 2,
     "ops": 3,
     "page": 3,
     "model": 4,
@@ -35,9 +36,10 @@ LEVELS = {
     "inspection": 6,
     "training": 7,
     "probing": 7,
-    "api": 8,
-    "cli": 9,
-    "__main__": 10,
+    "comparison": 8,
+    "api": 9,
+    "cli": 10,
+    "__main__": 11,
 }
 
 #: Where a library may be imported: the parts, or single modules, that may do it anywhere, and
@@ -49,17 +51,21 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
             *("model.network", "model.torch_network"),
             *("training.torch_learner", "training.torch_optimizer"),
         },
-        {"ops.select", "runtime", "inspection.influence"},
+        {
+            *("ops.select", "runtime", "model.torch_nn"),
+            *("inspection.influence", "inspection.memory_gradient"),
+        },
     ),
     "typer": ({"cli"}, set()),
     "tqdm": ({"cli"}, set()),
     "rich": ({"terminal", "cli"}, set()),
-    "plotext": (set(), {"terminal.curve"}),
-    "matplotlib": (set(), {"terminal.curve", "terminal.scatter"}),
+    "plotext": (set(), {"terminal.chart", "terminal.curve", "terminal.decay"}),
+    "matplotlib": (set(), {"terminal.picture"}),
     "charset_normalizer": (set(), {"corpus.encoding"}),
     "safetensors": ({"checkpoint"}, {"checkpoint"}),
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
     "sklearn": (set(), {"probing.probe"}),
+    "gensim": (set(), {"training.vectors"}),
     "wcwidth": ({"terminal.text"}, {"terminal.text"}),
 }
 FREE = {"numpy"}
@@ -195,7 +201,7 @@ def test_only_the_command_line_prints_and_exits() -> None:
 
 HEAVY = (
     *("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_normalizer"),
-    *("sklearn", "scipy"),
+    *("sklearn", "scipy", "gensim"),
 )
 
 

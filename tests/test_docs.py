@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from textgen.cli import compare as compare_module
 from textgen.cli import eval as eval_module
 from textgen.cli import sample as sample_module
 from textgen.cli import train as train_module
@@ -19,22 +20,27 @@ from textgen.cli.app import textgen as textgen_callback
 from textgen.cli.inspect import checkpoint as checkpoint_module
 from textgen.cli.inspect import find as find_module
 from textgen.cli.inspect import gates as gates_module
+from textgen.cli.inspect import memory as memory_module
 from textgen.cli.inspect import neurons as neurons_module
 from textgen.cli.inspect import similar as similar_module
 from textgen.cli.inspect import text as text_module
 from textgen.cli.inspect import windows as windows_module
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/guide.md", "docs/neurons.md"]
+PAGES = ["README.md", "docs/guide.md", "docs/neurons.md", "docs/networks.md"]
+#: Their commands are run by `test_lessons.py`.
+LESSONS = [f"docs/lessons/{path.name}" for path in sorted((ROOT / "docs/lessons").glob("*.md"))]
 COMMANDS = [
     textgen_callback,
     train_module.train_command,
     sample_module.sample_command,
     eval_module.eval_command,
+    compare_module.compare_command,
     text_module.text_command,
     neurons_module.neurons_command,
     gates_module.gates_command,
     similar_module.similar_command,
+    memory_module.memory_command,
     windows_module.windows_command,
     checkpoint_module.checkpoint_command,
     find_module.find_command,
@@ -71,6 +77,8 @@ def shortened(command: str) -> list[str]:
                 place = words.index(flag)
                 del words[place : place + 2]
         words += ["--steps", "15", "--force"]
+    if words[0] == "compare":
+        words.append("--force")  # Two pages may compare on the same text.
     return words
 
 
@@ -86,6 +94,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sentences = [" ".join(part.split()) for part in text.split(".") if part.strip()]
     rows = [f"{number % 2}\t{sentence}\n" for number, sentence in enumerate(sentences)]
     (folder / "reviews.tsv").write_text("".join(rows))
+    numbers = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    pairs = [f"{word}\t{number}\n" for number, word in enumerate(numbers, 1)]
+    (folder / "pairs.tsv").write_text("".join(pairs))
     (folder / "diary.txt.gz").write_bytes(gzip.compress(text[2000:4000].encode()))
     return folder
 
@@ -133,9 +144,10 @@ def test_python_of_a_page_runs(page: str, place: Path, monkeypatch: pytest.Monke
 def test_every_option_that_the_pages_name_exists() -> None:
     """A flag that is no longer there is no longer written about."""
     sources = "".join(path.read_text("utf-8") for path in (ROOT / "textgen/cli").rglob("*.py"))
-    for page in PAGES:
+    for page in [*PAGES, *LESSONS]:
         for flag in set(re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text("utf-8"))):
-            assert f'"{flag}"' in sources, f"{page} names {flag}"
+            # A switch and its opposite stand in one string: "--one/--other".
+            assert re.search(rf'["/]{flag}["/]', sources), f"{page} names {flag}"
 
 
 def test_the_tree_in_the_readme_names_what_is_there() -> None:

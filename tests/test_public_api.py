@@ -13,7 +13,10 @@ from small_runs import environment
 
 import textgen
 
-NAMES = {"Model", "TextgenError", "TrainResult", "__version__", "load", "train"}
+NAMES = {
+    *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
+    *("compare_cells", "compare_history", "compare_task"),
+}
 
 
 def test_all_is_what_is_exported() -> None:
@@ -50,7 +53,10 @@ def test_everything_public_has_a_docstring() -> None:
 
 
 def test_every_public_signature_is_typed() -> None:
-    for function in (textgen.train, textgen.load, textgen.Model.generate, textgen.Model.trace):
+    for function in (
+        *(textgen.train, textgen.load, textgen.Model.generate, textgen.Model.trace),
+        *(textgen.compare_cells, textgen.compare_history, textgen.compare_task),
+    ):
         signature = inspect.signature(function)
         assert signature.return_annotation is not inspect.Signature.empty
         for parameter in signature.parameters.values():

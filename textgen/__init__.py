@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from textgen.api import TrainResult as TrainResult
     from textgen.api import load as load
     from textgen.api import train as train
+    from textgen.comparison import compare_cells as compare_cells
+    from textgen.comparison import compare_history as compare_history
+    from textgen.comparison import compare_task as compare_task
     from textgen.errors import TextgenError as TextgenError
 
 _HOMES = {
@@ -27,9 +30,22 @@ _HOMES = {
     "TrainResult": "textgen.api",
     "load": "textgen.api",
     "train": "textgen.api",
+    "compare_cells": "textgen.comparison",
+    "compare_history": "textgen.comparison",
+    "compare_task": "textgen.comparison",
     "TextgenError": "textgen.errors",
 }
-__all__ = ["Model", "TextgenError", "TrainResult", "__version__", "load", "train"]
+__all__ = [
+    "Model",
+    "TextgenError",
+    "TrainResult",
+    "__version__",
+    "compare_cells",
+    "compare_history",
+    "compare_task",
+    "load",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

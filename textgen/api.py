@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.pairs import separator_id
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.corpus.word_count import count_words
 from textgen.errors import ConfigError, StorageError
 from textgen.inspection import Trace, parse_neuron, quantities, survey, trace, trace_chunks
 from textgen.inspection.calibration import calibrate
@@ -31,9 +33,11 @@ from textgen.sampling import (
     SampleOptions,
     SamplingNetworks,
     Writer,
+    as_source,
     bits_per_char,
     fit_seed,
     generate,
+    generate_after,
     generate_batch,
     generate_each,
     generate_live,
@@ -49,8 +53,10 @@ from textgen.steering import (
 )
 
 if TYPE_CHECKING:
+    from textgen.inspection.memory_report import MemoryReport
     from textgen.training.evaluate import Evaluation
     from textgen.training.events import Ended, Event
+    from textgen.training.pairs import PairsEvaluation
 
 StrPath = str | os.PathLike[str]
 #: How a text is steered: one specification, several, or what was made of them.
@@ -59,6 +65,9 @@ Steer = str | Sequence[str] | Steering
 #: A model's units are measured on so many tokens: in stretches of the training text, or in so many
 #: texts of its own, which are written together.
 CALIBRATION_TOKENS, CALIBRATION_STRETCHES, CALIBRATION_TEXTS = 131_072, 16, 64
+
+#: Targets that are written together.
+_TARGETS_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -185,8 +194,22 @@ class Model:
         return self.saved.network()
 
     def fit_seed(self, seed: str) -> FittedSeed:
-        """`seed` in the symbols of the vocabulary, with a notice of what had to be changed."""
-        return fit_seed(seed, self.vocabulary, self.saved.normalization)
+        """`seed` in the symbols of the vocabulary, with a notice of what had to be changed.
+
+        For a model of pairs it is a source, and its ids end with the separator.
+
+        Raises:
+            SamplingError: It is no source, and the model one of pairs.
+        """
+        fitted = fit_seed(seed, self.vocabulary, self.saved.normalization)
+        if self.saved.reads_pairs:
+            return as_source(fitted, separator_id(self.vocabulary))
+        return fitted
+
+    def _options(self, settings: dict[str, Any]) -> SampleOptions:
+        """The settings of a text, what was not given as the model was trained."""
+        usual = {"until_end": self.saved.reads_pairs, "history": self.saved.history or 0}
+        return SampleOptions(**{**usual, **settings})
 
     def _fitted(self, seed: str | FittedSeed) -> FittedSeed:
         return self.fit_seed(seed) if isinstance(seed, str) else seed
@@ -349,7 +372,7 @@ class Model:
         return generate(
             self.networks.one,
             self.vocabulary,
-            SampleOptions(**settings),
+            self._options(settings),
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
             index=index,
@@ -385,7 +408,7 @@ class Model:
         return generate_live(
             self.networks.one,
             self.vocabulary,
-            SampleOptions(**settings),
+            self._options(settings),
             steer,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
@@ -400,13 +423,14 @@ class Model:
             steer: What is done to neurons meanwhile, as in `steering`; None: nothing.
             settings: Any of `SampleOptions`: `length`, `temperature`, `top_k`, `rng`, ...
         Returns:
-            The seed as the model could read it, and what was written after it.
+            The seed as the model could read it, and what was written after it; by a model of pairs
+            the target alone.
         Raises:
             SamplingError: A setting lies outside its range.
         """
         fitted = self.fit_seed(seed)
         written = "".join(symbol.text for symbol in self.stream(fitted, steer=steer, **settings))
-        return fitted.text + written
+        return written if self.saved.reads_pairs else fitted.text + written
 
     def generate_many(
         self,
@@ -434,12 +458,54 @@ class Model:
         return write(
             self.networks.many if together else self.networks.one,
             self.vocabulary,
-            SampleOptions(**settings),
+            self._options(settings),
             count=count,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
             steering=self._plan(steer),
         )
+
+    def generate_targets(
+        self,
+        sources: Sequence[str | FittedSeed],
+        *,
+        count: int = 1,
+        exact: bool = False,
+        **settings: Any,
+    ) -> list[Generation]:
+        """Write the targets of many sources together, as a model of pairs can.
+
+        Args:
+            sources: The sources, at least one.
+            count: Targets of each; number `count * s + k` draws from a generator of its own.
+            exact: As for `generate_many`.
+            settings: Any of `SampleOptions`; the temperature is 0.8 unless given, 0 the likeliest.
+        Returns:
+            `count` targets of the first source, then of the second, and so on.
+        Raises:
+            ConfigError: The model was not trained on pairs, or `steered` holds something.
+            SamplingError: A setting lies outside its range, or a source is empty or has a TAB.
+        """
+        self._require_pairs("generate_targets")
+        if self._steering is not None:
+            raise ConfigError("many targets are written without steering; leave the block")
+        if count < 1 or not sources:
+            raise ConfigError(f"{count} targets of {len(sources)} sources; both must be 1 or more")
+        seeds = [self._fitted(source).ids for source in sources for _ in range(count)]
+        together = self.networks.are_together(len(seeds), exact=exact)
+        network = self.networks.many if together else self.networks.one
+        options, written = self._options(settings), []
+        for first in range(0, len(seeds), _TARGETS_TOGETHER):
+            part = seeds[first : first + _TARGETS_TOGETHER]
+            written += generate_after(network, self.vocabulary, part, options, first_index=first)
+        return written
+
+    def _require_pairs(self, what: str) -> None:
+        if not self.saved.reads_pairs:
+            raise ConfigError(
+                f"{what} needs a model of pairs, and this one was trained on text; train one: "
+                "textgen train --pairs FILE.tsv"
+            )
 
     def bits_per_char(self, ids: Sequence[int], *, seed: str | FittedSeed = "") -> float:
         """What a text costs the model when nobody steers it; not a number where it has no
@@ -458,6 +524,8 @@ class Model:
         Raises:
             ConfigError: `steer` has a schedule, which counts from one beginning.
         """
+        if self.saved.reads_pairs:
+            raise ConfigError("a model of pairs writes targets, not a text by turns")
         plan = self._plan(steer)
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
@@ -465,7 +533,7 @@ class Model:
             self.networks.one,
             self.vocabulary,
             self.saved.normalization,
-            SampleOptions(**settings),
+            self._options(settings),
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
         )
@@ -515,11 +583,40 @@ class Model:
                 return survey(network, ids, quantities=quantities, edits=edits)
         return trace_chunks(self.network, ids, quantities=quantities, edits=edits)
 
+    def memory(self, text: str | NDArray[np.integer], **settings: Any) -> MemoryReport:
+        """How far back the model remembers: gradients by lag, and what can be replaced.
+
+        Args:
+            text: The text, normalised as the model's texts were; or its tokens.
+            settings: Any of `textgen.inspection.memory_curves`: `max_lag`, `positions`, `rng`, ...
+        Raises:
+            ConfigError: `steered` holds something.
+            InspectionError: The text is too short for the largest lag.
+            BackendError: torch is not installed.
+        Example:
+            >>> model.memory(open("novel.txt").read(), max_lag=100).replacement_lag
+        """
+        from textgen.inspection.memory import memory_curves
+
+        if self._steering is not None:
+            raise ConfigError("memory is measured without steering; leave the block")
+        ids = self.encode(text) if isinstance(text, str) else text
+        report = memory_curves(self.config, self.saved.weights, ids, **settings)
+        level = self.vocabulary.level
+        chars = int(self.vocabulary.symbol_lengths()[ids].sum())
+        return replace(
+            report,
+            unit={"char": "characters", "byte": "bytes"}.get(level, "tokens"),
+            chars_per_token=chars / max(int(np.count_nonzero(ids != END_ID)), 1),
+        )
+
     def evaluate(
         self,
         *paths: StrPath,
         window: int | None = None,
         streams: int = 1,
+        history: int | None = None,
+        limit: int = 20_000,
         device: str = "auto",
         threads: int | None = None,
         documents: str | None = None,
@@ -535,6 +632,9 @@ class Model:
             streams: Parts that the text is cut into and that are read side by side, each after 256
                 characters before it that are not charged: many times faster than one pass, and
                 within some thousandths of a bit of it.
+            history: Instead of one pass, let the model see exactly so many tokens before each, the
+                state from zero before them; 0 carries the state on. None is as in training.
+            limit: With a history, charge at most so many tokens, spread evenly over the text.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
             documents: How documents are separated, `blank` or `line`; `file` is one a file, None
@@ -543,7 +643,10 @@ class Model:
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
         Returns:
-            The evaluation of one stateful pass, and that of cold windows where asked for.
+            The evaluation of one stateful pass, or of a history, and that of cold windows where
+            asked for.
+        Raises:
+            ConfigError: The model was trained on pairs, or `history` comes with `streams`.
         """
         from textgen.model.edited_network import EditedNetwork
         from textgen.model.opening import open_network
@@ -555,7 +658,17 @@ class Model:
             total_nats,
             window_boundaries,
         )
+        from textgen.training.history import nats_by_history
 
+        if self.saved.reads_pairs:
+            raise ConfigError("this model was trained on pairs; measure it with evaluate_pairs")
+        if history is None:
+            history = 0 if streams > 1 else self.saved.history or 0
+        if history < 0 or (history and streams > 1):
+            raise ConfigError(
+                f"--history is {history}: it must be 0 (the state is carried on) or more, and goes "
+                "without --streams"
+            )
         edits = self._constant_edits("evaluate")
         if streams < 1:
             raise ConfigError(f"--streams is {streams}; it must be at least 1")
@@ -585,8 +698,11 @@ class Model:
             network = open_network(self.config, path, self.saved.weights)
             if edits:
                 network = EditedNetwork(network, edits)
-            nats = 0.0
-            if streams > 1:
+            nats, seen = 0.0, None
+            if history:
+                mean, seen = nats_by_history(network, tokens, history, limit=limit)
+                nats = mean * len(tokens)
+            elif streams > 1:
                 mean, charged = nats_by_streams(network, tokens, streams=streams)
                 nats = mean * charged
             else:
@@ -595,7 +711,19 @@ class Model:
                     if on_progress is not None:
                         on_progress(done, len(tokens))
             unknown = corpus.unknown_chars
-            whole = Evaluation(nats, len(tokens), corpus.chars, corpus.utf8_bytes, unknown)
+            words = None
+            if self.vocabulary.level == "word":
+                words = count_words(self.vocabulary, tokens)
+            whole = Evaluation(
+                nats,
+                len(tokens),
+                corpus.chars,
+                corpus.utf8_bytes,
+                unknown,
+                words,
+                history=history or None,
+                positions=seen,
+            )
             if window is None:
                 return whole, None
             lengths = self.vocabulary.symbol_lengths()[np.asarray(tokens)]
@@ -608,8 +736,76 @@ class Model:
         return whole, replace(
             whole,
             nats=cold,
+            history=None,
+            positions=None,
             tokens=max(charged, 1),
             chars=max(corpus.chars - int(lengths[0]), 1),
             utf8_bytes=max(corpus.utf8_bytes - size, 1),
             unknown_chars=unknown - (first == UNKNOWN_ID),
+            words=None if words is None else count_words(self.vocabulary, tokens[1:]),
         )
+
+    def evaluate_pairs(
+        self,
+        *paths: StrPath,
+        limit: int | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+        encoding: str | None = None,
+        stdin: BinaryIO | None = None,
+    ) -> PairsEvaluation:
+        """How a model of pairs does on pairs: the cost of the targets, and how many it writes.
+
+        Each target is written from its source by the likeliest token each time, and cut where it
+        is twice as long as the longest of about its length and 16 characters more.
+
+        Args:
+            paths: Files of pairs, as in training.
+            limit: Take so many pairs, drawn evenly; None is all.
+            device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
+            threads: Threads that compute; None is all cores.
+            encoding: Of the files, where detection errs.
+            stdin: What the path `-` reads.
+        Raises:
+            ConfigError: The model was not trained on pairs, or `steered` holds something.
+            CorpusError: A line is no pair.
+        """
+        from textgen.corpus.pairs import open_pairs
+        from textgen.corpus.windows import permute
+        from textgen.model.opening import open_network
+        from textgen.ops.select import select
+        from textgen.training.pairs import evaluate_pairs
+
+        self._require_pairs("evaluate_pairs")
+        if self._steering is not None:
+            raise ConfigError("pairs are measured without steering; leave the block")
+        if limit is not None and limit < 1:
+            raise ConfigError(f"--limit is {limit}; it must be at least 1 pair")
+        normalization = self.saved.normalization
+        options = CorpusOptions(
+            level=self.vocabulary.level,
+            newlines=normalization.newlines,
+            nfc=normalization.nfc,
+            documents="line",
+            encoding=encoding,
+        )
+        corpus, pairs = open_pairs(
+            [os.fspath(path) for path in paths],
+            options,
+            vocabulary=self.vocabulary,
+            normalization=normalization,
+            stdin=stdin,
+        )
+        if limit is not None and limit < len(pairs):
+            pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
+        place, _ = choose_device(device)
+        count: int = choose_threads(threads).value
+        path = select(self.config.cell_spec, place, "fp32", count)
+        with computing_threads(count, torch=path.name != "native"):
+            return evaluate_pairs(
+                open_network(self.config, path, self.saved.weights),
+                SamplingNetworks(self.config, self.saved.weights, count).many,
+                self.vocabulary,
+                corpus.tokens,
+                pairs,
+            )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -76,7 +77,7 @@ def test_every_path_gives_the_same_costs(kind: str, path: str) -> None:
     plain = NumpyNetwork(config, weights)
     state = plain.initial_state(3)
     expected = []
-    for ids_B, targets_B in zip(ids[:-1], ids[1:], strict=True):
+    for ids_B, targets_B in pairwise(ids):
         logits_BV, state = plain.step(ids_B, state)
         expected.append(nats_of(logits_BV, targets_B))
     network = open_network(config, path_of(path), weights)

@@ -10,7 +10,6 @@ import torch
 from helpers import REFERENCE, lecture_nats, make_model
 from torch.nn import functional as F
 
-from textgen.cells import CELLS
 from textgen.model import network as module
 from textgen.model.config import ModelConfig
 from textgen.model.dropout import Masks, draw_masks

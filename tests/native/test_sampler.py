@@ -37,9 +37,10 @@ CELLS = (
     ("mlstm", "tanh"),
 )
 
-#: Vocabulary, embedding, hidden, layers, tied, residual. Each is wrong for other code: one of everything;
-#: widths that fill no block of 16 rows and no pair of columns; several layers; a tied output; whole
-#: groups of blocks; enough weights for two threads; no table, for its rows would take too much.
+#: Vocabulary, embedding, hidden, layers, tied, residual. Each is wrong for other code: one of
+#: everything; widths that fill no block of 16 rows and no pair of columns; several layers; a tied
+#: output; whole groups of blocks; enough weights for two threads; no table, for its rows would take
+#: too much; layers that add their input.
 SHAPES = {
     "ones": (2, 1, 1, 1, False, False),
     "33": (23, 9, 33, 1, False, False),

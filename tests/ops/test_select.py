@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from textgen.cells import CELLS, LSTMCell, get_cell
+from textgen.cells import CELLS, Cell, LSTMCell, get_cell
 from textgen.errors import BackendError, ConfigError
 from textgen.native import library
 from textgen.native import network as native_network

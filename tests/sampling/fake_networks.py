@@ -40,13 +40,13 @@ class ScriptNetwork:
         self.size = size
         self.script = list(script)
         self.lead = lead
-        self.read: list[list[int]] = []
+        self.fed: list[list[int]] = []
 
     def initial_state(self, batch_size: int = 1) -> State:
         return [{"h": np.zeros((batch_size, 1), np.int64)}]
 
     def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[NDArray, State]:
-        self.read.append(ids_B.tolist())
+        self.fed.append(ids_B.tolist())
         h = state[0]["h"] + 1
         logits = np.zeros((len(ids_B), self.size), np.float32)
         for row, count in enumerate(h[:, 0]):

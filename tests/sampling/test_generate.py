@@ -55,7 +55,7 @@ def test_the_end_mark_then_seed_or_primer_are_fed(seed, primer, fed):
     symbols = list(generate(network, CHARS, options, seed_ids=seed, primer_ids=primer))
     assert [symbol.id for symbol in symbols] == [7, 8, 7]
     assert text_of(symbols) == CHARS.decode([7, 8, 7])  # neither seed nor primer is printed
-    assert network.read[: len(fed) + 2] == [[token] for token in [*fed, 7, 8]]
+    assert network.fed[: len(fed) + 2] == [[token] for token in [*fed, 7, 8]]
 
 
 def test_length_counts_characters():

@@ -26,6 +26,7 @@ def test_defaults_filter_nothing_but_by_temperature():
         "stop": (),
         "until_sentence": False,
         "until_end": False,
+        "history": 0,
         "rng": 0,
     }
 

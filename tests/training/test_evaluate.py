@@ -98,14 +98,14 @@ def test_few_logits_at_once_change_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     by_streams, cold = nats_by_streams(model, text), cold_nats(model, text, starts)
     monkeypatch.setattr(evaluate, "LOGITS", 7 * CONFIG.vocab_size)
     largest = 0
-    real = evaluate._costs
+    real = evaluate.costs
 
     def spy(model, inputs_TB, targets_TB, state):
         nonlocal largest
         largest = max(largest, inputs_TB.size)
         return real(model, inputs_TB, targets_TB, state)
 
-    monkeypatch.setattr(evaluate, "_costs", spy)
+    monkeypatch.setattr(evaluate, "costs", spy)
     assert list(total_nats(model, text))[-1] == pytest.approx(total, rel=1e-6)
     assert nats_by_streams(model, text) == pytest.approx(by_streams, rel=1e-6)
     assert largest == 7
@@ -162,7 +162,7 @@ def test_no_token_is_charged_twice(
     def charge(model, inputs_TB, targets_TB, state):
         return price[targets_TB], state
 
-    monkeypatch.setattr(evaluate, "_costs", charge)
+    monkeypatch.setattr(evaluate, "costs", charge)
     config = ModelConfig(vocab_size=size + 2, embedding_size=1, hidden_size=1)
     mean, charged = nats_by_streams(open_network(config, REFERENCE, None), text, limit=limit)
     wanted = min(size, limit or size)

@@ -73,6 +73,10 @@ def run(text: Path, out: Path, **settings: object) -> list[Event]:
         {"precision": "fp32", "level": "byte"},
         {"cell": "gru", "dropout": 0.2},
         {"cell": "rnn", "nonlinearity": "relu", "num_layers": 2},
+        {"cell": "peephole", "dropout": 0.2},
+        {"cell": "coupled"},
+        {"cell": "depth-gated", "num_layers": 2, "residual": True, "dropout": 0.2},
+        {"cell": "mlstm", "num_layers": 2, "threads": 2},
     ],
     ids=lambda settings: ",".join(settings) or "default",
 )

@@ -48,6 +48,18 @@ class ModelHeader:
     primer: tuple[int, ...] = ()
     info: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether it was trained on pairs: it reads a source and a TAB, and writes the target."""
+        return self.info.get("pairs") is True
+
+    @property
+    def history(self) -> int | None:
+        """Tokens that it was trained to predict from, the state from zero before them; None where
+        its state was carried on, or where an older version does not tell."""
+        history = self.info.get("history")
+        return history if type(history) is int and history > 0 else None
+
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.config.vocab_size:
             raise CheckpointCorruptError(

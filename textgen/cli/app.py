@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from textgen import __version__
+from textgen.cli.compare import compare_command
 from textgen.cli.eval import eval_command
 from textgen.cli.inspect import inspect_app
 from textgen.cli.sample import sample_command
@@ -51,4 +52,5 @@ def textgen(
 app.command("train")(train_command)
 app.command("sample")(sample_command)
 app.command("eval")(eval_command)
+app.command("compare")(compare_command)
 app.add_typer(inspect_app, name="inspect")

@@ -122,6 +122,7 @@ def steer_by_hand(
         seed=seed,
         seed_file=None if seed_file is None else str(seed_file),
         steer=[*steer, *([] if spec is None else [spec])],
+        history=model.saved.history,
     )
     _show(fitted.text + session.text, None if quiet else command)
     if transcript is not None:

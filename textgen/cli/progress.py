@@ -129,6 +129,10 @@ class Progress(_View):
             figures.append(f"val {event.val_bits_per_char:.3f}")
         if event.train_bits_per_char is not None:
             figures.append(f"train {event.train_bits_per_char:.3f} bits/char")
+        elif event.val_bits_per_char is not None:
+            figures[-1] += " bits/char"
+        if event.train_distance is not None:
+            figures.append(f"distance {event.train_distance:.3f}")
         figures.append(rate(event.chars_per_second))
         if event.skipped:
             figures.append(f"{event.skipped} updates left out")
@@ -150,7 +154,8 @@ class Progress(_View):
                     "Already finished",
                     [
                         ("steps", event.steps),
-                        ("best validation", f"{event.best_bits_per_char:.3f} bits/char"),
+                        ("best validation", best_line(event)),
+                        ("written exactly", exact_line(event)),
                         ("checkpoint", event.folder),
                         ("try next", sample_command(event)),
                     ],
@@ -183,9 +188,26 @@ class Progress(_View):
                     curve=None if picture is None else str(picture),
                     stopped=stopped.get(event.reason, "interrupted; it can be resumed"),
                     skipped_updates=event.skipped,
+                    best_bits_per_word=event.best_bits_per_word,
+                    exact=exact_line(event),
                 )
             )
         )
+
+
+def best_line(event: Ended) -> str:
+    """The best validation cost, a word too where tokens are words."""
+    line = f"{event.best_bits_per_char:.3f} bits/char"
+    if event.best_bits_per_word is None:
+        return line
+    return f"{event.best_bits_per_word:.3f} bits/word, {line}"
+
+
+def exact_line(event: Ended) -> str | None:
+    """How many held-out targets were written exactly; None where none was written."""
+    if event.exact_match is None:
+        return None
+    return f"{event.exact_match:.1%} of {event.written_pairs:,} held-out targets"
 
 
 def sample_command(event: Ended) -> str:

@@ -23,6 +23,7 @@ def sample_command_line(
     seed: str = "",
     seed_file: str | None = None,
     steer: Sequence[str] = (),
+    history: int | None = None,
 ) -> str:
     """`textgen sample` as it is typed in a shell.
 
@@ -32,6 +33,7 @@ def sample_command_line(
         seed: The beginning as it was given; not said where `seed_file` is.
         seed_file: Where it was read from.
         steer: Specifications.
+        history: What the model sees where nothing is said, as it was trained; None: all.
     """
     words = ["textgen", "sample", "--checkpoint", checkpoint]
     if seed_file is not None:
@@ -41,6 +43,7 @@ def sample_command_line(
     for spec in steer:
         words += ["--steer", spec]
     defaults = {field.name: field.default for field in fields(SampleOptions)}
+    defaults["history"] = history or 0
     for name, value in settings.items():
         if name in _ALWAYS or value != defaults[name]:
             words += _option(name, value)

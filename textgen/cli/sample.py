@@ -68,6 +68,17 @@ def sample_command(
         int,
         _option(_CHOICE, "--repetition-window", help="How many recent symbols that looks at."),
     ] = 64,
+    history: Annotated[
+        int | None,
+        _option(
+            _CHOICE,
+            "--history",
+            metavar="N",
+            help="Let the network see exactly the last N tokens at each choice, its state from "
+            "zero before them, and 0: all that stands before, its state carried on. "
+            "Default: as the model was trained.",
+        ),
+    ] = None,
     rng: Annotated[
         int, _option(_CHOICE, "--rng", metavar="N", help="Seed of the random choices.")
     ] = 0,
@@ -166,6 +177,9 @@ def sample_command(
     textgen sample --count 5 --until-sentence
 
     textgen sample --seed "старуха" --steer 0:17=+2 --steer 0:3=off@60..
+
+    A model of pairs (train --pairs) takes each line of the seed for a source and writes the
+    target alone, a line each; --temperature 0 writes the likeliest one.
     """
     from textgen.api import load
     from textgen.errors import SamplingError
@@ -203,12 +217,44 @@ def sample_command(
     }
     text = _seed_text(seed, seed_file)
     model = load(checkpoint)
+    settings["history"] = (model.saved.history or 0) if history is None else history
+    if settings["history"] and (steer or live):
+        raise SamplingError(
+            "--steer and --live act upon the state that a text carries on, and with a history of "
+            f"{settings['history']} tokens nothing is carried on; add --history 0"
+        )
+    if model.saved.reads_pairs:
+        from textgen.cli.targets import write_targets
+
+        if steer or live is not None or interactive or novelty or novelty_corpus:
+            raise SamplingError(
+                "this model writes the targets of pairs: --steer, --live, --interactive, "
+                "and --novelty are for models of text"
+            )
+        settings["until_end"] = True
+        write_targets(
+            model,
+            text,
+            settings,
+            count=count,
+            exact=exact,
+            json_output=json_output,
+            quiet=quiet,
+        )
+        return
     fitted = model.fit_seed(text)
     if fitted.notice and not quiet:
         print(fitted.notice, file=sys.stderr)
     plan = model.steering(*steer) if steer else None
     if not quiet:
         print(model.networks.describe(count, exact=exact), file=sys.stderr, flush=True)
+        if settings["history"]:
+            why = "" if history is not None else ", as in training (--history 0 carries its state)"
+            print(
+                f"history: the network sees {settings['history']} tokens at each choice{why}",
+                file=sys.stderr,
+                flush=True,
+            )
         for line in [] if plan is None else plan.describe():
             print(f"steering: {line}", file=sys.stderr, flush=True)
     if live is not None:

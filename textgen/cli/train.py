@@ -107,6 +107,15 @@ def train_command(
         _option(_TEXT, "--max-words", help="At word level, words at most. Default: 30000."),
     ] = 30_000,
     documents: DocumentsOption = None,
+    pairs: Annotated[
+        bool,
+        _option(
+            _TEXT,
+            "--pairs",
+            help="Each line is a pair, SOURCE, a TAB, TARGET: learn to write the target after the "
+            "source was read. Only the targets count. What validates is drawn by the source.",
+        ),
+    ] = False,
     encoding: EncodingOption = None,
     keep_newlines: Annotated[
         bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")
@@ -124,7 +133,14 @@ def train_command(
         ),
     ] = "0.1",
     cell: Annotated[
-        str, _option(_MODEL, "--cell", metavar="lstm|gru|rnn", help="The recurrent cell.")
+        str,
+        _option(
+            _MODEL,
+            "--cell",
+            metavar="CELL",
+            help="The recurrent cell: lstm (the default), gru, rnn, peephole, coupled, "
+            "depth-gated or mlstm.",
+        ),
     ] = "lstm",
     nonlinearity: Annotated[
         str,
@@ -138,13 +154,57 @@ def train_command(
     hidden: Annotated[int | None, _option(_MODEL, "--hidden", help="Units of a layer.")] = None,
     layers: Annotated[int | None, _option(_MODEL, "--layers", help="Recurrent layers.")] = None,
     embedding: Annotated[
-        int | None, _option(_MODEL, "--embedding", help="Width of a symbol's vector.")
+        str | None,
+        _option(
+            _MODEL,
+            "--embedding",
+            metavar="N|word2vec|FILE",
+            help="Width of a symbol's vector; or where the vectors come from: word2vec learns them "
+            "on the training text first (word2vec:100 for their width), or a file of word2vec or "
+            "fastText (.vec, .bin, also .gz).",
+        ),
+    ] = None,
+    freeze_embedding: Annotated[
+        bool | None,
+        _option(
+            _MODEL,
+            "--freeze-embedding/--train-embedding",
+            help="Whether the vectors stay as they are. Default: trained; with --loss distance "
+            "frozen.",
+        ),
+    ] = None,
+    loss: Annotated[
+        str,
+        _option(
+            _MODEL,
+            "--loss",
+            metavar="cross-entropy|distance",
+            help="Of the scores of all symbols, or the distance of the output, a vector, from the "
+            "next symbol's vector. Default: cross-entropy.",
+        ),
+    ] = "cross-entropy",
+    distance: Annotated[
+        str | None,
+        _option(
+            _MODEL,
+            "--distance",
+            metavar="euclidean|cosine",
+            help="Of --loss distance. Default: euclidean.",
+        ),
     ] = None,
     dropout: Annotated[
         float | None, _option(_MODEL, "--dropout", help="Share of units dropped in training.")
     ] = None,
     tie: Annotated[
         bool, _option(_MODEL, "--tie", help="Use the embedding as the output's weight too.")
+    ] = False,
+    residual: Annotated[
+        bool,
+        _option(
+            _MODEL,
+            "--residual",
+            help="Add each layer's input to its output, from the second layer on.",
+        ),
     ] = False,
     seq_len: Annotated[
         int | None, _option(_MODEL, "--seq-len", help="Tokens that gradients reach back.")
@@ -202,6 +262,9 @@ def train_command(
         from textgen.training.opening import open_run
         from textgen.training.options import TrainOptions
 
+        embedding_size, vectors = None, None
+        if embedding is not None:
+            embedding_size, vectors = TrainOptions.parse_embedding(embedding)
         options = TrainOptions(
             corpus=CorpusOptions(
                 level=level,
@@ -218,9 +281,14 @@ def train_command(
             nonlinearity=nonlinearity,
             hidden_size=hidden,
             num_layers=layers,
-            embedding_size=embedding,
+            embedding_size=embedding_size,
+            vectors=vectors,
+            freeze_embedding=freeze_embedding,
+            loss=loss,
+            distance=distance,
             dropout=dropout,
             tie=tie,
+            residual=residual,
             seq_len=seq_len,
             batch_size=batch_size,
             history=history,
@@ -238,6 +306,7 @@ def train_command(
             threads=threads,
             eval_every=eval_every,
             save_every=save_every,
+            pairs=pairs,
         )
         if sys.stderr.isatty() and not (quiet or json_output or resume):
             print("reading the text and measuring the machine ...", file=sys.stderr, flush=True)
@@ -265,11 +334,12 @@ def train_command(
 
 def _given(context: typer.Context) -> set[str]:
     """The options that the command line spells out, by the names of the settings."""
-    return {
+    given = {
         _SETTINGS.get(name, name)
         for name in context.params
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     }
+    return given | ({"vectors"} if "embedding_size" in given else set())
 
 
 def _follow(

@@ -27,7 +27,7 @@ class Batch:
 
     Args:
         inputs_TB: Token ids, `(T, B)`, int64.
-        targets_TB: The token after each, `(T, B)`, int64.
+        targets_TB: The token after each, `(T, B)`, int64; -1 where it does not count.
         resets_TB: True where the state is zeroed before the token is read, `(T, B)`. At the first
             step of a sliding window it is zero anyway (`Windows.carries_state` is False).
     """
@@ -56,6 +56,9 @@ class Windows:
         reset_every: A stream's state is zeroed before every so many windows, one stream after
             another; 0: never. A state that is only ever carried on may drift to where it is never
             found again by whoever starts from zero: those who evaluate and write.
+        separator: Of a text of pairs (`textgen.corpus.pairs`), which begins with an end mark and
+            ends with one: what stands between source and target. Only the tokens after it count,
+            up to the end mark. None: all tokens count.
         rng: Seed of the shuffled order.
     Raises:
         ConfigError: A size is not positive.
@@ -70,6 +73,7 @@ class Windows:
         batch_size: int = 1,
         sliding: bool = False,
         reset_every: int = 0,
+        separator: int | None = None,
         rng: int = 0,
     ) -> None:
         if seq_len < 1 or batch_size < 1:
@@ -86,6 +90,7 @@ class Windows:
         self._batch_size = batch_size
         self._sliding = sliding
         self._reset_every = reset_every
+        self._separator = separator
         self._rng = rng
 
     def __len__(self) -> int:
@@ -112,6 +117,9 @@ class Windows:
             positions_TB %= len(self._tokens) - 1
         inputs_TB = self._tokens[positions_TB].astype(np.int64)
         targets_TB = self._tokens[positions_TB + 1].astype(np.int64)
+        if self._separator is not None:
+            counted = counted_TB(self._tokens, positions_TB, inputs_TB, self._separator)
+            targets_TB[~counted] = -1
         resets_TB = inputs_TB == END_ID
         if not self._sliding:
             resets_TB |= positions_TB == 0
@@ -141,6 +149,49 @@ class Windows:
         return starts_B
 
 
+def counted_TB(
+    tokens: Tokens, positions_TB: NDArray[np.int64], inputs_TB: NDArray[np.int64], separator: int
+) -> NDArray[np.bool_]:
+    """Which targets of some windows count: those after a separator.
+
+    What stands before a window is found by looking back from it, as far as its pair goes, so that
+    nothing has to be remembered of the rest.
+
+    Args:
+        tokens: Token ids, `(N,)`; before the first stands an end mark.
+        positions_TB: Where each window's inputs lie, one after the other, `(T, B)`; a window may
+            go on at the array's beginning if that is an end mark.
+        inputs_TB: The tokens there.
+        separator: What stands between source and target.
+    """
+    is_mark_TB = (inputs_TB == separator) | (inputs_TB == END_ID)
+    steps_TB = np.where(is_mark_TB, np.arange(len(inputs_TB))[:, None], -1)
+    last_TB = np.maximum.accumulate(steps_TB, axis=0)
+    marks_TB = np.take_along_axis(inputs_TB, np.maximum(last_TB, 0), axis=0)
+    before_B = _written_before(tokens, positions_TB[0], separator)
+    counted: NDArray[np.bool_] = np.where(last_TB < 0, before_B, marks_TB == separator)
+    return counted
+
+
+def _written_before(
+    tokens: Tokens, starts_B: NDArray[np.int64], separator: int, reach: int = 64
+) -> NDArray[np.bool_]:
+    """Whether the last mark before each place is a separator."""
+    found_B = np.zeros(len(starts_B), np.bool_)
+    pending, ends = np.arange(len(starts_B)), starts_B.copy()
+    while pending.size:
+        places_BR = ends[:, None] - 1 - np.arange(reach)
+        near_BR = np.where(places_BR < 0, END_ID, tokens[np.maximum(places_BR, 0)])
+        is_mark_BR = (near_BR == separator) | (near_BR == END_ID)
+        first_B = is_mark_BR.argmax(axis=1)
+        rows = np.arange(len(pending))
+        found_B[pending] = near_BR[rows, first_B] == separator
+        left = ~is_mark_BR[rows, first_B]
+        pending, ends = pending[left], ends[left] - reach
+        reach = min(2 * reach, 1 << 16)
+    return found_B
+
+
 def permute(index: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
     """Where a shuffle of `range(size)` sends each index, without storing the shuffle.
 
@@ -157,19 +208,19 @@ def permute(index: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
     """
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
-    keys = [_mix(np.uint64((key * 4 + i) & 0xFFFFFFFFFFFFFFFF)) for i in range(4)]
+    keys = [mix(np.uint64((key * 4 + i) & 0xFFFFFFFFFFFFFFFF)) for i in range(4)]
     value = index.astype(np.uint64)
     pending = np.ones(len(value), dtype=bool)
     while pending.any():
         left, right = value[pending] >> np.uint64(half), value[pending] & mask
         for round_key in keys:
-            left, right = right, left ^ (_mix(right ^ round_key) & mask)
+            left, right = right, left ^ (mix(right ^ round_key) & mask)
         value[pending] = (left << np.uint64(half)) | right
         pending &= value >= size
     return value.astype(np.int64)
 
 
-def _mix(value: Any) -> Any:
+def mix(value: Any) -> Any:
     """The finaliser of splitmix64 (Steele, Lea and Flood 2014, section 2): spreads every bit."""
     with np.errstate(over="ignore"):
         value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

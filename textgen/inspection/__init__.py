@@ -9,6 +9,8 @@ most_varying            the neurons worth a look
 neuron_view             what to draw or print of them
 surprise_view           what each character cost, in bits
 influence_view          how each character bears on the next one
+memory_curves           how far back a model remembers, by gradients and by replacing text
+gradient_lag            one number of that, in a tenth of the time
 gate_report             for how much of a text the gates are shut or open
 similar_places          where in a corpus the state is like that after a text
 page_data               what one page for a browser shows of a text
@@ -26,6 +28,12 @@ from textgen.inspection.gates import GateReport as GateReport
 from textgen.inspection.gates import gate_quantities as gate_quantities
 from textgen.inspection.gates import gate_report as gate_report
 from textgen.inspection.influence import influence_view as influence_view
+from textgen.inspection.memory import gradient_lag as gradient_lag
+from textgen.inspection.memory import memory_curves as memory_curves
+from textgen.inspection.memory_report import MemoryCurve as MemoryCurve
+from textgen.inspection.memory_report import MemoryReport as MemoryReport
+from textgen.inspection.memory_report import MemoryReports as MemoryReports
+from textgen.inspection.memory_report import Replacement as Replacement
 from textgen.inspection.neuron_report import NeuronProfile as NeuronProfile
 from textgen.inspection.neuron_report import NeuronReport as NeuronReport
 from textgen.inspection.neurons import NeuronSurvey as NeuronSurvey

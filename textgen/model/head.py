@@ -209,5 +209,5 @@ def _norms(x_NE: Floats) -> Floats:
 
 
 def _unit(x_NE: Floats) -> Floats:
-    unit: Floats = x_NE / np.maximum(_norms(x_NE), np.float32(LEAST_NORM))
+    unit: Floats = np.divide(x_NE, np.maximum(_norms(x_NE), LEAST_NORM), dtype=np.float32)
     return unit

@@ -23,8 +23,8 @@ def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
     variance; the recurrent weights are uniform within `1 / sqrt(H)`, torch's own choice, but those
     of a rectified or linear network are the identity, scaled (Le, Jaitly and Hinton 2015,
     arXiv:1504.00941, section 3; `IDENTITY_SCALE`). The forget gate starts open (bias 1: Jozefowicz,
-    Zaremba and Sutskever 2015, section 3.2); where one gate is both, the input gate starts closed as
-    far. Other biases and vectors start at zero. The output starts at zero, so that the first
+    Zaremba and Sutskever 2015, section 3.2); where one gate is both, the input gate starts as
+    far closed. Other biases and vectors start at zero. The output starts at zero, so that the first
     prediction is uniform, but one that is a vector is drawn: the cosine of zero has no gradient.
     The vectors of the two marks start at zero: in a corpus of one document nothing trains them,
     and zero adds nothing.

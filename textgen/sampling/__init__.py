@@ -16,9 +16,11 @@ from textgen.sampling.filters import apply_top_p as apply_top_p
 from textgen.sampling.filters import filter_logits as filter_logits
 from textgen.sampling.generate import Generation as Generation
 from textgen.sampling.generate import generate as generate
+from textgen.sampling.generate import generate_after as generate_after
 from textgen.sampling.generate import generate_batch as generate_batch
 from textgen.sampling.generate import generate_each as generate_each
 from textgen.sampling.generate import generate_text as generate_text
+from textgen.sampling.history import HistoryNetwork as HistoryNetwork
 from textgen.sampling.live import LiveSymbol as LiveSymbol
 from textgen.sampling.live import generate_live as generate_live
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
@@ -28,6 +30,7 @@ from textgen.sampling.novelty import find_copies as find_copies
 from textgen.sampling.options import SampleOptions as SampleOptions
 from textgen.sampling.price import bits_per_char as bits_per_char
 from textgen.sampling.seed import FittedSeed as FittedSeed
+from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
 from textgen.sampling.stream import Network as Network

@@ -12,15 +12,18 @@ from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
 from textgen.sampling.cursor import Cursor
+from textgen.sampling.history import HistoryNetwork
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.stream import (
     FinishReason,
     GeneratedSymbol,
     Network,
     Piece,
+    Position,
     Stream,
     bits,
     start,
+    start_many,
 )
 from textgen.sampling.writing import StreamGroup, StreamWriter
 from textgen.steering import Steering
@@ -100,6 +103,7 @@ def generate(
         SamplingError: An id is no symbol, or the model's output is not finite.
     """
     options = options or SampleOptions()
+    network = seen_by(network, options)
     seed = list(map(int, seed_ids))
     cursor = _cursor(steering, vocabulary, seed)
     position = start(network, seed or primer_ids, _first_edits(cursor))
@@ -164,6 +168,7 @@ def generate_batch(
     """
     _check_count(count, first_index)
     options = options or SampleOptions()
+    network = seen_by(network, options)
     seed = list(map(int, seed_ids))
     # All rows read the same seed, so it is read once.
     cursors = [_cursor(steering, vocabulary, seed) for _ in range(count)]
@@ -173,11 +178,45 @@ def generate_batch(
         Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
         for k in range(count)
     ]
-    pieces: list[list[Piece]] = [[] for _ in range(count)]
-    steered = None if steering is None else [cursor for cursor in cursors if cursor is not None]
-    for number, piece in StreamGroup(network, options, streams, position, steered).pieces():
-        pieces[number].append(piece)
-    return [Generation.from_pieces(row) for row in pieces]
+    return _write_together(network, options, streams, position, cursors)
+
+
+def generate_after(
+    network: Network,
+    vocabulary: Vocabulary,
+    seeds: Sequence[Sequence[int]],
+    options: SampleOptions | None = None,
+    *,
+    first_index: int = 0,
+    steering: Steering | None = None,
+) -> list[Generation]:
+    """Generate a text after each of many seeds, all read and written together.
+
+    Text k is what `generate` writes after seed k with `index=first_index + k`, as far as in
+    `generate_batch`.
+
+    Args:
+        network: The model.
+        vocabulary: Its symbols.
+        seeds: What each text goes on from, of any lengths; at least one.
+        options: The settings of all of them; `None` is the defaults.
+        first_index: Number of the first sample.
+        steering: As for `generate`; each text follows it for itself.
+    Returns:
+        One text for each, in order.
+    Raises:
+        SamplingError: As `generate_batch`.
+    """
+    _check_count(len(seeds), first_index)
+    options = options or SampleOptions()
+    network = seen_by(network, options)
+    cursors = [_cursor(steering, vocabulary, seed) for seed in seeds]
+    position = start_many(network, seeds, [_first_edits(cursor) for cursor in cursors])
+    streams = [
+        Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
+        for k, seed in enumerate(seeds)
+    ]
+    return _write_together(network, options, streams, position, cursors)
 
 
 def generate_each(
@@ -197,6 +236,7 @@ def generate_each(
     """
     _check_count(count, first_index)
     options = options or SampleOptions()
+    network = seen_by(network, options)
     seed = list(map(int, seed_ids))
     position = start(network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed)))
     texts = []
@@ -206,6 +246,26 @@ def generate_each(
         writer = StreamWriter(network, options, stream, position, cursor)
         texts.append(Generation.from_symbols(writer.symbols()))
     return texts
+
+
+def seen_by(network: Network, options: SampleOptions) -> Network:
+    """The network as the options have it see the text."""
+    return HistoryNetwork(network, options.history) if options.history else network
+
+
+def _write_together(
+    network: Network,
+    options: SampleOptions,
+    streams: Sequence[Stream],
+    position: Position,
+    cursors: Sequence[Cursor | None],
+) -> list[Generation]:
+    pieces: list[list[Piece]] = [[] for _ in streams]
+    steered = [cursor for cursor in cursors if cursor is not None]
+    group = StreamGroup(network, options, streams, position, steered or None)
+    for number, piece in group.pieces():
+        pieces[number].append(piece)
+    return [Generation.from_pieces(row) for row in pieces]
 
 
 def _cursor(

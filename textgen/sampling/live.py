@@ -7,6 +7,7 @@ from math import nan
 from typing import NamedTuple
 
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import SamplingError
 from textgen.sampling.choice import SymbolGenerator
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.options import SampleOptions
@@ -68,8 +69,13 @@ def generate_live(
         The symbols. `generate` writes the same text when it is steered by what `steering.schedule`
         says in the end.
     Raises:
-        SamplingError: As `generate`.
+        SamplingError: As `generate`, or there is a history.
     """
+    if options.history:
+        raise SamplingError(
+            "a text is steered by the state that it carries on, and with --history nothing is; "
+            "give --history 0"
+        )
     seed = list(map(int, seed_ids))
     cursor = Cursor(steering, vocabulary, seed)
     position = start(network, seed or primer_ids, cursor.edits)

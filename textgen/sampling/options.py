@@ -34,6 +34,8 @@ class SampleOptions:
             sentence ends at `.`, `!`, `?` or `…`, closing quotes and brackets after it included,
             before white space; abbreviations are not recognised.
         until_end: Whether the end-of-document mark may be chosen; it ends the text.
+        history: Tokens that the network sees at each prediction, the state from zero before them;
+            0 carries the state on from the beginning of the text, as is usual.
         rng: Seed of the random generator, in `[0, 2**64)`.
     Raises:
         SamplingError: A setting lies outside its range.
@@ -49,11 +51,13 @@ class SampleOptions:
     stop: tuple[str, ...] = ()
     until_sentence: bool = False
     until_end: bool = False
+    history: int = 0
     rng: int = 0
 
     def __post_init__(self) -> None:
         _require_whole("length", self.length, 0)
         _require_whole("top_k", self.top_k, 0)
+        _require_whole("history", self.history, 0)
         _require_whole("repetition_window", self.repetition_window, 1)
         _require_whole("rng", self.rng, 0)
         if self.rng >= RNG_LIMIT:

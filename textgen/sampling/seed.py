@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
+from textgen.errors import SamplingError
 
 #: Characters that are written one for another: those that may be lacking, and what they become,
 #: the nearest first.
@@ -113,6 +114,29 @@ def fit_seed(text: str, vocabulary: Vocabulary, normalization: Normalization) ->
         dropped=tuple(dropped),
         notice=notice,
     )
+
+
+def as_source(fitted: FittedSeed, separator: int) -> FittedSeed:
+    """A seed as the source of a pair: the separator after it, for its target to be written.
+
+    Args:
+        fitted: From `fit_seed`.
+        separator: What stands between source and target (`textgen.corpus.pairs`).
+    Raises:
+        SamplingError: There is nothing in it, or a separator.
+    """
+    if separator in fitted.ids:
+        raise SamplingError(
+            f"the source {fitted.text!r:.60} has a TAB, which ends a source; give what stands "
+            "before it alone"
+        )
+    if not fitted.ids:
+        raise SamplingError(
+            "this model was trained on pairs and writes the target of a source, and there is none"
+            f"{': ' + fitted.notice.split(';')[0] if fitted.notice else ''}; give one: "
+            "--seed SOURCE, or --seed-file FILE with one a line"
+        )
+    return replace(fitted, ids=(*fitted.ids, separator))
 
 
 def _nearest_form(char: str, known: Callable[[str], bool]) -> str | None:

@@ -47,8 +47,8 @@ class Network(Protocol):
 
 
 @runtime_checkable
-class BlockNetwork(Network, Protocol):
-    """A network that handles many tokens of one text in a call, such as `NativeStep`.
+class ReadingNetwork(Network, Protocol):
+    """A network that reads many tokens of one text in a call.
 
     Its numbers do not depend on how the tokens are divided among calls.
     """
@@ -58,6 +58,11 @@ class BlockNetwork(Network, Protocol):
     ) -> tuple[Floats, State]:
         """Read tokens: as so many calls of `step`."""
         ...
+
+
+@runtime_checkable
+class BlockNetwork(ReadingNetwork, Protocol):
+    """A network that writes many tokens of one text in a call too, such as `NativeStep`."""
 
     def write(
         self,
@@ -139,6 +144,64 @@ def start(network: Network, ids: Iterable[int] = (), edits: Edits = NO_EDITS) ->
     return read(network, read(network, first, before[1:]), [last], edits)
 
 
+def start_many(
+    network: Network, texts: Sequence[Sequence[int]], edits_B: Sequence[Edits] | None = None
+) -> Position:
+    """Documents' starts side by side, one row each: as `start` for each of them.
+
+    Args:
+        network: The model.
+        texts: What is read of each after the end mark, of any lengths; at least one text.
+        edits_B: Changes of each text's last state; None: none.
+    Raises:
+        SamplingError: An id is no symbol of the network, or the end mark.
+    """
+    lengths_B = np.array([len(text) for text in texts])
+    # The longest first: those that are still being read are always the first rows.
+    order = np.argsort(-lengths_B, kind="stable")
+    ids_BT = np.full((len(texts), 1 + int(lengths_B.max())), END_ID, np.int64)
+    for row, number in enumerate(order.tolist()):
+        ids_BT[row, 1 : 1 + len(texts[number])] = texts[number]
+    edits = [NO_EDITS if edits_B is None else edits_B[number] for number in order.tolist()]
+    position = step(
+        network,
+        ids_BT[:, 0],
+        network.initial_state(len(texts)),
+        [
+            edit if not lengths_B[number] else NO_EDITS
+            for edit, number in zip(edits, order, strict=True)
+        ],
+    )
+    _check_ids(ids_BT, position.logits_BV.shape[-1])
+    done: list[Position] = []  # The rows that have ended, the last ones first.
+    for place in range(1, ids_BT.shape[1]):
+        left = int(np.count_nonzero(lengths_B >= place))
+        if left < len(position.logits_BV):
+            done.append(position.repeat(np.arange(left, len(position.logits_BV))))
+            position = position.repeat(np.arange(left))
+        now = [edits[row] if lengths_B[order[row]] == place else NO_EDITS for row in range(left)]
+        position = step(network, ids_BT[:left, place], position.state, now)
+    return _joined([position, *reversed(done)]).repeat(np.argsort(order, kind="stable"))
+
+
+def _check_ids(ids_BT: NDArray[np.int64], size: int) -> None:
+    for token in (int(ids_BT.min()), int(ids_BT.max())):
+        if not 0 <= token < size:
+            raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
+
+
+def _joined(positions: Sequence[Position]) -> Position:
+    """All rows, one after the other."""
+    layers = zip(*(position.state for position in positions), strict=True)
+    return Position(
+        np.concatenate([position.logits_BV for position in positions]),
+        [
+            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            for parts in layers
+        ],
+    )
+
+
 def step(
     network: Network,
     ids_B: NDArray[np.integer],
@@ -174,7 +237,7 @@ def read(
         # What stands before the last end mark has no bearing on what comes after it.
         del tokens[: len(tokens) - 1 - tokens[::-1].index(END_ID)]
         state = network.initial_state(1)
-    if isinstance(network, BlockNetwork) and tokens:
+    if isinstance(network, ReadingNetwork) and tokens:
         return Position(*network.read(tokens, state, edits))
     for token in tokens:
         position = step(network, np.array([token]), state, [edits])

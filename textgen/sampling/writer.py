@@ -13,6 +13,7 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.sampling.choice import SymbolGenerator
 from textgen.sampling.chooser import log_softmax
 from textgen.sampling.cursor import Cursor, Held
+from textgen.sampling.generate import seen_by
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import (
@@ -64,7 +65,7 @@ class Writer:
     ) -> None:
         self.options = options or SampleOptions()
         self.ids: list[int] = []
-        self._network = network
+        self._network = network = seen_by(network, self.options)
         self._vocabulary = vocabulary
         self._normalization = normalization
         self._generator = SymbolGenerator(self.options.rng, index)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.native.sampler import Chosen
@@ -302,4 +302,7 @@ class StreamGroup:
             return None
         window = self._options.repetition_window
         rows = [list(stream.context_ids[-window:]) for _, stream in self._streams]
-        return np.array(rows, np.intp).reshape(len(rows), -1)
+        width = max(map(len, rows), default=0)
+        # Shorter ones begin with a symbol that is never chosen.
+        filled = [[UNKNOWN_ID] * (width - len(row)) + row for row in rows]
+        return np.array(filled, np.intp).reshape(len(rows), -1)

@@ -6,6 +6,9 @@ palette     a value -> a colour
 text        a text -> cells with a known width
 strip       a text as a heat map
 curve       the loss curve
+chart       several curves, or rows of points
+decay       curves that fall by powers of ten
+picture     what all pictures have in common
 tables      tables and panels
 format      numbers as people read them
 """

@@ -5,7 +5,6 @@ Both are slow to import and wanted once, at the end of a run, so they are import
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from rich.measure import Measurement
 from rich.style import Style
 from rich.text import Text
 
-from textgen.errors import ConfigError
 from textgen.files import atomic_write_bytes
+from textgen.terminal.picture import draw_picture, picture_kind, plain
 
 Points = Sequence[tuple[float, float]]
 
@@ -182,9 +181,7 @@ def save_curve(path: Path, curve: LossCurve) -> None:
         ConfigError: The name ends in neither.
         StorageError: It cannot be written.
     """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("svg", "png"):
-        raise ConfigError(f"a loss curve is saved as .svg or .png, not as '{path.name}'")
+    kind = picture_kind(path, "a loss curve")
     atomic_write_bytes(path, picture(curve, kind))
 
 
@@ -200,36 +197,20 @@ def save_curve_svg(path: Path, curve: LossCurve) -> None:
 def picture(curve: LossCurve, kind: str = "svg") -> bytes:
     """The curve as an SVG or PNG file's bytes: the same bytes for the same curve.
 
-    Drawn without pyplot, so neither a display nor another program's figures are touched; in a
-    font that comes with matplotlib and has Cyrillic and Greek.
-
     Args:
         curve: What to draw; without two points an empty frame that says so.
         kind: `svg` or `png`.
     """
-    import matplotlib.style
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    stream = io.BytesIO()
-    settings = {"svg.hashsalt": "textgen", "font.family": "DejaVu Sans", "font.size": 11.0}
-    # "default" undoes the settings file of whoever runs this.
-    with rc_context(), matplotlib.style.context(["default", settings]):
-        figure = Figure(figsize=(8.0, 4.5), layout="constrained")
-        canvas = (FigureCanvasSVG if kind == "svg" else FigureCanvasAgg)(figure)
-        _draw(figure.add_subplot(), curve)
-        metadata = {"Date": None, "Creator": "textgen"} if kind == "svg" else {"Software": None}
-        canvas.print_figure(stream, format=kind, dpi=120, metadata=metadata)
-    return stream.getvalue()
+    return draw_picture(
+        lambda figure: _draw(figure.add_subplot(), curve), kind, size=(8.0, 4.5), font_size=11.0
+    )
 
 
 def _draw(axes: Any, curve: LossCurve) -> None:
-    axes.set_xlabel(_plain(curve.x_label))
-    axes.set_ylabel(_plain(curve.y_label))
+    axes.set_xlabel(plain(curve.x_label))
+    axes.set_ylabel(plain(curve.y_label))
     if curve.title:
-        axes.set_title(_plain(curve.title))
+        axes.set_title(plain(curve.title))
     axes.grid(True, color="0.9")
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -262,11 +243,6 @@ def _draw(axes: Any, curve: LossCurve) -> None:
             color=_unit(_VALIDATION_COLOR),
         )
     axes.legend(frameon=False)
-
-
-def _plain(text: str) -> str:
-    """Without matplotlib's own notation for formulas."""
-    return text.replace("$", r"\$")
 
 
 def _columns(points: Points) -> tuple[list[float], list[float]]:

@@ -6,7 +6,6 @@ fall into it; without, the points are braille dots, or letters on a stream that 
 
 from __future__ import annotations
 
-import io
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -22,10 +21,11 @@ from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 
-from textgen.errors import ConfigError
 from textgen.files import atomic_write_bytes
 from textgen.terminal.color import ColorDepth
 from textgen.terminal.palette import SEQUENTIAL
+from textgen.terminal.picture import draw_picture, plain
+from textgen.terminal.picture import picture_kind as picture_kind
 from textgen.terminal.text import char_width, visible
 
 Counts = NDArray[np.int64]
@@ -249,18 +249,6 @@ def save_scatters(path: Path, sheet: ScatterSheet) -> None:
     atomic_write_bytes(path, scatter_picture(sheet, picture_kind(path)))
 
 
-def picture_kind(path: Path) -> str:
-    """`svg` or `png`, by the name.
-
-    Raises:
-        ConfigError: It ends in neither.
-    """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in ("svg", "png"):
-        raise ConfigError(f"a picture is saved as .svg or .png, not as '{path.name}'")
-    return kind
-
-
 def scatter_picture(sheet: ScatterSheet, kind: str = "svg") -> bytes:
     """The sheet as an SVG or PNG file's bytes: the same bytes for the same sheet.
 
@@ -268,26 +256,15 @@ def scatter_picture(sheet: ScatterSheet, kind: str = "svg") -> bytes:
         sheet: What to draw; each point is a translucent disc, as in the paper.
         kind: `svg` or `png`.
     """
-    import matplotlib.style
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    stream = io.BytesIO()
-    settings = {"svg.hashsalt": "textgen", "font.family": "DejaVu Sans", "font.size": 10.0}
     columns = max(len(row.plots) for row in sheet.rows)
-    with rc_context(), matplotlib.style.context(["default", settings]):
-        size = (3.2 * columns + 0.5, 3.4 * len(sheet.rows) + 0.4)
-        figure = Figure(figsize=size, layout="constrained")
-        canvas = (FigureCanvasSVG if kind == "svg" else FigureCanvasAgg)(figure)
-        axes = figure.subplots(len(sheet.rows), columns, squeeze=False)
-        _draw(sheet.rows, axes)
+
+    def draw(figure: Any) -> None:
+        _draw(sheet.rows, figure.subplots(len(sheet.rows), columns, squeeze=False))
         figure.supxlabel(f"{sheet.x_label}; a disc is one of the {sheet.noun}")
         figure.supylabel(sheet.y_label)
-        metadata = {"Date": None, "Creator": "textgen"} if kind == "svg" else {"Software": None}
-        canvas.print_figure(stream, format=kind, dpi=120, metadata=metadata)
-    return stream.getvalue()
+
+    size = (3.2 * columns + 0.5, 3.4 * len(sheet.rows) + 0.4)
+    return draw_picture(draw, kind, size=size, font_size=10.0)
 
 
 def _draw(rows: Sequence[ScatterRow], axes: Any) -> None:
@@ -297,7 +274,7 @@ def _draw(rows: Sequence[ScatterRow], axes: Any) -> None:
                 axis.set_axis_off()
                 continue
             title = f"{row.title}, {plot.title}"
-            axis.set_title(title.replace("$", r"\$"), fontsize=10.0)
+            axis.set_title(plain(title), fontsize=10.0)
             axis.plot([0.0, 1.0], [1.0, 0.0], color="0.85", lw=0.8, zorder=1)
             axis.scatter(plot.x, plot.y, s=26.0, color=_BLUE, alpha=0.25, linewidths=0, zorder=2)
             axis.set_xlim(-0.03, 1.03)

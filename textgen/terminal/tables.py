@@ -103,6 +103,8 @@ class TrainSummary:
         curve: The picture of the loss; None if there is none.
         stopped: Why the run ended before its time; None if it did not.
         skipped_updates: Updates left out because loss or gradient was not finite.
+        best_bits_per_word: The same cost a word, where the tokens are words.
+        exact: How many held-out targets were written exactly, in words; None where none was.
     """
 
     best_bits_per_char: float | None
@@ -117,6 +119,8 @@ class TrainSummary:
     curve: str | None = None
     stopped: str | None = None
     skipped_updates: int = 0
+    best_bits_per_word: float | None = None
+    exact: str | None = None
 
 
 def train_summary(data: TrainSummary) -> Panel:
@@ -124,10 +128,13 @@ def train_summary(data: TrainSummary) -> Panel:
     best = None
     if data.best_bits_per_char is not None:
         best = f"{data.best_bits_per_char:.3f} bits/char"
+        if data.best_bits_per_word is not None:
+            best = f"{data.best_bits_per_word:.3f} bits/word, {best}"
         if data.best_step is not None:
             best += f" (step {fmt.count(data.best_step)} of {fmt.count(data.steps)})"
     rows: list[Row] = [
         ("best validation", best),
+        ("written exactly", data.exact),
         ("characters seen", data.chars_seen),
         ("speed", f"{fmt.rate(data.chars_per_second)}, {fmt.duration(data.seconds)} in all"),
         ("stopped", data.stopped),
@@ -141,15 +148,19 @@ def train_summary(data: TrainSummary) -> Panel:
 
 
 def evaluation_table(
-    result: Mapping[str, object], cold: Mapping[str, object] | None = None
+    result: Mapping[str, object],
+    cold: Mapping[str, object] | None = None,
+    *,
+    heading: str = "whole text",
 ) -> Table:
     """The figures of `eval`: one stateful pass, and beside it cold windows where asked for.
 
     Args:
         result: Name -> figure, as `--json` has it.
         cold: The same from cold windows, its names with or without `cold_` in front.
+        heading: What `result` is of.
     """
-    table = _table("", "whole text", *([] if cold is None else ["cold windows"]))
+    table = _table("", heading, *([] if cold is None else ["cold windows"]))
     for column in table.columns[1:]:
         column.justify = "right"
     beside = {name.removeprefix("cold_"): value for name, value in (cold or {}).items()}

@@ -23,6 +23,7 @@ from textgen.training.plan import (
     evaluation_tokens,
     flops_per_token,
 )
+from textgen.training.scale import refit_scale
 from textgen.training.trainer import Trainer
 
 #: The probe's model: wide enough that products and not calls take the time.
@@ -85,7 +86,10 @@ def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Path) -> fl
     nats_by_streams(network, tokens, limit=min(part, 2048))
     started = time.perf_counter()
     _, charged = nats_by_streams(network, tokens, limit=part)
-    return (time.perf_counter() - started) * wanted / charged
+    seconds = (time.perf_counter() - started) * wanted / charged
+    started = time.perf_counter()
+    refit_scale(network, tokens)
+    return seconds + time.perf_counter() - started
 
 
 def _network(plan: Plan, path: Path) -> Network:

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from textgen.training.options import TrainOptions
+from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import Plan
 
 
@@ -17,7 +17,8 @@ def repeat_command(paths: Sequence[str | Path], options: TrainOptions, plan: Pla
     """
     # A file whose name looks like an option is named through its folder.
     names = [f"./{p}" if str(p).startswith("-") and str(p) != "-" else str(p) for p in paths]
-    words = ["textgen", "train", *names, "--steps", str(plan.steps)]
+    words = ["textgen", "train", *(["--pairs"] if options.pairs else []), *names]
+    words += ["--steps", str(plan.steps)]
 
     def add(flag: str, value: object, default: object = None) -> None:
         if value != default:
@@ -43,8 +44,18 @@ def repeat_command(paths: Sequence[str | Path], options: TrainOptions, plan: Pla
     add("--layers", model.num_layers)
     if model.tie:
         words.append("--tie")
-    else:
+    if options.vectors == WORD2VEC:
+        add("--embedding", f"{WORD2VEC}:{model.embedding_size}")
+    elif options.vectors is not None:
+        add("--embedding", options.vectors)
+    elif not model.tie:
         add("--embedding", model.embedding_size)
+    if model.has_vector_output:
+        words += ["--loss", "distance", "--distance", model.head]
+    elif model.frozen_embedding:
+        words.append("--freeze-embedding")
+    if model.residual:
+        words.append("--residual")
     add("--dropout", model.dropout)
     add("--history" if plan.sliding else "--seq-len", plan.seq_len)
     add("--batch-size", plan.batch_size)

@@ -9,8 +9,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.normalization import Normalization
+from textgen.corpus.pair_split import split_pairs
+from textgen.corpus.pairs import PairIndex, find_pairs, index_pairs, separator_id
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError
@@ -34,6 +36,11 @@ class TrainingData:
         primer: Ids read before a sample without seed, after the end mark.
         val_source: Where the validation text comes from, in words.
         keys: Cache entries of the corpus and, if it is another file, of the validation text.
+        val_corpus: The validation text, if it is another file.
+        separator: Of a corpus of pairs, what stands between source and target; None for a text.
+            Characters a token are then those of the targets, a counted token.
+        val_pairs: Where the pairs to validate on lie in `val`.
+        train_chars: Characters to train on, sources included.
     """
 
     corpus: Corpus
@@ -45,6 +52,14 @@ class TrainingData:
     val_source: str
     keys: tuple[str, str | None]
     val_corpus: Corpus | None = None
+    separator: int | None = None
+    val_pairs: PairIndex | None = None
+    train_chars: int
+
+    @property
+    def train_chars_read(self) -> float:
+        """Characters that a token of the training text has, whether it counts or not."""
+        return self.train_chars / len(self.train)
 
     @property
     def facts(self) -> TextFacts:
@@ -61,6 +76,7 @@ def open_data(
     options: TrainOptions,
     *,
     parent: Vocabulary | None = None,
+    extend: bool = True,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> TrainingData:
@@ -71,12 +87,13 @@ def open_data(
         options: How to read and split it.
         parent: Vocabulary of the model that is fine-tuned: its symbols keep their ids, new ones
             are added.
+        extend: Whether they are; without, the text is spelled in the parent's symbols alone.
         cache: The folder of encoded corpora; None is the user's.
         stdin: What `-` reads.
     """
-    asked = options.corpus
-    if parent is None:
-        corpus = Corpus.open(paths, asked, cache=cache, stdin=stdin)
+    asked = corpus_options(options)
+    if parent is None or not extend:
+        corpus = Corpus.open(paths, asked, vocabulary=parent, cache=cache, stdin=stdin)
     else:
         if stdin is not None and any(str(path) == "-" for path in paths):
             raise ConfigError("--from reads the text twice; give a file, not standard input")
@@ -93,7 +110,14 @@ def open_data(
             normalization=corpus.normalization,
             cache=cache,
         )
+    if options.pairs:
+        return _pairs(corpus, paths, val_corpus, options.val, share, cache)
     return _split(corpus, val_corpus, options.val, share)
+
+
+def corpus_options(options: TrainOptions) -> CorpusOptions:
+    """How a run reads its text: of pairs, each line is a document."""
+    return replace(options.corpus, documents="line") if options.pairs else options.corpus
 
 
 def reopen_data(
@@ -127,7 +151,7 @@ def reopen_data(
                 "this run read standard input and the encoded text is no longer in the cache; "
                 "start again with --force, reading the text from a file"
             )
-        asked = replace(options.corpus, level=vocabulary.level, **normalization.to_dict())
+        asked = replace(corpus_options(options), level=vocabulary.level, **normalization.to_dict())
         corpus = Corpus.open(paths, asked, cache=cache)
         if corpus.cache_key != keys[0]:
             # A fine-tuned model's: its text was encoded with a vocabulary that was there before.
@@ -143,13 +167,15 @@ def reopen_data(
         if val_corpus is None:
             val_corpus = Corpus.open(
                 [val],
-                replace(options.corpus, encoding=None),
+                replace(corpus_options(options), encoding=None),
                 vocabulary=corpus.vocabulary,
                 normalization=corpus.normalization,
                 cache=cache,
             )
         if val_corpus.cache_key != keys[1]:
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
+    if options.pairs:
+        return _pairs(corpus, paths, val_corpus, val, share, cache)
     return _split(corpus, val_corpus, val, share)
 
 
@@ -194,6 +220,41 @@ def _split(
         val_source=source,
         keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
         val_corpus=val_corpus,
+        train_chars=train_chars,
+    )
+
+
+def _pairs(
+    corpus: Corpus,
+    paths: Sequence[str | Path],
+    val_corpus: Corpus | None,
+    val: str,
+    share: float | None,
+    cache: Path | None,
+) -> TrainingData:
+    """Pairs, shuffled and split; see `textgen.corpus.pair_split`."""
+    index = find_pairs(corpus, paths)
+    split = split_pairs(corpus, index, share, cache=cache)
+    held_out, side = split.val, split.val_side
+    source = f"{side.pairs:,} pairs drawn by their source, whose sources are not trained on"
+    if val_corpus is not None:
+        others = split_pairs(val_corpus, find_pairs(val_corpus, [val]), None, cache=cache)
+        held_out, side = others.train[1:], others.train_side
+        source = f"{side.pairs:,} pairs of the file {val}"
+    separator = separator_id(corpus.vocabulary)
+    return TrainingData(
+        corpus=corpus,
+        train=split.train,
+        val=held_out,
+        train_chars_per_token=split.train_side.target_chars / split.train_side.counted,
+        val_chars_per_token=side.target_chars / side.counted,
+        primer=(),
+        val_source=source,
+        keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
+        val_corpus=val_corpus,
+        separator=separator,
+        val_pairs=index_pairs(held_out, separator),
+        train_chars=split.train_side.chars,
     )
 
 

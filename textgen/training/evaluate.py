@@ -39,6 +39,10 @@ class Evaluation:
         chars: Characters charged (Unicode code points after normalisation).
         utf8_bytes: The same text's bytes in UTF-8.
         unknown_chars: Characters outside the vocabulary among them.
+        words: At word level, the words of the text, that is runs of letters and digits, whether
+            they are one token or spelled; None at other levels.
+        history: Tokens that were seen before each, the state from zero; None: it was carried on.
+        positions: With a history: tokens that were charged, from which `nats` was extrapolated.
     """
 
     nats: float
@@ -46,6 +50,14 @@ class Evaluation:
     chars: int
     utf8_bytes: int
     unknown_chars: int
+    words: int | None = None
+    history: int | None = None
+    positions: int | None = None
+
+    @property
+    def bits_per_word(self) -> float | None:
+        """All that the text costs, what stands between words included, over its words, in bits."""
+        return self.nats / self.words / math.log(2) if self.words else None
 
     @property
     def nats_per_char(self) -> float:
@@ -77,13 +89,22 @@ class Evaluation:
             "chars": self.chars,
             "unknown_chars": self.unknown_chars,
         }
+        if self.history is not None and self.positions is not None:
+            figures |= {"history": self.history, "positions": self.positions}
+        if self.words is not None:
+            per_word = self.bits_per_word
+            figures |= {} if per_word is None else {"bits_per_word": per_word}
+            figures |= {"words": self.words, "tokens": self.tokens}
         return {prefix + name: value for name, value in figures.items()}
 
 
-def _costs(
+def costs(
     network: Network, inputs_TB: NDArray[np.int64], targets_TB: NDArray[np.int64], state: State
 ) -> tuple[NDArray[np.float64], State]:
-    """Cost of each target in nats, `(T, B)`, escapes included, and the state after the window."""
+    """Cost of each target in nats, `(T, B)`, escapes included, and the state after the window.
+
+    The state is zeroed before every end mark that is read.
+    """
     resets_TB = inputs_TB == END_ID
     nats_TB, state = network.costs(
         inputs_TB, targets_TB, state, resets_TB if resets_TB.any() else None
@@ -91,7 +112,7 @@ def _costs(
     return charge_escapes(nats_TB, targets_TB), state
 
 
-def _steps_at_once(network: Network, streams: int, wanted: int) -> int:
+def steps_at_once(network: Network, streams: int, wanted: int) -> int:
     """Time steps to read at once: `wanted`, or fewer where the logits would be too many."""
     return max(1, min(wanted, LOGITS // (streams * network.config.vocab_size)))
 
@@ -107,11 +128,11 @@ def total_nats(network: Network, tokens: Tokens) -> Iterator[tuple[int, float]]:
     """
     state = network.zero_state(1)
     previous, total = END_ID, 0.0
-    chunk = _steps_at_once(network, 1, CHUNK)
+    chunk = steps_at_once(network, 1, CHUNK)
     for start in range(0, len(tokens), chunk):
         targets = np.asarray(tokens[start : start + chunk], dtype=np.int64)
         inputs = np.concatenate(([previous], targets[:-1]))
-        nats_TB, state = _costs(network, inputs[:, None], targets[:, None], state)
+        nats_TB, state = costs(network, inputs[:, None], targets[:, None], state)
         total += float(nats_TB.sum())
         previous = int(targets[-1])
         yield start + len(targets), total
@@ -145,7 +166,7 @@ def nats_by_streams(
     steps = warmup + int(lengths_B.max())
     state = network.zero_state(streams)
     total, seen = 0.0, 0
-    chunk = _steps_at_once(network, streams, WARMUP)
+    chunk = steps_at_once(network, streams, WARMUP)
     for begin in range(0, steps, chunk):
         time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
         place_TB = starts_B[None, :] - warmup + time_T1
@@ -154,7 +175,7 @@ def nats_by_streams(
         inputs_TB = np.where(
             inside_TB & (place_TB > 0), tokens[np.clip(place_TB - 1, 0, count - 1)], END_ID
         )
-        nats_TB, state = _costs(
+        nats_TB, state = costs(
             network, inputs_TB.astype(np.int64), targets_TB.astype(np.int64), state
         )
         charged_TB = inside_TB & (time_T1 >= warmup)
@@ -185,7 +206,7 @@ def cold_nats(
     for first in range(0, len(starts), batch_size):
         starts_B, stops_B = starts[first : first + batch_size], stops[first : first + batch_size]
         steps = int((stops_B - starts_B).max())
-        chunk = _steps_at_once(network, len(starts_B), CHUNK)
+        chunk = steps_at_once(network, len(starts_B), CHUNK)
         state = network.zero_state(len(starts_B))
         for begin in range(0, steps, chunk):
             time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
@@ -194,7 +215,7 @@ def cold_nats(
             place_TB = np.minimum(place_TB, len(tokens) - 2)
             inputs_TB = np.where(inside_TB, tokens[place_TB], END_ID).astype(np.int64)
             targets_TB = np.asarray(tokens[place_TB + 1], dtype=np.int64)
-            nats_TB, state = _costs(network, inputs_TB, targets_TB, state)
+            nats_TB, state = costs(network, inputs_TB, targets_TB, state)
             total += float(nats_TB[inside_TB].sum())
             seen += int(inside_TB.sum())
     return total, seen

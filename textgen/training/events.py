@@ -71,6 +71,8 @@ class Report(Event):
         learning_rate: Of the last step.
         grad_norm: Mean norm of the gradients before clipping.
         skipped: Updates masked so far because they were not finite.
+        train_distance: Where the loss is a distance, its mean since the last report; what the text
+            cost in bits is then known of evaluations alone.
     """
 
     name = "report"
@@ -85,6 +87,7 @@ class Report(Event):
     learning_rate: float
     grad_norm: float | None
     skipped: int
+    train_distance: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,12 @@ class Ended(Event):
         model: The best model's file.
         encoding: Of the text, or of its first file.
         confidence: How sure the encoding is.
+        best_bits_per_word: At word level, the same cost over the number of words, that is of runs
+            of letters and digits: spaces, punctuation and words that are spelled are charged to
+            them.
+        exact_match: Share of `written_pairs` pairs to validate on whose targets the best model
+            writes exactly; None where it was not trained on pairs, or not to the end.
+        written_pairs: How many that are.
     """
 
     name = "end"
@@ -143,3 +152,6 @@ class Ended(Event):
     model: str
     encoding: str
     confidence: float
+    best_bits_per_word: float | None = None
+    exact_match: float | None = None
+    written_pairs: int = 0

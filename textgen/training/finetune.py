@@ -25,7 +25,8 @@ NEW_SYMBOL_NATS = 20.0
 _LOOK_TOKENS = 512
 #: What a fine-tuned model has from its parent.
 _KEPT = (
-    *("cell", "nonlinearity", "hidden_size", "num_layers", "embedding_size", "tie"),
+    *("cell", "nonlinearity", "hidden_size", "num_layers", "embedding_size"),
+    *("tie", "residual"),
     *("level", "fold", "newlines", "nfc"),
 )
 
@@ -38,6 +39,7 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
     """
     shape, normalization = parent.config, parent.normalization
     default = TrainOptions()
+    _check_loss(options, shape)
     for asked, usual, own in (
         (options, default, shape),
         (options.corpus, default.corpus, parent.vocabulary),
@@ -68,7 +70,26 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
         num_layers=shape.num_layers,
         embedding_size=shape.embedding_size,
         tie=shape.tie,
+        residual=shape.residual,
+        loss="distance" if shape.has_vector_output else "cross-entropy",
+        distance=shape.head if shape.has_vector_output else None,
+        freeze_embedding=shape.frozen_embedding
+        if options.freeze_embedding is None
+        else options.freeze_embedding,
     )
+
+
+def _check_loss(options: TrainOptions, shape: ModelConfig) -> None:
+    if options.vectors is not None:
+        raise ConfigError(
+            f"--embedding {options.vectors} was asked for, but the model given by --from has "
+            "vectors of its own, which its weights were trained with; leave it out"
+        )
+    if options.loss == "distance" and options.head != shape.head:
+        raise ConfigError(
+            f"--loss distance ({options.head}) was asked for, but the head of the model given by "
+            f"--from is: {shape.head}; leave it out"
+        )
 
 
 def extended_weights(

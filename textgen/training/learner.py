@@ -71,8 +71,8 @@ def open_learner(network: Network, plan: Plan) -> Learner:
         assert isinstance(network, NativeNetwork)
         settings = plan.optimizer
         optimizer = AdamW(
-            network.parameters,
-            network.gradient,
+            network.parameters[: network.num_trained],
+            network.gradient[: network.num_trained],
             network.num_decayed,
             isa=network.path.isa,
             threads=network.path.threads,
@@ -94,6 +94,8 @@ def tensor_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
     shapes: dict[str, tuple[int, ...]] = {"counters": (COUNTERS,)}
     for name, shape in plan.model.tensor_shapes().items():
         shapes[f"model.{name}"] = shape
+        if name in plan.model.untrained:
+            continue
         shapes[f"optimizer.{name}.step"] = ()
         shapes[f"optimizer.{name}.exp_avg"] = shape
         shapes[f"optimizer.{name}.exp_avg_sq"] = shape

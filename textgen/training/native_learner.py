@@ -39,13 +39,17 @@ class NativeLearner:
         self._carries_state = not plan.sliding
         self._state = network.zero_state(plan.batch_size)
         self._counters = np.zeros(COUNTERS, np.float32)
+        untrained = network.config.untrained
+        self._trained = [name for name in network.weights if name not in untrained]
         self._moments = {
             f"{name}.{key}": view
             for key, flat in (
                 ("exp_avg", optimizer.exp_avg),
                 ("exp_avg_sq", optimizer.exp_avg_sq),
             )
-            for name, view in _views(flat, network.parameters, network.weights).items()
+            for name, view in _views(
+                flat, network.parameters, {name: network.weights[name] for name in self._trained}
+            ).items()
         }
 
     def update(self, batch: Batch, masks: Masks | None, learning_rate: float) -> None:
@@ -84,7 +88,7 @@ class NativeLearner:
         tensors: dict[str, NDArray[np.floating]] = {
             name: array.copy() for name, array in self._live_tensors().items()
         }
-        for name in self.network.weights:
+        for name in self._trained:
             # As other optimisers do, each tensor keeps the number for itself; here they are one.
             tensors[f"optimizer.{name}.step"] = np.array(self._optimizer.steps, np.float32)
         return tensors
@@ -93,8 +97,7 @@ class NativeLearner:
         """Go on from what `tensors` returned, on whichever path that was."""
         for name, array in self._live_tensors().items():
             array[...] = tensors[name]
-        first = next(iter(self.network.weights))
-        self._optimizer.steps = int(tensors[f"optimizer.{first}.step"])
+        self._optimizer.steps = int(tensors[f"optimizer.{self._trained[0]}.step"])
         self.network.weights_changed()
 
     def _live_tensors(self) -> dict[str, Floats]:

@@ -36,11 +36,12 @@ from textgen.training.data import (
 from textgen.training.finetune import Floats, extended_weights, parent_options
 from textgen.training.folder import cut_metrics, has_checkpoint, refuse_occupied, run_folder
 from textgen.training.learner import open_learner
-from textgen.training.options import TrainOptions
+from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import DEFAULT_BUDGET, Draft, Plan, Timing, draft, finish
 from textgen.training.run import Run
 from textgen.training.state import Progress, RunState
 from textgen.training.trainer import Trainer
+from textgen.training.vectors import file_vectors, require_vectors, with_vectors
 
 
 def open_run(
@@ -131,20 +132,28 @@ def new_run(
     threads = choose_threads(options.threads)
     cell = get_cell(options.cell, options.nonlinearity)
     path = select(cell, device, options.precision, threads.value)
+    if parent is None:
+        require_vectors(options)
     data = open_data(
         paths,
         options,
         parent=None if parent is None else parent.vocabulary,
+        # What is frozen cannot learn a new symbol's vector.
+        extend=not options.frozen_embedding,
         cache=cache,
         stdin=stdin,
     )
+    options, vectors = file_vectors(options, data.corpus.vocabulary)
     with computing_threads(threads.value, torch=path.name != "native"):
         plan, choices = _plan(options, data, path)
         make_folder(folder)
         with FolderLock(folder):
             refuse_occupied(folder, force)
+            weights: Mapping[str, Floats]
             if parent is None:
-                weights: Mapping[str, Floats] = initial_weights(plan.model, plan.rng)
+                drawn = initial_weights(plan.model, plan.rng)
+                weights, more = with_vectors(drawn, options, plan, data, vectors)
+                choices = (*choices, *more)
             else:
                 weights = extended_weights(parent, plan.model, data.corpus.vocabulary, data.train)
             learner = open_learner(open_network(plan.model, path, weights), plan)
@@ -172,6 +181,7 @@ def new_run(
                 trainer=trainer,
                 progress=Progress(),
                 best={},
+                notes=_other_kind(options, parent),
             )
 
 
@@ -278,6 +288,7 @@ def _windows(plan: Plan, data: TrainingData) -> Windows:
         batch_size=plan.batch_size,
         sliding=plan.sliding,
         reset_every=plan.reset_every,
+        separator=data.separator,
         rng=plan.rng,
     )
 
@@ -297,11 +308,29 @@ def _given(
     return (
         *encodings,
         Choice("vocabulary", len(vocabulary), f"symbols at level {vocabulary.level}, two marks"),
+        *_pairs_choice(data),
         Choice("validation", len(data.val), data.val_source),
         device,
         threads,
         Choice("path", _path_name(path), path.reason),
         Choice("precision", path.precision, "of the products; sums and weights are float32"),
+    )
+
+
+def _pairs_choice(data: TrainingData) -> tuple[Choice, ...]:
+    if data.separator is None:
+        return ()
+    reason = "--pairs: a source is read, its target is written; the targets alone count"
+    return (Choice("pairs", data.corpus.documents, reason),)
+
+
+def _other_kind(options: TrainOptions, parent: SavedModel | None) -> tuple[str, ...]:
+    """A note where a model of pairs is trained further on a text."""
+    if parent is None or not parent.reads_pairs or options.pairs:
+        return ()
+    return (
+        "the model given by --from writes the targets of pairs, and this run trains it on plain "
+        "text, which it will write then; for more pairs add --pairs",
     )
 
 
@@ -340,7 +369,10 @@ def _absolute(path: str | Path) -> str:
 def _request(options: TrainOptions, parent_name: str) -> dict[str, Any]:
     """What was asked for, as the record keeps it; a run may be resumed from another folder."""
     val = options.val if validation_share(options.val) is not None else _absolute(options.val)
-    return {**options.to_dict(), "val": val, "from": parent_name or None}
+    vectors = options.vectors
+    if vectors is not None and vectors != WORD2VEC:
+        vectors = _absolute(vectors)
+    return {**options.to_dict(), "val": val, "vectors": vectors, "from": parent_name or None}
 
 
 def _options_of(record: Mapping[str, Any]) -> TrainOptions:

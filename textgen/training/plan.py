@@ -18,7 +18,7 @@ from typing import Any
 from textgen.errors import CheckpointCorruptError, ConfigError
 from textgen.model.config import ModelConfig
 from textgen.runtime import Choice
-from textgen.training.options import TrainOptions
+from textgen.training.options import WORD2VEC, TrainOptions
 
 DEFAULT_BUDGET = 180.0
 #: A step is this many tokens where the text allows.
@@ -180,6 +180,42 @@ def flops_per_token(config: ModelConfig) -> float:
     return 6.0 * matrices
 
 
+def usual_layers(options: TrainOptions) -> tuple[int, str]:
+    """How many layers where that was not asked for, and why."""
+    if options.cell == "depth-gated":
+        return 2, "the depth gate links the cells of two layers"
+    if options.residual:
+        return 2, "--residual adds a layer's input to its output from the second layer on"
+    return 1, "one wide layer beats two narrow ones"
+
+
+def embedding_width(hidden_size: int, *, tie: bool = False) -> int:
+    """Width of a symbol's vector where none is asked for: enough to tell the symbols apart."""
+    return hidden_size if tie else min(64, hidden_size)
+
+
+def _embedding_reason(options: TrainOptions) -> str:
+    if options.vectors not in (None, WORD2VEC):
+        return f"the width of the vectors in {options.vectors}"
+    if options.embedding_size:
+        return "asked for"
+    return "tied to the output" if options.tie else "enough to tell the symbols apart"
+
+
+def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
+    """What is out of the ordinary about the loss, with reasons."""
+    choices = []
+    if config.frozen_embedding:
+        why = "asked for"
+        if not options.freeze_embedding:
+            why = "a distance whose targets are trained collapses: all in one point, the loss 0"
+        choices.append(Choice("embedding", "frozen", why))
+    if config.has_vector_output:
+        why = "--loss distance: of the output, a vector, from the next symbol's vector"
+        choices.append(Choice("loss", f"{config.head} distance", why))
+    return choices
+
+
 def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | None) -> Draft:
     """Choose the model and the shape of a step.
 
@@ -233,10 +269,11 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
     if tokens is None and flops_per_second is None:
         raise ValueError("a budget needs the machine's speed")
 
-    num_layers = pick("num_layers", options.num_layers, 1, "one wide layer beats two narrow ones")
+    layers, why = usual_layers(options)
+    num_layers = pick("num_layers", options.num_layers, layers, why)
 
     def shape(hidden_size: int) -> ModelConfig:
-        embedding = options.embedding_size or (hidden_size if options.tie else min(64, hidden_size))
+        embedding = options.embedding_size or embedding_width(hidden_size, tie=options.tie)
         return ModelConfig(
             vocab_size=facts.vocab_size,
             embedding_size=embedding,
@@ -245,6 +282,9 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
             cell=options.cell,
             nonlinearity=options.nonlinearity,
             tie=options.tie,
+            residual=options.residual,
+            head=options.head,
+            frozen_embedding=options.frozen_embedding,
         )
 
     def tokens_of(config: ModelConfig) -> float:
@@ -260,15 +300,8 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
     else:
         choices.append(Choice("hidden_size", hidden_size, "asked for"))
     config = shape(hidden_size)
-    choices.append(
-        Choice(
-            "embedding_size",
-            config.embedding_size,
-            "asked for"
-            if options.embedding_size
-            else ("tied to the output" if options.tie else "enough to tell the symbols apart"),
-        )
-    )
+    choices.append(Choice("embedding_size", config.embedding_size, _embedding_reason(options)))
+    choices += _loss_choices(options, config)
     epochs = tokens_of(config) / facts.train_tokens
     dropout = pick(
         "dropout",
@@ -303,7 +336,10 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         sample_every=1,
         patience=options.patience,
         rng=options.rng,
-        reset_every=0 if options.history is not None else max(2, RESET_TOKENS // seq_len),
+        # A pair's source is to be there when its target is written.
+        reset_every=0
+        if options.history is not None or options.pairs
+        else max(2, RESET_TOKENS // seq_len),
     )
     if plan.steps:
         plan = _with_rhythm(plan, options, facts, plan.steps)

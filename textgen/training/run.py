@@ -16,17 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
+from textgen.corpus.pairs import SEPARATOR
+from textgen.corpus.word_count import count_words
 from textgen.errors import SamplingError, TrainingDivergedError
 from textgen.files import append_line
+from textgen.model.base import Network
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.opening import open_network
 from textgen.runtime import Choice
-from textgen.sampling import SampleOptions, generate_text
+from textgen.sampling import SampleOptions, SamplingNetworks, generate_text
 from textgen.training.data import TrainingData
 from textgen.training.evaluate import nats_by_streams
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import METRICS_NAME, clear_results
+from textgen.training.history import nats_by_history
+from textgen.training.pairs import PairsEvaluation, evaluate_pairs, first_pairs, target_nats
 from textgen.training.plan import FINAL_EVALUATION, Plan
+from textgen.training.scale import refit_scale
 from textgen.training.schedule import learning_rate_factor
 from textgen.training.state import Arrays, Progress, RunState
 from textgen.training.trainer import Trainer
@@ -37,6 +43,11 @@ MOST_SKIPPED_IN_A_ROW = 10
 LITTLE_TEXT = 5_000
 #: Characters of a sample shown during training.
 SAMPLE_LENGTH = 160
+#: Positions at least that an evaluation of windows of a fixed length charges.
+LEAST_POSITIONS = 1024
+#: At the end of a run on pairs so many targets are written, of so many tokens, to count those that
+#: are exact.
+WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
 
@@ -74,6 +85,10 @@ class Run:
         self._seconds_before = progress.seconds
         self._resumed_from = progress.step
         self._started = 0.0
+        self._val_words_per_token: float | None = None
+        if data.corpus.vocabulary.level == "word" and data.val_pairs is None:
+            words = count_words(data.corpus.vocabulary, data.val)
+            self._val_words_per_token = words / len(data.val) or None
 
     @property
     def command(self) -> str:
@@ -150,6 +165,7 @@ class Run:
             yield self._save()
             if not self._best:
                 # Every run that ends leaves a model; this one is not part of the run's course.
+                refit_scale(self._trainer.network, self._data.train)
                 nats, tokens = self._validate()
                 self._write_model(self._trainer.network.arrays(), nats, tokens)
                 yield self._end_event(reason, (nats, tokens))
@@ -160,6 +176,9 @@ class Run:
             raise self._diverged(0)
         yield from self._sample()
         nats, tokens = self._validate(self._best)
+        if self._data.val_pairs is not None:
+            written = self._write_pairs()
+            self._record["final_pairs"] = [written.exact_match, written.pairs]
         self._write_model(self._best, nats, tokens)
         self._record["final"] = [nats, tokens]
         self._progress = replace(self._progress, finished=True, reason=reason)
@@ -167,9 +186,8 @@ class Run:
         yield self._end_event(reason, (nats, tokens))
 
     def _evaluate(self) -> None:
-        nats, tokens = nats_by_streams(
-            self._trainer.network, self._data.val, limit=self.plan.eval_tokens
-        )
+        refit_scale(self._trainer.network, self._data.train)
+        nats, tokens = self._costs(self._trainer.network, self.plan.eval_tokens)
         before = self._progress.best_nats
         self._progress = self._progress.evaluated(nats)
         if self._progress.best_nats != before:
@@ -182,19 +200,56 @@ class Run:
         if weights is not None:
             network = open_network(self.plan.model, network.path, weights)
         limit = FINAL_EVALUATION * self.plan.eval_tokens
-        return nats_by_streams(network, self._data.val, limit=limit)
+        return self._costs(network, limit)
+
+    def _costs(self, network: Network, limit: int) -> tuple[float, int]:
+        """Cost of a token that counts, on at most so many tokens of the validation text."""
+        data = self._data
+        if data.val_pairs is not None:
+            return target_nats(network, data.val, data.val_pairs.first_within(limit))
+        if self.plan.sliding:
+            # As it is trained and will be used; each position takes a window of steps.
+            history = self.plan.seq_len
+            limit = max(LEAST_POSITIONS, limit // history)
+            return nats_by_history(network, data.val, history, limit=limit)
+        return nats_by_streams(network, data.val, limit=limit)
+
+    def _write_pairs(self) -> PairsEvaluation:
+        """How the best model does on some pairs of the validation text."""
+        data, path = self._data, self._trainer.network.path
+        assert data.val_pairs is not None
+        return evaluate_pairs(
+            open_network(self.plan.model, path, self._best),
+            SamplingNetworks(self.plan.model, self._best, path.threads or 1).many,
+            data.corpus.vocabulary,
+            data.val,
+            first_pairs(data.val_pairs, WRITTEN_TOKENS, WRITTEN_PAIRS),
+        )
 
     def _sample(self) -> Iterator[Sampled]:
+        data = self._data
+        refit_scale(self._trainer.network, data.train)
         network = NumpyNetwork(self.plan.model, self._trainer.network.arrays())
+        history = self.plan.seq_len if self.plan.sliding else 0
+        options = SampleOptions(length=SAMPLE_LENGTH, rng=self.plan.rng, history=history)
+        source: list[int] = []
+        if (pairs := data.val_pairs) is not None:
+            # One pair after the other, a new one at each sample.
+            number = self._progress.step // self.plan.sample_every % len(pairs)
+            source = data.val[pairs.starts[number] : pairs.separators[number] + 1].tolist()
+            options = replace(options, temperature=0.0, until_end=True)
         try:
             text = generate_text(
                 network,
-                self._data.corpus.vocabulary,
-                SampleOptions(length=SAMPLE_LENGTH, rng=self.plan.rng),
-                primer_ids=self._data.primer,
+                data.corpus.vocabulary,
+                options,
+                seed_ids=source,
+                primer_ids=data.primer,
             )
         except SamplingError:
             return  # Logits that are not finite: the counters and evaluations decide what follows.
+        if source:
+            text = data.corpus.vocabulary.decode(source).replace(SEPARATOR, " -> ") + text
         yield Sampled(step=self._progress.step, text=text)
 
     def _seconds(self) -> float:
@@ -206,6 +261,12 @@ class Run:
         if nats_per_token is None or not math.isfinite(nats_per_token):
             return None
         return nats_per_token / chars_per_token / math.log(2)
+
+    def _bits_per_word(self, nats_per_token: float | None) -> float | None:
+        """All that the validation text costs, a word of it; None where tokens are no words."""
+        if self._val_words_per_token is None:
+            return None
+        return self._bits(nats_per_token, self._val_words_per_token)
 
     def _save(self) -> Saved:
         self._progress = replace(
@@ -229,13 +290,18 @@ class Run:
         info = {
             **{key: self._record[key] for key in ("versions", "corpus", "choices", "command")},
             "parent": self._record.get("parent"),
+            # What the model reads: pairs, and how many tokens at a time if always so many.
+            "pairs": data.separator is not None,
+            "history": self.plan.seq_len if self.plan.sliding else None,
             "metrics": {
                 "step": progress.best_step or progress.step,
                 "steps": self.plan.steps,
                 "val_nats_per_token": nats,
                 "val_bits_per_char": self._bits(nats, data.val_chars_per_token),
+                "val_bits_per_word": self._bits_per_word(nats),
                 "val_tokens": tokens,
                 "chars_seen": self._chars_seen(progress.best_step or progress.step),
+                "val_exact_match": self._record.get("final_pairs"),
             },
         }
         SavedModel(
@@ -248,7 +314,7 @@ class Run:
         ).save(self.folder / MODEL_NAME)
 
     def _chars_seen(self, step: int) -> int:
-        return round(step * self.plan.tokens_per_step * self._data.train_chars_per_token)
+        return round(step * self.plan.tokens_per_step * self._data.train_chars_read)
 
     def _diverged(self, skipped: int) -> TrainingDivergedError:
         """The error to end with; a model is left behind even if none was evaluated yet."""
@@ -296,14 +362,17 @@ class Run:
             step=progress.step,
             steps=plan.steps,
             seconds=self._seconds(),
-            train_bits_per_char=self._bits(nats, data.train_chars_per_token),
+            train_bits_per_char=None
+            if plan.model.has_vector_output
+            else self._bits(nats, data.train_chars_per_token),
             val_bits_per_char=self._bits(progress.last_nats, data.val_chars_per_token),
             best_bits_per_char=self._bits(progress.best_nats, data.val_chars_per_token),
             evaluated=evaluated,
-            chars_per_second=tokens_per_second * data.train_chars_per_token,
+            chars_per_second=tokens_per_second * data.train_chars_read,
             learning_rate=plan.optimizer.learning_rate * factor,
             grad_norm=grad_norm if math.isfinite(grad_norm) else None,
             skipped=progress.skipped,
+            train_distance=nats if plan.model.has_vector_output and math.isfinite(nats) else None,
         )
 
     def _figure(self, final: Any) -> tuple[float, int]:
@@ -318,6 +387,7 @@ class Run:
         nats, tokens = figure
         seconds = self._seconds()
         chars = self._chars_seen(progress.step)
+        exact, written = self._record.get("final_pairs") or (None, 0)
         return Ended(
             reason=reason,
             step=progress.step,
@@ -334,4 +404,7 @@ class Run:
             model=str(self.folder / MODEL_NAME),
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
+            best_bits_per_word=self._bits_per_word(nats),
+            exact_match=exact,
+            written_pairs=written,
         )

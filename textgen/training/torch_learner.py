@@ -33,7 +33,8 @@ class TorchLearner:
         self._model = network.model
         self._device = torch.device(network.path.device)
         self._carries_state = not plan.sliding
-        self._optimizer = MaskedAdamW(dict(self._model.named_parameters()), plan.optimizer)
+        trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
+        self._optimizer = MaskedAdamW(trained, plan.optimizer)
         self._state = self._model.zero_state(plan.batch_size)
         self._counters = torch.zeros(COUNTERS, device=self._device, dtype=torch.float32)
 
@@ -42,8 +43,14 @@ class TorchLearner:
         inputs_TB = to_device(torch.from_numpy(batch.inputs_TB), self._device)
         targets_TB = to_device(torch.from_numpy(batch.targets_TB), self._device)
         resets = make_resets(batch.resets_TB, self._device)
-        logits_TBV, state = self._model(inputs_TB, self._state, resets, masks)
-        loss = F.cross_entropy(logits_TBV.flatten(0, 1), targets_TB.flatten())
+        outputs_TBH, state = self._model.read(inputs_TB, self._state, resets, masks)
+        scores = self._model.project(outputs_TBH)
+        if self._model.config.has_vector_output:
+            loss = self._model.distance_loss(scores, targets_TB)
+        elif (batch.targets_TB >= 0).any():
+            loss = F.cross_entropy(scores.flatten(0, 1), targets_TB.flatten(), ignore_index=-1)
+        else:  # Nothing counts here, of which the mean would not be a number.
+            loss = 0.0 * scores.sum()
         loss.backward()  # type: ignore[no-untyped-call]
         loss = loss.detach()
         bad, norm = self._optimizer.step(loss, learning_rate)

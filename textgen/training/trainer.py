@@ -63,11 +63,11 @@ class Trainer:
         # the same ones, on whichever path.
         masks = draw_masks(plan.model, plan.batch_size, splitmix64(plan.rng, self.step))
         factor = learning_rate_factor(self.step, plan.steps, plan.warmup_steps)
-        self._learner.update(
-            self._windows.batch(self.step), masks, plan.optimizer.learning_rate * factor
-        )
+        batch = self._windows.batch(self.step)
+        self._learner.update(batch, masks, plan.optimizer.learning_rate * factor)
         self.step += 1
-        self._steps_counted += 1
+        # A batch in which no target counts has no loss for the mean to take in.
+        self._steps_counted += bool((batch.targets_TB >= 0).any())
 
     def wait(self) -> None:
         """Return once all steps taken are computed."""

@@ -7,6 +7,7 @@ import typer
 from textgen.cli.inspect.checkpoint import checkpoint_command
 from textgen.cli.inspect.find import find_command
 from textgen.cli.inspect.gates import gates_command
+from textgen.cli.inspect.memory import memory_command
 from textgen.cli.inspect.neurons import neurons_command
 from textgen.cli.inspect.similar import similar_command
 from textgen.cli.inspect.text import text_command
@@ -24,3 +25,4 @@ inspect_app.command("checkpoint")(checkpoint_command)
 inspect_app.command("gates")(gates_command)
 inspect_app.command("find")(find_command)
 inspect_app.command("similar")(similar_command)
+inspect_app.command("memory")(memory_command)

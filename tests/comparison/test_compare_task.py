@@ -1,0 +1,93 @@
+"""Tasks with a known answer: what is trained on, what is asked, and that the answer counts."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textgen.comparison import Compared, TaskComparison, compare_task, parse_variants
+from textgen.comparison.task import TASK_RATE, TASK_STEPS
+from textgen.errors import ConfigError, RunFolderError
+from textgen.training.options import TrainOptions
+
+BASE = TrainOptions(steps=4, batch_size=4, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def compare(
+    task: str = "recall",
+    lags: tuple[int, ...] = (9, 3, 5, 7),
+    base: TrainOptions = BASE,
+    **more: Any,
+) -> TaskComparison:
+    settings = {"params": 5000, "pairs": 300, "questions": 20, **more}
+    cells = parse_variants(settings.pop("cells", "rnn,gru"))
+    (*_, last) = compare_task(task, lags, cells, base, **settings)
+    assert isinstance(last, Compared)
+    result: TaskComparison = last.result
+    return result
+
+
+@pytest.mark.parametrize(("more", "limit"), [({}, 5), ({"train_lag": 2}, 2)])
+def test_trained_up_to_a_lag_and_asked_beyond(more: dict[str, int], limit: int) -> None:
+    result = compare(**more)
+    assert result.trained_to == limit and result.lags == (3, 5, 7, 9)
+    lines = Path("checkpoints/compare-recall/pairs.tsv").read_text("utf-8").splitlines()
+    prompts = [line.split("\t")[0] for line in lines]
+    assert len(prompts) == 300
+    assert {len(prompt) - len("anna?") for prompt in prompts} == set(range(1, limit + 1))
+    for row in result.rows:
+        assert [score.lag for score in row.runs[0].scores] == [3, 5, 7, 9]
+        assert {score.questions for score in row.runs[0].scores} == {20}
+
+
+def test_a_gru_learns_what_stood_at_the_beginning() -> None:
+    """Beyond the lags that it was trained on, too; one that has learned nothing guesses."""
+    base = replace(BASE, steps=300, batch_size=32, learning_rate=0.02)
+    settings: dict[str, Any] = {"pairs": 3000, "params": 15_000, "cells": "gru"}
+    learned = compare(lags=(3, 6, 9, 12), base=base, **settings)
+    assert all(score.accuracy > 0.9 for score in learned.rows[0].runs[0].scores)
+    guessed = compare(lags=(3, 6, 9, 12), base=replace(base, steps=1), out="new", **settings)
+    assert all(score.accuracy < 0.4 for score in guessed.rows[0].runs[0].scores)
+
+
+def test_the_record_and_going_on() -> None:
+    first = compare("count", rngs=(1, 2))
+    record = json.loads((first.folder / "comparison.json").read_text("utf-8"))
+    assert (record["schema"], record["version"]) == ("textgen.compare.task", 1)
+    assert record["chance"] == 0.1 and record["trained_to"] == 5
+    heading, *rows = first.to_rows()
+    assert len(rows) == 2 * 2 * 4 and all(len(row) == len(heading) for row in rows)
+    again = compare("count", rngs=(1, 2), resume=True)
+    assert list(again.to_rows()) == [heading, *rows]
+    with pytest.raises(RunFolderError, match="holds a run already"):
+        compare("count")
+    with pytest.raises(RunFolderError, match="holds other pairs"):
+        compare("count", resume=True, train_lag=3)
+    assert compare("count", force=True, train_lag=3).trained_to == 3
+
+
+def test_the_usual_length_and_rate() -> None:
+    """Where none is asked for: in steps, so that every cell has as many."""
+    events = compare_task("copy", (2, 4), parse_variants("rnn"), TrainOptions(threads=1))
+    (note, started) = (next(events), next(events))
+    assert f"{TASK_STEPS:,} steps" in note.text  # type: ignore[union-attr]
+    chosen = {c.name: c.value for c in started.event.choices}  # type: ignore[union-attr]
+    assert chosen["learning_rate"] == TASK_RATE
+    assert chosen["steps"] == TASK_STEPS
+    events.close()  # type: ignore[attr-defined]
+
+
+def test_what_is_refused() -> None:
+    with pytest.raises(ConfigError, match="choose one of: recall"):
+        compare("remember")
+    with pytest.raises(ConfigError, match="--train-lag is 0"):
+        compare(train_lag=0)

@@ -1,0 +1,368 @@
+"""`textgen compare`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from textgen.cli.boundary import StopSignals, guarded
+from textgen.cli.options import (
+    ColorOption,
+    DeviceOption,
+    DocumentsOption,
+    EncodingOption,
+    FoldOption,
+    JsonOption,
+    LevelOption,
+    PathsArgument,
+    QuietOption,
+    ThreadsOption,
+)
+from textgen.cli.records import print_json
+from textgen.errors import ConfigError
+from textgen.terminal.color import ColorMode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from textgen.cli.comparison import RunsView
+    from textgen.comparison import CellComparison, HistoryComparison, TaskComparison
+
+    Result = CellComparison | HistoryComparison | TaskComparison
+
+_WHAT, _RUNS, _TEXT, _OUT = "What is compared", "The runs", "The text", "What is shown"
+
+
+def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> Any:
+    return typer.Option(
+        *flags, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
+    )
+
+
+@guarded
+def compare_command(
+    paths: PathsArgument = None,
+    cells: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "--cells",
+            metavar="NAME,...",
+            help="Cells, such as rnn,rnn:relu,lstm,gru; with --history one. Default: rnn,lstm,gru.",
+        ),
+    ] = None,
+    history: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "--history",
+            metavar="T,...",
+            help="Instead, one cell (lstm) with windows of these lengths, like 1,2,4,8,16: what "
+            "a longer history is worth.",
+        ),
+    ] = None,
+    task: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "--task",
+            metavar="recall|count|copy",
+            help="Instead, cells on generated questions with a known answer, at each --lag.",
+        ),
+    ] = None,
+    lag: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "--lag",
+            metavar="K,...",
+            help="Of --task: characters between what must be kept and the question, like "
+            "10..100:10. Default: 10..100:10.",
+        ),
+    ] = None,
+    train_lag: Annotated[
+        int | None,
+        _option(
+            _WHAT,
+            "--train-lag",
+            metavar="K",
+            help="Of --task: the largest lag trained on. Default: the middle one of --lag.",
+        ),
+    ] = None,
+    params: Annotated[
+        str | None,
+        _option(
+            _WHAT,
+            "--params",
+            metavar="N",
+            help="Parameters of each network at most, like 250k (the default, 100k with --task) or "
+            "1M; the width follows.",
+        ),
+    ] = None,
+    rng: Annotated[
+        str,
+        _option(_WHAT, "--rng", metavar="N,...", help="Seeds: a run of each for each. Default: 1."),
+    ] = "1",
+    budget: Annotated[
+        str | None,
+        _option(_RUNS, "--budget", help="Wall time of each run, like 90s, 3m or 1h. Default: 3m."),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        _option(_RUNS, "--steps", help="Updates of each run, instead. Default with --task: 6000."),
+    ] = None,
+    layers: Annotated[int | None, _option(_RUNS, "--layers", help="Recurrent layers.")] = None,
+    residual: Annotated[
+        bool, _option(_RUNS, "--residual", help="Add each layer's input to its output.")
+    ] = False,
+    dropout: Annotated[
+        float | None, _option(_RUNS, "--dropout", help="Share of units dropped in training.")
+    ] = None,
+    seq_len: Annotated[
+        int | None, _option(_RUNS, "--seq-len", help="Tokens that gradients reach back.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, _option(_RUNS, "--batch-size", help="Streams read side by side.")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, _option(_RUNS, "--learning-rate", "--lr", help="Its peak, for every cell.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        _option(
+            _RUNS,
+            "--out",
+            "-o",
+            metavar="DIR",
+            help="Folder of the runs. Default: ./checkpoints/compare-NAME after the text, "
+            "compare-history-NAME or compare-TASK.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool,
+        _option(
+            _RUNS,
+            "--resume",
+            help="Go on where a comparison was interrupted; finished runs are kept.",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, _option(_RUNS, "--force", help="Replace the runs that are in the folder.")
+    ] = False,
+    level: LevelOption = "char",
+    fold: FoldOption = False,
+    documents: DocumentsOption = None,
+    encoding: EncodingOption = None,
+    val: Annotated[
+        str,
+        _option(
+            _TEXT,
+            "--val",
+            metavar="SHARE|FILE",
+            help="Share of the text at its end that validates, or a file. Default: 0.1.",
+        ),
+    ] = "0.1",
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    picture: Annotated[
+        Path | None,
+        _option(
+            _OUT,
+            "--picture",
+            metavar="FILE",
+            help="Also draw it into a file that ends in .png or .svg.",
+        ),
+    ] = None,
+    json_output: JsonOption = False,
+    csv: Annotated[
+        Path | None,
+        _option(
+            _OUT,
+            "--csv",
+            metavar="FILE",
+            help="Write the figures of every run as a table instead; - is standard output.",
+        ),
+    ] = None,
+    quiet: QuietOption = False,
+    color: ColorOption = ColorMode.AUTO,
+) -> None:
+    """Train several networks alike and show them side by side.
+
+    Cells at equal parameters and budgets; or, with --history, one cell that sees ever more of the
+    text; or, with --task, cells on questions with a known answer. Do not expect a winner among the
+    cells: a large comparison found none (Greff et al. 2017).
+
+    textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --rng 1,2
+
+    textgen compare corpus.txt --history 1,2,4 --params 20k --steps 20
+
+    textgen compare --task recall --lag 5,10 --cells lstm --params 20k --steps 20
+    """
+    _refuse_contradictions(paths, history, task, lag, train_lag, rng)
+    if task is not None:
+        _refuse_text_options(
+            level=level != "char", fold=fold, documents=documents, encoding=encoding
+        )
+    if picture is not None:
+        from textgen.terminal.picture import picture_kind
+
+        picture_kind(picture)
+    if json_output and csv is not None and str(csv) == "-":
+        raise ConfigError("--json and --csv - both go to standard output; give --csv a file")
+    from textgen.cli.comparison import RunsView
+
+    with StopSignals() as stop, RunsView(quiet=quiet) as view:
+        from textgen.comparison import (
+            compare_cells,
+            compare_history,
+            compare_task,
+            parse_numbers,
+            parse_variants,
+        )
+        from textgen.comparison.width import parse_count
+        from textgen.corpus.corpus import CorpusOptions
+        from textgen.runtime import parse_duration
+        from textgen.training.options import TrainOptions
+
+        base = TrainOptions(
+            corpus=CorpusOptions(level=level, fold=fold, documents=documents, encoding=encoding),
+            num_layers=layers,
+            residual=residual,
+            dropout=dropout,
+            seq_len=seq_len,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            budget=None if budget is None else parse_duration(budget),
+            steps=steps,
+            val=val,
+            device=device,
+            threads=threads,
+        )
+        shared: dict[str, Any] = {
+            "out": out,
+            "resume": resume,
+            "force": force,
+            "stop": stop.requested,
+        }
+        if params is not None:
+            shared["params"] = parse_count(params)
+        rngs = parse_numbers(rng, "--rng", least=0)
+        variants = parse_variants(cells or ("lstm" if history else "rnn,lstm,gru"))
+        events: Iterator[Any]
+        if task is not None:
+            lags = parse_numbers(lag or "10..100:10", "--lag")
+            events = compare_task(
+                task, lags, variants, base, train_lag=train_lag, rngs=rngs, **shared
+            )
+        elif history is not None:
+            if len(variants) > 1:
+                raise ConfigError("--history compares lengths for one cell; name one: --cells lstm")
+            histories = parse_numbers(history, "--history")
+            base = replace(base, rng=rngs[0])
+            events = compare_history(paths or [], histories, base, variant=variants[0], **shared)
+        else:
+            events = compare_cells(paths or [], variants, base, rngs=rngs, **shared)
+        result = _follow(events, stop, view)
+    _show(result, picture=picture, json_output=json_output, csv=csv, quiet=quiet, color=color)
+
+
+def _refuse_contradictions(
+    paths: list[str] | None,
+    history: str | None,
+    task: str | None,
+    lag: str | None,
+    train_lag: int | None,
+    rng: str,
+) -> None:
+    """Raise `ConfigError` where options do not go together."""
+    if task is not None and history is not None:
+        raise ConfigError("--task and --history are two comparisons; give one")
+    if task is not None and paths:
+        raise ConfigError(f"--task {task} generates its text; leave {paths[0]} out")
+    if task is None and (lag is not None or train_lag is not None):
+        raise ConfigError("--lag and --train-lag belong to --task; give it, or leave them out")
+    if history is not None and "," in rng:
+        raise ConfigError("--history has one run for each length; give one --rng")
+
+
+def _refuse_text_options(**given: object) -> None:
+    """Raise `ConfigError` where a generated text is to be read in another way."""
+    for name, value in given.items():
+        if value:
+            raise ConfigError(f"--task generates its text; leave --{name} out")
+
+
+def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:
+    """Show the runs until the last is over.
+
+    Raises:
+        typer.Exit: They were stopped.
+    """
+    from textgen.comparison import Compared, Halted, Measured, Note, RunEvent
+
+    for event in events:
+        # From the first event on there is a run to save.
+        stop.armed = True
+        if isinstance(event, RunEvent):
+            view.show(event)
+        elif isinstance(event, Measured):
+            view.measured(event)
+        elif isinstance(event, Note):
+            view.say(event.text)
+        elif isinstance(event, Halted):
+            view.say(
+                f"stopped in run {event.number} of {event.runs} ({event.label}), which is saved; "
+                "go on: the same command with --resume"
+            )
+            raise typer.Exit(128 + (stop.signum or 0))
+        elif isinstance(event, Compared):
+            result: Result = event.result
+            return result
+    raise AssertionError("a comparison ends with its result or is halted")
+
+
+def _show(
+    result: Result,
+    *,
+    picture: Path | None,
+    json_output: bool,
+    csv: Path | None,
+    quiet: bool,
+    color: ColorMode,
+) -> None:
+    from textgen.cli.comparison import csv_text, sheet_of
+    from textgen.comparison.record import RECORD_NAME
+    from textgen.files import atomic_write_bytes
+    from textgen.terminal.chart import TerminalChart, save_chart
+    from textgen.terminal.console import make_consoles
+    from textgen.terminal.figures import figures_table
+
+    written = [picture] if picture is not None else []
+    sheet = sheet_of(result)
+    if picture is not None:
+        save_chart(picture, sheet.chart)
+    if csv is not None:
+        text = csv_text(result.to_rows())
+        if str(csv) == "-":
+            sys.stdout.write(text)
+        else:
+            atomic_write_bytes(csv, text.encode("utf-8"))
+            written.append(csv)
+    if not quiet:
+        for path in (*written, result.folder / RECORD_NAME):
+            print(f"written: {path}", file=sys.stderr)
+    if json_output:
+        print_json(result.to_json())
+    if json_output or csv is not None:
+        return
+    out = make_consoles(color).out
+    out.print(TerminalChart(sheet.chart))
+    for headings, rows in sheet.tables:
+        out.print()
+        out.print(figures_table(headings, rows))
+    out.print()
+    out.print(sheet.note)

@@ -1,0 +1,218 @@
+"""Pairs of a source and a target, one a line with a TAB between: what is read, what is written.
+
+A pair is a document of an ordinary corpus whose tokens hold one separator, the TAB. The token
+after the separator is the first that counts in training, the end mark after the target the last:
+
+    END  s o u r c e  TAB  t a r g e t  END
+                           ^^^^^^^^^^^^^^^^ counted
+
+so a token counts if and only if the last mark before it, TAB or END, is a TAB.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.encoding import detect
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.reader import SourceText
+from textgen.corpus.source import open_sources
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.corpus.windows import Tokens
+from textgen.errors import CorpusError
+
+SEPARATOR = "\t"
+#: Tokens looked at a time.
+_SCAN = 1 << 20
+#: Malformed lines that a message quotes before it only counts, and characters of each.
+_QUOTED, _QUOTE_CHARS = 4, 30
+
+
+def separator_id(vocabulary: Vocabulary) -> int:
+    """The token between source and target.
+
+    Raises:
+        CorpusError: The vocabulary has none, so no line of its text has a TAB.
+    """
+    found = vocabulary.symbol_index().get(SEPARATOR)
+    if found is None:
+        raise CorpusError(
+            "no line has a TAB; a file of pairs has one pair a line: SOURCE, a TAB, TARGET"
+        )
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class PairIndex:
+    """Where the pairs of a token array lie; `(P,)` each, 24 bytes a pair.
+
+    Args:
+        starts: The first token of each source.
+        separators: The separator.
+        stops: One after the last token of the target.
+    """
+
+    starts: NDArray[np.int64]
+    separators: NDArray[np.int64]
+    stops: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, numbers: NDArray[np.int64]) -> PairIndex:
+        """The pairs of these numbers, in that order."""
+        return PairIndex(self.starts[numbers], self.separators[numbers], self.stops[numbers])
+
+    @property
+    def counted(self) -> int:
+        """Tokens that count: those of the targets, and an end mark each."""
+        return int((self.stops - self.separators).sum())
+
+    def first_within(self, tokens: int) -> PairIndex:
+        """The first pairs that have at most so many tokens together, their ends counted; one at
+        least."""
+        sizes = np.cumsum(self.stops - self.starts + 1)
+        count = max(1, int(np.searchsorted(sizes, tokens, side="right")))
+        return self.take(np.arange(min(count, len(self))))
+
+
+def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
+    """Find the pairs of an array; end marks before the first and after the last may be there.
+
+    Args:
+        tokens: Token ids, `(N,)`.
+        separator: What stands between source and target.
+    Raises:
+        MalformedPairs: A document is no pair.
+    """
+    ends, separators = _places(tokens, END_ID), _places(tokens, separator)
+    borders = np.concatenate(([-1], ends, [len(tokens)]))
+    starts, stops = borders[:-1] + 1, borders[1:]
+    filled = stops > starts  # at the array's two ends there may be a mark more
+    starts, stops = starts[filled], stops[filled]
+    first = np.searchsorted(separators, starts)
+    counts = np.searchsorted(separators, stops) - first
+    bad = counts != 1
+    good = np.flatnonzero(~bad)
+    places = separators[first[good]]
+    bad[good] = (places == starts[good]) | (places + 1 == stops[good])
+    if bad.any():
+        raise MalformedPairs(np.flatnonzero(bad), len(starts))
+    return PairIndex(starts, places, stops)
+
+
+class MalformedPairs(CorpusError):
+    """Some documents are no pair: no separator or several, or an empty side.
+
+    Args:
+        numbers: Which, from 0.
+        count: How many documents there are.
+    """
+
+    def __init__(self, numbers: NDArray[np.int64], count: int) -> None:
+        self.numbers, self.count = numbers, count
+        shown = ", ".join(f"{number + 1:,}" for number in numbers[:_QUOTED].tolist())
+        more = "" if len(numbers) <= _QUOTED else f" and {len(numbers) - _QUOTED:,} more"
+        super().__init__(
+            f"{len(numbers):,} of {count:,} lines are no pair: line {shown}{more} (blank lines not "
+            "counted); a pair is SOURCE, one TAB, TARGET, neither of them empty"
+        )
+
+
+def open_pairs(
+    paths: Sequence[str | Path],
+    options: CorpusOptions,
+    *,
+    vocabulary: Vocabulary | None = None,
+    normalization: Normalization | None = None,
+    cache: Path | None = None,
+    stdin: BinaryIO | None = None,
+) -> tuple[Corpus, PairIndex]:
+    """A corpus of pairs, every line one document, and where its pairs lie.
+
+    Args:
+        paths: As `Corpus.open` takes them.
+        options: Likewise; `documents` is `"line"`.
+        vocabulary: Likewise.
+        normalization: Likewise.
+        cache: Likewise.
+        stdin: Likewise.
+    Raises:
+        CorpusError: A line is no pair; the message names files and lines.
+        TextgenError: As `Corpus.open`.
+    """
+    corpus = Corpus.open(
+        paths,
+        options,
+        vocabulary=vocabulary,
+        normalization=normalization,
+        cache=cache,
+        stdin=stdin,
+    )
+    return corpus, find_pairs(corpus, paths)
+
+
+def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
+    """Where the pairs of a corpus lie.
+
+    Args:
+        corpus: Opened with `documents="line"`.
+        paths: Its files, to be looked into for the lines that are at fault.
+    Raises:
+        CorpusError: A line is no pair.
+    """
+    try:
+        return index_pairs(corpus.tokens, separator_id(corpus.vocabulary))
+    except MalformedPairs as error:
+        lines = [] if "-" in map(str, paths) else list(_malformed_lines(paths, corpus.options))
+        if not lines:
+            raise
+        more = "" if len(lines) <= _QUOTED else f"; and {len(lines) - _QUOTED:,} more"
+        raise CorpusError(
+            f"{len(lines):,} of {error.count:,} lines are no pair: {'; '.join(lines[:_QUOTED])}"
+            f"{more}; a pair is SOURCE, one TAB, TARGET, neither of them empty"
+        ) from error
+
+
+def _malformed_lines(paths: Sequence[str | Path], options: CorpusOptions) -> Iterator[str]:
+    """What is wrong with which line of which file."""
+    for source in open_sources(paths):
+        text = SourceText(source, detect(source, options.encoding))
+        chunks = text.chunks(Normalization(newlines=True, nfc=False))
+        for number, line in enumerate(_lines(chunks), start=1):
+            if not line.strip():
+                continue
+            left, tab, right = line.partition(SEPARATOR)
+            if not tab:
+                what = "no TAB"
+            elif SEPARATOR in right:
+                what = f"{line.count(SEPARATOR)} TABs"
+            elif not left or not right:
+                what = "an empty target" if left else "an empty source"
+            else:
+                continue
+            quote = line[:_QUOTE_CHARS] + ("..." if len(line) > _QUOTE_CHARS else "")
+            yield f"{source.name} line {number:,} has {what} ({quote!r})"
+
+
+def _lines(chunks: Iterator[str]) -> Iterator[str]:
+    rest = ""
+    for chunk in chunks:
+        *whole, rest = (rest + chunk).split("\n")
+        yield from whole
+    yield rest
+
+
+def _places(tokens: Tokens, token: int) -> NDArray[np.int64]:
+    found = [
+        start + np.flatnonzero(tokens[start : start + _SCAN] == token)
+        for start in range(0, len(tokens), _SCAN)
+    ]
+    return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)

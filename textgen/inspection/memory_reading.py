@@ -1,0 +1,191 @@
+"""Reading before many places of a text at once, and what other text before them changes.
+
+Shape suffixes: `T` time, `N` positions, `V` vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID
+from textgen.errors import InspectionError
+from textgen.inspection.trace import check_numbers
+from textgen.model.config import ModelConfig
+from textgen.model.native_network import NativeNetwork
+from textgen.model.numpy_network import Floats, NumpyNetwork, State
+from textgen.model.opening import open_network
+from textgen.native.library import supported_isas
+from textgen.ops.select import select
+
+Reals = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+#: Tokens that the native engine reads at once: it holds what their steps did until the next.
+_CHUNK = 4096
+
+
+def spread_places(ids: NDArray[np.integer], *, max_lag: int, count: int, rng: int) -> Places:
+    """Draw places spread evenly over a text, each with enough of its own document before it.
+
+    Args:
+        ids: The text, `(N,)`.
+        max_lag: A place has at least `max_lag + 1` tokens of its document before it.
+        count: How many; as many as there are where there are fewer.
+        rng: Seed.
+    Returns:
+        Numbers of tokens, none an end mark, rising.
+    Raises:
+        InspectionError: There is no such place.
+    """
+    ends = np.append(np.flatnonzero(np.asarray(ids) == END_ID), len(ids))
+    firsts = np.append(0, ends[:-1] + 1) + max_lag + 1
+    room = np.maximum(ends - firsts, 0)
+    total = int(room.sum())
+    if not total:
+        longest = int((ends - firsts).max()) + max_lag + 1
+        raise InspectionError(
+            f"the longest document has {longest:,} tokens; a lag of {max_lag} needs at least "
+            f"{max_lag + 2}: give a longer text, or a smaller --max-lag"
+        )
+    if total <= count:
+        drawn = np.arange(total)
+    else:
+        # One from each of `count` equal parts.
+        bounds = np.arange(count + 1, dtype=np.int64) * total // count
+        drawn = np.random.default_rng(rng).integers(bounds[:-1], bounds[1:])
+    before = np.cumsum(room) - room
+    document = np.searchsorted(before + room, drawn, side="right")
+    result: Places = (firsts[document] + drawn - before[document]).astype(np.int64)
+    return result
+
+
+def other_places(
+    ids: NDArray[np.integer], places_N: Places, *, max_lag: int, rng: int
+) -> NDArray[np.int64]:
+    """For each place the number of another, whose past takes the place of its own.
+
+    It is drawn from all that lie in another document or more than `max_lag` tokens away.
+
+    Raises:
+        InspectionError: For some place there is none.
+    """
+    generator = np.random.default_rng((rng, 1))
+    marks = np.flatnonzero(np.asarray(ids) == END_ID)
+    document_N = np.searchsorted(marks, places_N)
+    others = np.empty(len(places_N), np.int64)
+    for number, place in enumerate(places_N):
+        far_N = np.abs(places_N - place) > max_lag
+        fitting = np.flatnonzero(far_N | (document_N != document_N[number]))
+        if not len(fitting):
+            raise InspectionError(
+                f"the text has {len(ids):,} tokens, too few to replace a past of {max_lag} by "
+                f"another past from it; give a text of {4 * max_lag + 2:,} or more, or a smaller "
+                "--max-lag"
+            )
+        others[number] = generator.choice(fitting)
+    return others
+
+
+def windows(ids: NDArray[np.integer], places_N: Places, length: int) -> NDArray[np.int64]:
+    """The `length` tokens before each place, `(length, N)`, end marks before the text's start."""
+    at_TN = places_N + np.arange(-length, 0)[:, None]
+    found = np.asarray(ids[np.maximum(at_TN, 0)], np.int64)
+    return np.where(at_TN >= 0, found, END_ID)
+
+
+class Reader:
+    """A model that reads many stretches side by side, in float32.
+
+    Args:
+        config: The model's shape.
+        weights: Its weights.
+        threads: Threads that compute.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], threads: int) -> None:
+        self._steps = NumpyNetwork(config, weights)
+        self._native: NativeNetwork | None = None
+        if supported_isas():
+            # bf16 would show as a change of the prediction where there is none.
+            path = select(config.cell_spec, "cpu", "fp32", threads)
+            if path.name == "native":
+                network = open_network(config, path, weights)
+                assert isinstance(network, NativeNetwork)
+                self._native = network
+
+    def begin(self, count: int) -> State:
+        """The state after the end mark, for `count` streams."""
+        return self.read(np.full((1, count), END_ID), self._steps.initial_state(count))
+
+    def read(self, ids_TN: NDArray[np.integer], state: State) -> State:
+        """The state after more tokens; an end mark resets it before it is read."""
+        if not len(ids_TN):
+            return state
+        if self._native is None:
+            for ids_N in ids_TN:
+                marks_N = ids_N == END_ID
+                if marks_N.any():
+                    state = [
+                        {name: np.where(marks_N[:, None], 0.0, value) for name, value in s.items()}
+                        for s in state
+                    ]
+                state = [record.state for record in self._steps.step_traced(ids_N, state)]
+            return state
+        at_once = max(1, _CHUNK // ids_TN.shape[1])
+        for start in range(0, len(ids_TN), at_once):
+            part_TN = ids_TN[start : start + at_once]
+            # Without a name nothing is recorded, and no prediction is made.
+            _, state = self._native.trace(part_TN, state, part_TN == END_ID, names=())
+        return state
+
+    def predict(self, ids_N: NDArray[np.integer], state: State) -> tuple[Reals, State]:
+        """The distributions after one more token, none an end mark, `(N, V)`; and the state.
+
+        Raises:
+            InspectionError: The states have grown beyond all numbers.
+        """
+        logits_NV, after = self._steps.step(ids_N, state)
+        wide_NV = logits_NV.astype(np.float64)
+        check_numbers(wide_NV)
+        wide_NV -= wide_NV.max(axis=1, keepdims=True)
+        np.exp(wide_NV, out=wide_NV)
+        wide_NV /= wide_NV.sum(axis=1, keepdims=True)
+        return wide_NV, after
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pasts:
+    """What other text before the last `k` tokens changes in the predictions at some places.
+
+    Args:
+        reader: The model.
+        last_TN: The tokens before each place, `(T, N)`.
+        true_NV: The predictions there after all of the text.
+        other: The state after another place's past, for each place.
+        other_NV: The predictions after these pasts alone.
+    """
+
+    reader: Reader
+    last_TN: NDArray[np.int64]
+    true_NV: Reals
+    other: State
+    other_NV: Reals
+
+    def variation(self, kept: int) -> Reals:
+        """The total variation between the predictions, `(N,)`, where `kept` tokens remain."""
+        found_NV = self.other_NV
+        if kept:
+            ids_TN = self.last_TN[len(self.last_TN) - kept :]
+            state = self.reader.read(ids_TN[:-1], self.other)
+            found_NV, _ = self.reader.predict(ids_TN[-1], state)
+        result: Reals = 0.5 * np.abs(found_NV - self.true_NV).sum(axis=1)
+        return result
+
+
+def of_rows(state: State, rows: NDArray[np.integer]) -> State:
+    """The state of some streams."""
+    return [{name: value[rows] for name, value in layer.items()} for layer in state]
