@@ -305,3 +305,14 @@ def test_an_incomplete_plan_is_refused() -> None:
         del data[name]
         with pytest.raises(CheckpointCorruptError, match="the run's stored plan is incomplete"):
             Plan.from_dict(data)
+
+
+def test_a_cell_that_multiplies_what_it_learns_is_trained_more_slowly() -> None:
+    """At the others' rate the mLSTM diverges."""
+    rates = {
+        cell: resolved(TrainOptions(cell=cell, hidden_size=256, num_layers=1, steps=500))[0]
+        for cell in ("lstm", "peephole", "mlstm")
+    }
+    of = {cell: plan.optimizer.learning_rate for cell, plan in rates.items()}
+    assert of["peephole"] == of["lstm"]
+    assert of["mlstm"] == pytest.approx(0.4 * of["lstm"], rel=0.05)  # two digits are kept

@@ -438,4 +438,8 @@ def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:
     """The peak: grows with the root of a step's tokens, falls with width and depth."""
     base = 0.02 * math.sqrt(min(tokens_per_step, 16384) / 2048)
     value = base * math.sqrt(384 / max(config.hidden_size, 256)) / math.sqrt(config.num_layers)
+    if config.cell == "mlstm":
+        # What its gates see is a product of two things that are learned: at the others' rate it
+        # diverges within some hundred steps (docs/log.md).
+        value *= 0.4
     return float(f"{value:.2g}")
