@@ -94,6 +94,7 @@ def test_tasks(task: str) -> None:
         (["--task", "remember"], 2, "recall, count, copy"),
         (["text.txt", "--lag", "3"], 2, "belong to --task"),
         (["text.txt", "--history", "2", "--rng", "1,2"], 2, "one --rng"),
+        (["text.txt", "--history", "2", "--rng", "2..4"], 2, "one --rng"),
         (["text.txt", "--history", "2", "--cells", "rnn,gru"], 2, "--cells lstm"),
         (["text.txt", "--cells", "lsmt"], 2, "'lsmt' is not known"),
         (["text.txt", "--params", "many"], 2, "250k or 1M"),

@@ -101,6 +101,16 @@ def test_what_sampling_refuses(pairs: Path) -> None:
         assert "writes the targets of pairs" in refused(*run, "--seed", "а", *words)
 
 
+def test_a_source_is_not_forgotten_before_the_target(pairs: Path) -> None:
+    words = ("sample", "--checkpoint", pairs.parent / "run", "--seed", "абв", "--history", "1")
+    assert "forget what it read; leave it out" in refused(*words)
+
+
+def test_a_source_may_hold_other_separators_of_lines(pairs: Path) -> None:
+    """One target a line of input, as in files of pairs."""
+    assert len(sample(pairs, "--seed", "-", input="аб\u2028в\nба\n").splitlines()) == 2
+
+
 def test_evaluation(pairs: Path) -> None:
     words = ("eval", pairs, "--checkpoint", pairs.parent / "run", "--threads", "1")
     figures = json.loads(textgen_cli(*words, "--json").stdout)

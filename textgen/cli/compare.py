@@ -285,8 +285,8 @@ def _refuse_contradictions(
         raise ConfigError(f"--task {task} generates its text; leave {paths[0]} out")
     if task is None and (lag is not None or train_lag is not None):
         raise ConfigError("--lag and --train-lag belong to --task; give it, or leave them out")
-    if history is not None and "," in rng:
-        raise ConfigError("--history has one run for each length; give one --rng")
+    if history is not None and not rng.strip().isdigit():
+        raise ConfigError(f"--history has one run a length, not of seeds {rng}; give one --rng")
 
 
 def _refuse_text_options(**given: object) -> None:

@@ -190,7 +190,8 @@ def task_sheet(result: TaskComparison) -> Sheet:
     questions = result.rows[0].runs[0].scores[0].questions
     note = (
         f"asked: {result.description}. One of them: {result.example.prompt!r} -> "
-        f"{result.example.answer!r}. {questions} fresh questions at each lag, the same for all; an "
+        f"{result.example.answer!r}. {questions} questions at each lag, the same for all, "
+        "fresh where so short a lag has others; an "
         "answer counts if every character is right; "
         f"chance is {result.chance:.3g}. * longer than any trained on. At most "
         f"{result.params:,} parameters (units: {sizes}), {result.length} each"

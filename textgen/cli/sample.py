@@ -231,6 +231,11 @@ def sample_command(
                 "this model writes the targets of pairs: --steer, --live, --interactive, "
                 "and --novelty are for models of text"
             )
+        if settings["history"]:
+            raise SamplingError(
+                f"this model reads a whole source before it writes, and --history "
+                f"{settings['history']} would have it forget what it read; leave it out"
+            )
         settings["until_end"] = True
         write_targets(
             model,

@@ -39,7 +39,8 @@ def write_targets(
     from textgen.terminal.console import make_console
     from textgen.terminal.text import visible
 
-    lines = [line for line in text.splitlines() if line.strip()]
+    # As files of pairs are cut: other separators of lines are characters of a source.
+    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
     sources = [model.fit_seed(line) for line in lines or [""]]
     if not quiet:
         for notice in dict.fromkeys(source.notice for source in sources if source.notice):

@@ -112,7 +112,7 @@ class DistanceHead:
 
     def logits(self, h_NH: Floats) -> Floats:
         """Logits `(N, V)` of the next token from the last layer's outputs `(N, H)`."""
-        with np.errstate(over="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             result = self.distances(h_NH)
             result *= np.float32(-1.0) / self._scale
         return result
