@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
-from textgen.corpus.pairs import separator_id
+from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.word_count import count_words
 from textgen.errors import ConfigError, StorageError
@@ -201,7 +201,8 @@ class Model:
         Raises:
             SamplingError: It is no source, and the model one of pairs.
         """
-        fitted = fit_seed(seed, self.vocabulary, self.saved.normalization)
+        reserved = SEPARATOR if self.saved.reads_pairs else ""
+        fitted = fit_seed(seed, self.vocabulary, self.saved.normalization, reserved)
         if self.saved.reads_pairs:
             return as_source(fitted, separator_id(self.vocabulary))
         return fitted

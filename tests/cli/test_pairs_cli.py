@@ -106,6 +106,12 @@ def test_a_source_is_not_forgotten_before_the_target(pairs: Path) -> None:
     assert "forget what it read; leave it out" in refused(*words)
 
 
+def test_a_space_is_not_folded_into_the_separator(pairs: Path) -> None:
+    """The vocabulary has none, and the nearest space that it has is the TAB."""
+    assert sample(pairs, "--seed", "аб в") == sample(pairs, "--seed", "абв")
+    assert "has a TAB" in refused("sample", "--checkpoint", pairs.parent / "run", "--seed", "аб\tв")
+
+
 def test_a_source_may_hold_other_separators_of_lines(pairs: Path) -> None:
     """One target a line of input, as in files of pairs."""
     assert len(sample(pairs, "--seed", "-", input="аб\u2028в\nба\n").splitlines()) == 2

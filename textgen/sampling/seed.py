@@ -57,7 +57,9 @@ class FittedSeed:
     notice: str | None = None
 
 
-def fit_seed(text: str, vocabulary: Vocabulary, normalization: Normalization) -> FittedSeed:
+def fit_seed(
+    text: str, vocabulary: Vocabulary, normalization: Normalization, reserved: str = ""
+) -> FittedSeed:
     """Turn any text into ids that the model knows.
 
     The text is normalised as the model's own texts were. A character that the vocabulary lacks
@@ -70,6 +72,7 @@ def fit_seed(text: str, vocabulary: Vocabulary, normalization: Normalization) ->
         text: Any string, lone surrogates and the empty one included.
         vocabulary: The model's symbols.
         normalization: What the model's texts went through.
+        reserved: Symbols with a meaning of their own: nothing else is folded into one of them.
     Returns:
         The seed and what happened to it; no text makes it fail.
     """
@@ -82,12 +85,13 @@ def fit_seed(text: str, vocabulary: Vocabulary, normalization: Normalization) ->
     dropped = dict.fromkeys(surrogates)
     if (ids == UNKNOWN_ID).any():
         known = vocabulary.symbol_index()
+        usable = known.keys() - set(reserved)
         if "..." in clean and "." not in known and "…" in known:
             clean = clean.replace("...", "…")
             folded["..."] = "…"
         fitted = []
         for char in clean:
-            form = char if char in known else _nearest_form(char, known.__contains__)
+            form = char if char in known else _nearest_form(char, usable.__contains__)
             if form is None:
                 dropped[char] = None
             else:
