@@ -25,86 +25,101 @@ static void put_factor_gates(tg_net *net, net_layer *y, int t, const part *p) {
                    BLOCK * sizeof(elem));
 }
 
-INLINE void step_backward(tg_net *net, int l, int t, const part *p, int tid, int cell,
-                          int nonlinearity) {
-    net_layer *y = &net->layers[l];
+/* A piece of the cells' gradients. */
+INLINE void cells_backward(const step_tile *s, int piece, int cell, int nonlinearity) {
+    tg_net *net = s->net;
+    const int l = s->l, t = s->t, blocks = cell_forms[cell].blocks, pairs = (s->rows + 1) / 2;
     const int factor = cell_forms[cell].factor, below = cell_forms[cell].below;
-    const int blocks = cell_forms[cell].blocks;
+    const int u = piece / pairs, here = s->unit + u, column = here * BLOCK;
+    const int later = t + 1 < net->window.T;
+    net_layer *y = &net->layers[l];
+    for (int r = piece % pairs * 2; r < piece % pairs * 2 + 2 && r < s->rows; r += PAIR) {
+        vf d[2][MAX_BLOCKS][NV];
+        for (int i = 0; i < PAIR; i++) {
+            if (r + i >= s->rows) {
+                memset(d[i], 0, sizeof d[i]);
+                continue;
+            }
+            const int b = s->row + r + i;
+            const size_t place = (size_t)t * net->rows + b;
+            const float *mask = mask_of(net, l, b);
+            const elem *out = row_at(&y->d_out, net->h_stride, place) + column;
+            const int joined = later && !is_reset(net, t + 1, b);
+            vf dh[NV];
+            for (int v = 0; v < NV; v++) {
+                dh[v] = eload(out + v * VW);
+                if (mask) dh[v] *= vload(mask + column + v * VW);
+                if (joined)
+                    dh[v] += vload(s->products + (r + i) * TILE_STRIDE + u * BLOCK + v * VW);
+            }
+            const float *was = NULL, *now = NULL;
+            float *carry = NULL;
+            const int reset = is_reset(net, t, b);
+            if (cell_forms[cell].carries) {
+                now = carry_at(net, y, t + 1, here, b);
+                if (!reset) was = carry_at(net, y, t, here, b);
+                carry = (float *)y->d_carry.data + ((size_t)here * net->rows + b) * BLOCK;
+                if (!later) memset(carry, 0, BLOCK * sizeof(float));
+            }
+            if (below && l + 1 < net->config.layers) {
+                const float *read = d_below_at(net, y, t, here, b);
+                for (int at = 0; at < BLOCK; at += VW)
+                    vstore(carry + at, vload(carry + at) + vload(read + at));
+            }
+            const cell_reads reads = reads_at(net, l, t, here, b);
+            cell_backward(cell, nonlinearity, dh, saved_at(net, y, t, here, b), was, now, &reads,
+                          carry, below && l ? d_below_at(net, y - 1, t, here, b) : NULL,
+                          d_peepholes_at(net, y, s->tid, here), d[i]);
+            if (factor) memset(d[i][blocks - 1], 0, sizeof d[i][blocks - 1]);
+            if (carry && reset) memset(carry, 0, BLOCK * sizeof(float));
+            elem *gates = row_at(&y->gates, net->gate_stride, place) + (size_t)column * blocks;
+            for (int g = 0; g < blocks; g++)
+                for (int v = 0; v < NV; v++) estore(gates + g * BLOCK + v * VW, d[i][g][v]);
+        }
+        for (int g = 0; g < blocks - factor; g++)
+            store_pair(panel_at(y->gates_panel.data, (size_t)net->depth, here * blocks + g,
+                                (size_t)t * net->rows + s->row + r),
+                       d[0][g], d[1][g]);
+    }
+}
+
+#define BACKWARD_OF(cell, nonlinearity)                                            \
+    INLINE void backward_##cell##_##nonlinearity(const void *tile, int piece) {    \
+        cells_backward(tile, piece, cell, nonlinearity);                           \
+    }
+EACH_CELL(BACKWARD_OF)
+#undef BACKWARD_OF
+
+/* One step of a layer back; `run` as in step_forward. */
+INLINE void step_backward(tg_net *net, int l, int t, const part *p, int tid, int cell,
+                          void (*run)(const void *, int)) {
+    net_layer *y = &net->layers[l];
+    const int factor = cell_forms[cell].factor;
     /* What the output of the step before went into: the gates of this one, or the factor. */
     const int depth = factor ? net->units * BLOCK : net->columns * BLOCK;
     const size_t panel = (size_t)depth * BLOCK;
     const size_t after_stride = factor ? net->h_stride : net->gate_stride;
     const elem *weights = factor ? y->mh_bwd.data : y->hh_bwd.data;
-    const int later = t + 1 < net->window.T;
-    float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    float products[1 + BESIDE][TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
     const tile_order order =
         order_of(p, 4, (size_t)(p->unit1 - p->unit0) * panel * sizeof(elem));
+    step_tile before = {net, NULL, l, t, tid, 0, 0, 0, 0};
     for (int i = 0; i < order.rows * order.units; i++) {
-        const int row = p->row0 + (order.by_units ? i % order.rows : i / order.units) * TILE_ROWS;
-        const int unit = p->unit0 + (order.by_units ? i / order.rows : i % order.units) * 4;
-        int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
+        const step_tile now = tile_at(net, l, t, tid, p, &order, 4, i, products[i % (1 + BESIDE)]);
+        const step_tile *due = BESIDE ? &before : &now;
+        pieces work = pieces_of(due);
         const elem *after =
-            factor ? row_at(&y->d_factor, net->h_stride, (size_t)row)
-                   : row_at(&y->gates, net->gate_stride, (size_t)(t + 1) * net->rows + row);
-        int some = p->unit1 - unit < 4 ? p->unit1 - unit : 4;
-        if (later)
-            tile_nn(after, after_stride, rows, weights + unit * panel, panel, some, depth, tile,
-                    0);
-        for (int u = 0; u < some; u++)
-            for (int r = 0; r < rows; r += PAIR) {
-                vf d[2][MAX_BLOCKS][NV];
-                const int here = unit + u, column = here * BLOCK;
-                for (int i = 0; i < PAIR; i++) {
-                    if (r + i >= rows) {
-                        memset(d[i], 0, sizeof d[i]);
-                        continue;
-                    }
-                    const int b = row + r + i;
-                    const size_t place = (size_t)t * net->rows + b;
-                    const float *mask = mask_of(net, l, b);
-                    const elem *out = row_at(&y->d_out, net->h_stride, place) + column;
-                    const int joined = later && !is_reset(net, t + 1, b);
-                    vf dh[NV];
-                    for (int v = 0; v < NV; v++) {
-                        dh[v] = eload(out + v * VW);
-                        if (mask) dh[v] *= vload(mask + column + v * VW);
-                        if (joined)
-                            dh[v] += vload(tile + (r + i) * TILE_STRIDE + u * BLOCK + v * VW);
-                    }
-                    const float *was = NULL, *now = NULL;
-                    float *carry = NULL;
-                    const int reset = is_reset(net, t, b);
-                    if (cell_forms[cell].carries) {
-                        now = carry_at(net, y, t + 1, here, b);
-                        if (!reset) was = carry_at(net, y, t, here, b);
-                        carry = (float *)y->d_carry.data +
-                                ((size_t)here * net->rows + b) * BLOCK;
-                        if (!later) memset(carry, 0, BLOCK * sizeof(float));
-                    }
-                    if (below && l + 1 < net->config.layers) {
-                        const float *read = d_below_at(net, y, t, here, b);
-                        for (int at = 0; at < BLOCK; at += VW)
-                            vstore(carry + at, vload(carry + at) + vload(read + at));
-                    }
-                    const cell_reads reads = reads_at(net, l, t, here, b);
-                    cell_backward(cell, nonlinearity, dh, saved_at(net, y, t, here, b), was, now,
-                                  &reads, carry,
-                                  below && l ? d_below_at(net, y - 1, t, here, b) : NULL,
-                                  d_peepholes_at(net, y, tid, here), d[i]);
-                    if (factor) memset(d[i][blocks - 1], 0, sizeof d[i][blocks - 1]);
-                    if (carry && reset) memset(carry, 0, BLOCK * sizeof(float));
-                    elem *gates = row_at(&y->gates, net->gate_stride, place) +
-                                  (size_t)column * blocks;
-                    for (int g = 0; g < blocks; g++)
-                        for (int v = 0; v < NV; v++)
-                            estore(gates + g * BLOCK + v * VW, d[i][g][v]);
-                }
-                for (int g = 0; g < blocks - factor; g++)
-                    store_pair(panel_at(y->gates_panel.data, (size_t)net->depth,
-                                        here * blocks + g, (size_t)t * net->rows + row + r),
-                               d[0][g], d[1][g]);
-            }
+            factor ? row_at(&y->d_factor, net->h_stride, (size_t)now.row)
+                   : row_at(&y->gates, net->gate_stride, (size_t)(t + 1) * net->rows + now.row);
+        if (t + 1 < net->window.T)
+            tile_nn_beside(after, after_stride, now.rows, weights + now.unit * panel, panel,
+                           now.units, depth, now.products, 0, &work, run, due);
+        while (work.next < work.count) run(due, work.next++);
+        before = now;
     }
+    if (!BESIDE) return;
+    for (pieces work = pieces_of(&before); work.next < work.count; work.next++)
+        run(&before, work.next);
 }
 
 /* From the gates' gradients of all units to those of the mLSTM's factor and of its two parts, for
@@ -160,9 +175,12 @@ static void layer_backward(tg_net *net, int l, const part *p, int tid, int threa
         memset(d_peepholes_at(net, y, tid, 0), 0,
                sizeof(float) * (size_t)net->units * net->form->peepholes * BLOCK);
     for (int t = net->window.T - 1; t >= 0; t--) {
-#define CALL(cell, nonlinearity) step_backward(net, l, t, p, tid, cell, nonlinearity)
-        FOR_CELL(net, CALL)
-#undef CALL
+#define CASE(cell, nonlinearity)                                                  \
+    case CELL_KEY(cell, nonlinearity):                                            \
+        step_backward(net, l, t, p, tid, cell, backward_##cell##_##nonlinearity); \
+        break;
+        FOR_CELL(net, CASE)
+#undef CASE
         if (p->waits) tg_barrier(threads);
         if (!factor) continue;
         factor_backward(net, l, t, p);
@@ -245,9 +263,14 @@ static void into_layer_below(tg_net *net, int l, const tg_layer *to, const part 
         }
 }
 
+/* The first layer's gates at a token of the window. */
+INLINE const elem *gates_at(const tg_net *net, int token) {
+    const size_t t = (size_t)(token / net->window.B), b = (size_t)(token % net->window.B);
+    return row_at(&net->layers[0].gates, net->gate_stride, t * net->rows + b);
+}
+
 /* The first layer: the gradient of a symbol's table row is the sum over its tokens. */
 static void into_table(tg_net *net, const tg_layer *to, int first, int last) {
-    net_layer *y = &net->layers[0];
     const size_t gates = (size_t)net->columns * BLOCK, from = (size_t)first * BLOCK;
     const size_t count = (size_t)(last - first) * BLOCK;
     const int32_t *starts = net->starts.data, *order = net->order.data;
@@ -256,9 +279,12 @@ static void into_table(tg_net *net, const tg_layer *to, int first, int last) {
         float *sum = table + s * gates + from;
         memset(sum, 0, count * sizeof(float));
         for (int i = starts[s]; i < starts[s + 1]; i++) {
-            const size_t t = (size_t)(order[i] / net->window.B), b = (size_t)(order[i] % net->window.B);
-            const elem *row = row_at(&y->gates, net->gate_stride, t * net->rows + b) + from;
-            for (size_t at = 0; at < count; at += VW) vstore(sum + at, vload(sum + at) + eload(row + at));
+            const elem *row = gates_at(net, order[i]) + from;
+            const elem *soon = gates_at(net, order[i + 1 < starts[net->num_symbols] ? i + 1 : i]);
+            for (size_t at = 0; at < count; at += VW) {
+                __builtin_prefetch(soon + from + at); /* The tokens of a symbol lie far apart. */
+                vstore(sum + at, vload(sum + at) + eload(row + at));
+            }
         }
     }
     for (int block = first; block < last; block++) {

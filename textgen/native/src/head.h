@@ -149,8 +149,10 @@ static void head_work(void *arg, int tid, int threads) {
 
 /* Elems that `tile_tn` wants of each thread, whichever gradient it makes. */
 static int need_scratch(tg_net *net) {
-    size_t most = TN_SCRATCH(net->units);
-    if (TN_SCRATCH(net->embedding_blocks) > most) most = TN_SCRATCH(net->embedding_blocks);
+    const int columns = net->columns > net->vocab_blocks ? net->columns : net->vocab_blocks;
+    size_t most = TN_SCRATCH(columns, net->units);
+    if (TN_SCRATCH(net->columns, net->embedding_blocks) > most)
+        most = TN_SCRATCH(net->columns, net->embedding_blocks);
     net->scratch_bytes = most;
     return buffer_need(&net->scratch, sizeof(elem) * most * (size_t)net->config.threads);
 }
@@ -184,24 +186,39 @@ static int net_loss(tg_net *net, const int32_t *targets, float *nats, const tg_w
     return 0;
 }
 
+typedef struct {
+    tg_net *net;
+    const float *gradient;
+} seed_job;
+
+static void seed_work(void *arg, int tid, int threads) {
+    const seed_job *job = arg;
+    tg_net *net = job->net;
+    net_layer *y = &net->layers[net->config.layers - 1];
+    const int B = net->window.B, H = net->config.hidden;
+    int first, last;
+    share(net->window.T, 1, tid, threads, &first, &last);
+    for (int t = first; t < last; t++)
+        for (int b = 0; b < B; b++) {
+            elem *out = row_at(&y->d_out, net->h_stride, (size_t)t * net->rows + b);
+            for (int unit = 0; unit < net->units; unit++) {
+                vf block[NV];
+                int left = H - unit * BLOCK;
+                load_block(block, job->gradient + ((size_t)t * B + b) * H + unit * BLOCK,
+                           left < 0 ? 0 : left);
+                for (int v = 0; v < NV; v++) estore(out + unit * BLOCK + v * VW, block[v]);
+            }
+        }
+}
+
 /* A gradient from elsewhere, in place of the loss's. */
 static int net_seed(tg_net *net, const float *gradient) {
     if (!net->has_window || !net->window.save || !net->has_backward || net->window.edits)
         return -2;
     net_layer *y = &net->layers[net->config.layers - 1];
     if (buffer_need(&y->d_out, sizeof(elem) * (size_t)net->depth * net->h_stride)) return -1;
-    const int B = net->window.B, H = net->config.hidden;
-    for (int t = 0; t < net->window.T; t++)
-        for (int b = 0; b < B; b++) {
-            elem *out = row_at(&y->d_out, net->h_stride, (size_t)t * net->rows + b);
-            for (int unit = 0; unit < net->units; unit++) {
-                vf block[NV];
-                int left = H - unit * BLOCK;
-                load_block(block, gradient + ((size_t)t * B + b) * H + unit * BLOCK,
-                           left < 0 ? 0 : left);
-                for (int v = 0; v < NV; v++) estore(out + unit * BLOCK + v * VW, block[v]);
-            }
-        }
+    seed_job job = {net, gradient};
+    tg_parallel(net->config.threads, seed_work, &job);
     net->has_loss = FROM_OUTSIDE;
     return 0;
 }

@@ -119,10 +119,11 @@ INLINE void load_block(vf *out, const float *in, int count) {
 }
 
 /* The panel of columns 16 * block.. of a public matrix whose rows, in native order, are the terms:
- * for products `gradient @ weight`. `depth` native columns, all of them in `map`. */
-static void pack_rows(elem *panel, const float *weight, const rows_map *map, int block, int depth) {
+ * for products `gradient @ weight`. Native columns `from` to `until`, all of them in `map`. */
+static void pack_rows(elem *panel, const float *weight, const rows_map *map, int block, int from,
+                      int until) {
     vf pair[2][BLOCK / VW];
-    for (int k = 0; k < depth; k += PAIR) {
+    for (int k = from; k < until; k += PAIR) {
         for (int i = 0; i < PAIR; i++) {
             long row = public_row(map, (k + i) / BLOCK, (k + i) % BLOCK);
             load_block(pair[i], weight + row * map->width + block * BLOCK,

@@ -175,11 +175,12 @@ static void pack_all(elem *panels, const float *weight, const rows_map *map, int
                      int by_rows, int tid, int threads) {
     int first, last;
     share(blocks, 1, tid, threads, &first, &last);
-    for (int b = first; b < last; b++) {
-        elem *panel = panels + (size_t)b * depth * BLOCK;
-        if (by_rows) pack_rows(panel, weight, map, b, depth);
-        else pack_columns(panel, weight, map, b, depth);
-    }
+    /* Along the public rows, so that what comes next is near. */
+    for (int k = 0; by_rows && k < depth; k += BLOCK)
+        for (int b = first; b < last; b++)
+            pack_rows(panels + (size_t)b * depth * BLOCK, weight, map, b, k, k + BLOCK);
+    for (int b = first; !by_rows && b < last; b++)
+        pack_columns(panels + (size_t)b * depth * BLOCK, weight, map, b, depth);
 }
 
 static void pack_work(void *arg, int tid, int threads) {
@@ -456,70 +457,103 @@ static void edit_forward(tg_net *net, int l, int t, const part *p, int threads) 
     }
 }
 
-/* One step of a layer for this thread's streams and units. */
-INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell, int nonlinearity) {
+/* Some streams and units of one step of a layer, whose products are made together. */
+typedef struct {
+    tg_net *net;
+    float *products; /* TILE_ROWS x TILE_STRIDE */
+    int l, t, tid, row, rows, unit, units;
+} step_tile;
+
+/* The i-th tile of a step, of `group` unit blocks at most. */
+INLINE step_tile tile_at(tg_net *net, int l, int t, int tid, const part *p, const tile_order *order,
+                         int group, int i, float *products) {
+    step_tile s = {net, products, l, t, tid, 0, 0, 0, 0};
+    s.row = p->row0 + (order->by_units ? i % order->rows : i / order->units) * TILE_ROWS;
+    s.unit = p->unit0 + (order->by_units ? i / order->rows : i % order->units) * group;
+    s.rows = p->row1 - s.row < TILE_ROWS ? p->row1 - s.row : TILE_ROWS;
+    s.units = p->unit1 - s.unit < group ? p->unit1 - s.unit : group;
+    return s;
+}
+
+/* What follows the products of a tile comes in pieces: two streams of one unit block each. */
+INLINE pieces pieces_of(const step_tile *s) {
+    return (pieces){0, s->units * ((s->rows + 1) / 2)};
+}
+
+/* A piece of the cells. */
+INLINE void cells_forward(const step_tile *s, int piece, int cell, int nonlinearity) {
+    tg_net *net = s->net;
+    const int l = s->l, t = s->t, blocks = cell_forms[cell].blocks, pairs = (s->rows + 1) / 2;
+    const int u = piece / pairs, r = piece % pairs * 2, unit = s->unit + u, b = s->row + r;
+    const int count = s->rows - r < 2 ? 1 : 2;
+    net_layer *y = &net->layers[l];
+    const int32_t *slot = net->slot_of.data;
+    vf h[2][NV];
+    for (int v = 0; v < NV; v++) h[1][v] = vset(0.0f);
+    for (int i = 0; i < count; i++) {
+        const float *x = l ? (float *)y->bias.data
+                           : (float *)net->table.data +
+                                 (size_t)slot[(size_t)t * net->window.B + b + i] * net->columns *
+                                     BLOCK;
+        const float *carry = NULL;
+        float *next = NULL;
+        if (cell_forms[cell].carries) {
+            next = carry_at(net, y, t + 1, unit, b + i);
+            if (!is_reset(net, t, b + i)) carry = carry_at(net, y, t, unit, b + i);
+        }
+        const cell_reads reads = reads_at(net, l, t, unit, b + i);
+        cell_forward(cell, nonlinearity, s->products + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
+                     x + (size_t)unit * blocks * BLOCK, carry, next, &reads,
+                     net->window.save ? saved_at(net, y, t, unit, b + i) : NULL,
+                     y->is_edited ? edit_at(net, &y->opened, unit, b + i) : NULL, h[i]);
+        for (int v = 0; y->is_edited && v < NV; v++)
+            vstore(edit_at(net, &y->edit_h, unit, b + i) + v * VW, h[i][v]);
+    }
+    if (!y->is_edited) put_outputs(net, y, l, t, b, unit, h, count);
+}
+
+/* One step of a layer for this thread's streams and units. `run` does a piece of the cells: where
+ * something else multiplies, those of a tile are done beside the products of the next. */
+INLINE void step_forward(tg_net *net, int l, int t, const part *p, int cell,
+                         void (*run)(const void *, int)) {
     net_layer *y = &net->layers[l];
     const int blocks = cell_forms[cell].blocks, group = blocks > 4 ? 1 : 4 / blocks;
     const size_t in_panel = (size_t)y->depth * BLOCK;
     const size_t hh_panel = (size_t)net->units * BLOCK * BLOCK;
-    const int32_t *slot = net->slot_of.data;
-    float tile[TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
+    float products[1 + BESIDE][TILE_ROWS * TILE_STRIDE] __attribute__((aligned(64)));
     /* The recurrent product has nothing for an idle block: what the input left there stands, or
      * zero. The factor has had its input's share. */
     const int idle = cell_forms[cell].idle, factor = cell_forms[cell].factor;
-    if (idle && (!l || factor)) memset(tile, 0, sizeof tile);
+    if (idle && (!l || factor)) memset(products, 0, sizeof products);
     const tile_order order =
         order_of(p, group,
                  (size_t)(p->unit1 - p->unit0) * blocks *
                             (hh_panel + (l ? in_panel : 0)) * sizeof(elem));
+    step_tile before = {net, NULL, l, t, 0, 0, 0, 0, 0};
     for (int i = 0; i < order.rows * order.units; i++) {
-        const int row = p->row0 + (order.by_units ? i % order.rows : i / order.units) * TILE_ROWS;
-        const int unit = p->unit0 + (order.by_units ? i / order.rows : i % order.units) * group;
-        int rows = p->row1 - row < TILE_ROWS ? p->row1 - row : TILE_ROWS;
-        const elem *before = factor ? row_at(&y->factor, net->h_stride, (size_t)row)
-                                    : row_at(&y->h, net->h_stride, (size_t)t * net->rows + row);
-        int some = p->unit1 - unit < group ? p->unit1 - unit : group;
-        int column = unit * blocks;
+        const step_tile now = tile_at(net, l, t, 0, p, &order, group, i, products[i % (1 + BESIDE)]);
+        const step_tile *due = BESIDE ? &before : &now;
+        pieces work = pieces_of(due);
+        const int column = now.unit * blocks, columns = now.units * blocks;
+        const elem *state = factor ? row_at(&y->factor, net->h_stride, (size_t)now.row)
+                                   : row_at(&y->h, net->h_stride, (size_t)t * net->rows + now.row);
         if (l) {
             const elem *below =
-                net->layers[l - 1].out + ((size_t)t * net->rows + row) * net->h_stride;
-            tile_nn(below, net->h_stride, rows, (elem *)y->in_fwd.data + column * in_panel,
-                    in_panel, some * blocks - factor, y->depth, tile, 0);
+                net->layers[l - 1].out + ((size_t)t * net->rows + now.row) * net->h_stride;
+            pieces some = {0, work.count / 2};
+            tile_nn_beside(below, net->h_stride, now.rows, (elem *)y->in_fwd.data + column * in_panel,
+                           in_panel, columns - factor, y->depth, now.products, 0, &some, run, due);
+            work.next = some.next;
         }
-        tile_nn(before, net->h_stride, rows, (elem *)y->hh_fwd.data + column * hh_panel,
-                hh_panel, some * blocks - idle, net->units * BLOCK, tile, l > 0);
-        for (int u = 0; u < some; u++)
-            for (int r = 0; r < rows; r += 2) {
-                vf h[2][NV];
-                int count = rows - r < 2 ? 1 : 2, b = row + r;
-                for (int v = 0; v < NV; v++) h[1][v] = vset(0.0f);
-                for (int i = 0; i < count; i++) {
-                    const float *x =
-                        l ? (float *)y->bias.data
-                          : (float *)net->table.data +
-                                (size_t)slot[(size_t)t * net->window.B + b + i] * net->columns *
-                                    BLOCK;
-                    const float *carry = NULL;
-                    float *next = NULL;
-                    if (cell_forms[cell].carries) {
-                        next = carry_at(net, y, t + 1, unit + u, b + i);
-                        if (!is_reset(net, t, b + i))
-                            carry = carry_at(net, y, t, unit + u, b + i);
-                    }
-                    const cell_reads reads = reads_at(net, l, t, unit + u, b + i);
-                    cell_forward(cell, nonlinearity,
-                                 tile + (r + i) * TILE_STRIDE + u * blocks * BLOCK,
-                                 x + (size_t)(column + u * blocks) * BLOCK, carry, next, &reads,
-                                 net->window.save ? saved_at(net, y, t, unit + u, b + i) : NULL,
-                                 y->is_edited ? edit_at(net, &y->opened, unit + u, b + i)
-                                              : NULL,
-                                 h[i]);
-                    for (int v = 0; y->is_edited && v < NV; v++)
-                        vstore(edit_at(net, &y->edit_h, unit + u, b + i) + v * VW, h[i][v]);
-                }
-                if (!y->is_edited) put_outputs(net, y, l, t, b, unit + u, h, count);
-            }
+        tile_nn_beside(state, net->h_stride, now.rows, (elem *)y->hh_fwd.data + column * hh_panel,
+                       hh_panel, columns - idle, net->units * BLOCK, now.products, l > 0, &work, run,
+                       due);
+        while (work.next < work.count) run(due, work.next++);
+        before = now;
     }
+    if (!BESIDE) return;
+    for (pieces work = pieces_of(&before); work.next < work.count; work.next++)
+        run(&before, work.next);
 }
 
 /* The mLSTM's factor for this thread's streams and units: the input's share times the state's. */
@@ -579,18 +613,28 @@ static void factor_forward(tg_net *net, int l, int t, const part *p) {
 }
 
 /* The passes are compiled once for each cell, so that its gates are chosen outside the loops. */
-#define FOR_CELL(net, call)                                                            \
-    switch (CELL_OF(net) * 4 + (CELL_OF(net) == TG_RNN ? (net)->config.nonlinearity : 0)) { \
-        case TG_LSTM * 4: call(TG_LSTM, TG_TANH); break;                               \
-        case TG_GRU * 4: call(TG_GRU, TG_TANH); break;                                 \
-        case TG_RNN * 4 + TG_TANH: call(TG_RNN, TG_TANH); break;                       \
-        case TG_RNN * 4 + TG_RELU: call(TG_RNN, TG_RELU); break;                       \
-        case TG_RNN * 4 + TG_IDENTITY: call(TG_RNN, TG_IDENTITY); break;               \
-        case TG_PEEPHOLE * 4: call(TG_PEEPHOLE, TG_TANH); break;                       \
-        case TG_COUPLED * 4: call(TG_COUPLED, TG_TANH); break;                         \
-        case TG_DEPTH_GATED * 4: call(TG_DEPTH_GATED, TG_TANH); break;                 \
-        case TG_MLSTM * 4: call(TG_MLSTM, TG_TANH); break;                             \
+#define EACH_CELL(call)             \
+    call(TG_LSTM, TG_TANH)          \
+    call(TG_GRU, TG_TANH)           \
+    call(TG_RNN, TG_TANH)           \
+    call(TG_RNN, TG_RELU)           \
+    call(TG_RNN, TG_IDENTITY)       \
+    call(TG_PEEPHOLE, TG_TANH)      \
+    call(TG_COUPLED, TG_TANH)       \
+    call(TG_DEPTH_GATED, TG_TANH)   \
+    call(TG_MLSTM, TG_TANH)
+#define CELL_KEY(cell, nonlinearity) ((cell) * 4 + ((cell) == TG_RNN ? (nonlinearity) : 0))
+#define FOR_CELL(of, cases)                                       \
+    switch (CELL_KEY(CELL_OF(of), (of)->config.nonlinearity)) {   \
+        EACH_CELL(cases)                                          \
     }
+
+#define FORWARD_OF(cell, nonlinearity)                                             \
+    INLINE void forward_##cell##_##nonlinearity(const void *tile, int piece) {     \
+        cells_forward(tile, piece, cell, nonlinearity);                            \
+    }
+EACH_CELL(FORWARD_OF)
+#undef FORWARD_OF
 
 static void layer_forward(tg_net *net, int l, const part *p, int threads) {
     for (int t = 0; t < net->window.T; t++) {
@@ -598,9 +642,12 @@ static void layer_forward(tg_net *net, int l, const part *p, int threads) {
             factor_forward(net, l, t, p);
             if (p->waits) tg_barrier(threads);
         }
-#define CALL(cell, nonlinearity) step_forward(net, l, t, p, cell, nonlinearity)
-        FOR_CELL(net, CALL)
-#undef CALL
+#define CASE(cell, nonlinearity)                                           \
+    case CELL_KEY(cell, nonlinearity):                                     \
+        step_forward(net, l, t, p, cell, forward_##cell##_##nonlinearity); \
+        break;
+        FOR_CELL(net, CASE)
+#undef CASE
         if (net->layers[l].is_edited) edit_forward(net, l, t, p, threads);
         if (p->waits) tg_barrier(threads);
     }

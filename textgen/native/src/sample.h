@@ -361,10 +361,12 @@ static void sampler_step(const sampler *s, int32_t id, int turn, int tid, int th
         if (s->form->factor) make_factor(s, y, input, y->x[turn], first, last, threads);
         multiply(p, first * p->map.nb, last * p->map.nb, blocks,
                  s->form->factor ? s->factor : y->x[turn], NULL, s->from_state);
-#define CALL(cell, nonlinearity) \
-    apply_gates(s, y, input, first, last, y->x[!turn], cell, nonlinearity)
-        FOR_CELL(s, CALL)
-#undef CALL
+#define CASE(cell, nonlinearity)                                                \
+    case CELL_KEY(cell, nonlinearity):                                          \
+        apply_gates(s, y, input, first, last, y->x[!turn], cell, nonlinearity); \
+        break;
+        FOR_CELL(s, CASE)
+#undef CASE
         if (s->edits.list) edit_output(s, l, first, last, y->x[!turn], threads);
         if (s->config.residual && l) add_input(y, turn, first, last);
         tg_barrier(threads);

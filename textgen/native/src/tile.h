@@ -61,6 +61,12 @@ INLINE void emit(const target *to, int column_block, int lane, int block, const 
         out[i] = add ? out[i] + sums[i / VW][i % VW] : sums[i / VW][i % VW];
 }
 
+/* Work in pieces that is done beside a product, where another unit than the vectors' multiplies: of
+ * `count` pieces `next` is the first that is still to do. */
+typedef struct {
+    int next, count;
+} pieces;
+
 INLINE vf multiply_add(vf sum, const elem *a, const elem *b) {
 #if TG_BF16
     int32_t pair;
@@ -187,7 +193,16 @@ static void tile_tn(const elem *a, size_t a_panel, int first, int last, const el
 
 INLINE void tiles_begin(void) {}
 INLINE void tiles_end(void) {}
-#define TN_SCRATCH(blocks) ((size_t)64)
+#define TN_SCRATCH(columns, blocks) ((size_t)64)
+
+/* The vectors multiply themselves: there is nothing that could be done meanwhile. */
+#define BESIDE 0
+INLINE void tile_nn_beside(const elem *a, size_t lda, int rows, const elem *b, size_t panel,
+                           int blocks, int depth, float *c, int add, pieces *work,
+                           void (*run)(const void *, int), const void *with) {
+    (void)work, (void)run, (void)with;
+    tile_nn(a, lda, rows, b, panel, blocks, depth, c, add);
+}
 
 #else
 #include "amx.h"
