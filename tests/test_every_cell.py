@@ -29,7 +29,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, textgen.Model]
             cell=name,
             num_layers=2,
             residual=bool(number % 2),
-            steps=40,
+            steps=80,
+            learning_rate=0.01,
             **SMALL,
         ).load()
         for number, name in enumerate(CELLS)

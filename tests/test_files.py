@@ -33,6 +33,7 @@ from textgen.files import (
     atomic_write,
     atomic_write_bytes,
     atomic_write_text,
+    check_writable,
     make_folder,
 )
 
@@ -141,6 +142,21 @@ def test_reasons_are_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="a part of the path is a file"):
         atomic_write_bytes(tmp_path / "file" / "file", b"")
+
+
+def test_what_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    """With the reason of the write itself, and nothing is left or touched."""
+    old = tmp_path / "old"
+    old.write_bytes(OLD)
+    for path in (old, tmp_path / "new"):
+        check_writable(path)
+    assert old.read_bytes() == OLD and os.listdir(tmp_path) == ["old"]
+    for path in (tmp_path, tmp_path / "missing" / "file", old / "file"):
+        with pytest.raises(StorageError) as written:
+            atomic_write_bytes(path, b"")
+        with pytest.raises(StorageError) as checked:
+            check_writable(path)
+        assert str(checked.value) == str(written.value)
 
 
 @pytest.mark.parametrize("error", [ValueError("a defect"), KeyboardInterrupt(), MemoryError()])

@@ -137,6 +137,23 @@ def atomic_write_text(path: Path, text: str) -> None:
     atomic_write_bytes(path, text.encode("utf-8"))
 
 
+def check_writable(path: Path) -> None:
+    """Refuse before some long work a file that could not be written after it.
+
+    Raises:
+        StorageError: `atomic_write` would fail now; its message.
+    """
+    path = Path(path)
+    try:
+        temp, descriptor = _create_temp(_replaceable(path))
+        os.close(descriptor)
+        os.unlink(temp)
+    except TextgenError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
+
+
 def append_line(path: Path, line: str) -> None:
     """Append one line (a JSON object, say) as UTF-8; created where there is no such file.
 

@@ -102,6 +102,8 @@ def test_tasks(task: str) -> None:
         (["text.txt", "--steps", "3", "--budget", "1m"], 2, "contradict"),
         (["text.txt", "--picture", "c.pdf"], 2, ".svg or .png"),
         (["text.txt", "--json", "--csv", "-"], 2, "give --csv a file"),
+        (["text.txt", "--csv", "no/c.csv"], 6, "no/c.csv: there is no such file or folder"),
+        (["text.txt", "--picture", "no/c.png"], 6, "no/c.png: there is no such file or folder"),
         (["text.txt", "--resume", "--force"], 2, "give one"),
         (["-"], 2, "standard input"),
         (["none.txt"], 6, "none.txt"),

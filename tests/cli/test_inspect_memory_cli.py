@@ -146,11 +146,13 @@ def test_what_is_said_on_stderr(others: Path) -> None:
         (["--show", "forget-gate"], 2, "hidden, cell, input"),
         (["--layer", "2"], 2, "0..1"),
         (["--max-lag", "0"], 2, "at least 1"),
+        (["--csv", "no/m.csv"], 6, "no/m.csv: there is no such file or folder"),
+        (["--npz", "no/m.npz"], 6, "no/m.npz: there is no such file or folder"),
         (["--file", "none.txt"], 6, "none.txt"),
         (["none"], 6, "none"),
         (["small"] * 27, 2, "at most 26"),
     ],
-    ids=["empty", "short", "both", "show", "layer", "lag", "file", "model", "many"],
+    ids=["empty", "short", "both", "show", "layer", "lag", "csv", "npz", "file", "model", "many"],
 )
 def test_memory_of_nothing(words: list[str], code: int, told: str) -> None:
     result = textgen_cli("inspect", "memory", *words)
@@ -160,7 +162,7 @@ def test_memory_of_nothing(words: list[str], code: int, told: str) -> None:
 
 def test_a_cell_without_a_cell_state(others: Path) -> None:
     result = textgen_cli("inspect", "memory", others / "gru", "--show", "cell")
-    assert result.exit_code == 2 and "has no 'cell'" in result.stderr
+    assert result.exit_code == 2 and "choose of: hidden, input" in result.stderr
 
 
 def test_memory_is_that_of_the_model_as_it_is(trained: Any) -> None:

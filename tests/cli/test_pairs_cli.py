@@ -212,6 +212,9 @@ def test_evaluation_by_history(windowed: Path) -> None:
     some = json.loads(textgen_cli(*words, "--json", "--limit", "100").stdout)
     assert some["positions"] == 100 and some["chars"] == 3000
     assert some["bits_per_char"] == pytest.approx(record["bits_per_char"], rel=0.2)
+    streams = textgen_cli(*words, "--streams", "2")
+    assert "--streams carries its state on instead" in streams.stderr
+    assert "carries" not in textgen_cli(*words, "--streams", "2", "--quiet").stderr
     carried = json.loads(textgen_cli(*words, "--json", "--history", "0").stdout)
     assert "history" not in carried
     assert carried["bits_per_char"] != pytest.approx(record["bits_per_char"], rel=1e-4)

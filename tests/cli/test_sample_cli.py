@@ -352,6 +352,7 @@ def test_invalid_values(options: list[str]) -> None:
     assert result.exit_code == 2, result.stderr
     assert result.stdout == ""
     assert options[0] in result.stderr
+    assert "path:" not in result.stderr  # Nothing is announced that will not be.
 
 
 def test_missing_and_foreign_checkpoints(

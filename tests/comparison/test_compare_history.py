@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,3 +65,6 @@ def test_the_record(corpus: str) -> None:
 def test_what_is_refused(corpus: str) -> None:
     with pytest.raises(ConfigError, match="2 twice"):
         list(compare_history([corpus], (2, 2), BASE))
+    with pytest.raises(ConfigError, match="--history 100000 is longer than the text"):
+        next(compare_history([corpus], (2, 100_000), BASE))
+    assert not Path("checkpoints").exists()

@@ -9,9 +9,16 @@ from typing import Any
 
 import pytest
 
-from textgen.comparison import Compared, TaskComparison, compare_task, parse_variants
+from textgen.comparison import (
+    Compared,
+    RunEvent,
+    TaskComparison,
+    compare_task,
+    parse_variants,
+)
 from textgen.comparison.task import TASK_RATE, TASK_STEPS
 from textgen.errors import ConfigError, RunFolderError
+from textgen.training.events import Started
 from textgen.training.options import TrainOptions
 
 BASE = TrainOptions(steps=4, batch_size=4, threads=1)
@@ -57,6 +64,29 @@ def test_a_gru_learns_what_stood_at_the_beginning() -> None:
     assert all(score.accuracy > 0.9 for score in learned.rows[0].runs[0].scores)
     guessed = compare(lags=(3, 6, 9, 12), base=replace(base, steps=1), out="new", **settings)
     assert all(score.accuracy < 0.4 for score in guessed.rows[0].runs[0].scores)
+
+
+def test_how_many_questions_are_fresh_is_counted() -> None:
+    """At lag 1 there are few prompts, and most of them were trained on; at lag 9 none was."""
+    result = compare(lags=(1, 9), pairs=2000, train_lag=3)
+    learned = Path("checkpoints/compare-recall/pairs.tsv").read_text("utf-8").splitlines()
+    assert len({line for line in learned if len(line.split("\t")[0]) == len("anna?") + 1}) < 160
+    for row in result.rows:
+        short, long = row.runs[0].scores
+        assert (short.questions, long.questions, long.fresh) == (20, 20, 20)
+        assert short.fresh < 10
+    *_, last = result.to_rows()
+    assert last[-2:] == (20, 20)
+
+
+def test_a_share_that_validates_is_taken_as_given() -> None:
+    base = replace(BASE, val="0.1")
+    chosen = {}
+    for event in compare_task("copy", (2, 4), parse_variants("rnn"), base, pairs=300, questions=5):
+        if isinstance(event, RunEvent) and isinstance(event.event, Started):
+            chosen = {c.name: c.reason for c in event.event.choices}
+    # Which pairs these are is drawn by their sources: about 30, and 6 with the usual share.
+    assert int(chosen["validation"].split()[0]) > 15
 
 
 def test_the_record_and_going_on() -> None:

@@ -200,3 +200,18 @@ def test_native_networks_write_what_numpy_does(
         found_BV = start(seeing, seed).logits_BV
         by_hand = logits_by_hand(numpy_network(), [END_ID, *seed][-history:])
         np.testing.assert_allclose(found_BV[0], by_hand, atol=1e-5)
+
+
+def test_a_history_beyond_all_that_is_read_costs_nothing() -> None:
+    """It holds what was read, so the largest is as good as one of the text's length."""
+    seeds = [ids_of(seed) for seed in SEEDS]
+    texts = []
+    for history in (60, 10**12):
+        options = SampleOptions(length=20, temperature=0.0, history=history)
+        network = numpy_network()
+        alone = generate_text(network, VOCABULARY, options, seed_ids=seeds[3])
+        together = generate_batch(network, VOCABULARY, options, count=2, seed_ids=seeds[3])
+        each = generate_after(network, VOCABULARY, seeds, options)
+        assert alone == together[0].text == each[3].text
+        texts.append([text.ids for text in each])
+    assert texts[0] == texts[1]

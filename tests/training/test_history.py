@@ -84,6 +84,7 @@ def test_a_history_as_long_as_the_text_is_the_carried_state() -> None:
     *_, (_, carried) = total_nats(make(), text)
     nats, counted = nats_by_history(make(), text, 61, limit=60)
     assert nats * counted == pytest.approx(carried, abs=1e-4)
+    assert nats_by_history(make(), text, 10**12, limit=60)[0] == pytest.approx(nats, abs=1e-6)
     short, _ = nats_by_history(make(), text, 2, limit=60)
     assert abs(short * counted - carried) > 0.1
 

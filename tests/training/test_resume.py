@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_runs import (
@@ -208,6 +209,22 @@ def test_going_on_upon_another_path_is_told(
         notes = [note for note in started.notes if "began on the path torch" in note]
         assert bool(notes) == told
         assert all("goes on on reference" in note for note in notes)
+
+
+def test_a_run_that_was_measured_in_another_way_says_so(text: Path, tmp_path: Path) -> None:
+    """Older versions carried the state on where windows of a fixed length are measured now."""
+    out = tmp_path / "run"
+    options: dict[str, Any] = {"history": 8, "seq_len": None}
+    run(text, out, stop=stopping_after(3), **options)
+    path = out / "resume.safetensors"
+    for older in (False, True):
+        if older:
+            header, tensors = read_file(path, kind="resume")
+            del header["record"]["validation_history"]
+            write_file(path, kind="resume", header=header, tensors=tensors)
+        started = run(text, out, resume=True, stop=stopping_after(3), **options)[0]
+        assert isinstance(started, Started)
+        assert any("is shown 8 tokens, as in training" in note for note in started.notes) == older
 
 
 def test_run_of_an_older_version_is_resumed(text: Path, tmp_path: Path) -> None:

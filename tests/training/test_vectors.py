@@ -164,6 +164,32 @@ def test_a_missing_gensim_is_said_before_anything_is_read(
         textgen.train(tmp_path / "no-such-text", vectors="word2vec", out=tmp_path / "run")
 
 
+def test_a_row_of_zeros_is_no_vector(text: Path, tmp_path: Path) -> None:
+    """Its symbol keeps a drawn one: all is near to zeros, or nothing."""
+    words = sorted(set(text.read_text().lower().replace(".", " ").split()))[:20]
+    path = tmp_path / "own.vec"
+    rows = [f"{word} {k % 2} {k % 2 * k} 0 0\n" for k, word in enumerate(words)]
+    path.write_text(f"{len(rows)} 4\n{''.join(rows)}", encoding="utf-8")
+    seen: list[Started] = []
+    result = textgen.train(
+        text, out=tmp_path / "run", on_event=seen.append, vectors=str(path), **WORDS
+    )
+    model = result.load()
+    known = sum(symbol.strip() in words[1::2] for symbol in model.vocabulary.symbols[2:])
+    (said,) = (choice.reason for choice in seen[0].choices if choice.name == "vectors")
+    assert f": {known} of {len(model.vocabulary)} symbols, " in said
+    assert np.all(np.linalg.norm(model.saved.weights["embedding.weight"][2:], axis=1) > 0)
+    path.write_text(f"1 4\n{words[0]} 0 0 0 0\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="are all zero"):
+        textgen.train(text, out=tmp_path / "other", vectors=str(path), **WORDS)
+
+
+@pytest.mark.parametrize("width", ["0", "8193", "99999999999"])
+def test_vectors_of_no_width(width: str) -> None:
+    with pytest.raises(ConfigError, match="a vector has 1 to 8192 numbers"):
+        TrainOptions.parse_embedding(f"word2vec:{width}")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [

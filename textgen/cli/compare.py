@@ -22,7 +22,7 @@ from textgen.cli.options import (
     QuietOption,
     ThreadsOption,
 )
-from textgen.cli.records import print_json
+from textgen.cli.records import check_outputs, print_json
 from textgen.errors import ConfigError
 from textgen.terminal.color import ColorMode
 
@@ -158,14 +158,15 @@ def compare_command(
     documents: DocumentsOption = None,
     encoding: EncodingOption = None,
     val: Annotated[
-        str,
+        str | None,
         _option(
             _TEXT,
             "--val",
             metavar="SHARE|FILE",
-            help="Share of the text at its end that validates, or a file. Default: 0.1.",
+            help="Share of the text at its end that validates, or a file. Default: 0.1, with "
+            "--task 0.02.",
         ),
-    ] = "0.1",
+    ] = None,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     picture: Annotated[
@@ -207,12 +208,7 @@ def compare_command(
         _refuse_text_options(
             level=level != "char", fold=fold, documents=documents, encoding=encoding
         )
-    if picture is not None:
-        from textgen.terminal.picture import picture_kind
-
-        picture_kind(picture)
-    if json_output and csv is not None and str(csv) == "-":
-        raise ConfigError("--json and --csv - both go to standard output; give --csv a file")
+    check_outputs(picture=picture, csv=csv, json_output=json_output)
     from textgen.cli.comparison import RunsView
 
     with StopSignals() as stop, RunsView(quiet=quiet) as view:
@@ -223,6 +219,7 @@ def compare_command(
             parse_numbers,
             parse_variants,
         )
+        from textgen.comparison.task import TASK_VAL
         from textgen.comparison.width import parse_count
         from textgen.corpus.corpus import CorpusOptions
         from textgen.runtime import parse_duration
@@ -238,7 +235,7 @@ def compare_command(
             learning_rate=learning_rate,
             budget=None if budget is None else parse_duration(budget),
             steps=steps,
-            val=val,
+            val=val or (TASK_VAL if task is not None else "0.1"),
             device=device,
             threads=threads,
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from textgen.comparison.cells import CellRow
     from textgen.comparison.events import Measured, RunEvent
     from textgen.comparison.record import Entry
+    from textgen.comparison.task_result import LagScore
 
 Rows = list[tuple[object, ...]]
 
@@ -187,17 +188,26 @@ def task_sheet(result: TaskComparison) -> Sheet:
         levels=(("chance", result.chance),),
         y_limits=(-0.05, 1.05),
     )
-    questions = result.rows[0].runs[0].scores[0].questions
+    scores = result.rows[0].runs[0].scores
     note = (
         f"asked: {result.description}. One of them: {result.example.prompt!r} -> "
-        f"{result.example.answer!r}. {questions} questions at each lag, the same for all, "
-        "fresh where so short a lag has others; an "
-        "answer counts if every character is right; "
+        f"{result.example.answer!r}. {scores[0].questions} questions at each lag, the same for "
+        f"all, {_freshness(scores)}; an answer counts if every character is right; "
         f"chance is {result.chance:.3g}. * longer than any trained on. At most "
         f"{result.params:,} parameters (units: {sizes}), {result.length} each"
     )
     headings = ("lag", *(row.variant.name for row in result.rows))
     return Sheet(chart, ((headings, rows),), note)
+
+
+def _freshness(scores: Sequence[LagScore]) -> str:
+    """Whether questions were trained on: where the lag is short there are few others."""
+    stale = [
+        f"{score.questions - score.fresh} at lag {score.lag}"
+        for score in scores
+        if score.fresh < score.questions
+    ]
+    return f"none trained on but {', '.join(stale)}" if stale else "none of them trained on"
 
 
 def cells_sheet(result: CellComparison) -> Sheet:
@@ -237,7 +247,7 @@ def cells_sheet(result: CellComparison) -> Sheet:
         "tokens: where the gradient has fallen to 1 %, and before which text can be replaced, the "
         "prediction changing by less than 0.01 (textgen inspect memory), the mean over the seeds; "
         "the learning rate is that of --learning-rate, or what textgen train chooses for such a "
-        f"width, which was found with LSTMs; each run had {result.length}"
+        f"cell and width; each run had {result.length}"
     )
     reasons = {run.memory.reason for row in result.rows for run in row.runs} - {""}
     note += "".join(f". No lag where there is none: {reason}" for reason in sorted(reasons))

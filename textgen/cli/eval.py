@@ -162,6 +162,12 @@ def eval_command(
         return
     if live and checkpoint is None:
         print(f"the newest model: {visible(str(model.path))}", file=sys.stderr)
+    if model.saved.history and not seen and history is None and not quiet:
+        print(
+            f"the model was trained to see {model.saved.history} tokens at each prediction; "
+            "--streams carries its state on instead: leave it out to measure it as it was trained",
+            file=sys.stderr,
+        )
     if seen and history is None and not quiet:
         print(
             f"the model sees {seen} tokens at each prediction, as in training; --history 0 "

@@ -1,11 +1,15 @@
-"""JSON on stdout."""
+"""What a command hands over beside what it shows: JSON on stdout, files."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
+from pathlib import Path
 from typing import Any
+
+from textgen.errors import ConfigError
+from textgen.files import check_writable
 
 
 def json_text(record: Any) -> str:
@@ -33,6 +37,32 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(entry) for entry in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def check_outputs(
+    *paths: Path | None, picture: Path | None = None, csv: Path | None = None, json_output: bool
+) -> None:
+    """Refuse before the work what could not be handed over after it.
+
+    Args:
+        paths: Files that will be written, where they were asked for.
+        picture: Another, whose name says its kind.
+        csv: Another; `-` is stdout.
+        json_output: Whether JSON goes to stdout.
+    Raises:
+        ConfigError: Two forms would go to stdout, or the picture is of no known kind.
+        StorageError: A file cannot be written.
+    """
+    to_stdout = csv is not None and str(csv) == "-"
+    if json_output and to_stdout:
+        raise ConfigError("--json and --csv - both go to standard output; give --csv a file")
+    if picture is not None:
+        from textgen.terminal.picture import picture_kind
+
+        picture_kind(picture)
+    for path in (picture, None if to_stdout else csv, *paths):
+        if path is not None:
+            check_writable(path)
 
 
 def print_json(record: Any) -> None:

@@ -183,6 +183,7 @@ def sample_command(
     """
     from textgen.api import load
     from textgen.errors import SamplingError
+    from textgen.sampling import SampleOptions
 
     if count < 1:
         raise SamplingError(f"--count is {count}; it must be at least 1")
@@ -218,6 +219,7 @@ def sample_command(
     text = _seed_text(seed, seed_file)
     model = load(checkpoint)
     settings["history"] = (model.saved.history or 0) if history is None else history
+    SampleOptions(**settings)  # What is out of range is refused before anything is announced.
     if settings["history"] and (steer or live):
         raise SamplingError(
             "--steer and --live act upon the state that a text carries on, and with a history of "

@@ -30,6 +30,7 @@ from textgen.comparison.jobs import (
 from textgen.comparison.record import Entry, record_head, save_record
 from textgen.comparison.variant import Variant, refuse_twice
 from textgen.comparison.width import width_for
+from textgen.errors import ConfigError
 from textgen.runtime import choose_threads, computing_threads
 from textgen.training.data import TrainingData, open_data
 from textgen.training.evaluate import nats_by_streams
@@ -159,12 +160,18 @@ def compare_history(
     Yields:
         What happens in the runs, and as the last record the result, or `Halted`.
     Raises:
+        ConfigError: A length is not shorter than the text to train on.
         TextgenError: The text or an option is unusable, or runs are there already.
     """
     lengths = tuple(sorted(histories))
     refuse_twice(lengths, "--history")
     folder = comparison_folder(paths, out, "history-")
     data = open_data(paths, base)
+    if lengths[-1] >= len(data.train):
+        raise ConfigError(
+            f"--history {lengths[-1]} is longer than the text to train on, which has "
+            f"{len(data.train):,} tokens; leave it out, or give a longer text"
+        )
     base = replace(base, num_layers=common_layers([variant], base))
     shape = variant_config(variant, base, len(data.corpus.vocabulary))
     base = replace(

@@ -47,6 +47,8 @@ TRAIN_PAIRS = 50_000
 TASK_PARAMS, TASK_STEPS, TASK_RATE = 100_000, 6000, 0.005
 #: Questions at each lag: the standard error of an accuracy is 0.035 at most.
 QUESTIONS = 200
+#: Share of the pairs that validates: a thousand of them are enough to choose a model by.
+TASK_VAL = "0.02"
 #: Longest pair beside its lag, in characters; what fits into a window more is cut off nowhere.
 _ROUND = 32
 
@@ -74,7 +76,7 @@ def compare_task(
         lags: Lags asked, in characters.
         variants: The cells.
         base: Everything else that is asked of the runs; without a length it is `TASK_STEPS`
-            steps, without a learning rate `TASK_RATE`.
+            steps, without a learning rate `TASK_RATE`. Of `val`, `TASK_VAL` is enough.
         train_lag: The largest lag trained on, each from 1 as likely; None: the middle one of
             `lags`, so that half of them lie beyond.
         params: Parameters of each network at most.
@@ -107,7 +109,6 @@ def compare_task(
         base,
         pairs=True,
         seq_len=base.seq_len or -(-longest // _ROUND) * _ROUND,
-        val=base.val if base.val != "0.1" else "0.02",
     )
     options = replace(options, num_layers=common_layers(variants, options))
     jobs_at = {
@@ -171,13 +172,14 @@ def compare_task(
         writer = SamplingNetworks(trained.saved.config, trained.saved.weights, threads).many
         scores = []
         with computing_threads(threads, torch=network.path.name != "native"):
-            for lag, tokens in zip(asked, tests, strict=True):
+            for lag, (tokens, fresh) in zip(asked, tests, strict=True):
                 index = index_pairs(tokens, separator_id(vocabulary))
                 found = evaluate_pairs(network, writer, vocabulary, tokens, index)
                 scores.append(
                     LagScore(
                         lag=lag,
                         questions=found.pairs,
+                        fresh=fresh,
                         accuracy=found.exact_match,
                         similarity=found.similarity,
                     )
@@ -210,13 +212,15 @@ def compare_task(
 
 def _questions(
     task: Task, vocabulary: Vocabulary, lag: int, count: int, unlike: frozenset[str]
-) -> NDArray[np.int64]:
-    """Fresh questions of one lag as tokens, an end mark after each."""
+) -> tuple[NDArray[np.int64], int]:
+    """Questions of one lag as tokens, an end mark after each, and how many of them are fresh."""
     ids: list[int] = []
+    fresh = 0
     for example in task.examples(count, range(lag, lag + 1), seed="questions", unlike=unlike):
         ids += vocabulary.encode(f"{example.prompt}{SEPARATOR}{example.answer}").tolist()
         ids.append(END_ID)
-    return np.array(ids, np.int64)
+        fresh += example.prompt not in unlike
+    return np.array(ids, np.int64), fresh
 
 
 def _digest(text: str) -> str:

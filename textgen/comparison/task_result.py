@@ -20,6 +20,8 @@ class LagScore:
     Args:
         lag: Characters of filler.
         questions: How many it was asked.
+        fresh: Of how many of these the prompt is none that was trained on: where the lag is short
+            there may be few others.
         accuracy: Share answered exactly.
         similarity: Mean of `textgen.training.pairs.edit_similarity` of its answer and the right
             one.
@@ -27,6 +29,7 @@ class LagScore:
 
     lag: int
     questions: int
+    fresh: int
     accuracy: float
     similarity: float
 
@@ -112,11 +115,11 @@ class TaskComparison:
 
     def to_rows(self) -> Iterator[tuple[Entry, ...]]:
         """A row for each run and lag."""
-        yield ("cell", "nonlinearity", "rng", "lag", "accuracy", "similarity", "questions")
+        yield ("cell", "nonlinearity", "rng", "lag", "accuracy", "similarity", "questions", "fresh")
         for row in self.rows:
             for run in row.runs:
                 for score in run.scores:
                     yield (
                         *(row.variant.cell, row.variant.nonlinearity, run.figures.rng, score.lag),
-                        *(score.accuracy, score.similarity, score.questions),
+                        *(score.accuracy, score.similarity, score.questions, score.fresh),
                     )

@@ -18,8 +18,8 @@ _TOKENS = "tokens"
 class HistoryNetwork:
     """Predicts from the last tokens alone, the state from zero before them: the lecture's windows.
 
-    What it carries is those tokens. Where fewer have been read than it sees, and after an end mark,
-    it sees what there is from that mark on.
+    What it carries is those tokens, no more than were read. Where these are fewer than it sees, and
+    after an end mark, it sees what there is from that mark on.
 
     Args:
         network: The model.
@@ -32,8 +32,8 @@ class HistoryNetwork:
 
     def initial_state(self, batch_size: int = 1) -> State:
         """Nothing read yet, for `batch_size` streams."""
-        # End marks: whatever stands before the last one is not seen.
-        return _state(np.full((batch_size, self._history), END_ID, np.int64))
+        # An end mark: whatever stands before the last one is not seen.
+        return _state(np.full((batch_size, 1), END_ID, np.int64))
 
     def step(
         self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
@@ -45,7 +45,8 @@ class HistoryNetwork:
         """
         for edits in edits_B or ():
             _refuse(edits)
-        tokens_BT = np.hstack([_tokens(state)[:, 1:], np.asarray(ids_B, np.int64)[:, None]])
+        tokens_BT = np.hstack([_tokens(state), np.asarray(ids_B, np.int64)[:, None]])
+        tokens_BT = tokens_BT[:, -self._history :]
         return self._predict(tokens_BT), _state(tokens_BT)
 
     def read(

@@ -196,10 +196,22 @@ def _joined(positions: Sequence[Position]) -> Position:
     return Position(
         np.concatenate([position.logits_BV for position in positions]),
         [
-            {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            {name: np.concatenate(_as_wide([part[name] for part in parts])) for name in parts[0]}
             for parts in layers
         ],
     )
+
+
+def _as_wide(arrays: Sequence[Floats]) -> list[Floats]:
+    """Arrays of one width: a history of few tokens is as good with end marks before it, and nothing
+    else differs."""
+    width = max(array.shape[1] for array in arrays)
+    return [
+        array
+        if array.shape[1] == width
+        else np.pad(array, ((0, 0), (width - array.shape[1], 0)), constant_values=END_ID)
+        for array in arrays
+    ]
 
 
 def step(

@@ -124,10 +124,10 @@ class TerminalChart:
         chart, ascii_only = self._chart, options.ascii_only
         marks = _ASCII_MARKS if ascii_only else _MARKS
         legend = Text(f"{visible(chart.y_label)}:")
-        for number, series in enumerate(chart.series):
-            if series.name:
+        for number, name in enumerate(self._names(options.max_width)):
+            if name:
                 style = Style(color="rgb({},{},{})".format(*_color(number)))
-                legend.append(f"  {marks[number % len(marks)]} {visible(series.name)}", style)
+                legend.append(f"  {marks[number % len(marks)]} {visible(name)}", style)
         for name, y in chart.levels:
             legend.append(f"  {'--' if ascii_only else '╌╌'} {visible(name)} {y:.3g}")
         yield legend
@@ -138,6 +138,19 @@ class TerminalChart:
             line.truncate(options.max_width)
             yield line
         yield Text(visible(chart.x_label), justify="right", no_wrap=True, overflow="crop")
+
+    def _names(self, width: int) -> list[str]:
+        """What the legend calls each series: by its place too where the axis cannot name all."""
+        chart = self._chart
+        (left, right), _ = chart.limits()
+        ticks = chart.shown_ticks() if chart.ticks else ()
+        if len(_thinned(ticks, left, right, max(width, 20))) == len(ticks):
+            return [series.name for series in chart.series]
+        at = dict(ticks)
+        return [
+            series.name or (at.get(chart.place(series.points[0][0]), "") if series.points else "")
+            for series in chart.series
+        ]
 
 
 def _color(number: int) -> tuple[int, int, int]:

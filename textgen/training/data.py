@@ -12,7 +12,7 @@ import numpy as np
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pair_split import split_pairs
-from textgen.corpus.pairs import PairIndex, find_pairs, index_pairs, separator_id
+from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError
@@ -92,6 +92,11 @@ def open_data(
         stdin: What `-` reads.
     """
     asked = corpus_options(options)
+    if options.pairs and not extend and parent is not None and SEPARATOR not in parent.symbols:
+        raise ConfigError(
+            "the model given by --from has no vector of the TAB between source and target, and a "
+            "frozen embedding learns no new one; add --train-embedding"
+        )
     if parent is None or not extend:
         corpus = Corpus.open(paths, asked, vocabulary=parent, cache=cache, stdin=stdin)
     else:

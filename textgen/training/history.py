@@ -45,6 +45,8 @@ def nats_by_history(
             f"--history is {history} and --limit {limit}; both must be at least 1 token"
         )
     positions = spread_positions(len(tokens), limit)
+    # A longer one sees no more: before the text there is an end mark.
+    history = min(history, len(tokens))
     most = min(
         TOKENS_TOGETHER // history, WINDOWS_TOGETHER, LOGITS // history // network.config.vocab_size
     )

@@ -172,6 +172,8 @@ def new_run(
                 "device": path.device,
                 "path": _path_name(path),
                 "parent": parent_name or None,
+                # Tokens that the network sees where it is measured; None carries its state on.
+                "validation_history": plan.seq_len if plan.sliding else None,
             }
             yield Run(
                 folder=folder,
@@ -251,7 +253,7 @@ def resumed_run(
                 trainer=trainer,
                 progress=state.progress,
                 best=state.best,
-                notes=_other_path(record, compute),
+                notes=(*_other_path(record, compute), *_other_measure(record, plan)),
             )
 
 
@@ -359,6 +361,16 @@ def _other_path(record: Mapping[str, Any], path: ComputePath) -> tuple[str, ...]
     return (
         f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
         "will not end with exactly the same weights",
+    )
+
+
+def _other_measure(record: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
+    """A note where a run was begun by a version that measured it in another way."""
+    if not plan.sliding or "validation_history" in record:
+        return ()
+    return (
+        "the version that began this run measured it with its state carried on; from here on it is "
+        f"shown {plan.seq_len} tokens, as in training, so the figures before cannot be compared",
     )
 
 

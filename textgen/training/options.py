@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.vectors import MOST_NUMBERS
 from textgen.errors import ConfigError
 from textgen.model.config import COLLAPSE, HEADS
 
@@ -196,6 +197,8 @@ class TrainOptions:
                 f"--embedding {text} does not say how wide; type like --embedding word2vec:100, "
                 "or ./ before the name of a file"
             )
+        if colon and not 1 <= int(width) <= MOST_NUMBERS:
+            raise ConfigError(f"--embedding {text}: a vector has 1 to {MOST_NUMBERS} numbers")
         return int(width) if colon else None, WORD2VEC
 
     def to_dict(self) -> dict[str, Any]:

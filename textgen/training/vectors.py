@@ -82,13 +82,17 @@ def file_vectors(
     """The vectors of the file that `options` name, and the options with their width.
 
     Raises:
-        ConfigError: The file is no such file, knows none of the symbols, or has another width than
-            is asked for.
+        ConfigError: The file is no such file, knows none of the symbols, has nothing but zeros for
+            them, or has another width than is asked for.
         StorageError: It cannot be read.
     """
     if options.vectors is None or options.vectors == WORD2VEC:
         return options, None
     by_id, width = symbol_vectors(options.vectors, vocabulary)
+    # Nothing is near to zeros, or all is.
+    by_id = {token: vector for token, vector in by_id.items() if vector.any()}
+    if not by_id:
+        raise ConfigError(f"the vectors of this text's symbols in {options.vectors} are all zero")
     if options.embedding_size not in (None, width):
         raise ConfigError(
             f"the vectors in {options.vectors} have {width} numbers, and embedding_size "
@@ -185,7 +189,10 @@ def place_vectors(drawn_VE: Floats, vectors: Vectors, *, rng: int, marks: bool) 
     ids = np.array(sorted(vectors.by_id))
     given_NE = without_common(np.stack([vectors.by_id[int(token)] for token in ids]))
     lengths_N1 = np.linalg.norm(given_NE, axis=1, keepdims=True)
-    result[ids] = given_NE * (size * math.sqrt(vectors.width) / np.maximum(lengths_N1, 1e-12))
+    # What is nothing but common keeps its drawn vector.
+    own_N = lengths_N1[:, 0] > 1e-6
+    scaled_NE = given_NE[own_N] * (size * math.sqrt(vectors.width) / lengths_N1[own_N])
+    result[ids[own_N]] = scaled_NE
     return result
 
 

@@ -27,6 +27,7 @@ from textgen.cli.options import (
     RngOption,
     ThreadsOption,
 )
+from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ def find_command(
     from textgen.probing.probe import require_sklearn
     from textgen.steering.target import check_name, targets_folder
 
+    check_outputs(npz, csv=csv, json_output=json_output)
     require_sklearn()
     if top < 1:
         raise ConfigError(f"--top is {top}; it must be at least 1")

@@ -24,6 +24,7 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
 )
+from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -70,10 +71,9 @@ def gates_command(
 
     from textgen.api import load
     from textgen.inspection.gates import ALMOST_ALWAYS, gate_quantities, gate_report
-    from textgen.terminal.scatter import TerminalScatters, picture_kind, save_scatters
+    from textgen.terminal.scatter import TerminalScatters, save_scatters
 
-    if picture is not None:
-        picture_kind(picture)
+    check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     model = load(checkpoint)
     names = gate_quantities(model.config.cell_spec)
     tokens = open_tokens(model, paths, text, encoding, chars)

@@ -26,6 +26,7 @@ from textgen.cli.options import (
     RngOption,
     ThreadsOption,
 )
+from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -116,10 +117,8 @@ def memory_command(
     from textgen.errors import ConfigError, InspectionError
     from textgen.inspection.memory_report import MemoryReports
     from textgen.terminal.decay import MOST_CURVES, TerminalDecay, save_decays
-    from textgen.terminal.picture import picture_kind
 
-    if picture is not None:
-        picture_kind(picture)
+    check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     if text is not None and file is not None:
         raise ConfigError("both --text and --file were given; give one of them")
     if show not in (None, "hidden", "cell", "input"):
@@ -164,13 +163,14 @@ def memory_command(
 
 def _check(model: Model, layer: int | None, show: str | None) -> None:
     from textgen.errors import InspectionError
-    from textgen.inspection.trace import check_quantity
 
     last = model.config.num_layers - 1
     if layer is not None and not 0 <= layer <= last:
         raise InspectionError(f"--layer {layer} is none of {model.path}; it has 0..{last}")
-    if show == "cell":
-        check_quantity(model.config.cell_spec, show)
+    if show == "cell" and "c" not in model.config.cell_spec.state_names:
+        raise InspectionError(
+            f"a model of {model.config.cell} cells has no memory cell; choose of: hidden, input"
+        )
 
 
 def _head(model: Model, tokens: Tokens) -> dict[str, str | int]:

@@ -23,6 +23,7 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
 )
+from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def neurons_command(
     from textgen.errors import InspectionError
     from textgen.inspection import check_quantity, default_quantity, survey_neurons
 
+    check_outputs(npz, csv=csv, json_output=json_output)
     if neuron and (top is not None or sort is not None):
         raise InspectionError("--neuron names what is shown; leave --top and --sort out")
     if top is not None and top < 0:

@@ -45,7 +45,7 @@ def deliver(
     npz: Path | None = None,
     quiet: bool = False,
 ) -> bool:
-    """Write the forms asked for.
+    """Write the forms asked for; `check_outputs` has looked at them before the work.
 
     Args:
         report: The outcome of a view.
@@ -57,13 +57,8 @@ def deliver(
     Returns:
         Whether any form was asked for, so that nothing is to be drawn.
     Raises:
-        ConfigError: Two forms would both go to stdout.
         StorageError: A file cannot be written; what was there before is left as it was.
     """
-    from textgen.errors import ConfigError
-
-    if json_output and csv is not None and str(csv) == "-":
-        raise ConfigError("--json and --csv - both go to standard output; give --csv a file")
     if csv is not None:
         text = table_text(report)
         if str(csv) == "-":

@@ -24,6 +24,7 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
 )
+from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def similar_command(
     from textgen.inspection.similar import similar_places
     from textgen.inspection.trace import trace
 
+    check_outputs(npz, csv=csv, json_output=json_output)
     model = load(checkpoint)
     cell = model.config.cell_spec
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)

@@ -18,6 +18,7 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
 )
+from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ def text_command(
         from textgen.cli.inspect.html import check_page_path
 
         check_page_path(html)
+    check_outputs(npz, csv=csv, json_output=json_output)
     given = [value for value in (text, file, generate) if value is not None]
     if len(given) != 1:
         raise InspectionError("give one of --text, --file and --generate")
