@@ -85,11 +85,12 @@ def test_memory_drawn(others: Path, columns: str, color: str) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_what_is_drawn_can_be_chosen(others: Path) -> None:
-    words = ("small", others / "gru", "--file", others / "text.txt")
+    words = (others / "gru", "small", "--file", others / "text.txt")
     shown = memory(*words, "--show", "cell", COLUMNS="100").stdout
     assert "dL/dc: by the cell state" in shown
     first = shown[: shown.index("change of the prediction")]
-    assert "a small" in first and "b gru" not in first
+    # Every model is drawn with the same letter throughout.
+    assert "b small" in first and "gru" not in first and "a gru" in shown
     lower = memory("--layer", "0", COLUMNS="100").stdout
     assert "of layer 0" in lower and "of the last layer" not in lower
     near = memory("--max-lag", "2", COLUMNS="100").stdout

@@ -42,7 +42,8 @@ class DecayCurve:
 
     Args:
         name: For the legend.
-        points: `(x, y)`, x rising, y zero or more.
+        points: `(x, y)`, x rising, y zero or more. None at all: not drawn, but the curves after it
+            look as they do in other charts.
     """
 
     name: str
@@ -141,6 +142,7 @@ class TerminalDecay:
                 Style(color="rgb({},{},{})".format(*_color(number))),
             )
             for number, curve in enumerate(self._chart.curves)
+            if curve.points
         ]
         entries.append(Text(f"{'-' if options.ascii_only else '╌'} {self._chart.level:g}"))
         line = entries[0]
@@ -261,7 +263,8 @@ def _draw(axis: Any, chart: DecayChart) -> None:
     axis.set_xlabel(plain(chart.x_label))
     axis.set_ylabel(plain(chart.y_label))
     if chart.title:
-        axis.set_title(plain(chart.title), fontsize=10.0)
+        # Two panels stand beside each other: what is measured, then how.
+        axis.set_title(plain(chart.title.replace("; ", "\n", 1)), fontsize=10.0)
     axis.axhline(chart.level, color="0.45", lw=1.0, ls=(0, (2, 2)))
     for number, curve in enumerate(chart.curves):
         color = tuple(channel / 255 for channel in _color(number))

@@ -54,9 +54,10 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
         ]
         title = f"{_SPELLED[of]}; {_RELATIVE}"
         title += "" if of == "input" else _of_layer(found, layer)
-    drawn = tuple(_drawn(name, curve) for name, curve in curves if curve is not None)
+    # Of several models one that has none keeps its place, so that all look the same in every chart.
+    keep = show is not None or len(found.reports) > 1
     return DecayChart(
-        curves=drawn,
+        curves=tuple(_drawn(name, curve) for name, curve in curves if keep or curve is not None),
         x_label=f"lag, in {_unit(found)}",
         y_label="relative to lag 0",
         level=GRADIENT_SHARE,
@@ -72,12 +73,14 @@ def panels(found: MemoryReports, layer: int | None) -> list[DecayChart]:
     else:
         for of in _WRITTEN:
             chart = gradient_chart(found, of, layer)
-            if chart.curves:
+            if any(curve.points for curve in chart.curves):
                 charts.append(chart)
     replaced = [
         DecayCurve(
             name=name,
-            points=tuple(
+            points=()
+            if report.replacement is None
+            else tuple(
                 zip(
                     map(float, report.replacement.lags_M),
                     map(float, report.replacement.mean_M),
@@ -86,7 +89,6 @@ def panels(found: MemoryReports, layer: int | None) -> list[DecayChart]:
             ),
         )
         for name, report in zip(found.names, found.reports, strict=True)
-        if report.replacement is not None
     ]
     return [
         *charts,
@@ -135,9 +137,12 @@ def figures(found: MemoryReports, layer: int | None) -> tuple[Table, str]:
     return figures_table(headings, rows), note
 
 
-def _drawn(name: str, curve: MemoryCurve) -> DecayCurve:
+def _drawn(name: str, curve: MemoryCurve | None) -> DecayCurve:
     return DecayCurve(
-        name=name, points=tuple((float(lag), float(y)) for lag, y in enumerate(curve.relative_K))
+        name=name,
+        points=()
+        if curve is None
+        else tuple((float(lag), float(y)) for lag, y in enumerate(curve.relative_K)),
     )
 
 
