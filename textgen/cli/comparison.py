@@ -219,16 +219,15 @@ def cells_sheet(result: CellComparison) -> Sheet:
         name, first = row.variant.name, row.runs[0].figures
         cells.append(
             (
-                *(name, first.hidden_size, first.parameters),
-                spread_text(row.mean, row.deviation),
+                *(name, spread_text(row.mean, row.deviation)),
                 seeds_text(len(row.bits_per_char), len(row.runs)),
                 *(_lags(row, lag) for lag in ("gradient_lag", "replacement_lag")),
             )
         )
         speeds.append(
             (
-                *(name, round(row.chars_per_second), round(row.chars_seen)),
-                f"{first.learning_rate:g}",
+                *(name, first.hidden_size, first.parameters, round(row.chars_per_second)),
+                *(round(row.chars_seen), f"{first.learning_rate:g}"),
             )
         )
         gates += [
@@ -236,8 +235,8 @@ def cells_sheet(result: CellComparison) -> Sheet:
             for gate in row.gates
         ]
     tables: list[tuple[Sequence[str], Rows]] = [
-        (("cell", "units", "parameters", "bits/char", "seeds", "gradient", "replaced"), cells),
-        (("cell", "chars/s", "chars read", "learning rate"), speeds),
+        (("cell", "bits/char", "seeds", "gradient", "replaced"), cells),
+        (("cell", "units", "parameters", "chars/s", "chars read", "learning rate"), speeds),
     ]
     if gates:
         tables.append((("cell", "layer", "gate", "time < 0.1", "time > 0.9"), gates))
@@ -253,9 +252,14 @@ def cells_sheet(result: CellComparison) -> Sheet:
     note += "".join(f". No lag where there is none: {reason}" for reason in sorted(reasons))
     if result.wall_time:
         note += (
-            ". The time is wall time: a cell that computes faster reads more text. The cells took "
-            "turns within each seed, so a drift of the machine's speed meets all of them"
+            ". The time is wall time, by the speed at the start of each run: a cell that computes "
+            "faster reads more text"
         )
+        if any(len(row.runs) > 1 for row in result.rows):
+            note += (
+                ". The cells took turns within each seed, so a drift of the machine's speed meets "
+                "all of them"
+            )
     return Sheet(_cells_chart(result), tuple(tables), note)
 
 

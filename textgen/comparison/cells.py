@@ -246,7 +246,10 @@ def compare_cells(
     ]
     check_folders(jobs, resume=resume, force=force)
     length, wall_time = run_length(base)
-    yield Note(text=f"{len(jobs)} runs of {length}, each of at most {params:,} parameters")
+    layers = "1 layer" if base.num_layers == 1 else f"{base.num_layers} layers"
+    yield Note(
+        text=f"{len(jobs)} runs of {length}, each of at most {params:,} parameters in {layers}"
+    )
     done: dict[Variant, list[CellRun]] = {variant: [] for variant in variants}
     for number, job in enumerate(jobs, 1):
         trained = yield from train_job(

@@ -137,7 +137,7 @@ class TerminalChart:
             line.no_wrap = True
             line.truncate(options.max_width)
             yield line
-        yield Text(visible(chart.x_label), justify="right", no_wrap=True, overflow="crop")
+        yield Text(visible(chart.x_label), justify="right")
 
     def _names(self, width: int) -> list[str]:
         """What the legend calls each series: by its place too where the axis cannot name all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -24,7 +25,9 @@ def figures_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> 
     lines = [[_shown(value) for value in row] for row in rows]
     for index, heading in enumerate(headings):
         words = bool(lines) and any(char.isalpha() for char in lines[0][index])
-        table.add_column(heading, justify="left" if words else "right", no_wrap=words)
+        # What does not fit goes on in the next line: a figure cut off would be another figure.
+        justify: Literal["left", "right"] = "left" if words else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
     for line in lines:
         table.add_row(*(Text(visible(value)) for value in line))
     return table
