@@ -14,6 +14,7 @@ import numpy as np
 
 from textgen.cells import CELLS
 from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
+from textgen.corpus.documents import document_separator
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError
@@ -52,6 +53,21 @@ class ModelHeader:
     def reads_pairs(self) -> bool:
         """Whether it was trained on pairs: it reads a source and a TAB, and writes the target."""
         return self.info.get("pairs") is True
+
+    @property
+    def writes_documents(self) -> bool:
+        """Whether it was trained on several documents: it knows where a text ends."""
+        corpus = self.info.get("corpus")
+        count = corpus.get("documents") if isinstance(corpus, dict) else None
+        return not self.reads_pairs and type(count) is int and count > 1
+
+    @property
+    def document_separator(self) -> str:
+        """What stands between two documents that it writes one after another."""
+        corpus = self.info.get("corpus")
+        options = corpus.get("options") if isinstance(corpus, dict) else None
+        mode = options.get("documents") if isinstance(options, dict) else None
+        return document_separator(mode if isinstance(mode, str) else None)
 
     @property
     def history(self) -> int | None:

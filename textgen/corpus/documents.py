@@ -27,6 +27,15 @@ _GAPS = {
 _ANY_LINE_END = re.compile(r"[\r\n]")
 
 
+def document_separator(mode: str | None) -> str:
+    """What stands between two documents where they are written one after another.
+
+    Args:
+        mode: `CorpusOptions.documents`; None: each file is a document.
+    """
+    return "\n" if mode == "line" else "\n\n"
+
+
 def mark_documents(chunks: Iterable[str], mode: str) -> Iterator[str]:
     """One text with a `DOCUMENT_MARK` in place of whatever separates its documents.
 
