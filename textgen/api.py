@@ -96,6 +96,7 @@ def train(
     out: StrPath | None = None,
     force: bool = False,
     resume: bool = False,
+    more: str | None = None,
     from_: StrPath | None = None,
     budget: float | str | None = None,
     on_event: Callable[[Event], object] | None = None,
@@ -109,6 +110,8 @@ def train(
         out: The run's folder; by default `checkpoints/NAME` after the first path.
         force: Replace the run that is there.
         resume: Go on with the run that is there.
+        more: Train the finished run that is there longer: `"2m"`, `"500steps"` or `"3epochs"`.
+            Its folder may stand for the texts: `textgen.train("checkpoints/mine", more="2m")`.
         from_: Train this model further instead of a new one.
         budget: Wall time, seconds or like `"3m"`; three minutes if no length is given.
         on_event: Called with every event of `textgen.training.events`.
@@ -140,6 +143,7 @@ def train(
         options,
         None if out is None else os.fspath(out),
         resume=resume,
+        more=more,
         force=force,
         from_=None if from_ is None else os.fspath(from_),
         stdin=sys.stdin.buffer if "-" in names else None,
