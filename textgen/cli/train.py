@@ -45,6 +45,13 @@ def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> A
     )
 
 
+def meant_option(name: str) -> str:
+    """The option that is meant: `--hidden_size`, `--num-layers` and `--seed` are understood."""
+    from textgen.training.options import meant_flag
+
+    return meant_flag(name)
+
+
 @guarded
 def train_command(
     context: typer.Context,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Iterable
 
@@ -16,6 +17,12 @@ def quote(word: str) -> str:
     if all(char_width(char) is not None for char in word):
         return shlex.quote(word)
     return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def quote_path(path: str | os.PathLike[str]) -> str:
+    """The same for a path that stands by itself: a dash at its beginning makes it no option."""
+    path = os.fspath(path)
+    return quote(f"./{path}" if path.startswith("-") and path != "-" else path)
 
 
 def command_line(words: Iterable[object]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textgen.corpus.corpus import CorpusOptions, is_same_text
+from textgen.corpus.corpus import Corpus, CorpusOptions, is_same_text
 from textgen.corpus.source import check_paths
 from textgen.errors import RunFolderError, StorageError, TextgenError, named
 from textgen.terminal.shell import command_line
@@ -116,6 +116,7 @@ def changed_text(
     spelled: Mapping[str, Any],
     *,
     more: More | None,
+    cache: Path | None,
     stdin: BinaryIO | None,
 ) -> Iterator[str]:
     """Notes where the files of a run are not what they were when it began.
@@ -126,32 +127,45 @@ def changed_text(
     Raises:
         RunFolderError: A file that is named has changed.
     """
-    record = state.record
-    corpus = record["corpus"]
-    texts: list[tuple[str, list[str], Mapping[str, Any], bool]] = [
-        ("the text", list(record["paths"]), corpus, bool(paths))
-    ]
-    if (val := corpus.get("validation_text")) is not None:
-        texts.append(("the validation text", [record["request"]["val"]], val, "val" in spelled))
-    if "vectors" in spelled and record.get("vectors") is not None:
-        vectors = record["vectors"]
-        file = {"files": [{"bytes": vectors["bytes"]}], "sha256": vectors["sha256"]}
-        texts.append(("the file of vectors", [record["request"]["vectors"]], file, True))
-    for what, names, then, is_named in texts:
-        if state.progress.finished and more is None and not is_named:
-            continue  # Nothing will be learned from it.
+    record, corpus = state.record, state.record["corpus"]
+    request = record["request"]
+    idle = state.progress.finished and more is None  # Nothing will be learned from the text.
+    seen: list[tuple[str, Sequence[str], str, bool]] = []
+    if paths or not idle:
+        now = _text_now(record["paths"], corpus, stdin if paths else None)
+        seen.append(("the text", record["paths"], now, bool(paths)))
+    is_named = "val" in spelled
+    if (is_named or not idle) and (val := _validation_text(corpus, cache)) is not None:
+        now = _text_now([request["val"]], val, None)
+        seen.append(("the validation text", [request["val"]], now, is_named))
+    if "vectors" in spelled and (vectors := record.get("vectors")) is not None:
+        # The weights have them already: only a file that is named is looked at.
+        now = "same" if file_digest_of(request["vectors"]) == vectors else "has changed"
+        seen.append(("the file of vectors", [request["vectors"]], now, True))
+    for what, names, now, is_named in seen:
+        if now == "same":
+            continue
         shown = ", ".join(names)
-        now = _text_now(names, then, stdin if is_named else None)
-        if now == "changed" and is_named:
+        if now == "has changed" and is_named:
+            further = command_line(["textgen", "train", *record["paths"], "--from", folder])
             raise RunFolderError(
                 f"{what} ({shown}) has changed since the run in {folder} began, and a run goes on "
                 f"with what it began with. To go on so: {resume_command(folder)}. To train its "
-                f"model further on the text as it is now: "
-                + command_line(["textgen", "train", *names, "--from", folder])
-                + f" --out {command_line([again_folder(folder)])}"
+                f"model further on what is there now: {further} "
+                + command_line(["--out", again_folder(folder)])
             )
-        if now != "same":
-            yield f"{what} ({shown}) {now} since this run began; it goes on with the old one"
+        yield f"{what} ({shown}) {now} since this run began; it goes on with the old one"
+
+
+def _validation_text(corpus: Mapping[str, Any], cache: Path | None) -> Mapping[str, Any] | None:
+    """What is known of a file that validates; None where there is none."""
+    if (told := corpus.get("validation_text")) is not None:
+        known: Mapping[str, Any] = told
+        return known
+    # An older version kept no more than its place in the cache.
+    key = corpus["keys"][1]
+    kept = Corpus.from_cache(key, cache) if key else None
+    return None if kept is None else kept.summary()
 
 
 def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | None) -> str:
@@ -162,12 +176,12 @@ def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | N
     try:
         check_paths(names)
     except StorageError:
-        return "gone"
+        return "is gone"
     try:
         same = is_same_text(names, sizes=sizes, sha256=then["sha256"], stdin=stdin)
     except TextgenError:
-        return "gone"
-    return "same" if same else "changed"
+        return "is gone"
+    return "same" if same else "has changed"
 
 
 def file_digest_of(name: str | None) -> dict[str, Any] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from textgen.ops.select import PATH_VARIABLE
 from textgen.settings import typed_words
-from textgen.terminal.shell import command_line
+from textgen.terminal.shell import command_line, quote, quote_path
 from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import Plan
 
@@ -31,12 +31,12 @@ def repeat_command(
         folder: Of the new run (`again_folder`); None leaves it to the command.
         parent: The model trained further, as it was typed.
     """
-    words = ["textgen", "train", *map(_named, paths), *typed_words(planned_options(options, plan))]
+    words = typed_words(planned_options(options, plan))
     if parent:
         words += ["--from", parent]
     if folder is not None:
         words += ["--out", str(folder)]
-    return _with_path(words)
+    return _train(paths, words)
 
 
 def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
@@ -66,12 +66,12 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
 
 def resume_command(folder: str | Path) -> str:
     """Goes on with a run that was stopped."""
-    return _with_path(["textgen", "train", _named(folder), "--resume"])
+    return _train([folder], ["--resume"])
 
 
 def more_command(folder: str | Path, more: str = "2m") -> str:
     """Trains a finished run longer."""
-    return _with_path(["textgen", "train", _named(folder), "--more", more])
+    return _train([folder], ["--more", more])
 
 
 def again_folder(folder: Path) -> Path:
@@ -85,13 +85,8 @@ def again_folder(folder: Path) -> Path:
     return folder.with_name(f"{stem}-{count}")
 
 
-def _named(path: str | Path) -> str:
-    """A file whose name looks like an option is named through its folder."""
-    name = str(path)
-    return f"./{name}" if name.startswith("-") and name != "-" else name
-
-
-def _with_path(words: Sequence[str]) -> str:
-    """The line, with the variable that forces a path in front where it is set."""
+def _train(paths: Sequence[str | Path], words: Sequence[str]) -> str:
+    """The command, with the variable that forces a path in front where it is set."""
     forced = os.environ.get(PATH_VARIABLE)
-    return (f"{PATH_VARIABLE}={command_line([forced])} " if forced else "") + command_line(words)
+    before = [f"{PATH_VARIABLE}={quote(forced)}"] if forced else []
+    return " ".join([*before, "textgen train", *map(quote_path, paths), command_line(words)])

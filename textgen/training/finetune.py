@@ -54,7 +54,7 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
             if value not in (getattr(usual, name), kept):
                 raise ConfigError(
                     f"{named(name)} {value} was asked for, but the model given by "
-                    f"{named('from')} has {kept}; leave it out"
+                    f"{named('from_')} has {kept}; leave it out"
                 )
     corpus = replace(
         options.corpus,
@@ -116,13 +116,13 @@ def _check_loss(options: TrainOptions, shape: ModelConfig) -> None:
     if options.vectors is not None:
         raise ConfigError(
             f"{named('vectors')} {options.vectors} was asked for, but the model given by "
-            f"{named('from')} has vectors of its own, which its weights were trained with; leave "
+            f"{named('from_')} has vectors of its own, which its weights were trained with; leave "
             "it out"
         )
     if options.loss == "distance" and options.head != shape.head:
         raise ConfigError(
             f"{named('loss')} distance ({options.head}) was asked for, but the head of the model "
-            f"given by {named('from')} is: {shape.head}; leave it out"
+            f"given by {named('from_')} is: {shape.head}; leave it out"
         )
 
 

@@ -259,7 +259,9 @@ def resumed_run(
             spelled = {}
         if more is not None:
             refuse_unfinished(folder, state)
-        notes = list(changed_text(folder, state, paths, spelled, more=more, stdin=stdin))
+        notes = list(
+            changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
+        )
         options = options_of(record)
         device, _ = choose_device(record["device"])
         data = reopen_data(

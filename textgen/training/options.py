@@ -280,6 +280,21 @@ def setting_label(name: str) -> str:
     return flag_of(name) if known else name
 
 
+def meant_flag(name: str) -> str:
+    """The name of an option as it is declared, whatever spelling of it was typed.
+
+    Args:
+        name: Without the dashes in front: `hidden_size`, `Hidden-Size` and `hidden` are `hidden`.
+    """
+    if len(name) == 1:
+        return name  # `-V` is not `-v`.
+    plain = name.lower().replace("_", "-")
+    for item in settings_of(TrainOptions):
+        if f"--{plain}" in item.how.aliases:
+            return item.flag.removeprefix("--")
+    return plain
+
+
 def flag_of(name: str) -> str:
     """The option that says a setting at the prompt, by the name of its field.
 
@@ -290,4 +305,4 @@ def flag_of(name: str) -> str:
     for item in settings_of(TrainOptions):
         if item.name == plain:
             return item.how.off or item.flag if value == "False" else item.flag
-    return "--" + plain.replace("_", "-")
+    return "--" + plain.strip("_").replace("_", "-")
