@@ -268,6 +268,8 @@ def train_command(
     textgen train letters/ diary.txt.gz --out checkpoints/mine
 
     textgen train checkpoints/mine --resume
+
+    textgen train checkpoints/mine --more 2m
     """
     with StopSignals() as stop:
         from textgen.training.opening import open_run

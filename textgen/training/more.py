@@ -29,9 +29,6 @@ from textgen.training.plan import (
 )
 from textgen.training.state import RunState
 
-#: The share of the first schedule's peak to which the learning rate rises again (docs/log.md).
-PEAK_SHARE = 1.0
-
 _COUNTED = re.compile(r"(\d+(?:\.\d+)?)\s*(steps?|epochs?)")
 
 
@@ -116,8 +113,8 @@ def extended(
         first_step=first,
         steps=first + steps,
         warmup_steps=min(steps // 20, 200),
-        optimizer=replace(state.plan.optimizer, learning_rate=_peak(state)),
-        # `eval_tokens` stays: the best model so far was measured on as many.
+        # `eval_tokens` stays, for the best model so far was measured on as many; so does the peak:
+        # with a half or a quarter of it a run learned less (docs/log.md).
         eval_every=options.eval_every or max(1, math.ceil(steps / EVALUATIONS)),
         sample_every=max(1, math.ceil(steps / SAMPLES)),
         save_every=options.save_every or max(1, min(steps, _per(timing, SECONDS_BETWEEN_SAVES))),
@@ -154,12 +151,6 @@ def more_note(plan: Plan) -> str:
         f"more. That is not the run that {plan.steps:,} steps at once would have been, whose rate "
         "falls once; the best model of both parts is kept"
     )
-
-
-def _peak(state: RunState) -> float:
-    """The second schedule's peak; a third has the same."""
-    share = 1.0 if state.record.get("more") else PEAK_SHARE
-    return state.plan.optimizer.learning_rate * share
 
 
 def _steps(plan: Plan, more: More, facts: TextFacts, timing: Timing) -> tuple[int, str]:
