@@ -31,6 +31,7 @@ from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError
 from textgen.files import os_reason
+from textgen.settings import make_plain
 
 #: Tokens looked at a time when a character is searched for.
 _SCAN = 1 << 20
@@ -70,6 +71,7 @@ class CorpusOptions:
     nfc: bool = True
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.level not in LEVELS:
             raise ConfigError(f"level is {self.level!r}; give one of {', '.join(LEVELS)}")
         if self.documents is not None and self.documents not in DOCUMENT_MODES:

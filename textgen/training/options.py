@@ -10,6 +10,8 @@ from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.vectors import MOST_NUMBERS
 from textgen.errors import ConfigError
 from textgen.model.config import COLLAPSE, HEADS
+from textgen.runtime import parse_duration
+from textgen.settings import make_plain
 
 #: What `vectors` is where they are learned on the training text.
 WORD2VEC = "word2vec"
@@ -92,6 +94,7 @@ class TrainOptions:
     pairs: bool = False
 
     def __post_init__(self) -> None:
+        make_plain(self, budget=parse_duration)
         lengths = [name for name in ("budget", "epochs", "steps") if getattr(self, name)]
         if len(lengths) > 1:
             raise ConfigError(f"--{lengths[0]} and --{lengths[1]} contradict each other; give one")
