@@ -31,7 +31,7 @@ from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError
 from textgen.files import os_reason
-from textgen.settings import make_plain
+from textgen.values import make_plain
 
 #: Tokens looked at a time when a character is searched for.
 _SCAN = 1 << 20

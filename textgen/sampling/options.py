@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from textgen.errors import SamplingError
-from textgen.settings import make_plain
+from textgen.values import make_plain
 
 #: Random seeds lie below this.
 RNG_LIMIT = 2**64

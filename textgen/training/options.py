@@ -11,7 +11,7 @@ from textgen.corpus.vectors import MOST_NUMBERS
 from textgen.errors import ConfigError
 from textgen.model.config import COLLAPSE, HEADS
 from textgen.runtime import parse_duration
-from textgen.settings import make_plain
+from textgen.values import make_plain
 
 #: What `vectors` is where they are learned on the training text.
 WORD2VEC = "word2vec"
