@@ -23,7 +23,8 @@ from textgen.errors import ConfigError
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})
 
-#: What other libraries call a setting, and its name here. The first name that a function has counts.
+#: What other libraries call a setting, and its names here, of which a function has the first one
+#: or another.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "alpha": ("learning_rate",),
     "batch": ("batch_size",),
