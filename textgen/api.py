@@ -116,7 +116,12 @@ class TrainResult:
         return load(self.model)
 
 
-@checked(CorpusOptions, TrainOptions, without=("corpus",))
+@checked(
+    CorpusOptions,
+    TrainOptions,
+    without=("corpus",),
+    title="Settings, with their defaults; None is chosen for the text, the budget and the machine:",
+)
 def train(
     *paths: StrPath | Iterable[StrPath],
     text: str | None = None,

@@ -11,6 +11,7 @@ import inspect
 import io
 import os
 import re
+import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping
 from glob import glob, has_magic
@@ -81,16 +82,14 @@ def checked(
     return decorate
 
 
-def _settings(
-    sources: Iterable[Any], taken: set[str]
-) -> dict[str, tuple[inspect.Parameter, list[str]]]:
+def _settings(sources: Iterable[Any], taken: set[str]) -> dict[str, tuple[inspect.Parameter, str]]:
     """Every setting that `sources` declare: a keyword-only parameter, and what it means."""
     found = {}
     for source in sources:
         described = _descriptions(source)
         for parameter in inspect.signature(source).parameters.values():
             if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in taken:
-                found[parameter.name] = (parameter, described.get(parameter.name, []))
+                found[parameter.name] = (parameter, " ".join(described.get(parameter.name, [])))
     return found
 
 
@@ -109,11 +108,12 @@ def _descriptions(source: Any) -> dict[str, list[str]]:
     return described
 
 
-def _lines(settings: Mapping[str, tuple[inspect.Parameter, list[str]]]) -> Iterable[str]:
+def _lines(settings: Mapping[str, tuple[inspect.Parameter, str]]) -> Iterable[str]:
     for name, (parameter, described) in settings.items():
-        first, *rest = described or [""]
-        yield f"    {name} = {parameter.default!r}: {first}".rstrip()
-        yield from (f"        {line}" for line in rest)
+        line = f"{name} = {parameter.default!r}: {described}".rstrip()
+        yield from textwrap.wrap(
+            line, 96, initial_indent=" " * 4, subsequent_indent=" " * 8, break_on_hyphens=False
+        )
 
 
 def _simple_kinds(parameter: inspect.Parameter) -> tuple[type, ...] | None:
