@@ -23,6 +23,9 @@ from textgen.errors import ConfigError
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})
 
+#: Settings whose text may be given as a number: a share of the text, or a file.
+NUMBER_OR_TEXT = frozenset({"val"})
+
 #: What other libraries call a setting, and its names here, of which a function has the first one
 #: or another.
 SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -253,7 +256,7 @@ def _as_float(value: Any) -> float | int | None:
 def _as_text(name: str, value: Any) -> str | None:
     if isinstance(value, os.PathLike):
         value = os.fspath(value)
-    if isinstance(value, int | float):
+    if isinstance(value, int | float) and name in NUMBER_OR_TEXT:
         value = repr(float(value)) if isinstance(value, float) else str(int(value))
     if not isinstance(value, str):
         return None

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textgen import __version__
-from textgen.cells import get_cell
+from textgen.cells import BUILT_IN, Cell, get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
 from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.windows import Windows
@@ -22,7 +22,7 @@ from textgen.files import FolderLock, make_folder
 from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.ops.path import Path as ComputePath
-from textgen.ops.select import select
+from textgen.ops.select import OWN_CELL, select
 from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
 from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
 from textgen.training.command import repeat_command
@@ -183,7 +183,7 @@ def new_run(
                 trainer=trainer,
                 progress=Progress(),
                 best={},
-                notes=_other_kind(options, parent),
+                notes=(*_other_kind(options, parent), *_own_cell(cell)),
             )
 
 
@@ -334,6 +334,11 @@ def _other_kind(options: TrainOptions, parent: SavedModel | None) -> tuple[str, 
         "the model given by --from writes the targets of pairs, and this run trains it on plain "
         "text, which it will write then; for more pairs add --pairs",
     )
+
+
+def _own_cell(cell: Cell) -> tuple[str, ...]:
+    """A note where the cell is one that a person wrote."""
+    return () if cell.name in BUILT_IN else (OWN_CELL.format(name=cell.name),)
 
 
 def _versions(path: ComputePath) -> dict[str, str]:
