@@ -1,9 +1,10 @@
-"""Every cell by its name, textgen's own and those that a person adds; and the trial of a new one."""
+"""Every cell by its name: textgen's own, and those that a person registers after a trial."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -146,7 +147,7 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
             xp,
             normal(_BATCH, len(cell.input_names) * _HIDDEN),
             state,
-            tuple(lambda h, weight=weight: h @ weight.T for weight in weights),
+            tuple(partial(_multiply, weight) for weight in weights),
             {name: normal(_HIDDEN) for name in cell.vector_names},
             {name: normal(_BATCH, _HIDDEN) for name in cell.below_names},
             edit,
@@ -183,8 +184,12 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
         raise ConfigError(f"{where} changes the state it was given; it must make a new one")
 
 
+def _multiply(weight: Array, h_BH: Array) -> Array:
+    return h_BH @ weight.T
+
+
 def _check_declarations(cell: Cell) -> None:
-    """Raise `ConfigError` where the names of a cell's parts cannot be those of tensors and states."""
+    """Raise `ConfigError` where a cell's name, or those of its parts, cannot be used."""
     name = getattr(cell, "name", None)
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         raise ConfigError(
@@ -207,18 +212,16 @@ def _check_declarations(cell: Cell) -> None:
 
 
 def _check_list(where: str, part: str, names: object) -> None:
-    valid = isinstance(names, tuple) and all(
-        isinstance(name, str) and re.fullmatch(r"[A-Za-z][\w-]*", name) for name in names
+    valid = (
+        isinstance(names, tuple)
+        and all(isinstance(n, str) and re.fullmatch(r"[A-Za-z][\w-]*", n) for n in names)
+        and len(set(names)) == len(names)
     )
-    if not valid or len(set(_iterable(names))) != len(tuple(_iterable(names))):
+    if not valid:
         raise ConfigError(
             f"{where} has {part} = {names!r:.80}; it must be a tuple of different names, such as "
             "('update', 'candidate')"
         )
-
-
-def _iterable(names: object) -> Iterable[Any]:
-    return names if isinstance(names, tuple) else ()
 
 
 def _class_name(cell: Cell) -> tuple[str, str]:
