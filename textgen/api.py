@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.arguments import checked, path_names, text_stream
+from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.pairs import SEPARATOR, separator_id
@@ -172,9 +172,13 @@ def train(
             raise ConfigError(
                 "from_ reads the text twice, which text=... is not; write it to a file first"
             )
-        stdin = text_stream(text, names, given.get("encoding"), "train")
+        stdin = given_text(text, names, given.get("encoding"), "train")
         names, out = ["-"], Path("checkpoints", "text") if out is None else out
         given["encoding"], reading = "utf-8", reading | {"encoding"}
+    elif not names and not resume:
+        raise ConfigError(
+            'no text was named; name a file, train("corpus.txt"), or give train(text=...)'
+        )
     corpus = CorpusOptions(**{key: given.pop(key) for key in reading})
     options = TrainOptions(
         corpus=corpus, budget=None if budget is None else parse_duration(budget), **given
@@ -297,6 +301,7 @@ class Model:
         """The model as a step function that shows every state and gate, in float32."""
         return self.saved.network()
 
+    @checked()
     def fit_seed(self, seed: str) -> FittedSeed:
         """`seed` in the symbols of the vocabulary, with a notice of what had to be changed.
 
@@ -321,10 +326,12 @@ class Model:
             return seed
         if seed is None or isinstance(seed, str):
             return self.fit_seed(seed or "")
-        several = isinstance(seed, Iterable) and not isinstance(seed, bytes)
-        instead = "generate_many(seeds) writes a text after each" if several else f'"{seed}"'
-        if isinstance(seed, int):
-            instead += f"; another text of the same seed is rng={seed}"
+        if isinstance(seed, bytes):
+            instead = "seed.decode()"
+        elif isinstance(seed, int | float):
+            instead = f"'{seed}'; to write another text, give rng={seed}"
+        else:
+            instead = "generate_many(seeds) writes a text after each of several"
         raise SamplingError(f"the seed is {seed!r:.60}; it must be a str: {instead}")
 
     @cached_property
@@ -375,6 +382,7 @@ class Model:
             source = "text that the model wrote"
         return np.concatenate([np.append(part, END_ID) for part in stretches]), source
 
+    @checked()
     def target(self, name: str) -> Target:
         """What can be steered under that name.
 
@@ -439,7 +447,7 @@ class Model:
         outer = self._steering
         parts = [] if outer is None else list(outer.interventions)
         for part in steer:
-            plan = self.steering(part) if isinstance(part, str) else part
+            plan = part if isinstance(part, SteeringPlan) else self.steering(part)
             parts.extend(plan.interventions)
         plan = SteeringPlan(parts)
         plan.check(self.config)
@@ -523,6 +531,8 @@ class Model:
             >>> for symbol in model.live_stream("старуха", steer=hand, length=200):
             ...     hand.dose = 2.0 if symbol.char > 100 else None
         """
+        if not isinstance(steer, LiveSteering):
+            raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
         self._plan(steer)
         return generate_live(
@@ -563,7 +573,7 @@ class Model:
     @checked(SampleOptions)
     def generate_many(
         self,
-        count: int | Sequence[str | FittedSeed],
+        count: int | Iterable[str | FittedSeed],
         seed: str | FittedSeed | None = "",
         *,
         exact: bool = False,
@@ -588,17 +598,16 @@ class Model:
             ...     print(text.text)
         """
         options, plan = self._options(settings), self._plan(steer)
-        if isinstance(count, Sequence) and not isinstance(count, str | bytes):
+        if isinstance(count, str | bytes | FittedSeed):
+            raise SamplingError(
+                f"count is {count!r:.60}; it must be a number or a list of seeds: "
+                "generate_many(4, seed), or generate_many([seed, ...])"
+            )
+        if isinstance(count, Iterable) and getattr(count, "shape", None) != ():
             if seed:
                 raise SamplingError("a list of seeds was given and a seed too; leave one out")
             ids = [self._fitted(each).ids for each in count]
             return self._write_after(ids, options, exact=exact, steering=plan)
-        if isinstance(count, str | FittedSeed):
-            raise SamplingError(
-                f"generate_many takes how many texts, or a list of seeds: generate_many(4, "
-                f"{count if isinstance(count, str) else count.text!r:.60}) or "
-                f"generate_many([...])"
-            )
         number: int = plain_value("count", count, (int,), SamplingError)
         together = self.networks.are_together(number, exact=exact)
         write = generate_batch if together else generate_each
@@ -673,15 +682,17 @@ class Model:
                 "textgen train --pairs FILE.tsv"
             )
 
-    def bits_per_char(self, ids: Sequence[int], *, seed: str | FittedSeed = "") -> float:
+    @checked()
+    def bits_per_char(self, ids: str | Sequence[int], *, seed: str | FittedSeed = "") -> float:
         """What a text costs the model when nobody steers it; not a number where it has no
         character.
 
         Args:
-            ids: Its tokens, such as `Generation.ids`.
+            ids: Its tokens, such as `Generation.ids`; or the text.
             seed: What stands before it and is not charged.
         """
         context = self._fitted(seed).ids or self.saved.primer
+        ids = [int(token) for token in self._tokens(ids)]
         return bits_per_char(self.networks.one, self.vocabulary, ids, context)
 
     @checked(SampleOptions)
@@ -710,6 +721,23 @@ class Model:
         """The token ids of `text`, normalised as the model's texts were; `(N,)`."""
         return self.vocabulary.encode(self.saved.normalization.apply(text))
 
+    def _tokens(self, text: str | Sequence[int] | NDArray[np.integer]) -> NDArray[np.integer]:
+        """The tokens of a text that is given as such, or as its tokens."""
+        if isinstance(text, str):
+            return self.encode(text)
+        ids: NDArray[np.integer] = np.asarray(text)
+        if ids.size == 0:
+            ids = ids.astype(np.int64)
+        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+            raise ConfigError(f"{text!r:.60} is no text; give a str, or a list of token ids")
+        # A corpus, an array that may be large, is looked at where it is read.
+        if ids.size and ids is not text and not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
+            raise ConfigError(
+                f"the tokens lie in {ids.min()}..{ids.max()}, and the model knows those in "
+                f"0..{len(self.vocabulary) - 1}"
+            )
+        return ids
+
     @checked(trace, without=("vocabulary",))
     def trace(self, text: str, **settings: Unpack[TraceSettings]) -> Trace:
         """What the network does on `text`: every state and gate, unless `quantities` says less.
@@ -724,13 +752,17 @@ class Model:
             >>> model.trace("once")["cell"].shape  # tokens, neurons
         """
         given: dict[str, Any] = dict(settings)
-        names = given.setdefault("quantities", quantities(self.config.cell_spec))
-        if isinstance(names, str):
-            given["quantities"] = (names,)
-        if (units := given.get("units")) is not None:
-            given["units"] = [
-                self._neuron(unit) for unit in ([units] if isinstance(units, str) else units)
+        given.setdefault("quantities", quantities(self.config.cell_spec))
+        if (names := given["quantities"]) is not None:
+            given["quantities"] = [
+                plain_value("quantities", name, (str,), InspectionError) for name in _listed(names)
             ]
+        if (layers := given.get("layers")) is not None:
+            given["layers"] = [
+                plain_value("layers", layer, (int,), InspectionError) for layer in _listed(layers)
+            ]
+        if (units := given.get("units")) is not None:
+            given["units"] = [self._neuron(unit) for unit in _listed(units)]
         given.setdefault("edits", self._constant_edits("trace"))
         return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **given)
 
@@ -747,17 +779,20 @@ class Model:
                 f'{unit!r:.60} is no neuron; name it by layer and unit: (0, 75) or "0:75"'
             ) from None
 
-    def survey(self, ids: NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
+    @checked()
+    def survey(self, ids: str | NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
         """What the network does on a long text, in chunks that may stand in no order.
 
         Args:
-            ids: The tokens, as `encode` gives them.
+            ids: The tokens, as `encode` gives them; or the text.
             quantities: Names as in `textgen.inspection.trace`.
         Returns:
             The chunks of `textgen.inspection.survey` where the native engine is there, else of
             `trace_chunks`.
         """
-        return self._survey(ids, quantities, self._constant_edits("survey"))
+        return self._survey(
+            self._tokens(ids), [*_listed(quantities)], self._constant_edits("survey")
+        )
 
     def _survey(
         self, ids: NDArray[np.integer], quantities: Sequence[str], edits: Edits
@@ -777,7 +812,7 @@ class Model:
 
     @checked(memory_curves)
     def memory(
-        self, text: str | NDArray[np.integer], **settings: Unpack[MemorySettings]
+        self, text: str | Sequence[int] | NDArray[np.integer], **settings: Unpack[MemorySettings]
     ) -> MemoryReport:
         """How far back the model remembers: gradients by lag, and what can be replaced.
 
@@ -793,7 +828,7 @@ class Model:
         """
         if self._steering is not None:
             raise ConfigError("memory is measured without steering; leave the block")
-        ids = self.encode(text) if isinstance(text, str) else text
+        ids = self._tokens(text)
         report = memory_curves(self.config, self.saved.weights, ids, **settings)
         level = self.vocabulary.level
         chars = int(self.vocabulary.symbol_lengths()[ids].sum())
@@ -872,7 +907,7 @@ class Model:
             raise ConfigError(f"--streams is {streams}; it must be at least 1")
         names = path_names(paths, "evaluate")
         if text is not None:
-            stdin = text_stream(text, names, encoding, "evaluate")
+            stdin = given_text(text, names, encoding, "evaluate")
             names, encoding = ["-"], "utf-8"
         if not names:
             raise ConfigError("no text was named; give a file, a folder, or text=...")
@@ -1015,6 +1050,11 @@ class Model:
                 corpus.tokens,
                 pairs,
             )
+
+
+def _listed(values: Any) -> Iterable[Any]:
+    """Several values as they are, one alone as a list of it."""
+    return values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
 def _dictionary(info: Mapping[str, Any], key: str) -> Mapping[str, Any]:

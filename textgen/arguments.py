@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import functools
 import inspect
-import io
 import os
 import re
 import textwrap
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from glob import glob, has_magic
 from typing import Any, ParamSpec, TypeVar
 
+from textgen.corpus.source import GivenText
 from textgen.errors import ConfigError, StorageError
 from textgen.values import check_names, plain_value
 
+_BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -40,7 +41,8 @@ def checked(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Check how a function is called before it is, and document its settings.
 
-    Arguments whose annotation is made of bool, int, float, str and None become plain values.
+    Arguments whose annotation is made of bool, int, float, str and None become plain values, and
+    those annotated as `Callable` must be callable.
 
     Args:
         sources: Where the function's `**settings` are declared: dataclasses, or functions whose
@@ -54,9 +56,12 @@ def checked(
         own = inspect.signature(function)
         more = _settings(sources, {*own.parameters, *without})
         explicit = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        by_name = [p.name for p in explicit if p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)]
-        known = [name for name in (*by_name, *more) if name != "self"]
-        simple = {p.name: kinds for p in explicit if (kinds := _simple_kinds(p))}
+        rest = next((p.name for p in own.parameters.values() if p.kind is p.VAR_KEYWORD), "")
+        known = [p.name for p in (*explicit, *more.values()) if p.kind in _BY_NAME]
+        # What comes from a dataclass of options is made plain there.
+        plain = [*explicit, *_settings(filter(inspect.isfunction, sources), set()).values()]
+        kinds = {p.name: kinds for p in plain if (kinds := _kinds_of(p))}
+        functions = {p.name for p in explicit if str(p.annotation).startswith("Callable[")}
         place = function.__qualname__
 
         @functools.wraps(function)
@@ -65,58 +70,66 @@ def checked(
             try:
                 bound = own.bind(*args, **kwargs)
             except TypeError as error:
-                hint = f"help(textgen.{place}) says how it is called"
-                raise ConfigError(f"{place}: {error}; {hint}") from None
-            for name, kinds in simple.items():
-                if name in bound.arguments:
-                    value = bound.arguments[name]
-                    bound.arguments[name] = plain_value(name, value, kinds)
+                raise ConfigError(
+                    f"{place}: {error}; help(textgen.{place}) says how it is called"
+                ) from None
+            for values in (bound.arguments, bound.arguments.get(rest, {})):
+                for name in kinds.keys() & values.keys():
+                    values[name] = plain_value(name, values[name], kinds[name])
+                for name in functions & values.keys():
+                    if values[name] is not None and not callable(values[name]):
+                        raise ConfigError(
+                            f"{name} is {_short(values[name])}; it must be a function"
+                        )
             return function(*bound.args, **bound.kwargs)
 
-        parameters = [*explicit, *(parameter for parameter, _ in more.values())]
-        run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__signature__ = own.replace(  # type: ignore[attr-defined]
+            parameters=[*explicit, *more.values()]
+        )
         if more and function.__doc__:
-            run.__doc__ = "\n".join([inspect.cleandoc(function.__doc__), "", title, *_lines(more)])
+            lines = [line for source in sources for line in _described(source, set(more))]
+            run.__doc__ = "\n".join([inspect.cleandoc(function.__doc__), "", title, *lines])
         return run
 
     return decorate
 
 
-def _settings(sources: Iterable[Any], taken: set[str]) -> dict[str, tuple[inspect.Parameter, str]]:
-    """Every setting that `sources` declare: a keyword-only parameter, and what it means."""
-    found = {}
-    for source in sources:
-        described = _descriptions(source)
-        for parameter in inspect.signature(source).parameters.values():
-            if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in taken:
-                found[parameter.name] = (parameter, " ".join(described.get(parameter.name, [])))
-    return found
+def _settings(sources: Iterable[Any], taken: set[str]) -> dict[str, inspect.Parameter]:
+    """Every setting that `sources` declare, as a keyword-only parameter."""
+    return {
+        parameter.name: parameter
+        for source in sources
+        for parameter in inspect.signature(source).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY and parameter.name not in taken
+    }
 
 
-def _descriptions(source: Any) -> dict[str, list[str]]:
-    """What the section "Args" of a docstring says of each argument, line by line."""
-    described: dict[str, list[str]] = {}
-    lines: list[str] | None = None
+def _described(source: Any, names: set[str]) -> Iterator[str]:
+    """The section "Args" of a docstring for some of the settings, with their defaults."""
+    texts: dict[str, list[str]] = {}
+    lines: list[str] = []
     within = False
     for line in inspect.cleandoc(source.__doc__ or "").splitlines():
         if not line.startswith("    "):
             within = line == "Args:"
-        elif within and (match := re.fullmatch(r"    (\w+): (.*)", line)):
-            lines = described.setdefault(match[1], [match[2]])
-        elif within and lines is not None:
+        elif within:
+            if match := re.fullmatch(r"    (\w+): (.*)", line):
+                lines = texts.setdefault(match[1], [])
+                line = match[2]
             lines.append(line.strip())
-    return described
+    for name, parameter in _settings([source], set()).items():
+        if name in names:
+            text = " ".join(texts.get(name, []))
+            yield from textwrap.wrap(
+                f"{name} = {parameter.default!r}: {text}",
+                width=96,
+                initial_indent=" " * 4,
+                subsequent_indent=" " * 8,
+                break_on_hyphens=False,
+            )
 
 
-def _lines(settings: Mapping[str, tuple[inspect.Parameter, str]]) -> Iterable[str]:
-    for name, (parameter, described) in settings.items():
-        line = f"{name} = {parameter.default!r}: {described}".rstrip()
-        yield from textwrap.wrap(
-            line, 96, initial_indent=" " * 4, subsequent_indent=" " * 8, break_on_hyphens=False
-        )
-
-
-def _simple_kinds(parameter: inspect.Parameter) -> tuple[type, ...] | None:
+def _kinds_of(parameter: inspect.Parameter) -> tuple[type, ...] | None:
     """What a parameter may be, if its annotation, a string, has nothing but plain types."""
     names = str(parameter.annotation).split(" | ")
     if parameter.kind is parameter.VAR_POSITIONAL or not set(names) <= set(_KINDS):
@@ -143,6 +156,8 @@ def _names_of(path: Any, function: str) -> list[str]:
         path = os.fspath(path)
     if isinstance(path, bytes):
         path = os.fsdecode(path)
+    if path == "":
+        raise ConfigError(f"{function} was given an empty path; name a file or a folder")
     if isinstance(path, str):
         return _matching(path, function)
     if hasattr(path, "read"):
@@ -188,20 +203,18 @@ def _short(value: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
-def text_stream(text: str, paths: list[str], encoding: object, function: str) -> io.BytesIO:
+def given_text(text: str, paths: list[str], encoding: object, function: str) -> GivenText:
     """A text that was given instead of files, as the bytes of a file in UTF-8.
 
     Raises:
-        ConfigError: It is no text, cannot be encoded, or files or their encoding were given too.
+        ConfigError: It cannot be encoded, or files or their encoding were given too.
     """
-    if not isinstance(text, str):
-        raise ConfigError(f"text is {_short(text)}; it must be a str")
     if paths:
         raise ConfigError(f"{function} takes paths or text=..., not both")
     if encoding is not None:
         raise ConfigError("encoding says how the bytes of files are read; leave it out with text")
     try:
-        return io.BytesIO(text.encode("utf-8"))
+        return GivenText(text.encode("utf-8"))
     except UnicodeEncodeError as error:
         raise ConfigError(
             f"character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a "

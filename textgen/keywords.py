@@ -85,8 +85,8 @@ class TraceSettings(TypedDict, total=False):
     """What is traced: arguments of `textgen.inspection.trace`."""
 
     quantities: str | Sequence[str] | None
-    layers: Sequence[int] | None
-    units: Sequence[Neuron | str] | None
+    layers: int | Sequence[int] | None
+    units: str | Sequence[Neuron | str] | None
     reset_at_end_marks: bool
     top: int
     chunk: int

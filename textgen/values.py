@@ -132,8 +132,12 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "weight_tying": ("tie",),
 }
 
+#: Settings of functions that write one text, and what writes several.
+SEVERAL = frozenset({"count", "n", "num_return_sequences", "num_samples", "samples"})
+
 #: As much of a value as a message quotes.
 _QUOTED = 60
+_LARGEST = 2**64
 
 
 def check_names(
@@ -159,7 +163,12 @@ def check_names(
     parts = []
     for name in unknown:
         right = closest_name(name, names)
-        parts.append(f"'{name}' (did you mean '{right}'?)" if right else f"'{name}'")
+        if right is not None:
+            parts.append(f"'{name}' (did you mean '{right}'?)")
+        elif name in SEVERAL and "temperature" in names:
+            parts.append(f"'{name}' (generate_many writes several texts)")
+        else:
+            parts.append(f"'{name}'")
     plural = "s" if len(parts) > 1 else ""
     raise error(
         f"{where} has no setting{plural} {', '.join(parts)}; help(textgen.{where}) lists all"
@@ -235,13 +244,24 @@ def _as_kind(name: str, value: Any, kind: type) -> Any:
     """`value` as a `kind`, None where it is none."""
     if isinstance(value, bool):
         return value if kind is bool else None
-    if kind is int and not isinstance(value, str | float) and hasattr(value, "__index__"):
-        return operator.index(value)
+    if kind is int:
+        return _as_whole(value)
     if kind is float and isinstance(value, int | float | Real):
         return _as_float(value)
     if kind is str:
         return _as_text(name, value)
     return None
+
+
+def _as_whole(value: Any) -> int | None:
+    """The whole number; one beyond `_LARGEST` is none that anything could be counted in."""
+    if isinstance(value, str | float):
+        return None
+    try:
+        number = operator.index(value)
+    except TypeError:
+        return None
+    return number if abs(number) <= _LARGEST else None
 
 
 def _as_float(value: Any) -> float | int | None:
@@ -267,6 +287,8 @@ def _expected(name: str, value: Any, kinds: tuple[type, ...]) -> str:
     """What a setting must be, with an example made of what was given."""
     if bool in kinds:
         return "True or False"
+    if name in NUMBER_OR_TEXT:
+        return "a share such as 0.1, or the path of a file"
     if int not in kinds and float not in kinds:
         return f"a text{_or_none(kinds)}"
     whole = float not in kinds
