@@ -123,7 +123,7 @@ def main() -> None:
                 **settings,
             )
             model = result.load()
-            whole, _ = model.evaluate(test, streams=64, threads=asked.threads)
+            whole = model.evaluate(test, streams=64, threads=asked.threads)
             print(
                 f"{name:32} {hidden:6} {model.config.num_parameters():10,} "
                 f"{result.ended.step:6} {whole.bits_per_word or math.nan:9.3f} "

@@ -23,11 +23,13 @@ LEVELS = {
     "files": 1,
     "runtime": 1,
     "settings": 1,
+    "values": 1,
     "native": 2,
     "corpus": 2,
     "cells": 2,
     "terminal": 2,
     "tasks": 2,
+    "arguments": 3,
     "ops": 3,
     "page": 3,
     "model": 4,
@@ -38,6 +40,7 @@ LEVELS = {
     "training": 7,
     "probing": 7,
     "comparison": 8,
+    "keywords": 8,
     "api": 9,
     "cli": 10,
     "__main__": 11,
@@ -58,7 +61,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "typer": ({"cli"}, set()),
-    "tqdm": ({"cli"}, set()),
+    "tqdm": ({"cli"}, {"terminal.bar"}),
     "rich": ({"terminal", "cli"}, set()),
     "plotext": (set(), {"terminal.chart", "terminal.curve", "terminal.decay"}),
     "matplotlib": (set(), {"terminal.picture"}),
@@ -67,6 +70,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
     "sklearn": (set(), {"probing.probe"}),
     "gensim": (set(), {"training.vectors"}),
+    "pandas": (set(), {"inspection.trace"}),
     "wcwidth": ({"terminal.text"}, {"terminal.text"}),
 }
 FREE = {"numpy"}
@@ -202,7 +206,7 @@ def test_only_the_command_line_prints_and_exits() -> None:
 
 HEAVY = (
     *("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_normalizer"),
-    *("sklearn", "scipy", "gensim"),
+    *("sklearn", "scipy", "gensim", "pandas"),
 )
 
 

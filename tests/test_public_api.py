@@ -16,6 +16,7 @@ import textgen
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
     *("compare_cells", "compare_history", "compare_task"),
+    *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -175,21 +177,34 @@ def test_a_choice_as_plain_data() -> None:
         ("1h2m3s", 3723.0),
         (" 2M ", 120.0),
         ("0.5s", 0.5),
+        ("3 m", 180),
+        ("2 minutes", 120),
+        ("1 Hour 1 min", 3660),
+        ("90 sec", 90),
+        (90, 90),
+        (np.float32(0.5), 0.5),
+        (timedelta(minutes=1.5), 90),
     ],
 )
-def test_durations(text: str, seconds: float) -> None:
+def test_durations(text: str | float | timedelta, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "soon", "3 m", "-5", "1m-3s", "s", "3x", "1s2m", "nan", "inf", "1e3", "5mm"]
+    "text", ["", " ", "soon", "-5", "1m-3s", "s", "3x", "1s2m", "nan", "inf", "1e3", "5mm"]
 )
 def test_no_durations(text: str) -> None:
     with pytest.raises(ConfigError, match="is no duration; type it like 90s, 3m, 1m30s or 1h"):
         parse_duration(text)
 
 
-@pytest.mark.parametrize("text", ["0", "0s", "0h0m0.0s"])
+@pytest.mark.parametrize("value", [True, None, [3], float("nan"), float("inf"), 10**400])
+def test_no_durations_of_other_types(value: object) -> None:
+    with pytest.raises(ConfigError, match="is no duration; type it like 90s, 3m, 1m30s or 1h"):
+        parse_duration(value)
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0h0m0.0s", 0, -1, timedelta(seconds=-5)])
 def test_no_time_at_all(text: str) -> None:
     with pytest.raises(ConfigError, match="is no time at all"):
         parse_duration(text)

@@ -77,14 +77,14 @@ def test_evaluation_feels_an_intervention(model: textgen.Model, tmp_path: Path) 
         pytest.skip("the native library is not built")
     text = tmp_path / "text.txt"
     text.write_text(russian_text(3000, seed=5), "utf-8")
-    plain, _ = model.evaluate(text)
+    plain = model.evaluate(text)
     with model.steered("0:5=+3", "0:7=off"):
         for streams in (1, 4):
-            steered, _ = model.evaluate(text, streams=streams)
+            steered = model.evaluate(text, streams=streams)
             assert steered.bits_per_char > plain.bits_per_char
     with model.steered("0:5=1:scale"):
-        assert model.evaluate(text)[0].nats == plain.nats
-    assert model.evaluate(text)[0].nats == plain.nats
+        assert model.evaluate(text).nats == plain.nats
+    assert model.evaluate(text).nats == plain.nats
     with model.steered("0:5=+3@7.."):
         for read in (lambda: model.evaluate(text), lambda: model.trace("дом")):
             with pytest.raises(ConfigError, match="has a schedule"):

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from textgen.comparison import compare_history as compare_history
     from textgen.comparison import compare_task as compare_task
     from textgen.errors import TextgenError as TextgenError
+    from textgen.inspection import Trace as Trace
+    from textgen.sampling import Generation as Generation
+    from textgen.training.evaluate import Evaluation as Evaluation
+    from textgen.training.pairs import PairsEvaluation as PairsEvaluation
 
 _HOMES = {
     "Model": "textgen.api",
@@ -34,10 +38,20 @@ _HOMES = {
     "compare_history": "textgen.comparison",
     "compare_task": "textgen.comparison",
     "TextgenError": "textgen.errors",
+    "Trace": "textgen.inspection",
+    "Generation": "textgen.sampling",
+    "Evaluation": "textgen.training.evaluate",
+    "PairsEvaluation": "textgen.training.pairs",
 }
+#: Parts that are loaded when they are first named: `textgen.cells.register_cell`.
+_PARTS = ("cells", "errors")
 __all__ = [
+    "Evaluation",
+    "Generation",
     "Model",
+    "PairsEvaluation",
     "TextgenError",
+    "Trace",
     "TrainResult",
     "__version__",
     "compare_cells",
@@ -49,12 +63,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        from importlib import import_module
+    from importlib import import_module
 
+    if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
+    if name in _PARTS:
+        return import_module(f"textgen.{name}")
     raise AttributeError(f"module 'textgen' has no attribute '{name}'")
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted({*globals(), *_HOMES, *_PARTS})

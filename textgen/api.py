@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.word_count import count_words
-from textgen.errors import ConfigError, StorageError
-from textgen.inspection import Trace, parse_neuron, quantities, survey, trace, trace_chunks
+from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError
+from textgen.inspection import (
+    Trace,
+    memory_curves,
+    parse_neuron,
+    quantities,
+    survey,
+    trace,
+    trace_chunks,
+)
 from textgen.inspection.calibration import calibrate
+from textgen.keywords import (
+    MemorySettings,
+    SampleSettings,
+    StrPath,
+    TraceSettings,
+    TrainSettings,
+)
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
@@ -51,6 +68,8 @@ from textgen.steering import (
     load_target,
     parse_specs,
 )
+from textgen.training.options import TrainOptions
+from textgen.values import plain_value
 
 if TYPE_CHECKING:
     from textgen.inspection.memory_report import MemoryReport
@@ -58,7 +77,6 @@ if TYPE_CHECKING:
     from textgen.training.events import Ended, Event
     from textgen.training.pairs import PairsEvaluation
 
-StrPath = str | os.PathLike[str]
 #: How a text is steered: one specification, several, or what was made of them.
 Steer = str | Sequence[str] | Steering
 
@@ -66,8 +84,8 @@ Steer = str | Sequence[str] | Steering
 #: texts of its own, which are written together.
 CALIBRATION_TOKENS, CALIBRATION_STRETCHES, CALIBRATION_TEXTS = 131_072, 16, 64
 
-#: Targets that are written together.
-_TARGETS_TOGETHER = 256
+#: Texts after different seeds that are written together.
+_SEEDS_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -86,38 +104,57 @@ class TrainResult:
     bits_per_char: float
     ended: Ended
 
+    def __repr__(self) -> str:
+        ended = self.ended
+        return (
+            f"<TrainResult {self.folder}: {self.bits_per_char:.3f} bits/char, {ended.reason} after "
+            f"{ended.step:,} of {ended.steps:,} steps in {ended.seconds:.0f} s>"
+        )
+
     def load(self) -> Model:
         """The best model."""
         return load(self.model)
 
 
+@checked(
+    CorpusOptions,
+    TrainOptions,
+    without=("corpus",),
+    title="Settings, with their defaults; None is chosen for the text, the budget and the machine:",
+)
 def train(
-    *paths: StrPath,
+    *paths: StrPath | Iterable[StrPath],
+    text: str | None = None,
     out: StrPath | None = None,
     force: bool = False,
     resume: bool = False,
     more: str | None = None,
-    from_: StrPath | None = None,
-    budget: float | str | None = None,
+    from_: StrPath | Model | TrainResult | None = None,
+    budget: float | str | timedelta | None = None,
+    progress: bool = False,
     on_event: Callable[[Event], object] | None = None,
     stop: Callable[[], bool] = lambda: False,
-    **settings: Any,
+    **settings: Unpack[TrainSettings],
 ) -> TrainResult:
     """Train a model on text.
 
     Args:
-        paths: Text files (any encoding, `.gz` too) or folders of `.txt` files.
-        out: The run's folder; by default `checkpoints/NAME` after the first path.
+        paths: Text files (any encoding, `.gz` too), folders of `.txt` files, patterns such as
+            `*.txt`, or lists of these.
+        text: The text itself, instead of files.
+        out: The run's folder; by default `checkpoints/NAME` after the first path, and
+            `checkpoints/text` for a text.
         force: Replace the run that is there.
         resume: Go on with the run that is there.
         more: Train the finished run that is there longer: `"2m"`, `"500steps"` or `"3epochs"`.
             Its folder may stand for the texts: `textgen.train("checkpoints/mine", more="2m")`.
         from_: Train this model further instead of a new one.
-        budget: Wall time, seconds or like `"3m"`; three minutes if no length is given.
+        budget: Wall time: seconds, a text like `"3m"`, or a `datetime.timedelta`; three minutes if
+            no length is given.
+        progress: Show a bar on stderr.
         on_event: Called with every event of `textgen.training.events`.
         stop: Asked after every step; once it says True the run is saved and ends.
-        settings: Anything else in `textgen.training.options.TrainOptions` (`steps`,
-            `hidden_size`, ...) or `textgen.corpus.corpus.CorpusOptions` (`level`, `fold`, ...).
+        settings: Any of those below, by name.
     Returns:
         Where the model is and how good it is.
     Raises:
@@ -128,29 +165,41 @@ def train(
     """
     from textgen.training.events import Ended
     from textgen.training.opening import open_run
-    from textgen.training.options import TrainOptions
 
-    reading = {field.name for field in fields(CorpusOptions)} & set(settings)
-    corpus = CorpusOptions(**{key: settings.pop(key) for key in reading})
-    unknown = set(settings) - {field.name for field in fields(TrainOptions)}
-    if unknown:
-        raise ConfigError(f"unknown settings: {', '.join(sorted(unknown))}")
-    seconds = parse_duration(budget) if isinstance(budget, str) else budget
-    options = TrainOptions(corpus=corpus, budget=seconds, **settings)
-    names = [os.fspath(path) for path in paths]
+    given: dict[str, Any] = dict(settings)
+    reading = {field.name for field in fields(CorpusOptions)} & set(given)
+    names = path_names(paths, "train")
+    stdin: BinaryIO | None = sys.stdin.buffer if "-" in names else None
+    if text is not None:
+        if from_ is not None:
+            raise ConfigError(
+                "from_ reads the text twice, which text=... is not; write it to a file first"
+            )
+        stdin = given_text(text, names, given.get("encoding"), "train")
+        names, out = ["-"], Path("checkpoints", "text") if out is None else out
+        given["encoding"], reading = "utf-8", reading | {"encoding"}
+    elif not names and not resume:
+        raise ConfigError(
+            'no text was named; name a file, train("corpus.txt"), or give train(text=...)'
+        )
+    corpus = CorpusOptions(**{key: given.pop(key) for key in reading})
+    options = TrainOptions(
+        corpus=corpus, budget=None if budget is None else parse_duration(budget), **given
+    )
     context = open_run(
         names,
         options,
-        None if out is None else os.fspath(out),
+        None if out is None else _path(out, "out"),
         resume=resume,
         more=more,
         force=force,
-        from_=None if from_ is None else os.fspath(from_),
-        stdin=sys.stdin.buffer if "-" in names else None,
+        from_=None if from_ is None else str(_checkpoint(from_)),
+        stdin=stdin,
     )
     ended: Ended | None = None
-    with context as run:
+    with context as run, _bar(progress) as show:
         for event in run.events(stop):
+            show(event)
             if on_event is not None:
                 on_event(event)
             if isinstance(event, Ended):
@@ -159,18 +208,58 @@ def train(
     return TrainResult(run.folder, Path(ended.model), ended.best_bits_per_char, ended)
 
 
-def load(checkpoint: StrPath | None = None) -> Model:
+@contextmanager
+def _bar(progress: bool) -> Iterator[Callable[[Event], None]]:
+    """What shows the events of a run: a bar on stderr, or nothing."""
+    from textgen.terminal.bar import TrainingBar
+    from textgen.training.events import Report, Started
+
+    bars: list[TrainingBar] = []
+
+    def show(event: Event) -> None:
+        if progress and isinstance(event, Started) and event.resumed_from < event.steps:
+            bars.append(TrainingBar(event.steps, event.resumed_from))
+        if isinstance(event, Report):
+            for bar in bars:
+                bar.report(event)
+
+    try:
+        yield show
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+@checked()
+def load(checkpoint: StrPath | Model | TrainResult | None = None) -> Model:
     """Load a model.
 
     Args:
         checkpoint: A file, a run's folder, or a name under `./checkpoints`; None is the newest run
-            there.
+            there. What `train` returned is loaded too, and a model is returned as it is.
     Raises:
         StorageError: There is no such model.
         CheckpointError: The file is no model, damaged, or by a newer version.
     """
-    path = locate_model(None if checkpoint is None else os.fspath(checkpoint))
+    if isinstance(checkpoint, Model):
+        return checkpoint
+    path = locate_model(None if checkpoint is None else _checkpoint(checkpoint))
     return Model(SavedModel.load(path), path)
+
+
+def _checkpoint(checkpoint: StrPath | Model | TrainResult) -> str:
+    """The path or the name of a model, whatever names it."""
+    if isinstance(checkpoint, TrainResult):
+        return str(checkpoint.model)
+    if isinstance(checkpoint, Model):
+        return str(checkpoint.path)
+    return _path(checkpoint, "the model")
+
+
+def _path(path: object, name: str) -> str:
+    if isinstance(path, str | bytes | os.PathLike):
+        return os.fsdecode(path)
+    raise ConfigError(f"{name} is {path!r}; it must be a path or a name")
 
 
 class Model:
@@ -192,11 +281,31 @@ class Model:
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
 
+    def __repr__(self) -> str:
+        config, info = self.config, self.info
+        layers = "1 layer" if config.num_layers == 1 else f"{config.num_layers} layers"
+        parts = [
+            f"{config.cell}, {layers} of {config.hidden_size} units, "
+            f"{config.num_parameters():,} parameters",
+            f"{len(self.vocabulary):,} symbols at level {self.vocabulary.level}",
+        ]
+        if texts := _trained_on(info):
+            parts.append(f"trained on {texts}")
+        bits = _dictionary(info, "metrics").get("val_bits_per_char")
+        if isinstance(bits, float):
+            parts.append(f"{bits:.3f} bits/char in validation")
+        return f"<Model {self.path}: {'; '.join(parts)}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied with its weights, so that another process needs no file."""
+        return type(self), (self.saved, self.path), {"_steering": self._steering}
+
     @cached_property
     def network(self) -> NumpyNetwork:
         """The model as a step function that shows every state and gate, in float32."""
         return self.saved.network()
 
+    @checked()
     def fit_seed(self, seed: str) -> FittedSeed:
         """`seed` in the symbols of the vocabulary, with a notice of what had to be changed.
 
@@ -211,13 +320,23 @@ class Model:
             return as_source(fitted, separator_id(self.vocabulary))
         return fitted
 
-    def _options(self, settings: dict[str, Any]) -> SampleOptions:
+    def _options(self, settings: Mapping[str, Any]) -> SampleOptions:
         """The settings of a text, what was not given as the model was trained."""
         usual = {"until_end": self.saved.reads_pairs, "history": self.saved.history or 0}
         return SampleOptions(**{**usual, **settings})
 
-    def _fitted(self, seed: str | FittedSeed) -> FittedSeed:
-        return self.fit_seed(seed) if isinstance(seed, str) else seed
+    def _fitted(self, seed: object) -> FittedSeed:
+        if isinstance(seed, FittedSeed):
+            return seed
+        if seed is None or isinstance(seed, str):
+            return self.fit_seed(seed or "")
+        if isinstance(seed, bytes):
+            instead = "seed.decode()"
+        elif isinstance(seed, int | float):
+            instead = f"'{seed}'; to write another text, give rng={seed}"
+        else:
+            instead = "generate_many(seeds) writes a text after each of several"
+        raise SamplingError(f"the seed is {seed!r:.60}; it must be a str: {instead}")
 
     @cached_property
     def digest(self) -> str:
@@ -267,6 +386,7 @@ class Model:
             source = "text that the model wrote"
         return np.concatenate([np.append(part, END_ID) for part in stretches]), source
 
+    @checked()
     def target(self, name: str) -> Target:
         """What can be steered under that name.
 
@@ -306,6 +426,9 @@ class Model:
         Raises:
             ConfigError: One of them cannot be read, or the model has no such neuron or direction.
         """
+        for spec in specs:
+            if not isinstance(spec, str):
+                raise ConfigError(f"{spec!r:.60} steers nothing; write it like '0:137=+2'")
         return SteeringPlan(parse_specs(specs, self.target))
 
     @contextmanager
@@ -328,7 +451,7 @@ class Model:
         outer = self._steering
         parts = [] if outer is None else list(outer.interventions)
         for part in steer:
-            plan = self.steering(part) if isinstance(part, str) else part
+            plan = part if isinstance(part, SteeringPlan) else self.steering(part)
             parts.extend(plan.interventions)
         plan = SteeringPlan(parts)
         plan.check(self.config)
@@ -341,6 +464,8 @@ class Model:
     def _plan(self, steer: Steer | None) -> Steering | None:
         """What steers a text: `steer`, after what `steered` holds."""
         if steer is not None and not isinstance(steer, str | Sequence | SteeringPlan):
+            if not hasattr(steer, "edits_at"):
+                raise ConfigError(f"steer is {steer!r:.60}; it must be like '0:137=+2'")
             if self._steering is not None:
                 raise ConfigError(
                     f"'{self._steering}' is held by `steered`, and what is given changes on the "
@@ -365,13 +490,14 @@ class Model:
             )
         return self._steering.edits_at(0, 1)
 
+    @checked(SampleOptions)
     def stream(
         self,
-        seed: str | FittedSeed = "",
+        seed: str | FittedSeed | None = "",
         *,
         index: int = 0,
         steer: Steer | None = None,
-        **settings: Any,
+        **settings: Unpack[SampleSettings],
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
         return generate(
@@ -384,13 +510,14 @@ class Model:
             steering=self._plan(steer),
         )
 
+    @checked(SampleOptions)
     def live_stream(
         self,
-        seed: str | FittedSeed = "",
+        seed: str | FittedSeed | None = "",
         *,
         steer: LiveSteering,
         index: int = 0,
-        **settings: Any,
+        **settings: Unpack[SampleSettings],
     ) -> Iterator[LiveSymbol]:
         """As `stream`, each symbol only when it is asked for, under a dose that may change between
         any two of them.
@@ -400,7 +527,7 @@ class Model:
             steer: Of this text alone. In the end `steer.spec` says what `stream` and `--steer`
                 write the same text by.
             index: Number of the sample.
-            settings: Any of `SampleOptions`.
+            settings: Any of those below, by name.
         Raises:
             ConfigError: The model does not have what is steered.
         Example:
@@ -408,6 +535,8 @@ class Model:
             >>> for symbol in model.live_stream("старуха", steer=hand, length=200):
             ...     hand.dose = 2.0 if symbol.char > 100 else None
         """
+        if not isinstance(steer, LiveSteering):
+            raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
         self._plan(steer)
         return generate_live(
@@ -420,63 +549,112 @@ class Model:
             index=index,
         )
 
-    def generate(self, seed: str = "", *, steer: Steer | None = None, **settings: Any) -> str:
+    @checked(SampleOptions)
+    def generate(
+        self,
+        seed: str | FittedSeed | None = "",
+        *,
+        steer: Steer | None = None,
+        **settings: Unpack[SampleSettings],
+    ) -> str:
         """Write text.
 
         Args:
             seed: Its beginning; without one it starts as texts of the corpus start.
             steer: What is done to neurons meanwhile, as in `steering`; None: nothing.
-            settings: Any of `SampleOptions`: `length`, `temperature`, `top_k`, `rng`, ...
+            settings: Any of those below, by name. What a model was trained with is its default:
+                a model of pairs has `until_end`, one with a history `history`.
         Returns:
             The seed as the model could read it, and what was written after it; by a model of pairs
             the target alone.
         Raises:
             SamplingError: A setting lies outside its range.
         """
-        fitted = self.fit_seed(seed)
+        fitted = self._fitted(seed)
         written = "".join(symbol.text for symbol in self.stream(fitted, steer=steer, **settings))
         return written if self.saved.reads_pairs else fitted.text + written
 
+    @checked(SampleOptions)
     def generate_many(
         self,
-        count: int,
-        seed: str | FittedSeed = "",
+        count: int | Iterable[str | FittedSeed],
+        seed: str | FittedSeed | None = "",
         *,
         exact: bool = False,
         steer: Steer | None = None,
-        **settings: Any,
+        **settings: Unpack[SampleSettings],
     ) -> list[Generation]:
-        """Write `count` texts; text `k` draws from a generator of its own.
+        """Write several texts; text `k` draws from a generator of its own.
 
         Args:
-            count: How many.
-            seed: Their beginning.
+            count: How many. Or a list of seeds: then one text is written after each.
+            seed: Their beginning, if `count` is a number.
             exact: Make each what it is when it is written alone. Otherwise many are written
                 together, which is faster and rounds differently.
             steer: As for `generate`; each text follows its schedule by itself.
-            settings: Any of `SampleOptions`.
+            settings: Any of those below, by name.
+        Returns:
+            The texts in order, without their seeds.
         Raises:
             SamplingError: A setting lies outside its range.
+        Example:
+            >>> for text in model.generate_many(["Once", "Never"], length=100):
+            ...     print(text.text)
         """
-        together = self.networks.are_together(count, exact=exact)
+        options, plan = self._options(settings), self._plan(steer)
+        if isinstance(count, str | bytes | FittedSeed):
+            raise SamplingError(
+                f"count is {count!r:.60}; it must be a number or a list of seeds: "
+                "generate_many(4, seed), or generate_many([seed, ...])"
+            )
+        if isinstance(count, Iterable) and getattr(count, "shape", None) != ():
+            if seed:
+                raise SamplingError("a list of seeds was given and a seed too; leave one out")
+            ids = [self._fitted(each).ids for each in count]
+            return self._write_after(ids, options, exact=exact, steering=plan)
+        number: int = plain_value("count", count, (int,), SamplingError)
+        together = self.networks.are_together(number, exact=exact)
         write = generate_batch if together else generate_each
         return write(
             self.networks.many if together else self.networks.one,
             self.vocabulary,
-            self._options(settings),
-            count=count,
+            options,
+            count=number,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
-            steering=self._plan(steer),
+            steering=plan,
         )
 
+    def _write_after(
+        self,
+        seeds: Sequence[Sequence[int]],
+        options: SampleOptions,
+        *,
+        exact: bool,
+        steering: Steering | None = None,
+    ) -> list[Generation]:
+        """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
+        if not seeds:
+            raise SamplingError("there is no seed to write after; give at least one")
+        together = self.networks.are_together(len(seeds), exact=exact)
+        network = self.networks.many if together else self.networks.one
+        ids = [seed or self.saved.primer for seed in seeds]
+        written = []
+        for first in range(0, len(ids), _SEEDS_TOGETHER):
+            part = ids[first : first + _SEEDS_TOGETHER]
+            written += generate_after(
+                network, self.vocabulary, part, options, first_index=first, steering=steering
+            )
+        return written
+
+    @checked(SampleOptions)
     def generate_targets(
         self,
         sources: Sequence[str | FittedSeed],
         *,
         count: int = 1,
         exact: bool = False,
-        **settings: Any,
+        **settings: Unpack[SampleSettings],
     ) -> list[Generation]:
         """Write the targets of many sources together, as a model of pairs can.
 
@@ -484,7 +662,7 @@ class Model:
             sources: The sources, at least one.
             count: Targets of each; number `count * s + k` draws from a generator of its own.
             exact: As for `generate_many`.
-            settings: Any of `SampleOptions`; the temperature is 0.8 unless given, 0 the likeliest.
+            settings: Any of those below, by name.
         Returns:
             `count` targets of the first source, then of the second, and so on.
         Raises:
@@ -496,14 +674,10 @@ class Model:
             raise ConfigError("many targets are written without steering; leave the block")
         if count < 1 or not sources:
             raise ConfigError(f"{count} targets of {len(sources)} sources; both must be 1 or more")
+        if isinstance(sources, str):
+            raise ConfigError(f"sources is {sources!r:.60}; it must be a list: [{sources!r:.60}]")
         seeds = [self._fitted(source).ids for source in sources for _ in range(count)]
-        together = self.networks.are_together(len(seeds), exact=exact)
-        network = self.networks.many if together else self.networks.one
-        options, written = self._options(settings), []
-        for first in range(0, len(seeds), _TARGETS_TOGETHER):
-            part = seeds[first : first + _TARGETS_TOGETHER]
-            written += generate_after(network, self.vocabulary, part, options, first_index=first)
-        return written
+        return self._write_after(seeds, self._options(settings), exact=exact)
 
     def _require_pairs(self, what: str) -> None:
         if not self.saved.reads_pairs:
@@ -512,18 +686,21 @@ class Model:
                 "textgen train --pairs FILE.tsv"
             )
 
-    def bits_per_char(self, ids: Sequence[int], *, seed: str | FittedSeed = "") -> float:
+    @checked()
+    def bits_per_char(self, ids: str | Sequence[int], *, seed: str | FittedSeed = "") -> float:
         """What a text costs the model when nobody steers it; not a number where it has no
         character.
 
         Args:
-            ids: Its tokens, such as `Generation.ids`.
+            ids: Its tokens, such as `Generation.ids`; or the text.
             seed: What stands before it and is not charged.
         """
         context = self._fitted(seed).ids or self.saved.primer
+        ids = [int(token) for token in self._tokens(ids)]
         return bits_per_char(self.networks.one, self.vocabulary, ids, context)
 
-    def writer(self, *, steer: Steer | None = None, **settings: Any) -> Writer:
+    @checked(SampleOptions)
+    def writer(self, *, steer: Steer | None = None, **settings: Unpack[SampleSettings]) -> Writer:
         """A text that grows by turns: typed, generated, chosen by hand, undone.
 
         Raises:
@@ -543,34 +720,83 @@ class Model:
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
         )
 
-    def encode(self, text: str) -> Any:
+    @checked()
+    def encode(self, text: str) -> NDArray[np.integer]:
         """The token ids of `text`, normalised as the model's texts were; `(N,)`."""
         return self.vocabulary.encode(self.saved.normalization.apply(text))
 
-    def trace(self, text: str, **settings: Any) -> Trace:
+    def _tokens(self, text: str | Sequence[int] | NDArray[np.integer]) -> NDArray[np.integer]:
+        """The tokens of a text that is given as such, or as its tokens."""
+        if isinstance(text, str):
+            return self.encode(text)
+        ids: NDArray[np.integer] = np.asarray(text)
+        if ids.size == 0:
+            ids = ids.astype(np.int64)
+        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+            raise ConfigError(f"{text!r:.60} is no text; give a str, or a list of token ids")
+        # A corpus, an array that may be large, is looked at where it is read.
+        if ids.size and ids is not text and not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
+            raise ConfigError(
+                f"the tokens lie in {ids.min()}..{ids.max()}, and the model knows those in "
+                f"0..{len(self.vocabulary) - 1}"
+            )
+        return ids
+
+    @checked(trace, without=("vocabulary",))
+    def trace(self, text: str, **settings: Unpack[TraceSettings]) -> Trace:
         """What the network does on `text`: every state and gate, unless `quantities` says less.
 
         Args:
             text: The text; normalised as the model's texts were.
-            settings: Any of `textgen.inspection.trace`: `quantities`, `layers`, `units`, ...
+            settings: Any of those below, by name. `quantities` is all that the cell has unless
+                given, and may be a single name; units may be named as `"0:75"`, too.
         Raises:
             InspectionError: The model has no such quantity, layer or unit.
+        Example:
+            >>> model.trace("once")["cell"].shape  # tokens, neurons
         """
-        settings.setdefault("quantities", quantities(self.config.cell_spec))
-        settings.setdefault("edits", self._constant_edits("trace"))
-        return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **settings)
+        given: dict[str, Any] = dict(settings)
+        given.setdefault("quantities", quantities(self.config.cell_spec))
+        if (names := given["quantities"]) is not None:
+            given["quantities"] = [
+                plain_value("quantities", name, (str,), InspectionError) for name in _listed(names)
+            ]
+        if (layers := given.get("layers")) is not None:
+            given["layers"] = [
+                plain_value("layers", layer, (int,), InspectionError) for layer in _listed(layers)
+            ]
+        if (units := given.get("units")) is not None:
+            given["units"] = [self._neuron(unit) for unit in _listed(units)]
+        given.setdefault("edits", self._constant_edits("trace"))
+        return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **given)
 
-    def survey(self, ids: NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
+    def _neuron(self, unit: Any) -> tuple[int, int]:
+        """A neuron given as `(layer, unit)` or as `"LAYER:UNIT"`."""
+        config = self.config
+        if isinstance(unit, str):
+            return parse_neuron(unit, num_layers=config.num_layers, hidden_size=config.hidden_size)
+        try:
+            layer, number = unit
+            return int(layer), int(number)
+        except (TypeError, ValueError):
+            raise InspectionError(
+                f'{unit!r:.60} is no neuron; name it by layer and unit: (0, 75) or "0:75"'
+            ) from None
+
+    @checked()
+    def survey(self, ids: str | NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
         """What the network does on a long text, in chunks that may stand in no order.
 
         Args:
-            ids: The tokens, as `encode` gives them.
+            ids: The tokens, as `encode` gives them; or the text.
             quantities: Names as in `textgen.inspection.trace`.
         Returns:
             The chunks of `textgen.inspection.survey` where the native engine is there, else of
             `trace_chunks`.
         """
-        return self._survey(ids, quantities, self._constant_edits("survey"))
+        return self._survey(
+            self._tokens(ids), [*_listed(quantities)], self._constant_edits("survey")
+        )
 
     def _survey(
         self, ids: NDArray[np.integer], quantities: Sequence[str], edits: Edits
@@ -588,12 +814,15 @@ class Model:
                 return survey(network, ids, quantities=quantities, edits=edits)
         return trace_chunks(self.network, ids, quantities=quantities, edits=edits)
 
-    def memory(self, text: str | NDArray[np.integer], **settings: Any) -> MemoryReport:
+    @checked(memory_curves)
+    def memory(
+        self, text: str | Sequence[int] | NDArray[np.integer], **settings: Unpack[MemorySettings]
+    ) -> MemoryReport:
         """How far back the model remembers: gradients by lag, and what can be replaced.
 
         Args:
             text: The text, normalised as the model's texts were; or its tokens.
-            settings: Any of `textgen.inspection.memory_curves`: `max_lag`, `positions`, `rng`, ...
+            settings: Any of those below, by name.
         Raises:
             ConfigError: `steered` holds something.
             InspectionError: The text is too short for the largest lag.
@@ -601,11 +830,9 @@ class Model:
         Example:
             >>> model.memory(open("novel.txt").read(), max_lag=100).replacement_lag
         """
-        from textgen.inspection.memory import memory_curves
-
         if self._steering is not None:
             raise ConfigError("memory is measured without steering; leave the block")
-        ids = self.encode(text) if isinstance(text, str) else text
+        ids = self._tokens(text)
         report = memory_curves(self.config, self.saved.weights, ids, **settings)
         level = self.vocabulary.level
         chars = int(self.vocabulary.symbol_lengths()[ids].sum())
@@ -615,9 +842,11 @@ class Model:
             chars_per_token=chars / max(int(np.count_nonzero(ids != END_ID)), 1),
         )
 
+    @checked()
     def evaluate(
         self,
-        *paths: StrPath,
+        *paths: StrPath | Iterable[StrPath],
+        text: str | None = None,
         window: int | None = None,
         streams: int = 1,
         history: int | None = None,
@@ -628,11 +857,12 @@ class Model:
         encoding: str | None = None,
         stdin: BinaryIO | None = None,
         on_progress: Callable[[int, int], object] | None = None,
-    ) -> tuple[Evaluation, Evaluation | None]:
+    ) -> Evaluation:
         """The cost of texts under the model, in float32.
 
         Args:
-            paths: Files or folders, read as in training.
+            paths: Files, folders, patterns or lists of these, read as in training.
+            text: The text itself, instead of files.
             window: Also read the text in windows of so many characters, each from a zero state.
             streams: Parts that the text is cut into and that are read side by side, each after 256
                 characters before it that are not charged: many times faster than one pass, and
@@ -648,10 +878,12 @@ class Model:
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
         Returns:
-            The evaluation of one stateful pass, or of a history, and that of cold windows where
-            asked for.
+            The cost in one stateful pass, or with a history; where `window` is given, its `cold`
+            is that of the windows.
         Raises:
             ConfigError: The model was trained on pairs, or `history` comes with `streams`.
+        Example:
+            >>> model.evaluate(text="Once upon a time").bits_per_char
         """
         from textgen.model.edited_network import EditedNetwork
         from textgen.model.opening import open_network
@@ -677,6 +909,12 @@ class Model:
         edits = self._constant_edits("evaluate")
         if streams < 1:
             raise ConfigError(f"--streams is {streams}; it must be at least 1")
+        names = path_names(paths, "evaluate")
+        if text is not None:
+            stdin = given_text(text, names, encoding, "evaluate")
+            names, encoding = ["-"], "utf-8"
+        if not names:
+            raise ConfigError("no text was named; give a file, a folder, or text=...")
         normalization = self.saved.normalization
         if documents is None:
             documents = self.info.get("corpus", {}).get("options", {}).get("documents")
@@ -689,7 +927,7 @@ class Model:
             encoding=encoding,
         )
         corpus = Corpus.open(
-            [os.fspath(path) for path in paths],
+            names,
             options,
             vocabulary=self.vocabulary,
             normalization=normalization,
@@ -730,15 +968,15 @@ class Model:
                 positions=seen,
             )
             if window is None:
-                return whole, None
+                return whole
             lengths = self.vocabulary.symbol_lengths()[np.asarray(tokens)]
             starts = window_boundaries(lengths, window)
             cold, charged = cold_nats(network, tokens, starts)
         # The first token is context only and is left out of every count.
         first = int(tokens[0])
-        text = self.vocabulary.decode([first])
-        size = 1 if self.vocabulary.level == "byte" else len(text.encode("utf-8"))
-        return whole, replace(
+        symbol = self.vocabulary.decode([first])
+        size = 1 if self.vocabulary.level == "byte" else len(symbol.encode("utf-8"))
+        windows = replace(
             whole,
             nats=cold,
             history=None,
@@ -749,10 +987,12 @@ class Model:
             unknown_chars=unknown - (first == UNKNOWN_ID),
             words=None if words is None else count_words(self.vocabulary, tokens[1:]),
         )
+        return replace(whole, cold=windows)
 
+    @checked()
     def evaluate_pairs(
         self,
-        *paths: StrPath,
+        *paths: StrPath | Iterable[StrPath],
         limit: int | None = None,
         device: str = "auto",
         threads: int | None = None,
@@ -795,7 +1035,7 @@ class Model:
             encoding=encoding,
         )
         corpus, pairs = open_pairs(
-            [os.fspath(path) for path in paths],
+            path_names(paths, "evaluate_pairs"),
             options,
             vocabulary=self.vocabulary,
             normalization=normalization,
@@ -814,3 +1054,26 @@ class Model:
                 corpus.tokens,
                 pairs,
             )
+
+
+def _listed(values: Any) -> Iterable[Any]:
+    """Several values as they are, one alone as a list of it."""
+    return values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
+
+
+def _dictionary(info: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of what a model's file says of its making; nothing where it says none."""
+    part = info.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _trained_on(info: Mapping[str, Any]) -> str:
+    """The names of the first texts that a model was trained on."""
+    files = _dictionary(info, "corpus").get("files")
+    names = [
+        os.path.basename(str(file["path"]))
+        for file in (files if isinstance(files, list) else [])
+        if isinstance(file, dict) and "path" in file
+    ]
+    more = f" and {len(names) - 2} more" if len(names) > 3 else ""
+    return ", ".join(names[: 2 if more else 3]) + more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
 import platform
 import re
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from glob import glob
 from typing import Any
 
@@ -129,20 +131,41 @@ def computing_threads(count: int, *, torch: bool = True) -> Iterator[None]:
         set_num_threads(before)
 
 
-_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
+_DURATION = re.compile(
+    r"(?:(\d+(?:\.\d+)?)h(?:ours?|rs?)?)?"
+    r"(?:(\d+(?:\.\d+)?)m(?:in(?:ute)?s?)?)?"
+    r"(?:(\d+(?:\.\d+)?)(?:s(?:ec(?:ond)?s?)?)?)?"
+)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds in `text`: `90`, `90s`, `3m`, `1m30s`, `1.5h`.
+def parse_duration(duration: str | float | timedelta) -> float:
+    """Seconds in `duration`.
 
+    Args:
+        duration: A text such as `90`, `90s`, `3m`, `2 minutes`, `1m30s`, `1.5h`; a number of
+            seconds; or a `datetime.timedelta`.
     Raises:
         ConfigError: It is no duration, or not above zero.
     """
-    match = _DURATION.fullmatch(text.strip().lower())
-    if match is None or not any(match.groups()):
-        raise ConfigError(f"'{text}' is no duration; type it like 90s, 3m, 1m30s or 1h")
-    hours, minutes, seconds = (float(group or 0) for group in match.groups())
-    total = hours * 3600 + minutes * 60 + seconds
-    if total <= 0:
-        raise ConfigError(f"'{text}' is no time at all; type a duration like 90s or 3m")
-    return total
+    if isinstance(duration, timedelta):
+        seconds = duration.total_seconds()
+    elif isinstance(duration, str):
+        match = _DURATION.fullmatch("".join(duration.lower().split()))
+        if match is None or not any(match.groups()):
+            raise _no_duration(duration)
+        hours, minutes, rest = (float(group or 0) for group in match.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
+    else:
+        try:
+            seconds = math.nan if isinstance(duration, bool) else float(duration)
+        except (TypeError, ValueError, OverflowError):
+            seconds = math.nan
+    if not math.isfinite(seconds):
+        raise _no_duration(duration)
+    if seconds <= 0:
+        raise ConfigError(f"'{duration}' is no time at all; type a duration like 90s or 3m")
+    return seconds
+
+
+def _no_duration(duration: object) -> ConfigError:
+    return ConfigError(f"'{duration}' is no duration; type it like 90s, 3m, 1m30s or 1h")

@@ -211,10 +211,10 @@ def test_a_model_of_distances_does_all_that_a_model_does(
     assert model.generate("Старик", length=30, temperature=0.0).startswith("старик")
     assert len(model.generate_many(5, "старик", length=20)) == 5
     assert "computed with NumPy" in model.networks.describe()
-    whole, _ = model.evaluate(text)
+    whole = model.evaluate(text)
     assert whole.words == len(text.read_text().split())
     assert whole.bits_per_word == pytest.approx(whole.bits_per_char * whole.chars / whole.words)
-    parts, _ = model.evaluate(text, streams=4)
+    parts = model.evaluate(text, streams=4)
     assert parts.bits_per_char == pytest.approx(whole.bits_per_char, rel=0.05)
     trace = model.trace("Вчера старик купил дом")
     assert trace.values(layer=0, unit=3, quantity="forget-gate").shape == (4,)
@@ -231,7 +231,7 @@ def test_costs_of_a_text_agree_on_every_path(text: Path, tmp_path: Path) -> None
         with pytest.MonkeyPatch.context() as patch:
             if path != "native":
                 patch.setenv("TEXTGEN_PATH", path)
-            found.append(model.evaluate(text)[0].nats)
+            found.append(model.evaluate(text).nats)
     np.testing.assert_allclose(found, found[0], rtol=1e-4)
     trace = model.trace(text.read_text())
     assert trace.nats is not None

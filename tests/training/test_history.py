@@ -145,16 +145,16 @@ def test_its_cost_is_that_of_the_counted_bigrams(
     path = tmp_path / "text.txt"
     path.write_text(TEXT)
     assert bigram_model.saved.history == 1
-    seen, _ = bigram_model.evaluate(path, threads=1)
+    seen = bigram_model.evaluate(path, threads=1)
     assert (seen.history, seen.positions) == (1, len(TEXT))
     pairs, singles = Counter(itertools.pairwise(TEXT)), Counter(TEXT[:-1])
     entropy = -sum(n * math.log2(n / singles[pair[0]]) for pair, n in pairs.items()) / len(TEXT)
     assert seen.bits_per_char == pytest.approx(entropy, abs=0.03)
     # The same asked for, and the other way.
-    assert bigram_model.evaluate(path, threads=1, history=1)[0] == seen
-    carried, _ = bigram_model.evaluate(path, threads=1, history=0)
+    assert bigram_model.evaluate(path, threads=1, history=1) == seen
+    carried = bigram_model.evaluate(path, threads=1, history=0)
     assert carried.history is None and carried.nats != pytest.approx(seen.nats, rel=1e-3)
-    assert bigram_model.evaluate(path, threads=1, streams=2)[0].history is None
+    assert bigram_model.evaluate(path, threads=1, streams=2).history is None
 
 
 def test_it_writes_by_its_history_unless_told_otherwise(bigram_model: textgen.Model) -> None:

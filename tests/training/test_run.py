@@ -64,7 +64,7 @@ def test_stored_figure_is_that_of_eval(text: Path, tmp_path: Path) -> None:
     held_out = tmp_path / "val.txt"
     held_out.write_text(russian_text(1500, seed=9), encoding="utf-8")
     result, _ = train(text, tmp_path / "run", val=str(held_out), precision="fp32")
-    whole, _ = result.load().evaluate(held_out, threads=1)
+    whole = result.load().evaluate(held_out, threads=1)
     # The same sum in float32, cut into parts that are warmed up by 256 tokens.
     assert whole.bits_per_char == pytest.approx(result.bits_per_char, rel=1e-3)
 
@@ -200,8 +200,8 @@ def test_fine_tuning_starts_at_the_parents_loss(text: Path, tmp_path: Path) -> N
     child, _ = train(
         new, tmp_path / "child", steps=1, from_=parent.model, hidden_size=None, learning_rate=1e-30
     )
-    before, _ = parent.load().evaluate(text, threads=1)
-    after, _ = child.load().evaluate(text, threads=1)
+    before = parent.load().evaluate(text, threads=1)
+    after = child.load().evaluate(text, threads=1)
     # New symbols take e^-20 of the probability each: below float32's eight digits of a sum.
     assert after.nats_per_char == pytest.approx(before.nats_per_char, rel=1e-6)
 

@@ -4,52 +4,20 @@ from __future__ import annotations
 
 from textgen.cells.base import Cell as Cell
 from textgen.cells.base import RecurrentProduct as RecurrentProduct
+from textgen.cells.base import sigmoid as sigmoid
+from textgen.cells.base import split as split
+from textgen.cells.base import unchanged as unchanged
 from textgen.cells.coupled import CoupledLSTMCell as CoupledLSTMCell
 from textgen.cells.depth_gated import DepthGatedLSTMCell as DepthGatedLSTMCell
 from textgen.cells.gru import GRUCell as GRUCell
 from textgen.cells.lstm import LSTMCell as LSTMCell
 from textgen.cells.multiplicative import MultiplicativeLSTMCell as MultiplicativeLSTMCell
 from textgen.cells.peephole import PeepholeLSTMCell as PeepholeLSTMCell
+from textgen.cells.registry import BUILT_IN as BUILT_IN
+from textgen.cells.registry import CELLS as CELLS
+from textgen.cells.registry import get_cell as get_cell
+from textgen.cells.registry import missing_cell as missing_cell
+from textgen.cells.registry import register_cell as register_cell
+from textgen.cells.registry import try_step as try_step
 from textgen.cells.rnn import NONLINEARITIES as NONLINEARITIES
 from textgen.cells.rnn import RNNCell as RNNCell
-from textgen.errors import ConfigError
-
-#: Every cell by the name that `--cell` and a checkpoint use.
-CELLS: dict[str, Cell] = {
-    cell.name: cell
-    for cell in (
-        LSTMCell(),
-        GRUCell(),
-        RNNCell(),
-        PeepholeLSTMCell(),
-        CoupledLSTMCell(),
-        DepthGatedLSTMCell(),
-        MultiplicativeLSTMCell(),
-    )
-}
-
-
-def get_cell(name: str, nonlinearity: str = "tanh") -> Cell:
-    """The cell called `name`.
-
-    Args:
-        name: One of `CELLS`.
-        nonlinearity: One of `NONLINEARITIES`. Only the `rnn` has the choice.
-    Raises:
-        ConfigError: There is none of that name, or none with that nonlinearity.
-    """
-    if name not in CELLS:
-        raise ConfigError(f"cell '{name}' is not known; choose one of: {', '.join(CELLS)}")
-    if nonlinearity not in NONLINEARITIES:
-        raise ConfigError(
-            f"nonlinearity '{nonlinearity}' is not known; choose one of: "
-            f"{', '.join(NONLINEARITIES)}"
-        )
-    if name == "rnn":
-        return RNNCell(nonlinearity)
-    if nonlinearity != "tanh":
-        raise ConfigError(
-            f"cell '{name}' has no choice of nonlinearity, but '{nonlinearity}' was given; "
-            "leave it out, or choose the cell 'rnn'"
-        )
-    return CELLS[name]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from textgen.cells import CELLS
+from textgen.cells import CELLS, missing_cell
 from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
 from textgen.corpus.documents import document_separator
 from textgen.corpus.normalization import Normalization
@@ -212,10 +212,7 @@ def _config(data: Any, tensor_count: int) -> ModelConfig:
         raise TypeError("they are no JSON object")
     cell = data.get("cell")
     if isinstance(cell, str) and cell not in CELLS:
-        raise CheckpointFormatError(
-            f"needs the cell {cell!r:.80}, which this version does not know: upgrade with "
-            "pip install -U textgen"
-        )
+        raise CheckpointFormatError(missing_cell(cell))
     config = ModelConfig.from_dict(data)
     # Before anything is done for each layer: a number alone must not keep the machine busy.
     if config.num_layers > tensor_count:

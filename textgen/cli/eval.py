@@ -141,7 +141,7 @@ def eval_command(
     seen = (model.saved.history or 0) if history is None and streams == 1 else history or 0
     if limit is not None and not seen:
         raise ConfigError("--limit goes with --history, or with pairs; --history N sees N tokens")
-    whole, cold = model.evaluate(
+    whole = model.evaluate(
         *paths,
         window=window,
         streams=streams,
@@ -154,6 +154,7 @@ def eval_command(
         stdin=stdin,
         on_progress=progress,
     )
+    cold = whole.cold
     record: dict[str, object] = {**whole.to_dict()}
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}

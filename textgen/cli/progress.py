@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
+from textgen.terminal.bar import TrainingBar, figures_of
 from textgen.terminal.color import ColorMode
 from textgen.terminal.console import make_consoles
 from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
-from textgen.terminal.format import rate
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
 from textgen.terminal.text import visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
@@ -63,17 +61,13 @@ class JsonLines(_View):
             draw_curve(Path(event.folder))
 
 
-#: What the bar itself, its percentage and the time left take at least.
-_BAR_COLUMNS = 32
-
-
 class Progress(_View):
     """A bar on a terminal, a line an evaluation elsewhere; all on stderr."""
 
     def __init__(self, color: ColorMode) -> None:
         self._console = make_consoles(color).err
         self._live = sys.stderr.isatty()
-        self._bar: Any = None
+        self._bar: TrainingBar | None = None
         self._started: Started | None = None
 
     def show(self, event: Event) -> None:
@@ -95,7 +89,7 @@ class Progress(_View):
 
     def _write(self, line: str) -> None:
         if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
+            self._bar.write(line)
         else:
             print(line, file=sys.stderr)
 
@@ -115,39 +109,14 @@ class Progress(_View):
         if event.resumed_from:
             self._console.print(f"resumed from step {event.resumed_from:,} of {event.steps:,}")
         if self._live and event.resumed_from < event.steps:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=event.steps,
-                initial=event.resumed_from,
-                file=sys.stderr,
-                dynamic_ncols=True,
-                mininterval=0.2,
-                bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}",
-            )
+            self._bar = TrainingBar(event.steps, event.resumed_from)
 
     def _report(self, event: Report) -> None:
-        figures = []
-        if event.val_bits_per_char is not None:
-            figures.append(f"val {event.val_bits_per_char:.3f}")
-        if event.train_bits_per_char is not None:
-            figures.append(f"train {event.train_bits_per_char:.3f} bits/char")
-        elif event.val_bits_per_char is not None:
-            figures[-1] += " bits/char"
-        if event.train_distance is not None:
-            figures.append(f"distance {event.train_distance:.3f}")
-        figures.append(rate(event.chars_per_second))
-        if event.skipped:
-            figures.append(f"{event.skipped} updates left out")
         if self._bar is not None:
-            # The bar keeps some columns for itself: figures go whole, the last ones first.
-            room = shutil.get_terminal_size().columns - _BAR_COLUMNS
-            while len(figures) > 1 and len("  ".join(figures)) > room:
-                del figures[-1]
-            self._bar.set_postfix_str("  ".join(figures), refresh=False)
-            self._bar.update(event.step - self._bar.n)
+            self._bar.report(event)
         elif event.evaluated:
-            self._write(f"step {event.step:,}/{event.steps:,}  {'  '.join(figures)}")
+            figures = "  ".join(figures_of(event))
+            self._write(f"step {event.step:,}/{event.steps:,}  {figures}")
 
     def _end(self, event: Ended) -> None:
         self.close()

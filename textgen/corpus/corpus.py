@@ -32,6 +32,7 @@ from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError, named
 from textgen.files import os_reason
 from textgen.settings import setting
+from textgen.values import make_plain
 
 #: Tokens looked at a time when a character is searched for.
 _SCAN = 1 << 20
@@ -76,6 +77,7 @@ class CorpusOptions:
     nfc: bool = setting(True, flag="--no-nfc", inverted=True)
 
     def __post_init__(self) -> None:
+        make_plain(self)
         if self.level not in LEVELS:
             raise ConfigError(
                 f"{named('level')} is {self.level!r}; give one of {', '.join(LEVELS)}"

@@ -21,9 +21,13 @@ from typing import BinaryIO, cast
 
 from textgen.errors import ConfigError, EmptyCorpusError, StorageError
 
-STDIN_NAME = "<stdin>"
+STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
 _TEXT_SUFFIXES = (".txt", ".txt.gz")
 _GZIP_MAGIC = b"\x1f\x8b"
+
+
+class GivenText(io.BytesIO):
+    """A text that a program gives in place of files, in UTF-8: it is read where `-` is named."""
 
 
 class Source:
@@ -146,7 +150,8 @@ def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) 
     for path in paths:
         name = os.fspath(path)
         if name == "-":
-            sources.append(_spool(sys.stdin.buffer if stdin is None else stdin, STDIN_NAME))
+            called = GIVEN_NAME if isinstance(stdin, GivenText) else STDIN_NAME
+            sources.append(_spool(sys.stdin.buffer if stdin is None else stdin, called))
         else:
             sources.extend(_open_path(name))
     return sources

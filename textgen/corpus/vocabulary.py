@@ -215,6 +215,10 @@ class Vocabulary:
         )
         return result, np.concatenate([np.array([END_ID, UNKNOWN_ID], np.int64), ids])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as plain data: what is kept to look symbols up is made again."""
+        return type(self).from_dict, (self.to_dict(),)
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data for a checkpoint's header."""
         data: dict[str, Any] = {"level": self.level}

@@ -13,16 +13,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import InspectionError
+from textgen.errors import BackendError, InspectionError
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.model.numpy_network import NumpyNetwork, State
+
+if TYPE_CHECKING:
+    import pandas
 
 Floats = NDArray[np.float32]
 #: One unit of one layer: `(layer, unit)`, both counted from 0.
@@ -33,6 +36,9 @@ LOGITS_LIMIT = 2**22
 
 #: A larger value is beyond all use: float32 has no square of it.
 LARGEST = 1e18
+
+#: Characters of the text that a trace shows of itself.
+_EXCERPT = 40
 
 _STATE_QUANTITIES = {"h": "hidden", "c": "cell"}
 
@@ -71,9 +77,12 @@ def check_quantity(cell: Cell, name: str) -> str:
     return name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """A stretch of text and what the network did on it.
+
+    `trace["cell"]` is the matrix of one quantity: a row for each token, a column for each neuron,
+    in the order of `neurons`. `trace["cell", 1]` has the columns of layer 1 alone.
 
     Args:
         ids: The tokens, `(T,)`.
@@ -106,6 +115,67 @@ class Trace:
     def quantities(self) -> tuple[str, ...]:
         """The quantities traced, in the order of `arrays`."""
         return tuple(dict.fromkeys(name.split(".", 2)[2] for name in self.arrays))
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """The neurons traced, as `(layer, unit)`: the columns of `trace[quantity]`."""
+        return tuple((layer, int(unit)) for layer in self.units for unit in self.units[layer])
+
+    def __repr__(self) -> str:
+        text = "".join(self.pieces)
+        if len(text) > _EXCERPT:
+            text = f"{text[: _EXCERPT - 1]}…"
+        tokens = "1 token" if len(self) == 1 else f"{len(self):,} tokens"
+        kept = ", ".join(self.quantities) or "costs only"
+        return f"<Trace of {text!r}: {tokens}, {len(self.neurons):,} neurons; {kept}>"
+
+    def __contains__(self, quantity: object) -> bool:
+        return quantity in self.quantities
+
+    def __getitem__(self, key: str | tuple[str, int]) -> Floats:
+        """The values of a quantity, `(T, neurons)`; of one layer, `(T, units)`.
+
+        Args:
+            key: One of `quantities`, or `(quantity, layer)`.
+        Raises:
+            InspectionError: It was not traced.
+        """
+        name, layer = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
+        if not isinstance(name, str):
+            raise InspectionError(
+                f"a trace is read by quantity, and {key!r:.60} is none; it has: "
+                f"{', '.join(self.quantities)}"
+            )
+        quantity = self.only_quantity(name)
+        if layer is None:
+            parts = [self.arrays[f"layers.{each}.{quantity}"] for each in self.units]
+            return np.concatenate(parts, axis=1)
+        if layer not in self.units:
+            layers = ", ".join(map(str, self.units))
+            raise InspectionError(f"layer {layer!r} is not in this trace; it has: {layers}")
+        return self.arrays[f"layers.{layer}.{quantity}"]
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A table for pandas: a row for each token.
+
+        Returns:
+            Columns `text` (the token's text) and `bits` (what it cost), then one for each quantity
+            of each neuron, such as `0:75 cell`. The index is the number of the token.
+        Raises:
+            BackendError: pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise BackendError(
+                "to_pandas needs pandas, which is not installed; type: pip install pandas"
+            ) from None
+        columns: dict[str, Any] = {"text": list(self.pieces), "bits": self.nats / np.log(2.0)}
+        for quantity in self.quantities:
+            values = self[quantity]
+            for column, (layer, unit) in enumerate(self.neurons):
+                columns[f"{layer}:{unit} {quantity}"] = values[:, column]
+        return pandas.DataFrame(columns, index=pandas.Index(self.places, name="token"))
 
     def values(self, layer: int, unit: int, quantity: str | None = None) -> Floats:
         """One neuron's values, `(T,)`.

@@ -6,7 +6,7 @@ import os
 import platform
 from typing import TYPE_CHECKING
 
-from textgen.cells import Cell
+from textgen.cells import BUILT_IN, Cell, try_step
 from textgen.errors import BackendError, ConfigError, named
 from textgen.native import library
 from textgen.ops.path import Path
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 PATH_VARIABLE = "TEXTGEN_PATH"
 PATH_NAMES = ("native", "torch", "reference")
 PRECISIONS = ("auto", "fp32", "bf16")
+#: Why a registered cell is slow; the factor is that of a GRU (docs/log.md).
+OWN_CELL = (
+    "'{name}' is a cell of your own, which the native engine does not know; it trains about ten "
+    "times slower"
+)
 #: The cells that the native engine computes.
 NATIVE_CELLS = ("lstm", "gru", "rnn", "peephole", "coupled", "depth-gated", "mlstm")
 
@@ -119,6 +124,8 @@ def _in_torch(
     from textgen.ops.torch_recurrence import bf16_works, kernel_of
 
     kernel = kernel_of(cell)
+    if cell.name not in BUILT_IN:
+        try_step(cell, torch, torch.from_numpy)
     if forced == "reference" or not kernel:
         if forced == "reference":
             why = f"{PATH_VARIABLE} asks for it"
@@ -126,6 +133,8 @@ def _in_torch(
             nonlinearity = getattr(cell, "nonlinearity", "tanh")
             which = "" if nonlinearity == "tanh" else f" with the nonlinearity '{nonlinearity}'"
             why = f"torch has no kernel for '{cell.name}'{which}"
+            if cell.name not in BUILT_IN:
+                why = OWN_CELL.format(name=cell.name)
         if precision == "bf16":
             raise BackendError(f"the loop over time steps ({why}) knows no bf16; leave it out")
         reason = _joined(f"a loop over time steps: {why}", missing)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 
 from textgen.errors import SamplingError
+from textgen.values import make_plain
 
 #: Random seeds lie below this.
 RNG_LIMIT = 2**64
@@ -55,6 +56,7 @@ class SampleOptions:
     rng: int = 0
 
     def __post_init__(self) -> None:
+        make_plain(self, SamplingError)
         _require_whole("length", self.length, 0)
         _require_whole("top_k", self.top_k, 0)
         _require_whole("history", self.history, 0)

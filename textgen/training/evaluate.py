@@ -43,6 +43,8 @@ class Evaluation:
             they are one token or spelled; None at other levels.
         history: Tokens that were seen before each, the state from zero; None: it was carried on.
         positions: With a history: tokens that were charged, from which `nats` was extrapolated.
+        cold: Where windows were asked for: the cost of the same text read in windows, each from a
+            zero state.
     """
 
     nats: float
@@ -53,6 +55,14 @@ class Evaluation:
     words: int | None = None
     history: int | None = None
     positions: int | None = None
+    cold: Evaluation | None = None
+
+    def __repr__(self) -> str:
+        cold = "" if self.cold is None else f", in windows {self.cold.bits_per_char:.4f}"
+        return (
+            f"<Evaluation: {self.bits_per_char:.4f} bits/char{cold}; {self.chars:,} characters, "
+            f"{self.unknown_chars:,} unknown>"
+        )
 
     @property
     def bits_per_word(self) -> float | None:
@@ -80,7 +90,7 @@ class Evaluation:
         return math.exp(min(self.nats / self.tokens, 700.0))
 
     def to_dict(self, prefix: str = "") -> dict[str, float]:
-        """The figures by name, each name after `prefix`."""
+        """The figures by name, each name after `prefix`; those of `cold` are its own."""
         figures = {
             "nats_per_char": self.nats_per_char,
             "bits_per_char": self.bits_per_char,

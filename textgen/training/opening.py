@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textgen import __version__
-from textgen.cells import get_cell
+from textgen.cells import BUILT_IN, Cell, get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
 from textgen.corpus.source import check_paths
 from textgen.corpus.windows import Windows
@@ -23,7 +23,7 @@ from textgen.files import FolderLock, make_folder
 from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.ops.path import Path as ComputePath
-from textgen.ops.select import select
+from textgen.ops.select import OWN_CELL, select
 from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
 from textgen.terminal.shell import command_line
 from textgen.training.agreement import (
@@ -205,7 +205,11 @@ def new_run(
                 trainer=trainer,
                 progress=Progress(),
                 best={},
-                notes=(*_other_kind(options, saved), *_unknown_symbols(data, options)),
+                notes=(
+                    *_other_kind(options, saved),
+                    *_unknown_symbols(data, options),
+                    *_own_cell(cell),
+                ),
             )
 
 
@@ -429,6 +433,11 @@ def _other_kind(options: TrainOptions, parent: SavedModel | None) -> tuple[str, 
         "the model given by --from writes the targets of pairs, and this run trains it on plain "
         "text, which it will write then; for more pairs add --pairs",
     )
+
+
+def _own_cell(cell: Cell) -> tuple[str, ...]:
+    """A note where the cell is one that a person wrote."""
+    return () if cell.name in BUILT_IN else (OWN_CELL.format(name=cell.name),)
 
 
 def _versions(path: ComputePath) -> dict[str, str]:

@@ -13,6 +13,7 @@ from textgen.errors import ConfigError, named
 from textgen.model.config import COLLAPSE, HEADS
 from textgen.runtime import parse_duration
 from textgen.settings import setting, settings_of
+from textgen.values import make_plain
 
 #: What `vectors` is where they are learned on the training text.
 WORD2VEC = "word2vec"
@@ -97,10 +98,7 @@ class TrainOptions:
     pairs: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cell", "nonlinearity", "loss", "distance", "device", "precision"):
-            value = getattr(self, name)
-            if isinstance(value, str):
-                object.__setattr__(self, name, value.lower())  # LSTM is lstm.
+        make_plain(self, budget=parse_duration)
         object.__setattr__(self, "val", _settled_val(self.val))
         lengths = [name for name in ("budget", "epochs", "steps") if getattr(self, name)]
         if len(lengths) > 1:

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from textgen.errors import CheckpointCorruptError, ConfigError
+from textgen.cells import BUILT_IN, CELLS, missing_cell
+from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
 from textgen.model.config import ModelConfig
 from textgen.runtime import Choice
 from textgen.training.options import WORD2VEC, TrainOptions
@@ -31,6 +32,8 @@ WEIGHT_DECAY = 0.1
 #: The share of an LSTM's learning rate that suits another cell: at the whole of it a plain network
 #: and an mLSTM diverge and a GRU learns worse (docs/log.md).
 CELL_RATES = {"gru": 0.35, "rnn": 0.25, "mlstm": 0.25}
+#: The share for a cell that textgen does not come with: the cautious one.
+OWN_CELL_RATE = 0.25
 #: A stream's state starts from zero again after so many tokens. Without that, states that only
 #: count up drift off, and validation from zero was 0.3 nats and more above the training loss.
 RESET_TOKENS = 2048
@@ -123,8 +126,13 @@ class Plan:
         """From plain data.
 
         Raises:
+            CheckpointFormatError: Its cell is not known.
             CheckpointCorruptError: A setting is missing, unknown or out of range.
         """
+        model = data.get("model")
+        cell = model.get("cell") if isinstance(model, Mapping) else None
+        if isinstance(cell, str) and cell not in CELLS:
+            raise CheckpointFormatError(f"the run {missing_cell(cell)}")
         try:
             plan = cls(
                 **{
@@ -454,4 +462,5 @@ def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:
     """The peak: grows with the root of a step's tokens, falls with width and depth; of the cell."""
     base = 0.02 * math.sqrt(min(tokens_per_step, 16384) / 2048)
     value = base * math.sqrt(384 / max(config.hidden_size, 256)) / math.sqrt(config.num_layers)
-    return float(f"{value * CELL_RATES.get(config.cell, 1.0):.2g}")
+    usual = 1.0 if config.cell in BUILT_IN else OWN_CELL_RATE
+    return float(f"{value * CELL_RATES.get(config.cell, usual):.2g}")

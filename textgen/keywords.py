@@ -1,0 +1,105 @@
+"""The settings of the public functions by name, so that an editor completes them and a type checker
+knows them. What they mean and their defaults stand where they are used: in `TrainOptions`,
+`CorpusOptions`, `SampleOptions`, `trace` and `memory_curves`, with which a test compares this file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TypedDict
+
+from textgen.inspection.trace import Neuron
+from textgen.model.edit import Edits
+from textgen.model.numpy_network import State
+
+StrPath = str | os.PathLike[str]
+
+
+class CorpusSettings(TypedDict, total=False):
+    """How a text is read: the fields of `textgen.corpus.corpus.CorpusOptions`."""
+
+    level: str
+    fold: bool
+    min_count: int
+    min_word_count: int
+    max_words: int
+    documents: str | None
+    encoding: str | None
+    newlines: bool
+    nfc: bool
+
+
+class TrainSettings(CorpusSettings, total=False):
+    """How a model is trained: those, and the fields of `textgen.training.options.TrainOptions`."""
+
+    cell: str
+    nonlinearity: str
+    hidden_size: int | None
+    num_layers: int | None
+    embedding_size: int | None
+    vectors: StrPath | None
+    freeze_embedding: bool | None
+    loss: str
+    distance: str | None
+    dropout: float | None
+    tie: bool
+    residual: bool
+    seq_len: int | None
+    batch_size: int | None
+    history: int | None
+    learning_rate: float | None
+    weight_decay: float | None
+    clip_norm: float | None
+    epochs: float | None
+    steps: int | None
+    rng: int
+    val: StrPath | float
+    patience: int
+    device: str
+    precision: str
+    threads: int | None
+    eval_every: int | None
+    save_every: int | None
+    pairs: bool
+
+
+class SampleSettings(TypedDict, total=False):
+    """How a text is written: the fields of `textgen.sampling.SampleOptions`."""
+
+    length: int
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repetition_penalty: float
+    repetition_window: int
+    stop: Sequence[str]
+    until_sentence: bool
+    until_end: bool
+    history: int
+    rng: int
+
+
+class TraceSettings(TypedDict, total=False):
+    """What is traced: arguments of `textgen.inspection.trace`."""
+
+    quantities: str | Sequence[str] | None
+    layers: int | Sequence[int] | None
+    units: str | Sequence[Neuron | str] | None
+    reset_at_end_marks: bool
+    top: int
+    chunk: int
+    initial: State | None
+    edits: Edits
+
+
+class MemorySettings(TypedDict, total=False):
+    """How memory is measured: arguments of `textgen.inspection.memory_curves`."""
+
+    max_lag: int
+    positions: int
+    rng: int
+    threads: int | None
+    warm_up: int
+    replacement: bool
