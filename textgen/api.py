@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.pairs import SEPARATOR, separator_id
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.word_count import count_words
 from textgen.errors import ConfigError, StorageError
@@ -622,8 +623,11 @@ class Model:
         threads: int | None = None,
         documents: str | None = None,
         encoding: str | None = None,
+        ending: str = DEFAULT_ENDING,
+        skip_bad: bool = False,
         stdin: BinaryIO | None = None,
         on_progress: Callable[[int, int], object] | None = None,
+        on_note: Callable[[str], object] | None = None,
     ) -> tuple[Evaluation, Evaluation | None]:
         """The cost of texts under the model, in float32.
 
@@ -641,8 +645,11 @@ class Model:
             documents: How documents are separated, `blank` or `line`; `file` is one a file, None
                 is as in training.
             encoding: Of the files, where detection errs.
+            ending: Of the files of a folder that are read.
+            skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
+            on_note: Called with each thing to know of how the files were read.
         Returns:
             The evaluation of one stateful pass, or of a history, and that of cold windows where
             asked for.
@@ -683,6 +690,8 @@ class Model:
             nfc=normalization.nfc,
             documents=None if documents == "file" else documents,
             encoding=encoding,
+            ending=ending,
+            skip_bad=skip_bad,
         )
         corpus = Corpus.open(
             [os.fspath(path) for path in paths],
@@ -691,6 +700,9 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
+        if on_note is not None:
+            for note in corpus.notes:
+                on_note(note)
         place, _ = choose_device(device)
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)
@@ -753,7 +765,10 @@ class Model:
         device: str = "auto",
         threads: int | None = None,
         encoding: str | None = None,
+        ending: str = DEFAULT_ENDING,
+        skip_bad: bool = False,
         stdin: BinaryIO | None = None,
+        on_note: Callable[[str], object] | None = None,
     ) -> PairsEvaluation:
         """How a model of pairs does on pairs: the cost of the targets, and how many it writes.
 
@@ -766,7 +781,10 @@ class Model:
             device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
             encoding: Of the files, where detection errs.
+            ending: Of the files of a folder that are read.
+            skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
+            on_note: Called with each thing to know of how the files were read.
         Raises:
             ConfigError: The model was not trained on pairs, or `steered` holds something.
             CorpusError: A line is no pair.
@@ -789,6 +807,8 @@ class Model:
             nfc=normalization.nfc,
             documents="line",
             encoding=encoding,
+            ending=ending,
+            skip_bad=skip_bad,
         )
         corpus, pairs = open_pairs(
             [os.fspath(path) for path in paths],
@@ -797,6 +817,9 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
+        if on_note is not None:
+            for note in corpus.notes:
+                on_note(note)
         if limit is not None and limit < len(pairs):
             pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
         place, _ = choose_device(device)

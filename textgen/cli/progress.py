@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rich.text import Text
+
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.terminal.color import ColorMode
@@ -17,7 +19,7 @@ from textgen.terminal.console import make_consoles
 from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
 from textgen.terminal.format import rate
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
-from textgen.terminal.text import visible
+from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
 
@@ -103,7 +105,7 @@ class Progress(_View):
         choices = [(c.name, c.value, c.reason) for c in event.choices]
         self._console.print(choices_table(choices))
         for note in event.notes:
-            self._console.print(f"note: {visible(note)}", soft_wrap=True)
+            self._console.print(Text(note_line(note)), soft_wrap=True)
         self._console.print(
             f"{event.parameters:,} parameters, {event.train_tokens:,} tokens to train on; "
             f"the same again: {visible(event.command)}",

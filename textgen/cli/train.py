@@ -14,6 +14,7 @@ from textgen.cli.options import (
     DeviceOption,
     DocumentsOption,
     EncodingOption,
+    EndingOption,
     FoldOption,
     JsonOption,
     LevelOption,
@@ -21,6 +22,7 @@ from textgen.cli.options import (
     PathsArgument,
     QuietOption,
     RngOption,
+    SkipBadOption,
     ThreadsOption,
 )
 from textgen.terminal.color import ColorMode
@@ -117,6 +119,8 @@ def train_command(
         ),
     ] = False,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     keep_newlines: Annotated[
         bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")
     ] = False,
@@ -276,6 +280,8 @@ def train_command(
                 encoding=encoding,
                 newlines=not keep_newlines,
                 nfc=not no_nfc,
+                ending=ending,
+                skip_bad=skip_bad,
             ),
             cell=cell,
             nonlinearity=nonlinearity,

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import Plan
 
@@ -33,6 +34,9 @@ def repeat_command(paths: Sequence[str | Path], options: TrainOptions, plan: Pla
     add("--max-words", corpus.max_words, 30_000)
     add("--documents", corpus.documents)
     add("--encoding", corpus.encoding)
+    add("--ending", corpus.ending, DEFAULT_ENDING)
+    if corpus.skip_bad:
+        words.append("--skip-bad")
     if not corpus.newlines:
         words.append("--keep-newlines")
     if not corpus.nfc:
