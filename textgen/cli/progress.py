@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.text import Text
 
+from textgen.cli import choices
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.terminal.color import ColorMode
@@ -69,10 +70,16 @@ _BAR_COLUMNS = 32
 
 
 class Progress(_View):
-    """A bar on a terminal, a line an evaluation elsewhere; all on stderr."""
+    """A bar on a terminal, a line an evaluation elsewhere; all on stderr.
 
-    def __init__(self, color: ColorMode) -> None:
+    Args:
+        color: When to colour.
+        explain: Whether to show every choice with its reason, not only the main ones.
+    """
+
+    def __init__(self, color: ColorMode, *, explain: bool = False) -> None:
         self._console = make_consoles(color).err
+        self._explain = explain
         self._live = sys.stderr.isatty()
         self._bar: Any = None
         self._started: Started | None = None
@@ -102,8 +109,9 @@ class Progress(_View):
 
     def _start(self, event: Started) -> None:
         self._started = event
-        choices = [(c.name, c.value, c.reason) for c in event.choices]
-        self._console.print(choices_table(choices))
+        rows = choices.rows(event.choices, explain=self._explain)
+        self._console.print(choices_table(rows, width=self._console.width))
+        self._console.print(choices.hint(event.choices, explain=self._explain), style="dim")
         for note in event.notes:
             self._console.print(Text(note_line(note)), soft_wrap=True)
         self._console.print(
