@@ -122,8 +122,11 @@ def eval_command(
             if done == total:
                 print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
 
+    notes: list[str] = []
+
     def say(note: str) -> None:
-        if not quiet:
+        notes.append(note)
+        if not quiet and not json_output:
             print(note_line(note), file=sys.stderr)
 
     stdin = None if "-" not in paths else sys.stdin.buffer
@@ -145,7 +148,7 @@ def eval_command(
             on_note=say,
         ).to_dict()
         if json_output:
-            print_json(figures)
+            print_json({**figures, "notes": notes} if notes else figures)
         else:
             _show(figures, None, color, heading="pairs")
         return
@@ -169,6 +172,8 @@ def eval_command(
         on_note=say,
     )
     record: dict[str, object] = {**whole.to_dict()}
+    if notes:
+        record["notes"] = notes
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}
     if json_output:

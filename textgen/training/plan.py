@@ -523,8 +523,8 @@ def _hidden_size(
             break
         if size > by_text * 1.1:
             reason = (
-                f"units: the text is small ({facts.train_tokens:,} {unit}); with more of them the "
-                "model would learn it by heart"
+                f"units: as many as {facts.train_tokens:,} {unit} of text can teach; with more the "
+                "model would learn them by heart"
             )
             break
         best = size
