@@ -18,10 +18,11 @@ import numpy as np
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
-    DOCUMENT_MODES,
+    has_border_lines,
     join_documents,
     mark_documents,
     normalize_documents,
+    settle_documents,
 )
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
@@ -50,8 +51,11 @@ class CorpusOptions:
         min_count: Characters met less often are unknown; 1 keeps all.
         min_word_count: Words met less often are spelled by their characters.
         max_words: Words at most, the commonest; the rest is spelled.
-        documents: `"blank"` (blank lines separate documents), `"line"` (each line is one), or
-            None (each file is one).
+        documents: How one text is cut into documents, see `textgen.corpus.documents`: `"blank"`
+            (blank lines separate them; `"blank:2"`: two or more), `"line"` (each line is one),
+            `"separator:TEXT"` (a line that is TEXT separates them), `"start:REGEX"` (a line at
+            whose beginning it matches begins one), or None, as is `"file"` (each file is one).
+            What is no word, such as `"***"`, is a separator.
         encoding: Name of the encoding of the files; None detects it.
         newlines: Whether line ends become `"\\n"`.
         nfc: Whether characters are composed (Unicode NFC).
@@ -72,10 +76,8 @@ class CorpusOptions:
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ConfigError(f"level is {self.level!r}; give one of {', '.join(LEVELS)}")
-        if self.documents is not None and self.documents not in DOCUMENT_MODES:
-            raise ConfigError(
-                f"documents is {self.documents!r}; give one of {', '.join(DOCUMENT_MODES)}"
-            )
+        # One way to say each: it is part of the cache's keys and of a run's record.
+        object.__setattr__(self, "documents", settle_documents(self.documents))
         for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -120,6 +122,8 @@ class Corpus:
         options: As they were given; level and normalisation are those of the given vocabulary.
         files: One report for each file.
         documents: How many there are.
+        borders: Lines found that separate or begin documents; None where `options.documents` asks
+            for no such lines.
         chars: Characters after normalisation, without end marks.
         utf8_bytes: The same text's length in UTF-8.
         unknown_chars: Characters that the vocabulary lacks.
@@ -140,6 +144,7 @@ class Corpus:
     unknown_chars: int
     sha256: str
     cache_key: str
+    borders: int | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -301,6 +306,7 @@ class _Reading:
         self._sources = sources
         self.options = options
         self._detections: list[Detection] | None = None
+        self.borders = 0
         self._digests: list[bytes] | None = None
         self.files: tuple[FileReport, ...] = ()
 
@@ -315,6 +321,7 @@ class _Reading:
         if self._detections is None:
             self._detections = [detect(source, self.options.encoding) for source in self._sources]
         tallies = [_Tally() for _ in self._sources]
+        self.borders = 0
         yield from join_documents(map(self._one, self._sources, self._detections, tallies))
         digests = [tally.digest() for tally in tallies]
         if self._digests not in (None, digests):
@@ -333,10 +340,14 @@ class _Reading:
             yield from tally.count(text.chunks(normalization, hasher=tally))
         elif normalization.fold:
             raw = Normalization(newlines=False, nfc=False)
-            documents = mark_documents(text.chunks(raw, hasher=tally), mode)
+            documents = mark_documents(text.chunks(raw, hasher=tally), mode, self._count)
             yield from tally.count(normalize_documents(documents, normalization))
         else:
-            yield from mark_documents(tally.count(text.chunks(normalization, hasher=tally)), mode)
+            chunks = tally.count(text.chunks(normalization, hasher=tally))
+            yield from mark_documents(chunks, mode, self._count)
+
+    def _count(self, borders: int) -> None:
+        self.borders += borders
 
 
 class _Tally:
@@ -456,6 +467,7 @@ def _header(encoded: EncodedText, reading: _Reading, key: str) -> dict[str, Any]
         "options": asdict(reading.options),
         "files": [asdict(report) for report in reading.files],
         "documents": encoded.documents,
+        "borders": reading.borders if has_border_lines(reading.options.documents) else None,
         "chars": encoded.chars,
         "utf8_bytes": encoded.utf8_bytes,
         "unknown_chars": encoded.unknown_chars,
@@ -482,6 +494,7 @@ def _from_entry(entry: CacheEntry) -> Corpus | None:
             files=files,
             sha256=header["sha256"],
             cache_key=header["cache_key"],
+            borders=header.get("borders"),  # Entries of older versions have none.
             notes=tuple(header["notes"]),
             **numbers,
         )

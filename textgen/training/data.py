@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.normalization import Normalization
-from textgen.corpus.pair_split import split_pairs
 from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
+from textgen.corpus.spans import DocumentLengths, document_lengths, find_documents, span_chars
+from textgen.corpus.split import Split, split_documents, split_pairs
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError
@@ -21,6 +22,9 @@ from textgen.training.plan import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
 _LOOK_TOKENS = 200_000
+#: `TrainingData.split` where the end of the text validates, as it did of all texts in runs whose
+#: record names no way, those begun by version 0.1.
+TAIL = "tail"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,9 @@ class TrainingData:
         separator: Of a corpus of pairs, what stands between source and target; None for a text.
             Characters a token are then those of the targets, a counted token.
         val_pairs: Where the pairs to validate on lie in `val`.
+        lengths: Of the documents, where there are several.
+        split: How they were split, for the run's record: `drawn`, `ends` or `whole` (see
+            `textgen.corpus.split`); `tail` where the end of the text validates, or another file.
         train_chars: Characters to train on, sources included.
     """
 
@@ -54,6 +61,8 @@ class TrainingData:
     val_corpus: Corpus | None = None
     separator: int | None = None
     val_pairs: PairIndex | None = None
+    lengths: DocumentLengths | None = None
+    split: str = TAIL
     train_chars: int
 
     @property
@@ -117,7 +126,7 @@ def open_data(
         )
     if options.pairs:
         return _pairs(corpus, paths, val_corpus, options.val, share, cache)
-    return _split(corpus, val_corpus, options.val, share)
+    return _split(corpus, val_corpus, options.val, share, cache)
 
 
 def corpus_options(options: TrainOptions) -> CorpusOptions:
@@ -133,6 +142,7 @@ def reopen_data(
     vocabulary: Vocabulary,
     normalization: Normalization,
     *,
+    split: str = TAIL,
     cache: Path | None = None,
 ) -> TrainingData:
     """Open the text of a run again, from the cache where it is still there.
@@ -144,6 +154,7 @@ def reopen_data(
         options: The run's options.
         vocabulary: The run's vocabulary, to encode with where the cache was emptied.
         normalization: The run's, for the same.
+        split: `TrainingData.split` of the run.
         cache: The folder of encoded corpora; None is the user's.
     Raises:
         RunFolderError: The text is not the one that the run was started with.
@@ -181,7 +192,7 @@ def reopen_data(
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
     if options.pairs:
         return _pairs(corpus, paths, val_corpus, val, share, cache)
-    return _split(corpus, val_corpus, val, share)
+    return _split(corpus, val_corpus, val, share, cache, way=split)
 
 
 def validation_share(val: str) -> float | None:
@@ -196,25 +207,44 @@ def validation_share(val: str) -> float | None:
 
 
 def _split(
-    corpus: Corpus, val_corpus: Corpus | None, val: str, share: float | None
+    corpus: Corpus,
+    val_corpus: Corpus | None,
+    val: str,
+    share: float | None,
+    cache: Path | None,
+    *,
+    way: str | None = None,
 ) -> TrainingData:
-    tokens = corpus.tokens
-    if share is None:
-        assert val_corpus is not None
-        train, held_out = tokens, val_corpus.tokens
-        val_chars, train_chars = val_corpus.chars, corpus.chars
-        source = f"the file {val}"
-    else:
+    """A text, split as its documents allow.
+
+    Args:
+        way: `TrainingData.split` of a run that goes on; None for a new one.
+    """
+    split = None if way == TAIL else split_documents(corpus, share, cache=cache)
+    if split is not None:
+        train, train_chars = split.train, split.train_side.chars
+        held_out, val_chars = split.val, split.val_side.chars
+        source = _in_words(split, share or 0.0)
+    elif share is not None:
         position = int((1.0 - share) * corpus.chars)
         cut = corpus.token_at_char(position)
-        train, held_out = tokens[:cut], tokens[cut:]
+        train, held_out = corpus.tokens[:cut], corpus.tokens[cut:]
         train_chars, val_chars = position, corpus.chars - position
         source = f"the text from character {position:,} on"
+    else:
+        train, train_chars = corpus.tokens, corpus.chars
+    if val_corpus is not None:
+        held_out, val_chars = val_corpus.tokens, val_corpus.chars
+        source = f"the file {val}"
     if len(train) < 3 or len(held_out) < 1:
         raise EmptyCorpusError(
             f"{len(train)} tokens to train on and {len(held_out)} to validate on are too few; "
             "at least 3 and 1 are needed: give more text"
         )
+    lengths = None
+    if corpus.documents > 1:
+        documents = find_documents(corpus.tokens)
+        lengths = document_lengths(span_chars(corpus.tokens, documents, corpus.vocabulary))
     return TrainingData(
         corpus=corpus,
         train=train,
@@ -225,7 +255,21 @@ def _split(
         val_source=source,
         keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
         val_corpus=val_corpus,
+        lengths=lengths,
+        split=TAIL if split is None else split.way,
         train_chars=train_chars,
+    )
+
+
+def _in_words(split: Split, share: float) -> str:
+    """What validates."""
+    validates, trained = split.val_side.documents, split.train_side.documents
+    if split.way == "ends":
+        which = "each" if validates == trained else f"{validates:,}"
+        return f"the last {share:.0%} of {which} of the {trained:,} documents"
+    return (
+        f"{validates:,} of {validates + trained:,} documents, drawn by their content; "
+        "duplicates stay on one side"
     )
 
 
@@ -237,28 +281,29 @@ def _pairs(
     share: float | None,
     cache: Path | None,
 ) -> TrainingData:
-    """Pairs, shuffled and split; see `textgen.corpus.pair_split`."""
+    """Pairs, shuffled and split; see `textgen.corpus.split`."""
     index = find_pairs(corpus, paths)
     split = split_pairs(corpus, index, share, cache=cache)
     held_out, side = split.val, split.val_side
-    source = f"{side.pairs:,} pairs drawn by their source, whose sources are not trained on"
+    source = f"{side.documents:,} pairs drawn by their source, whose sources are not trained on"
     if val_corpus is not None:
         others = split_pairs(val_corpus, find_pairs(val_corpus, [val]), None, cache=cache)
         held_out, side = others.train[1:], others.train_side
-        source = f"{side.pairs:,} pairs of the file {val}"
+        source = f"{side.documents:,} pairs of the file {val}"
     separator = separator_id(corpus.vocabulary)
     return TrainingData(
         corpus=corpus,
         train=split.train,
         val=held_out,
-        train_chars_per_token=split.train_side.target_chars / split.train_side.counted,
-        val_chars_per_token=side.target_chars / side.counted,
+        train_chars_per_token=split.train_side.counted_chars / split.train_side.counted,
+        val_chars_per_token=side.counted_chars / side.counted,
         primer=(),
         val_source=source,
         keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
         val_corpus=val_corpus,
         separator=separator,
         val_pairs=index_pairs(held_out, separator),
+        split=split.way,
         train_chars=split.train_side.chars,
     )
 
@@ -283,4 +328,6 @@ def corpus_record(data: TrainingData) -> dict[str, Any]:
     record = dict(data.corpus.summary())
     record["validation"] = data.val_source
     record["keys"] = list(data.keys)
+    record["split"] = data.split
+    record["document_lengths"] = None if data.lengths is None else asdict(data.lengths)
     return record

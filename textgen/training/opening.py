@@ -27,6 +27,7 @@ from textgen.runtime import Choice, choose_device, choose_threads, computing_thr
 from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
 from textgen.training.command import repeat_command
 from textgen.training.data import (
+    TAIL,
     TrainingData,
     corpus_record,
     open_data,
@@ -236,6 +237,8 @@ def resumed_run(
             options,
             state.vocabulary,
             state.normalization,
+            # Runs of version 0.1 do not say: the end of the text validates.
+            split=record["corpus"].get("split", TAIL),
             cache=cache,
         )
         threads = int(record["threads"])
