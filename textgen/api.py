@@ -638,8 +638,8 @@ class Model:
             limit: With a history, charge at most so many tokens, spread evenly over the text.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
-            documents: How documents are separated, `blank` or `line`; `file` is one a file, None
-                is as in training.
+            documents: How documents are separated, as in training (see `CorpusOptions`); `file`
+                is one a file, None is as it was there.
             encoding: Of the files, where detection errs.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
@@ -674,6 +674,7 @@ class Model:
         if streams < 1:
             raise ConfigError(f"--streams is {streams}; it must be at least 1")
         normalization = self.saved.normalization
+        asked = documents is not None
         if documents is None:
             documents = self.info.get("corpus", {}).get("options", {}).get("documents")
         options = CorpusOptions(
@@ -681,7 +682,7 @@ class Model:
             fold=normalization.fold,
             newlines=normalization.newlines,
             nfc=normalization.nfc,
-            documents=None if documents == "file" else documents,
+            documents=documents,
             encoding=encoding,
         )
         corpus = Corpus.open(
@@ -691,6 +692,8 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
+        if asked:
+            corpus.require_borders()
         place, _ = choose_device(device)
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)

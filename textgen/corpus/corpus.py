@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -30,7 +31,13 @@ from textgen.corpus.reader import SourceText
 from textgen.corpus.source import Source, open_sources
 from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
-from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError
+from textgen.errors import (
+    ConfigError,
+    CorpusError,
+    EmptyCorpusError,
+    StorageError,
+    TextgenError,
+)
 from textgen.files import os_reason
 
 #: Tokens looked at a time when a character is searched for.
@@ -239,6 +246,32 @@ class Corpus:
         """
         entry = TokenCache(cache).load(cache_key)
         return None if entry is None else _from_entry(entry)
+
+    def require_borders(self) -> None:
+        """Make sure that the lines by which the text is cut into documents are there.
+
+        Raises:
+            CorpusError: There is none.
+        """
+        if self.borders != 0:
+            return
+        kind, _, text = (self.options.documents or "").partition(":")
+        names = ", ".join(report.path for report in self.files[:3])
+        more = f" and {len(self.files) - 3} more" if len(self.files) > 3 else ""
+        if kind == "separator":
+            missing = f"no line is '{text}'"
+            other = f"start:{text}"
+            hint = f"if documents begin with a line that starts so, type --documents {quote(other)}"
+        else:
+            missing = f"no line begins with '{text}'"
+            hint = (
+                "upper and lower case count, and so do spaces; what follows start: is a regular "
+                "expression"
+            )
+        raise CorpusError(
+            f"{names}{more}: {missing}, so --documents {quote(f'{kind}:{text}')} cuts nothing; "
+            f"{hint}"
+        )
 
     def decode(self, start: int = 0, stop: int | None = None) -> str:
         """The text of the tokens from `start` up to `stop`; all the rest if that is None."""

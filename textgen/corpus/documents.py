@@ -122,9 +122,9 @@ def documents_in_words(mode: str | None) -> str:
     if kind == "line":
         return "each line is one"
     if kind == "separator":
-        return f"a line {rest!r} separates them"
+        return f"a line '{rest}' separates them"
     if kind == "start":
-        return f"each begins with a line that begins with {rest!r}"
+        return f"each begins at a line that starts with '{rest}'"
     if kind == "blank":
         return f"{rest} blank lines or more separate them" if rest else "blank lines separate them"
     return "each file is one"

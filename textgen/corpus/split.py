@@ -5,8 +5,13 @@ the same one for every seed and at every reading, and a document that stands in 
 times lies on one side, so that what validates was never trained on. Of pairs the source is that
 text: a source lies on one side with all its targets.
 
-Few long documents, such as the chapters of a novel in files of their own, are no list to draw
-from: one of them alone is no fair sample. Each gives its end.
+Few files, or few long documents such as the chapters of a novel, are no list to draw from: one of
+them alone is no fair sample. Each gives its end. Few short documents that the text was cut into
+are drawn all the same: whole ones, for the model is to learn where they end.
+
+Documents stand in a shuffled order: the state is zeroed between them, so that their order says
+nothing, and parts of the text that are read side by side are then mixed. Ends keep the text's
+order, and so do long documents where another file validates.
 """
 
 from __future__ import annotations
@@ -38,11 +43,12 @@ _SHUFFLE_KEY = 0x7061697273
 
 #: Documents of so many characters on average are long: a tenth of one is a text of its own.
 LONG = 2_000
-#: Long documents are drawn where so many would validate at least: one alone is no fair sample.
+#: Files and long documents are drawn where so many would validate at least: with a share of a
+#: tenth, where there are about twenty.
 LEAST_DRAWN = 2
 #: A draw of documents is as good as the share that was asked for from this part of it on.
 _ENOUGH = 0.95
-#: Long documents are drawn where what is drawn comes to this part of the share at least.
+#: They are also drawn only where what is drawn comes to this part of the share at least.
 _LEAST_SHARE = 0.5
 
 #: How documents are split: whole ones drawn by their content, or the end of each; `whole`: not at
@@ -197,7 +203,7 @@ def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, S
     sizes = np.bincount(group, weights=chars).astype(np.int64)
     target = round(share * int(sizes.sum()))
     drawn = _draw(sizes, target)
-    if are_long:
+    if are_long or corpus.options.documents is None:
         enough = np.count_nonzero(drawn) >= LEAST_DRAWN
         if not enough or int(sizes[drawn].sum()) < _LEAST_SHARE * target:
             return "ends", _ends(corpus, documents, chars, share)
@@ -226,7 +232,7 @@ def _draw(sizes: Integers, target: int) -> NDArray[np.bool_]:
 
 
 def _ends(corpus: Corpus, documents: Spans, chars: Integers, share: float) -> tuple[Spans, Spans]:
-    """The beginnings of the documents, and the ends of the long ones, in the text's order."""
+    """The beginnings of the documents, and the ends of all but short ones, in the text's order."""
     cuts = documents.stops - np.ceil(share * (documents.stops - documents.starts)).astype(np.int64)
     if corpus.vocabulary.level == "byte":
         # A character begins at the first of its bytes, the one that counts.
@@ -235,8 +241,9 @@ def _ends(corpus: Corpus, documents: Spans, chars: Integers, share: float) -> tu
             while cut < documents.stops[number] and inside[corpus.tokens[cut]]:
                 cut += 1
             cuts[number] = cut
-    cut = chars >= LONG
-    cuts = np.where(cut, cuts, documents.stops)
+    cuts = np.where(chars >= min(LONG, float(chars.mean()) / 2), cuts, documents.stops)
+    # Something has to be left to train on.
+    cuts = np.where(cuts > documents.starts, cuts, documents.stops)
     return Spans(documents.starts, cuts), Spans(cuts, documents.stops).take(cuts < documents.stops)
 
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.documents import DOCUMENTS_SYNTAX, documents_in_words
+from textgen.corpus.ending import strange_from, unseen_symbols
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
-from textgen.corpus.spans import DocumentLengths, document_lengths, find_documents, span_chars
+from textgen.corpus.spans import (
+    DocumentLengths,
+    Spans,
+    document_lengths,
+    find_documents,
+    span_chars,
+)
 from textgen.corpus.split import Split, split_documents, split_pairs
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
@@ -25,6 +34,8 @@ _LOOK_TOKENS = 200_000
 #: `TrainingData.split` where the end of the text validates, as it did of all texts in runs whose
 #: record names no way, those begun by version 0.1.
 TAIL = "tail"
+#: Symbols that a note shows.
+_SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +59,7 @@ class TrainingData:
         split: How they were split, for the run's record: `drawn`, `ends` or `whole` (see
             `textgen.corpus.split`); `tail` where the end of the text validates, or another file.
         train_chars: Characters to train on, sources included.
+        notes: What a person should know about how it was split; usually nothing.
     """
 
     corpus: Corpus
@@ -64,6 +76,7 @@ class TrainingData:
     lengths: DocumentLengths | None = None
     split: str = TAIL
     train_chars: int
+    notes: tuple[str, ...] = ()
 
     @property
     def train_chars_read(self) -> float:
@@ -115,6 +128,7 @@ def open_data(
         vocabulary, _ = parent.extend(first.vocabulary)
         corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
     val_corpus = None
+    corpus.require_borders()
     share = validation_share(options.val)
     if share is None:
         val_corpus = Corpus.open(
@@ -224,7 +238,7 @@ def _split(
     if split is not None:
         train, train_chars = split.train, split.train_side.chars
         held_out, val_chars = split.val, split.val_side.chars
-        source = _in_words(split, share or 0.0)
+        source = _in_words(corpus, split, share or 0.0)
     elif share is not None:
         position = int((1.0 - share) * corpus.chars)
         cut = corpus.token_at_char(position)
@@ -258,18 +272,69 @@ def _split(
         lengths=lengths,
         split=TAIL if split is None else split.way,
         train_chars=train_chars,
+        notes=(
+            *_uncut(corpus),
+            *(() if split is not None or share is None else _strange_end(corpus, len(train))),
+            *(() if share is None else _unseen(corpus.vocabulary, train, held_out)),
+        ),
     )
 
 
-def _in_words(split: Split, share: float) -> str:
+def _uncut(corpus: Corpus) -> tuple[str, ...]:
+    """A note where the text was to be cut into documents, and none was cut."""
+    mode = corpus.options.documents
+    if mode is None or corpus.documents > len(corpus.files):
+        return ()
+    found = "one document" if corpus.documents == 1 else "one document in each file"
+    return (
+        f"--documents {quote(mode)} found only {found} ({documents_in_words(mode)}); where there "
+        f"are more, name another way to cut: {DOCUMENTS_SYNTAX}",
+    )
+
+
+def _strange_end(corpus: Corpus, cut: int) -> tuple[str, ...]:
+    """A note where the end of the text, which validates, is unlike the rest."""
+    place = strange_from(corpus.tokens, cut, corpus.vocabulary)
+    if place is None:
+        return ()
+    spans = Spans(np.array([0]), np.array([place]))
+    chars = int(span_chars(corpus.tokens, spans, corpus.vocabulary)[0])
+    return (
+        f"the end of the text, which validates, is of another kind than the rest, from about "
+        f"character {chars:,} on: perhaps a licence, a list or another language. What it costs "
+        "says little of the rest: cut it off, or validate on another text: --val FILE",
+    )
+
+
+def _unseen(vocabulary: Vocabulary, train: Tokens, val: Tokens) -> tuple[str, ...]:
+    """A note on symbols that are never trained on; words are too many for that."""
+    if vocabulary.level == "word":
+        return ()
+    symbols, count = unseen_symbols(train, val, vocabulary)
+    if not symbols:
+        return ()
+    if vocabulary.level == "byte":
+        symbols = [f"0x{ord(symbol):02x}" for symbol in symbols]
+    shown = " ".join(symbols[:_SHOWN]) + (" ..." if len(symbols) > _SHOWN else "")
+    what = "byte" if vocabulary.level == "byte" else "symbol"
+    what += " is" if len(symbols) == 1 else "s are"
+    times = "once" if count == 1 else f"{count:,} times"
+    return (
+        f"{len(symbols):,} {what} only in the part that validates, never in training ({times}): "
+        f"{shown}. The validation figure counts them at what they cost, which is much",
+    )
+
+
+def _in_words(corpus: Corpus, split: Split, share: float) -> str:
     """What validates."""
+    what = "files" if corpus.options.documents is None else "documents"
     validates, trained = split.val_side.documents, split.train_side.documents
     if split.way == "ends":
         which = "each" if validates == trained else f"{validates:,}"
-        return f"the last {share:.0%} of {which} of the {trained:,} documents"
+        return f"the last {share:.0%} of {which} of the {trained:,} {what}"
     return (
-        f"{validates:,} of {validates + trained:,} documents, drawn by their content; "
-        "duplicates stay on one side"
+        f"{validates:,} of {validates + trained:,} {what}, drawn by their content; duplicates "
+        "stay on one side"
     )
 
 

@@ -16,6 +16,7 @@ from textgen import __version__
 from textgen.cells import get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
 from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.documents import documents_in_words
 from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.files import FolderLock, make_folder
@@ -313,6 +314,7 @@ def _given(
     return (
         *encodings,
         Choice("vocabulary", len(vocabulary), f"symbols at level {vocabulary.level}, two marks"),
+        *_documents_choice(data),
         *_pairs_choice(data),
         Choice("validation", len(data.val), data.val_source),
         device,
@@ -320,6 +322,18 @@ def _given(
         Choice("path", _path_name(path), path.reason),
         Choice("precision", path.precision, "of the products; sums and weights are float32"),
     )
+
+
+def _documents_choice(data: TrainingData) -> tuple[Choice, ...]:
+    lengths = data.lengths
+    if lengths is None:
+        return ()
+    reason = (
+        f"{documents_in_words(data.corpus.options.documents)}; the shortest has "
+        f"{lengths.shortest:,} characters, the middle one {lengths.median:,}, the longest "
+        f"{lengths.longest:,}"
+    )
+    return (Choice("documents", lengths.count, reason),)
 
 
 def _pairs_choice(data: TrainingData) -> tuple[Choice, ...]:
