@@ -876,8 +876,8 @@ class Model:
             limit: With a history, charge at most so many tokens, spread evenly over the text.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
-            documents: How documents are separated, `blank` or `line`; `file` is one a file, None
-                is as in training.
+            documents: How documents are separated, as in training (see `CorpusOptions`); `file`
+                is one a file, None is as it was there.
             encoding: Of the files, where detection errs.
             ending: Of the files of a folder that are read.
             skip_bad: Whether files that cannot be read as text are left out.
@@ -923,6 +923,7 @@ class Model:
         if not names:
             raise ConfigError("no text was named; give a file, a folder, or text=...")
         normalization = self.saved.normalization
+        asked = documents is not None
         if documents is None:
             documents = self.info.get("corpus", {}).get("options", {}).get("documents")
         options = CorpusOptions(
@@ -930,7 +931,7 @@ class Model:
             fold=normalization.fold,
             newlines=normalization.newlines,
             nfc=normalization.nfc,
-            documents=None if documents == "file" else documents,
+            documents=documents,
             encoding=encoding,
             ending=ending,
             skip_bad=skip_bad,
@@ -945,6 +946,8 @@ class Model:
         if on_note is not None:
             for note in corpus.notes:
                 on_note(note)
+        if asked:
+            corpus.require_borders()
         place, _ = choose_device(device)
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)

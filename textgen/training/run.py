@@ -351,9 +351,15 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
             files=files,
-            notes=(*data.corpus.notes, *_too_little(len(data.train)), *self._notes),
+            notes=(
+                *data.corpus.notes,
+                *data.notes,
+                *_too_little(len(data.train)),
+                *self._notes,
+            ),
             choices=tuple(Choice(**choice) for choice in self._record["choices"]),
             command=self.command,
+            documents=data.lengths,
         )
 
     def _report(
