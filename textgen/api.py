@@ -19,7 +19,7 @@ from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.word_count import count_words
-from textgen.errors import ConfigError, StorageError
+from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.inspection import Trace, parse_neuron, quantities, survey, trace, trace_chunks
 from textgen.inspection.calibration import calibrate
 from textgen.model.edit import NO_EDITS, Edits
@@ -27,6 +27,7 @@ from textgen.model.numpy_network import NumpyNetwork
 from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
+    FittedStop,
     GeneratedSymbol,
     Generation,
     LiveSymbol,
@@ -36,6 +37,7 @@ from textgen.sampling import (
     as_source,
     bits_per_char,
     fit_seed,
+    fit_stop,
     generate,
     generate_after,
     generate_batch,
@@ -207,10 +209,43 @@ class Model:
             return as_source(fitted, separator_id(self.vocabulary))
         return fitted
 
-    def _options(self, settings: dict[str, Any]) -> SampleOptions:
-        """The settings of a text, what was not given as the model was trained."""
-        usual = {"until_end": self.saved.reads_pairs, "history": self.saved.history or 0}
-        return SampleOptions(**{**usual, **settings})
+    def sample_options(self, **settings: Any) -> SampleOptions:
+        """The settings of a text as this model writes it: what is not given is as in training.
+
+        A model of several documents, or of pairs, ends its text where a document ends, unless
+        `keep_going` asks for one document after another, separated as they were in training. Stop
+        texts are normalised as the model's texts were.
+
+        Args:
+            settings: Any of `SampleOptions`.
+        Raises:
+            SamplingError: A setting lies outside its range, or a model of pairs is to keep going.
+        """
+        saved = self.saved
+        keeps_going = bool(settings.get("keep_going"))
+        if keeps_going and saved.reads_pairs:
+            raise SamplingError(
+                "--keep-going writes one document after another, and this model writes the target "
+                "of each source: give several sources, one a line"
+            )
+        usual = {
+            "until_end": (saved.reads_pairs or saved.writes_documents) and not keeps_going,
+            "separator": saved.document_separator,
+            "history": saved.history or 0,
+        }
+        options = SampleOptions(**{**usual, **settings})
+        stop = (self.fit_stop(text).text for text in options.stop)
+        return replace(options, stop=tuple(stop))
+
+    def fit_stop(self, stop: str, *, keep_going: bool = False) -> FittedStop:
+        """A stop text as this model can write it, with a notice where it never can.
+
+        Args:
+            stop: The stop text, taken as it is.
+            keep_going: Whether one document is written after another, with a separator between.
+        """
+        end = self.saved.document_separator if keep_going else ""
+        return fit_stop(stop, self.vocabulary, self.saved.normalization, end)
 
     def _fitted(self, seed: str | FittedSeed) -> FittedSeed:
         return self.fit_seed(seed) if isinstance(seed, str) else seed
@@ -255,7 +290,13 @@ class Model:
             texts = generate_batch(
                 self.networks.many,
                 self.vocabulary,
-                SampleOptions(length=CALIBRATION_TOKENS // CALIBRATION_TEXTS, temperature=1.0),
+                SampleOptions(
+                    length=CALIBRATION_TOKENS // CALIBRATION_TEXTS,
+                    temperature=1.0,
+                    # Where there are ends it writes one document after another, as it read them.
+                    keep_going=self.saved.writes_documents or self.saved.reads_pairs,
+                    separator=self.saved.document_separator,
+                ),
                 count=CALIBRATION_TEXTS,
                 primer_ids=self.saved.primer,
             )
@@ -373,7 +414,7 @@ class Model:
         return generate(
             self.networks.one,
             self.vocabulary,
-            self._options(settings),
+            self.sample_options(**settings),
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
             index=index,
@@ -409,7 +450,7 @@ class Model:
         return generate_live(
             self.networks.one,
             self.vocabulary,
-            self._options(settings),
+            self.sample_options(**settings),
             steer,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
@@ -417,7 +458,7 @@ class Model:
         )
 
     def generate(self, seed: str = "", *, steer: Steer | None = None, **settings: Any) -> str:
-        """Write text.
+        """Write text; see `sample_options` for where it ends.
 
         Args:
             seed: Its beginning; without one it starts as texts of the corpus start.
@@ -459,7 +500,7 @@ class Model:
         return write(
             self.networks.many if together else self.networks.one,
             self.vocabulary,
-            self._options(settings),
+            self.sample_options(**settings),
             count=count,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
@@ -495,7 +536,7 @@ class Model:
         seeds = [self._fitted(source).ids for source in sources for _ in range(count)]
         together = self.networks.are_together(len(seeds), exact=exact)
         network = self.networks.many if together else self.networks.one
-        options, written = self._options(settings), []
+        options, written = self.sample_options(**settings), []
         for first in range(0, len(seeds), _TARGETS_TOGETHER):
             part = seeds[first : first + _TARGETS_TOGETHER]
             written += generate_after(network, self.vocabulary, part, options, first_index=first)
@@ -534,7 +575,7 @@ class Model:
             self.networks.one,
             self.vocabulary,
             self.saved.normalization,
-            self._options(settings),
+            self.sample_options(**settings),
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
         )

@@ -32,6 +32,8 @@ from textgen.sampling.price import bits_per_char as bits_per_char
 from textgen.sampling.seed import FittedSeed as FittedSeed
 from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed
+from textgen.sampling.stop import FittedStop as FittedStop
+from textgen.sampling.stop import fit_stop as fit_stop
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
 from textgen.sampling.stream import Network as Network
 from textgen.sampling.writer import Writer as Writer

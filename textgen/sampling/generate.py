@@ -86,7 +86,7 @@ def generate(
 
     The network starts with a zero state, reads the end-of-document mark and then the seed, or
     the primer where there is no seed. Neither is printed. The unknown character is never
-    generated, the end mark only with `until_end`.
+    generated, the end mark only with `until_end` or `keep_going`.
 
     Args:
         network: The model.
@@ -105,7 +105,7 @@ def generate(
     options = options or SampleOptions()
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
-    cursor = _cursor(steering, vocabulary, seed)
+    cursor = _cursor(steering, vocabulary, seed, options)
     position = start(network, seed or primer_ids, _first_edits(cursor))
     stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
     yield from StreamWriter(network, options, stream, position, cursor).symbols()
@@ -171,7 +171,7 @@ def generate_batch(
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
     # All rows read the same seed, so it is read once.
-    cursors = [_cursor(steering, vocabulary, seed) for _ in range(count)]
+    cursors = [_cursor(steering, vocabulary, seed, options) for _ in range(count)]
     first = start(network, seed or primer_ids, _first_edits(cursors[0]))
     position = first.repeat(np.zeros(count, np.intp))
     streams = [
@@ -210,7 +210,7 @@ def generate_after(
     _check_count(len(seeds), first_index)
     options = options or SampleOptions()
     network = seen_by(network, options)
-    cursors = [_cursor(steering, vocabulary, seed) for seed in seeds]
+    cursors = [_cursor(steering, vocabulary, seed, options) for seed in seeds]
     position = start_many(network, seeds, [_first_edits(cursor) for cursor in cursors])
     streams = [
         Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
@@ -238,10 +238,12 @@ def generate_each(
     options = options or SampleOptions()
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
-    position = start(network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed)))
+    position = start(
+        network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed, options))
+    )
     texts = []
     for k in range(count):
-        cursor = _cursor(steering, vocabulary, seed)
+        cursor = _cursor(steering, vocabulary, seed, options)
         stream = Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
         writer = StreamWriter(network, options, stream, position, cursor)
         texts.append(Generation.from_symbols(writer.symbols()))
@@ -269,9 +271,12 @@ def _write_together(
 
 
 def _cursor(
-    steering: Steering | None, vocabulary: Vocabulary, seed: Sequence[int]
+    steering: Steering | None,
+    vocabulary: Vocabulary,
+    seed: Sequence[int],
+    options: SampleOptions,
 ) -> Cursor | None:
-    return None if steering is None else Cursor(steering, vocabulary, seed)
+    return None if steering is None else Cursor(steering, vocabulary, seed, options.end_text)
 
 
 def _first_edits(cursor: Cursor | None) -> Edits:
