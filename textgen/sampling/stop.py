@@ -45,14 +45,14 @@ def fit_stop(
     fitted = _normalized(text, normalization)
     if not fitted:
         # Nothing of it is left in any text; as it is, it is never found there.
-        return FittedStop(text, f"--stop {shown(text)} can never occur: --fold leaves only words")
+        return FittedStop(text, f"--stop {_quoted(text)} can never occur: --fold leaves only words")
     lacking = dict.fromkeys(char for char in fitted if not _can_write(char, vocabulary, end))
     if not lacking:
         return FittedStop(fitted)
-    chars = " or ".join(shown(char) for char in lacking)
+    chars = " or ".join(_quoted(char) for char in lacking)
     return FittedStop(
         fitted,
-        f"--stop {shown(fitted)} can never occur: the model's vocabulary has no {chars}",
+        f"--stop {_quoted(fitted)} can never occur: the model's vocabulary has no {chars}",
     )
 
 
@@ -65,6 +65,12 @@ def _normalized(text: str, normalization: Normalization) -> str:
     before = " " if text[:1].isspace() else ""
     after = " " if text[-1:].isspace() else ""
     return f"{before}{fitted}{after}"
+
+
+def _quoted(text: str) -> str:
+    """In quotes, line ends and tabs as they are typed; or as code points."""
+    typed = text.replace("\n", "\\n").replace("\t", "\\t")
+    return f"'{typed}'" if typed != text and typed.isprintable() else shown(text)
 
 
 def _can_write(char: str, vocabulary: Vocabulary, end: str) -> bool:
