@@ -185,13 +185,13 @@ def test_a_writer_begins_another_document_after_the_end():
     options = SampleOptions(temperature=0.0, until_end=True, separator="\n")
     writer = Writer(network, CHARS, Normalization(), options)
     assert "".join(symbol.text for symbol in writer.write()) == "аб"
-    assert writer.text == "аб\n"
+    assert writer.text == "аб"
     assert [symbol.finish_reason for symbol in writer.write()] == [None, None, "end"]
-    assert writer.text == "аб\nаб\n"
+    assert writer.text == "аб\nаб"
     writer.feed("в")
     assert writer.text == "аб\nаб\nв"
     assert writer.undo() and writer.undo()
-    assert writer.text == "аб\n"
+    assert writer.text == "аб"
     assert writer.choose(END_ID) == "\n"
 
 

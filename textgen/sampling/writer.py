@@ -92,7 +92,8 @@ class Writer:
     @property
     def text(self) -> str:
         """Everything read and written, stop texts and what stands between documents included."""
-        return self._vocabulary.decode(self.ids, end=self.options.separator)
+        ids = self.ids[:-1] if self.ids[-1:] == [END_ID] else self.ids
+        return self._vocabulary.decode(ids, end=self.options.separator)
 
     def feed(self, text: str) -> FittedSeed:
         """Read typed text, fitted to the vocabulary like a seed.
