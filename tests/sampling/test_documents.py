@@ -167,6 +167,9 @@ def test_steered_documents_are_the_same_on_every_path(specs, vocabulary):
     together = generate_batch(networks.many, vocabulary, options, count=5, **steered)
     plain = generate_batch(StepByStep(networks.many), vocabulary, options, count=5, **steered)
     assert [text.ids for text in together] == [text.ids for text in plain]
+    # The end mark is read under what acts on the next document's first character, here and there.
+    rows = generate_batch(StepByStep(one), vocabulary, options, count=2, **steered)
+    assert rows[0].ids == tuple(symbol.id for symbol in steps)
 
 
 def test_a_schedule_counts_what_stands_between_documents():
