@@ -61,7 +61,8 @@ def settle_documents(mode: str | None) -> str | None:
         if not rest.isdecimal() or not 1 <= int(rest) <= _MOST_BLANKS:
             raise ConfigError(
                 f"{named('documents')} is {mode!r}; after blank: comes the "
-                f"least number of blank lines that separate documents, from 1 to {_MOST_BLANKS}, such as blank:2"
+                "least number of blank lines that separate documents, from 1 to "
+                f"{_MOST_BLANKS}, such as blank:2"
             )
         return "blank" if int(rest) == 1 else f"blank:{int(rest)}"
     if colon and kind == "separator":
@@ -83,7 +84,8 @@ def settle_documents(mode: str | None) -> str | None:
         return f"separator:{bare}"
     raise ConfigError(
         f"{named('documents')} is {mode!r}; give {DOCUMENTS_SYNTAX}: where a line "
-        f"{mode!r} stands between documents, separator:{bare}, and where their first lines begin so, start:{bare}"
+        f"{mode!r} stands between documents, separator:{bare}, and where their first lines begin "
+        f"so, start:{bare}"
     )
 
 
