@@ -7,14 +7,14 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
 from textgen.cli.records import print_json
-from textgen.errors import TextgenError, exit_code
+from textgen.errors import ConfigError, TextgenError, exit_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,7 +45,7 @@ def guarded(command: F) -> F:
         except (typer.Exit, typer.Abort):
             raise
         except BrokenPipeError:
-            _close_quietly()
+            close_quietly()
         except KeyboardInterrupt:
             _fail("interrupted", 130)
         except Interrupted as interrupted:
@@ -107,7 +107,19 @@ def _fail(message: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _close_quietly() -> NoReturn:
+def refuse(message: str, words: Sequence[str]) -> NoReturn:
+    """End a command whose words are wrong.
+
+    Args:
+        message: What to say.
+        words: What was typed; with `--json` among it the error is an object on stdout too.
+    """
+    if "--json" in words:
+        _print_error(ConfigError(message))
+    _fail(message, exit_code(ConfigError()))
+
+
+def close_quietly() -> NoReturn:
     """The reader of our output has gone: nothing is left to do, and nobody to tell."""
     silence_streams()
     raise typer.Exit(0)

@@ -23,7 +23,11 @@ CheckpointOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead.")]
 ColorOption = Annotated[
     ColorMode,
-    typer.Option("--color", help="Colours: auto asks the terminal and NO_COLOR."),
+    typer.Option(
+        "--color",
+        metavar="|".join(mode.value for mode in ColorMode),
+        help="Whether to print colours. auto: on a terminal, unless NO_COLOR is set.",
+    ),
 ]
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", help="Say nothing but errors on stderr.")
