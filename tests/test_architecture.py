@@ -17,13 +17,12 @@ PACKAGE = ROOT / "textgen"
 
 #: A module imports from its own part and from parts of a lower level. Three details: `errors` lies
 #: under its neighbours, for everything raises; `terminal` draws plain data and knows nothing else,
-#: so that every message can quote a word as it is typed (`shell`); and training shows samples of
-#: the model, so it lies above `sampling`.
+#: and lies so low that every message can quote a word as it is typed (`terminal.shell`); and
+#: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
     "errors": -2,
     "files": -1,
     "terminal": 0,
-    "shell": 1,
     "runtime": 1,
     "native": 2,
     "corpus": 2,

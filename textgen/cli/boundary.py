@@ -24,6 +24,10 @@ DEBUG_VARIABLE = "TEXTGEN_DEBUG"
 _OUT_OF_MEMORY = "out of memory; try a smaller --hidden, --batch-size or text"
 
 
+#: Settings whose option has another name.
+_FLAGS = {"protocol": "--state", "quantity": "--show"}
+
+
 class Interrupted(BaseException):
     """A signal arrived while there was nothing to finish."""
 
@@ -55,7 +59,7 @@ def guarded(command: F) -> F:
                 raise
             if kwargs.get("json_output"):
                 _print_error(error)
-            _fail(str(error), exit_code(error))
+            _fail(_message(error), exit_code(error))
         except MemoryError:
             _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
@@ -89,11 +93,16 @@ def _check_streams() -> None:
         _fail("standard output is closed", 6)
 
 
+def _message(error: TextgenError) -> str:
+    """What the error says, with the flags of the settings that it names."""
+    return error.told(lambda name: _FLAGS.get(name, "--" + name.replace("_", "-")))
+
+
 def _print_error(error: TextgenError) -> None:
     record = {
         "event": "error",
         "class": type(error).__name__,
-        "message": str(error),
+        "message": _message(error),
         "exit_code": exit_code(error),
     }
     print_json(record)

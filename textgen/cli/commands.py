@@ -7,6 +7,7 @@ option or a choice, and a comma may stand for the decimal point.
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, NoReturn, cast
 
@@ -28,6 +29,8 @@ TYPED = "textgen.typed"
 HELP_WORDS = frozenset(("help", "--help", "-h"))
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+#: In what an option takes: a name in the file system, which is left as the system gave it.
+_PATH = re.compile(r"\b(PATH|FILE|DIR|MODEL|CHECKPOINT)\b")
 _CHOICES = re.compile(r"[a-z0-9-]+")
 
 
@@ -57,9 +60,21 @@ def _meant(value: Any, param: Any) -> Any:
         return type(value)(_meant(entry, param) for entry in value)
     if not isinstance(value, str):
         return value
+    if value_kind(param) is str and not _PATH.search(param.metavar or ""):
+        value = _text(value)
     if value_kind(param) is float and _DECIMAL_COMMA.fullmatch(value):
         return value.replace(",", ".")
     return value.lower() if value.lower() in choices_of(param) else value
+
+
+def _text(value: str) -> str:
+    """A typed text as it reads: where the locale is POSIX, its letters arrive as single bytes."""
+    if value.isascii() or not any(0xDC80 <= ord(char) < 0xDD00 for char in value):
+        return value
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:
+        return value
 
 
 class _Reading:

@@ -147,9 +147,11 @@ def argument_name(param: Any) -> str:
 
 def option_name(param: Any) -> str:
     """An option as it is typed: `-c, --checkpoint MODEL`."""
-    names = ", ".join(sorted(param.opts, key=len))
+    # Of several long names the first is the one to learn.
+    short = [name for name in param.opts if not name.startswith("--")]
+    names = ", ".join([*short, *[name for name in param.opts if name not in short][:1]])
     if param.secondary_opts:
-        names += " / " + ", ".join(param.secondary_opts)
+        names += " / " + param.secondary_opts[0]
     value = value_name(param)
     return f"{names} {value}" if value else names
 

@@ -13,7 +13,7 @@ from textgen.cli.commands import HELP_WORDS, TYPED, UsageError, choices_of, plai
 from textgen.cli.foreign import COMMANDS, OPTIONS
 from textgen.cli.help_page import argument_name, option_name, value_kind, value_name
 from textgen.errors import TextgenError
-from textgen.shell import quote, quote_path
+from textgen.terminal.shell import command_line, quote, quote_path
 
 _KINDS = {int: "a whole number", float: "a number"}
 #: Dashes that editors and web pages put in the place of two hyphens.
@@ -232,6 +232,8 @@ def _bad_value(error: Any, ctx: Any, words: list[str]) -> str:
         ):
             return f"{_short(ctx)} has no option {word}; {suggestions[0]}"
     expected = _expected(param)
+    if "; " in error.message:
+        return f"{name}: {' '.join(error.message.split())}"  # it says already what to type
     if not expected:
         return f"{name} is {shown!r}; {' '.join(error.message.split())}"
     example = ""
@@ -299,15 +301,11 @@ def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:
     try:
         context = command.context_class(command, info_name=meant[-1], **command.context_settings)
         if set(after) & HELP_WORDS:
-            return _line([*path, "--help"])
+            return command_line([*path, "--help"])
         command.read(context, list(after))
     except (UsageError, TextgenError, typer.Exit):
-        return _line([*path, "--help"] if after else path)
-    return _line([*path, *after])
-
-
-def _line(words: list[str]) -> str:
-    return " ".join(map(quote, words))
+        return command_line([*path, "--help"] if after else path)
+    return command_line([*path, *after])
 
 
 def _kind_of(path: str) -> str:

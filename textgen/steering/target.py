@@ -21,6 +21,7 @@ from textgen.errors import CheckpointCorruptError, CheckpointFormatError, Config
 from textgen.files import atomic_write_text, make_folder, os_reason
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName
+from textgen.model.neuron import neuron_guess
 
 Floats = NDArray[np.float32]
 
@@ -221,6 +222,10 @@ def load_target(model: Path, name: str) -> Target:
         CheckpointCorruptError: The file is damaged.
         StorageError: It cannot be read.
     """
+    if not _NAME.fullmatch(name) and (example := neuron_guess(name)):
+        raise ConfigError(
+            f"'{name}' is no neuron; write LAYER:UNIT, both counted from 0, for example {example}"
+        )
     if not _NAME.fullmatch(name) or name not in target_names(model):
         known = target_names(model)
         there = f"there are: {', '.join(known)}" if known else "none was found yet"

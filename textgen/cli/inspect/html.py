@@ -68,7 +68,7 @@ def write_page(
     """
     from textgen.errors import InspectionError
     from textgen.files import atomic_write_bytes
-    from textgen.inspection import page_data, parse_neuron
+    from textgen.inspection import default_quantity, page_data, parse_neuron
     from textgen.page.render import render
     from textgen.terminal import format as fmt
 
@@ -83,7 +83,12 @@ def write_page(
         model.saved.normalization.apply(source),
         quantity=show,
         neurons=[
-            parse_neuron(name, num_layers=config.num_layers, hidden_size=config.hidden_size)
+            parse_neuron(
+                name,
+                num_layers=config.num_layers,
+                hidden_size=config.hidden_size,
+                quantity=show or default_quantity(config.cell_spec),
+            )
             for name in neuron
         ]
         if neuron

@@ -116,7 +116,7 @@ def neurons_command(
     model = load(checkpoint)
     cell, config = model.config.cell_spec, model.config
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
-    chosen = _chosen(model, neuron, layer)
+    chosen = _chosen(model, neuron, layer, quantity)
     tokens = open_tokens(model, paths, text, encoding, chars)
     if not quiet:
         say_what_is_read(tokens)
@@ -144,11 +144,11 @@ def neurons_command(
 
 
 def _chosen(
-    model: Model, neuron: list[str] | None, layer: list[int] | None
+    model: Model, neuron: list[str] | None, layer: list[int] | None, quantity: str
 ) -> list[tuple[int, int]]:
     """The neurons named, checked, and `layer` checked with them."""
     from textgen.errors import InspectionError
-    from textgen.inspection import check_neuron, parse_neuron
+    from textgen.inspection import parse_neuron
 
     shape = (model.config.num_layers, model.config.hidden_size)
     for number in layer or ():
@@ -157,7 +157,7 @@ def _chosen(
                 f"there is no layer {number}; this model has layers 0..{shape[0] - 1}"
             )
     chosen = [
-        check_neuron(parse_neuron(name, num_layers=shape[0], hidden_size=shape[1]), *shape)
+        parse_neuron(name, num_layers=shape[0], hidden_size=shape[1], quantity=quantity)
         for name in neuron or ()
     ]
     if layer and any(own not in layer for own, _ in chosen):
@@ -237,6 +237,9 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     def row(own: object) -> HeatRow:
         return HeatRow(
             name=stats.name,
+            layer=stats.layer,
+            unit=stats.unit,
+            quantity=stats.quantity,
             values=np.asarray(own, np.float32),
             mean=stats.mean,
             sd=stats.sd,

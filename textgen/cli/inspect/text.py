@@ -209,6 +209,7 @@ def _view(
                 name,
                 num_layers=model.config.num_layers,
                 hidden_size=model.config.hidden_size,
+                quantity=quantity,
             )
             for name in neuron
         ]

@@ -1,22 +1,19 @@
-"""Words as they are typed in a shell, for the commands that messages quote."""
+"""Words of a command that a person copies into a shell."""
 
 from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Iterable
 
 from textgen.terminal.text import char_width
 
 
-def quote(word: str | os.PathLike[str]) -> str:
+def quote(word: str) -> str:
     """A word for a shell, in which nothing is left that could steer a terminal.
 
     Where there is no such thing any shell reads it, else those that know `$'...'`: bash, zsh, ksh.
-
-    Args:
-        word: An argument, or the value of an option.
     """
-    word = os.fspath(word)
     if all(char_width(char) is not None for char in word):
         return shlex.quote(word)
     return "$'" + "".join(map(_escaped, word)) + "'"
@@ -26,6 +23,11 @@ def quote_path(path: str | os.PathLike[str]) -> str:
     """The same for a path that stands by itself: a dash at its beginning makes it no option."""
     path = os.fspath(path)
     return quote(f"./{path}" if path.startswith("-") and path != "-" else path)
+
+
+def command_line(words: Iterable[object]) -> str:
+    """The words as one line for a shell."""
+    return " ".join(quote(str(word)) for word in words)
 
 
 def _escaped(char: str) -> str:
