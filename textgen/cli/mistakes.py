@@ -289,7 +289,7 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
         return f"{head}; did you mean: {_complete(group, meant, after)}"
     if len(rest) > 1 or any(char.isspace() for char in word) or not word.isascii():
         return f"{head}; to write on after a text type: textgen sample --seed {quote(word)}"
-    return f"{head}; there are: {', '.join(group.commands)} (textgen --help explains them)"
+    return f"{head}; there are: {', '.join(group.commands)} ; for what they do type: textgen --help"
 
 
 def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:

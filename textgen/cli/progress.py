@@ -212,7 +212,7 @@ def exact_line(event: Ended) -> str | None:
 
 def sample_command(event: Ended) -> str:
     """The command to try next."""
-    return f'textgen sample --checkpoint {shlex.quote(event.folder)} --seed "..."'
+    return f'textgen sample --checkpoint {shlex.quote(event.folder)} --seed "TEXT"'
 
 
 def read_curve(folder: Path) -> LossCurve:

@@ -231,7 +231,7 @@ def load_target(model: Path, name: str) -> Target:
         there = f"there are: {', '.join(known)}" if known else "none was found yet"
         raise ConfigError(
             f"the model has no neuron or direction called '{name}'; {there}. Write LAYER:UNIT, "
-            f"such as 0:137, or find one: textgen inspect find ... --save {check_name('name')}"
+            "such as 0:137, or find one: textgen inspect find --labels FILE --save NAME"
         )
     path = targets_folder(model) / f"{name}.json"
     data = read_json(path)

@@ -164,7 +164,7 @@ def reopen_data(
         if corpus.cache_key != keys[0]:
             raise RunFolderError(
                 f"{paths[0]} has changed since this run was started, so it cannot go on exactly; "
-                "put the old text back, or start a new run: textgen train ... --out NEW-FOLDER"
+                "put the old text back, or start a new run in a folder of its own: --out FOLDER"
             )
     val_corpus = None
     if share is None:

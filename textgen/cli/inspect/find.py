@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +28,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
+from textgen.terminal.shell import quote
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -337,7 +337,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
             which = f"neuron {kept.name}"
             if not kept.chosen:
                 which += f"; {report.chosen.name}, best on training, was not confirmed"
-        model_name = shlex.quote(str(model.path))
+        model_name = quote(str(model.path))
         print(
             f"written: {path} ({which}); steer with it: textgen sample --checkpoint {model_name} "
             f"--steer {name}=+2",

@@ -16,6 +16,7 @@ from textgen.cli.inspect.source import (
     SourcesArgument,
     open_tokens,
     say_what_is_read,
+    say_what_is_unknown,
 )
 from textgen.cli.options import (
     CheckpointOption,
@@ -122,6 +123,7 @@ def similar_command(
         raise InspectionError("the text is empty; give at least one character")
     tokens = open_tokens(model, paths, None, encoding, chars)
     if not quiet:
+        say_what_is_unknown(model, text)
         say_what_is_read(tokens)
     query = trace(model.network, query_ids, vocabulary=model.vocabulary, quantities=[quantity])
     found = similar_places(

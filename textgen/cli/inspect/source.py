@@ -44,7 +44,8 @@ class Tokens:
             bounded memory.
         name: What it is, for people: a path, "the training text", "--text".
         chars: Characters in `ids`.
-        note: What a person should know: how much of it is read, what is unknown; "" for nothing.
+        note: What a person should know: how much of it is read, "" for nothing.
+        unknown: What the model does not know of it; "" for nothing.
     """
 
     ids: Ids
@@ -52,6 +53,7 @@ class Tokens:
     name: str
     chars: int
     note: str = ""
+    unknown: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,6 +81,7 @@ def open_tokens(
         StorageError: A file is missing or unreadable.
     """
     from textgen.errors import ConfigError, EmptyCorpusError
+    from textgen.inspection.unknown import unknown_note
 
     if chars < 0:
         raise ConfigError(f"--chars is {chars}; it must be 0 (all) or more")
@@ -94,7 +97,14 @@ def open_tokens(
         def decode(start: int, stop: int) -> str:
             return model.vocabulary.decode(ids[start:stop], at_start=start == 0)
 
-        return Tokens(ids, decode, "--text", len(part), _note(len(part), len(whole)))
+        return Tokens(
+            ids,
+            decode,
+            "--text",
+            len(part),
+            note=_note(len(part), len(whole)),
+            unknown=unknown_note(model.vocabulary, ids, part),
+        )
     corpus = _open_paths(model, paths, encoding) if paths else _training_text(model)
     stop = corpus.token_at_char(chars) if chars else len(corpus)
     # The first document may begin with an end mark, or a character with many bytes.
@@ -103,8 +113,15 @@ def open_tokens(
     if paths and len(corpus.files) > 3:
         shown += f" and {len(corpus.files) - 3} more"
     read = min(chars, corpus.chars) if chars else corpus.chars
+    ids = corpus.tokens[:stop]
     return Tokens(
-        corpus.tokens[:stop], corpus.decode, shown, read, _note(read, corpus.chars, corpus.notes)
+        ids,
+        corpus.decode,
+        shown,
+        read,
+        note=_note(read, corpus.chars, corpus.notes),
+        # Of the training text the model knows what it was to know.
+        unknown=unknown_note(model.vocabulary, ids) if paths else "",
     )
 
 
@@ -114,6 +131,19 @@ def say_what_is_read(tokens: Tokens) -> None:
 
     read = tokens.note or f"all its {tokens.chars:,} characters"
     print(f"reading {visible(tokens.name)}: {read}", file=sys.stderr, flush=True)
+    if tokens.unknown:
+        print(visible(tokens.unknown), file=sys.stderr, flush=True)
+
+
+def say_what_is_unknown(model: Model, text: str) -> None:
+    """One line on stderr where the model does not know a character of `text`."""
+    from textgen.inspection.unknown import unknown_note
+    from textgen.terminal.text import visible
+
+    whole = model.saved.normalization.apply(text)
+    note = unknown_note(model.vocabulary, model.vocabulary.encode(whole), whole)
+    if note:
+        print(visible(note), file=sys.stderr, flush=True)
 
 
 def _open_paths(model: Model, paths: Sequence[str], encoding: str | None) -> Corpus:

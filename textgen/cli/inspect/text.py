@@ -11,6 +11,7 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.html import HtmlOption
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
+from textgen.cli.inspect.source import say_what_is_unknown
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
@@ -131,6 +132,8 @@ def text_command(
     source = _source(model, text, file, generate, rng, encoding)
     if not source:
         raise InspectionError("the text is empty; give at least one character")
+    if not quiet:
+        say_what_is_unknown(model, source)
     if html is not None:
         from textgen.cli.inspect.html import page_title, write_page
 
