@@ -24,7 +24,8 @@ def checkpoint_command(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file, a run's folder, or a name under ./checkpoints. Default: list all.",
+            help="The model: its file, its folder, or its name under ./checkpoints. "
+            "Default: list all.",
             show_default=False,
         ),
     ] = None,

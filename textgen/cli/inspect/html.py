@@ -17,8 +17,8 @@ HtmlOption = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="Write one self-contained page for a browser instead: the text, and all neurons "
-        "that 15 MB hold, to click through.",
+        help="Write a page for a browser instead: the text with all neurons to choose from (as "
+        "many as 15 MB hold).",
         show_default=False,
     ),
 ]

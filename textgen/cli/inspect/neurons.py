@@ -22,6 +22,7 @@ from textgen.cli.options import (
     EncodingOption,
     JsonOption,
     QuietOption,
+    lower,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -41,21 +42,25 @@ PASSAGES = 5
 def neurons_command(
     paths: SourcesArgument = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Read this text instead.", show_default=False)
+        str | None,
+        typer.Option("--text", help="Read this text instead of a file.", show_default=False),
     ] = None,
     show: Annotated[
         str | None,
         typer.Option(
             "--show",
-            metavar="QUANTITY",
-            help="cell, hidden, input-gate, forget-gate, output-gate, candidate. "
-            "Default: the cell state where there is one.",
+            metavar="WHAT",
+            help="What of each neuron: cell, hidden, input-gate, forget-gate, output-gate, "
+            "candidate. Default: cell, or hidden where the network has no cell state.",
+            parser=lower,
         ),
     ] = None,
     layer: Annotated[
         list[int] | None,
         typer.Option(
-            "--layer", metavar="L", help="Only this layer, from 0; may be repeated. Default: all."
+            "--layer",
+            metavar="L",
+            help="Only the neurons of this layer, from 0. May be repeated. Default: all layers.",
         ),
     ] = None,
     top: Annotated[
@@ -63,7 +68,7 @@ def neurons_command(
         typer.Option(
             "--top",
             metavar="N",
-            help=f"So many neurons; 0 is all of them. Default: {TOP}.",
+            help=f"Show the first N neurons; 0 shows all. Default: {TOP}.",
             show_default=False,
         ),
     ] = None,
@@ -72,14 +77,19 @@ def neurons_command(
         typer.Option(
             "--sort",
             metavar="ORDER",
-            help="effect (how much the rest of the network sees it vary), feature-score, mean, sd, "
-            "min, max, saturation or place. Default: effect.",
+            help="The order: effect (how much the rest of the network sees it vary), "
+            "feature-score, mean, sd, min, max, saturation or place. Default: effect.",
             show_default=False,
+            parser=lower,
         ),
     ] = None,
     neuron: Annotated[
         list[str] | None,
-        typer.Option("--neuron", metavar="LAYER:UNIT", help="This one in depth; may be repeated."),
+        typer.Option(
+            "--neuron",
+            metavar="LAYER:UNIT",
+            help="Show this neuron in depth: 0:17 is unit 17 of layer 0. May be repeated.",
+        ),
     ] = None,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
@@ -92,11 +102,11 @@ def neurons_command(
 ) -> None:
     """List what each neuron does over a text: its spread, what it follows, where it is highest.
 
-    What it follows is chosen among built-in features (word-start, inside-quotes, vowel, ...) on
-    every other stretch of the text; r is its correlation on the stretches between. Below 0.3 it
-    follows nothing; a text below 300 tokens is too short to say. A cell state often counts far
-    beyond 1, where the rest of the network, which sees tanh(c), no longer tells values apart: its r
-    is that of tanh(c).
+    What a neuron follows is one of the built-in features (word-start, inside-quotes, vowel and so
+    on). It is chosen on one half of the text, and r is the correlation on the other half. Below 0.3
+    a neuron follows nothing; a text of fewer than 300 tokens is too short to say. The value of a
+    cell state may lie far beyond 1, where the rest of the network, which sees tanh(c), no longer
+    tells values apart; so its r is the correlation of tanh(c).
 
     textgen inspect neurons
 

@@ -21,16 +21,14 @@ SourcesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[PATH]...",
-        help="Files (.gz too), folders of .txt files, or - for stdin. "
-        "Default: what the model was trained on, from the cache.",
+        help="The text to read: files (.gz too), folders of .txt files, or - for stdin. "
+        "Default: what the model was trained on.",
         show_default=False,
     ),
 ]
 CharsOption = Annotated[
     int,
-    typer.Option(
-        "--chars", metavar="N", help="Read so many characters from the start; 0 is all of them."
-    ),
+    typer.Option("--chars", metavar="N", help="Read only the first N characters; 0 reads all."),
 ]
 
 

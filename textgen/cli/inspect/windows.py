@@ -18,13 +18,17 @@ from textgen.cli.records import json_text
 
 @guarded
 def windows_command(
-    path: Annotated[str, typer.Argument(metavar="FILE", help="The text.", show_default=False)],
-    history: Annotated[int, typer.Option("--history", help="Tokens of history, t.")] = 3,
+    path: Annotated[
+        str, typer.Argument(metavar="FILE", help="The text, a file.", show_default=False)
+    ],
+    history: Annotated[
+        int, typer.Option("--history", metavar="T", help="The length of a window, in tokens.")
+    ] = 3,
     level: LevelOption = "char",
     fold: FoldOption = False,
     encoding: EncodingOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", help="Print at most so many pairs; 0 is all.")
+        int, typer.Option("--limit", metavar="N", help="Print the first N pairs; 0 prints all.")
     ] = 0,
     json_output: JsonOption = False,
 ) -> None:
