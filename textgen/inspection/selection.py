@@ -83,7 +83,10 @@ def parse_neuron(
     """
     found = split_neuron(text)
     if found is None:
-        example = neuron_guess(text) or f"0:{min(3, hidden_size - 1)}"
+        example = neuron_guess(text)
+        guess = split_neuron(example)
+        if guess is None or guess[0] >= num_layers or guess[1] >= hidden_size:
+            example = f"0:{min(3, hidden_size - 1)}"
         raise InspectionError(
             f"'{text}' is no neuron; write LAYER:UNIT with layer 0..{num_layers - 1} "
             f"and unit 0..{hidden_size - 1}, for example {example}"

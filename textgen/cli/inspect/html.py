@@ -98,7 +98,7 @@ def write_page(
         title=title,
         facts=(_name(model), f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"),
     )
-    data = render(page).encode("utf-8")
+    data = render(page).encode("utf-8", errors="backslashreplace")
     atomic_write_bytes(path, data)
     if quiet:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -54,14 +55,12 @@ def windows_command(
 
     if json_output:
         # Written piece by piece: a long text has many windows.
-        typer.echo(f'{{"count": {len(windows)}, "windows": [', nl=False)
+        print(f'{{"count": {len(windows)}, "windows": [', end="")
         for index in range(shown):
             inputs, targets = pair(index)
-            typer.echo(
-                (", " if index else "") + json_text({"input": inputs, "target": targets}),
-                nl=False,
-            )
-        typer.echo("]}")
+            record = json_text({"input": inputs, "target": targets})
+            print(f"{', ' if index else ''}{record}", end="")
+        print("]}")
         return
     from textgen.terminal.text import cells, visible
 
@@ -81,7 +80,7 @@ def windows_command(
         ]
         widest = max(width(left) for left, _ in rows)
         for left, right in rows:
-            typer.echo(f"{left}{' ' * (widest - width(left))}   | {right}")
+            print(f"{left}{' ' * (widest - width(left))}   | {right}")
     left_out = len(windows) - shown
     more = f"... and {left_out:,} more, " if left_out else ""
-    typer.echo(f"{more}{len(windows):,} in all", err=True)
+    print(f"{more}{len(windows):,} in all", file=sys.stderr)
