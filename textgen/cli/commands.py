@@ -104,10 +104,10 @@ class _Reading:
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; a mistake ends the program with one line that says what to type."""
         words = list(args)  # the parser empties the list that it gets
-        if not ctx.resilient_parsing and not "".join(words).isascii():
-            from textgen.cli.mistakes import long_dash
+        if not ctx.resilient_parsing:
+            from textgen.cli.mistakes import wrong_dashes
 
-            if message := long_dash(ctx, words):
+            if message := wrong_dashes(ctx, words):
                 refuse(message, words)
         try:
             return self.read(ctx, args)

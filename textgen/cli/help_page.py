@@ -115,7 +115,7 @@ def _panels(command: Any, context: Any) -> list[tuple[str, list[Row]]]:
             panels[_ARGUMENTS].append((argument_name(param), _explained(param)))
             continue
         row = (option_name(param), _explained(param))
-        panel = param.rich_help_panel or _OPTIONS
+        panel = getattr(param, "rich_help_panel", None) or _OPTIONS
         if param.name == "help":
             helping.append(row)
         elif panel == ADVANCED or "completion" in (param.name or ""):

@@ -44,8 +44,10 @@ def mistake(error: Exception, ctx: Any, words: list[str]) -> str:
     return f"{' '.join(found.format_message().split())}; {ctx.command_path} --help says more"
 
 
-def long_dash(ctx: Any, words: list[str]) -> str:
-    """What to type where an option begins with another dash than two hyphens; "" where none does.
+def wrong_dashes(ctx: Any, words: list[str]) -> str:
+    """What to type where a long option begins with other dashes than two hyphens; "" if none does.
+
+    `-seed x` would be read as `-s eed`, and `—seed` as a text.
 
     Args:
         ctx: The context of the command.
@@ -53,11 +55,15 @@ def long_dash(ctx: Any, words: list[str]) -> str:
     """
     own = _options(ctx.command)
     for before, word in zip(["", *words], words, strict=False):
-        if not word.startswith(_LONG_DASHES) or value_follows(ctx.command, before):
+        if word == "--":
+            break
+        is_long = word.startswith(_LONG_DASHES)
+        if not (is_long or re.match(r"-[^\W\d_]{3}", word)) or value_follows(ctx.command, before):
             continue
         flag = f"--{plain_name(word.lstrip(''.join(_LONG_DASHES) + '-').partition('=')[0])}"
-        if flag in own:
-            return f"{word} begins with a long dash; type two hyphens: {flag}"
+        if flag in own or flag == "--help":
+            dash = "a long dash" if is_long else "one dash"
+            return f"{word} begins with {dash}; type two hyphens: {flag}"
     return ""
 
 
