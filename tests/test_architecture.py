@@ -15,19 +15,20 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "textgen"
 
-#: A module imports from its own part and from parts of a lower level. Two details: `errors` lies
-#: under its neighbours, for everything raises; and training shows samples of the model, so it lies
-#: above `sampling`.
+#: A module imports from its own part and from parts of a lower level. Three details: `errors` lies
+#: under its neighbours, for everything raises; `terminal` draws plain data and knows nothing else,
+#: and lies so low that every message can quote a word as it is typed (`terminal.shell`); and
+#: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
-    "errors": 0,
-    "files": 1,
+    "errors": -2,
+    "files": -1,
+    "terminal": 0,
     "runtime": 1,
     "settings": 1,
     "values": 1,
     "native": 2,
     "corpus": 2,
     "cells": 2,
-    "terminal": 2,
     "tasks": 2,
     "arguments": 3,
     "ops": 3,

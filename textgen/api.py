@@ -445,7 +445,8 @@ class Model:
             if target.model and target.model != self.digest:
                 raise ConfigError(
                     f"'{name}' was found in other weights than those of {self.path}, which were "
-                    f"trained since; find it again: textgen inspect find ... --save {name}"
+                    "trained since; find it again: textgen inspect find --labels FILE --save "
+                    f"{name}"
                 )
             target.check(self.config)
             return target

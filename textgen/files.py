@@ -133,8 +133,12 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """`atomic_write` of text as UTF-8; line ends are written as they stand."""
-    atomic_write_bytes(path, text.encode("utf-8"))
+    """`atomic_write` of text as UTF-8; line ends are written as they stand.
+
+    The bytes of a file's name that are no text arrive here as lone surrogates. They are written as
+    JSON escapes them, `\\udcff`.
+    """
+    atomic_write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def check_writable(path: Path) -> None:

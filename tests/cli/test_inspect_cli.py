@@ -144,7 +144,7 @@ def test_picture_without_colours() -> None:
         result = inspect("--text", TEXT, "--neuron", "0:3", **env)
         assert "\x1b" not in result.stdout
         assert TEXT in result.stdout
-        assert "layers.0.cell[3]" in result.stdout
+        assert "neuron 0:3 cell" in result.stdout
         assert re.search("[▁▂▃▄▅▆▇█]{22}", result.stdout)
         assert "small" in result.stderr
     assert inspect("--text", TEXT, "--quiet").stderr == ""

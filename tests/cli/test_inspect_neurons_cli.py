@@ -69,7 +69,7 @@ def test_one_neuron_in_depth(home: Path) -> None:
     result = textgen_cli(*words, COLUMNS="80")
     assert result.exit_code == 0
     text = result.stdout
-    assert text.index("layers.1.cell[5]") < text.index("layers.0.cell[3]")
+    assert text.index("neuron 1:5 cell") < text.index("neuron 0:3 cell")
     assert all(text.count(f"{side} 1: ") == 2 for side in ("highest", "lowest"))
     assert text.count("values of tanh(c)") == 2
     assert all(feature in text for feature in FEATURES)

@@ -16,7 +16,7 @@ def test_a_steered_text_is_another_one_and_repeats(home: Path) -> None:
     steered = textgen_cli(*WORDS, "--steer", "1:5.h=+30")
     assert steered.exit_code == 0
     assert steered.stdout != plain.stdout
-    assert "steering: 1:5.h=+30: unit 5 of layer 1, hidden state; mean" in steered.stderr
+    assert "steering: 1:5.h=+30: neuron 1:5 hidden; mean" in steered.stderr
     assert textgen_cli(*WORDS, "--steer", "1:5.h=+30").stdout == steered.stdout
     assert "steering" not in textgen_cli(*WORDS, "--steer", "1:5.h=+30", "-q").stderr
     late = textgen_cli(*WORDS, "--steer", "1:5.h=+30@30..").stdout

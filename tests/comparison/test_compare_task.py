@@ -119,5 +119,5 @@ def test_the_usual_length_and_rate() -> None:
 def test_what_is_refused() -> None:
     with pytest.raises(ConfigError, match="choose one of: recall"):
         compare("remember")
-    with pytest.raises(ConfigError, match="--train-lag is 0"):
+    with pytest.raises(ConfigError, match=r"^train_lag is 0"):
         compare(train_lag=0)

@@ -75,7 +75,7 @@ def test_spread_survives_a_large_mean() -> None:
 def test_nothing_to_speak_of_is_an_error(make_network: Any) -> None:
     with pytest.raises(InspectionError, match="empty"):
         most_varying(trace(make_network(), []), 1)
-    with pytest.raises(InspectionError, match="--top is 0"):
+    with pytest.raises(InspectionError, match=r"^top is 0"):
         most_varying(trace(make_network(), [3]), 0)
     two = trace(make_network(), [3], quantities=("cell", "hidden"))
     with pytest.raises(InspectionError, match="cell, hidden"):

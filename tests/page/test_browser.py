@@ -244,7 +244,7 @@ def test_the_search_filters(shown: Shown) -> None:
     search.send_keys("surp")
     assert shown.listed() == ["surprise"]
     search.clear()
-    search.send_keys("layers.0.cell")
+    search.send_keys("neuron 0:")
     assert {name[0] for name in shown.listed()} == {"0"} and len(shown.listed()) == 6
     search.clear()
     search.send_keys("nobody")

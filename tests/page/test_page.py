@@ -28,7 +28,7 @@ HOSTILE = (
 def row(name: str = "0:1", **changes: Any) -> PageRow:
     """A neuron of little interest."""
     settings: dict[str, Any] = {
-        "title": f"layers.0.cell[{name[2:]}]",
+        "title": f"neuron {name} cell",
         "layer": 0,
         "unit": int(name[2:]),
         "quantity": "cell",

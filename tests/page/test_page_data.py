@@ -33,7 +33,7 @@ def test_the_numbers_are_those_of_the_trace() -> None:
     for row, values in zip(rows[1:], found.values[1:], strict=True):
         exact = whole.values(row["layer"], row["unit"])
         assert row["name"] == f"{row['layer']}:{row['unit']}"
-        assert row["title"] == f"layers.{row['layer']}.cell[{row['unit']}]"
+        assert row["title"] == f"neuron {row['layer']}:{row['unit']} cell"
         assert (row["minimum"], row["maximum"]) == (exact.min(), exact.max())
         half_step = (exact.max() - exact.min()) / 255 / 2
         assert np.abs(values - exact).max() <= half_step * 1.001

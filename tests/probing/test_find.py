@@ -129,12 +129,12 @@ def test_progress_is_told(switched_model: SavedModel) -> None:
 def test_options_out_of_range() -> None:
     for given, message in (
         ({"protocol": "last"}, "choose mean .* or final"),
-        ({"held_out": 1.0}, "--held-out is 1.0"),
+        ({"held_out": 1.0}, "held_out is 1.0"),
         ({"direction": "up"}, "choose one of: probe, difference"),
-        ({"texts_limit": 0}, "--texts-limit is 0"),
-        ({"rng": -1}, "--rng is -1"),
+        ({"texts_limit": 0}, "texts_limit is 0"),
+        ({"rng": -1}, "rng is -1"),
         ({"alpha": 0.0}, "alpha is 0.0"),
-        ({"positions": 5}, "--positions is 5"),
+        ({"positions": 5}, "positions is 5"),
     ):
         with pytest.raises(ConfigError, match=message):
             FindOptions(**given)  # type: ignore[arg-type]

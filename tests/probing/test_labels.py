@@ -56,7 +56,7 @@ def test_the_positive_label_can_be_chosen(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "ham\tone\nspam\ttwo\n")
     assert read_labels(path).positive == "spam"
     assert read_labels(path, positive="ham").labels == (True, False)
-    with pytest.raises(ConfigError, match=r"--positive-label is 'eggs', but .* ham, spam"):
+    with pytest.raises(ConfigError, match=r"^positive_label is 'eggs', but .* ham, spam"):
         read_labels(path, positive="eggs")
 
 
@@ -92,5 +92,5 @@ def test_two_files(tmp_path: Path) -> None:
     assert (found.positive, found.negative) == ("good.txt", "bad.txt.gz")
     by_line = read_two_files(good, bad, mode="line")
     assert by_line.texts == ("one", "line", "two", "three", "four")
-    with pytest.raises(ConfigError, match="--texts is 'word'"):
+    with pytest.raises(ConfigError, match=r"^texts is 'word'"):
         read_two_files(good, bad, mode="word")

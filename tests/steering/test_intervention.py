@@ -59,8 +59,7 @@ def test_a_negative_sign_turns_doses_and_nothing_else() -> None:
 def test_it_says_what_it_does_on_which_scale() -> None:
     part = Intervention(target=neuron(info={"calibrated_on": "the training text"}), dose=2.0)
     assert part.describe() == (
-        "0:2.c=+2: unit 2 of layer 0, cell state; mean 1, standard deviation 0.5 on the training "
-        "text"
+        "0:2.c=+2: neuron 0:2 cell; mean 1, standard deviation 0.5 on the training text"
     )
     assert part.to_json()["span"] == "0.."
 

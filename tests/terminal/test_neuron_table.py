@@ -123,6 +123,9 @@ def test_an_excerpt_of_what_has_no_column_of_its_own() -> None:
 def heat(values: object) -> HeatRow:
     return HeatRow(
         name="layers.0.cell[137]",
+        layer=0,
+        unit=137,
+        quantity="cell",
         values=np.asarray(values, np.float32),
         mean=0.5,
         sd=0.25,
@@ -158,7 +161,7 @@ def sheet() -> NeuronSheet:
 def test_the_sheet_without_colours() -> None:
     text = render(sheet(), 60)
     lines = [line.rstrip() for line in text.splitlines()]
-    assert lines[0] == "layers.0.cell[137]  mean 0.5  sd 0.25  min -1  max 2"
+    assert lines[0] == "neuron 0:137 cell  mean 0.5  sd 0.25  min -1  max 2"
     assert "follows vowel: r +0.52" in lines
     assert "vowel                  +0.50       +0.52  0.871" in lines
     assert "position-in-line" in lines

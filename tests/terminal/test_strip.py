@@ -30,7 +30,7 @@ class Row:
     values: tuple[float, ...]
     low: float = -1.0
     high: float = 1.0
-    name: str = "layers.0.cell[3]"
+    title: str = "neuron 0:3 cell"
     mean: float = 0.25
     sd: float = 0.5
     minimum: float = -2.0
@@ -49,7 +49,7 @@ def render(strip: HeatStrip, *, width: int = 40, system: System | None = None) -
 def test_without_colours_blocks_tell_the_values() -> None:
     strip = HeatStrip(("a", "б", "日", "\n", "\x1b"), Row((-1.0, 0.0, 1.0, 0.4, -0.4)))
     assert render(strip, width=30) == (
-        "layers.0.cell[3]  mean 0.25\n"
+        "neuron 0:3 cell  mean 0.25\n"
         "sd 0.5  min -2  max 1.5\n"
         "-1 ▁▁▁▂▂▂▃▃▃▄▄▄▅▅▅▆▆▆▇▇▇████ 1\n"
         "aб日↵\n"
@@ -86,7 +86,7 @@ def test_silent_pieces_take_no_column() -> None:
 
 def test_measure_and_note_are_printed() -> None:
     row = Row(
-        (1.0,), low=0.0, high=8.0, name="surprise", measure="bits", note="12 bits \x1b[in all"
+        (1.0,), low=0.0, high=8.0, title="surprise", measure="bits", note="12 bits \x1b[in all"
     )
     text = render(HeatStrip(("a",), row), width=80)
     assert text.splitlines()[0] == "surprise  mean 0.25 bits  sd 0.5  min -2  max 1.5"
@@ -111,6 +111,9 @@ def test_a_value_that_is_no_number_has_no_colour() -> None:
 def test_it_draws_rows_of_a_view() -> None:
     row = HeatRow(
         name="layers.0.cell[0]",
+        layer=0,
+        unit=0,
+        quantity="cell",
         values=np.zeros(1, np.float32),
         mean=0.0,
         sd=0.0,
@@ -119,7 +122,7 @@ def test_it_draws_rows_of_a_view() -> None:
         low=-1.0,
         high=1.0,
     )
-    assert "layers.0.cell[0]  mean 0" in render(HeatStrip(("a",), row))
+    assert "neuron 0:0 cell  mean 0" in render(HeatStrip(("a",), row))
 
 
 def test_what_cannot_be_drawn() -> None:

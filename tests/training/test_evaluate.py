@@ -220,7 +220,7 @@ def test_windows_of_characters() -> None:
     assert window_boundaries(np.array([0, 1, 1, 1, 0, 1]), 2).tolist() == [0, 3]
     # A word of six characters spans windows.
     assert window_boundaries(np.array([2, 6, 1, 1, 1]), 3).tolist() == [0, 2, 3]
-    with pytest.raises(ConfigError, match="--window is 0; it must be at least 1 character"):
+    with pytest.raises(ConfigError, match=r"^window is 0; it must be at least 1 character"):
         window_boundaries(np.ones(3, int), 0)
 
 

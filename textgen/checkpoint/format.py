@@ -35,6 +35,7 @@ from textgen.errors import (
     StorageError,
 )
 from textgen.files import atomic_write_bytes, os_reason
+from textgen.terminal.shell import quote_path
 
 #: Raised by one whenever an older textgen could no longer read what this one writes.
 FORMAT_VERSION = 1
@@ -243,7 +244,7 @@ def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     if not (found in tuple(_KINDS) and isinstance(header, dict) and isinstance(tensor_sum, str)):
         raise _damaged(path, "its header lacks a part")
     if found != kind:
-        hint = f"the run is continued with `textgen train --resume {path.parent}`"
+        hint = f"the run is continued with `textgen train {quote_path(path.parent)} --resume`"
         if found == "resume":
             hint += f", its model is the file {path.with_name('model.safetensors')}"
         raise CheckpointFormatError(

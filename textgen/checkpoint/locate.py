@@ -13,6 +13,7 @@ from pathlib import Path
 
 from textgen.errors import StorageError
 from textgen.files import os_reason
+from textgen.terminal.shell import quote_path
 
 #: The best model of a run, in the run's folder.
 MODEL_NAME = "model.safetensors"
@@ -133,7 +134,7 @@ def _newest(root: Path) -> Path:
 def _only_state(folder: Path) -> str:
     return (
         f"the run in {folder} was stopped before its first model was written; go on with it: "
-        f"textgen train --resume {folder}"
+        f"textgen train {quote_path(folder)} --resume"
     )
 
 

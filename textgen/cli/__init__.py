@@ -6,16 +6,23 @@ import torch when it is loaded: `textgen --help` must answer at once.
 
 from __future__ import annotations
 
+import sys
+
 
 def main() -> None:
     """Run the command line; the console script `textgen`."""
     from textgen.cli.app import app
     from textgen.cli.boundary import silence_streams
+    from textgen.errors import StorageError, exit_code
+    from textgen.terminal.console import escape_what_is_lacking
 
+    for stream in (sys.stdout, sys.stderr):
+        escape_what_is_lacking(stream)
     try:
         app()
     except BrokenPipeError:
-        silence_streams()  # `textgen --help | head`: nobody reads on, and that is no failure.
+        silence_streams()  # nobody reads on, and that is no failure
     except OSError as error:
+        print(f"textgen: the output: {error.strerror}", file=sys.stderr)
         silence_streams()
-        raise SystemExit(f"textgen: the output: {error.strerror}") from None
+        raise SystemExit(exit_code(StorageError())) from None

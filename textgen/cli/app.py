@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from textgen import __version__
+from textgen.cli.boundary import refuse
+from textgen.cli.commands import Command, Group, plain_name
 from textgen.cli.compare import compare_command
 from textgen.cli.eval import eval_command
+from textgen.cli.foreign import ALIASES
 from textgen.cli.inspect import inspect_app
 from textgen.cli.sample import sample_command
 from textgen.cli.train import meant_option, train_command
 
+
+class Textgen(Group):
+    """The program itself: words that are no command of its own mean one, or name one to type."""
+
+    def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
+        """The words that were meant by a first word that is no command."""
+        name = plain_name(rest[0])
+        if name in ALIASES:
+            return [*before, *ALIASES[name], *rest[1:]]
+        from textgen.cli.mistakes import unknown_command
+
+        refuse(unknown_command(self, ctx, rest), rest)
+
+
 app = typer.Typer(
-    name="textgen",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    name="textgen", cls=Textgen, subcommand_metavar="COMMAND", pretty_exceptions_enable=False
 )
 
 
@@ -35,7 +49,11 @@ def textgen(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="Print the version.", is_eager=True, callback=_print_version
+            "--version",
+            "-V",
+            help="Print the version, and the instruction sets that this machine computes with.",
+            is_eager=True,
+            callback=_print_version,
         ),
     ] = False,
 ) -> None:
@@ -49,8 +67,10 @@ def textgen(
     """
 
 
-app.command("train", context_settings={"token_normalize_func": meant_option})(train_command)
-app.command("sample")(sample_command)
-app.command("eval")(eval_command)
-app.command("compare")(compare_command)
+app.command("train", cls=Command, context_settings={"token_normalize_func": meant_option})(
+    train_command
+)
+app.command("sample", cls=Command)(sample_command)
+app.command("eval", cls=Command)(eval_command)
+app.command("compare", cls=Command)(compare_command)
 app.add_typer(inspect_app, name="inspect")

@@ -7,14 +7,14 @@ import functools
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
 from textgen.cli.records import print_json
-from textgen.errors import BadFilesError, TextgenError, exit_code
+from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -22,6 +22,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEBUG_VARIABLE = "TEXTGEN_DEBUG"
 
 _OUT_OF_MEMORY = "out of memory; try a smaller --hidden, --batch-size or text"
+
+
+#: Settings whose option has another name.
+_FLAGS = {"protocol": "--state", "quantity": "--show"}
 
 
 class Interrupted(BaseException):
@@ -45,7 +49,7 @@ def guarded(command: F) -> F:
         except (typer.Exit, typer.Abort):
             raise
         except BrokenPipeError:
-            _close_quietly()
+            close_quietly()
         except KeyboardInterrupt:
             _fail("interrupted", 130)
         except Interrupted as interrupted:
@@ -95,7 +99,7 @@ def _message(error: TextgenError) -> str:
     def flag(name: str) -> str:
         from textgen.training.options import flag_of
 
-        return flag_of(name)
+        return _FLAGS.get(name) or flag_of(name)
 
     return error.told(flag)
 
@@ -118,7 +122,19 @@ def _fail(message: str, code: int, *, lines: bool = False) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _close_quietly() -> NoReturn:
+def refuse(message: str, words: Sequence[str]) -> NoReturn:
+    """End a command whose words are wrong.
+
+    Args:
+        message: What to say.
+        words: What was typed; with `--json` among it the error is an object on stdout too.
+    """
+    if "--json" in words:
+        _print_error(ConfigError(message))
+    _fail(message, exit_code(ConfigError()))
+
+
+def close_quietly() -> NoReturn:
     """The reader of our output has gone: nothing is left to do, and nobody to tell."""
     silence_streams()
     raise typer.Exit(0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import StopSignals, guarded
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.options import (
     ColorOption,
     DeviceOption,
@@ -54,7 +55,8 @@ def compare_command(
             _WHAT,
             "--cells",
             metavar="NAME,...",
-            help="Cells, such as rnn,rnn:relu,lstm,gru; with --history one. Default: rnn,lstm,gru.",
+            help="The cells to compare, such as rnn,rnn:relu,lstm,gru. With --history one. "
+            "Default: rnn,lstm,gru.",
         ),
     ] = None,
     history: Annotated[
@@ -63,8 +65,8 @@ def compare_command(
             _WHAT,
             "--history",
             metavar="T,...",
-            help="Instead, one cell (lstm) with windows of these lengths, like 1,2,4,8,16: what "
-            "a longer history is worth.",
+            help="Compare lengths instead of cells: one cell (lstm) sees windows of these many "
+            "tokens, such as 1,2,4,8,16, and what a longer history is worth is shown.",
         ),
     ] = None,
     task: Annotated[
@@ -73,7 +75,7 @@ def compare_command(
             _WHAT,
             "--task",
             metavar="recall|count|copy",
-            help="Instead, cells on generated questions with a known answer, at each --lag.",
+            help="Compare the cells on generated questions with a known answer, at each --lag.",
         ),
     ] = None,
     lag: Annotated[
@@ -82,8 +84,8 @@ def compare_command(
             _WHAT,
             "--lag",
             metavar="K,...",
-            help="Of --task: characters between what must be kept and the question, like "
-            "10..100:10. Default: 10..100:10.",
+            help="With --task: how many characters lie between what must be remembered and the "
+            "question, such as 5,10 or 10..100:10 (in steps of 10). Default: 10..100:10.",
         ),
     ] = None,
     train_lag: Annotated[
@@ -92,7 +94,7 @@ def compare_command(
             _WHAT,
             "--train-lag",
             metavar="K",
-            help="Of --task: the largest lag trained on. Default: the middle one of --lag.",
+            help="With --task: the largest lag in training. Default: the middle one of --lag.",
         ),
     ] = None,
     params: Annotated[
@@ -101,37 +103,76 @@ def compare_command(
             _WHAT,
             "--params",
             metavar="N",
-            help="Parameters of each network at most, like 250k (the default, 100k with --task) or "
-            "1M; the width follows.",
+            help="Each network has at most N parameters, such as 250k or 1M; its width follows. "
+            "Default: 250k, with --task 100k.",
         ),
     ] = None,
     rng: Annotated[
         str,
-        _option(_WHAT, "--rng", metavar="N,...", help="Seeds: a run of each for each. Default: 1."),
+        _option(
+            _WHAT,
+            "--rng",
+            metavar="N,...",
+            help="The numbers that fix the random choices, such as 1,2,3: each cell is trained "
+            "once with each of them. Default: 1.",
+        ),
     ] = "1",
     budget: Annotated[
         str | None,
-        _option(_RUNS, "--budget", help="Wall time of each run, like 90s, 3m or 1h. Default: 3m."),
+        _option(
+            _RUNS,
+            "--budget",
+            metavar="TIME",
+            help="How long each run trains, such as 90s, 3m or 1h. Default: 3m.",
+        ),
     ] = None,
     steps: Annotated[
         int | None,
-        _option(_RUNS, "--steps", help="Updates of each run, instead. Default with --task: 6000."),
+        _option(
+            _RUNS,
+            "--steps",
+            metavar="N",
+            help="How many updates each run trains, instead of --budget. Default with --task: "
+            "6000.",
+        ),
     ] = None,
-    layers: Annotated[int | None, _option(_RUNS, "--layers", help="Recurrent layers.")] = None,
+    layers: Annotated[
+        int | None, _option(_RUNS, "--layers", metavar="N", help="The number of recurrent layers.")
+    ] = None,
     residual: Annotated[
-        bool, _option(_RUNS, "--residual", help="Add each layer's input to its output.")
+        bool, _option(ADVANCED, "--residual", help="Add the input of each layer to its output.")
     ] = False,
     dropout: Annotated[
-        float | None, _option(_RUNS, "--dropout", help="Share of units dropped in training.")
+        float | None,
+        _option(
+            ADVANCED,
+            "--dropout",
+            metavar="SHARE",
+            help="The share of units that is left out at random in training, such as 0.2.",
+        ),
     ] = None,
     seq_len: Annotated[
-        int | None, _option(_RUNS, "--seq-len", help="Tokens that gradients reach back.")
+        int | None,
+        _option(ADVANCED, "--seq-len", metavar="N", help="The gradients reach back N tokens."),
     ] = None,
     batch_size: Annotated[
-        int | None, _option(_RUNS, "--batch-size", help="Streams read side by side.")
+        int | None,
+        _option(
+            ADVANCED,
+            "--batch-size",
+            metavar="N",
+            help="N parts of the text are read side by side.",
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, _option(_RUNS, "--learning-rate", "--lr", help="Its peak, for every cell.")
+        float | None,
+        _option(
+            ADVANCED,
+            "--learning-rate",
+            "--lr",
+            metavar="RATE",
+            help="The highest learning rate, the same for every cell.",
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -140,8 +181,8 @@ def compare_command(
             "--out",
             "-o",
             metavar="DIR",
-            help="Folder of the runs. Default: ./checkpoints/compare-NAME after the text, "
-            "compare-history-NAME or compare-TASK.",
+            help="The folder of the runs. Default: ./checkpoints/compare-NAME, called after the "
+            "text (compare-history-NAME, compare-TASK).",
         ),
     ] = None,
     resume: Annotated[
@@ -149,11 +190,12 @@ def compare_command(
         _option(
             _RUNS,
             "--resume",
-            help="Go on where a comparison was interrupted; finished runs are kept.",
+            help="Go on with a comparison that was interrupted; runs that are done are kept.",
         ),
     ] = False,
     force: Annotated[
-        bool, _option(_RUNS, "--force", help="Replace the runs that are in the folder.")
+        bool,
+        _option(_RUNS, "--force", help="Delete the runs that are in the folder, and start anew."),
     ] = False,
     level: LevelOption = "char",
     fold: FoldOption = False,
@@ -167,8 +209,8 @@ def compare_command(
             _TEXT,
             "--val",
             metavar="SHARE|FILE",
-            help="Share of the text that validates, the end of one text or documents drawn from "
-            "many; or a file. Default: 0.1, with --task 0.02.",
+            help="What is measured on: a share of the text (the end of one text, or documents "
+            "drawn from many), such as 0.1, or a file. Default: 0.1, with --task 0.02.",
         ),
     ] = None,
     device: DeviceOption = "auto",
@@ -179,7 +221,7 @@ def compare_command(
             _OUT,
             "--picture",
             metavar="FILE",
-            help="Also draw it into a file that ends in .png or .svg.",
+            help="Also draw the chart into a file whose name ends in .png or .svg.",
         ),
     ] = None,
     json_output: JsonOption = False,
@@ -189,17 +231,18 @@ def compare_command(
             _OUT,
             "--csv",
             metavar="FILE",
-            help="Write the figures of every run as a table instead; - is standard output.",
+            help="Write the figures of every run as a table; - is standard output.",
         ),
     ] = None,
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
-    """Train several networks alike and show them side by side.
+    """Train several networks in the same way and show them side by side.
 
-    Cells at equal parameters and budgets; or, with --history, one cell that sees ever more of the
-    text; or, with --task, cells on questions with a known answer. Do not expect a winner among the
-    cells: a large comparison found none (Greff et al. 2017).
+    Compared are cells, with as many parameters and as much training each. With --history it is one
+    cell that sees more and more of the text. With --task it is cells again, on questions with a
+    known answer. Do not expect one cell to win: a large comparison found no winner (Greff et al.
+    2017).
 
     textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --rng 1,2
 

@@ -255,7 +255,7 @@ def cells_sheet(result: CellComparison) -> Sheet:
         "validation text; memory in "
         "tokens: where the gradient has fallen to 1 %, and before which text can be replaced, the "
         "prediction changing by less than 0.01 (textgen inspect memory), the mean over the seeds; "
-        "the learning rate is that of --learning-rate, or what textgen train chooses for such a "
+        "the learning rate is that of --learning-rate, or what training chooses for such a "
         f"cell and width; each run had {result.length}"
     )
     reasons = {run.memory.reason for row in result.rows for run in row.runs} - {""}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.options import (
     DOCUMENTS_HELP,
     DOCUMENTS_METAVAR,
@@ -31,14 +32,20 @@ from textgen.terminal.text import note_line, visible
 def eval_command(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="PATH...", help="Texts to evaluate on.", show_default=False),
+        typer.Argument(
+            metavar="PATH...",
+            help="The text: files, folders of .txt files, or - for stdin.",
+            show_default=False,
+        ),
     ],
     checkpoint: CheckpointOption = None,
     window: Annotated[
         int | None,
         typer.Option(
             "--window",
-            help="Also read the text in windows of so many characters, each from a zero state.",
+            metavar="N",
+            help="Measure the text a second time in windows of N characters, each read without "
+            "what stands before it.",
             show_default=False,
         ),
     ] = None,
@@ -46,8 +53,10 @@ def eval_command(
         int,
         typer.Option(
             "--streams",
-            help="Read so many parts of the text side by side, each after 256 characters that are "
-            "not charged: much faster, and nearly the same.",
+            metavar="N",
+            help="Cut the text into N parts that are read side by side: much faster, and nearly "
+            "the same. The 256 characters before each part are read, but not counted.",
+            rich_help_panel=ADVANCED,
         ),
     ] = 1,
     history: Annotated[
@@ -55,9 +64,8 @@ def eval_command(
         typer.Option(
             "--history",
             metavar="N",
-            help="Instead of one pass, let the network see exactly the N tokens before each, its "
-            "state from zero before them; 0 carries the state on. Default: as the model was "
-            "trained.",
+            help="Let the model see only the N tokens before each prediction; 0 lets it see all "
+            "that stands before. Default: as it was trained.",
             show_default=False,
         ),
     ] = None,
@@ -65,8 +73,9 @@ def eval_command(
         bool,
         typer.Option(
             "--pairs",
-            help="The files hold pairs, SOURCE, a TAB, TARGET: the cost of the targets, and how "
-            "many are written exactly. A model of pairs is always measured so.",
+            help="The files hold pairs, one a line: SOURCE, a TAB, TARGET. Measured are the "
+            "targets, and how many of them the model writes exactly. A model of pairs needs no "
+            "--pairs.",
         ),
     ] = False,
     limit: Annotated[
@@ -74,8 +83,9 @@ def eval_command(
         typer.Option(
             "--limit",
             metavar="N",
-            help="Charge at most N tokens with a history (20000 unless given), or N pairs (all), "
-            "spread over the text.",
+            help="Measure only N tokens, spread over the text, where there is a history (Default: "
+            "20000); of pairs only N pairs (Default: all).",
+            rich_help_panel=ADVANCED,
             show_default=False,
         ),
     ] = None,
@@ -97,12 +107,12 @@ def eval_command(
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
-    """Measure the cost of a text under a model, in one pass that carries the state.
+    """Measure how well a model predicts a text: bits per character and perplexity.
 
-    Every character is charged. One outside the vocabulary costs what the model gives the unknown
-    symbol plus 20.08 bits, the choice of one among all of Unicode. Computed in float32. At word
-    level also bits per word: all that the text costs, spaces and punctuation too, over its words,
-    the runs of letters and digits, spelled ones too; perplexity is per token.
+    The text is read from its beginning to its end, and every character counts. One that the model
+    does not know costs what the model gives the unknown symbol, and 20.08 bits more, which choose
+    one character among all of Unicode. Perplexity is of a token. A model of words has bits per word
+    too: the cost of the whole text, spaces and punctuation included, divided by its words.
 
     textgen eval novel.txt --window 256
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
+from textgen.cli.help_page import ADVANCED
 from textgen.terminal.color import ColorMode
+
+
+def lower(word: str) -> str:
+    """A word of a fixed list, in whatever case it was typed: for an option's `parser`."""
+    return word.lower()
+
 
 CheckpointOption = Annotated[
     str | None,
@@ -15,34 +22,61 @@ CheckpointOption = Annotated[
         "--checkpoint",
         "-c",
         metavar="MODEL",
-        help="A model file, a run's folder, or a name under ./checkpoints. "
-        "Default: the newest run there.",
+        help="The model: its file, its folder, or its name under ./checkpoints. "
+        "Default: the newest one there.",
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on stdout instead.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=ADVANCED)
+]
 ColorOption = Annotated[
     ColorMode,
-    typer.Option("--color", help="Colours: auto asks the terminal and NO_COLOR."),
+    typer.Option(
+        "--color",
+        metavar="|".join(mode.value for mode in ColorMode),
+        help="Whether to print colours. auto: on a terminal, unless NO_COLOR is set.",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Say nothing but errors on stderr.")
+    bool, typer.Option("--quiet", "-q", help="Print the result alone, and errors.")
 ]
-RngOption = Annotated[int, typer.Option("--rng", metavar="N", help="Seed of every random choice.")]
+RngOption = Annotated[
+    int,
+    typer.Option(
+        "--rng",
+        metavar="N",
+        help="The number that fixes all random choices: the same number, the same result.",
+    ),
+]
 DeviceOption = Annotated[
-    str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|mps",
+        help="What computes: the processor (cpu), an NVIDIA card (cuda), the GPU of a Mac (mps).",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 ThreadsOption = Annotated[
     int | None,
-    typer.Option("--threads", help="Threads that compute. Default: all cores.", show_default=False),
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="Compute with N threads. Default: one for each core.",
+        show_default=False,
+        rich_help_panel=ADVANCED,
+    ),
 ]
 EncodingOption = Annotated[
     str | None,
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="Encoding of the text, such as cp1251. Default: detected.",
+        help="The encoding of the text, such as cp1251. Default: found by its bytes.",
         show_default=False,
+        rich_help_panel=ADVANCED,
     ),
 ]
 EndingOption = Annotated[
@@ -76,10 +110,18 @@ DocumentsOption = Annotated[
     ),
 ]
 LevelOption = Annotated[
-    str, typer.Option("--level", metavar="char|byte|word", help="What a token is.")
+    str,
+    typer.Option(
+        "--level",
+        metavar="char|byte|word",
+        help="What the model reads at a time, a token: a character, a byte or a word.",
+    ),
 ]
 FoldOption = Annotated[
-    bool, typer.Option("--fold", help="Lower case, letters only, hyphens split.")
+    bool,
+    typer.Option(
+        "--fold", help="Make the text lower case, keep letters only, split words at hyphens."
+    ),
 ]
 PathsArgument = Annotated[
     list[str] | None,
@@ -95,7 +137,7 @@ OutOption = Annotated[
         "--out",
         "-o",
         metavar="DIR",
-        help="The run's folder. Default: ./checkpoints/NAME after the text.",
+        help="The folder of the run. Default: ./checkpoints/NAME, called after the text.",
         show_default=False,
     ),
 ]

@@ -12,7 +12,7 @@ from textgen.checkpoint import MODEL_NAME, SavedModel
 from textgen.comparison.events import Halted, RunEvent
 from textgen.comparison.variant import Variant
 from textgen.corpus.corpus import CorpusOptions
-from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError
+from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
 from textgen.model.base import Network
 from textgen.model.opening import open_network
 from textgen.ops.select import select
@@ -145,12 +145,14 @@ def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None
         RunFolderError: A run lives where one is to be made.
     """
     if resume and force:
-        raise ConfigError("--resume goes on with a comparison, --force replaces it; give one")
+        raise ConfigError(
+            f"{named('resume')} goes on with a comparison, {named('force')} replaces it; give one"
+        )
     taken = [folder for folder in folders if has_checkpoint(folder)]
     if taken and not (resume or force):
         raise RunFolderError(
-            f"{taken[0]} holds a run already; go on with the comparison: --resume, replace it: "
-            "--force, or name another folder: --out DIR"
+            f"{taken[0]} holds a run already; go on with the comparison: {named('resume')}, "
+            f"replace it: {named('force')}, or name another folder: {named('out')}"
         )
 
 

@@ -30,7 +30,7 @@ from textgen.comparison.variant import Variant
 from textgen.comparison.width import width_for
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import ConfigError, RunFolderError
+from textgen.errors import ConfigError, RunFolderError, named
 from textgen.files import atomic_write_text, make_folder
 from textgen.runtime import choose_threads, computing_threads
 from textgen.sampling import SamplingNetworks
@@ -100,7 +100,7 @@ def compare_task(
     asked = tuple(sorted(lags))
     limit = asked[(len(asked) - 1) // 2] if train_lag is None else train_lag
     if limit < 1:
-        raise ConfigError(f"--train-lag is {limit}; it must be at least 1")
+        raise ConfigError(f"{named('train_lag')} is {limit}; it must be at least 1")
     folder = Path("checkpoints") / f"compare-{task}" if out is None else Path(out)
     learned = list(kind.examples(pairs, range(1, limit + 1), seed="train"))
     path = folder / "pairs.tsv"
@@ -122,8 +122,9 @@ def compare_task(
         atomic_write_text(path, text)
     elif _digest(path.read_text("utf-8")) != _digest(text):
         raise RunFolderError(
-            f"{path} holds other pairs than these options give: another task, --train-lag or "
-            "number; start anew with --force, or in another folder: --out DIR"
+            f"{path} holds other pairs than these options give: another task, "
+            f"{named('train_lag')} or number; start anew with {named('force')}, or in another "
+            f"folder: {named('out')}"
         )
     data = open_data([str(path)], options)
     vocabulary = data.corpus.vocabulary

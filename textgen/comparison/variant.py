@@ -45,7 +45,7 @@ def parse_variants(text: str) -> tuple[Variant, ...]:
     """
     variants = []
     for name in text.split(","):
-        cell, _, nonlinearity = name.strip().partition(":")
+        cell, _, nonlinearity = name.strip().lower().partition(":")
         if not cell:
             raise ConfigError(
                 f"'{text}' is no list of cells; type it like rnn,lstm,gru, with names out of: "

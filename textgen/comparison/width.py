@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.model.config import ModelConfig
 from textgen.training.plan import embedding_width
 
@@ -47,7 +47,7 @@ def width_for(params: int, config: ModelConfig, *, embedding_size: int | None = 
     if count(1) > params:
         raise ConfigError(
             f"{params:,} parameters are too few: one unit of cell '{config.cell}' with "
-            f"{config.vocab_size:,} symbols has {count(1):,}; raise --params"
+            f"{config.vocab_size:,} symbols has {count(1):,}; raise {named('params')}"
         )
     low, high = 1, 2
     while count(high) <= params:

@@ -119,7 +119,7 @@ class TokenCache:
             OSError: It cannot be written.
         """
         entry = {**header, "format": FORMAT_VERSION}
-        text = json.dumps({"crc32": _checksum(entry), "entry": entry}, ensure_ascii=False)
+        text = json.dumps({"crc32": _checksum(entry), "entry": entry})
         part = self.scratch()
         try:
             part.write_bytes(text.encode("utf-8"))

@@ -31,7 +31,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.memory_gradient import INPUT, Place, gradient_norms
 from textgen.inspection.memory_reading import (
     Pasts,
@@ -87,13 +87,13 @@ def memory_curves(
             all numbers.
         BackendError: torch is not installed.
     """
-    for name, value in (("--max-lag", max_lag), ("--positions", positions)):
+    for name, value in ((named("max_lag"), max_lag), (named("positions"), positions)):
         if value < 1:
             raise InspectionError(f"{name} is {value}; it must be at least 1")
     if warm_up < 0:
         raise InspectionError(f"the warm-up is {warm_up}; it must be 0 or more")
     if rng < 0:
-        raise InspectionError(f"--rng is {rng}; it must be 0 or more")
+        raise InspectionError(f"{named('rng')} is {rng}; it must be 0 or more")
     places_N = spread_places(ids, max_lag=max_lag, count=positions, rng=rng)
     others_N = places_N
     if replacement:
@@ -184,7 +184,7 @@ def _curve(place: Place, norms_KN: Reals) -> MemoryCurve:
     if not np.isfinite(norms_KN).all():
         raise InspectionError(
             "the gradients grow beyond all numbers over so many steps: they explode; give a "
-            "smaller --max-lag, or look at another model"
+            f"smaller {named('max_lag')}, or look at another model"
         )
     name, layer = place
     return MemoryCurve(of=_SPELLED.get(name, name), layer=layer, norms_KN=norms_KN)

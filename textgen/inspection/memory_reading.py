@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.trace import check_numbers
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import NativeNetwork
@@ -49,7 +49,7 @@ def spread_places(ids: NDArray[np.integer], *, max_lag: int, count: int, rng: in
         longest = int((ends - firsts).max()) + max_lag + 1
         raise InspectionError(
             f"the longest document has {longest:,} tokens; a lag of {max_lag} needs at least "
-            f"{max_lag + 2}: give a longer text, or a smaller --max-lag"
+            f"{max_lag + 2}: give a longer text, or a smaller {named('max_lag')}"
         )
     if total <= count:
         drawn = np.arange(total)
@@ -84,7 +84,7 @@ def other_places(
             raise InspectionError(
                 f"the text has {len(ids):,} tokens, too few to replace a past of {max_lag} by "
                 f"another past from it; give a text of {4 * max_lag + 2:,} or more, or a smaller "
-                "--max-lag"
+                f"{named('max_lag')}"
             )
         others[number] = generator.choice(fitting)
     return others

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.pieces import source_pieces
 from textgen.inspection.selection import NeuronStats, most_varying, neuron_stats
 from textgen.inspection.surprise import Surprise, surprise
@@ -81,7 +81,7 @@ def page_data(
     if not text:
         raise InspectionError("the text is empty; give at least one character")
     if top is not None and top < 1:
-        raise InspectionError(f"--top is {top}; it must be at least 1")
+        raise InspectionError(f"{named('top')} is {top}; it must be at least 1")
     whole, text = len(text), text[:MAX_CHARS]
     ids = vocabulary.encode(text)
     config = network.config
@@ -210,7 +210,7 @@ def _neuron_row(found: NeuronStats, column: NDArray[np.float32]) -> PageRow:
     low, high = scale_limits(column, found.quantity)
     return PageRow(
         name=f"{found.layer}:{found.unit}",
-        title=found.name,
+        title=found.title,
         layer=found.layer,
         unit=found.unit,
         quantity=found.quantity,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.moments import Moments
 from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
+from textgen.model.neuron import neuron_guess, neuron_title, split_neuron
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,11 @@ class NeuronStats:
         """As in a trace: `layers.0.cell[137]`."""
         return neuron_name(self.layer, self.unit, self.quantity)
 
+    @property
+    def title(self) -> str:
+        """As it is shown to people: `neuron 0:137 cell`."""
+        return neuron_title(self.layer, self.unit, self.quantity)
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
@@ -61,25 +66,38 @@ def neuron_name(layer: int, unit: int, quantity: str) -> str:
     return f"layers.{layer}.{quantity}[{unit}]"
 
 
-def parse_neuron(text: str, *, num_layers: int, hidden_size: int) -> Neuron:
+def parse_neuron(
+    text: str, *, num_layers: int, hidden_size: int, quantity: str | None = None
+) -> Neuron:
     """Read a neuron as users type it: `LAYER:UNIT`, both counted from 0.
 
     Args:
-        text: Such as `0:137`.
+        text: Such as `0:137`; `0:137.c`, as steering prints it, where its cell state is looked at.
         num_layers: Layers of the model.
         hidden_size: Units of each layer.
+        quantity: What is looked at; None: anything.
     Returns:
         `(layer, unit)`.
     Raises:
         InspectionError: The form is wrong, or the model has no such neuron.
     """
-    match = re.fullmatch(r"\s*([0-9]{1,9})\s*:\s*([0-9]{1,9})\s*", text)
-    if match is None:
+    found = split_neuron(text)
+    if found is None:
+        example = neuron_guess(text)
+        guess = split_neuron(example)
+        if guess is None or guess[0] >= num_layers or guess[1] >= hidden_size:
+            example = f"0:{min(3, hidden_size - 1)}"
         raise InspectionError(
             f"'{text}' is no neuron; write LAYER:UNIT with layer 0..{num_layers - 1} "
-            f"and unit 0..{hidden_size - 1}, for example --neuron 0:{min(3, hidden_size - 1)}"
+            f"and unit 0..{hidden_size - 1}, for example {example}"
         )
-    return check_neuron((int(match[1]), int(match[2])), num_layers, hidden_size)
+    layer, unit, state = found
+    if state is not None and quantity is not None and state != quantity:
+        raise InspectionError(
+            f"'{text}' is the {state} state, but {quantity} is looked at; write {layer}:{unit}, or "
+            f"look at the {state} state (--show {state})"
+        )
+    return check_neuron((layer, unit), num_layers, hidden_size)
 
 
 def neuron_stats(
@@ -141,5 +159,5 @@ def most_varying(
         InspectionError: `top` is below 1, the quantity was not traced, or the text is empty.
     """
     if top < 1:
-        raise InspectionError(f"--top is {top}; it must be at least 1")
+        raise InspectionError(f"{named('top')} is {top}; it must be at least 1")
     return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.effect)[:top]

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.moments import Moments
 from textgen.inspection.passages import Passage, passage_at
 from textgen.inspection.report import Entry
@@ -165,10 +165,10 @@ def similar_places(
             of range, or the states grow beyond all numbers.
     """
     for name, value, least in (
-        ("--top", top, 1),
-        ("--min-apart", min_apart, 1),
-        ("--not-same", not_same, 0),
-        ("--units", units, 0),
+        (named("top"), top, 1),
+        (named("min_apart"), min_apart, 1),
+        (named("not_same"), not_same, 0),
+        (named("units"), units, 0),
     ):
         if value < least:
             raise InspectionError(f"{name} is {value}; it must be at least {least}")

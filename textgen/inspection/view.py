@@ -13,6 +13,7 @@ from textgen.inspection.report import Entry
 from textgen.inspection.selection import neuron_name
 from textgen.inspection.surprise import surprise
 from textgen.inspection.trace import Neuron, Trace, as_chunks
+from textgen.model.neuron import neuron_title
 
 #: Share of the values that a robust scale covers; the rest are drawn in its last colour.
 ROBUST_SHARE = 0.99
@@ -23,7 +24,7 @@ class HeatRow:
     """One line of colours beneath, or behind, the text.
 
     Args:
-        name: Such as `layers.0.cell[137]`, or `surprise`.
+        name: Such as `layers.0.cell[137]`, or `surprise`; a key of JSON, CSV and NumPy files.
         values: One number for each piece of the view, `(len(pieces),)`, in float32.
         mean: Mean of the values.
         sd: Their standard deviation.
@@ -33,6 +34,7 @@ class HeatRow:
         high: Value at its upper end. Values beyond an end take its colour.
         layer: Layer of the neuron; None if it is none.
         unit: Its unit; None if it is none.
+        quantity: What is shown of the neuron, such as `cell`.
         measure: Unit of the values, such as "bits"; "" for a pure number.
         note: One more line to print with it; "" for none.
     """
@@ -47,8 +49,16 @@ class HeatRow:
     high: float
     layer: int | None = None
     unit: int | None = None
+    quantity: str = ""
     measure: str = ""
     note: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands above it: `neuron 0:137 cell`, or its name where it is no neuron."""
+        if self.layer is None or self.unit is None:
+            return self.name
+        return neuron_title(self.layer, self.unit, self.quantity)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,7 +137,15 @@ def neuron_view(
         values = trace.values(layer, unit, name)
         low, high = scale_limits(values, name)
         rows.append(
-            heat_row(neuron_name(layer, unit, name), values, low, high, layer=layer, unit=unit)
+            heat_row(
+                neuron_name(layer, unit, name),
+                values,
+                low,
+                high,
+                layer=layer,
+                unit=unit,
+                quantity=name,
+            )
         )
     return HeatView(quantity=name, pieces=trace.pieces, rows=tuple(rows), totals={})
 
@@ -184,6 +202,7 @@ def heat_row(
     *,
     layer: int | None = None,
     unit: int | None = None,
+    quantity: str = "",
     measure: str = "",
     note: str = "",
 ) -> HeatRow:
@@ -206,6 +225,7 @@ def heat_row(
         high=high,
         layer=layer,
         unit=unit,
+        quantity=quantity,
         measure=measure,
         note=note,
     )

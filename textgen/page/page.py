@@ -17,7 +17,7 @@ class PageRow:
 
     Args:
         name: In short, such as `0:137` or `surprise`.
-        title: In full, such as `layers.0.cell[137]`.
+        title: In full, such as `neuron 0:137 cell`.
         layer: Layer of the neuron; None if it is none.
         unit: Its unit; None if it is none.
         quantity: Such as `cell`.

@@ -9,7 +9,7 @@ import numpy as np
 
 from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
-from textgen.errors import ConfigError, InspectionError
+from textgen.errors import ConfigError, InspectionError, named
 from textgen.inspection.trace import check_quantity, default_quantity
 from textgen.probing import controls
 from textgen.probing.controls import Case
@@ -83,22 +83,25 @@ class FindOptions:
     def __post_init__(self) -> None:
         if self.protocol not in TEXT_PROTOCOLS:
             raise ConfigError(
-                f"--state is '{self.protocol}'; choose mean (over the text) or final (after it)"
+                f"{named('protocol')} is '{self.protocol}'; choose mean (over the text) or final "
+                "(after it)"
             )
         if not 0.05 <= self.held_out <= 0.9:
-            raise ConfigError(f"--held-out is {self.held_out}; give a share from 0.05 to 0.9")
+            raise ConfigError(
+                f"{named('held_out')} is {self.held_out}; give a share from 0.05 to 0.9"
+            )
         if not 0.0 < self.alpha < 1.0:
             raise ConfigError(f"alpha is {self.alpha}; give a probability, such as 0.05")
         if self.direction is not None and self.direction not in KINDS:
             raise ConfigError(
-                f"--direction is '{self.direction}'; choose one of: {', '.join(KINDS)}"
+                f"{named('direction')} is '{self.direction}'; choose one of: {', '.join(KINDS)}"
             )
         if self.rng < 0:
-            raise ConfigError(f"--rng is {self.rng}; it must be 0 or more")
+            raise ConfigError(f"{named('rng')} is {self.rng}; it must be 0 or more")
         for name, value, least in (
-            ("--positions", self.positions, 100),
-            ("--texts-limit", self.texts_limit, 1),
-            ("--chars", self.chars, 1),
+            (named("positions"), self.positions, 100),
+            (named("texts_limit"), self.texts_limit, 1),
+            (named("chars"), self.chars, 1),
         ):
             if value is not None and value < least:
                 raise ConfigError(f"{name} is {value}; it must be at least {least}")

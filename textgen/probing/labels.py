@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textgen.corpus.reader import read_text
-from textgen.errors import ConfigError, CorpusError
+from textgen.errors import ConfigError, CorpusError, named
 
 #: How a file of texts is cut: at blank lines, or at every line end.
 TEXT_MODES = ("blank", "line")
@@ -80,7 +80,8 @@ def read_labels(
         positive = kinds[1]
     elif positive not in kinds:
         raise ConfigError(
-            f"--positive-label is '{positive}', but the labels of {path} are: {', '.join(kinds)}"
+            f"{named('positive_label')} is '{positive}', but the labels of {path} are: "
+            f"{', '.join(kinds)}"
         )
     kinds.remove(positive)
     return LabelledTexts(
@@ -108,7 +109,7 @@ def read_two_files(
         StorageError: A file is missing or unreadable.
     """
     if mode not in TEXT_MODES:
-        raise ConfigError(f"--texts is '{mode}'; choose one of: {', '.join(TEXT_MODES)}")
+        raise ConfigError(f"{named('texts')} is '{mode}'; choose one of: {', '.join(TEXT_MODES)}")
     gap = r"\n\s*\n" if mode == "blank" else r"\n"
     first, second = (
         [part.strip() for part in re.split(gap, read_text(path, encoding=encoding)) if part.strip()]

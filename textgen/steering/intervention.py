@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from textgen.errors import ConfigError
 from textgen.model.edit import Edit
+from textgen.model.neuron import neuron_title
 from textgen.steering.schedule import ALWAYS, Span
 from textgen.steering.target import Target
 
@@ -62,8 +63,9 @@ class Intervention:
     def describe(self) -> str:
         """What it does and on which scale, for a person."""
         target = self.target
-        what = f"unit {target.unit}" if target.unit is not None else "a direction"
-        where = f"{what} of layer {target.layer}, {target.quantity} state"
+        where = f"a direction of layer {target.layer}, {target.quantity} state"
+        if target.unit is not None:
+            where = neuron_title(target.layer, target.unit, target.quantity)
         scale = f"mean {target.mean:.3g}, standard deviation {target.sd:.3g}"
         source = target.info.get("calibrated_on")
         said = f"{self}: {where}; {scale}{'' if source is None else f' on {source}'}"

@@ -21,6 +21,7 @@ from textgen.errors import CheckpointCorruptError, CheckpointFormatError, Config
 from textgen.files import atomic_write_text, make_folder, os_reason
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName
+from textgen.model.neuron import neuron_guess
 
 Floats = NDArray[np.float32]
 
@@ -221,12 +222,16 @@ def load_target(model: Path, name: str) -> Target:
         CheckpointCorruptError: The file is damaged.
         StorageError: It cannot be read.
     """
+    if not _NAME.fullmatch(name) and (example := neuron_guess(name)):
+        raise ConfigError(
+            f"'{name}' is no neuron; write LAYER:UNIT, both counted from 0, for example {example}"
+        )
     if not _NAME.fullmatch(name) or name not in target_names(model):
         known = target_names(model)
         there = f"there are: {', '.join(known)}" if known else "none was found yet"
         raise ConfigError(
             f"the model has no neuron or direction called '{name}'; {there}. Write LAYER:UNIT, "
-            f"such as 0:137, or find one: textgen inspect find ... --save {check_name('name')}"
+            "such as 0:137, or find one: textgen inspect find --labels FILE --save NAME"
         )
     path = targets_folder(model) / f"{name}.json"
     data = read_json(path)

@@ -9,6 +9,7 @@ curve       the loss curve
 chart       several curves, or rows of points
 decay       curves that fall by powers of ten
 picture     what all pictures have in common
+shell       words of a command that a person copies
 tables      tables and panels
 format      numbers as people read them
 """

@@ -44,6 +44,23 @@ def make_consoles(
     )
 
 
+#: What a stream may do with a character that its encoding lacks, other than fail. All else fails
+#: for some of them: "surrogateescape", which a POSIX locale has, for every ordinary character.
+_NEVER_FAIL = frozenset(
+    ("backslashreplace", "ignore", "namereplace", "replace", "xmlcharrefreplace")
+)
+
+
+def escape_what_is_lacking(stream: object) -> None:
+    """Let a stream write a character that its encoding lacks escaped, and never fail on it.
+
+    Args:
+        stream: A standard stream; one that is no stream of text is left as it is.
+    """
+    if isinstance(stream, io.TextIOWrapper) and stream.errors not in _NEVER_FAIL:
+        stream.reconfigure(errors="backslashreplace")
+
+
 class _PipeConsole(Console):
     """Tells of a closed pipe instead of ending the program: that is for the command to decide."""
 
@@ -70,9 +87,7 @@ def make_console(
         width: Columns; None: those of the terminal, or 80.
     """
     environ = os.environ if environ is None else environ
-    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-        # A character that the stream's encoding lacks must not end the program.
-        stream.reconfigure(errors="backslashreplace")
+    escape_what_is_lacking(stream)
     is_terminal = stream.isatty()
     depth = color_depth(mode, is_terminal=is_terminal, environ=environ)
     return _PipeConsole(

@@ -171,7 +171,7 @@ class _Values:
 
     def __init__(self, row: HeatValues, values: Sequence[float]) -> None:
         self.values = values
-        self.name, self.mean, self.sd = row.name, row.mean, row.sd
+        self.title, self.mean, self.sd = row.title, row.mean, row.sd
         self.minimum, self.maximum = row.minimum, row.maximum
         self.low, self.high = row.low, row.high
         self.measure, self.note = row.measure, row.note

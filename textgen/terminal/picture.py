@@ -62,5 +62,5 @@ def draw_picture(
 
 
 def plain(text: str) -> str:
-    """`text` without matplotlib's own notation for formulas."""
-    return text.replace("$", r"\$")
+    """`text` without matplotlib's own notation for formulas, and with what is no text escaped."""
+    return text.encode("utf-8", errors="backslashreplace").decode("utf-8").replace("$", r"\$")

@@ -39,7 +39,7 @@ class HeatValues(Protocol):
     """What a strip needs to know of a neuron; `textgen.inspection.HeatRow` is one."""
 
     @property
-    def name(self) -> str:
+    def title(self) -> str:
         """Printed above."""
 
     @property
@@ -146,7 +146,7 @@ class _Painter:
             f"min {fmt.number(row.minimum)}",
             f"max {fmt.number(row.maximum)}",
         ]
-        name = visible(row.name, encoding=self._encoding)
+        name = visible(row.title, encoding=self._encoding)
         for line in _flow([name, *facts], width):
             bold = line.startswith(name)
             if bold:

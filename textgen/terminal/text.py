@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from rich.cells import cell_len
 from wcwidth import wcwidth
 
 #: Shown at the end of each line of the text, where a row ends.
@@ -59,6 +58,8 @@ def char_width(char: str, encoding: str = "utf-8") -> int | None:
     """Columns of a character: 0 for a mark on the one before; None if it must be escaped."""
     if unicodedata.category(char) in _ESCAPED_CATEGORIES:
         return None
+    from rich.cells import cell_len  # loaded late: core messages quote words without drawing
+
     width = wcwidth(char)
     # Where two tables differ, terminals differ too (regional indicators, skin tones).
     if width < 0 or width != cell_len(char):

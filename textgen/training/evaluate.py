@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Tokens
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.model.base import Network, State
 from textgen.model.escape import charge_escapes
 
@@ -242,7 +242,7 @@ def window_boundaries(chars_per_token: NDArray[Any], window: int) -> NDArray[np.
         ConfigError: `window` is not positive.
     """
     if window < 1:
-        raise ConfigError(f"--window is {window}; it must be at least 1 character")
+        raise ConfigError(f"{named('window')} is {window}; it must be at least 1 character")
     chars_before = np.cumsum(chars_per_token) - chars_per_token
     first = np.flatnonzero(chars_per_token).astype(np.int64)
     number = chars_before[first] // window

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Tokens
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.model.base import Network
 from textgen.training.evaluate import LOGITS, costs
 
@@ -42,7 +42,8 @@ def nats_by_history(
     """
     if history < 1 or limit < 1:
         raise ConfigError(
-            f"--history is {history} and --limit {limit}; both must be at least 1 token"
+            f"{named('history')} is {history} and {named('limit')} {limit}; both must be at least "
+            "1 token"
         )
     positions = spread_positions(len(tokens), limit)
     # A longer one sees no more: before the text there is an end mark.

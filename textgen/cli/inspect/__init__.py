@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
+from textgen.cli.boundary import refuse
+from textgen.cli.commands import Command, Group
 from textgen.cli.inspect.checkpoint import checkpoint_command
 from textgen.cli.inspect.find import find_command
 from textgen.cli.inspect.gates import gates_command
@@ -12,17 +16,37 @@ from textgen.cli.inspect.neurons import neurons_command
 from textgen.cli.inspect.similar import similar_command
 from textgen.cli.inspect.text import text_command
 from textgen.cli.inspect.windows import windows_command
+from textgen.cli.inspect.words import what_is
+from textgen.terminal.shell import quote
+
+
+class Inspect(Group):
+    """`textgen inspect`: a first word that is no command is the text to look at."""
+
+    def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
+        """The text, or a file's name, as the option that takes it."""
+        flag = what_is(rest[0], self.commands)
+        if len(rest) > 1 and not rest[1].startswith("-"):
+            words = [word for word in rest if not word.startswith("-")]
+            refuse(
+                f"{len(words)} words were given; a text of several words stands in quotes: "
+                f"textgen inspect {quote(' '.join(words))}",
+                rest,
+            )
+        return [*(word for word in before if word != "--"), f"{flag}={rest[0]}", *rest[1:]]
+
 
 inspect_app = typer.Typer(
-    invoke_without_command=True,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    cls=Inspect, invoke_without_command=True, subcommand_metavar="[TEXT | COMMAND]"
 )
 inspect_app.callback()(text_command)
-inspect_app.command("neurons")(neurons_command)
-inspect_app.command("windows")(windows_command)
-inspect_app.command("checkpoint")(checkpoint_command)
-inspect_app.command("gates")(gates_command)
-inspect_app.command("find")(find_command)
-inspect_app.command("similar")(similar_command)
-inspect_app.command("memory")(memory_command)
+for name, command in (
+    ("checkpoint", checkpoint_command),
+    ("neurons", neurons_command),
+    ("gates", gates_command),
+    ("find", find_command),
+    ("similar", similar_command),
+    ("memory", memory_command),
+    ("windows", windows_command),
+):
+    inspect_app.command(name, cls=Command)(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from textgen.cli.boundary import guarded
 from textgen.cli.options import ColorOption, JsonOption
 from textgen.cli.records import print_json
 from textgen.terminal.color import ColorMode
+from textgen.terminal.shell import quote_path
 
 if TYPE_CHECKING:
     from textgen.model.config import ModelConfig
@@ -24,7 +24,8 @@ def checkpoint_command(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="A model file, a run's folder, or a name under ./checkpoints. Default: list all.",
+            help="The model: its file, its folder, or its name under ./checkpoints. "
+            "Default: list all.",
             show_default=False,
         ),
     ] = None,
@@ -137,7 +138,7 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
             except (CheckpointError, StorageError) as error:
                 note = str(error)
         else:
-            note = f"no model yet; go on: textgen train {shlex.quote(str(run.path))} --resume"
+            note = f"no model yet; go on: textgen train {quote_path(run.path)} --resume"
         record: dict[str, Any] = {
             "name": run.name,
             "path": str(run.path),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.inspect.finding import finding_of
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.inspect.source import (
@@ -28,9 +28,11 @@ from textgen.cli.options import (
     RngOption,
     SkipBadOption,
     ThreadsOption,
+    lower,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
+from textgen.terminal.shell import quote
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -45,8 +47,8 @@ def find_command(
         typer.Option(
             "--labels",
             metavar="FILE",
-            help="Texts with two labels: a row each of label and text, separated by a tab, or by "
-            "a comma in a .csv file (.gz too).",
+            help="A table of texts with two labels: in each row a label, a tab, a text; in a "
+            ".csv file a comma instead of the tab (.gz too).",
             show_default=False,
         ),
     ] = None,
@@ -55,24 +57,27 @@ def find_command(
         typer.Option(
             "--positive-label",
             metavar="LABEL",
-            help="The label to look for. Default: of the two the one that sorts last.",
+            help="With --labels: the label to look for. Default: the one that comes last in the "
+            "alphabet.",
             show_default=False,
         ),
     ] = None,
     positive: Annotated[
         Path | None,
-        typer.Option("--positive", metavar="FILE", help="Texts of one kind.", show_default=False),
+        typer.Option(
+            "--positive", metavar="FILE", help="Texts that have the property.", show_default=False
+        ),
     ] = None,
     negative: Annotated[
         Path | None,
-        typer.Option("--negative", metavar="FILE", help="Texts of the other.", show_default=False),
+        typer.Option("--negative", metavar="FILE", help="Texts that lack it.", show_default=False),
     ] = None,
     texts: Annotated[
         str,
         typer.Option(
             "--texts",
             metavar="blank|line",
-            help="What separates the texts of --positive and --negative.",
+            help="What separates the texts in --positive and --negative.",
         ),
     ] = "blank",
     regex: Annotated[
@@ -80,7 +85,7 @@ def find_command(
         typer.Option(
             "--regex",
             metavar="PATTERN",
-            help="Characters of PATH inside a match of this regular expression.",
+            help="Look for characters of PATH that lie in a match of this regular expression.",
             show_default=False,
         ),
     ] = None,
@@ -89,9 +94,10 @@ def find_command(
         typer.Option(
             "--feature",
             metavar="NAME",
-            help="Characters of PATH with a built-in feature: inside-quotes, inside-brackets, "
-            "capital, vowel, word-start, ...; an unknown name lists all.",
+            help="Look for characters of PATH with a built-in feature, such as inside-quotes, "
+            "inside-brackets, capital, vowel or word-start; an unknown name lists all.",
             show_default=False,
+            parser=lower,
         ),
     ] = None,
     state: Annotated[
@@ -99,7 +105,7 @@ def find_command(
         typer.Option(
             "--state",
             metavar="mean|final",
-            help="Of texts: the mean over the text, or the state after its end.",
+            help="Of each text: the mean of its states, or the state after its end.",
         ),
     ] = "mean",
     show: Annotated[
@@ -107,20 +113,29 @@ def find_command(
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="cell or hidden. Default: the cell state where there is one.",
+            help="Which state: cell or hidden. Default: cell, or hidden where the network has no "
+            "cell state.",
             show_default=False,
+            parser=lower,
         ),
     ] = None,
     held_out: Annotated[
-        float, typer.Option("--held-out", metavar="SHARE", help="Share that is only measured on.")
+        float,
+        typer.Option(
+            "--held-out",
+            metavar="SHARE",
+            help="The share of the examples that is only measured on.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 0.3,
     texts_limit: Annotated[
         int | None,
         typer.Option(
             "--texts-limit",
             metavar="N",
-            help="Use so many texts, drawn at random. Default: all.",
+            help="Use only N texts, drawn at random. Default: all.",
             show_default=False,
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     chars: Annotated[
@@ -128,22 +143,27 @@ def find_command(
         typer.Option(
             "--chars",
             metavar="N",
-            help="Read so many characters from the start: of each text (default: all), or of "
-            f"PATH (default: {DEFAULT_CHARS:,}); 0 is all.",
+            help="Read only the first N characters of PATH (Default: "
+            f"{DEFAULT_CHARS:,}) or of each text (Default: all); 0 reads all.",
             show_default=False,
         ),
     ] = None,
     positions: Annotated[
-        int, typer.Option("--positions", metavar="N", help="Positions of PATH to look at.")
+        int,
+        typer.Option(
+            "--positions",
+            metavar="N",
+            help="Look at N characters of PATH, drawn at random.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 8000,
-    top: Annotated[int, typer.Option("--top", help="Show so many neurons.")] = 5,
+    top: Annotated[int, typer.Option("--top", metavar="N", help="Show the N best neurons.")] = 5,
     save: Annotated[
         str | None,
         typer.Option(
             "--save",
             metavar="NAME",
-            help="Keep a neuron beside the model, for steering: of those found the best on the "
-            "training part.",
+            help="Keep the best neuron under this name beside the model, for sample --steer.",
             show_default=False,
         ),
     ] = None,
@@ -152,9 +172,10 @@ def find_command(
         typer.Option(
             "--direction",
             metavar="probe|difference",
-            help="Keep a direction of many units instead: the probe's, or that of the difference "
-            "between the kinds' means.",
+            help="With --save: keep a direction of many units instead of one neuron, that of the "
+            "probe or that of the difference between the means of the two kinds.",
             show_default=False,
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     rng: RngOption = 0,
@@ -171,9 +192,10 @@ def find_command(
 ) -> None:
     """Find the neurons that carry a property, with the controls that such a claim needs.
 
-    Neurons are chosen on one part of the examples and measured on the rest; named are those
-    significant after correction for the number of all units. The controls are of the one that is
-    best on the first part. Needs scikit-learn, which comes with the extra "probe" of this package.
+    Neurons are chosen on one part of the examples and measured on the rest. Shown are those that
+    are significant after a correction for the number of all units. The controls are made for the
+    neuron that is best on the first part. This command needs scikit-learn, which is installed by
+    the extra "probe" of this package.
 
     textgen inspect find --labels reviews.tsv --save sentiment
 
@@ -341,7 +363,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
             which = f"neuron {kept.name}"
             if not kept.chosen:
                 which += f"; {report.chosen.name}, best on training, was not confirmed"
-        model_name = shlex.quote(str(model.path))
+        model_name = quote(str(model.path))
         print(
             f"written: {path} ({which}); steer with it: textgen sample --checkpoint {model_name} "
             f"--steer {name}=+2",

@@ -48,7 +48,7 @@ def gates_command(
         typer.Option(
             "--picture",
             metavar="FILE",
-            help="Also draw it into a file that ends in .png or .svg.",
+            help="Also draw the chart into a file whose name ends in .png or .svg.",
             show_default=False,
         ),
     ] = None,
@@ -62,10 +62,10 @@ def gates_command(
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
-    """Show for how much of the time each unit's gates are shut or open, as a point a unit.
+    """Show for how much of the time the gates of each unit are shut or open, one point for a unit.
 
-    A gate below 0.1 is left-saturated (shut), above 0.9 right-saturated (open). The picture is
-    that of Karpathy, Johnson and Li 2015.
+    A gate below 0.1 is shut (left-saturated), a gate above 0.9 is open (right-saturated). The chart
+    is that of Karpathy, Johnson and Li 2015.
 
     textgen inspect gates
 

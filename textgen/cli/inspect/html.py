@@ -17,8 +17,8 @@ HtmlOption = Annotated[
     typer.Option(
         "--html",
         metavar="FILE",
-        help="Write one self-contained page for a browser instead: the text, and all neurons "
-        "that 15 MB hold, to click through.",
+        help="Write a page for a browser instead: the text with all neurons to choose from (as "
+        "many as 15 MB hold).",
         show_default=False,
     ),
 ]
@@ -68,7 +68,7 @@ def write_page(
     """
     from textgen.errors import InspectionError
     from textgen.files import atomic_write_bytes
-    from textgen.inspection import page_data, parse_neuron
+    from textgen.inspection import default_quantity, page_data, parse_neuron
     from textgen.page.render import render
     from textgen.terminal import format as fmt
 
@@ -83,7 +83,12 @@ def write_page(
         model.saved.normalization.apply(source),
         quantity=show,
         neurons=[
-            parse_neuron(name, num_layers=config.num_layers, hidden_size=config.hidden_size)
+            parse_neuron(
+                name,
+                num_layers=config.num_layers,
+                hidden_size=config.hidden_size,
+                quantity=show or default_quantity(config.cell_spec),
+            )
             for name in neuron
         ]
         if neuron
@@ -93,7 +98,7 @@ def write_page(
         title=title,
         facts=(_name(model), f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"),
     )
-    data = render(page).encode("utf-8")
+    data = render(page).encode("utf-8", errors="backslashreplace")
     atomic_write_bytes(path, data)
     if quiet:
         return

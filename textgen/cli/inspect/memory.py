@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.inspect.source import (
     DEFAULT_CHARS,
@@ -25,6 +26,7 @@ from textgen.cli.options import (
     QuietOption,
     RngOption,
     ThreadsOption,
+    lower,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -39,39 +41,45 @@ def memory_command(
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CHECKPOINT]...",
-            help="Model files, runs' folders, or names under ./checkpoints. Default: the newest "
-            "run there.",
+            metavar="[MODEL]...",
+            help="The models: files, folders, or names under ./checkpoints. Default: the newest "
+            "one there.",
             show_default=False,
         ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Read this text.", show_default=False)
+        str | None, typer.Option("--text", help="Measure on this text.", show_default=False)
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--file",
             metavar="FILE",
-            help="Read a file. Default: what each model was trained on, from the cache.",
+            help="Measure on the text of a file. Default: what each model was trained on.",
             show_default=False,
         ),
     ] = None,
     max_lag: Annotated[
-        int, typer.Option("--max-lag", metavar="K", help="Look so many tokens back.")
+        int, typer.Option("--max-lag", metavar="K", help="Look K tokens back.")
     ] = 200,
     positions: Annotated[
         int,
-        typer.Option("--positions", metavar="N", help="Predict at N places spread over the text."),
+        typer.Option(
+            "--positions",
+            metavar="N",
+            help="Measure at N places spread over the text.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 200,
     show: Annotated[
         str | None,
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="Draw the gradient by this alone: hidden, cell, or input, the vector of a symbol. "
-            "Default: all of one model; of several their hidden states.",
+            help="Draw one curve of the gradient: hidden, cell, or input (the vector of a symbol). "
+            "Default: all curves of one model; of several models that of hidden.",
             show_default=False,
+            parser=lower,
         ),
     ] = None,
     layer: Annotated[
@@ -79,7 +87,8 @@ def memory_command(
         typer.Option(
             "--layer",
             metavar="L",
-            help="Draw the states of this layer, from 0. Default: the last. JSON has all.",
+            help="Draw the states of this layer, from 0. Default: the last layer.",
+            rich_help_panel=ADVANCED,
             show_default=False,
         ),
     ] = None,
@@ -88,7 +97,7 @@ def memory_command(
         typer.Option(
             "--picture",
             metavar="FILE",
-            help="Also draw it into a file that ends in .png or .svg.",
+            help="Also draw the charts into a file whose name ends in .png or .svg.",
             show_default=False,
         ),
     ] = None,
@@ -104,9 +113,10 @@ def memory_command(
 ) -> None:
     """Show how far back models remember, in gradients and in what they predict.
 
-    The cost of the next symbol is differentiated by what the network held k symbols before: the
-    gradient's mean norm against k. And all text more than k symbols back is replaced by other text:
-    the total variation between the predictions with and without it.
+    Two curves over k, a number of symbols back. The first is the size of the gradient of the cost
+    of the next symbol with respect to what the network held k symbols before. The second is how
+    much the prediction changes (total variation) where all text that lies more than k symbols back
+    is replaced by other text.
 
     textgen inspect memory --max-lag 100
 

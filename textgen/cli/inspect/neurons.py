@@ -24,6 +24,7 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
     SkipBadOption,
+    lower,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -43,21 +44,25 @@ PASSAGES = 5
 def neurons_command(
     paths: SourcesArgument = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Read this text instead.", show_default=False)
+        str | None,
+        typer.Option("--text", help="Read this text instead of a file.", show_default=False),
     ] = None,
     show: Annotated[
         str | None,
         typer.Option(
             "--show",
-            metavar="QUANTITY",
-            help="cell, hidden, input-gate, forget-gate, output-gate, candidate. "
-            "Default: the cell state where there is one.",
+            metavar="WHAT",
+            help="What of each neuron: cell, hidden, input-gate, forget-gate, output-gate, "
+            "candidate. Default: cell, or hidden where the network has no cell state.",
+            parser=lower,
         ),
     ] = None,
     layer: Annotated[
         list[int] | None,
         typer.Option(
-            "--layer", metavar="L", help="Only this layer, from 0; may be repeated. Default: all."
+            "--layer",
+            metavar="L",
+            help="Only the neurons of this layer, from 0. May be repeated. Default: all layers.",
         ),
     ] = None,
     top: Annotated[
@@ -65,7 +70,7 @@ def neurons_command(
         typer.Option(
             "--top",
             metavar="N",
-            help=f"So many neurons; 0 is all of them. Default: {TOP}.",
+            help=f"Show the first N neurons; 0 shows all. Default: {TOP}.",
             show_default=False,
         ),
     ] = None,
@@ -74,14 +79,19 @@ def neurons_command(
         typer.Option(
             "--sort",
             metavar="ORDER",
-            help="effect (how much the rest of the network sees it vary), feature-score, mean, sd, "
-            "min, max, saturation or place. Default: effect.",
+            help="The order: effect (how much the rest of the network sees it vary), "
+            "feature-score, mean, sd, min, max, saturation or place. Default: effect.",
             show_default=False,
+            parser=lower,
         ),
     ] = None,
     neuron: Annotated[
         list[str] | None,
-        typer.Option("--neuron", metavar="LAYER:UNIT", help="This one in depth; may be repeated."),
+        typer.Option(
+            "--neuron",
+            metavar="LAYER:UNIT",
+            help="Show this neuron in depth: 0:17 is unit 17 of layer 0. May be repeated.",
+        ),
     ] = None,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
@@ -96,11 +106,11 @@ def neurons_command(
 ) -> None:
     """List what each neuron does over a text: its spread, what it follows, where it is highest.
 
-    What it follows is chosen among built-in features (word-start, inside-quotes, vowel, ...) on
-    every other stretch of the text; r is its correlation on the stretches between. Below 0.3 it
-    follows nothing; a text below 300 tokens is too short to say. A cell state often counts far
-    beyond 1, where the rest of the network, which sees tanh(c), no longer tells values apart: its r
-    is that of tanh(c).
+    What a neuron follows is one of the built-in features (word-start, inside-quotes, vowel and so
+    on). It is chosen on one half of the text, and r is the correlation on the other half. Below 0.3
+    a neuron follows nothing; a text of fewer than 300 tokens is too short to say. The value of a
+    cell state may lie far beyond 1, where the rest of the network, which sees tanh(c), no longer
+    tells values apart; so its r is the correlation of tanh(c).
 
     textgen inspect neurons
 
@@ -120,7 +130,7 @@ def neurons_command(
     model = load(checkpoint)
     cell, config = model.config.cell_spec, model.config
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
-    chosen = _chosen(model, neuron, layer)
+    chosen = _chosen(model, neuron, layer, quantity)
     tokens = open_tokens(model, paths, text, encoding, chars, ending=ending, skip_bad=skip_bad)
     if not quiet:
         say_what_is_read(tokens)
@@ -148,11 +158,11 @@ def neurons_command(
 
 
 def _chosen(
-    model: Model, neuron: list[str] | None, layer: list[int] | None
+    model: Model, neuron: list[str] | None, layer: list[int] | None, quantity: str
 ) -> list[tuple[int, int]]:
     """The neurons named, checked, and `layer` checked with them."""
     from textgen.errors import InspectionError
-    from textgen.inspection import check_neuron, parse_neuron
+    from textgen.inspection import parse_neuron
 
     shape = (model.config.num_layers, model.config.hidden_size)
     for number in layer or ():
@@ -161,7 +171,7 @@ def _chosen(
                 f"there is no layer {number}; this model has layers 0..{shape[0] - 1}"
             )
     chosen = [
-        check_neuron(parse_neuron(name, num_layers=shape[0], hidden_size=shape[1]), *shape)
+        parse_neuron(name, num_layers=shape[0], hidden_size=shape[1], quantity=quantity)
         for name in neuron or ()
     ]
     if layer and any(own not in layer for own, _ in chosen):
@@ -241,6 +251,9 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     def row(own: object) -> HeatRow:
         return HeatRow(
             name=stats.name,
+            layer=stats.layer,
+            unit=stats.unit,
+            quantity=stats.quantity,
             values=np.asarray(own, np.float32),
             mean=stats.mean,
             sd=stats.sd,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.records import print_json
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ CsvOption = Annotated[
     typer.Option(
         "--csv",
         metavar="FILE",
-        help="Write a table of the figures instead; - is standard output.",
+        help="Write the figures as a table into a file; - is standard output.",
         show_default=False,
+        rich_help_panel=ADVANCED,
     ),
 ]
 NpzOption = Annotated[
@@ -30,8 +32,9 @@ NpzOption = Annotated[
     typer.Option(
         "--npz",
         metavar="FILE",
-        help="Write the figures as NumPy arrays instead, for numpy.load.",
+        help="Write the figures as NumPy arrays into a file, for numpy.load.",
         show_default=False,
+        rich_help_panel=ADVANCED,
     ),
 ]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.inspect.source import (
     DEFAULT_CHARS,
@@ -16,6 +17,7 @@ from textgen.cli.inspect.source import (
     SourcesArgument,
     open_tokens,
     say_what_is_read,
+    say_what_is_unknown,
 )
 from textgen.cli.options import (
     CheckpointOption,
@@ -25,6 +27,7 @@ from textgen.cli.options import (
     JsonOption,
     QuietOption,
     SkipBadOption,
+    lower,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -43,7 +46,9 @@ def similar_command(
     text: Annotated[
         str,
         typer.Argument(
-            metavar="TEXT", help="The text whose last state is looked for.", show_default=False
+            metavar="TEXT",
+            help="The text: places with the state that the network has at its end are looked for.",
+            show_default=False,
         ),
     ],
     paths: SourcesArgument = None,
@@ -52,9 +57,10 @@ def similar_command(
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="What is compared: cell, hidden, or a gate. Default: the cell state where there "
-            "is one.",
+            help="What is compared: cell, hidden, or a gate such as forget-gate. Default: cell, or "
+            "hidden where the network has no cell state.",
             show_default=False,
+            parser=lower,
         ),
     ] = None,
     layer: Annotated[
@@ -62,7 +68,7 @@ def similar_command(
         typer.Option(
             "--layer",
             metavar="L|all",
-            help="Compare the units of this layer, from 0. Default: the last.",
+            help="Compare the units of this layer, from 0, or of all. Default: the last layer.",
             show_default=False,
         ),
     ] = None,
@@ -71,22 +77,32 @@ def similar_command(
         typer.Option(
             "--units",
             metavar="K",
-            help="Compare only the K units that are most unusual after TEXT; 0 is all.",
+            help="Compare only the K units whose values are most unusual after TEXT; 0 compares "
+            "all.",
+            rich_help_panel=ADVANCED,
         ),
     ] = 0,
-    top: Annotated[int, typer.Option("--top", help="Show so many places.")] = 10,
+    top: Annotated[
+        int, typer.Option("--top", metavar="N", help="Show the N places that are most similar.")
+    ] = 10,
     min_apart: Annotated[
         int,
-        typer.Option("--min-apart", metavar="N", help="Places lie at least N symbols apart."),
+        typer.Option(
+            "--min-apart",
+            metavar="N",
+            help="Show places that lie at least N symbols apart.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = 64,
     not_same: Annotated[
         int,
         typer.Option(
             "--not-same",
             metavar="N",
-            help="Leave out places whose last N symbols are those of TEXT, which are trivially "
-            "alike; 0 leaves out none. Symbols are the model's: at byte level a Cyrillic letter "
-            "is two.",
+            help="Leave out places whose last N symbols are those of TEXT, for they are alike for "
+            "no other reason; 0 leaves out none. For a model of bytes a Cyrillic letter is two "
+            "symbols.",
+            rich_help_panel=ADVANCED,
         ),
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,
@@ -102,8 +118,8 @@ def similar_command(
 ) -> None:
     """Find the places of a corpus after which the network is in the state it has after TEXT.
 
-    Similarity is the cosine of the states, each unit standardised over the corpus. It is shown in
-    bold which characters before a place are those of TEXT: these alone make two states alike.
+    Similarity is the cosine of the two states, each unit standardised over the corpus. Characters
+    before a place that are the same as in TEXT are bold: they alone make two states alike.
 
     textgen inspect similar "the old woman said"
 
@@ -126,6 +142,7 @@ def similar_command(
         raise InspectionError("the text is empty; give at least one character")
     tokens = open_tokens(model, paths, None, encoding, chars, ending=ending, skip_bad=skip_bad)
     if not quiet:
+        say_what_is_unknown(model, text)
         say_what_is_read(tokens)
     query = trace(model.network, query_ids, vocabulary=model.vocabulary, quantities=[quantity])
     found = similar_places(

@@ -23,16 +23,14 @@ SourcesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[PATH]...",
-        help="Files (.gz too), folders of .txt files, or - for stdin. "
-        "Default: what the model was trained on, from the cache.",
+        help="The text to read: files (.gz too), folders of .txt files, or - for stdin. "
+        "Default: what the model was trained on.",
         show_default=False,
     ),
 ]
 CharsOption = Annotated[
     int,
-    typer.Option(
-        "--chars", metavar="N", help="Read so many characters from the start; 0 is all of them."
-    ),
+    typer.Option("--chars", metavar="N", help="Read only the first N characters; 0 reads all."),
 ]
 
 
@@ -48,6 +46,7 @@ class Tokens:
         chars: Characters in `ids`.
         note: How much of it is read; "" for all of it.
         notes: What else a person should know of how the files were read.
+        unknown: What the model does not know of it; "" for nothing.
     """
 
     ids: Ids
@@ -56,6 +55,7 @@ class Tokens:
     chars: int
     note: str = ""
     notes: tuple[str, ...] = ()
+    unknown: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -88,6 +88,7 @@ def open_tokens(
         StorageError: A file is missing or unreadable.
     """
     from textgen.errors import ConfigError, EmptyCorpusError
+    from textgen.inspection.unknown import unknown_note
 
     if chars < 0:
         raise ConfigError(f"--chars is {chars}; it must be 0 (all) or more")
@@ -103,7 +104,14 @@ def open_tokens(
         def decode(start: int, stop: int) -> str:
             return model.vocabulary.decode(ids[start:stop], at_start=start == 0)
 
-        return Tokens(ids, decode, "--text", len(part), _note(len(part), len(whole)))
+        return Tokens(
+            ids,
+            decode,
+            "--text",
+            len(part),
+            note=_note(len(part), len(whole)),
+            unknown=unknown_note(model.vocabulary, ids, part),
+        )
     if paths:
         choosing = {"encoding": encoding, "ending": ending, "skip_bad": skip_bad}
         corpus = _open_paths(model, paths, choosing)
@@ -116,13 +124,16 @@ def open_tokens(
     if paths and len(corpus.files) > 3:
         shown += f" and {len(corpus.files) - 3} more"
     read = min(chars, corpus.chars) if chars else corpus.chars
+    ids = corpus.tokens[:stop]
     return Tokens(
-        corpus.tokens[:stop],
+        ids,
         corpus.decode,
         shown,
         read,
-        _note(read, corpus.chars),
-        corpus.notes if paths else (),
+        note=_note(read, corpus.chars),
+        notes=corpus.notes if paths else (),
+        # Of the training text the model knows what it was to know.
+        unknown=unknown_note(model.vocabulary, ids) if paths else "",
     )
 
 
@@ -134,6 +145,19 @@ def say_what_is_read(tokens: Tokens) -> None:
         print(note_line(note), file=sys.stderr, flush=True)
     read = tokens.note or f"all its {tokens.chars:,} characters"
     print(f"reading {visible(tokens.name)}: {read}", file=sys.stderr, flush=True)
+    if tokens.unknown:
+        print(visible(tokens.unknown), file=sys.stderr, flush=True)
+
+
+def say_what_is_unknown(model: Model, text: str) -> None:
+    """One line on stderr where the model does not know a character of `text`."""
+    from textgen.inspection.unknown import unknown_note
+    from textgen.terminal.text import visible
+
+    whole = model.saved.normalization.apply(text)
+    note = unknown_note(model.vocabulary, model.vocabulary.encode(whole), whole)
+    if note:
+        print(visible(note), file=sys.stderr, flush=True)
 
 
 def _open_paths(model: Model, paths: Sequence[str], choosing: dict[str, Any]) -> Corpus:

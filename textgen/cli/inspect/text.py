@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.help_page import ADVANCED
 from textgen.cli.inspect.html import HtmlOption
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
+from textgen.cli.inspect.source import say_what_is_unknown
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     EncodingOption,
     JsonOption,
     QuietOption,
+    lower,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -37,40 +40,57 @@ WHOLE_TRACE_TOKENS = 20_000
 @guarded
 def text_command(
     context: typer.Context,
-    text: Annotated[str | None, typer.Option("--text", help="The text to look at.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option("--text", help="The text to look at. It may be typed without --text too."),
+    ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Read it from a file.")
+        Path | None, typer.Option("--file", metavar="FILE", help="Look at the text of a file.")
     ] = None,
     generate: Annotated[
         str | None,
-        typer.Option("--generate", metavar="SEED", help="Let the model write it after this seed."),
+        typer.Option(
+            "--generate",
+            metavar="SEED",
+            help=f"Let the model write the text: {GENERATED_LENGTH} characters after this "
+            "beginning.",
+        ),
     ] = None,
     show: Annotated[
         str | None,
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="cell, hidden, input-gate, forget-gate, output-gate, candidate; or surprise: the "
-            "cost of each character in bits; or influence: its bearing on what comes after the "
-            "whole text. Default: the cell state where there is one.",
+            help="What colours the text. Of a neuron: cell, hidden, input-gate, forget-gate, "
+            "output-gate, candidate. Of the network: surprise, what each character cost in bits; "
+            "influence, how much each character changes the prediction after the text. Default: "
+            "cell, or hidden where the network has no cell state.",
+            parser=lower,
         ),
     ] = None,
     neuron: Annotated[
         list[str] | None,
         typer.Option(
-            "--neuron", metavar="LAYER:UNIT", help="Colour by this neuron; may be repeated."
+            "--neuron",
+            metavar="LAYER:UNIT",
+            help="The neuron that colours the text: 0:17 is unit 17 of layer 0. May be repeated.",
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option("--top", help="Without --neuron: so many that vary most on the text.")
+        int,
+        typer.Option(
+            "--top", metavar="N", help="Without --neuron: show the N that vary most on the text."
+        ),
     ] = 3,
     by: Annotated[
         str | None,
         typer.Option(
             "--by",
             metavar="gradient|omission",
-            help="Influence by its gradient or by leaving the character out. Default: both.",
+            help="With --show influence: measure it by the gradient, or by leaving the character "
+            "out. Default: both.",
             show_default=False,
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
     target: Annotated[
@@ -78,12 +98,21 @@ def text_command(
         typer.Option(
             "--target",
             metavar="CHAR",
-            help="Influence on this as the next character (of a model of bytes: on its first "
-            "byte). Default: the likeliest one.",
+            help="With --show influence: the influence on this next character (with a model of "
+            "bytes on its first byte). Default: the likeliest one.",
             show_default=False,
+            rich_help_panel=ADVANCED,
         ),
     ] = None,
-    rng: Annotated[int, typer.Option("--rng", metavar="N", help="For --generate.")] = 0,
+    rng: Annotated[
+        int,
+        typer.Option(
+            "--rng",
+            metavar="N",
+            help="With --generate: the number that fixes the random choices.",
+            rich_help_panel=ADVANCED,
+        ),
+    ] = 0,
     encoding: EncodingOption = None,
     checkpoint: CheckpointOption = None,
     html: HtmlOption = None,
@@ -94,6 +123,8 @@ def text_command(
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Show single neurons at work: a text coloured by their values, character by character.
+
+    textgen inspect "Это я убил тогда старуху"
 
     textgen inspect --text "Это я убил тогда старуху" --top 2
 
@@ -131,6 +162,8 @@ def text_command(
     source = _source(model, text, file, generate, rng, encoding)
     if not source:
         raise InspectionError("the text is empty; give at least one character")
+    if not quiet:
+        say_what_is_unknown(model, source)
     if html is not None:
         from textgen.cli.inspect.html import page_title, write_page
 
@@ -209,6 +242,7 @@ def _view(
                 name,
                 num_layers=model.config.num_layers,
                 hidden_size=model.config.hidden_size,
+                quantity=quantity,
             )
             for name in neuron
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -18,13 +19,17 @@ from textgen.cli.records import json_text
 
 @guarded
 def windows_command(
-    path: Annotated[str, typer.Argument(metavar="FILE", help="The text.", show_default=False)],
-    history: Annotated[int, typer.Option("--history", help="Tokens of history, t.")] = 3,
+    path: Annotated[
+        str, typer.Argument(metavar="FILE", help="The text, a file.", show_default=False)
+    ],
+    history: Annotated[
+        int, typer.Option("--history", metavar="T", help="The length of a window, in tokens.")
+    ] = 3,
     level: LevelOption = "char",
     fold: FoldOption = False,
     encoding: EncodingOption = None,
     limit: Annotated[
-        int, typer.Option("--limit", help="Print at most so many pairs; 0 is all.")
+        int, typer.Option("--limit", metavar="N", help="Print the first N pairs; 0 prints all.")
     ] = 0,
     json_output: JsonOption = False,
 ) -> None:
@@ -50,14 +55,12 @@ def windows_command(
 
     if json_output:
         # Written piece by piece: a long text has many windows.
-        typer.echo(f'{{"count": {len(windows)}, "windows": [', nl=False)
+        print(f'{{"count": {len(windows)}, "windows": [', end="")
         for index in range(shown):
             inputs, targets = pair(index)
-            typer.echo(
-                (", " if index else "") + json_text({"input": inputs, "target": targets}),
-                nl=False,
-            )
-        typer.echo("]}")
+            record = json_text({"input": inputs, "target": targets})
+            print(f"{', ' if index else ''}{record}", end="")
+        print("]}")
         return
     from textgen.terminal.text import cells, visible
 
@@ -77,7 +80,7 @@ def windows_command(
         ]
         widest = max(width(left) for left, _ in rows)
         for left, right in rows:
-            typer.echo(f"{left}{' ' * (widest - width(left))}   | {right}")
+            print(f"{left}{' ' * (widest - width(left))}   | {right}")
     left_out = len(windows) - shown
     more = f"... and {left_out:,} more, " if left_out else ""
-    typer.echo(f"{more}{len(windows):,} in all", err=True)
+    print(f"{more}{len(windows):,} in all", file=sys.stderr)

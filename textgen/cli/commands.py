@@ -1,0 +1,172 @@
+"""How a command line is read: what is meant by it, and what is answered where it is wrong.
+
+Every command is a `Command` and every group of commands a `Group`, so that the rules below hold for
+all options of all commands: an underscore is a dash, capitals do not matter in the name of an
+option or a choice, and a comma may stand for the decimal point.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, NoReturn, cast
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from textgen.cli.boundary import close_quietly, refuse
+from textgen.cli.help_page import print_help, value_kind
+from textgen.errors import TextgenError
+
+#: What the library that parses raises where a command line is wrong. It has no public name in all
+#: versions.
+UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
+
+#: Where the values as they were typed are kept, for messages.
+TYPED = "textgen.typed"
+
+#: Words for asking for help and for the version, where others have no dashes.
+HELP_WORDS = frozenset(("help", "--help", "-h"))
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+#: In what an option takes: a name in the file system, which is left as the system gave it.
+_PATH = re.compile(r"\b(PATH|FILE|DIR|MODEL|CHECKPOINT)\b")
+_CHOICES = re.compile(r"[a-z0-9-]+")
+
+
+def plain_name(name: str) -> str:
+    """The name of an option, a choice or a command, however it was typed: `Seq_Len` -> `seq-len`.
+
+    Names of one letter stay: `-V` is not `-v`.
+    """
+    return name if len(name) == 1 else name.lower().replace("_", "-")
+
+
+SETTINGS: dict[str, Any] = {
+    "help_option_names": ["-h", "--help"],
+    "token_normalize_func": plain_name,
+}
+
+
+def choices_of(param: Any) -> list[str]:
+    """The words among which an option lets choose, where its help has them: `blank|line`."""
+    parts = (param.metavar or "").split("|")
+    return [part for part in parts if len(parts) > 1 and _CHOICES.fullmatch(part)]
+
+
+def _meant(value: Any, param: Any) -> Any:
+    """A value as the option wants it."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_meant(entry, param) for entry in value)
+    if not isinstance(value, str):
+        return value
+    if value_kind(param) is str and not _PATH.search(param.metavar or ""):
+        value = _text(value)
+    if value_kind(param) is float and _DECIMAL_COMMA.fullmatch(value):
+        return value.replace(",", ".")
+    return value.lower() if value.lower() in choices_of(param) else value
+
+
+def _text(value: str) -> str:
+    """A typed text as it reads: where the locale is POSIX, its letters arrive as single bytes."""
+    if value.isascii() or not any(0xDC80 <= ord(char) < 0xDD00 for char in value):
+        return value
+    try:
+        return os.fsencode(value).decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+class _Reading:
+    """What commands and groups have in common: reading their words, and showing their help."""
+
+    def make_parser(self, ctx: Any) -> Any:
+        """The parser of the library, with the values put in order before they are converted."""
+        parser: Any = super().make_parser(ctx)  # type: ignore[misc]
+        read = parser.parse_args
+        params = {param.name: param for param in cast(Any, self).get_params(ctx)}
+
+        def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
+            values, rest, order = read(args)
+            ctx.meta[TYPED] = dict(values)
+            for name, value in values.items():
+                values[name] = _meant(value, params[name])
+            return values, rest, order
+
+        parser.parse_args = parse_args
+        return parser
+
+    def read(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse, and raise what the library raises."""
+        rest: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]
+        return rest
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; a mistake ends the program with one line that says what to type."""
+        words = list(args)  # the parser empties the list that it gets
+        if not ctx.resilient_parsing:
+            from textgen.cli.mistakes import wrong_dashes
+
+            if message := wrong_dashes(ctx, words):
+                refuse(message, words)
+        try:
+            return self.read(ctx, args)
+        except BrokenPipeError:
+            close_quietly()  # `--help | head`: nobody reads on, and that is no failure
+        except UsageError as error:
+            if ctx.resilient_parsing:
+                raise
+            answer(error, ctx, words)
+        except TextgenError as error:
+            refuse(str(error), words)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help page."""
+        print_help(self, ctx)
+
+
+def answer(error: Exception, ctx: Any, words: list[str]) -> NoReturn:
+    """End the program with what is wrong with `words`."""
+    from textgen.cli.mistakes import mistake
+
+    refuse(mistake(error, ctx, words), words)
+
+
+class Command(_Reading, TyperCommand):
+    """A command."""
+
+    def __init__(self, *args: Any, context_settings: dict[str, Any] | None = None, **kw: Any):
+        super().__init__(*args, context_settings={**SETTINGS, **(context_settings or {})}, **kw)
+
+
+class Group(_Reading, TyperGroup):
+    """A group of commands. `COMMAND help` and `help COMMAND` are `COMMAND --help`."""
+
+    def __init__(self, *args: Any, context_settings: dict[str, Any] | None = None, **kw: Any):
+        super().__init__(*args, context_settings={**SETTINGS, **(context_settings or {})}, **kw)
+
+    def read(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; no words at all ask for help."""
+        args = self._with_help(args) or ["--help"]
+        _, rest, _ = self.make_parser(ctx).parse_args(list(args))
+        if rest and plain_name(rest[0]) not in self.commands and not ctx.resilient_parsing:
+            args = self.meant(ctx, args[: len(args) - len(rest)], rest)
+        return super().read(ctx, args)
+
+    def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
+        """The words that were meant where the first of `rest` is no command.
+
+        Args:
+            ctx: The context.
+            before: Words before it: options of the group.
+            rest: It and all words after it.
+        Raises:
+            typer.Exit: Nothing was meant that could be done; what to type was said.
+        """
+        raise NotImplementedError
+
+    def _with_help(self, args: list[str]) -> list[str]:
+        """`help` as a command of its own becomes `--help` of the command that follows it."""
+        if not args or args[0] != "help":
+            return args
+        return [*(word for word in args[1:] if word not in HELP_WORDS), "--help"]

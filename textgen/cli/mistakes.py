@@ -1,0 +1,333 @@
+"""A command line that is wrong: one line with what was found, what is expected, what to type."""
+
+from __future__ import annotations
+
+import os
+import re
+from difflib import get_close_matches
+from typing import Any
+
+import typer
+
+from textgen.cli.commands import HELP_WORDS, TYPED, UsageError, choices_of, plain_name
+from textgen.cli.foreign import COMMANDS, OPTIONS
+from textgen.cli.help_page import argument_name, option_name, value_kind, value_name
+from textgen.errors import TextgenError
+from textgen.terminal.shell import command_line, quote, quote_path
+
+_KINDS = {int: "a whole number", float: "a number"}
+#: Dashes that editors and web pages put in the place of two hyphens.
+_LONG_DASHES = tuple("‐‑‒–—−")
+
+
+def mistake(error: Exception, ctx: Any, words: list[str]) -> str:
+    """What is wrong, in one line.
+
+    Args:
+        error: What the library that parses raised.
+        ctx: The context of the command.
+        words: What was typed after the command.
+    """
+    # The classes have no public names in all versions of the library.
+    kind = type(error).__name__
+    found: Any = error
+    if kind == "NoSuchOption":
+        return _unknown_option(found.option_name, ctx, words)
+    if kind == "BadOptionUsage":
+        return _bad_use(found, ctx)
+    if kind == "MissingParameter" and found.param is not None:
+        return _missing(found.param, ctx)
+    if getattr(error, "param", None) is not None:
+        return _bad_value(found, ctx, words)
+    if "extra argument" in found.format_message():
+        return _extra(ctx, words)
+    return f"{' '.join(found.format_message().split())}; {ctx.command_path} --help says more"
+
+
+def wrong_dashes(ctx: Any, words: list[str]) -> str:
+    """What to type where a long option begins with other dashes than two hyphens; "" if none does.
+
+    `-seed x` would be read as `-s eed`, and `—seed` as a text.
+
+    Args:
+        ctx: The context of the command.
+        words: What was typed after it.
+    """
+    own = _options(ctx.command)
+    for before, word in zip(["", *words], words, strict=False):
+        if word == "--":
+            break
+        is_long = word.startswith(_LONG_DASHES)
+        if not (is_long or re.match(r"-[^\W\d_]{3}", word)) or value_follows(ctx.command, before):
+            continue
+        flag = f"--{plain_name(word.lstrip(''.join(_LONG_DASHES) + '-').partition('=')[0])}"
+        if flag in own or flag == "--help":
+            dash = "a long dash" if is_long else "one dash"
+            return f"{word} begins with {dash}; type two hyphens: {flag}"
+    return ""
+
+
+def value_follows(command: Any, word: str) -> bool:
+    """Whether a word is an option whose value is the next word."""
+    return any(
+        word in param.opts and not getattr(param, "is_flag", False) for param in command.params
+    )
+
+
+def _options(command: Any) -> dict[str, Any]:
+    """The options of a command by their long names, with two dashes."""
+    return {
+        name: param
+        for param in command.params
+        for name in (*param.opts, *param.secondary_opts)
+        if name.startswith("--") and not getattr(param, "hidden", False)
+    }
+
+
+def _unknown_option(option: str, ctx: Any, words: list[str]) -> str:
+    own = _options(ctx.command)
+    typed = _as_typed(option, words)
+    if any(char.isspace() for char in typed):
+        return (
+            f"{typed!r} was taken for an option because it begins with a dash; type a text that "
+            f"does so after its option, {_text_option(own)}"
+        )
+    name = plain_name(typed.lstrip("-"))
+    head = f"{_short(ctx)} has no option {typed}" if ctx.parent else f"there is no option {typed}"
+    for suggestion in _suggestions(name, own, ctx):
+        return f"{head}; {suggestion}"
+    where = _other_command(f"--{name}", ctx)
+    if where:
+        return f"{head}; it is an option of {where}"
+    return f"{head}; {ctx.command_path} --help lists its options"
+
+
+def _text_option(own: dict[str, Any]) -> str:
+    for name in ("--text", "--seed"):
+        if name in own:
+            return f'as in {name} "- text"'
+    return "or put -- before it"
+
+
+def _suggestions(name: str, own: dict[str, Any], ctx: Any) -> list[str]:
+    """What may be meant by an option's name, the best first."""
+    if f"--{name}" in own:
+        return [f"type two dashes: {_typed_name(own[f'--{name}'], f'--{name}')}"]
+    known = {flag.removeprefix("--"): flag for flag in own}
+    usual = {
+        foreign: target
+        for foreign in OPTIONS
+        if (target := _here(foreign, own, ctx)) is not None and foreign not in known
+    }
+    if name in usual:
+        return [f"here it is {usual[name]}"]
+    near = get_close_matches(name, [*known, *usual], n=1, cutoff=0.7)
+    # The beginning of a name is meant as often as a slip of the fingers.
+    near = near or [flag for flag in known if len(name) > 2 and flag.startswith(name)][:1]
+    return [
+        f"did you mean {usual.get(flag) or _typed_name(own[known[flag]], known[flag])}?"
+        for flag in near
+    ]
+
+
+def _here(foreign: str, own: dict[str, Any], ctx: Any) -> str | None:
+    """What is typed in this command for another program's option; None where it has none."""
+    for target in OPTIONS[foreign]:
+        flag, _, value = target.partition(" ")
+        if flag in own:
+            return target if value else _typed_name(own[flag], flag)
+        if flag == "PATH":
+            argument = next((p for p in ctx.command.params if _takes_paths(p)), None)
+            if argument is not None:
+                return f"typed without an option: {ctx.command_path} corpus.txt"
+    return None
+
+
+def _takes_paths(param: Any) -> bool:
+    return param.param_type_name == "argument" and bool(
+        re.search(r"\b(PATH|FILE)\b", param.metavar or "")
+    )
+
+
+def _typed_name(param: Any, flag: str) -> str:
+    value = value_name(param)
+    return f"{flag} {value}" if value else flag
+
+
+def _other_command(flag: str, ctx: Any) -> str:
+    """The commands that have an option, as they are typed."""
+    root = ctx.find_root()
+    found = [
+        path
+        for path, command in _commands(root.command, root.info_name or "textgen")
+        if flag in _options(command) and command is not ctx.command
+    ]
+    return " and of ".join(found[:2])
+
+
+def _commands(command: Any, path: str) -> list[tuple[str, Any]]:
+    below = getattr(command, "commands", {})
+    return [(path, command)] + [
+        found for name, own in below.items() for found in _commands(own, f"{path} {name}")
+    ]
+
+
+def _as_typed(option: str, words: list[str]) -> str:
+    """The word of the command line that an option's plain name comes from."""
+    for word in words:
+        name = word.partition("=")[0]
+        if plain_name(name.lstrip("-")) == option.lstrip("-") and name.startswith("-"):
+            return name
+        # `-temp 0.5`: letters after one dash are read as short options, one after another.
+        if len(option) == 2 and re.match(r"-[^-]", word) and option[1] in word and len(word) > 2:
+            return name
+    return option
+
+
+def _bad_use(error: Any, ctx: Any) -> str:
+    param = next(
+        (p for p in ctx.command.params if error.option_name in (*p.opts, *p.secondary_opts)), None
+    )
+    if param is None or "require" not in error.format_message():
+        return f"{error.option_name} takes no value; leave it out"
+    value = _expected(param)
+    example = f": {error.option_name} {value_name(param)}"
+    return f"{error.option_name} needs {value or 'a value'} after it{example}"
+
+
+def _missing(param: Any, ctx: Any) -> str:
+    name = (param.metavar or param.name.upper()).strip("[]")
+    if param.param_type_name == "option":
+        name = option_name(param)
+    example = next(
+        (
+            paragraph
+            for paragraph in (ctx.command.help or "").split("\n\n")
+            if paragraph.strip().startswith("textgen ")
+        ),
+        f"{ctx.command_path} --help",
+    )
+    told = (param.help or "").split(". ")[0].rstrip(".")
+    return f"{_short(ctx)} needs {name} ({told}); type for example: {example.strip()}"
+
+
+def _expected(param: Any) -> str:
+    """What an option takes, in words; "" where anything goes."""
+    choices = choices_of(param)
+    if choices and len(choices) == len((param.metavar or "").split("|")):
+        return f"one of: {', '.join(choices)}"
+    return _KINDS.get(value_kind(param), "")
+
+
+def _bad_value(error: Any, ctx: Any, words: list[str]) -> str:
+    param = error.param
+    long_names = [name for name in param.opts if name.startswith("--")]
+    name = (long_names or param.opts or [param.name])[0]
+    if param.param_type_name == "argument":
+        name = (param.metavar or param.name.upper()).strip("[]")
+    typed = ctx.meta.get(TYPED, {}).get(param.name)
+    shown = ", ".join(map(str, typed)) if isinstance(typed, (list, tuple)) else str(typed)
+    own = _options(ctx.command)
+    for word in words:
+        # `-temp 0.5` was read as -t with the value `emp`.
+        single = plain_name(word.partition("=")[0].lstrip("-"))
+        if (
+            re.match(r"-[^\W\d]{2}", word)
+            and word.endswith(shown)
+            and (suggestions := _suggestions(single, own, ctx))
+        ):
+            return f"{_short(ctx)} has no option {word}; {suggestions[0]}"
+    expected = _expected(param)
+    if "; " in error.message:
+        return f"{name}: {' '.join(error.message.split())}"  # it says already what to type
+    if not expected:
+        return f"{name} is {shown!r}; {' '.join(error.message.split())}"
+    example = ""
+    if isinstance(param.default, (int, float)) and not isinstance(param.default, bool):
+        example = f", like {name} {param.default:g}"
+    return f"{name} is {shown!r}; it must be {expected}{example}"
+
+
+def _short(ctx: Any) -> str:
+    """A command as a sentence names it: without the program, which stands before every message."""
+    path: str = ctx.command_path
+    return path.removeprefix(ctx.find_root().command_path).strip() or path
+
+
+def _extra(ctx: Any, words: list[str]) -> str:
+    """Words that are left over, as where a text of several words has no quotes."""
+    _, rest, _ = ctx.command.make_parser(ctx).parse_args(list(words))
+    arguments = [p for p in ctx.command.params if p.param_type_name == "argument"]
+    shown = " ".join(map(quote, rest))
+    if not arguments:
+        return f"{_short(ctx)} takes options only; leave out: {shown}"
+    taken = " ".join(map(argument_name, arguments))
+    return (
+        f"{_short(ctx)} takes {taken} and nothing after it; leave out: {shown} (a text or a "
+        "name of several words stands in quotes)"
+    )
+
+
+def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
+    """What to type where the first of `rest` is no command of the program.
+
+    Args:
+        group: The program.
+        ctx: Its context.
+        rest: What was typed from that word on.
+    """
+    word, after = rest[0], rest[1:]
+    name = plain_name(word)
+    head = f"there is no command {quote(word)}"
+    if name in COMMANDS:
+        return f"{head}; type: {_complete(group, COMMANDS[name], after)}"
+    below = getattr(group.commands["inspect"], "commands", {})
+    if name in below:
+        return f"{head}; type: {_complete(group, ('inspect', name), after)}"
+    for path in (word, os.path.join("checkpoints", word)):
+        if os.path.exists(path):
+            return f"{head}, but there is {_kind_of(path)} of that name; type: {_with_path(path)}"
+    near = get_close_matches(name, [*group.commands, *COMMANDS, *below], n=1, cutoff=0.7)
+    if near:
+        meant = COMMANDS.get(near[0]) or (
+            (near[0],) if near[0] in group.commands else ("inspect", near[0])
+        )
+        return f"{head}; did you mean: {_complete(group, meant, after)}"
+    if len(rest) > 1 or any(char.isspace() for char in word) or not word.isascii():
+        return f"{head}; to write on after a text type: textgen sample --seed {quote(word)}"
+    return f"{head}; there are: {', '.join(group.commands)} ; for what they do type: textgen --help"
+
+
+def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:
+    """A command with the words that followed, where it takes them all, or alone."""
+    path = ["textgen", *meant]
+    command = group
+    for name in meant:
+        command = command.commands[name]
+    try:
+        context = command.context_class(command, info_name=meant[-1], **command.context_settings)
+        if set(after) & HELP_WORDS:
+            return command_line([*path, "--help"])
+        command.read(context, list(after))
+    except (UsageError, TextgenError, typer.Exit):
+        return command_line([*path, "--help"] if after else path)
+    return command_line([*path, *after])
+
+
+def _kind_of(path: str) -> str:
+    if _is_model(path):
+        return "a model"
+    return "a folder" if os.path.isdir(path) else "a file"
+
+
+def _is_model(path: str) -> bool:
+    from textgen.checkpoint import MODEL_NAME
+
+    return path.endswith(".safetensors") or os.path.exists(os.path.join(path, MODEL_NAME))
+
+
+def _with_path(path: str) -> str:
+    """The command that a path is most likely meant for."""
+    if _is_model(path):
+        return f"textgen sample --checkpoint {quote(path)}"
+    return f"textgen train {quote_path(path)}"
