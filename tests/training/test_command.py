@@ -110,6 +110,8 @@ OTHER_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "encoding": ("cp1251", {}),
     "newlines": (False, {}),
     "nfc": (False, {}),
+    "ending": (".srt", {}),
+    "skip_bad": (True, {}),
     "cell": ("gru", {}),
     "nonlinearity": ("relu", {"cell": "rnn"}),
     "hidden_size": (48, {}),
