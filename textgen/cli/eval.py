@@ -21,6 +21,7 @@ from textgen.cli.options import (
     ThreadsOption,
 )
 from textgen.cli.records import print_json, print_notes
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 from textgen.terminal.text import visible
 
@@ -88,7 +89,7 @@ def eval_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,

@@ -25,6 +25,7 @@ from textgen.cli.options import (
     SkipBadOption,
     ThreadsOption,
 )
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def train_command(
         ),
     ] = False,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     keep_newlines: Annotated[
         bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")

@@ -30,6 +30,7 @@ from textgen.cli.options import (
     ThreadsOption,
 )
 from textgen.cli.records import check_outputs
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def find_command(
     rng: RngOption = 0,
     threads: ThreadsOption = None,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,

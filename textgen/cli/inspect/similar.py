@@ -27,6 +27,7 @@ from textgen.cli.options import (
     SkipBadOption,
 )
 from textgen.cli.records import check_outputs
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def similar_command(
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
