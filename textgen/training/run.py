@@ -351,10 +351,7 @@ class Run:
             files=files,
             notes=(
                 *data.corpus.notes,
-                *(
-                    f"of --val: {note}"
-                    for note in (data.val_corpus.notes if data.val_corpus else ())
-                ),
+                *(f"of --val: {note}" for note in val_notes),
                 *_too_little(len(data.train)),
                 *self._notes,
             ),
