@@ -903,7 +903,6 @@ class Model:
         skip_bad: bool = False,
         stdin: BinaryIO | None = None,
         on_progress: Callable[[int, int], object] | None = None,
-        on_note: Callable[[str], object] | None = None,
     ) -> Evaluation:
         """The cost of texts under the model, in float32.
 
@@ -926,7 +925,6 @@ class Model:
             skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
-            on_note: Called with each thing to know of how the files were read.
         Returns:
             The cost in one stateful pass, or with a history; where `window` is given, its `cold`
             is that of the windows.
@@ -986,9 +984,6 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
-        if on_note is not None:
-            for note in corpus.notes:
-                on_note(note)
         if asked:
             corpus.require_borders()
         place, _ = choose_device(device)
@@ -1024,6 +1019,7 @@ class Model:
                 words,
                 history=history or None,
                 positions=seen,
+                notes=corpus.notes,
             )
             if window is None:
                 return whole
@@ -1058,7 +1054,6 @@ class Model:
         ending: str = DEFAULT_ENDING,
         skip_bad: bool = False,
         stdin: BinaryIO | None = None,
-        on_note: Callable[[str], object] | None = None,
     ) -> PairsEvaluation:
         """How a model of pairs does on pairs: the cost of the targets, and how many it writes.
 
@@ -1074,7 +1069,6 @@ class Model:
             ending: Of the files of a folder that are read.
             skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
-            on_note: Called with each thing to know of how the files were read.
         Raises:
             ConfigError: The model was not trained on pairs, or `steered` holds something.
             CorpusError: A line is no pair.
@@ -1107,22 +1101,20 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
-        if on_note is not None:
-            for note in corpus.notes:
-                on_note(note)
         if limit is not None and limit < len(pairs):
             pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
         place, _ = choose_device(device)
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)
         with computing_threads(count, torch=path.name != "native"):
-            return evaluate_pairs(
+            figures = evaluate_pairs(
                 open_network(self.config, path, self.saved.weights),
                 SamplingNetworks(self.config, self.saved.weights, count).many,
                 self.vocabulary,
                 corpus.tokens,
                 pairs,
             )
+        return replace(figures, notes=corpus.notes)
 
 
 def _listed(values: Any) -> Iterable[Any]:

@@ -139,7 +139,7 @@ def available_memory(device: str = "cpu") -> int | None:
         import torch
 
         return int(torch.cuda.mem_get_info()[0])
-    limits = [_free_memory(), *_container_memory()]
+    limits = [_free_memory(), *_container_limits()]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else None
 
@@ -159,15 +159,15 @@ def _free_memory() -> int | None:
         return None
 
 
-def _container_memory() -> Iterator[int]:
-    """What a container may still take, of either version of Linux's control groups."""
+def _container_limits() -> Iterator[int]:
+    """What a container may take in all, by either version of Linux's control groups.
+
+    What it has taken is not subtracted: files that were read are part of that, and give way.
+    """
     root = "/sys/fs/cgroup"
-    for limit, used in (
-        (f"{root}/memory.max", f"{root}/memory.current"),
-        (f"{root}/memory/memory.limit_in_bytes", f"{root}/memory/memory.usage_in_bytes"),
-    ):
+    for limit in (f"{root}/memory.max", f"{root}/memory/memory.limit_in_bytes"):
         with suppress(OSError, ValueError):  # "max" where there is no limit
-            yield max(0, _number_in(limit) - _number_in(used))
+            yield _number_in(limit)
 
 
 def _number_in(path: str) -> int:

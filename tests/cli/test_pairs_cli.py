@@ -127,6 +127,7 @@ def test_evaluation(pairs: Path) -> None:
         "pairs",
         "exact",
         "target_chars",
+        "notes",
     }
     assert figures["pairs"] == 117 and figures["exact"] == figures["exact_match"] * 117
     assert json.loads(textgen_cli(*words, "--pairs", "--json").stdout) == figures

@@ -98,7 +98,7 @@ def test_a_pipe_named_twice_is_read_once(tmp_path: Path) -> None:
 
 def test_hidden_files_and_what_systems_leave_are_passed_over(tmp_path: Path) -> None:
     make(tmp_path, "a.txt", "._a.txt", ".hidden.txt", ".git/b.txt", "__MACOSX/a.txt")
-    make(tmp_path, ".DS_Store", "Thumbs.db", "desktop.ini", "sub/.x/c.txt")
+    make(tmp_path, ".DS_Store", "Thumbs.db", "desktop.ini", "a.txt~", "sub/.x/c.txt")
     found = find_sources([tmp_path])
     assert found == Found(sources=found.sources)  # nothing else is told
     assert [source.name for source in found.sources] == [str(tmp_path / "a.txt")]

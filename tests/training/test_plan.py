@@ -345,7 +345,7 @@ def test_reasons_say_why_in_words() -> None:
     _, choices = resolved(TrainOptions(budget=36_000.0), small)
     assert "is not learned by heart" in choices["dropout"].reason
     _, choices = resolved(TrainOptions(steps=100))
-    assert "too few to learn it by heart" in choices["dropout"].reason
+    assert "none, as a text read in part" in choices["dropout"].reason
     assert choices["dropout"].value == 0
 
 

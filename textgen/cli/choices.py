@@ -43,5 +43,5 @@ def rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object,
 def hint(choices: Sequence[Choice], *, explain: bool) -> str:
     """A line beneath the table: how to see the rest, and how to change a setting."""
     hidden = len(choices) - len(rows(choices, explain=explain))
-    change = "to change a setting type it with another value, like --hidden 256"
+    change = "change one by typing it, like --hidden 256"
     return f"{hidden} more with --explain; {change}" if hidden else change

@@ -26,6 +26,7 @@ from textgen.cli.options import (
     ThreadsOption,
 )
 from textgen.cli.records import check_outputs, print_json
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.errors import ConfigError
 from textgen.terminal.color import ColorMode
 
@@ -201,7 +202,7 @@ def compare_command(
     fold: FoldOption = False,
     documents: DocumentsOption = None,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     val: Annotated[
         str | None,
@@ -253,7 +254,12 @@ def compare_command(
     _refuse_contradictions(paths, history, task, lag, train_lag, rng)
     if task is not None:
         _refuse_text_options(
-            level=level != "char", fold=fold, documents=documents, encoding=encoding
+            level=level != "char",
+            fold=fold,
+            documents=documents,
+            encoding=encoding,
+            ending=ending != DEFAULT_ENDING,
+            skip_bad=skip_bad,
         )
     check_outputs(picture=picture, csv=csv, json_output=json_output)
     from textgen.cli.comparison import RunsView
@@ -344,7 +350,7 @@ def _refuse_text_options(**given: object) -> None:
     """Raise `ConfigError` where a generated text is to be read in another way."""
     for name, value in given.items():
         if value:
-            raise ConfigError(f"--task generates its text; leave --{name} out")
+            raise ConfigError(f"--task generates its text; leave --{name.replace('_', '-')} out")
 
 
 def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:

@@ -23,9 +23,10 @@ from textgen.cli.options import (
     SkipBadOption,
     ThreadsOption,
 )
-from textgen.cli.records import print_json
+from textgen.cli.records import print_json, print_notes
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
-from textgen.terminal.text import note_line, visible
+from textgen.terminal.text import visible
 
 
 @guarded
@@ -99,7 +100,7 @@ def eval_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
@@ -133,13 +134,6 @@ def eval_command(
             if done == total:
                 print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
 
-    notes: list[str] = []
-
-    def say(note: str) -> None:
-        notes.append(note)
-        if not quiet and not json_output:
-            print(note_line(note), file=sys.stderr)
-
     stdin = None if "-" not in paths else sys.stdin.buffer
     if pairs or model.saved.reads_pairs:
         if window is not None or history is not None or streams > 1 or documents is not None:
@@ -147,7 +141,7 @@ def eval_command(
                 "pairs are each read from the beginning: --window, --history, --streams and "
                 "--documents are for models of text"
             )
-        figures = model.evaluate_pairs(
+        measured = model.evaluate_pairs(
             *paths,
             limit=limit,
             device=device,
@@ -156,11 +150,13 @@ def eval_command(
             ending=ending,
             skip_bad=skip_bad,
             stdin=stdin,
-            on_note=say,
-        ).to_dict()
+        )
+        figures = measured.to_dict()
         if json_output:
-            print_json({**figures, "notes": notes} if notes else figures)
+            print_json({**figures, "notes": list(measured.notes)})
         else:
+            if not quiet:
+                print_notes(measured.notes)
             _show(figures, None, color, heading="pairs")
         return
     seen = (model.saved.history or 0) if history is None and streams == 1 else history or 0
@@ -180,17 +176,17 @@ def eval_command(
         skip_bad=skip_bad,
         stdin=stdin,
         on_progress=progress,
-        on_note=say,
     )
     cold = whole.cold
     record: dict[str, object] = {**whole.to_dict()}
-    if notes:
-        record["notes"] = notes
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}
+    record["notes"] = list(whole.notes)
     if json_output:
         print_json(record)
         return
+    if not quiet:
+        print_notes(whole.notes)
     if live and checkpoint is None:
         print(f"the newest model: {visible(str(model.path))}", file=sys.stderr)
     if model.saved.history and not seen and history is None and not quiet:

@@ -27,6 +27,7 @@ from textgen.cli.options import (
     SkipBadOption,
     ThreadsOption,
 )
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.errors import ConfigError
 from textgen.terminal.color import ColorMode
 
@@ -132,7 +133,7 @@ def train_command(
         ),
     ] = False,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     keep_newlines: Annotated[
         bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")

@@ -423,8 +423,9 @@ def _identity(name: str, status: os.stat_result) -> object:
 
 
 def _is_junk(name: str, junk: set[str]) -> bool:
-    """Whether a name in a folder is hidden, such as `.git` or a Mac's `._a.txt`, or a system's."""
-    return name.startswith(".") or name.lower() in junk
+    """Whether a name in a folder is hidden, such as `.git` or a Mac's `._a.txt`, an editor's old
+    version, such as `a.txt~`, or a system's."""
+    return name.startswith(".") or name.endswith("~") or name.lower() in junk
 
 
 def _unread(path: str) -> tuple[object, Unread | None]:

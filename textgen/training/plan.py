@@ -597,7 +597,7 @@ def _times(count: float) -> str:
 def _dropout_reason(epochs: float) -> str:
     share = "share of the units left out at each step"
     if _dropout(epochs) == 0:
-        return f"{share}: none, as the text is read {_times(epochs)}, too few to learn it by heart"
+        return f"{share}: none, as a text read {_times(epochs)} is not learned by heart"
     return f"{share}, so that a text read {_times(epochs)} is not learned by heart"
 
 

@@ -348,6 +348,7 @@ class Run:
     def _start_event(self) -> Started:
         data = self._data
         files = tuple(asdict(report) for report in data.corpus.files)
+        val_notes = data.val_corpus.notes if data.val_corpus is not None else ()
         return Started(
             folder=str(self.folder),
             resumed_from=self._resumed_from,
@@ -362,6 +363,7 @@ class Run:
             notes=(
                 *data.corpus.notes,
                 *data.notes,
+                *(f"of --val: {note}" for note in val_notes),
                 *_too_little(len(data.train)),
                 *self._notes,
             ),

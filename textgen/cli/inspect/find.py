@@ -31,6 +31,7 @@ from textgen.cli.options import (
     lower,
 )
 from textgen.cli.records import check_outputs
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 from textgen.terminal.shell import quote
 
@@ -181,7 +182,7 @@ def find_command(
     rng: RngOption = 0,
     threads: ThreadsOption = None,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,

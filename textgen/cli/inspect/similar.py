@@ -30,6 +30,7 @@ from textgen.cli.options import (
     lower,
 )
 from textgen.cli.records import check_outputs
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def similar_command(
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
-    ending: EndingOption = ".txt",
+    ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,

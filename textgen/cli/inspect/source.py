@@ -139,10 +139,10 @@ def open_tokens(
 
 def say_what_is_read(tokens: Tokens) -> None:
     """One line on stderr: the text, and how much of it."""
-    from textgen.terminal.text import note_line, visible
+    from textgen.cli.records import print_notes
+    from textgen.terminal.text import visible
 
-    for note in tokens.notes:
-        print(note_line(note), file=sys.stderr, flush=True)
+    print_notes(tokens.notes)
     read = tokens.note or f"all its {tokens.chars:,} characters"
     print(f"reading {visible(tokens.name)}: {read}", file=sys.stderr, flush=True)
     if tokens.unknown:
