@@ -22,6 +22,7 @@ LEVELS = {
     "errors": 0,
     "files": 1,
     "runtime": 1,
+    "settings": 1,
     "values": 1,
     "native": 2,
     "corpus": 2,

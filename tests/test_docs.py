@@ -72,7 +72,9 @@ def help_commands() -> list[str]:
 def shortened(command: str) -> list[str]:
     """The command's words; a run by time, or by default, is cut to fifteen steps."""
     words = shlex.split(command)[1:]
-    if words[0] == "train" and "--resume" not in words:
+    if "--more" in words:
+        words[words.index("--more") + 1] = "5steps"
+    elif words[0] == "train" and "--resume" not in words:
         for flag in ("--budget", "--steps"):
             if flag in words:
                 place = words.index(flag)

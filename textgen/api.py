@@ -128,6 +128,7 @@ def train(
     out: StrPath | None = None,
     force: bool = False,
     resume: bool = False,
+    more: str | None = None,
     from_: StrPath | Model | TrainResult | None = None,
     budget: float | str | timedelta | None = None,
     progress: bool = False,
@@ -145,6 +146,8 @@ def train(
             `checkpoints/text` for a text.
         force: Replace the run that is there.
         resume: Go on with the run that is there.
+        more: Train the finished run that is there longer: `"2m"`, `"500steps"` or `"3epochs"`.
+            Its folder may stand for the texts: `textgen.train("checkpoints/mine", more="2m")`.
         from_: Train this model further instead of a new one.
         budget: Wall time: seconds, a text like `"3m"`, or a `datetime.timedelta`; three minutes if
             no length is given.
@@ -188,6 +191,7 @@ def train(
         options,
         None if out is None else _path(out, "out"),
         resume=resume,
+        more=more,
         force=force,
         from_=None if from_ is None else str(_checkpoint(from_)),
         stdin=stdin,

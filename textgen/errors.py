@@ -17,14 +17,36 @@
     └── BackendError              the device asked for is not there
 
 A message says what was found, what was expected and what to type. The command line prints it
-without a traceback and ends with the code in `EXIT_CODES`; the library raises it.
+without a traceback and ends with the code in `EXIT_CODES`; the library raises it. A message that
+names a setting writes `named("hidden_size")`: Python reads `hidden_size`, the prompt `--hidden`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+_MARK = "\x1d"
+
+
+def named(setting: str) -> str:
+    """A setting's name for a message, marked so that the command line can show its flag instead.
+
+    Args:
+        setting: The field's name; `name=False` for the flag that switches it off.
+    """
+    return f"{_MARK}{setting}{_MARK}"
+
 
 class TextgenError(Exception):
     """Base class: `except textgen.TextgenError` catches all of them."""
+
+    def __str__(self) -> str:
+        return self.told(lambda setting: setting)
+
+    def told(self, name_of: Callable[[str], str]) -> str:
+        """The message, with the settings in it as `name_of` calls them."""
+        parts = super().__str__().split(_MARK)
+        return "".join(name_of(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 class ConfigError(TextgenError, ValueError):

@@ -16,7 +16,7 @@ from datetime import timedelta
 from glob import glob
 from typing import Any
 
-from textgen.errors import BackendError, ConfigError
+from textgen.errors import BackendError, ConfigError, named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -49,7 +49,9 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
         BackendError: This machine, or this build of torch, has no such device.
     """
     if name not in DEVICES:
-        raise ConfigError(f"device '{name}' is not known; choose one of: {', '.join(DEVICES)}")
+        raise ConfigError(
+            f"{named('device')} '{name}' is not known; choose one of: {', '.join(DEVICES)}"
+        )
     if name == "cpu":
         return name, Choice("device", name, "asked for")
     sign = _sign_of_gpu()
@@ -66,8 +68,8 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
         return "cpu", Choice("device", "cpu", reason)
     if not seen[name]:
         raise BackendError(
-            f"device '{name}' was asked for, but torch {torch.__version__} sees none here; "
-            "use --device cpu, or install a torch build for your GPU"
+            f"{named('device')} '{name}' was asked for, but torch {torch.__version__} sees none "
+            "here; use cpu, or install a torch build for your GPU"
         )
     return name, Choice("device", name, "asked for")
 
@@ -100,7 +102,7 @@ def choose_threads(asked: int | None = None) -> Choice:
     """
     if asked is not None:
         if asked < 1:
-            raise ConfigError(f"--threads is {asked}; it must be at least 1")
+            raise ConfigError(f"{named('threads')} is {asked}; it must be at least 1")
         return Choice("threads", asked, "asked for")
     if hasattr(os, "sched_getaffinity"):
         return Choice("threads", len(os.sched_getaffinity(0)), "cores this process may use")

@@ -131,7 +131,11 @@ def test_printed_command_repeats_a_budget_exactly(text: Path, extra: tuple[str, 
     assert second.exit_code == 0, second.stderr
     assert outcome(Path("a"))["model"] == outcome(Path("b"))["model"]
     assert outcome(Path("a"))["state"] == outcome(Path("b"))["state"]
-    assert events(second)[0]["command"] == events(first)[0]["command"]
+    # But for the folder of a third run.
+    assert (
+        events(second)[0]["command"].split(" --out")[0]
+        == events(first)[0]["command"].split(" --out")[0]
+    )
 
 
 @pytest.mark.usefixtures("no_curve")
@@ -226,7 +230,7 @@ def test_resume_in_each_form(text: Path) -> None:
         assert files(Path("run")) == before
     result = textgen_cli(*words, "--resume", "--layers", "3")
     assert result.exit_code == 7
-    assert "num_layers" in result.stderr
+    assert "was started without --layers, which is now 3" in result.stderr
     result = textgen_cli("train", "run", "--resume", "--json")
     assert [event["event"] for event in events(result)] == ["start", "end"]
     assert events(result)[-1]["reason"] == "already finished"
@@ -286,13 +290,20 @@ def test_unreadable_folder_without_texts(tmp_path: Path) -> None:
     ("options", "word"),
     [
         (["--steps", "0"], "steps"),
-        (["--hidden", "-3"], "hidden"),
+        (["--hidden", "-3"], "--hidden is -3"),
+        (["--layers", "0"], "--layers is 0"),
+        (["--clip", "0"], "--clip is 0.0"),
+        (["--min-count", "0"], "--min-count is 0"),
+        (["--budget", "1", "m"], "--budget 1m, without a blank"),
+        (["--more", "2", "m"], "--more 2m, without a blank"),
+        (["--more", "500"], "500steps"),
+        (["--val", "10"], "0.1 or 10%"),
         (["--budget", "soon"], "3m"),
         (["--budget", "0s"], "duration"),
         (["--budget", "1m", "--steps", "3"], "--steps"),
         (["--epochs", "nan"], "epochs"),
-        (["--learning-rate", "0"], "learning_rate"),
-        (["--learning-rate", "inf"], "learning_rate"),
+        (["--learning-rate", "0"], "--learning-rate is 0.0"),
+        (["--learning-rate", "inf"], "--learning-rate is inf"),
         (["--dropout", "1"], "dropout"),
         (["--dropout", "nan"], "dropout"),
         (["--val", "1.5"], "--val"),
@@ -410,3 +421,138 @@ def test_folders_whose_name_begins_with_a_dot_are_passed_over(
     Path("mine.txt").write_text(russian_text(2000), encoding="utf-8")
     result = textgen_cli("train", ".", *SMALL_OPTIONS, "--steps", "2", "--out", "run", "--json")
     assert [Path(file["path"]).name for file in events(result)[0]["files"]] == ["mine.txt"]
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_the_command_is_wrong_before_the_folder_is_taken(text: Path) -> None:
+    """What is to be mended in the command is said, not that a run is there already."""
+    words = ["train", text, *QUICK, "--out", "run"]
+    assert textgen_cli(*words, "-q").exit_code == 0
+    before = files(Path("run"))
+    for wrong, code, said in (
+        (["--cell", "brain"], 2, "choose one of: lstm"),
+        (["--device", "abacus"], 2, "--device 'abacus'"),
+        (["--precision", "fp7"], 2, "--precision 'fp7'"),
+        (["--threads", "0"], 2, "--threads is 0"),
+        (["--val", "none.txt"], 6, "none.txt does not exist"),
+        (["--embedding", "none.vec"], 6, "none.vec does not exist"),
+        (["--from", "nobody"], 6, "nobody"),
+        (["missing/words.txt"], 6, "missing/words.txt does not exist"),
+        (["--budget", "1", "m"], 2, "--budget 1m"),
+    ):
+        result = textgen_cli(*words, *wrong)
+        assert (result.exit_code, "holds a run" in result.stderr) == (code, False), result.stderr
+        assert said in result.stderr
+    assert textgen_cli(*words, TEXTGEN_PATH="road").exit_code == 2
+    result = textgen_cli(*words)
+    assert result.exit_code == 7
+    assert "textgen train run --resume, train it longer: textgen train run --more 2m" in (
+        result.stderr
+    )
+    assert files(Path("run")) == before
+
+
+def test_nothing_slow_is_done_before_a_refusal(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("run").mkdir()
+    Path("run/resume.safetensors").write_text("")
+
+    def read(*args: object, **kwargs: object) -> None:
+        raise AssertionError("the text is read before a cheap refusal")
+
+    monkeypatch.setattr("textgen.training.opening.open_data", read)
+    monkeypatch.setattr("textgen.comparison.cells.open_data", read)
+    assert textgen_cli("train", text, "--out", "run").exit_code == 7
+    assert textgen_cli("train", text, "--cell", "brain").exit_code == 2
+    Path("all/lstm-1").mkdir(parents=True)
+    Path("all/lstm-1/resume.safetensors").write_text("")
+    words = ["compare", text, "--cells", "lstm,gru", "--steps", "2"]
+    result = textgen_cli(*words, "--out", "all")
+    assert result.exit_code == 7, result.stderr
+    assert textgen_cli(*words, "--out", "all", "--device", "abacus").exit_code == 2
+    assert textgen_cli("compare", "none.txt", *words[2:], "--out", "all").exit_code == 6
+
+
+@pytest.mark.usefixtures("no_curve")
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["--hidden-size", "16"], ["--hidden", "16"]),
+        (["--hidden_size", "16"], ["--hidden", "16"]),
+        (["--num-layers=2"], ["--layers", "2"]),
+        (["--embedding-size", "12"], ["--embedding", "12"]),
+        (["--Learning_Rate", "0.01"], ["--lr", "0.01"]),
+        (["--clip-norm", "0.5"], ["--clip", "0.5"]),
+        (["--seed", "42"], ["--rng", "42"]),
+        (["--cell", "LSTM"], []),
+        (["--val", "20%"], ["--val", "0.2"]),
+    ],
+    ids=lambda words: " ".join(words),
+)
+def test_other_spellings_are_understood(text: Path, typed: list[str], meant: list[str]) -> None:
+    words = ["train", text, "--steps", "3", "--threads", "1", "--batch-size", "4", "-q"]
+    for out, extra in (("a", typed), ("b", meant)):
+        result = textgen_cli(*words, "--out", out, *extra)
+        assert result.exit_code == 0, result.stderr
+    assert outcome(Path("a")) == outcome(Path("b"))
+    # It is shown nowhere, and counts as spelled out.
+    assert "--hidden-size" not in textgen_cli("train", "--help").stdout
+    if typed[0] == "--seed":
+        refused = textgen_cli(*words, "--out", "a", "--resume", "--seed", "1")
+        assert refused.exit_code == 7 and "--rng = 42, not 1" in refused.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_one_name_for_one_setting(text: Path) -> None:
+    """The table, the errors and the printed command call a setting by its flag."""
+    result = textgen_cli("train", text, *QUICK, "--out", "run", COLUMNS="200")
+    assert result.exit_code == 0, result.stderr
+    lines = result.stderr.splitlines()
+    rows = {line.split()[0] for line in lines if line.strip()}
+    flags = {"--hidden", "--layers", "--embedding", "--seq-len", "--batch-size", "--learning-rate"}
+    assert flags <= rows
+    assert not {"hidden_size", "num_layers", "seq_len", "batch_size"} & rows
+    # Copied from however narrow a terminal, the command is one line and all of it.
+    narrow = textgen_cli("train", text, *QUICK, "--out", "other", COLUMNS="40")
+    (line,) = [line for line in narrow.stderr.splitlines() if line.startswith("textgen train ")]
+    assert flags <= set(shlex.split(line)) and line.endswith("--out other-2")
+    described = textgen_cli("inspect", "checkpoint", "other", COLUMNS="40").stdout
+    assert line in described.splitlines()
+    assert "--hidden" in described and "hidden_size" not in described
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_run_named_by_its_folder_alone(text: Path) -> None:
+    assert textgen_cli("train", text, *QUICK, "-q").exit_code == 0
+    result = textgen_cli("train", "checkpoints/novel")
+    assert result.exit_code == 2
+    assert "textgen train checkpoints/novel --more 2m" in result.stderr
+    # Its name is enough, as for `sample`.
+    assert textgen_cli("train", "novel", "--resume", "-q").exit_code == 0
+    assert textgen_cli("train", "novel", "--more", "2steps", "-q").exit_code == 0
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_from_says_what_it_took_over(text: Path) -> None:
+    assert textgen_cli("train", text, *QUICK, "--fold", "--out", "parent", "-q").exit_code == 0
+    known = len(textgen.load("parent").vocabulary) - 2
+    new = Path("new.txt")
+    new.write_text(russian_text(1500, seed=2) + " zebra", encoding="utf-8")
+    result = textgen_cli(
+        *("train", new, "--from", "parent", "--steps", "4", "--threads", "1", "--out", "child"),
+        "--json",
+    )
+    assert result.exit_code == 0, result.stderr
+    choices = {choice["name"]: choice for choice in events(result)[0]["choices"]}
+    assert choices["from"]["value"] == f"{known} symbols kept, 5 new"
+    reason = choices["from"]["reason"]
+    assert reason.startswith("weights of parent: lstm 1 x 24, at step 6")
+    assert "lower case, letters only" in reason
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_validation_file_with_unknown_characters_is_told(text: Path) -> None:
+    val = Path("val.txt")
+    val.write_text(russian_text(591, seed=7) + "zzzzzzzzz", encoding="utf-8")
+    result = textgen_cli("train", text, *QUICK, "--val", val, "--json")
+    (note,) = [note for note in events(result)[0]["notes"] if "unknown" in note]
+    assert note.startswith("9 of the 600 characters of val.txt (1.50%) are unknown to the model")

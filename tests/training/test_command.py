@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
 from dataclasses import replace
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,14 @@ import typer
 from typer.testing import CliRunner
 
 from textgen.corpus.corpus import CorpusOptions
-from textgen.training.command import repeat_command
+from textgen.settings import Named, settings_of, typed_words, with_values
+from textgen.training.command import (
+    again_folder,
+    more_command,
+    planned_options,
+    repeat_command,
+    resume_command,
+)
 from textgen.training.options import TrainOptions
 from textgen.training.plan import Plan, TextFacts, Timing, draft, finish
 
@@ -85,28 +94,168 @@ def test_typed_again_it_is_the_same_plan(request_: dict, monkeypatch: pytest.Mon
     paths = ["my letters/старуха's.txt", "-", "b.txt.gz"]
     paths_typed, options_typed = typed(repeat_command(paths, options, plan), monkeypatch)
     assert paths_typed == paths
-    assert options_typed.corpus == options.corpus
-    for name in ("val", "device", "precision", "threads", "rng", "patience", "eval_every"):
-        assert getattr(options_typed, name) == getattr(options, name), name
-    assert (options_typed.budget, options_typed.epochs) == (None, None)
+    assert options_typed == planned_options(options, plan)
     assert plan_of(options_typed) == plan
+
+
+#: Another value than the default for every setting, and what it needs beside it. A setting that is
+#: not here fails the test below: give it a value.
+OTHER_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "level": ("byte", {}),
+    "fold": (True, {}),
+    "min_count": (2, {}),
+    "min_word_count": (5, {}),
+    "max_words": (999, {}),
+    "documents": ("line", {}),
+    "encoding": ("cp1251", {}),
+    "newlines": (False, {}),
+    "nfc": (False, {}),
+    "cell": ("gru", {}),
+    "nonlinearity": ("relu", {"cell": "rnn"}),
+    "hidden_size": (48, {}),
+    "num_layers": (2, {}),
+    "embedding_size": (40, {}),
+    "vectors": ("word2vec", {}),
+    "freeze_embedding": (True, {}),
+    "loss": ("distance", {"vectors": "word2vec"}),
+    "distance": ("cosine", {"vectors": "word2vec", "loss": "distance"}),
+    "dropout": (0.125, {}),
+    "tie": (True, {}),
+    "residual": (True, {"num_layers": 2}),
+    "seq_len": (33, {}),
+    "batch_size": (7, {}),
+    "history": (12, {}),
+    "learning_rate": (0.00123456789, {}),
+    "weight_decay": (0.01, {}),
+    "clip_norm": (1.0, {}),
+    "budget": (90.0, {}),
+    "epochs": (2.5, {}),
+    "steps": (321, {}),
+    "rng": (77, {}),
+    "val": ("held out.txt", {}),
+    "patience": (4, {}),
+    "device": ("cpu", {}),
+    "precision": ("fp32", {}),
+    "threads": (2, {}),
+    "eval_every": (17, {}),
+    "save_every": (18, {}),
+    "pairs": (True, {}),
+}
+
+
+@pytest.mark.parametrize("setting", list(settings_of(TrainOptions)), ids=lambda item: item.name)
+def test_every_setting_is_in_the_command_and_comes_back(
+    setting: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value, beside = OTHER_VALUES[setting.name]
+    assert value != setting.default
+    options = with_values(TrainOptions, {**beside, setting.name: value})
+    # As it was asked for.
+    words = typed_words(options)
+    assert setting.flag in words
+    _, back = typed(shlex.join(["textgen", "train", "a.txt", *words]), monkeypatch)
+    assert back == options
+    # As it was planned: budget and epochs have become steps.
+    plan = plan_of(options)
+    line = repeat_command(["a.txt"], options, plan)
+    assert ("--steps" if setting.name in ("budget", "epochs") else setting.flag) in line.split()
+    _, back = typed(line, monkeypatch)
+    assert back == planned_options(options, plan)
+    assert plan_of(back) == plan
+
+
+def test_every_setting_can_be_typed() -> None:
+    """Each has a parameter of `textgen train`, under the flag that it is declared with."""
+    command = typer.main.get_command(import_module("textgen.cli.app").app).commands["train"]
+    flags = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
+    for item in settings_of(TrainOptions):
+        assert item.flag in flags, item.name
+        assert item.how.off is None or item.how.off in flags, item.name
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"freeze_embedding": False},
+        {"vectors": "word2vec", "embedding_size": 30},
+        {"vectors": "100"},
+        {"vectors": "word2vec:x.vec"},
+        {"vectors": "-vectors.bin"},
+        {"val": "-held.txt"},
+        {"encoding": "utf-8"},
+    ],
+    ids=str,
+)
+def test_values_that_look_like_something_else(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = TrainOptions(
+        corpus=CorpusOptions(encoding=settings.pop("encoding", None)), steps=5, **settings
+    )
+    _, back = typed(repeat_command(["a.txt"], options, plan_of(options)), monkeypatch)
+    vectors = options.vectors
+    if vectors in ("100", "word2vec:x.vec"):
+        vectors = f"./{vectors}"
+    assert back.vectors == vectors
+    assert (back.freeze_embedding, back.val) == (options.freeze_embedding, options.val)
+    if options.embedding_size:
+        assert back.embedding_size == options.embedding_size
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a.txt", "-a.txt", "it's.txt", "a b.txt", "[b]x[/b].txt", "$HOME.txt", "x;y&z.txt", "-"],
+)
+def test_paths_are_as_they_were_typed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = TrainOptions(steps=5)
+    paths, _ = typed(repeat_command([name], options, plan_of(options)), monkeypatch)
+    assert paths == ["./-a.txt" if name == "-a.txt" else name]
+
+
+def test_a_name_that_could_steer_a_terminal_is_written_for_the_shell() -> None:
+    options = TrainOptions(steps=5)
+    line = repeat_command(["a\x1b[31m.txt"], options, plan_of(options))
+    assert "\x1b" not in line
+    word = line.split()[2]
+    done = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert done.stdout == b"a\x1b[31m.txt"
+
+
+def test_the_folder_is_a_free_one(tmp_path: Path) -> None:
+    folder = tmp_path / "novel"
+    assert again_folder(folder).name == "novel-2"
+    (tmp_path / "novel-2").mkdir()
+    assert again_folder(folder).name == "novel-3"
+    assert again_folder(tmp_path / "novel-2").name == "novel-3"
+    assert again_folder(tmp_path / "-5").name == "-5-2"
+    options = TrainOptions(steps=5)
+    line = repeat_command(
+        ["a.txt"], options, plan_of(options), folder=tmp_path / "my novel-3", parent="my model"
+    )
+    words = shlex.split(line)
+    assert words[-4:] == ["--from", "my model", "--out", str(tmp_path / "my novel-3")]
+
+
+def test_the_path_that_is_forced_stands_in_front(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTGEN_PATH", "reference")
+    options = TrainOptions(steps=5)
+    for line in (
+        repeat_command(["a.txt"], options, plan_of(options)),
+        resume_command("run"),
+        more_command("run", "3epochs"),
+    ):
+        assert line.startswith("TEXTGEN_PATH=reference textgen train ")
 
 
 def test_it_is_one_line_that_a_person_can_read() -> None:
     options = TrainOptions(budget=20.0)
     plan = replace(plan_of(options), steps=5)
     line = repeat_command(["corpus.txt"], options, plan)
-    assert line.startswith("textgen train corpus.txt --steps 5 --hidden ")
-    assert line.endswith(" --rng 1")
+    assert line.startswith("textgen train corpus.txt --hidden ")
+    assert line.endswith(" --steps 5")
     # What is everyone's default stays out of it.
     for flag in (
-        "--level",
-        "--val",
-        "--tie",
-        "--clip",
-        "--patience",
-        "--device",
-        "--budget",
-        "--cell",
+        *("--level", "--val", "--tie", "--clip", "--weight-decay"),
+        *("--patience", "--device", "--budget", "--cell", "--rng"),
     ):
-        assert flag not in line
+        assert flag not in line.split()

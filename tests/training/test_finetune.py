@@ -148,5 +148,5 @@ def test_the_options_take_the_parents_cell() -> None:
 
 @pytest.mark.parametrize("name", ["hidden_size", "num_layers", "embedding_size"])
 def test_another_shape_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} 33 was asked for, .*--from has \d+; leave it"):
+    with pytest.raises(ConfigError, match=rf"{name} 33 was asked for, .*from_ has \d+; leave it"):
         parent_options(TrainOptions(**{name: 33}), make_parent())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import random
 import shutil
@@ -154,7 +155,6 @@ def test_finished_run_is_not_touched(text: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"steps": 41}, "steps"),
         ({"hidden_size": 25}, "hidden_size"),
         ({"rng": 5}, "rng"),
         ({"learning_rate": 0.5}, "learning_rate"),
@@ -163,7 +163,6 @@ def test_finished_run_is_not_touched(text: Path, tmp_path: Path) -> None:
         ({"documents": "line"}, "documents"),
         ({"val": "0.3"}, "val"),
         ({"tie": True}, "tie"),
-        ({"from_": "other"}, "from"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -173,7 +172,7 @@ def test_other_options_are_refused_by_name(
     out = tmp_path / "run"
     run(text, out, stop=stopping_after(3))
     before = files(out)
-    with pytest.raises(RunFolderError, match=rf"\b{name} = "):
+    with pytest.raises(RunFolderError, match=rf"was started with(out)? {name}\b"):
         run(text, out, resume=True, **settings)
     assert files(out) == before
 
@@ -185,6 +184,175 @@ def test_another_text_is_refused(text: Path, tmp_path: Path) -> None:
     other.write_text(russian_text(3000, seed=8), encoding="utf-8")
     with pytest.raises(RunFolderError, match=r"other\.txt"):
         run(other, out, resume=True)
+    with pytest.raises(StorageError, match=r"wrong\.txt does not exist"):
+        run(tmp_path / "wrong.txt", out, resume=True)
+
+
+def test_a_model_to_start_from_is_refused_where_the_run_had_none(
+    text: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    with pytest.raises(RunFolderError, match="was started without from, which is now other"):
+        run(text, out, resume=True, from_="other")
+
+
+@pytest.mark.parametrize("finished", [False, True])
+@pytest.mark.parametrize(
+    ("length", "more"),
+    [
+        ({"steps": 500}, "460steps"),
+        ({"steps": None, "budget": "2m"}, "120s"),
+        ({"steps": None, "epochs": 1.5}, "1.5epochs"),
+    ],
+    ids=["steps", "budget", "epochs"],
+)
+def test_another_length_is_answered_with_the_command_that_trains_longer(
+    text: Path, tmp_path: Path, length: dict[str, Any], more: str, finished: bool
+) -> None:
+    out = tmp_path / "my run"
+    run(text, out, **({} if finished else {"stop": stopping_after(3)}))
+    with pytest.raises(RunFolderError) as caught:
+        run(text, out, resume=True, **length)
+    if not finished and "steps" in more:
+        more = "500steps"
+    message = str(caught.value)
+    assert message.endswith(f"onger: textgen train '{out}' --more {more}")
+    assert (f"first: textgen train '{out}' --resume" in message) is not finished
+
+
+def stopped_run(text: Path, tmp_path: Path, **settings: Any) -> Path:
+    """A stopped run; the one in `whole` was not stopped."""
+    run(text, tmp_path / "whole", **settings)
+    run(text, tmp_path / "run", stop=stopping_after(9), **settings)
+    return tmp_path / "run"
+
+
+def notes(seen: list[Event]) -> str:
+    assert isinstance(seen[0], Started)
+    return "\n".join(seen[0].notes)
+
+
+def test_a_text_that_is_named_and_has_changed_is_refused_whatever_the_cache_holds(
+    text: Path, tmp_path: Path
+) -> None:
+    out = stopped_run(text, tmp_path)
+    before = files(out)
+    content = text.read_text(encoding="utf-8")
+    for other in (content + "ещё", content.replace("дом", "Дом", 1)):  # other size; same size
+        assert other != content
+        text.write_text(other, encoding="utf-8")
+        with pytest.raises(RunFolderError, match=r"text\.txt\) has changed since") as caught:
+            run(text, out, resume=True)
+        assert f"textgen train {out} --resume" in str(caught.value)
+        assert f"textgen train {text} --from {out} --out {out}-2" in str(caught.value)
+        assert files(out) == before
+    # By its folder alone the run goes on with the text that it began with, and says so.
+    seen: list[Event] = []
+    textgen.train(out, resume=True, on_event=seen.append)
+    assert "text.txt) has changed since this run began; it goes on with the old one" in notes(seen)
+    assert outcome(out) == outcome(tmp_path / "whole")
+    # A finished one has nothing to learn from it; named, it is refused still.
+    textgen.train(out, resume=True, on_event=seen.append)
+    with pytest.raises(RunFolderError, match="has changed"):
+        run(text, out, resume=True)
+
+
+def test_a_text_that_is_gone_is_told_and_the_run_ends_the_same(text: Path, tmp_path: Path) -> None:
+    out = stopped_run(text, tmp_path)
+    text.unlink()
+    seen: list[Event] = []
+    textgen.train(out, resume=True, on_event=seen.append)
+    assert "text.txt) is gone since this run began" in notes(seen)
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_the_same_text_is_not_spoken_of(text: Path, tmp_path: Path) -> None:
+    out = stopped_run(text, tmp_path)
+    os.utime(text, (1, 1))
+    assert "since this run began" not in notes(run(text, out, resume=True))
+
+
+@pytest.mark.parametrize("change", ["added", "removed", "renamed in order", "edited"])
+def test_a_folder_whose_files_changed_is_refused(tmp_path: Path, change: str) -> None:
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for number, name in enumerate(("a.txt", "b.txt")):
+        (folder / name).write_text(russian_text(1500, seed=number), encoding="utf-8")
+    out = tmp_path / "run"
+    run(folder, out, stop=stopping_after(3))
+    if change == "added":
+        (folder / "c.txt").write_text("Ещё одно письмо.", encoding="utf-8")
+    elif change == "removed":
+        (folder / "b.txt").unlink()
+    elif change == "renamed in order":
+        (folder / "a.txt").rename(folder / "c.txt")
+    else:
+        text = (folder / "b.txt").read_text(encoding="utf-8")
+        (folder / "b.txt").write_text(text.replace("дом", "сад"), encoding="utf-8")
+    with pytest.raises(RunFolderError, match="letters\\) has changed"):
+        run(folder, out, resume=True)
+
+
+def test_a_packed_text_is_compared_by_what_is_in_it(tmp_path: Path) -> None:
+    path, out = tmp_path / "text.txt.gz", tmp_path / "run"
+    content = russian_text(3000).encode()
+    path.write_bytes(gzip.compress(content, 9))
+    run(path, out, stop=stopping_after(3))
+    path.write_bytes(gzip.compress(content, 1))  # Other bytes, the same text.
+    run(path, out, resume=True, stop=stopping_after(3))
+    path.write_bytes(gzip.compress(content + b".", 9))
+    with pytest.raises(RunFolderError, match="has changed"):
+        run(path, out, resume=True)
+
+
+@pytest.mark.parametrize("old_record", [False, True])
+def test_a_validation_file_that_has_changed(text: Path, tmp_path: Path, old_record: bool) -> None:
+    val = tmp_path / "val.txt"
+    val.write_text(russian_text(700, seed=4), encoding="utf-8")
+    out = stopped_run(text, tmp_path, val=str(val))
+    if old_record:
+        path = out / "resume.safetensors"
+        header, tensors = read_file(path, kind="resume")
+        del header["record"]["corpus"]["validation_text"]
+        write_file(path, kind="resume", header=header, tensors=tensors)
+    val.write_text(russian_text(700, seed=5), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"the validation text \(.*val\.txt\) has changed"):
+        run(text, out, resume=True, val=str(val))
+    seen: list[Event] = []
+    textgen.train(text, out=out, resume=True, on_event=seen.append)
+    assert "val.txt) has changed since this run began" in notes(seen)
+    assert outcome(out) == outcome(tmp_path / "whole")
+
+
+def test_standard_input_that_is_given_again_is_compared(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    words = ["train", "-", "--out", out, "--steps", "3", "-q", *SMALL_OPTIONS]
+    content = russian_text(2000).encode()
+    assert textgen_cli(*words, input=content).exit_code == 0
+    assert textgen_cli(*words, "--resume", input=content).exit_code == 0
+    again = textgen_cli(*words, "--resume", input=content + b".")
+    assert again.exit_code == 7 and "has changed" in again.stderr
+    assert textgen_cli("train", out, "--resume", "-q").exit_code == 0
+
+
+def test_a_fine_tuned_run_refuses_a_changed_text_too(text: Path, tmp_path: Path) -> None:
+    run(text, tmp_path / "parent", steps=3)
+    new = tmp_path / "new.txt"
+    new.write_text("Zebra § " + russian_text(2000, seed=6), encoding="utf-8")
+    tuning = {"from_": tmp_path / "parent", "hidden_size": None}
+    out = tmp_path / "run"
+    run(new, out, stop=stopping_after(9), **tuning)
+    new.write_text("Zebra § " + russian_text(2000, seed=7), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"new\.txt\) has changed"):
+        run(new, out, resume=True, **tuning)
+
+
+def test_an_option_that_came_later_leaves_the_cache_keys_as_they_were() -> None:
+    """What was encoded before, and the runs that go on with it, would be lost otherwise."""
+    from textgen.corpus.corpus import _FIRST_OPTIONS, CorpusOptions, _request
+
+    assert tuple(_request(CorpusOptions(), None)["options"]) == _FIRST_OPTIONS
 
 
 def test_options_left_out_are_the_runs_own(text: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from textgen.corpus.corpus import CorpusOptions
 from textgen.errors import ConfigError
-from textgen.training.options import TrainOptions
+from textgen.training.options import TrainOptions, flag_of
 
 WHOLE = (
     "hidden_size",
@@ -71,10 +71,10 @@ def test_the_ends_of_the_ranges_are_allowed(name: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"budget": 60.0, "steps": 5}, "--budget and --steps contradict each other"),
-        ({"budget": 60.0, "epochs": 1.0}, "--budget and --epochs contradict each other"),
-        ({"epochs": 1.0, "steps": 5}, "--epochs and --steps contradict each other"),
-        ({"history": 5, "seq_len": 5}, "leave --seq-len out"),
+        ({"budget": 60.0, "steps": 5}, "^budget and steps contradict each other"),
+        ({"budget": 60.0, "epochs": 1.0}, "^budget and epochs contradict each other"),
+        ({"epochs": 1.0, "steps": 5}, "^epochs and steps contradict each other"),
+        ({"history": 5, "seq_len": 5}, "leave seq_len out"),
     ],
 )
 def test_contradictions_are_refused(settings: dict, message: str) -> None:
@@ -94,3 +94,54 @@ def test_round_trip_through_json() -> None:
     )
     data = json.loads(json.dumps(options.to_dict()))
     assert TrainOptions(**{**data, "corpus": CorpusOptions(**data["corpus"])}) == options
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "meant"),
+    [
+        ("cell", "LSTM", "lstm"),
+        ("cell", "Depth-Gated", "depth-gated"),
+        ("nonlinearity", "ReLU", "relu"),
+        ("precision", "FP32", "fp32"),
+        ("device", "CPU", "cpu"),
+        ("val", "10%", "0.1"),
+        ("val", "2.5 %", "0.025"),
+        ("val", 0.2, "0.2"),
+        ("val", "50%.txt", "50%.txt"),
+    ],
+)
+def test_what_is_meant_is_understood(name: str, typed: Any, meant: str) -> None:
+    assert getattr(TrainOptions(**{name: typed}), name) == meant
+
+
+@pytest.mark.parametrize(
+    ("val", "said"),
+    [
+        ("10", r"val is 10; .*like 0\.1 or 10%; a file of that name is \./10"),
+        ("0", r"val is 0; "),
+        ("95%", r"val is 0\.95; "),
+        ("nan", r"val is nan; .*like 0\.1 or 10%"),
+    ],
+)
+def test_a_share_that_is_none_is_refused_at_once(val: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        TrainOptions(val=val)
+
+
+def test_an_error_names_the_field_in_python_and_the_flag_at_the_prompt() -> None:
+    for name, flag, value in (
+        ("hidden_size", "--hidden", 0),
+        ("num_layers", "--layers", 0),
+        ("embedding_size", "--embedding", 0),
+        ("clip_norm", "--clip", -1.0),
+        ("batch_size", "--batch-size", 0),
+        ("threads", "--threads", 0),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            TrainOptions(**{name: value})
+        assert str(caught.value).startswith(f"{name} is {value}; ")
+        assert caught.value.told(flag_of).startswith(f"{flag} is {value}; ")
+    with pytest.raises(ConfigError) as caught:
+        TrainOptions(loss="distance", freeze_embedding=False)
+    assert str(caught.value).endswith("leave freeze_embedding=False out")
+    assert caught.value.told(flag_of).endswith("leave --train-embedding out")

@@ -11,7 +11,7 @@ from textgen.cli.compare import compare_command
 from textgen.cli.eval import eval_command
 from textgen.cli.inspect import inspect_app
 from textgen.cli.sample import sample_command
-from textgen.cli.train import train_command
+from textgen.cli.train import meant_option, train_command
 
 app = typer.Typer(
     name="textgen",
@@ -49,7 +49,7 @@ def textgen(
     """
 
 
-app.command("train")(train_command)
+app.command("train", context_settings={"token_normalize_func": meant_option})(train_command)
 app.command("sample")(sample_command)
 app.command("eval")(eval_command)
 app.command("compare")(compare_command)

@@ -55,7 +55,7 @@ def guarded(command: F) -> F:
                 raise
             if kwargs.get("json_output"):
                 _print_error(error)
-            _fail(str(error), exit_code(error))
+            _fail(_message(error), exit_code(error))
         except MemoryError:
             _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
@@ -89,11 +89,22 @@ def _check_streams() -> None:
         _fail("standard output is closed", 6)
 
 
+def _message(error: TextgenError) -> str:
+    """What the error says, with the flags of the settings that it names."""
+
+    def flag(name: str) -> str:
+        from textgen.training.options import flag_of
+
+        return flag_of(name)
+
+    return error.told(flag)
+
+
 def _print_error(error: TextgenError) -> None:
     record = {
         "event": "error",
         "class": type(error).__name__,
-        "message": str(error),
+        "message": _message(error),
         "exit_code": exit_code(error),
     }
     print_json(record)

@@ -18,6 +18,7 @@ from textgen.terminal.tables import TrainSummary, choices_table, key_values, tra
 from textgen.terminal.text import visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
+from textgen.training.options import setting_label
 
 
 class _View:
@@ -94,15 +95,17 @@ class Progress(_View):
 
     def _start(self, event: Started) -> None:
         self._started = event
-        choices = [(c.name, c.value, c.reason) for c in event.choices]
+        choices = [(setting_label(c.name), c.value, c.reason) for c in event.choices]
         self._console.print(choices_table(choices))
         for note in event.notes:
             self._console.print(f"note: {visible(note)}", soft_wrap=True)
         self._console.print(
             f"{event.parameters:,} parameters, {event.train_tokens:,} tokens to train on; "
-            f"the same again: {visible(event.command)}",
+            "the same again:",
             soft_wrap=True,
         )
+        # A line of its own, and nothing in it that a copy would have to leave out.
+        self._write(visible(event.command))
         if event.resumed_from:
             self._console.print(f"resumed from step {event.resumed_from:,} of {event.steps:,}")
         if self._live and event.resumed_from < event.steps:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
 from textgen.ops.select import PATH_VARIABLE
 from textgen.sampling import SampleOptions
-from textgen.terminal.text import char_width
+from textgen.terminal.shell import quote
 
 #: Settings that are said even where they are the defaults: they may change with a version.
 _ALWAYS = ("length", "temperature", "rng")
@@ -59,24 +58,3 @@ def _option(name: str, value: Any) -> Iterable[str]:
     if isinstance(value, tuple):
         return [word for part in value for word in (flag, part)]
     return [flag, str(value)]
-
-
-def quote(word: str) -> str:
-    """A word for a shell, in which nothing is left that could steer a terminal.
-
-    Where there is no such thing any shell reads it, else those that know `$'...'`: bash, zsh, ksh.
-    """
-    if all(char_width(char) is not None for char in word):
-        return shlex.quote(word)
-    return "$'" + "".join(map(_escaped, word)) + "'"
-
-
-def _escaped(char: str) -> str:
-    code = ord(char)
-    if char in "\\'":
-        return f"\\{char}"
-    if char_width(char) is not None:
-        return char
-    if 0xDC80 <= code < 0xDD00:  # a byte that is no UTF-8, as Python hands it on
-        return f"\\x{code - 0xDC00:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
+import os
+import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,22 +25,16 @@ from textgen.cli.options import (
     RngOption,
     ThreadsOption,
 )
+from textgen.errors import ConfigError
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
     from textgen.training.events import Ended
+    from textgen.training.options import TrainOptions
     from textgen.training.run import Run
 
-#: Options whose setting has another name.
-_SETTINGS = {
-    "hidden": "hidden_size",
-    "layers": "num_layers",
-    "embedding": "embedding_size",
-    "clip": "clip_norm",
-    "keep_newlines": "newlines",
-    "no_nfc": "nfc",
-    "from_checkpoint": "from",
-}
+#: What may be left of a length that was typed with a blank in it.
+_UNIT = re.compile(r"s|secs?|seconds?|m|mins?|minutes?|h|hours?|steps?|epochs?")
 
 _TEXT, _MODEL, _LENGTH, _SPEED = "The text", "The model", "How long", "The machine"
 
@@ -47,6 +43,13 @@ def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> A
     return typer.Option(
         *flags, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
     )
+
+
+def meant_option(name: str) -> str:
+    """The option that is meant: `--hidden_size`, `--num-layers` and `--seed` are understood."""
+    from textgen.training.options import meant_flag
+
+    return meant_flag(name)
 
 
 @guarded
@@ -81,6 +84,16 @@ def train_command(
             "the run's folder alone.",
         ),
     ] = False,
+    more: Annotated[
+        str | None,
+        _option(
+            _LENGTH,
+            "--more",
+            metavar="LENGTH",
+            help="Train a finished run longer, by 2m, 500steps or 3epochs: textgen train RUN "
+            "--more 2m.",
+        ),
+    ] = None,
     force: Annotated[
         bool, _option(_LENGTH, "--force", help="Replace the run that is in the folder.")
     ] = False,
@@ -255,59 +268,14 @@ def train_command(
     textgen train letters/ diary.txt.gz --out checkpoints/mine
 
     textgen train checkpoints/mine --resume
+
+    textgen train checkpoints/mine --more 2m
     """
     with StopSignals() as stop:
-        from textgen.corpus.corpus import CorpusOptions
-        from textgen.runtime import parse_duration
         from textgen.training.opening import open_run
-        from textgen.training.options import TrainOptions
 
-        embedding_size, vectors = None, None
-        if embedding is not None:
-            embedding_size, vectors = TrainOptions.parse_embedding(embedding)
-        options = TrainOptions(
-            corpus=CorpusOptions(
-                level=level,
-                fold=fold,
-                min_count=min_count,
-                min_word_count=min_word_count,
-                max_words=max_words,
-                documents=documents,
-                encoding=encoding,
-                newlines=not keep_newlines,
-                nfc=not no_nfc,
-            ),
-            cell=cell,
-            nonlinearity=nonlinearity,
-            hidden_size=hidden,
-            num_layers=layers,
-            embedding_size=embedding_size,
-            vectors=vectors,
-            freeze_embedding=freeze_embedding,
-            loss=loss,
-            distance=distance,
-            dropout=dropout,
-            tie=tie,
-            residual=residual,
-            seq_len=seq_len,
-            batch_size=batch_size,
-            history=history,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clip_norm=clip,
-            budget=None if budget is None else parse_duration(budget),
-            epochs=epochs,
-            steps=steps,
-            rng=rng,
-            val=val,
-            patience=patience,
-            device=device,
-            precision=precision,
-            threads=threads,
-            eval_every=eval_every,
-            save_every=save_every,
-            pairs=pairs,
-        )
+        refuse_split_value(context.params)
+        options = train_options(context.params)
         if sys.stderr.isatty() and not (quiet or json_output or resume):
             print("reading the text and measuring the machine ...", file=sys.stderr, flush=True)
         opened = open_run(
@@ -315,6 +283,7 @@ def train_command(
             options,
             out,
             resume=resume,
+            more=more,
             force=force,
             from_=from_checkpoint,
             given=_given(context),
@@ -324,22 +293,66 @@ def train_command(
             ended = _follow(run, stop, json_output=json_output, quiet=quiet, color=color)
     if ended.reason == "stopped" and stop.signum is not None:
         if not json_output:
-            command = f"textgen train {shlex.quote(ended.folder)} --resume"
-            print(
-                f"stopped after step {ended.step:,} of {ended.steps:,}; go on: {command}",
-                file=sys.stderr,
-            )
+            from textgen.training.command import resume_command
+
+            print(f"stopped after step {ended.step:,} of {ended.steps:,}; go on:", file=sys.stderr)
+            print(resume_command(ended.folder), file=sys.stderr)
         raise typer.Exit(128 + stop.signum)
 
 
+def train_options(parameters: Mapping[str, Any]) -> TrainOptions:
+    """The options of a run from what the command line made of their flags.
+
+    Args:
+        parameters: Values by the names of the command's parameters.
+    Raises:
+        ConfigError: A value is out of range, or two contradict each other.
+    """
+    from textgen.settings import settings_of, with_values
+    from textgen.training.options import TrainOptions
+
+    values: dict[str, Any] = {}
+    for item in settings_of(TrainOptions):
+        if item.parameter not in parameters or item.how.joint is not None:
+            continue
+        value = parameters[item.parameter]
+        if item.how.inverted:
+            value = not value
+        elif item.how.parse is not None and value is not None:
+            value = item.how.parse(value)
+        values[item.name] = value
+    if (embedding := parameters.get("embedding")) is not None:
+        size, vectors = TrainOptions.parse_embedding(embedding)
+        values |= {"embedding_size": size, "vectors": vectors}
+    options: TrainOptions = with_values(TrainOptions, values)
+    return options
+
+
+def refuse_split_value(parameters: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where a blank cut a value in two, as in `--budget 1 m`."""
+    for flag in ("budget", "more"):
+        value = parameters.get(flag)
+        for path in parameters.get("paths") or []:
+            cut = value is not None and value.strip().replace(".", "", 1).isdigit()
+            if cut and _UNIT.fullmatch(path.lower()) and not os.path.exists(path):
+                raise ConfigError(
+                    f"'{path}' is taken for a text, and there is none of that name; did you mean "
+                    f"--{flag} {value}{path}, without a blank?"
+                )
+
+
 def _given(context: typer.Context) -> set[str]:
-    """The options that the command line spells out, by the names of the settings."""
-    given = {
-        _SETTINGS.get(name, name)
+    """The settings that the command line spells out, by the names of their fields."""
+    from textgen.settings import settings_of
+    from textgen.training.options import TrainOptions
+
+    spelled = {
+        name
         for name in context.params
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     }
-    return given | ({"vectors"} if "embedding_size" in given else set())
+    given = {item.name for item in settings_of(TrainOptions) if item.parameter in spelled}
+    return given | ({"from"} if "from_checkpoint" in spelled else set())
 
 
 def _follow(

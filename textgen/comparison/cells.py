@@ -36,6 +36,7 @@ from textgen.comparison.variant import Variant
 from textgen.comparison.width import width_for
 from textgen.model.config import ModelConfig
 from textgen.training.data import open_data
+from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
 from textgen.training.plan import usual_layers
 
@@ -217,6 +218,9 @@ def compare_cells(
         TextgenError: The text or an option is unusable, or runs are there already.
     """
     folder = comparison_folder(paths, out)
+    check_request(paths, base)
+    folders = {(v, rng): folder / f"{v.folder}-{rng}" for rng in rngs for v in variants}
+    check_folders(folders.values(), resume=resume, force=force)
     data = open_data(paths, base)
     base = replace(base, num_layers=common_layers(variants, base))
     widths = {
@@ -231,7 +235,7 @@ def compare_cells(
         Job(
             variant=variant,
             label=f"{variant.name}, rng {rng}",
-            folder=folder / f"{variant.folder}-{rng}",
+            folder=where,
             paths=tuple(paths),
             options=replace(
                 base,
@@ -241,10 +245,8 @@ def compare_cells(
                 rng=rng,
             ),
         )
-        for rng in rngs
-        for variant in variants
+        for (variant, rng), where in folders.items()
     ]
-    check_folders(jobs, resume=resume, force=force)
     length, wall_time = run_length(base)
     layers = "1 layer" if base.num_layers == 1 else f"{base.num_layers} layers"
     yield Note(

@@ -35,6 +35,7 @@ from textgen.runtime import choose_threads, computing_threads
 from textgen.training.data import TrainingData, open_data
 from textgen.training.evaluate import nats_by_streams
 from textgen.training.history import nats_by_history
+from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
 from textgen.training.plan import BATCH_SIZE, SEQ_LEN
 
@@ -166,6 +167,9 @@ def compare_history(
     lengths = tuple(sorted(histories))
     refuse_twice(lengths, "--history")
     folder = comparison_folder(paths, out, "history-")
+    check_request(paths, base)
+    folders = [_job(variant, base, length, folder, paths).folder for length in (*lengths, None)]
+    check_folders(folders, resume=resume, force=force)
     data = open_data(paths, base)
     if lengths[-1] >= len(data.train):
         raise ConfigError(
@@ -181,7 +185,6 @@ def compare_history(
         hidden_size=width_for(params, shape, embedding_size=base.embedding_size),
     )
     jobs = {history: _job(variant, base, history, folder, paths) for history in (*lengths, None)}
-    check_folders(list(jobs.values()), resume=resume, force=force)
     words, wall_time = run_length(base)
     yield Note(text=f"{len(jobs)} runs of {words}, each of at most {params:,} parameters")
     runs = []

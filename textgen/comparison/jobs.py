@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -133,16 +133,20 @@ def run_length(base: TrainOptions) -> tuple[str, bool]:
     return f"{base.budget or DEFAULT_BUDGET:g} s", True
 
 
-def check_folders(jobs: Sequence[Job], *, resume: bool, force: bool) -> None:
+def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None:
     """Refuse before the first run what would fail after hours.
 
+    Args:
+        folders: Of the runs.
+        resume: Go on with what is there.
+        force: Replace it.
     Raises:
         ConfigError: Two wishes contradict each other.
         RunFolderError: A run lives where one is to be made.
     """
     if resume and force:
         raise ConfigError("--resume goes on with a comparison, --force replaces it; give one")
-    taken = [job.folder for job in jobs if has_checkpoint(job.folder)]
+    taken = [folder for folder in folders if has_checkpoint(folder)]
     if taken and not (resume or force):
         raise RunFolderError(
             f"{taken[0]} holds a run already; go on with the comparison: --resume, replace it: "

@@ -36,6 +36,7 @@ from textgen.runtime import choose_threads, computing_threads
 from textgen.sampling import SamplingNetworks
 from textgen.tasks import Task, get_task
 from textgen.training.data import open_data
+from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
 from textgen.training.pairs import evaluate_pairs
 
@@ -114,15 +115,9 @@ def compare_task(
     jobs_at = {
         (variant, rng): folder / f"{variant.folder}-{rng}" for rng in rngs for variant in variants
     }
+    check_request([], options)
     if not resume or not path.is_file():
-        check_folders(
-            [
-                Job(variant=v, label="", folder=where, paths=(), options=options)
-                for (v, _), where in jobs_at.items()
-            ],
-            resume=resume,
-            force=force,
-        )
+        check_folders(jobs_at.values(), resume=resume, force=force)
         make_folder(folder)
         atomic_write_text(path, text)
     elif _digest(path.read_text("utf-8")) != _digest(text):
@@ -152,7 +147,7 @@ def compare_task(
         )
         for (variant, rng), where in jobs_at.items()
     ]
-    check_folders(jobs, resume=resume, force=force)
+    check_folders(jobs_at.values(), resume=resume, force=force)
     words, _ = run_length(base)
     yield Note(
         text=f"{kind.name}: {kind.description}; {len(jobs)} runs of {words} on {pairs:,} pairs "

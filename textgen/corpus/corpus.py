@@ -29,14 +29,20 @@ from textgen.corpus.reader import SourceText
 from textgen.corpus.source import Source, open_sources
 from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
-from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError
+from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError, named
 from textgen.files import os_reason
+from textgen.settings import setting
 from textgen.values import make_plain
 
 #: Tokens looked at a time when a character is searched for.
 _SCAN = 1 << 20
 #: Bytes hashed at a time.
 _HASH_BYTES = 1 << 20
+#: The options that every cache key is made from, whatever their values.
+_FIRST_OPTIONS = (
+    *("level", "fold", "min_count", "min_word_count", "max_words"),
+    *("documents", "encoding", "newlines", "nfc"),
+)
 #: Hexadecimal digits of a cache key that can be told without reading the text.
 _PREFIX_DIGITS = 16
 
@@ -67,21 +73,26 @@ class CorpusOptions:
     max_words: int = 30_000
     documents: str | None = None
     encoding: str | None = None
-    newlines: bool = True
-    nfc: bool = True
+    newlines: bool = setting(True, flag="--keep-newlines", inverted=True)
+    nfc: bool = setting(True, flag="--no-nfc", inverted=True)
 
     def __post_init__(self) -> None:
         make_plain(self)
         if self.level not in LEVELS:
-            raise ConfigError(f"level is {self.level!r}; give one of {', '.join(LEVELS)}")
+            raise ConfigError(
+                f"{named('level')} is {self.level!r}; give one of {', '.join(LEVELS)}"
+            )
         if self.documents is not None and self.documents not in DOCUMENT_MODES:
             raise ConfigError(
-                f"documents is {self.documents!r}; give one of {', '.join(DOCUMENT_MODES)}"
+                f"{named('documents')} is {self.documents!r}; "
+                f"give one of {', '.join(DOCUMENT_MODES)}"
             )
         for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(f"{name} is {value!r}; it must be a whole number from {least} up")
+                raise ConfigError(
+                    f"{named(name)} is {value!r}; it must be a whole number from {least} up"
+                )
 
     @property
     def normalization(self) -> Normalization:
@@ -296,6 +307,33 @@ class Corpus:
         }
 
 
+def is_same_text(
+    paths: Sequence[str | Path],
+    *,
+    sizes: Sequence[int],
+    sha256: str,
+    stdin: BinaryIO | None = None,
+) -> bool:
+    """Whether texts hold the bytes that a corpus was made from.
+
+    They are read only where their number and sizes are the same.
+
+    Args:
+        paths: As `Corpus.open` takes them.
+        sizes: Bytes of each of the corpus's files, decompressed (`FileReport.bytes`).
+        sha256: `Corpus.sha256`.
+        stdin: What `-` reads.
+    Raises:
+        TextgenError: A text is missing or unreadable.
+    """
+    sources = open_sources(paths, stdin=stdin)
+    if len(sources) != len(sizes):
+        return False
+    if any(source.size not in (None, size) for source, size in zip(sources, sizes, strict=True)):
+        return False
+    return _sha256([_hash(source) for source in sources]) == sha256
+
+
 class _Reading:
     """The texts as one stream that can be read again, and what was found in them."""
 
@@ -382,10 +420,16 @@ def _settle(
 
 def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str, Any]:
     """Everything but the text that decides what the tokens are."""
+    usual = asdict(CorpusOptions())
     return {
         "format": FORMAT_VERSION,
         "unicode": unicodedata.unidata_version,
-        "options": asdict(options),
+        # An option that came later counts where it is used: else every key would be another.
+        "options": {
+            name: value
+            for name, value in asdict(options).items()
+            if name in _FIRST_OPTIONS or value != usual[name]
+        },
         "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
     }
 

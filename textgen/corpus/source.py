@@ -157,6 +157,20 @@ def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) 
     return sources
 
 
+def check_paths(paths: Sequence[str | Path]) -> None:
+    """Look whether all texts are there, without reading any.
+
+    Raises:
+        StorageError: One is missing.
+    """
+    for path in paths:
+        if (name := os.fspath(path)) != "-":
+            try:
+                os.stat(name)
+            except (OSError, ValueError) as error:
+                raise _unreadable(name, error) from error
+
+
 def _open_path(name: str) -> list[Source]:
     try:
         status = os.stat(name)

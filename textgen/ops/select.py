@@ -7,7 +7,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from textgen.cells import BUILT_IN, Cell, try_step
-from textgen.errors import BackendError, ConfigError
+from textgen.errors import BackendError, ConfigError, named
 from textgen.native import library
 from textgen.ops.path import Path
 
@@ -44,7 +44,8 @@ def select(cell: Cell, device: str, precision: str = "auto", threads: int = 1) -
     """
     if precision not in PRECISIONS:
         raise ConfigError(
-            f"precision '{precision}' is not known; choose one of: {', '.join(PRECISIONS)}"
+            f"{named('precision')} '{precision}' is not known; "
+            f"choose one of: {', '.join(PRECISIONS)}"
         )
     forced = os.environ.get(PATH_VARIABLE, "")
     names = (*PATH_NAMES, *library.ISA_NAMES)

@@ -1,72 +1,92 @@
-"""The command line that repeats a run exactly, without a clock."""
+"""The commands that are printed: they repeat a run exactly, go on with it, train it longer."""
 
 from __future__ import annotations
 
-import shlex
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from textgen.ops.select import PATH_VARIABLE
+from textgen.settings import typed_words
+from textgen.terminal.shell import command_line, quote, quote_path
 from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import Plan
 
 
-def repeat_command(paths: Sequence[str | Path], options: TrainOptions, plan: Plan) -> str:
+def repeat_command(
+    paths: Sequence[str | Path],
+    options: TrainOptions,
+    plan: Plan,
+    *,
+    folder: str | Path | None = None,
+    parent: str = "",
+) -> str:
     """`textgen train` with everything that a budget or the hardware decided spelled out.
 
-    Folders are left out: name a new one with `--out`.
+    Args:
+        paths: The texts as they were typed.
+        options: What was asked for.
+        plan: What became of it.
+        folder: Of the new run (`again_folder`); None leaves it to the command.
+        parent: The model trained further, as it was typed.
     """
-    # A file whose name looks like an option is named through its folder.
-    names = [f"./{p}" if str(p).startswith("-") and str(p) != "-" else str(p) for p in paths]
-    words = ["textgen", "train", *(["--pairs"] if options.pairs else []), *names]
-    words += ["--steps", str(plan.steps)]
+    words = typed_words(planned_options(options, plan))
+    if parent:
+        words += ["--from", parent]
+    if folder is not None:
+        words += ["--out", str(folder)]
+    return _train(paths, words)
 
-    def add(flag: str, value: object, default: object = None) -> None:
-        if value != default:
-            words.extend((flag, str(value)))
 
-    corpus = options.corpus
-    add("--level", corpus.level, "char")
-    if corpus.fold:
-        words.append("--fold")
-    add("--min-count", corpus.min_count, 1)
-    add("--min-word-count", corpus.min_word_count, 2)
-    add("--max-words", corpus.max_words, 30_000)
-    add("--documents", corpus.documents)
-    add("--encoding", corpus.encoding)
-    if not corpus.newlines:
-        words.append("--keep-newlines")
-    if not corpus.nfc:
-        words.append("--no-nfc")
-    model, optimizer = plan.model, plan.optimizer
-    add("--cell", model.cell, "lstm")
-    add("--nonlinearity", model.nonlinearity, "tanh")
-    add("--hidden", model.hidden_size)
-    add("--layers", model.num_layers)
-    if model.tie:
-        words.append("--tie")
-    if options.vectors == WORD2VEC:
-        add("--embedding", f"{WORD2VEC}:{model.embedding_size}")
-    elif options.vectors is not None:
-        add("--embedding", options.vectors)
-    elif not model.tie:
-        add("--embedding", model.embedding_size)
-    if model.has_vector_output:
-        words += ["--loss", "distance", "--distance", model.head]
-    elif model.frozen_embedding:
-        words.append("--freeze-embedding")
-    if model.residual:
-        words.append("--residual")
-    add("--dropout", model.dropout)
-    add("--history" if plan.sliding else "--seq-len", plan.seq_len)
-    add("--batch-size", plan.batch_size)
-    add("--learning-rate", optimizer.learning_rate)
-    add("--weight-decay", optimizer.weight_decay, 0.01)
-    add("--clip", optimizer.clip_norm, 1.0)
-    add("--eval-every", options.eval_every)
-    add("--val", options.val, "0.1")
-    add("--patience", plan.patience, 0)
-    add("--rng", plan.rng)
-    add("--device", options.device, "auto")
-    add("--precision", options.precision, "auto")
-    add("--threads", options.threads)
-    return " ".join(shlex.quote(word) for word in words)
+def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
+    """The options with all that was chosen for this text, this time and this machine.
+
+    What is the same for every run of a version, such as the weight decay, stays as it was asked.
+    """
+    model = plan.model
+    said = model.tie or options.vectors not in (None, WORD2VEC)
+    return replace(
+        options,
+        budget=None,
+        epochs=None,
+        steps=plan.steps,
+        hidden_size=model.hidden_size,
+        num_layers=model.num_layers,
+        # A tied embedding is as wide as a layer, and a file says how wide its vectors are.
+        embedding_size=options.embedding_size if said else model.embedding_size,
+        distance=model.head if model.has_vector_output else None,
+        dropout=model.dropout,
+        history=plan.seq_len if plan.sliding else None,
+        seq_len=None if plan.sliding else plan.seq_len,
+        batch_size=plan.batch_size,
+        learning_rate=plan.optimizer.learning_rate,
+    )
+
+
+def resume_command(folder: str | Path) -> str:
+    """Goes on with a run that was stopped."""
+    return _train([folder], ["--resume"])
+
+
+def more_command(folder: str | Path, more: str = "2m") -> str:
+    """Trains a finished run longer."""
+    return _train([folder], ["--more", more])
+
+
+def again_folder(folder: Path) -> Path:
+    """Where a repeated run is kept: NAME-2 beside NAME, or the first number that is free."""
+    stem, dash, number = folder.name.rpartition("-")
+    if not (dash and stem and number.isdecimal() and len(number) < 4):
+        stem, number = folder.name, "1"
+    count = int(number) + 1
+    while os.path.lexists(folder.with_name(f"{stem}-{count}")):
+        count += 1
+    return folder.with_name(f"{stem}-{count}")
+
+
+def _train(paths: Sequence[str | Path], words: Sequence[str]) -> str:
+    """The command, with the variable that forces a path in front where it is set."""
+    forced = os.environ.get(PATH_VARIABLE)
+    before = [f"{PATH_VARIABLE}={quote(forced)}"] if forced else []
+    return " ".join([*before, "textgen train", *map(quote_path, paths), command_line(words)])

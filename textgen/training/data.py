@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,8 +15,8 @@ from textgen.corpus.pair_split import split_pairs
 from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
-from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError
-from textgen.training.options import TrainOptions
+from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
+from textgen.training.options import TrainOptions, validation_share
 from textgen.training.plan import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
@@ -133,6 +133,7 @@ def reopen_data(
     vocabulary: Vocabulary,
     normalization: Normalization,
     *,
+    text: Mapping[str, Any],
     cache: Path | None = None,
 ) -> TrainingData:
     """Open the text of a run again, from the cache where it is still there.
@@ -144,6 +145,7 @@ def reopen_data(
         options: The run's options.
         vocabulary: The run's vocabulary, to encode with where the cache was emptied.
         normalization: The run's, for the same.
+        text: What the run's record says of it (`corpus_record`).
         cache: The folder of encoded corpora; None is the user's.
     Raises:
         RunFolderError: The text is not the one that the run was started with.
@@ -157,15 +159,7 @@ def reopen_data(
                 "start again with --force, reading the text from a file"
             )
         asked = replace(corpus_options(options), level=vocabulary.level, **normalization.to_dict())
-        corpus = Corpus.open(paths, asked, cache=cache)
-        if corpus.cache_key != keys[0]:
-            # A fine-tuned model's: its text was encoded with a vocabulary that was there before.
-            corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache)
-        if corpus.cache_key != keys[0]:
-            raise RunFolderError(
-                f"{paths[0]} has changed since this run was started, so it cannot go on exactly; "
-                "put the old text back, or start a new run: textgen train ... --out NEW-FOLDER"
-            )
+        corpus = _read_again(paths, asked, vocabulary, text, cache)
     val_corpus = None
     if share is None:
         val_corpus = Corpus.from_cache(keys[1], cache) if keys[1] else None
@@ -184,15 +178,38 @@ def reopen_data(
     return _split(corpus, val_corpus, val, share)
 
 
-def validation_share(val: str) -> float | None:
-    """The share of the text that validates; None where `val` names a file."""
-    try:
-        share = float(val)
-    except ValueError:
-        return None
-    if not 0.0 < share <= 0.9:
-        raise ConfigError(f"--val is {val}; a share must lie above 0 and at most at 0.9")
-    return share
+def _read_again(
+    paths: Sequence[str],
+    asked: CorpusOptions,
+    vocabulary: Vocabulary,
+    text: Mapping[str, Any],
+    cache: Path | None,
+) -> Corpus:
+    """Encode the text of a run anew: the same tokens as before.
+
+    Raises:
+        RunFolderError: It has changed, or this version reads it in another way.
+    """
+    ways = [asked]
+    encodings = {file["encoding"] for file in text["files"]}
+    if asked.encoding is None and len(encodings) == 1:
+        ways.append(replace(asked, encoding=encodings.pop()))  # Found again, it may be another.
+    for options in ways:
+        # A fine-tuned model's text was encoded with a vocabulary that was there before.
+        for known in (None, vocabulary):
+            corpus = Corpus.open(paths, options, vocabulary=known, cache=cache)
+            if corpus.sha256 != text["sha256"]:
+                raise RunFolderError(
+                    f"{paths[0]} has changed since this run was started, so it cannot go on "
+                    "exactly; put the old text back, or start a new run with another "
+                    f"{named('out')}"
+                )
+            if corpus.vocabulary == vocabulary and len(corpus.tokens) == text["tokens"]:
+                return corpus
+    raise RunFolderError(
+        f"this version of textgen reads {paths[0]} in another way than the one that began the run, "
+        f"so it cannot go on exactly; start a new run with another {named('out')}"
+    )
 
 
 def _split(
@@ -283,4 +300,9 @@ def corpus_record(data: TrainingData) -> dict[str, Any]:
     record = dict(data.corpus.summary())
     record["validation"] = data.val_source
     record["keys"] = list(data.keys)
+    if (val := data.val_corpus) is not None:
+        record["validation_text"] = {
+            "sha256": val.sha256,
+            "files": [{"path": file.path, "bytes": file.bytes} for file in val.files],
+        }
     return record

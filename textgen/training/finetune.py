@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel
-from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.model.config import ModelConfig
+from textgen.runtime import Choice
 from textgen.training.options import TrainOptions
 
 Floats = NDArray[np.float32]
@@ -51,8 +53,8 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
             value, kept = getattr(asked, name), getattr(own, name)
             if value not in (getattr(usual, name), kept):
                 raise ConfigError(
-                    f"{name} {value} was asked for, but the model given by --from has {kept}; "
-                    "leave it out"
+                    f"{named(name)} {value} was asked for, but the model given by "
+                    f"{named('from_')} has {kept}; leave it out"
                 )
     corpus = replace(
         options.corpus,
@@ -79,16 +81,48 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
     )
 
 
+def taken_over(name: str, parent: SavedModel, vocabulary: Vocabulary) -> Choice:
+    """What a fine-tuned model has from its parent, in one line.
+
+    Args:
+        name: The parent, as it was typed.
+        parent: The parent.
+        vocabulary: Of the new model.
+    """
+    marks = UNKNOWN_ID + 1
+    kept, added = len(parent.vocabulary) - marks, len(vocabulary) - len(parent.vocabulary)
+    shape, own = parent.config, parent.normalization
+    usual = CorpusOptions()
+    reading = [
+        words
+        for words, differs in (
+            (f"level {vocabulary.level}", vocabulary.level != usual.level),
+            ("lower case, letters only", own.fold),
+            ("line ends as they are", not own.newlines),
+            ("characters not composed", not own.nfc),
+        )
+        if differs
+    ]
+    step = parent.info.get("metrics", {}).get("step")
+    reason = (
+        f"weights of {name}: {shape.cell} {shape.num_layers} x {shape.hidden_size}"
+        + (f", at step {step:,}" if isinstance(step, int) else "")
+        + (f"; the text is read as its was: {', '.join(reading)}" if reading else "")
+    )
+    return Choice("from", f"{kept:,} symbols kept, {added:,} new", reason)
+
+
 def _check_loss(options: TrainOptions, shape: ModelConfig) -> None:
     if options.vectors is not None:
         raise ConfigError(
-            f"--embedding {options.vectors} was asked for, but the model given by --from has "
-            "vectors of its own, which its weights were trained with; leave it out"
+            f"{named('vectors')} {options.vectors} was asked for, but the model given by "
+            f"{named('from_')} has vectors of its own, which its weights were trained with; leave "
+            "it out"
         )
     if options.loss == "distance" and options.head != shape.head:
         raise ConfigError(
-            f"--loss distance ({options.head}) was asked for, but the head of the model given by "
-            f"--from is: {shape.head}; leave it out"
+            f"{named('loss')} distance ({options.head}) was asked for, but the head of the model "
+            f"given by {named('from_')} is: {shape.head}; leave it out"
         )
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME
-from textgen.errors import ConfigError, RunFolderError, StorageError
+from textgen.errors import ConfigError, RunFolderError, StorageError, named
 from textgen.files import atomic_write_text
+from textgen.training.command import more_command, resume_command
 
 METRICS_NAME = "metrics.jsonl"
 CURVE_NAME = "loss.svg"
@@ -37,8 +38,9 @@ def refuse_occupied(folder: Path, force: bool) -> None:
     """Raise `RunFolderError` where a run lives already and `force` is not set."""
     if not force and has_checkpoint(folder):
         raise RunFolderError(
-            f"{folder} holds a run already; go on with it: --resume, replace it: --force, or name "
-            "another folder: --out DIR"
+            f"{folder} holds a run already; go on with it where it was stopped: "
+            f"{resume_command(folder)}, train it longer: {more_command(folder)}, replace it: "
+            f"{named('force')}, or name another folder: {named('out')} DIR"
         )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import platform
-import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,28 +16,39 @@ import numpy as np
 from textgen import __version__
 from textgen.cells import BUILT_IN, Cell, get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.source import check_paths
 from textgen.corpus.windows import Windows
-from textgen.errors import ConfigError, RunFolderError, StorageError
+from textgen.errors import ConfigError, StorageError, named
 from textgen.files import FolderLock, make_folder
 from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.ops.path import Path as ComputePath
 from textgen.ops.select import OWN_CELL, select
 from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
+from textgen.terminal.shell import command_line
+from textgen.training.agreement import (
+    absolute,
+    changed_text,
+    file_digest_of,
+    options_of,
+    refuse_other_options,
+    refuse_other_text,
+    request_of,
+    spelled_out,
+)
 from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
-from textgen.training.command import repeat_command
+from textgen.training.command import again_folder, more_command, repeat_command, resume_command
 from textgen.training.data import (
     TrainingData,
     corpus_record,
     open_data,
     reopen_data,
-    validation_share,
 )
-from textgen.training.finetune import Floats, extended_weights, parent_options
+from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
 from textgen.training.folder import cut_metrics, has_checkpoint, refuse_occupied, run_folder
 from textgen.training.learner import open_learner
-from textgen.training.options import WORD2VEC, TrainOptions
+from textgen.training.more import More, extended, more_note, parse_more, refuse_unfinished
+from textgen.training.options import WORD2VEC, TrainOptions, validation_share
 from textgen.training.plan import DEFAULT_BUDGET, Draft, Plan, Timing, draft, finish
 from textgen.training.run import Run
 from textgen.training.state import Progress, RunState
@@ -50,6 +62,7 @@ def open_run(
     out: str | Path | None = None,
     *,
     resume: bool = False,
+    more: str | None = None,
     force: bool = False,
     from_: str | None = None,
     given: Collection[str] | None = None,
@@ -58,10 +71,11 @@ def open_run(
     """A new run, or one taken up again: what `textgen train` and `textgen.train` ask for.
 
     Args:
-        paths: Texts; with `resume` also none, or a run's folder alone.
+        paths: Texts; with `resume` or `more` also none, or a run's folder alone.
         options: What was asked for.
         out: The run's folder; None names it after the first text.
         resume: Go on with the run that is there.
+        more: Train the finished run that is there longer; see `textgen.training.more.parse_more`.
         force: Replace it.
         from_: A model to train further: a file, a run's folder, or a name.
         given: As in `resumed_run`.
@@ -69,28 +83,36 @@ def open_run(
     Raises:
         ConfigError: No text is named, or two wishes contradict each other.
     """
-    if resume and force:
-        raise ConfigError("--resume goes on with a run, --force replaces it; give one")
-    if resume:
-        if len(paths) == 1 and has_checkpoint(Path(paths[0])):
-            paths, out = [], paths[0]
+    longer = None if more is None else parse_more(more)
+    if force and (resume or longer):
+        wish = named("resume" if longer is None else "more")
+        raise ConfigError(f"{wish} goes on with a run, {named('force')} replaces it; give one")
+    if resume or longer:
+        if len(paths) == 1 and out is None and (folder := _run_named(paths[0])):
+            paths, out = [], folder
         return resumed_run(
             run_folder(paths, out),
             asked=options,
             paths=paths,
             parent_name=from_ or "",
             given=given,
+            more=longer,
+            stdin=stdin,
         )
-    folder = run_folder(paths, out)
     if not paths:
         raise ConfigError("no text was named; type: textgen train corpus.txt")
+    for path in paths:
+        if has_checkpoint(Path(path)) and not any(Path(path).glob("**/*.txt*")):
+            raise ConfigError(
+                f"{path} is the folder of a run and holds no text; go on with the run where it was "
+                f"stopped: {resume_command(path)}, or train it longer: {more_command(path)}"
+            )
     return new_run(
         paths,
         options,
-        folder,
+        run_folder(paths, out),
         force=force,
-        parent=None if from_ is None else SavedModel.load(locate_model(from_)),
-        parent_name=from_ or "",
+        parent=from_,
         stdin=stdin,
     )
 
@@ -102,8 +124,7 @@ def new_run(
     folder: Path,
     *,
     force: bool = False,
-    parent: SavedModel | None = None,
-    parent_name: str = "",
+    parent: str | None = None,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> Iterator[Run]:
@@ -114,8 +135,7 @@ def new_run(
         options: What was asked for.
         folder: Where the run is kept.
         force: Replace a run that is there.
-        parent: A model to train further (`--from`).
-        parent_name: What to call it in the record.
+        parent: A model to train further (`--from`): a file, a run's folder, or a name.
         cache: The folder of encoded corpora; None is the user's.
         stdin: What `-` reads.
     Yields:
@@ -124,20 +144,19 @@ def new_run(
         RunFolderError: There is a run already and `force` is not set, or the folder is locked.
         TextgenError: The text, an option or the device is unusable.
     """
+    # What is wrong with the command is said first, then what is wrong with the disk.
+    request = request_of(options, parent or "")
+    device, device_choice, threads = check_request(paths, options, fine_tuned=parent is not None)
+    saved = None if parent is None else SavedModel.load(locate_model(parent))
+    if saved is not None:
+        options = parent_options(options, saved)
     refuse_occupied(folder, force)
-    request = _request(options, parent_name)
-    if parent is not None:
-        options = parent_options(options, parent)
-    device, device_choice = choose_device(options.device)
-    threads = choose_threads(options.threads)
     cell = get_cell(options.cell, options.nonlinearity)
     path = select(cell, device, options.precision, threads.value)
-    if parent is None:
-        require_vectors(options)
     data = open_data(
         paths,
         options,
-        parent=None if parent is None else parent.vocabulary,
+        parent=None if saved is None else saved.vocabulary,
         # What is frozen cannot learn a new symbol's vector.
         extend=not options.frozen_embedding,
         cache=cache,
@@ -150,28 +169,31 @@ def new_run(
         with FolderLock(folder):
             refuse_occupied(folder, force)
             weights: Mapping[str, Floats]
-            if parent is None:
+            if saved is None:
                 drawn = initial_weights(plan.model, plan.rng)
-                weights, more = with_vectors(drawn, options, plan, data, vectors)
-                choices = (*choices, *more)
+                weights, about = with_vectors(drawn, options, plan, data, vectors)
             else:
-                weights = extended_weights(parent, plan.model, data.corpus.vocabulary, data.train)
+                vocabulary = data.corpus.vocabulary
+                weights = extended_weights(saved, plan.model, vocabulary, data.train)
+                about = (taken_over(parent or "", saved, vocabulary),)
             learner = open_learner(open_network(plan.model, path, weights), plan)
             trainer = Trainer(learner, _windows(plan, data), plan)
-            all_choices = (*_given(data, device_choice, threads, path), *choices)
+            all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
+            again = again_folder(folder)
             record = {
-                "paths": [_absolute(p) for p in paths],
+                "paths": [absolute(p) for p in paths],
                 "request": request,
                 "corpus": corpus_record(data),
                 "choices": [choice.to_dict() for choice in all_choices],
-                "command": repeat_command(paths, options, plan)
-                + (f" --from {shlex.quote(parent_name)}" if parent is not None else ""),
+                "command": repeat_command(paths, options, plan, folder=again, parent=parent or ""),
+                "again": str(again),
+                "vectors": file_digest_of(options.vectors),
                 "versions": _versions(path),
                 "threads": threads.value,
                 "precision": path.precision,
                 "device": path.device,
                 "path": _path_name(path),
-                "parent": parent_name or None,
+                "parent": parent or None,
                 # Tokens that the network sees where it is measured; None carries its state on.
                 "validation_history": plan.seq_len if plan.sliding else None,
             }
@@ -183,7 +205,11 @@ def new_run(
                 trainer=trainer,
                 progress=Progress(),
                 best={},
-                notes=(*_other_kind(options, parent), *_own_cell(cell)),
+                notes=(
+                    *_other_kind(options, saved),
+                    *_unknown_symbols(data, options),
+                    *_own_cell(cell),
+                ),
             )
 
 
@@ -195,9 +221,11 @@ def resumed_run(
     paths: Sequence[str | Path] = (),
     parent_name: str = "",
     given: Collection[str] | None = None,
+    more: More | None = None,
     cache: Path | None = None,
+    stdin: BinaryIO | None = None,
 ) -> Iterator[Run]:
-    """Go on with a run where it was saved last.
+    """Go on with a run where it was saved last, or train a finished one longer.
 
     Args:
         folder: The run's folder.
@@ -207,7 +235,9 @@ def resumed_run(
         parent_name: The `--from` of the command, likewise.
         given: Names of the options that the command spells out, even those at their default; None
             takes those that differ from it.
+        more: How much longer a finished run is to be trained.
         cache: The folder of encoded corpora; None is the user's.
+        stdin: What the path `-` reads.
     Yields:
         The run; the folder is locked until the block is left.
     Raises:
@@ -217,17 +247,26 @@ def resumed_run(
     """
     path = folder / RESUME_NAME
     if not path.exists():
+        check_paths(paths)
         raise StorageError(
             f"there is no run to resume in {folder} (no {RESUME_NAME}); start one: "
-            f"textgen train corpus.txt --out {folder}"
+            + command_line(["textgen", "train", *(paths or ["corpus.txt"]), "--out", folder])
         )
     with FolderLock(folder):
         state = RunState.load(path)
-        record, plan = state.record, state.plan
-        _refuse_other_text(folder, record, paths)
+        record = state.record
+        refuse_other_text(folder, record, paths)
         if asked is not None:
-            _refuse_other_options(folder, record["request"], _request(asked, parent_name), given)
-        options = _options_of(record)
+            spelled = spelled_out(request_of(asked, parent_name), given)
+            refuse_other_options(folder, state, spelled)
+        else:
+            spelled = {}
+        if more is not None:
+            refuse_unfinished(folder, state)
+        notes = list(
+            changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
+        )
+        options = options_of(record)
         device, _ = choose_device(record["device"])
         data = reopen_data(
             (record["corpus"]["keys"][0], record["corpus"]["keys"][1]),
@@ -236,11 +275,17 @@ def resumed_run(
             options,
             state.vocabulary,
             state.normalization,
+            text=record["corpus"],
             cache=cache,
         )
         threads = int(record["threads"])
-        compute = select(plan.model.cell_spec, device, record["precision"], threads)
+        compute = select(state.plan.model.cell_spec, device, record["precision"], threads)
         with computing_threads(threads, torch=compute.name != "native"):
+            if more is not None:
+                timing = _timing_of(more, state.plan, data, compute)
+                state = extended(state, more, options, data.facts, timing, folder)
+                notes.append(more_note(state.plan))
+            plan = state.plan
             learner = open_learner(open_network(plan.model, compute, None), plan)
             trainer = Trainer(learner, _windows(plan, data), plan)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
@@ -248,13 +293,53 @@ def resumed_run(
             yield Run(
                 folder=folder,
                 plan=plan,
-                record=record,
+                record=state.record,
                 data=data,
                 trainer=trainer,
                 progress=state.progress,
                 best=state.best,
-                notes=(*_other_path(record, compute), *_other_measure(record, plan)),
+                notes=(*notes, *_other_path(record, compute), *_other_measure(record, plan)),
             )
+
+
+def check_request(
+    paths: Sequence[str | Path], options: TrainOptions, *, fine_tuned: bool = False
+) -> tuple[str, Choice, Choice]:
+    """Refuse what a new run cannot do, before a text is read or a folder looked at.
+
+    Args:
+        paths: The texts.
+        options: What was asked for.
+        fine_tuned: Whether a model gives the run its cell and its vectors.
+    Returns:
+        The device, its choice, and that of the threads.
+    Raises:
+        TextgenError: An option has an impossible value, or a file is missing.
+    """
+    cell = get_cell(options.cell, options.nonlinearity)
+    threads = choose_threads(options.threads)
+    device, choice = choose_device(options.device)
+    select(cell, device, options.precision, threads.value)
+    if not fine_tuned:
+        require_vectors(options)
+    check_paths([*paths, *_other_files(options)])
+    return device, choice, threads
+
+
+def _run_named(name: str) -> str | None:
+    """The run's folder that a path means: itself, or of that name under `checkpoints`."""
+    if has_checkpoint(Path(name)):
+        return name
+    below = Path("checkpoints") / name
+    return str(below) if not os.path.exists(name) and has_checkpoint(below) else None
+
+
+def _other_files(options: TrainOptions) -> Iterator[str]:
+    """Files besides the text that a run reads."""
+    if validation_share(options.val) is None:
+        yield options.val
+    if options.vectors is not None and options.vectors != WORD2VEC:
+        yield options.vectors
 
 
 def _plan(
@@ -268,6 +353,23 @@ def _plan(
     return plan, (*drafted.choices, *choices)
 
 
+def _timing_of(more: More, plan: Plan, data: TrainingData, path: ComputePath) -> Timing:
+    """What a longer training's plan depends on, as `_timing`."""
+    plan = replace(plan, first_step=0)  # Measured from the first step on.
+    if more.seconds is None:
+        return Timing(step=measure_step(plan, data.train, path, 0.1), evaluation=0.0, save=0.0)
+    step = measure_step(plan, data.train, path, min(3.0, more.seconds / 40))
+    steps = max(1, int(more.seconds / step))
+    evaluation = measure_evaluation(plan, steps, data.val, path)
+    return Timing(step=step, evaluation=evaluation, save=_save_seconds(plan))
+
+
+def _save_seconds(plan: Plan) -> float:
+    """Of one save, which writes the weights, two moments and the best model: 16 bytes a parameter,
+    and of the model once more at evaluations. 200 MB/s is slow for a disk that syncs."""
+    return 0.05 + 20 * plan.model.num_parameters() / 200e6
+
+
 def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: ComputePath) -> Timing:
     budget = options.budget or DEFAULT_BUDGET
     if drafted.plan.steps:
@@ -277,10 +379,7 @@ def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: Com
     step = measure_step(drafted.plan, data.train, path, min(3.0, budget / 40))
     steps = max(1, int(budget / step))
     evaluation = measure_evaluation(drafted.plan, steps, data.val, path)
-    # A save writes the weights, two moments and the best model: 16 bytes a parameter, and the
-    # model once more at evaluations. 200 MB/s is slow for a disk that syncs.
-    save = 0.05 + 20 * drafted.plan.model.num_parameters() / 200e6
-    return Timing(step=step, evaluation=evaluation, save=save)
+    return Timing(step=step, evaluation=evaluation, save=_save_seconds(drafted.plan))
 
 
 def _windows(plan: Plan, data: TrainingData) -> Windows:
@@ -379,56 +478,18 @@ def _other_measure(record: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
     )
 
 
-def _absolute(path: str | Path) -> str:
-    return "-" if str(path) == "-" else str(Path(path).absolute())
-
-
-def _request(options: TrainOptions, parent_name: str) -> dict[str, Any]:
-    """What was asked for, as the record keeps it; a run may be resumed from another folder."""
-    val = options.val if validation_share(options.val) is not None else _absolute(options.val)
-    vectors = options.vectors
-    if vectors is not None and vectors != WORD2VEC:
-        vectors = _absolute(vectors)
-    return {**options.to_dict(), "val": val, "vectors": vectors, "from": parent_name or None}
-
-
-def _options_of(record: Mapping[str, Any]) -> TrainOptions:
-    request = dict(record["request"])
-    request.pop("from", None)
-    return TrainOptions(**{**request, "corpus": CorpusOptions(**request["corpus"])})
-
-
-def _refuse_other_options(
-    folder: Path,
-    ours: Mapping[str, Any],
-    theirs: Mapping[str, Any],
-    given: Collection[str] | None,
-) -> None:
-    """A resumed run goes on as it was planned; options that say otherwise are refused."""
-    default, ours, theirs = map(_flat, (_request(TrainOptions(), ""), ours, theirs))
-    ours = default | ours  # A run of an older version knew fewer options.
-    for name, value in theirs.items():
-        spelled_out = value != default[name] if given is None else name in given
-        if spelled_out and value != ours[name]:
-            raise RunFolderError(
-                f"the run in {folder} was started with {name} = {ours[name]}, not {value}; "
-                "resume it without that option, or start a new run with another --out"
-            )
-
-
-def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Each option by its own name, those on reading the text too."""
-    rest = {name: value for name, value in request.items() if name != "corpus"}
-    return {**rest, **request["corpus"]}
-
-
-def _refuse_other_text(
-    folder: Path, record: Mapping[str, Any], paths: Sequence[str | Path]
-) -> None:
-    asked = [_absolute(path) for path in paths]
-    if asked and asked != record["paths"]:
-        raise RunFolderError(
-            f"the run in {folder} trains on {', '.join(record['paths'])}, not on "
-            f"{', '.join(asked)}; resume it by its folder alone: textgen train "
-            f"{shlex.quote(str(folder))} --resume, or start a new run with another --out"
+def _unknown_symbols(data: TrainingData, options: TrainOptions) -> tuple[str, ...]:
+    """Notes where the model has no symbol for a part of the text, or of that which validates."""
+    notes = []
+    if (unknown := data.corpus.unknown_chars) and options.corpus.min_count == 1:
+        notes.append(
+            f"{unknown:,} of the text's {data.corpus.chars:,} characters are unknown to the model "
+            "given by --from, whose frozen vectors learn no new ones; add --train-embedding"
         )
+    if (val := data.val_corpus) is not None and val.unknown_chars:
+        notes.append(
+            f"{val.unknown_chars:,} of the {val.chars:,} characters of {options.val} "
+            f"({val.unknown_chars / val.chars:.2%}) are unknown to the model: the training text "
+            "has none like them, so each counts as the unknown character"
+        )
+    return tuple(notes)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.vectors import MOST_NUMBERS
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.model.config import COLLAPSE, HEADS
 from textgen.runtime import parse_duration
+from textgen.settings import setting, settings_of
 from textgen.values import make_plain
 
 #: What `vectors` is where they are learned on the training text.
@@ -64,11 +66,13 @@ class TrainOptions:
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
     cell: str = "lstm"
     nonlinearity: str = "tanh"
-    hidden_size: int | None = None
-    num_layers: int | None = None
-    embedding_size: int | None = None
-    vectors: str | None = None
-    freeze_embedding: bool | None = None
+    hidden_size: int | None = setting(None, flag="--hidden", aliases=("--hidden-size",))
+    num_layers: int | None = setting(None, flag="--layers", aliases=("--num-layers",))
+    embedding_size: int | None = setting(
+        None, flag="--embedding", joint="embedding", aliases=("--embedding-size", "--vectors")
+    )
+    vectors: str | None = setting(None, flag="--embedding", joint="embedding")
+    freeze_embedding: bool | None = setting(None, off="--train-embedding")
     loss: str = "cross-entropy"
     distance: str | None = None
     dropout: float | None = None
@@ -77,13 +81,13 @@ class TrainOptions:
     seq_len: int | None = None
     batch_size: int | None = None
     history: int | None = None
-    learning_rate: float | None = None
+    learning_rate: float | None = setting(None, aliases=("--lr",))
     weight_decay: float | None = None
-    clip_norm: float | None = None
-    budget: float | None = None
+    clip_norm: float | None = setting(None, flag="--clip", aliases=("--clip-norm",))
+    budget: float | None = setting(None, parse=parse_duration)
     epochs: float | None = None
     steps: int | None = None
-    rng: int = 1
+    rng: int = setting(1, aliases=("--seed",))
     val: str = "0.1"
     patience: int = 0
     device: str = "auto"
@@ -95,11 +99,15 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         make_plain(self, budget=parse_duration)
+        object.__setattr__(self, "val", _settled_val(self.val))
         lengths = [name for name in ("budget", "epochs", "steps") if getattr(self, name)]
         if len(lengths) > 1:
-            raise ConfigError(f"--{lengths[0]} and --{lengths[1]} contradict each other; give one")
+            first, second = map(named, lengths[:2])
+            raise ConfigError(f"{first} and {second} contradict each other; give one")
         if self.history is not None and self.seq_len is not None:
-            raise ConfigError("--history fixes the window's length; leave --seq-len out")
+            raise ConfigError(
+                f"{named('history')} fixes the window's length; leave {named('seq_len')} out"
+            )
         if self.pairs:
             self._check_pairs()
         self._check_loss()
@@ -111,24 +119,23 @@ class TrainOptions:
             "batch_size",
             "history",
             "steps",
+            "threads",
             "eval_every",
             "save_every",
         ):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; it must be at least 1")
+            self._check(name, "at least 1", lambda value: value >= 1)
         for name in ("budget", "epochs", "learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < math.inf:
-                raise ConfigError(f"{name} is {value}; it must be above zero and finite")
-        if self.dropout is not None and not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"dropout is {self.dropout}; it must lie in [0, 1)")
-        if self.weight_decay is not None and not 0.0 <= self.weight_decay < math.inf:
-            raise ConfigError(f"weight_decay is {self.weight_decay}; it must be 0 (off) or more")
-        if self.patience < 0:
-            raise ConfigError(f"patience is {self.patience}; it must be 0 (off) or more")
-        if not 0 <= self.rng < 2**31:
-            raise ConfigError(f"rng is {self.rng}; it must lie between 0 and {2**31 - 1}")
+            self._check(name, "above zero and finite", lambda value: 0.0 < value < math.inf)
+        self._check("dropout", "in [0, 1)", lambda value: 0.0 <= value < 1.0)
+        self._check("weight_decay", "0 (off) or more", lambda value: 0.0 <= value < math.inf)
+        self._check("patience", "0 (off) or more", lambda value: value >= 0)
+        self._check("rng", f"between 0 and {2**31 - 1}", lambda value: 0 <= value < 2**31)
+
+    def _check(self, name: str, expected: str, allowed: Callable[[Any], bool]) -> None:
+        """Raise `ConfigError` where a setting that is given has no value that is allowed."""
+        value = getattr(self, name)
+        if value is not None and not allowed(value):
+            raise ConfigError(f"{named(name)} is {value}; it must be {expected}")
 
     @property
     def head(self) -> str:
@@ -144,42 +151,63 @@ class TrainOptions:
 
     def _check_loss(self) -> None:
         if self.loss not in LOSSES:
-            raise ConfigError(f"loss is {self.loss!r}; it must be one of {', '.join(LOSSES)}")
+            raise ConfigError(
+                f"{named('loss')} is {self.loss!r}; it must be one of {', '.join(LOSSES)}"
+            )
         if self.distance is not None and self.distance not in DISTANCES:
             raise ConfigError(
-                f"distance is {self.distance!r}; it must be one of {', '.join(DISTANCES)}"
+                f"{named('distance')} is {self.distance!r}; it must be one of "
+                f"{', '.join(DISTANCES)}"
             )
         if self.loss == "cross-entropy":
             if self.distance is not None:
-                raise ConfigError("--distance says which --loss distance is meant; give both")
+                raise ConfigError(
+                    f"{named('distance')} says which {named('loss')} distance is meant; give both"
+                )
         elif self.tie:
             raise ConfigError(
-                "--loss distance has an output of the embedding's width, not a weight of a row a "
-                "symbol that could be the embedding; leave --tie out"
+                f"{named('loss')} distance has an output of the embedding's width, not a weight of "
+                f"a row a symbol that could be the embedding; leave {named('tie')} out"
             )
         elif not self.frozen_embedding:
-            raise ConfigError(f"{COLLAPSE}; leave --train-embedding out")
+            raise ConfigError(f"{COLLAPSE}; leave {named('freeze_embedding=False')} out")
         if self.tie and self.frozen_embedding:
             raise ConfigError(
-                "--tie makes the embedding the output's weight, which has to learn; leave out "
-                "--tie or --freeze-embedding"
+                f"{named('tie')} makes the embedding the output's weight, which has to learn; "
+                f"leave out {named('tie')} or {named('freeze_embedding')}"
             )
 
     def _check_pairs(self) -> None:
+        pairs = named("pairs")
         if self.corpus.documents is not None:
-            raise ConfigError("--pairs makes every line a document; leave --documents out")
+            name = named("documents")
+            raise ConfigError(f"{pairs} makes every line a document; leave {name} out")
         if self.corpus.fold:
-            raise ConfigError("--fold takes away the TAB between source and target; leave it out")
+            raise ConfigError(
+                f"{named('fold')} takes away the TAB between source and target; leave it out"
+            )
         if self.loss != "cross-entropy":
             raise ConfigError(
-                "--pairs ends a target at the end mark, whose probability --loss distance does "
-                "not give; leave one of them out"
+                f"{pairs} ends a target at the end mark, whose probability {named('loss')} "
+                "distance does not give; leave one of them out"
             )
         if self.history is not None:
             raise ConfigError(
-                "--history shows the network so many tokens and no more, and --pairs has it read "
-                "a whole source before it writes; give one of them"
+                f"{named('history')} shows the network so many tokens and no more, and {pairs} has "
+                "it read a whole source before it writes; give one of them"
             )
+
+    @property
+    def embedding(self) -> str:
+        """What `--embedding` says of these options, the inverse of `parse_embedding`; "" for
+        nothing."""
+        if self.vectors is None:
+            return "" if self.embedding_size is None else str(self.embedding_size)
+        if self.vectors == WORD2VEC:
+            return WORD2VEC if self.embedding_size is None else f"{WORD2VEC}:{self.embedding_size}"
+        # The file says how wide its vectors are. A name that says something else gets its folder.
+        said = self.vectors.lstrip("+-").isdigit() or self.vectors.startswith(f"{WORD2VEC}:")
+        return f"./{self.vectors}" if said else self.vectors
 
     @staticmethod
     def parse_embedding(text: str) -> tuple[int | None, str | None]:
@@ -197,13 +225,82 @@ class TrainOptions:
             return None, text
         if colon and not width.isdigit():
             raise ConfigError(
-                f"--embedding {text} does not say how wide; type like --embedding word2vec:100, "
+                f"{named('embedding')} {text} does not say how wide; type like word2vec:100, "
                 "or ./ before the name of a file"
             )
         if colon and not 1 <= int(width) <= MOST_NUMBERS:
-            raise ConfigError(f"--embedding {text}: a vector has 1 to {MOST_NUMBERS} numbers")
+            raise ConfigError(
+                f"{named('embedding')} {text}: a vector has 1 to {MOST_NUMBERS} numbers"
+            )
         return int(width) if colon else None, WORD2VEC
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, to compare a resumed command with the run's own."""
         return asdict(self)
+
+
+def validation_share(val: str) -> float | None:
+    """The share of the text that validates; None where `val` names a file."""
+    try:
+        share = float(val)
+    except ValueError:
+        return None
+    if not 0.0 < share <= 0.9:
+        percent = f" or {share:g}%" if 1.0 <= share <= 90.0 else ""
+        example = f"{share / 100:g}{percent}" if percent else "0.1 or 10%"
+        raise ConfigError(
+            f"{named('val')} is {val}; a share must lie above 0 and at most at 0.9, like "
+            f"{example}; a file of that name is ./{val}"
+        )
+    return share
+
+
+def _settled_val(val: object) -> str:
+    """A share as a number, `10%` as `0.1`; else the file's name.
+
+    Raises:
+        ConfigError: It is a share, and out of range.
+    """
+    text = str(val)
+    number, percent, rest = text.strip().partition("%")
+    if percent and not rest:
+        try:
+            text = f"{float(number) / 100:.12g}"
+        except ValueError:
+            return text  # `rest%` is a file's name.
+    validation_share(text)
+    return text
+
+
+def setting_label(name: str) -> str:
+    """How the command line calls what was chosen: a setting by its flag, all else by its name."""
+    known = name == "more" or any(item.name == name for item in settings_of(TrainOptions))
+    return flag_of(name) if known else name
+
+
+def meant_flag(name: str) -> str:
+    """The name of an option as it is declared, whatever spelling of it was typed.
+
+    Args:
+        name: Without the dashes in front: `hidden_size`, `Hidden-Size` and `hidden` are `hidden`.
+    """
+    if len(name) == 1:
+        return name  # `-V` is not `-v`.
+    plain = name.lower().replace("_", "-")
+    for item in settings_of(TrainOptions):
+        if f"--{plain}" in item.how.aliases:
+            return item.flag.removeprefix("--")
+    return plain
+
+
+def flag_of(name: str) -> str:
+    """The option that says a setting at the prompt, by the name of its field.
+
+    Args:
+        name: As `textgen.errors.named` takes it.
+    """
+    plain, _, value = name.partition("=")
+    for item in settings_of(TrainOptions):
+        if item.name == plain:
+            return item.how.off or item.flag if value == "False" else item.flag
+    return "--" + plain.strip("_").replace("_", "-")

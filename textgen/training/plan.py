@@ -20,6 +20,7 @@ from textgen.errors import CheckpointCorruptError, CheckpointFormatError, Config
 from textgen.model.config import ModelConfig
 from textgen.runtime import Choice
 from textgen.training.options import WORD2VEC, TrainOptions
+from textgen.training.schedule import learning_rate_factor
 
 DEFAULT_BUDGET = 180.0
 #: A step is this many tokens where the text allows.
@@ -44,6 +45,8 @@ FINAL_EVALUATION = 3
 SAMPLES = 5
 #: At most so many seconds of work are lost when a run is killed.
 SECONDS_BETWEEN_SAVES = 25.0
+#: Numbers of a plan that may be zero.
+_FROM_ZERO = ("warmup_steps", "patience", "rng", "reset_every", "first_step")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +84,8 @@ class Plan:
         rng: Seed of every random choice.
         reset_every: Windows after which a stream's state is zeroed; 0 is never, as in runs whose
             plan does not name it, those begun by version 0.1.
+        first_step: Steps taken before the schedule began: 0, but in a run that is trained longer
+            (see `textgen.training.more`).
     """
 
     model: ModelConfig
@@ -98,11 +103,19 @@ class Plan:
     patience: int
     rng: int
     reset_every: int = 0
+    first_step: int = 0
 
     @property
     def tokens_per_step(self) -> int:
         """Tokens that one update learns from."""
         return self.batch_size * self.seq_len
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of the step after `step` others."""
+        factor = learning_rate_factor(
+            step - self.first_step, self.steps - self.first_step, self.warmup_steps
+        )
+        return self.optimizer.learning_rate * factor
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data for the resumable file."""
@@ -131,7 +144,7 @@ class Plan:
         except (KeyError, TypeError, ConfigError) as error:
             raise CheckpointCorruptError(f"the run's stored plan is incomplete: {error}") from error
         for name, value in asdict(plan).items():
-            least = 0 if name in ("warmup_steps", "patience", "rng", "reset_every") else 1
+            least = 0 if name in _FROM_ZERO else 1
             if name == "sliding":
                 valid = isinstance(value, bool)
             elif name == "optimizer":

@@ -33,7 +33,6 @@ from textgen.training.history import nats_by_history
 from textgen.training.pairs import PairsEvaluation, evaluate_pairs, first_pairs, target_nats
 from textgen.training.plan import FINAL_EVALUATION, Plan
 from textgen.training.scale import refit_scale
-from textgen.training.schedule import learning_rate_factor
 from textgen.training.state import Arrays, Progress, RunState
 from textgen.training.trainer import Trainer
 
@@ -108,9 +107,10 @@ class Run:
         if self._progress.finished:
             yield self._end_event("already finished", self._figure(self._record.get("final")))
             return
-        if self._progress.step == 0:
+        if self._progress.step == self.plan.first_step:
             # One rename hands the folder over to this run; only then is an older one's model gone.
             self._save()
+        if self._progress.step == 0:
             clear_results(self.folder)
         self._started = time.perf_counter()
         yield from self._train(stop)
@@ -123,12 +123,13 @@ class Run:
             trainer.advance()
             steps_since += 1
             step = trainer.step
+            done = step - plan.first_step
             self._progress = replace(self._progress, step=step)
             last = step == plan.steps
-            evaluating = last or step % plan.eval_every == 0
+            evaluating = last or done % plan.eval_every == 0
             stopping = stop()
             # A stop makes no report of its own: the run that goes on reports where any run would.
-            if evaluating or step % plan.report_every == 0:
+            if evaluating or done % plan.report_every == 0:
                 counters = trainer.read_counters()
                 seconds = time.perf_counter() - since
                 self._progress = replace(
@@ -153,9 +154,9 @@ class Run:
                 reason = "stopped"
             if not reason and not last:
                 pause = time.perf_counter()
-                if step % plan.sample_every == 0:
+                if done % plan.sample_every == 0:
                     yield from self._sample()
-                if step % plan.save_every == 0:
+                if done % plan.save_every == 0:
                     yield self._save()
                 since += time.perf_counter() - pause  # The speed reported is that of training.
         yield from self._finish(reason or "finished")
@@ -290,6 +291,8 @@ class Run:
         info = {
             **{key: self._record[key] for key in ("versions", "corpus", "choices", "command")},
             "parent": self._record.get("parent"),
+            # Where it was trained longer: from which step on, and by how many.
+            "more": self._record.get("more", []),
             # What the model reads: pairs, and how many tokens at a time if always so many.
             "pairs": data.separator is not None,
             "history": self.plan.seq_len if self.plan.sliding else None,
@@ -357,7 +360,6 @@ class Run:
         self, nats: float, grad_norm: float, evaluated: bool, tokens_per_second: float
     ) -> Report:
         progress, plan, data = self._progress, self.plan, self._data
-        factor = learning_rate_factor(progress.step - 1, plan.steps, plan.warmup_steps)
         return Report(
             step=progress.step,
             steps=plan.steps,
@@ -369,7 +371,7 @@ class Run:
             best_bits_per_char=self._bits(progress.best_nats, data.val_chars_per_token),
             evaluated=evaluated,
             chars_per_second=tokens_per_second * data.train_chars_read,
-            learning_rate=plan.optimizer.learning_rate * factor,
+            learning_rate=plan.learning_rate(progress.step - 1),
             grad_norm=grad_norm if math.isfinite(grad_norm) else None,
             skipped=progress.skipped,
             train_distance=nats if plan.model.has_vector_output and math.isfinite(nats) else None,

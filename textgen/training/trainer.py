@@ -13,7 +13,6 @@ from textgen.model.dropout import draw_masks
 from textgen.sampling.choice import splitmix64
 from textgen.training.learner import Learner
 from textgen.training.plan import Plan
-from textgen.training.schedule import learning_rate_factor
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,8 @@ class Trainer:
         # The masks depend on the run's seed and the step's number alone, so a resumed run draws
         # the same ones, on whichever path.
         masks = draw_masks(plan.model, plan.batch_size, splitmix64(plan.rng, self.step))
-        factor = learning_rate_factor(self.step, plan.steps, plan.warmup_steps)
         batch = self._windows.batch(self.step)
-        self._learner.update(batch, masks, plan.optimizer.learning_rate * factor)
+        self._learner.update(batch, masks, plan.learning_rate(self.step))
         self.step += 1
         # A batch in which no target counts has no loss for the mean to take in.
         self._steps_counted += bool((batch.targets_TB >= 0).any())

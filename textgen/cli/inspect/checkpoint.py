@@ -67,6 +67,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import choices_table, key_values
     from textgen.terminal.text import visible
+    from textgen.training.options import setting_label
 
     out = make_consoles(color).out
     config, info = saved.config, saved.info
@@ -89,11 +90,15 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
                 ("corpus sha256", corpus.get("sha256")),
                 ("trained further from", info.get("parent")),
                 ("versions", ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items())),
-                ("the same again", info.get("command")),
+                ("trained longer", _longer(info.get("more") or [])),
             ],
         )
     )
-    choices = [(c["name"], c["value"], c["reason"]) for c in info.get("choices", [])]
+    if command := info.get("command"):
+        out.print("the same again:")
+        # A line of its own, which a narrow terminal does not break.
+        out.print(visible(command), soft_wrap=True)
+    choices = [(setting_label(c["name"]), c["value"], c["reason"]) for c in info.get("choices", [])]
     if choices:
         out.print(choices_table(choices))
     out.print(key_values("weights", [(k, " x ".join(map(str, v))) for k, v in weights.items()]))
@@ -104,6 +109,11 @@ def _cell(config: ModelConfig) -> str:
     cell = f"{config.cell} ({config.nonlinearity})" if config.cell == "rnn" else config.cell
     cell = f"{cell}, residual" if config.residual else cell
     return f"{cell}, {config.head} distance" if config.has_vector_output else cell
+
+
+def _longer(parts: list[dict[str, Any]]) -> str | None:
+    """Where the run was trained longer, in words."""
+    return ", ".join(f"{p['steps']:,} steps after {p['first_step']:,}" for p in parts) or None
 
 
 def _of(step: int | None, steps: int | None) -> str | None:

@@ -1,0 +1,193 @@
+"""Whether a command agrees with the run that it goes on with: its options, and its text.
+
+The record of a run keeps what was asked for (`request_of`) and what was read. A command that goes
+on with it may repeat all that or leave it out; what it says otherwise is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from textgen.corpus.corpus import Corpus, CorpusOptions, is_same_text
+from textgen.corpus.source import check_paths
+from textgen.errors import RunFolderError, StorageError, TextgenError, named
+from textgen.terminal.shell import command_line
+from textgen.training.command import again_folder, more_command, resume_command
+from textgen.training.more import More
+from textgen.training.options import WORD2VEC, TrainOptions, validation_share
+from textgen.training.state import RunState
+
+#: Settings that say how long a run is.
+_LENGTHS = ("budget", "epochs", "steps")
+
+
+def absolute(path: str | Path) -> str:
+    """A path as the record keeps it; `-` stays."""
+    return "-" if str(path) == "-" else str(Path(path).absolute())
+
+
+def request_of(options: TrainOptions, parent_name: str) -> dict[str, Any]:
+    """What was asked for, as the record keeps it; a run may be resumed from another folder."""
+    val = options.val if validation_share(options.val) is not None else absolute(options.val)
+    vectors = options.vectors
+    if vectors is not None and vectors != WORD2VEC:
+        vectors = absolute(vectors)
+    return {**options.to_dict(), "val": val, "vectors": vectors, "from": parent_name or None}
+
+
+def options_of(record: Mapping[str, Any]) -> TrainOptions:
+    """The options that a run was started with."""
+    request = dict(record["request"])
+    request.pop("from", None)
+    return TrainOptions(**{**request, "corpus": CorpusOptions(**request["corpus"])})
+
+
+def spelled_out(request: Mapping[str, Any], given: Collection[str] | None) -> dict[str, Any]:
+    """What a command says of a run that is there already, option by option."""
+    default, request = _flat(request_of(TrainOptions(), "")), _flat(request)
+    return {
+        name: value
+        for name, value in request.items()
+        if (value != default[name] if given is None else name in given)
+    }
+
+
+def refuse_other_options(folder: Path, state: RunState, spelled: Mapping[str, Any]) -> None:
+    """A resumed run goes on as it was planned; options that say otherwise are refused."""
+    # A run of an older version knew fewer options.
+    ours = _flat(request_of(TrainOptions(), "")) | _flat(state.record["request"])
+    for name, value in spelled.items():
+        if value == ours[name]:
+            continue
+        if name in _LENGTHS:
+            raise RunFolderError(_other_length(folder, state, name, value))
+        began = f"with {named(name)} = {ours[name]}, not {value}"
+        if ours[name] is None:
+            began = f"without {named(name)}, which is now {value}"
+        raise RunFolderError(
+            f"the run in {folder} was started {began}; resume it without that option: "
+            f"{resume_command(folder)}, or start a new run with another {named('out')}"
+        )
+
+
+def _other_length(folder: Path, state: RunState, name: str, value: Any) -> str:
+    """What to type where a run that is there is asked to be of another length."""
+    step, steps = state.progress.step, state.plan.steps
+    asked = f"{named(name)} {value:.12g}{'s' if name == 'budget' else ''}"
+    left = value
+    if name == "steps" and state.progress.finished and value > step:
+        left = value - step  # To the step that was asked for.
+    longer = more_command(folder, f"{left:.12g}{'s' if name == 'budget' else name}")
+    begun = f"the run in {folder} was begun to end at step {steps:,}"
+    if state.progress.finished:
+        return f"{begun} and has; {asked} does not change that. Train it longer: {longer}"
+    return (
+        f"{begun} and is at step {step:,}; {asked} does not change that. Let it come to its end "
+        f"first: {resume_command(folder)}, then train it longer: {longer}"
+    )
+
+
+def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Each option by its own name, those on reading the text too."""
+    rest = {name: value for name, value in request.items() if name != "corpus"}
+    return {**rest, **request["corpus"]}
+
+
+def refuse_other_text(folder: Path, record: Mapping[str, Any], paths: Sequence[str | Path]) -> None:
+    """Refuse texts of other names than the run's."""
+    asked = [absolute(path) for path in paths]
+    if asked and asked != record["paths"]:
+        check_paths(paths)
+        raise RunFolderError(
+            f"the run in {folder} trains on {', '.join(record['paths'])}, not on "
+            f"{', '.join(asked)}; resume it by its folder alone: {resume_command(folder)}, or "
+            f"start a new run with another {named('out')}"
+        )
+
+
+def changed_text(
+    folder: Path,
+    state: RunState,
+    paths: Sequence[str | Path],
+    spelled: Mapping[str, Any],
+    *,
+    more: More | None,
+    cache: Path | None,
+    stdin: BinaryIO | None,
+) -> Iterator[str]:
+    """Notes where the files of a run are not what they were when it began.
+
+    A run goes on with the text that it began with, which the cache keeps. A file that the command
+    names is taken at its word: one that has changed is refused.
+
+    Raises:
+        RunFolderError: A file that is named has changed.
+    """
+    record, corpus = state.record, state.record["corpus"]
+    request = record["request"]
+    idle = state.progress.finished and more is None  # Nothing will be learned from the text.
+    seen: list[tuple[str, Sequence[str], str, bool]] = []
+    if paths or not idle:
+        now = _text_now(record["paths"], corpus, stdin if paths else None)
+        seen.append(("the text", record["paths"], now, bool(paths)))
+    is_named = "val" in spelled
+    if (is_named or not idle) and (val := _validation_text(corpus, cache)) is not None:
+        now = _text_now([request["val"]], val, None)
+        seen.append(("the validation text", [request["val"]], now, is_named))
+    if "vectors" in spelled and (vectors := record.get("vectors")) is not None:
+        # The weights have them already: only a file that is named is looked at.
+        now = "same" if file_digest_of(request["vectors"]) == vectors else "has changed"
+        seen.append(("the file of vectors", [request["vectors"]], now, True))
+    for what, names, now, is_named in seen:
+        if now == "same":
+            continue
+        shown = ", ".join(names)
+        if now == "has changed" and is_named:
+            further = command_line(["textgen", "train", *record["paths"], "--from", folder])
+            raise RunFolderError(
+                f"{what} ({shown}) has changed since the run in {folder} began, and a run goes on "
+                f"with what it began with. To go on so: {resume_command(folder)}. To train its "
+                f"model further on what is there now: {further} "
+                + command_line(["--out", again_folder(folder)])
+            )
+        yield f"{what} ({shown}) {now} since this run began; it goes on with the old one"
+
+
+def _validation_text(corpus: Mapping[str, Any], cache: Path | None) -> Mapping[str, Any] | None:
+    """What is known of a file that validates; None where there is none."""
+    if (told := corpus.get("validation_text")) is not None:
+        known: Mapping[str, Any] = told
+        return known
+    # An older version kept no more than its place in the cache.
+    key = corpus["keys"][1]
+    kept = Corpus.from_cache(key, cache) if key else None
+    return None if kept is None else kept.summary()
+
+
+def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | None) -> str:
+    """What became of files: `same`, `has changed`, or `is gone`."""
+    if "-" in names and (stdin is None or stdin.isatty()):
+        return "same"  # What was read once is in the cache or nowhere.
+    sizes = [int(file["bytes"]) for file in then["files"]]
+    try:
+        check_paths(names)
+    except StorageError:
+        return "is gone"
+    try:
+        same = is_same_text(names, sizes=sizes, sha256=then["sha256"], stdin=stdin)
+    except TextgenError:
+        return "is gone"
+    return "same" if same else "has changed"
+
+
+def file_digest_of(name: str | None) -> dict[str, Any] | None:
+    """Size and hash of a file of vectors, to see later whether it has changed."""
+    if name is None or name == WORD2VEC:
+        return None
+    with open(name, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
