@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from small_runs import environment
 from textgen import runtime
 from textgen.errors import BackendError, ConfigError
 from textgen.runtime import (
+    MOST_THREADS,
     Choice,
+    available_memory,
     choose_device,
     choose_threads,
     computing_threads,
@@ -127,6 +130,42 @@ def test_torch_is_not_asked_where_there_is_no_gpu(name: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=True
     )
     assert result.stdout.split() == ["cpu", "False"]
+
+
+def test_threads_beyond_any_use_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert choose_threads(256) == Choice("threads", 256, "asked for")
+    choice = choose_threads(100_000)
+    assert choice.value == MOST_THREADS and choice.changed
+    assert choice.reason.startswith("100,000 were asked for; this machine has 8 cores")
+    assert choice.to_dict()["changed"] and "changed" not in choose_threads(3).to_dict()
+    monkeypatch.setattr(os, "cpu_count", lambda: 512)
+    assert choose_threads(512).value == 512 == choose_threads(600).value
+
+
+def test_the_free_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = available_memory()
+    assert found is None or 10**6 < found < 10**15
+    monkeypatch.setattr(runtime, "_free_memory", lambda: 5000)
+    numbers = {"memory.max": 3000, "memory.current": 1000}
+    monkeypatch.setattr(runtime, "_number_in", lambda path: numbers[Path(path).name])
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "_container_memory", list)
+        assert available_memory() == 5000
+        patch.setattr(runtime, "_free_memory", lambda: None)
+        assert available_memory() is None
+
+    def read(path: str) -> int:
+        if Path(path).name not in numbers:
+            raise FileNotFoundError(path)
+        return numbers[Path(path).name]
+
+    monkeypatch.setattr(runtime, "_number_in", read)
+    assert available_memory() == 2000  # what the container may still take
+    numbers["memory.current"] = 4000
+    assert available_memory() == 0
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (700, 900))
+    assert available_memory("cuda") == 700
 
 
 def test_threads_default_to_the_cores_there_are(monkeypatch: pytest.MonkeyPatch) -> None:

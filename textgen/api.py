@@ -19,6 +19,7 @@ from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.pairs import SEPARATOR, separator_id
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.word_count import count_words
 from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
@@ -855,8 +856,11 @@ class Model:
         threads: int | None = None,
         documents: str | None = None,
         encoding: str | None = None,
+        ending: str = DEFAULT_ENDING,
+        skip_bad: bool = False,
         stdin: BinaryIO | None = None,
         on_progress: Callable[[int, int], object] | None = None,
+        on_note: Callable[[str], object] | None = None,
     ) -> Evaluation:
         """The cost of texts under the model, in float32.
 
@@ -875,8 +879,11 @@ class Model:
             documents: How documents are separated, `blank` or `line`; `file` is one a file, None
                 is as in training.
             encoding: Of the files, where detection errs.
+            ending: Of the files of a folder that are read.
+            skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
+            on_note: Called with each thing to know of how the files were read.
         Returns:
             The cost in one stateful pass, or with a history; where `window` is given, its `cold`
             is that of the windows.
@@ -925,6 +932,8 @@ class Model:
             nfc=normalization.nfc,
             documents=None if documents == "file" else documents,
             encoding=encoding,
+            ending=ending,
+            skip_bad=skip_bad,
         )
         corpus = Corpus.open(
             names,
@@ -933,6 +942,9 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
+        if on_note is not None:
+            for note in corpus.notes:
+                on_note(note)
         place, _ = choose_device(device)
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)
@@ -997,7 +1009,10 @@ class Model:
         device: str = "auto",
         threads: int | None = None,
         encoding: str | None = None,
+        ending: str = DEFAULT_ENDING,
+        skip_bad: bool = False,
         stdin: BinaryIO | None = None,
+        on_note: Callable[[str], object] | None = None,
     ) -> PairsEvaluation:
         """How a model of pairs does on pairs: the cost of the targets, and how many it writes.
 
@@ -1010,7 +1025,10 @@ class Model:
             device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
             encoding: Of the files, where detection errs.
+            ending: Of the files of a folder that are read.
+            skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
+            on_note: Called with each thing to know of how the files were read.
         Raises:
             ConfigError: The model was not trained on pairs, or `steered` holds something.
             CorpusError: A line is no pair.
@@ -1033,6 +1051,8 @@ class Model:
             nfc=normalization.nfc,
             documents="line",
             encoding=encoding,
+            ending=ending,
+            skip_bad=skip_bad,
         )
         corpus, pairs = open_pairs(
             path_names(paths, "evaluate_pairs"),
@@ -1041,6 +1061,9 @@ class Model:
             normalization=normalization,
             stdin=stdin,
         )
+        if on_note is not None:
+            for note in corpus.notes:
+                on_note(note)
         if limit is not None and limit < len(pairs):
             pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
         place, _ = choose_device(device)

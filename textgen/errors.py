@@ -6,6 +6,7 @@
     │   └── InspectionError       no such layer, neuron or quantity
     ├── CorpusError               the text cannot be used
     │   ├── EmptyCorpusError      nothing in it, or too little to train on
+    │   ├── BadFilesError         several files, and some of them cannot be read
     │   ├── EncodingError         its bytes are no text in the encoding taken
     │   └── BinaryFileError       it is no text at all
     ├── CheckpointError           a file is no checkpoint this version can use
@@ -67,6 +68,10 @@ class CorpusError(TextgenError, ValueError):
 
 class EmptyCorpusError(CorpusError):
     """The text is empty, holds a single symbol, or is too short."""
+
+
+class BadFilesError(CorpusError):
+    """Some of several files cannot be read as text; the message names them, each on a line."""
 
 
 class EncodingError(CorpusError):

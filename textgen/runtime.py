@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from glob import glob
@@ -19,19 +19,30 @@ from typing import Any
 from textgen.errors import BackendError, ConfigError, named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+#: Threads at most on a machine with fewer cores.
+MOST_THREADS = 256
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A setting that was decided, and why; printed once and stored in the checkpoint."""
+    """A setting that was decided, and why; printed once and stored in the checkpoint.
+
+    Args:
+        name: Of the setting.
+        value: What it is.
+        reason: Why, in words that a beginner understands.
+        changed: Whether something else was asked for, which cannot be.
+    """
 
     name: str
     value: Any
     reason: str
+    changed: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
-        return {"name": self.name, "value": self.value, "reason": self.reason}
+        data = {"name": self.name, "value": self.value, "reason": self.reason}
+        return {**data, "changed": True} if self.changed else data
 
 
 def choose_device(name: str = "auto") -> tuple[str, Choice]:
@@ -56,7 +67,7 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
         return name, Choice("device", name, "asked for")
     sign = _sign_of_gpu()
     if name == "auto" and not sign:
-        return "cpu", Choice("device", "cpu", "no GPU was found: there is no driver of one")
+        return "cpu", Choice("device", "cpu", "no GPU was found in this machine")
     import torch
 
     seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -97,16 +108,71 @@ def _sign_of_gpu() -> str:
 def choose_threads(asked: int | None = None) -> Choice:
     """How many threads compute: as many as this process may use cores.
 
+    More than `MOST_THREADS` are not taken, where there are not as many cores.
+
     Raises:
         ConfigError: `asked` is not positive.
     """
     if asked is not None:
         if asked < 1:
             raise ConfigError(f"{named('threads')} is {asked}; it must be at least 1")
+        cores = os.cpu_count() or 1
+        most = max(cores, MOST_THREADS)
+        if asked > most:
+            reason = f"{asked:,} were asked for; this machine has {cores:,} cores, and more "
+            reason += "threads than cores wait for one another"
+            return Choice("threads", most, reason, changed=True)
         return Choice("threads", asked, "asked for")
     if hasattr(os, "sched_getaffinity"):
-        return Choice("threads", len(os.sched_getaffinity(0)), "cores this process may use")
-    return Choice("threads", os.cpu_count() or 1, "cores of this machine")
+        count = len(os.sched_getaffinity(0))
+        return Choice("threads", count, "one for each core that this program may use")
+    return Choice("threads", os.cpu_count() or 1, "one for each core of this machine")
+
+
+def available_memory(device: str = "cpu") -> int | None:
+    """Bytes of memory that are free for this process; None where the system does not say.
+
+    Args:
+        device: `cuda` asks the GPU; all others share the machine's memory.
+    """
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[0])
+    limits = [_free_memory(), *_container_memory()]
+    known = [limit for limit in limits if limit is not None]
+    return min(known) if known else None
+
+
+def _free_memory() -> int | None:
+    """What the machine could still give."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:  # What there is at all, where it is not told how much is free.
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _container_memory() -> Iterator[int]:
+    """What a container may still take, of either version of Linux's control groups."""
+    root = "/sys/fs/cgroup"
+    for limit, used in (
+        (f"{root}/memory.max", f"{root}/memory.current"),
+        (f"{root}/memory/memory.limit_in_bytes", f"{root}/memory/memory.usage_in_bytes"),
+    ):
+        with suppress(OSError, ValueError):  # "max" where there is no limit
+            yield max(0, _number_in(limit) - _number_in(used))
+
+
+def _number_in(path: str) -> int:
+    with open(path, encoding="ascii") as file:
+        return int(file.read())
 
 
 @contextmanager

@@ -118,8 +118,11 @@ def test_unknown_characters_are_charged(text: Path) -> None:
 def test_several_texts_and_stdin(text: Path, tmp_path: Path) -> None:
     alone = evaluate(text)
     assert evaluate("-", input=text.read_bytes()) == alone
-    twice = evaluate(text, text)
-    assert twice["chars"] == 2 * alone["chars"]
+    copy = tmp_path / "copy.txt"
+    copy.write_bytes(text.read_bytes())
+    assert evaluate(text, copy)["chars"] == 2 * alone["chars"]
+    named_twice = evaluate(text, text)  # is read once, and that is told
+    assert "named twice" in str(named_twice.pop("notes")) and named_twice == alone
     other = tmp_path / "old.txt"
     other.write_bytes(russian_text(2000, seed=12).encode("cp1251"))
     assert evaluate(other, "--encoding", "cp1251")["unknown_chars"] == 0

@@ -11,6 +11,7 @@ import itertools
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,13 @@ from textgen.corpus.cache import TokenCache
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.errors import ConfigError, EmptyCorpusError, StorageError
+from textgen.errors import (
+    BadFilesError,
+    BinaryFileError,
+    ConfigError,
+    EmptyCorpusError,
+    StorageError,
+)
 
 SENTENCE = (
     "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"  # the lecture's
@@ -325,6 +332,151 @@ def test_a_text_that_changes_between_passes_is_refused(
         Corpus.open([path], CorpusOptions(level="word"))
 
 
+# --- several files
+
+
+def folder_of(tmp_path: Path, **contents: bytes) -> Path:
+    """A folder of `.txt` files."""
+    folder = tmp_path / "texts"
+    folder.mkdir(exist_ok=True)
+    for name, content in contents.items():
+        (folder / f"{name}.txt").write_bytes(content)
+    return folder
+
+
+GOOD = {"a": "дом и сад".encode(), "z": b"house and garden"}
+BAD = {"pdf": b"%PDF-1.4 text", "nul": b"ab\0cd", "torn": b"\xef\xbb\xbfab \xff\xff cd"}
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_all_bad_files_are_named_at_once(tmp_path: Path, level: str) -> None:
+    folder = folder_of(tmp_path, **GOOD, **BAD)
+    (folder / "gone.txt").symlink_to(tmp_path / "nowhere")
+    options = CorpusOptions(level=level, encoding=None)
+    with pytest.raises(BadFilesError) as caught:
+        Corpus.open([folder], options)
+    first, *named, last = str(caught.value).split("\n")
+    bad = sorted(
+        {str(path) for path in folder.iterdir()} - {str(folder / f"{name}.txt") for name in GOOD}
+    )
+    assert first.startswith(f"{len(bad)} of {len(bad) + 2} files")
+    assert sorted(line.split(" is ")[0].strip() for line in named) == bad
+    assert "--skip-bad" in last and "the other 2" in last
+    # Without them the text is the same as if they were not there.
+    corpus = Corpus.open([folder], replace(options, skip_bad=True))
+    alone = Corpus.open([folder / f"{name}.txt" for name in GOOD], options)
+    assert corpus.cache_key == alone.cache_key and corpus.decode() == alone.decode()
+    assert [Path(report.path).stem for report in corpus.files] == list(GOOD)
+    (note,) = corpus.notes
+    assert "4 files are left out (--skip-bad)" in note and all(path in note for path in bad)
+    assert alone.notes == ()
+    # From the cache likewise.
+    again = Corpus.open([folder], replace(options, skip_bad=True))
+    assert again.notes == corpus.notes and again.files == corpus.files
+    with pytest.raises(BadFilesError):
+        Corpus.open([folder], options)
+
+
+def test_what_is_wrong_far_inside_a_file_is_found_with_the_others(tmp_path: Path) -> None:
+    long = b"a good line\n" * 200_000
+    folder = folder_of(tmp_path, a=GOOD["a"], long=long + b"\0", z=b"%PDF-1.4", y=GOOD["z"])
+    (folder / "packed.txt.gz").write_bytes(gzip.compress(long)[:-9])
+    with pytest.raises(BadFilesError, match=r"3 of 5 files") as caught:
+        Corpus.open([folder])
+    assert all(f"{name}.txt" in str(caught.value) for name in ("long", "z", "packed"))
+    corpus = Corpus.open([folder], CorpusOptions(skip_bad=True))
+    assert [Path(report.path).name for report in corpus.files] == ["a.txt", "y.txt"]
+
+
+def test_many_bad_files_are_counted(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, a=GOOD["a"], **{f"b{i:03}": BAD["pdf"] for i in range(25)})
+    with pytest.raises(BadFilesError) as caught:
+        Corpus.open([folder])
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 13 and lines[0].startswith("25 of 26") and lines[11] == "  and 15 more"
+    (note,) = Corpus.open([folder], CorpusOptions(skip_bad=True)).notes
+    assert note.endswith("; and 15 more")
+
+
+def test_where_nothing_is_left_skipping_is_no_help(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, **BAD)
+    for skip in (False, True):
+        with pytest.raises(BadFilesError, match="3 of 3") as caught:
+            Corpus.open([folder], CorpusOptions(skip_bad=skip))
+        assert "--skip-bad" not in str(caught.value)
+        with pytest.raises(BinaryFileError, match="PDF"):  # an only text says what is wrong itself
+            Corpus.open([folder / "pdf.txt"], CorpusOptions(skip_bad=skip))
+
+
+def test_a_name_cannot_forge_a_line(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, **GOOD, **{"x\n  y is fine": BAD["pdf"]})
+    with pytest.raises(BadFilesError) as caught:
+        Corpus.open([folder])
+    assert len(str(caught.value).split("\n")) == 3
+
+
+def test_with_every_file_good_each_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_of(tmp_path, **GOOD)
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("read once more")
+
+    monkeypatch.setattr(corpus_module, "check_sources", refuse)
+    assert Corpus.open([folder]).documents == 2
+    with pytest.raises(AssertionError, match="read once more"):
+        Corpus.open([folder], CorpusOptions(skip_bad=True))
+
+
+def test_what_was_not_read_or_twice_is_noted(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, **GOOD, copy=GOOD["a"], empty=b"", blank=b" \n")
+    (folder / "picture.jpg").write_bytes(b"\xff\xd8\0\1")
+    for _ in range(2):  # read, and from the cache
+        corpus = Corpus.open([folder, folder / "z.txt"])
+        assert corpus.documents == 3
+        again, empty, same, other = corpus.notes
+        assert again == f"1 file is named twice and read once: {folder / 'z.txt'}"
+        assert empty.startswith("2 files are left out, for nothing is in them: ")
+        assert same.endswith(f"{folder / 'copy.txt'} is the same as {folder / 'a.txt'}")
+        assert other.endswith(".jpg 1") and not other.startswith("warning")
+    assert Corpus.open([folder / "a.txt", folder / "empty.txt"]).documents == 1
+
+
+def test_a_warning_where_most_of_a_folder_is_not_read(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, readme=GOOD["z"])
+    for i in range(3):
+        (folder / f"{i}.srt").write_bytes(f"subtitle {i}".encode())
+    (note,) = Corpus.open([folder]).notes
+    assert note.startswith("warning: ") and ".srt 3" in note
+    assert "--ending .txt,.srt;" in note and note.endswith("--ending .srt")
+    assert Corpus.open([folder], CorpusOptions(ending=".txt,.srt")).notes == ()
+    # By length as well, and a file without an ending is asked for with all.
+    folder = folder_of(tmp_path / "texts", readme=GOOD["z"], other=GOOD["a"])
+    (folder / "LONG").write_bytes(b"much longer " * 10)
+    (note,) = Corpus.open([folder]).notes
+    assert note.startswith("warning: ") and note.endswith("--ending all reads all")
+
+
+def test_which_files_are_read_is_no_part_of_the_key(tmp_path: Path) -> None:
+    """And what earlier versions stored is found again."""
+    folder = folder_of(tmp_path, **GOOD)
+    key = Corpus.open([folder]).cache_key
+    assert Corpus.open([folder], CorpusOptions(skip_bad=True, ending="txt")).cache_key == key
+    options = corpus_module._request(CorpusOptions(), None)["options"]
+    assert options == {
+        "level": "char",
+        "fold": False,
+        "documents": None,
+        "encoding": None,
+        "min_count": 1,
+        "min_word_count": 2,
+        "max_words": 30_000,
+        "newlines": True,
+        "nfc": True,
+    }
+
+
 # --- refusals
 
 
@@ -355,6 +507,7 @@ def test_texts_with_nothing_in_them(
         {"min_count": 0},
         {"min_word_count": 1.5},
         {"max_words": -1},
+        {"ending": "a/b"},
     ],
 )
 def test_options_out_of_range(wrong: dict[str, Any]) -> None:

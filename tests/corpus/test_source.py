@@ -12,8 +12,25 @@ from pathlib import Path
 
 import pytest
 
-from textgen.corpus.source import STDIN_NAME, Source, open_sources
+from textgen.corpus.source import (
+    STDIN_NAME,
+    Found,
+    Source,
+    Unread,
+    count_endings,
+    find_sources,
+    open_sources,
+    parse_endings,
+    text_files,
+)
 from textgen.errors import ConfigError, EmptyCorpusError, StorageError
+
+
+def make(folder: Path, *names: str) -> None:
+    """Small files, each with its own name as its content."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
 
 
 def read(source: Source) -> bytes:
@@ -48,10 +65,164 @@ def test_a_folder_gives_its_texts_sorted_by_their_parts(tmp_path: Path) -> None:
     assert read(sources[-1]) == b"packed"
 
 
-def test_the_same_file_may_come_twice(tmp_path: Path) -> None:
-    path = tmp_path / "a.txt"
-    path.write_bytes(b"abc")
-    assert [read(source) for source in open_sources([path, str(path)])] == [b"abc", b"abc"]
+def test_a_file_is_read_once_whatever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path, "a.txt", "d/b.txt")
+    os.link("a.txt", "hard.txt")
+    os.symlink("a.txt", "soft.txt")
+    found = find_sources(["a.txt", "./a.txt", "d", "hard.txt", tmp_path / "soft.txt", "d/b.txt"])
+    assert [source.name for source in found.sources] == ["a.txt", "d/b.txt"]
+    assert found.repeated == (
+        ("./a.txt", "a.txt"),
+        ("hard.txt", "a.txt"),
+        (str(tmp_path / "soft.txt"), "a.txt"),
+        ("d/b.txt", "d/b.txt"),
+    )
+    # In a folder too, and a copy is another file.
+    make(tmp_path, "d/c.txt")
+    os.link("d/b.txt", "d/z.txt")
+    assert [source.name for source in find_sources(["d"]).sources] == ["d/b.txt", "d/c.txt"]
+
+
+def test_a_pipe_named_twice_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: path.write_bytes(b"through"))
+    writer.start()
+    found = find_sources([path, path])
+    writer.join()
+    assert [read(source) for source in found.sources] == [b"through"]
+
+
+def test_hidden_files_and_what_systems_leave_are_passed_over(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "._a.txt", ".hidden.txt", ".git/b.txt", "__MACOSX/a.txt")
+    make(tmp_path, ".DS_Store", "Thumbs.db", "desktop.ini", "sub/.x/c.txt")
+    found = find_sources([tmp_path])
+    assert found == Found(sources=found.sources)  # nothing else is told
+    assert [source.name for source in found.sources] == [str(tmp_path / "a.txt")]
+    # Named themselves they are read.
+    named = find_sources([tmp_path / "._a.txt", tmp_path / ".git"])
+    assert [Path(source.name).name for source in named.sources] == ["._a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        b"",
+        b" \n\t\r\n",
+        b"\xef\xbb\xbf",
+        b"\xef\xbb\xbf \n",
+        b"\xff\xfe",
+        b"\xff\xfe \0\n\0",
+        b"\xfe\xff\0 ",
+        b"\xff\xfe\0\0\n\0\0\0",
+        b" " * 10_000,
+    ],
+)
+def test_what_holds_nothing_is_left_out(tmp_path: Path, blank: bytes) -> None:
+    make(tmp_path, "a.txt")
+    (tmp_path / "b.txt").write_bytes(blank)
+    (tmp_path / "c.txt.gz").write_bytes(gzip.compress(blank))
+    names = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.txt.gz")]
+    for paths in ([tmp_path], names):
+        found = find_sources(paths)
+        assert [source.name for source in found.sources] == names[:1]
+        assert list(found.empty) == names[1:] and not found.bad
+    # The only text is given as it is: whoever reads it says what is wrong.
+    assert [source.name for source in find_sources(names[1:2]).sources] == names[1:2]
+    (tmp_path / "a.txt").write_bytes(b"")
+    with pytest.raises(EmptyCorpusError, match=r"all 3 texts are empty.*a\.txt.*b\.txt.*c\.txt"):
+        find_sources([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "content", [b" " * 5000 + b"x", b"\xff\xfe" + "ы".encode("utf-16-le"), b"\0"]
+)
+def test_what_holds_anything_stays(tmp_path: Path, content: bytes) -> None:
+    make(tmp_path, "a.txt")
+    (tmp_path / "b.txt").write_bytes(content)
+    assert len(find_sources([tmp_path]).sources) == 2
+
+
+def test_everything_in_a_folder_that_cannot_be_opened_is_told_at_once(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "note.md")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "plain.txt.gz").write_bytes(b"plain")
+    (tmp_path / "up").symlink_to(tmp_path)
+    found = find_sources([tmp_path])  # and does not wait for the pipe
+    assert [source.name for source in found.sources] == [str(tmp_path / "a.txt")]
+    reasons = {Path(bad.name).name: str(bad.error) for bad in found.bad}
+    assert reasons.keys() == {"gone.txt", "loop.txt", "pipe.txt", "plain.txt.gz"}
+    assert "link" in reasons["gone.txt"] and "link" in reasons["loop.txt"]
+    assert all(message.startswith(str(tmp_path / name)) for name, message in reasons.items())
+    assert found.linked == (str(tmp_path / "up"),)
+    with pytest.raises(StorageError, match="link"):
+        open_sources([tmp_path])
+
+
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, "a.txt", "shut/b.txt")
+    real = os.scandir
+
+    # Replaced rather than chmod'ed: tests may run as root, who may enter everything.
+    def refuse(path: str) -> object:
+        if str(path).endswith("shut"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", refuse)
+    found = find_sources([tmp_path])
+    assert [bad.name for bad in found.bad] == [str(tmp_path / "shut")]
+    assert "permission denied" in str(found.bad[0].error)
+
+
+def test_files_with_other_endings_are_counted(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "b.SRT", "sub/c.srt", "d.srt.gz", "README", "e.csv")
+    found = find_sources([tmp_path, tmp_path / "e.csv"])
+    assert count_endings(found.unread) == ".srt 3, no ending 1"  # e.csv was named, and is read
+    many = [Unread(f"a.{i}", f".{i}", 1) for i in range(9)]
+    assert count_endings([*many, *many[:1]]) == ".0 2, .1 1, .2 1, .3 1, .4 1, others 4"
+
+
+def test_other_endings_can_be_asked_for(tmp_path: Path) -> None:
+    make(tmp_path, "a.txt", "b.SRT", "c.srt.gz", "d.srtx", "README")
+    (tmp_path / "c.srt.gz").write_bytes(gzip.compress(b"x"))
+
+    def names(ending: str) -> list[str]:
+        return [
+            Path(source.name).name for source in find_sources([tmp_path], ending=ending).sources
+        ]
+
+    for ending in (".srt", "srt", "*.srt", " .SRT ", ".srt,srt"):
+        assert names(ending) == ["b.SRT", "c.srt.gz"], ending
+    assert names(".txt, .srt") == ["a.txt", "b.SRT", "c.srt.gz"]
+    assert names("all") == ["README", "a.txt", "b.SRT", "c.srt.gz", "d.srtx"]
+    assert names(".gz") == ["c.srt.gz"]
+    for wrong in ("", ".", "a/b", ".txt,", "s*t"):
+        with pytest.raises(ConfigError, match="type the ending"):
+            parse_endings(wrong)
+
+
+def test_text_files_are_told_from_others(tmp_path: Path) -> None:
+    contents = {
+        "a.srt": "субтитр".encode("cp1251"),
+        "b.csv": b"1,2",
+        "c.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0\1",
+        "d.pdf": b"%PDF-1.4",
+        "e.zip": b"PK\3\4",
+        "f.md": b"\xff\xfea\0",
+        "g.log": b"",
+        "h.gz": gzip.compress(b"\0\1"),
+        "x.txt": b"x",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    texts = text_files(find_sources([tmp_path]).unread)
+    assert {Path(file.name).name for file in texts} == {"a.srt", "b.csv", "f.md"}
 
 
 def test_gzip_is_decompressed_and_its_size_is_not_known(tmp_path: Path) -> None:
@@ -106,8 +277,23 @@ def test_a_device_is_no_text() -> None:
 
 def test_a_folder_without_texts(tmp_path: Path) -> None:
     (tmp_path / "note.md").write_bytes(b"x")
-    with pytest.raises(EmptyCorpusError, match="holds no text"):
+    with pytest.raises(EmptyCorpusError, match=r"holds no text.*\.md 1.*--ending \.md$"):
         open_sources([tmp_path])
+    make(tmp_path, "a.srt", "b.srt", ".hidden.txt")
+    with pytest.raises(EmptyCorpusError, match=r"\.srt 2, \.md 1.*--ending \.srt$"):
+        open_sources([tmp_path])
+    with pytest.raises(EmptyCorpusError, match=r"no file that ends in \.x or \.y was found"):
+        find_sources([tmp_path], ending=".x,.y")
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"\0")
+    with pytest.raises(EmptyCorpusError, match="do not look like texts"):
+        open_sources([tmp_path])
+    make(tmp_path, "bare/README")
+    with pytest.raises(EmptyCorpusError, match=r"--ending all$"):
+        open_sources([tmp_path / "bare"])
+    (tmp_path / "void").mkdir()
+    with pytest.raises(EmptyCorpusError, match="name a folder of texts"):
+        open_sources([tmp_path / "void"])
 
 
 def test_a_broken_link_in_a_folder(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_cpu_takes_the_native_engine_and_its_best_instructions(
     isa, own = taken
     assert (path.name, path.isa, path.precision) == ("native", isa, own)
     assert (path.device, path.threads) == ("cpu", 3)
-    label = "the native engine, symbols enter by a row of a table"
+    label = "the native engine"
     assert path.reason == f"{label}; {own}: {path.reason.split(': ')[1]}"
     assert why in path.reason
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -238,6 +239,18 @@ def test_many_together_are_each_alone(options, vocabulary):
     for k, row in enumerate(batch):
         symbols = generate(network, vocabulary, options, seed_ids=seed, index=3 + k)
         assert row == Generation.from_symbols(symbols)
+
+
+def test_more_texts_than_fit_together_are_the_same_texts(monkeypatch):
+    """So that a count without bound takes no memory without bound."""
+    network = HashNetwork(len(CHARS))
+    options = SampleOptions(length=20, rng=4)
+    whole = generate_batch(network, CHARS, options, count=10, seed_ids=[3], first_index=2)
+    monkeypatch.setattr(sys.modules["textgen.sampling.generate"], "MOST_TOGETHER", 4)
+    network.batch_sizes.clear()
+    parts = generate_batch(network, CHARS, options, count=10, seed_ids=[3], first_index=2)
+    assert parts == whole
+    assert max(network.batch_sizes) == 4
 
 
 def test_rows_that_have_ended_are_no_longer_stepped():

@@ -12,6 +12,7 @@ from rich.console import Console, RenderableType
 
 from textgen.terminal import format as fmt
 from textgen.terminal.tables import (
+    NARROW,
     RunRow,
     TrainSummary,
     choices_table,
@@ -97,16 +98,31 @@ def test_labels_and_values() -> None:
 def test_choices_and_their_reasons() -> None:
     lines = render(choices_table([("hidden", 512, "fits the budget"), ("lr", 0.004, "tuned")]))
     assert [line for line in lines if line.strip("─ ")] == [
-        "setting   value   reason",
+        "setting   value   why",
         "hidden    512     fits the budget",
         "lr        0.004   tuned",
     ]
 
 
 def test_a_long_reason_wraps_in_its_column() -> None:
-    lines = render(choices_table([("hidden", 512, "word " * 20)]), width=40)
+    lines = render(choices_table([("hidden", 512, "word " * 20)]), width=60)
     assert len(lines) > 4
     assert all(line.startswith(" " * 18) for line in lines[3:])
+    # A long value leaves it room.
+    lines = render(choices_table([("--embedding", "a/very/long/path" * 5, "short why")]), width=60)
+    assert any("short why" in line for line in lines)
+
+
+def test_on_a_narrow_terminal_a_reason_stands_beneath_its_setting() -> None:
+    rows = [("--hidden", 1024, "about as many as learn most in 3 minutes"), ("rate", 0.1, "tuned")]
+    assert render(choices_table(rows, width=30), width=30) == [
+        "--hidden 1,024",
+        "  about as many as learn most",
+        "  in 3 minutes",
+        "rate 0.1",
+        "  tuned",
+    ]
+    assert len(render(choices_table(rows, width=NARROW), width=NARROW)) == 4
 
 
 def test_runs() -> None:

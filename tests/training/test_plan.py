@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,8 +13,9 @@ from helpers import make_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.windows import Windows
-from textgen.errors import CheckpointCorruptError
+from textgen.errors import CheckpointCorruptError, ConfigError, EmptyCorpusError
 from textgen.model.config import ModelConfig
 from textgen.training.options import TrainOptions
 from textgen.training.plan import (
@@ -26,9 +28,12 @@ from textgen.training.plan import (
     TextFacts,
     Timing,
     draft,
+    duration_words,
     evaluation_tokens,
     finish,
     flops_per_token,
+    memory_needed,
+    refuse_beyond_memory,
 )
 
 BOOK = TextFacts(train_tokens=1_000_000, val_tokens=110_000, vocab_size=110)
@@ -149,7 +154,8 @@ def test_a_budget_becomes_as_many_steps_as_fit() -> None:
         assert 0.8 * seconds < spent < seconds
         # What is left pays for evaluations and saves.
         assert spent + EVALUATIONS * TIMING.evaluation + seconds / 30 * TIMING.save < seconds
-        assert f"{seconds:g} s at 20 ms a step" in choices["steps"].reason
+        assert "one takes 20 ms" in choices["steps"].reason
+        assert f"fit into {duration_words(seconds)}:" in choices["steps"].reason
 
 
 def test_a_budget_too_small_for_anything_is_one_step() -> None:
@@ -171,13 +177,18 @@ def test_a_small_text_holds_the_model_back() -> None:
     plan, choices = resolved(options, small)
     large, of_large = resolved(options)
     assert plan.model.hidden_size < large.model.hidden_size
-    assert choices["hidden_size"].reason != of_large["hidden_size"].reason
+    assert "2,000 characters" in choices["hidden_size"].reason
+    assert "by heart" in choices["hidden_size"].reason
+    assert "1,000,000 characters" in of_large["hidden_size"].reason
+    assert "learn most in 3 minutes" in resolved(TrainOptions())[1]["hidden_size"].reason
+    short = resolved(TrainOptions(budget=0.01))[1]["hidden_size"]
+    assert "little time (0.01 seconds)" in short.reason
 
 
 def test_epochs_are_passes_over_the_text() -> None:
     plan, choices = resolved(TrainOptions(epochs=3.0))
     assert plan.steps == pytest.approx(3 * BOOK.train_tokens / plan.tokens_per_step, abs=1)
-    assert choices["steps"].reason == "from --epochs"
+    assert choices["steps"].reason.startswith("--epochs 3:")
     # With the lecture's windows an epoch is one of each.
     plan, _ = resolved(TrainOptions(epochs=2.0, history=20, batch_size=100))
     assert plan.sliding and plan.seq_len == 20
@@ -231,6 +242,111 @@ def test_the_smallest_text_gets_a_plan_that_works(
         assert all(choice.reason for choice in choices.values())
         # A step does not read a small text over and over.
         assert history is not None or plan.tokens_per_step <= 8 * train
+
+
+@pytest.mark.parametrize("train", [3, 50, 2400, 10**6])
+@pytest.mark.parametrize("seq_len", [None, 1, 7, 200, 10**9])
+@pytest.mark.parametrize("history", [None, 2])
+def test_a_batch_is_no_larger_than_the_text(
+    train: int, seq_len: int | None, history: int | None
+) -> None:
+    facts = TextFacts(train_tokens=train, val_tokens=9, vocab_size=30)
+    length: dict[str, Any] = {"seq_len": seq_len} if history is None else {"history": history}
+    options = TrainOptions(steps=1, batch_size=10**7, hidden_size=8, **length)
+    plan, choices = resolved(options, facts)
+    assert plan.tokens_per_step <= 8 * train or history
+    assert plan.batch_size <= train and plan.seq_len <= train - 1
+    choice = choices["batch_size"]
+    assert choice.changed and choice.value == plan.batch_size
+    assert choice.reason.startswith("10,000,000 were asked for")
+    assert choices["seq_len"].changed == (history is None and (seq_len or 0) > train - 1)
+    # What is planned and printed is planned again, and no longer said to be changed.
+    again, of_again = resolved(spelled_out(plan), facts)
+    assert again == plan and not of_again["batch_size"].changed
+    # What is usual is never beyond the bound.
+    usual, _ = resolved(replace(options, batch_size=None), facts)
+    assert usual.batch_size <= plan.batch_size
+
+
+def test_a_history_longer_than_the_text_is_refused() -> None:
+    facts = TextFacts(train_tokens=100, val_tokens=9, vocab_size=30)
+    assert resolved(TrainOptions(steps=1, history=99), facts)[0].batch_size == 1
+    with pytest.raises(EmptyCorpusError, match=r"--history 100 .* 100 characters .* at most 99"):
+        draft(TrainOptions(steps=1, history=100), facts, None)
+
+
+def test_too_many_layers_are_refused_before_they_are_counted() -> None:
+    with pytest.raises(ConfigError, match=r"--layers 1000000000: no more than 100"):
+        draft(TrainOptions(steps=1, num_layers=10**9), BOOK, None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "flag"),
+    [
+        ({"hidden_size": 10**6}, "--hidden (it is 1,000,000)"),
+        ({"hidden_size": 10**12}, "--hidden"),
+        ({"embedding_size": 10**10, "hidden_size": 9}, "--embedding"),
+        ({"num_layers": 100, "hidden_size": 8000}, "--layers (it is 100)"),
+        ({"batch_size": 200_000, "hidden_size": 512}, "--batch-size"),
+        ({"seq_len": 400_000, "batch_size": 4, "hidden_size": 512}, "--seq-len"),
+        ({"history": 900_000, "batch_size": 40, "hidden_size": 512}, "--history"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_what_to_make_smaller(
+    asked: dict[str, Any], flag: str
+) -> None:
+    plan, _ = resolved(TrainOptions(steps=1, **asked))
+    with pytest.raises(ConfigError) as caught:
+        refuse_beyond_memory(plan, 16 * 10**9)
+    assert f"give a smaller {flag}" in str(caught.value)
+    assert "16 GB are free" in str(caught.value)
+    refuse_beyond_memory(plan, None)  # A system that does not tell is believed to have it.
+    refuse_beyond_memory(plan, sum(memory_needed(plan)))
+
+
+def test_the_memory_of_a_run_is_about_what_was_measured() -> None:
+    """Resident memory of `textgen train` less that of a run of 8 units, see docs/log.md."""
+    for measured, asked in (
+        (2.63e9, {"hidden_size": 3000, "batch_size": 4, "seq_len": 8}),
+        (0.61e9, {"hidden_size": 256, "batch_size": 1024, "seq_len": 64}),
+        (1.21e9, {"hidden_size": 256, "batch_size": 1024, "seq_len": 64, "num_layers": 2}),
+        (0.13e9, {"hidden_size": 256, "batch_size": 512, "seq_len": 64, "cell": "rnn"}),
+        (0.43e9, {"hidden_size": 256, "batch_size": 512, "seq_len": 64, "cell": "mlstm"}),
+    ):
+        plan, _ = resolved(TrainOptions(steps=1, **asked), replace(BOOK, vocab_size=31))
+        assert sum(memory_needed(plan)) == pytest.approx(measured, rel=0.25), asked
+    assert sum(memory_needed(plan, device="cuda")) < sum(memory_needed(plan))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1.0, "1 seconds"),
+        (90.0, "90 seconds"),
+        (60.0, "1 minute"),
+        (180.0, "3 minutes"),
+        (3600.0, "1 hour"),
+        (5400.0, "90 minutes"),
+    ],
+)
+def test_durations_in_words(seconds: float, words: str) -> None:
+    assert duration_words(seconds) == words
+
+
+def test_reasons_say_why_in_words() -> None:
+    """No powers of ten, no names of variables, and each begins with what the number is."""
+    small = TextFacts(train_tokens=2000, val_tokens=200, vocab_size=60)
+    for request_ in REQUESTS.values():
+        for facts in (BOOK, small):
+            for level in ("char", "byte", "word"):
+                options = TrainOptions(corpus=CorpusOptions(level=level), **request_)
+                for choice in resolved(options, facts)[1].values():
+                    assert not re.search(r"e[+-]\d|[a-z]_[a-z]|operations", choice.reason), choice
+    _, choices = resolved(TrainOptions(budget=36_000.0), small)
+    assert "is not learned by heart" in choices["dropout"].reason
+    _, choices = resolved(TrainOptions(steps=100))
+    assert "too few to learn it by heart" in choices["dropout"].reason
+    assert choices["dropout"].value == 0
 
 
 def test_evaluations_take_their_share_of_the_run() -> None:

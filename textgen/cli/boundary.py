@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar, cast
 import typer
 
 from textgen.cli.records import print_json
-from textgen.errors import TextgenError, exit_code
+from textgen.errors import BadFilesError, TextgenError, exit_code
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -55,7 +55,7 @@ def guarded(command: F) -> F:
                 raise
             if kwargs.get("json_output"):
                 _print_error(error)
-            _fail(_message(error), exit_code(error))
+            _fail(_message(error), exit_code(error), lines=isinstance(error, BadFilesError))
         except MemoryError:
             _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
@@ -110,11 +110,11 @@ def _print_error(error: TextgenError) -> None:
     print_json(record)
 
 
-def _fail(message: str, code: int) -> NoReturn:
+def _fail(message: str, code: int, *, lines: bool = False) -> NoReturn:
     from textgen.terminal.text import visible
 
     # A message may quote a file's name or content; neither may reach the terminal raw.
-    print(f"textgen: {visible(message)}", file=sys.stderr)
+    print(f"textgen: {visible(message, keep_newlines=lines)}", file=sys.stderr)
     raise typer.Exit(code)
 
 

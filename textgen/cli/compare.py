@@ -15,11 +15,13 @@ from textgen.cli.options import (
     DeviceOption,
     DocumentsOption,
     EncodingOption,
+    EndingOption,
     FoldOption,
     JsonOption,
     LevelOption,
     PathsArgument,
     QuietOption,
+    SkipBadOption,
     ThreadsOption,
 )
 from textgen.cli.records import check_outputs, print_json
@@ -157,6 +159,8 @@ def compare_command(
     fold: FoldOption = False,
     documents: DocumentsOption = None,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     val: Annotated[
         str | None,
         _option(
@@ -226,7 +230,14 @@ def compare_command(
         from textgen.training.options import TrainOptions
 
         base = TrainOptions(
-            corpus=CorpusOptions(level=level, fold=fold, documents=documents, encoding=encoding),
+            corpus=CorpusOptions(
+                level=level,
+                fold=fold,
+                documents=documents,
+                encoding=encoding,
+                ending=ending,
+                skip_bad=skip_bad,
+            ),
             num_layers=layers,
             residual=residual,
             dropout=dropout,

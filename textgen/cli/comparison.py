@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textgen.terminal import format as fmt
 from textgen.terminal.chart import Chart, Series
-from textgen.terminal.text import visible
+from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Report, Started
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class RunsView:
         self._quiet = quiet
         self._live = sys.stderr.isatty() and not quiet
         self._bar: Any = None
+        self._said: set[str] = set()
 
     def __enter__(self) -> RunsView:
         return self
@@ -57,6 +58,8 @@ class RunsView:
     def show(self, run: RunEvent) -> None:
         """One event of one run."""
         event = run.event
+        if isinstance(event, Started):
+            self._say_once(event.notes)
         if not self._live:
             return
         if isinstance(event, Started) and event.resumed_from < event.steps:
@@ -84,6 +87,13 @@ class RunsView:
         """A run is over."""
         self._close()
         self.say(f"{run.number}/{run.runs} {run.label}: {run.summary}")
+
+    def _say_once(self, notes: Iterable[str]) -> None:
+        """What is to be known of the text, which all runs read."""
+        for note in notes:
+            if note not in self._said:
+                self._said.add(note)
+                self.say(note_line(note))
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -14,13 +14,15 @@ from textgen.cli.options import (
     ColorOption,
     DeviceOption,
     EncodingOption,
+    EndingOption,
     JsonOption,
     QuietOption,
+    SkipBadOption,
     ThreadsOption,
 )
 from textgen.cli.records import print_json
 from textgen.terminal.color import ColorMode
-from textgen.terminal.text import visible
+from textgen.terminal.text import note_line, visible
 
 
 @guarded
@@ -86,6 +88,8 @@ def eval_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     json_output: JsonOption = False,
@@ -118,6 +122,13 @@ def eval_command(
             if done == total:
                 print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
 
+    notes: list[str] = []
+
+    def say(note: str) -> None:
+        notes.append(note)
+        if not quiet and not json_output:
+            print(note_line(note), file=sys.stderr)
+
     stdin = None if "-" not in paths else sys.stdin.buffer
     if pairs or model.saved.reads_pairs:
         if window is not None or history is not None or streams > 1 or documents is not None:
@@ -131,10 +142,13 @@ def eval_command(
             device=device,
             threads=threads,
             encoding=encoding,
+            ending=ending,
+            skip_bad=skip_bad,
             stdin=stdin,
+            on_note=say,
         ).to_dict()
         if json_output:
-            print_json(figures)
+            print_json({**figures, "notes": notes} if notes else figures)
         else:
             _show(figures, None, color, heading="pairs")
         return
@@ -151,11 +165,16 @@ def eval_command(
         threads=threads,
         documents=documents,
         encoding=encoding,
+        ending=ending,
+        skip_bad=skip_bad,
         stdin=stdin,
         on_progress=progress,
+        on_note=say,
     )
     cold = whole.cold
     record: dict[str, object] = {**whole.to_dict()}
+    if notes:
+        record["notes"] = notes
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}
     if json_output:

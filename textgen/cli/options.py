@@ -45,6 +45,20 @@ EncodingOption = Annotated[
         show_default=False,
     ),
 ]
+EndingOption = Annotated[
+    str,
+    typer.Option(
+        "--ending",
+        metavar=".srt",
+        help="Of a folder, the files that end so are its texts; several: .txt,.srt; all: every "
+        "file. Default: .txt.",
+        show_default=False,
+    ),
+]
+SkipBadOption = Annotated[
+    bool,
+    typer.Option("--skip-bad", help="Leave out files that cannot be read as text, and say which."),
+]
 DocumentsOption = Annotated[
     str | None,
     typer.Option(

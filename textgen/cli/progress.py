@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from rich.text import Text
+
+from textgen.cli import choices
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.terminal.bar import TrainingBar, figures_of
@@ -15,10 +18,9 @@ from textgen.terminal.color import ColorMode
 from textgen.terminal.console import make_consoles
 from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
-from textgen.terminal.text import visible
+from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
-from textgen.training.options import setting_label
 
 
 class _View:
@@ -62,10 +64,16 @@ class JsonLines(_View):
 
 
 class Progress(_View):
-    """A bar on a terminal, a line an evaluation elsewhere; all on stderr."""
+    """A bar on a terminal, a line an evaluation elsewhere; all on stderr.
 
-    def __init__(self, color: ColorMode) -> None:
+    Args:
+        color: When to colour.
+        explain: Whether to show every choice with its reason, not only the main ones.
+    """
+
+    def __init__(self, color: ColorMode, *, explain: bool = False) -> None:
         self._console = make_consoles(color).err
+        self._explain = explain
         self._live = sys.stderr.isatty()
         self._bar: TrainingBar | None = None
         self._started: Started | None = None
@@ -95,10 +103,11 @@ class Progress(_View):
 
     def _start(self, event: Started) -> None:
         self._started = event
-        choices = [(setting_label(c.name), c.value, c.reason) for c in event.choices]
-        self._console.print(choices_table(choices))
+        rows = choices.rows(event.choices, explain=self._explain)
+        self._console.print(choices_table(rows, width=self._console.width))
+        self._console.print(choices.hint(event.choices, explain=self._explain), style="dim")
         for note in event.notes:
-            self._console.print(f"note: {visible(note)}", soft_wrap=True)
+            self._console.print(Text(note_line(note)), soft_wrap=True)
         self._console.print(
             f"{event.parameters:,} parameters, {event.train_tokens:,} tokens to train on; "
             "the same again:",

@@ -348,11 +348,14 @@ def _corpus_tokens(model: Model, path: str | None) -> Any:
 
     if path is not None:
         normalization = model.saved.normalization
+        trained = model.info.get("corpus", {}).get("options", {})
         options = CorpusOptions(
             level=model.vocabulary.level,
             fold=normalization.fold,
             newlines=normalization.newlines,
             nfc=normalization.nfc,
+            # Of a folder the files that were trained on.
+            **{name: trained[name] for name in ("ending", "skip_bad") if name in trained},
         )
         return Corpus.open(
             [path], options, vocabulary=model.vocabulary, normalization=normalization

@@ -16,6 +16,7 @@ from textgen.cli.options import (
     DeviceOption,
     DocumentsOption,
     EncodingOption,
+    EndingOption,
     FoldOption,
     JsonOption,
     LevelOption,
@@ -23,6 +24,7 @@ from textgen.cli.options import (
     PathsArgument,
     QuietOption,
     RngOption,
+    SkipBadOption,
     ThreadsOption,
 )
 from textgen.errors import ConfigError
@@ -130,6 +132,8 @@ def train_command(
         ),
     ] = False,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     keep_newlines: Annotated[
         bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")
     ] = False,
@@ -254,6 +258,10 @@ def train_command(
     save_every: Annotated[
         int | None, _option(_SPEED, "--save-every", help="Steps between saves.")
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show every setting with the reason for it, not five."),
+    ] = False,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
@@ -261,7 +269,7 @@ def train_command(
     """Train a model on text.
 
     Everything left out is chosen from the text, the time and the machine, and printed with its
-    reason. Ctrl-C saves the run; --resume goes on with it.
+    reason: the main settings, with --explain all. Ctrl-C saves the run; --resume goes on with it.
 
     textgen train corpus.txt --budget 1m
 
@@ -290,7 +298,9 @@ def train_command(
             stdin=sys.stdin.buffer if "-" in (paths or []) else None,
         )
         with opened as run:
-            ended = _follow(run, stop, json_output=json_output, quiet=quiet, color=color)
+            ended = _follow(
+                run, stop, json_output=json_output, quiet=quiet, explain=explain, color=color
+            )
     if ended.reason == "stopped" and stop.signum is not None:
         if not json_output:
             from textgen.training.command import resume_command
@@ -356,7 +366,13 @@ def _given(context: typer.Context) -> set[str]:
 
 
 def _follow(
-    run: Run, stop: StopSignals, *, json_output: bool, quiet: bool, color: ColorMode
+    run: Run,
+    stop: StopSignals,
+    *,
+    json_output: bool,
+    quiet: bool,
+    explain: bool,
+    color: ColorMode,
 ) -> Ended:
     """Show the run's events until it ends."""
     from textgen.cli.progress import JsonLines, Progress, Silence
@@ -367,7 +383,7 @@ def _follow(
     elif quiet:
         view = Silence()
     else:
-        view = Progress(color)
+        view = Progress(color, explain=explain)
     with view:
         for event in run.events(stop.requested):
             # From the first event on there is a step to finish and a state to save.

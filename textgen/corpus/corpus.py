@@ -26,10 +26,25 @@ from textgen.corpus.documents import (
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
-from textgen.corpus.source import Source, open_sources
+from textgen.corpus.several import Checked, bad_files_error, check_sources, reading_notes
+from textgen.corpus.source import (
+    DEFAULT_ENDING,
+    BadFile,
+    Found,
+    Source,
+    find_sources,
+    parse_endings,
+)
 from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
-from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError, named
+from textgen.errors import (
+    ConfigError,
+    CorpusError,
+    EmptyCorpusError,
+    StorageError,
+    TextgenError,
+    named,
+)
 from textgen.files import os_reason
 from textgen.settings import setting
 from textgen.values import make_plain
@@ -43,6 +58,8 @@ _FIRST_OPTIONS = (
     *("level", "fold", "min_count", "min_word_count", "max_words"),
     *("documents", "encoding", "newlines", "nfc"),
 )
+#: Options that say which files are read, not what becomes of them.
+_CHOOSING = ("ending", "skip_bad")
 #: Hexadecimal digits of a cache key that can be told without reading the text.
 _PREFIX_DIGITS = 16
 
@@ -62,6 +79,9 @@ class CorpusOptions:
         encoding: Name of the encoding of the files; None detects it.
         newlines: Whether line ends become `"\\n"`.
         nfc: Whether characters are composed (Unicode NFC).
+        ending: Of a folder, files that end so are texts: `".srt"`, several as `".txt,.srt"`,
+            `"all"` for every file. `.gz` may follow.
+        skip_bad: Whether files that cannot be read as text are left out; an error otherwise.
     Raises:
         ConfigError: A value is out of range.
     """
@@ -75,9 +95,12 @@ class CorpusOptions:
     encoding: str | None = None
     newlines: bool = setting(True, flag="--keep-newlines", inverted=True)
     nfc: bool = setting(True, flag="--no-nfc", inverted=True)
+    ending: str = DEFAULT_ENDING
+    skip_bad: bool = False
 
     def __post_init__(self) -> None:
         make_plain(self)
+        parse_endings(self.ending)
         if self.level not in LEVELS:
             raise ConfigError(
                 f"{named('level')} is {self.level!r}; give one of {', '.join(LEVELS)}"
@@ -172,11 +195,14 @@ class Corpus:
         """Read and encode texts, or take them from the cache if they are there.
 
         A text not in the cache is read once (twice at word level), and its tokens rewritten once.
-        A text that may be there is read once to make sure that its content is the same. Where the
-        cache folder cannot be written, a temporary folder takes its place, and `notes` says so.
+        A text that may be there is read once to make sure that its content is the same. With
+        `skip_bad`, and where a file turns out bad, all files are read once more to know every bad
+        one. Where the cache folder cannot be written, a temporary folder takes its place, and
+        `notes` says so.
 
         Args:
-            paths: Files, folders (every `.txt` below), `.gz` files, `-` for standard input.
+            paths: Files, folders (every `.txt` below, or `options.ending`), `.gz` files, `-` for
+                standard input. A file that is named twice is read once.
             options: The defaults if None.
             vocabulary: To encode with, for evaluation and fine-tuning; its level is then used,
                 whatever `options` say. None builds one from the texts.
@@ -191,27 +217,33 @@ class Corpus:
             StorageError: A file is missing or unreadable, or there is no room for the tokens.
         """
         options = _settle(options or CorpusOptions(), vocabulary, normalization)
-        sources = open_sources(paths, stdin=stdin)
+        found = find_sources(paths, ending=options.ending, stdin=stdin)
+        reading = _choose(found, options)
+        sources = reading.sources
         request = _request(options, vocabulary)
         prefix = _digest({**request, "sizes": [source.size for source in sources]})[:_PREFIX_DIGITS]
         store = TokenCache(cache)
         if store.has_any(prefix):
-            key = _key(prefix, request, _sha256([_hash(source) for source in sources]))
-            found = store.load(key)
-            corpus = _from_entry(found) if found is not None else None
+            key = _key(prefix, request, _sha256(reading.hash()))
+            entry = store.load(key)
+            corpus = _from_entry(entry) if entry is not None else None
             if corpus is not None:
                 files = zip(corpus.files, sources, strict=True)
                 reports = tuple(replace(report, path=source.name) for report, source in files)
-                return replace(corpus, files=reports)
-        reading = _Reading(sources, options)
+                return reading.annotate(replace(corpus, files=reports, options=options))
         try:
-            return _build(store, reading, request, prefix, vocabulary)
+            return reading.annotate(_build(store, reading, request, prefix, vocabulary))
         except EmptyCorpusError as error:
             if any(str(error).startswith(source.name) for source in sources):
                 raise  # It was one of several texts, and the message names it.
             names = ", ".join(source.name for source in sources[:3])
             more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
             raise EmptyCorpusError(f"{names}{more}: {error}") from error
+        except (CorpusError, StorageError) as error:
+            explained = reading.explain(error)
+            if explained is error:
+                raise
+            raise explained from error
         except TextgenError:
             raise
         except OSError as error:
@@ -226,7 +258,7 @@ class Corpus:
             raise _no_room(error, tempfile.gettempdir()) from error
         try:
             corpus = _build(TokenCache(temporary), reading, request, prefix, vocabulary)
-            corpus = replace(corpus, notes=(*corpus.notes, note))
+            corpus = reading.annotate(replace(corpus, notes=(*corpus.notes, note)))
         except BaseException as error:
             shutil.rmtree(temporary, ignore_errors=True)
             if isinstance(error, OSError) and not isinstance(error, TextgenError):
@@ -309,6 +341,7 @@ class Corpus:
 
 def is_same_text(
     paths: Sequence[str | Path],
+    options: CorpusOptions,
     *,
     sizes: Sequence[int],
     sha256: str,
@@ -320,13 +353,15 @@ def is_same_text(
 
     Args:
         paths: As `Corpus.open` takes them.
+        options: As `Corpus.options` has them: they say which files of a folder are read.
         sizes: Bytes of each of the corpus's files, decompressed (`FileReport.bytes`).
         sha256: `Corpus.sha256`.
         stdin: What `-` reads.
     Raises:
         TextgenError: A text is missing or unreadable.
     """
-    sources = open_sources(paths, stdin=stdin)
+    found = find_sources(paths, ending=options.ending, stdin=stdin)
+    sources = _choose(found, options).sources
     if len(sources) != len(sizes):
         return False
     if any(source.size not in (None, size) for source, size in zip(sources, sizes, strict=True)):
@@ -335,14 +370,53 @@ def is_same_text(
 
 
 class _Reading:
-    """The texts as one stream that can be read again, and what was found in them."""
+    """The texts as one stream that can be read again, and what was found in them.
 
-    def __init__(self, sources: Sequence[Source], options: CorpusOptions) -> None:
-        self._sources = sources
+    Args:
+        found: What the paths led to.
+        options: How texts become tokens.
+        checked: The sources to read, if they were read to their end before; None takes all.
+        skipped: Files left out because they cannot be read.
+    """
+
+    def __init__(
+        self,
+        found: Found,
+        options: CorpusOptions,
+        checked: Sequence[Checked] | None = None,
+        skipped: Sequence[BadFile] = (),
+    ) -> None:
+        self._found = found
+        self._skipped = skipped
         self.options = options
+        self.sources: Sequence[Source] = found.sources
         self._detections: list[Detection] | None = None
         self._digests: list[bytes] | None = None
+        if checked is not None:
+            self.sources = [good.source for good in checked]
+            self._detections = [good.detection for good in checked]
+            self._digests = [good.digest for good in checked]
         self.files: tuple[FileReport, ...] = ()
+
+    def hash(self) -> list[bytes]:
+        """The digest of each file; reads it where that was not done yet."""
+        if self._digests is None:
+            self._digests = [_hash(source) for source in self.sources]
+        return self._digests
+
+    def annotate(self, corpus: Corpus) -> Corpus:
+        """The corpus with notes on the files that were not read, or twice."""
+        names = [source.name for source in self.sources]
+        digests = list(zip(names, self.hash(), strict=True))
+        notes = reading_notes(self._found, self._skipped, digests)
+        return replace(corpus, notes=(*corpus.notes, *notes))
+
+    def explain(self, error: CorpusError | StorageError) -> TextgenError:
+        """The error for all bad files, where reading one of several raised `error`."""
+        if len(self.sources) == 1:
+            return error
+        good, bad = check_sources(self.sources, self.options.encoding)
+        return bad_files_error(bad, len(good)) if bad else error
 
     @property
     def sha256(self) -> str:
@@ -353,16 +427,16 @@ class _Reading:
     def text(self) -> Iterator[str]:
         """One pass; documents are separated by `DOCUMENT_MARK`."""
         if self._detections is None:
-            self._detections = [detect(source, self.options.encoding) for source in self._sources]
-        tallies = [_Tally() for _ in self._sources]
-        yield from join_documents(map(self._one, self._sources, self._detections, tallies))
+            self._detections = [detect(source, self.options.encoding) for source in self.sources]
+        tallies = [_Tally() for _ in self.sources]
+        yield from join_documents(map(self._one, self.sources, self._detections, tallies))
         digests = [tally.digest() for tally in tallies]
         if self._digests not in (None, digests):
             raise StorageError("a text changed while it was being read; start again")
         self._digests = digests
         self.files = tuple(
             FileReport(s.name, d.encoding, d.confidence, d.reason, t.bytes, t.chars)
-            for s, d, t in zip(self._sources, self._detections, tallies, strict=True)
+            for s, d, t in zip(self.sources, self._detections, tallies, strict=True)
         )
 
     def _one(self, source: Source, detection: Detection, tally: _Tally) -> Iterator[str]:
@@ -401,6 +475,23 @@ class _Tally:
         return self._sha256.digest()
 
 
+def _choose(found: Found, options: CorpusOptions) -> _Reading:
+    """What of the texts found is read: all of them, or those that can be.
+
+    Raises:
+        BadFilesError: Some cannot be opened and are not to be left out, or none can be read.
+    """
+    if not found.bad and not options.skip_bad:
+        return _Reading(found, options)
+    if len(found.sources) == 1 and not found.bad:
+        return _Reading(found, options)  # The only text: its own error says it best.
+    good, bad = check_sources(found.sources, options.encoding)
+    bad = [*found.bad, *bad]
+    if bad and (not options.skip_bad or not good):
+        raise bad_files_error(bad, len(good))
+    return _Reading(found, options, good, bad)
+
+
 def _settle(
     options: CorpusOptions, vocabulary: Vocabulary | None, normalization: Normalization | None
 ) -> CorpusOptions:
@@ -428,7 +519,7 @@ def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str,
         "options": {
             name: value
             for name, value in asdict(options).items()
-            if name in _FIRST_OPTIONS or value != usual[name]
+            if name not in _CHOOSING and (name in _FIRST_OPTIONS or value != usual[name])
         },
         "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
     }

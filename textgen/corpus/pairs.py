@@ -23,7 +23,7 @@ from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
-from textgen.corpus.source import open_sources
+from textgen.corpus.source import STDIN_NAME, open_sources
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import CorpusError
@@ -171,7 +171,9 @@ def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
     try:
         return index_pairs(corpus.tokens, separator_id(corpus.vocabulary))
     except MalformedPairs as error:
-        lines = [] if "-" in map(str, paths) else list(_malformed_lines(paths, corpus.options))
+        # Those that were read: of a folder only its texts.
+        files = [file.path for file in corpus.files] if paths else []
+        lines = [] if STDIN_NAME in files else list(_malformed_lines(files, corpus.options))
         if not lines:
             raise
         more = "" if len(lines) <= _QUOTED else f"; and {len(lines) - _QUOTED:,} more"

@@ -2,6 +2,9 @@
 
 A `Source` can be opened any number of times and gives decompressed bytes; what cannot be read
 twice (standard input, a named pipe) is first copied to a temporary file. Knows no encodings.
+
+Of a folder the files with the asked ending are read, in the order of their paths' parts. What is
+not read of it is told to whoever asks (`Found`): nothing in a folder stops the search.
 """
 
 from __future__ import annotations
@@ -16,14 +19,30 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from textgen.errors import ConfigError, EmptyCorpusError, StorageError
+from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError
 
 STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
-_TEXT_SUFFIXES = (".txt", ".txt.gz")
+#: The ending of a text in a folder where none is asked for, and the word for every ending.
+DEFAULT_ENDING, ALL_ENDINGS = ".txt", "all"
 _GZIP_MAGIC = b"\x1f\x8b"
+
+#: What systems leave in folders, beside the names that begin with a dot.
+_JUNK_FOLDERS = {"__macosx", "$recycle.bin", "system volume information"}
+_JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+
+#: Bytes looked at a time to see whether a file holds anything.
+_LOOK_BYTES = 4096
+_BLANKS = b" \t\n\v\f\r\x1a"
+_UTF8_MARK, _WIDE_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+#: Control characters that no text has, and what other files begin with that may lack those.
+_CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\b\x1a\x1b")
+_NO_TEXT = (b"%PDF", b"PK", _GZIP_MAGIC)
+#: Endings whose files are looked into, the commonest ones.
+_ENDINGS_TRIED = 8
 
 
 class GivenText(io.BytesIO):
@@ -128,33 +147,141 @@ class _GzipBytes(_PlainBytes):
         self._file.close()
 
 
-def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) -> list[Source]:
-    """Every text that `paths` name, in their order.
+@dataclass(frozen=True)
+class BadFile:
+    """A file that cannot be read as text, and why.
 
     Args:
-        paths: Files (`.gz` is decompressed), folders (every `.txt` and `.txt.gz` below, sorted by
-            path), or `-` for standard input. The same file may come twice.
+        name: As a `Source` is named.
+        error: What reading it raised; its message begins with the name.
+    """
+
+    name: str
+    error: CorpusError | StorageError
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A file of a folder that has another ending than those asked for.
+
+    Args:
+        name: Its path.
+        ending: In lower case, without `.gz`; "" where there is none.
+        size: In bytes.
+    """
+
+    name: str
+    ending: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What some paths lead to.
+
+    Args:
+        sources: The texts, each once, in the order of the paths.
+        bad: Files that cannot be opened: no permission, a link to nothing, a device, no gzip data.
+        empty: Names of files left out because they hold nothing but white space.
+        repeated: Files that were named again: the name then, and the name at first.
+        unread: Files of the folders with other endings.
+        linked: Folders in the folders that are links and were not entered.
+        endings: The endings asked for.
+    """
+
+    sources: tuple[Source, ...]
+    bad: tuple[BadFile, ...] = ()
+    empty: tuple[str, ...] = ()
+    repeated: tuple[tuple[str, str], ...] = ()
+    unread: tuple[Unread, ...] = ()
+    linked: tuple[str, ...] = ()
+    endings: tuple[str, ...] = (DEFAULT_ENDING,)
+
+
+def parse_endings(text: str) -> tuple[str, ...]:
+    """What `--ending` says: `.srt`, `srt`, `.txt,.srt` or `all`.
+
+    Returns:
+        Endings in lower case, with their dot; `("",)`, which every name has, for `all`.
+    Raises:
+        ConfigError: It is none.
+    """
+    if text.strip().lower() == ALL_ENDINGS:
+        return ("",)
+    endings = []
+    for part in text.split(","):
+        word = part.strip().removeprefix("*").removeprefix(".").lower()
+        if not word or any(char in word for char in "/\\*? "):
+            raise ConfigError(
+                f"ending is {text!r}; type the ending of the texts in a folder, such as .srt, "
+                "several like .txt,.srt, or all for every file"
+            )
+        endings.append(f".{word}")
+    return tuple(dict.fromkeys(endings))
+
+
+def find_sources(
+    paths: Sequence[str | Path], *, ending: str = DEFAULT_ENDING, stdin: BinaryIO | None = None
+) -> Found:
+    """Every text that `paths` name, in their order, and what they name besides.
+
+    Hidden files and folders, and what systems leave in folders, are passed over; a file that is
+    named itself is read whatever it is called.
+
+    Args:
+        paths: Files (`.gz` is decompressed), folders, or `-` for standard input.
+        ending: Of a folder the files below it that end so are texts (`.gz` may follow), as
+            `parse_endings` takes it.
         stdin: What `-` reads; the process's standard input by default.
     Returns:
-        At least one source; each has been opened once, none has been read.
+        What was found, with at least one source or bad file. Each source has been opened.
     Raises:
         ConfigError: There is no path, or `-` comes twice.
-        StorageError: A path is missing, unreadable, no regular file, or no gzip data.
-        EmptyCorpusError: A folder holds no text.
+        StorageError: A path is missing; or the only one cannot be opened.
+        EmptyCorpusError: A folder holds no text, or all texts of several are empty.
     """
     if not paths:
         raise ConfigError("no text was named; give a file, a folder, or - for standard input")
     if [str(path) for path in paths].count("-") > 1:
         raise ConfigError("- (standard input) is named twice; it can be read once only")
-    sources = []
+    search = _Search(parse_endings(ending), stdin)
     for path in paths:
-        name = os.fspath(path)
-        if name == "-":
-            called = GIVEN_NAME if isinstance(stdin, GivenText) else STDIN_NAME
-            sources.append(_spool(sys.stdin.buffer if stdin is None else stdin, called))
-        else:
-            sources.extend(_open_path(name))
-    return sources
+        search.add(os.fspath(path))
+    return search.found(alone=len(paths) == 1)
+
+
+def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) -> list[Source]:
+    """The texts of `find_sources`, where every file must be readable.
+
+    Raises:
+        TextgenError: As `find_sources`, and for the first bad file.
+    """
+    found = find_sources(paths, stdin=stdin)
+    if found.bad:
+        raise found.bad[0].error
+    return list(found.sources)
+
+
+def count_endings(unread: Sequence[Unread]) -> str:
+    """How many files there are of each ending: ".srt 40, .jpg 3", the commonest first."""
+    groups = list(_by_ending(unread).items())
+    shown = [f"{ending or 'no ending'} {len(files):,}" for ending, files in groups[:5]]
+    rest = sum(len(files) for _, files in groups[5:])
+    return ", ".join(shown) + (f", others {rest:,}" if rest else "")
+
+
+def text_files(unread: Sequence[Unread]) -> list[Unread]:
+    """Those that look like texts, by the largest file of each of the commonest endings."""
+    texts: list[Unread] = []
+    for files in list(_by_ending(unread).values())[:_ENDINGS_TRIED]:
+        if _looks_like_text(max(files, key=lambda file: file.size)):
+            texts += files
+    return texts
+
+
+def ending_to_type(endings: Sequence[str]) -> str:
+    """The option that reads the files with these endings: `--ending .txt,.srt`."""
+    return f"--ending {ALL_ENDINGS if '' in endings else ','.join(endings)}"
 
 
 def check_paths(paths: Sequence[str | Path]) -> None:
@@ -171,22 +298,204 @@ def check_paths(paths: Sequence[str | Path]) -> None:
                 raise _unreadable(name, error) from error
 
 
-def _open_path(name: str) -> list[Source]:
-    try:
-        status = os.stat(name)
-    except (OSError, ValueError) as error:
-        raise _unreadable(name, error) from error
-    if stat.S_ISDIR(status.st_mode):
-        return [_open_file(text, os.stat(text)) for text in _texts_below(name)]
-    if stat.S_ISFIFO(status.st_mode):
+class _Search:
+    """Collects what paths lead to."""
+
+    def __init__(self, endings: tuple[str, ...], stdin: BinaryIO | None) -> None:
+        self._endings = endings
+        self._stdin = stdin
+        self._sources: list[Source] = []
+        self._bad: list[BadFile] = []
+        self._repeated: list[tuple[str, str]] = []
+        self._linked: list[str] = []
+        self._unread: list[tuple[object, Unread]] = []
+        #: The name under which a file was met first, by what it is on the disk.
+        self._names: dict[object, str] = {}
+
+    def add(self, name: str) -> None:
+        """Take in a path that was typed."""
+        if name == "-":
+            called = GIVEN_NAME if isinstance(self._stdin, GivenText) else STDIN_NAME
+            stream = sys.stdin.buffer if self._stdin is None else self._stdin
+            self._sources.append(_spool(stream, called))
+            return
         try:
-            with open(name, "rb") as pipe:
-                return [_spool(pipe, name)]
-        except StorageError:
-            raise
-        except OSError as error:
+            status = os.stat(name)
+        except (OSError, ValueError) as error:
             raise _unreadable(name, error) from error
-    return [_open_file(name, status)]
+        if stat.S_ISDIR(status.st_mode):
+            self._add_folder(name)
+        elif self._is_new(name, status):
+            self._open(name, status, typed=True)
+
+    def found(self, *, alone: bool) -> Found:
+        """What there is; `alone`: a single path was typed, whose fault is the whole answer."""
+        if self._bad and alone and len(self._bad) == 1 and not self._sources:
+            raise self._bad[0].error
+        sources: list[Source] = []
+        empty: list[Source] = []
+        if len(self._sources) == 1:
+            sources = self._sources  # An only text is read as it is, and the reader says so.
+        else:
+            for source in self._sources:
+                try:
+                    (empty if _is_blank(source) else sources).append(source)
+                except StorageError as error:  # of compressed data, or the file has just gone
+                    self._bad.append(BadFile(source.name, error))
+            if not sources and not self._bad:
+                names = ", ".join(source.name for source in empty[:3])
+                more = f" and {len(empty) - 3:,} more" if len(empty) > 3 else ""
+                raise EmptyCorpusError(
+                    f"all {len(empty):,} texts are empty or hold nothing but white space ({names}"
+                    f"{more}); a text is expected"
+                )
+        return Found(
+            sources=tuple(sources),
+            bad=tuple(self._bad),
+            empty=tuple(source.name for source in empty),
+            repeated=tuple(self._repeated),
+            unread=tuple(file for key, file in self._unread if key not in self._names),
+            linked=tuple(self._linked),
+            endings=self._endings,
+        )
+
+    def _is_new(self, name: str, status: os.stat_result) -> bool:
+        """Whether this file was not met before, whatever it was called then."""
+        key = _identity(name, status)
+        if key in self._names:
+            self._repeated.append((name, self._names[key]))
+            return False
+        self._names[key] = name
+        return True
+
+    def _open(self, name: str, status: os.stat_result, *, typed: bool = False) -> None:
+        try:
+            if typed and stat.S_ISFIFO(status.st_mode):
+                with open(name, "rb") as pipe:
+                    self._sources.append(_spool(pipe, name))
+            else:
+                self._sources.append(_open_file(name, status))
+        except StorageError as error:
+            self._bad.append(BadFile(name, error))
+        except OSError as error:
+            self._bad.append(BadFile(name, _unreadable(name, error)))
+
+    def _add_folder(self, folder: str) -> None:
+        """The texts of a folder and the folders in it, sorted by their paths' parts."""
+        found, unread = [], []
+        unreadable: list[OSError] = []
+        for directory, folders, names in os.walk(folder, onerror=unreadable.append):
+            folders[:] = [name for name in folders if not _is_junk(name, _JUNK_FOLDERS)]
+            paths = (os.path.join(directory, name) for name in folders)
+            self._linked += sorted(path for path in paths if os.path.islink(path))
+            for name in names:
+                if _is_junk(name, _JUNK_FILES):
+                    continue
+                path = os.path.join(directory, name)
+                if name.lower().removesuffix(".gz").endswith(self._endings) or (
+                    name.lower().endswith(self._endings)
+                ):
+                    found.append(path)
+                else:
+                    unread.append(path)
+        for error in unreadable:
+            name = os.fspath(error.filename or folder)
+            self._bad.append(BadFile(name, _unreadable(name, error)))
+        rest = [(key, file) for key, file in map(_unread, unread) if file is not None]
+        if not found and not unreadable:
+            raise _no_texts(folder, self._endings, [file for _, file in rest])
+        self._unread += [(key, file) for key, file in rest]
+        for path in sorted(found, key=lambda text: Path(text).parts):
+            try:
+                status = os.stat(path)
+            except OSError as error:
+                self._bad.append(BadFile(path, _broken_link(path, error)))
+                continue
+            if self._is_new(path, status):
+                self._open(path, status)
+
+
+def _identity(name: str, status: os.stat_result) -> object:
+    """What a file is on its disk: links to it, hard ones too, are the same."""
+    if status.st_ino:
+        return status.st_dev, status.st_ino
+    return os.path.normcase(os.path.realpath(name))
+
+
+def _is_junk(name: str, junk: set[str]) -> bool:
+    """Whether a name in a folder is hidden, such as `.git` or a Mac's `._a.txt`, or a system's."""
+    return name.startswith(".") or name.lower() in junk
+
+
+def _unread(path: str) -> tuple[object, Unread | None]:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None, None
+    if not stat.S_ISREG(status.st_mode):
+        return None, None
+    stem, ending = os.path.splitext(path.lower())
+    if ending == ".gz":
+        ending = os.path.splitext(stem)[1] or ending
+    return _identity(path, status), Unread(path, ending, status.st_size)
+
+
+def _by_ending(unread: Sequence[Unread]) -> dict[str, list[Unread]]:
+    """The files of each ending; the endings with most files first."""
+    groups: dict[str, list[Unread]] = {}
+    for file in unread:
+        groups.setdefault(file.ending, []).append(file)
+    return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[0])))
+
+
+def _looks_like_text(file: Unread) -> bool:
+    """Whether the start of a file has nothing in it that texts do not have."""
+    try:
+        with Source(file.name, Path(os.path.abspath(file.name)), None).open() as stream:
+            head = stream.read(_LOOK_BYTES)
+    except StorageError:
+        return False
+    if head.startswith(_WIDE_MARKS):
+        return True
+    controls = len(head) - len(head.translate(None, _CONTROLS))
+    return bool(head) and not head.startswith(_NO_TEXT) and controls == 0
+
+
+def _is_blank(source: Source) -> bool:
+    """Whether there is nothing but white space, or a byte order mark alone."""
+    blanks = _BLANKS
+    with source.open() as file:
+        head = file.read(_LOOK_BYTES)
+        if head.startswith(_WIDE_MARKS):
+            blanks += b"\0\xff\xfe"
+        head = head.removeprefix(_UTF8_MARK)
+        while head:
+            if head.strip(blanks):
+                return False
+            head = file.read(_LOOK_BYTES)
+    return True
+
+
+def _no_texts(folder: str, endings: tuple[str, ...], unread: Sequence[Unread]) -> EmptyCorpusError:
+    """The error that a folder holds no file of an ending."""
+    wanted = " or ".join(endings) if "" not in endings else ""
+    what = f"no file that ends in {wanted}" if wanted else "no file"
+    message = f"the folder {folder} holds no text: {what} was found in it or below"
+    if not unread:
+        return EmptyCorpusError(f"{message}; name a folder of texts, or the files themselves")
+    message += f"; there are others: {count_endings(unread)}"
+    texts = text_files(unread)
+    if not texts:
+        return EmptyCorpusError(f"{message}; they do not look like texts")
+    option = ending_to_type([texts[0].ending])
+    which = f"those in {texts[0].ending}" if texts[0].ending else "every file"
+    return EmptyCorpusError(f"{message}. To read {which} add {option}")
+
+
+def _broken_link(name: str, error: OSError) -> StorageError:
+    if os.path.islink(name):
+        return StorageError(f"{name} is a link to a file that does not exist; remove it")
+    return _unreadable(name, error)
 
 
 def _open_file(name: str, status: os.stat_result) -> Source:
@@ -211,29 +520,6 @@ def _open_file(name: str, status: os.stat_result) -> Source:
             "rename it to .txt when it is plain text"
         )
     return source
-
-
-def _texts_below(folder: str) -> list[str]:
-    """The texts of a folder, sorted by their path's parts, as paths that start with `folder`."""
-
-    def fail(error: OSError) -> None:
-        raise _unreadable(str(error.filename or folder), error) from error
-
-    found = []
-    for directory, folders, names in os.walk(folder, onerror=fail):
-        folders[:] = [name for name in folders if not name.startswith(".")]  # .venv, .git
-        for name in names:
-            if name.lower().endswith(_TEXT_SUFFIXES):
-                found.append(os.path.join(directory, name))
-    if not found:
-        raise EmptyCorpusError(
-            f"the folder {folder} holds no text: no .txt or .txt.gz file was found in it or "
-            "below; name the files themselves if theirs end otherwise"
-        )
-    missing = [text for text in found if not os.path.exists(text)]
-    if missing:
-        raise StorageError(f"{missing[0]} is a link to a file that does not exist; remove it")
-    return sorted(found, key=lambda text: Path(text).parts)
 
 
 def _spool(stream: BinaryIO, name: str) -> Source:

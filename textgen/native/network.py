@@ -328,7 +328,7 @@ class Net:
         if code == -1:
             raise BackendError(
                 "the native engine found no memory for this window; use a smaller --batch-size, "
-                "--seq-len or --hidden-size"
+                "--seq-len or --hidden"
             )
         if code == -3:
             raise BackendError(

@@ -108,7 +108,7 @@ def _native(supported: tuple[str, ...], precision: str, threads: int, label: str
         why = "this CPU multiplies it faster than fp32"
     else:
         why = "this CPU has no bf16 instructions"
-    reason = f"{label}, symbols enter by a row of a table; {own}: {why}"
+    reason = f"{label}; {own}: {why}"
     return Path("native", own, reason, "cpu", isa, threads)
 
 

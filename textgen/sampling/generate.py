@@ -28,6 +28,10 @@ from textgen.sampling.stream import (
 from textgen.sampling.writing import StreamGroup, StreamWriter
 from textgen.steering import Steering
 
+#: Texts that step through the network together at most: more are no faster, and their states would
+#: take memory without bound.
+MOST_TOGETHER = 1024
+
 
 @dataclass(frozen=True)
 class Generation:
@@ -171,14 +175,19 @@ def generate_batch(
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
     # All rows read the same seed, so it is read once.
-    cursors = [_cursor(steering, vocabulary, seed) for _ in range(count)]
-    first = start(network, seed or primer_ids, _first_edits(cursors[0]))
-    position = first.repeat(np.zeros(count, np.intp))
-    streams = [
-        Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
-        for k in range(count)
-    ]
-    return _write_together(network, options, streams, position, cursors)
+    edits = _first_edits(_cursor(steering, vocabulary, seed))
+    first = start(network, seed or primer_ids, edits)
+    texts = []
+    for begin in range(0, count, MOST_TOGETHER):
+        numbers = range(begin, min(begin + MOST_TOGETHER, count))
+        streams = [
+            Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
+            for k in numbers
+        ]
+        cursors = [_cursor(steering, vocabulary, seed) for _ in numbers]
+        position = first.repeat(np.zeros(len(numbers), np.intp))
+        texts += _write_together(network, options, streams, position, cursors)
+    return texts
 
 
 def generate_after(

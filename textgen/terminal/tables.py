@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 from rich.box import ROUNDED, SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from textgen.terminal import format as fmt
 from textgen.terminal.text import visible
+
+#: Columns below which a table of choices has no room for three columns; and of the first two.
+NARROW, _SETTING_COLUMNS = 60, 20
 
 #: A label and what to print beside it: text, or a number that gets its thousands set apart.
 Row = tuple[str, object]
@@ -36,15 +40,31 @@ def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
     return _panel(title, body)
 
 
-def choices_table(choices: Sequence[tuple[str, object, str]]) -> Table:
+def choices_table(choices: Sequence[tuple[str, object, str]], *, width: int = 80) -> Table:
     """What was chosen and why.
 
     Args:
         choices: `(name, value, reason)`, in the order to show.
+        width: Of the terminal; below `NARROW` columns each reason stands beneath its setting.
     """
-    table = _table("setting", "value", "reason")
+    if width < NARROW:
+        return _stacked_choices(choices)
+    table = _table("setting", "value", "why")
+    for column in table.columns[:2]:
+        column.max_width = _SETTING_COLUMNS
+    table.columns[2].overflow = "fold"
     for name, value, reason in choices:
         table.add_row(_text(name), _text(_shown(value)), _text(reason))
+    return table
+
+
+def _stacked_choices(choices: Sequence[tuple[str, object, str]]) -> Table:
+    """The same for a narrow terminal, where three columns leave no room for words."""
+    table = Table.grid()
+    table.add_column(overflow="fold")
+    for name, value, reason in choices:
+        table.add_row(_text(f"{name} {_shown(value)}"))
+        table.add_row(Padding(_text(reason), (0, 0, 0, 2)))
     return table
 
 

@@ -86,6 +86,11 @@ def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") 
     )
 
 
+def note_line(note: str) -> str:
+    """A note as a line for the terminal; a warning says that it is one itself."""
+    return visible(note if note.startswith("warning: ") else f"note: {note}")
+
+
 def cells(pieces: Iterable[str], *, encoding: str = "utf-8") -> list[Cell]:
     """The cells of a text, all at once: see `each_cell`."""
     return list(each_cell(pieces, encoding=encoding))

@@ -178,7 +178,8 @@ def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | N
     except StorageError:
         return "is gone"
     try:
-        same = is_same_text(names, sizes=sizes, sha256=then["sha256"], stdin=stdin)
+        options = CorpusOptions(**then["options"])
+        same = is_same_text(names, options, sizes=sizes, sha256=then["sha256"], stdin=stdin)
     except TextgenError:
         return "is gone"
     return "same" if same else "has changed"

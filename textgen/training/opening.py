@@ -16,6 +16,7 @@ import numpy as np
 from textgen import __version__
 from textgen.cells import BUILT_IN, Cell, get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
+from textgen.corpus.corpus import Corpus, FileReport
 from textgen.corpus.source import check_paths
 from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, StorageError, named
@@ -24,7 +25,13 @@ from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.ops.path import Path as ComputePath
 from textgen.ops.select import OWN_CELL, select
-from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
+from textgen.runtime import (
+    Choice,
+    available_memory,
+    choose_device,
+    choose_threads,
+    computing_threads,
+)
 from textgen.terminal.shell import command_line
 from textgen.training.agreement import (
     absolute,
@@ -49,11 +56,30 @@ from textgen.training.folder import cut_metrics, has_checkpoint, refuse_occupied
 from textgen.training.learner import open_learner
 from textgen.training.more import More, extended, more_note, parse_more, refuse_unfinished
 from textgen.training.options import WORD2VEC, TrainOptions, validation_share
-from textgen.training.plan import DEFAULT_BUDGET, Draft, Plan, Timing, draft, finish
+from textgen.training.plan import (
+    DEFAULT_BUDGET,
+    Draft,
+    Plan,
+    Timing,
+    draft,
+    finish,
+    refuse_beyond_memory,
+)
 from textgen.training.run import Run
 from textgen.training.state import Progress, RunState
 from textgen.training.trainer import Trainer
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
+
+#: Files of which each is told its encoding; of more than that the encodings are counted.
+_FILES_SHOWN = 3
+#: What a vocabulary counts, by level.
+_SYMBOLS = {
+    "char": "different characters, and two marks: unknown, end of a document",
+    "byte": "different bytes, and two marks: unknown, end of a document",
+    "word": "words, the characters that spell rare ones, and two marks: unknown, end of a document",
+}
+#: Choices that a model trained further has made before.
+_SHAPE = ("hidden_size", "num_layers", "embedding_size")
 
 
 def open_run(
@@ -148,6 +174,7 @@ def new_run(
     request = request_of(options, parent or "")
     device, device_choice, threads = check_request(paths, options, fine_tuned=parent is not None)
     saved = None if parent is None else SavedModel.load(locate_model(parent))
+    asked = options
     if saved is not None:
         options = parent_options(options, saved)
     refuse_occupied(folder, force)
@@ -165,6 +192,7 @@ def new_run(
     options, vectors = file_vectors(options, data.corpus.vocabulary)
     with computing_threads(threads.value, torch=path.name != "native"):
         plan, choices = _plan(options, data, path)
+        choices = _of_parent(choices, asked, saved)
         make_folder(folder)
         with FolderLock(folder):
             refuse_occupied(folder, force)
@@ -348,6 +376,7 @@ def _plan(
     budgeted = options.steps is None and options.epochs is None
     speed = probe_speed(path, options.cell, options.nonlinearity) if budgeted else None
     drafted = draft(options, data.facts, speed)
+    refuse_beyond_memory(drafted.plan, available_memory(path.device), device=path.device)
     timing = _timing(drafted, options, data, path)
     plan, choices = finish(drafted, options, data.facts, timing)
     return plan, (*drafted.choices, *choices)
@@ -397,24 +426,50 @@ def _windows(plan: Plan, data: TrainingData) -> Windows:
 def _given(
     data: TrainingData, device: Choice, threads: Choice, path: ComputePath
 ) -> tuple[Choice, ...]:
-    files = data.corpus.files
-    encodings = tuple(
-        Choice("encoding", report.encoding, f"{report.path}: {report.reason}")
-        for report in files[:3]
-    )
-    if len(files) > 3:
-        more = Choice("files", len(files), f"{data.corpus.chars:,} characters; the first are above")
-        encodings = (*encodings, more)
     vocabulary = data.corpus.vocabulary
     return (
-        *encodings,
-        Choice("vocabulary", len(vocabulary), f"symbols at level {vocabulary.level}, two marks"),
+        *_encodings(data.corpus),
+        Choice("vocabulary", len(vocabulary), _SYMBOLS[vocabulary.level]),
         *_pairs_choice(data),
-        Choice("validation", len(data.val), data.val_source),
+        Choice("validation", len(data.val), f"tokens kept to measure with: {data.val_source}"),
         device,
         threads,
         Choice("path", _path_name(path), path.reason),
-        Choice("precision", path.precision, "of the products; sums and weights are float32"),
+        Choice("precision", path.precision, "of what is multiplied; sums are float32"),
+    )
+
+
+def _encodings(corpus: Corpus) -> tuple[Choice, ...]:
+    """A choice for each file, or for each encoding where there are many files; and their number."""
+    files = corpus.files
+    if len(files) <= _FILES_SHOWN:
+        return tuple(
+            Choice("encoding", report.encoding, f"{report.path}: {report.reason}")
+            for report in files
+        )
+    groups: dict[str, list[FileReport]] = {}
+    for report in files:
+        groups.setdefault(report.encoding, []).append(report)
+    choices = [Choice("files", len(files), f"{corpus.chars:,} characters in all")]
+    for encoding, reports in sorted(groups.items(), key=lambda group: -len(group[1])):
+        # The one that is least sure says most.
+        report = min(reports, key=lambda report: report.confidence)
+        count = f"{len(reports):,} of {len(files):,} files, such as"
+        choices.append(Choice("encoding", encoding, f"{count} {report.path}: {report.reason}"))
+    return tuple(choices)
+
+
+def _of_parent(
+    choices: tuple[Choice, ...], asked: TrainOptions, parent: SavedModel | None
+) -> tuple[Choice, ...]:
+    """The choices, those that the model given by --from makes said to be its."""
+    if parent is None:
+        return choices
+    return tuple(
+        replace(choice, reason="that of the model given by --from")
+        if choice.name in _SHAPE and getattr(asked, choice.name) is None
+        else choice
+        for choice in choices
     )
 
 

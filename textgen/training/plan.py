@@ -16,7 +16,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from textgen.cells import BUILT_IN, CELLS, missing_cell
-from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
+from textgen.errors import (
+    CheckpointCorruptError,
+    CheckpointFormatError,
+    ConfigError,
+    EmptyCorpusError,
+)
 from textgen.model.config import ModelConfig
 from textgen.runtime import Choice
 from textgen.training.options import WORD2VEC, TrainOptions
@@ -41,6 +46,10 @@ RESET_TOKENS = 2048
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
 #: The best model is validated at the end on this many times as much text, as far as there is.
 FINAL_EVALUATION = 3
+#: Layers at most: each has a gradient through all those above it, which is soon lost.
+MOST_LAYERS = 100
+#: What a token is, by level, in words.
+_UNITS = {"char": "characters", "byte": "bytes", "word": "words"}
 #: Samples of the model's own text shown during a run.
 SAMPLES = 5
 #: At most so many seconds of work are lost when a run is killed.
@@ -204,13 +213,69 @@ def flops_per_token(config: ModelConfig) -> float:
     return 6.0 * matrices
 
 
+def memory_needed(plan: Plan, *, device: str = "cpu") -> tuple[int, int]:
+    """About how much memory training takes, in bytes; measured, see `docs/log.md`.
+
+    Args:
+        plan: A plan, or a draft's.
+        device: Where it is computed; a GPU keeps no second copies of the weights.
+    Returns:
+        That of the weights (their gradients, moments, best and saved copies), and that of a step:
+        what is kept of each token for the way back.
+    """
+    config = plan.model
+    weights = sum(math.prod(shape) for shape in config.tensor_shapes().values())
+    blocks = len(config.cell_spec.input_names)
+    kept = config.num_layers * config.hidden_size * (2 * blocks + 2) + 2 * config.vocab_size
+    return weights * (24 if device == "cuda" else 72), 4 * plan.tokens_per_step * kept
+
+
+def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cpu") -> None:
+    """Refuse a run that does not fit, before anything of it is taken.
+
+    Args:
+        plan: A plan, or a draft's.
+        available: Bytes that are free; None where that is not known.
+        device: As in `memory_needed`.
+    Raises:
+        ConfigError: It needs more.
+    """
+    weights, step = memory_needed(plan, device=device)
+    if available is None or weights + step <= available:
+        return
+    config = plan.model
+    if step > weights:
+        window = "--history" if plan.sliding else "--seq-len"
+        wide = plan.batch_size >= plan.seq_len
+        flag, value = ("--batch-size", plan.batch_size) if wide else (window, plan.seq_len)
+    else:
+        flag, value = max(
+            ("--hidden", config.hidden_size),
+            ("--embedding", config.embedding_size),
+            ("--layers", config.num_layers * 100),
+            ("--max-words", config.vocab_size if config.vocab_size > 2000 else 0),
+            key=lambda setting: setting[1],
+        )
+        value = config.num_layers if flag == "--layers" else value
+    raise ConfigError(
+        f"this run needs about {_gigabytes(weights + step)} of memory, and "
+        f"{_gigabytes(available)} are free: {_gigabytes(weights)} for a model of "
+        f"{config.num_parameters():,} numbers, {_gigabytes(step)} for a step of "
+        f"{plan.tokens_per_step:,} tokens; give a smaller {flag} (it is {value:,})"
+    )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.3g} GB" if count < 1e12 else f"{count / 1e12:,.0f} TB"
+
+
 def usual_layers(options: TrainOptions) -> tuple[int, str]:
     """How many layers where that was not asked for, and why."""
     if options.cell == "depth-gated":
-        return 2, "the depth gate links the cells of two layers"
+        return 2, "the depth gate of this cell joins two layers"
     if options.residual:
         return 2, "--residual adds a layer's input to its output from the second layer on"
-    return 1, "one wide layer beats two narrow ones"
+    return 1, "one wide layer learns more than two narrow ones in the same time"
 
 
 def embedding_width(hidden_size: int, *, tie: bool = False) -> int:
@@ -218,12 +283,14 @@ def embedding_width(hidden_size: int, *, tie: bool = False) -> int:
     return hidden_size if tie else min(64, hidden_size)
 
 
-def _embedding_reason(options: TrainOptions) -> str:
+def _embedding_reason(options: TrainOptions, facts: TextFacts) -> str:
     if options.vectors not in (None, WORD2VEC):
         return f"the width of the vectors in {options.vectors}"
     if options.embedding_size:
         return "asked for"
-    return "tied to the output" if options.tie else "enough to tell the symbols apart"
+    if options.tie:
+        return "with --tie each symbol's numbers are also those of the output, one for each unit"
+    return f"numbers that stand for a symbol: enough to tell {facts.vocab_size:,} symbols apart"
 
 
 def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
@@ -232,10 +299,10 @@ def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
     if config.frozen_embedding:
         why = "asked for"
         if not options.freeze_embedding:
-            why = "a distance whose targets are trained collapses: all in one point, the loss 0"
+            why = "trained by a distance, all vectors would move to one point, and the loss be 0"
         choices.append(Choice("embedding", "frozen", why))
     if config.has_vector_output:
-        why = "--loss distance: of the output, a vector, from the next symbol's vector"
+        why = "--loss distance: how far the output, a vector, is from the next symbol's vector"
         choices.append(Choice("loss", f"{config.head} distance", why))
     return choices
 
@@ -250,36 +317,62 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
             given in steps or epochs.
     Returns:
         The draft, with a reason for every choice.
+    Raises:
+        ConfigError: There are more layers than `MOST_LAYERS`.
+        EmptyCorpusError: A history is longer than the text.
     """
     choices = []
 
-    def pick(name: str, asked: Any, default: Any, reason: str) -> Any:
-        value = default if asked is None else asked
-        choices.append(Choice(name, value, reason if asked is None else "asked for"))
-        return value
+    def pick(
+        name: str, asked: Any, default: Any, reason: str, *, most: int | None = None, room: str = ""
+    ) -> Any:
+        """What was asked for, as far as there is `room`, or the default."""
+        if asked is None:
+            choice = Choice(name, default, reason)
+        elif most is not None and asked > most:
+            choice = Choice(name, most, f"{asked:,} were asked for; {room}", changed=True)
+        else:
+            choice = Choice(name, asked, "asked for")
+        choices.append(choice)
+        return choice.value
 
-    small = facts.train_tokens - 1
+    unit = _UNITS[options.corpus.level]
+    small = max(1, facts.train_tokens - 1)
     if options.history is not None:
         seq_len = options.history
-        choices.append(Choice("seq_len", seq_len, "--history: the lecture's sliding windows"))
-        largest = max(1, facts.train_tokens - seq_len)
+        if seq_len > small:
+            raise EmptyCorpusError(
+                f"--history {seq_len} is longer than the text, of which {facts.train_tokens:,} "
+                f"{unit} are trained on; give at most {small}, or more text"
+            )
+        reason = f"--history: each prediction sees so many {unit} and nothing before them"
+        choices.append(Choice("seq_len", seq_len, reason))
+        largest = facts.train_tokens - seq_len
+        room = f"the text has {largest:,} such windows"
     else:
         seq_len = pick(
             "seq_len",
             options.seq_len,
-            max(1, min(SEQ_LEN, small)),
-            f"all that the text has, less one; the usual is {SEQ_LEN}"
+            min(SEQ_LEN, small),
+            f"the whole text, which is short; {SEQ_LEN} {unit} are usual"
             if small < SEQ_LEN
-            else "gradients reach back this far; the state is carried on beyond it",
+            else f"{unit} that are learned from together; the network's memory goes on from one "
+            "such piece to the next",
+            most=small,
+            room=f"the text has no more to train on ({facts.train_tokens:,} {unit})",
         )
         largest = max(1, small // max(1, seq_len // 4))
+        room = f"the text is read at {largest:,} places side by side at most, for it is short"
     batch_size = pick(
         "batch_size",
         options.batch_size,
-        max(1, min(BATCH_SIZE, largest)),
-        f"the text is too short for the usual {BATCH_SIZE} streams"
+        min(BATCH_SIZE, largest),
+        f"places read from side by side; the text is too short for the usual {BATCH_SIZE}"
         if largest < BATCH_SIZE
-        else "smaller ones learn no more from a character, larger ones less",
+        else "places of the text that are read from side by side; with more of them each "
+        "character teaches less",
+        most=largest,
+        room=room,
     )
     per_step = seq_len * batch_size
 
@@ -295,6 +388,11 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
 
     layers, why = usual_layers(options)
     num_layers = pick("num_layers", options.num_layers, layers, why)
+    if num_layers > MOST_LAYERS:
+        raise ConfigError(
+            f"--layers {num_layers}: no more than {MOST_LAYERS} can be trained here, and 1 to 4 "
+            "learn most; a wider layer (--hidden) is what makes a model larger"
+        )
 
     def shape(hidden_size: int) -> ModelConfig:
         embedding = options.embedding_size or embedding_width(hidden_size, tie=options.tie)
@@ -319,25 +417,24 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
 
     hidden_size = options.hidden_size
     if hidden_size is None:
-        hidden_size, reason = _hidden_size(facts, shape, tokens_of)
+        aim = _length_words(options)
+        hidden_size, reason = _hidden_size(facts, shape, tokens_of, aim, unit)
         choices.append(Choice("hidden_size", hidden_size, reason))
     else:
         choices.append(Choice("hidden_size", hidden_size, "asked for"))
     config = shape(hidden_size)
-    choices.append(Choice("embedding_size", config.embedding_size, _embedding_reason(options)))
+    choices.append(
+        Choice("embedding_size", config.embedding_size, _embedding_reason(options, facts))
+    )
     choices += _loss_choices(options, config)
     epochs = tokens_of(config) / facts.train_tokens
-    dropout = pick(
-        "dropout",
-        options.dropout,
-        _dropout(epochs),
-        f"the text will be read about {epochs:.3g} times",
-    )
+    dropout = pick("dropout", options.dropout, _dropout(epochs), _dropout_reason(epochs))
     learning_rate = pick(
         "learning_rate",
         options.learning_rate,
         _learning_rate(config, per_step),
-        f"for {per_step} tokens a step and {hidden_size} units; falls linearly to zero",
+        f"how far a step moves the weights: fits {hidden_size:,} units and {per_step:,} {unit} a "
+        "step; falls to zero by the end",
     )
     plan = Plan(
         model=replace(config, dropout=dropout),
@@ -391,11 +488,13 @@ def finish(
         spent = (EVALUATIONS + FINAL_EVALUATION) * timing.evaluation + saves * timing.save
         steps = max(1, int(max(budget - spent, budget / 2) / timing.step))
         plan = _with_rhythm(plan, options, facts, steps)
-        choices.append(Choice("steps", steps, f"{budget:g} s at {timing.step * 1e3:.3g} ms a step"))
+        reason = f"as many as fit into {duration_words(budget)}: one takes {_milliseconds(timing)}"
+        choices.append(Choice("steps", steps, f"{reason} on this machine"))
+    elif options.steps:
+        choices.append(Choice("steps", plan.steps, "asked for"))
     else:
-        choices.append(
-            Choice("steps", plan.steps, "asked for" if options.steps else "from --epochs")
-        )
+        reason = f"--epochs {options.epochs:g}: the text is read so many times"
+        choices.append(Choice("steps", plan.steps, reason))
     per_save = max(1, int(SECONDS_BETWEEN_SAVES / timing.step))
     plan = replace(
         plan,
@@ -408,7 +507,10 @@ def finish(
             plan.save_every,
             "asked for"
             if options.save_every
-            else f"at most about {SECONDS_BETWEEN_SAVES:.0f} s of work can be lost",
+            else f"steps between saves: every {SECONDS_BETWEEN_SAVES:.0f} seconds or so, which is "
+            "all that a crash can cost"
+            if plan.save_every < plan.steps
+            else "steps between saves: the run is short and is saved at its end",
         )
     )
     return plan, tuple(choices)
@@ -432,10 +534,12 @@ def _with_rhythm(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int
     )
 
 
-def _hidden_size(facts: TextFacts, shape: Any, tokens_of: Any) -> tuple[int, str]:
+def _hidden_size(
+    facts: TextFacts, shape: Any, tokens_of: Any, aim: str, unit: str
+) -> tuple[int, str]:
     """The width for the run's arithmetic, held back where the text is small."""
     sizes = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
-    best, reason = sizes[0], "the smallest: there is little to compute with"
+    best, reason = sizes[0], f"units: the fewest that are taken, for there is little time ({aim})"
     for size in sizes:
         config = shape(size)
         total = flops_per_token(config) * tokens_of(config)
@@ -444,11 +548,57 @@ def _hidden_size(facts: TextFacts, shape: Any, tokens_of: Any) -> tuple[int, str
         if size > affordable * 1.1:
             break
         if size > by_text * 1.1:
-            reason = f"more would only memorise {facts.train_tokens:,} tokens of text"
+            reason = (
+                f"units: as many as {facts.train_tokens:,} {unit} of text can teach; with more the "
+                "model would learn them by heart"
+            )
             break
         best = size
-        reason = f"what {total:.2g} operations train best"
+        times = tokens_of(config) / facts.train_tokens
+        reason = (
+            f"units: about as many as learn most in {aim}, in which the text is read "
+            f"{_times(times)}"
+        )
+    else:
+        reason = "units: the most that are taken unless --hidden asks for more"
     return best, reason
+
+
+def _length_words(options: TrainOptions) -> str:
+    """How long the run is, as it was asked for."""
+    if options.steps is not None:
+        return f"{options.steps:,} steps"
+    if options.epochs is not None:
+        return f"{options.epochs:g} passes over the text"
+    return duration_words(options.budget or DEFAULT_BUDGET)
+
+
+def duration_words(seconds: float) -> str:
+    """A duration in words: "3 minutes", "90 seconds"."""
+    for size, name in ((3600.0, "hour"), (60.0, "minute")):
+        if seconds >= size and seconds % size == 0:
+            count = round(seconds / size)
+            return f"{count} {name}" + ("" if count == 1 else "s")
+    return f"{seconds:g} seconds"
+
+
+def _milliseconds(timing: Timing) -> str:
+    step = timing.step * 1e3
+    return f"{step:.3g} ms" if step < 1000 else f"{step / 1e3:.3g} s"
+
+
+def _times(count: float) -> str:
+    """How often a text is read."""
+    if count < 0.995:
+        return f"in part ({count:.0%} of it)"
+    return "about once" if count < 1.5 else f"about {count:.0f} times"
+
+
+def _dropout_reason(epochs: float) -> str:
+    share = "share of the units left out at each step"
+    if _dropout(epochs) == 0:
+        return f"{share}: none, as the text is read {_times(epochs)}, too few to learn it by heart"
+    return f"{share}, so that a text read {_times(epochs)} is not learned by heart"
 
 
 def _dropout(epochs: float) -> float:

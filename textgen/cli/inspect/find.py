@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +22,11 @@ from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     EncodingOption,
+    EndingOption,
     JsonOption,
     QuietOption,
     RngOption,
+    SkipBadOption,
     ThreadsOption,
 )
 from textgen.cli.records import check_outputs
@@ -158,6 +160,8 @@ def find_command(
     rng: RngOption = 0,
     threads: ThreadsOption = None,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -220,7 +224,8 @@ def find_command(
     if by_text:
         task = _texts(paths, labels, positive_label, positive, negative, texts, encoding)
     else:
-        task = _positions(model, paths, regex, feature, encoding, chars, quiet)
+        choosing: dict[str, Any] = {"encoding": encoding, "ending": ending, "skip_bad": skip_bad}
+        task = _positions(model, paths, regex, feature, chars, choosing, quiet=quiet)
     progress = _Progress(live=sys.stderr.isatty() and not quiet)
     report = find(model.saved, task, options, on_progress=progress)
     progress.clear()
@@ -272,8 +277,9 @@ def _positions(
     paths: list[str] | None,
     regex: str | None,
     feature: str | None,
-    encoding: str | None,
     chars: int | None,
+    choosing: dict[str, Any],
+    *,
     quiet: bool,
 ) -> PositionTask:
     from textgen.probing import PositionTask, feature_property, regex_property
@@ -285,9 +291,7 @@ def _positions(
         # A broken pattern is told before anything is read.
         holds, name = regex_property(regex), f"inside {regex}"
         holds("")
-    tokens = open_tokens(
-        model, paths, encoding=encoding, chars=DEFAULT_CHARS if chars is None else chars
-    )
+    tokens = open_tokens(model, paths, chars=DEFAULT_CHARS if chars is None else chars, **choosing)
     if not quiet:
         say_what_is_read(tokens)
     return PositionTask(ids=tokens.ids, holds=holds, name=name, source=tokens.name)

@@ -21,8 +21,10 @@ from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     EncodingOption,
+    EndingOption,
     JsonOption,
     QuietOption,
+    SkipBadOption,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -51,6 +53,8 @@ def gates_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -76,7 +80,7 @@ def gates_command(
     check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     model = load(checkpoint)
     names = gate_quantities(model.config.cell_spec)
-    tokens = open_tokens(model, paths, text, encoding, chars)
+    tokens = open_tokens(model, paths, text, encoding, chars, ending=ending, skip_bad=skip_bad)
     if not quiet:
         say_what_is_read(tokens)
     report = gate_report(model.survey(tokens.ids, names))

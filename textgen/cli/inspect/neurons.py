@@ -20,8 +20,10 @@ from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     EncodingOption,
+    EndingOption,
     JsonOption,
     QuietOption,
+    SkipBadOption,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -83,6 +85,8 @@ def neurons_command(
     ] = None,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -117,7 +121,7 @@ def neurons_command(
     cell, config = model.config.cell_spec, model.config
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
     chosen = _chosen(model, neuron, layer)
-    tokens = open_tokens(model, paths, text, encoding, chars)
+    tokens = open_tokens(model, paths, text, encoding, chars, ending=ending, skip_bad=skip_bad)
     if not quiet:
         say_what_is_read(tokens)
     live = sys.stderr.isatty() and not quiet

@@ -21,8 +21,10 @@ from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     EncodingOption,
+    EndingOption,
     JsonOption,
     QuietOption,
+    SkipBadOption,
 )
 from textgen.cli.records import check_outputs
 from textgen.terminal.color import ColorMode
@@ -89,6 +91,8 @@ def similar_command(
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    ending: EndingOption = ".txt",
+    skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -120,7 +124,7 @@ def similar_command(
     query_ids = model.vocabulary.encode(whole)
     if not len(query_ids):
         raise InspectionError("the text is empty; give at least one character")
-    tokens = open_tokens(model, paths, None, encoding, chars)
+    tokens = open_tokens(model, paths, None, encoding, chars, ending=ending, skip_bad=skip_bad)
     if not quiet:
         say_what_is_read(tokens)
     query = trace(model.network, query_ids, vocabulary=model.vocabulary, quantities=[quantity])

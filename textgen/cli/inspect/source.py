@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from textgen.corpus.source import DEFAULT_ENDING
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -44,7 +46,8 @@ class Tokens:
             bounded memory.
         name: What it is, for people: a path, "the training text", "--text".
         chars: Characters in `ids`.
-        note: What a person should know: how much of it is read, what is unknown; "" for nothing.
+        note: How much of it is read; "" for all of it.
+        notes: What else a person should know of how the files were read.
     """
 
     ids: Ids
@@ -52,6 +55,7 @@ class Tokens:
     name: str
     chars: int
     note: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -63,6 +67,9 @@ def open_tokens(
     text: str | None = None,
     encoding: str | None = None,
     chars: int = 0,
+    *,
+    ending: str = DEFAULT_ENDING,
+    skip_bad: bool = False,
 ) -> Tokens:
     """The text that a view reads, encoded as the model's own were.
 
@@ -72,6 +79,8 @@ def open_tokens(
         text: The text itself instead.
         encoding: Of the files; None detects it.
         chars: At most so many characters from the start; 0 is all.
+        ending: Of the files of a folder that are read.
+        skip_bad: Whether files that cannot be read as text are left out.
     Raises:
         ConfigError: Both a path and a text were given, `chars` is negative, or the training text
             is no longer in the cache.
@@ -95,7 +104,11 @@ def open_tokens(
             return model.vocabulary.decode(ids[start:stop], at_start=start == 0)
 
         return Tokens(ids, decode, "--text", len(part), _note(len(part), len(whole)))
-    corpus = _open_paths(model, paths, encoding) if paths else _training_text(model)
+    if paths:
+        choosing = {"encoding": encoding, "ending": ending, "skip_bad": skip_bad}
+        corpus = _open_paths(model, paths, choosing)
+    else:
+        corpus = _training_text(model)
     stop = corpus.token_at_char(chars) if chars else len(corpus)
     # The first document may begin with an end mark, or a character with many bytes.
     stop = max(stop, min(len(corpus), 1))
@@ -104,19 +117,26 @@ def open_tokens(
         shown += f" and {len(corpus.files) - 3} more"
     read = min(chars, corpus.chars) if chars else corpus.chars
     return Tokens(
-        corpus.tokens[:stop], corpus.decode, shown, read, _note(read, corpus.chars, corpus.notes)
+        corpus.tokens[:stop],
+        corpus.decode,
+        shown,
+        read,
+        _note(read, corpus.chars),
+        corpus.notes if paths else (),
     )
 
 
 def say_what_is_read(tokens: Tokens) -> None:
     """One line on stderr: the text, and how much of it."""
-    from textgen.terminal.text import visible
+    from textgen.terminal.text import note_line, visible
 
+    for note in tokens.notes:
+        print(note_line(note), file=sys.stderr, flush=True)
     read = tokens.note or f"all its {tokens.chars:,} characters"
     print(f"reading {visible(tokens.name)}: {read}", file=sys.stderr, flush=True)
 
 
-def _open_paths(model: Model, paths: Sequence[str], encoding: str | None) -> Corpus:
+def _open_paths(model: Model, paths: Sequence[str], choosing: dict[str, Any]) -> Corpus:
     from textgen.corpus.corpus import Corpus, CorpusOptions
 
     normalization = model.saved.normalization
@@ -128,7 +148,7 @@ def _open_paths(model: Model, paths: Sequence[str], encoding: str | None) -> Cor
         newlines=normalization.newlines,
         nfc=normalization.nfc,
         documents=trained.get("documents"),
-        encoding=encoding,
+        **choosing,
     )
     return Corpus.open(
         list(paths), options, vocabulary=model.vocabulary, normalization=normalization
@@ -152,6 +172,5 @@ def _training_text(model: Model) -> Corpus:
     return corpus
 
 
-def _note(read: int, whole: int, notes: Sequence[str] = ()) -> str:
-    parts = [f"the first {read:,} of its {whole:,} characters"] if read < whole else []
-    return "; ".join([*parts, *notes])
+def _note(read: int, whole: int) -> str:
+    return f"the first {read:,} of its {whole:,} characters" if read < whole else ""

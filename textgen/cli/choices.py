@@ -1,0 +1,47 @@
+"""What `textgen train` shows of its choices: the settings by their flags, the main ones first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textgen.runtime import Choice
+from textgen.training.options import setting_label
+
+#: What a beginner is shown; the rest comes with `--explain`.
+MAIN = ("encoding", "validation", "hidden_size", "dropout", "steps")
+
+#: Names of what is told and not typed so.
+_FACTS = {
+    **{name: name for name in ("files", "vocabulary", "pairs", "validation", "embedding", "loss")},
+    "path": "computed by",
+}
+
+
+def flag_of(choice: Choice) -> str:
+    """The option that sets it, as it is typed; the name of what no option sets."""
+    if choice.name == "seq_len" and choice.reason.startswith("--history"):
+        return "--history"
+    if choice.name in _FACTS:
+        return _FACTS[choice.name]
+    return setting_label(choice.name)
+
+
+def rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object, str]]:
+    """Rows of the table: all, or the main ones and those that are not as they were asked for.
+
+    Args:
+        choices: All that were made.
+        explain: Whether to show all.
+    """
+    return [
+        (flag_of(choice), choice.value, choice.reason)
+        for choice in choices
+        if explain or choice.changed or choice.name in MAIN
+    ]
+
+
+def hint(choices: Sequence[Choice], *, explain: bool) -> str:
+    """A line beneath the table: how to see the rest, and how to change a setting."""
+    hidden = len(choices) - len(rows(choices, explain=explain))
+    change = "to change a setting type it with another value, like --hidden 256"
+    return f"{hidden} more with --explain; {change}" if hidden else change
