@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,38 @@ def test_generate(model: textgen.Model) -> None:
     assert many[2].text == "".join(s.text for s in model.stream("дом", length=50, rng=2, index=2))
     with pytest.raises(SamplingError):
         model.generate(temperature=-1)
+
+
+def test_options_are_the_models(model: textgen.Model) -> None:
+    """One place says where a text ends; a model of one text goes on to the length."""
+    usual = model.sample_options()
+    assert (usual.until_end, usual.keep_going, usual.separator) == (False, False, "\n\n")
+    saved = model.saved
+    corpus = {**saved.info["corpus"], "documents": 7}
+    corpus["options"] = {**corpus["options"], "documents": "line"}
+    lines = textgen.Model(replace(saved, info={**saved.info, "corpus": corpus}), model.path)
+    usual = lines.sample_options()
+    assert (usual.until_end, usual.separator) == (True, "\n")
+    going = lines.sample_options(keep_going=True)
+    assert (going.until_end, going.keep_going, going.separator) == (False, True, "\n")
+    assert lines.sample_options(until_end=False).until_end is False
+    assert lines.sample_options(keep_going=True, separator=" / ").separator == " / "
+    pairs = textgen.Model(replace(saved, info={**saved.info, "pairs": True}), model.path)
+    assert pairs.sample_options().until_end is True
+    with pytest.raises(SamplingError, match="several sources"):
+        pairs.sample_options(keep_going=True)
+
+
+def test_stop_texts_are_normalised(model: textgen.Model) -> None:
+    whole = model.generate(length=300)
+    assert "й" in whole
+    assert model.generate(length=300, stop=("и\u0306",)) == whole.partition("й")[0]
+    assert model.generate(length=300, stop=("\r\n",)) == whole.partition("\n")[0]
+    # Texts are taken as they are: a backslash is one.
+    assert model.generate(length=300, stop=("\\n",)) == whole
+    assert model.fit_stop("漢").notice is not None
+    with pytest.raises(SamplingError, match="stop"):
+        model.generate(stop=("",))
 
 
 def test_exact_texts_are_those_written_alone(model: textgen.Model) -> None:

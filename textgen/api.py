@@ -45,6 +45,7 @@ from textgen.model.numpy_network import NumpyNetwork
 from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
+    FittedStop,
     GeneratedSymbol,
     Generation,
     LiveSymbol,
@@ -54,6 +55,7 @@ from textgen.sampling import (
     as_source,
     bits_per_char,
     fit_seed,
+    fit_stop,
     generate,
     generate_after,
     generate_batch,
@@ -321,10 +323,44 @@ class Model:
             return as_source(fitted, separator_id(self.vocabulary))
         return fitted
 
-    def _options(self, settings: Mapping[str, Any]) -> SampleOptions:
-        """The settings of a text, what was not given as the model was trained."""
-        usual = {"until_end": self.saved.reads_pairs, "history": self.saved.history or 0}
-        return SampleOptions(**{**usual, **settings})
+    @checked(SampleOptions)
+    def sample_options(self, **settings: Unpack[SampleSettings]) -> SampleOptions:
+        """The settings of a text as this model writes it: what is not given is as in training.
+
+        A model of several documents, or of pairs, ends its text where a document ends, unless
+        `keep_going` asks for one document after another, separated as they were in training. Stop
+        texts are normalised as the model's texts were.
+
+        Args:
+            settings: Any of those below, by name.
+        Raises:
+            SamplingError: A setting lies outside its range, or a model of pairs is to keep going.
+        """
+        saved = self.saved
+        keeps_going = bool(settings.get("keep_going"))
+        if keeps_going and saved.reads_pairs:
+            raise SamplingError(
+                "--keep-going writes one document after another, and this model writes the target "
+                "of each source: give several sources, one a line"
+            )
+        usual: dict[str, Any] = {
+            "until_end": (saved.reads_pairs or saved.writes_documents) and not keeps_going,
+            "separator": saved.document_separator,
+            "history": saved.history or 0,
+        }
+        options = SampleOptions(**{**usual, **settings})
+        stop = (self.fit_stop(text).text for text in options.stop)
+        return replace(options, stop=tuple(stop))
+
+    def fit_stop(self, stop: str, *, keep_going: bool = False) -> FittedStop:
+        """A stop text as this model can write it, with a notice where it never can.
+
+        Args:
+            stop: The stop text, taken as it is.
+            keep_going: Whether one document is written after another, with a separator between.
+        """
+        end = self.saved.document_separator if keep_going else ""
+        return fit_stop(stop, self.vocabulary, self.saved.normalization, end)
 
     def _fitted(self, seed: object) -> FittedSeed:
         if isinstance(seed, FittedSeed):
@@ -379,7 +415,13 @@ class Model:
             texts = generate_batch(
                 self.networks.many,
                 self.vocabulary,
-                SampleOptions(length=CALIBRATION_TOKENS // CALIBRATION_TEXTS, temperature=1.0),
+                SampleOptions(
+                    length=CALIBRATION_TOKENS // CALIBRATION_TEXTS,
+                    temperature=1.0,
+                    # Where there are ends it writes one document after another, as it read them.
+                    keep_going=self.saved.writes_documents or self.saved.reads_pairs,
+                    separator=self.saved.document_separator,
+                ),
                 count=CALIBRATION_TEXTS,
                 primer_ids=self.saved.primer,
             )
@@ -504,7 +546,7 @@ class Model:
         return generate(
             self.networks.one,
             self.vocabulary,
-            self._options(settings),
+            self.sample_options(**settings),
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
             index=index,
@@ -543,7 +585,7 @@ class Model:
         return generate_live(
             self.networks.one,
             self.vocabulary,
-            self._options(settings),
+            self.sample_options(**settings),
             steer,
             seed_ids=self._fitted(seed).ids,
             primer_ids=self.saved.primer,
@@ -558,7 +600,7 @@ class Model:
         steer: Steer | None = None,
         **settings: Unpack[SampleSettings],
     ) -> str:
-        """Write text.
+        """Write text; see `sample_options` for where it ends.
 
         Args:
             seed: Its beginning; without one it starts as texts of the corpus start.
@@ -602,7 +644,7 @@ class Model:
             >>> for text in model.generate_many(["Once", "Never"], length=100):
             ...     print(text.text)
         """
-        options, plan = self._options(settings), self._plan(steer)
+        options, plan = self.sample_options(**settings), self._plan(steer)
         if isinstance(count, str | bytes | FittedSeed):
             raise SamplingError(
                 f"count is {count!r:.60}; it must be a number or a list of seeds: "
@@ -678,7 +720,7 @@ class Model:
         if isinstance(sources, str):
             raise ConfigError(f"sources is {sources!r:.60}; it must be a list: [{sources!r:.60}]")
         seeds = [self._fitted(source).ids for source in sources for _ in range(count)]
-        return self._write_after(seeds, self._options(settings), exact=exact)
+        return self._write_after(seeds, self.sample_options(**settings), exact=exact)
 
     def _require_pairs(self, what: str) -> None:
         if not self.saved.reads_pairs:
@@ -716,7 +758,7 @@ class Model:
             self.networks.one,
             self.vocabulary,
             self.saved.normalization,
-            self._options(settings),
+            self.sample_options(**settings),
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
         )
@@ -876,8 +918,8 @@ class Model:
             limit: With a history, charge at most so many tokens, spread evenly over the text.
             device: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
-            documents: How documents are separated, `blank` or `line`; `file` is one a file, None
-                is as in training.
+            documents: How documents are separated, as in training (see `CorpusOptions`); `file`
+                is one a file, None is as it was there.
             encoding: Of the files, where detection errs.
             ending: Of the files of a folder that are read.
             skip_bad: Whether files that cannot be read as text are left out.
@@ -923,6 +965,7 @@ class Model:
         if not names:
             raise ConfigError("no text was named; give a file, a folder, or text=...")
         normalization = self.saved.normalization
+        asked = documents is not None
         if documents is None:
             documents = self.info.get("corpus", {}).get("options", {}).get("documents")
         options = CorpusOptions(
@@ -930,7 +973,7 @@ class Model:
             fold=normalization.fold,
             newlines=normalization.newlines,
             nfc=normalization.nfc,
-            documents=None if documents == "file" else documents,
+            documents=documents,
             encoding=encoding,
             ending=ending,
             skip_bad=skip_bad,
@@ -945,6 +988,8 @@ class Model:
         if on_note is not None:
             for note in corpus.notes:
                 on_note(note)
+        if asked:
+            corpus.require_borders()
         place, _ = choose_device(device)
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)

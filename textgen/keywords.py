@@ -79,6 +79,8 @@ class SampleSettings(TypedDict, total=False):
     stop: Sequence[str]
     until_sentence: bool
     until_end: bool
+    keep_going: bool
+    separator: str
     history: int
     rng: int
 

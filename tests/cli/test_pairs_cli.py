@@ -188,8 +188,10 @@ def test_sampling_says_the_history(windowed: Path) -> None:
 def test_the_command_that_repeats_a_text_says_what_the_model_does_not() -> None:
     settings = {"length": 9, "temperature": 0.8, "rng": 0, "history": 0}
     assert "--history" not in sample_command_line("run", settings)
-    assert sample_command_line("run", settings, history=3).endswith(" --history 0")
-    assert "--history" not in sample_command_line("run", {**settings, "history": 3}, history=3)
+    usual = {"history": 3, "until_end": True}
+    assert sample_command_line("run", settings, usual=usual).endswith(" --history 0")
+    as_trained = sample_command_line("run", {**settings, **usual}, usual=usual)
+    assert "--history" not in as_trained and "--until-end" not in as_trained
 
 
 @pytest.mark.usefixtures("home")
@@ -198,7 +200,7 @@ def test_a_model_with_a_carried_state_takes_a_history() -> None:
     one = textgen_cli(*words, "--history", "2")
     assert "sees 2 tokens at each choice" in one.stderr
     assert one.stdout != textgen_cli(*words).stdout
-    four = textgen_cli(*words, "--history", "2", "--count", "4").stdout.splitlines()
+    four = textgen_cli(*words, "--history", "2", "--count", "4").stdout.split("\n\n")
     assert len(set(four)) > 1
 
 

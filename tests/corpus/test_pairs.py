@@ -11,10 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textgen.corpus import pair_split, pairs
+from textgen.corpus import spans
+from textgen.corpus import split as split_module
 from textgen.corpus.corpus import CorpusOptions
-from textgen.corpus.pair_split import SplitPairs, source_hashes, split_pairs
 from textgen.corpus.pairs import MalformedPairs, index_pairs, open_pairs, separator_id
+from textgen.corpus.spans import Spans, span_hashes
+from textgen.corpus.split import Split, split_pairs
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Windows
 from textgen.errors import CorpusError, EmptyCorpusError
@@ -90,7 +92,7 @@ def test_an_epoch_counts_every_target_once() -> None:
 
 
 def test_where_the_pairs_lie(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairs, "_SCAN", 5)
+    monkeypatch.setattr(spans, "_SCAN", 5)
     tokens = tokens_of((2, 3), (1, 1), (4, 2))
     expected = ([1, 8, 12], [3, 9, 16], [7 - 0, 11, 19])
     for cut in (tokens, tokens[1:], tokens[:-1], tokens[1:-1]):
@@ -158,7 +160,7 @@ def test_pairs_at_every_level(level: str, tmp_path: Path) -> None:
     assert (corpus.tokens[index.separators] == tab).all()
     split = split_pairs(corpus, index, 0.25)
     sides = split.train_side, split.val_side
-    assert sum(side.target_chars for side in sides) == sum(len(right) for _, right in lines)
+    assert sum(side.counted_chars for side in sides) == sum(len(right) for _, right in lines)
     assert sum(side.chars for side in sides) == sum(len(a) + 1 + len(b) for a, b in lines)
     counted = [
         index_pairs(split.train, tab).counted,
@@ -167,7 +169,7 @@ def test_pairs_at_every_level(level: str, tmp_path: Path) -> None:
     assert [side.counted for side in sides] == counted
 
 
-def texts_of(split: SplitPairs, vocabulary: Vocabulary) -> tuple[list[str], list[str]]:
+def texts_of(split: Split, vocabulary: Vocabulary) -> tuple[list[str], list[str]]:
     """The lines of either side."""
     sides = []
     for tokens in (split.train, split.val):
@@ -191,13 +193,16 @@ def numbered(count: int) -> list[str]:
 def test_every_pair_lies_on_one_side(
     scan: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pair_split, "_SCAN", scan)
+    monkeypatch.setattr(spans, "_SCAN", scan)
     lines = numbered(300)
     corpus, index = open_pairs([write(tmp_path / "n.tsv", lines)], LINES)
     split = split_pairs(corpus, index, 0.1, cache=tmp_path / f"cache{scan}")
     train, val = texts_of(split, corpus.vocabulary)
     assert sorted([*train, *val]) == lines
-    assert len(val) == split.val_side.pairs == 30 and len(train) == split.train_side.pairs == 270
+    assert (
+        len(val) == split.val_side.documents == 30
+        and len(train) == split.train_side.documents == 270
+    )
     assert split.train[0] == split.train[-1] == split.val[-1] == END_ID
     assert len(split.train) == 1 + split.train_side.tokens
     # In memory nothing but the map of a file.
@@ -245,7 +250,7 @@ def test_hashes_see_the_order_of_letters() -> None:
     texts = ["ab", "ba", "aab", "ab", "b"]
     tokens = np.concatenate([[*vocabulary.encode(f"{text}\ta"), END_ID] for text in texts])
     index = index_pairs(tokens, separator_id(vocabulary))
-    hashes = source_hashes(tokens, index, vocabulary).tolist()
+    hashes = span_hashes(tokens, Spans(index.starts, index.separators), vocabulary).tolist()
     assert hashes[0] == hashes[3] and len(set(hashes)) == 4
 
 
@@ -257,7 +262,7 @@ def test_the_split_is_kept_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monk
         raise AssertionError("made again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pair_split, "_order", fail)
+        patch.setattr(split_module, "_draw_pairs", fail)
         again = split_pairs(corpus, index, 0.1)
         with pytest.raises(AssertionError, match="made again"):
             split_pairs(corpus, index, 0.2)
@@ -277,4 +282,4 @@ def test_one_source_cannot_be_split(tmp_path: Path) -> None:
     corpus, index = open_pairs([write(tmp_path / "n.tsv", ["a\tb", "a\tc", "a\td"])], LINES)
     with pytest.raises(EmptyCorpusError, match=r"3 pair\(s\) with one source between them"):
         split_pairs(corpus, index, 0.1)
-    assert split_pairs(corpus, index, None).train_side.pairs == 3
+    assert split_pairs(corpus, index, None).train_side.documents == 3

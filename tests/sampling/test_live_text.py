@@ -123,6 +123,24 @@ def test_replay_is_exact(level: str, name: str) -> None:
         assert single.ids == again.ids
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_replay_of_one_document_after_another_is_exact(level: str) -> None:
+    vocabulary = LEVELS[level]
+    settings = {"keep_going": True, "temperature": 1.4, "rng": 5}
+    options = SampleOptions(length=90, **settings)  # type: ignore[arg-type]
+    for number in range(3):
+        steering = LiveSteering(target("0:3.c"))
+        symbols = write(steering, hand(number), vocabulary=vocabulary, options=options)
+        text = "".join(symbol.text for symbol in symbols)
+        chars = sum(symbol.chars for symbol in symbols)
+        assert chars == len(text)
+        again = replay([steering.spec(chars) or ""], 90, vocabulary=vocabulary, **settings)
+        assert again.ids == tuple(symbol.id for symbol in symbols)
+        assert again.text == text
+        if level == "char":
+            assert "\n\n" in text
+
+
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_replay_is_exact_in_other_cells(cell: str) -> None:
     network = network_of(CHARS, cell)

@@ -78,6 +78,7 @@ OPTIONS = [
     SampleOptions(length=150, rng=4, stop=("аб", "г.")),
     SampleOptions(length=150, rng=5, until_sentence=True),
     SampleOptions(length=300, rng=6, until_end=True, temperature=1.5),
+    SampleOptions(length=200, rng=6, keep_going=True, temperature=1.5, repetition_penalty=1.3),
     SampleOptions(length=0),
     SampleOptions(length=1),
 ]

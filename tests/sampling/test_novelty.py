@@ -10,8 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import textgen.sampling.novelty as novelty
+from textgen.corpus.vocabulary import END_ID
 from textgen.errors import SamplingError
-from textgen.sampling import CopiedRun, find_copies
+from textgen.sampling import (
+    CopiedRun,
+    count_documents,
+    find_copies,
+    find_copies_in_each,
+    least_run,
+)
 
 
 def plain_search(text, corpus, min_run):
@@ -120,3 +127,73 @@ def test_nothing_copied_and_nothing_to_copy():
 def test_a_run_of_no_token_is_refused():
     with pytest.raises(SamplingError, match="min_run"):
         find_copies([2], np.zeros(3, np.uint8), min_run=0)
+
+
+@pytest.mark.parametrize("block", [4, 1 << 16])
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_many_texts_are_searched_as_each_alone(block, data):
+    symbols = st.sampled_from([2, 3, 4])
+    corpus = np.array(data.draw(st.lists(symbols, max_size=60)), np.uint8)
+    texts = data.draw(st.lists(st.lists(symbols, max_size=12), max_size=6))
+    min_run = data.draw(st.integers(1, 9))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(novelty, "_BLOCK", block)
+        found = find_copies_in_each(texts, corpus, min_run=min_run)
+    for text, one in zip(texts, found, strict=True):
+        runs, longest = plain_search(text, corpus, min_run)
+        assert (list(one.runs), one.longest) == (runs, longest)
+        assert one.length == len(text)
+    assert len(found) == len(texts)
+
+
+@pytest.mark.parametrize("block", [3, 1 << 16])
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_documents_are_counted_as_lists_are_compared(block, data):
+    dtype = data.draw(st.sampled_from([np.uint8, np.uint16, np.uint32]))
+    limit = int(np.iinfo(dtype).max)
+    symbols = st.sampled_from([2, 3, limit])
+    documents = data.draw(st.lists(st.lists(symbols, min_size=1, max_size=4), max_size=25))
+    corpus = [token for document in documents for token in (*document, END_ID)][:-1]
+    wanted = data.draw(
+        st.lists(st.lists(st.sampled_from([2, 3, limit, 2 + limit + 1]), max_size=5), max_size=6)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(novelty, "_BLOCK", block)
+        patch.setattr(novelty, "_SCAN", 7)
+        counts = count_documents(wanted, np.array(corpus, dtype))
+    assert counts == [documents.count(one) if one else 0 for one in wanted]
+
+
+def test_documents_of_equal_hashes_are_told_apart(monkeypatch):
+    monkeypatch.setattr(
+        novelty,
+        "_document_hashes",
+        lambda tokens, lengths: np.zeros(len(lengths), np.uint64),
+    )
+    corpus = np.array([3, 4, END_ID, 4, 3, END_ID, 3, 4], np.uint8)
+    assert count_documents([[3, 4], [4, 4], []], corpus) == [2, 0, 0]
+
+
+def test_a_million_documents_are_searched_at_once():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(3, 12, 1_000_000)
+    tokens = rng.integers(2, 40, int((lengths + 1).sum())).astype(np.uint8)
+    ends = (lengths + 1).cumsum() - 1
+    tokens[ends] = END_ID
+    place = 777_777
+    known = tokens[ends[place - 1] + 1 : ends[place]].tolist()
+    began = time.perf_counter()
+    counts = count_documents([known, [2] * 11, *[[3, 4, 5, 6, 7, 8, 9]] * 50], tokens)
+    seconds = time.perf_counter() - began
+    assert counts[0] >= 1
+    assert seconds < 5.0  # half a second here
+
+
+def test_a_run_that_counts_is_no_longer_than_a_document():
+    names = np.array([*([5] * 6 + [END_ID]) * 9, *([5] * 40)], np.uint8)
+    assert least_run(names) == 6
+    assert least_run(np.array([5] * 500, np.uint8)) == novelty.MIN_RUN == 20
+    assert least_run(np.array([], np.uint8)) == 20
+    assert least_run(np.array([5, END_ID, 5, END_ID], np.uint8)) == 1

@@ -26,6 +26,8 @@ def test_defaults_filter_nothing_but_by_temperature():
         "stop": (),
         "until_sentence": False,
         "until_end": False,
+        "keep_going": False,
+        "separator": "\n\n",
         "history": 0,
         "rng": 0,
     }

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.sampling.stop import StopMatcher
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.sampling.stop import StopMatcher, fit_stop
 
 
 def run(text, stop=(), until_sentence=False, cuts=None):
@@ -97,3 +99,53 @@ def test_sentence_ends(text, printed):
 
 def test_sentence_end_releases_what_was_held():
     assert run("Да. Нет", stop=(". X",), until_sentence=True) == ("Да.", "sentence")
+
+
+PLAIN = Normalization()
+FOLD = Normalization(fold=True)
+LETTERS = Vocabulary.from_characters("abй \n")
+
+
+@pytest.mark.parametrize(
+    ("text", "normalization", "fitted"),
+    [
+        ("a\r\nb", PLAIN, "a\nb"),
+        ("\r", PLAIN, "\n"),
+        ("\u0438\u0306", PLAIN, "\u0439"),
+        ("\u0438\u0306", Normalization(nfc=False), "\u0438\u0306"),
+        ("A, B!", FOLD, "a b"),
+        (" Ab ", FOLD, " ab "),
+        ("\nAb", FOLD, " ab"),
+        ("a\r\n", Normalization(newlines=False), "a\r\n"),
+    ],
+)
+def test_a_stop_text_is_normalised_as_the_models_texts_were(text, normalization, fitted):
+    vocabulary = Vocabulary.utf8()
+    found = fit_stop(text, vocabulary, normalization)
+    assert (found.text, found.notice) == (fitted, None)
+    # What is normalised already stays so.
+    assert fit_stop(found.text, vocabulary, normalization).text == fitted
+
+
+def test_a_stop_text_that_can_never_occur_is_told():
+    def notice(text, vocabulary=LETTERS, normalization=PLAIN, end=""):
+        return fit_stop(text, vocabulary, normalization, end).notice
+
+    assert notice("ab \n") is None and notice("b\u0438\u0306") is None
+    assert notice("ax") == "--stop 'ax' can never occur: the model's vocabulary has no 'x'"
+    assert notice("y\tx") == (
+        r"--stop 'y\tx' can never occur: the model's vocabulary has no 'y' or '\t' or 'x'"
+    )
+    assert "has no 'A'" in notice("A")
+    assert notice("A", normalization=FOLD) is None
+    assert "leaves only words" in notice("...", normalization=FOLD)
+    assert fit_stop("...", LETTERS, FOLD).text == "..."
+    # A byte model writes every character; a half of one is none.
+    assert notice("漢", Vocabulary.utf8()) is None
+    assert notice("\udcff", Vocabulary.utf8()) is not None
+    # A word model writes what stands in its words.
+    words = Vocabulary.from_words(" ab", {" house": 3})
+    assert notice("hou", words) is None and "has no 'z'" in notice("zoo", words)
+    # What stands between documents can occur without a symbol for it.
+    only = Vocabulary.from_characters("ab")
+    assert notice("a\nb", only) is not None and notice("a\nb", only, end="\n") is None

@@ -167,8 +167,8 @@ def compare_command(
             _TEXT,
             "--val",
             metavar="SHARE|FILE",
-            help="Share of the text at its end that validates, or a file. Default: 0.1, with "
-            "--task 0.02.",
+            help="Share of the text that validates, the end of one text or documents drawn from "
+            "many; or a file. Default: 0.1, with --task 0.02.",
         ),
     ] = None,
     device: DeviceOption = "auto",

@@ -10,6 +10,8 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.options import (
+    DOCUMENTS_HELP,
+    DOCUMENTS_METAVAR,
     CheckpointOption,
     ColorOption,
     DeviceOption,
@@ -81,9 +83,8 @@ def eval_command(
         str | None,
         typer.Option(
             "--documents",
-            metavar="blank|line|file",
-            help="What separates documents: blank lines, line ends, or files only. "
-            "Default: as in training.",
+            metavar=DOCUMENTS_METAVAR,
+            help=DOCUMENTS_HELP + "Default: as in training.",
             show_default=False,
         ),
     ] = None,

@@ -60,11 +60,16 @@ def converse(
         err.print(text, soft_wrap=True)
 
     def go_on() -> None:
+        ended = False
         for symbol in writer.write():
             out.file.write(visible(symbol.text, keep_newlines=True))
             out.file.flush()
-        out.file.write("\n")
+            ended = symbol.finish_reason == "end"
+        # After its end the document is over, and stands apart from the next one.
+        out.file.write(settings["separator"] if ended else "\n")
         out.file.flush()
+        if ended and not quiet:
+            say("(the document ends here; the next turn begins another)")
 
     writer = begin()
     if not quiet:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,7 +123,7 @@ def steer_by_hand(
         seed=seed,
         seed_file=None if seed_file is None else str(seed_file),
         steer=[*steer, *([] if spec is None else [spec])],
-        history=model.saved.history,
+        usual=asdict(model.sample_options()),
     )
     _show(fitted.text + session.text, None if quiet else command)
     if transcript is not None:

@@ -59,13 +59,19 @@ SkipBadOption = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out files that cannot be read as text, and say which."),
 ]
+#: How a file is cut into documents, for the help of every command that takes it.
+DOCUMENTS_METAVAR = "blank|line|file|separator:TEXT|start:PATTERN"
+DOCUMENTS_HELP = (
+    "How a file is cut into documents: at blank lines (blank:2: at two or more), each line is one, "
+    "each file is one, at lines that are TEXT, or where a line begins with PATTERN, a regular "
+    "expression. "
+)
 DocumentsOption = Annotated[
     str | None,
     typer.Option(
         "--documents",
-        metavar="blank|line",
-        help="Within a file, documents are separated by blank lines, or each line is one. "
-        "Default: each file is one.",
+        metavar=DOCUMENTS_METAVAR,
+        help=DOCUMENTS_HELP + "Default: file.",
         show_default=False,
     ),
 ]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
@@ -21,6 +21,9 @@ from textgen.terminal.tables import TrainSummary, choices_table, key_values, tra
 from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
+
+if TYPE_CHECKING:
+    from textgen.checkpoint.model_file import ModelHeader
 
 
 class _View:
@@ -61,6 +64,10 @@ class JsonLines(_View):
         print_json(event.to_dict())
         if isinstance(event, Ended) and event.reason != "already finished":
             draw_curve(Path(event.folder))
+
+
+#: Tokens in which the first source of a text of pairs is looked for.
+_LOOK_TOKENS = 1000
 
 
 class Progress(_View):
@@ -192,8 +199,30 @@ def exact_line(event: Ended) -> str | None:
 
 
 def sample_command(event: Ended) -> str:
-    """The command to try next."""
-    return f'textgen sample --checkpoint {shlex.quote(event.folder)} --seed "..."'
+    """The command to try next: complete, and right for what the model writes."""
+    from textgen.checkpoint import SavedModel
+    from textgen.terminal.shell import quote
+
+    command = f"textgen sample --checkpoint {quote(event.folder)}"
+    header = SavedModel.load_header(Path(event.model))
+    if header.writes_documents:
+        return f"{command} --count 10"
+    if header.reads_pairs:
+        return f"{command} --seed {quote(_some_source(header))}"
+    return command
+
+
+def _some_source(header: ModelHeader) -> str:
+    """The first source that the model was trained on; a word where that is no longer known."""
+    from textgen.corpus.corpus import Corpus
+    from textgen.corpus.pairs import SEPARATOR
+
+    keys = header.info["corpus"].get("keys") or [None]
+    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    if corpus is None:
+        return "SOURCE"
+    start = corpus.tokens[:_LOOK_TOKENS]
+    return header.vocabulary.decode(start).split(SEPARATOR)[0] or "SOURCE"
 
 
 def read_curve(folder: Path) -> LossCurve:

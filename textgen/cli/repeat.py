@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from textgen.cli.escapes import escape
 from textgen.ops.select import PATH_VARIABLE
 from textgen.sampling import SampleOptions
 from textgen.terminal.shell import quote
@@ -22,7 +23,7 @@ def sample_command_line(
     seed: str = "",
     seed_file: str | None = None,
     steer: Sequence[str] = (),
-    history: int | None = None,
+    usual: Mapping[str, Any] | None = None,
 ) -> str:
     """`textgen sample` as it is typed in a shell.
 
@@ -32,7 +33,7 @@ def sample_command_line(
         seed: The beginning as it was given; not said where `seed_file` is.
         seed_file: Where it was read from.
         steer: Specifications.
-        history: What the model sees where nothing is said, as it was trained; None: all.
+        usual: The settings of this model's texts where nothing is said; None: of any model's.
     """
     words = ["textgen", "sample", "--checkpoint", checkpoint]
     if seed_file is not None:
@@ -42,7 +43,7 @@ def sample_command_line(
     for spec in steer:
         words += ["--steer", spec]
     defaults = {field.name: field.default for field in fields(SampleOptions)}
-    defaults["history"] = history or 0
+    defaults.update(usual or {})
     for name, value in settings.items():
         if name in _ALWAYS or value != defaults[name]:
             words += _option(name, value)
@@ -53,8 +54,8 @@ def sample_command_line(
 
 def _option(name: str, value: Any) -> Iterable[str]:
     flag = f"--{name.replace('_', '-')}"
-    if value is True:
-        return [flag]
+    if isinstance(value, bool):
+        return [flag] if value else []
     if isinstance(value, tuple):
-        return [word for part in value for word in (flag, part)]
+        return [word for part in value for word in (flag, escape(part))]
     return [flag, str(value)]

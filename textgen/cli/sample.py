@@ -3,165 +3,277 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.numbers import number, whole_number
 from textgen.cli.options import CheckpointOption, ColorOption, JsonOption, QuietOption
 from textgen.cli.records import print_json
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from textgen.api import Model
+    from textgen.cli.novelty import NoveltyReport
     from textgen.sampling import FittedSeed, Generation
     from textgen.steering import SteeringPlan
 
 
-def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(*flags, help=help, metavar=metavar, rich_help_panel=panel)
+def _option(
+    panel: str,
+    *flags: str,
+    help: str,
+    metavar: str | None = None,
+    parser: Callable[[str], Any] | None = None,
+    show_default: bool = True,
+) -> Any:
+    return typer.Option(
+        *flags,
+        help=help,
+        metavar=metavar,
+        parser=parser,
+        show_default=show_default,
+        rich_help_panel=panel,
+    )
 
 
-_CHOICE, _END, _STEER = "How it chooses", "Where it ends", "Steering"
+def _number(panel: str, *flags: str, help: str) -> Any:
+    return _option(panel, *flags, help=help, metavar="X", parser=number)
+
+
+def _whole(panel: str, *flags: str, help: str, show_default: bool = True) -> Any:
+    return _option(
+        panel, *flags, help=help, metavar="N", parser=whole_number, show_default=show_default
+    )
+
+
+_TEXT, _CHOICE, _END = "The text", "How it chooses", "Where it ends"
+_STEER, _ADVANCED = "Steering", "Advanced"
 
 
 @guarded
 def sample_command(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SEED",
+            help="The beginning of the text, as --seed. A path of a model or of a run's folder is "
+            "taken as --checkpoint.",
+            show_default=False,
+        ),
+    ] = None,
+    checkpoint: CheckpointOption = None,
     seed: Annotated[
         str | None,
-        typer.Option("--seed", "-s", help="The beginning of the text; - reads standard input."),
+        _option(
+            _TEXT,
+            "--seed",
+            "-s",
+            metavar="TEXT",
+            help="The beginning of the text; - reads it from standard input.",
+        ),
     ] = None,
     seed_file: Annotated[
-        Path | None, typer.Option("--seed-file", metavar="FILE", help="Read it from a file.")
+        Path | None,
+        _option(
+            _TEXT, "--seed-file", metavar="FILE", help="Read the beginning of the text from a file."
+        ),
     ] = None,
     length: Annotated[
         int | None,
-        typer.Option(
+        _whole(
+            _TEXT,
             "--length",
             "-n",
-            help="Characters to write after the seed. With --live: until you end it.",
-            show_default="500",
+            help="Write at most this many characters after the seed. Default: 500; with --live, "
+            "until you end the text.",
+            show_default=False,
         ),
     ] = None,
+    count: Annotated[
+        int,
+        _whole(
+            _TEXT,
+            "--count",
+            help="Write this many texts, separated as the documents of the training text were: by "
+            "a line end or a blank line.",
+        ),
+    ] = 1,
+    interactive: Annotated[
+        bool,
+        _option(_TEXT, "--interactive", "-i", help="Write a text in turns with the model."),
+    ] = False,
+    novelty: Annotated[
+        bool,
+        _option(
+            _TEXT,
+            "--novelty",
+            help="Show what is copied from the training text: runs of symbols, whole documents.",
+        ),
+    ] = False,
     temperature: Annotated[
         float,
-        _option(
-            _CHOICE, "--temperature", "-t", help="Below 1 safer, above 1 wilder; 0: likeliest."
+        _number(
+            _CHOICE,
+            "--temperature",
+            "-t",
+            help="How freely symbols are chosen: below 1 safer, above 1 wilder; 0 always takes the "
+            "likeliest symbol.",
         ),
     ] = 0.8,
+    rng: Annotated[
+        int | None,
+        _whole(
+            _CHOICE,
+            "--rng",
+            help="Seed of the random choices: another number gives another text. Default: 0.",
+            show_default=False,
+        ),
+    ] = None,
     top_k: Annotated[
-        int, _option(_CHOICE, "--top-k", help="Choose among so many likeliest; 0 is all.")
+        int,
+        _whole(_CHOICE, "--top-k", help="Choose among the N likeliest symbols; 0 is all of them."),
     ] = 0,
     top_p: Annotated[
-        float, _option(_CHOICE, "--top-p", help="Choose within this probability mass; 1 is all.")
+        float,
+        _number(
+            _CHOICE,
+            "--top-p",
+            help="Choose among the likeliest symbols whose probabilities sum up to X; 1 is all.",
+        ),
     ] = 1.0,
     min_p: Annotated[
         float,
-        _option(_CHOICE, "--min-p", help="Least probability, as a share of the likeliest's."),
+        _number(
+            _CHOICE,
+            "--min-p",
+            help="Leave out symbols less likely than X times the likeliest one; 0 leaves out none.",
+        ),
     ] = 0.0,
     repetition_penalty: Annotated[
         float,
-        _option(_CHOICE, "--repetition-penalty", help="Above 1 weakens recent symbols; 1 is off."),
-    ] = 1.0,
-    repetition_window: Annotated[
-        int,
-        _option(_CHOICE, "--repetition-window", help="How many recent symbols that looks at."),
-    ] = 64,
-    history: Annotated[
-        int | None,
-        _option(
+        _number(
             _CHOICE,
-            "--history",
-            metavar="N",
-            help="Let the network see exactly the last N tokens at each choice, its state from "
-            "zero before them, and 0: all that stands before, its state carried on. "
-            "Default: as the model was trained.",
+            "--repetition-penalty",
+            help="Above 1, make the symbols written last less likely; 1 is off.",
         ),
-    ] = None,
-    rng: Annotated[
-        int, _option(_CHOICE, "--rng", metavar="N", help="Seed of the random choices.")
-    ] = 0,
+    ] = 1.0,
     stop: Annotated[
-        list[str] | None, _option(_END, "--stop", help="End before this text; may be repeated.")
+        list[str] | None,
+        _option(
+            _END,
+            "--stop",
+            metavar="TEXT",
+            help=r"End before this text; may be repeated. \n means a line end, \t a tab, \\ a "
+            "backslash.",
+        ),
     ] = None,
     until_sentence: Annotated[
         bool, _option(_END, "--until-sentence", help="End with the first sentence.")
     ] = False,
     until_end: Annotated[
-        bool, _option(_END, "--until-end", help="End where the model ends the document.")
-    ] = False,
-    count: Annotated[
-        int,
-        typer.Option(
-            "--count",
-            help="Write so many texts: each draws from a generator of its own. Four and more are "
-            "computed together, which is faster; their sums are rounded otherwise than a single "
-            "text's, so texts can differ from it.",
-        ),
-    ] = 1,
-    exact: Annotated[
         bool,
-        typer.Option(
-            "--exact",
-            help="Compute each text of --count by itself: text K is the same whatever the count.",
+        _option(
+            _END,
+            "--until-end",
+            help="End where a document ends. A model of several documents does so by itself; a "
+            "model of one text knows no end.",
+        ),
+    ] = False,
+    keep_going: Annotated[
+        bool,
+        _option(
+            _END,
+            "--keep-going",
+            help="Where a document ends, begin another one, up to --length.",
         ),
     ] = False,
     steer: Annotated[
         list[str] | None,
-        typer.Option(
+        _option(
+            _STEER,
             "--steer",
             metavar="SPEC",
             help="Hold a neuron, or what was saved by inspect find, while writing: 0:137=+2 in "
             "standard deviations from its mean; sentiment=-2@s1,+2@s2.. by sentences, @0..60 by "
             "characters; :add, :scale; 0:137=off. May be repeated.",
-            rich_help_panel=_STEER,
         ),
     ] = None,
     live: Annotated[
         str | None,
-        typer.Option(
+        _option(
+            _STEER,
             "--live",
             metavar="TARGET[=DOSE]",
-            help="Steer it by keys while the text streams: arrows raise and lower the dose, 0 "
-            "holds the mean, r releases it, q ends. Beside what --steer says.",
-            rich_help_panel=_STEER,
+            help="Steer a neuron or a saved direction by keys while the text streams: arrows raise "
+            "and lower the dose, 0 holds the mean, r releases it, q ends the text. Goes together "
+            "with --steer.",
+        ),
+    ] = None,
+    exact: Annotated[
+        bool,
+        _option(
+            _ADVANCED,
+            "--exact",
+            help="Compute each text of --count by itself: then text K is the same whatever the "
+            "count. Without it four texts or more are computed together, which is faster and "
+            "rounds differently.",
+        ),
+    ] = False,
+    history: Annotated[
+        int | None,
+        _whole(
+            _ADVANCED,
+            "--history",
+            help="Let the network see only the last N tokens at each choice, its state from zero "
+            "before them; 0 lets it see all that stands before. Default: as the model was trained.",
+            show_default=False,
+        ),
+    ] = None,
+    repetition_window: Annotated[
+        int,
+        _whole(
+            _ADVANCED,
+            "--repetition-window",
+            help="How many of the symbols written last --repetition-penalty looks at.",
+        ),
+    ] = 64,
+    novelty_corpus: Annotated[
+        str | None,
+        _option(
+            _ADVANCED,
+            "--novelty-corpus",
+            metavar="PATH",
+            help="As --novelty, with the training text from a file or folder where it is no longer "
+            "in the cache.",
         ),
     ] = None,
     speed: Annotated[
         float | None,
-        typer.Option(
+        _option(
+            _ADVANCED,
             "--speed",
-            metavar="N",
-            help="With --live: characters a second at first; 0 is as fast as it goes.",
-            show_default="30",
-            rich_help_panel=_STEER,
+            metavar="X",
+            parser=number,
+            help="How many characters a second --live writes at first; 0 is as fast as it goes. "
+            "Default: 30.",
+            show_default=False,
         ),
     ] = None,
     transcript: Annotated[
         Path | None,
-        typer.Option(
+        _option(
+            _ADVANCED,
             "--transcript",
             metavar="FILE",
-            help="With --live: keep text, doses and the schedule that repeats it, as JSON.",
-            rich_help_panel=_STEER,
+            help="Keep the text of --live, its doses and the schedule that repeats it, as JSON.",
         ),
     ] = None,
-    interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Write by turns, at a prompt.")
-    ] = False,
-    novelty: Annotated[
-        bool, typer.Option("--novelty", help="Mark and measure what is copied from the corpus.")
-    ] = False,
-    novelty_corpus: Annotated[
-        str | None,
-        typer.Option(
-            "--novelty-corpus",
-            metavar="PATH",
-            help="The training text, where it is no longer in the cache.",
-        ),
-    ] = None,
-    checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
@@ -170,7 +282,7 @@ def sample_command(
 
     The text goes to stdout, everything else to stderr. The same command writes the same text.
 
-    textgen sample --seed "старуха"
+    textgen sample "старуха"
 
     textgen sample --checkpoint mine --length 2000 --temperature 0.6 --rng 7
 
@@ -178,16 +290,19 @@ def sample_command(
 
     textgen sample --seed "старуха" --steer 0:17=+2 --steer 0:3=off@60..
 
-    A model of pairs (train --pairs) takes each line of the seed for a source and writes the
-    target alone, a line each; --temperature 0 writes the likeliest one.
+    A model of several documents, such as names or poems, ends its text where a document ends.
+
+    A model of pairs takes each line of the seed for a source and writes its target on a line.
     """
     from textgen.api import load
+    from textgen.cli.beginning import read_beginning
+    from textgen.cli.escapes import unescape
     from textgen.errors import SamplingError
-    from textgen.sampling import SampleOptions
+    from textgen.terminal.text import visible
 
     if count < 1:
         raise SamplingError(f"--count is {count}; it must be at least 1")
-    if interactive and (json_output or count > 1 or novelty):
+    if interactive and (json_output or count > 1 or novelty or novelty_corpus):
         raise SamplingError("--interactive goes with neither --json, --count nor --novelty")
     if live is not None:
         from textgen.cli.live import LENGTH, check_terminal
@@ -201,9 +316,7 @@ def sample_command(
     elif speed is not None or transcript is not None:
         option = "--transcript" if speed is None else "--speed"
         raise SamplingError(f"{option} is of --live alone; name what to steer: --live TARGET")
-    if length is None:
-        length = 500 if live is None else LENGTH
-    settings: dict[str, Any] = {
+    given: dict[str, Any] = {
         "length": length,
         "temperature": temperature,
         "top_k": top_k,
@@ -211,15 +324,26 @@ def sample_command(
         "min_p": min_p,
         "repetition_penalty": repetition_penalty,
         "repetition_window": repetition_window,
-        "stop": tuple(stop or ()),
+        "stop": tuple(unescape(text) for text in stop or ()),
         "until_sentence": until_sentence,
-        "until_end": until_end,
+        "until_end": until_end or None,
+        "keep_going": keep_going,
+        "history": history,
         "rng": rng,
     }
-    text = _seed_text(seed, seed_file)
-    model = load(checkpoint)
-    settings["history"] = (model.saved.history or 0) if history is None else history
-    SampleOptions(**settings)  # What is out of range is refused before anything is announced.
+    if length is None and live is not None:
+        given["length"] = LENGTH
+    beginning = read_beginning(words or (), seed, seed_file, checkpoint)
+    model = load(beginning.checkpoint)
+    # What is out of range is refused before anything is announced.
+    settings = asdict(
+        model.sample_options(**{name: value for name, value in given.items() if value is not None})
+    )
+
+    def say(line: str | None) -> None:
+        if line and not quiet:
+            print(visible(line), file=sys.stderr, flush=True)
+
     if settings["history"] and (steer or live):
         raise SamplingError(
             "--steer and --live act upon the state that a text carries on, and with a history of "
@@ -238,45 +362,42 @@ def sample_command(
                 f"this model reads a whole source before it writes, and --history "
                 f"{settings['history']} would have it forget what it read; leave it out"
             )
-        settings["until_end"] = True
+    for line in (beginning.note, *_notes(model, given)):
+        say(line and f"note: {line}")
+    hint = _another(settings, count, is_given=rng is not None)
+    if model.saved.reads_pairs:
         write_targets(
             model,
-            text,
+            beginning.text,
             settings,
             count=count,
             exact=exact,
             json_output=json_output,
             quiet=quiet,
+            hint=hint,
         )
         return
-    fitted = model.fit_seed(text)
-    if fitted.notice and not quiet:
-        print(fitted.notice, file=sys.stderr)
+    fitted = model.fit_seed(beginning.text)
+    say(fitted.notice)
     plan = model.steering(*steer) if steer else None
-    if not quiet:
-        print(model.networks.describe(count, exact=exact), file=sys.stderr, flush=True)
-        if settings["history"]:
-            why = "" if history is not None else ", as in training (--history 0 carries its state)"
-            print(
-                f"history: the network sees {settings['history']} tokens at each choice{why}",
-                file=sys.stderr,
-                flush=True,
-            )
-        for line in [] if plan is None else plan.describe():
-            print(f"steering: {line}", file=sys.stderr, flush=True)
+    say(model.networks.describe(count, exact=exact) + hint)
+    if settings["history"]:
+        why = "" if history is not None else ", as in training (--history 0 carries its state)"
+        say(f"history: the network sees {settings['history']} tokens at each choice{why}")
+    for line in [] if plan is None else plan.describe():
+        say(f"steering: {line}")
     if live is not None:
         from textgen.cli.live import SPEED, describe, hand_of, steer_by_hand
 
         hand = hand_of(model, live, plan)
-        if not quiet:
-            print(f"steering: {describe(hand)}", file=sys.stderr, flush=True)
+        say(f"steering: {describe(hand)}")
         steer_by_hand(
             model,
             fitted,
             settings,
             hand,
             speed=SPEED if speed is None else speed,
-            seed=text,
+            seed=beginning.text,
             seed_file=seed_file,
             steer=steer or (),
             transcript=transcript,
@@ -289,28 +410,48 @@ def sample_command(
 
         converse(model, fitted, settings, color, plan, quiet=quiet)
         return
-    corpus = _corpus_tokens(model, novelty_corpus) if novelty or novelty_corpus else None
-    if count == 1 and not json_output and corpus is None:
+    is_compared = novelty or novelty_corpus is not None
+    if count == 1 and not json_output and not is_compared:
         _stream(model, fitted, settings, plan)
         return
+    report = None
+    if is_compared:
+        from textgen.cli.novelty import NoveltyReport
+
+        report = NoveltyReport(model, novelty_corpus)
     texts = model.generate_many(count, fitted, exact=exact, steer=plan, **settings)
+    if report is not None:
+        report.read(fitted, texts, settings)
     if json_output:
-        _print_json(model, fitted, texts, corpus, settings, plan, exact=exact)
+        _print_json(model, fitted, texts, report, settings, plan, exact=exact)
         return
-    _print_texts(fitted, texts, model, corpus, color, quiet)
+    _print_texts(fitted, texts, settings["separator"], report, color, quiet)
 
 
-def _seed_text(seed: str | None, seed_file: Path | None) -> str:
-    from textgen.corpus.reader import read_text
-    from textgen.errors import SamplingError
+def _notes(model: Model, given: dict[str, Any]) -> Sequence[str]:
+    """What of the options can have no effect on this model's texts."""
+    notes = []
+    for option, name in (("--until-end", "until_end"), ("--keep-going", "keep_going")):
+        if given[name] and not (model.saved.writes_documents or model.saved.reads_pairs):
+            notes.append(
+                f"{option} has no effect: this model was trained on one text and has seen no end "
+                "of a document, so it writes up to --length"
+            )
+    for text in given["stop"]:
+        notice = model.fit_stop(text, keep_going=given["keep_going"]).notice
+        if notice is not None:
+            notes.append(notice)
+    return notes
 
-    if seed is not None and seed_file is not None:
-        raise SamplingError("--seed and --seed-file contradict each other; give one")
-    if seed_file is not None:
-        return read_text(seed_file)
-    if seed == "-":
-        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
-    return seed or ""
+
+def _another(settings: dict[str, Any], count: int, *, is_given: bool) -> str:
+    """How another text is got, at the end of the line that says what computes."""
+    from textgen.sampling.options import RNG_LIMIT
+
+    following = settings["rng"] + 1
+    if settings["temperature"] == 0 or settings["top_k"] == 1 or following >= RNG_LIMIT:
+        return ""
+    return f"; --rng {following} writes {'another' if count == 1 else 'others'}"
 
 
 def _stream(
@@ -329,7 +470,7 @@ def _stream(
         sys.stdout.write("\n")
 
 
-def _shower(live: bool) -> Any:
+def _shower(live: bool) -> Callable[[str], str]:
     """On a terminal, control characters from a corpus are shown and not obeyed."""
     from textgen.terminal.console import make_console
     from textgen.terminal.text import visible
@@ -341,76 +482,30 @@ def _shower(live: bool) -> Any:
     return lambda text: visible(text, keep_newlines=True, encoding=encoding)
 
 
-def _corpus_tokens(model: Model, path: str | None) -> Any:
-    """The training text's tokens, from the cache or from `path`."""
-    from textgen.corpus.corpus import Corpus, CorpusOptions
-    from textgen.errors import ConfigError
-
-    if path is not None:
-        normalization = model.saved.normalization
-        trained = model.info.get("corpus", {}).get("options", {})
-        options = CorpusOptions(
-            level=model.vocabulary.level,
-            fold=normalization.fold,
-            newlines=normalization.newlines,
-            nfc=normalization.nfc,
-            # Of a folder the files that were trained on.
-            **{name: trained[name] for name in ("ending", "skip_bad") if name in trained},
-        )
-        return Corpus.open(
-            [path], options, vocabulary=model.vocabulary, normalization=normalization
-        )
-    keys = model.info.get("corpus", {}).get("keys") or [None]
-    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
-    if corpus is None:
-        raise ConfigError(
-            "the training text is no longer in the cache; name it: --novelty-corpus corpus.txt"
-        )
-    return corpus
-
-
 def _print_json(
     model: Model,
     fitted: FittedSeed,
     texts: list[Generation],
-    corpus: Any,
+    report: NoveltyReport | None,
     settings: dict[str, Any],
     plan: SteeringPlan | None,
     *,
     exact: bool,
 ) -> None:
-    from textgen.sampling import find_copies
-
     samples = []
-    for text in texts:
+    for place, text in enumerate(texts):
         sample: dict[str, Any] = {
             "text": fitted.text + text.text,
             "generated": text.text,
             "finish_reason": text.finish_reason,
-            "bits_per_char": _number(text.bits_per_char),
+            "bits_per_char": _or_null(text.bits_per_char),
         }
         if plan is not None:
             # What the text costs the model when nobody steers it: the price of the steering.
             price = model.bits_per_char(text.ids, seed=fitted)
-            sample["unsteered_bits_per_char"] = _number(price)
-        if corpus is not None:
-            found = find_copies(text.ids, corpus.tokens)
-            sample["novelty"] = {
-                "copied_share": found.copied_share,
-                "longest": found.longest,
-                "min_run": found.min_run,
-                "runs": [
-                    {
-                        "start": run.start,
-                        "length": run.length,
-                        "source": run.source,
-                        "text": model.vocabulary.decode(
-                            text.ids[run.start : run.start + run.length]
-                        ),
-                    }
-                    for run in found.runs
-                ],
-            }
+            sample["unsteered_bits_per_char"] = _or_null(price)
+        if report is not None:
+            sample["novelty"] = report.of_text(place)
         samples.append(sample)
     record = {
         "checkpoint": str(model.path),
@@ -421,10 +516,12 @@ def _print_json(
         "path": model.networks.record(len(texts), exact=exact),
         "samples": samples,
     }
+    if report is not None:
+        record["novelty"] = report.of_all()
     print_json(record)
 
 
-def _number(value: float) -> float | None:
+def _or_null(value: float) -> float | None:
     """JSON has no NaN: a text without characters has no cost."""
     return value if value == value else None
 
@@ -432,41 +529,30 @@ def _number(value: float) -> float | None:
 def _print_texts(
     fitted: FittedSeed,
     texts: list[Generation],
-    model: Model,
-    corpus: Any,
+    separator: str,
+    report: NoveltyReport | None,
     color: ColorMode,
     quiet: bool,
 ) -> None:
-    from rich.text import Text
-
-    from textgen.sampling import find_copies
+    """Texts on stdout with a separator between two, as documents stand in the training text."""
     from textgen.terminal.console import make_consoles
-    from textgen.terminal.text import visible
 
-    consoles = make_consoles(color)
+    out = make_consoles(color).out
     shown = _shower(sys.stdout.isatty())
-    for number, text in enumerate(texts, start=1):
-        if len(texts) > 1:
-            print(f"--- {number} of {len(texts)} ---", file=sys.stderr)
-            sys.stderr.flush()
-        if corpus is None:
-            sys.stdout.write(shown(fitted.text + text.text) + "\n")
-            sys.stdout.flush()
-            continue
-        found = find_copies(text.ids, corpus.tokens)
-        pieces = model.vocabulary.pieces(text.ids, at_start=not fitted.ids)
-        copied = {place for run in found.runs for place in range(run.start, run.start + run.length)}
-        drawn = Text(visible(fitted.text, keep_newlines=True))
-        for place, piece in enumerate(pieces):
-            style = "reverse" if place in copied else ""
-            drawn.append(visible(piece, keep_newlines=True), style)
-        consoles.out.print(drawn, soft_wrap=True)
-        if not quiet:
-            print(
-                f"copied: {found.copied_share:.1%} of the text in runs of at least "
-                f"{found.min_run} tokens; the longest run has {found.longest}",
-                file=sys.stderr,
-            )
-            for run in found.runs:
-                quote = model.vocabulary.decode(text.ids[run.start : run.start + run.length])
-                print(f"  {run.length} tokens: {visible(quote)}", file=sys.stderr)
+    # In a file the texts alone tell where each begins; lines need no headers on a screen either.
+    has_headers = sys.stdout.isatty() and sys.stderr.isatty() and separator != "\n" and not quiet
+    for place, text in enumerate(texts):
+        if len(texts) > 1 and has_headers:
+            print(f"--- {place + 1} of {len(texts)} ---", file=sys.stderr, flush=True)
+        if report is None:
+            sys.stdout.write(shown(fitted.text + text.text))
+        else:
+            out.print(report.drawn(place), soft_wrap=True, end="")
+        sys.stdout.write("\n" if place == len(texts) - 1 else separator)
+        sys.stdout.flush()
+        if report is not None and not quiet and not report.is_of_documents:
+            for line in report.describe(place):
+                print(line, file=sys.stderr, flush=True)
+    if report is not None and not quiet and report.is_of_documents:
+        for line in report.describe_all():
+            print(line, file=sys.stderr, flush=True)

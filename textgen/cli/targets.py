@@ -22,6 +22,7 @@ def write_targets(
     exact: bool,
     json_output: bool,
     quiet: bool,
+    hint: str = "",
 ) -> None:
     """Write the targets of the sources in `text`, one a line, to stdout.
 
@@ -33,6 +34,7 @@ def write_targets(
         exact: Compute each by itself.
         json_output: Print one object instead.
         quiet: Say nothing on stderr.
+        hint: What the line on stderr that says what computes ends with.
     Raises:
         SamplingError: There is no source, or one has a TAB.
     """
@@ -46,7 +48,7 @@ def write_targets(
         for notice in dict.fromkeys(source.notice for source in sources if source.notice):
             print(notice, file=sys.stderr)
         number = len(sources) * count
-        print(model.networks.describe(number, exact=exact), file=sys.stderr, flush=True)
+        print(model.networks.describe(number, exact=exact) + hint, file=sys.stderr, flush=True)
     written = model.generate_targets(sources, count=count, exact=exact, **settings)
     if json_output:
         print_json(_record(model, sources, written, settings, count, exact))

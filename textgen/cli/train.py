@@ -146,7 +146,8 @@ def train_command(
             _TEXT,
             "--val",
             metavar="SHARE|FILE",
-            help="Share of the text at its end that validates, or a file. Default: 0.1.",
+            help="Share of the text that validates, the end of one text or documents drawn from "
+            "many; or a file. Default: 0.1.",
         ),
     ] = "0.1",
     cell: Annotated[

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,10 +19,11 @@ import numpy as np
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
-    DOCUMENT_MODES,
+    has_border_lines,
     join_documents,
     mark_documents,
     normalize_documents,
+    settle_documents,
 )
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
@@ -74,8 +76,11 @@ class CorpusOptions:
         min_count: Characters met less often are unknown; 1 keeps all.
         min_word_count: Words met less often are spelled by their characters.
         max_words: Words at most, the commonest; the rest is spelled.
-        documents: `"blank"` (blank lines separate documents), `"line"` (each line is one), or
-            None (each file is one).
+        documents: How one text is cut into documents, see `textgen.corpus.documents`: `"blank"`
+            (blank lines separate them; `"blank:2"`: two or more), `"line"` (each line is one),
+            `"separator:TEXT"` (a line that is TEXT separates them), `"start:REGEX"` (a line at
+            whose beginning it matches begins one), or None, as is `"file"` (each file is one).
+            What is no word, such as `"***"`, is a separator.
         encoding: Name of the encoding of the files; None detects it.
         newlines: Whether line ends become `"\\n"`.
         nfc: Whether characters are composed (Unicode NFC).
@@ -105,11 +110,8 @@ class CorpusOptions:
             raise ConfigError(
                 f"{named('level')} is {self.level!r}; give one of {', '.join(LEVELS)}"
             )
-        if self.documents is not None and self.documents not in DOCUMENT_MODES:
-            raise ConfigError(
-                f"{named('documents')} is {self.documents!r}; "
-                f"give one of {', '.join(DOCUMENT_MODES)}"
-            )
+        # One way to say each: it is part of the cache's keys and of a run's record.
+        object.__setattr__(self, "documents", settle_documents(self.documents))
         for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -156,6 +158,8 @@ class Corpus:
         options: As they were given; level and normalisation are those of the given vocabulary.
         files: One report for each file.
         documents: How many there are.
+        borders: Lines found that separate or begin documents; None where `options.documents` asks
+            for no such lines.
         chars: Characters after normalisation, without end marks.
         utf8_bytes: The same text's length in UTF-8.
         unknown_chars: Characters that the vocabulary lacks.
@@ -176,6 +180,7 @@ class Corpus:
     unknown_chars: int
     sha256: str
     cache_key: str
+    borders: int | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -279,6 +284,32 @@ class Corpus:
         """
         entry = TokenCache(cache).load(cache_key)
         return None if entry is None else _from_entry(entry)
+
+    def require_borders(self) -> None:
+        """Make sure that the lines by which the text is cut into documents are there.
+
+        Raises:
+            CorpusError: There is none.
+        """
+        if self.borders != 0:
+            return
+        kind, _, text = (self.options.documents or "").partition(":")
+        names = ", ".join(report.path for report in self.files[:3])
+        more = f" and {len(self.files) - 3} more" if len(self.files) > 3 else ""
+        if kind == "separator":
+            missing = f"no line is '{text}'"
+            other = f"start:{text}"
+            hint = f"if documents begin with a line that starts so, type --documents {quote(other)}"
+        else:
+            missing = f"no line begins with '{text}'"
+            hint = (
+                "upper and lower case count, and so do spaces; what follows start: is a regular "
+                "expression"
+            )
+        raise CorpusError(
+            f"{names}{more}: {missing}, so --documents {quote(f'{kind}:{text}')} cuts nothing; "
+            f"{hint}"
+        )
 
     def decode(self, start: int = 0, stop: int | None = None) -> str:
         """The text of the tokens from `start` up to `stop`; all the rest if that is None."""
@@ -391,6 +422,7 @@ class _Reading:
         self.options = options
         self.sources: Sequence[Source] = found.sources
         self._detections: list[Detection] | None = None
+        self.borders = 0
         self._digests: list[bytes] | None = None
         if checked is not None:
             self.sources = [good.source for good in checked]
@@ -429,6 +461,7 @@ class _Reading:
         if self._detections is None:
             self._detections = [detect(source, self.options.encoding) for source in self.sources]
         tallies = [_Tally() for _ in self.sources]
+        self.borders = 0
         yield from join_documents(map(self._one, self.sources, self._detections, tallies))
         digests = [tally.digest() for tally in tallies]
         if self._digests not in (None, digests):
@@ -447,10 +480,14 @@ class _Reading:
             yield from tally.count(text.chunks(normalization, hasher=tally))
         elif normalization.fold:
             raw = Normalization(newlines=False, nfc=False)
-            documents = mark_documents(text.chunks(raw, hasher=tally), mode)
+            documents = mark_documents(text.chunks(raw, hasher=tally), mode, self._count)
             yield from tally.count(normalize_documents(documents, normalization))
         else:
-            yield from mark_documents(tally.count(text.chunks(normalization, hasher=tally)), mode)
+            chunks = tally.count(text.chunks(normalization, hasher=tally))
+            yield from mark_documents(chunks, mode, self._count)
+
+    def _count(self, borders: int) -> None:
+        self.borders += borders
 
 
 class _Tally:
@@ -593,6 +630,7 @@ def _header(encoded: EncodedText, reading: _Reading, key: str) -> dict[str, Any]
         "options": asdict(reading.options),
         "files": [asdict(report) for report in reading.files],
         "documents": encoded.documents,
+        "borders": reading.borders if has_border_lines(reading.options.documents) else None,
         "chars": encoded.chars,
         "utf8_bytes": encoded.utf8_bytes,
         "unknown_chars": encoded.unknown_chars,
@@ -619,6 +657,7 @@ def _from_entry(entry: CacheEntry) -> Corpus | None:
             files=files,
             sha256=header["sha256"],
             cache_key=header["cache_key"],
+            borders=header.get("borders"),  # Entries of older versions have none.
             notes=tuple(header["notes"]),
             **numbers,
         )

@@ -1,5 +1,14 @@
 """Several documents in one text: what separates them is replaced by a mark.
 
+How a text is cut is said by one word, `CorpusOptions.documents`:
+
+    blank, blank:N    one blank line or more, or N or more, separate documents
+    line              each line that is not blank is a document
+    separator:TEXT    a line that is TEXT, white space around it aside, separates documents and
+                      belongs to none
+    start:REGEX       a line at whose beginning the expression matches begins a document
+    None              each file is a document
+
 The mark is NUL, a character that no text has (a file that contains it is binary), so that the
 steps after this one work on plain strings, at their speed.
 """
@@ -7,24 +16,87 @@ steps after this one work on plain strings, at their speed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 
 from textgen.corpus.normalization import Normalization
+from textgen.errors import ConfigError, named
 
 #: Stands between two documents in a stream of text.
 DOCUMENT_MARK = "\0"
 
-#: How one text is cut: at blank lines, or at every line end.
-DOCUMENT_MODES = ("blank", "line")
+#: What to type, for messages and help.
+DOCUMENTS_SYNTAX = "blank, blank:2, line, file, separator:TEXT or start:PATTERN"
+
+#: Blank lines that `blank:N` may ask for.
+_MOST_BLANKS = 100
+#: Characters of a line that are looked at to tell whether it separates or begins documents: a
+#: pattern that is slow on a long line stays bearable.
+_HEAD = 500
+#: Characters of blank lines that are held back until it is known whether a document goes on.
+_HELD = 1 << 20
 
 # A line of nothing but spaces is a blank one. "\r" ends a line where line ends are left as found.
 _LINE_END = r"(?>\r\n|\r|\n)"  # atomic: half of a "\r\n" is no line end
 _BLANK = rf"(?:[^\S\r\n]*{_LINE_END})"
-_GAPS = {
-    "line": re.compile(rf"{_LINE_END}{_BLANK}*"),
-    "blank": re.compile(rf"{_LINE_END}{_BLANK}+"),
-}
 _ANY_LINE_END = re.compile(r"[\r\n]")
+_LINES = re.compile(r"[^\r\n]*(?:\r\n|[\r\n])")
+
+
+def settle_documents(mode: str | None) -> str | None:
+    """One way to say each way to cut: `file` becomes None, `blank:1` `blank`, `***`
+    `separator:***`.
+
+    Raises:
+        ConfigError: It says no way to cut.
+    """
+    if mode is None:
+        return None
+    kind, colon, rest = mode.partition(":")
+    kind, rest = kind.strip().lower(), unicodedata.normalize("NFC", rest)
+    if not colon and kind in ("file", "blank", "line"):
+        return None if kind == "file" else kind
+    if colon and kind == "blank":
+        if not rest.isdecimal() or not 1 <= int(rest) <= _MOST_BLANKS:
+            raise ConfigError(
+                f"{named('documents')} is {mode!r}; after blank: comes the "
+                "least number of blank lines that separate documents, from 1 to "
+                f"{_MOST_BLANKS}, such as blank:2"
+            )
+        return "blank" if int(rest) == 1 else f"blank:{int(rest)}"
+    if colon and kind == "separator":
+        if not rest.strip():
+            raise ConfigError(
+                f"{named('documents')} is 'separator:' with no text after it; give the "
+                "line that separates documents, such as separator:***, or blank for blank lines"
+            )
+        return f"separator:{rest.strip()}"
+    if colon and kind == "start":
+        if not rest or start_pattern(rest).match(""):
+            raise ConfigError(
+                f"{named('documents')} is {mode!r}, and every line begins so; give "
+                "what only the first line of a document begins with, such as start:Chapter"
+            )
+        return f"start:{rest}"
+    bare = unicodedata.normalize("NFC", mode.strip())
+    if bare and not bare[0].isalnum():
+        return f"separator:{bare}"
+    raise ConfigError(
+        f"{named('documents')} is {mode!r}; give {DOCUMENTS_SYNTAX}: where a line "
+        f"{mode!r} stands between documents, separator:{bare}, and where their first lines begin "
+        f"so, start:{bare}"
+    )
+
+
+def start_pattern(text: str) -> re.Pattern[str]:
+    """The expression of `start:`; one that is none is taken as it stands, such as `[Event `."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # Python warns where brackets hardly mean a set.
+            return re.compile(text)
+    except (re.error, OverflowError, RecursionError, Warning):
+        return re.compile(re.escape(text))
 
 
 def document_separator(mode: str | None) -> str:
@@ -33,10 +105,36 @@ def document_separator(mode: str | None) -> str:
     Args:
         mode: `CorpusOptions.documents`; None: each file is a document.
     """
-    return "\n" if mode == "line" else "\n\n"
+    kind, _, rest = (mode or "").partition(":")
+    if kind == "line":
+        return "\n"
+    if kind == "separator":
+        return f"\n{rest}\n"
+    return "\n" * (1 + (int(rest) if kind == "blank" and rest else 1))
 
 
-def mark_documents(chunks: Iterable[str], mode: str) -> Iterator[str]:
+def has_border_lines(mode: str | None) -> bool:
+    """Whether it is certain lines that separate or begin documents; a text may have none."""
+    return mode is not None and mode.startswith(("separator:", "start:"))
+
+
+def documents_in_words(mode: str | None) -> str:
+    """What a document is, for people."""
+    kind, _, rest = (mode or "").partition(":")
+    if kind == "line":
+        return "each line is one"
+    if kind == "separator":
+        return f"a line '{rest}' separates them"
+    if kind == "start":
+        return f"each begins at a line that starts with '{rest}'"
+    if kind == "blank":
+        return f"{rest} blank lines or more separate them" if rest else "blank lines separate them"
+    return "each file is one"
+
+
+def mark_documents(
+    chunks: Iterable[str], mode: str, on_border: Callable[[int], object] | None = None
+) -> Iterator[str]:
     """One text with a `DOCUMENT_MARK` in place of whatever separates its documents.
 
     Blank lines at the start and line ends at the end vanish, so there is no empty document.
@@ -44,25 +142,130 @@ def mark_documents(chunks: Iterable[str], mode: str) -> Iterator[str]:
 
     Args:
         chunks: The text, in pieces of any length, without NUL.
-        mode: `"blank"` (documents are separated by blank lines) or `"line"` (each line that is
-            not blank is a document).
+        mode: As `settle_documents` gives it, not None.
+        on_border: With `separator:` and `start:`, is told of lines that separate or begin a
+            document, how many more were found.
     """
-    gap = _GAPS[mode]
+    kind, _, rest = mode.partition(":")
+    if kind in ("line", "blank"):
+        return _mark_gaps(chunks, 0 if kind == "line" else int(rest or 1))
+    if kind == "separator":
+
+        def separates(line: str) -> bool:
+            found = line.strip()
+            if not found.isascii():
+                found = unicodedata.normalize("NFC", found)
+            return found == rest and len(line) <= _HEAD
+
+        return _mark_lines(chunks, separates, on_border, keep=False)
+    pattern = start_pattern(rest)
+
+    def begins(line: str) -> bool:
+        return pattern.match(line.rstrip("\r\n")[:_HEAD]) is not None
+
+    return _mark_lines(chunks, begins, on_border, keep=True)
+
+
+def _mark_gaps(chunks: Iterable[str], blanks: int) -> Iterator[str]:
+    """Marks for each line end with at least so many blank lines after it."""
+    gap = re.compile(rf"{_LINE_END}{_BLANK}{{{blanks},}}")
     started = False
     # As if blank lines went before: those at the start are then part of one separator.
-    carry = "\n\n"
+    carry = "\n" * (blanks + 1)
     for chunk in chunks:
         text = carry + chunk
         # White space from the last line end on may be part of a separator that goes on.
         line_end = _ANY_LINE_END.search(text, len(text.rstrip()))
         cut = line_end.start() if line_end else len(text)
-        carry = _shorten(text[cut:])
+        carry = _shorten(text[cut:], blanks + 1)
         marked = gap.sub(DOCUMENT_MARK, text[:cut])
         if not started:
             marked = marked.removeprefix(DOCUMENT_MARK)
         if marked:
             started = True
             yield marked
+
+
+def _mark_lines(
+    chunks: Iterable[str],
+    is_border: Callable[[str], bool],
+    on_border: Callable[[int], object] | None,
+    *,
+    keep: bool,
+) -> Iterator[str]:
+    """Marks where single lines say so.
+
+    Args:
+        chunks: The text.
+        is_border: Asked of each line that is not blank, with its line end or, of a long one, of
+            its beginning.
+        on_border: Is told how many more were found.
+        keep: Whether such a line begins the next document; else it belongs to none.
+    """
+    line = ""  # the last one that is not blank, with its end; "" where no document is open
+    blanks: list[str] = []  # those after it, which vanish where the document ends
+    held = 0  # their characters
+    any_before = False
+    for pieces, goes_on in _line_pieces(chunks):
+        marked: list[str] = []
+        borders = 0
+        for piece in pieces:
+            if goes_on:
+                marked.append(line)
+                line, goes_on = piece, False
+                continue
+            is_blank = piece.isspace()
+            if is_blank and len(piece) <= _HEAD and held < _HELD:
+                if line:  # Those before a document vanish.
+                    blanks.append(piece)
+                    held += len(piece)
+                continue
+            ends = not is_blank and is_border(piece)
+            if ends:
+                borders += 1
+                marked.append(line.rstrip("\r\n"))
+                line = ""
+            if keep or not ends:
+                if line:
+                    marked += (line, *blanks)
+                elif any_before:
+                    marked.append(DOCUMENT_MARK)
+                line, any_before = piece, True
+            blanks, held = [], 0
+        if borders and on_border is not None:
+            on_border(borders)
+        if text := "".join(marked):
+            yield text
+    if text := line.rstrip("\r\n"):
+        yield text
+
+
+def _line_pieces(chunks: Iterable[str]) -> Iterator[tuple[list[str], bool]]:
+    """For each chunk the lines that end in it, with their ends.
+
+    Of a line of more than `_HEAD` characters the beginning comes as soon as it is there.
+
+    Yields:
+        The lines, and whether the first is the rest of one whose beginning was given before.
+    """
+    carry, inside = "", False
+    for chunk in chunks:
+        text = carry + chunk
+        pieces = _LINES.findall(text)
+        carry = text[sum(map(len, pieces)) :]
+        if pieces and not carry and pieces[-1].endswith("\r"):
+            carry = pieces.pop()  # A "\n" may follow, which is no second line end.
+        goes_on = inside
+        if pieces:
+            inside = False
+        body = carry.removesuffix("\r")
+        if len(body) > _HEAD:
+            pieces.append(body)
+            carry = carry[len(body) :]
+            inside = True
+        yield pieces, goes_on
+    if carry:
+        yield [carry], inside
 
 
 def join_documents(texts: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -102,13 +305,14 @@ def normalize_documents(chunks: Iterable[str], normalization: Normalization) -> 
         yield "".join(pieces)
 
 
-def _shorten(space: str) -> str:
-    """White space with the same effect, in bounded memory: two line ends do what a million do."""
+def _shorten(space: str, enough: int) -> str:
+    """White space with the same effect, in bounded memory: `enough` line ends do what a million
+    do."""
     last = max(space.rfind("\n"), space.rfind("\r"))
-    if last < 2:
+    if last < enough:
         return space
     lines = len(re.findall(_LINE_END, space[: last + 1]))
-    if lines < 2:
+    if lines < enough:
         return space
     # A trailing "\r" must stay one: a "\n" may follow, which is no second line end.
-    return "\n" + space[last] + space[last + 1 :]
+    return "\n" * (enough - 1) + space[last] + space[last + 1 :]

@@ -24,13 +24,12 @@ from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
 from textgen.corpus.source import STDIN_NAME, open_sources
+from textgen.corpus.spans import places
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import CorpusError
 
 SEPARATOR = "\t"
-#: Tokens looked at a time.
-_SCAN = 1 << 20
 #: Malformed lines that a message quotes before it only counts, and characters of each.
 _QUOTED, _QUOTE_CHARS = 4, 30
 
@@ -92,7 +91,7 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
     Raises:
         MalformedPairs: A document is no pair.
     """
-    ends, separators = _places(tokens, END_ID), _places(tokens, separator)
+    ends, separators = places(tokens, END_ID), places(tokens, separator)
     borders = np.concatenate(([-1], ends, [len(tokens)]))
     starts, stops = borders[:-1] + 1, borders[1:]
     filled = stops > starts  # at the array's two ends there may be a mark more
@@ -101,11 +100,11 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
     counts = np.searchsorted(separators, stops) - first
     bad = counts != 1
     good = np.flatnonzero(~bad)
-    places = separators[first[good]]
-    bad[good] = (places == starts[good]) | (places + 1 == stops[good])
+    middles = separators[first[good]]
+    bad[good] = (middles == starts[good]) | (middles + 1 == stops[good])
     if bad.any():
         raise MalformedPairs(np.flatnonzero(bad), len(starts))
-    return PairIndex(starts, places, stops)
+    return PairIndex(starts, middles, stops)
 
 
 class MalformedPairs(CorpusError):
@@ -210,11 +209,3 @@ def _lines(chunks: Iterator[str]) -> Iterator[str]:
         *whole, rest = (rest + chunk).split("\n")
         yield from whole
     yield rest
-
-
-def _places(tokens: Tokens, token: int) -> NDArray[np.int64]:
-    found = [
-        start + np.flatnonzero(tokens[start : start + _SCAN] == token)
-        for start in range(0, len(tokens), _SCAN)
-    ]
-    return np.concatenate(found).astype(np.int64) if found else np.zeros(0, np.int64)

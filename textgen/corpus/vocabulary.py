@@ -152,9 +152,9 @@ class Vocabulary:
         return ids.astype(self.dtype)
 
     def decode(
-        self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True
+        self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True, end: str = ""
     ) -> str:
-        """The text of `ids`; end marks give nothing, unknown characters U+FFFD.
+        """The text of `ids`; end marks give `end`, unknown characters U+FFFD.
 
         At byte level, bytes that are no UTF-8 give U+FFFD as well.
 
@@ -162,24 +162,25 @@ class Vocabulary:
             ids: Ids, `(N,)`.
             at_start: Whether a document starts at the first of them; False where the text goes
                 on, as after a seed. Matters only to folded words, whose first has no space.
+            end: What an end mark is written as.
         """
-        if self.level == "byte" or self.folded:
-            return "".join(self.pieces(ids, at_start=at_start))
+        if self.level == "byte" or self.folded or end:
+            return "".join(self.pieces(ids, at_start=at_start, end=end))
         return "".join(map(self._texts.__getitem__, _as_ints(ids)))
 
-    def decoder(self, *, at_start: bool = True) -> Decoder:
-        """Decodes one id after the other; `at_start` as for `decode`."""
-        return Decoder(self, at_start=at_start)
+    def decoder(self, *, at_start: bool = True, end: str = "") -> Decoder:
+        """Decodes one id after the other; `at_start` and `end` as for `decode`."""
+        return Decoder(self, at_start=at_start, end=end)
 
     def pieces(
-        self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True
+        self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True, end: str = ""
     ) -> list[str]:
         """The text of each id, which joined is `decode(ids)`.
 
         At byte level a character of several bytes stands at the last of them, "" at the others;
         a character cut off by the end of `ids` is a U+FFFD at the last id.
         """
-        decoder = self.decoder(at_start=at_start)
+        decoder = self.decoder(at_start=at_start, end=end)
         pieces = [decoder.feed(token) for token in _as_ints(ids)]
         if pieces:
             pieces[-1] += decoder.flush()
@@ -313,21 +314,23 @@ class Decoder:
     Args:
         vocabulary: The symbols.
         at_start: Whether the first id starts a document.
+        end: What an end mark is written as.
     """
 
-    def __init__(self, vocabulary: Vocabulary, *, at_start: bool = True) -> None:
+    def __init__(self, vocabulary: Vocabulary, *, at_start: bool = True, end: str = "") -> None:
         self._symbols = vocabulary.symbols
         self._folded = vocabulary.folded
         self._at_start = at_start
+        self._end = end
         self._bytes = (
             codecs.getincrementaldecoder("utf-8")("replace") if vocabulary.level == "byte" else None
         )
 
     def feed(self, token: int) -> str:
-        """The text that `token` completes; "" for a mark or within a character."""
+        """The text that `token` completes; "" within a character."""
         if token == END_ID:
             self._at_start = True
-            return self.flush()
+            return self.flush() + self._end
         if token == UNKNOWN_ID:
             self._at_start = False
             return self.flush() + REPLACEMENT

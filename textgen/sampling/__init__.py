@@ -26,12 +26,17 @@ from textgen.sampling.live import generate_live as generate_live
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun
 from textgen.sampling.novelty import Novelty as Novelty
+from textgen.sampling.novelty import count_documents as count_documents
 from textgen.sampling.novelty import find_copies as find_copies
+from textgen.sampling.novelty import find_copies_in_each as find_copies_in_each
+from textgen.sampling.novelty import least_run as least_run
 from textgen.sampling.options import SampleOptions as SampleOptions
 from textgen.sampling.price import bits_per_char as bits_per_char
 from textgen.sampling.seed import FittedSeed as FittedSeed
 from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed
+from textgen.sampling.stop import FittedStop as FittedStop
+from textgen.sampling.stop import fit_stop as fit_stop
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
 from textgen.sampling.stream import Network as Network
 from textgen.sampling.writer import Writer as Writer

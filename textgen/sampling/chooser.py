@@ -17,7 +17,7 @@ from textgen.sampling.options import SampleOptions
 def choice_settings(options: SampleOptions) -> ChoiceSettings:
     """What the native engine is told of `options`.
 
-    The unknown character is never chosen, the end mark only with `until_end`.
+    The unknown character is never chosen, the end mark only where a document may end.
     """
     return ChoiceSettings(
         key=SymbolGenerator(options.rng).key,
@@ -27,7 +27,7 @@ def choice_settings(options: SampleOptions) -> ChoiceSettings:
         min_p=float(options.min_p),
         repetition_penalty=float(options.repetition_penalty),
         repetition_window=options.repetition_window,
-        banned=(UNKNOWN_ID,) if options.until_end else (END_ID, UNKNOWN_ID),
+        banned=(UNKNOWN_ID,) if options.may_end else (END_ID, UNKNOWN_ID),
     )
 
 

@@ -40,15 +40,20 @@ class Cursor:
         steering: What the text is steered by.
         vocabulary: The model's symbols.
         context_ids: What stands before the text: the seed.
+        end: What an end mark is written as.
     """
 
     def __init__(
-        self, steering: Steering, vocabulary: Vocabulary, context_ids: Sequence[int] = ()
+        self,
+        steering: Steering,
+        vocabulary: Vocabulary,
+        context_ids: Sequence[int] = (),
+        end: str = "",
     ) -> None:
         self._steering = steering
-        self._decoder = vocabulary.decoder()
+        self._decoder = vocabulary.decoder(end=end)
         # Where each token is a character, how many there are need not be found out.
-        self._is_plain = vocabulary.level == "char"
+        self._is_plain = vocabulary.level == "char" and not end
         self._symbols = vocabulary.symbols
         self._ends = SentenceEnds()
         # The seed may stand within a sentence, which is then the first.

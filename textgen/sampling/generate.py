@@ -90,7 +90,7 @@ def generate(
 
     The network starts with a zero state, reads the end-of-document mark and then the seed, or
     the primer where there is no seed. Neither is printed. The unknown character is never
-    generated, the end mark only with `until_end`.
+    generated, the end mark only with `until_end` or `keep_going`.
 
     Args:
         network: The model.
@@ -109,7 +109,7 @@ def generate(
     options = options or SampleOptions()
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
-    cursor = _cursor(steering, vocabulary, seed)
+    cursor = _cursor(steering, vocabulary, seed, options)
     position = start(network, seed or primer_ids, _first_edits(cursor))
     stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
     yield from StreamWriter(network, options, stream, position, cursor).symbols()
@@ -175,7 +175,7 @@ def generate_batch(
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
     # All rows read the same seed, so it is read once.
-    edits = _first_edits(_cursor(steering, vocabulary, seed))
+    edits = _first_edits(_cursor(steering, vocabulary, seed, options))
     first = start(network, seed or primer_ids, edits)
     texts = []
     for begin in range(0, count, MOST_TOGETHER):
@@ -184,7 +184,7 @@ def generate_batch(
             Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
             for k in numbers
         ]
-        cursors = [_cursor(steering, vocabulary, seed) for _ in numbers]
+        cursors = [_cursor(steering, vocabulary, seed, options) for _ in numbers]
         position = first.repeat(np.zeros(len(numbers), np.intp))
         texts += _write_together(network, options, streams, position, cursors)
     return texts
@@ -219,7 +219,7 @@ def generate_after(
     _check_count(len(seeds), first_index)
     options = options or SampleOptions()
     network = seen_by(network, options)
-    cursors = [_cursor(steering, vocabulary, seed) for seed in seeds]
+    cursors = [_cursor(steering, vocabulary, seed, options) for seed in seeds]
     position = start_many(network, seeds, [_first_edits(cursor) for cursor in cursors])
     streams = [
         Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
@@ -247,10 +247,12 @@ def generate_each(
     options = options or SampleOptions()
     network = seen_by(network, options)
     seed = list(map(int, seed_ids))
-    position = start(network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed)))
+    position = start(
+        network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed, options))
+    )
     texts = []
     for k in range(count):
-        cursor = _cursor(steering, vocabulary, seed)
+        cursor = _cursor(steering, vocabulary, seed, options)
         stream = Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
         writer = StreamWriter(network, options, stream, position, cursor)
         texts.append(Generation.from_symbols(writer.symbols()))
@@ -278,9 +280,12 @@ def _write_together(
 
 
 def _cursor(
-    steering: Steering | None, vocabulary: Vocabulary, seed: Sequence[int]
+    steering: Steering | None,
+    vocabulary: Vocabulary,
+    seed: Sequence[int],
+    options: SampleOptions,
 ) -> Cursor | None:
-    return None if steering is None else Cursor(steering, vocabulary, seed)
+    return None if steering is None else Cursor(steering, vocabulary, seed, options.end_text)
 
 
 def _first_edits(cursor: Cursor | None) -> Edits:

@@ -25,7 +25,7 @@ class LiveSymbol(NamedTuple):
         held: What is complete and not printed yet, for a stop text may begin there; it belongs to
             the text if that ends here.
         char: Number of the character that it completes or works at, counted from 0.
-        chars: Characters that it completes.
+        chars: Characters of the text that it completes, those between two documents included.
         dose: What the target was held at when the token was chosen; None: nothing held it.
         value: Of the target after the token, in standard deviations from its mean, by its sign:
             where it is held at a dose, that dose. Not a number where it never varies.
@@ -77,14 +77,15 @@ def generate_live(
             "give --history 0"
         )
     seed = list(map(int, seed_ids))
-    cursor = Cursor(steering, vocabulary, seed)
+    cursor = Cursor(steering, vocabulary, seed, options.end_text)
     position = start(network, seed or primer_ids, cursor.edits)
     stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
     writer = StreamWriter(network, options, stream, position, cursor, block_size=1)
-    decoder = decoder_after(vocabulary, seed)
+    decoder = decoder_after(vocabulary, seed, options.end_text)
     target = steering.target
     char, held = 0, ""
     for symbol in writer.symbols():
+        after = options.length - stream.room
         held = (held + decoder.feed(symbol.id))[len(symbol.text) :]
         if symbol.finish_reason is not None:
             held = ""
@@ -93,12 +94,12 @@ def generate_live(
             symbol.text,
             held,
             char,
-            symbol.chars,
+            after - char,
             steering.dose_at(char),
             _deviation(target, writer.position.state[target.layer]),
             symbol.finish_reason,
         )
-        char += symbol.chars
+        char = after
 
 
 def _deviation(target: Target, state: Mapping[str, Floats]) -> float:

@@ -1,4 +1,4 @@
-"""How much of a generated text is copied from the training text.
+"""How much of a generated text is copied from the training text: runs, and whole documents.
 
 The corpus stays where it is, in a memory map, and is read block by block. One vectorised pass
 notes in which blocks each run of `min_run` tokens of the text occurs, by hash; only those blocks
@@ -9,15 +9,21 @@ block in which a piece of the text occurs.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.corpus.vocabulary import END_ID
 from textgen.errors import SamplingError
 
+#: Tokens from which on a run counts as copied, where documents are not shorter.
+MIN_RUN = 20
 #: Corpus positions examined at a time: their hashes stay in the cache.
 _BLOCK = 1 << 16
+#: Corpus positions in which end marks are looked for at a time.
+_SCAN = 1 << 22
 #: Bits of a hash that a first look-up uses; the text's hashes fill a small part of the table.
 _TABLE_BITS = 16
 _TOKEN_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -69,7 +75,7 @@ def find_copies(
     ids: Sequence[int] | NDArray[np.integer],
     corpus_tokens: NDArray[np.unsignedinteger],
     *,
-    min_run: int = 20,
+    min_run: int = MIN_RUN,
 ) -> Novelty:
     """Find the longest runs of a text that are copied from a corpus.
 
@@ -83,17 +89,127 @@ def find_copies(
     Raises:
         SamplingError: `min_run` is below 1.
     """
+    return find_copies_in_each([ids], corpus_tokens, min_run=min_run)[0]
+
+
+def find_copies_in_each(
+    texts: Sequence[Sequence[int] | NDArray[np.integer]],
+    corpus_tokens: NDArray[np.unsignedinteger],
+    *,
+    min_run: int = MIN_RUN,
+) -> list[Novelty]:
+    """As `find_copies` of each text, in as many passes over the corpus as one text needs.
+
+    Args:
+        texts: Tokens of each text.
+        corpus_tokens: As for `find_copies`.
+        min_run: As for `find_copies`.
+    Raises:
+        SamplingError: `min_run` is below 1.
+    """
     if min_run < 1:
         raise SamplingError(f"min_run is {min_run}; it must be at least 1")
-    text = np.asarray(ids, dtype=np.int64).reshape(-1)
-    runs = tuple(_maximal_runs(text, corpus_tokens, min_run))
-    covered = np.zeros(len(text), np.bool_)
-    for run in runs:
-        covered[run.start : run.start + run.length] = True
-    longest = max((run.length for run in runs), default=0)
-    if not runs:
-        longest = _longest_below(text, corpus_tokens, min_run)
-    return Novelty(len(text), min_run, runs, longest, int(covered.sum()))
+    rows = [np.asarray(text, dtype=np.int64).reshape(-1) for text in texts]
+    joined, owners = _joined(rows)
+    runs: list[list[CopiedRun]] = [[] for _ in rows]
+    firsts = np.array([len(row) + 1 for row in rows]).cumsum() - [len(row) + 1 for row in rows]
+    for run in _maximal_runs(joined, corpus_tokens, min_run):
+        owner = int(owners[run.start])
+        runs[owner].append(replace(run, start=run.start - int(firsts[owner])))
+    longest = [max((run.length for run in found), default=0) for found in runs]
+    without = [number for number, found in enumerate(runs) if not found]
+    below = _longest_below([rows[number] for number in without], corpus_tokens, min_run)
+    for number, length in zip(without, below, strict=True):
+        longest[number] = length
+    results = []
+    for row, found, length in zip(rows, runs, longest, strict=True):
+        covered = np.zeros(len(row), np.bool_)
+        for run in found:
+            covered[run.start : run.start + run.length] = True
+        results.append(Novelty(len(row), min_run, tuple(found), length, int(covered.sum())))
+    return results
+
+
+def _joined(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Texts in one, a token that no corpus has after each; and whose each place is."""
+    parts = [part for row in rows for part in (row, [-1])]
+    joined = np.concatenate(parts) if parts else np.zeros(0, np.int64)
+    owners = np.repeat(np.arange(len(rows)), [len(row) + 1 for row in rows])
+    return joined.astype(np.int64), owners
+
+
+def least_run(corpus_tokens: NDArray[np.unsignedinteger]) -> int:
+    """Tokens from which on a run counts: `MIN_RUN`, or as many as a document usually has.
+
+    In a list of names every run is short, and one as long as a name is a whole one.
+
+    Args:
+        corpus_tokens: Tokens of the corpus, documents separated by end marks, `(N,)`.
+    Returns:
+        The smaller of `MIN_RUN` and the median length of the documents, at least 1.
+    """
+    _, lengths = _documents(corpus_tokens)
+    return max(1, min(MIN_RUN, int(np.median(lengths)))) if len(lengths) else MIN_RUN
+
+
+def count_documents(
+    documents: Sequence[Sequence[int] | NDArray[np.integer]],
+    corpus_tokens: NDArray[np.unsignedinteger],
+) -> list[int]:
+    """How often each of some documents stands in a corpus as a whole document.
+
+    Args:
+        documents: Tokens of each, without end marks.
+        corpus_tokens: Tokens of the corpus in the same vocabulary, documents separated by end
+            marks, `(N,)`.
+    Returns:
+        The number of the corpus's documents that are equal to each.
+    """
+    wanted = [np.asarray(document, np.int64).reshape(-1) for document in documents]
+    counts: dict[bytes, int] = {part.tobytes(): 0 for part in wanted if len(part)}
+    starts, lengths = _documents(corpus_tokens)
+    kept = np.isin(lengths, [len(part) for part in wanted])
+    starts, lengths = starts[kept], lengths[kept]
+    hashes = np.unique(
+        [_document_hashes(part, np.array([len(part)]))[0] for part in wanted if len(part)]
+    )
+    # So many documents at a time that their tokens are about a block, one at least.
+    blocks = np.unique((lengths.cumsum() - lengths) // _BLOCK, return_index=True)[1].tolist()
+    for first, last in pairwise([*blocks, len(starts)]):
+        begin, size = starts[first:last], lengths[first:last]
+        places = np.arange(size.sum()) - np.repeat(size.cumsum() - size - begin, size)
+        found = np.isin(_document_hashes(corpus_tokens[places], size), hashes)
+        for start, length in zip(begin[found].tolist(), size[found].tolist(), strict=True):
+            # Equal hashes may be of unequal documents.
+            key = np.asarray(corpus_tokens[start : start + length], np.int64).tobytes()
+            if key in counts:
+                counts[key] += 1
+    return [counts.get(part.tobytes(), 0) for part in wanted]
+
+
+def _documents(
+    corpus: NDArray[np.unsignedinteger],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each document of a corpus starts, and its tokens; empty ones are left out."""
+    ends = [
+        start + np.flatnonzero(np.asarray(corpus[start : start + _SCAN]) == END_ID)
+        for start in range(0, len(corpus), _SCAN)
+    ]
+    borders = np.concatenate([[-1], *ends, [len(corpus)]]).astype(np.int64)
+    starts, lengths = borders[:-1] + 1, np.diff(borders) - 1
+    return starts[lengths > 0], lengths[lengths > 0]
+
+
+def _document_hashes(tokens: NDArray[np.integer], lengths: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A hash of each of the documents that stand side by side in `tokens`; none is empty."""
+    firsts = lengths.cumsum() - lengths
+    places = np.arange(len(tokens)) - np.repeat(firsts, lengths)
+    hashes = tokens.astype(np.uint64) * _TOKEN_MULTIPLIER
+    hashes ^= places.astype(np.uint64) * _FIRST_MULTIPLIER
+    hashes *= _SECOND_MULTIPLIER
+    hashes ^= hashes >> np.uint64(29)
+    hashes *= _FIRST_MULTIPLIER
+    return np.add.reduceat(hashes, firsts)
 
 
 def _maximal_runs(
@@ -134,16 +250,28 @@ def _maximal_runs(
         start = low
 
 
-def _longest_below(text: NDArray[np.int64], corpus: NDArray[np.unsignedinteger], limit: int) -> int:
-    """Tokens of the longest run of the text in the corpus, which is known to be below `limit`."""
-    low, high = 0, min(limit - 1, len(text))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if _Finder(text, corpus, middle).occurs():
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _longest_below(
+    rows: Sequence[NDArray[np.int64]], corpus: NDArray[np.unsignedinteger], limit: int
+) -> list[int]:
+    """Tokens of the longest run of each text in the corpus, known to be below `limit`."""
+    low = [0 for _ in rows]
+    high = [min(limit - 1, len(row)) for row in rows]
+    while True:
+        # Each is halved; those that are asked for the same length are looked for together.
+        asked: dict[int, list[int]] = {}
+        for number in range(len(rows)):
+            if low[number] < high[number]:
+                asked.setdefault((low[number] + high[number] + 1) // 2, []).append(number)
+        if not asked:
+            return low
+        for middle, numbers in asked.items():
+            joined, owners = _joined([rows[number] for number in numbers])
+            found = _Finder(joined, corpus, middle).owners_found(owners)
+            for place, number in enumerate(numbers):
+                if place in found:
+                    low[number] = middle
+                else:
+                    high[number] = middle - 1
 
 
 class _Finder:
@@ -171,15 +299,25 @@ class _Finder:
             for group in groups.tolist():
                 self._blocks[group].append(start)
 
-    def occurs(self) -> bool:
-        """Whether any window of the text stands in the corpus; stops at the first."""
-        firsts = np.full(len(self._sorted), -1)
-        firsts[self._group[::-1]] = np.arange(len(self._group))[::-1]
+    def owners_found(self, owners: NDArray[np.int64]) -> set[int]:
+        """Whose windows stand in the corpus; stops when something of everybody is found.
+
+        Args:
+            owners: Whose each place of the text is.
+        """
+        everybody, found = set(owners.tolist()), set[int]()
+        order = np.argsort(self._group, kind="stable")
+        borders = np.searchsorted(self._group[order], np.arange(len(self._sorted) + 1))
         for start, groups in self._candidates():
-            for place in firsts[groups].tolist():
-                if self._find_in_block(place, place + self._size, start) is not None:
-                    return True
-        return False
+            for group in groups.tolist():
+                for place in order[borders[group] : borders[group + 1]].tolist():
+                    if int(owners[place]) in found:
+                        continue
+                    if self._find_in_block(place, place + self._size, start) is not None:
+                        found.add(int(owners[place]))
+            if len(found) == len(everybody):
+                break
+        return found
 
     def find(self, start: int, end: int) -> int | None:
         """First place in the corpus of `text[start:end]`, or `None`."""

@@ -35,6 +35,9 @@ class SampleOptions:
             sentence ends at `.`, `!`, `?` or `…`, closing quotes and brackets after it included,
             before white space; abbreviations are not recognised.
         until_end: Whether the end-of-document mark may be chosen; it ends the text.
+        keep_going: Whether the mark may be chosen and another document begins after it, as the
+            first did: the text ends at its length, or at a stop.
+        separator: What is written between two documents then; it counts as part of the text.
         history: Tokens that the network sees at each prediction, the state from zero before them;
             0 carries the state on from the beginning of the text, as is usual.
         rng: Seed of the random generator, in `[0, 2**64)`.
@@ -52,6 +55,8 @@ class SampleOptions:
     stop: tuple[str, ...] = ()
     until_sentence: bool = False
     until_end: bool = False
+    keep_going: bool = False
+    separator: str = "\n\n"
     history: int = 0
     rng: int = 0
 
@@ -71,6 +76,22 @@ class SampleOptions:
             "repetition_penalty", self.repetition_penalty, "above 0; 1 is off", lambda x: x > 0
         )
         object.__setattr__(self, "stop", _stop_texts(self.stop))
+        if self.until_end and self.keep_going:
+            raise SamplingError("--until-end and --keep-going contradict each other; give one")
+        if not (isinstance(self.separator, str) and self.separator):
+            raise SamplingError(
+                f"separator is {self.separator!r}; it must be a text of at least one character"
+            )
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the end-of-document mark may be chosen."""
+        return self.until_end or self.keep_going
+
+    @property
+    def end_text(self) -> str:
+        """What an end-of-document mark is written as: "" where it ends the text."""
+        return self.separator if self.keep_going else ""
 
 
 def _require_whole(name: str, value: object, least: int) -> None:

@@ -77,8 +77,8 @@ def fit_seed(
         The seed and what happened to it; no text makes it fail.
     """
     # Bytes of the command line that are no text arrive as lone surrogates.
-    surrogates = [char for char in text if _is_surrogate(char)]
-    clean = "".join(char for char in text if not _is_surrogate(char)) if surrogates else text
+    surrogates = [char for char in text if is_surrogate(char)]
+    clean = "".join(char for char in text if not is_surrogate(char)) if surrogates else text
     clean = normalization.apply(clean)
     ids = vocabulary.encode(clean)
     folded: dict[str, str] = {}
@@ -103,8 +103,8 @@ def fit_seed(
         ids = ids[ids != UNKNOWN_ID]
     kept = tuple(np.asarray(ids).tolist())
     parts = [
-        *_listed([f"{_shown(old)} became {_shown(new)}" for old, new in folded.items()], "folded"),
-        *_listed([f"{_shown(char)} dropped" for char in dropped], "dropped"),
+        *_listed([f"{shown(old)} became {shown(new)}" for old, new in folded.items()], "folded"),
+        *_listed([f"{shown(char)} dropped" for char in dropped], "dropped"),
     ]
     notice = None
     if parts:
@@ -168,11 +168,12 @@ def _forms(char: str) -> Iterator[str]:
         yield from (form.swapcase(), form.lower(), form.upper(), form.casefold())
 
 
-def _is_surrogate(char: str) -> bool:
+def is_surrogate(char: str) -> bool:
+    """Whether a character is half of a pair: a byte that is no text arrives as one."""
     return "\ud800" <= char <= "\udfff"
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """In quotes, or as code points where it could not be seen."""
     if text == " " or (text.isprintable() and not text.isspace() and not _has_mark(text)):
         return f"'{text}'"

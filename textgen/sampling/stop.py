@@ -3,13 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
+
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.sampling.seed import is_surrogate, shown
 
 StopReason = Literal["stop", "sentence"]
 
 SENTENCE_ENDS = frozenset(".!?…")
 #: What may close a sentence after its end: quotes and brackets. `“` closes in German and Russian.
 CLOSERS = frozenset("\"'»”“’›)]}")
+
+
+@dataclass(frozen=True)
+class FittedStop:
+    """A stop text as a model can write it.
+
+    Args:
+        text: Normalised as the model's texts were.
+        notice: One line for the user where no text of the model can contain it; None where one
+            can.
+    """
+
+    text: str
+    notice: str | None = None
+
+
+def fit_stop(
+    text: str, vocabulary: Vocabulary, normalization: Normalization, end: str = ""
+) -> FittedStop:
+    """Normalise a stop text as a model's texts were, and see whether the model can write it.
+
+    Args:
+        text: The stop text.
+        vocabulary: The model's symbols.
+        normalization: What the model's texts went through.
+        end: What is written between two documents, which the vocabulary need not have.
+    """
+    fitted = _normalized(text, normalization)
+    if not fitted:
+        # Nothing of it is left in any text; as it is, it is never found there.
+        return FittedStop(text, f"--stop {_quoted(text)} can never occur: --fold leaves only words")
+    lacking = dict.fromkeys(char for char in fitted if not _can_write(char, vocabulary, end))
+    if not lacking:
+        return FittedStop(fitted)
+    chars = " or ".join(_quoted(char) for char in lacking)
+    return FittedStop(
+        fitted,
+        f"--stop {_quoted(fitted)} can never occur: the model's vocabulary has no {chars}",
+    )
+
+
+def _normalized(text: str, normalization: Normalization) -> str:
+    """`text` as it stands in the middle of a normalised text."""
+    fitted = normalization.apply(text)
+    if not (normalization.fold and fitted):
+        return fitted
+    # Folding joins words by single spaces and has none at the ends of a text.
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() else ""
+    return f"{before}{fitted}{after}"
+
+
+def _quoted(text: str) -> str:
+    """In quotes, line ends and tabs as they are typed; or as code points."""
+    typed = text.replace("\n", "\\n").replace("\t", "\\t")
+    return f"'{typed}'" if typed != text and typed.isprintable() else shown(text)
+
+
+def _can_write(char: str, vocabulary: Vocabulary, end: str) -> bool:
+    if char in end:
+        return True
+    if vocabulary.level == "byte":
+        return not is_surrogate(char)
+    if vocabulary.level == "char":
+        return char in vocabulary.symbol_index()
+    return any(char in symbol for symbol in vocabulary.symbols)
 
 
 class SentenceEnds:

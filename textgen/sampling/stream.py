@@ -85,8 +85,9 @@ class GeneratedSymbol(NamedTuple):
     Args:
         id: The token.
         text: What may be printed now. "" within a character of several bytes, and where text is
-            held back because it may be the beginning of a stop text.
-        chars: Characters that the token completes, printed or not.
+            held back because it may be the beginning of a stop text; what stands between two
+            documents for an end mark after which another one is written.
+        chars: Characters that the token completes, printed or not; an end mark completes none.
         probability: Of the choice, after the filters.
         logprob: Natural logarithm of the token's probability under the model as it is.
         finish_reason: Why the text ends with this token: `"length"`, `"stop"` (a stop text),
@@ -247,7 +248,7 @@ def read(
     state = position.state
     if END_ID in tokens:
         # What stands before the last end mark has no bearing on what comes after it.
-        del tokens[: len(tokens) - 1 - tokens[::-1].index(END_ID)]
+        tokens = [END_ID, *after_last_end(tokens)]
         state = network.initial_state(1)
     if isinstance(network, ReadingNetwork) and tokens:
         return Position(*network.read(tokens, state, edits))
@@ -278,13 +279,14 @@ class Stream:
         self.context_ids = context_ids
         self._symbols = vocabulary.symbols
         self._decoder = decoder_after(vocabulary, context_ids)
+        self._end_text = options.end_text
         self._matcher = StopMatcher(options.stop, options.until_sentence)
         self._room = options.length
         # A word is not cut; broken bytes can give two characters at once, of which one may go.
         self._is_cut = vocabulary.level != "word"
         # Each token is one character, and nothing but the length ends the text.
         self._is_plain = vocabulary.level == "char" and not (
-            options.stop or options.until_sentence or options.until_end
+            options.stop or options.until_sentence or options.may_end
         )
 
     @property
@@ -299,17 +301,20 @@ class Stream:
             finish: FinishReason | None = None if self._room > 0 else "length"
             return GeneratedSymbol(token, self._symbols[token], 1, probability, logprob, finish)
         text = self._decoder.feed(token)
+        chars = len(text) if not self._is_cut else min(len(text), self._room)
+        if token == END_ID:
+            text += self._end_text
         if self._is_cut:
             text = text[: self._room]
         self._room -= len(text)
         printed, finish = self._matcher.feed(text)
-        if finish is None and token == END_ID:
+        if finish is None and token == END_ID and not self._end_text:
             finish = "end"
         if finish is None and self._room <= 0:
             finish = "length"
         if finish is not None:
             printed += self._matcher.flush()
-        return GeneratedSymbol(token, printed, len(text), probability, logprob, finish)
+        return GeneratedSymbol(token, printed, chars, probability, logprob, finish)
 
     def accept_many(self, ids: list[int], logprobs: list[float]) -> Piece:
         """Add chosen tokens, up to the one that ends the text."""
@@ -333,13 +338,21 @@ class Stream:
         )
 
 
-def decoder_after(vocabulary: Vocabulary, ids: Sequence[int]) -> Decoder:
-    """A decoder that goes on where a text of these ids ends."""
-    decoder = vocabulary.decoder()
+def decoder_after(vocabulary: Vocabulary, ids: Sequence[int], end: str = "") -> Decoder:
+    """A decoder that goes on where a text of these ids ends; `end` as for `Vocabulary.decode`."""
+    decoder = vocabulary.decoder(end=end)
     # A character has four bytes at most, so no more can bear on what comes next.
     for token in ids[-4:]:
         decoder.feed(token)
     return decoder
+
+
+def after_last_end(ids: Sequence[int]) -> list[int]:
+    """The ids of the document that a text ends with: what stands before it is forgotten."""
+    tokens = list(ids)
+    if END_ID in tokens:
+        del tokens[: len(tokens) - tokens[::-1].index(END_ID)]
+    return tokens
 
 
 def bits(logprobs: Iterable[float]) -> float:

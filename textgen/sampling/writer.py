@@ -40,6 +40,8 @@ class Writer:
     """Holds a growing text and the model's state after it.
 
     Every call of `feed`, `choose`, `step` and `write` is one action, which `undo` takes back.
+    After an end mark the text goes on as another document.
+
     Reading never changes a state in place, so remembering one costs no copy.
 
     Args:
@@ -80,8 +82,7 @@ class Writer:
     def _position(self) -> Position:
         """Where the text stands."""
         if self._writing is not None:
-            # After an end mark the text goes on as another document.
-            self._position = self._bare if self.ids[-1] == END_ID else self._writing.position
+            self._position = self._writing.position
         return self._settled
 
     @_position.setter
@@ -90,8 +91,9 @@ class Writer:
 
     @property
     def text(self) -> str:
-        """Everything read and written, stop texts included."""
-        return self._vocabulary.decode(self.ids)
+        """Everything read and written, stop texts and what stands between documents included."""
+        ids = self.ids[:-1] if self.ids[-1:] == [END_ID] else self.ids
+        return self._vocabulary.decode(ids, end=self.options.separator)
 
     def feed(self, text: str) -> FittedSeed:
         """Read typed text, fitted to the vocabulary like a seed.
@@ -123,7 +125,7 @@ class Writer:
             SamplingError: It is no symbol.
         """
         position = read(self._network, self._position, [token], self._edits)
-        decoder = decoder_after(self._vocabulary, self.ids)
+        decoder = decoder_after(self._vocabulary, self.ids, self.options.separator)
         self._remember()
         self._position = position
         self.ids.append(token)
@@ -147,7 +149,7 @@ class Writer:
     def likeliest(self, count: int = 5) -> list[tuple[int, str, float]]:
         """The likeliest next tokens under the model as it is, likeliest first, ties by id.
 
-        The unknown character is left out, and so is the end mark unless `until_end`.
+        The unknown character is left out, and so is the end mark unless a document may end.
 
         Returns:
             Id, text and probability of each; the end mark's text is "", and that of a byte which
@@ -155,7 +157,7 @@ class Writer:
         """
         logprobs = log_softmax(self._position.logits_BV[0])
         order = np.argsort(-logprobs, kind="stable").tolist()
-        banned = {UNKNOWN_ID} if self.options.until_end else {UNKNOWN_ID, END_ID}
+        banned = {UNKNOWN_ID} if self.options.may_end else {UNKNOWN_ID, END_ID}
         likely = [token for token in order if token not in banned][: max(count, 0)]
         return [(token, self._shown(token), float(np.exp(logprobs[token]))) for token in likely]
 

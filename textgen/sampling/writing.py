@@ -26,7 +26,9 @@ from textgen.sampling.stream import (
     Piece,
     Position,
     Stream,
+    after_last_end,
     read,
+    start,
     step,
 )
 
@@ -69,7 +71,7 @@ class StreamWriter:
         self._is_empty = options.length == 0
         self._recent: list[int] = []
         if options.repetition_penalty != 1.0:
-            self._recent = list(stream.context_ids[-options.repetition_window :])
+            self._recent = _seen(stream.context_ids, options)
         # The last block: where it began, its tokens, how many were handed out, where it ended.
         self._start = self._end = position
         self._ids: list[int] = []
@@ -120,7 +122,7 @@ class StreamWriter:
 
     def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
         """Id, probability and logprob of each symbol; whether the block is as long as it should."""
-        start, cursor = self._end, self._cursor
+        first, cursor = self._end, self._cursor
         edits = NO_EDITS if cursor is None else cursor.edits
         if isinstance(self._network, BlockNetwork):
             chosen, end = self._write_many(self._network, count, edits)
@@ -128,7 +130,7 @@ class StreamWriter:
             is_whole = len(ids) == count or END_ID in ids[-1:]
             if cursor is not None and (same := cursor.follow(ids)) < len(ids):
                 # Other edits begin: the block ends there, its last token read again under them.
-                before = start if same == 0 else read(self._network, start, ids[:same], edits)
+                before = first if same == 0 else read(self._network, first, ids[:same], edits)
                 end = read(self._network, before, [ids[same]], cursor.edits)
                 del ids[same + 1 :]
                 is_whole = True
@@ -138,10 +140,13 @@ class StreamWriter:
             if cursor is not None:
                 cursor.advance(ids[0])
             now = NO_EDITS if cursor is None else cursor.edits
-            end = step(self._network, chosen.ids, start.state, [now])
+            end = step(self._network, chosen.ids, first.state, [now])
+        if END_ID in ids[-1:]:
+            # What comes after it is another document, which begins as the first did.
+            end = start(self._network, (), NO_EDITS if cursor is None else cursor.edits)
         if self._options.repetition_penalty != 1.0:
-            self._recent = [*self._recent, *ids][-self._options.repetition_window :]
-        self._start, self._ids, self._taken, self._end = start, ids, 0, end
+            self._recent = _seen([*self._recent, *ids], self._options)
+        self._start, self._ids, self._taken, self._end = first, ids, 0, end
         self._edits = edits
         probabilities, logprobs = chosen.probabilities.tolist(), chosen.logprobs.tolist()
         # Of a block that was cut short there are more of these than ids.
@@ -151,10 +156,10 @@ class StreamWriter:
         self, network: BlockNetwork, count: int, edits: Edits
     ) -> tuple[Chosen, Position]:
         """A block, and where the network stands after it."""
-        start, counter = self._end, self._stream.generator.counter
+        first, counter = self._end, self._stream.generator.counter
         settings = self._chooser.settings
         written = network.write(
-            count, start.logits_BV, start.state, settings, counter, self._recent, END_ID, edits
+            count, first.logits_BV, first.state, settings, counter, self._recent, END_ID, edits
         )
         return written.chosen, Position(written.logits_BV, written.state)
 
@@ -223,11 +228,26 @@ class StreamGroup:
         for _ in range(count):
             chosen = self._chooser.choose(self._position.logits_BV, counters_B, self._recent_BN)
             edits_B = self._edits_for(chosen.ids)
-            self._position = step(self._network, chosen.ids, self._position.state, edits_B)
+            state = self._position.state
+            is_end_B = None
+            if self._options.keep_going and (chosen.ids == END_ID).any():
+                # Another document of these rows begins as the first did: with a zero state.
+                is_end_B = (chosen.ids == END_ID)[:, None]
+                state = [
+                    {
+                        name: np.where(is_end_B, np.zeros_like(array), array)
+                        for name, array in layer.items()
+                    }
+                    for layer in state
+                ]
+            self._position = step(self._network, chosen.ids, state, edits_B)
             counters_B = counters_B + np.uint64(1)
             if self._recent_BN is not None:
                 window = self._options.repetition_window
-                self._recent_BN = np.hstack([self._recent_BN, chosen.ids[:, None]])[:, -window:]
+                recent_BN = np.hstack([self._recent_BN, chosen.ids[:, None]])[:, -window:]
+                if is_end_B is not None:
+                    recent_BN = np.where(is_end_B, UNKNOWN_ID, recent_BN)
+                self._recent_BN = recent_BN
             ids.append(chosen.ids)
             logprobs.append(chosen.logprobs)
         for _, stream in self._streams:
@@ -300,9 +320,13 @@ class StreamGroup:
         """The ends of the contexts, `(B, N)`; `None` where no penalty looks at them."""
         if self._options.repetition_penalty == 1.0:
             return None
-        window = self._options.repetition_window
-        rows = [list(stream.context_ids[-window:]) for _, stream in self._streams]
+        rows = [_seen(stream.context_ids, self._options) for _, stream in self._streams]
         width = max(map(len, rows), default=0)
         # Shorter ones begin with a symbol that is never chosen.
         filled = [[UNKNOWN_ID] * (width - len(row)) + row for row in rows]
         return np.array(filled, np.intp).reshape(len(rows), -1)
+
+
+def _seen(ids: Sequence[int], options: SampleOptions) -> list[int]:
+    """What the repetition penalty looks at after these tokens: nothing of another document."""
+    return after_last_end(ids[-options.repetition_window :])

@@ -178,7 +178,7 @@ def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | N
     except StorageError:
         return "is gone"
     try:
-        options = CorpusOptions(**then["options"])
+        options = CorpusOptions(**then.get("options", {}))
         same = is_same_text(names, options, sizes=sizes, sha256=then["sha256"], stdin=stdin)
     except TextgenError:
         return "is gone"

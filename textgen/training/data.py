@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.documents import DOCUMENTS_SYNTAX, documents_in_words
+from textgen.corpus.ending import strange_from, unseen_symbols
 from textgen.corpus.normalization import Normalization
-from textgen.corpus.pair_split import split_pairs
 from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
+from textgen.corpus.spans import (
+    DocumentLengths,
+    Spans,
+    document_lengths,
+    find_documents,
+    span_chars,
+)
+from textgen.corpus.split import Split, split_documents, split_pairs
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
@@ -21,6 +31,11 @@ from textgen.training.plan import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
 _LOOK_TOKENS = 200_000
+#: `TrainingData.split` where the end of the text validates, as it did of all texts in runs whose
+#: record names no way, those begun by version 0.1.
+TAIL = "tail"
+#: Symbols that a note shows.
+_SHOWN = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +55,11 @@ class TrainingData:
         separator: Of a corpus of pairs, what stands between source and target; None for a text.
             Characters a token are then those of the targets, a counted token.
         val_pairs: Where the pairs to validate on lie in `val`.
+        lengths: Of the documents, where there are several.
+        split: How they were split, for the run's record: `drawn`, `ends` or `whole` (see
+            `textgen.corpus.split`); `tail` where the end of the text validates, or another file.
         train_chars: Characters to train on, sources included.
+        notes: What a person should know about how it was split; usually nothing.
     """
 
     corpus: Corpus
@@ -54,7 +73,10 @@ class TrainingData:
     val_corpus: Corpus | None = None
     separator: int | None = None
     val_pairs: PairIndex | None = None
+    lengths: DocumentLengths | None = None
+    split: str = TAIL
     train_chars: int
+    notes: tuple[str, ...] = ()
 
     @property
     def train_chars_read(self) -> float:
@@ -106,6 +128,7 @@ def open_data(
         vocabulary, _ = parent.extend(first.vocabulary)
         corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
     val_corpus = None
+    corpus.require_borders()
     share = validation_share(options.val)
     if share is None:
         val_corpus = Corpus.open(
@@ -117,7 +140,7 @@ def open_data(
         )
     if options.pairs:
         return _pairs(corpus, paths, val_corpus, options.val, share, cache)
-    return _split(corpus, val_corpus, options.val, share)
+    return _split(corpus, val_corpus, options.val, share, cache)
 
 
 def corpus_options(options: TrainOptions) -> CorpusOptions:
@@ -175,7 +198,9 @@ def reopen_data(
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
     if options.pairs:
         return _pairs(corpus, paths, val_corpus, val, share, cache)
-    return _split(corpus, val_corpus, val, share)
+    # Runs of older versions do not say: the end of the text validates.
+    way = text.get("split", TAIL)
+    return _split(corpus, val_corpus, val, share, cache, way=way)
 
 
 def _read_again(
@@ -213,25 +238,44 @@ def _read_again(
 
 
 def _split(
-    corpus: Corpus, val_corpus: Corpus | None, val: str, share: float | None
+    corpus: Corpus,
+    val_corpus: Corpus | None,
+    val: str,
+    share: float | None,
+    cache: Path | None,
+    *,
+    way: str | None = None,
 ) -> TrainingData:
-    tokens = corpus.tokens
-    if share is None:
-        assert val_corpus is not None
-        train, held_out = tokens, val_corpus.tokens
-        val_chars, train_chars = val_corpus.chars, corpus.chars
-        source = f"the file {val}"
-    else:
+    """A text, split as its documents allow.
+
+    Args:
+        way: `TrainingData.split` of a run that goes on; None for a new one.
+    """
+    split = None if way == TAIL else split_documents(corpus, share, cache=cache)
+    if split is not None:
+        train, train_chars = split.train, split.train_side.chars
+        held_out, val_chars = split.val, split.val_side.chars
+        source = _in_words(corpus, split, share or 0.0)
+    elif share is not None:
         position = int((1.0 - share) * corpus.chars)
         cut = corpus.token_at_char(position)
-        train, held_out = tokens[:cut], tokens[cut:]
+        train, held_out = corpus.tokens[:cut], corpus.tokens[cut:]
         train_chars, val_chars = position, corpus.chars - position
         source = f"the text from character {position:,} on"
+    else:
+        train, train_chars = corpus.tokens, corpus.chars
+    if val_corpus is not None:
+        held_out, val_chars = val_corpus.tokens, val_corpus.chars
+        source = f"the file {val}"
     if len(train) < 3 or len(held_out) < 1:
         raise EmptyCorpusError(
             f"{len(train)} tokens to train on and {len(held_out)} to validate on are too few; "
             "at least 3 and 1 are needed: give more text"
         )
+    lengths = None
+    if corpus.documents > 1:
+        documents = find_documents(corpus.tokens)
+        lengths = document_lengths(span_chars(corpus.tokens, documents, corpus.vocabulary))
     return TrainingData(
         corpus=corpus,
         train=train,
@@ -242,7 +286,72 @@ def _split(
         val_source=source,
         keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
         val_corpus=val_corpus,
+        lengths=lengths,
+        split=TAIL if split is None else split.way,
         train_chars=train_chars,
+        notes=(
+            *_uncut(corpus),
+            *(() if split is not None or share is None else _strange_end(corpus, len(train))),
+            *(() if share is None else _unseen(corpus.vocabulary, train, held_out)),
+        ),
+    )
+
+
+def _uncut(corpus: Corpus) -> tuple[str, ...]:
+    """A note where the text was to be cut into documents, and none was cut."""
+    mode = corpus.options.documents
+    if mode is None or corpus.documents > len(corpus.files):
+        return ()
+    found = "one document" if corpus.documents == 1 else "one document in each file"
+    return (
+        f"--documents {quote(mode)} found only {found} ({documents_in_words(mode)}); where there "
+        f"are more, name another way to cut: {DOCUMENTS_SYNTAX}",
+    )
+
+
+def _strange_end(corpus: Corpus, cut: int) -> tuple[str, ...]:
+    """A note where the end of the text, which validates, is unlike the rest."""
+    place = strange_from(corpus.tokens, cut, corpus.vocabulary)
+    if place is None:
+        return ()
+    spans = Spans(np.array([0]), np.array([place]))
+    chars = int(span_chars(corpus.tokens, spans, corpus.vocabulary)[0])
+    return (
+        f"the end of the text, which validates, is of another kind than the rest, from about "
+        f"character {chars:,} on: perhaps a licence, a list or another language. What it costs "
+        "says little of the rest: cut it off, or validate on another text: --val FILE",
+    )
+
+
+def _unseen(vocabulary: Vocabulary, train: Tokens, val: Tokens) -> tuple[str, ...]:
+    """A note on symbols that are never trained on; words are too many for that."""
+    if vocabulary.level == "word":
+        return ()
+    symbols, count = unseen_symbols(train, val, vocabulary)
+    if not symbols:
+        return ()
+    if vocabulary.level == "byte":
+        symbols = [f"0x{ord(symbol):02x}" for symbol in symbols]
+    shown = " ".join(symbols[:_SHOWN]) + (" ..." if len(symbols) > _SHOWN else "")
+    what = "byte" if vocabulary.level == "byte" else "symbol"
+    what += " is" if len(symbols) == 1 else "s are"
+    times = "once" if count == 1 else f"{count:,} times"
+    return (
+        f"{len(symbols):,} {what} only in the part that validates, never in training ({times}): "
+        f"{shown}. The validation figure counts them at what they cost, which is much",
+    )
+
+
+def _in_words(corpus: Corpus, split: Split, share: float) -> str:
+    """What validates."""
+    what = "files" if corpus.options.documents is None else "documents"
+    validates, trained = split.val_side.documents, split.train_side.documents
+    if split.way == "ends":
+        which = "each" if validates == trained else f"{validates:,}"
+        return f"the last {share:.0%} of {which} of the {trained:,} {what}"
+    return (
+        f"{validates:,} of {validates + trained:,} {what}, drawn by their content; duplicates "
+        "stay on one side"
     )
 
 
@@ -254,28 +363,29 @@ def _pairs(
     share: float | None,
     cache: Path | None,
 ) -> TrainingData:
-    """Pairs, shuffled and split; see `textgen.corpus.pair_split`."""
+    """Pairs, shuffled and split; see `textgen.corpus.split`."""
     index = find_pairs(corpus, paths)
     split = split_pairs(corpus, index, share, cache=cache)
     held_out, side = split.val, split.val_side
-    source = f"{side.pairs:,} pairs drawn by their source, whose sources are not trained on"
+    source = f"{side.documents:,} pairs drawn by their source, whose sources are not trained on"
     if val_corpus is not None:
         others = split_pairs(val_corpus, find_pairs(val_corpus, [val]), None, cache=cache)
         held_out, side = others.train[1:], others.train_side
-        source = f"{side.pairs:,} pairs of the file {val}"
+        source = f"{side.documents:,} pairs of the file {val}"
     separator = separator_id(corpus.vocabulary)
     return TrainingData(
         corpus=corpus,
         train=split.train,
         val=held_out,
-        train_chars_per_token=split.train_side.target_chars / split.train_side.counted,
-        val_chars_per_token=side.target_chars / side.counted,
+        train_chars_per_token=split.train_side.counted_chars / split.train_side.counted,
+        val_chars_per_token=side.counted_chars / side.counted,
         primer=(),
         val_source=source,
         keys=(corpus.cache_key, val_corpus.cache_key if val_corpus is not None else None),
         val_corpus=val_corpus,
         separator=separator,
         val_pairs=index_pairs(held_out, separator),
+        split=split.way,
         train_chars=split.train_side.chars,
     )
 
@@ -303,6 +413,9 @@ def corpus_record(data: TrainingData) -> dict[str, Any]:
     if (val := data.val_corpus) is not None:
         record["validation_text"] = {
             "sha256": val.sha256,
+            "options": asdict(val.options),
             "files": [{"path": file.path, "bytes": file.bytes} for file in val.files],
         }
+    record["split"] = data.split
+    record["document_lengths"] = None if data.lengths is None else asdict(data.lengths)
     return record

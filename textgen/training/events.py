@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
+from textgen.corpus.spans import DocumentLengths
 from textgen.runtime import Choice
 
 
@@ -37,6 +38,7 @@ class Started(Event):
         notes: What else the person should know of the text.
         choices: Every setting with its reason.
         command: Repeats the run exactly, without looking at a clock.
+        documents: How many documents the text has and how long they are, where there are several.
     """
 
     name = "start"
@@ -53,6 +55,7 @@ class Started(Event):
     notes: tuple[str, ...]
     choices: tuple[Choice, ...]
     command: str
+    documents: DocumentLengths | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from textgen import __version__
 from textgen.cells import BUILT_IN, Cell, get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
 from textgen.corpus.corpus import Corpus, FileReport
+from textgen.corpus.documents import documents_in_words
 from textgen.corpus.source import check_paths
 from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, StorageError, named
@@ -430,6 +431,7 @@ def _given(
     return (
         *_encodings(data.corpus),
         Choice("vocabulary", len(vocabulary), _SYMBOLS[vocabulary.level]),
+        *_documents_choice(data),
         *_pairs_choice(data),
         Choice("validation", len(data.val), f"tokens kept to measure with: {data.val_source}"),
         device,
@@ -471,6 +473,18 @@ def _of_parent(
         else choice
         for choice in choices
     )
+
+
+def _documents_choice(data: TrainingData) -> tuple[Choice, ...]:
+    lengths = data.lengths
+    if lengths is None:
+        return ()
+    reason = (
+        f"{documents_in_words(data.corpus.options.documents)}; the shortest has "
+        f"{lengths.shortest:,} characters, the middle one {lengths.median:,}, the longest "
+        f"{lengths.longest:,}"
+    )
+    return (Choice("documents", lengths.count, reason),)
 
 
 def _pairs_choice(data: TrainingData) -> tuple[Choice, ...]:

@@ -51,7 +51,7 @@ class TrainOptions:
         epochs: Passes over the training text, instead of a budget.
         steps: Updates, instead of a budget.
         rng: Seed of every random choice.
-        val: Share of the text at its end that validates, or a file.
+        val: Share of the text that validates (its end, or documents drawn from it), or a file.
         patience: Stop after so many evaluations without a new best; 0 is off.
         device: `auto`, `cpu`, `cuda` or `mps`.
         precision: `auto`, `fp32` or `bf16`.

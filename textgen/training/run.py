@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
+from textgen.corpus.documents import document_separator
 from textgen.corpus.pairs import SEPARATOR
 from textgen.corpus.word_count import count_words
 from textgen.errors import SamplingError, TrainingDivergedError
@@ -232,7 +233,14 @@ class Run:
         refit_scale(self._trainer.network, data.train)
         network = NumpyNetwork(self.plan.model, self._trainer.network.arrays())
         history = self.plan.seq_len if self.plan.sliding else 0
-        options = SampleOptions(length=SAMPLE_LENGTH, rng=self.plan.rng, history=history)
+        corpus = data.corpus
+        options = SampleOptions(
+            length=SAMPLE_LENGTH,
+            rng=self.plan.rng,
+            history=history,
+            keep_going=data.separator is None and corpus.documents > 1,
+            separator=document_separator(corpus.options.documents),
+        )
         source: list[int] = []
         if (pairs := data.val_pairs) is not None:
             # One pair after the other, a new one at each sample.
@@ -242,7 +250,7 @@ class Run:
         try:
             text = generate_text(
                 network,
-                data.corpus.vocabulary,
+                corpus.vocabulary,
                 options,
                 seed_ids=source,
                 primer_ids=data.primer,
@@ -250,7 +258,7 @@ class Run:
         except SamplingError:
             return  # Logits that are not finite: the counters and evaluations decide what follows.
         if source:
-            text = data.corpus.vocabulary.decode(source).replace(SEPARATOR, " -> ") + text
+            text = corpus.vocabulary.decode(source).replace(SEPARATOR, " -> ") + text
         yield Sampled(step=self._progress.step, text=text)
 
     def _seconds(self) -> float:
@@ -351,9 +359,15 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
             files=files,
-            notes=(*data.corpus.notes, *_too_little(len(data.train)), *self._notes),
+            notes=(
+                *data.corpus.notes,
+                *data.notes,
+                *_too_little(len(data.train)),
+                *self._notes,
+            ),
             choices=tuple(Choice(**choice) for choice in self._record["choices"]),
             command=self.command,
+            documents=data.lengths,
         )
 
     def _report(

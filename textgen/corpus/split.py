@@ -1,0 +1,315 @@
+"""Documents set in order for a run: shuffled, and split into training and validation.
+
+What validates is drawn by a number made from the text itself: a sorted list gives a fair sample,
+the same one for every seed and at every reading, and a document that stands in the list several
+times lies on one side, so that what validates was never trained on. Of pairs the source is that
+text: a source lies on one side with all its targets.
+
+Few files, or few long documents such as the chapters of a novel, are no list to draw from: one of
+them alone is no fair sample. Each gives its end. Few short documents that the text was cut into
+are drawn all the same: whole ones, for the model is to learn where they end.
+
+Documents stand in a shuffled order: the state is zeroed between them, so that their order says
+nothing, and parts of the text that are read side by side are then mixed. Ends keep the text's
+order, and so do long documents where another file validates.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import weakref
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.cache import CacheEntry, TokenCache
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.pairs import PairIndex
+from textgen.corpus.spans import Integers, Spans, find_documents, gather, span_chars, span_hashes
+from textgen.corpus.vocabulary import END_ID
+from textgen.corpus.windows import Tokens, permute
+from textgen.errors import EmptyCorpusError, StorageError
+from textgen.files import os_reason
+
+#: Change whenever the same pairs, or documents, would be set in another order or split otherwise.
+_PAIRS_VERSION, _DOCUMENTS_VERSION = 2, 1
+_SHUFFLE_KEY = 0x7061697273
+
+#: Documents of so many characters on average are long: a tenth of one is a text of its own.
+LONG = 2_000
+#: Files and long documents are drawn where so many would validate at least: with a share of a
+#: tenth, where there are about twenty.
+LEAST_DRAWN = 2
+#: A draw of documents is as good as the share that was asked for from this part of it on.
+_ENOUGH = 0.95
+#: They are also drawn only where what is drawn comes to this part of the share at least.
+_LEAST_SHARE = 0.5
+
+#: How documents are split: whole ones drawn by their content, or the end of each; `whole`: not at
+#: all, they only stand in another order.
+Way = Literal["drawn", "ends", "whole"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The documents that are trained on, or those that validate.
+
+    Args:
+        documents: How many; of a corpus of pairs, how many pairs.
+        chars: Characters, of pairs the separators included.
+        tokens: All tokens, end marks included.
+        counted: Tokens that count: all, but of pairs those of the targets and an end mark each.
+        counted_chars: Characters of what counts.
+    """
+
+    documents: int
+    chars: int
+    tokens: int
+    counted: int
+    counted_chars: int
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Documents in the order of a run.
+
+    Args:
+        train: Token ids to train on: an end mark, then each document and an end mark, `(N,)`.
+        val: Token ids to validate on: each document and an end mark.
+        train_side: What `train` holds.
+        val_side: What `val` holds.
+        way: How it came about.
+    """
+
+    train: Tokens
+    val: Tokens
+    train_side: Side
+    val_side: Side
+    way: Way
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """What one side is made of: stretches, and what of them counts."""
+
+    spans: Spans
+    counted: Spans
+
+
+def split_pairs(
+    corpus: Corpus, index: PairIndex, share: float | None, *, cache: Path | None = None
+) -> Split:
+    """Shuffle pairs and split them; the outcome is kept in the cache, and taken from there.
+
+    While it is made it takes 40 bytes a pair and some megabytes; nothing of it stays in memory.
+
+    Args:
+        corpus: As `open_pairs` gives it.
+        index: Likewise.
+        share: Of the sources, that validates, at least one; None: nothing does.
+        cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
+    Raises:
+        EmptyCorpusError: There are not two different sources to split.
+        StorageError: There is no room for the shuffled tokens.
+    """
+    name = f"pairs {_PAIRS_VERSION} {corpus.cache_key} {share}"
+    entry = _entry(name, cache)
+    if entry is None:
+        sides = _draw_pairs(corpus, index, share)
+        parts = [
+            _Part(Spans(side.starts, side.stops), Spans(side.separators + 1, side.stops))
+            for side in sides
+        ]
+        entry = _store(corpus, parts, "drawn", name, cache)
+    return _split(entry)
+
+
+def split_documents(
+    corpus: Corpus, share: float | None, *, cache: Path | None = None
+) -> Split | None:
+    """Split documents, or shuffle them; the outcome is kept in the cache, and taken from there.
+
+    While it is made it takes 50 bytes a document and some megabytes; nothing of it stays in memory.
+
+    Args:
+        corpus: The documents.
+        share: Of the characters, that validates; None: nothing does.
+        cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
+    Returns:
+        None where there is nothing to split or shuffle: one document, all the same, or, without a
+        share, long ones.
+    Raises:
+        StorageError: There is no room for the tokens.
+    """
+    if corpus.documents < 2:
+        return None
+    name = f"documents {_DOCUMENTS_VERSION} {corpus.cache_key} {share}"
+    entry = _entry(name, cache)
+    if entry is None:
+        found = _documents(corpus, share)
+        if found is None:
+            return None
+        way, sides = found
+        entry = _store(corpus, [_Part(side, side) for side in sides], way, name, cache)
+    return _split(entry)
+
+
+def _split(entry: CacheEntry) -> Split:
+    train, val = (Side(**side) for side in entry.header["sides"])
+    cut = 1 + train.tokens
+    return Split(entry.tokens[:cut], entry.tokens[cut:], train, val, entry.header["way"])
+
+
+def _draw_pairs(
+    corpus: Corpus, index: PairIndex, share: float | None
+) -> tuple[PairIndex, PairIndex]:
+    """The pairs of either side, shuffled."""
+    shuffled = permute(np.arange(len(index)), len(index), _SHUFFLE_KEY)
+    if share is None:
+        return index.take(shuffled), index.take(shuffled[:0])
+    sources = Spans(index.starts, index.separators)
+    hashes = span_hashes(corpus.tokens, sources, corpus.vocabulary)
+    different = np.unique(hashes)
+    if len(different) < 2:
+        raise EmptyCorpusError(
+            f"{len(index)} pair(s) with one source between them cannot be split into some to train "
+            "on and others to validate on; give more lines, some hundreds to learn anything, or "
+            "name a file of pairs to validate on: --val FILE"
+        )
+    count = min(len(different) - 1, max(1, round(share * len(different))))
+    validates = hashes[shuffled] < different[count]
+    return index.take(shuffled[~validates]), index.take(shuffled[validates])
+
+
+def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, Spans]] | None:
+    """What either side consists of."""
+    documents = find_documents(corpus.tokens)
+    shuffled = permute(np.arange(len(documents)), len(documents), _SHUFFLE_KEY)
+    are_long = corpus.chars >= LONG * len(documents)
+    if share is None:
+        if are_long:
+            return None
+        return "whole", (documents.take(shuffled), documents.take(shuffled[:0]))
+    chars = span_chars(corpus.tokens, documents, corpus.vocabulary)
+    hashes = span_hashes(corpus.tokens, documents, corpus.vocabulary)
+    # Equal documents go together; they are drawn in the order of their numbers.
+    _, group, copies = np.unique(hashes, return_inverse=True, return_counts=True)
+    sizes = np.bincount(group, weights=chars).astype(np.int64)
+    target = round(share * int(sizes.sum()))
+    drawn = _draw(sizes, target)
+    if are_long or corpus.options.documents is None:
+        enough = np.count_nonzero(drawn) >= LEAST_DRAWN
+        if not enough or int(sizes[drawn].sum()) < _LEAST_SHARE * target:
+            return "ends", _ends(corpus, documents, chars, share)
+    if len(copies) < 2:
+        return None
+    if not drawn.any():
+        drawn[np.argmin(sizes)] = True
+    validates = drawn[group][shuffled]
+    return "drawn", (documents.take(shuffled[~validates]), documents.take(shuffled[validates]))
+
+
+def _draw(sizes: Integers, target: int) -> NDArray[np.bool_]:
+    """The first ones whose sizes add up to the target or nearly; one that is too much is left out.
+
+    One at least is always left out, for the target is less than all.
+    """
+    drawn = np.zeros(len(sizes), np.bool_)
+    before = np.concatenate(([0], np.cumsum(sizes)))
+    total = start = 0
+    while start < len(sizes) and total < _ENOUGH * target:
+        stop = int(np.searchsorted(before, before[start] + target - total, side="right")) - 1
+        drawn[start:stop] = True
+        total += int(before[stop] - before[start])
+        start = stop + 1
+    return drawn
+
+
+def _ends(corpus: Corpus, documents: Spans, chars: Integers, share: float) -> tuple[Spans, Spans]:
+    """The beginnings of the documents, and the ends of all but short ones, in the text's order."""
+    cuts = documents.stops - np.ceil(share * (documents.stops - documents.starts)).astype(np.int64)
+    if corpus.vocabulary.level == "byte":
+        # A character begins at the first of its bytes, the one that counts.
+        inside = corpus.vocabulary.symbol_lengths() == 0
+        for number, cut in enumerate(cuts.tolist()):
+            while cut < documents.stops[number] and inside[corpus.tokens[cut]]:
+                cut += 1
+            cuts[number] = cut
+    cuts = np.where(chars >= min(LONG, float(chars.mean()) / 2), cuts, documents.stops)
+    # Something has to be left to train on.
+    cuts = np.where(cuts > documents.starts, cuts, documents.stops)
+    return Spans(documents.starts, cuts), Spans(cuts, documents.stops).take(cuts < documents.stops)
+
+
+def _entry(name: str, cache: Path | None) -> CacheEntry | None:
+    return TokenCache(cache).load(_key(name))
+
+
+def _key(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def _store(
+    corpus: Corpus, parts: list[_Part], way: Way, name: str, cache: Path | None
+) -> CacheEntry:
+    try:
+        return _write(TokenCache(cache), corpus, parts, way, _key(name))
+    except OSError as error:
+        first = error
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="textgen-"))
+        entry = _write(TokenCache(folder), corpus, parts, way, _key(name))
+    except OSError as error:
+        raise StorageError(
+            f"the shuffled text can be written neither to the cache ({os_reason(first)}) nor to "
+            f"a temporary folder ({os_reason(error)}); set TEXTGEN_CACHE to a folder with room"
+        ) from error
+    weakref.finalize(entry.tokens, shutil.rmtree, folder, ignore_errors=True)
+    return entry
+
+
+def _write(store: TokenCache, corpus: Corpus, parts: list[_Part], way: Way, key: str) -> CacheEntry:
+    first = np.array([END_ID], corpus.tokens.dtype).tobytes()
+    sides, crc32, scratch = [], zlib.crc32(first), store.scratch()
+    try:
+        with scratch.open("wb", buffering=1 << 20) as file:
+            file.write(first)
+            for part in parts:
+                for ids in gather(corpus.tokens, part.spans):
+                    data = ids.tobytes()
+                    file.write(data)
+                    crc32 = zlib.crc32(data, crc32)
+                sides.append(_side(corpus, part))
+        header = {
+            "dtype": corpus.tokens.dtype.name,
+            "tokens": 1 + sum(side.tokens for side in sides),
+            "crc32": crc32,
+            "vocab_size": len(corpus.vocabulary),
+            "sides": [asdict(side) for side in sides],
+            "way": way,
+        }
+        return store.store(key, scratch, header)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _side(corpus: Corpus, part: _Part) -> Side:
+    def chars(spans: Spans) -> int:
+        return int(span_chars(corpus.tokens, spans, corpus.vocabulary).sum())
+
+    def tokens(spans: Spans) -> int:
+        return int((spans.stops - spans.starts + 1).sum())
+
+    return Side(
+        documents=len(part.spans),
+        chars=chars(part.spans),
+        tokens=tokens(part.spans),
+        counted=tokens(part.counted),
+        counted_chars=chars(part.counted),
+    )
