@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from textgen.cells import CELLS
 from textgen.cli import compare as compare_module
 from textgen.cli import eval as eval_module
 from textgen.cli import sample as sample_module
@@ -127,7 +128,7 @@ def test_commands_of_the_help_run(place: Path, monkeypatch: pytest.MonkeyPatch) 
     run_all(["textgen train corpus.txt --out checkpoints/mine", *help_commands()])
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/neurons.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/neurons.md", "docs/networks.md"])
 def test_python_of_a_page_runs(page: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's example, as printed."""
     monkeypatch.chdir(place)
@@ -139,8 +140,13 @@ def test_python_of_a_page_runs(page: str, place: Path, monkeypatch: pytest.Monke
         run_all(["textgen train corpus.txt --out checkpoints/mine"])
     found = blocks(page, "python")
     assert found
-    for block in found:
-        exec(compile(block, page, "exec"), {})
+    before = dict(CELLS)
+    try:
+        for block in found:
+            exec(compile(block, page, "exec"), {})
+    finally:
+        CELLS.clear()  # A page may register a cell.
+        CELLS.update(before)
 
 
 def test_every_option_that_the_pages_name_exists() -> None:

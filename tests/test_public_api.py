@@ -7,11 +7,18 @@ import inspect
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from small_runs import environment
 
 import textgen
+from textgen import keywords
+from textgen.corpus.corpus import CorpusOptions
+from textgen.inspection import memory_curves, trace
+from textgen.sampling import SampleOptions
+from textgen.training.options import TrainOptions
+from textgen.values import SYNONYMS, closest_name
 
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
@@ -55,7 +62,8 @@ def test_everything_public_has_a_docstring() -> None:
 
 def test_every_public_signature_is_typed() -> None:
     for function in (
-        *(textgen.train, textgen.load, textgen.Model.generate, textgen.Model.trace),
+        *(textgen.train, textgen.load, textgen.cells.register_cell),
+        *(m for n, m in vars(textgen.Model).items() if inspect.isfunction(m) and n[0] != "_"),
         *(textgen.compare_cells, textgen.compare_history, textgen.compare_task),
     ):
         signature = inspect.signature(function)
@@ -63,6 +71,84 @@ def test_every_public_signature_is_typed() -> None:
         for parameter in signature.parameters.values():
             if parameter.name != "self":
                 assert parameter.annotation is not inspect.Parameter.empty, parameter
+
+
+#: What the library's functions take by name, as type checkers and editors see it, and where it is
+#: declared. Wider: a setting that its class makes plain, so that more may be given.
+KEYWORDS = [
+    (keywords.CorpusSettings, CorpusOptions, set(), set()),
+    (
+        keywords.TrainSettings,
+        TrainOptions,
+        # Arguments of `train` itself.
+        {"corpus", "budget"},
+        {"val", "vectors"},
+    ),
+    (keywords.SampleSettings, SampleOptions, set(), {"stop"}),
+    (keywords.TraceSettings, trace, {"vocabulary"}, {"quantities", "layers", "units"}),
+    (keywords.MemorySettings, memory_curves, set(), set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("typed", "declared", "left_out", "wider"), KEYWORDS, ids=[row[0].__name__ for row in KEYWORDS]
+)
+def test_keywords_are_those_that_are_declared(
+    typed: Any, declared: Any, left_out: set[str], wider: set[str]
+) -> None:
+    """One setting more where it is declared is one line more in `textgen/keywords.py`."""
+    own = set(typed.__annotations__)
+    if typed is not keywords.CorpusSettings:
+        own -= set(keywords.CorpusSettings.__annotations__)
+    parameters = {
+        parameter.name: parameter.annotation
+        for parameter in inspect.signature(declared).parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert own == set(parameters) - left_out
+    for name in own - wider:
+        assert typed.__annotations__[name].__forward_arg__ == parameters[name], name
+    assert not typed.__required_keys__
+
+
+#: Functions that take settings, and the class of them.
+TAKING = {
+    textgen.train: "TrainSettings",
+    textgen.Model.generate: "SampleSettings",
+    textgen.Model.generate_many: "SampleSettings",
+    textgen.Model.generate_targets: "SampleSettings",
+    textgen.Model.stream: "SampleSettings",
+    textgen.Model.live_stream: "SampleSettings",
+    textgen.Model.writer: "SampleSettings",
+    textgen.Model.trace: "TraceSettings",
+    textgen.Model.memory: "MemorySettings",
+}
+
+
+def test_every_function_that_takes_settings_types_them() -> None:
+    taking = {}
+    for function in (
+        textgen.train,
+        textgen.load,
+        *(member for member in vars(textgen.Model).values() if inspect.isfunction(member)),
+    ):
+        for parameter in inspect.signature(function).parameters.values():
+            assert parameter.kind is not parameter.VAR_KEYWORD, function
+        for parameter in inspect.signature(inspect.unwrap(function)).parameters.values():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                taking[function] = parameter.annotation
+    assert taking == {function: f"Unpack[{name}]" for function, name in TAKING.items()}
+
+
+def test_other_names_of_settings_lead_to_settings() -> None:
+    known = {
+        name
+        for function in (*TAKING, textgen.Model.evaluate)
+        for name in inspect.signature(function).parameters
+    }
+    for synonym, targets in SYNONYMS.items():
+        assert set(targets) <= known, synonym
+        assert closest_name(synonym, targets) == targets[0]
 
 
 def test_unknown_name() -> None:

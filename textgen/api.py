@@ -22,7 +22,7 @@ from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.source import DEFAULT_ENDING
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.word_count import count_words
-from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError
+from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
 from textgen.inspection import (
     Trace,
     memory_curves,
@@ -181,7 +181,7 @@ def train(
         stdin = given_text(text, names, given.get("encoding"), "train")
         names, out = ["-"], Path("checkpoints", "text") if out is None else out
         given["encoding"], reading = "utf-8", reading | {"encoding"}
-    elif not names and not resume:
+    elif not names and not resume and more is None:
         raise ConfigError(
             'no text was named; name a file, train("corpus.txt"), or give train(text=...)'
         )
@@ -951,12 +951,12 @@ class Model:
             history = 0 if streams > 1 else self.saved.history or 0
         if history < 0 or (history and streams > 1):
             raise ConfigError(
-                f"--history is {history}: it must be 0 (the state is carried on) or more, and goes "
-                "without --streams"
+                f"{named('history')} is {history}: it must be 0 (the state is carried on) or more, "
+                f"and goes without {named('streams')}"
             )
         edits = self._constant_edits("evaluate")
         if streams < 1:
-            raise ConfigError(f"--streams is {streams}; it must be at least 1")
+            raise ConfigError(f"{named('streams')} is {streams}; it must be at least 1")
         names = path_names(paths, "evaluate")
         if text is not None:
             stdin = given_text(text, names, encoding, "evaluate")
@@ -1083,7 +1083,7 @@ class Model:
         if self._steering is not None:
             raise ConfigError("pairs are measured without steering; leave the block")
         if limit is not None and limit < 1:
-            raise ConfigError(f"--limit is {limit}; it must be at least 1 pair")
+            raise ConfigError(f"{named('limit')} is {limit}; it must be at least 1 pair")
         normalization = self.saved.normalization
         options = CorpusOptions(
             level=self.vocabulary.level,

@@ -156,8 +156,6 @@ def _names_of(path: Any, function: str) -> list[str]:
         path = os.fspath(path)
     if isinstance(path, bytes):
         path = os.fsdecode(path)
-    if path == "":
-        raise ConfigError(f"{function} was given an empty path; name a file or a folder")
     if isinstance(path, str):
         return _matching(path, function)
     if hasattr(path, "read"):
@@ -176,6 +174,8 @@ def _names_of(path: Any, function: str) -> list[str]:
 
 
 def _matching(path: str, function: str) -> list[str]:
+    if not path:
+        raise ConfigError(f"{function} was given an empty path; name a file or a folder")
     if os.path.lexists(path):
         return [path]
     if _is_text(path):

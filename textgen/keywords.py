@@ -28,6 +28,8 @@ class CorpusSettings(TypedDict, total=False):
     encoding: str | None
     newlines: bool
     nfc: bool
+    ending: str
+    skip_bad: bool
 
 
 class TrainSettings(CorpusSettings, total=False):

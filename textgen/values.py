@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any
 
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})
@@ -237,7 +237,7 @@ def plain_value(
         plain = _as_kind(name, value, kind)
         if plain is not None:
             return plain
-    raise error(f"{name} is {_quoted(value)}; it must be {_expected(name, value, kinds)}")
+    raise error(f"{named(name)} is {_quoted(value)}; it must be {_expected(name, value, kinds)}")
 
 
 def _as_kind(name: str, value: Any, kind: type) -> Any:
@@ -297,10 +297,10 @@ def _expected(name: str, value: Any, kinds: tuple[type, ...]) -> str:
     if number is None:
         return what
     if not whole:
-        return f"{what}: {name}={number:g}"
+        return f"{what}: {named(name)}={number:g}"
     if number == int(number):
-        return f"{what}: {name}={int(number)}"
-    return f"{what}, such as {name}={round(number)}"
+        return f"{what}: {named(name)}={int(number)}"
+    return f"{what}, such as {named(name)}={round(number)}"
 
 
 def _or_none(kinds: tuple[type, ...]) -> str:

@@ -172,5 +172,5 @@ def test_history_and_streams_contradict_each_other(
     path = tmp_path / "text.txt"
     path.write_text(TEXT)
     for settings in ({"history": 2, "streams": 2}, {"history": -1}):
-        with pytest.raises(ConfigError, match="--history is"):
+        with pytest.raises(ConfigError, match=r"^history is"):
             bigram_model.evaluate(path, **settings)

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.cells.base import Array, Cell, Namespace, RecurrentProduct
 from textgen.cells.coupled import CoupledLSTMCell
@@ -37,7 +38,7 @@ BUILT_IN = frozenset(CELLS)
 
 _OwnCell = TypeVar("_OwnCell", bound="Cell | type[Cell]")
 #: Sizes of the trial: all different, so that no mistaken shape fits by chance.
-_BATCH, _HIDDEN = 2, 3
+_BATCH, _HIDDEN = 2, 11
 
 
 def get_cell(name: str, nonlinearity: str = "tanh") -> Cell:
@@ -122,19 +123,22 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
     Args:
         cell: The cell.
         xp: The array library.
-        array: Makes an array of that library, in float32, of NumPy's.
+        array: Makes an array of that library of NumPy's, sharing its memory.
     Raises:
         ConfigError: The step fails, or returns something else.
     """
     rng = np.random.default_rng(0)
 
+    def drawn(*shape: int) -> NDArray[np.float32]:
+        return rng.normal(0.0, 0.5, shape).astype(np.float32)
+
     def normal(*shape: int) -> Array:
-        return array(rng.normal(0.0, 0.5, shape).astype(np.float32))
+        return array(drawn(*shape))
 
     where = f"the step of the cell '{cell.name}'"
     library = getattr(xp, "__name__", str(xp))
-    state = {name: normal(_BATCH, _HIDDEN) for name in cell.state_names}
-    before = {name: np.array(value) for name, value in state.items()}
+    given = {name: drawn(_BATCH, _HIDDEN) for name in cell.state_names}
+    before = {name: value.copy() for name, value in given.items()}
     weights = [normal(product.blocks * _HIDDEN, _HIDDEN) for product in cell.products]
     edited = []
 
@@ -146,7 +150,7 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
         new, gates = cell.step(
             xp,
             normal(_BATCH, len(cell.input_names) * _HIDDEN),
-            state,
+            {name: array(value) for name, value in given.items()},
             tuple(partial(_multiply, weight) for weight in weights),
             {name: normal(_HIDDEN) for name in cell.vector_names},
             {name: normal(_BATCH, _HIDDEN) for name in cell.below_names},
@@ -180,7 +184,7 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
             f"{where} must pass each new state through its last argument, once, before anything "
             f'reads it: h = edit("h", ...); it did so with: {", ".join(edited) or "none"}'
         )
-    if any(not np.array_equal(np.array(state[name]), value) for name, value in before.items()):
+    if any(not np.array_equal(given[name], value) for name, value in before.items()):
         raise ConfigError(f"{where} changes the state it was given; it must make a new one")
 
 
