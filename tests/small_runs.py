@@ -41,6 +41,27 @@ def russian_text(chars: int, seed: int = 0) -> str:
     return "\n".join(paragraphs)[: chars - 1] + "\n"
 
 
+_SYLLABLES = ("an", "bel", "cor", "dan", "el", "fin", "gar", "hol", "is", "jor", "kel", "mar")
+_ENDINGS = ("a", "us", "in", "ette", "or", "wen")
+
+
+def names(count: int = 60) -> list[str]:
+    """Made-up names in no order, each once."""
+    rng = random.Random(2)
+    every = [
+        first + middle + last for first in _SYLLABLES for middle in _SYLLABLES for last in _ENDINGS
+    ]
+    return [name.capitalize() for name in rng.sample(every, count)]
+
+
+def poems(count: int = 40) -> list[str]:
+    """Short poems of two lines."""
+    rng = random.Random(3)
+    words = ("sea", "moon", "rain")
+    pairs = [(rng.choice(words), rng.choice(words)) for _ in range(count)]
+    return [f"{one.capitalize()} sings\n{other} rests" for one, other in pairs]
+
+
 #: A model and a text so small that a hundred updates take a fraction of a second.
 SMALL = {"hidden_size": 24, "batch_size": 4, "seq_len": 16, "threads": 1}
 SMALL_OPTIONS = ["--hidden", "24", "--batch-size", "4", "--seq-len", "16", "--threads", "1"]

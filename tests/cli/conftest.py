@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_runs import russian_text
+from small_runs import names, poems, russian_text
 
 import textgen
 
@@ -77,6 +77,29 @@ def trained_on_lines(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         documents="line",
         learning_rate=0.01,
     )
+
+
+_OF_DOCUMENTS = {
+    "steps": 250,
+    "hidden_size": 24,
+    "batch_size": 16,
+    "seq_len": 24,
+    "learning_rate": 0.02,
+}
+
+
+@pytest.fixture(scope="session")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of names, a line each, that knows many of them by heart."""
+    folder = tmp_path_factory.mktemp("names")
+    return _train(folder, "\n".join(names()) + "\n", documents="line", **_OF_DOCUMENTS)
+
+
+@pytest.fixture(scope="session")
+def of_poems(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model of poems with blank lines between them."""
+    folder = tmp_path_factory.mktemp("poems")
+    return _train(folder, "\n\n".join(poems()) + "\n", documents="blank", **_OF_DOCUMENTS)
 
 
 @pytest.fixture
