@@ -476,7 +476,7 @@ def _is_mixed(data: bytes) -> bool:
         return False
     covered = sum(map(len, found))
     damaged = 2.0 * covered + _WRONG_BYTE * (high - covered)
-    return damaged < codepage.rank(part)[0].cost
+    return damaged < codepage.rank(part)[0].cost_per_byte * high
 
 
 def _mixed_error(source: Source, data: bytes, bad: int, *, offset: int = 0) -> EncodingError:
