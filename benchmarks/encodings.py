@@ -199,7 +199,9 @@ def fits(text: str, encoding: str) -> bool:
         return False
 
 
-def cases(part: str, repeats: int, seed: int = 1, lengths: tuple[int, ...] = LENGTHS) -> Iterator[Case]:
+def cases(
+    part: str, repeats: int, seed: int = 1, lengths: tuple[int, ...] = LENGTHS
+) -> Iterator[Case]:
     """Every text to be tried."""
     rng = random.Random(f"{part} {seed}")
     languages = read_languages()

@@ -622,6 +622,7 @@ class Model:
         threads: int | None = None,
         documents: str | None = None,
         encoding: str | None = None,
+        encoding_errors: str = "strict",
         stdin: BinaryIO | None = None,
         on_progress: Callable[[int, int], object] | None = None,
     ) -> tuple[Evaluation, Evaluation | None]:
@@ -641,6 +642,8 @@ class Model:
             documents: How documents are separated, `blank` or `line`; `file` is one a file, None
                 is as in training.
             encoding: Of the files, where detection errs.
+            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD, which is
+                unknown to the model; `"strict"` refuses the file.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
         Returns:
@@ -683,6 +686,7 @@ class Model:
             nfc=normalization.nfc,
             documents=None if documents == "file" else documents,
             encoding=encoding,
+            encoding_errors=encoding_errors,
         )
         corpus = Corpus.open(
             [os.fspath(path) for path in paths],
@@ -724,6 +728,7 @@ class Model:
                 words,
                 history=history or None,
                 positions=seen,
+                notes=corpus.notes,
             )
             if window is None:
                 return whole, None
@@ -753,6 +758,7 @@ class Model:
         device: str = "auto",
         threads: int | None = None,
         encoding: str | None = None,
+        encoding_errors: str = "strict",
         stdin: BinaryIO | None = None,
     ) -> PairsEvaluation:
         """How a model of pairs does on pairs: the cost of the targets, and how many it writes.
@@ -766,6 +772,8 @@ class Model:
             device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
             encoding: Of the files, where detection errs.
+            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD, which is
+                unknown to the model; `"strict"` refuses the file.
             stdin: What the path `-` reads.
         Raises:
             ConfigError: The model was not trained on pairs, or `steered` holds something.
@@ -789,6 +797,7 @@ class Model:
             nfc=normalization.nfc,
             documents="line",
             encoding=encoding,
+            encoding_errors=encoding_errors,
         )
         corpus, pairs = open_pairs(
             [os.fspath(path) for path in paths],
@@ -803,10 +812,11 @@ class Model:
         count: int = choose_threads(threads).value
         path = select(self.config.cell_spec, place, "fp32", count)
         with computing_threads(count, torch=path.name != "native"):
-            return evaluate_pairs(
+            figures = evaluate_pairs(
                 open_network(self.config, path, self.saved.weights),
                 SamplingNetworks(self.config, self.saved.weights, count).many,
                 self.vocabulary,
                 corpus.tokens,
                 pairs,
             )
+        return replace(figures, notes=corpus.notes)

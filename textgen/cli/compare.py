@@ -14,6 +14,7 @@ from textgen.cli.options import (
     ColorOption,
     DeviceOption,
     DocumentsOption,
+    EncodingErrorsOption,
     EncodingOption,
     FoldOption,
     JsonOption,
@@ -157,6 +158,7 @@ def compare_command(
     fold: FoldOption = False,
     documents: DocumentsOption = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     val: Annotated[
         str | None,
         _option(
@@ -206,7 +208,11 @@ def compare_command(
     _refuse_contradictions(paths, history, task, lag, train_lag, rng)
     if task is not None:
         _refuse_text_options(
-            level=level != "char", fold=fold, documents=documents, encoding=encoding
+            level=level != "char",
+            fold=fold,
+            documents=documents,
+            encoding=encoding,
+            encoding_errors=encoding_errors != "strict",
         )
     check_outputs(picture=picture, csv=csv, json_output=json_output)
     from textgen.cli.comparison import RunsView
@@ -226,7 +232,13 @@ def compare_command(
         from textgen.training.options import TrainOptions
 
         base = TrainOptions(
-            corpus=CorpusOptions(level=level, fold=fold, documents=documents, encoding=encoding),
+            corpus=CorpusOptions(
+                level=level,
+                fold=fold,
+                documents=documents,
+                encoding=encoding,
+                encoding_errors=encoding_errors,
+            ),
             num_layers=layers,
             residual=residual,
             dropout=dropout,
@@ -290,7 +302,7 @@ def _refuse_text_options(**given: object) -> None:
     """Raise `ConfigError` where a generated text is to be read in another way."""
     for name, value in given.items():
         if value:
-            raise ConfigError(f"--task generates its text; leave --{name} out")
+            raise ConfigError(f"--task generates its text; leave --{name.replace('_', '-')} out")
 
 
 def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:

@@ -13,12 +13,13 @@ from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
     DeviceOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
     ThreadsOption,
 )
-from textgen.cli.records import print_json
+from textgen.cli.records import print_json, print_notes
 from textgen.terminal.color import ColorMode
 from textgen.terminal.text import visible
 
@@ -86,6 +87,7 @@ def eval_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     device: DeviceOption = "auto",
     threads: ThreadsOption = None,
     json_output: JsonOption = False,
@@ -125,17 +127,21 @@ def eval_command(
                 "pairs are each read from the beginning: --window, --history, --streams and "
                 "--documents are for models of text"
             )
-        figures = model.evaluate_pairs(
+        measured = model.evaluate_pairs(
             *paths,
             limit=limit,
             device=device,
             threads=threads,
             encoding=encoding,
+            encoding_errors=encoding_errors,
             stdin=stdin,
-        ).to_dict()
+        )
+        figures = measured.to_dict()
         if json_output:
-            print_json(figures)
+            print_json({**figures, "notes": list(measured.notes)})
         else:
+            if not quiet:
+                print_notes(measured.notes)
             _show(figures, None, color, heading="pairs")
         return
     seen = (model.saved.history or 0) if history is None and streams == 1 else history or 0
@@ -151,15 +157,19 @@ def eval_command(
         threads=threads,
         documents=documents,
         encoding=encoding,
+        encoding_errors=encoding_errors,
         stdin=stdin,
         on_progress=progress,
     )
     record: dict[str, object] = {**whole.to_dict()}
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}
+    record["notes"] = list(whole.notes)
     if json_output:
         print_json(record)
         return
+    if not quiet:
+        print_notes(whole.notes)
     if live and checkpoint is None:
         print(f"the newest model: {visible(str(model.path))}", file=sys.stderr)
     if model.saved.history and not seen and history is None and not quiet:

@@ -45,6 +45,15 @@ EncodingOption = Annotated[
         show_default=False,
     ),
 ]
+EncodingErrorsOption = Annotated[
+    str,
+    typer.Option(
+        "--encoding-errors",
+        metavar="strict|replace",
+        help="What to do about bytes that stand for no character: refuse the file, or read each "
+        "as U+FFFD and count them.",
+    ),
+]
 DocumentsOption = Annotated[
     str | None,
     typer.Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,14 @@ def json_text(record: Any) -> str:
     except UnicodeEncodeError:
         return json.dumps(record)
     return text
+
+
+def print_notes(notes: Iterable[str]) -> None:
+    """Notes on the text that was read, a line each, on stderr."""
+    from textgen.terminal.text import visible
+
+    for note in notes:
+        print(f"note: {visible(note)}", file=sys.stderr)
 
 
 def _finite(value: Any) -> Any:

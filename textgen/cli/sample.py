@@ -10,7 +10,7 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.options import CheckpointOption, ColorOption, JsonOption, QuietOption
-from textgen.cli.records import print_json
+from textgen.cli.records import print_json, print_notes
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -307,7 +307,10 @@ def _seed_text(seed: str | None, seed_file: Path | None) -> str:
     if seed is not None and seed_file is not None:
         raise SamplingError("--seed and --seed-file contradict each other; give one")
     if seed_file is not None:
-        return read_text(seed_file)
+        notes: list[str] = []
+        text = read_text(seed_file, notes=notes)
+        print_notes(notes)
+        return text
     if seed == "-":
         return sys.stdin.buffer.read().decode("utf-8", errors="replace")
     return seed or ""

@@ -13,6 +13,7 @@ from textgen.cli.options import (
     ColorOption,
     DeviceOption,
     DocumentsOption,
+    EncodingErrorsOption,
     EncodingOption,
     FoldOption,
     JsonOption,
@@ -117,6 +118,7 @@ def train_command(
         ),
     ] = False,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     keep_newlines: Annotated[
         bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")
     ] = False,
@@ -274,6 +276,7 @@ def train_command(
                 max_words=max_words,
                 documents=documents,
                 encoding=encoding,
+                encoding_errors=encoding_errors,
                 newlines=not keep_newlines,
                 nfc=not no_nfc,
             ),

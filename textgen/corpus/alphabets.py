@@ -245,7 +245,5 @@ EAST_ASIAN: dict[str, tuple[float, str, str, range]] = {
 
 def letter_shares(language: str) -> dict[str, float]:
     """The share of each letter beyond ASCII among the letters of a text that is not Cyrillic."""
-    shares, scale = (
-        (LATIN[language], 1000.0) if language in LATIN else (_OTHER[language], 100.0)
-    )
+    shares, scale = (LATIN[language], 1000.0) if language in LATIN else (_OTHER[language], 100.0)
     return {part[0]: float(part[1:]) / scale for part in shares.split()}

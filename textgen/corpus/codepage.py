@@ -120,7 +120,7 @@ class Reading:
 
     @property
     def cost_per_byte(self) -> float:
-        """Nats for each byte beyond ASCII; about 3 for letters, 9 for a symbol, more for garbage."""
+        """Nats for each byte beyond ASCII; about 3 for letters, 9 for symbols, then garbage."""
         return (self.cost - self.plain) / max(1.0, self.high)
 
     @property
@@ -220,6 +220,30 @@ def confidence(readings: list[Reading]) -> float:
     return round(min(0.99, best.quality / (1.0 + odds)), 3)
 
 
+def describe(reading: Reading) -> str:
+    """The script or language of a reading, with some of its letters beyond ASCII."""
+    if reading.language in LATIN:
+        chars = [char for char in reading.text_of_high if char.isprintable()]
+        more = " ..." if len(chars) > _SHOWN else ""
+        return f"Latin letters with {' '.join(chars[:_SHOWN])}{more}"
+    return "Cyrillic" if reading.language in CYRILLIC else reading.language
+
+
+def first_difference(data: bytes, one: str, two: str) -> tuple[str, str]:
+    """The first place of a text that two encodings give otherwise, as each gives it."""
+    shown = ("", "")
+    for found in _NEIGHBOURHOOD.finditer(data):
+        texts = [found.group().decode(encoding, "replace") for encoding in (one, two)]
+        shown = (" ".join(texts[0].split()), " ".join(texts[1].split()))
+        if shown[0] != shown[1]:
+            break
+    return shown
+
+
+_SHOWN = 6
+_NEIGHBOURHOOD = re.compile(rb"[\t -~]{0,12}[\x80-\xff]+(?:[\t -~]{1,12})?")
+
+
 def first_high_byte(data: bytes) -> int:
     """Where the first byte beyond ASCII is; the length where there is none."""
     found = _HIGH.search(data)
@@ -296,12 +320,14 @@ class _Places:
         wide = codes.astype(np.int32)
         triples = (wide[places - 1] << 16) | (wide[places] << 8) | wide[places + 1]
         unique, counts = np.unique(triples, return_counts=True)
-        self.before: NDArray[np.int64] = (unique >> 16).astype(np.int64)
-        self.byte: NDArray[np.int64] = ((unique >> 8) & 0xFF).astype(np.int64)
-        self.after: NDArray[np.int64] = (unique & 0xFF).astype(np.int64)
+        unique = unique.astype(np.int64)
+        self.before: NDArray[np.int64] = unique >> 16
+        self.byte: NDArray[np.int64] = (unique >> 8) & 0xFF
+        self.after: NDArray[np.int64] = unique & 0xFF
         self.weights: NDArray[np.float64] = 1.0 + np.log(counts)
         self.weight = float(self.weights.sum())
-        self.per_byte: NDArray[np.float64] = np.bincount(self.byte, self.weights, 256)
+        sums = np.bincount(self.byte, self.weights, 256)
+        self.per_byte: NDArray[np.float64] = sums.astype(np.float64)
         self.bytes_used: NDArray[np.int64] = np.flatnonzero(self.per_byte)
         self._within = _ASCII_LETTER[self.before] & _ASCII_LETTER[self.after]
         self._first = self.before * 256 + self.byte
@@ -411,10 +437,11 @@ def _sides(left: str, right: str, other: float = _MISPLACED) -> NDArray[np.float
     """Nats by the classes before and after: `other` for each side where another one stands."""
     before = np.array([0.0 if kind in left else other for kind in _BESIDE])
     after = np.array([0.0 if kind in right else other for kind in _BESIDE])
-    cost = before[:, None] + after[None, :]
+    cost: NDArray[np.float64] = before[:, None] + after[None, :]
     letter = np.array([kind in "lU" for kind in _BESIDE])
     inside = letter[:, None] & letter[None, :]
-    return cost + np.where(inside & (cost > 0.0), _WITHIN_WORD, 0.0)
+    cost += np.where(inside & (cost > 0.0), _WITHIN_WORD, 0.0)
+    return cost
 
 
 def _dash(within: float) -> NDArray[np.float64]:
@@ -458,7 +485,7 @@ _ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
     ("¿¡", _TYPOGRAPHIC, _sides("SPM", "lUPM")),
     ("½¼¾", _COMMON_SYMBOL, _sides("SDPM", "SPMl")),
     ("°", _COMMON_SYMBOL, np.minimum(_sides("DS", "USPMD"), _sides("l", "S") + 1.0)),
-    ("£€", _COMMON_SYMBOL, _money(0.5)),
+    ("£€", _COMMON_SYMBOL, _money(0.0)),
     ("©", _COMMON_SYMBOL, _sides("SPM", "SDUP")),
     ("®™", _COMMON_SYMBOL, _sides("lUDP", "SPM")),
     ("•", _COMMON_SYMBOL, _sides("S", "SUlPM")),
@@ -615,9 +642,7 @@ _WIDESPREAD = frozenset("éèêëáàâäåãíïîóôöøúüñçæß")
 @cache
 def _symbol_costs(encoding: str) -> NDArray[np.float64]:
     """Nats of each high byte that is one of the symbols of `_ROLES`, in a Latin encoding."""
-    return np.array(
-        [_ROLE_OF[char][0] if char in _ROLE_OF else 0.0 for char in _chars(encoding)]
-    )
+    return np.array([_ROLE_OF[char][0] if char in _ROLE_OF else 0.0 for char in _chars(encoding)])
 
 
 def _symbol_cost(char: str) -> float:

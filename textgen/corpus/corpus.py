@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
+from textgen.corpus.damage import ENCODING_ERRORS
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
     DOCUMENT_MODES,
@@ -25,7 +26,7 @@ from textgen.corpus.documents import (
 )
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
-from textgen.corpus.reader import SourceText
+from textgen.corpus.reader import Findings, SourceText
 from textgen.corpus.source import Source, open_sources
 from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
@@ -53,6 +54,8 @@ class CorpusOptions:
         documents: `"blank"` (blank lines separate documents), `"line"` (each line is one), or
             None (each file is one).
         encoding: Name of the encoding of the files; None detects it.
+        encoding_errors: What is done about bytes that stand for nothing: `"strict"` refuses the
+            file, `"replace"` reads each as U+FFFD, an unknown character (at byte level its bytes).
         newlines: Whether line ends become `"\\n"`.
         nfc: Whether characters are composed (Unicode NFC).
     Raises:
@@ -68,6 +71,7 @@ class CorpusOptions:
     encoding: str | None = None
     newlines: bool = True
     nfc: bool = True
+    encoding_errors: str = "strict"
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
@@ -75,6 +79,11 @@ class CorpusOptions:
         if self.documents is not None and self.documents not in DOCUMENT_MODES:
             raise ConfigError(
                 f"documents is {self.documents!r}; give one of {', '.join(DOCUMENT_MODES)}"
+            )
+        if self.encoding_errors not in ENCODING_ERRORS:
+            raise ConfigError(
+                f"encoding_errors is {self.encoding_errors!r}; give one of "
+                f"{', '.join(ENCODING_ERRORS)}"
             )
         for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
             value = getattr(self, name)
@@ -98,6 +107,8 @@ class FileReport:
         reason: Why that one.
         bytes: Length, decompressed.
         chars: Characters after normalisation.
+        replaced: Sequences of bytes that stand for nothing, each read as U+FFFD.
+        notes: What a person should know about the file, without its name; usually nothing.
     """
 
     path: str
@@ -106,6 +117,8 @@ class FileReport:
     reason: str
     bytes: int
     chars: int
+    replaced: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -185,11 +198,9 @@ class Corpus:
         if store.has_any(prefix):
             key = _key(prefix, request, _sha256([_hash(source) for source in sources]))
             found = store.load(key)
-            corpus = _from_entry(found) if found is not None else None
-            if corpus is not None:
-                files = zip(corpus.files, sources, strict=True)
-                reports = tuple(replace(report, path=source.name) for report, source in files)
-                return replace(corpus, files=reports)
+            corpus = _from_entry(found, sources) if found is not None else None
+            if corpus is not None and _still_reads_so(corpus, sources):
+                return corpus
         reading = _Reading(sources, options)
         try:
             return _build(store, reading, request, prefix, vocabulary)
@@ -313,7 +324,8 @@ class _Reading:
     def text(self) -> Iterator[str]:
         """One pass; documents are separated by `DOCUMENT_MARK`."""
         if self._detections is None:
-            self._detections = [detect(source, self.options.encoding) for source in self._sources]
+            encoding, errors = self.options.encoding, self.options.encoding_errors
+            self._detections = [detect(source, encoding, errors) for source in self._sources]
         tallies = [_Tally() for _ in self._sources]
         yield from join_documents(map(self._one, self._sources, self._detections, tallies))
         digests = [tally.digest() for tally in tallies]
@@ -321,7 +333,16 @@ class _Reading:
             raise StorageError("a text changed while it was being read; start again")
         self._digests = digests
         self.files = tuple(
-            FileReport(s.name, d.encoding, d.confidence, d.reason, t.bytes, t.chars)
+            FileReport(
+                s.name,
+                d.encoding,
+                d.confidence,
+                d.reason,
+                t.bytes,
+                t.chars,
+                t.findings.replaced,
+                d.notes + t.findings.notes(),
+            )
             for s, d, t in zip(self._sources, self._detections, tallies, strict=True)
         )
 
@@ -330,13 +351,13 @@ class _Reading:
         mode = self.options.documents
         text = SourceText(source, detection)
         if mode is None:
-            yield from tally.count(text.chunks(normalization, hasher=tally))
+            yield from tally.count(tally.chunks(text, normalization))
         elif normalization.fold:
             raw = Normalization(newlines=False, nfc=False)
-            documents = mark_documents(text.chunks(raw, hasher=tally), mode)
+            documents = mark_documents(tally.chunks(text, raw), mode)
             yield from tally.count(normalize_documents(documents, normalization))
         else:
-            yield from mark_documents(tally.count(text.chunks(normalization, hasher=tally)), mode)
+            yield from mark_documents(tally.count(tally.chunks(text, normalization)), mode)
 
 
 class _Tally:
@@ -346,6 +367,10 @@ class _Tally:
         self._sha256 = hashlib.sha256()
         self.bytes = 0
         self.chars = 0
+        self.findings = Findings()
+
+    def chunks(self, text: SourceText, normalization: Normalization) -> Iterator[str]:
+        return text.chunks(normalization, hasher=self, findings=self.findings)
 
     def update(self, data: memoryview, /) -> None:
         self._sha256.update(data)
@@ -380,10 +405,14 @@ def _settle(
 
 def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str, Any]:
     """Everything but the text that decides what the tokens are."""
+    given = asdict(options)
+    if given["encoding_errors"] == "strict":
+        # Keys of runs from before there was a choice stay the same.
+        del given["encoding_errors"]
     return {
         "format": FORMAT_VERSION,
         "unicode": unicodedata.unidata_version,
-        "options": asdict(options),
+        "options": given,
         "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
     }
 
@@ -428,6 +457,7 @@ def _build(
         min_count=options.min_count,
         min_word_count=options.min_word_count,
         max_words=options.max_words,
+        lost_is_unknown=options.encoding_errors == "replace",
     )
     scratch = store.scratch()
     try:
@@ -464,13 +494,24 @@ def _header(encoded: EncodedText, reading: _Reading, key: str) -> dict[str, Any]
     }
 
 
-def _from_entry(entry: CacheEntry) -> Corpus | None:
-    """The corpus of a cache entry; None if the header is not one this version wrote."""
+def _from_entry(entry: CacheEntry, sources: Sequence[Source] | None = None) -> Corpus | None:
+    """The corpus of a cache entry; None if the header is not one this version wrote.
+
+    Args:
+        entry: The entry.
+        sources: Its files as they are named now; None: as they were named.
+    """
     header = entry.header
     try:
         vocabulary = Vocabulary.from_dict(header["vocabulary"])
         options = CorpusOptions(**header["options"])
-        files = tuple(FileReport(**report) for report in header["files"])
+        files = tuple(
+            FileReport(**{**report, "notes": tuple(report.get("notes", ()))})
+            for report in header["files"]
+        )
+        if sources is not None:
+            named = zip(files, sources, strict=True)
+            files = tuple(replace(report, path=source.name) for report, source in named)
         numbers = {name: header[name] for name in _NUMBERS}
         if len(vocabulary) != header["vocab_size"] or vocabulary.dtype != entry.tokens.dtype:
             return None
@@ -482,11 +523,38 @@ def _from_entry(entry: CacheEntry) -> Corpus | None:
             files=files,
             sha256=header["sha256"],
             cache_key=header["cache_key"],
-            notes=tuple(header["notes"]),
+            notes=(*header["notes"], *_file_notes(files)),
             **numbers,
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _still_reads_so(corpus: Corpus, sources: Sequence[Source]) -> bool:
+    """Whether files are still taken for what they were when the corpus was encoded.
+
+    A guess may have become a better one since; what is Unicode, or was asked for, is no guess.
+    """
+    if corpus.options.encoding is not None:
+        return True
+    return all(
+        report.encoding.startswith("utf")
+        or detect(source, None, corpus.options.encoding_errors).encoding == report.encoding
+        for report, source in zip(corpus.files, sources, strict=True)
+    )
+
+
+#: Files whose notes are printed; of the others only how many have any is told.
+_NOTED = 5
+
+
+def _file_notes(files: Sequence[FileReport]) -> tuple[str, ...]:
+    """The notes of the files with their names."""
+    noted = [report for report in files if report.notes]
+    notes = [f"{report.path} {note}" for report in noted[:_NOTED] for note in report.notes]
+    if len(noted) > _NOTED:
+        notes.append(f"{len(noted) - _NOTED:,} more files have such notes; --json lists them")
+    return tuple(notes)
 
 
 _NUMBERS = ("documents", "chars", "utf8_bytes", "unknown_chars")

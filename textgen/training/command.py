@@ -33,6 +33,7 @@ def repeat_command(paths: Sequence[str | Path], options: TrainOptions, plan: Pla
     add("--max-words", corpus.max_words, 30_000)
     add("--documents", corpus.documents)
     add("--encoding", corpus.encoding)
+    add("--encoding-errors", corpus.encoding_errors, "strict")
     if not corpus.newlines:
         words.append("--keep-newlines")
     if not corpus.nfc:

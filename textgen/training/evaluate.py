@@ -43,6 +43,7 @@ class Evaluation:
             they are one token or spelled; None at other levels.
         history: Tokens that were seen before each, the state from zero; None: it was carried on.
         positions: With a history: tokens that were charged, from which `nats` was extrapolated.
+        notes: What a person should know about how the text was read; usually nothing.
     """
 
     nats: float
@@ -53,6 +54,7 @@ class Evaluation:
     words: int | None = None
     history: int | None = None
     positions: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def bits_per_word(self) -> float | None:

@@ -37,6 +37,7 @@ class PairsEvaluation:
         similarity: Mean over the pairs of `edit_similarity` of what it wrote and the target.
         nats: Cost of all targets, their end marks included.
         target_chars: Their characters.
+        notes: What a person should know about how they were read; usually nothing.
     """
 
     pairs: int
@@ -44,6 +45,7 @@ class PairsEvaluation:
     similarity: float
     nats: float
     target_chars: int
+    notes: tuple[str, ...] = ()
 
     @property
     def exact_match(self) -> float:

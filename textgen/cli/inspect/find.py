@@ -21,6 +21,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -158,6 +159,7 @@ def find_command(
     rng: RngOption = 0,
     threads: ThreadsOption = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -218,9 +220,11 @@ def find_command(
         make_folder(targets_folder(model.path))
     task: LabelledTexts | PositionTask
     if by_text:
-        task = _texts(paths, labels, positive_label, positive, negative, texts, encoding)
+        task = _texts(
+            paths, labels, positive_label, positive, negative, texts, encoding, encoding_errors
+        )
     else:
-        task = _positions(model, paths, regex, feature, encoding, chars, quiet)
+        task = _positions(model, paths, regex, feature, encoding, encoding_errors, chars, quiet)
     progress = _Progress(live=sys.stderr.isatty() and not quiet)
     report = find(model.saved, task, options, on_progress=progress)
     progress.clear()
@@ -249,6 +253,7 @@ def _texts(
     negative: Path | None,
     mode: str,
     encoding: str | None,
+    encoding_errors: str,
 ) -> LabelledTexts:
     from textgen.errors import ConfigError
     from textgen.probing import read_labels, read_two_files
@@ -259,12 +264,16 @@ def _texts(
             "come by --labels, or by --positive and --negative"
         )
     if labels is not None:
-        return read_labels(labels, positive=positive_label, encoding=encoding)
+        return read_labels(
+            labels, positive=positive_label, encoding=encoding, encoding_errors=encoding_errors
+        )
     if positive is None or negative is None:
         raise ConfigError("--positive and --negative go together: a file of each kind of text")
     if positive_label is not None:
         raise ConfigError("--positive-label goes with --labels; of two files --positive says it")
-    return read_two_files(positive, negative, mode=mode, encoding=encoding)
+    return read_two_files(
+        positive, negative, mode=mode, encoding=encoding, encoding_errors=encoding_errors
+    )
 
 
 def _positions(
@@ -273,6 +282,7 @@ def _positions(
     regex: str | None,
     feature: str | None,
     encoding: str | None,
+    encoding_errors: str,
     chars: int | None,
     quiet: bool,
 ) -> PositionTask:
@@ -286,7 +296,11 @@ def _positions(
         holds, name = regex_property(regex), f"inside {regex}"
         holds("")
     tokens = open_tokens(
-        model, paths, encoding=encoding, chars=DEFAULT_CHARS if chars is None else chars
+        model,
+        paths,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
+        chars=DEFAULT_CHARS if chars is None else chars,
     )
     if not quiet:
         say_what_is_read(tokens)

@@ -20,6 +20,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -51,6 +52,7 @@ def gates_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -76,7 +78,7 @@ def gates_command(
     check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     model = load(checkpoint)
     names = gate_quantities(model.config.cell_spec)
-    tokens = open_tokens(model, paths, text, encoding, chars)
+    tokens = open_tokens(model, paths, text, encoding, chars, encoding_errors)
     if not quiet:
         say_what_is_read(tokens)
     report = gate_report(model.survey(tokens.ids, names))

@@ -20,6 +20,7 @@ from textgen.cli.inspect.source import (
 )
 from textgen.cli.options import (
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -95,6 +96,7 @@ def memory_command(
     rng: RngOption = 0,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     threads: ThreadsOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -132,7 +134,9 @@ def memory_command(
     names = names_of([model.path for model in models])
     reports, heads, said = [], [], set()
     for name, model in zip(names, models, strict=True):
-        tokens = open_tokens(model, None if file is None else [str(file)], text, encoding, chars)
+        tokens = open_tokens(
+            model, None if file is None else [str(file)], text, encoding, chars, encoding_errors
+        )
         if not quiet and (tokens.name, tokens.note) not in said:
             say_what_is_read(tokens)
             said.add((tokens.name, tokens.note))

@@ -19,6 +19,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -83,6 +84,7 @@ def neurons_command(
     ] = None,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -117,7 +119,7 @@ def neurons_command(
     cell, config = model.config.cell_spec, model.config
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
     chosen = _chosen(model, neuron, layer)
-    tokens = open_tokens(model, paths, text, encoding, chars)
+    tokens = open_tokens(model, paths, text, encoding, chars, encoding_errors)
     if not quiet:
         say_what_is_read(tokens)
     live = sys.stderr.isatty() and not quiet

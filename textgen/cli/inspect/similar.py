@@ -20,6 +20,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -89,6 +90,7 @@ def similar_command(
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     checkpoint: CheckpointOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -120,7 +122,7 @@ def similar_command(
     query_ids = model.vocabulary.encode(whole)
     if not len(query_ids):
         raise InspectionError("the text is empty; give at least one character")
-    tokens = open_tokens(model, paths, None, encoding, chars)
+    tokens = open_tokens(model, paths, None, encoding, chars, encoding_errors)
     if not quiet:
         say_what_is_read(tokens)
     query = trace(model.network, query_ids, vocabulary=model.vocabulary, quantities=[quantity])

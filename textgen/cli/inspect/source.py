@@ -63,6 +63,7 @@ def open_tokens(
     text: str | None = None,
     encoding: str | None = None,
     chars: int = 0,
+    encoding_errors: str = "strict",
 ) -> Tokens:
     """The text that a view reads, encoded as the model's own were.
 
@@ -72,6 +73,7 @@ def open_tokens(
         text: The text itself instead.
         encoding: Of the files; None detects it.
         chars: At most so many characters from the start; 0 is all.
+        encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
     Raises:
         ConfigError: Both a path and a text were given, `chars` is negative, or the training text
             is no longer in the cache.
@@ -95,7 +97,9 @@ def open_tokens(
             return model.vocabulary.decode(ids[start:stop], at_start=start == 0)
 
         return Tokens(ids, decode, "--text", len(part), _note(len(part), len(whole)))
-    corpus = _open_paths(model, paths, encoding) if paths else _training_text(model)
+    corpus = (
+        _open_paths(model, paths, encoding, encoding_errors) if paths else _training_text(model)
+    )
     stop = corpus.token_at_char(chars) if chars else len(corpus)
     # The first document may begin with an end mark, or a character with many bytes.
     stop = max(stop, min(len(corpus), 1))
@@ -116,7 +120,9 @@ def say_what_is_read(tokens: Tokens) -> None:
     print(f"reading {visible(tokens.name)}: {read}", file=sys.stderr, flush=True)
 
 
-def _open_paths(model: Model, paths: Sequence[str], encoding: str | None) -> Corpus:
+def _open_paths(
+    model: Model, paths: Sequence[str], encoding: str | None, encoding_errors: str
+) -> Corpus:
     from textgen.corpus.corpus import Corpus, CorpusOptions
 
     normalization = model.saved.normalization
@@ -129,6 +135,7 @@ def _open_paths(model: Model, paths: Sequence[str], encoding: str | None) -> Cor
         nfc=normalization.nfc,
         documents=trained.get("documents"),
         encoding=encoding,
+        encoding_errors=encoding_errors,
     )
     return Corpus.open(
         list(paths), options, vocabulary=model.vocabulary, normalization=normalization
