@@ -11,8 +11,6 @@ import re
 import shlex
 from dataclasses import dataclass
 
-import numpy as np
-
 from textgen.corpus import codepage
 from textgen.corpus.source import Source
 from textgen.errors import BinaryFileError, EncodingError
@@ -94,9 +92,9 @@ def mixture_error(
             f"{line:,}). Repair the file, or add --encoding-errors replace to read it with U+FFFD "
             "there"
         )
-    likely = _wide_mark(rest) or codepage.rank(rest[: 4 * _SAMPLE])[0].encoding
+    likely = wide_mark(rest) or codepage.rank(rest[: 4 * _SAMPLE])[0].encoding
     what = f"looks like {likely}" if not _LONG_RUN.search(rest[:_SAMPLE]) else "is damaged"
-    how = _join_command(source, bad, "utf-8", likely)
+    how = join_command(source, bad, "utf-8", likely)
     return EncodingError(
         f"{source.name} mixes encodings: UTF-8 up to byte {bad:,} (line {line:,}), where the bytes "
         f"{found.hex(' ')} are none, and what follows {what}. {how}, or type --encoding NAME if "
@@ -122,7 +120,7 @@ def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 16) -> None:
     raise EncodingError(
         f"{source.name} mixes encodings: its lines are {first} up to byte {position:,} (line "
         f"{line_at(source, position):,}) and {second} after it, in whole or in part. "
-        f"{_join_command(source, position, first, second)}, or add --encoding NAME "
+        f"{join_command(source, position, first, second)}, or add --encoding NAME "
         "--encoding-errors replace to read one of the two and have U+FFFD for the other"
     )
 
@@ -140,8 +138,8 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str] | None:
         if not line.isascii():
             found = SEQUENCES.findall(line)
             high = count_high(line)
-            is_utf8 = sum(map(len, found)) == high and _decodes(line)
-            if not is_utf8:
+            unicode = sum(map(len, found)) == high and is_utf8(line)
+            if not unicode:
                 other_bytes += high
                 others.append(line)
             elif len(found) >= 5 or (len(found) >= 3 and high >= 9):
@@ -150,8 +148,8 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str] | None:
                 position += len(line)
                 continue
             if first is None:
-                first = is_utf8
-            elif turn is None and is_utf8 != first:
+                first = unicode
+            elif turn is None and unicode != first:
                 turn = (position, first)
         position += len(line)
     share = (unicode_bytes + other_bytes) // 50 if least >= 16 else 0
@@ -164,7 +162,8 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str] | None:
 _THREE = re.compile(rb"(?:" + _SEQUENCE + rb"){3}")
 
 
-def _decodes(data: bytes) -> bool:
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, as a whole."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -172,129 +171,11 @@ def _decodes(data: bytes) -> bool:
     return True
 
 
-# --- UTF-16 that other bytes were joined to ------------------------------------------------------
-
-#: Letters in UTF-16, four of them: what only a wide encoding has.
-_WIDE = re.compile(rb"(?s:[^\0]\0){4}|(?s:\0[^\0]){4}|(?s:.[\x01-\x06]){6}|(?s:[\x01-\x06].){6}")
-_ASCII_RUN = re.compile(rb"[\t\r\n -~]{16,}|[\t\r\n -~]{5,}\r?\n\Z|\A[\t\r\n -~]{6,}")
-_UTF8_RUN = re.compile(
-    rb"(?:[\t\r\n -~]{0,64}" + _SEQUENCE + rb"){8}(?:[\t\r\n -~]*" + _SEQUENCE + rb")*[\t\r\n -~]*"
-)
-_WORDLIKE = bytes(range(ord("a"), ord("z") + 1)) + b" \r\n\t"
 _WIDE_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-#: Bytes of a stretch that is no text as UTF-16, and the share of its characters that are none.
-_STRETCH = 64
-_NO_TEXT = 0.4
 
 
-def refuse_joined(source: Source, data: bytes, wide: str | None) -> None:
-    """Refuse UTF-16 that bytes of another encoding were joined to, as PowerShell's `>>` does.
-
-    Args:
-        source: Whose bytes.
-        data: They, from the start.
-        wide: The encoding that a byte order mark, or their look, gives them; None without one.
-    Raises:
-        EncodingError: They are joined; it names the byte where they turn.
-    """
-    found = _find_join(data, wide)
-    if found is None:
-        return
-    turn, first, second = found
-    line = line_at(source, turn, first if first.startswith("utf-16") else "latin-1")
-    raise EncodingError(
-        f"{source.name} changes its encoding at byte {turn:,} (line {line:,}): "
-        f"{first.upper()} before, {second.upper()} from there on, as >> in PowerShell makes it. "
-        f"{_join_command(source, turn, first, second)}"
-    )
-
-
-def _find_join(data: bytes, wide: str | None) -> tuple[int, str, str] | None:
-    """Where the encoding changes, what stands before and what after."""
-    if wide is None and not _WIDE.search(data):
-        return None
-    base = 2 if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 0
-    if base and (swapped := _swapped_mark(data, wide)) is not None:
-        return swapped, str(wide), "utf-16-be" if wide == "utf-16-le" else "utf-16-le"
-    narrow = _narrow_part(data, base, wide)
-    if narrow is None:
-        return None
-    start, end = narrow
-    if start <= 1 and base == 0:
-        return _to_wide(data, end)
-    start += (start - base) % 2
-    rest = data[start : start + _SAMPLE]
-    first = wide if wide is not None and wide.startswith("utf-16") else _order(data[base:start])
-    if _decodes(rest[: len(rest) - 4]):
-        return start, first, "utf-8"
-    return start, first, codepage.rank(rest)[0].encoding
-
-
-def _narrow_part(data: bytes, base: int, wide: str | None) -> tuple[int, int] | None:
-    """Where the first stretch of one byte per letter is; None without one."""
-    best: tuple[int, int] | None = None
-    for pattern in (_ASCII_RUN, _UTF8_RUN):
-        for found in pattern.finditer(data, base):
-            run = found.group()
-            wordlike = len(run) - len(run.translate(None, _WORDLIKE))
-            if pattern is _UTF8_RUN or wordlike * 10 >= len(run) * 6:
-                if best is None or found.start() < best[0]:
-                    best = found.span()
-                break
-    if wide is None or not wide.startswith("utf-16"):
-        return best
-    # Bytes of a legacy encoding make private and unassigned characters of UTF-16.
-    units = np.frombuffer(data[base : len(data) - (len(data) - base) % 2], np.dtype("<u2"))
-    if wide == "utf-16-be":
-        units = units.byteswap()
-    stretches = len(units) // (_STRETCH // 2)
-    if stretches:
-        cut = units[: stretches * (_STRETCH // 2)].reshape(stretches, -1)
-        wrong = ((cut >= 0xE000) & (cut < 0xF900)).mean(axis=1) >= _NO_TEXT
-        if wrong.any():
-            start = base + int(np.argmax(wrong)) * _STRETCH
-            # Back to where the letters of two bytes end.
-            while start > base and data[start - 1] >= 0x20:
-                start -= 1
-            if best is None or start < best[0]:
-                best = (start, start + _STRETCH)
-    return best
-
-
-def _to_wide(data: bytes, end: int) -> tuple[int, str, str] | None:
-    """The turn from bytes to UTF-16 at the end of a narrow part."""
-    marks = [(data.find(mark, 1), name) for mark, name in _WIDE_MARKS]
-    near = [(place, name) for place, name in marks if 0 < place <= end + 4]
-    wide = _WIDE.search(data, max(0, end - 2))
-    if near:
-        turn, second = min(near)
-    elif wide is None:
-        return None
-    else:
-        second = _order(data[wide.start() : wide.start() + 4096])
-        turn = max(1, end - 1) if second == "utf-16-le" else end
-    before = data[:turn]
-    first = "utf-8" if _decodes(before) else codepage.rank(before[:_SAMPLE])[0].encoding
-    return turn, first, second
-
-
-def _order(data: bytes) -> str:
-    """The byte order of UTF-16, by where its small bytes are."""
-    codes = np.frombuffer(data[: len(data) & ~1], np.uint8).reshape(-1, 2)
-    small = (codes < 0x07).sum(axis=0)
-    return "utf-16-be" if small[0] > small[1] else "utf-16-le"
-
-
-def _swapped_mark(data: bytes, wide: str | None) -> int | None:
-    """Where a byte order mark of the other order stands at a character's place."""
-    other = codecs.BOM_UTF16_BE if wide == "utf-16-le" else codecs.BOM_UTF16_LE
-    place = data.find(other, 2)
-    while place >= 0 and place % 2:
-        place = data.find(other, place + 1)
-    return place if place >= 0 else None
-
-
-def _wide_mark(data: bytes) -> str | None:
+def wide_mark(data: bytes) -> str | None:
+    """Which UTF-16 a byte order mark at the start of `data` says; None without one."""
     return next((name for mark, name in _WIDE_MARKS if data.startswith(mark)), None)
 
 
@@ -385,7 +266,7 @@ def line_at(source: Source, position: int, encoding: str = "latin-1", skip: int 
     return lines
 
 
-def _join_command(source: Source, turn: int, first: str, second: str) -> str:
+def join_command(source: Source, turn: int, first: str, second: str) -> str:
     """What to type so that both parts are in UTF-8, as the start of a sentence."""
     if source.path is None or source.compressed:
         return "Convert the parts to one encoding"

@@ -13,8 +13,6 @@ are looked at, and whoever decodes the rest does so strictly, unless replacement
 from __future__ import annotations
 
 import codecs
-import unicodedata
-from collections import Counter
 from dataclasses import dataclass, replace
 
 from textgen.corpus import codepage, damage
@@ -22,6 +20,7 @@ from textgen.corpus.damage import ENCODING_ERRORS, HIGH, SEQUENCES, decoding_err
 from textgen.corpus.encoding_names import CESU8, SURROGATE_PAIR, encoding_name, is_byte_table
 from textgen.corpus.formats import refuse_other_formats, written_otherwise
 from textgen.corpus.source import Source
+from textgen.corpus.wide import CONTROLS, refuse_joined, script_share
 from textgen.errors import BinaryFileError, ConfigError, EmptyCorpusError, EncodingError
 
 #: Sources below this many bytes are checked whole.
@@ -43,10 +42,6 @@ _MARKS = (  # the longer first: a UTF-32 mark starts like one of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-
-#: Control characters that texts have: tab, line ends, form feed, backspace, escape, DOS end mark.
-_TEXT_CONTROLS = b"\t\n\v\f\r\b\x1a\x1b"
-_CONTROLS = bytes(code for code in (*range(1, 32), 127) if code not in _TEXT_CONTROLS)
 
 
 @dataclass(frozen=True)
@@ -136,7 +131,7 @@ class _Sample:
             else:
                 self.head = file.read(WHOLE_LIMIT)
                 self.whole = len(self.head) < WHOLE_LIMIT
-        self.controls = len(self.head) - len(self.head.translate(None, _CONTROLS))
+        self.controls = len(self.head) - len(self.head.translate(None, CONTROLS))
 
 
 @dataclass(frozen=True)
@@ -205,7 +200,7 @@ def _check_override(sample: _Sample, asked: str, mark: bytes, marked: str | None
         encoding = marked if fits and marked is not None else _endianness(sample.head, asked)
     bom_length = len(mark) if encoding == marked else 0
     if encoding.startswith("utf-16"):
-        damage.refuse_joined(source, sample.head, encoding)
+        refuse_joined(source, sample.head, encoding)
     if is_byte_table(encoding) or encoding == "utf-8":
         _refuse_nul(source, sample.head)
     return _checked(sample, Detection(encoding, 1.0, "given by --encoding", bom_length), asked=True)
@@ -215,7 +210,7 @@ def _check_marked(sample: _Sample, mark: bytes, encoding: str) -> Detection:
     """The byte order mark says the encoding; the bytes must agree."""
     name = encoding.upper()
     detection = Detection(encoding, 1.0, f"byte order mark of {name}", len(mark))
-    damage.refuse_joined(sample.source, sample.head, None if encoding == "utf-8" else encoding)
+    refuse_joined(sample.source, sample.head, None if encoding == "utf-8" else encoding)
     detection = _checked(sample, detection)
     if encoding == "utf-8":
         _refuse_nul(sample.source, sample.head)
@@ -229,7 +224,7 @@ def _detect_unmarked(sample: _Sample) -> Detection:
     # A text in a legacy encoding holds neither NULs nor control characters; UTF-16 holds them in
     # every second place, and may well pass as UTF-8 when it is all ASCII.
     if 0 in head or sample.controls:
-        damage.refuse_joined(source, head, None)
+        refuse_joined(source, head, None)
         wide = _detect_wide(sample)
         if wide is not None:
             return wide
@@ -395,7 +390,7 @@ def _detect_wide(sample: _Sample) -> Detection | None:
             text = decoder.decode(part)
         except UnicodeDecodeError:
             continue
-        score = _script_share(text)
+        score = script_share(text)
         small = sum(char < "\u0600" for char in text)
         if score and (best is None or (score, small) > best[:2]):
             best = (score, small, encoding)
@@ -413,35 +408,6 @@ def _detect_wide(sample: _Sample) -> Detection | None:
     return _checked(sample, detection)
 
 
-def _script_share(text: str) -> float:
-    """Share of the characters in ASCII and the two commonest blocks of 256; 0 for no text."""
-    counts = Counter(text)
-    blocks: Counter[int] = Counter()
-    wrong = 0
-    for char, count in counts.items():
-        if ord(char) < 0x80 or unicodedata.category(char)[0] in "PZ":
-            wrong += count if ord(char) < 0x80 and ord(char) in (0, *_CONTROLS) else 0
-        elif unicodedata.category(char) in ("Cn", "Co", "Cc", "Cs"):
-            wrong += count
-        else:
-            blocks[ord(char) >> 8] += count
-    if wrong * 100 > len(text) or "\0" in counts:
-        return 0.0
-    # Two blocks, as many alphabets lie in two; a few characters lie in two by chance.
-    lone = sum(sorted(blocks.values())[: -2 if len(text) >= 32 else -1])
-    if any(0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 for block in blocks):
-        # East Asian texts spread over many blocks; their line ends and spaces tell.
-        plain = sum(counts[char] for char in "\n 　、。，")
-        east = sum(
-            count
-            for block, count in blocks.items()
-            if block == 0x30 or 0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 or block == 0xFF
-        )
-        if plain * 200 >= len(text):
-            lone = min(lone, sum(blocks.values()) - east)
-    return 1.0 - lone / max(1, len(text))
-
-
 def _endianness(data: bytes, family: str) -> str:
     """The byte order of UTF-16 or UTF-32 that comes without a mark; little-endian by default."""
     decoded = {}
@@ -450,7 +416,7 @@ def _endianness(data: bytes, family: str) -> str:
         scan = _scan(data[:_SAMPLE], encoding)
         if scan.bad is None:
             part = data[: min(len(data), _SAMPLE)]
-            decoded[encoding] = _script_share(part[: len(part) - scan.pending].decode(encoding))
+            decoded[encoding] = script_share(part[: len(part) - scan.pending].decode(encoding))
     return max(decoded, key=decoded.__getitem__) if decoded else f"{family}-le"
 
 
