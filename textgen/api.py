@@ -899,6 +899,7 @@ class Model:
         threads: int | None = None,
         documents: str | None = None,
         encoding: str | None = None,
+        encoding_errors: str = "strict",
         ending: str = DEFAULT_ENDING,
         skip_bad: bool = False,
         stdin: BinaryIO | None = None,
@@ -921,6 +922,8 @@ class Model:
             documents: How documents are separated, as in training (see `CorpusOptions`); `file`
                 is one a file, None is as it was there.
             encoding: Of the files, where detection errs.
+            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD, which is
+                unknown to the model; `"strict"` refuses the file.
             ending: Of the files of a folder that are read.
             skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
@@ -974,6 +977,7 @@ class Model:
             nfc=normalization.nfc,
             documents=documents,
             encoding=encoding,
+            encoding_errors=encoding_errors,
             ending=ending,
             skip_bad=skip_bad,
         )
@@ -1051,6 +1055,7 @@ class Model:
         device: str = "auto",
         threads: int | None = None,
         encoding: str | None = None,
+        encoding_errors: str = "strict",
         ending: str = DEFAULT_ENDING,
         skip_bad: bool = False,
         stdin: BinaryIO | None = None,
@@ -1066,6 +1071,8 @@ class Model:
             device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
             threads: Threads that compute; None is all cores.
             encoding: Of the files, where detection errs.
+            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD, which is
+                unknown to the model; `"strict"` refuses the file.
             ending: Of the files of a folder that are read.
             skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
@@ -1091,6 +1098,7 @@ class Model:
             nfc=normalization.nfc,
             documents="line",
             encoding=encoding,
+            encoding_errors=encoding_errors,
             ending=ending,
             skip_bad=skip_bad,
         )

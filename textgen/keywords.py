@@ -28,6 +28,7 @@ class CorpusSettings(TypedDict, total=False):
     encoding: str | None
     newlines: bool
     nfc: bool
+    encoding_errors: str
     ending: str
     skip_bad: bool
 

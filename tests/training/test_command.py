@@ -110,6 +110,7 @@ OTHER_VALUES: dict[str, tuple[Any, dict[str, Any]]] = {
     "encoding": ("cp1251", {}),
     "newlines": (False, {}),
     "nfc": (False, {}),
+    "encoding_errors": ("replace", {}),
     "ending": (".srt", {}),
     "skip_bad": (True, {}),
     "cell": ("gru", {}),

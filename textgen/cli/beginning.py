@@ -77,10 +77,14 @@ def read_beginning(
 
 
 def _text(seed: str | None, seed_file: Path | None) -> str:
+    from textgen.cli.records import print_notes
     from textgen.corpus.reader import read_text
 
     if seed_file is not None:
-        return read_text(seed_file)
+        notes: list[str] = []
+        text = read_text(seed_file, notes=notes)
+        print_notes(notes)
+        return text
     if seed == "-":
         return sys.stdin.buffer.read().decode("utf-8", errors="replace")
     return seed or ""

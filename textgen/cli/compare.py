@@ -15,6 +15,7 @@ from textgen.cli.options import (
     ColorOption,
     DeviceOption,
     DocumentsOption,
+    EncodingErrorsOption,
     EncodingOption,
     EndingOption,
     FoldOption,
@@ -202,6 +203,7 @@ def compare_command(
     fold: FoldOption = False,
     documents: DocumentsOption = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     val: Annotated[
@@ -258,6 +260,7 @@ def compare_command(
             fold=fold,
             documents=documents,
             encoding=encoding,
+            encoding_errors=encoding_errors != "strict",
             ending=ending != DEFAULT_ENDING,
             skip_bad=skip_bad,
         )
@@ -284,6 +287,7 @@ def compare_command(
                 fold=fold,
                 documents=documents,
                 encoding=encoding,
+                encoding_errors=encoding_errors,
                 ending=ending,
                 skip_bad=skip_bad,
             ),

@@ -89,6 +89,15 @@ EndingOption = Annotated[
         show_default=False,
     ),
 ]
+EncodingErrorsOption = Annotated[
+    str,
+    typer.Option(
+        "--encoding-errors",
+        metavar="strict|replace",
+        help="What to do about bytes that stand for no character: refuse the file, or read each "
+        "as U+FFFD and count them.",
+    ),
+]
 SkipBadOption = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out files that cannot be read as text, and say which."),

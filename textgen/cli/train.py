@@ -15,6 +15,7 @@ from textgen.cli.options import (
     ColorOption,
     DeviceOption,
     DocumentsOption,
+    EncodingErrorsOption,
     EncodingOption,
     EndingOption,
     FoldOption,
@@ -133,6 +134,7 @@ def train_command(
         ),
     ] = False,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     keep_newlines: Annotated[

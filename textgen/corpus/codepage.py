@@ -1,10 +1,15 @@
 """How plausible bytes are as a text in each legacy encoding.
 
-Every reading (an encoding together with a language) costs the nats of a rough model of text: pairs
-of Cyrillic letters, shares of accented Latin, Greek and other letters, a price for capitals within
-words, for mixed scripts, for symbols, box drawing and control characters. ASCII costs nothing, as
-it reads the same everywhere. The cheapest reading is the likeliest; the distance to the next one
-that gives another text says how sure that is. Knows neither files nor Unicode encodings.
+Every reading (an encoding together with a language) costs the nats of a rough model of text. The
+bytes beyond ASCII are priced with what stands on both sides of them: pairs of Cyrillic letters,
+shares of accented Latin, Greek and other letters, a price for capitals within words, for letters
+that stand alone or beside a digit, for mixed scripts, and for symbols that are not where they
+belong (`£` before a number, `½` after a digit or a space). The ASCII letters speak as well: a
+language that has an accent in every sixth letter does not leave a page without one, and it has
+other short words. What comes again in the same place counts less each time.
+
+The cheapest reading is the likeliest; the distance to the next one that gives another text says
+how sure that is. Knows neither files nor Unicode encodings.
 """
 
 from __future__ import annotations
@@ -20,205 +25,41 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.corpus.alphabets import (
+    APOSTROPHES,
+    COMMON,
+    CYRILLIC,
+    EAST_ASIAN,
+    FINAL_FORMS,
+    LATIN,
+    LETTERS,
+    PAIRS,
+    SELDOM,
+    SELDOM_LETTERS,
+    TABLES,
+    USUAL_COST,
+    USUAL_PAIRS,
+    WORDS,
+    letter_shares,
+)
+
 #: Bytes looked at; a text this long leaves no doubt that more could clear up.
 _SAMPLE = 128 << 10
+#: Bytes kept on each side of a high byte where these are few in a long text.
+_AROUND = 64
 
-_LETTERS = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
-
-#: Cost of each pair of letters in half nats, as a base-36 digit: rows are the first letter, columns
-#: the second, the first of both is a word's border. Counted in two novels of Dostoevsky (Бесы,
-#: Подросток; the CC0 edition of Digital Dostoevsky), smoothed by the shares of single letters; as
-#: that edition prints few "ё", each "е" counts as 0.06 of one besides.
-_PAIRS = (
-    "0864868975i6865658567cad7bgiii8e7d",
-    "3ia697876d85466g9765ed9e98ciiii87e",
-    "77gbhd4gi6i96b84i59g5ibidg893big69",
-    "44gdh84i95ic8c64985a9iefb8hi5biiaa",
-    "56hfi58ii6ib5d81i6cf7iiidiiiiiiiie",
-    "73f7fd4eg5i97d54b59a6ic9ccif87ih99",
-    "3f8867798d78565c8565dhab899iiiibbd",
-    "64cge52gi4i9cf5bhedb7iiidiiihbiih7",
-    "5295768ae7ia8846h8cd7iiichic88id7e",
-    "2d97977b7987566ca975hg7979ciiiia8d",
-    "1fhfh7eihfia9a6chf66giib88hihhiihi",
-    "33i9ie8hf5if8h72i6a86iidihiiiiiiie",
-    "34efbf5ai4iabga4ei7d7iiibiii85i77a",
-    "35aici4ii5icbe54cdbe5iifedii7cii99",
-    "53ihda3hg4ibii63idaa6ficbici68ib79",
-    "3i7566889a78666c9666ebce8adiiigaad",
-    "b6ihii4ii6ic8ib2d2fc7iiefihi9cii8a",
-    "73b8a94ac4iada83cg985ibfcaei77ib79",
-    "57d7fb5fg7i558867b838ibeabifa5ib57",
-    "55h6hc4ii5iabf83d68e7igebghh84ifaa",
-    "2e7765a59fa766ag7865ie9f779iiie7df",
-    "84dcdc4ee2ec8ab4d5a669fgdceha7geca",
-    "25g7efahh8hg8972g9bd8iiiggiihggigf",
-    "43f9fe2ff5g9ddc5eddc5eghfghi6ehge8",
-    "64igih3ii5i8dg6bi9g36iiiiaiii9iii8",
-    "84hbhg3ih3i66d67bffb6iiihiiih5iig8",
-    "94fdfe1gf3gede8aecdc6ighfghif9hge7",
-    "68b9ba4cb9ca9a87a999aecdbcdebbdb19",
-    "2g96a96dbd59459fa866gi6f87fiiiiigc",
-    "1gbcac8habi5h85cig69idibb8fiiii87d",
-    "8cfdbecfdde8aaacb9a0ebahfghiffhhfh",
-    "1e5ee6ddedgc89adea66ghfd8c7iggiagi",
-    "1gd8c7ab8cc9687fcc75ii9cafaiiiiabg",
-    "2d9877898c79665b8566cgab999iggibbi",
-)
-
-#: Letters of each Cyrillic alphabet beyond the common ones, and which letter of `_PAIRS` each
-#: behaves like ("ъ" is a vowel in Bulgarian, "ј" stands where Russian has "й").
-_COMMON = "абвгдежзиклмнопрстуфхцчш"
-_CYRILLIC: dict[str, dict[str, str]] = {
-    "Russian": dict(zip("йщъыьэюяё", "йщъыьэюяё", strict=True)),
-    "Ukrainian": dict(zip("йщьюяіїєґи", "йщьюяиеегы", strict=True)),
-    "Belarusian": dict(zip("йыьэюяёіў", "йыьэюяёив", strict=True)),
-    "Bulgarian": dict(zip("йщъьюяѝ", "йщоьюяи", strict=True)),
-    "Serbian": dict(zip("јљњћђџ", "йлнчжж", strict=True)),
-    "Macedonian": dict(zip("јљњџѓќѕѐѝ", "йлнжгкзеи", strict=True)),
-}
-
-#: Pairs that are usual there though the letters they are compared with rarely meet. `_` is a
-#: border.
-_USUAL_PAIRS: dict[str, str] = {
-    "Ukrainian": "_і і_ _ї _є ії ій ть ьс їх ої її ає ує ює єм ів іл ід ьк",
-    "Belarusian": "_і і_ ў_ ць сь дз ўс аў оў еў ія ым іх ый ьц эн рэ дэ",
-    "Bulgarian": "_щ ще ът ъл ър ъв",
-    "Serbian": "_ј ј_ је ја ју ји иј јо ао ље ља њу ња ње њи ће ћи ћу ђе ђу рд рв рт вр ср тр цр",
-    "Macedonian": "_ј ј_ _ќ ја је ји иј ќе ќа ќи ѓе ѓу њу љу ѕв ѕи ао",
-}
-_USUAL_COST = 2.0
-#: Letters much rarer than those they are compared with, and by how many nats.
-_SELDOM_LETTERS = "ќѓѕђћљњџѝѐґ"
-_SELDOM = 1.5
-
-#: Accented letters of Latin alphabets, each with its share of a text's letters in thousandths.
-_LATIN: dict[str, str] = {
-    "French": "é19 à5 è3 ê2.2 ç.9 ù.6 î.5 ô.5 û.4 â.4 œ.3 ë.1 ï.1 ü.05",
-    "German": "ü10 ä5.6 ö4.4 ß3 é.1",
-    "Spanish": "ó8.3 í7.2 á5 é4.3 ñ3 ú1.7 ü.1 º.1 ª.1",
-    "Portuguese": "ã7.3 ç5.3 ê4.5 é3.4 ó3 ú2 í1.3 á5 à.7 â.6 ô.6 õ.4 º.1 ª.1",
-    "Italian": "à6.4 è5 ù1.7 ò3 é2 ì2",
-    "Swedish or Finnish": "ä25 å13 ö13 é.2",
-    "Danish or Norwegian": "å12 ø9 æ9 é.2",
-    "Icelandic": "ð44 á18 í16 þ14 ó10 æ9 ö8 é6.5 ú6 ý2",
-    "Dutch or English": "ë1 é.8 ï.5 ö.2 ü.1 è.2 ê.1 ç.1 ñ.1",
-    "Polish": "ł21 ę11 ó11 ą9 ż9 ś8 ć6 ń4 ź1",
-    "Czech": "í31 á21 ě15 é13 ý10 š9 ž10 č10 ř11 ů6 ú2 ň.2 ó.2 ť.4 ď.2",
-    "Slovak": "á17 í10 ý11 é9 č10 š9 ž9 ť6 ú8 ľ4 ô2 ň1.5 ď1.5 ä1 ó.5 ĺ.1 ŕ.1",
-    "Hungarian": "á39 é45 ö11 ó12 ő9 ü7 í6 ú3 ű2",
-    "Romanian": "ă40 î12 â6 ş12 ţ12 ș12 ț12",
-    "Croatian or Slovene": "č12 š9 ž7 ć7 đ3",
-    "Turkish": "ı51 ü19 ş18 ğ13 ç12 ö8 â.2 î.1",
-    "Lithuanian": "ė17 š12 ž9 į6 ų12 ū5 č5 ą8 ę3",
-    "Latvian": "ā38 ē17 ī17 ū6 š11 ļ5 ņ7 ž3 č2 ģ1 ķ1",
-    "Estonian": "ä9 õ10 ü7 ö2 š.2 ž.2",
-}
-
-#: Short words without accents, by which a language shows where its accents are few.
-_WORDS: dict[str, str] = {
-    "French": "le la les de des du et un une est que qui dans pour pas sur au il ne ce elle en",
-    "German": "der die das und ist nicht ein eine zu den mit von sich auf dem ich sie es",
-    "Spanish": "el la los las de que y en un una es por con no se su para del lo",
-    "Portuguese": "o os as de que e do da em um uma com no se na por para mais",
-    "Italian": "il la di che e un una per non in con del della si le lo sono da",
-    "Swedish or Finnish": "och att det som en av den med ett han ja on ei se oli hän",
-    "Danish or Norwegian": "og det at en er som til den af ikke han jeg med et av",
-    "Icelandic": "og er ekki um sem var hann hun til",
-    "Dutch or English": "de het een en van is niet dat met op te voor the of and to was",
-    "Polish": "w i na nie z do jest to o jak po co ale tym od za",
-    "Czech": "a se na je to v do pro za jako ale po byl jsem by",
-    "Slovak": "a sa na je to v do pre za ako ale po bol som by",
-    "Hungarian": "a az egy nem is hogy van volt meg de ez csak mint el",
-    "Romanian": "de la cu nu pe care din un o mai ca este ce",
-    "Croatian or Slovene": "i je u se na da za od su nije in v sem pa kako",
-    "Turkish": "bir ve bu da de ne ben o gibi daha ama",
-    "Lithuanian": "ir kad su bet tai kaip jis yra",
-    "Latvian": "un ir ar no kas par bet tas uz",
-    "Estonian": "ja on ei et see oli ta ka kui",
-}
-
-#: Letters of other alphabets with their shares in hundredths; capitals follow their small letters.
-_GREEK = (
-    "α10 ο9 ι8 ε8 τ8 ν7 σ5 ς4 η5 υ4 ρ4 π4 κ4 λ3 μ3 ί3 ά3 ό3 έ2 ή2 γ2 δ2 θ1.2 χ1.2 ω2 ώ1 ύ1.5 φ.9 "
-    "β.8 ξ.4 ζ.4 ψ.2 ϊ.1 ϋ.05 ΐ.05 ΰ.02"
-)
-_HEBREW = (
-    "י11 ו10 ה10 ל7 א6 ר6 ת6 ש5 מ5 ב5 נ4 ם3 ח3 ד3 ע3 ק2 כ2 פ2 ט1.3 ג1.3 צ1.2 ן1.2 ס1.5 ז1 ך.8 "
-    "ף.3 ץ.2"
-)
-_ARABIC = (
-    "ا13 ل11 ي7 م6 و6 ن6 ر5 ت5 ب4 ة4 ع4 د3 س3 ف3 ه3 ك2.5 ق2.5 أ2.5 ح2 ج1.5 ش1.2 ص1 ى1 خ1 إ1 ط1 "
-    "ذ.7 ز.7 ض.7 ث.6 غ.5 ئ.5 ء.4 ظ.3 ؤ.2 آ.2 ، 1"
-).replace(" 1", "1")
-_THAI = (
-    "า8 น7 ร7 อ5 ก5 เ5 ง5 ม4 ย4 ว4 ล4 ท3 ่5 ้4 ั4 ี3 ด3 ส3 ต3 ิ2.5 ค2.5 ์2 ห3 ะ2 ป2 บ2 จ2 แ2 ไ1.7 "
-    "พ1.8 ข1.5 ใ1.2 ใ1 โ1 ช1.5 ุ1.2 ู1 ำ1 ื1.2 ถ1 ผ.7 ซ.6 ณ.5 ็.6 ธ.5 ศ.5 ญ.4 ภ.4 ษ.3 ึ.4 ฐ.2 ฟ.3 ฝ.1 "
-    "ฒ.05 ฏ.05 ฎ.03 ฉ.1 ฮ.1 ฬ.05 ๆ.2 ฯ.05"
-)
-#: Forms that letters have at a word's end only.
-_FINAL_FORMS = "ςםןףץך"
-_OTHER: dict[str, str] = {"Greek": _GREEK, "Hebrew": _HEBREW, "Arabic": _ARABIC, "Thai": _THAI}
-
-_WEST = (
-    "French",
-    "German",
-    "Spanish",
-    "Portuguese",
-    "Italian",
-    "Swedish or Finnish",
-    "Danish or Norwegian",
-    "Icelandic",
-    "Dutch or English",
-)
-_CENTRAL = ("Polish", "Czech", "Slovak", "Hungarian", "Romanian", "Croatian or Slovene", "German")
-_BALTIC = ("Lithuanian", "Latvian", "Estonian", "German", "Polish")
-_ALL_CYRILLIC = tuple(_CYRILLIC)
-
-#: Encodings of one byte per character: what speaks against each before anything is seen (nats), and
-#: the languages it is read as.
-_TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
-    "cp1251": (0.0, _ALL_CYRILLIC),
-    "koi8_r": (0.7, ("Russian", "Bulgarian")),
-    "koi8_u": (1.2, ("Ukrainian", "Belarusian", "Russian")),
-    "cp866": (1.0, ("Russian", "Bulgarian")),
-    "cp1125": (2.5, ("Ukrainian",)),
-    "mac_cyrillic": (2.0, _ALL_CYRILLIC),
-    "iso8859_5": (2.0, _ALL_CYRILLIC),
-    "cp1252": (0.2, _WEST),
-    "cp1250": (1.2, _CENTRAL),
-    "iso8859_2": (1.7, _CENTRAL),
-    "cp1254": (1.7, ("Turkish",)),
-    "cp1257": (2.0, _BALTIC),
-    "iso8859_15": (3.5, _WEST),
-    "mac_roman": (3.0, _WEST),
-    "cp850": (3.0, _WEST),
-    "cp852": (3.0, _CENTRAL),
-    "cp1253": (7.0, ("Greek",)),
-    "iso8859_7": (7.5, ("Greek",)),
-    "cp737": (9.0, ("Greek",)),
-    "cp1255": (8.0, ("Hebrew",)),
-    "cp1256": (8.0, ("Arabic",)),
-    "cp874": (8.0, ("Thai",)),
-}
-
-#: East Asian encodings: prior cost, language, the character set that tells its common characters,
-#: and that set's lead bytes of them (levels 1 of JIS X 0208, GB 2312, Big5; all of KS X 1001).
-_EAST_ASIAN: dict[str, tuple[float, str, str, range]] = {
-    "gb18030": (3.5, "Chinese (simplified)", "gb2312", range(0xB0, 0xD8)),
-    "big5": (4.0, "Chinese (traditional)", "big5", range(0xA4, 0xC7)),
-    "cp932": (3.5, "Japanese", "shift_jis", range(0x88, 0x98)),
-    "euc_jp": (4.0, "Japanese", "euc_jp", range(0xB0, 0xD0)),
-    "cp949": (3.5, "Korean", "euc_kr", range(0xB0, 0xC9)),
-}
-
-# What a byte is in an encoding.
+# What a byte is in an encoding, for letters of one script.
 _BORDER, _DIGIT, _ASCII, _LETTER, _MARK, _STRANGE = range(6)
+
+# What stands beside a Latin letter or a symbol.
+_BESIDE = "SDlUPMX"  # space, digit, small letter, capital, punctuation, mark, what is strange
 
 # Nats. A text has a typographic mark every few dozen characters, a symbol in thousands; the rest
 # stands for what texts do not hold at all.
 _TYPOGRAPHIC = 5.0
+_COMMON_SYMBOL = 6.5
 _SYMBOL = 8.0
+_RARE_SYMBOL = 12.0
 _FOREIGN_LETTER = 10.0
 _BOX = 11.0
 _CONTROL = 14.0
@@ -229,9 +70,19 @@ _CAPITALS_GO_ON = 0.3
 _MIXED_SCRIPT = 5.0
 _ACCENTS_MEET = 1.5
 _BROKEN_WORD = 2.0
-_WORD_BONUS = 0.8
-_MOST_BONUS = 6.0
-_MORE_BONUS = 0.7  # for each high byte: less than a misread Cyrillic letter costs
+_ALONE = 6.0
+_MISPLACED = 4.5  # each side of a symbol on which something else belongs
+_WITHIN_WORD = 5.0  # where these sides are letters
+_AGAIN = 1.0  # a symbol that is in place, in another place
+_NO_APOSTROPHE = 4.0  # between letters, in a language that has none there
+_FOREIGN_LANGUAGE = 9.0  # a language in a code page that was not made for it
+
+# The ASCII of a text speaks for a language, but only so much: a text may quote another one.
+_WORD_BONUS = 1.0
+_MOST_FOR_LANGUAGE = 14.0
+_MORE_FOR_LANGUAGE = 4.0  # for each byte beyond ASCII: less than a misread letter costs
+_MORE_FOR_SCRIPT = 6.0
+_PLAIN_LETTERS = 0.3  # of ASCII letters, the share that a text in another script would not have
 
 _OUT_OF_PLACE = 2.0
 _NO_LETTERS = 1.0  # quotes and dashes only: a Latin text rather than a Cyrillic one
@@ -239,8 +90,11 @@ _NO_LETTERS = 1.0  # quotes and dashes only: a Latin text rather than a Cyrillic
 #: Nats by which a reading is out of the question.
 _FAR = 25.0
 
-#: Cost of one high byte above which bytes are no text in that reading.
+#: Cost of one high byte above which bytes are no text in that reading, and what a text with few of
+#: them may cost besides: the first symbols and loanwords of a text are dear.
 _IMPLAUSIBLE = 7.5
+_IMPLAUSIBLE_LATIN = 10.5
+_ONCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -251,60 +105,94 @@ class Reading:
         encoding: Python's name of it.
         language: The alphabet that fits best.
         cost: Nats, the prior included.
-        high: How many bytes are not ASCII.
+        high: How many bytes are not ASCII, those that come again in the same place counted less.
         text_of_high: What each high byte (or sample) stands for: readings with the same one give
             the same text.
+        plain: What of the cost is for the ASCII letters.
     """
 
     encoding: str
     language: str
     cost: float
-    high: int
+    high: float
     text_of_high: str
+    plain: float = 0.0
 
     @property
     def cost_per_byte(self) -> float:
-        """Nats for each byte that is not ASCII; about 3 for a text, 5 and more for garbage."""
-        return self.cost / max(1, self.high)
+        """Nats for each byte beyond ASCII; about 3 for letters, 9 for symbols, then garbage."""
+        return (self.cost - self.plain) / max(1.0, self.high)
 
     @property
     def plausible(self) -> bool:
         """Whether it looks like a text at all."""
-        return self.cost <= _IMPLAUSIBLE * max(1, self.high) + _CAPITAL
+        return self.cost_per_byte <= self._limit
+
+    @property
+    def quality(self) -> float:
+        """From 0.1 for garbage to 1 for a text."""
+        return min(1.0, max(0.1, (self._limit + 2.0 - self.cost_per_byte) / 3.0))
+
+    @property
+    def _limit(self) -> float:
+        # Latin texts may have no more than loanwords and symbols beyond ASCII, which are dear.
+        limit = _IMPLAUSIBLE_LATIN if self.language in LATIN else _IMPLAUSIBLE
+        return limit + _ONCE / max(1.0, self.high)
 
 
 def rank(data: bytes) -> list[Reading]:
     """Every reading of bytes that are not UTF-8, the likeliest first; one for each encoding."""
     sample = _pick(data)
-    count = int(np.count_nonzero(np.frombuffer(sample, np.uint8) >= 0x80))
-    used = bytes(sorted({byte for byte in sample if byte >= 0x80}))
-    pairs, counts = _count_pairs(sample)
-    bonus = _word_bonus(sample, count)
+    places = _Places(sample)
+    used = bytes(places.bytes_used.tolist())
+    costs_of_languages = _language_costs(sample, places.weight, places.high)
     readings = []
-    for encoding, (prior, languages) in _TABLES.items():
-        costs = {
-            language: float(_table_cost(encoding, language)[pairs] @ counts)
-            - bonus.get(language, 0.0)
-            for language in languages
-        }
+    for encoding, (prior, home) in TABLES.items():
+        costs = {}
+        if home[0] in LATIN:
+            placed = float(places.beside(_beside_cost(encoding)) + places.symbols(encoding))
+            apostrophes, misfits = places.within_words(encoding)
+            placed += misfits
+            for language in LATIN:
+                cost = placed + float(places.per_byte @ _latin_costs(encoding, language))
+                if language not in APOSTROPHES:
+                    cost += _NO_APOSTROPHE * apostrophes
+                foreign = 0.0 if language in home else _FOREIGN_LANGUAGE
+                costs[language] = cost + costs_of_languages[language] + foreign
+        else:
+            for language in home:
+                cost = places.pairs(_table_cost(encoding, language))
+                costs[language] = cost + costs_of_languages["other scripts"]
+            placed = places.beside(_lonely_cost(encoding, home[0]))
+            placed += places.beside(_role_cost(encoding, home[0]))
+            costs = {language: cost + placed for language, cost in costs.items()}
         language = min(costs, key=costs.__getitem__)
-        if language in _CYRILLIC and not _holds_letters(used, encoding):
+        if language in CYRILLIC and not _holds_letters(used, encoding):
             prior += _NO_LETTERS
         same = used.decode(encoding, "replace")
-        readings.append(Reading(encoding, language, prior + costs[language], count, same))
+        plain = costs_of_languages[language if language in LATIN else "other scripts"]
+        readings.append(
+            Reading(encoding, language, prior + costs[language], places.weight, same, plain)
+        )
     nearest = min(reading.cost for reading in readings)
+    sentences = {
+        reading.encoding: _sentence_cost(sample, reading.encoding)
+        for reading in readings
+        if reading.cost <= nearest + _FAR
+    }
+    least = min(sentences.values())
     readings = [
-        reading
-        if reading.cost > nearest + _FAR
-        else replace(reading, cost=reading.cost + _sentence_cost(sample, reading.encoding))
+        replace(reading, cost=reading.cost + sentences.get(reading.encoding, least))
         for reading in readings
     ]
     part = sample[: _SAMPLE // 4]
-    share = len(sample) / max(1, len(part))
-    for encoding, (prior, language, charset, common) in _EAST_ASIAN.items():
+    share = len(sample) / max(1, len(part)) * places.weight / max(1, places.high)
+    for encoding, (prior, language, charset, common) in EAST_ASIAN.items():
         cost = _east_asian_cost(part, encoding, charset, common) * share
+        cost += costs_of_languages["other scripts"]
         same = part.decode(encoding, "replace")
-        readings.append(Reading(encoding, language, prior + cost, count, same))
+        plain = costs_of_languages["other scripts"]
+        readings.append(Reading(encoding, language, prior + cost, places.weight, same, plain))
     return sorted(readings, key=lambda reading: reading.cost)
 
 
@@ -329,8 +217,31 @@ def confidence(readings: list[Reading]) -> float:
         for reading in readings
         if reading.text_of_high != best.text_of_high
     )
-    quality = (_IMPLAUSIBLE + 2.0 - best.cost / max(1, best.high)) / 3.0
-    return round(min(0.99, min(1.0, max(0.1, quality)) / (1.0 + odds)), 3)
+    return round(min(0.99, best.quality / (1.0 + odds)), 3)
+
+
+def describe(reading: Reading) -> str:
+    """The script or language of a reading, with some of its letters beyond ASCII."""
+    if reading.language in LATIN:
+        chars = [char for char in reading.text_of_high if char.isprintable()]
+        more = " ..." if len(chars) > _SHOWN else ""
+        return f"Latin letters with {' '.join(chars[:_SHOWN])}{more}"
+    return "Cyrillic" if reading.language in CYRILLIC else reading.language
+
+
+def first_difference(data: bytes, one: str, two: str) -> tuple[str, str]:
+    """The first place of a text that two encodings give otherwise, as each gives it."""
+    shown = ("", "")
+    for found in _NEIGHBOURHOOD.finditer(data):
+        texts = [found.group().decode(encoding, "replace") for encoding in (one, two)]
+        shown = (" ".join(texts[0].split()), " ".join(texts[1].split()))
+        if shown[0] != shown[1]:
+            break
+    return shown
+
+
+_SHOWN = 6
+_NEIGHBOURHOOD = re.compile(rb"[\t -~]{0,12}[\x80-\xff]+(?:[\t -~]{1,12})?")
 
 
 def first_high_byte(data: bytes) -> int:
@@ -343,35 +254,143 @@ _HIGH = re.compile(rb"[\x80-\xff]")
 
 
 def _pick(data: bytes) -> bytes:
-    """A sample: all of short data, else half from the first high byte on and half from later."""
+    """A sample: all of short data, what is around the high bytes of long data, or two pieces.
+
+    Two pieces where high bytes are many: half from the first of them on and half from later.
+    """
     if len(data) <= _SAMPLE:
         return data
-    start = max(0, min(first_high_byte(data) - 64, len(data) - _SAMPLE))
+    high = np.flatnonzero(np.frombuffer(data, np.uint8) & 0x80)
+    if not high.size:
+        return data[:_SAMPLE]
+    apart = np.flatnonzero(np.diff(high) > 2 * _AROUND)
+    starts = np.maximum(high[np.concatenate([[0], apart + 1])] - _AROUND, 0)
+    ends = high[np.concatenate([apart, [high.size - 1]])] + 1 + _AROUND
+    if int((ends - starts).sum()) <= _SAMPLE:
+        pieces = zip(starts.tolist(), ends.tolist(), strict=True)
+        return b"\n".join(data[start:end] for start, end in pieces)
+    start = max(0, min(int(high[0]) - _AROUND, len(data) - _SAMPLE))
     later = max(start + _SAMPLE // 2, (start + len(data)) // 2)
     return data[start : start + _SAMPLE // 2] + b"\n" + data[later : later + _SAMPLE // 2]
 
 
-def _count_pairs(sample: bytes) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The pairs of bytes in a sample that stands between two line ends, and how often each comes.
+def _letter_pairs(*pairs: tuple[str, str]) -> NDArray[np.bool_]:
+    """A table by two bytes, true for the pairs of a letter of the first and one of the second."""
+    table = np.zeros((256, 256), bool)
+    for before, after in pairs:
+        table[np.ix_([ord(char) for char in before], [ord(char) for char in after])] = True
+    return table
 
-    A pair is numbered first byte times 256 plus second.
+
+_SMALL = "abcdefghijklmnopqrstuvwxyz"
+_ASCII_LETTER = np.array([byte < 0x80 and chr(byte).isalpha() for byte in range(256)])
+_VOWELS = _letter_pairs(("aeiouyAEIOU", "aeiouy"))
+
+#: Characters between two ASCII letters: the pairs they come between, and nats where it is another.
+_WITHIN: tuple[tuple[str, NDArray[np.bool_], float], ...] = (
+    (
+        "’",  # don't, it's, we're, they'll, I'm, O'Brien; l'eau, qu'il, dell'anno
+        _letter_pairs(
+            ("nN", "tT"),
+            (_SMALL + _SMALL.upper(), "sS"),
+            ("Iueydt", "vld"),
+            ("uey", "r"),
+            ("I", "m"),
+            ("OD", _SMALL.upper()),
+            ("lLdDnNsScCjJmMtTuUgbv", "aeiouhyAEIOUH"),
+        ),
+        6.0,
+    ),
+    ("–", ~_VOWELS, 3.0),  # more likely an ñ
+    ("ñ", _VOWELS, 3.0),
+)
+
+
+class _Places:
+    """The high bytes of a sample with what stands before and after each.
+
+    The same three bytes for the n-th time weigh 1/n: a name on every page is no more evidence
+    than on a few.
     """
-    codes = np.frombuffer(b"\n" + sample + b"\n", np.uint8).astype(np.int64)
-    counts = np.bincount(codes[:-1] * 256 + codes[1:], minlength=1 << 16)
-    pairs = np.flatnonzero(counts)
-    return pairs, counts[pairs].astype(np.float64)
+
+    def __init__(self, sample: bytes) -> None:
+        codes = np.frombuffer(b"\n" + sample + b"\n", np.uint8)
+        places = np.flatnonzero(codes & 0x80)
+        self.high = int(places.size)
+        wide = codes.astype(np.int32)
+        triples = (wide[places - 1] << 16) | (wide[places] << 8) | wide[places + 1]
+        unique, counts = np.unique(triples, return_counts=True)
+        unique = unique.astype(np.int64)
+        self.before: NDArray[np.int64] = unique >> 16
+        self.byte: NDArray[np.int64] = (unique >> 8) & 0xFF
+        self.after: NDArray[np.int64] = unique & 0xFF
+        self.weights: NDArray[np.float64] = 1.0 + np.log(counts)
+        self.weight = float(self.weights.sum())
+        sums = np.bincount(self.byte, self.weights, 256)
+        self.per_byte: NDArray[np.float64] = sums.astype(np.float64)
+        self.bytes_used: NDArray[np.int64] = np.flatnonzero(self.per_byte)
+        self._within = _ASCII_LETTER[self.before] & _ASCII_LETTER[self.after]
+        self._first = self.before * 256 + self.byte
+        self._ends = self.after < 0x80
+        self._second = (self.byte * 256 + self.after)[self._ends]
+
+    def pairs(self, cost: NDArray[np.float64]) -> float:
+        """The sum over pairs of bytes of which one is high; `cost` as `_table_cost` gives it."""
+        ends = self.weights[self._ends]
+        return float(cost[self._first] @ self.weights + cost[self._second] @ ends)
+
+    def beside(self, costs: tuple[NDArray[np.int64], NDArray[np.float64]]) -> float:
+        """The sum over high bytes by the classes of their neighbours."""
+        classes, cost = costs
+        placed = cost[self.byte, classes[self.before], classes[self.after]]
+        return float(placed @ self.weights)
+
+    def within_words(self, encoding: str) -> tuple[float, float]:
+        """How many apostrophes join ASCII letters, and nats for neighbours that do not fit."""
+        cost = 0.0
+        apostrophes = 0.0
+        chars = _chars(encoding)
+        for char, fitting, price in _WITHIN:
+            if char in chars:
+                here = self._within & (self.byte == chars.index(char))
+                fits = fitting[self.before[here], self.after[here]]
+                weights = self.weights[here]
+                cost += price * float(weights[~fits].sum())
+                if char == "’":
+                    apostrophes = float(weights.sum())
+        return apostrophes, cost
+
+    def symbols(self, encoding: str) -> float:
+        """What the symbols cost: a text that has one has it again, so it is dear only once."""
+        return float(_symbol_costs(encoding)[self.bytes_used].sum())
 
 
-def _word_bonus(sample: bytes, high: int) -> dict[str, float]:
-    """Nats in favour of each Latin language, by the short words without accents."""
+def _language_costs(sample: bytes, weight: float, high: int) -> dict[str, float]:
+    """Nats against each language (and "other scripts") by the ASCII letters of a text.
+
+    They count less, as the high bytes do: `weight` instead of `high` of them.
+    """
+    share = weight / max(1, high)
     text = sample.decode("latin-1")
     found = Counter(re.findall(r"(?<![\w\x80-\xff])[a-z]+(?![\w\x80-\xff])", text.lower()))
-    most = _MOST_BONUS + _MORE_BONUS * high
-    bonus = {}
-    for language, words in _WORDS.items():
-        hits = sum(found[word] for word in words.split())
-        bonus[language] = min(most, _WORD_BONUS * hits)
-    return bonus
+    plain = share * sum(map(len, re.findall(r"[A-Za-z]+", text)))
+    most = _MOST_FOR_LANGUAGE + _MORE_FOR_LANGUAGE * weight
+    hits = {
+        language: share * sum(found[word] for word in words.split())
+        for language, words in WORDS.items()
+    }
+    best = max(hits.values())
+    others = -math.log(1.0 - _PLAIN_LETTERS) * plain
+    costs = {"other scripts": _limited(others, most + _MORE_FOR_SCRIPT)}
+    for language in LATIN:
+        unaccented = -math.log(1.0 - sum(letter_shares(language).values())) * plain
+        costs[language] = _limited(unaccented + _WORD_BONUS * (best - hits[language]), most)
+    return costs
+
+
+def _limited(cost: float, most: float) -> float:
+    """A cost that hardly grows beyond `most`."""
+    return cost if cost <= most else most + math.log1p(cost - most)
 
 
 def _holds_letters(used: bytes, encoding: str) -> bool:
@@ -381,18 +400,30 @@ def _holds_letters(used: bytes, encoding: str) -> bool:
 def _sentence_cost(sample: bytes, encoding: str) -> float:
     """Nats for capitals within sentences, small letters at their start, and lone quotes.
 
-    Pairs of bytes cannot see these, and they are all that tells apart encodings that share their
-    small letters (cp1251 and MacCyrillic).
+    Neighbouring bytes cannot show these, and they are all that tells apart encodings that share
+    their small letters (cp1251 and MacCyrillic).
     """
     text = sample[: _SAMPLE // 16].decode(encoding, "replace")
-    misplaced = 0
-    for before, letter in _WORD_STARTS.findall(text):
-        if letter > "\x7f":
-            misplaced += letter.islower() if before in ".!?" else letter.isupper()
-    misplaced += sum(letter.islower() for letter in _SYMBOL_STARTS.findall(text))
-    misplaced += sum(letter.islower() for letter in _QUOTE_STARTS.findall(text))
-    misplaced += "“" in text and "”" not in text and "„" not in text
-    return _OUT_OF_PLACE * float(misplaced)
+    misplaced: Counter[str] = Counter()
+    for found in _WORD_STARTS.finditer(text):
+        before, letter = found.groups()
+        if letter > "\x7f" and (letter.islower() if before in ".!?" else letter.isupper()):
+            misplaced[text[found.start() - 4 : found.end(2) + 4]] += 1
+    for pattern in (_SYMBOL_STARTS, _QUOTE_STARTS):
+        for found in pattern.finditer(text):
+            if found[1].islower():
+                misplaced[text[found.start() : found.end() + 4]] += 1
+    misplaced["“"] = "“" in text and "”" not in text and "„" not in text
+    unpaired = sum(
+        any(char in text for char in opening) and not any(char in text for char in closing)
+        for opening, closing in _PAIRED
+    )
+    times = sum(1.0 + math.log(count) for count in misplaced.values() if count)
+    return _OUT_OF_PLACE * (times + 2 * unpaired)
+
+
+#: What opens a quotation, and what may close it.
+_PAIRED = (("«", "»"), ("»", "«"), ("„", "“”"), ("‚", "‘’"), ("‹", "›"), ("›", "‹"))
 
 
 _WORD_STARTS = re.compile(r"([^\W\d_]|[,;.!?])(?= +([^\W\d_]))")
@@ -402,10 +433,234 @@ _SYMBOL_STARTS = re.compile(r"(?:^|\s)[^\x00-\x7f\w\s«“„‘‚‹¿¡]([^\W
 _QUOTE_STARTS = re.compile(r"[.!?]\s+[«“„‘]([^\W\d_])")
 
 
+def _sides(left: str, right: str, other: float = _MISPLACED) -> NDArray[np.float64]:
+    """Nats by the classes before and after: `other` for each side where another one stands."""
+    before = np.array([0.0 if kind in left else other for kind in _BESIDE])
+    after = np.array([0.0 if kind in right else other for kind in _BESIDE])
+    cost: NDArray[np.float64] = before[:, None] + after[None, :]
+    letter = np.array([kind in "lU" for kind in _BESIDE])
+    inside = letter[:, None] & letter[None, :]
+    cost += np.where(inside & (cost > 0.0), _WITHIN_WORD, 0.0)
+    return cost
+
+
+def _dash(within: float) -> NDArray[np.float64]:
+    """A dash: alike on both sides, or before a speech; `within` where it joins two words."""
+    cost = _sides("SDlUPM", "SDlUPM")
+    for first, before in enumerate(_BESIDE):
+        for second, after in enumerate(_BESIDE):
+            if before in "lU" and after in "lU":
+                cost[first, second] += within
+            elif before in "lU" and after == "S":
+                cost[first, second] += 3.5
+            elif before == "S" and after in "lU":
+                cost[first, second] += 1.5
+    return cost
+
+
+def _money(alone: float) -> NDArray[np.float64]:
+    """A sign of a currency: a digit on one side (`alone` where there is none), and no letter."""
+    cost = _sides("SPMD", "SPMD")
+    for first, before in enumerate(_BESIDE):
+        for second, after in enumerate(_BESIDE):
+            if "D" not in (before, after):
+                cost[first, second] += alone
+            elif before == after:
+                cost[first, second] += _BROKEN_WORD
+    return cost
+
+
+#: Symbols, what one costs wherever it stands, and what belongs before and after it.
+_ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
+    ("“„‘‚‹", _TYPOGRAPHIC, _sides("SP", "lUDP", 6.5)),
+    ("«", _TYPOGRAPHIC, _sides("SPM", "SlUDPM")),
+    ("”›", _TYPOGRAPHIC, _sides("lUDPM", "SPM")),
+    ("»", _TYPOGRAPHIC, _sides("SlUDPM", "SPM")),
+    ("’", _TYPOGRAPHIC, np.minimum(_sides("lUDPM", "SlUPM"), _sides("SP", "DlU", 3.0))),
+    ("–", _TYPOGRAPHIC, _dash(6.5)),
+    ("—", _TYPOGRAPHIC, _dash(1.0)),
+    ("…", _TYPOGRAPHIC, _sides("SDlUPM", "SlUPM")),
+    ("\xa0", _TYPOGRAPHIC, _sides("SDlUPM", "SDlUPM")),
+    ("\xad", _COMMON_SYMBOL, _sides("l", "l")),
+    ("¿¡", _TYPOGRAPHIC, _sides("SPM", "lUPM")),
+    ("½¼¾", _COMMON_SYMBOL, _sides("SDPM", "SPMl")),
+    ("°", _COMMON_SYMBOL, np.minimum(_sides("DS", "USPMD"), _sides("l", "S") + 1.0)),
+    ("£€", _COMMON_SYMBOL, _money(0.0)),
+    ("©", _COMMON_SYMBOL, _sides("SPM", "SDUP")),
+    ("®™", _COMMON_SYMBOL, _sides("lUDP", "SPM")),
+    ("•", _COMMON_SYMBOL, _sides("S", "SUlPM")),
+    ("·", _COMMON_SYMBOL, np.minimum(_sides("S", "SUlPM"), _sides("l", "l") + 1.0)),
+    ("§¶", _COMMON_SYMBOL + 1.0, _sides("SPM", "SDP")),
+    ("²³", _COMMON_SYMBOL, _sides("lUDPM", "SPM", 6.0)),
+    ("±×÷", _COMMON_SYMBOL + 0.5, _sides("SDP", "SDP")),
+    ("ªº", _COMMON_SYMBOL, _sides("DlP", "SPM")),
+    ("µ", _COMMON_SYMBOL + 1.0, _sides("SDP", "lU")),
+    ("¥¢", _COMMON_SYMBOL + 1.5, _money(4.0)),
+    ("†‡", _RARE_SYMBOL, _sides("lP", "SP")),
+    ("¹", _SYMBOL, _sides("lUDPM", "SPM")),
+    ("´", _SYMBOL, _sides("lSP", "lSP") + 8.0),
+    ("≈≤≥≠−∞√", _SYMBOL, _sides("SDP", "SDP")),
+)
+_ROLE_OF = {char: (base, sides) for chars, base, sides in _ROLES for char in chars}
+_ELSEWHERE = _sides("SDPMX", "SDPMX", 2.0)
+
+#: Words of one letter beyond ASCII, in some language.
+_ONE_LETTER = frozenset("àáåäéèêíìóòôöúùõőаеиовксуяіїйєѝљοηוоא")
+
+
+def _letter_sides(capital: bool, alone: float) -> NDArray[np.float64]:
+    """What stands beside a Latin letter that is not ASCII.
+
+    Args:
+        capital: Whether it is one.
+        alone: Nats where no letter is beside it.
+    """
+    cost = np.zeros((len(_BESIDE), len(_BESIDE)))
+    for first, before in enumerate(_BESIDE):
+        for second, after in enumerate(_BESIDE):
+            price = 0.0
+            if before not in "lU" and after not in "lU":
+                price += alone
+            if before == "D":
+                price += 3.0
+            if after == "D":
+                price += 5.0
+            price += _BROKEN_WORD * ((before == "X") + (after == "X"))
+            if capital:
+                if before == "l":
+                    price += _CAPITAL_INSIDE
+                elif before == "U":
+                    price += 4.0 if after == "l" else _CAPITALS_GO_ON
+                else:
+                    price += _CAPITAL
+            elif after == "U":
+                price += _CAPITAL_INSIDE if before == "l" else 4.0
+            cost[first, second] = price
+    return cost
+
+
+_SMALL_SIDES = _letter_sides(False, _ALONE)
+_SMALL_WORD_SIDES = _letter_sides(False, 2.5)
+_CAPITAL_SIDES = _letter_sides(True, _ALONE)
+_CAPITAL_WORD_SIDES = _letter_sides(True, 3.0)
+
+
+@cache
+def _chars(encoding: str) -> tuple[str, ...]:
+    return tuple(bytes([byte]).decode(encoding, "replace") for byte in range(256))
+
+
+@cache
+def _beside_cost(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The class of each byte in a Latin encoding, and nats of high bytes by their neighbours'."""
+    chars = _chars(encoding)
+    cost = np.zeros((256, len(_BESIDE), len(_BESIDE)))
+    for byte, char in enumerate(chars[128:], start=128):
+        if _is_latin(char):
+            word = char.lower()[0] in _ONE_LETTER
+            if char.isupper():
+                cost[byte] = _CAPITAL_WORD_SIDES if word else _CAPITAL_SIDES
+            else:
+                cost[byte] = _SMALL_WORD_SIDES if word else _SMALL_SIDES
+        else:
+            role = _ROLE_OF.get(char)
+            cost[byte] = _symbol_cost(char) + _ELSEWHERE if role is None else _AGAIN + role[1]
+    return _classes(encoding, "LATIN"), cost
+
+
+def _classes(encoding: str, script: str) -> NDArray[np.int64]:
+    """Which of `_BESIDE` each byte is, for letters of one script; other letters are strange."""
+    return np.array([_BESIDE.index(_beside(char, script)) for char in _chars(encoding)])
+
+
+def _beside(char: str, script: str) -> str:
+    if char < "\x80":
+        if char.isspace():
+            return "S"
+        if char.isalpha():
+            return "X" if script != "LATIN" else "U" if char.isupper() else "l"
+        return "D" if char.isdigit() else "P" if char.isprintable() else "X"
+    if char == "\xa0":
+        return "S"
+    if unicodedata.category(char)[0] == "M":
+        return "l"  # a vowel of Thai or Arabic belongs to its word
+    if char.isalpha() and char not in "ªºµ":
+        return "X" if _script(char) != script else "U" if char.isupper() else "l"
+    return "M" if char in _ROLE_OF else "X"
+
+
+@cache
+def _lonely_cost(encoding: str, language: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Nats of letters of other scripts that stand alone, beside a digit or a Latin letter."""
+    script = _script(next(iter(_letter_costs(language))))
+    lonely = np.zeros((len(_BESIDE), len(_BESIDE)))
+    for first, before in enumerate(_BESIDE):
+        for second, after in enumerate(_BESIDE):
+            if before not in "lU" and after not in "lU":
+                lonely[first, second] = _ALONE
+    digits = np.array([3.0 * (kind == "D") for kind in _BESIDE])
+    beside_digits = digits[:, None] + digits[None, :]
+    cost = np.zeros((256, len(_BESIDE), len(_BESIDE)))
+    for byte, char in enumerate(_chars(encoding)[128:], start=128):
+        if char.isalpha() and _script(char) == script:
+            word = char.lower() in _ONE_LETTER
+            cost[byte] = beside_digits + (0.0 if word else lonely)
+    return _classes(encoding, script), cost
+
+
+@cache
+def _role_cost(encoding: str, language: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Nats of symbols out of place, in an encoding of another script than Latin."""
+    script = _script(next(iter(_letter_costs(language))))
+    classes = _classes(encoding, script)
+    classes[:128] = _classes(encoding, "LATIN")[:128]
+    cost = np.zeros((256, len(_BESIDE), len(_BESIDE)))
+    for byte, char in enumerate(_chars(encoding)[128:], start=128):
+        if char in _ROLE_OF:
+            cost[byte] = _ROLE_OF[char][1]
+    return classes, cost
+
+
+@cache
+def _latin_costs(encoding: str, language: str) -> NDArray[np.float64]:
+    """Nats of each byte that is a Latin letter beyond ASCII, by its share in a language."""
+    costs = _letter_costs(language)
+    return np.array(
+        [
+            costs.get(char.lower()[0], _RARE_LETTER + (char.lower() not in _WIDESPREAD))
+            if char > "\x7f" and _is_latin(char)
+            else 0.0
+            for char in _chars(encoding)
+        ]
+    )
+
+
+#: Letters that words from French, German, Spanish bring into every language.
+_WIDESPREAD = frozenset("éèêëáàâäåãíïîóôöøúüñçæß")
+
+
+@cache
+def _symbol_costs(encoding: str) -> NDArray[np.float64]:
+    """Nats of each high byte that is one of the symbols of `_ROLES`, in a Latin encoding."""
+    return np.array([_ROLE_OF[char][0] if char in _ROLE_OF else 0.0 for char in _chars(encoding)])
+
+
+def _symbol_cost(char: str) -> float:
+    cost = _kind_of_rest(char)[1]
+    return _RARE_SYMBOL if cost == _SYMBOL else cost
+
+
+def _is_latin(char: str) -> bool:
+    return char.isalpha() and char not in "ªºµ" and _script(char) == "LATIN"
+
+
 @cache
 def _table_cost(encoding: str, language: str) -> NDArray[np.float64]:
-    """Nats of the second byte of each pair after the first, numbered as in `_count_pairs`."""
-    chars = [bytes([byte]).decode(encoding, "replace") for byte in range(256)]
+    """Nats of the second byte of each pair after the first (first times 256 plus second).
+
+    For scripts other than Latin. Pairs of ASCII cost nothing: they are the same in every encoding.
+    """
+    chars = _chars(encoding)
     letters = _letter_costs(language)
     similar = _similar_letters(language)
     script = _script(next(iter(letters)))
@@ -413,9 +668,9 @@ def _table_cost(encoding: str, language: str) -> NDArray[np.float64]:
     unary = np.zeros(256)
     upper = np.zeros(256, bool)
     lower = np.zeros(256, bool)
-    index = np.zeros(256, np.int64)  # into _PAIRS, for Cyrillic letters
+    index = np.zeros(256, np.int64)  # into PAIRS, for Cyrillic letters
     for byte, char in enumerate(chars):
-        small = char.lower()[0]  # the Turkish İ becomes two characters
+        small = char.lower()[0]
         upper[byte] = char.isupper()
         lower[byte] = char.islower()
         if byte < 0x80:
@@ -440,30 +695,26 @@ def _table_cost(encoding: str, language: str) -> NDArray[np.float64]:
     if script == "CYRILLIC":
         pair_costs = _pair_costs()[index[:, None], index[None, :]]
         smalls = [char.lower() for char in chars]
-        for pair in _USUAL_PAIRS.get(language, "").split():
+        for pair in USUAL_PAIRS.get(language, "").split():
             one, two = (
                 kinds <= _DIGIT if char == "_" else np.array([small == char for small in smalls])
                 for char in pair
             )
             both = one[:, None] & two[None, :]
-            pair_costs = np.where(both, np.minimum(pair_costs, _USUAL_COST), pair_costs)
+            pair_costs = np.where(both, np.minimum(pair_costs, USUAL_COST), pair_costs)
         cost += np.where(letter_second | ((first == _LETTER) & ~letter_second), pair_costs, 0.0)
-    if script == "LATIN":
-        both = (first == _LETTER) & letter_second
-        cost += np.where(both, _ACCENTS_MEET, 0.0)
-    else:
-        mixed = ((first == _LETTER) & (second == _ASCII)) | ((first == _ASCII) & letter_second)
-        cost += np.where(mixed, _MIXED_SCRIPT, 0.0)
+    mixed = ((first == _LETTER) & (second == _ASCII)) | ((first == _ASCII) & letter_second)
+    cost += np.where(mixed, _MIXED_SCRIPT, 0.0)
     cost += np.where((first == _DIGIT) & letter_second, _BROKEN_WORD, 0.0)
     cost += np.where((first == _STRANGE) & word_second, _BROKEN_WORD * 2, 0.0)
     opening = np.array([char in "„‚¿¡" for char in chars])
     cost += np.where(word_first & opening[None, :], _BROKEN_WORD * 2, 0.0)
     closing = np.array([char in "…”" for char in chars])
     cost += np.where(closing[:, None] & letter_second, _BROKEN_WORD * 1.5, 0.0)
-    final = np.array([char in _FINAL_FORMS for char in chars])
+    final = np.array([char in FINAL_FORMS for char in chars])
     cost += np.where(final[:, None] & letter_second, _BROKEN_WORD * 2, 0.0)
     # Capitals: dear after a small letter, usual at a word's start and after another capital. Only
-    # where a high byte takes part; pairs of ASCII cost the same in every encoding.
+    # where a high byte takes part.
     involved = high[:, None] | high[None, :]
     after_word = word_first & word_second & involved
     cost += np.where(after_word & lower[:, None] & upper[None, :], _CAPITAL_INSIDE, 0.0)
@@ -488,40 +739,41 @@ def _kind_of_rest(char: str) -> tuple[int, float]:
     return _STRANGE, _SYMBOL
 
 
+@cache
 def _letter_costs(language: str) -> dict[str, float]:
     """Each letter beyond ASCII and its nats; 0 where the pairs price it."""
-    if language in _CYRILLIC:
-        letters = (*_COMMON, *_CYRILLIC[language])
-        return {letter: _SELDOM if letter in _SELDOM_LETTERS else 0.0 for letter in letters}
-    shares = _LATIN[language] if language in _LATIN else _OTHER[language]
-    scale = 1000.0 if language in _LATIN else 100.0
-    return {part[0]: math.log(scale / float(part[1:])) for part in shares.split()}
+    if language in CYRILLIC:
+        letters = (*COMMON, *CYRILLIC[language])
+        return {letter: SELDOM if letter in SELDOM_LETTERS else 0.0 for letter in letters}
+    return {letter: -math.log(share) for letter, share in letter_shares(language).items()}
 
 
 def _similar_letters(language: str) -> dict[str, int]:
-    """Where in `_PAIRS` a Cyrillic letter's pairs are found, by the language's habits."""
-    if language not in _CYRILLIC:
+    """Where in `PAIRS` a Cyrillic letter's pairs are found, by the language's habits."""
+    if language not in CYRILLIC:
         return {}
-    similar = {letter: letter for letter in _LETTERS}
-    for others in _CYRILLIC.values():
+    similar = {letter: letter for letter in LETTERS}
+    for others in CYRILLIC.values():
         for letter, like in others.items():
             similar.setdefault(letter, like)
-    similar.update(_CYRILLIC[language])
-    return {letter: _LETTERS.index(like) + 1 for letter, like in similar.items()}
+    similar.update(CYRILLIC[language])
+    return {letter: LETTERS.index(like) + 1 for letter, like in similar.items()}
 
 
 @cache
 def _pair_costs() -> NDArray[np.float64]:
-    return np.array([[int(digit, 36) / 2 for digit in row] for row in _PAIRS])
+    return np.array([[int(digit, 36) / 2 for digit in row] for row in PAIRS])
 
 
+@cache
 def _script(char: str) -> str:
     return unicodedata.name(char, "NONE").split()[0]
 
 
 def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterable[int]) -> float:
     """Nats of a sample in an encoding of one or two (or four) bytes per character."""
-    counts = Counter(sample.decode(encoding, "replace"))
+    text = sample.decode(encoding, "replace")
+    counts = Counter(text)
     total = 0.0
     korean = charset == "euc_kr"
     for char, count in counts.items():
@@ -543,4 +795,14 @@ def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterabl
             else:
                 price = 6.5 if usual and "\u4e00" <= char <= "\u9fff" else 11.0
         total += price * count
+    # Half-width letters come in words; a lone character beside Latin letters is a misread accent.
+    total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
+    total += _MIXED_SCRIPT * 2 * len(_WITHIN_A_WORD.findall(text))
     return total
+
+
+_LONE_HALF_WIDTH = re.compile(r"(?<![\uff61-\uff9f])[\uff61-\uff9f](?![\uff61-\uff9f])")
+_EAST = "\u2e80-\ud7ff\uf900-\uffef"
+_WITHIN_A_WORD = re.compile(
+    rf"(?<=[A-Za-z])[{_EAST}](?![{_EAST}])|(?<![{_EAST}])[{_EAST}](?=[a-z])"
+)

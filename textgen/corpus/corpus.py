@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
+from textgen.corpus.damage import ENCODING_ERRORS
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
     has_border_lines,
@@ -27,7 +28,7 @@ from textgen.corpus.documents import (
 )
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
-from textgen.corpus.reader import SourceText
+from textgen.corpus.reader import Findings, SourceText
 from textgen.corpus.several import Checked, bad_files_error, check_sources, reading_notes
 from textgen.corpus.source import (
     DEFAULT_ENDING,
@@ -82,6 +83,8 @@ class CorpusOptions:
             whose beginning it matches begins one), or None, as is `"file"` (each file is one).
             What is no word, such as `"***"`, is a separator.
         encoding: Name of the encoding of the files; None detects it.
+        encoding_errors: What is done about bytes that stand for nothing: `"strict"` refuses the
+            file, `"replace"` reads each as U+FFFD, an unknown character (at byte level its bytes).
         newlines: Whether line ends become `"\\n"`.
         nfc: Whether characters are composed (Unicode NFC).
         ending: Of a folder, files that end so are texts: `".srt"`, several as `".txt,.srt"`,
@@ -100,6 +103,7 @@ class CorpusOptions:
     encoding: str | None = None
     newlines: bool = setting(True, flag="--keep-newlines", inverted=True)
     nfc: bool = setting(True, flag="--no-nfc", inverted=True)
+    encoding_errors: str = "strict"
     ending: str = DEFAULT_ENDING
     skip_bad: bool = False
 
@@ -112,6 +116,11 @@ class CorpusOptions:
             )
         # One way to say each: it is part of the cache's keys and of a run's record.
         object.__setattr__(self, "documents", settle_documents(self.documents))
+        if self.encoding_errors not in ENCODING_ERRORS:
+            raise ConfigError(
+                f"{named('encoding_errors')} is {self.encoding_errors!r}; give one of "
+                f"{', '.join(ENCODING_ERRORS)}"
+            )
         for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
@@ -136,6 +145,8 @@ class FileReport:
         reason: Why that one.
         bytes: Length, decompressed.
         chars: Characters after normalisation.
+        replaced: Sequences of bytes that stand for nothing, each read as U+FFFD.
+        notes: What a person should know about the file, without its name; usually nothing.
     """
 
     path: str
@@ -144,6 +155,8 @@ class FileReport:
     reason: str
     bytes: int
     chars: int
+    replaced: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -231,11 +244,9 @@ class Corpus:
         if store.has_any(prefix):
             key = _key(prefix, request, _sha256(reading.hash()))
             entry = store.load(key)
-            corpus = _from_entry(entry) if entry is not None else None
-            if corpus is not None:
-                files = zip(corpus.files, sources, strict=True)
-                reports = tuple(replace(report, path=source.name) for report, source in files)
-                return reading.annotate(replace(corpus, files=reports, options=options))
+            corpus = _from_entry(entry, sources) if entry is not None else None
+            if corpus is not None and _still_reads_so(corpus, sources):
+                return reading.annotate(replace(corpus, options=options))
         try:
             return reading.annotate(_build(store, reading, request, prefix, vocabulary))
         except EmptyCorpusError as error:
@@ -447,7 +458,7 @@ class _Reading:
         """The error for all bad files, where reading one of several raised `error`."""
         if len(self.sources) == 1:
             return error
-        good, bad = check_sources(self.sources, self.options.encoding)
+        good, bad = check_sources(self.sources, self.options.encoding, self.options.encoding_errors)
         return bad_files_error(bad, len(good)) if bad else error
 
     @property
@@ -459,7 +470,8 @@ class _Reading:
     def text(self) -> Iterator[str]:
         """One pass; documents are separated by `DOCUMENT_MARK`."""
         if self._detections is None:
-            self._detections = [detect(source, self.options.encoding) for source in self.sources]
+            encoding, errors = self.options.encoding, self.options.encoding_errors
+            self._detections = [detect(source, encoding, errors) for source in self.sources]
         tallies = [_Tally() for _ in self.sources]
         self.borders = 0
         yield from join_documents(map(self._one, self.sources, self._detections, tallies))
@@ -468,7 +480,16 @@ class _Reading:
             raise StorageError("a text changed while it was being read; start again")
         self._digests = digests
         self.files = tuple(
-            FileReport(s.name, d.encoding, d.confidence, d.reason, t.bytes, t.chars)
+            FileReport(
+                s.name,
+                d.encoding,
+                d.confidence,
+                d.reason,
+                t.bytes,
+                t.chars,
+                t.findings.replaced,
+                d.notes + t.findings.notes(),
+            )
             for s, d, t in zip(self.sources, self._detections, tallies, strict=True)
         )
 
@@ -477,13 +498,13 @@ class _Reading:
         mode = self.options.documents
         text = SourceText(source, detection)
         if mode is None:
-            yield from tally.count(text.chunks(normalization, hasher=tally))
+            yield from tally.count(tally.chunks(text, normalization))
         elif normalization.fold:
             raw = Normalization(newlines=False, nfc=False)
-            documents = mark_documents(text.chunks(raw, hasher=tally), mode, self._count)
+            documents = mark_documents(tally.chunks(text, raw), mode, self._count)
             yield from tally.count(normalize_documents(documents, normalization))
         else:
-            chunks = tally.count(text.chunks(normalization, hasher=tally))
+            chunks = tally.count(tally.chunks(text, normalization))
             yield from mark_documents(chunks, mode, self._count)
 
     def _count(self, borders: int) -> None:
@@ -497,6 +518,10 @@ class _Tally:
         self._sha256 = hashlib.sha256()
         self.bytes = 0
         self.chars = 0
+        self.findings = Findings()
+
+    def chunks(self, text: SourceText, normalization: Normalization) -> Iterator[str]:
+        return text.chunks(normalization, hasher=self, findings=self.findings)
 
     def update(self, data: memoryview, /) -> None:
         self._sha256.update(data)
@@ -522,7 +547,7 @@ def _choose(found: Found, options: CorpusOptions) -> _Reading:
         return _Reading(found, options)
     if len(found.sources) == 1 and not found.bad:
         return _Reading(found, options)  # The only text: its own error says it best.
-    good, bad = check_sources(found.sources, options.encoding)
+    good, bad = check_sources(found.sources, options.encoding, options.encoding_errors)
     bad = [*found.bad, *bad]
     if bad and (not options.skip_bad or not good):
         raise bad_files_error(bad, len(good))
@@ -602,6 +627,7 @@ def _build(
         min_count=options.min_count,
         min_word_count=options.min_word_count,
         max_words=options.max_words,
+        lost_is_unknown=options.encoding_errors == "replace",
     )
     scratch = store.scratch()
     try:
@@ -639,13 +665,24 @@ def _header(encoded: EncodedText, reading: _Reading, key: str) -> dict[str, Any]
     }
 
 
-def _from_entry(entry: CacheEntry) -> Corpus | None:
-    """The corpus of a cache entry; None if the header is not one this version wrote."""
+def _from_entry(entry: CacheEntry, sources: Sequence[Source] | None = None) -> Corpus | None:
+    """The corpus of a cache entry; None if the header is not one this version wrote.
+
+    Args:
+        entry: The entry.
+        sources: Its files as they are named now; None: as they were named.
+    """
     header = entry.header
     try:
         vocabulary = Vocabulary.from_dict(header["vocabulary"])
         options = CorpusOptions(**header["options"])
-        files = tuple(FileReport(**report) for report in header["files"])
+        files = tuple(
+            FileReport(**{**report, "notes": tuple(report.get("notes", ()))})
+            for report in header["files"]
+        )
+        if sources is not None:
+            both = zip(files, sources, strict=True)
+            files = tuple(replace(report, path=source.name) for report, source in both)
         numbers = {name: header[name] for name in _NUMBERS}
         if len(vocabulary) != header["vocab_size"] or vocabulary.dtype != entry.tokens.dtype:
             return None
@@ -658,11 +695,38 @@ def _from_entry(entry: CacheEntry) -> Corpus | None:
             sha256=header["sha256"],
             cache_key=header["cache_key"],
             borders=header.get("borders"),  # Entries of older versions have none.
-            notes=tuple(header["notes"]),
+            notes=(*header["notes"], *_file_notes(files)),
             **numbers,
         )
     except (KeyError, TypeError, ValueError):
         return None
+
+
+def _still_reads_so(corpus: Corpus, sources: Sequence[Source]) -> bool:
+    """Whether files are still taken for what they were when the corpus was encoded.
+
+    A guess may have become a better one since; what is Unicode, or was asked for, is no guess.
+    """
+    if corpus.options.encoding is not None:
+        return True
+    return all(
+        report.encoding.startswith("utf")
+        or detect(source, None, corpus.options.encoding_errors).encoding == report.encoding
+        for report, source in zip(corpus.files, sources, strict=True)
+    )
+
+
+#: Files whose notes are printed; of the others only how many have any is told.
+_NOTED = 5
+
+
+def _file_notes(files: Sequence[FileReport]) -> tuple[str, ...]:
+    """The notes of the files with their names."""
+    noted = [report for report in files if report.notes]
+    notes = [f"{report.path} {note}" for report in noted[:_NOTED] for note in report.notes]
+    if len(noted) > _NOTED:
+        notes.append(f"{len(noted) - _NOTED:,} more files have such notes; --json lists them")
+    return tuple(notes)
 
 
 _NUMBERS = ("documents", "chars", "utf8_bytes", "unknown_chars")

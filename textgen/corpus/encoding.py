@@ -1,35 +1,39 @@
 """In which encoding a source is written, how sure that is, and why.
 
 In this order: an encoding that was asked for; a byte order mark; strict UTF-8; UTF-16 and UTF-32
-without a mark; else the reading among legacy encodings that looks most like a text
-(`textgen.corpus.codepage`), with `charset_normalizer` as a second opinion. What is no text, or two
-encodings in one file, is refused and never guessed.
+without a mark; CESU-8; else the reading among legacy encodings that looks most like a text
+(`textgen.corpus.codepage`), with `charset_normalizer` as a second opinion. What is no text
+(`textgen.corpus.formats`), or two encodings in one file (`textgen.corpus.damage`), is refused and
+never guessed. A guess that is less than `SURE` is said to be one, with the second candidate.
 
 A source below `WHOLE_LIMIT` bytes is judged by all of it; of a longer one the start and the end
-are looked at, and whoever decodes the rest does so strictly.
+are looked at, and whoever decodes the rest does so strictly, unless replacements were asked for.
 """
 
 from __future__ import annotations
 
 import codecs
-import difflib
-import re
-import unicodedata
-from collections import Counter
-from dataclasses import dataclass
-from encodings.aliases import aliases
-from functools import cache
+from dataclasses import dataclass, replace
 
-from textgen.corpus import codepage
+from textgen.corpus import codepage, damage
+from textgen.corpus.damage import ENCODING_ERRORS, HIGH, SEQUENCES, decoding_error, nul_error
+from textgen.corpus.encoding_names import CESU8, SURROGATE_PAIR, encoding_name, is_byte_table
+from textgen.corpus.formats import refuse_other_formats, written_otherwise
 from textgen.corpus.source import Source
+from textgen.corpus.wide import CONTROLS, refuse_joined, script_share
 from textgen.errors import BinaryFileError, ConfigError, EmptyCorpusError, EncodingError
 
 #: Sources below this many bytes are checked whole.
 WHOLE_LIMIT = 16 << 20
+#: What a confidence must reach for the encoding to be taken without a word: of a hundred such
+#: texts at least 97 are read right (benchmarks/encodings.py).
+SURE = 0.9
 
 _HEAD = 1 << 20
 _TAIL = 64 << 10
 _SAMPLE = 64 << 10
+#: The share of characters that may be replaced; beyond it the encoding is another one.
+_MOST_LOST = 0.25
 
 _MARKS = (  # the longer first: a UTF-32 mark starts like one of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
@@ -38,48 +42,6 @@ _MARKS = (  # the longer first: a UTF-32 mark starts like one of UTF-16
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_UNICODE = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-
-#: Starts of files that are often named by mistake: where, what, and its name.
-_MAGIC = (
-    (0, b"\x89PNG\r\n\x1a\n", "a PNG image"),
-    (0, b"\xff\xd8\xff", "a JPEG image"),
-    (0, b"GIF87a", "a GIF image"),
-    (0, b"GIF89a", "a GIF image"),
-    (0, b"\x7fELF", "an ELF program"),
-    (0, b"\x1f\x8b\x08", "gzip data (a gzip file must be called .gz)"),
-    (0, b"PK\x03\x04", "a zip archive (.docx, .epub and .odt are such)"),
-    (0, b"%PDF-", "a PDF document"),
-    (0, b"BZh", "bzip2 data"),
-    (0, b"\xfd7zXZ\x00", "xz data"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (0, b"\x28\xb5\x2f\xfd", "zstd data"),
-    (0, b"Rar!\x1a\x07", "a RAR archive"),
-    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document"),
-    (0, b"SQLite format 3\x00", "an SQLite database"),
-    (0, b"OggS\x00", "Ogg audio"),
-    (0, b"ID3", "MP3 audio"),
-    (4, b"ftyp", "MP4 video"),
-    (257, b"ustar", "a tar archive"),
-)
-
-#: Control characters that texts have: tab, line ends, form feed, backspace, escape, DOS end mark.
-_TEXT_CONTROLS = b"\t\n\v\f\r\b\x1a\x1b"
-_CONTROLS = bytes(code for code in (*range(1, 32), 127) if code not in _TEXT_CONTROLS)
-
-#: Well-formed UTF-8 of a character beyond ASCII.
-_SEQUENCE = rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
-_SEQUENCES = re.compile(_SEQUENCE)
-#: A run of them that no text in a legacy encoding holds.
-_LONG_RUN = re.compile(rb"(?:" + _SEQUENCE + rb"[ -~\r\n]?){12}")
-_HIGH = bytes(range(0x80, 0x100))
-#: Nats that a byte costs which is no UTF-8 in a text that is (in the measure of `codepage`; a well-
-#: formed one costs about 2).
-_WRONG_BYTE = 14.0
-
-
-#: Encodings Python knows that are not how a text file is written.
-_NO_TEXT_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +55,8 @@ class Detection:
         bom_length: Bytes of the byte order mark, which is no part of the text.
         dropped: Bytes left out at the end, because they are the start of a character cut short;
             `reason` says so.
+        errors: `"strict"`, or `"replace"` where U+FFFD stands for what cannot be decoded.
+        notes: What a person should be told, without the source's name.
     """
 
     encoding: str
@@ -100,47 +64,60 @@ class Detection:
     reason: str
     bom_length: int
     dropped: int = 0
+    errors: str = "strict"
+    notes: tuple[str, ...] = ()
 
 
-def detect(source: Source, override: str | None = None) -> Detection:
+def detect(source: Source, override: str | None = None, errors: str = "strict") -> Detection:
     """How `source` is encoded.
 
     Args:
         source: Where the bytes are.
-        override: An encoding to take instead of detecting one; any name Python knows.
+        override: An encoding to take instead of detecting one; any name Python knows, and what
+            programs call them (`windows-1251`, `utf8-bom`).
+        errors: `"replace"` accepts bytes that stand for nothing, as U+FFFD; `"strict"` does not.
     Raises:
-        ConfigError: `override` is not known.
+        ConfigError: `override` is not known, or `errors`.
         EmptyCorpusError: There is nothing in it, or only a byte order mark.
         BinaryFileError: It is no text.
         EncodingError: It is in no encoding known here, in two, or not in `override`.
         StorageError: It cannot be read.
     """
-    asked = None if override is None else _encoding_name(override)
-    sample = _Sample(source)
+    if errors not in ENCODING_ERRORS:
+        raise ConfigError(
+            f"encoding_errors is {errors!r}; give one of {', '.join(ENCODING_ERRORS)}"
+        )
+    asked = None if override is None else encoding_name(override)
+    sample = _Sample(source, errors)
     if not sample.head:
         raise EmptyCorpusError(f"{source.name} is empty; a text is expected")
-    _refuse_known_formats(source, sample.head)
     mark, marked = _byte_order_mark(sample.head)
+    refuse_other_formats(source.name, sample.head[len(mark) if marked == "utf-8" else 0 :])
     if sample.whole and len(mark) == len(sample.head):
         raise EmptyCorpusError(
             f"{source.name} holds a byte order mark and no text; a text is expected"
         )
     if asked is not None:
-        return _check_override(sample, asked, mark, marked)
-    if marked is not None:
-        return _check_marked(sample, mark, marked)
-    return _detect_unmarked(sample)
+        detection = _check_override(sample, asked, mark, marked)
+    elif marked is not None:
+        detection = _check_marked(sample, mark, marked)
+    else:
+        detection = _detect_unmarked(sample)
+    if not detection.encoding.startswith(("utf-16", "utf-32")):
+        detection = replace(detection, notes=detection.notes + written_otherwise(sample.head))
+    return detection
 
 
 class _Sample:
     """What of a source is looked at: all of it below `WHOLE_LIMIT`, else its start and end.
 
     `head` is the start (or everything, then `whole` is true), `tail` the last bytes of a long
-    plain file, which start at `tail_start`.
+    plain file, which start at `tail_start`. `errors` is what is done about undecodable bytes.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, errors: str) -> None:
         self.source = source
+        self.errors = errors
         self.tail = b""
         self.tail_start = 0
         size = source.size
@@ -154,7 +131,7 @@ class _Sample:
             else:
                 self.head = file.read(WHOLE_LIMIT)
                 self.whole = len(self.head) < WHOLE_LIMIT
-        self.controls = len(self.head) - len(self.head.translate(None, _CONTROLS))
+        self.controls = len(self.head) - len(self.head.translate(None, CONTROLS))
 
 
 @dataclass(frozen=True)
@@ -175,6 +152,46 @@ def _scan(data: bytes, encoding: str) -> _Scan:
     return _Scan(None, len(pending) if isinstance(pending, bytes) else 0)
 
 
+def _checked(sample: _Sample, detection: Detection, *, asked: bool = False) -> Detection:
+    """The detection, once the head decodes in it, or may be read with replacements.
+
+    Raises:
+        EncodingError: It does not; or too much would be replaced.
+    """
+    head = sample.head
+    body = head[detection.bom_length :]
+    scan = _scan(body, detection.encoding)
+    if scan.bad is None:
+        if sample.whole and scan.pending:
+            return _drop_end(detection, scan.pending, len(head))
+        return detection
+    bad = scan.bad + detection.bom_length
+    if sample.errors == "strict":
+        raise decoding_error(
+            sample.source,
+            detection.encoding,
+            detection.reason,
+            bad,
+            head[bad : bad + 8],
+            skip=detection.bom_length,
+            asked=asked,
+        )
+    return _replacing(sample, detection, body)
+
+
+def _replacing(sample: _Sample, detection: Detection, body: bytes) -> Detection:
+    """The detection for reading with replacements.
+
+    Raises:
+        EncodingError: Too much would be replaced.
+    """
+    text = body.decode(detection.encoding, "replace")
+    lost = text.count("\ufffd")
+    if lost > _MOST_LOST * len(text):
+        raise damage.lost_error(sample.source, detection.encoding, lost, len(text))
+    return replace(detection, errors="replace")
+
+
 def _check_override(sample: _Sample, asked: str, mark: bytes, marked: str | None) -> Detection:
     source = sample.source
     encoding = asked
@@ -182,34 +199,23 @@ def _check_override(sample: _Sample, asked: str, mark: bytes, marked: str | None
         fits = marked is not None and marked.startswith(asked)
         encoding = marked if fits and marked is not None else _endianness(sample.head, asked)
     bom_length = len(mark) if encoding == marked else 0
-    detection = Detection(encoding, 1.0, "given by --encoding", bom_length)
-    body = sample.head[bom_length:]
-    scan = _scan(body, encoding)
-    if scan.bad is not None:
-        bad = scan.bad + bom_length
-        raise decoding_error(source, detection, bad, sample.head[bad : bad + 8])
+    if encoding.startswith("utf-16"):
+        refuse_joined(source, sample.head, encoding)
     if is_byte_table(encoding) or encoding == "utf-8":
         _refuse_nul(source, sample.head)
-    if sample.whole and scan.pending:
-        return _drop_end(detection, scan.pending, len(sample.head))
-    return detection
+    return _checked(sample, Detection(encoding, 1.0, "given by --encoding", bom_length), asked=True)
 
 
 def _check_marked(sample: _Sample, mark: bytes, encoding: str) -> Detection:
     """The byte order mark says the encoding; the bytes must agree."""
     name = encoding.upper()
     detection = Detection(encoding, 1.0, f"byte order mark of {name}", len(mark))
-    body = sample.head[len(mark) :]
-    scan = _scan(body, encoding)
-    if scan.bad is not None:
-        bad = scan.bad + len(mark)
-        raise decoding_error(sample.source, detection, bad, sample.head[bad : bad + 8])
+    refuse_joined(sample.source, sample.head, None if encoding == "utf-8" else encoding)
+    detection = _checked(sample, detection)
     if encoding == "utf-8":
         _refuse_nul(sample.source, sample.head)
-    elif "\0" in body[: len(body) - scan.pending].decode(encoding):
+    elif "\0" in sample.head[len(mark) :].decode(encoding, "replace"):
         raise nul_error(sample.source, None)
-    if sample.whole and scan.pending:
-        return _drop_end(detection, scan.pending, len(sample.head))
     return detection
 
 
@@ -218,6 +224,7 @@ def _detect_unmarked(sample: _Sample) -> Detection:
     # A text in a legacy encoding holds neither NULs nor control characters; UTF-16 holds them in
     # every second place, and may well pass as UTF-8 when it is all ASCII.
     if 0 in head or sample.controls:
+        refuse_joined(source, head, None)
         wide = _detect_wide(sample)
         if wide is not None:
             return wide
@@ -228,9 +235,19 @@ def _detect_unmarked(sample: _Sample) -> Detection:
         found = _detect_utf8(sample, scan.pending)
         if found is not None:
             return found
-    elif _is_mixed(head):
-        raise _mixed_error(source, head, scan.bad)
+    else:
+        if SURROGATE_PAIR.search(head) and _scan(head, CESU8).bad is None:
+            return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON, 0))
+        mixture = damage.find_mixture(head)
+        if mixture is not None:
+            if sample.errors == "replace":
+                return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON, 0), head)
+            raise damage.mixture_error(source, head, scan.bad, mixture)
     return _detect_legacy(sample, head)
+
+
+_CESU8_REASON = "CESU-8: UTF-8 with each character beyond U+FFFF in two halves"
+_DAMAGED_REASON = "UTF-8 for the most part; what is not is replaced"
 
 
 def _refuse_controls(sample: _Sample, part: int) -> None:
@@ -247,7 +264,7 @@ def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
     source, head = sample.source, sample.head
     if sample.whole:
         if pending:
-            if not _SEQUENCES.search(head):
+            if not SEQUENCES.search(head):
                 return None  # nothing else of UTF-8 in it: a legacy encoding's last letter
             return _drop_end(
                 Detection("utf-8", 0.95, "strict UTF-8 decodes", 0), pending, len(head)
@@ -283,8 +300,12 @@ def _detect_late(sample: _Sample) -> Detection:
                 bad = position - len(pending) + error.start
                 around = (pending + data)[error.start :] + file.read(_HEAD)
                 before = (pending + data)[: error.start]
-                if beyond_ascii or not before.isascii() or _is_mixed(around):
-                    raise _mixed_error(source, around, bad, offset=bad) from error
+                mixture = damage.find_mixture(around)
+                if beyond_ascii or not before.isascii() or mixture is not None:
+                    if sample.errors == "replace":
+                        return Detection("utf-8", 0.95, _DAMAGED_REASON, 0, errors="replace")
+                    mixture = mixture or damage.Mixture(2, False)
+                    raise damage.mixture_error(source, around, bad, mixture, offset=bad) from error
                 return _detect_legacy(sample, around)
             beyond_ascii = beyond_ascii or not text.isascii()
             position += len(data)
@@ -295,30 +316,50 @@ def _detect_late(sample: _Sample) -> Detection:
 def _detect_legacy(sample: _Sample, data: bytes) -> Detection:
     """The most plausible reading of bytes that are not UTF-8."""
     source = sample.source
+    if sample.errors == "strict":
+        damage.refuse_mixed_lines(source, data)
     readings = codepage.rank(data)
     best = readings[0]
     confidence = codepage.confidence(readings)
     rival = codepage.rival(readings)
     other = "no other reading comes near" if rival is None else f"next best is {rival.encoding}"
-    reason = f"not UTF-8; reads as {best.language}; {other}"
-    if confidence >= 0.5:
-        return Detection(best.encoding, confidence, reason, 0)
-    second = _second_opinion(data)
-    if second is not None and second == best.encoding:
-        return Detection(
-            second, round(min(0.9, confidence + 0.2), 3), f"{reason}; charset-normalizer agrees", 0
+    reason = f"not UTF-8; reads as {codepage.describe(best)}; {other}"
+    second = None if confidence >= 0.5 else _second_opinion(data)
+    if confidence >= 0.5 or (best.plausible and second != best.encoding):
+        detection = Detection(best.encoding, confidence, reason, 0)
+    elif second is not None and second == best.encoding:
+        confidence = round(min(0.89, confidence + 0.2), 3)
+        detection = Detection(second, confidence, f"{reason}; charset-normalizer agrees", 0)
+    elif second is not None:
+        guess = "not UTF-8; charset-normalizer's guess, far from sure"
+        detection = Detection(second, 0.3, guess, 0)
+        rival = best
+    else:
+        position = _scan(data, "utf-8").bad or 0
+        raise EncodingError(
+            f"{source.name} is in no encoding that is known here: it is not UTF-8 (first at byte "
+            f"{position:,}: {data[position : position + 8].hex(' ')}), and no other reading of it "
+            f"looks like a text (the least bad one is {best.encoding}). If it is a text, "
+            "name its encoding, for example --encoding cp1251"
         )
-    if best.plausible:
-        return Detection(best.encoding, confidence, reason, 0)
-    if second is not None:
-        return Detection(second, 0.3, "not UTF-8; charset-normalizer's guess, far from sure", 0)
-    scan = _scan(data, "utf-8")
-    position = scan.bad or 0
-    raise EncodingError(
-        f"{source.name} is in no encoding that is known here: it is not UTF-8 (first at byte "
-        f"{position:,}: {data[position : position + 8].hex(' ')}), and no other reading of it "
-        f"looks like a text (the least bad one is {best.encoding}). If it is a text, "
-        "name its encoding, for example --encoding cp1251"
+    if detection.confidence < SURE:
+        detection = replace(detection, notes=(_doubt(detection, rival, data),))
+    if data is not sample.head:
+        return detection
+    if sample.errors == "strict" and _scan(data, detection.encoding).bad is not None:
+        damage.refuse_mixed_lines(source, data, least=6)
+    return _checked(sample, detection)
+
+
+def _doubt(detection: Detection, rival: codepage.Reading | None, data: bytes) -> str:
+    """The note that an encoding is a guess: what it gives, and what the second candidate would."""
+    said = f"is read as {detection.encoding}, which is a guess (confidence {detection.confidence})"
+    if rival is None:
+        return f"{said}; if the text looks wrong, type --encoding NAME"
+    one, two = codepage.first_difference(data, detection.encoding, rival.encoding)
+    return (
+        f"{said}: it gives '{one}', and {rival.encoding}, the second candidate, '{two}'; "
+        f"if that one is right, type --encoding {rival.encoding}"
     )
 
 
@@ -331,7 +372,7 @@ def _second_opinion(data: bytes) -> str | None:
     best = from_bytes(data[start : start + _SAMPLE]).best()
     if best is None or best.encoding in ("ascii", "utf_8"):
         return None
-    encoding = _encoding_name(best.encoding)
+    encoding = encoding_name(best.encoding)
     return encoding if _scan(data, encoding).bad is None else None
 
 
@@ -349,7 +390,7 @@ def _detect_wide(sample: _Sample) -> Detection | None:
             text = decoder.decode(part)
         except UnicodeDecodeError:
             continue
-        score = _script_share(text)
+        score = script_share(text)
         small = sum(char < "\u0600" for char in text)
         if score and (best is None or (score, small) > best[:2]):
             best = (score, small, encoding)
@@ -360,41 +401,11 @@ def _detect_wide(sample: _Sample) -> Detection | None:
     detection = Detection(
         encoding, confidence, f"reads as {encoding.upper()} without a byte order mark", 0
     )
-    scan = _scan(data, encoding)
-    if scan.bad is not None:
-        raise decoding_error(sample.source, detection, scan.bad, data[scan.bad : scan.bad + 8])
-    if sample.whole and scan.pending:
-        return _drop_end(detection, scan.pending, len(data))
-    return detection
-
-
-def _script_share(text: str) -> float:
-    """Share of the characters in ASCII and the two commonest blocks of 256; 0 for no text."""
-    counts = Counter(text)
-    blocks: Counter[int] = Counter()
-    wrong = 0
-    for char, count in counts.items():
-        if ord(char) < 0x80 or unicodedata.category(char)[0] in "PZ":
-            wrong += count if ord(char) < 0x80 and ord(char) in (0, *_CONTROLS) else 0
-        elif unicodedata.category(char) in ("Cn", "Co", "Cc", "Cs"):
-            wrong += count
-        else:
-            blocks[ord(char) >> 8] += count
-    if wrong * 100 > len(text) or "\0" in counts:
-        return 0.0
-    # Two blocks, as many alphabets lie in two; a few characters lie in two by chance.
-    lone = sum(sorted(blocks.values())[: -2 if len(text) >= 32 else -1])
-    if any(0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 for block in blocks):
-        # East Asian texts spread over many blocks; their line ends and spaces tell.
-        plain = sum(counts[char] for char in "\n 　、。，")
-        east = sum(
-            count
-            for block, count in blocks.items()
-            if block == 0x30 or 0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 or block == 0xFF
-        )
-        if plain * 200 >= len(text):
-            lone = min(lone, sum(blocks.values()) - east)
-    return 1.0 - lone / max(1, len(text))
+    if confidence < SURE:
+        name = encoding.upper()
+        note = f"is read as {name}, which is a guess; if it looks wrong, type --encoding NAME"
+        detection = replace(detection, notes=(note,))
+    return _checked(sample, detection)
 
 
 def _endianness(data: bytes, family: str) -> str:
@@ -405,19 +416,18 @@ def _endianness(data: bytes, family: str) -> str:
         scan = _scan(data[:_SAMPLE], encoding)
         if scan.bad is None:
             part = data[: min(len(data), _SAMPLE)]
-            decoded[encoding] = _script_share(part[: len(part) - scan.pending].decode(encoding))
+            decoded[encoding] = script_share(part[: len(part) - scan.pending].decode(encoding))
     return max(decoded, key=decoded.__getitem__) if decoded else f"{family}-le"
 
 
 def _drop_end(detection: Detection, pending: int, length: int) -> Detection:
     what = "byte is" if pending == 1 else f"{pending} bytes are"
-    return Detection(
-        detection.encoding,
-        min(detection.confidence, 0.95),
-        f"{detection.reason}; the last {what} the start of a character cut short "
+    return replace(
+        detection,
+        confidence=min(detection.confidence, 0.95),
+        reason=f"{detection.reason}; the last {what} the start of a character cut short "
         f"(at byte {length - pending:,}) and left out",
-        detection.bom_length,
-        pending,
+        dropped=pending,
     )
 
 
@@ -429,22 +439,19 @@ def _warn(detection: Detection, data: bytes) -> Detection:
     text = part.decode("utf-8", "ignore")
     once = _double_encoded(text)
     if once is not None:
-        return Detection(
-            detection.encoding,
-            min(detection.confidence, 0.5),
-            f"{detection.reason}, but it looks double-encoded: UTF-8 that was read as {once} and "
-            "written as UTF-8 again; taken as it is",
-            detection.bom_length,
+        what = (
+            f"looks double-encoded: UTF-8 that was read as {once} and written as UTF-8 again; "
+            "taken as it is"
         )
-    lost = text.count("\ufffd")
-    if lost:
-        return Detection(
-            detection.encoding,
-            detection.confidence,
-            f"{detection.reason}; holds replacement characters (U+FFFD), so something was lost "
-            "when it was written",
-            detection.bom_length,
+        return replace(
+            detection,
+            confidence=min(detection.confidence, 0.5),
+            reason=f"{detection.reason}, but it {what}",
+            notes=(what,),
         )
+    if "\ufffd" in text:
+        what = "holds replacement characters (U+FFFD), so something was lost when it was written"
+        return replace(detection, reason=f"{detection.reason}; {what}", notes=(what,))
     return detection
 
 
@@ -452,8 +459,8 @@ def _double_encoded(text: str) -> str | None:
     """As what UTF-8 was once misread to give this text; None when it was not."""
     for encoding in ("cp1252", "latin-1", "cp1251", "koi8_r", "cp866", "mac_roman"):
         data = text.encode(encoding, "replace")
-        high = len(data) - len(data.translate(None, _HIGH))
-        found = _SEQUENCES.findall(data)
+        high = len(data) - len(data.translate(None, HIGH))
+        found = SEQUENCES.findall(data)
         covered = sum(map(len, found))
         # A few characters have no place in the encoding it was misread as, hence not all.
         if len(found) >= 4 and covered * 10 >= high * 7 and high * 4 >= len(data):
@@ -462,90 +469,6 @@ def _double_encoded(text: str) -> str | None:
         if len(found) >= 4 and covered == high == sum(char > "\x7f" for char in text):
             return encoding
     return None
-
-
-def _is_mixed(data: bytes) -> bool:
-    """Whether bytes that are not UTF-8 as a whole hold a good part that is."""
-    if _LONG_RUN.search(data):
-        return True
-    first = codepage.first_high_byte(data)
-    part = data[first : first + 4 * _SAMPLE]
-    high = len(part) - len(part.translate(None, _HIGH))
-    found = _SEQUENCES.findall(part)
-    if len(found) < 2:
-        return False
-    covered = sum(map(len, found))
-    damaged = 2.0 * covered + _WRONG_BYTE * (high - covered)
-    return damaged < codepage.rank(part)[0].cost
-
-
-def _mixed_error(source: Source, data: bytes, bad: int, *, offset: int = 0) -> EncodingError:
-    """`data` starts at byte `offset` of the source; byte `bad` of the source is the first wrong."""
-    rest = data[bad - offset :]
-    found = rest[:8]
-    likely = codepage.rank(rest[: 4 * _SAMPLE])[0].encoding
-    what = f"looks like {likely}" if not _LONG_RUN.search(rest[:_SAMPLE]) else "is damaged"
-    return EncodingError(
-        f"{source.name} mixes encodings: UTF-8 up to byte {bad:,} (line "
-        f"{_line_at(source, bad, 'utf-8'):,}), where the bytes {found.hex(' ')} are none, and what "
-        f"follows {what}. Convert the parts to one encoding (for example "
-        f"`iconv -f {_iconv(likely)} -t utf-8` on the second), or type --encoding NAME if all of "
-        "it is in one"
-    )
-
-
-def decoding_error(
-    source: Source, detection: Detection, position: int, found: bytes
-) -> EncodingError:
-    """The error that bytes at `position` of a source are no text in the encoding taken.
-
-    Args:
-        source: Whose bytes.
-        detection: The encoding taken and why.
-        position: Of the first wrong byte, counted from 0, the byte order mark included.
-        found: The bytes there, a few.
-    """
-    encoding = detection.encoding
-    line = _line_at(source, position, encoding, detection.bom_length)
-    if detection.reason.startswith("given by"):
-        advice = "leave --encoding out to have it detected, or type another one"
-    else:
-        likely = codepage.rank(_bytes_at(source, position))[0].encoding
-        if likely == encoding:
-            likely = "cp1251"
-        advice = (
-            f"repair these bytes, or type --encoding {likely} if the whole file is in that encoding"
-        )
-    return EncodingError(
-        f"{source.name} is not {encoding.upper()} ({detection.reason}): the bytes "
-        f"{found.hex(' ')} at byte {position:,}, line {line:,}, stand for no character; {advice}"
-    )
-
-
-def nul_error(source: Source, position: int | None) -> BinaryFileError:
-    """The error that a NUL character stands in a source, at byte `position` where that is known."""
-    where = (
-        "" if position is None else f" at byte {position:,}, line {_line_at(source, position):,}"
-    )
-    return BinaryFileError(
-        f"{source.name} is no text: it holds a NUL character{where}, which no text does. "
-        "Name a text file; if it is one and was damaged, "
-        f"`tr -d '\\000' < {source.name} > clean.txt` takes them out"
-    )
-
-
-def _refuse_known_formats(source: Source, head: bytes) -> None:
-    for start, magic, name in _MAGIC:
-        # A text may well begin with "ID3" or "BZh"; the rest of such a file is no text.
-        doubtful = magic.isalnum() and magic.isascii()
-        if head.startswith(magic, start) and not (doubtful and _looks_clean(head)):
-            raise BinaryFileError(
-                f"{source.name} is no text: it looks like {name}; convert it to plain text first"
-            )
-
-
-def _looks_clean(head: bytes) -> bool:
-    return 0 not in head and _scan(head, "utf-8").bad is None
 
 
 def _refuse_nul(source: Source, data: bytes) -> None:
@@ -559,91 +482,3 @@ def _byte_order_mark(head: bytes) -> tuple[bytes, str | None]:
         if head.startswith(mark):
             return mark, encoding
     return b"", None
-
-
-def _bytes_at(source: Source, position: int) -> bytes:
-    with source.open() as file:
-        _skip(file.read, position)
-        return file.read(_SAMPLE)
-
-
-def _skip(read: object, count: int) -> None:
-    assert callable(read)
-    while count > 0:
-        data = read(min(count, _HEAD))
-        if not data:
-            return
-        count -= len(data)
-
-
-def _line_at(source: Source, position: int, encoding: str = "latin-1", skip: int = 0) -> int:
-    """The number, from 1, of the line that byte `position` stands in."""
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    lines = 1
-    last = ""
-    left = position - skip
-    with source.open() as file:
-        file.read(skip)
-        while left > 0 and (data := file.read(min(left, _HEAD))):
-            left -= len(data)
-            text = decoder.decode(data)
-            if not text:
-                continue
-            lines += text.count("\n") + text.count("\r") - text.count("\r\n")
-            if last == "\r" and text[0] == "\n":
-                lines -= 1
-            last = text[-1]
-    return lines
-
-
-def _iconv(encoding: str) -> str:
-    """The name `iconv` has for an encoding of ours."""
-    return encoding.replace("mac_cyrillic", "maccyrillic").replace("_", "-")
-
-
-def _encoding_name(name: str) -> str:
-    """Python's name of an encoding.
-
-    Raises:
-        ConfigError: It is not known, or no text file is written in it.
-    """
-    try:
-        info = codecs.lookup(name)
-    except (LookupError, ValueError):
-        raise ConfigError(f"the encoding '{name}' is not known{_close_names(name)}") from None
-    known = info.name
-    # Public in effect: codecs.open and bytes.decode refuse by it what is no text encoding.
-    if not info._is_text_encoding or known.replace("-", "_") in _NO_TEXT_FILES:
-        raise ConfigError(
-            f"'{name}' is no encoding of text files; expected one such as utf-8, cp1251 or koi8_r"
-        )
-    if known == "utf-8-sig":
-        return "utf-8"
-    return known if known.startswith("utf") else known.replace("-", "_")
-
-
-def _close_names(name: str) -> str:
-    lower = name.lower().replace("-", "_").replace(" ", "_")
-    names = sorted({*aliases, *aliases.values()})
-    close = difflib.get_close_matches(lower, names, n=3, cutoff=0.6)
-    plain = re.sub(r"[^a-z0-9]", "", lower)
-    digits = re.sub(r"\D", "", lower)
-    for known in names:
-        squeezed = re.sub(r"[^a-z0-9]", "", known)
-        if squeezed == plain or (len(digits) >= 3 and known == f"cp{digits}"):
-            close.insert(0, known)
-    if not close:
-        return "; expected one such as utf-8, cp1251, koi8_r, cp866, mac_cyrillic or utf-16"
-    return f"; did you mean {' or '.join(dict.fromkeys(close[:3]))}?"
-
-
-@cache
-def is_byte_table(encoding: str) -> bool:
-    """Whether every character is one byte and the first 128 are ASCII."""
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    chars = []
-    for byte in range(256):
-        decoder.reset()
-        chars.append(decoder.decode(bytes([byte])))  # empty where more bytes are waited for
-    ascii_part = "".join(chars[:128]) == bytes(range(128)).decode("ascii")
-    return ascii_part and all(len(char) == 1 for char in chars)

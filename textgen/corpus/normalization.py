@@ -25,12 +25,16 @@ from textgen.errors import ConfigError
 _WINDOW = 4096
 
 _SOFT_HYPHEN = "\u00ad"
+#: A byte order mark. Within a text it is left over from joining files, and invisible.
+_MARK_OF_ORDER = "\ufeff"
 _LETTER, _MARK = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
     r"""How a text is normalised.
+
+    A byte order mark (U+FEFF) is left out wherever it stands.
 
     Args:
         newlines: Whether `\r\n` and `\r` become `\n`.
@@ -92,10 +96,15 @@ class NormalizationStream:
         self._normalization = normalization
         self._any_word = False
         self._in_word = False
+        #: Byte order marks (U+FEFF) met and left out.
+        self.marks = 0
 
     def feed(self, text: str) -> str:
         """The next piece, normalised; may be empty."""
         options = self._normalization
+        if _MARK_OF_ORDER in text:
+            self.marks += text.count(_MARK_OF_ORDER)
+            text = text.replace(_MARK_OF_ORDER, "")
         if options.newlines and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         if options.fold:
@@ -146,6 +155,8 @@ def is_boundary(text: str, index: int) -> bool:
         index: At least 1.
     """
     char = text[index]
+    if char == _MARK_OF_ORDER or text[index - 1] == _MARK_OF_ORDER:
+        return False  # it is left out, and what stands around it meets
     if char < "\u0300":  # nothing below composes with what precedes it
         return char != _SOFT_HYPHEN and not (char == "\n" and text[index - 1] == "\r")
     if "\u1160" <= char <= "\u11ff":  # Hangul vowels and final consonants

@@ -15,15 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, cast
 
-from textgen.corpus.encoding import (
-    Detection,
-    decoding_error,
-    detect,
-    is_byte_table,
-    nul_error,
-)
+from textgen.corpus.damage import decoding_error, nul_error
+from textgen.corpus.encoding import Detection, detect
+from textgen.corpus.encoding_names import is_byte_table
 from textgen.corpus.normalization import Normalization, last_boundary
 from textgen.corpus.source import Source, open_sources
+from textgen.corpus.vocabulary import REPLACEMENT
 from textgen.errors import ConfigError
 
 #: How far back, in bytes, an ASCII character is looked for before the tail is decoded.
@@ -35,6 +32,35 @@ class Hasher(Protocol):
 
     def update(self, data: memoryview, /) -> None:
         """Takes in more bytes."""
+
+
+@dataclass
+class Findings:
+    """What was met while a text was read.
+
+    Args:
+        replaced: Sequences of bytes that stand for nothing, each read as U+FFFD.
+        first: The byte where the first of them is.
+        marks: Byte order marks (U+FEFF) within the text, which are left out.
+    """
+
+    replaced: int = 0
+    first: int | None = None
+    marks: int = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """What a person should be told, without the source's name."""
+        notes = []
+        if self.replaced:
+            what = "1 place" if self.replaced == 1 else f"{self.replaced:,} places, the first"
+            notes.append(
+                f"has bytes that stand for no character in {what} at byte {self.first:,}; each is "
+                "read as U+FFFD, which counts as an unknown character"
+            )
+        if self.marks:
+            many = "a byte order mark" if self.marks == 1 else f"{self.marks:,} byte order marks"
+            notes.append(f"has {many} (U+FEFF) inside, as joined files have; left out")
+        return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,7 @@ class SourceText:
         normalization: Normalization,
         *,
         hasher: Hasher | None = None,
+        findings: Findings | None = None,
         chunk_bytes: int = 1 << 20,
     ) -> Iterator[str]:
         """The normalised text in pieces, from the start; every call reads the source again.
@@ -56,6 +83,7 @@ class SourceText:
         Args:
             normalization: What is done to the text.
             hasher: Is given every raw (decompressed) byte once, in order, a byte order mark too.
+            findings: Is told what is replaced and left out.
             chunk_bytes: Bytes read at a time, 1 MiB by default (pieces of several MiB decode at
                 half the speed, as their memory is new every time). Memory is a few times that,
                 except in a run of combining marks longer than it, which is kept whole.
@@ -69,13 +97,17 @@ class SourceText:
         if chunk_bytes < 1:
             raise ConfigError(f"chunk_bytes is {chunk_bytes}; it must be positive")
         stream = normalization.stream()
-        with closing(self._pieces(hasher, chunk_bytes)) as pieces:
+        findings = Findings() if findings is None else findings
+        with closing(self._pieces(hasher, findings, chunk_bytes)) as pieces:
             for piece in pieces:
                 text = stream.feed(piece)
+                findings.marks = stream.marks
                 if text:
                     yield text
 
-    def _pieces(self, hasher: Hasher | None, chunk_bytes: int) -> Generator[str, None, None]:
+    def _pieces(
+        self, hasher: Hasher | None, findings: Findings, chunk_bytes: int
+    ) -> Generator[str, None, None]:
         """The decoded text, cut at boundaries."""
         encoding = self.detection.encoding
         with self.source.open() as file:
@@ -83,15 +115,14 @@ class SourceText:
             if hasher is not None and mark:
                 hasher.update(memoryview(mark))
             if encoding == "utf-8" or is_byte_table(encoding):
-                yield from self._byte_pieces(file, hasher, chunk_bytes)
+                yield from self._byte_pieces(file, hasher, findings, chunk_bytes)
             else:
-                yield from self._character_pieces(file, hasher, chunk_bytes)
+                yield from self._character_pieces(file, hasher, findings, chunk_bytes)
 
     def _byte_pieces(
-        self, file: BinaryIO, hasher: Hasher | None, chunk_bytes: int
+        self, file: BinaryIO, hasher: Hasher | None, findings: Findings, chunk_bytes: int
     ) -> Iterator[str]:
         """For UTF-8 and one-byte encodings: the cut is made in the bytes."""
-        encoding = self.detection.encoding
         base = self.detection.bom_length  # where in the source the buffer starts
         buffer = bytearray(chunk_bytes + 4 * _REACH)
         filled = 0
@@ -114,14 +145,8 @@ class SourceText:
                 nul = buffer.find(0, 0, end)
                 if nul >= 0:
                     raise nul_error(self.source, base + nul)
-                try:
-                    with memoryview(buffer) as view:
-                        text = str(view[:end], encoding)
-                except UnicodeDecodeError as error:
-                    found = bytes(buffer[error.start : min(error.start + 8, filled)])
-                    raise decoding_error(
-                        self.source, self.detection, base + error.start, found
-                    ) from error
+                with memoryview(buffer) as view:
+                    text = self._decode(view[:end], base, findings)
                 yield text
             if not count:
                 return
@@ -130,11 +155,46 @@ class SourceText:
                 filled -= end
                 base += end
 
+    def _decode(self, data: memoryview, base: int, findings: Findings) -> str:
+        """The text of bytes that start at byte `base` of the source."""
+        parts = []
+        start = 0
+        while True:
+            try:
+                parts.append(str(data[start:], self.detection.encoding))
+                return parts[0] if len(parts) == 1 else "".join(parts)
+            except UnicodeDecodeError as error:
+                wrong = start + error.start
+                self._meet(base + wrong, bytes(data[wrong : wrong + 8]), findings, error)
+                parts.append(str(data[start:wrong], self.detection.encoding))
+                parts.append(REPLACEMENT)
+                start += error.end
+
+    def _meet(
+        self, position: int, found: bytes, findings: Findings, error: UnicodeDecodeError
+    ) -> None:
+        """Bytes that stand for nothing: an error, or one more replacement."""
+        if self.detection.errors == "strict":
+            detection = self.detection
+            raise decoding_error(
+                self.source,
+                detection.encoding,
+                detection.reason,
+                position,
+                found,
+                skip=detection.bom_length,
+                asked=detection.reason.startswith("given by"),
+            ) from error
+        findings.replaced += 1
+        if findings.first is None:
+            findings.first = position
+
     def _cut(self, buffer: bytearray, filled: int) -> int:
         """Where to cut `buffer[:filled]`; 0 where more has to be read first."""
         for index in range(filled - 1, max(0, filled - _REACH), -1):
             byte = buffer[index]
-            if byte < 0x80 and not (byte == 0x0A and buffer[index - 1] == 0x0D):
+            # A byte order mark, whose last byte is BF, is left out: a "\r" may be before it.
+            if byte < 0x80 and not (byte == 0x0A and buffer[index - 1] in (0x0D, 0xBF)):
                 return index
         start = max(0, filled - 4 * _REACH)
         if self.detection.encoding != "utf-8":
@@ -147,12 +207,19 @@ class SourceText:
         try:
             tail = decoder.decode(bytes(buffer[start:filled]))
         except UnicodeDecodeError:
-            return filled  # the strict decoding that follows says where and why
+            # The decoding that follows says where and why. Where it replaces what is wrong, no
+            # character may be cut.
+            if self.detection.errors == "strict":
+                return filled
+            index = filled - 1
+            while index > start and buffer[index] & 0xC0 == 0x80:
+                index -= 1
+            return index
         index = last_boundary(tail)
         return start + len(tail[:index].encode()) if index else 0
 
     def _character_pieces(
-        self, file: BinaryIO, hasher: Hasher | None, chunk_bytes: int
+        self, file: BinaryIO, hasher: Hasher | None, findings: Findings, chunk_bytes: int
     ) -> Iterator[str]:
         """For every other encoding: the cut is made in the decoded text."""
         decoder = codecs.getincrementaldecoder(self.detection.encoding)()
@@ -168,13 +235,21 @@ class SourceText:
             data = held + data
             held = data[len(data) - dropped :] if dropped else b""
             data = data[: len(data) - len(held)]
-            pending = decoder.getstate()[0]
-            try:
-                new = decoder.decode(data, final)
-            except UnicodeDecodeError as error:
-                start = position - len(pending) + error.start
-                found = (pending + data)[error.start : error.start + 8]
-                raise decoding_error(self.source, self.detection, start, found) from error
+            new = ""
+            rest = data
+            while True:
+                pending = decoder.getstate()[0]
+                try:
+                    new += decoder.decode(rest, final)
+                    break
+                except UnicodeDecodeError as error:
+                    whole = pending + rest
+                    start = position + len(data) - len(whole) + error.start
+                    found = whole[error.start : error.start + 8]
+                    self._meet(start, found, findings, error)
+                    new += whole[: error.start].decode(self.detection.encoding) + REPLACEMENT
+                    decoder.reset()
+                    rest = whole[error.end :]
             if "\0" in new:
                 raise nul_error(self.source, None)
             position += len(data)
@@ -194,6 +269,8 @@ def read_text(
     normalization: Normalization | None = None,
     *,
     encoding: str | None = None,
+    encoding_errors: str = "strict",
+    notes: list[str] | None = None,
     stdin: BinaryIO | None = None,
 ) -> str:
     """The whole text of one source, for seeds and other short texts.
@@ -202,6 +279,8 @@ def read_text(
         path: A file, a `.gz` file, or `-` for standard input.
         normalization: What is done to it; the defaults of `Normalization` when not given.
         encoding: Overrides the detection.
+        encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
+        notes: Is given what a person should be told about the file.
         stdin: What `-` reads; the process's standard input by default.
     Raises:
         ConfigError: The path names several texts, or the encoding is not known.
@@ -211,5 +290,10 @@ def read_text(
     sources = open_sources([path], stdin=stdin)
     if len(sources) != 1:
         raise ConfigError(f"{path} holds {len(sources)} texts; name one file")
-    text = SourceText(sources[0], detect(sources[0], encoding))
-    return "".join(text.chunks(normalization or Normalization()))
+    detection = detect(sources[0], encoding, encoding_errors)
+    findings = Findings()
+    text = SourceText(sources[0], detection)
+    result = "".join(text.chunks(normalization or Normalization(), findings=findings))
+    if notes is not None:
+        notes.extend(f"{path} {note}" for note in (*detection.notes, *findings.notes()))
+    return result

@@ -47,13 +47,14 @@ class Checked:
 
 
 def check_sources(
-    sources: Sequence[Source], encoding: str | None
+    sources: Sequence[Source], encoding: str | None, errors: str = "strict"
 ) -> tuple[list[Checked], list[BadFile]]:
     """Read every source to its end, to know all that are no text at once.
 
     Args:
         sources: Where the bytes are.
         encoding: As `detect` takes it.
+        errors: Likewise.
     Raises:
         ConfigError: The encoding is not known.
     """
@@ -62,7 +63,7 @@ def check_sources(
     for source in sources:
         hasher = hashlib.sha256()
         try:
-            detection = detect(source, encoding)
+            detection = detect(source, encoding, errors)
             for _ in SourceText(source, detection).chunks(as_it_is, hasher=hasher):
                 pass
         except (CorpusError, StorageError) as error:

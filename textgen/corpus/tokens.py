@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.documents import DOCUMENT_MARK
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
+from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError
 
@@ -83,6 +83,7 @@ class Choice:
         min_count: Characters met less often become unknown.
         min_word_count: Words met less often are spelled.
         max_words: Words kept at most.
+        lost_is_unknown: Whether U+FFFD, read where bytes stand for nothing, is no symbol.
     """
 
     level: str
@@ -90,6 +91,12 @@ class Choice:
     min_count: int
     min_word_count: int
     max_words: int
+    lost_is_unknown: bool = False
+
+    def symbols(self, table: CharacterTable) -> list[str]:
+        """The characters of the vocabulary, out of those that were met."""
+        found = table.frequent(self.min_count)
+        return [char for char in found if char != REPLACEMENT] if self.lost_is_unknown else found
 
 
 #: Opens the text again from its start; documents are separated by `DOCUMENT_MARK`.
@@ -267,7 +274,7 @@ def _write_characters(text: Text, choice: Choice | Vocabulary, path: Path) -> En
         if isinstance(choice, Vocabulary):
             vocabulary = choice
         else:
-            vocabulary = Vocabulary.from_characters(table.frequent(choice.min_count))
+            vocabulary = Vocabulary.from_characters(choice.symbols(table))
         index = vocabulary.symbol_index()
         final = np.array(
             [END_ID, *(index.get(chr(point), UNKNOWN_ID) for point in table.points[1:].tolist())],
@@ -373,7 +380,7 @@ def _count_words(text: Text, choice: Choice) -> tuple[Vocabulary, bool]:
             _forget(counts, limit // 2)
             forgotten = True
     measure.check(for_training=True)
-    characters = table.frequent(choice.min_count)
+    characters = choice.symbols(table)
     if choice.folded:
         characters.append(" ")  # before the first word of a text that is one word
     kept = ((w, n) for w, n in counts.items() if len(w) > 1 and n >= choice.min_word_count)

@@ -26,6 +26,7 @@ class LabelledTexts:
         positive: Name of the positive kind.
         negative: Name of the other.
         source: Where they are from, for reports.
+        notes: What a person should know about how the files were read; usually nothing.
     Raises:
         CorpusError: One of the kinds is missing.
     """
@@ -35,6 +36,7 @@ class LabelledTexts:
     positive: str
     negative: str
     source: str
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.texts) != len(self.labels):
@@ -45,7 +47,11 @@ class LabelledTexts:
 
 
 def read_labels(
-    path: str | Path, *, positive: str | None = None, encoding: str | None = None
+    path: str | Path,
+    *,
+    positive: str | None = None,
+    encoding: str | None = None,
+    encoding_errors: str = "strict",
 ) -> LabelledTexts:
     """Read a table of two columns, label and text.
 
@@ -58,12 +64,14 @@ def read_labels(
         positive: The label that counts as positive; None: of the two the one that sorts last, as
             `1` after `0`, `positive` after `negative`, `yes` after `no`.
         encoding: Of the file; None detects it.
+        encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
     Raises:
         CorpusError: A row is malformed (the message has its line), or the labels are not two.
         ConfigError: `positive` is none of them.
         StorageError: The file is missing or unreadable.
     """
-    content = read_text(path, encoding=encoding)
+    notes: list[str] = []
+    content = read_text(path, encoding=encoding, encoding_errors=encoding_errors, notes=notes)
     rows = list(_tab_rows(content, path) if _is_tabbed(path, content) else _csv_rows(content, path))
     names = [label for label, _ in rows]
     kinds = sorted(set(names))
@@ -90,11 +98,17 @@ def read_labels(
         positive=positive,
         negative=kinds[0],
         source=str(path),
+        notes=tuple(notes),
     )
 
 
 def read_two_files(
-    positive: str | Path, negative: str | Path, *, mode: str = "blank", encoding: str | None = None
+    positive: str | Path,
+    negative: str | Path,
+    *,
+    mode: str = "blank",
+    encoding: str | None = None,
+    encoding_errors: str = "strict",
 ) -> LabelledTexts:
     """Read the texts of one kind from one file and those of the other from another.
 
@@ -103,6 +117,7 @@ def read_two_files(
         negative: File of the other kind.
         mode: `blank` (blank lines separate texts) or `line` (each line that is not blank is one).
         encoding: Of the files; None detects it.
+        encoding_errors: As for `read_labels`.
     Raises:
         ConfigError: `mode` is not known.
         CorpusError: A file holds no text.
@@ -111,9 +126,13 @@ def read_two_files(
     if mode not in TEXT_MODES:
         raise ConfigError(f"{named('texts')} is '{mode}'; choose one of: {', '.join(TEXT_MODES)}")
     gap = r"\n\s*\n" if mode == "blank" else r"\n"
-    first, second = (
-        [part.strip() for part in re.split(gap, read_text(path, encoding=encoding)) if part.strip()]
+    notes: list[str] = []
+    contents = [
+        read_text(path, encoding=encoding, encoding_errors=encoding_errors, notes=notes)
         for path in (positive, negative)
+    ]
+    first, second = (
+        [part.strip() for part in re.split(gap, content) if part.strip()] for content in contents
     )
     return LabelledTexts(
         texts=(*first, *second),
@@ -121,6 +140,7 @@ def read_two_files(
         positive=Path(positive).name,
         negative=Path(negative).name,
         source=f"{positive} and {negative}",
+        notes=tuple(notes),
     )
 
 

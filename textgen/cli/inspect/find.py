@@ -21,6 +21,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     EndingOption,
     JsonOption,
@@ -182,6 +183,7 @@ def find_command(
     rng: RngOption = 0,
     threads: ThreadsOption = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
@@ -245,9 +247,16 @@ def find_command(
         make_folder(targets_folder(model.path))
     task: LabelledTexts | PositionTask
     if by_text:
-        task = _texts(paths, labels, positive_label, positive, negative, texts, encoding)
+        task = _texts(
+            paths, labels, positive_label, positive, negative, texts, encoding, encoding_errors
+        )
     else:
-        choosing: dict[str, Any] = {"encoding": encoding, "ending": ending, "skip_bad": skip_bad}
+        choosing: dict[str, Any] = {
+            "encoding": encoding,
+            "encoding_errors": encoding_errors,
+            "ending": ending,
+            "skip_bad": skip_bad,
+        }
         task = _positions(model, paths, regex, feature, chars, choosing, quiet=quiet)
     progress = _Progress(live=sys.stderr.isatty() and not quiet)
     report = find(model.saved, task, options, on_progress=progress)
@@ -277,6 +286,7 @@ def _texts(
     negative: Path | None,
     mode: str,
     encoding: str | None,
+    encoding_errors: str,
 ) -> LabelledTexts:
     from textgen.errors import ConfigError
     from textgen.probing import read_labels, read_two_files
@@ -287,12 +297,16 @@ def _texts(
             "come by --labels, or by --positive and --negative"
         )
     if labels is not None:
-        return read_labels(labels, positive=positive_label, encoding=encoding)
+        return read_labels(
+            labels, positive=positive_label, encoding=encoding, encoding_errors=encoding_errors
+        )
     if positive is None or negative is None:
         raise ConfigError("--positive and --negative go together: a file of each kind of text")
     if positive_label is not None:
         raise ConfigError("--positive-label goes with --labels; of two files --positive says it")
-    return read_two_files(positive, negative, mode=mode, encoding=encoding)
+    return read_two_files(
+        positive, negative, mode=mode, encoding=encoding, encoding_errors=encoding_errors
+    )
 
 
 def _positions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     EndingOption,
     JsonOption,
@@ -54,6 +55,7 @@ def gates_command(
         ),
     ] = None,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
@@ -81,7 +83,13 @@ def gates_command(
     check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     model = load(checkpoint)
     names = gate_quantities(model.config.cell_spec)
-    tokens = open_tokens(model, paths, text, encoding, chars, ending=ending, skip_bad=skip_bad)
+    choosing: dict[str, Any] = {
+        "encoding": encoding,
+        "encoding_errors": encoding_errors,
+        "ending": ending,
+        "skip_bad": skip_bad,
+    }
+    tokens = open_tokens(model, paths, text, chars, **choosing)
     if not quiet:
         say_what_is_read(tokens)
     report = gate_report(model.survey(tokens.ids, names))

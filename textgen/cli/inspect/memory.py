@@ -21,6 +21,7 @@ from textgen.cli.inspect.source import (
 )
 from textgen.cli.options import (
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
@@ -104,6 +105,7 @@ def memory_command(
     rng: RngOption = 0,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     threads: ThreadsOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -142,7 +144,14 @@ def memory_command(
     names = names_of([model.path for model in models])
     reports, heads, said = [], [], set()
     for name, model in zip(names, models, strict=True):
-        tokens = open_tokens(model, None if file is None else [str(file)], text, encoding, chars)
+        tokens = open_tokens(
+            model,
+            None if file is None else [str(file)],
+            text,
+            chars,
+            encoding=encoding,
+            encoding_errors=encoding_errors,
+        )
         if not quiet and (tokens.name, tokens.note) not in said:
             say_what_is_read(tokens)
             said.add((tokens.name, tokens.note))

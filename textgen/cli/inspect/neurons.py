@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     EndingOption,
     JsonOption,
@@ -96,6 +97,7 @@ def neurons_command(
     ] = None,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
@@ -132,7 +134,13 @@ def neurons_command(
     cell, config = model.config.cell_spec, model.config
     quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
     chosen = _chosen(model, neuron, layer, quantity)
-    tokens = open_tokens(model, paths, text, encoding, chars, ending=ending, skip_bad=skip_bad)
+    choosing: dict[str, Any] = {
+        "encoding": encoding,
+        "encoding_errors": encoding_errors,
+        "ending": ending,
+        "skip_bad": skip_bad,
+    }
+    tokens = open_tokens(model, paths, text, chars, **choosing)
     if not quiet:
         say_what_is_read(tokens)
     live = sys.stderr.isatty() and not quiet

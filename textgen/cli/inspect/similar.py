@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from textgen.cli.inspect.source import (
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     EndingOption,
     JsonOption,
@@ -108,6 +109,7 @@ def similar_command(
     ] = TRIVIAL,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     checkpoint: CheckpointOption = None,
@@ -141,7 +143,13 @@ def similar_command(
     query_ids = model.vocabulary.encode(whole)
     if not len(query_ids):
         raise InspectionError("the text is empty; give at least one character")
-    tokens = open_tokens(model, paths, None, encoding, chars, ending=ending, skip_bad=skip_bad)
+    choosing: dict[str, Any] = {
+        "encoding": encoding,
+        "encoding_errors": encoding_errors,
+        "ending": ending,
+        "skip_bad": skip_bad,
+    }
+    tokens = open_tokens(model, paths, None, chars, **choosing)
     if not quiet:
         say_what_is_unknown(model, text)
         say_what_is_read(tokens)

@@ -65,9 +65,10 @@ def open_tokens(
     model: Model,
     paths: Sequence[str] | None = None,
     text: str | None = None,
-    encoding: str | None = None,
     chars: int = 0,
     *,
+    encoding: str | None = None,
+    encoding_errors: str = "strict",
     ending: str = DEFAULT_ENDING,
     skip_bad: bool = False,
 ) -> Tokens:
@@ -77,8 +78,9 @@ def open_tokens(
         model: Whose symbols to use.
         paths: Files and folders; None or none: the text the model was trained on, from the cache.
         text: The text itself instead.
-        encoding: Of the files; None detects it.
         chars: At most so many characters from the start; 0 is all.
+        encoding: Of the files; None detects it.
+        encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
         ending: Of the files of a folder that are read.
         skip_bad: Whether files that cannot be read as text are left out.
     Raises:
@@ -113,7 +115,12 @@ def open_tokens(
             unknown=unknown_note(model.vocabulary, ids, part),
         )
     if paths:
-        choosing = {"encoding": encoding, "ending": ending, "skip_bad": skip_bad}
+        choosing = {
+            "encoding": encoding,
+            "encoding_errors": encoding_errors,
+            "ending": ending,
+            "skip_bad": skip_bad,
+        }
         corpus = _open_paths(model, paths, choosing)
     else:
         corpus = _training_text(model)

@@ -16,12 +16,13 @@ from textgen.cli.inspect.source import say_what_is_unknown
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
+    EncodingErrorsOption,
     EncodingOption,
     JsonOption,
     QuietOption,
     lower,
 )
-from textgen.cli.records import check_outputs
+from textgen.cli.records import check_outputs, print_notes
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def text_command(
         ),
     ] = 0,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     checkpoint: CheckpointOption = None,
     html: HtmlOption = None,
     json_output: JsonOption = False,
@@ -159,7 +161,7 @@ def text_command(
     if len(given) != 1:
         raise InspectionError("give one of --text, --file and --generate")
     model = load(checkpoint)
-    source = _source(model, text, file, generate, rng, encoding)
+    source = _source(model, text, file, generate, rng, encoding, encoding_errors)
     if not source:
         raise InspectionError("the text is empty; give at least one character")
     if not quiet:
@@ -200,13 +202,23 @@ def _source(
     seed: str | None,
     rng: int,
     encoding: str | None,
+    encoding_errors: str,
 ) -> str:
     if text is not None:
         return text
     if file is not None:
         from textgen.corpus.reader import read_text
 
-        return read_text(file, model.saved.normalization, encoding=encoding)
+        notes: list[str] = []
+        read = read_text(
+            file,
+            model.saved.normalization,
+            encoding=encoding,
+            encoding_errors=encoding_errors,
+            notes=notes,
+        )
+        print_notes(notes)
+        return read
     return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
 
 

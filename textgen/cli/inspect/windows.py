@@ -9,12 +9,13 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.options import (
+    EncodingErrorsOption,
     EncodingOption,
     FoldOption,
     JsonOption,
     LevelOption,
 )
-from textgen.cli.records import json_text
+from textgen.cli.records import json_text, print_notes
 
 
 @guarded
@@ -28,6 +29,7 @@ def windows_command(
     level: LevelOption = "char",
     fold: FoldOption = False,
     encoding: EncodingOption = None,
+    encoding_errors: EncodingErrorsOption = "strict",
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", help="Print the first N pairs; 0 prints all.")
     ] = 0,
@@ -43,8 +45,11 @@ def windows_command(
 
     if limit < 0:
         raise ConfigError(f"--limit is {limit}; it must be 0 (all) or more")
-    options = CorpusOptions(level=level, fold=fold, encoding=encoding, min_word_count=1)
+    options = CorpusOptions(
+        level=level, fold=fold, encoding=encoding, encoding_errors=encoding_errors, min_word_count=1
+    )
     corpus = Corpus.open([path], options)
+    print_notes(corpus.notes)
     windows = Windows(corpus.tokens, seq_len=history, sliding=True)
     shown = len(windows) if limit == 0 else min(limit, len(windows))
     display = corpus.vocabulary.display

@@ -1,0 +1,295 @@
+"""What is wrong with a file's bytes: where it is, and what to type.
+
+Two encodings in one file, single bytes that stand for nothing, NULs. Everything here ends in an
+error that names the byte and the line; nothing is read around.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import shlex
+from dataclasses import dataclass
+
+from textgen.corpus import codepage
+from textgen.corpus.source import Source
+from textgen.errors import BinaryFileError, EncodingError
+
+#: What `--encoding-errors` takes.
+ENCODING_ERRORS = ("strict", "replace")
+
+#: Well-formed UTF-8 of a character beyond ASCII.
+_SEQUENCE = rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
+SEQUENCES = re.compile(_SEQUENCE)
+#: A run of them that no text in a legacy encoding holds.
+_LONG_RUN = re.compile(rb"(?:" + _SEQUENCE + rb"[ -~\r\n]?){12}")
+HIGH = bytes(range(0x80, 0x100))
+#: Nats that a byte costs which is no UTF-8 in a text that is (in the measure of `codepage`; a well-
+#: formed one costs about 2).
+_WRONG_BYTE = 14.0
+
+_PIECE = 1 << 20
+_SAMPLE = 64 << 10
+
+
+def count_high(data: bytes) -> int:
+    """How many bytes are not ASCII."""
+    return len(data) - len(data.translate(None, HIGH))
+
+
+# --- UTF-8 that is damaged, or goes on in another encoding ---------------------------------------
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Bytes that are UTF-8 in part.
+
+    Args:
+        bad: How many sequences are not.
+        damaged: Whether these are single bytes in a text that is UTF-8 all the same.
+    """
+
+    bad: int
+    damaged: bool
+
+
+def find_mixture(data: bytes) -> Mixture | None:
+    """What bytes that are not UTF-8 as a whole hold of it; None where they hold hardly any."""
+    first = codepage.first_high_byte(data)
+    part = data[first : first + 4 * _SAMPLE]
+    found = SEQUENCES.findall(part)
+    high = count_high(part)
+    covered = sum(map(len, found))
+    if not _LONG_RUN.search(data):
+        if len(found) < 2:
+            return None
+        wrong = 2.0 * covered + _WRONG_BYTE * (high - covered)
+        if wrong >= codepage.rank(part)[0].cost_per_byte * high:
+            return None
+    bad = data.decode("utf-8", "replace").count("\ufffd") - data.count(b"\xef\xbf\xbd")
+    return Mixture(max(1, bad), bad <= 1 or (high - covered) * 20 <= high)
+
+
+def mixture_error(
+    source: Source, data: bytes, bad: int, mixture: Mixture, *, offset: int = 0
+) -> EncodingError:
+    """The error that a source is UTF-8 in part only.
+
+    Args:
+        source: Whose bytes.
+        data: They, from byte `offset` on.
+        bad: The first wrong byte, counted in the source.
+        mixture: From `find_mixture`.
+        offset: Where `data` starts.
+    """
+    rest = data[bad - offset :]
+    found = rest[:8]
+    line = line_at(source, bad, "utf-8")
+    if mixture.damaged:
+        many = "1 bad byte" if mixture.bad == 1 else f"{mixture.bad:,} bad bytes, the first"
+        return EncodingError(
+            f"{source.name} is UTF-8 with {many} ({found[:1].hex()}) at byte {bad:,} (line "
+            f"{line:,}). Repair the file, or add --encoding-errors replace to read it with U+FFFD "
+            "there"
+        )
+    likely = wide_mark(rest) or codepage.rank(rest[: 4 * _SAMPLE])[0].encoding
+    what = f"looks like {likely}" if not _LONG_RUN.search(rest[:_SAMPLE]) else "is damaged"
+    how = join_command(source, bad, "utf-8", likely)
+    return EncodingError(
+        f"{source.name} mixes encodings: UTF-8 up to byte {bad:,} (line {line:,}), where the bytes "
+        f"{found.hex(' ')} are none, and what follows {what}. {how}, or type --encoding NAME if "
+        "all of it is in one"
+    )
+
+
+def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 16) -> None:
+    """Refuse a file of which some lines are UTF-8 and others are in another encoding.
+
+    Args:
+        source: Whose bytes.
+        data: They, from the start.
+        least: Bytes beyond ASCII that lines in UTF-8 must have.
+    Raises:
+        EncodingError: It is one.
+    """
+    turn = _mixed_lines(data, least)
+    if turn is None:
+        return
+    position, utf8_first, other = turn
+    first, second = ("UTF-8", other) if utf8_first else (other, "UTF-8")
+    raise EncodingError(
+        f"{source.name} mixes encodings: its lines are {first} up to byte {position:,} (line "
+        f"{line_at(source, position):,}) and {second} after it, in whole or in part. "
+        f"{join_command(source, position, first, second)}, or add --encoding NAME "
+        "--encoding-errors replace to read one of the two and have U+FFFD for the other"
+    )
+
+
+def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str] | None:
+    """Where the lines first change, whether UTF-8 comes first, and what the others are in."""
+    if not _THREE.search(data):
+        return None
+    position = 0
+    unicode_bytes = other_bytes = 0
+    turn: tuple[int, bool] | None = None
+    first: bool | None = None
+    others: list[bytes] = []
+    for line in data.splitlines(keepends=True):
+        if not line.isascii():
+            found = SEQUENCES.findall(line)
+            high = count_high(line)
+            unicode = sum(map(len, found)) == high and is_utf8(line)
+            if not unicode:
+                other_bytes += high
+                others.append(line)
+            elif len(found) >= 5 or (len(found) >= 3 and high >= 9):
+                unicode_bytes += high
+            else:  # too short to tell
+                position += len(line)
+                continue
+            if first is None:
+                first = unicode
+            elif turn is None and unicode != first:
+                turn = (position, first)
+        position += len(line)
+    share = (unicode_bytes + other_bytes) // 50 if least >= 16 else 0
+    if turn is None or unicode_bytes < max(least, share):
+        return None
+    sample = b"".join(others)[:_SAMPLE]
+    return turn[0], turn[1], codepage.rank(sample)[0].encoding
+
+
+_THREE = re.compile(rb"(?:" + _SEQUENCE + rb"){3}")
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether bytes are UTF-8, as a whole."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+_WIDE_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+def wide_mark(data: bytes) -> str | None:
+    """Which UTF-16 a byte order mark at the start of `data` says; None without one."""
+    return next((name for mark, name in _WIDE_MARKS if data.startswith(mark)), None)
+
+
+# --- Bytes that stand for nothing ----------------------------------------------------------------
+
+
+def decoding_error(
+    source: Source,
+    encoding: str,
+    reason: str,
+    position: int,
+    found: bytes,
+    *,
+    skip: int = 0,
+    asked: bool = False,
+) -> EncodingError:
+    """The error that bytes at `position` of a source are no text in the encoding taken.
+
+    Args:
+        source: Whose bytes.
+        encoding: The one taken.
+        reason: Why it was.
+        position: Of the first wrong byte, counted from 0, the byte order mark included.
+        found: The bytes there, a few.
+        skip: Length of the byte order mark.
+        asked: Whether the encoding was asked for.
+    """
+    line = line_at(source, position, encoding, skip)
+    instead = "leave --encoding out to have it detected, " if asked else "repair these bytes, "
+    return EncodingError(
+        f"{source.name} is not {encoding.upper()} ({reason}): the bytes {found.hex(' ')} at byte "
+        f"{position:,}, line {line:,}, stand for no character; {instead}or add --encoding-errors "
+        "replace to read it with U+FFFD there"
+    )
+
+
+def lost_error(source: Source, encoding: str, lost: int, chars: int) -> EncodingError:
+    """The error that too much of a source would be replaced.
+
+    Args:
+        source: Whose bytes.
+        encoding: The one taken.
+        lost: How many characters would be U+FFFD.
+        chars: Out of how many.
+    """
+    return EncodingError(
+        f"{source.name} is not {encoding.upper()}: {lost:,} of its first {chars:,} characters "
+        "would be U+FFFD; leave --encoding out to have it detected, or type another one"
+    )
+
+
+def nul_error(source: Source, position: int | None) -> BinaryFileError:
+    """The error that a NUL character stands in a source, at byte `position` where that is known."""
+    where = "" if position is None else f" at byte {position:,}, line {line_at(source, position):,}"
+    return BinaryFileError(
+        f"{source.name} is no text: it holds a NUL character{where}, which no text does. "
+        "Name a text file; if it is one and was damaged, "
+        f"`tr -d '\\000' < {shlex.quote(source.name)} > clean.txt` takes them out"
+    )
+
+
+def bytes_at(source: Source, position: int) -> bytes:
+    """Some bytes of a source from a position on."""
+    with source.open() as file:
+        left = position
+        while left > 0 and (data := file.read(min(left, _PIECE))):
+            left -= len(data)
+        return file.read(_SAMPLE)
+
+
+def line_at(source: Source, position: int, encoding: str = "latin-1", skip: int = 0) -> int:
+    """The number, from 1, of the line that byte `position` stands in."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    lines = 1
+    last = ""
+    left = position - skip
+    with source.open() as file:
+        file.read(skip)
+        while left > 0 and (data := file.read(min(left, _PIECE))):
+            left -= len(data)
+            text = decoder.decode(data)
+            if not text:
+                continue
+            lines += text.count("\n") + text.count("\r") - text.count("\r\n")
+            if last == "\r" and text[0] == "\n":
+                lines -= 1
+            last = text[-1]
+    return lines
+
+
+def join_command(source: Source, turn: int, first: str, second: str) -> str:
+    """What to type so that both parts are in UTF-8, as the start of a sentence."""
+    if source.path is None or source.compressed:
+        return "Convert the parts to one encoding"
+    name = shlex.quote(source.name)
+    parts = []
+    for cut, encoding in ((f"head -c {turn}", first), (f"tail -c +{turn + 1}", second)):
+        command = f"{cut} {name}"
+        if encoding.lower() != "utf-8":
+            command += f" | iconv -f {_iconv(encoding)} -t UTF-8"
+        parts.append(command)
+    return f"Convert the parts to one encoding: `({'; '.join(parts)}) > joined.txt`"
+
+
+_ICONV = {
+    "mac_roman": "MACINTOSH",
+    "mac_cyrillic": "MAC-CYRILLIC",
+    "mac_latin2": "MACCENTRALEUROPE",
+}
+
+
+def _iconv(encoding: str) -> str:
+    """The name `iconv` has for an encoding of ours."""
+    name = _ICONV.get(encoding, encoding)
+    if name.lower().startswith("iso8859"):
+        name = name.replace("iso8859_", "ISO-8859-")
+    return name.upper().replace("_", "-").replace("UTF-16-", "UTF-16")

@@ -1,0 +1,118 @@
+r"""Files that are no plain text: what they are, and how to get the text out of them.
+
+What begins like another format is refused (`refuse_other_formats`); text that is written with
+marks of another kind, HTML or `\u0436`, is taken as it is, with a note (`written_otherwise`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from textgen.errors import BinaryFileError
+
+_CONVERT = "convert it to plain text first"
+_SAVE_AS_TEXT = "open it in a word processor and save it as plain text (.txt)"
+_UNPACK = "unpack it and name the texts in it"
+
+#: Starts of files that are often named by mistake: where, what, its name, and what to do.
+_MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
+    (0, b"\x89PNG\r\n\x1a\n", "a PNG image", _CONVERT),
+    (0, b"\xff\xd8\xff", "a JPEG image", _CONVERT),
+    (0, b"GIF87a", "a GIF image", _CONVERT),
+    (0, b"GIF89a", "a GIF image", _CONVERT),
+    (0, b"RIFF", "a sound, video or WebP image", _CONVERT),
+    (0, b"\x7fELF", "an ELF program", _CONVERT),
+    (0, b"\x1f\x8b\x08", "gzip data", "a gzip file must be called .gz, so rename it"),
+    (0, b"PK\x03\x04", "a zip archive", _UNPACK),
+    (0, b"%PDF-", "a PDF document", "convert it to plain text first, for example with pdftotext"),
+    (0, b"%!PS-Adobe", "a PostScript document", _CONVERT),
+    (0, b"{\\rtf", "a rich text document (RTF)", _SAVE_AS_TEXT),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Microsoft Office document", _SAVE_AS_TEXT),
+    (0, b"\xffWPC", "a WordPerfect document", _SAVE_AS_TEXT),
+    (60, b"BOOKMOBI", "a Kindle book", _CONVERT),
+    (0, b"AT&TFORM", "a DjVu document", _CONVERT),
+    (0, b"BZh", "bzip2 data", _UNPACK),
+    (0, b"\xfd7zXZ\x00", "xz data", _UNPACK),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive", _UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "zstd data", _UNPACK),
+    (0, b"Rar!\x1a\x07", "a RAR archive", _UNPACK),
+    (0, b"SQLite format 3\x00", "an SQLite database", _CONVERT),
+    (0, b"\x00\x05\x16\x07", "a Mac's record about another file", "leave it out"),
+    (0, b"OggS\x00", "Ogg audio", _CONVERT),
+    (0, b"ID3", "MP3 audio", _CONVERT),
+    (4, b"ftyp", "MP4 video", _CONVERT),
+    (257, b"ustar", "a tar archive", _UNPACK),
+)
+
+#: What a zip archive is by the names and marks in it.
+_IN_ZIP = (
+    (b"application/epub+zip", "an EPUB book (a zip archive)", _CONVERT),
+    (b"application/vnd.oasis.opendocument", "an OpenDocument file (a zip archive)", _SAVE_AS_TEXT),
+    (b"word/", "a Word document (a zip archive)", _SAVE_AS_TEXT),
+    (b"xl/", "an Excel table (a zip archive)", _SAVE_AS_TEXT),
+    (b"ppt/", "a PowerPoint file (a zip archive)", _SAVE_AS_TEXT),
+)
+
+#: Bytes looked at for other ways to write a text.
+_PART = 64 << 10
+
+_HTML_START = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body)\b", re.IGNORECASE)
+_TAG = re.compile(
+    rb"</?(p|div|span|br|a|td|tr|th|li|ul|b|i|em|strong|h[1-6])(\s[^<>]*)?/?>", re.IGNORECASE
+)
+_ENTITY = re.compile(rb"&(#\d{2,6}|#x[0-9a-f]{2,5}|[a-z]{2,8});", re.IGNORECASE)
+_JSON_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
+
+
+def refuse_other_formats(name: str, head: bytes) -> None:
+    """Refuse a file that begins like another format than text.
+
+    Args:
+        name: Of the source.
+        head: Its first bytes, at least some thousands where it has them.
+    Raises:
+        BinaryFileError: It does; the message says what it is and what to do.
+    """
+    for start, magic, what, advice in _MAGIC:
+        # A text may well begin with "ID3" or "BZh"; the rest of such a file is no text.
+        doubtful = magic.isalnum() and magic.isascii()
+        if not head.startswith(magic, start) or (doubtful and _looks_clean(head)):
+            continue
+        if magic.startswith(b"PK"):
+            what, advice = next(
+                ((inner, how) for mark, inner, how in _IN_ZIP if mark in head), (what, advice)
+            )
+        raise BinaryFileError(f"{name} is no text: it looks like {what}; {advice}")
+
+
+def written_otherwise(data: bytes) -> tuple[str, ...]:
+    r"""Notes on a text that writes some of itself in marks: HTML, `&#1078;`, `\u0436`.
+
+    Args:
+        data: The start of the text, in any encoding that has ASCII in it.
+    """
+    part = data[:_PART]
+    tags = len(_TAG.findall(part))
+    if _HTML_START.match(part) or (tags >= 5 and tags * 200 >= len(part)):
+        return (
+            "holds HTML, and its marks are learned with the text; to have the words alone, "
+            "convert it first, for example with pandoc -t plain",
+        )
+    for pattern, example in ((_JSON_ESCAPE, r"\u0436 (JSON)"), (_ENTITY, "&#1078; (HTML)")):
+        found = sum(len(escape.group()) for escape in pattern.finditer(part))
+        if found >= 24 and found * 20 >= len(part):
+            return (
+                f"writes letters as codes like {example}, which are learned as they are; decode "
+                "them first to have the letters",
+            )
+    return ()
+
+
+def _looks_clean(head: bytes) -> bool:
+    if 0 in head:
+        return False
+    try:
+        head[:-4].decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(head) - 8
+    return True

@@ -1,0 +1,238 @@
+"""UTF-16 and UTF-32: what looks like it, and files in which other bytes were joined to it.
+
+`>>` in PowerShell appends UTF-16 to whatever is there; other programs append bytes to UTF-16. Read
+as one encoding, the other part becomes characters of far-off scripts, without an error.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus import codepage
+from textgen.corpus.damage import SEQUENCES, is_utf8, join_command, line_at
+from textgen.corpus.source import Source
+from textgen.errors import EncodingError
+
+#: Control characters that texts have: tab, line ends, form feed, backspace, escape, DOS end mark.
+_TEXT_CONTROLS = b"\t\n\v\f\r\b\x1a\x1b"
+CONTROLS = bytes(code for code in (*range(1, 32), 127) if code not in _TEXT_CONTROLS)
+
+
+_SAMPLE = 64 << 10
+#: Bytes that decide whether a part is UTF-16.
+_PART = 4096
+#: The share of characters in few blocks above which a text is one.
+_TEXT = 0.75
+#: The fewest bytes that are taken for a part of their own.
+_LEAST = 4
+
+_ORDERS = ("utf-16-le", "utf-16-be")
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+#: Many letters of one byte each, which no text in UTF-16 or UTF-32 holds.
+_ASCII_RUN = re.compile(rb"[\t\r\n -~]{16,}")
+_UTF8_RUN = re.compile(
+    rb"(?:[\t\r\n -~]{0,64}(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2})){12}"
+)
+_WORDLIKE = bytes(range(ord("a"), ord("z") + 1)) + b" \r\n\t"
+#: The end of a line on Windows; in UTF-16 a NUL stands between the two.
+_LINE_END = b"\r\n"
+#: Bytes below this that are no white space are halves of characters in UTF-16.
+_ODD = np.array([byte < 0x20 and byte not in b"\t\n\f\r\x1a\x1b" for byte in range(256)])
+
+
+def script_share(text: str) -> float:
+    """Share of the characters in ASCII and the two commonest blocks of 256; 0 for no text."""
+    counts = Counter(text)
+    blocks: Counter[int] = Counter()
+    wrong = 0
+    for char, count in counts.items():
+        if ord(char) < 0x80 or unicodedata.category(char)[0] in "PZ":
+            wrong += count if ord(char) < 0x80 and ord(char) in (0, *CONTROLS) else 0
+        elif unicodedata.category(char) in ("Cn", "Co", "Cc", "Cs"):
+            wrong += count
+        else:
+            blocks[ord(char) >> 8] += count
+    if wrong * 100 > len(text) or "\0" in counts:
+        return 0.0
+    # Two blocks, as many alphabets lie in two; a few characters lie in two by chance.
+    lone = sum(sorted(blocks.values())[: -2 if len(text) >= 32 else -1])
+    if any(0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 for block in blocks):
+        # East Asian texts spread over many blocks; their line ends and spaces tell.
+        plain = sum(counts[char] for char in "\n 　、。，")
+        east = sum(
+            count
+            for block, count in blocks.items()
+            if block == 0x30 or 0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 or block == 0xFF
+        )
+        if plain * 200 >= len(text):
+            lone = min(lone, sum(blocks.values()) - east)
+    return 1.0 - lone / max(1, len(text))
+
+
+def refuse_joined(source: Source, data: bytes, wide: str | None) -> None:
+    """Refuse UTF-16 that bytes of another encoding were joined to.
+
+    Args:
+        source: Whose bytes.
+        data: They, from the start.
+        wide: The encoding that a byte order mark, or who asked for it, gives them; None without.
+    Raises:
+        EncodingError: They are joined; it names the byte where they turn.
+    """
+    found = _find_join(data, wide)
+    if found is None:
+        return
+    turn, first, second = found
+    line = line_at(source, turn, first if first.startswith("utf-16") else "latin-1")
+    raise EncodingError(
+        f"{source.name} changes its encoding at byte {turn:,} (line {line:,}): "
+        f"{first.upper()} before, {second.upper()} from there on, as >> in PowerShell makes it. "
+        f"{join_command(source, turn, first, second)}"
+    )
+
+
+def _find_join(data: bytes, wide: str | None) -> tuple[int, str, str] | None:
+    """Where the encoding changes, what stands before and what after."""
+    codes = np.frombuffer(data, np.uint8)
+    odd = np.flatnonzero(_ODD[codes])
+    marked = _MARKS.get(data[:2])
+    base = 2 if marked else 0
+    if marked and (turn := _other_mark(data, marked)) is not None:
+        return turn, marked, _other(marked)
+    if wide is None and not odd.size:
+        return None
+    if wide is None and (found := _to_wide(data, odd)) is not None:
+        return found
+    start = _to_narrow(data, base, odd, wide)
+    if start is None:
+        return None
+    rest = data[start : start + _SAMPLE]
+    first = wide if wide in _ORDERS else _order(data[base:start])
+    # The last character may be cut.
+    second = "utf-8" if is_utf8(rest) or is_utf8(rest[:-3]) else codepage.rank(rest)[0].encoding
+    return start, first, second
+
+
+def _to_wide(data: bytes, odd: NDArray[np.intp]) -> tuple[int, str, str] | None:
+    """The turn from bytes to UTF-16."""
+    first = int(odd[0])
+    line = max(data.rfind(b"\n", 0, first), data.rfind(b"\r", 0, first)) + 1
+    marks = [place for mark in _MARKS if (place := data.find(mark, 0, first + 2)) > 0]
+    for turn in (*marks, line, first - 1, first):
+        if turn < _LEAST:
+            continue
+        rest = data[turn : turn + _PART]
+        order = _order(rest)
+        if _wide_share(rest, order) < _TEXT:
+            continue
+        before = data[turn % 2 : turn]
+        if not _is_narrow(data[:turn], order):
+            continue
+        if _alike(before, rest, order):
+            continue
+        sample = data[: min(turn, _SAMPLE)]
+        narrow = "utf-8" if is_utf8(data[:turn]) else codepage.rank(sample)[0].encoding
+        return turn, narrow, order
+    return None
+
+
+def _to_narrow(data: bytes, base: int, odd: NDArray[np.intp], wide: str | None) -> int | None:
+    """The turn from UTF-16 to bytes; None where there is none."""
+    if odd.size:
+        # What is after the last half of a character has one byte a letter, or is East Asian.
+        start = int(odd[-1]) + 1
+        start += (start - base) % 2
+        head, tail = data[base : min(start, base + _PART)], data[start : start + _PART]
+        order = wide if wide in _ORDERS else _order(head)
+        if (
+            len(tail) >= _LEAST
+            and _wide_share(head, order) >= _TEXT
+            and _is_narrow(tail, order)
+            and not _alike(tail, head, order)
+        ):
+            return start
+    starts = []
+    for pattern in (_ASCII_RUN, _UTF8_RUN):
+        for found in pattern.finditer(data, base):
+            run = found.group()
+            wordlike = len(run) - len(run.translate(None, _WORDLIKE))
+            if pattern is _UTF8_RUN or wordlike * 10 >= len(run) * 6:
+                starts.append(found.start())
+                break
+    if not starts or min(starts) <= base + 1:
+        return None
+    return min(starts) + (min(starts) - base) % 2
+
+
+def _is_narrow(data: bytes, order: str) -> bool:
+    """Whether bytes may be a text of their own rather than UTF-16."""
+    part = data[:_PART]
+    if _LINE_END in part:
+        return True
+    if part.isascii():
+        wordlike = len(part) - len(part.translate(None, _WORDLIKE))
+        return wordlike * 2 >= len(part)
+    if is_utf8(part) or is_utf8(part[:-3]):
+        return len(SEQUENCES.findall(part)) >= 2
+    return _wide_share(part, order) < _TEXT
+
+
+def _wide_share(data: bytes, order: str) -> float:
+    """`script_share` of bytes in UTF-16; 0 where they do not decode."""
+    try:
+        return script_share(data[: len(data) & ~1].decode(order))
+    except UnicodeDecodeError as error:
+        # A pair may be cut at the end of a part.
+        whole = len(data) & ~1
+        return script_share(data[: error.start].decode(order)) if error.end >= whole else 0.0
+
+
+def _alike(one: bytes, two: bytes, order: str) -> bool:
+    """Whether `one` is UTF-16 with letters of the same blocks as `two`, which is UTF-16."""
+    if _LINE_END in one or _wide_share(one[:_PART], order) < 0.5:
+        return False
+    counts = [_blocks(part, order) for part in (one, two)]
+    total = sum(counts[0].values())
+    common = sum(count for block, count in counts[0].items() if counts[1][block])
+    return total == 0 or common * 2 >= total
+
+
+def _blocks(data: bytes, order: str) -> Counter[int]:
+    """Blocks of 256 characters of UTF-16 and how often each comes; East Asian ones are one each."""
+    units = np.frombuffer(data[: len(data) & ~1], "<u2" if order == "utf-16-le" else ">u2") >> 8
+    units = np.where((units >= 0x4E) & (units <= 0x9F), 0x4E, units)
+    units = np.where((units >= 0xAC) & (units <= 0xD7), 0xAC, units)
+    return Counter(units.tolist())
+
+
+def _order(data: bytes) -> str:
+    """The byte order of UTF-16, by which one looks like a text, or where its small bytes are."""
+    marked = _MARKS.get(data[:2])
+    if marked:
+        return marked
+    shares = [_wide_share(data, order) for order in _ORDERS]
+    if max(shares) >= _TEXT and shares[0] != shares[1]:
+        return _ORDERS[shares.index(max(shares))]
+    codes = np.frombuffer(data[: len(data) & ~1], np.uint8).reshape(-1, 2)
+    small = (codes < 0x07).sum(axis=0)
+    return "utf-16-be" if small[0] > small[1] else "utf-16-le"
+
+
+def _other(order: str) -> str:
+    return _ORDERS[1 - _ORDERS.index(order)]
+
+
+def _other_mark(data: bytes, order: str) -> int | None:
+    """Where a byte order mark of the other order stands at a character's place."""
+    mark = codecs.BOM_UTF16_BE if order == "utf-16-le" else codecs.BOM_UTF16_LE
+    place = data.find(mark, 2)
+    while place >= 0 and place % 2:
+        place = data.find(mark, place + 1)
+    return place if place >= 0 else None
