@@ -70,6 +70,14 @@ def test_bad_files_are_named_on_lines_of_their_own_and_can_be_skipped(folder: Pa
     assert resumed.exit_code == 0, resumed.stderr
 
 
+def test_a_folder_that_validates_is_read_alike(folder: Path) -> None:
+    spoil(folder)
+    words = ("train", "my texts/1.txt", *QUICK, "--val", "my texts", "--json")
+    assert "--skip-bad" in textgen_cli(*words).stderr
+    notes = events(textgen_cli(*words, "--skip-bad"))[0]["notes"]
+    assert any(note.startswith("of --val: 2 files are left out (--skip-bad)") for note in notes)
+
+
 def test_every_command_that_reads_texts_can_skip_and_choose(folder: Path) -> None:
     assert textgen_cli("train", "my texts", *QUICK, "-q").exit_code == 0
     spoil(folder)

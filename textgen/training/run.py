@@ -337,6 +337,7 @@ class Run:
     def _start_event(self) -> Started:
         data = self._data
         files = tuple(asdict(report) for report in data.corpus.files)
+        val_notes = data.val_corpus.notes if data.val_corpus is not None else ()
         return Started(
             folder=str(self.folder),
             resumed_from=self._resumed_from,
@@ -348,7 +349,12 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
             files=files,
-            notes=(*data.corpus.notes, *_too_little(len(data.train)), *self._notes),
+            notes=(
+                *data.corpus.notes,
+                *(f"of --val: {note}" for note in val_notes),
+                *_too_little(len(data.train)),
+                *self._notes,
+            ),
             choices=tuple(Choice(**choice) for choice in self._record["choices"]),
             command=self.command,
         )
