@@ -300,7 +300,7 @@ def test_the_command_line(text: Path, tmp_path: Path) -> None:
     words = ["--level", "word", "--fold", "--embedding", "word2vec:16", "--loss", "distance"]
     out = tmp_path / "run"
     options = [*SMALL_OPTIONS, *words, "--steps", "20", "--out", out]
-    told = textgen_cli("train", text, *options)
+    told = textgen_cli("train", text, *options, "--explain")
     assert told.exit_code == 0, told.stderr
     for expected in ("euclidean distance", "word2vec", "bits/word", "distance ", "frozen"):
         assert expected in told.stderr
