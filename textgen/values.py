@@ -323,14 +323,18 @@ def _quoted(value: Any) -> str:
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
 
 
+#: The outcome of `_kinds_of` for each class that was asked for: annotations are slow to resolve.
+_KINDS: dict[type, Mapping[str, tuple[type, ...]]] = {}
+
+
 def _kinds_of(options: type) -> Mapping[str, tuple[type, ...]]:
     """The fields of a dataclass that hold a number, a switch or a text, and what they may be."""
-    hints = typing.get_type_hints(options)
-    simple = {bool, int, float, str, types.NoneType}
-    kinds = {}
-    for field in dataclasses.fields(options):
-        hint = hints[field.name]
-        members = typing.get_args(hint) or (hint,)
-        if set(members) <= simple:
-            kinds[field.name] = members
-    return kinds
+    if options not in _KINDS:
+        hints = typing.get_type_hints(options)
+        simple = {bool, int, float, str, types.NoneType}
+        members = {
+            field.name: typing.get_args(hints[field.name]) or (hints[field.name],)
+            for field in dataclasses.fields(options)
+        }
+        _KINDS[options] = {name: kinds for name, kinds in members.items() if set(kinds) <= simple}
+    return _KINDS[options]
