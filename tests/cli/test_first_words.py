@@ -107,7 +107,7 @@ def test_what_is_meant_is_done(words: list[str], same: list[str], home: Path) ->
         (["two words.txt"], "type: textgen train 'two words.txt'"),
         (["checkpoints/small"], "type: textgen sample --checkpoint checkpoints/small"),
         (["small"], "type: textgen sample --checkpoint checkpoints/small"),
-        (["Это", "я"], "textgen sample --seed 'Это'"),
+        (["Это", "я"], "textgen sample --seed 'Это я'"),
         ([""], "there are: train"),
         (["help", "xyzzy"], "there are: train"),
         (["xyzzy"], "there are: train, sample, eval, compare, inspect"),

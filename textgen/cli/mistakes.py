@@ -309,13 +309,11 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
             (near[0],) if near[0] in group.commands else ("inspect", near[0])
         )
         return f"{head}; did you mean: {_complete(group, meant, after)}"
-    if (
-        any(not own.startswith("-") for own in after)
-        or any(char.isspace() for char in word)
-        or not word.isascii()
-    ):
-        return f"{head}; to write on after a text type: textgen sample --seed {quote(word)}"
-    return f"{head}; there are: {', '.join(group.commands)} ; for what they do type: textgen --help"
+    text = " ".join(own for own in rest if not own.startswith("-"))
+    if any(char.isspace() for char in text) or not text.isascii():
+        return f"{head}; to write on after a text type: textgen sample --seed {quote(text)}"
+    there = ", ".join(group.commands)
+    return f"{head}; there are: {there}; what they do says: textgen --help"
 
 
 def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:
