@@ -15,6 +15,8 @@ from textgen.cli.help_page import argument_name, option_name, value_kind, value_
 from textgen.errors import TextgenError
 from textgen.terminal.shell import command_line, quote, quote_path
 
+_GROUPED = re.compile(r"\d{1,3}(?:[,.' _\u00a0\u202f]\d{3})+")
+_FACTORS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _KINDS = {int: "a whole number", float: "a number"}
 #: Dashes that editors and web pages put in the place of two hyphens.
 _LONG_DASHES = tuple("‐‑‒–—−")
@@ -243,9 +245,23 @@ def _bad_value(error: Any, ctx: Any, words: list[str]) -> str:
     if not expected:
         return f"{name} is {shown!r}; {' '.join(error.message.split())}"
     example = ""
-    if isinstance(param.default, (int, float)) and not isinstance(param.default, bool):
-        example = f", like {name} {param.default:g}"
+    if value_kind(param) is int and (whole := _whole_number(shown)):
+        example = f"; type {name} {whole}"
+    elif isinstance(param.default, (int, float)) and not isinstance(param.default, bool):
+        example = f", like {name} {param.default}"
     return f"{name} is {shown!r}; it must be {expected}{example}"
+
+
+def _whole_number(typed: str) -> str:
+    """The digits of a whole number that was typed for people: `1,000`, `10k`, `1e3`; else ""."""
+    if _GROUPED.fullmatch(typed):
+        return re.sub(r"\D", "", typed)
+    digits, factor = (typed[:-1], _FACTORS[typed[-1:]]) if typed[-1:] in _FACTORS else (typed, 1)
+    try:
+        value = float(digits.replace(",", ".")) * factor
+    except ValueError:
+        return ""
+    return str(int(value)) if 0 <= value < 1e15 and value.is_integer() else ""
 
 
 def _short(ctx: Any) -> str:
@@ -285,7 +301,7 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
     if name in below:
         return f"{head}; type: {_complete(group, ('inspect', name), after)}"
     for path in (word, os.path.join("checkpoints", word)):
-        if os.path.exists(path):
+        if word and os.path.exists(path):
             return f"{head}, but there is {_kind_of(path)} of that name; type: {_with_path(path)}"
     near = get_close_matches(name, [*group.commands, *COMMANDS, *below], n=1, cutoff=0.7)
     if near:
@@ -293,9 +309,11 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
             (near[0],) if near[0] in group.commands else ("inspect", near[0])
         )
         return f"{head}; did you mean: {_complete(group, meant, after)}"
-    if len(rest) > 1 or any(char.isspace() for char in word) or not word.isascii():
-        return f"{head}; to write on after a text type: textgen sample --seed {quote(word)}"
-    return f"{head}; there are: {', '.join(group.commands)} ; for what they do type: textgen --help"
+    text = " ".join(own for own in rest if not own.startswith("-"))
+    if any(char.isspace() for char in text) or not text.isascii():
+        return f"{head}; to write on after a text type: textgen sample --seed {quote(text)}"
+    there = ", ".join(group.commands)
+    return f"{head}; there are: {there}; what they do says: textgen --help"
 
 
 def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:
