@@ -491,6 +491,6 @@ def test_a_frozen_embedding_cannot_learn_the_separator(tmp_path: Path) -> None:
     textgen.train(text, out=tmp_path / "text", steps=2, hidden_size=8, threads=1)
     pairs = write(tmp_path / "pairs.tsv", [f"{a}{b}\t{b}{a}" for a in "abc" for b in "abc"] * 9)
     settings = {"pairs": True, "steps": 2, "threads": 1, "from_": str(tmp_path / "text")}
-    with pytest.raises(ConfigError, match=r"no vector of the TAB.*add --train-embedding"):
+    with pytest.raises(ConfigError, match=r"no vector of the TAB.*add freeze_embedding=False"):
         textgen.train(pairs, out=tmp_path / "frozen", freeze_embedding=True, **settings)
     textgen.train(pairs, out=tmp_path / "free", freeze_embedding=False, **settings)
