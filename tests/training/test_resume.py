@@ -411,6 +411,17 @@ def test_run_of_an_older_version_is_resumed(text: Path, tmp_path: Path) -> None:
     assert outcome(out)["state"] == outcome(tmp_path / "whole")["state"]
 
 
+def test_run_of_a_newer_version_says_so(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    path = out / "resume.safetensors"
+    header, tensors = read_file(path, kind="resume")
+    header["record"]["request"]["corpus"]["spelling"] = "modern"
+    write_file(path, kind="resume", header=header, tensors=tensors)
+    with pytest.raises(CheckpointError, match=r"newer version .* \(spelling\); update"):
+        textgen.train(out, resume=True)
+
+
 def test_emptied_cache_is_filled_from_the_text(text: Path, tmp_path: Path) -> None:
     val = tmp_path / "val.txt"
     val.write_text(russian_text(700, seed=4), encoding="utf-8")
