@@ -71,7 +71,7 @@ def test_a_device_may_be_named(hardware) -> None:
 def test_a_device_that_is_not_there_is_refused(hardware) -> None:
     hardware()
     for name in ("cuda", "mps"):
-        with pytest.raises(BackendError, match=f"'{name}' was asked for.*--device cpu"):
+        with pytest.raises(BackendError, match=f"'{name}' was asked for.*use cpu"):
             choose_device(name)
 
 
@@ -182,7 +182,7 @@ def test_threads_default_to_the_cores_there_are(monkeypatch: pytest.MonkeyPatch)
 
 def test_threads_asked_for() -> None:
     assert choose_threads(5) == Choice("threads", 5, "asked for")
-    with pytest.raises(ConfigError, match="--threads is 0; it must be at least 1"):
+    with pytest.raises(ConfigError, match="threads is 0; it must be at least 1"):
         choose_threads(0)
 
 

@@ -161,7 +161,7 @@ def test_a_vocabulary_of_folded_words_folds(tmp_path: Path) -> None:
     path = write(tmp_path / "a.txt", "Дом, дом и сад")
     first = Corpus.open([path], CorpusOptions(level="word", fold=True))
     assert Corpus.open([path], vocabulary=first.vocabulary).decode() == "дом дом и сад"
-    with pytest.raises(ConfigError, match="--fold"):
+    with pytest.raises(ConfigError, match="need the same fold"):
         Corpus.open([path], vocabulary=first.vocabulary, normalization=Normalization())
 
 

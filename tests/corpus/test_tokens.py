@@ -123,7 +123,7 @@ def test_rare_characters_are_unknown(tmp_path: Path) -> None:
 
 
 def test_min_count_must_leave_something(tmp_path: Path) -> None:
-    with pytest.raises(EmptyCorpusError, match="--min-count 4 leaves fewer than two"):
+    with pytest.raises(EmptyCorpusError, match="min_count 4 leaves fewer than two"):
         write(["aaaabbb"], choice("char", min_count=4), tmp_path / "t")
 
 
@@ -189,7 +189,7 @@ def test_nothing_to_learn_from(tmp_path: Path, level: str, text: str, message: s
 def test_the_shortest_text(tmp_path: Path) -> None:
     encoded, ids = write(["abab"], choice("char"), tmp_path / "t")
     assert encoded.tokens == MIN_CHARS and ids.tolist() == [2, 3, 2, 3]
-    with pytest.raises(EmptyCorpusError, match="1 tokens long at --level word"):
+    with pytest.raises(EmptyCorpusError, match="1 tokens long at level word"):
         write(["abab"], choice("word", min_word_count=1), tmp_path / "u")
 
 

@@ -137,7 +137,7 @@ def test_a_file_of_another_language_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "v.vec", cat="1 1")
     with pytest.raises(ConfigError, match=r"none of them is among .* another language"):
         symbol_vectors(path, Vocabulary.from_words("кот ", {" кот": 2}))
-    with pytest.raises(ConfigError, match="most files have words: --level word"):
+    with pytest.raises(ConfigError, match="most files have words: level word"):
         symbol_vectors(path, Vocabulary.from_characters("кот"))
-    with pytest.raises(ConfigError, match="--level byte"):
+    with pytest.raises(ConfigError, match="at level byte"):
         symbol_vectors(path, Vocabulary.utf8())

@@ -205,10 +205,10 @@ def test_extend_words() -> None:
 
 
 def test_extend_refuses_another_kind() -> None:
-    with pytest.raises(ConfigError, match=r"char and byte.*--level"):
+    with pytest.raises(ConfigError, match=r"char and byte.*level and fold"):
         CROWDED.extend(Vocabulary.utf8())
     words = Vocabulary.from_words("а", {})
-    with pytest.raises(ConfigError, match=r"word and word \(folded\).*--fold"):
+    with pytest.raises(ConfigError, match=r"word and word \(folded\).*level and fold"):
         words.extend(Vocabulary.from_words("а", {}, folded=True))
 
 

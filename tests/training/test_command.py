@@ -224,13 +224,16 @@ def test_a_name_that_could_steer_a_terminal_is_written_for_the_shell() -> None:
     assert done.stdout == b"a\x1b[31m.txt"
 
 
-def test_the_folder_is_a_free_one(tmp_path: Path) -> None:
+def test_the_folder_is_a_free_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "novel"
     assert again_folder(folder).name == "novel-2"
     (tmp_path / "novel-2").mkdir()
     assert again_folder(folder).name == "novel-3"
     assert again_folder(tmp_path / "novel-2").name == "novel-3"
     assert again_folder(tmp_path / "-5").name == "-5-2"
+    monkeypatch.chdir(tmp_path)
+    assert again_folder(Path(".")) == tmp_path.with_name(f"{tmp_path.name}-2")
+    assert again_folder(Path("/")) == Path("/run-2")
     options = TrainOptions(steps=5)
     line = repeat_command(
         ["a.txt"], options, plan_of(options), folder=tmp_path / "my novel-3", parent="my model"

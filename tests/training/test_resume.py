@@ -411,6 +411,17 @@ def test_run_of_an_older_version_is_resumed(text: Path, tmp_path: Path) -> None:
     assert outcome(out)["state"] == outcome(tmp_path / "whole")["state"]
 
 
+def test_run_of_a_newer_version_says_so(text: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(text, out, stop=stopping_after(3))
+    path = out / "resume.safetensors"
+    header, tensors = read_file(path, kind="resume")
+    header["record"]["request"]["corpus"]["spelling"] = "modern"
+    write_file(path, kind="resume", header=header, tensors=tensors)
+    with pytest.raises(CheckpointError, match=r"newer version .* \(spelling\); update"):
+        textgen.train(out, resume=True)
+
+
 def test_emptied_cache_is_filled_from_the_text(text: Path, tmp_path: Path) -> None:
     val = tmp_path / "val.txt"
     val.write_text(russian_text(700, seed=4), encoding="utf-8")
@@ -591,3 +602,20 @@ def test_killed_at_random_moments(
         shutil.rmtree(out)
     print("resumed from", resumed_from)
     assert len(resumed_from) == kills
+
+
+def test_a_file_of_vectors_is_compared_where_it_is_named(text: Path, tmp_path: Path) -> None:
+    """The weights have them already, so a run that is named by its folder does not need it."""
+    vectors = tmp_path / "letters.vec"
+    letters = sorted(set(russian_text(3000)) - {" ", "\n"})
+    lines = [f"{letter} {i % 3}.5 {i}.25 -1 {i % 7}" for i, letter in enumerate(letters)]
+    content = "\n".join([f"{len(lines)} 4", *lines]) + "\n"
+    vectors.write_text(content, encoding="utf-8")
+    out = stopped_run(text, tmp_path, vectors=str(vectors))
+    run(text, out, resume=True, vectors=str(vectors), stop=stopping_after(2))
+    vectors.write_text(content.replace("0.5", "0.7"), encoding="utf-8")
+    with pytest.raises(RunFolderError, match=r"file of vectors \(.*letters\.vec\) has changed"):
+        run(text, out, resume=True, vectors=str(vectors))
+    textgen.train(out, resume=True)
+    assert outcome(out) == outcome(tmp_path / "whole")
+    textgen.train(out, more="5steps")

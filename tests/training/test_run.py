@@ -216,7 +216,7 @@ def test_fine_tuning_refuses_another_shape(text: Path, tmp_path: Path) -> None:
 def test_occupied_folder_is_refused_and_left_alone(text: Path, tmp_path: Path) -> None:
     train(text, tmp_path / "run", steps=2)
     before = outcome(tmp_path / "run")
-    with pytest.raises(RunFolderError, match=r"--resume.*--force"):
+    with pytest.raises(RunFolderError, match=r"--resume.*replace it: force"):
         train(text, tmp_path / "run", steps=3)
     assert outcome(tmp_path / "run") == before
     train(text, tmp_path / "run", steps=3, force=True)
@@ -270,7 +270,7 @@ def test_divergence_ends_the_run_with_the_last_good_model(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_calibration: None
 ) -> None:
     break_steps(monkeypatch, lambda step: step >= 12)
-    with pytest.raises(TrainingDivergedError, match="--learning-rate") as caught:
+    with pytest.raises(TrainingDivergedError, match="smaller learning_rate") as caught:
         train(text, tmp_path / "run", steps=300, eval_every=10, save_every=10)
     assert "model.safetensors" in str(caught.value)
     model = SavedModel.load(tmp_path / "run" / "model.safetensors")

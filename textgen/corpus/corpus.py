@@ -254,7 +254,7 @@ class Corpus:
                 raise  # It was one of several texts, and the message names it.
             names = ", ".join(source.name for source in sources[:3])
             more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
-            raise EmptyCorpusError(f"{names}{more}: {error}") from error
+            raise EmptyCorpusError(f"{names}{more}: {error.told(named)}") from error
         except (CorpusError, StorageError) as error:
             explained = reading.explain(error)
             if explained is error:
@@ -566,7 +566,7 @@ def _settle(
         is_folded = "is" if vocabulary.folded else "is not"
         raise ConfigError(
             f"the vocabulary's text {is_folded} folded and this one's would be otherwise; "
-            "both need the same --fold"
+            f"both need the same {named('fold')}"
         )
     return options
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
-from textgen.errors import EmptyCorpusError
+from textgen.errors import EmptyCorpusError, named
 
 #: Characters, or ids, handled at a time.
 SLICE = 1 << 18
@@ -125,13 +125,14 @@ def write_tokens(text: Text, choice: Choice | Vocabulary, path: Path) -> Encoded
         return result
     if len(result.vocabulary) < _MIN_VOCABULARY:
         raise EmptyCorpusError(
-            f"--min-count {choice.min_count} leaves fewer than two symbols of the text; "
+            f"{named('min_count')} {choice.min_count} leaves fewer than two symbols of the text; "
             "give a smaller one"
         )
     if result.tokens < MIN_TOKENS:
         raise EmptyCorpusError(
-            f"the text is {result.tokens} tokens long at --level {choice.level}, too short to "
-            f"learn from; at least {MIN_TOKENS} are needed: give more text or use --level char"
+            f"the text is {result.tokens} tokens long at {named('level')} {choice.level}, too "
+            f"short to learn from; at least {MIN_TOKENS} are needed: give more text or use "
+            f"{named('level')} char"
         )
     return result
 
@@ -425,7 +426,7 @@ class _Measure:
         if self.chars == 0:
             raise EmptyCorpusError(
                 "nothing is left of the text after normalisation: it is empty, or has no letters "
-                "and --fold keeps nothing else; give a file with text in it"
+                f"and {named('fold')} keeps nothing else; give a file with text in it"
             )
         if not for_training:
             return

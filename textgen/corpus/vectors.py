@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.errors import ConfigError, StorageError
+from textgen.errors import ConfigError, StorageError, named
 from textgen.files import os_reason
 
 Floats = NDArray[np.float32]
@@ -106,8 +106,9 @@ def symbol_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[dict[int, 
     """
     if vocabulary.level == "byte":
         raise ConfigError(
-            "a file of vectors has words or characters, and at --level byte the symbols are "
-            "neither; take --level word, or --embedding word2vec, which learns vectors of bytes"
+            f"a file of vectors has words or characters, and at {named('level')} byte the symbols "
+            f"are neither; take {named('level')} word, or {named('vectors')} word2vec, which "
+            "learns vectors of bytes"
         )
     names = vocabulary_words(vocabulary)
     file = read_word_vectors(path, {name for known in names.values() for name in known})
@@ -119,7 +120,10 @@ def symbol_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[dict[int, 
     if not found:
         hint = "is it of another language?"
         if vocabulary.level == "char":
-            hint = "at --level char the symbols are characters; most files have words: --level word"
+            level = named("level")
+            hint = (
+                f"at {level} char the symbols are characters; most files have words: {level} word"
+            )
         raise ConfigError(
             f"{path} has vectors of {file.words_in_file:,} words, and none of them is among the "
             f"{len(names):,} symbols of this text; {hint}"

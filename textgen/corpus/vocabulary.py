@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.words import split_words
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 
 #: Ids of tokens, in the smallest unsigned type that holds the vocabulary.
 Ids = NDArray[np.unsignedinteger[Any]]
@@ -205,7 +205,7 @@ class Vocabulary:
         if (self.level, self.folded) != (other.level, other.folded):
             raise ConfigError(
                 f"the vocabularies differ in kind: {self._kind()} and {other._kind()}; "
-                "read the new text with the same --level and --fold as the first"
+                f"read the new text with the same {named('level')} and {named('fold')} as the first"
             )
         new = tuple(symbol for symbol in other.symbols[_FIRST_ID:] if symbol not in self._index)
         result = Vocabulary(self.level, self.symbols + new, self.folded) if new else self

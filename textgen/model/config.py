@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from textgen.cells import Cell, get_cell
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 
 HEADS = ("softmax", "euclidean", "cosine")
 
@@ -63,7 +63,7 @@ class ModelConfig:
         for name in ("vocab_size", "embedding_size", "hidden_size", "num_layers"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name} is {value!r}; it must be a positive whole number")
+                raise ConfigError(f"{named(name)} is {value!r}; it must be a positive whole number")
         if type(self.dropout) is bool or not 0.0 <= self.dropout < 1.0:
             raise ConfigError(f"dropout is {self.dropout}; it must lie in [0, 1)")
         for name in ("tie", "residual", "frozen_embedding"):
@@ -72,12 +72,13 @@ class ModelConfig:
         if self.residual and self.num_layers < 2:
             raise ConfigError(
                 "residual adds a layer's input to its output from the second layer on, and this "
-                "model has one; give it more (--layers 2), or leave --residual out"
+                f"model has one; give it more ({named('num_layers')} 2), or leave "
+                f"{named('residual')} out"
             )
         if self.tie and self.embedding_size != self.hidden_size:
             raise ConfigError(
-                f"a tied output needs embedding_size ({self.embedding_size}) "
-                f"equal to hidden_size ({self.hidden_size})"
+                f"a tied output needs {named('embedding_size')} ({self.embedding_size}) "
+                f"equal to {named('hidden_size')} ({self.hidden_size})"
             )
         self._check_head()
 
@@ -87,15 +88,15 @@ class ModelConfig:
         if self.tie and self.has_vector_output:
             raise ConfigError(
                 "a network whose output is a vector has no weight of a row a symbol that could be "
-                "the embedding; leave --tie out"
+                f"the embedding; leave {named('tie')} out"
             )
         if self.tie and self.frozen_embedding:
             raise ConfigError(
-                "a tied embedding is the output's weight too, which must learn; leave out --tie or "
-                "--freeze-embedding"
+                "a tied embedding is the output's weight too, which must learn; leave out "
+                f"{named('tie')} or {named('freeze_embedding')}"
             )
         if self.has_vector_output and not self.frozen_embedding:
-            raise ConfigError(f"{COLLAPSE}; keep the vectors frozen: --freeze-embedding")
+            raise ConfigError(f"{COLLAPSE}; keep the vectors frozen: {named('freeze_embedding')}")
 
     @property
     def cell_spec(self) -> Cell:

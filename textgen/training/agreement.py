@@ -12,9 +12,16 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textgen.corpus.corpus import Corpus, CorpusOptions, is_same_text
+from textgen.corpus.corpus import Corpus, is_same_text
 from textgen.corpus.source import check_paths
-from textgen.errors import RunFolderError, StorageError, TextgenError, named
+from textgen.errors import (
+    CheckpointFormatError,
+    RunFolderError,
+    StorageError,
+    TextgenError,
+    named,
+)
+from textgen.settings import settings_of, with_values
 from textgen.terminal.shell import command_line
 from textgen.training.command import again_folder, more_command, resume_command
 from textgen.training.more import More
@@ -40,10 +47,20 @@ def request_of(options: TrainOptions, parent_name: str) -> dict[str, Any]:
 
 
 def options_of(record: Mapping[str, Any]) -> TrainOptions:
-    """The options that a run was started with."""
-    request = dict(record["request"])
+    """The options that a run was started with.
+
+    Raises:
+        CheckpointFormatError: A newer version began it, with options that are not known here.
+    """
+    request = _flat(record["request"])
     request.pop("from", None)
-    return TrainOptions(**{**request, "corpus": CorpusOptions(**request["corpus"])})
+    if unknown := set(request) - {item.name for item in settings_of(TrainOptions)}:
+        raise CheckpointFormatError(
+            "a newer version of textgen began this run, with settings that this one does not know "
+            f"({', '.join(sorted(unknown))}); update textgen"
+        )
+    options: TrainOptions = with_values(TrainOptions, request)
+    return options
 
 
 def spelled_out(request: Mapping[str, Any], given: Collection[str] | None) -> dict[str, Any]:

@@ -76,13 +76,15 @@ def more_command(folder: str | Path, more: str = "2m") -> str:
 
 def again_folder(folder: Path) -> Path:
     """Where a repeated run is kept: NAME-2 beside NAME, or the first number that is free."""
+    if folder.name in ("", ".."):
+        folder = folder.resolve()  # `.` has a name of its own.
     stem, dash, number = folder.name.rpartition("-")
     if not (dash and stem and number.isdecimal() and len(number) < 4):
-        stem, number = folder.name, "1"
+        stem, number = folder.name or "run", "1"
     count = int(number) + 1
-    while os.path.lexists(folder.with_name(f"{stem}-{count}")):
+    while os.path.lexists(folder.parent / f"{stem}-{count}"):
         count += 1
-    return folder.with_name(f"{stem}-{count}")
+    return folder.parent / f"{stem}-{count}"
 
 
 def _train(paths: Sequence[str | Path], words: Sequence[str]) -> str:

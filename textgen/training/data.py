@@ -116,14 +116,17 @@ def open_data(
     asked = corpus_options(options)
     if options.pairs and not extend and parent is not None and SEPARATOR not in parent.symbols:
         raise ConfigError(
-            "the model given by --from has no vector of the TAB between source and target, and a "
-            "frozen embedding learns no new one; add --train-embedding"
+            f"the model given by {named('from_')} has no vector of the TAB between source and "
+            f"target, and a frozen embedding learns no new one; add "
+            f"{named('freeze_embedding=False')}"
         )
     if parent is None or not extend:
         corpus = Corpus.open(paths, asked, vocabulary=parent, cache=cache, stdin=stdin)
     else:
         if stdin is not None and any(str(path) == "-" for path in paths):
-            raise ConfigError("--from reads the text twice; give a file, not standard input")
+            raise ConfigError(
+                f"{named('from_')} reads the text twice; give a file, not standard input"
+            )
         first = Corpus.open(paths, asked, cache=cache, stdin=stdin)
         vocabulary, _ = parent.extend(first.vocabulary)
         corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
@@ -179,7 +182,7 @@ def reopen_data(
         if "-" in paths:
             raise RunFolderError(
                 "this run read standard input and the encoded text is no longer in the cache; "
-                "start again with --force, reading the text from a file"
+                f"start again with {named('force')}, reading the text from a file"
             )
         asked = replace(corpus_options(options), level=vocabulary.level, **normalization.to_dict())
         corpus = _read_again(paths, asked, vocabulary, text, cache)

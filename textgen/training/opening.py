@@ -173,14 +173,13 @@ def new_run(
     """
     # What is wrong with the command is said first, then what is wrong with the disk.
     request = request_of(options, parent or "")
-    device, device_choice, threads = check_request(paths, options, fine_tuned=parent is not None)
+    path, device_choice, threads = check_request(paths, options, fine_tuned=parent is not None)
     saved = None if parent is None else SavedModel.load(locate_model(parent))
     asked = options
     if saved is not None:
         options = parent_options(options, saved)
+        path = select(saved.config.cell_spec, path.device, options.precision, threads.value)
     refuse_occupied(folder, force)
-    cell = get_cell(options.cell, options.nonlinearity)
-    path = select(cell, device, options.precision, threads.value)
     data = open_data(
         paths,
         options,
@@ -333,7 +332,7 @@ def resumed_run(
 
 def check_request(
     paths: Sequence[str | Path], options: TrainOptions, *, fine_tuned: bool = False
-) -> tuple[str, Choice, Choice]:
+) -> tuple[ComputePath, Choice, Choice]:
     """Refuse what a new run cannot do, before a text is read or a folder looked at.
 
     Args:
@@ -341,18 +340,18 @@ def check_request(
         options: What was asked for.
         fine_tuned: Whether a model gives the run its cell and its vectors.
     Returns:
-        The device, its choice, and that of the threads.
+        What computes, and the choices of the device and of the threads.
     Raises:
         TextgenError: An option has an impossible value, or a file is missing.
     """
     cell = get_cell(options.cell, options.nonlinearity)
     threads = choose_threads(options.threads)
     device, choice = choose_device(options.device)
-    select(cell, device, options.precision, threads.value)
+    path = select(cell, device, options.precision, threads.value)
     if not fine_tuned:
         require_vectors(options)
     check_paths([*paths, *_other_files(options)])
-    return device, choice, threads
+    return path, choice, threads
 
 
 def _run_named(name: str) -> str | None:

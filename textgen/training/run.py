@@ -19,7 +19,7 @@ from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
 from textgen.corpus.documents import document_separator
 from textgen.corpus.pairs import SEPARATOR
 from textgen.corpus.word_count import count_words
-from textgen.errors import SamplingError, TrainingDivergedError
+from textgen.errors import SamplingError, TrainingDivergedError, named
 from textgen.files import append_line
 from textgen.model.base import Network
 from textgen.model.numpy_network import NumpyNetwork
@@ -342,7 +342,7 @@ class Run:
         rate = self.plan.optimizer.learning_rate
         return TrainingDivergedError(
             f"training diverged at step {self._progress.step}: {what}; {left}. Try again with a "
-            f"smaller --learning-rate (it was {rate:g}; try {rate / 4:g})"
+            f"smaller {named('learning_rate')} (it was {rate:g}; try {rate / 4:g})"
         )
 
     def _start_event(self) -> Started:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textgen.checkpoint.format import read_file, write_file
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.errors import CheckpointCorruptError, TextgenError
+from textgen.errors import CheckpointCorruptError, TextgenError, named
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan
 
@@ -120,7 +120,7 @@ class RunState:
             if isinstance(error, TextgenError):
                 raise
             raise CheckpointCorruptError(
-                f"{path} is no complete run: {error}; start anew with --force"
+                f"{path} is no complete run: {error}; start anew with {named('force')}"
             ) from error
         best = plan.model.tensor_shapes() if state.best else {}
         for kind, arrays, shapes in (
@@ -131,7 +131,7 @@ class RunState:
                 if name not in arrays or arrays[name].shape != shape:
                     raise CheckpointCorruptError(
                         f"{path}: the tensor {kind}.{name} is missing or not of shape {shape}; "
-                        "start anew with --force"
+                        f"start anew with {named('force')}"
                     )
         return state
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vectors import symbol_vectors
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
-from textgen.errors import BackendError, ConfigError
+from textgen.errors import BackendError, ConfigError, named
 from textgen.runtime import Choice
 from textgen.training.data import TrainingData
 from textgen.training.options import WORD2VEC, TrainOptions
@@ -62,16 +62,16 @@ def require_vectors(options: TrainOptions) -> None:
     """
     if options.loss == "distance" and options.vectors is None:
         raise ConfigError(
-            "--loss distance measures how near the output comes to the next word's vector, and "
-            "vectors drawn by chance say nothing of a word; give --embedding word2vec, or a file "
-            "of vectors: --embedding FILE"
+            f"{named('loss')} distance measures how near the output comes to the next word's "
+            "vector, and vectors drawn by chance say nothing of a word; give "
+            f"{named('vectors')} word2vec, or a file of vectors: {named('vectors')} FILE"
         )
     if options.vectors == WORD2VEC:
         try:
             import gensim  # noqa: F401
         except ImportError as error:
             raise BackendError(
-                "--embedding word2vec needs gensim, which is not installed; "
+                f"{named('vectors')} word2vec needs gensim, which is not installed; "
                 "type: pip install 'textgen[vectors]'"
             ) from error
 
@@ -95,8 +95,8 @@ def file_vectors(
         raise ConfigError(f"the vectors of this text's symbols in {options.vectors} are all zero")
     if options.embedding_size not in (None, width):
         raise ConfigError(
-            f"the vectors in {options.vectors} have {width} numbers, and embedding_size "
-            f"{options.embedding_size} was asked for; leave it out"
+            f"the vectors in {options.vectors} have {width} numbers, and "
+            f"{named('embedding_size')} {options.embedding_size} was asked for; leave it out"
         )
     vectors = Vectors(width, by_id, f"from {options.vectors}")
     return replace(options, embedding_size=width), vectors
