@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textgen.corpus.corpus import Corpus, is_same_text
+from textgen.corpus.corpus import Corpus, CorpusOptions, is_same_text
 from textgen.corpus.source import check_paths
 from textgen.errors import (
     CheckpointFormatError,

@@ -236,7 +236,7 @@ def new_run(
                 notes=(
                     *_other_kind(options, saved),
                     *_unknown_symbols(data, options),
-                    *_own_cell(cell),
+                    *_own_cell(plan.model.cell_spec),
                 ),
             )
 
