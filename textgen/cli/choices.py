@@ -8,7 +8,7 @@ from textgen.runtime import Choice
 from textgen.training.options import setting_label
 
 #: What a beginner is shown; the rest comes with `--explain`.
-MAIN = ("encoding", "validation", "hidden_size", "dropout", "steps")
+MAIN = ("encoding", "documents", "validation", "hidden_size", "dropout", "steps")
 
 #: Names of what is told and not typed so.
 _FACTS = {

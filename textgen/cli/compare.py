@@ -96,7 +96,7 @@ def compare_command(
             _WHAT,
             "--train-lag",
             metavar="K",
-            help="With --task: the largest lag in training. Default: the middle one of --lag.",
+            help="With --task: the largest lag in training. Default: the median of --lag.",
         ),
     ] = None,
     params: Annotated[

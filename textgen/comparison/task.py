@@ -78,7 +78,7 @@ def compare_task(
         variants: The cells.
         base: Everything else that is asked of the runs; without a length it is `TASK_STEPS`
             steps, without a learning rate `TASK_RATE`. Of `val`, `TASK_VAL` is enough.
-        train_lag: The largest lag trained on, each from 1 as likely; None: the middle one of
+        train_lag: The largest lag trained on, each from 1 as likely; None: the median of
             `lags`, so that half of them lie beyond.
         params: Parameters of each network at most.
         rngs: Seeds of the networks. The pairs and questions are the same for all.

@@ -480,7 +480,7 @@ def _documents_choice(data: TrainingData) -> tuple[Choice, ...]:
         return ()
     reason = (
         f"{documents_in_words(data.corpus.options.documents)}; the shortest has "
-        f"{lengths.shortest:,} characters, the middle one {lengths.median:,}, the longest "
+        f"{lengths.shortest:,} characters, the median {lengths.median:,}, the longest "
         f"{lengths.longest:,}"
     )
     return (Choice("documents", lengths.count, reason),)
