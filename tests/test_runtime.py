@@ -138,7 +138,7 @@ def test_threads_beyond_any_use_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     choice = choose_threads(100_000)
     assert choice.value == MOST_THREADS and choice.changed
     assert choice.reason.startswith("100,000 were asked for; this machine has 8 cores")
-    assert choice.to_dict()["changed"] and "changed" not in choose_threads(3).to_dict()
+    assert choice.to_dict()["changed"] and not choose_threads(3).to_dict()["changed"]
     monkeypatch.setattr(os, "cpu_count", lambda: 512)
     assert choose_threads(512).value == 512 == choose_threads(600).value
 
@@ -200,7 +200,12 @@ def test_threads_are_set_within_a_block_only() -> None:
 
 def test_a_choice_as_plain_data() -> None:
     choice = Choice("device", "cpu", "asked for")
-    assert choice.to_dict() == {"name": "device", "value": "cpu", "reason": "asked for"}
+    assert choice.to_dict() == {
+        "name": "device",
+        "value": "cpu",
+        "reason": "asked for",
+        "changed": False,
+    }
     assert Choice(**choice.to_dict()) == choice
 
 

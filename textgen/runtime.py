@@ -11,7 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from glob import glob
 from typing import Any
@@ -41,8 +41,7 @@ class Choice:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
-        data = {"name": self.name, "value": self.value, "reason": self.reason}
-        return {**data, "changed": True} if self.changed else data
+        return asdict(self)
 
 
 def choose_device(name: str = "auto") -> tuple[str, Choice]:

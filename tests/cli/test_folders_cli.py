@@ -186,4 +186,3 @@ def test_every_flag_shown_is_an_option_of_train() -> None:
     for name in (*MAIN, *decided, *more):
         flag = flag_of(Choice(name, 1, "why"))
         assert not flag.startswith("--") or flag in text, name
-    assert json.dumps(Choice("a", 1, "b").to_dict()) == '{"name": "a", "value": 1, "reason": "b"}'

@@ -72,7 +72,7 @@ def test_json_lines(text: Path) -> None:
         assert record["encoding"] == "utf-8"
         assert record["confidence"] == 1.0
     assert start["files"][0]["path"] == str(text)
-    assert {"name", "value", "reason"} == set(start["choices"][0])
+    assert {"name", "value", "reason", "changed"} == set(start["choices"][0])
     reports = [record for record in seen if record["event"] == "report"]
     assert [r["step"] for r in reports if r["evaluated"]] == [3, 6]
     assert {"train_bits_per_char", "val_bits_per_char", "chars_per_second"} <= set(reports[0])
