@@ -22,7 +22,9 @@ import pytest
 from small_runs import SMALL, environment, russian_text
 
 import textgen
+from textgen.comparison import Compared
 from textgen.errors import BackendError, ConfigError, InspectionError, SamplingError, StorageError
+from textgen.training.options import TrainOptions
 
 TEXT = russian_text(2000)
 
@@ -428,6 +430,43 @@ def test_a_trace_as_a_table(model: textgen.Model, monkeypatch: pytest.MonkeyPatc
     assert columns["bits"] == pytest.approx(trace.nats / math.log(2))
     assert len(columns) == 2 + 2 * 24
     np.testing.assert_array_equal(columns["0:5 hidden"], trace.values(0, 5, "hidden"))
+
+
+#: What all runs of a comparison are asked for.
+BASE = TrainOptions(steps=2, batch_size=4, seq_len=16, threads=1)
+
+
+def test_a_comparison_takes_a_path_and_names(place: Path) -> None:
+    (result,) = [
+        record.result
+        for record in textgen.compare_cells("one.txt", ["rnn:relu", "LSTM"], BASE, params=2000)
+        if isinstance(record, Compared)
+    ]
+    assert result.paths == ("one.txt",)
+    assert [row["cell"] for row in result.to_json()["cells"]] == ["rnn", "lstm"]
+
+
+WRONG_COMPARISONS: list[tuple[Callable[[], Any], str]] = [
+    (lambda: textgen.compare_cells("one.txt", ["lsmt"], BASE), "cell 'lsmt' is not known"),
+    (lambda: textgen.compare_cells("one.txt", ["gru", "GRU"], BASE), "cells names gru twice"),
+    (lambda: textgen.compare_cells("one.txt", [5], BASE), "5 is no cell; name one"),
+    (lambda: textgen.compare_cells("one.txt", 5, BASE), "5 is no cell; name one"),
+    (lambda: textgen.compare_cells("one.txt", "gru", {"steps": 2}), "TrainOptions(steps=500)"),
+    (lambda: textgen.compare_cells("one.txt", "gru", BASE, parms=2000), "did you mean 'params'?"),
+    (lambda: textgen.compare_cells("one.txt", "gru", BASE, params=2e3), "params=2000"),
+    (lambda: textgen.compare_history(5, [1], BASE), "it takes the paths of texts"),
+    (lambda: textgen.compare_history("one.txt", [1], None), "TrainOptions(steps=500)"),
+    (lambda: textgen.compare_task("recall", [1], [5], BASE), "5 is no cell; name one"),
+]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"), WRONG_COMPARISONS, ids=[message for _, message in WRONG_COMPARISONS]
+)
+def test_wrong_comparisons(place: Path, call: Callable[[], Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        list(call())
+    assert message in str(caught.value)
 
 
 def test_progress_shows_the_bar_and_nothing_else(

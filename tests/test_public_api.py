@@ -119,6 +119,7 @@ TAKING = {
     textgen.Model.generate_targets: "SampleSettings",
     textgen.Model.stream: "SampleSettings",
     textgen.Model.live_stream: "SampleSettings",
+    textgen.Model.sample_options: "SampleSettings",
     textgen.Model.writer: "SampleSettings",
     textgen.Model.trace: "TraceSettings",
     textgen.Model.memory: "MemorySettings",

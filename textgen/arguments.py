@@ -20,6 +20,7 @@ from textgen.corpus.source import GivenText
 from textgen.errors import ConfigError, StorageError
 from textgen.values import check_names, plain_value
 
+StrPath = str | os.PathLike[str]
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -5,15 +5,13 @@ knows them. What they mean and their defaults stand where they are used: in `Tra
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TypedDict
 
+from textgen.arguments import StrPath as StrPath
 from textgen.inspection.trace import Neuron
 from textgen.model.edit import Edits
 from textgen.model.numpy_network import State
-
-StrPath = str | os.PathLike[str]
 
 
 class CorpusSettings(TypedDict, total=False):

@@ -8,12 +8,13 @@ Source: Greff et al. 2017, "LSTM: a search space odyssey", arXiv:1503.04069, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from textgen.arguments import StrPath, checked, path_names
 from textgen.comparison.events import Compared, Halted, Measured, Note, RunEvent
 from textgen.comparison.jobs import (
     Job,
@@ -32,7 +33,7 @@ from textgen.comparison.measure import (
     memory_horizon,
 )
 from textgen.comparison.record import Entry, record_head, save_record
-from textgen.comparison.variant import Variant
+from textgen.comparison.variant import Variant, as_variants, check_base
 from textgen.comparison.width import width_for
 from textgen.model.config import ModelConfig
 from textgen.training.data import open_data
@@ -187,9 +188,10 @@ class CellComparison:
                 )
 
 
+@checked()
 def compare_cells(
-    paths: Sequence[str],
-    variants: Sequence[Variant],
+    paths: StrPath | Iterable[StrPath],
+    variants: str | Iterable[str | Variant],
     base: TrainOptions,
     *,
     params: int = DEFAULT_PARAMS,
@@ -202,8 +204,8 @@ def compare_cells(
     """Train each cell with each seed, equally large and equally long, and measure them.
 
     Args:
-        paths: The text, split alike for all runs.
-        variants: The cells.
+        paths: The text, split alike for all runs: a path, or several.
+        variants: The cells, by name (`"lstm"`, `"rnn:relu"`) or as `Variant`s.
         base: Everything else that is asked of the runs; `cell`, `nonlinearity`, `hidden_size` and
             `rng` are set for each.
         params: Parameters of each network: the width is the largest that has no more.
@@ -217,6 +219,8 @@ def compare_cells(
     Raises:
         TextgenError: The text or an option is unusable, or runs are there already.
     """
+    check_base(base)
+    paths, variants = path_names([paths], "compare_cells"), as_variants(variants)
     folder = comparison_folder(paths, out)
     check_request(paths, base)
     folders = {(v, rng): folder / f"{v.folder}-{rng}" for rng in rngs for v in variants}

@@ -9,11 +9,12 @@ steps are equal amounts of text.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from textgen.arguments import StrPath, checked, path_names
 from textgen.comparison.cells import DEFAULT_PARAMS, common_layers, variant_config
 from textgen.comparison.events import Compared, Halted, Measured, Note, RunEvent
 from textgen.comparison.jobs import (
@@ -28,7 +29,7 @@ from textgen.comparison.jobs import (
     train_job,
 )
 from textgen.comparison.record import Entry, record_head, save_record
-from textgen.comparison.variant import Variant, refuse_twice
+from textgen.comparison.variant import Variant, check_base, refuse_twice
 from textgen.comparison.width import width_for
 from textgen.errors import ConfigError
 from textgen.runtime import choose_threads, computing_threads
@@ -132,8 +133,9 @@ class HistoryComparison:
                 )
 
 
+@checked()
 def compare_history(
-    paths: Sequence[str],
+    paths: StrPath | Iterable[StrPath],
     histories: Sequence[int],
     base: TrainOptions,
     *,
@@ -147,7 +149,7 @@ def compare_history(
     """Train a network for each history, and measure each seeing exactly so much.
 
     Args:
-        paths: The text, split alike for all runs.
+        paths: The text, split alike for all runs: a path, or several.
         histories: Tokens of a window, each once.
         base: Everything else that is asked of the runs. `seq_len` is that of the network whose
             state is carried; `batch_size` is its streams; the two set the tokens of a step for
@@ -166,6 +168,8 @@ def compare_history(
     """
     lengths = tuple(sorted(histories))
     refuse_twice(lengths, "--history")
+    check_base(base)
+    paths = path_names([paths], "compare_history")
     folder = comparison_folder(paths, out, "history-")
     check_request(paths, base)
     folders = [_job(variant, base, length, folder, paths).folder for length in (*lengths, None)]

@@ -7,13 +7,14 @@ loss is of the answers alone. It is then asked fresh questions at each lag, beyo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.arguments import checked
 from textgen.comparison.cells import common_layers, variant_config
 from textgen.comparison.events import Compared, Halted, Measured, Note, RunEvent
 from textgen.comparison.jobs import (
@@ -26,7 +27,7 @@ from textgen.comparison.jobs import (
 )
 from textgen.comparison.record import save_record
 from textgen.comparison.task_result import LagScore, TaskComparison, TaskRow, TaskRun
-from textgen.comparison.variant import Variant
+from textgen.comparison.variant import Variant, as_variants, check_base
 from textgen.comparison.width import width_for
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
@@ -54,10 +55,11 @@ TASK_VAL = "0.02"
 _ROUND = 32
 
 
+@checked()
 def compare_task(
     task: str,
     lags: Sequence[int],
-    variants: Sequence[Variant],
+    variants: str | Iterable[str | Variant],
     base: TrainOptions,
     *,
     train_lag: int | None = None,
@@ -75,7 +77,7 @@ def compare_task(
     Args:
         task: One of `textgen.tasks.TASKS`.
         lags: Lags asked, in characters.
-        variants: The cells.
+        variants: The cells, by name (`"lstm"`, `"rnn:relu"`) or as `Variant`s.
         base: Everything else that is asked of the runs; without a length it is `TASK_STEPS`
             steps, without a learning rate `TASK_RATE`. Of `val`, `TASK_VAL` is enough.
         train_lag: The largest lag trained on, each from 1 as likely; None: the median of
@@ -97,6 +99,8 @@ def compare_task(
     if base.steps is None and base.epochs is None and base.budget is None:
         base = replace(base, steps=TASK_STEPS)
     base = replace(base, learning_rate=base.learning_rate or TASK_RATE)
+    check_base(base)
+    variants = as_variants(variants)
     asked = tuple(sorted(lags))
     limit = asked[(len(asked) - 1) // 2] if train_lag is None else train_lag
     if limit < 1:

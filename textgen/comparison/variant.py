@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from textgen.cells import CELLS, get_cell
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
+from textgen.training.options import TrainOptions
+from textgen.values import make_plain
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Variant:
     nonlinearity: str = "tanh"
 
     def __post_init__(self) -> None:
+        make_plain(self)
         get_cell(self.cell, self.nonlinearity)
 
     @property
@@ -54,6 +57,35 @@ def parse_variants(text: str) -> tuple[Variant, ...]:
         variants.append(Variant(cell, nonlinearity or "tanh"))
     refuse_twice([variant.name for variant in variants], "--cells")
     return tuple(variants)
+
+
+def as_variants(variants: str | Iterable[str | Variant]) -> tuple[Variant, ...]:
+    """What is compared, out of variants, the names of cells, or a list such as `rnn,lstm`.
+
+    Raises:
+        ConfigError: One is not known, or stands there twice.
+    """
+    if isinstance(variants, str):
+        return parse_variants(variants)
+    made: list[Variant] = []
+    for variant in variants if isinstance(variants, Iterable) else [variants]:
+        if isinstance(variant, Variant):
+            made.append(variant)
+        elif isinstance(variant, str):
+            made += parse_variants(variant)
+        else:
+            raise ConfigError(f"{variant!r:.60} is no cell; name one, such as 'lstm'")
+    refuse_twice([variant.name for variant in made], named("cells"))
+    return tuple(made)
+
+
+def check_base(base: object) -> None:
+    """Raise `ConfigError` where what is asked of all runs is no `TrainOptions`."""
+    if not isinstance(base, TrainOptions):
+        raise ConfigError(
+            f"base is {base!r:.60}; it must be a textgen.training.options.TrainOptions, such as "
+            "TrainOptions(steps=500)"
+        )
 
 
 def refuse_twice(values: Sequence[object], option: str) -> None:
