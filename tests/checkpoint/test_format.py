@@ -251,10 +251,10 @@ def test_the_other_kind_is_refused_with_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(CheckpointFormatError) as caught:
         read_file(path, kind="model")
     assert "holds the state of a training run, but a model is needed" in str(caught.value)
-    assert f"textgen train --resume {tmp_path}" in str(caught.value)
+    assert f"textgen train {tmp_path} --resume" in str(caught.value)
     assert str(tmp_path / "model.safetensors") in str(caught.value)
     write_file(path, kind="model", header={}, tensors={})
-    with pytest.raises(CheckpointFormatError, match=r"textgen train --resume"):
+    with pytest.raises(CheckpointFormatError, match=r"textgen train .* --resume"):
         read_header(path, kind="resume")
 
 

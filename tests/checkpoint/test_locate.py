@@ -125,7 +125,7 @@ def test_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_run_killed_before_its_first_model(root: Path, tmp_path: Path) -> None:
     expected = (
         "the run in checkpoints/killed was stopped before its first model was written; "
-        "go on with it: textgen train --resume checkpoints/killed"
+        "go on with it: textgen train checkpoints/killed --resume"
     )
     assert message_of("killed") == expected
     assert message_of(root / "killed") == expected
