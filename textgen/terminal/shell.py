@@ -6,15 +6,13 @@ import os
 import shlex
 from collections.abc import Iterable
 
-from textgen.terminal.text import char_width
-
 
 def quote(word: str) -> str:
     """A word for a shell, in which nothing is left that could steer a terminal.
 
     Where there is no such thing any shell reads it, else those that know `$'...'`: bash, zsh, ksh.
     """
-    if all(char_width(char) is not None for char in word):
+    if all(map(_is_shown, word)):
         return shlex.quote(word)
     return "$'" + "".join(map(_escaped, word)) + "'"
 
@@ -30,11 +28,18 @@ def command_line(words: Iterable[object]) -> str:
     return " ".join(quote(str(word)) for word in words)
 
 
+def _is_shown(char: str) -> bool:
+    """Whether a terminal shows a character as it is."""
+    from textgen.terminal.text import char_width  # It loads rich, which training does without.
+
+    return char_width(char) is not None
+
+
 def _escaped(char: str) -> str:
     code = ord(char)
     if char in "\\'":
         return f"\\{char}"
-    if char_width(char) is not None:
+    if _is_shown(char):
         return char
     if 0xDC80 <= code < 0xDD00:  # a byte that is no UTF-8, as Python hands it on
         return f"\\x{code - 0xDC00:02x}"
