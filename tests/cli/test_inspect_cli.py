@@ -253,7 +253,7 @@ def test_one_checkpoint(trained: Any) -> None:
     assert record["weights"]["head.weight"] == list(model.saved.weights["head.weight"].shape)
     assert record["info"]["corpus"]["files"][0]["encoding"] == "utf-8"
     shown = inspect("checkpoint", trained.folder).stdout
-    for word in ("lstm, 2 x 32", "head.weight", "bits/char", "learning_rate", "textgen train"):
+    for word in ("lstm, 2 x 32", "head.weight", "bits/char", "--learning-rate", "textgen train"):
         assert word in shown
     assert textgen_cli("inspect", "checkpoint", "nobody").exit_code == 6
 

@@ -140,7 +140,7 @@ def test_what_is_refused(corpus: str) -> None:
         compare(corpus)
     with pytest.raises(RunFolderError, match="steps = 6, not 7"):
         compare(corpus, replace(BASE, steps=7), resume=True)
-    with pytest.raises(RunFolderError, match="batch_size = 4, not None"):
+    with pytest.raises(RunFolderError, match="batch_size = 4, not None; resume it without"):
         compare(corpus, replace(BASE, batch_size=None), resume=True)
     with pytest.raises(RunFolderError, match="hidden_size"):
         compare(corpus, params=7000, resume=True)

@@ -210,7 +210,7 @@ def test_trained_targets_are_refused_with_the_reason() -> None:
     ("settings", "message"),
     [
         ({"head": "manhattan"}, "one of softmax, euclidean, cosine"),
-        ({"tie": True, "embedding_size": 10}, "leave --tie out"),
+        ({"tie": True, "embedding_size": 10}, "leave tie out"),
         ({"head": "softmax", "tie": True, "embedding_size": 10}, "must learn"),
         ({"frozen_embedding": 1}, "true or false"),
     ],

@@ -26,8 +26,10 @@ from small_runs import (
 import textgen
 from textgen.checkpoint.format import read_file, read_header, write_file
 from textgen.errors import ConfigError, RunFolderError
-from textgen.training.events import Ended, Event, Report, Started
+from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.more import parse_more
+from textgen.training.opening import open_run
+from textgen.training.options import TrainOptions
 from textgen.training.plan import Plan
 
 
@@ -315,3 +317,20 @@ def test_a_plan_knows_where_its_schedule_begins(text: Path, tmp_path: Path) -> N
     usual = Plan.from_dict({**data, "steps": 100, "warmup_steps": 5})
     for step in (0, 3, 5, 50, 99):
         assert plan.learning_rate(100 + step) == usual.learning_rate(step)
+
+
+def test_the_second_schedule_is_on_the_disk_before_its_first_step(
+    text: Path, tmp_path: Path
+) -> None:
+    """A run that is killed at once goes on with it all the same."""
+    out = tmp_path / "run"
+    first_run(text, out)
+    with open_run([str(out)], TrainOptions(), more="10steps") as opened:
+        seen = opened.events()
+        assert isinstance(next(seen), Started)
+        assert isinstance(next(seen), Report | Sampled)  # Before the first regular save.
+        seen.close()
+    header = read_header(out / "resume.safetensors", kind="resume")
+    assert (header["progress"]["step"], header["progress"]["finished"]) == (20, False)
+    ended = train(out, resume=True)[-1]
+    assert isinstance(ended, Ended) and ended.step == 30

@@ -410,14 +410,14 @@ def test_a_damaged_plan_is_refused(change: dict) -> None:
 def test_a_plan_of_version_0_1_is_what_it_was() -> None:
     """Its runs knew neither setting, and must go on as they began."""
     data = good()
-    del data["reset_every"]
+    del data["reset_every"], data["first_step"]
     del data["optimizer"]["beta1"]
     plan = Plan.from_dict(data)
-    assert (plan.reset_every, plan.optimizer.beta1) == (0, 0.9)
+    assert (plan.reset_every, plan.optimizer.beta1, plan.first_step) == (0, 0.9, 0)
 
 
 def test_an_incomplete_plan_is_refused() -> None:
-    for name in good().keys() - {"reset_every"}:
+    for name in good().keys() - {"reset_every", "first_step"}:
         data = good()
         del data[name]
         with pytest.raises(CheckpointCorruptError, match="the run's stored plan is incomplete"):

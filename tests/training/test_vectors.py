@@ -211,9 +211,12 @@ def test_what_the_option_says(given: str, expected: tuple[int | None, str | None
         ({"loss": "hinge"}, "one of cross-entropy, distance"),
         ({"loss": "distance", "distance": "l1"}, "one of euclidean, cosine"),
         ({"distance": "cosine"}, "give both"),
-        ({"loss": "distance", "tie": True}, "leave --tie out"),
-        ({"loss": "distance", "freeze_embedding": False}, "collapses.*--train-embedding"),
-        ({"tie": True, "freeze_embedding": True}, "--tie or --freeze-embedding"),
+        ({"loss": "distance", "tie": True}, "leave tie out"),
+        (
+            {"loss": "distance", "freeze_embedding": False},
+            "collapses.*leave freeze_embedding=False out",
+        ),
+        ({"tie": True, "freeze_embedding": True}, "tie or freeze_embedding"),
     ],
 )
 def test_what_cannot_be_is_refused(settings: dict[str, object], message: str) -> None:

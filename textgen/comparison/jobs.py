@@ -181,6 +181,7 @@ def train_job(
         resume=resume and there,
         force=force and there,
         given=_SETTINGS,
+        compared=True,
     )
     ended: Ended | None = None
     last: Report | None = None

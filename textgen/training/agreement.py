@@ -73,14 +73,16 @@ def spelled_out(request: Mapping[str, Any], given: Collection[str] | None) -> di
     }
 
 
-def refuse_other_options(folder: Path, state: RunState, spelled: Mapping[str, Any]) -> None:
+def refuse_other_options(
+    folder: Path, state: RunState, spelled: Mapping[str, Any], *, compared: bool
+) -> None:
     """A resumed run goes on as it was planned; options that say otherwise are refused."""
     # A run of an older version knew fewer options.
     ours = _flat(request_of(TrainOptions(), "")) | _flat(state.record["request"])
     for name, value in spelled.items():
         if value == ours[name]:
             continue
-        if name in _LENGTHS:
+        if name in _LENGTHS and not compared:
             raise RunFolderError(_other_length(folder, state, name, value))
         began = f"with {named(name)} = {ours[name]}, not {value}"
         if ours[name] is None:

@@ -93,6 +93,7 @@ def open_run(
     force: bool = False,
     from_: str | None = None,
     given: Collection[str] | None = None,
+    compared: bool = False,
     stdin: BinaryIO | None = None,
 ) -> AbstractContextManager[Run]:
     """A new run, or one taken up again: what `textgen train` and `textgen.train` ask for.
@@ -106,6 +107,7 @@ def open_run(
         force: Replace it.
         from_: A model to train further: a file, a run's folder, or a name.
         given: As in `resumed_run`.
+        compared: As in `resumed_run`.
         stdin: What the path `-` reads.
     Raises:
         ConfigError: No text is named, or two wishes contradict each other.
@@ -123,6 +125,7 @@ def open_run(
             paths=paths,
             parent_name=from_ or "",
             given=given,
+            compared=compared,
             more=longer,
             stdin=stdin,
         )
@@ -249,6 +252,7 @@ def resumed_run(
     paths: Sequence[str | Path] = (),
     parent_name: str = "",
     given: Collection[str] | None = None,
+    compared: bool = False,
     more: More | None = None,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
@@ -263,6 +267,7 @@ def resumed_run(
         parent_name: The `--from` of the command, likewise.
         given: Names of the options that the command spells out, even those at their default; None
             takes those that differ from it.
+        compared: Whether it is one of several that are as long as each other.
         more: How much longer a finished run is to be trained.
         cache: The folder of encoded corpora; None is the user's.
         stdin: What the path `-` reads.
@@ -286,7 +291,7 @@ def resumed_run(
         refuse_other_text(folder, record, paths)
         if asked is not None:
             spelled = spelled_out(request_of(asked, parent_name), given)
-            refuse_other_options(folder, state, spelled)
+            refuse_other_options(folder, state, spelled, compared=compared)
         else:
             spelled = {}
         if more is not None:
@@ -344,7 +349,8 @@ def check_request(
     Raises:
         TextgenError: An option has an impossible value, or a file is missing.
     """
-    cell = get_cell(options.cell, options.nonlinearity)
+    # A parent's nonlinearity may be named without its cell.
+    cell = get_cell(options.cell, "tanh" if fine_tuned else options.nonlinearity)
     threads = choose_threads(options.threads)
     device, choice = choose_device(options.device)
     path = select(cell, device, options.precision, threads.value)

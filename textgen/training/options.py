@@ -274,7 +274,7 @@ def _settled_val(val: object) -> str:
 
 def setting_label(name: str) -> str:
     """How the command line calls what was chosen: a setting by its flag, all else by its name."""
-    known = name == "more" or any(item.name == name for item in settings_of(TrainOptions))
+    known = name in ("more", "from") or any(item.name == name for item in settings_of(TrainOptions))
     return flag_of(name) if known else name
 
 
