@@ -183,3 +183,25 @@ def test_documents_are_those_of_training(tmp_path: Path, monkeypatch: pytest.Mon
 
     assert bits() == bits("--documents", "line")
     assert bits() != bits("--documents", "file")
+
+
+def test_documents_between_lines_of_stars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text without such a line is one document, unless the line was asked for."""
+    monkeypatch.chdir(tmp_path)
+    poems = "\n***\n".join(russian_text(200, seed=seed) for seed in range(12))
+    Path("poems.txt").write_text(poems, encoding="utf-8")
+    Path("one.txt").write_text(russian_text(300, seed=50), encoding="utf-8")
+    words = ["--hidden", "16", "--steps", "4", "--documents", "***", "--out", "poems"]
+    assert textgen_cli("train", "poems.txt", *words).exit_code == 0
+
+    def chars(name: str, *more: str) -> int:
+        result = textgen_cli("eval", name, "-c", "poems", "--json", *more)
+        assert result.exit_code == 0, result.stderr
+        return int(json.loads(result.stdout)["chars"])
+
+    assert chars("poems.txt") == chars("poems.txt", "--documents", "separator:***")
+    assert chars("poems.txt") < chars("poems.txt", "--documents", "file")
+    # What stood around the separators is gone, and so is the line end at the end.
+    assert chars("one.txt") == 299
+    asked = textgen_cli("eval", "one.txt", "-c", "poems", "--documents", "***")
+    assert asked.exit_code == 3 and "no line is '***'" in asked.stderr

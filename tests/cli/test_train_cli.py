@@ -196,9 +196,9 @@ def test_every_way_to_name_texts(text: Path, tmp_path: Path) -> None:
     assert whole["train_tokens"] == packed["train_tokens"] == piped["train_tokens"]
     both = start("novel.txt", "packed.txt.gz")
     assert len(both["files"]) == 2
-    # Two documents are separated by one mark.
+    # Of two files each gives its end: a mark stands before the first part, and after all four.
     total = both["train_tokens"] + both["val_tokens"]
-    assert total == 2 * (whole["train_tokens"] + whole["val_tokens"]) + 1
+    assert total == 2 * (whole["train_tokens"] + whole["val_tokens"]) + 5
 
 
 @pytest.mark.usefixtures("no_curve")
@@ -309,7 +309,9 @@ def test_unreadable_folder_without_texts(tmp_path: Path) -> None:
         (["--val", "1.5"], "--val"),
         (["--val", "nan"], "--val"),
         (["--level", "syllable"], "char"),
-        (["--documents", "page"], "blank"),
+        (["--documents", "page"], "separator:page"),
+        (["--documents", "separator:"], "separator:***"),
+        (["--documents", "start:.*"], "every line begins so"),
         (["--encoding", "klingon"], "klingon"),
         (["--device", "abacus"], "cpu"),
         (["--precision", "fp7"], "fp32"),
@@ -331,6 +333,33 @@ def test_bad_options(text: Path, options: list[str], word: str) -> None:
     assert result.exit_code == 2, result.stderr
     assert word in result.stderr
     assert not Path("run").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "message"),
+    [
+        ("start:[Event ", "novel.txt: no line begins with '[Event '"),
+        ("***", "--documents 'separator:***' cuts nothing"),
+        ("[Event", "type --documents 'start:[Event'"),
+    ],
+)
+def test_documents_that_are_not_there(text: Path, mode: str, message: str) -> None:
+    result = textgen_cli("train", text, "--out", "run", "--documents", mode)
+    assert result.exit_code == 3 and message in result.stderr
+    assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_documents_with_blank_lines_inside(tmp_path: Path) -> None:
+    games = "".join(f'[Event "{n}"]\n[White "A"]\n\n{n}. e4 e5 1-0\n\n' for n in range(60))
+    path = tmp_path / "games.pgn"
+    path.write_text(games)
+    mode = ["--documents", "start:[Event "]
+    start = events(textgen_cli("train", path, *QUICK, *mode, "--json", "--out", tmp_path / "g"))[0]
+    assert start["documents"]["count"] == 60 and start["documents"]["shortest"] == 37
+    assert "--documents 'start:[Event '" in start["command"]
+    shown = textgen_cli("train", path, *QUICK, *mode, "--out", tmp_path / "h").stderr
+    assert "documents" in shown and "drawn by their content" in " ".join(shown.split())
 
 
 def test_no_text_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,9 +105,9 @@ SkipBadOption = Annotated[
 #: How a file is cut into documents, for the help of every command that takes it.
 DOCUMENTS_METAVAR = "blank|line|file|separator:TEXT|start:PATTERN"
 DOCUMENTS_HELP = (
-    "How a file is cut into documents: at blank lines (blank:2: at two or more), each line is one, "
-    "each file is one, at lines that are TEXT, or where a line begins with PATTERN, a regular "
-    "expression. "
+    "How a file is cut into documents. blank: at blank lines (blank:2: at two or more); line: each "
+    "line is one; file: each file is one; separator: at lines that are TEXT; start: where a line "
+    "begins with PATTERN, a regular expression or the text itself. "
 )
 DocumentsOption = Annotated[
     str | None,

@@ -33,7 +33,7 @@ DOCUMENTS_SYNTAX = "blank, blank:2, line, file, separator:TEXT or start:PATTERN"
 _MOST_BLANKS = 100
 #: Characters of a line that are looked at to tell whether it separates or begins documents: a
 #: pattern that is slow on a long line stays bearable.
-_HEAD = 500
+_HEAD = 200
 #: Characters of blank lines that are held back until it is known whether a document goes on.
 _HELD = 1 << 20
 
@@ -53,6 +53,8 @@ def settle_documents(mode: str | None) -> str | None:
     """
     if mode is None:
         return None
+    if not isinstance(mode, str):
+        raise ConfigError(f"documents is {mode!r}; give {DOCUMENTS_SYNTAX}")
     kind, colon, rest = mode.partition(":")
     kind, rest = kind.strip().lower(), unicodedata.normalize("NFC", rest)
     if not colon and kind in ("file", "blank", "line"):
@@ -251,8 +253,10 @@ def _line_pieces(chunks: Iterable[str]) -> Iterator[tuple[list[str], bool]]:
     carry, inside = "", False
     for chunk in chunks:
         text = carry + chunk
-        pieces = _LINES.findall(text)
-        carry = text[sum(map(len, pieces)) :]
+        # Only what ends in a line end, where each search finds one at once.
+        end = 1 + max(text.rfind("\n"), text.rfind("\r"))
+        pieces = _LINES.findall(text, 0, end)
+        carry = text[end:]
         if pieces and not carry and pieces[-1].endswith("\r"):
             carry = pieces.pop()  # A "\n" may follow, which is no second line end.
         goes_on = inside

@@ -38,10 +38,10 @@ def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None
         vocabulary: What the ids mean.
     Returns:
         The token from which on, to the precision of a stretch; None where the end is like the
-        rest, or there is too little text to tell.
+        rest, there is too little text to tell, or the end is more than half of it.
     """
-    size = min((len(tokens) - cut) // _END_STRETCHES, cut // _END_STRETCHES)
-    if size < _LEAST_STRETCH:
+    size = (len(tokens) - cut) // _END_STRETCHES
+    if size < _LEAST_STRETCH or len(tokens) - cut > cut:
         return None
     ends = np.arange(cut, len(tokens) - size + 1, size)[:_MOST_STRETCHES]
     starts = np.arange(cut % size, cut - size + 1, size)

@@ -48,7 +48,8 @@ LONG = 2_000
 LEAST_DRAWN = 2
 #: A draw of documents is as good as the share that was asked for from this part of it on.
 _ENOUGH = 0.95
-#: They are also drawn only where what is drawn comes to this part of the share at least.
+#: Documents are drawn only where what is drawn comes to this part of the share at least, unless
+#: all are short.
 _LEAST_SHARE = 0.5
 
 #: How documents are split: whole ones drawn by their content, or the end of each; `whole`: not at
@@ -203,10 +204,14 @@ def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, S
     sizes = np.bincount(group, weights=chars).astype(np.int64)
     target = round(share * int(sizes.sum()))
     drawn = _draw(sizes, target)
-    if are_long or corpus.options.documents is None:
-        enough = np.count_nonzero(drawn) >= LEAST_DRAWN
-        if not enough or int(sizes[drawn].sum()) < _LEAST_SHARE * target:
-            return "ends", _ends(corpus, documents, chars, share)
+    count, are_files = int(np.count_nonzero(drawn)), corpus.options.documents is None
+    # Where one document is nearly all of the text, the others do not make up the share, or all of
+    # them would be drawn.
+    unfair = sizes[drawn].sum() < _LEAST_SHARE * target or count > (1 + share) / 2 * len(sizes)
+    if (are_files or are_long) and (unfair or count < LEAST_DRAWN):
+        return "ends", _ends(corpus, documents, chars, share)
+    if unfair and sizes.max() >= LONG:
+        return "ends", _ends(corpus, documents, chars, share)
     if len(copies) < 2:
         return None
     if not drawn.any():

@@ -322,7 +322,7 @@ def _strange_end(corpus: Corpus, cut: int) -> tuple[str, ...]:
     return (
         f"the end of the text, which validates, is of another kind than the rest, from about "
         f"character {chars:,} on: perhaps a licence, a list or another language. What it costs "
-        "says little of the rest: cut it off, or validate on another text: --val FILE",
+        "says little of the rest: cut that part off, or validate on another text: --val FILE",
     )
 
 
