@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from small_runs import names, process, textgen_cli
 
+import textgen
 from textgen.checkpoint import MODEL_NAME
 from textgen.cli.progress import sample_command
 from textgen.corpus.vocabulary import END_ID
@@ -128,6 +130,24 @@ def test_known_documents_are_told(named: Any) -> None:
     }
     assert sample(named, *words) == "\n".join(texts) + "\n"
     assert said(named, *words, "-q") == ""
+
+
+@pytest.mark.parametrize("settings", [{"level": "byte"}, {"level": "word", "fold": True}], ids=str)
+def test_known_documents_at_other_levels(settings: dict[str, Any], tmp_path: Path) -> None:
+    pairs = [f"{one} É{other.lower()}" for one, other in itertools.product(names(5), names(4))]
+    text = tmp_path / "pairs.txt"
+    text.write_text("\n".join(pairs * 3) + "\n", encoding="utf-8")
+    more = {"hidden_size": 48, "batch_size": 8, "seq_len": 32, "learning_rate": 0.02, "threads": 1}
+    result = textgen.train(
+        text, out=tmp_path / "run", documents="line", steps=300, **more, **settings
+    )
+    known = {pair.lower() for pair in pairs} if "fold" in settings else set(pairs)
+    words = ("sample", "-c", result.folder, "--count", "20", "--novelty", "--json")
+    record = json.loads(textgen_cli(*words, "-t", "0.5").stdout)
+    expected = [text["text"] in known for text in record["samples"]]
+    assert sum(expected) > 2
+    found = [text["novelty"]["matching_documents"] for text in record["samples"]]
+    assert found == [3 * is_known for is_known in expected]
 
 
 def test_a_seed_is_part_of_a_known_document(named: Any) -> None:

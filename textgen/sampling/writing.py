@@ -80,6 +80,8 @@ class StreamWriter:
         self._block_size = BLOCK_SIZE if block_size is None else block_size
         # What acted on all of the block but perhaps its last token.
         self._edits = NO_EDITS
+        # Where documents begin, and what acted there.
+        self._begun: tuple[Edits, Position] | None = None
 
     @property
     def position(self) -> Position:
@@ -143,7 +145,7 @@ class StreamWriter:
             end = step(self._network, chosen.ids, first.state, [now])
         if END_ID in ids[-1:]:
             # What comes after it is another document, which begins as the first did.
-            end = start(self._network, (), NO_EDITS if cursor is None else cursor.edits)
+            end = self._begin(NO_EDITS if cursor is None else cursor.edits)
         if self._options.repetition_penalty != 1.0:
             self._recent = _seen([*self._recent, *ids], self._options)
         self._start, self._ids, self._taken, self._end = first, ids, 0, end
@@ -151,6 +153,12 @@ class StreamWriter:
         probabilities, logprobs = chosen.probabilities.tolist(), chosen.logprobs.tolist()
         # Of a block that was cut short there are more of these than ids.
         return list(zip(ids, probabilities, logprobs, strict=False)), is_whole
+
+    def _begin(self, edits: Edits) -> Position:
+        """Where a document begins under these edits: read once, for it is the same each time."""
+        if self._begun is None or self._begun[0] is not edits:
+            self._begun = edits, start(self._network, (), edits)
+        return self._begun[1]
 
     def _write_many(
         self, network: BlockNetwork, count: int, edits: Edits
