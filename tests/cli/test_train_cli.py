@@ -410,3 +410,28 @@ def test_folders_whose_name_begins_with_a_dot_are_passed_over(
     Path("mine.txt").write_text(russian_text(2000), encoding="utf-8")
     result = textgen_cli("train", ".", *SMALL_OPTIONS, "--steps", "2", "--out", "run", "--json")
     assert [Path(file["path"]).name for file in events(result)[0]["files"]] == ["mine.txt"]
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_damaged_text_is_read_on_request(text: Path) -> None:
+    whole = text.read_bytes()
+    place = whole.index(b"\n") + 1
+    text.write_bytes(whole[:place] + b"\xff" + whole[place:])
+    refused = textgen_cli("train", text, *QUICK)
+    assert refused.exit_code != 0
+    assert f"is UTF-8 with 1 bad byte (ff) at byte {place:,} (line 2)" in refused.stderr
+    result = textgen_cli("train", text, *QUICK, "--encoding-errors", "replace")
+    assert result.exit_code == 0, result.stderr
+    assert f"has bytes that stand for no character in 1 place at byte {place:,}" in result.stderr
+    assert " --encoding-errors replace" in result.stderr.split("the same again:")[1]
+    wrong = textgen_cli("train", text, *QUICK, "--encoding-errors", "ignore")
+    assert wrong.exit_code != 0 and "strict, replace" in wrong.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_guessed_encoding_is_told(text: Path) -> None:
+    text.write_bytes(("я бы на твоем месте не шел туда один\n" * 40).encode("mac_cyrillic"))
+    result = textgen_cli("train", text, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "which is a guess (confidence 0." in result.stderr
+    assert "type --encoding " in result.stderr

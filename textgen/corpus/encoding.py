@@ -104,7 +104,8 @@ def detect(source: Source, override: str | None = None, errors: str = "strict") 
     else:
         detection = _detect_unmarked(sample)
     if not detection.encoding.startswith(("utf-16", "utf-32")):
-        detection = replace(detection, notes=detection.notes + written_otherwise(sample.head))
+        body = sample.head[detection.bom_length :]
+        detection = replace(detection, notes=detection.notes + written_otherwise(body))
     return detection
 
 
