@@ -429,9 +429,10 @@ def test_a_damaged_text_is_read_on_request(text: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_curve")
-def test_a_guessed_encoding_is_told(text: Path) -> None:
-    text.write_bytes(("я бы на твоем месте не шел туда один\n" * 40).encode("mac_cyrillic"))
+def test_a_guessed_encoding_is_told(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textgen.corpus.codepage.confidence", lambda readings: 0.61)
+    text.write_bytes(("Zoë came home. It was late, and she was tired.\n" * 40).encode("cp1252"))
     result = textgen_cli("train", text, *QUICK)
     assert result.exit_code == 0, result.stderr
-    assert "which is a guess (confidence 0." in result.stderr
+    assert "is read as cp1252, which is a guess (confidence 0.61): it gives 'Zoë" in result.stderr
     assert "type --encoding " in result.stderr
