@@ -382,7 +382,7 @@ def _language_costs(sample: bytes, weight: float, high: int) -> dict[str, float]
     share = weight / max(1, high)
     text = sample.decode("latin-1")
     found = Counter(re.findall(r"(?<![\w\x80-\xff])[a-z]+(?![\w\x80-\xff])", text.lower()))
-    plain = share * sum(map(len, re.findall(r"[A-Za-z]+", text)))
+    plain = share * int(np.count_nonzero(_ASCII_LETTER[np.frombuffer(sample, np.uint8)]))
     most = _MOST_FOR_LANGUAGE + _MORE_FOR_LANGUAGE * weight
     hits = {
         language: share * sum(found[word] for word in words.split())
@@ -811,12 +811,15 @@ def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterabl
                 price = 6.5 if usual and "\u4e00" <= char <= "\u9fff" else 11.0
         total += price * count
     # Half-width letters come in words; a lone character beside Latin letters is a misread accent.
-    total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
-    total += _MIXED_SCRIPT * 2 * len(_WITHIN_A_WORD.findall(text))
+    if any("\uff61" <= char <= "\uff9f" for char in counts):
+        total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
+    if _BESIDE_ASCII.search(sample):
+        total += _MIXED_SCRIPT * 2 * len(_WITHIN_A_WORD.findall(text))
     return total
 
 
 _LONE_HALF_WIDTH = re.compile(r"(?<![\uff61-\uff9f])[\uff61-\uff9f](?![\uff61-\uff9f])")
+_BESIDE_ASCII = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
 _EAST = "\u2e80-\ud7ff\uf900-\uffef"
 _WITHIN_A_WORD = re.compile(
     rf"(?<=[A-Za-z])[{_EAST}](?![{_EAST}])|(?<![{_EAST}])[{_EAST}](?=[a-z])"
