@@ -154,7 +154,7 @@ def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 16) -> None:
 
 def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str] | None:
     """Where the lines first change, whether UTF-8 comes first, and what the others are in."""
-    if _longest_run(data) < 3 or not _THREE.search(data):
+    if _longest_run(data) < 3:
         return None
     position = 0
     unicode_bytes = other_bytes = 0
@@ -184,9 +184,6 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str] | None:
         return None
     sample = b"".join(others)[:_SAMPLE]
     return turn[0], turn[1], codepage.rank(sample)[0].encoding
-
-
-_THREE = re.compile(rb"(?:" + _SEQUENCE + rb"){3}")
 
 
 def is_utf8(data: bytes) -> bool:

@@ -348,9 +348,12 @@ def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading
         detection = replace(detection, notes=(_doubt(detection, rival, data),))
     if data is not sample.head:
         return detection
-    if sample.errors == "strict" and _scan(data, detection.encoding).bad is not None:
-        damage.refuse_mixed_lines(source, data, least=6)
-    return _checked(sample, detection)
+    try:
+        return _checked(sample, detection)
+    except EncodingError:
+        if sample.errors == "strict":
+            damage.refuse_mixed_lines(source, data, least=6)
+        raise
 
 
 def _doubt(detection: Detection, rival: codepage.Reading | None, data: bytes) -> str:
