@@ -205,3 +205,16 @@ def test_documents_between_lines_of_stars(tmp_path: Path, monkeypatch: pytest.Mo
     assert chars("one.txt") == 299
     asked = textgen_cli("eval", "one.txt", "-c", "poems", "--documents", "***")
     assert asked.exit_code == 3 and "no line is '***'" in asked.stderr
+
+
+def test_a_damaged_text(text: Path) -> None:
+    whole = text.read_bytes()
+    place = whole.index(b" ")
+    text.write_bytes(whole[:place] + b"\xff" + whole[place:])
+    refused = textgen_cli("eval", text, "--threads", "1")
+    assert refused.exit_code != 0 and "--encoding-errors replace" in refused.stderr
+    figures = evaluate(text, "--encoding-errors", "replace")
+    assert figures["unknown_chars"] == 1 and figures["chars"] == 701
+    assert f"in 1 place at byte {place:,}" in figures["notes"][0]
+    shown = textgen_cli("eval", text, "--threads", "1", "--encoding-errors", "replace")
+    assert f"note: {text} has bytes that stand for no character" in shown.stderr

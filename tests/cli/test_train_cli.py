@@ -585,3 +585,29 @@ def test_a_validation_file_with_unknown_characters_is_told(text: Path) -> None:
     result = textgen_cli("train", text, *QUICK, "--val", val, "--json")
     (note,) = [note for note in events(result)[0]["notes"] if "unknown" in note]
     assert note.startswith("9 of the 600 characters of val.txt (1.50%) are unknown to the model")
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_damaged_text_is_read_on_request(text: Path) -> None:
+    whole = text.read_bytes()
+    place = whole.index(b"\n") + 1
+    text.write_bytes(whole[:place] + b"\xff" + whole[place:])
+    refused = textgen_cli("train", text, *QUICK)
+    assert refused.exit_code != 0
+    assert f"is UTF-8 with 1 bad byte (ff) at byte {place:,} (line 2)" in refused.stderr
+    result = textgen_cli("train", text, *QUICK, "--encoding-errors", "replace")
+    assert result.exit_code == 0, result.stderr
+    assert f"has bytes that stand for no character in 1 place at byte {place:,}" in result.stderr
+    assert " --encoding-errors replace" in result.stderr.split("the same again:")[1]
+    wrong = textgen_cli("train", text, *QUICK, "--encoding-errors", "ignore")
+    assert wrong.exit_code != 0 and "strict, replace" in wrong.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_guessed_encoding_is_told(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textgen.corpus.codepage.confidence", lambda readings: 0.61)
+    text.write_bytes(("Zoë came home. It was late, and she was tired.\n" * 40).encode("cp1252"))
+    result = textgen_cli("train", text, *QUICK)
+    assert result.exit_code == 0, result.stderr
+    assert "is read as cp1252, which is a guess (confidence 0.61): it gives 'Zoë" in result.stderr
+    assert "type --encoding " in result.stderr

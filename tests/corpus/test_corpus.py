@@ -31,6 +31,7 @@ from textgen.errors import (
     BinaryFileError,
     ConfigError,
     EmptyCorpusError,
+    EncodingError,
     StorageError,
 )
 
@@ -538,3 +539,82 @@ def test_a_novel(shared: Path, level: str) -> None:
 def test_a_million_times_one_symbol(shared: Path) -> None:
     with pytest.raises(EmptyCorpusError, match="one symbol, 'a', 1,000,000 times"):
         Corpus.open([shared / "corpora" / "encodings" / "single_symbol_1MB.txt"])
+
+
+class TestDamagedFiles:
+    """`encoding_errors="replace"`, and what the notes tell."""
+
+    @pytest.fixture
+    def damaged(self, tmp_path: Path) -> Path:
+        path = tmp_path / "damaged.txt"
+        path.write_bytes((SENTENCE + "\n").encode() + b"\xff" + SENTENCE.encode() * 3 + b"\xfe.")
+        return path
+
+    @pytest.mark.parametrize("level", ["char", "word"])
+    def test_what_is_lost_is_unknown(self, damaged: Path, level: str) -> None:
+        with pytest.raises(EncodingError, match="2 bad bytes"):
+            Corpus.open([damaged])
+        corpus = Corpus.open([damaged], CorpusOptions(level=level, encoding_errors="replace"))
+        assert corpus.decode() == SENTENCE + "\n\ufffd" + SENTENCE * 3 + "\ufffd."
+        assert corpus.unknown_chars == 2
+        assert "\ufffd" not in corpus.vocabulary.symbols
+        assert corpus.files[0].replaced == 2
+        (note,) = corpus.notes
+        place = len((SENTENCE + "\n").encode())
+        assert note.startswith(f"{damaged} has bytes that stand for no character in 2 places")
+        assert f"at byte {place:,};" in note
+
+    def test_the_cache_tells_the_same(self, damaged: Path, tmp_path: Path) -> None:
+        options = CorpusOptions(encoding_errors="replace")
+        first = Corpus.open([damaged], options)
+        moved = damaged.rename(tmp_path / "other name.txt")
+        again = Corpus.open([moved], options)
+        assert again.cache_key == first.cache_key
+        assert again.files[0].replaced == 2
+        assert again.notes[0] == first.notes[0].replace(str(damaged), str(moved))
+
+    def test_a_text_that_had_such_characters_keeps_them(self, tmp_path: Path) -> None:
+        path = write(tmp_path / "lost.txt", "one \ufffd two")
+        corpus = Corpus.open([path])
+        assert "\ufffd" in corpus.vocabulary.symbols and corpus.unknown_chars == 0
+        assert corpus.files[0].replaced == 0
+        assert "something was lost" in corpus.notes[0]
+
+    def test_keys_of_runs_from_before_stay_the_same(self, tmp_path: Path) -> None:
+        request = corpus_module._request(CorpusOptions(), None)
+        assert "encoding_errors" not in request["options"]
+        request = corpus_module._request(CorpusOptions(encoding_errors="replace"), None)
+        assert request["options"]["encoding_errors"] == "replace"
+
+    def test_byte_order_marks_are_not_learned(self, tmp_path: Path) -> None:
+        path = tmp_path / "joined.txt"
+        path.write_bytes("\ufeffраз\n".encode() * 3)
+        for options in (CorpusOptions(), CorpusOptions(documents="line", fold=True)):
+            corpus = Corpus.open([path], options)
+            assert "\ufeff" not in corpus.vocabulary.symbols
+            assert "2 byte order marks" in corpus.notes[0]
+
+    def test_a_guess_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "short.txt"
+        path.write_bytes("я бы на твоем месте".encode("mac_cyrillic"))
+        (note,) = Corpus.open([path]).notes
+        assert note.startswith(f"{path} is read as ") and "the second candidate" in note
+        assert Corpus.open([path], CorpusOptions(encoding="mac_cyrillic")).notes == ()
+
+    def test_many_notes_are_counted(self, tmp_path: Path) -> None:
+        paths = [tmp_path / f"{i}.txt" for i in range(8)]
+        for path in paths:
+            write(path, f"<html><body><p>{path.name}</p></body></html>")
+        notes = Corpus.open(paths).notes
+        assert len(notes) == 6 and notes[-1].startswith("3 more files have such notes")
+
+    def test_what_was_guessed_otherwise_before_is_read_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = tmp_path / "price.txt"
+        path.write_bytes("A cup of tea and one scone for £5, she said.\n".encode("cp1252") * 9)
+        wrong = corpus_module.Detection("cp852", 0.9, "an older guess", 0)
+        with monkeypatch.context() as patch:
+            patch.setattr(corpus_module, "detect", lambda *_: wrong)
+            assert "ú5" in Corpus.open([path]).decode()
+        assert "£5" in Corpus.open([path]).decode()

@@ -144,3 +144,12 @@ def test_wrong_keys_are_refused(data: dict[str, object]) -> None:
 def test_wrong_values_are_refused() -> None:
     with pytest.raises(ConfigError, match="must be true or false"):
         Normalization.from_dict({"newlines": 1, "nfc": True, "fold": False})
+
+
+def test_a_byte_order_mark_is_no_character() -> None:
+    assert Normalization().apply("\ufeffраз\ufeff") == "раз"
+    stream = Normalization(newlines=False, nfc=False).stream()
+    assert stream.feed("a\ufeffb") + stream.feed("\ufeff") == "ab"
+    assert stream.marks == 2
+    # What stands around it meets once it is gone, so no cut beside it.
+    assert not is_boundary("e\ufeff\u0301", 1) and not is_boundary("e\ufeffb", 2)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
-from textgen.corpus.reader import SourceText, read_text
+from textgen.corpus.reader import Findings, SourceText, read_text
 from textgen.corpus.source import Source, open_sources
 from textgen.errors import BinaryFileError, ConfigError, EncodingError
 
@@ -172,3 +172,57 @@ def test_read_text_wants_one_text(tmp_path: Path) -> None:
 def test_chunk_size_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="chunk_bytes"):
         list(text_of(b"x", "utf-8").chunks(AS_IS, chunk_bytes=0))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1251", "cp932", "utf-16-le"])
+@given(data=st.binary(max_size=80), text=st.text("абв ядa\n", max_size=30), size=st.integers(1, 40))
+@settings(max_examples=80, deadline=None)
+def test_replacements_are_those_of_the_whole(
+    encoding: str, data: bytes, text: str, size: int
+) -> None:
+    raw = (
+        text.encode(encoding, "ignore")
+        + data.replace(b"\0", b" ")
+        + text.encode(encoding, "ignore")
+    )
+    whole = raw.decode(encoding, "replace").replace("\ufeff", "")
+    detection = Detection(encoding, 1.0, "a test", 0, errors="replace")
+    findings = Findings()
+    if "\0" in whole:
+        return
+    chunks = SourceText(source_of(raw), detection).chunks(
+        AS_IS, findings=findings, chunk_bytes=size
+    )
+    assert "".join(chunks) == whole
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError as error:
+        assert findings.replaced > 0
+        assert findings.first == error.start
+    else:
+        assert (findings.replaced, findings.first) == (0, None)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("size", [1, 2, 3, 1000])
+def test_byte_order_marks_inside_are_left_out_and_counted(encoding: str, size: int) -> None:
+    text = "один\r\ufeff\nдва\ufeff\u0301\ufeff\ufeffтри"
+    findings = Findings()
+    source = text_of(text.encode(encoding), encoding)
+    read = "".join(source.chunks(Normalization(), findings=findings, chunk_bytes=size))
+    assert read == unicodedata.normalize("NFC", "один\nдва\u0301три")
+    assert findings.marks == 4
+    (note,) = findings.notes()
+    assert "4 byte order marks (U+FEFF) inside" in note
+
+
+def test_read_text_gives_notes_to_whoever_asks(tmp_path: Path) -> None:
+    path = tmp_path / "seed.txt"
+    path.write_bytes("\ufeffраз\ufeffдва".encode() + b"\xff" + "три, четыре, пять".encode())
+    with pytest.raises(EncodingError, match=r"stand for no character.*--encoding-errors replace"):
+        read_text(path)
+    notes: list[str] = []
+    assert (
+        read_text(path, encoding_errors="replace", notes=notes) == "раздва\ufffdтри, четыре, пять"
+    )
+    assert [note.startswith(f"{path} has ") for note in notes] == [True, True]

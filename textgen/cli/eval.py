@@ -156,7 +156,7 @@ def eval_command(
         )
         figures = measured.to_dict()
         if json_output:
-            print_json({**figures, "notes": list(measured.notes)})
+            print_json({**figures, **({"notes": measured.notes} if measured.notes else {})})
         else:
             if not quiet:
                 print_notes(measured.notes)
@@ -185,7 +185,8 @@ def eval_command(
     record: dict[str, object] = {**whole.to_dict()}
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}
-    record["notes"] = list(whole.notes)
+    if whole.notes:
+        record["notes"] = whole.notes
     if json_output:
         print_json(record)
         return

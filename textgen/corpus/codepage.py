@@ -64,15 +64,17 @@ _FOREIGN_LETTER = 10.0
 _BOX = 11.0
 _CONTROL = 14.0
 _RARE_LETTER = 9.5  # of the script, not of the language
+_RARE_LATIN = 11.0
 _CAPITAL = 2.0
 _CAPITAL_INSIDE = 7.5
 _CAPITALS_GO_ON = 0.3
 _MIXED_SCRIPT = 5.0
-_ACCENTS_MEET = 1.5
+_ACCENTS_MEET = 3.0
 _BROKEN_WORD = 2.0
 _ALONE = 6.0
 _MISPLACED = 4.5  # each side of a symbol on which something else belongs
 _WITHIN_WORD = 5.0  # where these sides are letters
+_AGAIN_LETTER = 7.5  # at most, for a letter that the text has had before
 _AGAIN = 1.0  # a symbol that is in place, in another place
 _NO_APOSTROPHE = 4.0  # between letters, in a language that has none there
 _FOREIGN_LANGUAGE = 9.0  # a language in a code page that was not made for it
@@ -152,9 +154,11 @@ def rank(data: bytes) -> list[Reading]:
         if home[0] in LATIN:
             placed = float(places.beside(_beside_cost(encoding)) + places.symbols(encoding))
             apostrophes, misfits = places.within_words(encoding)
-            placed += misfits
+            placed += misfits + _ACCENTS_MEET * places.meetings(encoding)
             for language in LATIN:
-                cost = placed + float(places.per_byte @ _latin_costs(encoding, language))
+                letters = _latin_costs(encoding, language)
+                cost = placed + float(places.per_byte @ np.minimum(letters, _AGAIN_LETTER))
+                cost += float(np.maximum(letters[places.bytes_used] - _AGAIN_LETTER, 0.0).sum())
                 if language not in APOSTROPHES:
                     cost += _NO_APOSTROPHE * apostrophes
                 foreign = 0.0 if language in home else _FOREIGN_LANGUAGE
@@ -360,6 +364,11 @@ class _Places:
                     apostrophes = float(weights.sum())
         return apostrophes, cost
 
+    def meetings(self, encoding: str) -> float:
+        """How often two Latin letters beyond ASCII follow each other."""
+        letters = _accented(encoding)
+        return float(self.weights[letters[self.before] & letters[self.byte]].sum())
+
     def symbols(self, encoding: str) -> float:
         """What the symbols cost: a text that has one has it again, so it is dear only once."""
         return float(_symbol_costs(encoding)[self.bytes_used].sum())
@@ -373,7 +382,7 @@ def _language_costs(sample: bytes, weight: float, high: int) -> dict[str, float]
     share = weight / max(1, high)
     text = sample.decode("latin-1")
     found = Counter(re.findall(r"(?<![\w\x80-\xff])[a-z]+(?![\w\x80-\xff])", text.lower()))
-    plain = share * sum(map(len, re.findall(r"[A-Za-z]+", text)))
+    plain = share * int(np.count_nonzero(_ASCII_LETTER[np.frombuffer(sample, np.uint8)]))
     most = _MOST_FOR_LANGUAGE + _MORE_FOR_LANGUAGE * weight
     hits = {
         language: share * sum(found[word] for word in words.split())
@@ -483,8 +492,8 @@ _ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
     ("\xa0", _TYPOGRAPHIC, _sides("SDlUPM", "SDlUPM")),
     ("\xad", _COMMON_SYMBOL, _sides("l", "l")),
     ("¿¡", _TYPOGRAPHIC, _sides("SPM", "lUPM")),
-    ("½¼¾", _COMMON_SYMBOL, _sides("SDPM", "SPMl")),
-    ("°", _COMMON_SYMBOL, np.minimum(_sides("DS", "USPMD"), _sides("l", "S") + 1.0)),
+    ("½¼¾", _COMMON_SYMBOL, _sides("SDPM", "SPM")),
+    ("°", _COMMON_SYMBOL, np.minimum(_sides("DS", "USPMD"), _sides("l", "S") + 4.5)),
     ("£€", _COMMON_SYMBOL, _money(0.0)),
     ("©", _COMMON_SYMBOL, _sides("SPM", "SDUP")),
     ("®™", _COMMON_SYMBOL, _sides("lUDP", "SPM")),
@@ -496,7 +505,7 @@ _ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
     ("ªº", _COMMON_SYMBOL, _sides("DlP", "SPM")),
     ("µ", _COMMON_SYMBOL + 1.0, _sides("SDP", "lU")),
     ("¥¢", _COMMON_SYMBOL + 1.5, _money(4.0)),
-    ("†‡", _RARE_SYMBOL, _sides("lP", "SP")),
+    ("†‡", _RARE_SYMBOL, _sides("lP", "SP", 8.0)),
     ("¹", _SYMBOL, _sides("lUDPM", "SPM")),
     ("´", _SYMBOL, _sides("lSP", "lSP") + 8.0),
     ("≈≤≥≠−∞√", _SYMBOL, _sides("SDP", "SDP")),
@@ -627,12 +636,18 @@ def _latin_costs(encoding: str, language: str) -> NDArray[np.float64]:
     costs = _letter_costs(language)
     return np.array(
         [
-            costs.get(char.lower()[0], _RARE_LETTER + (char.lower() not in _WIDESPREAD))
+            costs.get(char.lower()[0], _RARE_LATIN + (char.lower() not in _WIDESPREAD))
             if char > "\x7f" and _is_latin(char)
             else 0.0
             for char in _chars(encoding)
         ]
     )
+
+
+@cache
+def _accented(encoding: str) -> NDArray[np.bool_]:
+    """Whether each byte is a Latin letter beyond ASCII."""
+    return np.array([char > "\x7f" and _is_latin(char) for char in _chars(encoding)])
 
 
 #: Letters that words from French, German, Spanish bring into every language.
@@ -796,12 +811,15 @@ def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterabl
                 price = 6.5 if usual and "\u4e00" <= char <= "\u9fff" else 11.0
         total += price * count
     # Half-width letters come in words; a lone character beside Latin letters is a misread accent.
-    total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
-    total += _MIXED_SCRIPT * 2 * len(_WITHIN_A_WORD.findall(text))
+    if any("\uff61" <= char <= "\uff9f" for char in counts):
+        total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
+    if _BESIDE_ASCII.search(sample):
+        total += _MIXED_SCRIPT * 2 * len(_WITHIN_A_WORD.findall(text))
     return total
 
 
 _LONE_HALF_WIDTH = re.compile(r"(?<![\uff61-\uff9f])[\uff61-\uff9f](?![\uff61-\uff9f])")
+_BESIDE_ASCII = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
 _EAST = "\u2e80-\ud7ff\uf900-\uffef"
 _WITHIN_A_WORD = re.compile(
     rf"(?<=[A-Za-z])[{_EAST}](?![{_EAST}])|(?<![{_EAST}])[{_EAST}](?=[a-z])"

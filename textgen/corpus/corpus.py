@@ -710,7 +710,7 @@ def _still_reads_so(corpus: Corpus, sources: Sequence[Source]) -> bool:
     if corpus.options.encoding is not None:
         return True
     return all(
-        report.encoding.startswith("utf")
+        report.encoding == "utf-8"
         or detect(source, None, corpus.options.encoding_errors).encoding == report.encoding
         for report, source in zip(corpus.files, sources, strict=True)
     )

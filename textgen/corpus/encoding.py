@@ -104,7 +104,8 @@ def detect(source: Source, override: str | None = None, errors: str = "strict") 
     else:
         detection = _detect_unmarked(sample)
     if not detection.encoding.startswith(("utf-16", "utf-32")):
-        detection = replace(detection, notes=detection.notes + written_otherwise(sample.head))
+        body = sample.head[detection.bom_length :]
+        detection = replace(detection, notes=detection.notes + written_otherwise(body))
     return detection
 
 
@@ -238,12 +239,14 @@ def _detect_unmarked(sample: _Sample) -> Detection:
     else:
         if SURROGATE_PAIR.search(head) and _scan(head, CESU8).bad is None:
             return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON, 0))
-        mixture = damage.find_mixture(head)
+        readings = codepage.rank(head)
+        mixture = damage.find_mixture(head, readings)
         if mixture is not None:
             if sample.errors == "replace":
                 return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON, 0), head)
             raise damage.mixture_error(source, head, scan.bad, mixture)
-    return _detect_legacy(sample, head)
+        return _detect_legacy(sample, head, readings)
+    return _detect_legacy(sample, head, codepage.rank(head))
 
 
 _CESU8_REASON = "CESU-8: UTF-8 with each character beyond U+FFFF in two halves"
@@ -306,19 +309,18 @@ def _detect_late(sample: _Sample) -> Detection:
                         return Detection("utf-8", 0.95, _DAMAGED_REASON, 0, errors="replace")
                     mixture = mixture or damage.Mixture(2, False)
                     raise damage.mixture_error(source, around, bad, mixture, offset=bad) from error
-                return _detect_legacy(sample, around)
+                return _detect_legacy(sample, around, codepage.rank(around))
             beyond_ascii = beyond_ascii or not text.isascii()
             position += len(data)
     # Only the end is wrong by itself: it starts inside a character, which the whole explains.
     return Detection("utf-8", 0.99, "strict UTF-8 decodes", 0)
 
 
-def _detect_legacy(sample: _Sample, data: bytes) -> Detection:
+def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading]) -> Detection:
     """The most plausible reading of bytes that are not UTF-8."""
     source = sample.source
     if sample.errors == "strict":
         damage.refuse_mixed_lines(source, data)
-    readings = codepage.rank(data)
     best = readings[0]
     confidence = codepage.confidence(readings)
     rival = codepage.rival(readings)
@@ -346,9 +348,12 @@ def _detect_legacy(sample: _Sample, data: bytes) -> Detection:
         detection = replace(detection, notes=(_doubt(detection, rival, data),))
     if data is not sample.head:
         return detection
-    if sample.errors == "strict" and _scan(data, detection.encoding).bad is not None:
-        damage.refuse_mixed_lines(source, data, least=6)
-    return _checked(sample, detection)
+    try:
+        return _checked(sample, detection)
+    except EncodingError:
+        if sample.errors == "strict":
+            damage.refuse_mixed_lines(source, data, least=6)
+        raise
 
 
 def _doubt(detection: Detection, rival: codepage.Reading | None, data: bytes) -> str:

@@ -130,7 +130,8 @@ def _to_wide(data: bytes, odd: NDArray[np.intp]) -> tuple[int, str, str] | None:
             continue
         rest = data[turn : turn + _PART]
         order = _order(rest)
-        if _wide_share(rest, order) < _TEXT:
+        # One NUL makes no UTF-16.
+        if _wide_share(rest, order) < _TEXT or np.count_nonzero(_ODD[list(rest)]) < 2:
             continue
         before = data[turn % 2 : turn]
         if not _is_narrow(data[:turn], order):
@@ -181,22 +182,35 @@ def _is_narrow(data: bytes, order: str) -> bool:
         return wordlike * 2 >= len(part)
     if is_utf8(part) or is_utf8(part[:-3]):
         return len(SEQUENCES.findall(part)) >= 2
-    return _wide_share(part, order) < _TEXT
+    if not _decodes(part, order):
+        return True
+    blocks = _blocks(part, order)
+    east = sum(blocks[block] for block in (0x30, 0x4E, 0xAC, 0xFF))
+    return _wide_share(part, order) < _TEXT and east * 10 < sum(blocks.values()) * 7
+
+
+def _decodes(data: bytes, order: str) -> bool:
+    """Whether bytes are UTF-16, but for a character cut at their end."""
+    return _wide_text(data, order) is not None
+
+
+def _wide_text(data: bytes, order: str) -> str | None:
+    whole = len(data) & ~1
+    try:
+        return data[:whole].decode(order)
+    except UnicodeDecodeError as error:
+        return data[: error.start].decode(order) if error.end >= whole else None
 
 
 def _wide_share(data: bytes, order: str) -> float:
     """`script_share` of bytes in UTF-16; 0 where they do not decode."""
-    try:
-        return script_share(data[: len(data) & ~1].decode(order))
-    except UnicodeDecodeError as error:
-        # A pair may be cut at the end of a part.
-        whole = len(data) & ~1
-        return script_share(data[: error.start].decode(order)) if error.end >= whole else 0.0
+    text = _wide_text(data, order)
+    return script_share(text) if text else 0.0
 
 
 def _alike(one: bytes, two: bytes, order: str) -> bool:
     """Whether `one` is UTF-16 with letters of the same blocks as `two`, which is UTF-16."""
-    if _LINE_END in one or _wide_share(one[:_PART], order) < 0.5:
+    if _LINE_END in one or not _decodes(one[:_PART], order):
         return False
     counts = [_blocks(part, order) for part in (one, two)]
     total = sum(counts[0].values())
