@@ -21,6 +21,7 @@ PACKAGE = ROOT / "textgen"
 LEVELS = {
     "errors": 0,
     "files": 1,
+    "progress": 0,
     "runtime": 1,
     "native": 2,
     "corpus": 2,
@@ -57,7 +58,6 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "typer": ({"cli"}, set()),
-    "tqdm": ({"cli"}, set()),
     "rich": ({"terminal", "cli"}, set()),
     "plotext": (set(), {"terminal.chart", "terminal.curve", "terminal.decay"}),
     "matplotlib": (set(), {"terminal.picture"}),

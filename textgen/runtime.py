@@ -15,6 +15,7 @@ from glob import glob
 from typing import Any
 
 from textgen.errors import BackendError, ConfigError
+from textgen.progress import task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -53,7 +54,8 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
     sign = _sign_of_gpu()
     if name == "auto" and not sign:
         return "cpu", Choice("device", "cpu", "no GPU was found: there is no driver of one")
-    import torch
+    with task("loading torch"):
+        import torch
 
     seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":

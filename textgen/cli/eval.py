@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.boundary import guarded
+from textgen.cli.moving import is_live
 from textgen.cli.options import (
     CheckpointOption,
     ColorOption,
@@ -110,14 +111,7 @@ def eval_command(
     from textgen.training.history import POSITIONS
 
     model = load(checkpoint)
-    live = sys.stderr.isatty() and not quiet and not json_output
-
-    def progress(done: int, total: int) -> None:
-        if live:
-            print(f"\r{done / total:4.0%} of {total:,} tokens", end="", file=sys.stderr)
-            if done == total:
-                print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
-
+    live = is_live(quiet=quiet, json_output=json_output)
     stdin = None if "-" not in paths else sys.stdin.buffer
     if pairs or model.saved.reads_pairs:
         if window is not None or history is not None or streams > 1 or documents is not None:
@@ -152,7 +146,6 @@ def eval_command(
         documents=documents,
         encoding=encoding,
         stdin=stdin,
-        on_progress=progress,
     )
     record: dict[str, object] = {**whole.to_dict()}
     if cold is not None:

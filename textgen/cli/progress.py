@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
-import sys
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
+from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.terminal.color import ColorMode
@@ -62,18 +60,12 @@ class JsonLines(_View):
             draw_curve(Path(event.folder))
 
 
-#: What the bar itself, its percentage and the time left take at least.
-_BAR_COLUMNS = 32
-
-
 class Progress(_View):
-    """A bar on a terminal, a line an evaluation elsewhere; all on stderr."""
+    """Figures beside the bar of a terminal, a line an evaluation elsewhere; all on stderr."""
 
     def __init__(self, color: ColorMode) -> None:
         self._console = make_consoles(color).err
-        self._live = sys.stderr.isatty()
-        self._bar: Any = None
-        self._started: Started | None = None
+        self._line = moving_line()
 
     def show(self, event: Event) -> None:
         """Draw it."""
@@ -82,24 +74,11 @@ class Progress(_View):
         elif isinstance(event, Report):
             self._report(event)
         elif isinstance(event, Sampled):
-            self._write(f"  sample at step {event.step:,}: {visible(event.text)}")
+            self._line.say(f"  sample at step {event.step:,}: {visible(event.text)}")
         elif isinstance(event, Ended):
             self._end(event)
 
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _write(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stderr)
-        else:
-            print(line, file=sys.stderr)
-
     def _start(self, event: Started) -> None:
-        self._started = event
         choices = [(c.name, c.value, c.reason) for c in event.choices]
         self._console.print(choices_table(choices))
         for note in event.notes:
@@ -111,17 +90,6 @@ class Progress(_View):
         )
         if event.resumed_from:
             self._console.print(f"resumed from step {event.resumed_from:,} of {event.steps:,}")
-        if self._live and event.resumed_from < event.steps:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=event.steps,
-                initial=event.resumed_from,
-                file=sys.stderr,
-                dynamic_ncols=True,
-                mininterval=0.2,
-                bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}",
-            )
 
     def _report(self, event: Report) -> None:
         figures = []
@@ -136,18 +104,12 @@ class Progress(_View):
         figures.append(rate(event.chars_per_second))
         if event.skipped:
             figures.append(f"{event.skipped} updates left out")
-        if self._bar is not None:
-            # The bar keeps some columns for itself: figures go whole, the last ones first.
-            room = shutil.get_terminal_size().columns - _BAR_COLUMNS
-            while len(figures) > 1 and len("  ".join(figures)) > room:
-                del figures[-1]
-            self._bar.set_postfix_str("  ".join(figures), refresh=False)
-            self._bar.update(event.step - self._bar.n)
+        if self._line.goes_back:
+            self._line.figures = figures
         elif event.evaluated:
-            self._write(f"step {event.step:,}/{event.steps:,}  {'  '.join(figures)}")
+            self._line.say(f"step {event.step:,}/{event.steps:,}  {'  '.join(figures)}")
 
     def _end(self, event: Ended) -> None:
-        self.close()
         if event.reason == "already finished":
             self._console.print(
                 key_values(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from textgen.cli.options import (
     RngOption,
     ThreadsOption,
 )
+from textgen.progress import task
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -256,7 +258,8 @@ def train_command(
 
     textgen train checkpoints/mine --resume
     """
-    with StopSignals() as stop:
+    answer = "" if json_output or quiet else "stopping after this step and saving the run ..."
+    with StopSignals(answer) as stop:
         from textgen.corpus.corpus import CorpusOptions
         from textgen.runtime import parse_duration
         from textgen.training.opening import open_run
@@ -308,8 +311,6 @@ def train_command(
             save_every=save_every,
             pairs=pairs,
         )
-        if sys.stderr.isatty() and not (quiet or json_output or resume):
-            print("reading the text and measuring the machine ...", file=sys.stderr, flush=True)
         opened = open_run(
             paths or [],
             options,
@@ -320,7 +321,9 @@ def train_command(
             given=_given(context),
             stdin=sys.stdin.buffer if "-" in (paths or []) else None,
         )
-        with opened as run:
+        with ExitStack() as running:
+            with task("preparing the run"):
+                run = running.enter_context(opened)
             ended = _follow(run, stop, json_output=json_output, quiet=quiet, color=color)
     if ended.reason == "stopped" and stop.signum is not None:
         if not json_output:

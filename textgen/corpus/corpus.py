@@ -31,7 +31,10 @@ from textgen.corpus.tokens import Choice, EncodedText, write_tokens
 from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, StorageError, TextgenError
 from textgen.files import os_reason
+from textgen.progress import Task, task, track
 
+#: What is being done, to people.
+_READING = "reading the text"
 #: Tokens looked at a time when a character is searched for.
 _SCAN = 1 << 20
 #: Bytes hashed at a time.
@@ -183,7 +186,9 @@ class Corpus:
         prefix = _digest({**request, "sizes": [source.size for source in sources]})[:_PREFIX_DIGITS]
         store = TokenCache(cache)
         if store.has_any(prefix):
-            key = _key(prefix, request, _sha256([_hash(source) for source in sources]))
+            with task(_READING, _bytes(sources)) as reading_task:
+                digests = [_hash(source, reading_task) for source in sources]
+            key = _key(prefix, request, _sha256(digests))
             found = store.load(key)
             corpus = _from_entry(found) if found is not None else None
             if corpus is not None:
@@ -313,9 +318,11 @@ class _Reading:
     def text(self) -> Iterator[str]:
         """One pass; documents are separated by `DOCUMENT_MARK`."""
         if self._detections is None:
-            self._detections = [detect(source, self.options.encoding) for source in self._sources]
-        tallies = [_Tally() for _ in self._sources]
-        yield from join_documents(map(self._one, self._sources, self._detections, tallies))
+            sources = track(self._sources, "finding out the encoding", len(self._sources))
+            self._detections = [detect(source, self.options.encoding) for source in sources]
+        with task(_READING, _bytes(self._sources)) as reading:
+            tallies = [_Tally(reading) for _ in self._sources]
+            yield from join_documents(map(self._one, self._sources, self._detections, tallies))
         digests = [tally.digest() for tally in tallies]
         if self._digests not in (None, digests):
             raise StorageError("a text changed while it was being read; start again")
@@ -342,14 +349,16 @@ class _Reading:
 class _Tally:
     """Counts and hashes what is read of one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Task) -> None:
         self._sha256 = hashlib.sha256()
+        self._reading = reading
         self.bytes = 0
         self.chars = 0
 
     def update(self, data: memoryview, /) -> None:
         self._sha256.update(data)
         self.bytes += len(data)
+        self._reading.advance(len(data))
 
     def count(self, chunks: Iterator[str]) -> Iterator[str]:
         for chunk in chunks:
@@ -398,13 +407,20 @@ def _key(prefix: str, request: Mapping[str, Any], sha256: str) -> str:
     return prefix + content[: len(content) - len(prefix)]
 
 
-def _hash(source: Source) -> bytes:
+def _hash(source: Source, reading: Task) -> bytes:
     digest = hashlib.sha256()
     buffer = bytearray(_HASH_BYTES)
     with source.open() as file, memoryview(buffer) as view:
         while count := file.readinto(view):  # type: ignore[attr-defined]
             digest.update(view[:count])
+            reading.advance(count)
     return digest.digest()
+
+
+def _bytes(sources: Sequence[Source]) -> int:
+    """Of all texts together; 0 where a packed one tells only when it is read."""
+    sizes = [source.size for source in sources]
+    return 0 if None in sizes else sum(size or 0 for size in sizes)
 
 
 def _sha256(digests: Sequence[bytes]) -> str:

@@ -27,6 +27,7 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Tokens, mix, permute
 from textgen.errors import EmptyCorpusError, StorageError
 from textgen.files import os_reason
+from textgen.progress import track
 
 #: Tokens handled at a time.
 _SCAN = 1 << 20
@@ -146,7 +147,9 @@ def _write(
             crc32 = zlib.crc32(first)
             for index in sides:
                 counted = target_chars = chars = tokens = 0
-                for ids, counts in gather(corpus.tokens, index):
+                size = int((index.stops - index.starts + 1).sum())
+                parts = gather(corpus.tokens, index)
+                for ids, counts in track(parts, "shuffling the pairs", size, _tokens_of):
                     data = ids.tobytes()
                     file.write(data)
                     crc32 = zlib.crc32(data, crc32)
@@ -173,6 +176,10 @@ def _write(
         return store.store(key, scratch, header)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _tokens_of(part: tuple[NDArray[Any], NDArray[np.bool_]]) -> int:
+    return len(part[0])
 
 
 def source_hashes(tokens: Tokens, index: PairIndex, vocabulary: Vocabulary) -> NDArray[np.uint64]:

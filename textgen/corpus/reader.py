@@ -25,6 +25,7 @@ from textgen.corpus.encoding import (
 from textgen.corpus.normalization import Normalization, last_boundary
 from textgen.corpus.source import Source, open_sources
 from textgen.errors import ConfigError
+from textgen.progress import task
 
 #: How far back, in bytes, an ASCII character is looked for before the tail is decoded.
 _REACH = 256
@@ -189,6 +190,7 @@ class SourceText:
                 text = text[end:]
 
 
+@task("reading the text")
 def read_text(
     path: str | Path,
     normalization: Normalization | None = None,

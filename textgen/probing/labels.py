@@ -11,6 +11,7 @@ from pathlib import Path
 
 from textgen.corpus.reader import read_text
 from textgen.errors import ConfigError, CorpusError
+from textgen.progress import task
 
 #: How a file of texts is cut: at blank lines, or at every line end.
 TEXT_MODES = ("blank", "line")
@@ -44,6 +45,7 @@ class LabelledTexts:
                 raise CorpusError(f"{self.source} has no text labelled '{name}'; give both kinds")
 
 
+@task("reading the texts")
 def read_labels(
     path: str | Path, *, positive: str | None = None, encoding: str | None = None
 ) -> LabelledTexts:
@@ -92,6 +94,7 @@ def read_labels(
     )
 
 
+@task("reading the texts")
 def read_two_files(
     positive: str | Path, negative: str | Path, *, mode: str = "blank", encoding: str | None = None
 ) -> LabelledTexts:

@@ -24,7 +24,12 @@ from textgen.model.opening import open_network
 from textgen.ops.path import Path as ComputePath
 from textgen.ops.select import select
 from textgen.runtime import Choice, choose_device, choose_threads, computing_threads
-from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
+from textgen.training.calibrate import (
+    measure_evaluation,
+    measure_step,
+    probe_speed,
+    saving_seconds,
+)
 from textgen.training.command import repeat_command
 from textgen.training.data import (
     TrainingData,
@@ -277,9 +282,7 @@ def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: Com
     step = measure_step(drafted.plan, data.train, path, min(3.0, budget / 40))
     steps = max(1, int(budget / step))
     evaluation = measure_evaluation(drafted.plan, steps, data.val, path)
-    # A save writes the weights, two moments and the best model: 16 bytes a parameter, and the
-    # model once more at evaluations. 200 MB/s is slow for a disk that syncs.
-    save = 0.05 + 20 * drafted.plan.model.num_parameters() / 200e6
+    save = saving_seconds(drafted.plan.model)
     return Timing(step=step, evaluation=evaluation, save=save)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.records import print_json
+from textgen.progress import task
 
 if TYPE_CHECKING:
     from textgen.inspection.report import Report
@@ -72,6 +73,7 @@ def deliver(
     return json_output or csv is not None or npz is not None
 
 
+@task("writing the figures")
 def table_text(report: Report) -> str:
     """The report's rows as comma-separated values, lines ended by a newline alone."""
     out = io.StringIO()
@@ -79,6 +81,7 @@ def table_text(report: Report) -> str:
     return out.getvalue()
 
 
+@task("writing the figures")
 def npz_bytes(report: Report) -> bytes:
     """The report's arrays as `numpy.savez_compressed` writes them."""
     import numpy as np

@@ -19,6 +19,7 @@ from textgen.cli.options import (
     QuietOption,
 )
 from textgen.cli.records import check_outputs
+from textgen.progress import task
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -174,7 +175,8 @@ def _source(
         from textgen.corpus.reader import read_text
 
         return read_text(file, model.saved.normalization, encoding=encoding)
-    return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
+    with task("writing the text"):
+        return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
 
 
 def _view(
