@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Says what is done while it is done.
+MOVING := sh docs/moving.sh
 
 .PHONY: demo test test-long test-native-asan test-qemu lint fix native try-native
 .PHONY: bench bench-quality bench-prepare bench-overhead clean
 
 demo: try-native
-	PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+	@TEXTGEN=$(BIN)/textgen sh docs/demo.sh
 
 test: $(VENV)/.test try-native
 	$(BIN)/ruff check .
@@ -75,13 +77,18 @@ clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 
 $(VENV)/bin/python:
-	$(PYTHON) -m venv $(VENV)
+	@$(MOVING) "creating $(VENV)" $(PYTHON) -m venv $(VENV)
 
+# The engine first: within pip's own work nothing would be seen of it. It needs nothing installed,
+# and textgen runs without it.
 $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
-	@echo "installing into $(VENV); torch is large, this takes a minute or two ..."
-	$(PIP) install --quiet --constraint constraints.txt --editable .
-	touch $@
+	-@$(MOVING) "compiling the engine" $(BIN)/python -m textgen.native.build
+	@echo "torch is by far the largest of what comes now; what is downloaded is kept by pip"
+	@$(MOVING) "downloading and installing" \
+	$(PIP) install --progress-bar off --constraint constraints.txt --editable '.[probe]'
+	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[test]'
-	touch $@
+	@$(MOVING) "downloading and installing what the tests need" \
+	$(PIP) install --progress-bar off --constraint constraints.txt --editable '.[test]'
+	@touch $@

@@ -20,6 +20,7 @@ PACKAGE = ROOT / "textgen"
 #: and lies so low that every message can quote a word as it is typed (`terminal.shell`); and
 #: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
+    "progress": -3,
     "errors": -2,
     "files": -1,
     "terminal": 0,
@@ -62,7 +63,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "typer": ({"cli"}, set()),
-    "tqdm": ({"cli"}, {"terminal.bar"}),
+    "tqdm": (set(), {"terminal.training_bar"}),
     "rich": ({"terminal", "cli"}, set()),
     "plotext": (set(), {"terminal.chart", "terminal.curve", "terminal.decay"}),
     "matplotlib": (set(), {"terminal.picture"}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import io
+import os
 import re
 import subprocess
 import sys
@@ -19,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/lessons"
 INDEX = FOLDER / "README.md"
 PAGES = sorted(path.name for path in FOLDER.glob("[0-9]*.md"))
-#: What a page needs beside the package itself: its extras.
+#: What a page needs beside the package itself: its extras, of the library's name and their own.
 NEEDS = {"08_neuron.md": "sklearn", "09_agreement.md": "sklearn", "12_distances.md": "gensim"}
+SAID = {"sklearn": ("scikit-learn", "'.[probe]'"), "gensim": ("gensim", "'.[vectors]'")}
 
 
 @dataclass
@@ -30,10 +32,12 @@ class PageRun:
     Args:
         passed: Its examples that gave what stands there, with what they gave.
         report: What differs; "" where nothing does.
+        names: What its examples have defined; what they hold goes with them.
     """
 
     passed: list[tuple[doctest.Example, str]] = field(default_factory=list)
     report: str = ""
+    names: dict[str, Any] = field(default_factory=dict)
 
 
 class Runner(doctest.DocTestRunner):
@@ -53,8 +57,9 @@ def run_page(text: str, name: str) -> PageRun:
     test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, name, 0)
     runner, report = Runner(), io.StringIO()
     with redirect_stdout(report):
-        runner.run(test, clear_globs=True)
+        runner.run(test, clear_globs=False)
     runner.run_of_page.report = report.getvalue()
+    runner.run_of_page.names = test.globs
     return runner.run_of_page
 
 
@@ -80,15 +85,37 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+# A page's temporary folder goes when Python ends, and Python says so to who asks for warnings.
+@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_says_what_the_program_gives(page: str, place: Path) -> None:
+def test_a_page_says_what_the_program_gives(
+    page: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each example gives what stands there, and no digit of it could be another.
 
-    Then the page's commands run, in the folder that the examples left.
+    Then the page's commands run, in the folder that the examples went to. In the end nothing is
+    left, and no library was loaded that the page does not name.
     """
     if page in NEEDS:
         pytest.importorskip(NEEDS[page])
+    for library in SAID.keys() - {NEEDS.get(page)}:
+        monkeypatch.setitem(sys.modules, library, None)
     run = run_page((FOLDER / page).read_text("utf-8"), page)
+    own = Path.cwd()
+    try:
+        check_page(page, run)
+        assert [path.name for path in place.iterdir()] == ["corpora"]
+        if own != place:
+            (own / "corpora").symlink_to(ROOT / "corpora", target_is_directory=True)
+        run_all(shell_commands(f"docs/lessons/{page}"))
+    finally:
+        os.chdir(place)
+        run.names.clear()
+    assert own == place or not own.exists()
+
+
+def check_page(page: str, run: PageRun) -> None:
+    """Fail where an example gave something else, or could have."""
     assert not run.report, run.report
     checker, digits = doctest.OutputChecker(), 0
     for example, got in run.passed:
@@ -97,7 +124,21 @@ def test_a_page_says_what_the_program_gives(page: str, place: Path) -> None:
             assert not checker.check_output(wrong, got, flags), f"{page} would pass with {wrong!r}"
             digits += 1
     assert digits >= 5
-    run_all(shell_commands(f"docs/lessons/{page}"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_what_it_needs(page: str) -> None:
+    """Under its title: the library, how it is installed, and about how long the page takes."""
+    _, needs, _ = (FOLDER / page).read_text("utf-8").split("\n\n", 2)
+    assert re.fullmatch(r"Needs .*\. Takes (about|a few|a second).*\.", needs, re.S), needs
+    library = NEEDS.get(page)
+    if library is None:
+        assert needs.startswith("Needs nothing beside textgen.")
+        return
+    name, extra = SAID[library]
+    assert name in needs and f"`pip install {extra}`" in needs
+    if "`make demo` installs" in needs:
+        assert f"--editable {extra}" in (ROOT / "Makefile").read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -17,6 +17,7 @@ from glob import glob
 from typing import Any
 
 from textgen.errors import BackendError, ConfigError, named
+from textgen.progress import task
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Threads at most on a machine with fewer cores.
@@ -67,7 +68,8 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
     sign = _sign_of_gpu()
     if name == "auto" and not sign:
         return "cpu", Choice("device", "cpu", "no GPU was found in this machine")
-    import torch
+    with task("loading torch"):
+        import torch
 
     seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":

@@ -20,6 +20,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats, NumpyNetwork
+from textgen.progress import task
 
 T = TypeVar("T")
 
@@ -124,6 +125,7 @@ class SavedModel(ModelHeader):
         """The model as a step function for sampling and tracing."""
         return NumpyNetwork(self.config, self.weights)
 
+    @task("saving the model")
     def save(self, path: Path) -> None:
         """Write the model atomically.
 
@@ -141,6 +143,7 @@ class SavedModel(ModelHeader):
         write_file(path, kind="model", header=header, tensors=self.weights)
 
     @classmethod
+    @task("loading the model")
     def load(cls, path: Path) -> SavedModel:
         """Read a model. Runs no code; takes no memory before the sizes are known to agree.
 

@@ -1,4 +1,4 @@
-"""The command line: the only place with typer, tqdm, the standard streams and exit codes.
+"""The command line: the only place with typer, the standard streams and exit codes.
 
 One file a command; each parses its options and hands them to a public function. Nothing here may
 import torch when it is loaded: `textgen --help` must answer at once.

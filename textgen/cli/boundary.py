@@ -13,8 +13,10 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
+from textgen.cli.moving import is_live, moving, moving_line
 from textgen.cli.records import print_json
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
+from textgen.progress import task
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,7 +45,15 @@ def guarded(command: F) -> F:
     def run(*args: Any, **kwargs: Any) -> Any:
         _check_streams()
         try:
-            result = command(*args, **kwargs)
+            live = is_live(
+                quiet=bool(kwargs.get("quiet")), json_output=bool(kwargs.get("json_output"))
+            )
+            with moving(live=live):
+                if live:
+                    # Most of what a command loads. It is named, for a slow disk takes long over it.
+                    with task("starting"):
+                        import textgen.api  # noqa: F401
+                result = command(*args, **kwargs)
             sys.stdout.flush()
             return result
         except (typer.Exit, typer.Abort):
@@ -153,10 +163,14 @@ class StopSignals:
 
     Used as a context manager. Until `armed` is set a signal ends the program at once, because there
     is no step to finish.
+
+    Args:
+        answer: What is said on stderr when the first signal comes, before anything else is done.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, answer: str = "") -> None:
         self.armed = False
+        self._answer = answer
         self.signum: int | None = None
         self._before: dict[int, Any] = {}
 
@@ -178,6 +192,8 @@ class StopSignals:
         if not self.armed or self.signum is not None:
             raise Interrupted(signum)
         self.signum = signum
+        if self._answer:
+            moving_line().say_at_once(self._answer)
 
     def requested(self) -> bool:
         """Whether to stop after this step."""

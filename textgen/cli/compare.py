@@ -267,7 +267,9 @@ def compare_command(
     check_outputs(picture=picture, csv=csv, json_output=json_output)
     from textgen.cli.comparison import RunsView
 
-    with StopSignals() as stop, RunsView(quiet=quiet) as view:
+    view = RunsView(quiet=quiet)
+    answer = "" if quiet else "stopping after this step and saving the run ..."
+    with StopSignals(answer) as stop:
         from textgen.comparison import (
             compare_cells,
             compare_history,

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from textgen.cli.moving import moving_line
 from textgen.terminal import format as fmt
 from textgen.terminal.chart import Chart, Series
 from textgen.terminal.text import note_line, visible
-from textgen.training.events import Ended, Report, Started
+from textgen.training.events import Report, Started
 
 if TYPE_CHECKING:
     from textgen.comparison import CellComparison, HistoryComparison, TaskComparison
     from textgen.comparison.cells import CellRow
     from textgen.comparison.events import Measured, RunEvent
+    from textgen.comparison.jobs import RunFigures
     from textgen.comparison.record import Entry
     from textgen.comparison.task_result import LagScore
 
@@ -27,7 +28,7 @@ Rows = list[tuple[object, ...]]
 
 
 class RunsView:
-    """The runs as they go on, on stderr: a bar on a terminal, a line a run.
+    """The runs as they go on, on stderr: figures beside the bar of a terminal, a line a run.
 
     Args:
         quiet: Show nothing.
@@ -35,57 +36,24 @@ class RunsView:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._live = sys.stderr.isatty() and not quiet
-        self._bar: Any = None
+        self._line = moving_line()
         self._said: set[str] = set()
-
-    def __enter__(self) -> RunsView:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def say(self, text: str) -> None:
         """A line."""
         if not self._quiet:
-            print(visible(text), file=sys.stderr)
+            self._line.say(visible(text))
 
     def show(self, run: RunEvent) -> None:
         """One event of one run."""
         event = run.event
         if isinstance(event, Started):
             self._say_once(event.notes)
-        if not self._live:
-            return
-        if isinstance(event, Started) and event.resumed_from < event.steps:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                desc=f"{run.number}/{run.runs} {run.label}",
-                total=event.steps,
-                initial=event.resumed_from,
-                file=sys.stderr,
-                dynamic_ncols=True,
-                mininterval=0.2,
-                leave=False,
-                bar_format="{desc} {percentage:3.0f}% |{bar}| {remaining} left{postfix}",
-            )
-        elif isinstance(event, Report) and self._bar is not None:
-            if event.val_bits_per_char is not None:
-                figure = f"val {event.val_bits_per_char:.3f} bits/char"
-                self._bar.set_postfix_str(figure, refresh=False)
-            self._bar.update(event.step - self._bar.n)
-        elif isinstance(event, Ended):
-            self._close()
+        if isinstance(event, Report) and event.val_bits_per_char is not None:
+            self._line.figures = [f"val {event.val_bits_per_char:.3f} bits/char"]
 
     def measured(self, run: Measured) -> None:
         """A run is over."""
-        self._close()
         self.say(f"{run.number}/{run.runs} {run.label}: {run.summary}")
 
     def _say_once(self, notes: Iterable[str]) -> None:
@@ -94,11 +62,6 @@ class RunsView:
             if note not in self._said:
                 self._said.add(note)
                 self.say(note_line(note))
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
 
 
 def csv_text(rows: Iterable[Sequence[Entry]]) -> str:
@@ -161,7 +124,8 @@ def history_sheet(result: HistoryComparison) -> Sheet:
         "exactly t tokens before what it predicts, its state from zero; the last row carries the "
         f"state through the text. Every step had as many tokens, every run {result.length}"
     )
-    headings = ("t", "trained on t", "state carried in training")
+    note += moved_note([run.figures for run in result.runs])
+    headings = ("t, tokens", "trained on t, bits/char", "state carried in training, bits/char")
     return Sheet(chart, ((headings, rows),), note)
 
 
@@ -206,7 +170,8 @@ def task_sheet(result: TaskComparison) -> Sheet:
         f"chance is {result.chance:.3g}. * longer than any trained on. At most "
         f"{result.params:,} parameters (units: {sizes}), {result.length} each"
     )
-    headings = ("lag", *(row.variant.name for row in result.rows))
+    note += moved_note([run.figures for row in result.rows for run in row.runs])
+    headings = ("lag, chars", *(row.variant.name for row in result.rows))
     return Sheet(chart, ((headings, rows),), note)
 
 
@@ -244,33 +209,52 @@ def cells_sheet(result: CellComparison) -> Sheet:
             (name, gate.layer, gate.gate, *map(fmt.percent, (gate.below, gate.above)))
             for gate in row.gates
         ]
+    unit = {"char": "chars", "byte": "bytes"}.get(result.level, "tokens")
     tables: list[tuple[Sequence[str], Rows]] = [
-        (("cell", "bits/char", "seeds", "gradient", "replaced"), cells),
+        (
+            (
+                *("cell", "bits/char", "seeds"),
+                *(f"memory ({by}), {unit}" for by in ("gradient", "replaced")),
+            ),
+            cells,
+        ),
         (("cell", "units", "parameters", "chars/s", "chars read", "learning rate"), speeds),
     ]
     if gates:
         tables.append((("cell", "layer", "gate", "time < 0.1", "time > 0.9"), gates))
     note = (
         "bits/char: mean and standard deviation over the seeds that did not diverge, on the "
-        "validation text; memory in "
-        "tokens: where the gradient has fallen to 1 %, and before which text can be replaced, the "
-        "prediction changing by less than 0.01 (textgen inspect memory), the mean over the seeds; "
-        "the learning rate is that of --learning-rate, or what training chooses for such a "
+        "validation text; memory: where the gradient has fallen to 1 %, and before which text can "
+        "be replaced, the prediction changing by less than 0.01 (textgen inspect memory), the mean "
+        "over the seeds; "
+        "the learning rate is that of --learning-rate, or what textgen train chooses for such a "
         f"cell and width; each run had {result.length}"
     )
     reasons = {run.memory.reason for row in result.rows for run in row.runs} - {""}
     note += "".join(f". No lag where there is none: {reason}" for reason in sorted(reasons))
     if result.wall_time:
         note += (
-            ". The time is wall time, by the speed at the start of each run: a cell that computes "
-            "faster reads more text"
+            ". The time is wall time: a cell that computes faster reads more text. How much was "
+            "fixed before the first run, by the speeds of all cells, measured in turns"
         )
-        if any(len(row.runs) > 1 for row in result.rows):
-            note += (
-                ". The cells took turns within each seed, so a drift of the machine's speed meets "
-                "all of them"
-            )
+    note += moved_note([run.figures for row in result.rows for run in row.runs])
     return Sheet(_cells_chart(result), tuple(tables), note)
+
+
+def moved_note(figures: Iterable[RunFigures]) -> str:
+    """What is to be known of runs during which the machine's speed changed; "" for none."""
+    from textgen.comparison.jobs import SPEED_MOVED
+
+    moved = [
+        f"{Path(run.folder).name} ({run.speed_moved:+.0%})" for run in figures if run.has_moved
+    ]
+    if not moved:
+        return ""
+    return (
+        f". The machine's speed moved by more than {SPEED_MOVED:.0%} between the first third and "
+        f"the last of: {', '.join(moved)}; their seconds and chars/s say little, the text that "
+        "they read is as planned"
+    )
 
 
 def _lags(row: CellRow, name: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.help_page import ADVANCED
+from textgen.cli.moving import is_live
 from textgen.cli.options import (
     DOCUMENTS_HELP,
     DOCUMENTS_METAVAR,
@@ -128,14 +129,7 @@ def eval_command(
     from textgen.training.history import POSITIONS
 
     model = load(checkpoint)
-    live = sys.stderr.isatty() and not quiet and not json_output
-
-    def progress(done: int, total: int) -> None:
-        if live:
-            print(f"\r{done / total:4.0%} of {total:,} tokens", end="", file=sys.stderr)
-            if done == total:
-                print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
-
+    live = is_live(quiet=quiet, json_output=json_output)
     stdin = None if "-" not in paths else sys.stdin.buffer
     if pairs or model.saved.reads_pairs:
         if window is not None or history is not None or streams > 1 or documents is not None:
@@ -179,7 +173,6 @@ def eval_command(
         ending=ending,
         skip_bad=skip_bad,
         stdin=stdin,
-        on_progress=progress,
     )
     cold = whole.cold
     record: dict[str, object] = {**whole.to_dict()}

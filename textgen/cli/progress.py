@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from textgen.cli import choices
+from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
-from textgen.terminal.bar import TrainingBar, figures_of
 from textgen.terminal.color import ColorMode
 from textgen.terminal.console import make_consoles
 from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
 from textgen.terminal.text import note_line, visible
+from textgen.terminal.training_bar import figures_of
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
 
@@ -71,7 +71,7 @@ _LOOK_TOKENS = 1000
 
 
 class Progress(_View):
-    """A bar on a terminal, a line an evaluation elsewhere; all on stderr.
+    """Figures beside the bar of a terminal, a line an evaluation elsewhere; all on stderr.
 
     Args:
         color: When to colour.
@@ -81,9 +81,7 @@ class Progress(_View):
     def __init__(self, color: ColorMode, *, explain: bool = False) -> None:
         self._console = make_consoles(color).err
         self._explain = explain
-        self._live = sys.stderr.isatty()
-        self._bar: TrainingBar | None = None
-        self._started: Started | None = None
+        self._line = moving_line()
 
     def show(self, event: Event) -> None:
         """Draw it."""
@@ -92,24 +90,11 @@ class Progress(_View):
         elif isinstance(event, Report):
             self._report(event)
         elif isinstance(event, Sampled):
-            self._write(f"  sample at step {event.step:,}: {visible(event.text)}")
+            self._line.say(f"  sample at step {event.step:,}: {visible(event.text)}")
         elif isinstance(event, Ended):
             self._end(event)
 
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
-
-    def _write(self, line: str) -> None:
-        if self._bar is not None:
-            self._bar.write(line)
-        else:
-            print(line, file=sys.stderr)
-
     def _start(self, event: Started) -> None:
-        self._started = event
         rows = choices.rows(event.choices, explain=self._explain)
         self._console.print(choices_table(rows, width=self._console.width))
         self._console.print(choices.hint(event.choices, explain=self._explain), style="dim")
@@ -121,21 +106,18 @@ class Progress(_View):
             soft_wrap=True,
         )
         # A line of its own, and nothing in it that a copy would have to leave out.
-        self._write(visible(event.command))
+        self._line.say(visible(event.command))
         if event.resumed_from:
             self._console.print(f"resumed from step {event.resumed_from:,} of {event.steps:,}")
-        if self._live and event.resumed_from < event.steps:
-            self._bar = TrainingBar(event.steps, event.resumed_from)
 
     def _report(self, event: Report) -> None:
-        if self._bar is not None:
-            self._bar.report(event)
+        figures = figures_of(event)
+        if self._line.goes_back:
+            self._line.figures = figures
         elif event.evaluated:
-            figures = "  ".join(figures_of(event))
-            self._write(f"step {event.step:,}/{event.steps:,}  {figures}")
+            self._line.say(f"step {event.step:,}/{event.steps:,}  {'  '.join(figures)}")
 
     def _end(self, event: Ended) -> None:
-        self.close()
         if event.reason == "already finished":
             self._console.print(
                 key_values(
@@ -145,10 +127,10 @@ class Progress(_View):
                         ("best validation", best_line(event)),
                         ("written exactly", exact_line(event)),
                         ("checkpoint", event.folder),
-                        ("try next", sample_command(event)),
                     ],
                 )
             )
+            self._suggest(event)
             return
         picture = draw_curve(Path(event.folder))
         curve = read_curve(Path(event.folder))
@@ -172,7 +154,6 @@ class Progress(_View):
                     seconds=event.seconds,
                     chars_per_second=event.chars_per_second,
                     checkpoint=event.folder,
-                    try_next=sample_command(event),
                     curve=None if picture is None else str(picture),
                     stopped=stopped.get(event.reason, "interrupted; it can be resumed"),
                     skipped_updates=event.skipped,
@@ -181,6 +162,12 @@ class Progress(_View):
                 )
             )
         )
+        self._suggest(event)
+
+    def _suggest(self, event: Ended) -> None:
+        """What to type next, on a line of its own: a box would break a long command."""
+        self._line.say("try next:")
+        self._line.say(visible(sample_command(event)))
 
 
 def best_line(event: Ended) -> str:

@@ -13,6 +13,7 @@ from textgen.cli.boundary import guarded
 from textgen.cli.numbers import number, whole_number
 from textgen.cli.options import CheckpointOption, ColorOption, JsonOption, QuietOption
 from textgen.cli.records import print_json
+from textgen.progress import track
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -461,6 +462,8 @@ def _stream(
     live = sys.stdout.isatty()
     shown = _shower(live)
     symbols = model.stream(fitted, steer=plan, **settings)
+    if not live:
+        symbols = track(symbols, "writing", settings["length"])
     sys.stdout.write(shown(fitted.text))
     for symbol in symbols:
         sys.stdout.write(shown(symbol.text))

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +31,7 @@ from textgen.cli.options import (
 )
 from textgen.corpus.source import DEFAULT_ENDING
 from textgen.errors import ConfigError
+from textgen.progress import task
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -283,13 +285,12 @@ def train_command(
 
     textgen train checkpoints/mine --more 2m
     """
-    with StopSignals() as stop:
+    answer = "" if json_output or quiet else "stopping after this step and saving the run ..."
+    with StopSignals(answer) as stop:
         from textgen.training.opening import open_run
 
         refuse_split_value(context.params)
         options = train_options(context.params)
-        if sys.stderr.isatty() and not (quiet or json_output or resume):
-            print("reading the text and measuring the machine ...", file=sys.stderr, flush=True)
         opened = open_run(
             paths or [],
             options,
@@ -301,7 +302,9 @@ def train_command(
             given=_given(context),
             stdin=sys.stdin.buffer if "-" in (paths or []) else None,
         )
-        with opened as run:
+        with ExitStack() as running:
+            with task("preparing the run"):
+                run = running.enter_context(opened)
             ended = _follow(
                 run, stop, json_output=json_output, quiet=quiet, explain=explain, color=color
             )

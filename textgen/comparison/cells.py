@@ -1,8 +1,8 @@
 """Cells at equal parameters and equal budgets: `textgen compare --cells`.
 
 Each cell is trained with several seeds, the width of its layers following from the number of
-parameters. Within a seed the cells take turns, so that a machine whose speed drifts is not kinder
-to one of them. Do not expect a winner.
+parameters. How many steps fill a budget is measured for all cells together, before the first run
+(see `textgen.training.together`). Do not expect a winner.
 Source: Greff et al. 2017, "LSTM: a search space odyssey", arXiv:1503.04069, which found none.
 """
 
@@ -22,7 +22,9 @@ from textgen.comparison.jobs import (
     Stop,
     check_folders,
     comparison_folder,
+    plan_jobs,
     run_length,
+    run_task,
     train_job,
 )
 from textgen.comparison.measure import (
@@ -147,6 +149,7 @@ class CellComparison:
         length: How long each run was, in words, such as `60 s` or `500 steps`.
         wall_time: Whether that is time, and not steps.
         rows: The cells, in the order asked for.
+        level: What a token is, as in `CorpusOptions`: lags are counted in them.
     """
 
     folder: Path
@@ -155,6 +158,7 @@ class CellComparison:
     length: str
     wall_time: bool
     rows: tuple[CellRow, ...]
+    level: str = "char"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data: `textgen.compare.cells`, version 1."""
@@ -165,6 +169,7 @@ class CellComparison:
             "params": self.params,
             "length": self.length,
             "gate_tokens": GATE_TOKENS,
+            "level": self.level,
             "cells": [row.to_json() for row in self.rows],
         }
 
@@ -174,7 +179,7 @@ class CellComparison:
             *("cell", "nonlinearity", "rng", "hidden_size", "parameters", "bits_per_char"),
             "learning_rate",
             *("chars_per_second", "steps", "seconds", "chars_seen"),
-            *("gradient_lag", "replacement_lag", "max_lag"),
+            *("gradient_lag", "replacement_lag", "max_lag", "speed_moved"),
         )
         for row in self.rows:
             for run in row.runs:
@@ -184,7 +189,7 @@ class CellComparison:
                     *(done.parameters, done.bits_per_char, done.learning_rate),
                     *(done.chars_per_second, done.steps),
                     *(done.seconds, done.chars_seen, run.memory.gradient_lag),
-                    *(run.memory.replacement_lag, run.memory.max_lag),
+                    *(run.memory.replacement_lag, run.memory.max_lag, done.speed_moved),
                 )
 
 
@@ -235,7 +240,7 @@ def compare_cells(
         )
         for variant in variants
     }
-    jobs = [
+    jobs: Sequence[Job] = [
         Job(
             variant=variant,
             label=f"{variant.name}, rng {rng}",
@@ -251,6 +256,7 @@ def compare_cells(
         )
         for (variant, rng), where in folders.items()
     ]
+    jobs = plan_jobs(jobs, data, folder, resume=resume)
     length, wall_time = run_length(base)
     layers = "1 layer" if base.num_layers == 1 else f"{base.num_layers} layers"
     yield Note(
@@ -258,23 +264,28 @@ def compare_cells(
     )
     done: dict[Variant, list[CellRun]] = {variant: [] for variant in variants}
     for number, job in enumerate(jobs, 1):
-        trained = yield from train_job(
-            job, number, len(jobs), resume=resume, force=force, stop=stop
-        )
-        if trained is None:
-            return
-        gates = gate_shares(trained.saved, data.val, job.options)
-        memory = memory_horizon(trained.saved, data.val, job.options)
-        done[job.variant].append(CellRun(figures=trained.figures, gates=gates, memory=memory))
+        with run_task(job, number, len(jobs)):
+            trained = yield from train_job(
+                job, number, len(jobs), resume=resume, force=force, stop=stop
+            )
+            if trained is None:
+                return
+            gates = gate_shares(trained.saved, data.val, job.options)
+            memory = memory_horizon(trained.saved, data.val, job.options)
+            done[job.variant].append(CellRun(figures=trained.figures, gates=gates, memory=memory))
         yield Measured(
             label=job.label, number=number, runs=len(jobs), summary=trained.figures.summary
         )
+        if stop() and number < len(jobs):
+            yield Halted(label=job.label, number=number, runs=len(jobs))
+            return
     result = CellComparison(
         folder=folder,
         paths=tuple(paths),
         params=params,
         length=length,
         wall_time=wall_time,
+        level=base.corpus.level,
         rows=tuple(CellRow(variant=variant, runs=tuple(runs)) for variant, runs in done.items()),
     )
     save_record(folder, result.to_json())

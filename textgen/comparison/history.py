@@ -25,7 +25,9 @@ from textgen.comparison.jobs import (
     check_folders,
     comparison_folder,
     open_saved,
+    plan_jobs,
     run_length,
+    run_task,
     train_job,
 )
 from textgen.comparison.record import Entry, record_head, save_record
@@ -188,28 +190,34 @@ def compare_history(
         nonlinearity=variant.nonlinearity,
         hidden_size=width_for(params, shape, embedding_size=base.embedding_size),
     )
-    jobs = {history: _job(variant, base, history, folder, paths) for history in (*lengths, None)}
+    seen = (*lengths, None)
+    jobs: Sequence[Job] = [_job(variant, base, history, folder, paths) for history in seen]
+    jobs = plan_jobs(jobs, data, folder, resume=resume)
     words, wall_time = run_length(base)
     yield Note(text=f"{len(jobs)} runs of {words}, each of at most {params:,} parameters")
     runs = []
-    for number, (history, job) in enumerate(jobs.items(), 1):
-        trained = yield from train_job(
-            job, number, len(jobs), resume=resume, force=force, stop=stop
-        )
-        if trained is None:
-            return
-        shown = (*lengths, 0) if history is None else (history,)
-        run = HistoryRun(
-            history=history,
-            figures=trained.figures,
-            shown=shown,
-            bits_per_char=_costs(trained, job.options, shown, data),
-        )
+    for number, (history, job) in enumerate(zip(seen, jobs, strict=True), 1):
+        with run_task(job, number, len(jobs)):
+            trained = yield from train_job(
+                job, number, len(jobs), resume=resume, force=force, stop=stop
+            )
+            if trained is None:
+                return
+            shown = (*lengths, 0) if history is None else (history,)
+            run = HistoryRun(
+                history=history,
+                figures=trained.figures,
+                shown=shown,
+                bits_per_char=_costs(trained, job.options, shown, data),
+            )
         runs.append(run)
         last = run.bits_per_char[-1]
         cost = "diverged" if last is None else f"{last:.3f} bits/char"
-        summary = f"{cost}, {run.figures.chars_per_second:,.0f} chars/s"
+        summary = f"{cost}, {run.figures.speed_text}"
         yield Measured(label=job.label, number=number, runs=len(jobs), summary=summary)
+        if stop() and number < len(jobs):
+            yield Halted(label=job.label, number=number, runs=len(jobs))
+            return
     result = HistoryComparison(
         folder=folder,
         paths=tuple(paths),

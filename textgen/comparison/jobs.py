@@ -1,30 +1,45 @@
-"""The runs of a comparison: trained one after the other through the ordinary training."""
+"""The runs of a comparison: planned together, then trained one after the other as usual."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, fields
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from textgen.checkpoint import MODEL_NAME, SavedModel
 from textgen.comparison.events import Halted, RunEvent
+from textgen.comparison.record import record_head
 from textgen.comparison.variant import Variant
 from textgen.corpus.corpus import CorpusOptions
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
+from textgen.files import atomic_write_text, make_folder
 from textgen.model.base import Network
 from textgen.model.opening import open_network
 from textgen.ops.select import select
+from textgen.progress import Task, task
 from textgen.runtime import choose_device, choose_threads
+from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Report
-from textgen.training.folder import has_checkpoint, run_folder
+from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
 from textgen.training.opening import open_run
 from textgen.training.options import TrainOptions
 from textgen.training.plan import DEFAULT_BUDGET
+from textgen.training.together import plan_together
 
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
+
+#: How many steps each kind of run takes, in the comparison's folder: it goes on with as many.
+PLAN_NAME = "plan.json"
+#: Speeds of a run are compared where it has made so many reports, which come once a second.
+LEAST_REPORTS = 6
+#: A machine whose speed has changed by more than this share during a run is told of.
+SPEED_MOVED = 0.1
 
 #: A run that is taken up again must have been started with every one of these.
 _SETTINGS = {field.name for field in (*fields(TrainOptions), *fields(CorpusOptions))} - {"corpus"}
@@ -48,6 +63,11 @@ class Job:
     paths: tuple[str, ...]
     options: TrainOptions
 
+    @property
+    def kind(self) -> str:
+        """What runs have in common that differ by their seed: the folder's name without it."""
+        return self.folder.name.rpartition("-")[0]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFigures:
@@ -69,6 +89,9 @@ class RunFigures:
         val_tokens: Tokens that this was measured on.
         path: What computed it, such as `native (avx512)`.
         threads: With how many threads.
+        speed_moved: By which share the speed of its last third differs from that of its first,
+            evaluations and saves left out; None for a run too short to say. The machine did other
+            things besides.
     """
 
     folder: str
@@ -85,12 +108,26 @@ class RunFigures:
     val_tokens: int
     path: str
     threads: int
+    speed_moved: float | None = None
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the speed has changed so much that its seconds say little."""
+        return self.speed_moved is not None and abs(self.speed_moved) > SPEED_MOVED
 
     @property
     def summary(self) -> str:
         """Cost, speed and time in a few words."""
         cost = "diverged" if self.bits_per_char is None else f"{self.bits_per_char:.3f} bits/char"
-        return f"{cost}, {self.chars_per_second:,.0f} chars/s, {self.seconds:.0f} s"
+        return f"{cost}, {self.speed_text}"
+
+    @property
+    def speed_text(self) -> str:
+        """Speed and time, and whether the machine kept its own."""
+        text = f"{self.chars_per_second:,.0f} chars/s, {self.seconds:.0f} s"
+        if self.has_moved:
+            text += f"; the machine's speed moved by {self.speed_moved:+.0%} meanwhile"
+        return text
 
 
 @dataclass(frozen=True)
@@ -154,6 +191,74 @@ def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None
             f"{taken[0]} holds a run already; go on with the comparison: {named('resume')}, "
             f"replace it: {named('force')}, or name another folder: {named('out')}"
         )
+
+
+def plan_jobs(
+    jobs: Sequence[Job], data: TrainingData, folder: Path, *, resume: bool
+) -> Sequence[Job]:
+    """The jobs with the steps that their budget comes to, which is measured for all together.
+
+    Jobs that differ by their seed take equally many. The steps are kept in the folder, and a
+    comparison that is taken up again takes them from there.
+
+    Args:
+        jobs: The runs, all with the same budget; they are left as they are if a number of steps
+            is asked for.
+        data: Their text.
+        folder: The comparison's.
+        resume: Whether it goes on with what is there.
+    Raises:
+        RunFolderError: It was begun with another budget.
+    """
+    first = jobs[0].options
+    if first.steps is not None or first.epochs is not None:
+        return jobs
+    budget = first.budget or DEFAULT_BUDGET
+    kinds = {job.kind: job.options for job in jobs}
+    path = folder / PLAN_NAME
+    steps = _read_plan(path, budget) if resume else {}
+    if resume and not steps and any(has_checkpoint(job.folder) for job in jobs):
+        return jobs  # Begun by a version that planned each run when it came to it.
+    if set(kinds) - set(steps):
+        found = dict(zip(kinds, plan_together(list(kinds.values()), data), strict=True))
+        # Kinds that are added later get as much time as the others had.
+        level = fmean([steps[kind] / found[kind] for kind in kinds if kind in steps] or [1.0])
+        steps = {kind: max(1, round(level * count)) for kind, count in found.items()} | steps
+        make_folder(folder)
+        record = {**record_head("plan"), "budget": budget, "steps": steps}
+        atomic_write_text(path, json.dumps(record, indent=1) + "\n")
+    return [
+        replace(job, options=replace(job.options, budget=None, steps=steps[job.kind]))
+        for job in jobs
+    ]
+
+
+def _read_plan(path: Path, budget: float) -> dict[str, int]:
+    """The steps of each kind of run; none where nothing was planned."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+        begun, steps = float(record["budget"]), dict(record["steps"])
+        if not all(type(count) is int and count > 0 for count in steps.values()):
+            raise ValueError
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(
+            f"{path} is damaged, which says how many steps each run takes; start the comparison "
+            f"anew with {named('force')}, or in another folder: {named('out')} DIR"
+        ) from error
+    if begun != budget:
+        raise RunFolderError(
+            f"the comparison in {path.parent} was begun with {begun:g} s for each run, and "
+            f"{budget:g} s are asked for now; go on with {named('budget')} {begun:g}s, or start "
+            f"anew with {named('force')}"
+        )
+    return steps
+
+
+def run_task(job: Job, number: int, runs: int) -> AbstractContextManager[Task]:
+    """The task of training a run and of measuring it."""
+    return task(f"{number}/{runs} {job.label}")
 
 
 def train_job(
@@ -234,4 +339,26 @@ def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedMod
         val_tokens=val_tokens,
         path=str(chosen["path"]),
         threads=int(chosen["threads"]),
+        speed_moved=speed_change(_speeds(job.folder)),
     )
+
+
+def _speeds(folder: Path) -> list[float]:
+    """What a run has reported, from its first part on."""
+    try:
+        lines = (folder / METRICS_NAME).read_text(encoding="utf-8").splitlines()
+        return [float(json.loads(line)["chars_per_second"]) for line in lines]
+    except (OSError, ValueError, KeyError):
+        return []
+
+
+def speed_change(speeds: Sequence[float]) -> float | None:
+    """By which share the last third of some speeds differs from the first; None of few.
+
+    Args:
+        speeds: Of spans of equal length, one after the other.
+    """
+    if len(speeds) < LEAST_REPORTS:
+        return None
+    third = len(speeds) // 3
+    return fmean(speeds[-third:]) / fmean(speeds[:third]) - 1.0

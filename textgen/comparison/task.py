@@ -22,7 +22,9 @@ from textgen.comparison.jobs import (
     Stop,
     check_folders,
     open_saved,
+    plan_jobs,
     run_length,
+    run_task,
     train_job,
 )
 from textgen.comparison.record import save_record
@@ -33,6 +35,8 @@ from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, RunFolderError, named
 from textgen.files import atomic_write_text, make_folder
+from textgen.progress import task as progress_task
+from textgen.progress import track
 from textgen.runtime import choose_threads, computing_threads
 from textgen.sampling import SamplingNetworks
 from textgen.tasks import Task, get_task
@@ -106,7 +110,8 @@ def compare_task(
     if limit < 1:
         raise ConfigError(f"{named('train_lag')} is {limit}; it must be at least 1")
     folder = Path("checkpoints") / f"compare-{task}" if out is None else Path(out)
-    learned = list(kind.examples(pairs, range(1, limit + 1), seed="train"))
+    with progress_task("making the pairs"):
+        learned = list(kind.examples(pairs, range(1, limit + 1), seed="train"))
     path = folder / "pairs.tsv"
     text = "".join(f"{e.prompt}{SEPARATOR}{e.answer}\n" for e in learned)
     longest = max(len(e.prompt) + len(e.answer) + 2 for e in learned)
@@ -132,7 +137,7 @@ def compare_task(
         )
     data = open_data([str(path)], options)
     vocabulary = data.corpus.vocabulary
-    jobs = [
+    jobs: Sequence[Job] = [
         Job(
             variant=variant,
             label=f"{variant.name}, rng {rng}",
@@ -153,37 +158,42 @@ def compare_task(
         for (variant, rng), where in jobs_at.items()
     ]
     check_folders(jobs_at.values(), resume=resume, force=force)
+    jobs = plan_jobs(jobs, data, folder, resume=resume)
     words, _ = run_length(base)
     yield Note(
         text=f"{kind.name}: {kind.description}; {len(jobs)} runs of {words} on {pairs:,} pairs "
         f"with lags 1..{limit}, gradients over {options.seq_len} tokens"
     )
     unlike = frozenset(example.prompt for example in learned)
-    tests = [_questions(kind, vocabulary, lag, questions, unlike) for lag in asked]
+    tests = [
+        _questions(kind, vocabulary, lag, questions, unlike)
+        for lag in track(asked, "making the questions", len(asked))
+    ]
     done: dict[Variant, list[TaskRun]] = {variant: [] for variant in variants}
     for number, job in enumerate(jobs, 1):
-        trained = yield from train_job(
-            job, number, len(jobs), resume=resume, force=force, stop=stop
-        )
-        if trained is None:
-            return
-        threads: int = choose_threads(base.threads).value
-        network = open_saved(trained.saved, job.options)
-        writer = SamplingNetworks(trained.saved.config, trained.saved.weights, threads).many
-        scores = []
-        with computing_threads(threads, torch=network.path.name != "native"):
-            for lag, (tokens, fresh) in zip(asked, tests, strict=True):
-                index = index_pairs(tokens, separator_id(vocabulary))
-                found = evaluate_pairs(network, writer, vocabulary, tokens, index)
-                scores.append(
-                    LagScore(
-                        lag=lag,
-                        questions=found.pairs,
-                        fresh=fresh,
-                        accuracy=found.exact_match,
-                        similarity=found.similarity,
+        with run_task(job, number, len(jobs)):
+            trained = yield from train_job(
+                job, number, len(jobs), resume=resume, force=force, stop=stop
+            )
+            if trained is None:
+                return
+            threads: int = choose_threads(base.threads).value
+            network = open_saved(trained.saved, job.options)
+            writer = SamplingNetworks(trained.saved.config, trained.saved.weights, threads).many
+            scores = []
+            with computing_threads(threads, torch=network.path.name != "native"):
+                for lag, (tokens, fresh) in zip(asked, tests, strict=True):
+                    index = index_pairs(tokens, separator_id(vocabulary))
+                    found = evaluate_pairs(network, writer, vocabulary, tokens, index)
+                    scores.append(
+                        LagScore(
+                            lag=lag,
+                            questions=found.pairs,
+                            fresh=fresh,
+                            accuracy=found.exact_match,
+                            similarity=found.similarity,
+                        )
                     )
-                )
         done[job.variant].append(TaskRun(figures=trained.figures, scores=tuple(scores)))
         right = ", ".join(
             f"{score.accuracy:.2f} at {score.lag}" for score in scores[:: max(1, len(scores) // 4)]
@@ -194,6 +204,9 @@ def compare_task(
             runs=len(jobs),
             summary=f"{right}; {trained.figures.seconds:.0f} s",
         )
+        if stop() and number < len(jobs):
+            yield Halted(label=job.label, number=number, runs=len(jobs))
+            return
     result = TaskComparison(
         folder=folder,
         task=kind.name,

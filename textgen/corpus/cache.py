@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from textgen.corpus.vocabulary import Ids
+from textgen.progress import task, track
 
 #: Changes whenever the same text and options would be encoded otherwise, or the header differs.
 FORMAT_VERSION = 1
@@ -80,6 +81,7 @@ class TokenCache:
         except OSError:
             return False
 
+    @task("checking the encoded text")
     def load(self, key: str) -> CacheEntry | None:
         """The entry of that key; None if there is none or it is damaged."""
         if not _KEY.fullmatch(key):
@@ -107,6 +109,7 @@ class TokenCache:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.folder / f"{secrets.token_hex(8)}.part"
 
+    @task("keeping the encoded text")
     def store(self, key: str, scratch: Path, header: Mapping[str, Any]) -> CacheEntry:
         """Make an entry of the tokens at `scratch`, and room for it.
 
@@ -201,7 +204,8 @@ def _map(path: Path, header: Mapping[str, Any]) -> Ids:
         raise ValueError("the file is truncated, or longer than its header says")
     tokens: Ids = np.memmap(path, dtype, mode="r", shape=(count,))
     crc32 = 0
-    for start in range(0, count, _CHECK_TOKENS):
+    starts = range(0, count, _CHECK_TOKENS)
+    for start in track(starts, "checking the encoded text", len(starts)):
         piece = tokens[start : start + _CHECK_TOKENS]
         crc32 = zlib.crc32(piece.data, crc32)
         if int(piece.max()) >= header["vocab_size"]:

@@ -49,9 +49,12 @@ from textgen.errors import (
     named,
 )
 from textgen.files import os_reason
+from textgen.progress import Task, task, track
 from textgen.settings import setting
 from textgen.values import make_plain
 
+#: What is being done, to people.
+_READING = "reading the text"
 #: Tokens looked at a time when a character is searched for.
 _SCAN = 1 << 20
 #: Bytes hashed at a time.
@@ -408,7 +411,7 @@ def is_same_text(
         return False
     if any(source.size not in (None, size) for source, size in zip(sources, sizes, strict=True)):
         return False
-    return _sha256([_hash(source) for source in sources]) == sha256
+    return _sha256(_hash_all(sources)) == sha256
 
 
 class _Reading:
@@ -444,7 +447,7 @@ class _Reading:
     def hash(self) -> list[bytes]:
         """The digest of each file; reads it where that was not done yet."""
         if self._digests is None:
-            self._digests = [_hash(source) for source in self.sources]
+            self._digests = _hash_all(self.sources)
         return self._digests
 
     def annotate(self, corpus: Corpus) -> Corpus:
@@ -471,10 +474,12 @@ class _Reading:
         """One pass; documents are separated by `DOCUMENT_MARK`."""
         if self._detections is None:
             encoding, errors = self.options.encoding, self.options.encoding_errors
-            self._detections = [detect(source, encoding, errors) for source in self.sources]
-        tallies = [_Tally() for _ in self.sources]
+            sources = track(self.sources, "finding out the encoding", len(self.sources))
+            self._detections = [detect(source, encoding, errors) for source in sources]
         self.borders = 0
-        yield from join_documents(map(self._one, self.sources, self._detections, tallies))
+        with task(_READING, _bytes(self.sources)) as reading:
+            tallies = [_Tally(reading) for _ in self.sources]
+            yield from join_documents(map(self._one, self.sources, self._detections, tallies))
         digests = [tally.digest() for tally in tallies]
         if self._digests not in (None, digests):
             raise StorageError("a text changed while it was being read; start again")
@@ -514,8 +519,9 @@ class _Reading:
 class _Tally:
     """Counts and hashes what is read of one file."""
 
-    def __init__(self) -> None:
+    def __init__(self, reading: Task) -> None:
         self._sha256 = hashlib.sha256()
+        self._reading = reading
         self.bytes = 0
         self.chars = 0
         self.findings = Findings()
@@ -526,6 +532,7 @@ class _Tally:
     def update(self, data: memoryview, /) -> None:
         self._sha256.update(data)
         self.bytes += len(data)
+        self._reading.advance(len(data))
 
     def count(self, chunks: Iterator[str]) -> Iterator[str]:
         for chunk in chunks:
@@ -597,13 +604,25 @@ def _key(prefix: str, request: Mapping[str, Any], sha256: str) -> str:
     return prefix + content[: len(content) - len(prefix)]
 
 
-def _hash(source: Source) -> bytes:
+def _hash_all(sources: Sequence[Source]) -> list[bytes]:
+    with task(_READING, _bytes(sources)) as reading:
+        return [_hash(source, reading) for source in sources]
+
+
+def _hash(source: Source, reading: Task) -> bytes:
     digest = hashlib.sha256()
     buffer = bytearray(_HASH_BYTES)
     with source.open() as file, memoryview(buffer) as view:
         while count := file.readinto(view):  # type: ignore[attr-defined]
             digest.update(view[:count])
+            reading.advance(count)
     return digest.digest()
+
+
+def _bytes(sources: Sequence[Source]) -> int:
+    """Of all texts together; 0 where a packed one tells only when it is read."""
+    sizes = [source.size for source in sources]
+    return 0 if None in sizes else sum(size or 0 for size in sizes)
 
 
 def _sha256(digests: Sequence[bytes]) -> str:

@@ -22,6 +22,7 @@ from textgen.corpus.normalization import Normalization, last_boundary
 from textgen.corpus.source import Source, open_sources
 from textgen.corpus.vocabulary import REPLACEMENT
 from textgen.errors import ConfigError
+from textgen.progress import task
 
 #: How far back, in bytes, an ASCII character is looked for before the tail is decoded.
 _REACH = 256
@@ -264,6 +265,7 @@ class SourceText:
                 text = text[end:]
 
 
+@task("reading the text")
 def read_text(
     path: str | Path,
     normalization: Normalization | None = None,

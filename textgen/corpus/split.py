@@ -36,6 +36,7 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Tokens, permute
 from textgen.errors import EmptyCorpusError, StorageError
 from textgen.files import os_reason
+from textgen.progress import track
 
 #: Change whenever the same pairs, or documents, would be set in another order or split otherwise.
 _PAIRS_VERSION, _DOCUMENTS_VERSION = 2, 1
@@ -286,7 +287,9 @@ def _write(store: TokenCache, corpus: Corpus, parts: list[_Part], way: Way, key:
         with scratch.open("wb", buffering=1 << 20) as file:
             file.write(first)
             for part in parts:
-                for ids in gather(corpus.tokens, part.spans):
+                size = int((part.spans.stops - part.spans.starts + 1).sum())
+                parts_of = gather(corpus.tokens, part.spans)
+                for ids in track(parts_of, "shuffling the documents", size, len):
                     data = ids.tobytes()
                     file.write(data)
                     crc32 = zlib.crc32(data, crc32)

@@ -29,6 +29,7 @@ from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.inspection.view import HeatView, heat_row, scale_limits
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats, NumpyNetwork, State
+from textgen.progress import task, track
 
 Reals = NDArray[np.float64]
 
@@ -41,6 +42,7 @@ LONGEST = {"gradient": 4000, "omission": 1000}
 
 # States that grow beyond all numbers are told of in words: see `check_numbers`.
 @np.errstate(over="ignore", invalid="ignore")
+@task("measuring influence")
 def influence_view(
     network: NumpyNetwork,
     weights: Mapping[str, Floats],
@@ -199,9 +201,10 @@ def embedding_gradient(
         BackendError: torch is not installed.
     """
     try:
-        import torch
+        with task("loading torch"):
+            import torch
 
-        from textgen.model.network import LanguageModel
+            from textgen.model.network import LanguageModel
     except ImportError as error:
         raise BackendError(
             "a gradient needs torch, which cannot be loaded here "
@@ -209,23 +212,24 @@ def embedding_gradient(
         ) from error
     from textgen.ops.path import Path
 
-    model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
-    model.load_arrays(weights)
-    model.double().requires_grad_(False)
-    entered: list[torch.Tensor] = []
+    with task("measuring the gradient"):
+        model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
+        model.load_arrays(weights)
+        model.double().requires_grad_(False)
+        entered: list[torch.Tensor] = []
 
-    def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
-        entered.append(x_TBE.requires_grad_())
-        return x_TBE
+        def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
+            entered.append(x_TBE.requires_grad_())
+            return x_TBE
 
-    model.embedding.register_forward_hook(enter)
-    state = [
-        {name: value.double() for name, value in layer.items()} for layer in model.zero_state(1)
-    ]
-    with torch.enable_grad():
-        logits_TBV, _ = model(torch.tensor([END_ID, *ids.tolist()])[:, None], state)
-        nats = torch.log_softmax(logits_TBV[-1, 0].double(), dim=0)[target]
-        (gradient_TBE,) = torch.autograd.grad(nats, entered)
+        model.embedding.register_forward_hook(enter)
+        state = [
+            {name: value.double() for name, value in layer.items()} for layer in model.zero_state(1)
+        ]
+        with torch.enable_grad():
+            logits_TBV, _ = model(torch.tensor([END_ID, *ids.tolist()])[:, None], state)
+            nats = torch.log_softmax(logits_TBV[-1, 0].double(), dim=0)[target]
+            (gradient_TBE,) = torch.autograd.grad(nats, entered)
     result: Reals = gradient_TBE[1:, 0].numpy()
     return result
 
@@ -252,7 +256,9 @@ def omission_effect(
     leaving, joining = set(starts.tolist()), set(ends)
     state = read_text(network, ids[:0])
     rests: list[State] = []  # the state before the character that is being read, if any
-    for place, token in enumerate(ids.tolist()):
+    # So many streams as there are characters are read at the end, from few at the beginning.
+    reading = track(ids.tolist(), "leaving out each character", len(ids))
+    for place, token in enumerate(reading):
         if place in joining:
             state = _stack(state, rests.pop())
         if place in leaving:

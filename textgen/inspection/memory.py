@@ -44,6 +44,7 @@ from textgen.inspection.memory_reading import (
 from textgen.inspection.memory_report import MemoryCurve, MemoryReport, Replacement
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats
+from textgen.progress import task, track
 from textgen.runtime import choose_threads
 
 Reals = NDArray[np.float64]
@@ -54,6 +55,7 @@ MAX_LAG, POSITIONS, FEW_POSITIONS, WARM_UP = 200, 200, 32, 512
 
 # States that grow beyond all numbers are told of in words.
 @np.errstate(over="ignore", invalid="ignore")
+@task("measuring memory")
 def memory_curves(
     config: ModelConfig,
     weights: Mapping[str, Floats],
@@ -192,7 +194,10 @@ def _curve(place: Place, norms_KN: Reals) -> MemoryCurve:
 
 def _replace(pasts: Pasts, max_lag: int) -> Replacement:
     """Measure at some lags, then between the last one that matters and the next."""
-    found = {lag: pasts.variation(lag) for lag in lag_grid(max_lag)}
+    lags = lag_grid(max_lag)
+    # A past takes as long as it is far back.
+    known = track(lags, "replacing what stood before", sum(lags), float)
+    found = {lag: pasts.variation(lag) for lag in known}
 
     def measured() -> Replacement:
         lags = sorted(found)

@@ -20,6 +20,7 @@ from textgen.cells.base import Array, Editor, Namespace, Product, unchanged
 from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats, State
+from textgen.progress import task, track
 from textgen.runtime import computing_threads
 
 if TYPE_CHECKING:
@@ -92,18 +93,20 @@ def gradient_norms(
         BackendError: torch is not installed.
     """
     try:
-        import torch
+        with task("loading torch"):
+            import torch
 
-        from textgen.model.network import LanguageModel
+            from textgen.model.network import LanguageModel
     except ImportError as error:
         raise BackendError(
             f"a gradient needs torch, which cannot be loaded here ({error}); install it"
         ) from error
     from textgen.ops.path import Path
 
-    model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
-    model.load_arrays(weights)
-    model.double().requires_grad_(False)
+    with task("preparing the gradients"):
+        model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
+        model.load_arrays(weights)
+        model.double().requires_grad_(False)
 
     def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
         entered.append(x_TBE.requires_grad_())
@@ -120,7 +123,8 @@ def gradient_norms(
     numbers = config.embedding_size + layers * config.hidden_size * _NUMBERS_A_UNIT
     rows = max(1, MEMORY_LIMIT // (numbers * length * 8))
     parts: list[dict[Place, Reals]] = []
-    for start in range(0, count, rows):
+    starts = range(0, count, rows)
+    for start in track(starts, "measuring gradients", len(starts)):
         stop = min(start + rows, count)
         entered: list[torch.Tensor] = []
         cell = _NotedCell(config.cell_spec)

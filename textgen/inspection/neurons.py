@@ -38,6 +38,7 @@ from textgen.inspection.neuron_report import (
 from textgen.inspection.selection import NeuronStats
 from textgen.inspection.survey import WARMUP
 from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron, check_quantity
+from textgen.progress import task
 
 #: Runs a network over tokens and yields what `Model.survey` does.
 Survey = Callable[[NDArray[np.integer[Any]]], Iterable[Trace]]
@@ -106,36 +107,38 @@ def survey_neurons(
         raise InspectionError(f"passages is {passages}; it must be at least 1")
     stretch = stretch_length(count)
     gathered: dict[int, LayerFigures] = {}
-    for start in range(0, count, block):
-        stop = min(start + block, count)
-        context = max(0, start - _CONTEXT)
-        features_TF = feature_matrix(
-            vocabulary, np.asarray(ids[context:stop]), skip=start - context
-        )
-        first = max(0, start - WARMUP)
-        for chunk in as_chunks(survey(ids[first:stop])):
-            if not gathered:
-                gathered = _layers(chunk, cell, quantity, layers, detail, passages)
-            places = chunk.places + first
-            order = np.argsort(places, kind="stable")
-            order = order[places[order] >= start]
-            if not order.size:
-                continue
-            places = places[order]
-            features = features_TF[places - start]
-            scoring = places // stretch % 2 == SCORING
-            ends = chunk.ids[order] == END_ID
-            for layer, own in gathered.items():
-                values = chunk.arrays[f"layers.{layer}.{quantity}"]
-                # Most chunks stand in order already, and whole.
-                if len(order) != len(values) or (np.diff(order) != 1).any():
-                    values = values[order]
-                own.add(values, features, places, scoring, ends, start, stop)
-        for own in gathered.values():
-            own.finish(start)
-        if on_progress is not None:
-            on_progress(stop, count)
-    return NeuronSurvey(quantity, cell, ids, vocabulary, stretch, gathered)
+    with task("looking at each neuron", count) as looking:
+        for start in range(0, count, block):
+            stop = min(start + block, count)
+            context = max(0, start - _CONTEXT)
+            features_TF = feature_matrix(
+                vocabulary, np.asarray(ids[context:stop]), skip=start - context
+            )
+            first = max(0, start - WARMUP)
+            for chunk in as_chunks(survey(ids[first:stop])):
+                if not gathered:
+                    gathered = _layers(chunk, cell, quantity, layers, detail, passages)
+                places = chunk.places + first
+                order = np.argsort(places, kind="stable")
+                order = order[places[order] >= start]
+                if not order.size:
+                    continue
+                places = places[order]
+                features = features_TF[places - start]
+                scoring = places // stretch % 2 == SCORING
+                ends = chunk.ids[order] == END_ID
+                for layer, own in gathered.items():
+                    values = chunk.arrays[f"layers.{layer}.{quantity}"]
+                    # Most chunks stand in order already, and whole.
+                    if len(order) != len(values) or (np.diff(order) != 1).any():
+                        values = values[order]
+                    own.add(values, features, places, scoring, ends, start, stop)
+                looking.advance(len(order))
+            for own in gathered.values():
+                own.finish(start)
+            if on_progress is not None:
+                on_progress(stop, count)
+        return NeuronSurvey(quantity, cell, ids, vocabulary, stretch, gathered)
 
 
 class NeuronSurvey:

@@ -31,6 +31,7 @@ from textgen.inspection.trace import (
 from textgen.inspection.view import scale_limits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.page import Page, PageRow, quantise
+from textgen.progress import task
 
 #: A longer text is cut: a browser gives so many characters another colour in a quarter of a second.
 MAX_CHARS = 100_000
@@ -46,6 +47,7 @@ TOP = 5
 Survey = Callable[[Ids, Sequence[str]], Iterable[Trace]]
 
 
+@task("preparing the page")
 def page_data(
     network: NumpyNetwork,
     vocabulary: Vocabulary,

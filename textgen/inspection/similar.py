@@ -27,6 +27,7 @@ from textgen.inspection.moments import Moments
 from textgen.inspection.passages import Passage, passage_at
 from textgen.inspection.report import Entry
 from textgen.inspection.trace import Trace, as_chunks, check_numbers
+from textgen.progress import track
 
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -182,7 +183,8 @@ def similar_places(
         raise InspectionError(f"layer {missing[0]} is not in the trace; it has: {known}")
     check_numbers(*query.arrays.values())
     moments: Moments | None = None
-    for chunk in as_chunks(read()):
+    usual = track(as_chunks(read()), "learning what is usual of each unit", len(ids), len)
+    for chunk in usual:
         values_TU = _values(chunk, chosen, name)
         moments = moments or Moments(values_TU.shape[1])
         moments.add(values_TU)
@@ -202,7 +204,8 @@ def similar_places(
     # Symbols that go on with a character, which only bytes do.
     goes_on_V = vocabulary.symbol_lengths() == 0
     goes_on_V[END_ID] = False
-    for chunk in as_chunks(read()):
+    looking = track(as_chunks(read()), "looking for the nearest places", len(ids), len)
+    for chunk in looking:
         likeness_T = _cosines(_values(chunk, chosen, name), mean_U, scale_U, asked_U)
         kept = _is_place(ids, chunk.places, goes_on_V)
         if not_same and not_same <= len(query):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID
 from textgen.inspection.trace import Trace, check_quantity, default_quantity
 from textgen.model.edit import NO_EDITS, Edits, for_all
+from textgen.progress import task
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork
@@ -62,31 +63,34 @@ def survey(
     at_once = max(1, CHUNK // streams)
     # The state before a text has read the end mark, as everywhere.
     edits_B = for_all(edits, streams)
-    _, state = network.step(np.full(streams, END_ID), state, edits_B)
-    for begin in range(0, steps, at_once):
-        place_TB = np.arange(begin, min(begin + at_once, steps))[:, None] + starts_B - warmup
-        read_TB = np.asarray(ids[np.clip(place_TB, 0, count - 1)])
-        # Before the text's beginning the first stream reads end marks, which are zero states.
-        read_TB = np.where(place_TB >= 0, read_TB, END_ID)
-        records, state = network.trace(
-            read_TB, state, read_TB == END_ID, names=tuple(wanted.values()), edits_B=edits_B
-        )
-        kept_TB = (place_TB >= starts_B) & (place_TB < stops_B)
-        yield Trace(
-            ids=read_TB[kept_TB].astype(np.int64),
-            places=place_TB[kept_TB],
-            pieces=("",) * int(kept_TB.sum()),
-            arrays={
-                f"layers.{layer}.{name}": record[own][kept_TB]
-                for layer, record in enumerate(records)
-                for name, own in wanted.items()
-            },
-            units=units,
-            nats=np.empty(0),
-            next_ids=np.empty((0, 0), np.int64),
-            next_probabilities=np.empty((0, 0), np.float32),
-            final_state=state,
-        )
+    begins = range(0, steps, at_once)
+    with task("reading the text", len(begins)) as reading:
+        _, state = network.step(np.full(streams, END_ID), state, edits_B)
+        for begin in begins:
+            place_TB = np.arange(begin, min(begin + at_once, steps))[:, None] + starts_B - warmup
+            read_TB = np.asarray(ids[np.clip(place_TB, 0, count - 1)])
+            # Before the text's beginning the first stream reads end marks, which are zero states.
+            read_TB = np.where(place_TB >= 0, read_TB, END_ID)
+            records, state = network.trace(
+                read_TB, state, read_TB == END_ID, names=tuple(wanted.values()), edits_B=edits_B
+            )
+            kept_TB = (place_TB >= starts_B) & (place_TB < stops_B)
+            yield Trace(
+                ids=read_TB[kept_TB].astype(np.int64),
+                places=place_TB[kept_TB],
+                pieces=("",) * int(kept_TB.sum()),
+                arrays={
+                    f"layers.{layer}.{name}": record[own][kept_TB]
+                    for layer, record in enumerate(records)
+                    for name, own in wanted.items()
+                },
+                units=units,
+                nats=np.empty(0),
+                next_ids=np.empty((0, 0), np.int64),
+                next_probabilities=np.empty((0, 0), np.float32),
+                final_state=state,
+            )
+            reading.advance()
 
 
 def _recorded(quantity: str) -> str:

@@ -23,6 +23,7 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import BackendError, InspectionError
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.model.numpy_network import NumpyNetwork, State
+from textgen.progress import task
 
 if TYPE_CHECKING:
     import pandas
@@ -331,12 +332,15 @@ def trace_chunks(
     if chunk < 1:
         raise InspectionError(f"chunk is {chunk}; it must be at least 1")
     plan = _Plan.make(network, quantities, layers, units)
-    run = _Run(network, plan, top, reset_at_end_marks, initial, edits)
     array = np.asarray(ids)
     pieces = _Pieces(vocabulary)
-    for start in range(0, max(len(array), 1), chunk):
-        part = np.asarray(array[start : start + chunk], np.int64)
-        yield run.advance(part, pieces.feed(part, last=start + chunk >= len(array)))
+    starts = range(0, max(len(array), 1), chunk)
+    with task("reading the text", len(starts)) as reading:
+        run = _Run(network, plan, top, reset_at_end_marks, initial, edits)
+        for start in starts:
+            part = np.asarray(array[start : start + chunk], np.int64)
+            yield run.advance(part, pieces.feed(part, last=start + chunk >= len(array)))
+            reading.advance()
 
 
 class _Site(NamedTuple):

@@ -10,6 +10,7 @@ from textgen.cells import BUILT_IN, Cell, try_step
 from textgen.errors import BackendError, ConfigError, named
 from textgen.native import library
 from textgen.ops.path import Path
+from textgen.progress import task
 
 if TYPE_CHECKING:
     import torch
@@ -119,9 +120,10 @@ def _isa_precision(isa: str) -> str:
 def _in_torch(
     forced: str, cell: Cell, device: str, precision: str, threads: int, missing: str
 ) -> Path:
-    import torch
+    with task("loading torch"):
+        import torch
 
-    from textgen.ops.torch_recurrence import bf16_works, kernel_of
+        from textgen.ops.torch_recurrence import bf16_works, kernel_of
 
     kernel = kernel_of(cell)
     if cell.name not in BUILT_IN:

@@ -25,6 +25,7 @@ from textgen.probing.probe import NGRAM_RANGE, Probe, Score, fit_probe, ngram_sc
 from textgen.probing.reading import STATES, Features, OnTokens, bits_per_char, read_features
 from textgen.probing.report import Control, FoundNeuron
 from textgen.probing.selection import Selector
+from textgen.progress import track
 
 #: Units of the random groups, and how many groups are drawn.
 GROUP, GROUPS = 100, 5
@@ -106,7 +107,7 @@ def permuted(case: Case) -> Control:
     labels_N = case.examples.labels_N
     train, test = case.selector.train, case.selector.test
     units, probes, reported = [], [], 0
-    for number in range(PERMUTATIONS):
+    for number in track(range(PERMUTATIONS), "permuting the labels", PERMUTATIONS):
         mixed = labels_N.copy()
         for part in (train, test):
             mixed[part] = case.rng.permutation(labels_N[part])
@@ -142,7 +143,7 @@ def random_100_probe(case: Case) -> Control:
     """A probe on 100 random other units."""
     labels_N, test = case.examples.labels_N, case.selector.test
     scores, groups = [], _groups(case)
-    for group in groups:
+    for group in track(groups, "fitting probes on random units", len(groups)):
         values = case.features.seen_NU[:, group]
         probe = fit_probe(values, labels_N, case.examples.part_N)
         scores.append(score_of(probe.scores(values[test]), labels_N[test]))
@@ -166,7 +167,10 @@ def random_100_probe(case: Case) -> Control:
 def random_100_best(case: Case) -> Control:
     """The best single one of 100 random other units, chosen on the training part."""
     groups = _groups(case)
-    scores = [case.selector.best_of(case.examples.labels_N, group)[1] for group in groups]
+    scores = [
+        case.selector.best_of(case.examples.labels_N, group)[1]
+        for group in track(groups, "choosing among random units", len(groups))
+    ]
     most, own = max(score.accuracy for score in scores), case.neuron.accuracy
     holds = own > most + case.margin
     end = "it stands out" if holds else "others do as well"

@@ -23,6 +23,7 @@ from textgen.probing.reading import STATES, OnTokens, read_features
 from textgen.probing.report import FindReport, describe_protocol, make_neuron
 from textgen.probing.selection import ALPHA, Selector
 from textgen.probing.texts import text_examples
+from textgen.progress import task as progress_task
 from textgen.runtime import choose_threads
 
 #: Called with what is being done, steps of it done, and steps in all.
@@ -137,7 +138,8 @@ def find(
     rng = np.random.default_rng(options.rng)
     threads = choose_threads(options.threads).value
     progress = on_progress or (lambda phase, done, total: None)
-    examples = make_examples(saved, task, options, rng)
+    with progress_task("choosing examples"):
+        examples = make_examples(saved, task, options, rng)
     machine = open_machine(saved.config, saved.weights, threads)
 
     def tokens(phase: str) -> OnTokens:
@@ -150,8 +152,9 @@ def find(
             "compared; look at shorter ones: --chars 1000"
         )
     progress("choosing units", 0, 1)
-    selector = Selector(features.seen_NU, examples, options.alpha)
-    table = selector.find(examples.labels_N)
+    with progress_task("choosing units"):
+        selector = Selector(features.seen_NU, examples, options.alpha)
+        table = selector.find(examples.labels_N)
     neurons = [
         make_neuron(
             table, column, saved.config.hidden_size, quantity, features.mean_U, features.sd_U
@@ -168,11 +171,13 @@ def find(
     direction = None
     if options.direction is not None:
         progress("making the direction", 0, 1)
-        direction = find_direction(
-            options.direction, machine, examples, features, quantity, selector
-        )
+        with progress_task("making the direction"):
+            direction = find_direction(
+                options.direction, machine, examples, features, quantity, selector
+            )
     progress("fitting the probe", 0, 1)
-    probe = fit_probe(features.seen_NU, examples.labels_N, examples.part_N)
+    with progress_task("fitting the probe"):
+        probe = fit_probe(features.seen_NU, examples.labels_N, examples.part_N)
     test = selector.test
     probe_score = score_of(probe.scores(features.seen_NU[test]), examples.labels_N[test])
     case = Case(
@@ -207,7 +212,8 @@ def find(
         )
     ):
         progress(name, number, 7)
-        done.append(measure(case))
+        with progress_task(name):
+            done.append(measure(case))
     return FindReport(
         neurons=tuple(found),
         chosen=chosen,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from textgen.corpus.reader import read_text
 from textgen.errors import ConfigError, CorpusError, named
+from textgen.progress import task
 
 #: How a file of texts is cut: at blank lines, or at every line end.
 TEXT_MODES = ("blank", "line")
@@ -46,6 +47,7 @@ class LabelledTexts:
                 raise CorpusError(f"{self.source} has no text labelled '{name}'; give both kinds")
 
 
+@task("reading the texts")
 def read_labels(
     path: str | Path,
     *,
@@ -102,6 +104,7 @@ def read_labels(
     )
 
 
+@task("reading the texts")
 def read_two_files(
     positive: str | Path,
     negative: str | Path,

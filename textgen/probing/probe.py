@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from textgen.errors import BackendError
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
 from textgen.probing.ranks import Bools, accuracy, auc
+from textgen.progress import task, track
 
 #: Inverse strengths of the penalty, weakest last, as in the sentiment neuron's own code.
 STRENGTHS = tuple(2.0**power for power in range(-8, 1))
@@ -37,7 +38,8 @@ def require_sklearn() -> None:
         BackendError: It is not installed; the message says how to install it.
     """
     try:
-        import sklearn  # noqa: F401
+        with task("loading scikit-learn"):
+            import sklearn  # noqa: F401
     except ImportError as error:
         raise BackendError(
             "finding what neurons carry needs scikit-learn, which is not installed; "
@@ -113,7 +115,8 @@ def fit_probe(
         strengths: Inverse strengths of the penalty to choose from, rising.
     """
     require_sklearn()
-    from sklearn.linear_model import LogisticRegression
+    with task("loading scikit-learn"):
+        from sklearn.linear_model import LogisticRegression
 
     train_N = part_N != HELD_OUT
     center_U = values_NU[train_N].mean(axis=0, dtype=np.float64)
@@ -154,8 +157,9 @@ def ngram_score(examples: Examples) -> tuple[Score, int]:
         The figures on the held-out part, and how many n-grams were used.
     """
     require_sklearn()
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
+    with task("loading scikit-learn"):
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
 
     train = np.flatnonzero(examples.train_N)
     test = np.flatnonzero(examples.held_out_N)
@@ -201,7 +205,7 @@ def _choose(
         # A fit that stops before its last digit is good enough: figures are of held-out text.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if len(strengths) > 1:
-            for strength in strengths:
+            for strength in track(strengths, "fitting a probe", len(strengths)):
                 fitted = model(strength).fit(rows(fit), labels_N[fit])
                 found = accuracy(fitted.decision_function(rows(check)) > 0.0, labels_N[check])
                 if found > reached:

@@ -21,6 +21,7 @@ from textgen.model.escape import charge_escapes
 from textgen.probing.examples import Bools, Examples, Ints
 from textgen.probing.machine import Floats, Machine
 from textgen.probing.projection import Projection
+from textgen.progress import task
 from textgen.steering.target import QUANTITY_OF
 
 Doubles = NDArray[np.float64]
@@ -264,8 +265,10 @@ def _batches(
     def on_read(tokens: int) -> None:
         nonlocal done
         done += tokens
+        reading.reach(done)
         if on_tokens is not None:
             on_tokens(done, total)
 
-    for start in range(0, len(order), STREAMS):
-        yield _Batch(documents, order[start : start + STREAMS], on_read)
+    with task("reading the texts", total) as reading:
+        for start in range(0, len(order), STREAMS):
+            yield _Batch(documents, order[start : start + STREAMS], on_read)

@@ -10,6 +10,7 @@ import numpy as np
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
+from textgen.progress import track
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.history import HistoryNetwork
@@ -251,7 +252,7 @@ def generate_each(
         network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed, options))
     )
     texts = []
-    for k in range(count):
+    for k in track(range(count), "writing", count):
         cursor = _cursor(steering, vocabulary, seed, options)
         stream = Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
         writer = StreamWriter(network, options, stream, position, cursor)
@@ -274,9 +275,14 @@ def _write_together(
     pieces: list[list[Piece]] = [[] for _ in streams]
     steered = [cursor for cursor in cursors if cursor is not None]
     group = StreamGroup(network, options, streams, position, steered or None)
-    for number, piece in group.pieces():
+    total = len(streams) * options.length
+    for number, piece in track(group.pieces(), "writing", total, _chars_of):
         pieces[number].append(piece)
     return [Generation.from_pieces(row) for row in pieces]
+
+
+def _chars_of(written: tuple[int, Piece]) -> int:
+    return written[1].chars
 
 
 def _cursor(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import SamplingError
+from textgen.progress import track
 
 #: Tokens from which on a run counts as copied, where documents are not shorter.
 MIN_RUN = 20
@@ -331,7 +332,8 @@ class _Finder:
         """Start of a block and the groups of text windows whose hash begins in it."""
         if not len(self._sorted):
             return
-        for start in range(0, len(self._corpus) - self._size + 1, _BLOCK):
+        starts = range(0, len(self._corpus) - self._size + 1, _BLOCK)
+        for start in track(starts, "comparing with the training text", len(starts)):
             tokens = np.asarray(self._corpus[start : start + _BLOCK + self._size - 1])
             hashes = _window_hashes(tokens, self._size)
             hashes = hashes[self._table[_table_index(hashes)]]

@@ -1,97 +1,107 @@
-"""The bar of a training run on stderr: how far it is, how long it still takes, and the loss."""
+"""The line that moves while something is done: its name, a bar, the time left, figures.
+
+`⠹ training  45% |████████▉           | 12 s left  val 2.341  train 2.102 bits/char`
+"""
 
 from __future__ import annotations
 
-import shutil
-import sys
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
-from textgen.terminal.format import rate
+from rich.cells import cell_len, set_cell_size
 
-#: What the bar itself, its percentage and the time left take at least.
-_BAR_COLUMNS = 32
-#: Seconds between two drawings, where each replaces the one before, and in a file.
-_ON_TERMINAL, _IN_FILE = 0.2, 1.0
+from textgen.terminal.text import char_width, visible
 
+#: A sign that turns says that the program lives, even where nothing can be counted.
+_TURNING, _TURNING_ASCII = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
 
-class Figures(Protocol):
-    """What is shown of a run: `textgen.training.events.Report` has it."""
-
-    @property
-    def step(self) -> int:
-        """Steps taken."""
-
-    @property
-    def train_bits_per_char(self) -> float | None:
-        """Mean training loss."""
-
-    @property
-    def val_bits_per_char(self) -> float | None:
-        """Of the last evaluation."""
-
-    @property
-    def train_distance(self) -> float | None:
-        """The loss where it is a distance."""
-
-    @property
-    def chars_per_second(self) -> float:
-        """The speed."""
-
-    @property
-    def skipped(self) -> int:
-        """Updates left out."""
+#: Columns of the bar: none is drawn below the first, none is longer than the second.
+_SHORTEST, _LONGEST = 4, 40
+#: The name of what is done keeps so many columns before the bar gets any.
+_NAME = 16
 
 
-def figures_of(report: Figures) -> list[str]:
-    """The figures of a run in words, the most important first."""
-    figures = []
-    if report.val_bits_per_char is not None:
-        figures.append(f"val {report.val_bits_per_char:.3f}")
-    if report.train_bits_per_char is not None:
-        figures.append(f"train {report.train_bits_per_char:.3f} bits/char")
-    elif report.val_bits_per_char is not None:
-        figures[-1] += " bits/char"
-    if report.train_distance is not None:
-        figures.append(f"distance {report.train_distance:.3f}")
-    figures.append(rate(report.chars_per_second))
-    if report.skipped:
-        figures.append(f"{report.skipped} updates left out")
-    return figures
-
-
-class TrainingBar:
-    """A bar over the steps of a run.
+@dataclass(frozen=True, kw_only=True)
+class BarReading:
+    """What the line shows.
 
     Args:
-        steps: The run's length.
-        done: Steps taken before.
+        what: What is being done.
+        share: How much of it is done, 0 to 1; None where that is not known.
+        seconds: For how long it has been done.
+        left: Seconds that it will still take; None where that is not known.
+        figures: More to say, the most important first.
+        beat: A number that grows, to turn the sign by.
     """
 
-    def __init__(self, steps: int, done: int = 0) -> None:
-        from tqdm import tqdm
+    what: str
+    share: float | None
+    seconds: float
+    left: float | None = None
+    figures: Sequence[str] = field(default=())
+    beat: int = 0
 
-        self._bar = tqdm(
-            total=steps,
-            initial=done,
-            file=sys.stderr,
-            dynamic_ncols=True,
-            mininterval=_ON_TERMINAL if sys.stderr.isatty() else _IN_FILE,
-            bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}",
-        )
 
-    def report(self, report: Figures) -> None:
-        """Move on, and show as many of the figures as fit; the last ones go first."""
-        figures = figures_of(report)
-        room = shutil.get_terminal_size().columns - _BAR_COLUMNS
-        while len(figures) > 1 and len("  ".join(figures)) > room:
-            del figures[-1]
-        self._bar.set_postfix_str("  ".join(figures), refresh=False)
-        self._bar.update(report.step - self._bar.n)
+def bar_line(reading: BarReading, width: int, *, encoding: str = "utf-8") -> str:
+    """The line, in at most `width` columns: what has no room is left out, the figures first.
 
-    def write(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._bar.write(line, file=sys.stderr)
+    Args:
+        reading: What it shows.
+        width: Columns there are.
+        encoding: Of the stream; where it lacks the signs, plain ones are taken.
+    """
+    known = all(char_width(sign, encoding) == 1 for sign in _TURNING + _EIGHTHS)
+    signs = _TURNING if known else _TURNING_ASCII
+    sign = signs[reading.beat % len(signs)]
+    what = visible(reading.what, encoding=encoding)
+    if reading.share is None:
+        tail = f"  {clock(reading.seconds)}" if reading.seconds >= 1.0 else ""
+        return _fit(f"{sign} {_cut(what, width - 2 - len(tail))}{tail}", width)
+    share = min(max(reading.share, 0.0), 1.0)
+    percent = f"{int(100 * share):3d}%"
+    left = "" if reading.left is None else f" {clock(reading.left)} left"
+    room = width - len(f"{sign}  {percent}{left}")
+    # A short bar and the name come before the figures, and the name before the bar.
+    what = _cut(what, max(room - _SHORTEST - 3, min(room, _NAME), 1))
+    room -= cell_len(what)
+    figures = list(reading.figures)
+    while figures and len(_joined(figures)) + _SHORTEST + 3 > room:
+        del figures[-1]
+    tail = _joined(figures)
+    columns = min(room - len(tail) - 3, _LONGEST)
+    bar = f" |{_bar(share, columns, ascii_only=not known)}|" if columns >= _SHORTEST else ""
+    return _fit(f"{sign} {what} {percent}{bar}{left}{tail}", width)
 
-    def close(self) -> None:
-        """Leave the bar as it stands."""
-        self._bar.close()
+
+def clock(seconds: float) -> str:
+    """Whole seconds as a clock that runs shows them: `7 s`, `3:05`, `2:07:00`."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def _joined(figures: Sequence[str]) -> str:
+    return "".join(f"  {figure}" for figure in figures)
+
+
+def _bar(share: float, columns: int, *, ascii_only: bool) -> str:
+    if ascii_only:
+        return ("#" * round(share * columns)).ljust(columns)
+    whole, part = divmod(round(share * columns * 8), 8)
+    bar = "█" * whole + (_EIGHTHS[part] if part else "")
+    return bar.ljust(columns)
+
+
+def _cut(text: str, columns: int) -> str:
+    """The text in so many columns, its end left out where it is longer."""
+    if cell_len(text) <= columns:
+        return text
+    return set_cell_size(text, max(columns - 2, 0)).rstrip() + ".." if columns > 2 else ""
+
+
+def _fit(line: str, width: int) -> str:
+    return line if cell_len(line) <= width else set_cell_size(line, width)

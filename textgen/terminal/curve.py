@@ -17,6 +17,7 @@ from rich.style import Style
 from rich.text import Text
 
 from textgen.files import atomic_write_bytes
+from textgen.progress import task
 from textgen.terminal.picture import draw_picture, picture_kind, plain
 
 Points = Sequence[tuple[float, float]]
@@ -122,6 +123,7 @@ class TerminalCurve:
 _ASCII_FRAME = str.maketrans("┌┐└┘─│┤┬┴├┼", "++++-|+++++")
 
 
+@task("drawing the picture")
 def _plot(curve: LossCurve, width: int, height: int, mark: str, dot: str) -> list[Text]:
     """The picture by plotext, line by line."""
     import plotext

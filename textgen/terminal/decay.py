@@ -19,6 +19,7 @@ from rich.style import Style
 from rich.text import Text
 
 from textgen.files import atomic_write_bytes
+from textgen.progress import task
 from textgen.terminal.chart import COLORS
 from textgen.terminal.picture import draw_picture, picture_kind, plain
 from textgen.terminal.text import visible
@@ -159,6 +160,7 @@ def _color(number: int) -> tuple[int, int, int]:
     return COLORS[number % len(COLORS)]
 
 
+@task("drawing the picture")
 def _plot(chart: DecayChart, width: int, height: int, ascii_only: bool) -> list[Text]:
     """The picture by plotext, line by line."""
     import plotext

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.errors import ConfigError
+from textgen.progress import task
 
 KINDS = ("svg", "png")
 
@@ -43,16 +44,21 @@ def draw_picture(
         size: Width and height in inches, 120 pixels each in a PNG.
         font_size: In points.
     """
-    import matplotlib.style
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    with task("loading matplotlib"):
+        import matplotlib.style
+        from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.backends.backend_svg import FigureCanvasSVG
+        from matplotlib.figure import Figure
 
     stream = io.BytesIO()
     settings = {"svg.hashsalt": "textgen", "font.family": "DejaVu Sans", "font.size": font_size}
     # "default" undoes the settings file of whoever runs this.
-    with rc_context(), matplotlib.style.context(["default", settings]):
+    with (
+        task("drawing the picture"),
+        rc_context(),
+        matplotlib.style.context(["default", settings]),
+    ):
         figure = Figure(figsize=size, layout="constrained")
         canvas = (FigureCanvasSVG if kind == "svg" else FigureCanvasAgg)(figure)
         draw(figure)

@@ -118,7 +118,6 @@ class TrainSummary:
         seconds: Wall time from the first step to the end.
         chars_per_second: Training speed.
         checkpoint: The run's folder, as it is to be typed.
-        try_next: The command to try next.
         repeat: The command that repeats the run exactly; None if it was that command.
         curve: The picture of the loss; None if there is none.
         stopped: Why the run ended before its time; None if it did not.
@@ -134,7 +133,6 @@ class TrainSummary:
     seconds: float
     chars_per_second: float
     checkpoint: str
-    try_next: str
     repeat: str | None = None
     curve: str | None = None
     stopped: str | None = None
@@ -161,7 +159,6 @@ def train_summary(data: TrainSummary) -> Panel:
         ("updates left out", data.skipped_updates or None),
         ("checkpoint", data.checkpoint),
         ("loss curve", data.curve),
-        ("try next", data.try_next),
         ("the same again", data.repeat),
     ]
     return key_values("Training finished" if data.stopped is None else "Training ended", rows)

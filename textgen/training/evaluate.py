@@ -20,11 +20,14 @@ from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
 from textgen.model.base import Network, State
 from textgen.model.escape import charge_escapes
+from textgen.progress import track
 
 #: Tokens read at once in a pass of one stream, and the least context that a part of a validation
 #: text cut into streams is given before its first charged token.
 CHUNK = 2048
 WARMUP = 256
+#: What is being done, to people.
+MEASURING = "measuring the cost"
 #: Logits computed at once at most, 64 MiB of them, so that a vocabulary of 30,000 words fits too.
 LOGITS = 2**24
 
@@ -141,7 +144,8 @@ def total_nats(network: Network, tokens: Tokens) -> Iterator[tuple[int, float]]:
     state = network.zero_state(1)
     previous, total = END_ID, 0.0
     chunk = steps_at_once(network, 1, CHUNK)
-    for start in range(0, len(tokens), chunk):
+    starts = range(0, len(tokens), chunk)
+    for start in track(starts, MEASURING, len(starts)):
         targets = np.asarray(tokens[start : start + chunk], dtype=np.int64)
         inputs = np.concatenate(([previous], targets[:-1]))
         nats_TB, state = costs(network, inputs[:, None], targets[:, None], state)
@@ -179,7 +183,8 @@ def nats_by_streams(
     state = network.zero_state(streams)
     total, seen = 0.0, 0
     chunk = steps_at_once(network, streams, WARMUP)
-    for begin in range(0, steps, chunk):
+    begins = range(0, steps, chunk)
+    for begin in track(begins, MEASURING, len(begins)):
         time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
         place_TB = starts_B[None, :] - warmup + time_T1
         inside_TB = (place_TB >= 0) & (time_T1 < warmup + lengths_B[None, :])
@@ -215,7 +220,8 @@ def cold_nats(
     starts = boundaries[boundaries < len(tokens) - 1]
     stops = np.append(starts[1:], len(tokens) - 1)
     total, seen = 0.0, 0
-    for first in range(0, len(starts), batch_size):
+    firsts = range(0, len(starts), batch_size)
+    for first in track(firsts, "measuring the cost of windows", len(firsts)):
         starts_B, stops_B = starts[first : first + batch_size], stops[first : first + batch_size]
         steps = int((stops_B - starts_B).max())
         chunk = steps_at_once(network, len(starts_B), CHUNK)

@@ -13,7 +13,8 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
 from textgen.model.base import Network
-from textgen.training.evaluate import LOGITS, costs
+from textgen.progress import track
+from textgen.training.evaluate import LOGITS, MEASURING, costs
 
 #: Tokens of all windows that are read at once, and windows at most.
 TOKENS_TOGETHER, WINDOWS_TOGETHER = 1 << 16, 1024
@@ -54,7 +55,8 @@ def nats_by_history(
     together = max(1, most)
     back_T1 = np.arange(-history, 0)[:, None]
     total = 0.0
-    for first in range(0, len(positions), together):
+    firsts = range(0, len(positions), together)
+    for first in track(firsts, MEASURING, len(firsts)):
         positions_B = positions[first : first + together]
         places_TB = positions_B[None, :] + back_T1
         inputs_TB = np.where(places_TB < 0, END_ID, tokens[np.maximum(places_TB, 0)])

@@ -44,7 +44,12 @@ from textgen.training.agreement import (
     request_of,
     spelled_out,
 )
-from textgen.training.calibrate import measure_evaluation, measure_step, probe_speed
+from textgen.training.calibrate import (
+    measure_evaluation,
+    measure_step,
+    probe_speed,
+    saving_seconds,
+)
 from textgen.training.command import again_folder, more_command, repeat_command, resume_command
 from textgen.training.data import (
     TrainingData,
@@ -396,13 +401,7 @@ def _timing_of(more: More, plan: Plan, data: TrainingData, path: ComputePath) ->
     step = measure_step(plan, data.train, path, min(3.0, more.seconds / 40))
     steps = max(1, int(more.seconds / step))
     evaluation = measure_evaluation(plan, steps, data.val, path)
-    return Timing(step=step, evaluation=evaluation, save=_save_seconds(plan))
-
-
-def _save_seconds(plan: Plan) -> float:
-    """Of one save, which writes the weights, two moments and the best model: 16 bytes a parameter,
-    and of the model once more at evaluations. 200 MB/s is slow for a disk that syncs."""
-    return 0.05 + 20 * plan.model.num_parameters() / 200e6
+    return Timing(step=step, evaluation=evaluation, save=saving_seconds(plan.model))
 
 
 def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: ComputePath) -> Timing:
@@ -414,7 +413,8 @@ def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: Com
     step = measure_step(drafted.plan, data.train, path, min(3.0, budget / 40))
     steps = max(1, int(budget / step))
     evaluation = measure_evaluation(drafted.plan, steps, data.val, path)
-    return Timing(step=step, evaluation=evaluation, save=_save_seconds(drafted.plan))
+    save = saving_seconds(drafted.plan.model)
+    return Timing(step=step, evaluation=evaluation, save=save)
 
 
 def _windows(plan: Plan, data: TrainingData) -> Windows:

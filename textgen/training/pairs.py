@@ -17,9 +17,10 @@ from textgen.corpus.pairs import PairIndex
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.model.base import Network
+from textgen.progress import track
 from textgen.sampling import SampleOptions, generate_after
 from textgen.sampling.stream import Network as WritingNetwork
-from textgen.training.evaluate import CHUNK, costs, steps_at_once
+from textgen.training.evaluate import CHUNK, MEASURING, costs, steps_at_once
 
 #: Pairs read or written side by side at most, and tokens of them read at once.
 TOGETHER, TOKENS_TOGETHER = 256, 1 << 16
@@ -88,7 +89,7 @@ def evaluate_pairs(
     mean, counted = target_nats(network, tokens, pairs)
     written = dict(write_targets(writer, vocabulary, tokens, pairs))
     exact, similarity, chars = 0, 0.0, 0
-    for number, text in written.items():
+    for number, text in track(written.items(), "comparing the targets", len(written)):
         place, stop = int(pairs.separators[number]) + 1, int(pairs.stops[number])
         target = vocabulary.decode(np.asarray(tokens[place:stop]))
         chars += len(target)
@@ -108,7 +109,8 @@ def target_nats(network: Network, tokens: Tokens, pairs: PairIndex) -> tuple[flo
         Nats a token, and how many tokens were charged.
     """
     total, seen = 0.0, 0
-    for numbers in _alike(pairs.stops - pairs.starts + 1):
+    alike = _alike(pairs.stops - pairs.starts + 1)
+    for numbers in track(alike, MEASURING, len(pairs), len):
         part = pairs.take(numbers)
         steps = int((part.stops - part.starts).max()) + 1
         state = network.zero_state(len(part))
@@ -140,7 +142,8 @@ def write_targets(
         A pair's number and the text, cut where it is twice as long as it should be and more.
     """
     lengths = vocabulary.symbol_lengths()
-    for numbers in _alike(pairs.stops - pairs.separators):
+    alike = _alike(pairs.stops - pairs.separators)
+    for numbers in track(alike, "writing the targets", len(pairs), len):
         part = pairs.take(numbers)
         sources = [
             tokens[start : separator + 1].tolist()

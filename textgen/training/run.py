@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from textgen.files import append_line
 from textgen.model.base import Network
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.opening import open_network
+from textgen.progress import Task, task
 from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, SamplingNetworks, generate_text
 from textgen.training.data import TrainingData
@@ -117,6 +118,12 @@ class Run:
         yield from self._train(stop)
 
     def _train(self, stop: Stop) -> Iterator[Event]:
+        with task("training", self.plan.steps, done=self._trainer.step) as training:
+            reason = yield from self._steps(stop, training)
+        yield from self._finish(reason or "finished")
+
+    def _steps(self, stop: Stop, training: Task) -> Generator[Event, None, str]:
+        """Take the steps that are left; why no more were taken, "" where all were."""
         plan, trainer = self.plan, self._trainer
         since, steps_since = time.perf_counter(), 0
         reason = ""
@@ -125,6 +132,7 @@ class Run:
             steps_since += 1
             step = trainer.step
             done = step - plan.first_step
+            training.reach(step)
             self._progress = replace(self._progress, step=step)
             last = step == plan.steps
             evaluating = last or done % plan.eval_every == 0
@@ -160,7 +168,7 @@ class Run:
                 if done % plan.save_every == 0:
                     yield self._save()
                 since += time.perf_counter() - pause  # The speed reported is that of training.
-        yield from self._finish(reason or "finished")
+        return reason
 
     def _finish(self, reason: str) -> Iterator[Event]:
         if reason == "stopped":
@@ -248,13 +256,14 @@ class Run:
             source = data.val[pairs.starts[number] : pairs.separators[number] + 1].tolist()
             options = replace(options, temperature=0.0, until_end=True)
         try:
-            text = generate_text(
-                network,
-                corpus.vocabulary,
-                options,
-                seed_ids=source,
-                primer_ids=data.primer,
-            )
+            with task("writing a sample"):
+                text = generate_text(
+                    network,
+                    corpus.vocabulary,
+                    options,
+                    seed_ids=source,
+                    primer_ids=data.primer,
+                )
         except SamplingError:
             return  # Logits that are not finite: the counters and evaluations decide what follows.
         if source:

@@ -14,6 +14,7 @@ from textgen.checkpoint.format import read_file, write_file
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError, TextgenError, named
+from textgen.progress import task
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan
 
@@ -81,6 +82,7 @@ class RunState:
     tensors: Arrays
     best: Arrays
 
+    @task("saving the run")
     def save(self, path: Path) -> None:
         """Write it in one rename."""
         header = {
@@ -96,6 +98,7 @@ class RunState:
         write_file(path, kind="resume", header=header, tensors=tensors)
 
     @classmethod
+    @task("loading the run")
     def load(cls, path: Path) -> RunState:
         """Read it back.
 

@@ -21,6 +21,7 @@ from textgen.corpus.vectors import symbol_vectors
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import BackendError, ConfigError, named
+from textgen.progress import Task, task
 from textgen.runtime import Choice
 from textgen.training.data import TrainingData
 from textgen.training.options import WORD2VEC, TrainOptions
@@ -68,7 +69,8 @@ def require_vectors(options: TrainOptions) -> None:
         )
     if options.vectors == WORD2VEC:
         try:
-            import gensim  # noqa: F401
+            with task("loading gensim"):
+                import gensim  # noqa: F401
         except ImportError as error:
             raise BackendError(
                 f"{named('vectors')} word2vec needs gensim, which is not installed; "
@@ -146,23 +148,26 @@ def learn_vectors(tokens: Tokens, *, width: int, level: str, rng: int) -> Vector
         level: Of the vocabulary.
         rng: Seed.
     """
-    from gensim.models import Word2Vec
+    with task("loading gensim"):
+        from gensim.models import Word2Vec
 
     stretches = _stretches(len(tokens))
     seen = sum(stop - start for start, stop in stretches)
     passes = max(1, min(MOST_PASSES, LEARN_TOKENS // seen))
-    model = Word2Vec(
-        _Sentences(tokens, stretches),
-        vector_size=width,
-        window=WINDOW,
-        min_count=1,
-        sg=1,
-        negative=NEGATIVE,
-        sample=FREQUENT if level == "word" else 0,
-        epochs=passes,
-        workers=1,
-        seed=rng,
-    )
+    # One pass more is to count the words.
+    with task("learning vectors by word2vec", (passes + 1) * len(stretches)) as learning:
+        model = Word2Vec(
+            _Sentences(tokens, stretches, learning),
+            vector_size=width,
+            window=WINDOW,
+            min_count=1,
+            sg=1,
+            negative=NEGATIVE,
+            sample=FREQUENT if level == "word" else 0,
+            epochs=passes,
+            workers=1,
+            seed=rng,
+        )
     by_id = {int(key): model.wv[key].astype(np.float32) for key in model.wv.index_to_key}
     often = "once" if passes == 1 else f"{passes} times"
     return Vectors(
@@ -235,13 +240,15 @@ def _choice(
 class _Sentences:
     """Stretches of a text as lists of words, as often as they are asked for."""
 
-    def __init__(self, tokens: Tokens, stretches: list[tuple[int, int]]) -> None:
+    def __init__(self, tokens: Tokens, stretches: list[tuple[int, int]], reading: Task) -> None:
         self._tokens = tokens
         self._stretches = stretches
+        self._reading = reading
 
     def __iter__(self) -> Iterator[list[str]]:
         for start, stop in self._stretches:
             yield list(map(str, self._tokens[start:stop].tolist()))
+            self._reading.advance()
 
 
 def _stretches(count: int) -> list[tuple[int, int]]:

@@ -258,9 +258,7 @@ def find_command(
             "skip_bad": skip_bad,
         }
         task = _positions(model, paths, regex, feature, chars, choosing, quiet=quiet)
-    progress = _Progress(live=sys.stderr.isatty() and not quiet)
-    report = find(model.saved, task, options, on_progress=progress)
-    progress.clear()
+    report = find(model.saved, task, options)
     head: dict[str, object] = {"checkpoint": str(model.path)}
     failure: StorageError | None = None
     if save is not None:
@@ -332,25 +330,6 @@ def _positions(
     if not quiet:
         say_what_is_read(tokens)
     return PositionTask(ids=tokens.ids, holds=holds, name=name, source=tokens.name)
-
-
-class _Progress:
-    """A line on a terminal's stderr that says what is being done."""
-
-    def __init__(self, *, live: bool) -> None:
-        self._live = live
-        self._shown = 0
-
-    def __call__(self, phase: str, done: int, total: int) -> None:
-        if self._live:
-            line = f"{phase} {done / max(total, 1):.0%}" if total > 7 else phase
-            print("\r" + line.ljust(self._shown), end="", file=sys.stderr, flush=True)
-            self._shown = len(line)
-
-    def clear(self) -> None:
-        """Wipe it."""
-        if self._live:
-            print("\r" + " " * self._shown + "\r", end="", file=sys.stderr, flush=True)
 
 
 def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | None:

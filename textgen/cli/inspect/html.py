@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from textgen.progress import task
+
 if TYPE_CHECKING:
     from textgen.api import Model
 
@@ -98,8 +100,9 @@ def write_page(
         title=title,
         facts=(_name(model), f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"),
     )
-    data = render(page).encode("utf-8", errors="backslashreplace")
-    atomic_write_bytes(path, data)
+    with task("writing the page"):
+        data = render(page).encode("utf-8", errors="backslashreplace")
+        atomic_write_bytes(path, data)
     if quiet:
         return
     if page.notice:

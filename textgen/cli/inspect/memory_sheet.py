@@ -109,11 +109,12 @@ def figures(found: MemoryReports, layer: int | None) -> tuple[Table, str]:
         for of in _WRITTEN
         if any(report.curve(of, _layer(of, layer)) for report in found.reports)
     ]
+    unit = {"characters": "chars"}.get(_unit(found), _unit(found))
     headings = (
         "model",
         "cell",
-        *(f"{_WRITTEN[of]} to 1 %" for of in quantities),
-        "can be replaced",
+        *(f"{_WRITTEN[of]} to 1 %, {unit}" for of in quantities),
+        f"can be replaced, {unit}",
     )
     rows = []
     for name, report in zip(found.names, found.reports, strict=True):

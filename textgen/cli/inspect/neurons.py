@@ -143,7 +143,6 @@ def neurons_command(
     tokens = open_tokens(model, paths, text, chars, **choosing)
     if not quiet:
         say_what_is_read(tokens)
-    live = sys.stderr.isatty() and not quiet
     survey = survey_neurons(
         lambda ids: model.survey(ids, [quantity]),
         tokens.ids,
@@ -153,7 +152,6 @@ def neurons_command(
         layers=sorted({own for own, _ in chosen}) if chosen else layer or None,
         detail=chosen,
         passages=PASSAGES,
-        on_progress=_progress if live else None,
     )
     order = chosen or survey.order(sort or "effect")[: (TOP if top is None else top) or None]
     report = survey.report(order)
@@ -186,12 +184,6 @@ def _chosen(
     if layer and any(own not in layer for own, _ in chosen):
         raise InspectionError("--neuron names another layer than --layer; leave --layer out")
     return list(dict.fromkeys(chosen))
-
-
-def _progress(done: int, total: int) -> None:
-    print(f"\r{done / total:4.0%} of {total:,} tokens", end="", file=sys.stderr, flush=True)
-    if done == total:
-        print("\r" + " " * 40 + "\r", end="", file=sys.stderr, flush=True)
 
 
 def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) -> None:

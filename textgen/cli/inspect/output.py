@@ -13,6 +13,7 @@ import typer
 
 from textgen.cli.help_page import ADVANCED
 from textgen.cli.records import print_json
+from textgen.progress import task
 
 if TYPE_CHECKING:
     from textgen.inspection.report import Report
@@ -75,6 +76,7 @@ def deliver(
     return json_output or csv is not None or npz is not None
 
 
+@task("writing the figures")
 def table_text(report: Report) -> str:
     """The report's rows as comma-separated values, lines ended by a newline alone."""
     out = io.StringIO()
@@ -82,6 +84,7 @@ def table_text(report: Report) -> str:
     return out.getvalue()
 
 
+@task("writing the figures")
 def npz_bytes(report: Report) -> bytes:
     """The report's arrays as `numpy.savez_compressed` writes them."""
     import numpy as np

@@ -23,6 +23,7 @@ from textgen.cli.options import (
     lower,
 )
 from textgen.cli.records import check_outputs, print_notes
+from textgen.progress import task
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -219,7 +220,8 @@ def _source(
         )
         print_notes(notes)
         return read
-    return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
+    with task("writing the text"):
+        return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
 
 
 def _view(
