@@ -21,7 +21,7 @@ SLOW = {
     "textgen.sampling.writing": ["StreamGroup._write_block"],
     "textgen.sampling.novelty": ["_window_hashes"],
     "textgen.corpus.source": ["Source.open"],
-    "textgen.corpus.pair_split": ["gather"],
+    "textgen.corpus.split": ["gather"],
     "textgen.corpus.cache": ["_checksum"],
     "textgen.checkpoint.format": ["_sum_of"],
     "textgen.probing.ranks": ["Ranks.__init__", "thresholds"],

@@ -142,7 +142,7 @@ def test_known_documents_at_other_levels(settings: dict[str, Any], tmp_path: Pat
         text, out=tmp_path / "run", documents="line", steps=300, **more, **settings
     )
     known = {pair.lower() for pair in pairs} if "fold" in settings else set(pairs)
-    words = ("sample", "-c", result.folder, "--count", "20", "--novelty", "--json")
+    words = ("sample", "-c", result.folder, "--count", "60", "--novelty", "--json")
     record = json.loads(textgen_cli(*words, "-t", "0.5").stdout)
     expected = [text["text"] in known for text in record["samples"]]
     assert sum(expected) > 2

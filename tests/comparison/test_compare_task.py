@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def test_a_share_that_validates_is_taken_as_given() -> None:
         if isinstance(event, RunEvent) and isinstance(event.event, Started):
             chosen = {c.name: c.reason for c in event.event.choices}
     # Which pairs these are is drawn by their sources: about 30, and 6 with the usual share.
-    assert int(chosen["validation"].split()[0]) > 15
+    (count,) = re.findall(r"(\d+) pairs", chosen["validation"])
+    assert int(count) > 15
 
 
 def test_the_record_and_going_on() -> None:

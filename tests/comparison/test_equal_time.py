@@ -121,7 +121,7 @@ def test_going_on_takes_the_steps_of_the_plan(corpus: str, monkeypatch: pytest.M
     assert isinstance(compare(corpus, stop=lambda: next(steps) >= 4)[-1], Halted)
     monkeypatch.setattr(jobs_module, "plan_together", lambda requests, data: [30, 50, 70])
     assert steps_of(compare(corpus, resume=True)) == [[3, 3], [5, 5], [7, 7]]
-    with pytest.raises(RunFolderError, match=r"begun with 0\.4 s .* --budget 0\.4s"):
+    with pytest.raises(RunFolderError, match=r"begun with 0\.4 s .* budget 0\.4s"):
         compare(corpus, replace(BASE, budget=0.8), resume=True)
 
 
@@ -149,7 +149,7 @@ def test_a_comparison_of_an_older_version_goes_on_as_it_was(
 def test_a_damaged_plan_is_told(corpus: str) -> None:
     folder = compare(corpus, rngs=(1,))[-1].result.folder
     (folder / PLAN_NAME).write_text('{"budget": 0.4, "steps": {"rnn": "many"}}')
-    with pytest.raises(RunFolderError, match=r"plan\.json is damaged.*--force"):
+    with pytest.raises(RunFolderError, match=r"plan\.json is damaged.*anew with force"):
         compare(corpus, rngs=(1,), resume=True)
 
 

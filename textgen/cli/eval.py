@@ -150,7 +150,7 @@ def eval_command(
         )
         figures = measured.to_dict()
         if json_output:
-            print_json({**figures, **({"notes": measured.notes} if measured.notes else {})})
+            print_json({**figures, "notes": list(measured.notes)})
         else:
             if not quiet:
                 print_notes(measured.notes)
@@ -178,8 +178,7 @@ def eval_command(
     record: dict[str, object] = {**whole.to_dict()}
     if cold is not None:
         record["cold"] = {"cold_window": window, **cold.to_dict("cold_")}
-    if whole.notes:
-        record["notes"] = whole.notes
+    record["notes"] = list(whole.notes)
     if json_output:
         print_json(record)
         return
