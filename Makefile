@@ -12,11 +12,14 @@ MOVING := sh docs/moving.sh
 demo: try-native
 	@TEXTGEN=$(BIN)/textgen sh docs/demo.sh
 
+# A file's tests stay together: they share what they train.
+ALL_CORES := --numprocesses auto --dist loadfile
+
 test: $(VENV)/.test try-native
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(ALL_CORES)
 
 # Kills, resumes, encodings, budgets: minutes each.
 test-long: $(VENV)/.test try-native
