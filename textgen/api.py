@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.source import DEFAULT_ENDING
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
@@ -312,16 +313,33 @@ class Model:
     def fit_seed(self, seed: str) -> FittedSeed:
         """`seed` in the symbols of the vocabulary, with a notice of what had to be changed.
 
-        For a model of pairs it is a source, and its ids end with the separator.
+        For a model of pairs it is a source, and its ids end with the separator. Of several
+        documents, cut as the training text was, the text goes on from the last one.
 
         Raises:
             SamplingError: It is no source, and the model one of pairs.
         """
         reserved = SEPARATOR if self.saved.reads_pairs else ""
-        fitted = fit_seed(seed, self.vocabulary, self.saved.normalization, reserved)
+        last, before = self._last_document(seed)
+        fitted = fit_seed(last, self.vocabulary, self.saved.normalization, reserved)
+        if before:
+            more = fitted.notice.removeprefix("seed: ") if fitted.notice else None
+            notice = f"seed: it holds {before + 1:,} documents; the text goes on from the last"
+            fitted = replace(fitted, notice=f"{notice}; {more}" if more else notice)
         if self.saved.reads_pairs:
             return as_source(fitted, separator_id(self.vocabulary))
         return fitted
+
+    def _last_document(self, seed: str) -> tuple[str, int]:
+        """The last document in a seed, and how many stand before it."""
+        mode = _dictionary(_dictionary(self.info, "corpus"), "options").get("documents")
+        if not (self.saved.writes_documents and isinstance(mode, str)):
+            return seed, 0
+        clean = seed.replace(DOCUMENT_MARK, "")
+        *before, last = "".join(mark_documents([clean], mode)).split(DOCUMENT_MARK)
+        if not before and mode != "line":
+            return clean, 0  # What stands at its two ends may be of use.
+        return last, len(before)
 
     @checked(SampleOptions)
     def sample_options(self, **settings: Unpack[SampleSettings]) -> SampleOptions:

@@ -211,7 +211,7 @@ def test_a_writer_keeps_going_as_generate_does():
 
 
 def test_contradictions_are_refused():
-    with pytest.raises(SamplingError, match="--until-end and --keep-going contradict"):
+    with pytest.raises(SamplingError, match="until_end and keep_going contradict"):
         SampleOptions(until_end=True, keep_going=True)
     for separator in ("", 3, None):
         with pytest.raises(SamplingError, match="separator is"):

@@ -66,6 +66,9 @@ class ModelHeader:
     def document_separator(self) -> str:
         """What stands between two documents that it writes one after another."""
         corpus = self.info.get("corpus")
+        told = corpus.get("separator") if isinstance(corpus, dict) else None
+        if isinstance(told, str) and told:
+            return told
         options = corpus.get("options") if isinstance(corpus, dict) else None
         mode = options.get("documents") if isinstance(options, dict) else None
         return document_separator(mode if isinstance(mode, str) else None)

@@ -28,7 +28,8 @@ TYPED = "textgen.typed"
 #: Words for asking for help and for the version, where others have no dashes.
 HELP_WORDS = frozenset(("help", "--help", "-h"))
 
-_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+%?")
+_PERCENT = re.compile(r"\d*\.?\d+%")
 #: In what an option takes: a name in the file system, which is left as the system gave it.
 _PATH = re.compile(r"\b(PATH|FILE|DIR|MODEL|CHECKPOINT)\b")
 _CHOICES = re.compile(r"[a-z0-9-]+")
@@ -63,7 +64,9 @@ def _meant(value: Any, param: Any) -> Any:
     if value_kind(param) is str and not _PATH.search(param.metavar or ""):
         value = _text(value)
     if value_kind(param) is float and _DECIMAL_COMMA.fullmatch(value):
-        return value.replace(",", ".")
+        value = value.replace(",", ".")
+    if value_kind(param) is float and _PERCENT.fullmatch(value):
+        return f"{float(value[:-1]) / 100:.12g}"
     return value.lower() if value.lower() in choices_of(param) else value
 
 

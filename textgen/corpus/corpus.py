@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import unicodedata
 import weakref
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
 from textgen.corpus.damage import ENCODING_ERRORS
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
+    document_separator,
     has_border_lines,
     join_documents,
     mark_documents,
@@ -174,6 +176,7 @@ class Corpus:
         options: As they were given; level and normalisation are those of the given vocabulary.
         files: One report for each file.
         documents: How many there are.
+        separator: What stands between documents, as the text has it where that can be told.
         borders: Lines found that separate or begin documents; None where `options.documents` asks
             for no such lines.
         chars: Characters after normalisation, without end marks.
@@ -196,6 +199,7 @@ class Corpus:
     unknown_chars: int
     sha256: str
     cache_key: str
+    separator: str = "\n\n"
     borders: int | None = None
     notes: tuple[str, ...] = ()
 
@@ -374,6 +378,7 @@ class Corpus:
             "cache_key": self.cache_key,
             "options": asdict(self.options),
             "documents": self.documents,
+            "separator": self.separator,
             "tokens": len(self.tokens),
             "chars": self.chars,
             "utf8_bytes": self.utf8_bytes,
@@ -437,6 +442,7 @@ class _Reading:
         self.sources: Sequence[Source] = found.sources
         self._detections: list[Detection] | None = None
         self.borders = 0
+        self.gaps: Counter[int] = Counter()
         self._digests: list[bytes] | None = None
         if checked is not None:
             self.sources = [good.source for good in checked]
@@ -477,6 +483,7 @@ class _Reading:
             sources = track(self.sources, "finding out the encoding", len(self.sources))
             self._detections = [detect(source, encoding, errors) for source in sources]
         self.borders = 0
+        self.gaps.clear()
         with task(_READING, _bytes(self.sources)) as reading:
             tallies = [_Tally(reading) for _ in self.sources]
             yield from join_documents(map(self._one, self.sources, self._detections, tallies))
@@ -512,8 +519,15 @@ class _Reading:
             chunks = tally.count(tally.chunks(text, normalization))
             yield from mark_documents(chunks, mode, self._count)
 
-    def _count(self, borders: int) -> None:
+    def _count(self, borders: int, gaps: Sequence[int]) -> None:
         self.borders += borders
+        self.gaps.update(gaps)
+
+    @property
+    def separator(self) -> str:
+        """What usually stands between documents; known after the first pass."""
+        usual = self.gaps.most_common(1)
+        return document_separator(self.options.documents, usual[0][0] if usual else None)
 
 
 class _Tally:
@@ -675,6 +689,7 @@ def _header(encoded: EncodedText, reading: _Reading, key: str) -> dict[str, Any]
         "options": asdict(reading.options),
         "files": [asdict(report) for report in reading.files],
         "documents": encoded.documents,
+        "separator": reading.separator,
         "borders": reading.borders if has_border_lines(reading.options.documents) else None,
         "chars": encoded.chars,
         "utf8_bytes": encoded.utf8_bytes,
@@ -713,6 +728,7 @@ def _from_entry(entry: CacheEntry, sources: Sequence[Source] | None = None) -> C
             files=files,
             sha256=header["sha256"],
             cache_key=header["cache_key"],
+            separator=str(header.get("separator") or document_separator(options.documents)),
             borders=header.get("borders"),  # Entries of older versions have none.
             notes=(*header["notes"], *_file_notes(files)),
             **numbers,

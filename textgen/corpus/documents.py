@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from textgen.corpus.normalization import Normalization
 from textgen.errors import ConfigError, named
@@ -101,17 +101,22 @@ def start_pattern(text: str) -> re.Pattern[str]:
         return re.compile(re.escape(text))
 
 
-def document_separator(mode: str | None) -> str:
+def document_separator(mode: str | None, blanks: int | None = None) -> str:
     """What stands between two documents where they are written one after another.
 
     Args:
         mode: `CorpusOptions.documents`; None: each file is a document.
+        blanks: With `separator:` and `start:`, the blank lines that usually stand before such a
+            line; None where that is not known.
     """
     kind, _, rest = (mode or "").partition(":")
     if kind == "line":
         return "\n"
     if kind == "separator":
-        return f"\n{rest}\n"
+        around = "\n" * (1 + (blanks or 0))
+        return f"{around}{rest}{around}"
+    if kind == "start" and blanks is not None:
+        return "\n" * (1 + blanks)
     return "\n" * (1 + (int(rest) if kind == "blank" and rest else 1))
 
 
@@ -135,7 +140,9 @@ def documents_in_words(mode: str | None) -> str:
 
 
 def mark_documents(
-    chunks: Iterable[str], mode: str, on_border: Callable[[int], object] | None = None
+    chunks: Iterable[str],
+    mode: str,
+    on_border: Callable[[int, Sequence[int]], object] | None = None,
 ) -> Iterator[str]:
     """One text with a `DOCUMENT_MARK` in place of whatever separates its documents.
 
@@ -146,7 +153,7 @@ def mark_documents(
         chunks: The text, in pieces of any length, without NUL.
         mode: As `settle_documents` gives it, not None.
         on_border: With `separator:` and `start:`, is told of lines that separate or begin a
-            document, how many more were found.
+            document: how many more were found, and the blank lines before each that ends one.
     """
     kind, _, rest = mode.partition(":")
     if kind in ("line", "blank"):
@@ -191,7 +198,7 @@ def _mark_gaps(chunks: Iterable[str], blanks: int) -> Iterator[str]:
 def _mark_lines(
     chunks: Iterable[str],
     is_border: Callable[[str], bool],
-    on_border: Callable[[int], object] | None,
+    on_border: Callable[[int, Sequence[int]], object] | None,
     *,
     keep: bool,
 ) -> Iterator[str]:
@@ -201,7 +208,7 @@ def _mark_lines(
         chunks: The text.
         is_border: Asked of each line that is not blank, with its line end or, of a long one, of
             its beginning.
-        on_border: Is told how many more were found.
+        on_border: Is told how many more were found, and the numbers of blank lines before them.
         keep: Whether such a line begins the next document; else it belongs to none.
     """
     line = ""  # the last one that is not blank, with its end; "" where no document is open
@@ -211,6 +218,7 @@ def _mark_lines(
     for pieces, goes_on in _line_pieces(chunks):
         marked: list[str] = []
         borders = 0
+        gaps: list[int] = []
         for piece in pieces:
             if goes_on:
                 marked.append(line)
@@ -225,6 +233,8 @@ def _mark_lines(
             ends = not is_blank and is_border(piece)
             if ends:
                 borders += 1
+                if line:
+                    gaps.append(len(blanks))
                 marked.append(line.rstrip("\r\n"))
                 line = ""
             if keep or not ends:
@@ -235,7 +245,7 @@ def _mark_lines(
                 line, any_before = piece, True
             blanks, held = [], 0
         if borders and on_border is not None:
-            on_border(borders)
+            on_border(borders, gaps)
         if text := "".join(marked):
             yield text
     if text := line.rstrip("\r\n"):

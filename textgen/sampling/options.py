@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
 
-from textgen.errors import SamplingError
+from textgen.errors import SamplingError, named
 from textgen.values import make_plain
 
 #: Random seeds lie below this.
@@ -68,7 +68,7 @@ class SampleOptions:
         _require_whole("repetition_window", self.repetition_window, 1)
         _require_whole("rng", self.rng, 0)
         if self.rng >= RNG_LIMIT:
-            raise SamplingError(f"--rng is {self.rng}; it must lie in 0..2**64 - 1")
+            raise SamplingError(f"{named('rng')} is {self.rng}; it must lie in 0..2**64 - 1")
         _require_range("temperature", self.temperature, "0 or above", lambda x: x >= 0)
         _require_range("top_p", self.top_p, "in (0, 1]; 1 is off", lambda x: 0 < x <= 1)
         _require_range("min_p", self.min_p, "in [0, 1]; 0 is off", lambda x: 0 <= x <= 1)
@@ -77,7 +77,9 @@ class SampleOptions:
         )
         object.__setattr__(self, "stop", _stop_texts(self.stop))
         if self.until_end and self.keep_going:
-            raise SamplingError("--until-end and --keep-going contradict each other; give one")
+            raise SamplingError(
+                f"{named('until_end')} and {named('keep_going')} contradict each other; give one"
+            )
         if not (isinstance(self.separator, str) and self.separator):
             raise SamplingError(
                 f"separator is {self.separator!r}; it must be a text of at least one character"
@@ -97,7 +99,7 @@ class SampleOptions:
 def _require_whole(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise SamplingError(
-            f"{_option(name)} is {value!r}; it must be a whole number, at least {least}"
+            f"{named(name)} is {value!r}; it must be a whole number, at least {least}"
         )
 
 
@@ -105,7 +107,7 @@ def _require_range(
     name: str, value: object, expected: str, inside: Callable[[float], bool]
 ) -> None:
     if not (isinstance(value, Real) and math.isfinite(value) and inside(float(value))):
-        raise SamplingError(f"{_option(name)} is {value!r}; it must be {expected}")
+        raise SamplingError(f"{named(name)} is {value!r}; it must be {expected}")
 
 
 def _stop_texts(value: object) -> tuple[str, ...]:
@@ -113,9 +115,5 @@ def _stop_texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, (tuple, list)) or not all(isinstance(text, str) for text in value):
         raise SamplingError(f"stop is {value!r}; it must be a tuple of texts, such as ('.',)")
     if "" in value:
-        raise SamplingError("--stop is empty; it must hold at least one character")
+        raise SamplingError(f"{named('stop')} is empty; it must hold at least one character")
     return tuple(value)
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")

@@ -243,7 +243,7 @@ def new_run(
                 best={},
                 notes=(
                     *_other_kind(options, saved),
-                    *_unknown_symbols(data, options),
+                    *_unknown_symbols(data, options, fine_tuned=saved is not None),
                     *_own_cell(plan.model.cell_spec),
                 ),
             )
@@ -552,10 +552,15 @@ def _other_measure(record: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
     )
 
 
-def _unknown_symbols(data: TrainingData, options: TrainOptions) -> tuple[str, ...]:
+def _unknown_symbols(
+    data: TrainingData, options: TrainOptions, *, fine_tuned: bool
+) -> tuple[str, ...]:
     """Notes where the model has no symbol for a part of the text, or of that which validates."""
     notes = []
-    if (unknown := data.corpus.unknown_chars) and options.corpus.min_count == 1:
+    # Bytes that stand for no character are told with the text they are in.
+    lost = sum(file.replaced for file in data.corpus.files)
+    unknown = data.corpus.unknown_chars - lost
+    if fine_tuned and unknown > 0 and options.corpus.min_count == 1:
         notes.append(
             f"{unknown:,} of the text's {data.corpus.chars:,} characters are unknown to the model "
             "given by --from, whose frozen vectors learn no new ones; add --train-embedding"

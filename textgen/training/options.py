@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -262,6 +263,8 @@ def _settled_val(val: object) -> str:
         ConfigError: It is a share, and out of range.
     """
     text = str(val)
+    if re.fullmatch(r"\d*,\d+%?", text.strip()):
+        text = text.replace(",", ".")  # A decimal comma.
     number, percent, rest = text.strip().partition("%")
     if percent and not rest:
         try:
