@@ -533,7 +533,7 @@ def test_other_spellings_are_understood(text: Path, typed: list[str], meant: lis
 @pytest.mark.usefixtures("no_curve")
 def test_one_name_for_one_setting(text: Path) -> None:
     """The table, the errors and the printed command call a setting by its flag."""
-    result = textgen_cli("train", text, *QUICK, "--out", "run", COLUMNS="200")
+    result = textgen_cli("train", text, *QUICK, "--out", "run", "--explain", COLUMNS="200")
     assert result.exit_code == 0, result.stderr
     lines = result.stderr.splitlines()
     rows = {line.split()[0] for line in lines if line.strip()}
