@@ -86,8 +86,8 @@ def eval_command(
         typer.Option(
             "--limit",
             metavar="N",
-            help="Measure only N tokens, spread over the text, where there is a history (Default: "
-            "20000); of pairs only N pairs (Default: all).",
+            help="With a history: measure only N tokens, spread over the text (20000 without "
+            "--limit). With pairs: measure only N of them (all without --limit).",
             rich_help_panel=ADVANCED,
             show_default=False,
         ),

@@ -200,10 +200,10 @@ def sample_command(
             _STEER,
             "--steer",
             metavar="SPEC",
-            help="Hold a neuron, or what inspect find saved, at a value while writing. 0:137=+2: 2 "
-            "standard deviations above its mean; 0:137=off: 0; sentiment=-2@s1,+2@s2..: another "
-            "value from sentence 2 on; 0:137=+2@0..60: for these characters only; 0:137=+2:add "
-            "adds to the value, :scale multiplies it. May be repeated.",
+            help="Hold a neuron, or what inspect find saved, at a value while writing. 0:137=+2 is "
+            "2 standard deviations above its mean, 0:137=off is 0. sentiment=-2@s1,+2@s2.. changes "
+            "the value from sentence 2 on; 0:137=+2@0..60 holds it for these characters only; "
+            "0:137=+2:add adds to it, :scale multiplies it. May be repeated.",
         ),
     ] = None,
     live: Annotated[
