@@ -24,6 +24,7 @@ LEVELS = {
     "errors": -2,
     "files": -1,
     "terminal": 0,
+    "other_names": 0,
     "runtime": 1,
     "settings": 1,
     "values": 1,

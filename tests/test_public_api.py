@@ -16,9 +16,10 @@ import textgen
 from textgen import keywords
 from textgen.corpus.corpus import CorpusOptions
 from textgen.inspection import memory_curves, trace
+from textgen.other_names import _CALLED, OTHER_NAMES
 from textgen.sampling import SampleOptions
 from textgen.training.options import TrainOptions
-from textgen.values import SYNONYMS, closest_name
+from textgen.values import closest_name
 
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
@@ -144,12 +145,14 @@ def test_every_function_that_takes_settings_types_them() -> None:
 def test_other_names_of_settings_lead_to_settings() -> None:
     known = {
         name
-        for function in (*TAKING, textgen.Model.evaluate)
+        for function in (*TAKING, textgen.load, textgen.Model.evaluate)
         for name in inspect.signature(function).parameters
     }
-    for synonym, targets in SYNONYMS.items():
-        assert set(targets) <= known, synonym
-        assert closest_name(synonym, targets) == targets[0]
+    for other, names in OTHER_NAMES.items():
+        assert names[0] in known, other
+        assert closest_name(other, [names[0]]) == names[0]
+    # No name stands in two places.
+    assert len(OTHER_NAMES) == sum(len(names.split()) for names in _CALLED.values())
 
 
 def test_unknown_name() -> None:

@@ -22,7 +22,6 @@ class Setting:
         flag: Its option; None is its name with dashes.
         off: The option that says False, where that is another one.
         inverted: Whether the flag says False: `--no-nfc`.
-        aliases: Other spellings that are understood and shown nowhere.
         parse: Makes the value of what was typed.
         joint: Where one option says several fields: the property of the options that gives what is
             typed for all of them, `""` for nothing.
@@ -31,7 +30,6 @@ class Setting:
     flag: str | None = None
     off: str | None = None
     inverted: bool = False
-    aliases: tuple[str, ...] = ()
     parse: Callable[[str], Any] | None = None
     joint: str | None = None
 

@@ -19,121 +19,13 @@ from numbers import Real
 from typing import Any
 
 from textgen.errors import ConfigError, named
+from textgen.other_names import OTHER_NAMES
 
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})
 
 #: Settings whose text may be given as a number: a share of the text, or a file.
 NUMBER_OR_TEXT = frozenset({"val"})
-
-#: What other libraries call a setting, and its names here, of which a function has the first one
-#: or another.
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "alpha": ("learning_rate",),
-    "batch": ("batch_size",),
-    "bs": ("batch_size",),
-    "bptt": ("seq_len",),
-    "cell_type": ("cell",),
-    "checkpoint": ("from_", "out"),
-    "clip": ("clip_norm",),
-    "codec": ("encoding",),
-    "context": ("history", "seq_len"),
-    "context_length": ("history", "seq_len"),
-    "device_type": ("device",),
-    "drop": ("dropout",),
-    "duration": ("budget",),
-    "early_stopping": ("patience",),
-    "embed_size": ("embedding_size",),
-    "embedding": ("embedding_size",),
-    "embedding_dim": ("embedding_size",),
-    "eval_interval": ("eval_every",),
-    "eval_steps": ("eval_every",),
-    "fine_tune": ("from_",),
-    "finetune": ("from_",),
-    "folder": ("out",),
-    "from_model": ("from_",),
-    "grad_clip": ("clip_norm",),
-    "hidden": ("hidden_size",),
-    "hidden_dim": ("hidden_size",),
-    "hidden_units": ("hidden_size",),
-    "iterations": ("steps",),
-    "iters": ("steps",),
-    "jobs": ("threads",),
-    "layers": ("num_layers",),
-    "lowercase": ("fold",),
-    "lr": ("learning_rate",),
-    "max_chars": ("length",),
-    "max_epochs": ("epochs",),
-    "max_gradient_norm": ("clip_norm",),
-    "max_grad_norm": ("clip_norm",),
-    "max_iters": ("steps",),
-    "max_len": ("length",),
-    "max_length": ("length",),
-    "max_new_tokens": ("length",),
-    "max_steps": ("steps",),
-    "max_time": ("budget",),
-    "max_tokens": ("length",),
-    "minutes": ("budget",),
-    "model": ("from_", "cell"),
-    "model_type": ("cell",),
-    "n_chars": ("length",),
-    "n_epochs": ("epochs",),
-    "n_layers": ("num_layers",),
-    "n_steps": ("steps",),
-    "n_units": ("hidden_size",),
-    "name": ("out",),
-    "nlayers": ("num_layers",),
-    "nucleus": ("top_p",),
-    "num_chars": ("length",),
-    "num_epochs": ("epochs",),
-    "num_hidden": ("hidden_size",),
-    "num_steps": ("steps",),
-    "num_tokens": ("length",),
-    "num_units": ("hidden_size",),
-    "num_workers": ("threads",),
-    "output": ("out",),
-    "output_dir": ("out",),
-    "overwrite": ("force",),
-    "penalty": ("repetition_penalty",),
-    "prefix": ("seed",),
-    "presence_penalty": ("repetition_penalty",),
-    "prompt": ("seed",),
-    "random_seed": ("rng",),
-    "random_state": ("rng",),
-    "repeat_penalty": ("repetition_penalty",),
-    "rnn_size": ("hidden_size",),
-    "rnn_type": ("cell",),
-    "save_dir": ("out",),
-    "save_interval": ("save_every",),
-    "seconds": ("budget",),
-    "seed": ("rng",),
-    "sequence_length": ("seq_len",),
-    "seq_length": ("seq_len",),
-    "show_progress": ("progress",),
-    "size": ("hidden_size", "length"),
-    "split": ("val",),
-    "start": ("seed",),
-    "steering": ("steer",),
-    "stop_sequences": ("stop",),
-    "string": ("text",),
-    "temp": ("temperature",),
-    "text": ("seed",),
-    "threads_count": ("threads",),
-    "tied": ("tie",),
-    "time": ("budget",),
-    "time_limit": ("budget",),
-    "tqdm": ("progress",),
-    "units": ("hidden_size",),
-    "val_split": ("val",),
-    "validation": ("val",),
-    "validation_split": ("val",),
-    "verbose": ("progress",),
-    "wd": ("weight_decay",),
-    "weight_tying": ("tie",),
-}
-
-#: Settings of functions that write one text, and what writes several.
-SEVERAL = frozenset({"count", "n", "num_return_sequences", "num_samples", "samples"})
 
 #: As much of a value as a message quotes.
 _QUOTED = 60
@@ -165,7 +57,7 @@ def check_names(
         right = closest_name(name, names)
         if right is not None:
             parts.append(f"'{name}' (did you mean '{right}'?)")
-        elif name in SEVERAL and "temperature" in names:
+        elif "temperature" in names and "count" in (name, *OTHER_NAMES.get(name, ())):
             parts.append(f"'{name}' (generate_many writes several texts)")
         else:
             parts.append(f"'{name}'")
@@ -179,15 +71,17 @@ def closest_name(name: str, known: Iterable[str]) -> str | None:
     """The setting among `known` that `name` most likely means; None if nothing comes near."""
     names = list(known)
     plain = name.strip().strip("-").lower().replace("-", "_")
-    for candidate in (plain, f"{plain}_", *SYNONYMS.get(plain, ())):
+    for candidate in (plain, f"{plain}_", *OTHER_NAMES.get(plain, ())):
         if candidate in names:
             return candidate
     near = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
     if near:
         return near[0]
-    # A misspelled synonym, such as `hiden` for `hidden`.
-    for synonym in difflib.get_close_matches(plain, SYNONYMS, n=3, cutoff=0.8):
-        for candidate in SYNONYMS[synonym]:
+    if plain in OTHER_NAMES:
+        return None
+    # Another name with a slip in it, such as `hiden` for `hidden`.
+    for other in difflib.get_close_matches(plain, OTHER_NAMES, n=3, cutoff=0.8):
+        for candidate in OTHER_NAMES[other]:
             if candidate in names:
                 return candidate
     return None

@@ -18,7 +18,7 @@ from typer.main import get_command
 from textgen.cli import main
 from textgen.cli.app import app
 from textgen.cli.commands import SETTINGS, choices_of
-from textgen.cli.foreign import ALIASES, COMMANDS, OPTIONS
+from textgen.cli.foreign import ALIASES, COMMANDS, options
 from textgen.cli.help_page import value_kind, value_name
 
 PROGRAM: Any = get_command(app)
@@ -110,6 +110,11 @@ def test_what_is_meant_is_done(words: list[str], same: list[str], home: Path) ->
         (["Это", "я"], "textgen sample --seed 'Это я'"),
         ([""], "there are: train"),
         (["help", "xyzzy"], "there are: train"),
+        (["help", "xyzzy", "foo"], "there is no command xyzzy; there are: train"),
+        (["help", "inspect", "foo"], "there is no command foo in textgen inspect; there are: ch"),
+        (["inspect", "help", "foo"], "there is no command foo in textgen inspect; there are: ch"),
+        (["help", "inspect", "neurn"], "did you mean: textgen inspect neurons --help"),
+        (["help", "train", "foo"], "textgen train has no command foo nor any other; type: textg"),
         (["xyzzy"], "there are: train, sample, eval, compare, inspect"),
         (["inspect", "neuron"], "did you mean: textgen inspect neurons;"),
         (["inspect", "neuron"], "textgen inspect --text neuron"),
@@ -150,6 +155,14 @@ def test_what_to_type_instead_of_a_wrong_command(words: list[str], said: str, ho
         (["sample", "--max-tokens", "9"], "here it is --length "),
         (["sample", "--num_samples", "9"], "here it is --count "),
         (["sample", "--hidden", "9"], "it is an option of textgen train"),
+        (["sample", "--num_steps", "9"], "--steps is an option of textgen train and of textgen co"),
+        (["train", "a.txt", "--time-limit", "1m"], "here it is --budget TIME"),
+        (["compare", "a.txt", "--hidden_layers", "2"], "here it is --layers N"),
+        (["compare", "a.txt", "--num_layers", "2"], "here it is --layers N"),
+        (["sample", "--checkpoint-dir", "x"], "here it is --checkpoint MODEL"),
+        (["inspect", "--input-text", "x"], "here it is --text TEXT"),
+        (["eval", "a.txt", "--batch_size", "9"], "here it is --streams N"),
+        (["inspect", "neurons", "--layers", "0"], "did you mean --layer L?"),
         (["eval", "a.txt", "--model", "x"], "here it is --checkpoint MODEL"),
         (["eval", "a.txt", "--windw", "3"], "did you mean --window N?"),
         (["eval", "a.txt", "--xyzzy"], "textgen eval --help lists its options"),
@@ -183,10 +196,12 @@ def test_a_mistake_is_an_object_for_programs_too() -> None:
 
 def test_the_tables_of_foreign_names_lead_to_what_there_is() -> None:
     own = {name for path in ALL for param in ALL[path].params for name in param.opts}
-    for foreign, targets in OPTIONS.items():
+    python_only = {"--progress"}
+    for foreign, targets in options().items():
         assert foreign == foreign.lower() and "_" not in foreign and not foreign.startswith("-")
         for target in targets:
-            assert target == "PATH" or target.partition(" ")[0] in own, (foreign, target)
+            there = target == "PATH" or target.partition(" ")[0] in own | python_only
+            assert there, (foreign, target)
     for name, words in {**COMMANDS, **ALIASES}.items():
         assert name not in PROGRAM.commands
         assert words == ("--version",) or " ".join(words) in ALL, name

@@ -87,8 +87,14 @@ def test_every_command_that_reads_texts_can_skip_and_choose(folder: Path) -> Non
         ("inspect", "neurons"),
         ("inspect", "gates"),
         ("inspect", "similar", "Однажды", "--top", "1"),
+        ("inspect", "memory", "--max-lag", "5", "--positions", "5", "--file"),
+        ("inspect", "windows", "--limit", "2"),
     ):
-        command = (*words, "my texts", "--checkpoint", "run")
+        command: tuple[str, ...] = (*words, "my texts")
+        if "memory" in words:
+            command = ("inspect", "memory", "run", *words[2:], "my texts")
+        elif "windows" not in words:
+            command = (*words, "my texts", "--checkpoint", "run")
         refused = textgen_cli(*command)
         assert refused.exit_code == 3 and "--skip-bad" in refused.stderr, (words, refused.stderr)
         result = textgen_cli(*command, "--skip-bad")
@@ -97,6 +103,9 @@ def test_every_command_that_reads_texts_can_skip_and_choose(folder: Path) -> Non
         srt = textgen_cli(*command, "--ending", ".srt")
         assert srt.exit_code == 0 and "--skip-bad" not in srt.stderr, (words, srt.stderr)
     assert "note" not in textgen_cli("eval", "my texts", "-c", "run", "--skip-bad", "-q").stderr
+    # What is no text was not trained on: the comparison with the training text leaves it out.
+    novel = textgen_cli("sample", "-n", "9", "-c", "run", "--novelty-corpus", "my texts")
+    assert novel.exit_code == 0 and "my texts/cut.txt" in novel.stderr, novel.stderr
     result = textgen_cli("eval", "my texts", "-c", "run", "--skip-bad", "--json")
     assert result.stderr == "" and "2 files are left out" in str(json.loads(result.stdout)["notes"])
 

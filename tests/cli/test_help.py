@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -54,6 +55,35 @@ def test_every_option_is_explained(words: list[str]) -> None:
         if "--install-completion" in parameter.opts or "--show-completion" in parameter.opts:
             continue
         assert getattr(parameter, "help", None), parameter.name
+
+
+def test_every_help_text_is_a_sentence_of_its_own() -> None:
+    """It does not go on from the option's name: `Of the cell rnn.`, `Its peak.`"""
+    from typer.main import get_command
+
+    from textgen.cli.app import app
+
+    commands = [get_command(app)]
+    for command in commands:
+        commands += getattr(command, "commands", {}).values()
+        for parameter in command.params:
+            text = getattr(parameter, "help", None) or ""
+            assert text[:1].isupper() and not text.startswith(("Of ", "Its ")), parameter.name
+    assert len(commands) > 10
+
+
+def test_the_page_of_train_begins_with_what_a_beginner_needs() -> None:
+    first, advanced = textgen_cli("train", "--help", COLUMNS="80").stdout.split("\nAdvanced\n")
+    flags = ("budget", "epochs", "steps", "resume", "more", "out", "val", "cell", "hidden", "rng")
+    rare = ("min-count", "clip", "seq-len", "batch-size", "precision", "eval-every", "tie")
+    for part, own, other in ((first, flags, rare), (advanced, rare, flags)):
+        listed = re.findall(r"^  (?:-\w, )?--([a-z-]+)", part, re.MULTILINE)
+        assert set(own) <= set(listed) and not set(other) & set(listed)
+    titles = [line for line in first.splitlines() if line and line[0] != " "]
+    assert titles[-6:] == [
+        *("Arguments", "How long", "The run", "The text", "The model", "Options"),
+    ]
+    assert "--budget TIME " in first
 
 
 def test_version() -> None:

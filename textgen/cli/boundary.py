@@ -26,10 +26,6 @@ DEBUG_VARIABLE = "TEXTGEN_DEBUG"
 _OUT_OF_MEMORY = "out of memory; try a smaller --hidden, --batch-size or text"
 
 
-#: Settings whose option has another name.
-_FLAGS = {"protocol": "--state", "quantity": "--show"}
-
-
 class Interrupted(BaseException):
     """A signal arrived while there was nothing to finish."""
 
@@ -105,13 +101,9 @@ def _check_streams() -> None:
 
 def _message(error: TextgenError) -> str:
     """What the error says, with the flags of the settings that it names."""
+    from textgen.cli.foreign import flags_of
 
-    def flag(name: str) -> str:
-        from textgen.training.options import flag_of
-
-        return _FLAGS.get(name) or flag_of(name)
-
-    return error.told(flag)
+    return error.told(lambda name: flags_of(name)[0])
 
 
 def _print_error(error: TextgenError) -> None:

@@ -150,7 +150,7 @@ class Group(_Reading, TyperGroup):
 
     def read(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; no words at all ask for help."""
-        args = self._with_help(args) or ["--help"]
+        args = self._with_help(ctx, args) or ["--help"]
         _, rest, _ = self.make_parser(ctx).parse_args(list(args))
         if rest and plain_name(rest[0]) not in self.commands and not ctx.resilient_parsing:
             args = self.meant(ctx, args[: len(args) - len(rest)], rest)
@@ -168,8 +168,19 @@ class Group(_Reading, TyperGroup):
         """
         raise NotImplementedError
 
-    def _with_help(self, args: list[str]) -> list[str]:
+    def _with_help(self, ctx: Any, args: list[str]) -> list[str]:
         """`help` as a command of its own becomes `--help` of the command that follows it."""
         if not args or args[0] != "help":
             return args
-        return [*(word for word in args[1:] if word not in HELP_WORDS), "--help"]
+        words = [word for word in args[1:] if word not in HELP_WORDS]
+        path, command = ctx.command_path, cast(Any, self)
+        for word in words:
+            below = getattr(command, "commands", {})
+            if plain_name(word) not in below:
+                if ctx.parent or command is not self:  # of the program itself `meant` knows more
+                    from textgen.cli.mistakes import no_help
+
+                    refuse(no_help(path, below, word), args)
+                break
+            path, command = f"{path} {plain_name(word)}", below[plain_name(word)]
+        return [*words, "--help"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import StopSignals, guarded
-from textgen.cli.help_page import ADVANCED
+from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.options import (
     ColorOption,
     DeviceOption,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Result = CellComparison | HistoryComparison | TaskComparison
 
-_WHAT, _RUNS, _TEXT, _OUT = "What is compared", "The runs", "The text", "What is shown"
+_WHAT, _RUNS, _OUT = "What is compared", "The runs", "What is shown"
 
 
 def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> Any:
@@ -67,8 +67,8 @@ def compare_command(
             _WHAT,
             "--history",
             metavar="T,...",
-            help="Compare lengths instead of cells: one cell (lstm) sees windows of these many "
-            "tokens, such as 1,2,4,8,16, and what a longer history is worth is shown.",
+            help="Compare lengths instead of cells: one cell (lstm) sees windows of T tokens, "
+            "such as 1,2,4,8,16. This shows what a longer history is worth.",
         ),
     ] = None,
     task: Annotated[
@@ -209,7 +209,7 @@ def compare_command(
     val: Annotated[
         str | None,
         _option(
-            _TEXT,
+            TEXT,
             "--val",
             metavar="SHARE|FILE",
             help="What is measured on: a share of the text (the end of one text, or documents "
@@ -242,10 +242,10 @@ def compare_command(
 ) -> None:
     """Train several networks in the same way and show them side by side.
 
-    Compared are cells, with as many parameters and as much training each. With --history it is one
-    cell that sees more and more of the text. With --task it is cells again, on questions with a
-    known answer. Do not expect one cell to win: a large comparison found no winner (Greff et al.
-    2017).
+    The cells get the same number of parameters and the same training. With --history one cell is
+    trained several times and sees more and more of the text. With --task the cells answer
+    generated questions with a known answer. Do not expect one cell to win: a large comparison
+    found no winner (Greff et al. 2017).
 
     textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --rng 1,2
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED
+from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.moving import is_live
 from textgen.cli.options import (
     DOCUMENTS_HELP,
@@ -76,9 +76,9 @@ def eval_command(
         bool,
         typer.Option(
             "--pairs",
-            help="The files hold pairs, one a line: SOURCE, a TAB, TARGET. Measured are the "
-            "targets, and how many of them the model writes exactly. A model of pairs needs no "
-            "--pairs.",
+            help="The files hold pairs, one a line: SOURCE, a TAB, TARGET. Only the targets are "
+            "measured, and how many of them the model writes exactly is counted. A model of pairs "
+            "does not need --pairs.",
         ),
     ] = False,
     limit: Annotated[
@@ -86,8 +86,8 @@ def eval_command(
         typer.Option(
             "--limit",
             metavar="N",
-            help="Measure only N tokens, spread over the text, where there is a history (Default: "
-            "20000); of pairs only N pairs (Default: all).",
+            help="With a history: measure only N tokens, spread over the text (20000 without "
+            "--limit). With pairs: measure only N of them (all without --limit).",
             rich_help_panel=ADVANCED,
             show_default=False,
         ),
@@ -99,6 +99,7 @@ def eval_command(
             metavar=DOCUMENTS_METAVAR,
             help=DOCUMENTS_HELP + "Default: as in training.",
             show_default=False,
+            rich_help_panel=TEXT,
         ),
     ] = None,
     encoding: EncodingOption = None,
@@ -113,10 +114,11 @@ def eval_command(
 ) -> None:
     """Measure how well a model predicts a text: bits per character and perplexity.
 
-    The text is read from its beginning to its end, and every character counts. One that the model
-    does not know costs what the model gives the unknown symbol, and 20.08 bits more, which choose
-    one character among all of Unicode. Perplexity is of a token. A model of words has bits per word
-    too: the cost of the whole text, spaces and punctuation included, divided by its words.
+    The text is read from its beginning to its end, and every character counts. A character that
+    the model does not know costs as much as the unknown symbol, and 20.08 bits more, for these
+    choose one character among all of Unicode. The perplexity is that of a token. For a model of
+    words bits per word are printed too: the cost of the whole text, spaces and punctuation
+    included, divided by the number of its words.
 
     textgen eval novel.txt --window 256
 

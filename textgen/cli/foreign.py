@@ -1,254 +1,37 @@
-"""What other programs call things, and what is typed here instead. One table of each kind."""
+"""What other programs call things, and what is typed here instead."""
 
 from __future__ import annotations
 
-_HIDDEN, _LAYERS, _LENGTH = ("--hidden",), ("--layers",), ("--length", "--chars")
-_SEED = ("--seed", "--generate")
-_MODEL = ("--checkpoint", "--from")
-_TEXT = ("PATH", "--file")
-_OUT = ("--out", "--html")
-_STEPS, _EPOCHS = ("--steps",), ("--epochs", "--steps", "--budget")
-_RATE, _BATCH = ("--learning-rate",), ("--batch-size", "--streams")
-_WINDOW = ("--seq-len", "--history", "--window")
-_RNG = ("--rng",)
+from textgen.other_names import OTHER_NAMES
 
-#: The name of an option elsewhere, in lower case with dashes and without those in front -> what it
-#: may be here. The first that the command has is named. `PATH` is the text itself, which is typed
-#: without an option; a value after an option is part of what to type.
-OPTIONS: dict[str, tuple[str, ...]] = {
-    # the model's size and kind
-    "rnn-size": _HIDDEN,
-    "hidden-size": _HIDDEN,
-    "hidden-dim": _HIDDEN,
-    "hidden-units": _HIDDEN,
-    "n-hidden": _HIDDEN,
-    "nhid": _HIDDEN,
-    "num-hidden": _HIDDEN,
-    "units": _HIDDEN,
-    "num-units": _HIDDEN,
-    "dim": _HIDDEN,
-    "width": _HIDDEN,
-    "num-layers": _LAYERS,
-    "n-layers": _LAYERS,
-    "n-layer": _LAYERS,
-    "nlayers": _LAYERS,
-    "hidden-layers": _LAYERS,
-    "depth": _LAYERS,
-    "rnn-type": ("--cell", "--cells"),
-    "cell-type": ("--cell", "--cells"),
-    "model-type": ("--cell", "--cells"),
-    "architecture": ("--cell", "--cells"),
-    "arch": ("--cell", "--cells"),
-    "rnn": ("--cell rnn", "--cells rnn"),
-    "lstm": ("--cell lstm", "--cells lstm"),
-    "gru": ("--cell gru", "--cells gru"),
-    "activation": ("--nonlinearity",),
-    "embedding-size": ("--embedding",),
-    "embedding-dim": ("--embedding",),
-    "embed-size": ("--embedding",),
-    "emsize": ("--embedding",),
-    "drop": ("--dropout",),
-    "dropout-rate": ("--dropout",),
-    "drop-rate": ("--dropout",),
-    "keep-prob": ("--dropout",),
-    "tied": ("--tie",),
-    "tie-weights": ("--tie",),
-    # how it is trained
-    "epoch": _EPOCHS,
-    "epochs": _EPOCHS,
-    "n-epochs": _EPOCHS,
-    "num-epochs": _EPOCHS,
-    "max-epochs": _EPOCHS,
-    "iterations": _STEPS,
-    "iters": _STEPS,
-    "n-iters": _STEPS,
-    "num-iters": _STEPS,
-    "max-iters": _STEPS,
-    "num-steps": _STEPS,
-    "max-steps": _STEPS,
-    "updates": _STEPS,
-    "time": ("--budget",),
-    "minutes": ("--budget",),
-    "duration": ("--budget",),
-    "max-time": ("--budget",),
-    "lr": _RATE,
-    "learn-rate": _RATE,
-    "learning-rate": _RATE,
-    "rate": _RATE,
-    "eta": _RATE,
-    "alpha": _RATE,
-    "batch": _BATCH,
-    "batch-size": _BATCH,
-    "batchsize": _BATCH,
-    "minibatch": _BATCH,
-    "bs": _BATCH,
-    "seq-length": _WINDOW,
-    "seq-len": _WINDOW,
-    "sequence-length": _WINDOW,
-    "seqlen": _WINDOW,
-    "block-size": _WINDOW,
-    "bptt": _WINDOW,
-    "maxlen": _WINDOW,
-    "context-length": ("--history", "--seq-len"),
-    "window-size": ("--window", "--history"),
-    "grad-clip": ("--clip",),
-    "gradient-clip": ("--clip",),
-    "clip-norm": ("--clip",),
-    "clip-grad": ("--clip",),
-    "max-grad-norm": ("--clip",),
-    "wd": ("--weight-decay",),
-    "l2": ("--weight-decay",),
-    "early-stopping": ("--patience",),
-    "early-stop": ("--patience",),
-    "eval-interval": ("--eval-every",),
-    "eval-val-every": ("--eval-every",),
-    "log-every": ("--eval-every",),
-    "print-every": ("--eval-every",),
-    "save-interval": ("--save-every",),
-    "checkpoint-every": ("--save-every",),
-    "val-frac": ("--val",),
-    "val-split": ("--val",),
-    "val-size": ("--val",),
-    "val-data": ("--val",),
-    "val-file": ("--val",),
-    "valid": ("--val",),
-    "validation": ("--val",),
-    "validation-split": ("--val",),
-    "validation-data": ("--val",),
-    "test-frac": ("--val",),
-    "test-size": ("--val",),
-    "holdout": ("--val", "--held-out"),
-    "restart": ("--resume",),
-    "resume-from": ("--resume",),
-    "continue": ("--resume",),
-    "overwrite": ("--force",),
-    # its text
-    "input": _TEXT,
-    "input-file": _TEXT,
-    "input-text": ("PATH", "--text"),
-    "data": _TEXT,
-    "data-dir": _TEXT,
-    "data-file": _TEXT,
-    "data-path": _TEXT,
-    "dataset": _TEXT,
-    "corpus": _TEXT,
-    "text-file": _TEXT,
-    "textfile": _TEXT,
-    "train-file": _TEXT,
-    "train-data": _TEXT,
-    "training-data": _TEXT,
-    "file": _TEXT,
-    "path": _TEXT,
-    "text": ("--seed", "PATH"),
-    "lowercase": ("--fold",),
-    "lower": ("--fold",),
-    "charset": ("--encoding",),
-    "codec": ("--encoding",),
-    # where it is kept
-    "out-dir": _OUT,
-    "output-dir": _OUT,
-    "outdir": _OUT,
-    "save-dir": _OUT,
-    "save-path": _OUT,
-    "save-to": _OUT,
-    "checkpoint-dir": ("--out", "--checkpoint"),
-    "output": _OUT,
-    "name": _OUT,
-    "run-name": _OUT,
-    "model": _MODEL,
-    "model-file": _MODEL,
-    "model-path": _MODEL,
-    "model-dir": _MODEL,
-    "load": _MODEL,
-    "load-model": _MODEL,
-    "checkpoint": _MODEL,
-    "checkpoint-path": _MODEL,
-    "ckpt": _MODEL,
-    "weights": _MODEL,
-    "init-from": ("--from", "--checkpoint"),
-    "pretrained": ("--from", "--checkpoint"),
-    "finetune": ("--from",),
-    # what it writes
-    "temp": ("--temperature",),
-    "primetext": _SEED,
-    "prime-text": _SEED,
-    "prime": _SEED,
-    "prefix": _SEED,
-    "prompt": _SEED,
-    "seed-text": _SEED,
-    "start": _SEED,
-    "start-text": _SEED,
-    "start-string": _SEED,
-    "start-with": _SEED,
-    "begin": _SEED,
-    "beginning": _SEED,
-    "initial-text": _SEED,
-    "context": _SEED,
-    "n": _LENGTH,
-    "len": _LENGTH,
-    "length": _LENGTH,
-    "size": ("--length", "--hidden"),
-    "max-length": _LENGTH,
-    "max-len": _LENGTH,
-    "max-tokens": _LENGTH,
-    "max-new-tokens": _LENGTH,
-    "max-chars": _LENGTH,
-    "num-chars": _LENGTH,
-    "n-chars": _LENGTH,
-    "chars": _LENGTH,
-    "characters": _LENGTH,
-    "tokens": _LENGTH,
-    "num-samples": ("--count",),
-    "n-samples": ("--count",),
-    "samples": ("--count",),
-    "num": ("--count",),
-    "number": ("--count", "--top"),
-    "repeat": ("--count",),
-    "num-return-sequences": ("--count",),
-    "topk": ("--top-k",),
-    "topp": ("--top-p",),
-    "nucleus": ("--top-p",),
-    "repeat-penalty": ("--repetition-penalty",),
-    "end": ("--stop",),
-    "eos": ("--until-end",),
-    "random-seed": _RNG,
-    "random-state": _RNG,
-    "rng-seed": _RNG,
-    "manual-seed": _RNG,
-    "seed": ("--rng", "--generate"),
-    # what is looked at
-    "neurons": ("--neuron",),
-    "unit": ("--neuron",),
-    "gate": ("--show",),
+#: Settings whose option is not called as `textgen.training.options.flag_of` says, or which are
+#: typed in another way in some commands. `PATH` is typed without an option.
+_FLAGS: dict[str, tuple[str, ...]] = {
+    "length": ("--length", "--chars"),
+    "out": ("--out", "--html"),
+    "paths": ("PATH", "--file"),
+    "protocol": ("--state",),
     "quantity": ("--show",),
-    "k": ("--top", "--top-k"),
-    "lag": ("--max-lag",),
-    # the machine
-    "gpu": ("--device cuda",),
-    "gpuid": ("--device cuda",),
-    "use-gpu": ("--device cuda",),
-    "cuda": ("--device cuda",),
-    "cpu": ("--device cpu",),
-    "no-cuda": ("--device cpu",),
-    "workers": ("--threads",),
-    "num-workers": ("--threads",),
-    "num-threads": ("--threads",),
-    "jobs": ("--threads",),
-    "cores": ("--threads",),
-    "fp16": ("--precision bf16",),
-    "bf16": ("--precision bf16",),
-    # what is printed
-    "v": ("--version",),
-    "ver": ("--version",),
-    "silent": ("--quiet",),
-    "no-color": ("--color never",),
-    "no-colour": ("--color never",),
+    "seed": ("--seed", "--generate"),
+}
+
+#: What exists only at the prompt: the name of an option elsewhere -> what it may be here. A value
+#: after an option is part of what to type.
+_AT_PROMPT: dict[str, tuple[str, ...]] = {
+    **{cell: (f"--cell {cell}", f"--cells {cell}") for cell in ("rnn", "lstm", "gru")},
+    **dict.fromkeys(("gpu", "gpuid", "use-gpu", "cuda"), ("--device cuda",)),
+    **dict.fromkeys(("cpu", "no-cuda"), ("--device cpu",)),
+    **dict.fromkeys(("fp16", "bf16"), ("--precision bf16",)),
+    **dict.fromkeys(("neurons", "unit"), ("--neuron",)),
+    **dict.fromkeys(("gate", "quantity"), ("--show",)),
+    **dict.fromkeys(("v", "ver"), ("--version",)),
+    **dict.fromkeys(("no-color", "no-colour"), ("--color never",)),
+    **dict.fromkeys(("plot", "image", "png"), ("--picture",)),
+    **dict.fromkeys(("web", "page"), ("--html",)),
     "colour": ("--color",),
-    "plot": ("--picture",),
-    "image": ("--picture",),
-    "png": ("--picture",),
-    "web": ("--html",),
-    "page": ("--html",),
+    "n": ("--length", "--chars"),
+    "silent": ("--quiet",),
+    "units": ("--hidden", "--neuron"),
 }
 
 #: The name of a command elsewhere -> the words after `textgen`.
@@ -279,3 +62,27 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "ls": ("inspect", "checkpoint"),
     "version": ("--version",),
 }
+
+
+def flags_of(name: str) -> tuple[str, ...]:
+    """What is typed for a setting, by the name of its field; in some commands one of the later."""
+    from textgen.training.options import flag_of
+
+    return _FLAGS.get(name) or (flag_of(name),)
+
+
+def options() -> dict[str, tuple[str, ...]]:
+    """The name of an option elsewhere, with dashes -> what it may be here, the likeliest first.
+
+    The names of the settings in Python are among them: `hidden-size`, for `--hidden`.
+    """
+    from textgen.settings import settings_of
+    from textgen.training.options import TrainOptions
+
+    own = {item.name: (item.name,) for item in settings_of(TrainOptions) if not item.how.inverted}
+    found = {}
+    for name, fields in {**own, **OTHER_NAMES}.items():
+        flags = [flags_of(field) for field in fields]
+        later = (flag for several in flags for flag in several[1:])
+        found[name.replace("_", "-")] = (*(several[0] for several in flags), *later)
+    return {**found, **_AT_PROMPT}

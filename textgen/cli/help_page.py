@@ -11,6 +11,10 @@ from typing import Any, get_args
 
 #: The panel of options that few people need; it comes last.
 ADVANCED = "Advanced"
+#: The panel of options that say which text is read, and how.
+TEXT = "The text"
+#: The panel of options that say where a run is kept, and whether it goes on.
+RUN = "The run"
 
 _OPTIONS, _ARGUMENTS, _COMMANDS = "Options", "Arguments", "Commands"
 #: Lines longer than this are hard to read.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
 import typer
 
 from textgen.cli.commands import HELP_WORDS, TYPED, UsageError, choices_of, plain_name
-from textgen.cli.foreign import COMMANDS, OPTIONS
+from textgen.cli.foreign import COMMANDS, options
 from textgen.cli.help_page import argument_name, option_name, value_kind, value_name
 from textgen.errors import TextgenError
 from textgen.terminal.shell import command_line, quote, quote_path
@@ -98,9 +99,10 @@ def _unknown_option(option: str, ctx: Any, words: list[str]) -> str:
     head = f"{_short(ctx)} has no option {typed}" if ctx.parent else f"there is no option {typed}"
     for suggestion in _suggestions(name, own, ctx):
         return f"{head}; {suggestion}"
-    where = _other_command(f"--{name}", ctx)
-    if where:
-        return f"{head}; it is an option of {where}"
+    for flag in (f"--{name}", *options().get(name, ())):
+        if where := _other_command(flag, ctx):
+            what = "it" if flag == f"--{name}" else flag
+            return f"{head}; {what} is an option of {where}"
     return f"{head}; {ctx.command_path} --help lists its options"
 
 
@@ -116,14 +118,17 @@ def _suggestions(name: str, own: dict[str, Any], ctx: Any) -> list[str]:
     if f"--{name}" in own:
         return [f"type two dashes: {_typed_name(own[f'--{name}'], f'--{name}')}"]
     known = {flag.removeprefix("--"): flag for flag in own}
+    others = options()
     usual = {
         foreign: target
-        for foreign in OPTIONS
-        if (target := _here(foreign, own, ctx)) is not None and foreign not in known
+        for foreign, targets in others.items()
+        if (target := _here(targets, own, ctx)) is not None and foreign not in known
     }
     if name in usual:
         return [f"here it is {usual[name]}"]
-    near = get_close_matches(name, [*known, *usual], n=1, cutoff=0.7)
+    # What is the name of something else is no slip in the name of a third.
+    choices = known if name in others else [*known, *usual]
+    near = get_close_matches(name, choices, n=1, cutoff=0.7)
     # The beginning of a name is meant as often as a slip of the fingers.
     near = near or [flag for flag in known if len(name) > 2 and flag.startswith(name)][:1]
     return [
@@ -132,9 +137,9 @@ def _suggestions(name: str, own: dict[str, Any], ctx: Any) -> list[str]:
     ]
 
 
-def _here(foreign: str, own: dict[str, Any], ctx: Any) -> str | None:
-    """What is typed in this command for another program's option; None where it has none."""
-    for target in OPTIONS[foreign]:
+def _here(targets: tuple[str, ...], own: dict[str, Any], ctx: Any) -> str | None:
+    """The first of what may be meant that this command has, as it is typed; None without one."""
+    for target in targets:
         flag, _, value = target.partition(" ")
         if flag in own:
             return target if value else _typed_name(own[flag], flag)
@@ -162,7 +167,10 @@ def _other_command(flag: str, ctx: Any) -> str:
     found = [
         path
         for path, command in _commands(root.command, root.info_name or "textgen")
-        if flag in _options(command) and command is not ctx.command
+        if (param := _options(command).get(flag))
+        and command is not ctx.command
+        # The name to learn, not another that is understood: train reads --seed as --rng.
+        and flag not in [name for name in param.opts if name.startswith("--")][1:]
     ]
     return " and of ".join(found[:2])
 
@@ -310,10 +318,28 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
         )
         return f"{head}; did you mean: {_complete(group, meant, after)}"
     text = " ".join(own for own in rest if not own.startswith("-"))
-    if any(char.isspace() for char in text) or not text.isascii():
+    if not HELP_WORDS & set(after) and (re.search(r"\s", text) or not text.isascii()):
         return f"{head}; to write on after a text type: textgen sample --seed {quote(text)}"
     there = ", ".join(group.commands)
     return f"{head}; there are: {there}; what they do says: textgen --help"
+
+
+def no_help(path: str, commands: Iterable[str], word: str) -> str:
+    """What to type where help was asked for a command that there is not.
+
+    Args:
+        path: The command above it, as it is typed.
+        commands: What stands below that one.
+        word: What was typed after it.
+    """
+    names = list(commands)
+    if not names:
+        return f"{path} has no command {quote(word)} nor any other; type: {path} --help"
+    head = f"there is no command {quote(word)} in {path}"
+    near = get_close_matches(plain_name(word), names, n=1, cutoff=0.7)
+    if near:
+        return f"{head}; did you mean: {path} {near[0]} --help"
+    return f"{head}; there are: {', '.join(names)}; what they do says: {path} --help"
 
 
 def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from textgen.sampling import FittedSeed, Generation
 
 #: Options that say which files of a folder are read, and how they are cut into documents.
-_HOW_READ = ("documents", "ending", "skip_bad")
+_HOW_READ = ("documents", "ending")
 #: Known documents that are listed for a person; the others are only counted.
 _LISTED = 20
 
@@ -37,7 +37,10 @@ class NoveltyReport:
 
     def __init__(self, model: Model, path: str | None = None) -> None:
         self._model = model
-        self._tokens = _training_text(model, path).tokens
+        corpus = _training_text(model, path)
+        self._tokens = corpus.tokens
+        #: What a person should know of how `path` was read.
+        self.notes = corpus.notes if path is not None else ()
         #: Whether whole documents are looked for, too.
         self.is_of_documents = model.saved.writes_documents
 
@@ -197,7 +200,8 @@ def _training_text(model: Model, path: str | None) -> Corpus:
             fold=normalization.fold,
             newlines=normalization.newlines,
             nfc=normalization.nfc,
-            # Of a folder the files that were trained on.
+            # Of a folder the files that were trained on; one that is no text was none of them.
+            skip_bad=True,
             **{name: options[name] for name in _HOW_READ if name in options},
         )
         return Corpus.open(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from textgen.cli.help_page import ADVANCED
+from textgen.cli.help_page import ADVANCED, RUN, TEXT
 from textgen.terminal.color import ColorMode
 
 
@@ -40,22 +40,17 @@ ColorOption = Annotated[
     ),
 ]
 QuietOption = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Print the result alone, and errors.")
+    bool, typer.Option("--quiet", "-q", help="Print only the result, and errors.")
 ]
-RngOption = Annotated[
-    int,
-    typer.Option(
-        "--rng",
-        metavar="N",
-        help="The number that fixes all random choices: the same number, the same result.",
-    ),
-]
+RNG_HELP = "The number that fixes all random choices: the same number gives the same result."
+RngOption = Annotated[int, typer.Option("--rng", metavar="N", help=RNG_HELP)]
 DeviceOption = Annotated[
     str,
     typer.Option(
         "--device",
         metavar="auto|cpu|cuda|mps",
-        help="What computes: the processor (cpu), an NVIDIA card (cuda), the GPU of a Mac (mps).",
+        help="What to compute on: the processor (cpu), an NVIDIA card (cuda), the GPU of a Mac "
+        "(mps).",
         rich_help_panel=ADVANCED,
     ),
 ]
@@ -74,9 +69,9 @@ EncodingOption = Annotated[
     typer.Option(
         "--encoding",
         metavar="NAME",
-        help="The encoding of the text, such as cp1251. Default: found by its bytes.",
+        help="The encoding of the text, such as cp1251. Default: found from its bytes.",
         show_default=False,
-        rich_help_panel=ADVANCED,
+        rich_help_panel=TEXT,
     ),
 ]
 EndingOption = Annotated[
@@ -84,9 +79,10 @@ EndingOption = Annotated[
     typer.Option(
         "--ending",
         metavar=".srt",
-        help="Of a folder, the files that end so are its texts; several: .txt,.srt; all: every "
-        "file. Default: .txt.",
+        help="Which files of a folder are read: those whose names end so. Several: .txt,.srt; "
+        "every file: all. Default: .txt.",
         show_default=False,
+        rich_help_panel=ADVANCED,
     ),
 ]
 EncodingErrorsOption = Annotated[
@@ -94,13 +90,18 @@ EncodingErrorsOption = Annotated[
     typer.Option(
         "--encoding-errors",
         metavar="strict|replace",
-        help="What to do about bytes that stand for no character: refuse the file, or read each "
-        "as U+FFFD and count them.",
+        help="What to do about bytes that stand for no character. strict: refuse the file; "
+        "replace: read each as the character U+FFFD and say how many there are.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 SkipBadOption = Annotated[
     bool,
-    typer.Option("--skip-bad", help="Leave out files that cannot be read as text, and say which."),
+    typer.Option(
+        "--skip-bad",
+        help="Leave out files that cannot be read as text, and say which.",
+        rich_help_panel=ADVANCED,
+    ),
 ]
 #: How a file is cut into documents, for the help of every command that takes it.
 DOCUMENTS_METAVAR = "blank|line|file|separator:TEXT|start:PATTERN"
@@ -116,6 +117,7 @@ DocumentsOption = Annotated[
         metavar=DOCUMENTS_METAVAR,
         help=DOCUMENTS_HELP + "Default: file.",
         show_default=False,
+        rich_help_panel=TEXT,
     ),
 ]
 LevelOption = Annotated[
@@ -123,13 +125,17 @@ LevelOption = Annotated[
     typer.Option(
         "--level",
         metavar="char|byte|word",
-        help="What the model reads at a time, a token: a character, a byte or a word.",
+        help="What one token is, the piece that the model reads at a time: a character, a byte or "
+        "a word.",
+        rich_help_panel=TEXT,
     ),
 ]
 FoldOption = Annotated[
     bool,
     typer.Option(
-        "--fold", help="Make the text lower case, keep letters only, split words at hyphens."
+        "--fold",
+        help="Make the text lower case, keep letters only, split words at hyphens.",
+        rich_help_panel=TEXT,
     ),
 ]
 PathsArgument = Annotated[
@@ -146,7 +152,8 @@ OutOption = Annotated[
         "--out",
         "-o",
         metavar="DIR",
-        help="The folder of the run. Default: ./checkpoints/NAME, called after the text.",
+        help="The folder of the run. Default: ./checkpoints/NAME, where NAME is that of the text.",
         show_default=False,
+        rich_help_panel=RUN,
     ),
 ]

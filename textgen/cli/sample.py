@@ -12,7 +12,7 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.numbers import number, whole_number
 from textgen.cli.options import CheckpointOption, ColorOption, JsonOption, QuietOption
-from textgen.cli.records import print_json
+from textgen.cli.records import print_json, print_notes
 from textgen.progress import track
 from textgen.terminal.color import ColorMode
 
@@ -200,9 +200,10 @@ def sample_command(
             _STEER,
             "--steer",
             metavar="SPEC",
-            help="Hold a neuron, or what was saved by inspect find, while writing: 0:137=+2 in "
-            "standard deviations from its mean; sentiment=-2@s1,+2@s2.. by sentences, @0..60 by "
-            "characters; :add, :scale; 0:137=off. May be repeated.",
+            help="Hold a neuron, or what inspect find saved, at a value while writing. 0:137=+2 is "
+            "2 standard deviations above its mean, 0:137=off is 0. sentiment=-2@s1,+2@s2.. changes "
+            "the value from sentence 2 on; 0:137=+2@0..60 holds it for these characters only; "
+            "0:137=+2:add adds to it, :scale multiplies it. May be repeated.",
         ),
     ] = None,
     live: Annotated[
@@ -231,8 +232,9 @@ def sample_command(
         _whole(
             _ADVANCED,
             "--history",
-            help="Let the network see only the last N tokens at each choice, its state from zero "
-            "before them; 0 lets it see all that stands before. Default: as the model was trained.",
+            help="Let the network see only the last N tokens at each choice, and start from a "
+            "state of zero before them; 0 lets it see all that stands before. Default: as the "
+            "model was trained.",
             show_default=False,
         ),
     ] = None,
@@ -250,8 +252,8 @@ def sample_command(
             _ADVANCED,
             "--novelty-corpus",
             metavar="PATH",
-            help="As --novelty, with the training text from a file or folder where it is no longer "
-            "in the cache.",
+            help="As --novelty, but read the training text from this file or folder; needed where "
+            "it is no longer in the cache.",
         ),
     ] = None,
     speed: Annotated[
@@ -420,6 +422,8 @@ def sample_command(
         from textgen.cli.novelty import NoveltyReport
 
         report = NoveltyReport(model, novelty_corpus)
+        if not quiet:
+            print_notes(report.notes)
     texts = model.generate_many(count, fitted, exact=exact, steer=plan, **settings)
     if report is not None:
         report.read(fitted, texts, settings)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import StopSignals, guarded
+from textgen.cli.help_page import ADVANCED, RUN, TEXT
 from textgen.cli.options import (
+    RNG_HELP,
     ColorOption,
     DeviceOption,
     DocumentsOption,
@@ -25,7 +27,6 @@ from textgen.cli.options import (
     OutOption,
     PathsArgument,
     QuietOption,
-    RngOption,
     SkipBadOption,
     ThreadsOption,
 )
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 #: What may be left of a length that was typed with a blank in it.
 _UNIT = re.compile(r"s|secs?|seconds?|m|mins?|minutes?|h|hours?|steps?|epochs?")
 
-_TEXT, _MODEL, _LENGTH, _SPEED = "The text", "The model", "How long", "The machine"
+_MODEL, _LENGTH = "The model", "How long"
 
 
 def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> Any:
@@ -62,77 +63,104 @@ def meant_option(name: str) -> str:
 def train_command(
     context: typer.Context,
     paths: PathsArgument = None,
-    out: OutOption = None,
     budget: Annotated[
         str | None,
-        _option(_LENGTH, "--budget", help="Wall time, like 90s, 3m (the default) or 1h."),
+        _option(
+            _LENGTH,
+            "--budget",
+            metavar="TIME",
+            help="How long to train, such as 90s, 3m or 1h. Default: 3m.",
+        ),
     ] = None,
     epochs: Annotated[
-        float | None, _option(_LENGTH, "--epochs", help="Passes over the text, instead.")
+        float | None,
+        _option(
+            _LENGTH,
+            "--epochs",
+            help="How many times to read the whole text, instead of --budget; 0.5 is half of it.",
+        ),
     ] = None,
     steps: Annotated[
-        int | None, _option(_LENGTH, "--steps", help="Updates, instead: repeats exactly.")
+        int | None,
+        _option(
+            _LENGTH,
+            "--steps",
+            help="How many updates of the weights to make, instead of --budget. The same command "
+            "then gives the same model again.",
+        ),
     ] = None,
     patience: Annotated[
         int,
         _option(
-            _LENGTH,
+            ADVANCED,
             "--patience",
-            help="Stop after so many evaluations without a new best. Default: never.",
+            help="Stop when N evaluations one after another give no better result. Default: never.",
         ),
     ] = 0,
+    out: OutOption = None,
     resume: Annotated[
         bool,
         _option(
-            _LENGTH,
+            RUN,
             "--resume",
-            help="Go on with the run exactly where it was saved: the same command again, or "
+            help="Continue the run exactly where it was saved. Type the same command again, or "
             "the run's folder alone.",
         ),
     ] = False,
     more: Annotated[
         str | None,
         _option(
-            _LENGTH,
+            RUN,
             "--more",
             metavar="LENGTH",
-            help="Train a finished run longer, by 2m, 500steps or 3epochs: textgen train RUN "
+            help="Train a finished run longer, such as 2m, 500steps or 3epochs: textgen train RUN "
             "--more 2m.",
         ),
     ] = None,
     force: Annotated[
-        bool, _option(_LENGTH, "--force", help="Replace the run that is in the folder.")
+        bool,
+        _option(RUN, "--force", help="Delete the run that is in the folder, and start anew."),
     ] = False,
     from_checkpoint: Annotated[
         str | None,
-        _option(
-            _LENGTH, "--from", metavar="MODEL", help="Train this model further on another text."
-        ),
+        _option(RUN, "--from", metavar="MODEL", help="Train this model further on another text."),
     ] = None,
     level: LevelOption = "char",
     fold: FoldOption = False,
     min_count: Annotated[
         int,
-        _option(_TEXT, "--min-count", help="Rarer characters count as unknown. Default: 1."),
+        _option(
+            ADVANCED,
+            "--min-count",
+            help="Characters that occur fewer than N times are read as unknown. Default: 1.",
+        ),
     ] = 1,
     min_word_count: Annotated[
         int,
         _option(
-            _TEXT, "--min-word-count", help="At word level rarer words are spelled. Default: 2."
+            ADVANCED,
+            "--min-word-count",
+            help="With --level word: words that occur fewer than N times are spelled in "
+            "characters. Default: 2.",
         ),
     ] = 2,
     max_words: Annotated[
         int,
-        _option(_TEXT, "--max-words", help="At word level, words at most. Default: 30000."),
+        _option(
+            ADVANCED,
+            "--max-words",
+            help="With --level word: the model knows the N most frequent words, and spells the "
+            "others. Default: 30000.",
+        ),
     ] = 30_000,
     documents: DocumentsOption = None,
     pairs: Annotated[
         bool,
         _option(
-            _TEXT,
+            TEXT,
             "--pairs",
-            help="Each line is a pair, SOURCE, a TAB, TARGET: learn to write the target after the "
-            "source was read. Only the targets count. What validates is drawn by the source.",
+            help="The text holds pairs, one a line: SOURCE, a TAB, TARGET. The model learns to "
+            "write the target after it has read the source.",
         ),
     ] = False,
     encoding: EncodingOption = None,
@@ -140,19 +168,30 @@ def train_command(
     ending: EndingOption = DEFAULT_ENDING,
     skip_bad: SkipBadOption = False,
     keep_newlines: Annotated[
-        bool, _option(_TEXT, "--keep-newlines", help="Leave \\r\\n and \\r as they are.")
+        bool,
+        _option(
+            ADVANCED,
+            "--keep-newlines",
+            help="Leave the line ends \\r\\n and \\r as they are. Default: they become \\n.",
+        ),
     ] = False,
     no_nfc: Annotated[
-        bool, _option(_TEXT, "--no-nfc", help="Leave characters uncomposed (no Unicode NFC).")
+        bool,
+        _option(
+            ADVANCED,
+            "--no-nfc",
+            help="Leave a letter and its accent as two characters where the text has two. "
+            "Default: they become one (Unicode NFC).",
+        ),
     ] = False,
     val: Annotated[
         str,
         _option(
-            _TEXT,
+            TEXT,
             "--val",
             metavar="SHARE|FILE",
-            help="Share of the text that validates, the end of one text or documents drawn from "
-            "many; or a file. Default: 0.1.",
+            help="The text that the model is measured on and does not learn from: a share (the "
+            "end of one text, or documents drawn from many), such as 0.1, or a file. Default: 0.1.",
         ),
     ] = "0.1",
     cell: Annotated[
@@ -161,112 +200,194 @@ def train_command(
             _MODEL,
             "--cell",
             metavar="CELL",
-            help="The recurrent cell: lstm (the default), gru, rnn, peephole, coupled, "
-            "depth-gated or mlstm.",
+            help="The recurrent cell: lstm, gru, rnn, peephole, coupled, depth-gated or mlstm. "
+            "Default: lstm.",
         ),
     ] = "lstm",
     nonlinearity: Annotated[
         str,
         _option(
-            _MODEL,
+            ADVANCED,
             "--nonlinearity",
             metavar="tanh|relu|identity",
-            help="Of the cell rnn. Default: tanh.",
+            help="With --cell rnn: the function that gives the new hidden state. Default: tanh.",
         ),
     ] = "tanh",
-    hidden: Annotated[int | None, _option(_MODEL, "--hidden", help="Units of a layer.")] = None,
-    layers: Annotated[int | None, _option(_MODEL, "--layers", help="Recurrent layers.")] = None,
+    hidden: Annotated[
+        int | None,
+        _option(
+            _MODEL,
+            "--hidden",
+            help="The number of units (neurons) in each layer. Default: chosen from the text and "
+            "the time.",
+        ),
+    ] = None,
+    layers: Annotated[
+        int | None,
+        _option(
+            _MODEL,
+            "--layers",
+            help="The number of recurrent layers. Default: 1, or 2 where --residual or the cell "
+            "needs two.",
+        ),
+    ] = None,
     embedding: Annotated[
         str | None,
         _option(
             _MODEL,
             "--embedding",
             metavar="N|word2vec|FILE",
-            help="Width of a symbol's vector; or where the vectors come from: word2vec learns them "
-            "on the training text first (word2vec:100 for their width), or a file of word2vec or "
-            "fastText (.vec, .bin, also .gz).",
+            help="How many numbers stand for each symbol (its vector), or where the vectors come "
+            "from: word2vec learns them on the training text first (word2vec:100 gives each 100 "
+            "numbers); a file holds them in the format of word2vec or fastText (.vec, .bin, also "
+            ".gz). Default: N follows from --hidden.",
         ),
     ] = None,
     freeze_embedding: Annotated[
         bool | None,
         _option(
-            _MODEL,
+            ADVANCED,
             "--freeze-embedding/--train-embedding",
-            help="Whether the vectors stay as they are. Default: trained; with --loss distance "
-            "frozen.",
+            help="Keep the symbols' vectors as they are, or train them too. Default: train them; "
+            "with --loss distance keep them.",
         ),
     ] = None,
     loss: Annotated[
         str,
         _option(
-            _MODEL,
+            ADVANCED,
             "--loss",
             metavar="cross-entropy|distance",
-            help="Of the scores of all symbols, or the distance of the output, a vector, from the "
-            "next symbol's vector. Default: cross-entropy.",
+            help="What training makes small. cross-entropy: how badly the next symbol was "
+            "predicted; distance: how far the network's output, a vector, lies from the next "
+            "symbol's vector. Default: cross-entropy.",
         ),
     ] = "cross-entropy",
     distance: Annotated[
         str | None,
         _option(
-            _MODEL,
+            ADVANCED,
             "--distance",
             metavar="euclidean|cosine",
-            help="Of --loss distance. Default: euclidean.",
+            help="With --loss distance: how the distance is measured. Default: euclidean.",
         ),
     ] = None,
     dropout: Annotated[
-        float | None, _option(_MODEL, "--dropout", help="Share of units dropped in training.")
+        float | None,
+        _option(
+            _MODEL,
+            "--dropout",
+            metavar="SHARE",
+            help="The share of units that is left out at random in training, such as 0.2. "
+            "Default: chosen by how often the text is read.",
+        ),
     ] = None,
     tie: Annotated[
-        bool, _option(_MODEL, "--tie", help="Use the embedding as the output's weight too.")
+        bool,
+        _option(
+            ADVANCED,
+            "--tie",
+            help="Use the symbols' vectors as the weights of the output layer too.",
+        ),
     ] = False,
     residual: Annotated[
         bool,
         _option(
-            _MODEL,
+            ADVANCED,
             "--residual",
-            help="Add each layer's input to its output, from the second layer on.",
+            help="Add the input of each layer to its output, from the second layer on.",
         ),
     ] = False,
     seq_len: Annotated[
-        int | None, _option(_MODEL, "--seq-len", help="Tokens that gradients reach back.")
+        int | None,
+        _option(
+            ADVANCED,
+            "--seq-len",
+            help="The gradients reach back N tokens. Default: 64, less for a short text.",
+        ),
     ] = None,
     history: Annotated[
         int | None,
         _option(
             _MODEL,
             "--history",
-            help="Train on the lecture's sliding windows of so many tokens instead.",
+            help="Train on sliding windows, as in the lecture: the model sees only the last N "
+            "tokens before each prediction. Default: it sees all that stands before.",
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, _option(_MODEL, "--batch-size", help="Streams read side by side.")
+        int | None,
+        _option(
+            ADVANCED,
+            "--batch-size",
+            help="N parts of the text are read side by side. Default: 64, fewer of a short text.",
+        ),
     ] = None,
     learning_rate: Annotated[
-        float | None, _option(_MODEL, "--learning-rate", "--lr", help="Its peak.")
+        float | None,
+        _option(
+            ADVANCED,
+            "--learning-rate",
+            "--lr",
+            metavar="RATE",
+            help="The highest learning rate: it rises to this value and then falls to 0. Default: "
+            "chosen from the size of the network.",
+        ),
     ] = None,
     weight_decay: Annotated[
-        float | None, _option(_MODEL, "--weight-decay", help="Decay of the matrices.")
+        float | None,
+        _option(
+            ADVANCED,
+            "--weight-decay",
+            help="How strongly the weights are pulled towards 0 (AdamW); 0 is off. Default: 0.1.",
+        ),
     ] = None,
     clip: Annotated[
-        float | None, _option(_MODEL, "--clip", help="Largest norm of the gradient.")
+        float | None,
+        _option(
+            ADVANCED,
+            "--clip",
+            help="A gradient whose norm is larger than X is scaled down to X. Default: 1.",
+        ),
     ] = None,
-    rng: RngOption = 1,
+    rng: Annotated[
+        int, typer.Option("--rng", "--seed", metavar="N", help=RNG_HELP, show_default=True)
+    ] = 1,
     device: DeviceOption = "auto",
     precision: Annotated[
-        str, typer.Option("--precision", metavar="auto|fp32|bf16", help="Of the products.")
+        str,
+        typer.Option(
+            "--precision",
+            metavar="auto|fp32|bf16",
+            help="How exactly matrices are multiplied: with 32 bits a number (fp32), or with 16 "
+            "(bf16), which is faster where the machine can do it.",
+            rich_help_panel=ADVANCED,
+        ),
     ] = "auto",
     threads: ThreadsOption = None,
     eval_every: Annotated[
-        int | None, _option(_SPEED, "--eval-every", help="Steps between evaluations.")
+        int | None,
+        _option(
+            ADVANCED,
+            "--eval-every",
+            help="Measure the model on the text of --val every N steps. Default: ten times in a "
+            "run.",
+        ),
     ] = None,
     save_every: Annotated[
-        int | None, _option(_SPEED, "--save-every", help="Steps between saves.")
+        int | None,
+        _option(
+            ADVANCED,
+            "--save-every",
+            help="Save the run every N steps. Default: about every 25 seconds.",
+        ),
     ] = None,
     explain: Annotated[
         bool,
-        typer.Option("--explain", help="Show every setting with the reason for it, not five."),
+        typer.Option(
+            "--explain",
+            help="Show all settings with their reasons. Default: only the main ones.",
+        ),
     ] = False,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -274,8 +395,9 @@ def train_command(
 ) -> None:
     """Train a model on text.
 
-    Everything left out is chosen from the text, the time and the machine, and printed with its
-    reason: the main settings, with --explain all. Ctrl-C saves the run; --resume goes on with it.
+    No option is needed. What you leave out is chosen from the text, the time and the machine; the
+    main settings are printed with their reasons (--explain prints all). Ctrl-C stops and saves the
+    run; --resume continues it.
 
     textgen train corpus.txt --budget 1m
 

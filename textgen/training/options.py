@@ -29,7 +29,8 @@ class TrainOptions:
     Args:
         corpus: How the text is read and cut into tokens.
         cell: The recurrent cell, by name: one of `textgen.cells.CELLS`.
-        nonlinearity: Of the plain recurrent network (`rnn`): `tanh`, `relu` or `identity`.
+        nonlinearity: What gives the new state of the plain recurrent network (`rnn`): `tanh`,
+            `relu` or `identity`.
         hidden_size: Units of a layer.
         num_layers: Recurrent layers.
         embedding_size: Width of a symbol's vector.
@@ -38,14 +39,14 @@ class TrainOptions:
         freeze_embedding: Whether they stay as they are; None: only where the loss is a distance.
         loss: `cross-entropy`, or `distance`: that of the network's output, a vector, from the next
             symbol's vector.
-        distance: Of that loss, `euclidean` (None is that) or `cosine`.
+        distance: How that loss measures: `euclidean` (None is that) or `cosine`.
         dropout: Share of units dropped in training, `[0, 1)`.
         tie: Use the embedding as the output's weight too.
         residual: Add each layer's input to its output, from the second layer on.
         seq_len: Tokens a window of truncated back-propagation.
         batch_size: Streams read side by side.
         history: Train on the lecture's sliding windows of exactly so many tokens instead.
-        learning_rate: Its peak.
+        learning_rate: The highest learning rate; it rises to it and then falls to 0.
         weight_decay: Decoupled decay of the matrices.
         clip_norm: Gradient norm above which the gradient is scaled down to it.
         budget: Wall time of the run in seconds, from the first step to the end.
@@ -67,11 +68,9 @@ class TrainOptions:
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
     cell: str = "lstm"
     nonlinearity: str = "tanh"
-    hidden_size: int | None = setting(None, flag="--hidden", aliases=("--hidden-size",))
-    num_layers: int | None = setting(None, flag="--layers", aliases=("--num-layers",))
-    embedding_size: int | None = setting(
-        None, flag="--embedding", joint="embedding", aliases=("--embedding-size", "--vectors")
-    )
+    hidden_size: int | None = setting(None, flag="--hidden")
+    num_layers: int | None = setting(None, flag="--layers")
+    embedding_size: int | None = setting(None, flag="--embedding", joint="embedding")
     vectors: str | None = setting(None, flag="--embedding", joint="embedding")
     freeze_embedding: bool | None = setting(None, off="--train-embedding")
     loss: str = "cross-entropy"
@@ -82,13 +81,13 @@ class TrainOptions:
     seq_len: int | None = None
     batch_size: int | None = None
     history: int | None = None
-    learning_rate: float | None = setting(None, aliases=("--lr",))
+    learning_rate: float | None = None
     weight_decay: float | None = None
-    clip_norm: float | None = setting(None, flag="--clip", aliases=("--clip-norm",))
+    clip_norm: float | None = setting(None, flag="--clip")
     budget: float | None = setting(None, parse=parse_duration)
     epochs: float | None = None
     steps: int | None = None
-    rng: int = setting(1, aliases=("--seed",))
+    rng: int = 1
     val: str = "0.1"
     patience: int = 0
     device: str = "auto"
@@ -282,7 +281,7 @@ def setting_label(name: str) -> str:
 
 
 def meant_flag(name: str) -> str:
-    """The name of an option as it is declared, whatever spelling of it was typed.
+    """The name of an option as it is declared; that of the field means it too.
 
     Args:
         name: Without the dashes in front: `hidden_size`, `Hidden-Size` and `hidden` are `hidden`.
@@ -291,7 +290,7 @@ def meant_flag(name: str) -> str:
         return name  # `-V` is not `-v`.
     plain = name.lower().replace("_", "-")
     for item in settings_of(TrainOptions):
-        if f"--{plain}" in item.how.aliases:
+        if item.name == plain.replace("-", "_") and not item.how.inverted:
             return item.flag.removeprefix("--")
     return plain
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED
+from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.inspect.finding import finding_of
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.inspect.source import (
@@ -67,12 +67,20 @@ def find_command(
     positive: Annotated[
         Path | None,
         typer.Option(
-            "--positive", metavar="FILE", help="Texts that have the property.", show_default=False
+            "--positive",
+            metavar="FILE",
+            help="A file of texts that have the property.",
+            show_default=False,
         ),
     ] = None,
     negative: Annotated[
         Path | None,
-        typer.Option("--negative", metavar="FILE", help="Texts that lack it.", show_default=False),
+        typer.Option(
+            "--negative",
+            metavar="FILE",
+            help="A file of texts that do not have it.",
+            show_default=False,
+        ),
     ] = None,
     texts: Annotated[
         str,
@@ -107,7 +115,7 @@ def find_command(
         typer.Option(
             "--state",
             metavar="mean|final",
-            help="Of each text: the mean of its states, or the state after its end.",
+            help="What stands for each text: the mean of its states, or the state after its end.",
         ),
     ] = "mean",
     show: Annotated[
@@ -115,8 +123,8 @@ def find_command(
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="Which state: cell or hidden. Default: cell, or hidden where the network has no "
-            "cell state.",
+            help="Which state is looked at: cell or hidden. Default: cell, or hidden where the "
+            "network has no cell state.",
             show_default=False,
             parser=lower,
         ),
@@ -148,6 +156,7 @@ def find_command(
             help="Read only the first N characters of PATH (Default: "
             f"{DEFAULT_CHARS:,}) or of each text (Default: all); 0 reads all.",
             show_default=False,
+            rich_help_panel=TEXT,
         ),
     ] = None,
     positions: Annotated[
@@ -165,7 +174,7 @@ def find_command(
         typer.Option(
             "--save",
             metavar="NAME",
-            help="Keep the best neuron under this name beside the model, for sample --steer.",
+            help="Save the best neuron under this name beside the model; sample --steer takes it.",
             show_default=False,
         ),
     ] = None,
@@ -195,10 +204,10 @@ def find_command(
 ) -> None:
     """Find the neurons that carry a property, with the controls that such a claim needs.
 
-    Neurons are chosen on one part of the examples and measured on the rest. Shown are those that
-    are significant after a correction for the number of all units. The controls are made for the
-    neuron that is best on the first part. This command needs scikit-learn, which is installed by
-    the extra "probe" of this package.
+    Neurons are chosen on one part of the examples and measured on the rest. A neuron is shown
+    where it is significant after a correction for the number of all units. The controls are made
+    for the neuron that is best on the first part. This command needs scikit-learn, which is
+    installed by the extra "probe" of this package.
 
     textgen inspect find --labels reviews.tsv --save sentiment
 

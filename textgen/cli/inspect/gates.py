@@ -14,6 +14,7 @@ from textgen.cli.inspect.source import (
     DEFAULT_CHARS,
     CharsOption,
     SourcesArgument,
+    TextOption,
     open_tokens,
     say_what_is_read,
 )
@@ -41,9 +42,7 @@ if TYPE_CHECKING:
 @guarded
 def gates_command(
     paths: SourcesArgument = None,
-    text: Annotated[
-        str | None, typer.Option("--text", help="Read this text instead.", show_default=False)
-    ] = None,
+    text: TextOption = None,
     chars: CharsOption = DEFAULT_CHARS,
     picture: Annotated[
         Path | None,
@@ -65,7 +64,7 @@ def gates_command(
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
-    """Show for how much of the time the gates of each unit are shut or open, one point for a unit.
+    """Show how often the gates of each unit are shut or open: each unit is a point.
 
     A gate below 0.1 is shut (left-saturated), a gate above 0.9 is open (right-saturated). The chart
     is that of Karpathy, Johnson and Li 2015.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED
+from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.inspect.source import (
     DEFAULT_CHARS,
@@ -23,13 +23,16 @@ from textgen.cli.options import (
     ColorOption,
     EncodingErrorsOption,
     EncodingOption,
+    EndingOption,
     JsonOption,
     QuietOption,
     RngOption,
+    SkipBadOption,
     ThreadsOption,
     lower,
 )
 from textgen.cli.records import check_outputs
+from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.color import ColorMode
 
 if TYPE_CHECKING:
@@ -49,15 +52,20 @@ def memory_command(
         ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option("--text", help="Measure on this text.", show_default=False)
+        str | None,
+        typer.Option(
+            "--text", help="Measure on this text.", show_default=False, rich_help_panel=TEXT
+        ),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
             "--file",
-            metavar="FILE",
-            help="Measure on the text of a file. Default: what each model was trained on.",
+            metavar="PATH",
+            help="Measure on the text of a file or a folder. Default: what each model was trained "
+            "on.",
             show_default=False,
+            rich_help_panel=TEXT,
         ),
     ] = None,
     max_lag: Annotated[
@@ -106,6 +114,8 @@ def memory_command(
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
     encoding_errors: EncodingErrorsOption = "strict",
+    ending: EndingOption = DEFAULT_ENDING,
+    skip_bad: SkipBadOption = False,
     threads: ThreadsOption = None,
     json_output: JsonOption = False,
     csv: CsvOption = None,
@@ -115,10 +125,10 @@ def memory_command(
 ) -> None:
     """Show how far back models remember, in gradients and in what they predict.
 
-    Two curves over k, a number of symbols back. The first is the size of the gradient of the cost
-    of the next symbol with respect to what the network held k symbols before. The second is how
-    much the prediction changes (total variation) where all text that lies more than k symbols back
-    is replaced by other text.
+    It draws two curves over k, the number of symbols back. The first is the size of the gradient
+    of the cost of the next symbol with respect to what the network held k symbols before. The
+    second is how much the prediction changes (total variation) where all text that lies more than
+    k symbols back is replaced by other text.
 
     textgen inspect memory --max-lag 100
 
@@ -151,6 +161,8 @@ def memory_command(
             chars,
             encoding=encoding,
             encoding_errors=encoding_errors,
+            ending=ending,
+            skip_bad=skip_bad,
         )
         if not quiet and (tokens.name, tokens.note) not in said:
             say_what_is_read(tokens)

@@ -13,6 +13,7 @@ from textgen.cli.inspect.source import (
     DEFAULT_CHARS,
     CharsOption,
     SourcesArgument,
+    TextOption,
     open_tokens,
     say_what_is_read,
 )
@@ -45,17 +46,14 @@ PASSAGES = 5
 @guarded
 def neurons_command(
     paths: SourcesArgument = None,
-    text: Annotated[
-        str | None,
-        typer.Option("--text", help="Read this text instead of a file.", show_default=False),
-    ] = None,
+    text: TextOption = None,
     show: Annotated[
         str | None,
         typer.Option(
             "--show",
             metavar="WHAT",
-            help="What of each neuron: cell, hidden, input-gate, forget-gate, output-gate, "
-            "candidate. Default: cell, or hidden where the network has no cell state.",
+            help="What is shown of each neuron: cell, hidden, input-gate, forget-gate, "
+            "output-gate, candidate. Default: cell, or hidden where the network has no cell state.",
             parser=lower,
         ),
     ] = None,

@@ -49,7 +49,8 @@ def similar_command(
         str,
         typer.Argument(
             metavar="TEXT",
-            help="The text: places with the state that the network has at its end are looked for.",
+            help="The text. The state after its end is compared with that at each place of the "
+            "corpus.",
             show_default=False,
         ),
     ],
@@ -119,10 +120,10 @@ def similar_command(
     quiet: QuietOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
-    """Find the places of a corpus after which the network is in the state it has after TEXT.
+    """Find the places of a corpus where the network is in nearly the same state as after TEXT.
 
     Similarity is the cosine of the two states, each unit standardised over the corpus. Characters
-    before a place that are the same as in TEXT are bold: they alone make two states alike.
+    before a place that are the same as in TEXT are bold: these alone can make states alike.
 
     textgen inspect similar "the old woman said"
 

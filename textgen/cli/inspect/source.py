@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textgen.cli.help_page import TEXT
 from textgen.corpus.source import DEFAULT_ENDING
 
 if TYPE_CHECKING:
@@ -28,9 +29,23 @@ SourcesArgument = Annotated[
         show_default=False,
     ),
 ]
+TextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        help="Read this text instead of a file.",
+        show_default=False,
+        rich_help_panel=TEXT,
+    ),
+]
 CharsOption = Annotated[
     int,
-    typer.Option("--chars", metavar="N", help="Read only the first N characters; 0 reads all."),
+    typer.Option(
+        "--chars",
+        metavar="N",
+        help="Read only the first N characters; 0 reads all.",
+        rich_help_panel=TEXT,
+    ),
 ]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED
+from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.inspect.html import HtmlOption
 from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
 from textgen.cli.inspect.source import say_what_is_unknown
@@ -44,10 +44,17 @@ def text_command(
     context: typer.Context,
     text: Annotated[
         str | None,
-        typer.Option("--text", help="The text to look at. It may be typed without --text too."),
+        typer.Option(
+            "--text",
+            help="The text to look at. It may be typed without --text too.",
+            rich_help_panel=TEXT,
+        ),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", metavar="FILE", help="Look at the text of a file.")
+        Path | None,
+        typer.Option(
+            "--file", metavar="FILE", help="Look at the text of a file.", rich_help_panel=TEXT
+        ),
     ] = None,
     generate: Annotated[
         str | None,
@@ -56,6 +63,7 @@ def text_command(
             metavar="SEED",
             help=f"Let the model write the text: {GENERATED_LENGTH} characters after this "
             "beginning.",
+            rich_help_panel=TEXT,
         ),
     ] = None,
     show: Annotated[

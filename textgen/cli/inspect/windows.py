@@ -11,17 +11,25 @@ from textgen.cli.boundary import guarded
 from textgen.cli.options import (
     EncodingErrorsOption,
     EncodingOption,
+    EndingOption,
     FoldOption,
     JsonOption,
     LevelOption,
+    SkipBadOption,
 )
 from textgen.cli.records import json_text, print_notes
+from textgen.corpus.source import DEFAULT_ENDING
 
 
 @guarded
 def windows_command(
     path: Annotated[
-        str, typer.Argument(metavar="FILE", help="The text, a file.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="PATH",
+            help="The text: a file (.gz too), or a folder of .txt files.",
+            show_default=False,
+        ),
     ],
     history: Annotated[
         int, typer.Option("--history", metavar="T", help="The length of a window, in tokens.")
@@ -30,12 +38,14 @@ def windows_command(
     fold: FoldOption = False,
     encoding: EncodingOption = None,
     encoding_errors: EncodingErrorsOption = "strict",
+    ending: EndingOption = DEFAULT_ENDING,
+    skip_bad: SkipBadOption = False,
     limit: Annotated[
         int, typer.Option("--limit", metavar="N", help="Print the first N pairs; 0 prints all.")
     ] = 0,
     json_output: JsonOption = False,
 ) -> None:
-    """Print the training pairs of the lecture: a window of t tokens and the same one token later.
+    """Print the training pairs of the lecture: t tokens, and the t tokens that begin one later.
 
     textgen inspect windows text.txt --level word --fold --history 3
     """
@@ -46,7 +56,13 @@ def windows_command(
     if limit < 0:
         raise ConfigError(f"--limit is {limit}; it must be 0 (all) or more")
     options = CorpusOptions(
-        level=level, fold=fold, encoding=encoding, encoding_errors=encoding_errors, min_word_count=1
+        level=level,
+        fold=fold,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
+        ending=ending,
+        skip_bad=skip_bad,
+        min_word_count=1,
     )
     corpus = Corpus.open([path], options)
     print_notes(corpus.notes)

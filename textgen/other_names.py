@@ -1,0 +1,94 @@
+"""What other programs and libraries call a setting: the one table, for Python and the prompt.
+
+A name is in lower case with underscores: `max_epochs` is `max-epochs` at the prompt. What exists
+only at the prompt stands in `textgen.cli.foreign`.
+"""
+
+from __future__ import annotations
+
+#: The names here -> what others call it. The first name that a function or a command has is meant.
+_CALLED: dict[tuple[str, ...], str] = {
+    # the model's size and kind
+    ("hidden_size",): (
+        "hidden rnn_size hidden_dim hidden_units n_hidden nhid num_hidden units n_units num_units "
+        "dim width"
+    ),
+    ("hidden_size", "length"): "size",
+    ("num_layers",): "layers n_layers n_layer nlayers hidden_layers depth",
+    ("cell", "cells"): "rnn_type cell_type model_type architecture arch",
+    ("nonlinearity",): "activation",
+    ("embedding_size",): "embedding embedding_dim embed_size emsize",
+    ("dropout",): "drop dropout_rate drop_rate keep_prob",
+    ("tie",): "tied tie_weights weight_tying",
+    # how it is trained
+    ("epochs", "steps", "budget"): "epoch epochs n_epochs num_epochs max_epochs",
+    ("steps",): "iterations iters n_iters num_iters max_iters n_steps num_steps max_steps updates",
+    ("budget",): "time minutes seconds duration max_time time_limit",
+    ("learning_rate",): "lr learn_rate rate eta alpha",
+    ("batch_size", "streams"): "batch_size batch batchsize minibatch bs",
+    ("seq_len", "history", "window"): ("seq_len seq_length sequence_length seqlen block_size bptt"),
+    ("history", "seq_len"): "context_length",
+    ("window", "history"): "window_size",
+    ("clip_norm",): ("clip grad_clip gradient_clip clip_grad max_grad_norm max_gradient_norm"),
+    ("weight_decay",): "wd l2",
+    ("patience",): "early_stopping early_stop",
+    ("eval_every",): "eval_interval eval_steps eval_val_every log_every print_every",
+    ("save_every",): "save_interval checkpoint_every",
+    ("val",): (
+        "val_frac val_split val_size val_data val_file valid validation validation_split "
+        "validation_data split test_frac test_size"
+    ),
+    ("val", "held_out"): "holdout",
+    ("resume",): "restart resume_from continue",
+    ("force",): "overwrite",
+    ("progress",): "show_progress tqdm verbose",
+    # its text
+    ("paths",): (
+        "input input_file data data_dir data_file data_path dataset corpus text_file textfile "
+        "train_file train_data training_data file path"
+    ),
+    ("paths", "text", "seed"): "input_text",
+    ("text",): "string",
+    ("seed", "paths"): "text",
+    ("fold",): "lowercase lower",
+    ("encoding",): "charset codec",
+    # where it is kept
+    ("out",): ("out_dir output_dir outdir save_dir save_path save_to output folder name run_name"),
+    ("out", "checkpoint"): "checkpoint_dir",
+    ("checkpoint", "from_"): (
+        "model_file model_path model_dir load load_model checkpoint_path ckpt weights"
+    ),
+    ("checkpoint", "from_", "cell"): "model",
+    ("checkpoint", "from_", "out"): "checkpoint",
+    ("from_", "checkpoint"): "init_from from_model pretrained",
+    ("from_",): "finetune fine_tune",
+    # what it writes
+    ("seed",): (
+        "primetext prime_text prime prefix prompt seed_text start start_text start_string "
+        "start_with begin beginning initial_text"
+    ),
+    ("seed", "history", "seq_len"): "context",
+    ("length",): (
+        "length len max_tokens max_new_tokens max_chars num_chars n_chars "
+        "num_tokens chars characters tokens"
+    ),
+    ("length", "seq_len"): "max_length max_len maxlen",
+    ("count",): "n num_samples n_samples samples num num_return_sequences repeat",
+    ("count", "top"): "number",
+    ("temperature",): "temp",
+    ("top", "top_k"): "k",
+    ("top_k",): "topk",
+    ("top_p",): "topp nucleus",
+    ("repetition_penalty",): "penalty presence_penalty repeat_penalty",
+    ("stop",): "end stop_sequences",
+    ("until_end",): "eos",
+    ("steer",): "steering",
+    ("rng",): "seed random_seed random_state rng_seed manual_seed",
+    # what is looked at, and by what
+    ("max_lag",): "lag",
+    ("device",): "device_type",
+    ("threads",): "workers num_workers num_threads threads_count jobs cores",
+}
+
+#: What others call it -> the names here.
+OTHER_NAMES = {name: here for here, names in _CALLED.items() for name in names.split()}
