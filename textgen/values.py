@@ -27,6 +27,9 @@ NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precis
 #: Settings whose text may be given as a number: a share of the text, or a file.
 NUMBER_OR_TEXT = frozenset({"val"})
 
+#: Settings that are a text themselves, never the path of one.
+TEXTS = frozenset({"text", "seed"})
+
 #: As much of a value as a message quotes.
 _QUOTED = 60
 _LARGEST = 2**64
@@ -168,7 +171,7 @@ def _as_float(value: Any) -> float | int | None:
 
 
 def _as_text(name: str, value: Any) -> str | None:
-    if isinstance(value, os.PathLike):
+    if isinstance(value, os.PathLike) and name not in TEXTS:
         value = os.fspath(value)
     if isinstance(value, int | float) and name in NUMBER_OR_TEXT:
         value = repr(float(value)) if isinstance(value, float) else str(int(value))
@@ -184,12 +187,16 @@ def _expected(name: str, value: Any, kinds: tuple[type, ...]) -> str:
     if name in NUMBER_OR_TEXT:
         return "a share such as 0.1, or the path of a file"
     if int not in kinds and float not in kinds:
+        if isinstance(value, os.PathLike):
+            return f"a text, and this is the path of one: {named(name)}=path.read_text()"
         return f"a text{_or_none(kinds)}"
     whole = float not in kinds
     what = ("a whole number" if whole else "a number") + _or_none(kinds)
     number = _number_in(value)
     if number is None:
         return what
+    if abs(number) > _LARGEST:
+        return f"{what} of {_LARGEST:,} at most"
     if not whole:
         return f"{what}: {named(name)}={number:g}"
     if number == int(number):

@@ -263,7 +263,7 @@ def test_each_way_is_said_in_one_way(said: str | None, settled: str | None) -> N
     [
         ("page", r"separator:page, and where their first lines begin so, start:page"),
         ("", "blank, blank:2, line, file"),
-        (True, "documents is True; give blank, blank:2, line, file"),
+        (True, "documents is True; it must be a text"),
         ("blank:0", "from 1 to 100"),
         ("blank:two", "such as blank:2"),
         ("separator:", r"such as separator:\*\*\*"),

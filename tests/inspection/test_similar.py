@@ -234,10 +234,10 @@ def test_forms() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"top": 0}, "--top"),
-        ({"min_apart": 0}, "--min-apart"),
-        ({"not_same": -1}, "--not-same"),
-        ({"units": -1}, "--units"),
+        ({"top": 0}, "top is 0"),
+        ({"min_apart": 0}, "min_apart is 0"),
+        ({"not_same": -1}, "not_same is -1"),
+        ({"units": -1}, "units is -1"),
         ({"layers": [5]}, "layer 5"),
     ],
 )

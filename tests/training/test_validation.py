@@ -222,3 +222,19 @@ def test_a_run_of_version_0_1_keeps_its_end(
         shutil.rmtree(os.environ["TEXTGEN_CACHE"])
     textgen.train(out=tmp_path / "run", resume=True)
     assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")
+
+
+def test_copies_of_few_documents_are_told(tmp_path: Path) -> None:
+    text = tmp_path / "lines.txt"
+    text.write_text("I promise to behave in class.\nAnd at home.\n" * 50, encoding="utf-8")
+    notes = started(text, tmp_path / "run", documents="line").notes
+    assert [note for note in notes if note.startswith("the 100 documents are 2 different ones")]
+    text.write_text("".join(f"line number {n}\n" for n in range(100)), encoding="utf-8")
+    event = started(text, tmp_path / "other", documents="line")
+    assert not [note for note in event.notes if "different ones" in note]
+
+
+def test_a_file_that_validates_and_is_trained_on_is_told(letters: Path, tmp_path: Path) -> None:
+    chosen = sorted(letters.iterdir())[0]
+    event = started(letters, tmp_path / "run", val=str(chosen))
+    assert [note for note in event.notes if f"{chosen} validates and is trained on too" in note]

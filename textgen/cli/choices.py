@@ -33,15 +33,26 @@ def rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object,
         choices: All that were made.
         explain: Whether to show all.
     """
+    latest = list({_key(choice): choice for choice in choices}.values())
     return [
         (flag_of(choice), choice.value, choice.reason)
-        for choice in choices
-        if explain or choice.changed or choice.name in MAIN
+        for choice in latest
+        if explain or choice.changed or choice.name in MAIN or _is_slow(choice)
     ]
+
+
+def _key(choice: Choice) -> object:
+    """What a later choice replaces: one of each name, but as many encodings as there are."""
+    return choice if choice.name == "encoding" else choice.name
+
+
+def _is_slow(choice: Choice) -> bool:
+    """Whether something else than the native engine computes: the reason says why."""
+    return choice.name == "path" and not str(choice.value).startswith("native")
 
 
 def hint(choices: Sequence[Choice], *, explain: bool) -> str:
     """A line beneath the table: how to see the rest, and how to change a setting."""
-    hidden = len(choices) - len(rows(choices, explain=explain))
+    hidden = len(rows(choices, explain=True)) - len(rows(choices, explain=explain))
     change = "change one by typing it, like --hidden 256"
     return f"{hidden} more with --explain; {change}" if hidden else change

@@ -226,6 +226,10 @@ class Trace:
         known = self.quantities
         if quantity is None and len(known) == 1:
             return known[0]
+        if quantity is None:
+            raise InspectionError(
+                f"this trace has several quantities; name one: {', '.join(known)}"
+            )
         if quantity not in known:
             raise InspectionError(
                 f"quantity {quantity!r} is not in this trace; it has: {', '.join(known)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from textgen.corpus.spans import (
     document_lengths,
     find_documents,
     span_chars,
+    span_hashes,
 )
 from textgen.corpus.split import Split, split_documents, split_pairs
 from textgen.corpus.vocabulary import Vocabulary
@@ -34,6 +36,8 @@ _LOOK_TOKENS = 200_000
 #: `TrainingData.split` where the end of the text validates, as it did of all texts in runs whose
 #: record names no way, those begun by version 0.1.
 TAIL = "tail"
+#: Fewer different documents than these are told of; more documents in all are not compared.
+_FEW, _MOST_COUNTED = 10, 20_000
 #: Symbols that a note shows.
 _SHOWN = 12
 
@@ -294,6 +298,8 @@ def _split(
         train_chars=train_chars,
         notes=(
             *_uncut(corpus),
+            *_few_different(corpus),
+            *(() if val_corpus is None else _validates_and_trains(corpus, val_corpus)),
             *(() if split is not None or share is None else _strange_end(corpus, len(train))),
             *(() if share is None else _unseen(corpus.vocabulary, train, held_out)),
         ),
@@ -309,6 +315,33 @@ def _uncut(corpus: Corpus) -> tuple[str, ...]:
     return (
         f"--documents {quote(mode)} found only {found} ({documents_in_words(mode)}); where there "
         f"are more, name another way to cut: {DOCUMENTS_SYNTAX}",
+    )
+
+
+def _few_different(corpus: Corpus) -> tuple[str, ...]:
+    """A note where nearly all documents are copies of a few: no draw of them is fair."""
+    if not _FEW < corpus.documents <= _MOST_COUNTED:
+        return ()
+    documents = find_documents(corpus.tokens)
+    different = len(np.unique(span_hashes(corpus.tokens, documents, corpus.vocabulary)))
+    if different >= _FEW:
+        return ()
+    return (
+        f"the {corpus.documents:,} documents are {different:,} different ones, repeated: too few "
+        "to train on some and to measure on others, so the validation figures say little",
+    )
+
+
+def _validates_and_trains(corpus: Corpus, val_corpus: Corpus) -> tuple[str, ...]:
+    """A note where a file validates that is trained on too."""
+    trained = {os.path.realpath(file.path) for file in corpus.files}
+    both = [file.path for file in val_corpus.files if os.path.realpath(file.path) in trained]
+    if not both:
+        return ()
+    more = f" and {len(both) - 1:,} more" if len(both) > 1 else ""
+    return (
+        f"{both[0]}{more} validates and is trained on too, so its cost says little of other texts; "
+        "name texts without it, or leave --val out",
     )
 
 

@@ -123,6 +123,7 @@ def extended(
     rate = plan.optimizer.learning_rate
     choices = (
         Choice("more", f"{steps} steps", f"{reason}: steps {first + 1:,} to {plan.steps:,}"),
+        Choice("steps", plan.steps, f"{first:,} before, and {steps:,} more"),
         Choice("learning_rate", rate, f"from step {first + 1:,} on; falls to zero once more"),
     )
     record: dict[str, Any] = dict(state.record)
