@@ -224,3 +224,19 @@ def test_calibration_on_what_the_model_writes(
     assert source == "text that the model wrote"
     lengths = [len(part) for part in "".join("|" if i == END_ID else "x" for i in ids).split("|")]
     assert sum(lengths) / len(lengths) < 15
+
+
+def test_a_seed_of_several_documents_goes_on_from_the_last(named: Any) -> None:
+    one, other = names()[:2]
+    assert sample(named, "--seed", f"{one}\n{other[:2]}") == sample(named, "--seed", other[:2])
+    assert "it holds 2 documents" in said(named, "--seed", f"{one}\n{other[:2]}")
+    # A line end after the only name, as pipes have it, is no document's beginning.
+    assert sample(named, "--seed", f"{other[:2]}\n") == sample(named, "--seed", other[:2])
+    assert said(named, "--seed", f"{other[:2]}\n") == ""
+    assert named.load().generate(f"{one}\n{other[:2]}") == sample(named, "--seed", other[:2])
+
+
+def test_a_seed_within_a_document_stays_as_it_is(of_poems: Any) -> None:
+    fitted = of_poems.load().fit_seed("a\n")
+    assert fitted.text == "a\n" and fitted.notice is None
+    assert of_poems.load().fit_seed("b\n\na").text == "a"

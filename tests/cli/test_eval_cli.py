@@ -218,3 +218,10 @@ def test_a_damaged_text(text: Path) -> None:
     assert f"in 1 place at byte {place:,}" in figures["notes"][0]
     shown = textgen_cli("eval", text, "--threads", "1", "--encoding-errors", "replace")
     assert f"note: {text} has bytes that stand for no character" in shown.stderr
+
+
+def test_a_model_in_the_place_of_a_text(text: Path) -> None:
+    assert textgen_cli("train", text, "--steps", "2", "--hidden", "16", "--out", "m").exit_code == 0
+    result = textgen_cli("eval", "m")
+    assert result.exit_code == 2
+    assert "textgen eval corpus.txt --checkpoint m" in result.stderr

@@ -611,3 +611,18 @@ def test_a_guessed_encoding_is_told(text: Path, monkeypatch: pytest.MonkeyPatch)
     assert result.exit_code == 0, result.stderr
     assert "is read as cp1252, which is a guess (confidence 0.61): it gives 'Zoë" in result.stderr
     assert "type --encoding " in result.stderr
+
+
+@pytest.mark.usefixtures("no_curve")
+def test_a_percent_sign_and_a_decimal_comma(text: Path) -> None:
+    result = textgen_cli("train", text, *QUICK, "--dropout", "12,5%", "--val", "0,2", "--json")
+    assert result.exit_code == 0, result.stderr
+    (start, *_) = events(result)
+    assert next(c["value"] for c in start["choices"] if c["name"] == "dropout") == 0.125
+    assert " --val 0.2 " in start["command"]
+
+
+def test_a_text_after_an_option_of_another_program() -> None:
+    result = textgen_cli("train", "--data", "my text.txt", "--steps", "5")
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith("textgen train 'my text.txt' --steps 5")

@@ -338,3 +338,26 @@ def test_lines_that_are_not_there_are_an_error(tmp_path: Path) -> None:
     corpus.require_borders()
     assert corpus.documents == 4 and corpus.borders == 3
     Corpus.open([path], CorpusOptions(documents="blank")).require_borders()
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "separator"),
+    [
+        ("start:>", ">a\nACGT\n>b\nTTGA\n>c\nGG\n", "\n"),
+        ("start:>", ">a\nACGT\n\n>b\nTTGA\n\n>c\nGG\n", "\n\n"),
+        ("separator:***", "one\n***\ntwo\n***\nthree\n", "\n***\n"),
+        ("separator:***", "one\n\n***\n\ntwo\n\n***\n\nthree\n", "\n\n***\n\n"),
+        ("line", "one\ntwo\n\nthree\n", "\n"),
+        ("blank", "one\n\ntwo\n\nthree\n", "\n\n"),
+    ],
+)
+def test_what_stands_between_documents_is_as_in_the_text(
+    mode: str, text: str, separator: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "text.txt"
+    path.write_text(text, encoding="utf-8")
+    cache = tmp_path / "cache"
+    corpus = Corpus.open([path], CorpusOptions(documents=mode), cache=cache)
+    again = Corpus.open([path], CorpusOptions(documents=mode), cache=cache)
+    assert corpus.separator == again.separator == separator
+    assert corpus.summary()["separator"] == separator

@@ -11,6 +11,14 @@ import sys
 
 def main() -> None:
     """Run the command line; the console script `textgen`."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # Ctrl-C while the command itself is being loaded
+        print("textgen: interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _run() -> None:
     from textgen.cli.app import app
     from textgen.cli.boundary import silence_streams
     from textgen.errors import StorageError, exit_code

@@ -366,6 +366,7 @@ def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:
         typer.Exit: They were stopped.
     """
     from textgen.comparison import Compared, Halted, Measured, Note, RunEvent
+    from textgen.terminal.shell import command_line
 
     for event in events:
         # From the first event on there is a run to save.
@@ -379,8 +380,10 @@ def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:
         elif isinstance(event, Halted):
             view.say(
                 f"stopped in run {event.number} of {event.runs} ({event.label}), which is saved; "
-                "go on: the same command with --resume"
+                "go on:"
             )
+            words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+            view.say(command_line(["textgen", *words, "--resume"]))
             raise typer.Exit(128 + (stop.signum or 0))
         elif isinstance(event, Compared):
             result: Result = event.result

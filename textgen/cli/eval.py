@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -128,8 +129,16 @@ def eval_command(
     """
     from textgen.api import load
     from textgen.errors import ConfigError
+    from textgen.terminal.shell import command_line
+    from textgen.training.folder import has_checkpoint
     from textgen.training.history import POSITIONS
 
+    for path in paths:
+        if has_checkpoint(Path(path)):
+            raise ConfigError(
+                f"{path} is a model, and a text is expected; type: "
+                f"{command_line(['textgen', 'eval', 'corpus.txt', '--checkpoint', path])}"
+            )
     model = load(checkpoint)
     live = is_live(quiet=quiet, json_output=json_output)
     stdin = None if "-" not in paths else sys.stdin.buffer

@@ -21,6 +21,8 @@ _FACTORS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _KINDS = {int: "a whole number", float: "a number"}
 #: Dashes that editors and web pages put in the place of two hyphens.
 _LONG_DASHES = tuple("‐‑‒–—−")
+#: Stands for a text that is not named.
+_SOME_TEXT = "corpus.txt"
 
 
 def mistake(error: Exception, ctx: Any, words: list[str]) -> str:
@@ -98,6 +100,9 @@ def _unknown_option(option: str, ctx: Any, words: list[str]) -> str:
     name = plain_name(typed.lstrip("-"))
     head = f"{_short(ctx)} has no option {typed}" if ctx.parent else f"there is no option {typed}"
     for suggestion in _suggestions(name, own, ctx):
+        if suggestion.endswith(_SOME_TEXT) and (rest := [w for w in words if w != typed]):
+            # The text that was named, and the other options with it.
+            suggestion = suggestion.removesuffix(_SOME_TEXT) + command_line(rest)
         return f"{head}; {suggestion}"
     for flag in (f"--{name}", *options().get(name, ())):
         if where := _other_command(flag, ctx):
@@ -146,7 +151,7 @@ def _here(targets: tuple[str, ...], own: dict[str, Any], ctx: Any) -> str | None
         if flag == "PATH":
             argument = next((p for p in ctx.command.params if _takes_paths(p)), None)
             if argument is not None:
-                return f"typed without an option: {ctx.command_path} corpus.txt"
+                return f"typed without an option: {ctx.command_path} {_SOME_TEXT}"
     return None
 
 
