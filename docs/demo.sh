@@ -27,3 +27,4 @@ try "$textgen" train corpora/russian.txt --budget 1m --out "$run" --force
 try "$textgen" sample --checkpoint "$run" --seed "Старуха" --length 400
 try "$textgen" inspect --checkpoint "$run" --text "«Это вы?» — спросила старуха и замолчала." --top 2
 printf '\nNow your own text: %s train my.txt\n' "$(quoted "$textgen")"
+printf 'To type textgen alone, as in the lines above, first type: . .venv/bin/activate\n'

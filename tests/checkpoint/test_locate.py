@@ -110,7 +110,7 @@ def test_at_most_ten_runs_are_listed(root: Path) -> None:
         make_run(root / f"run{number:02}", time=10_000 - number)
     message = message_of("q")
     assert message.endswith("run08, run09 and 14 more")
-    assert message.count("run") == 10 + 1  # and "no such run"
+    assert message.count("run") == 10 + 2  # and "no such run", "runs there"
 
 
 def test_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,8 +124,8 @@ def test_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_run_killed_before_its_first_model(root: Path, tmp_path: Path) -> None:
     expected = (
-        "the run in checkpoints/killed was stopped before its first model was written; "
-        "go on with it: textgen train checkpoints/killed --resume"
+        "the run in checkpoints/killed has written no model yet: while it is training, wait for "
+        "the first; if it was stopped, go on with it: textgen train checkpoints/killed --resume"
     )
     assert message_of("killed") == expected
     assert message_of(root / "killed") == expected
@@ -143,7 +143,7 @@ def test_folders_without_a_model(root: Path, tmp_path: Path) -> None:
     assert message_of("other") == (
         f"the folder other holds no {MODEL_NAME}; choose one of the runs in it: other/run"
     )
-    assert "Runs there, the newest first: killed, newest" in message_of("checkpoints")
+    assert "runs there, the newest first: killed, newest" in message_of("checkpoints")
 
 
 def test_a_closed_folder_is_told_and_hides_no_other(

@@ -69,7 +69,7 @@ def test_the_name_of_a_run_is_the_model_and_says_so() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_mistyped_path_is_looked_for() -> None:
-    assert "Runs there, the newest first: small" in refused("checkpoints/smal", code=6)
+    assert "runs there, the newest first: small" in refused("checkpoints/smal", code=6)
     assert "mine.safetensors" in refused("mine.safetensors", code=6)
 
 

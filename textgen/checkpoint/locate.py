@@ -118,7 +118,8 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
         raise StorageError(f"{what}; {_TRAIN_FIRST}")
     close = difflib.get_close_matches(str(spec), [run.name for run in runs], n=1, cutoff=0.5)
     guess = f"did you mean '{close[0]}'? " if close else ""
-    raise StorageError(f"{what}; {guess}Runs there, the newest first: {_listed(runs)}")
+    there = "Runs" if guess else "runs"
+    raise StorageError(f"{what}; {guess}{there} there, the newest first: {_listed(runs)}")
 
 
 def _newest(root: Path) -> Path:
@@ -133,8 +134,8 @@ def _newest(root: Path) -> Path:
 
 def _only_state(folder: Path) -> str:
     return (
-        f"the run in {folder} was stopped before its first model was written; go on with it: "
-        f"textgen train {quote_path(folder)} --resume"
+        f"the run in {folder} has written no model yet: while it is training, wait for the first; "
+        f"if it was stopped, go on with it: textgen train {quote_path(folder)} --resume"
     )
 
 

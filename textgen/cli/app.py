@@ -64,6 +64,10 @@ def textgen(
     textgen sample --seed "старуха"
 
     textgen inspect --text "Это я убил тогда старуху"
+
+    textgen list
+
+    textgen help sample
     """
 
 

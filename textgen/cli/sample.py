@@ -382,6 +382,8 @@ def sample_command(
         return
     fitted = model.fit_seed(beginning.text)
     say(fitted.notice)
+    if beginning.checkpoint is None and sys.stderr.isatty():
+        say(f"the newest model: {visible(str(model.path))}")
     plan = model.steering(*steer) if steer else None
     say(model.networks.describe(count, exact=exact) + hint)
     if settings["history"]:

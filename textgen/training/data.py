@@ -374,7 +374,7 @@ def _unseen(vocabulary: Vocabulary, train: Tokens, val: Tokens) -> tuple[str, ..
     times = "once" if count == 1 else f"{count:,} times"
     return (
         f"{len(symbols):,} {what} only in the part that validates, never in training ({times}): "
-        f"{shown}. The validation figure counts them at what they cost, which is much",
+        f"{shown}. They make the validation figure worse than it is for text without them",
     )
 
 

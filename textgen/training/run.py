@@ -57,7 +57,10 @@ def _too_little(tokens: int) -> tuple[str, ...]:
     """A warning where the text is too short for words to be learned."""
     if tokens >= LITTLE_TEXT:
         return ()
-    return (f"{tokens:,} tokens are very little to learn from: 50,000 run, a million is good",)
+    return (
+        f"{tokens:,} tokens are very little to learn from; 50,000 are enough to try, a million is "
+        "good",
+    )
 
 
 class Run:
