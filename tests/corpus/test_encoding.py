@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgen.corpus import encoding as encoding_module
+from textgen.corpus.damage import SEQUENCES
 from textgen.corpus.encoding import SURE, Detection, detect
 from textgen.corpus.encoding_names import is_byte_table
 from textgen.corpus.normalization import Normalization
@@ -240,8 +241,6 @@ def test_ascii_before_a_last_lead_byte_is_a_legacy_encoding() -> None:
     "data",
     [
         RUSSIAN.encode() + b"\n" + RUSSIAN.encode("cp1251"),
-        RUSSIAN.encode("cp1251") + b"\n" + RUSSIAN.encode(),
-        RUSSIAN.encode("koi8_r") * 5 + b"\n" + RUSSIAN.encode(),
         "привет ".encode() * 2 + b"\xe8\xf1 ",
     ],
 )
@@ -284,6 +283,43 @@ def test_utf8_with_bad_bytes_is_said_to_be_that(data: bytes, said: str) -> None:
         assert text == data.decode("utf-8", "replace")
         assert findings.replaced == text.count("\ufffd")
         assert findings.first == wrong.value.start
+
+
+@pytest.mark.parametrize(("text", "name"), WHOLE)
+@pytest.mark.parametrize("times", [1, 9])
+def test_another_encoding_before_utf8(text: str, name: str, times: int, tmp_path: Path) -> None:
+    one = (text + "\n").encode(name) * times
+    two = (text + "\n").encode() * max(1, times // 3)
+    if len(SEQUENCES.findall(two)) < 9:
+        return  # a few accents are damage as well as a part
+    with pytest.raises(EncodingError) as caught:
+        detect(source_of(one + two))
+    message = str(caught.value)
+    found = re.search(r"(?:like|are) (\w+) up to byte ([\d,]+) .*and UTF-8", message)
+    assert found is not None, message
+    assert int(found[2].replace(",", "")) == len(one)
+    assert one.decode(found[1]) == (text + "\n") * times
+    path = tmp_path / "two parts.txt"
+    path.write_bytes(one + two)
+    with pytest.raises(EncodingError, match=rf"head -c {len(one)} .* -t UTF-8; tail"):
+        read_text(path)
+
+
+@pytest.mark.parametrize("name", ["cp1251", "koi8_r", "cp866"])
+@pytest.mark.parametrize("utf8_first", [True, False])
+def test_lines_that_alternate_are_not_to_be_cut(name: str, utf8_first: bool) -> None:
+    lines = RUSSIAN.replace(". ", ".\n").splitlines(keepends=True) * 2
+    data = b"".join(
+        line.encode("utf-8" if (place % 2 == 0) == utf8_first else name)
+        for place, line in enumerate(lines)
+    )
+    first = len(lines[0].encode()) if utf8_first else 0
+    with pytest.raises(EncodingError) as caught:
+        detect(source_of(data))
+    message = str(caught.value)
+    assert f"some of its lines are UTF-8 and others look like {name}" in message
+    assert f"the first of these at byte {first:,}" in message
+    assert "head" not in message and "tail" not in message and "iconv" not in message
 
 
 def test_what_follows_the_break_is_named() -> None:
