@@ -532,6 +532,48 @@ def test_lines_of_two_encodings(utf8_first: bool) -> None:
     assert "UTF-8" in str(caught.value) and "big5" in str(caught.value)
 
 
+PLAIN = (
+    "The ferry came in at noon, and nobody was on the quay but a dog.\r\n"
+    "It barked twice at the captain, who counted his boxes and went below.\r\n"
+)
+
+
+def _framed(text: str, pieces: str) -> str:
+    across, down, *corners = pieces
+    rows = "".join(f"{down} {line:<72} {down}\r\n" for line in text.splitlines())
+    top, bottom = across * 74, across * 74
+    return f"{corners[0]}{top}{corners[1]}\r\n{rows}{corners[2]}{bottom}{corners[3]}\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "cp850", "cp866"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        _framed(PLAIN * 9, "═║╔╗╚╝"),
+        _framed(PLAIN, "─│┌┐└┘"),
+        _framed("NOTES", "═║╔╗╚╝") + PLAIN * 20,
+        PLAIN * 9 + "─" * 60 + "\r\n" + PLAIN * 9,
+        "░▒▓ NOTES ▓▒░\r\n" + PLAIN * 9,
+        "┌────┬──────┐\r\n│Tea │ 2.50 │\r\n├────┼──────┤\r\n│Milk│ 1.20 │\r\n└────┴──────┘\r\n"
+        + PLAIN,
+        "├───OLD\r\n│   ├───A\r\n│   └───B\r\n└───NEW\r\n" + PLAIN,
+    ],
+)
+def test_frames_are_of_dos(text: str, encoding: str) -> None:
+    detection, decoded = decode(text.encode(encoding))
+    assert decoded == text
+    assert detection.confidence >= SURE
+
+
+def test_a_frame_leaves_the_letters_what_they_are() -> None:
+    russian = RUSSIAN.replace(". ", ".\r\n")
+    for encoding in ("cp866", "koi8_r"):
+        assert decode(_framed(russian, "═║╔╗╚╝").encode(encoding))[1] == _framed(russian, "═║╔╗╚╝")
+    assert (
+        decode("Temperature: 5 ± 2, »yes«, “no”, 20 m².".encode("cp1252"))[0].encoding == "cp1252"
+    )
+
+
 class TestReplacements:
     """`--encoding-errors replace`."""
 

@@ -35,19 +35,19 @@ _PIECE = 1 << 20
 _SAMPLE = 64 << 10
 
 
-def _longest_run(data: bytes) -> int:
-    """How many well-formed sequences of UTF-8 follow each other at most, up to 3; fast."""
+def _runs(data: bytes) -> tuple[int, int]:
+    """How many well-formed sequences of UTF-8 follow each other at most, up to 3, and all; fast."""
     codes = np.frombuffer(data + b"\0" * 9, np.uint8)
     inside = (codes & 0xC0) == 0x80
     two = ((codes >= 0xC2) & (codes < 0xE0))[:-8] & inside[1:-7]
     three = ((codes & 0xF0) == 0xE0)[:-8] & inside[1:-7] & inside[2:-6]
     run = two | three
-    longest = 0
+    longest, count = 0, int(np.count_nonzero(run))
     while longest < 3 and run.any():
         longest += 1
         after = np.concatenate([run, np.zeros(3, bool)])
         run = (two & after[2:-1]) | (three & after[3:])
-    return longest
+    return longest, count
 
 
 def count_high(data: bytes) -> int:
@@ -78,7 +78,7 @@ def find_mixture(data: bytes, readings: Sequence[codepage.Reading] | None = None
         data: The bytes.
         readings: What `codepage.rank` makes of them, where that is known.
     """
-    run = _longest_run(data)
+    run, _ = _runs(data)
     if not run:
         return None
     first = codepage.first_high_byte(data)
@@ -249,7 +249,8 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str, int] | None:
 
     The last is how often they change.
     """
-    if _longest_run(data) < 3 and _latin_sequences(data) < _FEW:
+    run, count = _runs(data)
+    if run < 3 and (count < _FEW or _latin_sequences(data) < _FEW):
         return None
     position = 0
     unicode_bytes = other_bytes = 0
@@ -294,7 +295,7 @@ _FEW = 4
 
 
 def _latin_sequences(data: bytes) -> int:
-    """How many accented Latin letters, dashes and quotes in UTF-8 bytes hold; fast."""
+    """How many accented Latin letters, dashes and quotes in UTF-8 bytes hold."""
     codes = np.frombuffer(data + b"\0\0", np.uint8)
     inside = (codes[1:-1] & 0xC0) == 0x80
     letters = (codes[:-2] >= 0xC2) & (codes[:-2] <= 0xC5) & inside

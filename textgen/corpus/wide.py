@@ -43,10 +43,7 @@ _UTF8_RUN = re.compile(
 _WORDLIKE = bytes(range(ord("a"), ord("z") + 1)) + b" \r\n\t"
 #: The end of a line on Windows; in UTF-16 a NUL stands between the two.
 _LINE_END = b"\r\n"
-#: Space and line ends of UTF-16, and the same with the bytes swapped.
-_PLAIN = np.array([0x20, 0x0A, 0x0D], np.uint16)
-_SWAPPED = _PLAIN << 8
-#: How many of these are looked at: a text may have one of them by chance.
+#: How many spaces and line ends with their bytes swapped are looked at: a text may hold one.
 _TRIES = 64
 #: Bytes below this that are no white space are halves of characters in UTF-16.
 _ODD = np.array([byte < 0x20 and byte not in b"\t\n\f\r\x1a\x1b" for byte in range(256)])
@@ -141,10 +138,10 @@ def _to_other_order(data: bytes, base: int, order: str) -> int | None:
     """
     whole = base + (len(data) - base) // 2 * 2
     units = np.frombuffer(data[base:whole], "<u2" if order == "utf-16-le" else ">u2")
-    swapped = np.flatnonzero(np.isin(units, _SWAPPED))
+    swapped = np.flatnonzero((units == 0x2000) | (units == 0x0A00) | (units == 0x0D00))
     for first in swapped[:_TRIES].tolist():
         # After the last space in order, where the bytes that head the letters stop heading them.
-        before = np.flatnonzero(np.isin(units[:first], _PLAIN))
+        before = np.flatnonzero(np.isin(units[:first], (0x20, 0x0A, 0x0D)))
         start = int(before[-1]) + 1 if before.size else 0
         heads = np.flatnonzero(np.bincount(units[:start] >> 8, minlength=256))
         strange = np.append(~np.isin(units[start:first] >> 8, heads), True)
