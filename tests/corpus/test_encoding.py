@@ -532,6 +532,54 @@ def test_lines_of_two_encodings(utf8_first: bool) -> None:
     assert "UTF-8" in str(caught.value) and "big5" in str(caught.value)
 
 
+HEBREW = (
+    "אתמול בערב טיילנו זמן רב לאורך הנהר, והרוח דחפה גלים קטנים על פני המים. איש לא רצה לחזור "
+    "הביתה, כי השיחה הייתה מעניינת והתה עדיין לא התקרר."
+)
+ARABIC = (
+    "مساء أمس تمشينا طويلا على ضفة النهر وكانت الريح تدفع أمواجا صغيرة على سطح الماء. لم يرد "
+    "أحد أن يعود إلى البيت لأن الحديث كان شيقا والشاي لم يبرد بعد."
+)
+KAZAKH = (
+    "Кеше кешке біз өзен жағасында ұзақ серуендедік, жел су бетінде ұсақ толқындарды қуып жүрді. "
+    "Ешкімнің үйге қайтқысы келмеді, өйткені әңгіме қызық еді."
+)
+TURKISH = "Dün akşam ırmağın kıyısında uzun uzun yürüdük; rüzgâr küçük dalgaları sürüklüyordu."
+ICELANDIC = "Í gærkvöldi gengum við lengi með ánni, og vindurinn ýtti smáum öldum. Það var hlýtt."
+PORTUGUESE = (
+    "Ontem à noite passeámos junto ao rio; ninguém queria voltar, não é? O coração não tem razão, "
+    "disse a mãe; os aviões são de cartão, então não voam. Há três meses que lá vivo também. À "
+    "tarde vêm cá às vezes os avós, e o José lê-lhes histórias até à hora de jantar."
+)
+LITHUANIAN = (
+    "Vakar vakare ilgai vaikščiojome palei upę, vėjas ginė mažas bangas, o arbata dar šilta."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (BULGARIAN, "cp855"),
+        (SERBIAN, "cp855"),
+        (GREEK, "mac_greek"),
+        (GREEK, "cp869"),
+        (HEBREW, "cp862"),
+        (HEBREW, "iso8859_8"),
+        (ARABIC, "iso8859_6"),
+        (ARABIC, "cp720"),
+        (KAZAKH, "kz1048"),
+        (KAZAKH, "ptcp154"),
+        (TURKISH, "mac_turkish"),
+        (ICELANDIC, "mac_iceland"),
+        (ICELANDIC, "cp861"),
+        (PORTUGUESE, "cp860"),
+        (LITHUANIAN, "iso8859_4"),
+    ],
+)
+def test_pages_that_are_seldom(text: str, encoding: str) -> None:
+    assert decode((text + "\n").encode(encoding) * 5)[1] == (text + "\n") * 5
+
+
 PLAIN = (
     "The ferry came in at noon, and nobody was on the quay but a dog.\r\n"
     "It barked twice at the captain, who counted his boxes and went below.\r\n"

@@ -60,6 +60,7 @@ CYRILLIC: dict[str, dict[str, str]] = {
     "Bulgarian": dict(zip("йщъьюяѝ", "йщоьюяи", strict=True)),
     "Serbian": dict(zip("јљњћђџ", "йлнчжж", strict=True)),
     "Macedonian": dict(zip("јљњџѓќѕѐѝ", "йлнжгкзеи", strict=True)),
+    "Kazakh": dict(zip("йщъыьэюяёіәғқңөұүһ", "йщъыьэюяёиагкноуух", strict=True)),
 }
 
 #: Pairs that are usual there though the letters they are compared with rarely meet. `_` is a
@@ -75,6 +76,10 @@ USUAL_COST = 2.0
 #: Letters much rarer than those they are compared with, and by how many nats.
 SELDOM_LETTERS = "ќѓѕђћљњџѝѐґ"
 SELDOM = 1.5
+#: Letters of Kazakh that Slavic languages write others in the place of: a text that is theirs by
+#: the rest is.
+KAZAKH_LETTERS = "әғқңөұүһ"
+KAZAKH = 6.0
 
 
 #: Accented letters of Latin alphabets, each with its share of a text's letters in thousandths.
@@ -198,7 +203,7 @@ CENTRAL = (
 )
 BALTIC = ("Lithuanian", "Latvian", "Estonian")
 TURKISH = ("Turkish",)
-ALL_CYRILLIC = tuple(CYRILLIC)
+ALL_CYRILLIC = tuple(language for language in CYRILLIC if language != "Kazakh")
 
 #: Encodings of one byte per character: what speaks against each before anything is seen (nats), and
 #: the languages it was made for.
@@ -210,6 +215,9 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp1125": (2.5, ("Ukrainian",)),
     "mac_cyrillic": (2.0, ALL_CYRILLIC),
     "iso8859_5": (2.0, ALL_CYRILLIC),
+    "cp855": (4.0, ("Russian", "Bulgarian", "Serbian", "Macedonian")),
+    "ptcp154": (8.0, ("Kazakh",)),
+    "kz1048": (7.0, ("Kazakh",)),
     "cp1252": (0.2, WEST),
     "iso8859_15": (2.5, WEST),
     "mac_roman": (3.5, WEST),
@@ -224,9 +232,22 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp1257": (2.0, BALTIC),
     "iso8859_13": (4.0, BALTIC),
     "cp775": (4.0, BALTIC),
+    "iso8859_16": (9.0, CENTRAL),
+    "mac_romanian": (9.0, ("Romanian",)),
+    "mac_turkish": (9.0, TURKISH),
+    "mac_iceland": (9.0, ("Icelandic",)),
+    "cp860": (9.0, ("Portuguese",)),
+    "cp861": (9.0, ("Icelandic",)),
+    "iso8859_4": (9.0, BALTIC),
     "cp1253": (7.0, ("Greek",)),
     "iso8859_7": (7.5, ("Greek",)),
     "cp737": (9.0, ("Greek",)),
+    "cp869": (9.5, ("Greek",)),
+    "mac_greek": (10.0, ("Greek",)),
+    "iso8859_8": (9.0, ("Hebrew",)),
+    "cp862": (9.5, ("Hebrew",)),
+    "iso8859_6": (9.0, ("Arabic",)),
+    "cp720": (10.0, ("Arabic",)),
     "cp1255": (8.0, ("Hebrew",)),
     "cp1256": (8.0, ("Arabic",)),
     "cp874": (8.0, ("Thai",)),

@@ -31,6 +31,8 @@ from textgen.corpus.alphabets import (
     CYRILLIC,
     EAST_ASIAN,
     FINAL_FORMS,
+    KAZAKH,
+    KAZAKH_LETTERS,
     LATIN,
     LETTERS,
     PAIRS,
@@ -806,7 +808,8 @@ def _letter_costs(language: str) -> dict[str, float]:
     """Each letter beyond ASCII and its nats; 0 where the pairs price it."""
     if language in CYRILLIC:
         letters = (*COMMON, *CYRILLIC[language])
-        return {letter: SELDOM if letter in SELDOM_LETTERS else 0.0 for letter in letters}
+        dear = dict.fromkeys(SELDOM_LETTERS, SELDOM) | dict.fromkeys(KAZAKH_LETTERS, KAZAKH)
+        return {letter: dear.get(letter, 0.0) for letter in letters}
     return {letter: -math.log(share) for letter, share in letter_shares(language).items()}
 
 
