@@ -215,9 +215,6 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp1125": (2.5, ("Ukrainian",)),
     "mac_cyrillic": (2.0, ALL_CYRILLIC),
     "iso8859_5": (2.0, ALL_CYRILLIC),
-    "cp855": (4.0, ("Russian", "Bulgarian", "Serbian", "Macedonian")),
-    "ptcp154": (8.0, ("Kazakh",)),
-    "kz1048": (7.0, ("Kazakh",)),
     "cp1252": (0.2, WEST),
     "iso8859_15": (2.5, WEST),
     "mac_roman": (3.5, WEST),
@@ -232,6 +229,19 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp1257": (2.0, BALTIC),
     "iso8859_13": (4.0, BALTIC),
     "cp775": (4.0, BALTIC),
+    "cp1253": (7.0, ("Greek",)),
+    "iso8859_7": (7.5, ("Greek",)),
+    "cp737": (9.0, ("Greek",)),
+    "cp1255": (8.0, ("Hebrew",)),
+    "cp1256": (8.0, ("Arabic",)),
+    "cp874": (8.0, ("Thai",)),
+}
+
+#: Others that are seldom, in the same form; looked at where the text of none above is convincing.
+SELDOM_TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
+    "cp855": (4.0, ("Russian", "Bulgarian", "Serbian", "Macedonian")),
+    "ptcp154": (8.0, ("Kazakh",)),
+    "kz1048": (7.0, ("Kazakh",)),
     "iso8859_16": (9.0, CENTRAL),
     "mac_romanian": (9.0, ("Romanian",)),
     "mac_turkish": (9.0, TURKISH),
@@ -239,18 +249,12 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp860": (9.0, ("Portuguese",)),
     "cp861": (9.0, ("Icelandic",)),
     "iso8859_4": (9.0, BALTIC),
-    "cp1253": (7.0, ("Greek",)),
-    "iso8859_7": (7.5, ("Greek",)),
-    "cp737": (9.0, ("Greek",)),
     "cp869": (9.5, ("Greek",)),
     "mac_greek": (10.0, ("Greek",)),
     "iso8859_8": (9.0, ("Hebrew",)),
     "cp862": (9.5, ("Hebrew",)),
     "iso8859_6": (9.0, ("Arabic",)),
     "cp720": (10.0, ("Arabic",)),
-    "cp1255": (8.0, ("Hebrew",)),
-    "cp1256": (8.0, ("Arabic",)),
-    "cp874": (8.0, ("Thai",)),
 }
 
 #: East Asian encodings: prior cost, language, the character set that tells its common characters,

@@ -38,6 +38,7 @@ from textgen.corpus.alphabets import (
     PAIRS,
     SELDOM,
     SELDOM_LETTERS,
+    SELDOM_TABLES,
     TABLES,
     USUAL_COST,
     USUAL_PAIRS,
@@ -104,6 +105,10 @@ _FAR = 25.0
 _IMPLAUSIBLE = 7.5
 _IMPLAUSIBLE_LATIN = 10.5
 _ONCE = 10.0
+#: The same below which no page that is seldom is looked at: letters of the right one cost about 3.
+_CONVINCING = 3.8
+#: The share of high bytes from which a text is of another script than Latin.
+_MANY_HIGH = 0.3
 
 
 @dataclass(frozen=True)
@@ -153,10 +158,51 @@ def rank(data: bytes) -> list[Reading]:
     """Every reading of bytes that are not UTF-8, the likeliest first; one for each encoding."""
     sample = _pick(data)
     places = _Places(sample)
-    used = bytes(places.bytes_used.tolist())
     costs_of_languages = _language_costs(sample, places.weight, places.high)
+    readings = _read_in(TABLES, places, costs_of_languages)
+    best = min(readings, key=lambda reading: reading.cost)
+    if best.cost_per_byte > _CONVINCING:
+        # A text of Latin letters is mostly ASCII, one of another script hardly.
+        latin = places.high < _MANY_HIGH * len(sample)
+        tables = {
+            encoding: table
+            for encoding, table in SELDOM_TABLES.items()
+            if (table[1][0] in LATIN) == latin
+        }
+        readings += _read_in(tables, places, costs_of_languages)
+    nearest = min(reading.cost for reading in readings)
+    sentences = {
+        reading.encoding: _sentence_cost(sample, reading.encoding)
+        for reading in readings
+        if reading.cost <= nearest + _FAR
+    }
+    least = min(sentences.values())
+    readings = [
+        replace(reading, cost=reading.cost + sentences.get(reading.encoding, least))
+        for reading in readings
+    ]
+    part = sample[: _SAMPLE // 4]
+    share = len(sample) / max(1, len(part)) * places.weight / max(1, places.high)
+    for encoding, (prior, language, charset, common) in EAST_ASIAN.items():
+        cost = _east_asian_cost(part, encoding, charset, common) * share
+        cost += costs_of_languages["other scripts"]
+        same = part.decode(encoding, "replace")
+        broken = same.count("\ufffd")
+        cost += _CONTROL * (1.0 + math.log(broken)) if broken else 0.0
+        plain = costs_of_languages["other scripts"]
+        readings.append(Reading(encoding, language, prior + cost, places.weight, same, plain))
+    return sorted(readings, key=lambda reading: reading.cost)
+
+
+def _read_in(
+    tables: dict[str, tuple[float, tuple[str, ...]]],
+    places: _Places,
+    costs_of_languages: dict[str, float],
+) -> list[Reading]:
+    """The reading in each encoding of one byte per character, without what sentences tell."""
+    used = bytes(places.bytes_used.tolist())
     readings = []
-    for encoding, (prior, home) in TABLES.items():
+    for encoding, (prior, home) in tables.items():
         costs = {}
         if home[0] in LATIN:
             placed = float(places.beside(_beside_cost(encoding)) + places.symbols(encoding))
@@ -186,28 +232,7 @@ def rank(data: bytes) -> list[Reading]:
         readings.append(
             Reading(encoding, language, prior + costs[language], places.weight, same, plain)
         )
-    nearest = min(reading.cost for reading in readings)
-    sentences = {
-        reading.encoding: _sentence_cost(sample, reading.encoding)
-        for reading in readings
-        if reading.cost <= nearest + _FAR
-    }
-    least = min(sentences.values())
-    readings = [
-        replace(reading, cost=reading.cost + sentences.get(reading.encoding, least))
-        for reading in readings
-    ]
-    part = sample[: _SAMPLE // 4]
-    share = len(sample) / max(1, len(part)) * places.weight / max(1, places.high)
-    for encoding, (prior, language, charset, common) in EAST_ASIAN.items():
-        cost = _east_asian_cost(part, encoding, charset, common) * share
-        cost += costs_of_languages["other scripts"]
-        same = part.decode(encoding, "replace")
-        broken = same.count("\ufffd")
-        cost += _CONTROL * (1.0 + math.log(broken)) if broken else 0.0
-        plain = costs_of_languages["other scripts"]
-        readings.append(Reading(encoding, language, prior + cost, places.weight, same, plain))
-    return sorted(readings, key=lambda reading: reading.cost)
+    return readings
 
 
 def rival(readings: list[Reading]) -> Reading | None:
