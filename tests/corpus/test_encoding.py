@@ -532,6 +532,27 @@ def test_lines_of_two_encodings(utf8_first: bool) -> None:
     assert "UTF-8" in str(caught.value) and "big5" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("cp1251", "koi8_r"), ("cp1251", "cp866"), ("koi8_r", "cp1251"), ("cp866", "iso8859_5")],
+)
+@pytest.mark.parametrize("times", [(5, 5), (3, 9), (9, 3)])
+def test_two_code_pages_in_one_file_are_refused(one: str, two: str, times: tuple[int, int]) -> None:
+    text = RUSSIAN + "\n"
+    first = text.encode(one) * times[0]
+    with pytest.raises(EncodingError, match="mixes encodings") as caught:
+        detect(source_of(first + text.encode(two) * times[1]))
+    message = str(caught.value)
+    place = int(re.search(r"about byte ([\d,]+)", message)[1].replace(",", ""))  # type: ignore[index]
+    assert place == len(first), message
+    assert re.search(rf"looks like {one[:5]}\w* up to .* like {two[:5]}\w* after it", message)
+
+
+def test_one_code_page_of_two_languages_is_read() -> None:
+    text = (RUSSIAN + "\n") * 5 + (SERBIAN + "\n") * 9 + RUSSIAN.upper() * 5
+    assert decode(text.encode("cp1251"))[1] == text
+
+
 HEBREW = (
     "אתמול בערב טיילנו זמן רב לאורך הנהר, והרוח דחפה גלים קטנים על פני המים. איש לא רצה לחזור "
     "הביתה, כי השיחה הייתה מעניינת והתה עדיין לא התקרר."

@@ -290,6 +290,61 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str, int] | None:
     return turn[0], turn[1], codepage.rank(sample)[0].encoding, turns
 
 
+#: Into how many parts a text is cut to see whether they are in one encoding, and the fewest bytes
+#: beyond ASCII of each.
+_CUTS, _CUT_LEAST = 8, 100
+#: Parts whose bytes are less alike than this (the cosine of their counts) are looked at.
+_UNLIKE = 0.5
+
+
+def refuse_two_pages(source: Source, data: bytes) -> None:
+    """Refuse a text whose start and end are surely in two code pages of one byte per character.
+
+    Args:
+        source: Whose bytes.
+        data: They, from the start.
+    Raises:
+        EncodingError: They are; it names the line where they turn.
+    """
+    codes = np.frombuffer(data, np.uint8)
+    places = np.flatnonzero(codes & 0x80)
+    if places.size < _CUTS * _CUT_LEAST:
+        return
+    high = codes[places] & 0x7F
+    counts = np.array([np.bincount(cut, minlength=128) for cut in np.array_split(high, _CUTS)])
+    shares = counts / np.linalg.norm(counts, axis=1, keepdims=True)
+    alike = shares @ shares[0]
+    if alike.min() >= _UNLIKE:
+        return
+    # Where the bytes of the start stop being likelier than those of the part that is least alike.
+    one, two = np.log(counts[0] + 0.5), np.log(counts[int(np.argmin(alike))] + 0.5)
+    turn = int(places[int(np.argmax(np.cumsum((one - two)[high])))]) + 1
+    ends = (data.rfind(b"\n", 0, turn) + 1, data.find(b"\n", turn) + 1 or len(data))
+    turn = min(ends, key=lambda end: abs(end - turn))
+    parts = (data[:turn][-_SAMPLE:], data[turn : turn + _SAMPLE])
+    if min(count_high(part) for part in parts) < _CUT_LEAST:
+        return
+    ranked = [codepage.rank(part) for part in parts]
+    names = [readings[0].encoding for readings in ranked]
+    for readings, other in zip(ranked, reversed(names), strict=True):
+        near = [
+            reading.encoding
+            for reading in readings
+            if reading.cost <= readings[0].cost + _OTHER_PAGE
+            or reading.text_of_high == readings[0].text_of_high
+        ]
+        if other in near or codepage.confidence(readings) < _SURE_PART:
+            return
+    raise EncodingError(
+        f"{source.name} mixes encodings: it looks like {names[0]} up to about byte {turn:,} (line "
+        f"{line_at(source, turn):,}) and like {names[1]} after it. "
+        f"{join_command(source, turn, *names)}, or type --encoding NAME if all of it is in one"
+    )
+
+
+#: What a part must be sure of, and nats by which the other's encoding must be worse for it.
+_SURE_PART, _OTHER_PAGE = 0.9, 100.0
+
 #: The fewest accents or quotes in UTF-8 that make lines of another encoding a mixture.
 _FEW = 4
 

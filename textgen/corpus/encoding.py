@@ -321,6 +321,7 @@ def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading
     source = sample.source
     if sample.errors == "strict":
         damage.refuse_mixed_lines(source, data)
+        damage.refuse_two_pages(source, data)
     best = readings[0]
     confidence = codepage.confidence(readings)
     rival = codepage.rival(readings)
