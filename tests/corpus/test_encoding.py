@@ -553,6 +553,18 @@ def test_one_code_page_of_two_languages_is_read() -> None:
     assert decode(text.encode("cp1251"))[1] == text
 
 
+@pytest.mark.parametrize("text", ["the CAFÉ—bar was shut", "“MENÚ” it said", "LE CAFÉ… and on"])
+def test_two_signs_that_happen_to_be_utf8(text: str) -> None:
+    assert decode(text.encode("cp1252"))[1] == text
+    assert decode(text.encode())[1] == text
+
+
+@pytest.mark.parametrize("text", ["the IDƗ of it", "ABƗ", "RÉSUMÉ", "a dʒ or ɗ sound"])
+def test_letters_that_are_seldom_stay_utf8(text: str) -> None:
+    detection, decoded = decode(text.encode())
+    assert (detection.encoding, decoded) == ("utf-8", text)
+
+
 HEBREW = (
     "אתמול בערב טיילנו זמן רב לאורך הנהר, והרוח דחפה גלים קטנים על פני המים. איש לא רצה לחזור "
     "הביתה, כי השיחה הייתה מעניינת והתה עדיין לא התקרר."
