@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgen.corpus import encoding as encoding_module
+from textgen.corpus.damage import SEQUENCES
 from textgen.corpus.encoding import SURE, Detection, detect
 from textgen.corpus.encoding_names import is_byte_table
 from textgen.corpus.normalization import Normalization
@@ -240,8 +241,6 @@ def test_ascii_before_a_last_lead_byte_is_a_legacy_encoding() -> None:
     "data",
     [
         RUSSIAN.encode() + b"\n" + RUSSIAN.encode("cp1251"),
-        RUSSIAN.encode("cp1251") + b"\n" + RUSSIAN.encode(),
-        RUSSIAN.encode("koi8_r") * 5 + b"\n" + RUSSIAN.encode(),
         "привет ".encode() * 2 + b"\xe8\xf1 ",
     ],
 )
@@ -284,6 +283,43 @@ def test_utf8_with_bad_bytes_is_said_to_be_that(data: bytes, said: str) -> None:
         assert text == data.decode("utf-8", "replace")
         assert findings.replaced == text.count("\ufffd")
         assert findings.first == wrong.value.start
+
+
+@pytest.mark.parametrize(("text", "name"), WHOLE)
+@pytest.mark.parametrize("times", [1, 9])
+def test_another_encoding_before_utf8(text: str, name: str, times: int, tmp_path: Path) -> None:
+    one = (text + "\n").encode(name) * times
+    two = (text + "\n").encode() * max(1, times // 3)
+    if len(SEQUENCES.findall(two)) < 9:
+        return  # a few accents are damage as well as a part
+    with pytest.raises(EncodingError) as caught:
+        detect(source_of(one + two))
+    message = str(caught.value)
+    found = re.search(r"(?:like|are) (\w+) up to byte ([\d,]+) .*and UTF-8", message)
+    assert found is not None, message
+    assert int(found[2].replace(",", "")) == len(one)
+    assert one.decode(found[1]) == (text + "\n") * times
+    path = tmp_path / "two parts.txt"
+    path.write_bytes(one + two)
+    with pytest.raises(EncodingError, match=rf"head -c {len(one)} .* -t UTF-8; tail"):
+        read_text(path)
+
+
+@pytest.mark.parametrize("name", ["cp1251", "koi8_r", "cp866"])
+@pytest.mark.parametrize("utf8_first", [True, False])
+def test_lines_that_alternate_are_not_to_be_cut(name: str, utf8_first: bool) -> None:
+    lines = RUSSIAN.replace(". ", ".\n").splitlines(keepends=True) * 2
+    data = b"".join(
+        line.encode("utf-8" if (place % 2 == 0) == utf8_first else name)
+        for place, line in enumerate(lines)
+    )
+    first = len(lines[0].encode()) if utf8_first else 0
+    with pytest.raises(EncodingError) as caught:
+        detect(source_of(data))
+    message = str(caught.value)
+    assert f"some of its lines are UTF-8 and others look like {name}" in message
+    assert f"the first of these at byte {first:,}" in message
+    assert "head" not in message and "tail" not in message and "iconv" not in message
 
 
 def test_what_follows_the_break_is_named() -> None:
@@ -494,6 +530,129 @@ def test_lines_of_two_encodings(utf8_first: bool) -> None:
     place = int(re.search(r"up to byte ([\d,]+)", str(caught.value))[1].replace(",", ""))  # type: ignore[index]
     assert abs(place - turn) <= len("0\r\n")
     assert "UTF-8" in str(caught.value) and "big5" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("cp1251", "koi8_r"), ("cp1251", "cp866"), ("koi8_r", "cp1251"), ("cp866", "iso8859_5")],
+)
+@pytest.mark.parametrize("times", [(5, 5), (3, 9), (9, 3)])
+def test_two_code_pages_in_one_file_are_refused(one: str, two: str, times: tuple[int, int]) -> None:
+    text = RUSSIAN + "\n"
+    first = text.encode(one) * times[0]
+    with pytest.raises(EncodingError, match="mixes encodings") as caught:
+        detect(source_of(first + text.encode(two) * times[1]))
+    message = str(caught.value)
+    place = int(re.search(r"about byte ([\d,]+)", message)[1].replace(",", ""))  # type: ignore[index]
+    assert place == len(first), message
+    assert re.search(rf"looks like {one[:5]}\w* up to .* like {two[:5]}\w* after it", message)
+
+
+def test_one_code_page_of_two_languages_is_read() -> None:
+    text = (RUSSIAN + "\n") * 5 + (SERBIAN + "\n") * 9 + RUSSIAN.upper() * 5
+    assert decode(text.encode("cp1251"))[1] == text
+
+
+@pytest.mark.parametrize("text", ["the CAFÉ—bar was shut", "“MENÚ” it said", "LE CAFÉ… and on"])
+def test_two_signs_that_happen_to_be_utf8(text: str) -> None:
+    assert decode(text.encode("cp1252"))[1] == text
+    assert decode(text.encode())[1] == text
+
+
+@pytest.mark.parametrize("text", ["the IDƗ of it", "ABƗ", "RÉSUMÉ", "a dʒ or ɗ sound"])
+def test_letters_that_are_seldom_stay_utf8(text: str) -> None:
+    detection, decoded = decode(text.encode())
+    assert (detection.encoding, decoded) == ("utf-8", text)
+
+
+HEBREW = (
+    "אתמול בערב טיילנו זמן רב לאורך הנהר, והרוח דחפה גלים קטנים על פני המים. איש לא רצה לחזור "
+    "הביתה, כי השיחה הייתה מעניינת והתה עדיין לא התקרר."
+)
+ARABIC = (
+    "مساء أمس تمشينا طويلا على ضفة النهر وكانت الريح تدفع أمواجا صغيرة على سطح الماء. لم يرد "
+    "أحد أن يعود إلى البيت لأن الحديث كان شيقا والشاي لم يبرد بعد."
+)
+KAZAKH = (
+    "Кеше кешке біз өзен жағасында ұзақ серуендедік, жел су бетінде ұсақ толқындарды қуып жүрді. "
+    "Ешкімнің үйге қайтқысы келмеді, өйткені әңгіме қызық еді."
+)
+TURKISH = "Dün akşam ırmağın kıyısında uzun uzun yürüdük; rüzgâr küçük dalgaları sürüklüyordu."
+ICELANDIC = "Í gærkvöldi gengum við lengi með ánni, og vindurinn ýtti smáum öldum. Það var hlýtt."
+PORTUGUESE = (
+    "Ontem à noite passeámos junto ao rio; ninguém queria voltar, não é? O coração não tem razão, "
+    "disse a mãe; os aviões são de cartão, então não voam. Há três meses que lá vivo também. À "
+    "tarde vêm cá às vezes os avós, e o José lê-lhes histórias até à hora de jantar."
+)
+LITHUANIAN = (
+    "Vakar vakare ilgai vaikščiojome palei upę, vėjas ginė mažas bangas, o arbata dar šilta."
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (BULGARIAN, "cp855"),
+        (SERBIAN, "cp855"),
+        (GREEK, "mac_greek"),
+        (GREEK, "cp869"),
+        (HEBREW, "cp862"),
+        (HEBREW, "iso8859_8"),
+        (ARABIC, "iso8859_6"),
+        (ARABIC, "cp720"),
+        (KAZAKH, "kz1048"),
+        (KAZAKH, "ptcp154"),
+        (TURKISH, "mac_turkish"),
+        (ICELANDIC, "mac_iceland"),
+        (ICELANDIC, "cp861"),
+        (PORTUGUESE, "cp860"),
+        (LITHUANIAN, "iso8859_4"),
+    ],
+)
+def test_pages_that_are_seldom(text: str, encoding: str) -> None:
+    assert decode((text + "\n").encode(encoding) * 5)[1] == (text + "\n") * 5
+
+
+PLAIN = (
+    "The ferry came in at noon, and nobody was on the quay but a dog.\r\n"
+    "It barked twice at the captain, who counted his boxes and went below.\r\n"
+)
+
+
+def _framed(text: str, pieces: str) -> str:
+    across, down, *corners = pieces
+    rows = "".join(f"{down} {line:<72} {down}\r\n" for line in text.splitlines())
+    top, bottom = across * 74, across * 74
+    return f"{corners[0]}{top}{corners[1]}\r\n{rows}{corners[2]}{bottom}{corners[3]}\r\n"
+
+
+@pytest.mark.parametrize("encoding", ["cp437", "cp850", "cp866"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        _framed(PLAIN * 9, "═║╔╗╚╝"),
+        _framed(PLAIN, "─│┌┐└┘"),
+        _framed("NOTES", "═║╔╗╚╝") + PLAIN * 20,
+        PLAIN * 9 + "─" * 60 + "\r\n" + PLAIN * 9,
+        "░▒▓ NOTES ▓▒░\r\n" + PLAIN * 9,
+        "┌────┬──────┐\r\n│Tea │ 2.50 │\r\n├────┼──────┤\r\n│Milk│ 1.20 │\r\n└────┴──────┘\r\n"
+        + PLAIN,
+        "├───OLD\r\n│   ├───A\r\n│   └───B\r\n└───NEW\r\n" + PLAIN,
+    ],
+)
+def test_frames_are_of_dos(text: str, encoding: str) -> None:
+    detection, decoded = decode(text.encode(encoding))
+    assert decoded == text
+    assert detection.confidence >= SURE
+
+
+def test_a_frame_leaves_the_letters_what_they_are() -> None:
+    russian = RUSSIAN.replace(". ", ".\r\n")
+    for encoding in ("cp866", "koi8_r"):
+        assert decode(_framed(russian, "═║╔╗╚╝").encode(encoding))[1] == _framed(russian, "═║╔╗╚╝")
+    assert (
+        decode("Temperature: 5 ± 2, »yes«, “no”, 20 m².".encode("cp1252"))[0].encoding == "cp1252"
+    )
 
 
 class TestReplacements:

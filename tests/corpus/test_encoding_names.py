@@ -16,6 +16,12 @@ from textgen.errors import ConfigError
     ("typed", "meant"),
     [
         *((name, "utf-8") for name in ("UTF8", "utf-8-sig", "utf8-bom", "UTF-8 BOM", "utf_8")),
+        *((name, "utf-8") for name in ("65001", "cp65001", "utf8mb4", "utf-8-mac", "UTF-8-MAC")),
+        *((name, "iso8859_1") for name in ("iso-latin-1", "8859-1", "8859_1", "ISO_LATIN_1")),
+        *((name, "mac_roman") for name in ("mac", "x-mac-roman")),
+        ("8859-15", "iso8859_15"),
+        ("koi8-ru", "koi8_u"),
+        ("x-mac-ce", "mac_latin2"),
         *((name, "cp1251") for name in ("windows1251", "win-1251", "1251", "cp-1251", "CP1251")),
         *((name, "cp1252") for name in ("windows-1252", "Windows 1252", "win1252")),
         *((name, "iso8859_1") for name in ("latin", "Latin-1", "ISO 8859-1", "iso88591", "l1")),
@@ -45,6 +51,12 @@ def test_names_of_another_page_in_each_country_say_what_to_type(typed: str, page
     with pytest.raises(ConfigError, match=f"another code page in each country.*{pages}") as caught:
         encoding_name(typed)
     assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("typed", ["auto", "AUTO", "detect"])
+def test_detection_is_no_name_but_leaving_it_out(typed: str) -> None:
+    with pytest.raises(ConfigError, match="without --encoding: leave it out"):
+        encoding_name(typed)
 
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from("aя€🐈\U0010ffff"))

@@ -30,6 +30,8 @@ def zipped(*names: str) -> bytes:
     [
         (rb"{\rtf1\ansi Hello, this is a letter.\par}", "rich text", "save it as plain text"),
         (b"\xef\xbb\xbf" + rb"{\rtf1\ansi Hello.}", "rich text", "save it as plain text"),
+        (b"\xef\xbb\xbf\r\n\r\n" + rb"{\rtf1\ansi Hello.}", "rich text", "save it as plain text"),
+        (b"\n \n" + rb"{\rtf1\ansi Hello.}", "rich text", "save it as plain text"),
         (zipped("[Content_Types].xml", "word/document.xml"), "Word", "save it as plain text"),
         (zipped("mimetype", "content.opf"), "EPUB", "convert it to plain text"),
         (zipped("a.txt"), "a zip archive", "unpack it"),
@@ -73,3 +75,22 @@ def test_marks_of_other_kinds_get_a_note(text: str, said: str, encoding: str) ->
 )
 def test_plain_texts_get_none(text: str) -> None:
     assert notes_of(text.encode()) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("渡し船は正午に着いた。\n船長は箱を数えた。\n", "iso2022_jp"),
+        ("渡轮中午到达。\n码头上除了一条狗没有别人。\n", "hz"),
+        ("Паром пришёл в полдень.\nНа пристани не было никого.\n", "utf-7"),
+    ],
+)
+def test_letters_written_in_ascii_get_a_note(text: str, encoding: str) -> None:
+    (note,) = notes_of(text.encode(encoding))
+    assert f"type --encoding {encoding}" in note
+    (source,) = open_sources(["-"], stdin=io.BytesIO(text.encode(encoding)))
+    assert text.encode(encoding).decode(detect(source, encoding).encoding) == text
+
+
+def test_plain_signs_get_no_such_note() -> None:
+    assert notes_of(b"if (a ~{b~} c) +x- +y- +one- 2+3-1 C+++- and +more- of +that- here\n") == ()

@@ -113,3 +113,35 @@ def test_the_command_in_the_message_repairs_the_file(tmp_path: Path, wide_first:
 def test_texts_in_one_encoding_are_read(order: str, mark: str, text: str) -> None:
     (source,) = open_sources(["-"], stdin=io.BytesIO((mark + text).encode(order)))
     assert detect(source).encoding == order
+
+
+LONG = (ENGLISH + "The captain counted the boxes, signed the paper and went back below.\r\n") * 40
+
+
+@pytest.mark.parametrize("text", [LONG, LONG.replace("\r\n", "\n"), "One line.\n", FRENCH, CHINESE])
+@pytest.mark.parametrize("added", ["appended by PowerShell\r\n", RUSSIAN, "\ufeffmore\r\n"])
+def test_a_mark_of_utf8_does_not_hide_what_was_joined(text: str, added: str) -> None:
+    one = b"\xef\xbb\xbf" + text.encode()
+    message = refusal(one + added.encode("utf-16-le"))
+    assert place(message) == len(one), message
+    assert "UTF-8 before, UTF-16-LE from there on" in message
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("orders", [("utf-16-le", "utf-16-be"), ("utf-16-be", "utf-16-le")])
+@pytest.mark.parametrize("one", [ENGLISH, LONG.replace("\r\n", "\n"), RUSSIAN, CHINESE, KOREAN])
+@pytest.mark.parametrize("two", [ENGLISH, RUSSIAN * 20, CHINESE])
+def test_one_order_after_the_other_without_a_mark(
+    mark: str, orders: tuple[str, str], one: str, two: str
+) -> None:
+    data = (mark + one).encode(orders[0])
+    message = refusal(data + two.encode(orders[1]))
+    assert abs(place(message) - len(data)) <= 2, message
+    assert f"{orders[0].upper()} before, {orders[1].upper()} from there on" in message
+
+
+def test_wide_spaces_are_no_other_order() -> None:
+    text = "A\u2000wide\u2000space\u2000here and there.\n" * 5 + "\u2000" * 9
+    for order in ("utf-16-le", "utf-16-be"):
+        (source,) = open_sources(["-"], stdin=io.BytesIO(("\ufeff" + text).encode(order)))
+        assert detect(source).encoding == order

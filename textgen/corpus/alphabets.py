@@ -60,6 +60,7 @@ CYRILLIC: dict[str, dict[str, str]] = {
     "Bulgarian": dict(zip("йщъьюяѝ", "йщоьюяи", strict=True)),
     "Serbian": dict(zip("јљњћђџ", "йлнчжж", strict=True)),
     "Macedonian": dict(zip("јљњџѓќѕѐѝ", "йлнжгкзеи", strict=True)),
+    "Kazakh": dict(zip("йщъыьэюяёіәғқңөұүһ", "йщъыьэюяёиагкноуух", strict=True)),
 }
 
 #: Pairs that are usual there though the letters they are compared with rarely meet. `_` is a
@@ -75,6 +76,10 @@ USUAL_COST = 2.0
 #: Letters much rarer than those they are compared with, and by how many nats.
 SELDOM_LETTERS = "ќѓѕђћљњџѝѐґ"
 SELDOM = 1.5
+#: Letters of Kazakh that Slavic languages write others in the place of: a text that is theirs by
+#: the rest is.
+KAZAKH_LETTERS = "әғқңөұүһ"
+KAZAKH = 6.0
 
 
 #: Accented letters of Latin alphabets, each with its share of a text's letters in thousandths.
@@ -198,7 +203,7 @@ CENTRAL = (
 )
 BALTIC = ("Lithuanian", "Latvian", "Estonian")
 TURKISH = ("Turkish",)
-ALL_CYRILLIC = tuple(CYRILLIC)
+ALL_CYRILLIC = tuple(language for language in CYRILLIC if language != "Kazakh")
 
 #: Encodings of one byte per character: what speaks against each before anything is seen (nats), and
 #: the languages it was made for.
@@ -230,6 +235,26 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp1255": (8.0, ("Hebrew",)),
     "cp1256": (8.0, ("Arabic",)),
     "cp874": (8.0, ("Thai",)),
+}
+
+#: Others that are seldom, in the same form; looked at where the text of none above is convincing.
+SELDOM_TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
+    "cp855": (4.0, ("Russian", "Bulgarian", "Serbian", "Macedonian")),
+    "ptcp154": (8.0, ("Kazakh",)),
+    "kz1048": (7.0, ("Kazakh",)),
+    "iso8859_16": (9.0, CENTRAL),
+    "mac_romanian": (9.0, ("Romanian",)),
+    "mac_turkish": (9.0, TURKISH),
+    "mac_iceland": (9.0, ("Icelandic",)),
+    "cp860": (9.0, ("Portuguese",)),
+    "cp861": (9.0, ("Icelandic",)),
+    "iso8859_4": (9.0, BALTIC),
+    "cp869": (9.5, ("Greek",)),
+    "mac_greek": (10.0, ("Greek",)),
+    "iso8859_8": (9.0, ("Hebrew",)),
+    "cp862": (9.5, ("Hebrew",)),
+    "iso8859_6": (9.0, ("Arabic",)),
+    "cp720": (10.0, ("Arabic",)),
 }
 
 #: East Asian encodings: prior cost, language, the character set that tells its common characters,

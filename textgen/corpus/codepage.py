@@ -31,11 +31,14 @@ from textgen.corpus.alphabets import (
     CYRILLIC,
     EAST_ASIAN,
     FINAL_FORMS,
+    KAZAKH,
+    KAZAKH_LETTERS,
     LATIN,
     LETTERS,
     PAIRS,
     SELDOM,
     SELDOM_LETTERS,
+    SELDOM_TABLES,
     TABLES,
     USUAL_COST,
     USUAL_PAIRS,
@@ -52,7 +55,8 @@ _AROUND = 64
 _BORDER, _DIGIT, _ASCII, _LETTER, _MARK, _STRANGE = range(6)
 
 # What stands beside a Latin letter or a symbol.
-_BESIDE = "SDlUPMX"  # space, digit, small letter, capital, punctuation, mark, what is strange
+# Space, digit, small letter, capital, punctuation, mark, part of a frame, what is strange.
+_BESIDE = "SDlUPMFX"
 
 # Nats. A text has a typographic mark every few dozen characters, a symbol in thousands; the rest
 # stands for what texts do not hold at all.
@@ -60,6 +64,10 @@ _TYPOGRAPHIC = 5.0
 _COMMON_SYMBOL = 6.5
 _SYMBOL = 8.0
 _RARE_SYMBOL = 12.0
+_FRAME_PIECE = 3.0
+_FRAME_ALONE = 8.0  # within a line, with no other piece beside it
+_FRAME_UNLIKE = 9.0  # beside other pieces only
+_ROW_OF_LETTERS = 12.0  # three times the same letter beyond ASCII, which is a line of a frame
 _FOREIGN_LETTER = 10.0
 _BOX = 11.0
 _CONTROL = 14.0
@@ -97,6 +105,10 @@ _FAR = 25.0
 _IMPLAUSIBLE = 7.5
 _IMPLAUSIBLE_LATIN = 10.5
 _ONCE = 10.0
+#: The same below which no page that is seldom is looked at: letters of the right one cost about 3.
+_CONVINCING = 3.8
+#: The share of high bytes from which a text is of another script than Latin.
+_MANY_HIGH = 0.3
 
 
 @dataclass(frozen=True)
@@ -146,38 +158,18 @@ def rank(data: bytes) -> list[Reading]:
     """Every reading of bytes that are not UTF-8, the likeliest first; one for each encoding."""
     sample = _pick(data)
     places = _Places(sample)
-    used = bytes(places.bytes_used.tolist())
     costs_of_languages = _language_costs(sample, places.weight, places.high)
-    readings = []
-    for encoding, (prior, home) in TABLES.items():
-        costs = {}
-        if home[0] in LATIN:
-            placed = float(places.beside(_beside_cost(encoding)) + places.symbols(encoding))
-            apostrophes, misfits = places.within_words(encoding)
-            placed += misfits + _ACCENTS_MEET * places.meetings(encoding)
-            for language in LATIN:
-                letters = _latin_costs(encoding, language)
-                cost = placed + float(places.per_byte @ np.minimum(letters, _AGAIN_LETTER))
-                cost += float(np.maximum(letters[places.bytes_used] - _AGAIN_LETTER, 0.0).sum())
-                if language not in APOSTROPHES:
-                    cost += _NO_APOSTROPHE * apostrophes
-                foreign = 0.0 if language in home else _FOREIGN_LANGUAGE
-                costs[language] = cost + costs_of_languages[language] + foreign
-        else:
-            for language in home:
-                cost = places.pairs(_table_cost(encoding, language))
-                costs[language] = cost + costs_of_languages["other scripts"]
-            placed = places.beside(_lonely_cost(encoding, home[0]))
-            placed += places.beside(_role_cost(encoding, home[0]))
-            costs = {language: cost + placed for language, cost in costs.items()}
-        language = min(costs, key=costs.__getitem__)
-        if language in CYRILLIC and not _holds_letters(used, encoding):
-            prior += _NO_LETTERS
-        same = used.decode(encoding, "replace")
-        plain = costs_of_languages[language if language in LATIN else "other scripts"]
-        readings.append(
-            Reading(encoding, language, prior + costs[language], places.weight, same, plain)
-        )
+    readings = _read_in(TABLES, places, costs_of_languages)
+    best = min(readings, key=lambda reading: reading.cost)
+    if best.cost_per_byte > _CONVINCING:
+        # A text of Latin letters is mostly ASCII, one of another script hardly.
+        latin = places.high < _MANY_HIGH * len(sample)
+        tables = {
+            encoding: table
+            for encoding, table in SELDOM_TABLES.items()
+            if (table[1][0] in LATIN) == latin
+        }
+        readings += _read_in(tables, places, costs_of_languages)
     nearest = min(reading.cost for reading in readings)
     sentences = {
         reading.encoding: _sentence_cost(sample, reading.encoding)
@@ -195,9 +187,52 @@ def rank(data: bytes) -> list[Reading]:
         cost = _east_asian_cost(part, encoding, charset, common) * share
         cost += costs_of_languages["other scripts"]
         same = part.decode(encoding, "replace")
+        broken = same.count("\ufffd")
+        cost += _CONTROL * (1.0 + math.log(broken)) if broken else 0.0
         plain = costs_of_languages["other scripts"]
         readings.append(Reading(encoding, language, prior + cost, places.weight, same, plain))
     return sorted(readings, key=lambda reading: reading.cost)
+
+
+def _read_in(
+    tables: dict[str, tuple[float, tuple[str, ...]]],
+    places: _Places,
+    costs_of_languages: dict[str, float],
+) -> list[Reading]:
+    """The reading in each encoding of one byte per character, without what sentences tell."""
+    used = bytes(places.bytes_used.tolist())
+    readings = []
+    for encoding, (prior, home) in tables.items():
+        costs = {}
+        if home[0] in LATIN:
+            placed = float(places.beside(_beside_cost(encoding)) + places.symbols(encoding))
+            apostrophes, misfits = places.within_words(encoding)
+            placed += misfits + _ACCENTS_MEET * places.meetings(encoding)
+            placed += places.frames(encoding)
+            for language in LATIN:
+                letters = _latin_costs(encoding, language)
+                cost = placed + float(places.per_byte @ np.minimum(letters, _AGAIN_LETTER))
+                cost += float(np.maximum(letters[places.bytes_used] - _AGAIN_LETTER, 0.0).sum())
+                if language not in APOSTROPHES:
+                    cost += _NO_APOSTROPHE * apostrophes
+                foreign = 0.0 if language in home else _FOREIGN_LANGUAGE
+                costs[language] = cost + costs_of_languages[language] + foreign
+        else:
+            for language in home:
+                cost = places.pairs(_table_cost(encoding, language))
+                costs[language] = cost + costs_of_languages["other scripts"]
+            placed = places.beside(_lonely_cost(encoding, home[0]))
+            placed += places.beside(_role_cost(encoding, home[0])) + places.frames(encoding)
+            costs = {language: cost + placed for language, cost in costs.items()}
+        language = min(costs, key=costs.__getitem__)
+        if language in CYRILLIC and not _holds_letters(used, encoding):
+            prior += _NO_LETTERS
+        same = used.decode(encoding, "replace")
+        plain = costs_of_languages[language if language in LATIN else "other scripts"]
+        readings.append(
+            Reading(encoding, language, prior + costs[language], places.weight, same, plain)
+        )
+    return readings
 
 
 def rival(readings: list[Reading]) -> Reading | None:
@@ -288,6 +323,7 @@ def _letter_pairs(*pairs: tuple[str, str]) -> NDArray[np.bool_]:
 
 _SMALL = "abcdefghijklmnopqrstuvwxyz"
 _ASCII_LETTER = np.array([byte < 0x80 and chr(byte).isalpha() for byte in range(256)])
+_LINE_ENDS = (ord("\r"), ord("\n"))
 _VOWELS = _letter_pairs(("aeiouyAEIOU", "aeiouy"))
 
 #: Characters between two ASCII letters: the pairs they come between, and nats where it is another.
@@ -333,6 +369,8 @@ class _Places:
         sums = np.bincount(self.byte, self.weights, 256)
         self.per_byte: NDArray[np.float64] = sums.astype(np.float64)
         self.bytes_used: NDArray[np.int64] = np.flatnonzero(self.per_byte)
+        self._rows = (self.before == self.byte) & (self.byte == self.after)
+        self._at_line_end = np.isin(self.before, _LINE_ENDS) | np.isin(self.after, _LINE_ENDS)
         self._within = _ASCII_LETTER[self.before] & _ASCII_LETTER[self.after]
         self._first = self.before * 256 + self.byte
         self._ends = self.after < 0x80
@@ -368,6 +406,23 @@ class _Places:
         """How often two Latin letters beyond ASCII follow each other."""
         letters = _accented(encoding)
         return float(self.weights[letters[self.before] & letters[self.byte]].sum())
+
+    def frames(self, encoding: str) -> float:
+        """Nats for pieces of frames that make none, and for rows of what makes no frame.
+
+        A frame is made of rows of the same piece with another one at their ends; letters that are
+        misread as pieces follow each other in any order.
+        """
+        kind, row = _framing(encoding)
+        before, piece, after = kind[self.before], kind[self.byte], kind[self.after]
+        alone = (piece > 0) & (before == 0) & (after == 0) & ~self._at_line_end
+        joined = (before == piece) | (piece == after)
+        unlike = (piece > 0) & ~joined & (before != after)
+        unlike &= ((before > 0) | (after > 0)) & ~self._at_line_end
+        rows = self._rows & ~row[self.byte]
+        return float(
+            (_FRAME_ALONE * alone + _FRAME_UNLIKE * unlike + _ROW_OF_LETTERS * rows) @ self.weights
+        )
 
     def symbols(self, encoding: str) -> float:
         """What the symbols cost: a text that has one has it again, so it is dear only once."""
@@ -510,8 +565,14 @@ _ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
     ("´", _SYMBOL, _sides("lSP", "lSP") + 8.0),
     ("≈≤≥≠−∞√", _SYMBOL, _sides("SDP", "SDP")),
 )
+#: Lines and blocks of which frames and tables are made: they stand in rows of their own.
+_FRAME = "".join(map(chr, range(0x2500, 0x25A0)))
+_FRAME_SIDES = _sides("SF", "SF", 4.5)
+#: What may stand in a row without being one.
+_ROWS = frozenset(_FRAME + "•·–—…*¯¨´«»“”‘’\xa0\xad■□")
 _ROLE_OF = {char: (base, sides) for chars, base, sides in _ROLES for char in chars}
-_ELSEWHERE = _sides("SDPMX", "SDPMX", 2.0)
+_ROLE_OF |= dict.fromkeys(_FRAME, (_FRAME_PIECE, _FRAME_SIDES))
+_ELSEWHERE = _sides("SDPMFX", "SDPMFX", 2.0)
 
 #: Words of one letter beyond ASCII, in some language.
 _ONE_LETTER = frozenset("àáåäéèêíìóòôöúùõőаеиовксуяіїйєѝљοηוоא")
@@ -534,7 +595,7 @@ def _letter_sides(capital: bool, alone: float) -> NDArray[np.float64]:
                 price += 3.0
             if after == "D":
                 price += 5.0
-            price += _BROKEN_WORD * ((before == "X") + (after == "X"))
+            price += _BROKEN_WORD * ((before in "FX") + (after in "FX"))
             if capital:
                 if before == "l":
                     price += _CAPITAL_INSIDE
@@ -577,6 +638,15 @@ def _beside_cost(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]
     return _classes(encoding, "LATIN"), cost
 
 
+@cache
+def _framing(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Which piece of a frame each byte is (0 for none), and whether it may stand in a row."""
+    chars = _chars(encoding)
+    # Shades and blocks go together in any order.
+    kind = np.array([min(ord(char), 0x2580) if char in _FRAME else 0 for char in chars])
+    return kind, np.array([char in _ROWS for char in chars])
+
+
 def _classes(encoding: str, script: str) -> NDArray[np.int64]:
     """Which of `_BESIDE` each byte is, for letters of one script; other letters are strange."""
     return np.array([_BESIDE.index(_beside(char, script)) for char in _chars(encoding)])
@@ -595,6 +665,8 @@ def _beside(char: str, script: str) -> str:
         return "l"  # a vowel of Thai or Arabic belongs to its word
     if char.isalpha() and char not in "ªºµ":
         return "X" if _script(char) != script else "U" if char.isupper() else "l"
+    if char in _FRAME:
+        return "F"
     return "M" if char in _ROLE_OF else "X"
 
 
@@ -747,6 +819,8 @@ def _kind_of_rest(char: str) -> tuple[int, float]:
     category = unicodedata.category(char)
     if char == "\ufffd" or category.startswith("C"):
         return _STRANGE, _CONTROL
+    if char in _FRAME:
+        return _STRANGE, _FRAME_PIECE
     if "\u2500" <= char <= "\u25ff" or "\u2200" <= char <= "\u22ff" or "\u2320" <= char <= "\u2321":
         return _STRANGE, _BOX
     if char.isalpha() or category.startswith("M"):
@@ -759,7 +833,8 @@ def _letter_costs(language: str) -> dict[str, float]:
     """Each letter beyond ASCII and its nats; 0 where the pairs price it."""
     if language in CYRILLIC:
         letters = (*COMMON, *CYRILLIC[language])
-        return {letter: SELDOM if letter in SELDOM_LETTERS else 0.0 for letter in letters}
+        dear = dict.fromkeys(SELDOM_LETTERS, SELDOM) | dict.fromkeys(KAZAKH_LETTERS, KAZAKH)
+        return {letter: dear.get(letter, 0.0) for letter in letters}
     return {letter: -math.log(share) for letter, share in letter_shares(language).items()}
 
 
@@ -813,12 +888,15 @@ def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterabl
     # Half-width letters come in words; a lone character beside Latin letters is a misread accent.
     if any("\uff61" <= char <= "\uff9f" for char in counts):
         total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
+    rows = Counter(found[0] for found in _ROW.findall(text))
+    total += _ROW_OF_LETTERS * sum(1.0 + math.log(times) for times in rows.values())
     if _BESIDE_ASCII.search(sample):
         total += _MIXED_SCRIPT * 2 * len(_WITHIN_A_WORD.findall(text))
     return total
 
 
 _LONE_HALF_WIDTH = re.compile(r"(?<![\uff61-\uff9f])[\uff61-\uff9f](?![\uff61-\uff9f])")
+_ROW = re.compile("([\u3400-\ud7ff])\\1{3,}")
 _BESIDE_ASCII = re.compile(rb"[A-Za-z][\x80-\xff]|[\x80-\xff][A-Za-z]")
 _EAST = "\u2e80-\ud7ff\uf900-\uffef"
 _WITHIN_A_WORD = re.compile(

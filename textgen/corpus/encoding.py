@@ -13,10 +13,18 @@ are looked at, and whoever decodes the rest does so strictly, unless replacement
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass, replace
 
 from textgen.corpus import codepage, damage
-from textgen.corpus.damage import ENCODING_ERRORS, HIGH, SEQUENCES, decoding_error, nul_error
+from textgen.corpus.damage import (
+    ENCODING_ERRORS,
+    HIGH,
+    SEQUENCES,
+    count_high,
+    decoding_error,
+    nul_error,
+)
 from textgen.corpus.encoding_names import CESU8, SURROGATE_PAIR, encoding_name, is_byte_table
 from textgen.corpus.formats import refuse_other_formats, written_otherwise
 from textgen.corpus.source import Source
@@ -249,6 +257,10 @@ def _detect_unmarked(sample: _Sample) -> Detection:
     return _detect_legacy(sample, head, codepage.rank(head))
 
 
+#: An accented capital with a dash, a quote or dots behind it (`CAFÉ—` in cp1252), which is one
+#: small letter of a far-off script in UTF-8.
+_CHANCE = re.compile(rb"(?<=[A-Z]{2})[\xc8-\xcf\xd1-\xdf][\x85\x91-\x97]")
+
 _CESU8_REASON = "CESU-8: UTF-8 with each character beyond U+FFFF in two halves"
 _DAMAGED_REASON = "UTF-8 for the most part; what is not is replaced"
 
@@ -272,6 +284,9 @@ def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
             return _drop_end(
                 Detection("utf-8", 0.95, "strict UTF-8 decodes", 0), pending, len(head)
             )
+        chance = _CHANCE.findall(head)
+        if chance and count_high(head) == 2 * len(chance) <= 4:
+            return None
         return _warn(Detection("utf-8", 1.0, "strict UTF-8 decodes", 0), head)
     detection = Detection(
         "utf-8", 0.99, "strict UTF-8 decodes (start and end; the rest is checked as it is read)", 0
@@ -321,6 +336,7 @@ def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading
     source = sample.source
     if sample.errors == "strict":
         damage.refuse_mixed_lines(source, data)
+        damage.refuse_two_pages(source, data)
     best = readings[0]
     confidence = codepage.confidence(readings)
     rival = codepage.rival(readings)

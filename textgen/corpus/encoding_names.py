@@ -31,6 +31,15 @@ _OTHER_NAMES = {
     "utf8nobom": "utf-8",
     "utf8withsignature": "utf-8",
     "utf8n": "utf-8",
+    "utf8mb3": "utf-8",
+    "utf8mb4": "utf-8",
+    "utf8mac": "utf-8",
+    "65001": "utf-8",
+    "cp65001": "utf-8",
+    "1200": "utf-16-le",
+    "cp1200": "utf-16-le",
+    "1201": "utf-16-be",
+    "cp1201": "utf-16-be",
     "unicode": "utf-16",
     "utf16bom": "utf-16",
     "utf16lebom": "utf-16",
@@ -43,10 +52,20 @@ _OTHER_NAMES = {
     "bigendianunicode": "utf-16-be",
     "ucs4": "utf-32",
     "latin": "latin-1",
+    "isolatin": "latin-1",
+    "isolatin1": "latin-1",
     "western": "cp1252",
     "cyrillic": "cp1251",
     "koi8": "koi8_r",
+    "koi8ru": "koi8_u",
+    "mac": "mac_roman",
     "macroman": "mac_roman",
+    "xmacroman": "mac_roman",
+    "xmaccentraleuroperoman": "mac_latin2",
+    "xmaccentraleurope": "mac_latin2",
+    "xmacce": "mac_latin2",
+    "xmacgreek": "mac_greek",
+    "xmacturkish": "mac_turkish",
     "maccyrillic": "mac_cyrillic",
     "xmaccyrillic": "mac_cyrillic",
     "xsjis": "cp932",
@@ -78,6 +97,8 @@ def encoding_name(name: str) -> str:
             f"'{name}' means another code page in each country; type the one that is meant, such "
             f"as {_OF_A_COUNTRY[plain]}, or leave --encoding out to have it detected"
         )
+    if plain in ("auto", "detect", "automatic"):
+        raise ConfigError(f"'{name}' is what happens without --encoding: leave it out")
     info = _look_up(name, plain)
     if info is None:
         raise ConfigError(f"the encoding '{name}' is not known{_close_names(name)}")
@@ -93,9 +114,11 @@ def encoding_name(name: str) -> str:
 
 
 def _look_up(name: str, plain: str) -> codecs.CodecInfo | None:
+    part = re.fullmatch(r"(?:iso)?8859(\d{1,2})", plain)
     pages = re.fullmatch(r"(?:win|windows|cp|ms|ibm|dos|oem|codepage|x|xcp)*(\d{3,4})", plain)
     for candidate in (
         _OTHER_NAMES.get(plain, name),
+        f"iso8859_{part[1]}" if part else None,
         f"cp{pages[1]}" if pages else None,
         re.sub(r"\W+", "-", name.strip()),
         _squeezed_names().get(plain),

@@ -53,6 +53,16 @@ _IN_ZIP = (
     (b"ppt/", "a PowerPoint file (a zip archive)", _SAVE_AS_TEXT),
 )
 
+#: A mark of UTF-8 and blank lines, which editors put before it.
+_BEFORE_RTF = b"\xef\xbb\xbf \t\r\n"
+
+#: Encodings that write other letters in ASCII: what shows them, how often, and Python's name.
+_IN_ASCII = (
+    (re.compile(rb"\x1b\$[@B][!-~]+\x1b\([BJ]"), 1, "iso2022_jp", "ISO-2022-JP (Japanese mail)"),
+    (re.compile(rb"~\{(?:[!-w][!-~])+~\}"), 2, "hz", "HZ (Chinese mail)"),
+    (re.compile(rb"(?<![\w+/])\+[A-Z][A-Za-z0-9+/]{2,}"), 4, "utf-7", "UTF-7"),
+)
+
 #: Bytes looked at for other ways to write a text.
 _PART = 64 << 10
 
@@ -73,6 +83,8 @@ def refuse_other_formats(name: str, head: bytes) -> None:
     Raises:
         BinaryFileError: It does; the message says what it is and what to do.
     """
+    if head.lstrip(_BEFORE_RTF).startswith(b"{\\rtf"):
+        head = head.lstrip(_BEFORE_RTF)
     for start, magic, what, advice in _MAGIC:
         # A text may well begin with "ID3" or "BZh"; the rest of such a file is no text.
         doubtful = magic.isalnum() and magic.isascii()
@@ -92,6 +104,12 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
         data: The start of the text, in any encoding that has ASCII in it.
     """
     part = data[:_PART]
+    for pattern, least, encoding, what in _IN_ASCII if part.isascii() else ():
+        if len(pattern.findall(part)) >= least and _has_other_letters(part, encoding):
+            return (
+                f"looks like {what}, which is read as its ASCII signs; to have the letters, type "
+                f"--encoding {encoding}",
+            )
     tags = len(_TAG.findall(part))
     if _HTML_START.match(part) or (tags >= 5 and tags * 200 >= len(part)):
         return (
@@ -106,6 +124,12 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
                 "them first to have the letters",
             )
     return ()
+
+
+def _has_other_letters(data: bytes, encoding: str) -> bool:
+    """Whether ASCII bytes decode in an encoding to something else."""
+    text = data[: data.rfind(b"\n") + 1 or len(data)].decode(encoding, "ignore")
+    return sum(char > "\x7f" and char.isalpha() for char in text) >= 2
 
 
 def _looks_clean(head: bytes) -> bool:

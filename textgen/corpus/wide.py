@@ -43,6 +43,8 @@ _UTF8_RUN = re.compile(
 _WORDLIKE = bytes(range(ord("a"), ord("z") + 1)) + b" \r\n\t"
 #: The end of a line on Windows; in UTF-16 a NUL stands between the two.
 _LINE_END = b"\r\n"
+#: How many spaces and line ends with their bytes swapped are looked at: a text may hold one.
+_TRIES = 64
 #: Bytes below this that are no white space are halves of characters in UTF-16.
 _ODD = np.array([byte < 0x20 and byte not in b"\t\n\f\r\x1a\x1b" for byte in range(256)])
 
@@ -100,12 +102,21 @@ def refuse_joined(source: Source, data: bytes, wide: str | None) -> None:
 
 def _find_join(data: bytes, wide: str | None) -> tuple[int, str, str] | None:
     """Where the encoding changes, what stands before and what after."""
+    if data.startswith(codecs.BOM_UTF8):
+        # The start is UTF-8 for sure; its mark would be taken for a character of the text.
+        odd = np.flatnonzero(_ODD[np.frombuffer(data, np.uint8)])
+        return _to_wide(data, odd, len(codecs.BOM_UTF8)) if odd.size else None
     codes = np.frombuffer(data, np.uint8)
     odd = np.flatnonzero(_ODD[codes])
     marked = _MARKS.get(data[:2])
     base = 2 if marked else 0
     if marked and (turn := _other_mark(data, marked)) is not None:
         return turn, marked, _other(marked)
+    known = marked or (wide if wide in _ORDERS else None)
+    for order in (known,) if known else _ORDERS if odd.size else ():
+        turn = _to_other_order(data, base, order)
+        if turn is not None:
+            return turn, order, _other(order)
     if wide is None and not odd.size:
         return None
     if wide is None and (found := _to_wide(data, odd)) is not None:
@@ -120,13 +131,41 @@ def _find_join(data: bytes, wide: str | None) -> tuple[int, str, str] | None:
     return start, first, second
 
 
-def _to_wide(data: bytes, odd: NDArray[np.intp]) -> tuple[int, str, str] | None:
-    """The turn from bytes to UTF-16."""
+def _to_other_order(data: bytes, base: int, order: str) -> int | None:
+    """The turn from one byte order of UTF-16 to the other; None where there is none.
+
+    Spaces and line ends show it: with their bytes swapped they are characters no text has.
+    """
+    whole = base + (len(data) - base) // 2 * 2
+    units = np.frombuffer(data[base:whole], "<u2" if order == "utf-16-le" else ">u2")
+    swapped = np.flatnonzero((units == 0x2000) | (units == 0x0A00) | (units == 0x0D00))
+    for first in swapped[:_TRIES].tolist():
+        # After the last space in order, where the bytes that head the letters stop heading them.
+        before = np.flatnonzero(np.isin(units[:first], (0x20, 0x0A, 0x0D)))
+        start = int(before[-1]) + 1 if before.size else 0
+        heads = np.flatnonzero(np.bincount(units[:start] >> 8, minlength=256))
+        strange = np.append(~np.isin(units[start:first] >> 8, heads), True)
+        turn = base + 2 * (start + int(np.argmax(strange)))
+        head = data[base : min(turn, base + _PART)]
+        rest = data[turn : min(whole, turn + _PART)]
+        share = _wide_share(rest, _other(order))
+        if (
+            len(rest) >= _LEAST
+            and share >= _TEXT
+            and share > _wide_share(rest, order)
+            and _wide_share(head, order) >= _TEXT
+        ):
+            return turn
+    return None
+
+
+def _to_wide(data: bytes, odd: NDArray[np.intp], base: int = 0) -> tuple[int, str, str] | None:
+    """The turn from bytes to UTF-16; `base` is where the text starts after a mark of UTF-8."""
     first = int(odd[0])
     line = max(data.rfind(b"\n", 0, first), data.rfind(b"\r", 0, first)) + 1
     marks = [place for mark in _MARKS if (place := data.find(mark, 0, first + 2)) > 0]
     for turn in (*marks, line, first - 1, first):
-        if turn < _LEAST:
+        if turn < base + (0 if base else _LEAST):
             continue
         rest = data[turn : turn + _PART]
         order = _order(rest)
@@ -134,9 +173,7 @@ def _to_wide(data: bytes, odd: NDArray[np.intp]) -> tuple[int, str, str] | None:
         if _wide_share(rest, order) < _TEXT or np.count_nonzero(_ODD[list(rest)]) < 2:
             continue
         before = data[turn % 2 : turn]
-        if not _is_narrow(data[:turn], order):
-            continue
-        if _alike(before, rest, order):
+        if not base and (not _is_narrow(data[:turn], order) or _alike(before, rest, order)):
             continue
         sample = data[: min(turn, _SAMPLE)]
         narrow = "utf-8" if is_utf8(data[:turn]) else codepage.rank(sample)[0].encoding
@@ -181,7 +218,9 @@ def _is_narrow(data: bytes, order: str) -> bool:
         wordlike = len(part) - len(part.translate(None, _WORDLIKE))
         return wordlike * 2 >= len(part)
     if is_utf8(part) or is_utf8(part[:-3]):
-        return len(SEQUENCES.findall(part)) >= 2
+        plain = SEQUENCES.sub(b"", part)
+        wordlike = len(plain) - len(plain.translate(None, _WORDLIKE))
+        return len(part) - len(plain) >= 4 or wordlike * 4 >= len(part) * 3
     if not _decodes(part, order):
         return True
     blocks = _blocks(part, order)
