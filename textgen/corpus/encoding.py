@@ -282,14 +282,14 @@ def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
             if not SEQUENCES.search(head):
                 return None  # nothing else of UTF-8 in it: a legacy encoding's last letter
             return _drop_end(
-                Detection("utf-8", 0.95, "strict UTF-8 decodes", 0), pending, len(head)
+                Detection("utf-8", 0.95, "its bytes are valid UTF-8", 0), pending, len(head)
             )
         chance = _CHANCE.findall(head)
         if chance and count_high(head) == 2 * len(chance) <= 4:
             return None
-        return _warn(Detection("utf-8", 1.0, "strict UTF-8 decodes", 0), head)
+        return _warn(Detection("utf-8", 1.0, "its bytes are valid UTF-8", 0), head)
     detection = Detection(
-        "utf-8", 0.99, "strict UTF-8 decodes (start and end; the rest is checked as it is read)", 0
+        "utf-8", 0.99, "valid UTF-8 (start and end; the rest is checked as it is read)", 0
     )
     if not sample.tail:
         return _warn(detection, head)
@@ -328,7 +328,7 @@ def _detect_late(sample: _Sample) -> Detection:
             beyond_ascii = beyond_ascii or not text.isascii()
             position += len(data)
     # Only the end is wrong by itself: it starts inside a character, which the whole explains.
-    return Detection("utf-8", 0.99, "strict UTF-8 decodes", 0)
+    return Detection("utf-8", 0.99, "its bytes are valid UTF-8", 0)
 
 
 def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading]) -> Detection:
