@@ -815,3 +815,16 @@ class TestSharedTexts:
             right += decode(data)[1] == data.decode(name)
         # One in forty may hold neither a capital nor the letter that tells MacCyrillic apart.
         assert right >= 39
+
+
+@pytest.mark.parametrize("bullet", "·»•–")
+@pytest.mark.parametrize("times", [1, 8])
+def test_a_bullet_at_the_beginning_of_lines_is_no_frame(
+    bullet: str, times: int, tmp_path: Path
+) -> None:
+    lines = ("Open the lid.", "Take out the old filter.", "Put the new one in, then close it.")
+    text = "".join(f"{bullet} {line}\n" for line in lines) * times + "That is all there is to it.\n"
+    path = tmp_path / "steps.txt"
+    path.write_bytes(text.encode("cp1252"))
+    (source,) = open_sources([path])
+    assert path.read_bytes().decode(detect(source, None).encoding) == text

@@ -413,9 +413,11 @@ class _Places:
         A frame is made of rows of the same piece with another one at their ends; letters that are
         misread as pieces follow each other in any order.
         """
-        kind, row = _framing(encoding)
+        kind, row, upright = _framing(encoding)
         before, piece, after = kind[self.before], kind[self.byte], kind[self.after]
-        alone = (piece > 0) & (before == 0) & (after == 0) & ~self._at_line_end
+        alone = (piece > 0) & (before == 0) & (after == 0)
+        # Only an upright piece stands by itself, where a line of a frame begins or ends.
+        alone &= ~(self._at_line_end & upright[self.byte])
         joined = (before == piece) | (piece == after)
         unlike = (piece > 0) & ~joined & (before != after)
         unlike &= ((before > 0) | (after > 0)) & ~self._at_line_end
@@ -568,6 +570,8 @@ _ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
 #: Lines and blocks of which frames and tables are made: they stand in rows of their own.
 _FRAME = "".join(map(chr, range(0x2500, 0x25A0)))
 _FRAME_SIDES = _sides("SF", "SF", 4.5)
+#: Lines and blocks that stand alone at the side of a frame.
+_UPRIGHT = frozenset("│┃║▌▐█")
 #: What may stand in a row without being one.
 _ROWS = frozenset(_FRAME + "•·–—…*¯¨´«»“”‘’\xa0\xad■□")
 _ROLE_OF = {char: (base, sides) for chars, base, sides in _ROLES for char in chars}
@@ -639,12 +643,14 @@ def _beside_cost(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @cache
-def _framing(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Which piece of a frame each byte is (0 for none), and whether it may stand in a row."""
+def _framing(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which piece of a frame each byte is (0 for none), whether it may stand in a row, and whether
+    it is an upright line."""
     chars = _chars(encoding)
     # Shades and blocks go together in any order.
     kind = np.array([min(ord(char), 0x2580) if char in _FRAME else 0 for char in chars])
-    return kind, np.array([char in _ROWS for char in chars])
+    rows, upright = (np.array([char in few for char in chars]) for few in (_ROWS, _UPRIGHT))
+    return kind, rows, upright
 
 
 def _classes(encoding: str, script: str) -> NDArray[np.int64]:
