@@ -140,7 +140,7 @@ def test_what_to_type_instead_of_a_wrong_command(words: list[str], said: str, ho
     [
         (["train", "a.txt", "--rnn_size", "64"], "here it is --hidden "),
         (["train", "a.txt", "--max_epochs", "3"], "here it is --epochs "),
-        (["train", "--data", "a.txt"], "textgen train corpus.txt"),
+        (["train", "--data", "a.txt"], "textgen train a.txt"),
         (["train", "a.txt", "--out_dir", "x"], "here it is --out "),
         (["train", "a.txt", "-eta", "0.1"], "here it is --learning-rate "),
         (["train", "a.txt", "--gpu"], "here it is --device cuda"),

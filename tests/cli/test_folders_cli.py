@@ -176,12 +176,14 @@ def test_what_would_take_all_memory_is_refused_at_once(
 
 def test_settings_are_shown_by_what_is_typed() -> None:
     names = ("hidden_size", "num_layers", "learning_rate", "seq_len", "path", "validation")
-    choices = [Choice(name, 1, "why") for name in names]
+    choices = [Choice(name, "native" if name == "path" else 1, "why") for name in names]
     assert [flag_of(choice) for choice in choices] == [
         *("--hidden", "--layers", "--learning-rate", "--seq-len", "computed by", "validation"),
     ]
     assert flag_of(Choice("seq_len", 3, "--history: ...")) == "--history"
     assert [row[0] for row in rows(choices, explain=False)] == ["--hidden", "validation"]
+    slow = Choice("path", "torch", "no compiler was found")
+    assert [row[0] for row in rows([slow], explain=False)] == ["computed by"]
     changed = Choice("threads", 256, "100,000 were asked for", changed=True)
     assert [row[0] for row in rows([changed], explain=False)] == ["--threads"]
     assert hint(choices, explain=False).startswith("4 more with --explain; ")

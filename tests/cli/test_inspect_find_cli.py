@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +163,9 @@ def test_what_is_refused(place: Path, words: list[str], message: str, code: int)
 
 def test_what_cannot_be_kept_is_told_before_anything_is_read(place: Path) -> None:
     """Not even that there are no such labels is noticed first."""
-    (place / "checkpoints/small/neurons").write_text("in the way", encoding="utf-8")
+    neurons = place / "checkpoints/small/neurons"
+    shutil.rmtree(neurons, ignore_errors=True)  # The model may have been measured before.
+    neurons.write_text("in the way", encoding="utf-8")
     result = textgen_cli("inspect", "find", "--labels", "none.tsv", "--save", "yes", *QUICK)
     assert result.exit_code == 6
     assert "cannot create the folder" in result.stderr

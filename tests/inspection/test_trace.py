@@ -212,7 +212,7 @@ def test_a_foreign_token_is_an_error(make_network: Any) -> None:
 def test_ambiguous_quantity_is_an_error(make_network: Any) -> None:
     found = trace(make_network(), [3], quantities=("cell", "hidden"))
     assert found.quantities == ("cell", "hidden")
-    with pytest.raises(InspectionError, match="it has: cell, hidden"):
+    with pytest.raises(InspectionError, match="name one: cell, hidden"):
         found.values(0, 0)
     with pytest.raises(InspectionError, match="not in this trace"):
         found.values(0, 6, "cell")
