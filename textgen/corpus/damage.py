@@ -433,15 +433,6 @@ def nul_error(source: Source, position: int | None) -> BinaryFileError:
     )
 
 
-def bytes_at(source: Source, position: int) -> bytes:
-    """Some bytes of a source from a position on."""
-    with source.open() as file:
-        left = position
-        while left > 0 and (data := file.read(min(left, _PIECE))):
-            left -= len(data)
-        return file.read(_SAMPLE)
-
-
 def line_at(source: Source, position: int, encoding: str = "latin-1", skip: int = 0) -> int:
     """The number, from 1, of the line that byte `position` stands in."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")

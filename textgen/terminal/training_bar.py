@@ -88,10 +88,6 @@ class TrainingBar:
         self._bar.set_postfix_str("  ".join(figures), refresh=False)
         self._bar.update(report.step - self._bar.n)
 
-    def write(self, line: str) -> None:
-        """Print a line above the bar."""
-        self._bar.write(line, file=sys.stderr)
-
     def close(self) -> None:
         """Leave the bar as it stands."""
         self._bar.close()
