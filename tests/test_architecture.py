@@ -21,6 +21,7 @@ PACKAGE = ROOT / "textgen"
 #: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
     "progress": -3,
+    "messages": -3,
     "errors": -2,
     "files": -1,
     "terminal": 0,

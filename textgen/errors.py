@@ -19,35 +19,32 @@
 
 A message says what was found, what was expected and what to type. The command line prints it
 without a traceback and ends with the code in `EXIT_CODES`; the library raises it. A message that
-names a setting writes `named("hidden_size")`: Python reads `hidden_size`, the prompt `--hidden`.
+names a setting marks it, so that Python reads `hidden_size` and the prompt `--hidden`: see
+`textgen.messages`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-_MARK = "\x1d"
-
-
-def named(setting: str) -> str:
-    """A setting's name for a message, marked so that the command line can show its flag instead.
-
-    Args:
-        setting: The field's name; `name=False` for the flag that switches it off.
-    """
-    return f"{_MARK}{setting}{_MARK}"
+from textgen.messages import Call, Named, in_python, told
+from textgen.messages import named as named
 
 
 class TextgenError(Exception):
     """Base class: `except textgen.TextgenError` catches all of them."""
 
     def __str__(self) -> str:
-        return self.told(lambda setting: setting)
+        return self.told(in_python)
 
-    def told(self, name_of: Callable[[str], str]) -> str:
-        """The message, with the settings in it as `name_of` calls them."""
-        parts = super().__str__().split(_MARK)
-        return "".join(name_of(part) if i % 2 else part for i, part in enumerate(parts))
+    @property
+    def marked(self) -> str:
+        """The message with its marks, to become part of another message."""
+        return super().__str__()
+
+    def told(self, words: Callable[[Named | Call], str]) -> str:
+        """The message in the words of a reader; see `textgen.messages`."""
+        return told(self.marked, words)
 
 
 class ConfigError(TextgenError, ValueError):

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from textgen.cli.foreign import at_prompt
 from textgen.corpus.corpus import CorpusOptions
 from textgen.errors import ConfigError
-from textgen.training.options import TrainOptions, flag_of
+from textgen.training.options import TrainOptions
 
 WHOLE = (
     "hidden_size",
@@ -140,8 +141,8 @@ def test_an_error_names_the_field_in_python_and_the_flag_at_the_prompt() -> None
         with pytest.raises(ConfigError) as caught:
             TrainOptions(**{name: value})
         assert str(caught.value).startswith(f"{name} is {value}; ")
-        assert caught.value.told(flag_of).startswith(f"{flag} is {value}; ")
+        assert caught.value.told(at_prompt).startswith(f"{flag} is {value}; ")
     with pytest.raises(ConfigError) as caught:
         TrainOptions(loss="distance", freeze_embedding=False)
     assert str(caught.value).endswith("leave freeze_embedding=False out")
-    assert caught.value.told(flag_of).endswith("leave --train-embedding out")
+    assert caught.value.told(at_prompt).endswith("leave --train-embedding out")

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
+from textgen.cli.foreign import at_prompt
 from textgen.cli.moving import is_live, moving, moving_line
 from textgen.cli.records import print_json
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
@@ -65,7 +66,7 @@ def guarded(command: F) -> F:
                 raise
             if kwargs.get("json_output"):
                 _print_error(error)
-            _fail(_message(error), exit_code(error), lines=isinstance(error, BadFilesError))
+            _fail(error.told(at_prompt), exit_code(error), lines=isinstance(error, BadFilesError))
         except MemoryError:
             _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
@@ -99,18 +100,11 @@ def _check_streams() -> None:
         _fail("standard output is closed", 6)
 
 
-def _message(error: TextgenError) -> str:
-    """What the error says, with the flags of the settings that it names."""
-    from textgen.cli.foreign import flags_of
-
-    return error.told(lambda name: flags_of(name)[0])
-
-
 def _print_error(error: TextgenError) -> None:
     record = {
         "event": "error",
         "class": type(error).__name__,
-        "message": _message(error),
+        "message": error.told(at_prompt),
         "exit_code": exit_code(error),
     }
     print_json(record)

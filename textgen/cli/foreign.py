@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from textgen.messages import Call, Named
 from textgen.other_names import OTHER_NAMES
+from textgen.terminal.shell import quote, quote_path
 
 #: Settings whose option is not called as `textgen.training.options.flag_of` says, or which are
 #: typed in another way in some commands. `PATH` is typed without an option.
@@ -64,11 +68,30 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
-def flags_of(name: str) -> tuple[str, ...]:
-    """What is typed for a setting, by the name of its field; in some commands one of the later."""
+def at_prompt(part: Named | Call) -> str:
+    """What is marked in a message, in the words of the prompt."""
+    if isinstance(part, Named):
+        return " ".join(_typed(part.setting, part.value))
+    words = [word for name, value in part.settings.items() for word in _typed(name, value)]
+    return " ".join(["textgen", part.command, *map(quote_path, part.paths), *words])
+
+
+def _typed(name: str, value: Any) -> list[str]:
+    """The option and its value, quoted for a shell."""
+    flag = flags_of(name, value)[0]
+    return [flag] if value is None or isinstance(value, bool) else [flag, quote(str(value))]
+
+
+def flags_of(name: str, value: object = None) -> tuple[str, ...]:
+    """What is typed for a setting, by the name of its field; in some commands one of the later.
+
+    Args:
+        name: Of the field.
+        value: What it is to be.
+    """
     from textgen.training.options import flag_of
 
-    return _FLAGS.get(name) or (flag_of(name),)
+    return _FLAGS.get(name) or (flag_of(name, value),)
 
 
 def options() -> dict[str, tuple[str, ...]]:

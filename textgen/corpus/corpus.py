@@ -261,7 +261,7 @@ class Corpus:
                 raise  # It was one of several texts, and the message names it.
             names = ", ".join(source.name for source in sources[:3])
             more = f" and {len(sources) - 3} more" if len(sources) > 3 else ""
-            raise EmptyCorpusError(f"{names}{more}: {error.told(named)}") from error
+            raise EmptyCorpusError(f"{names}{more}: {error.marked}") from error
         except (CorpusError, StorageError) as error:
             explained = reading.explain(error)
             if explained is error:

@@ -122,7 +122,7 @@ def open_data(
         raise ConfigError(
             f"the model given by {named('from_')} has no vector of the TAB between source and "
             f"target, and a frozen embedding learns no new one; add "
-            f"{named('freeze_embedding=False')}"
+            f"{named('freeze_embedding', False)}"
         )
     if parent is None or not extend:
         corpus = Corpus.open(paths, asked, vocabulary=parent, cache=cache, stdin=stdin)

@@ -170,7 +170,7 @@ class TrainOptions:
                 f"a row a symbol that could be the embedding; leave {named('tie')} out"
             )
         elif not self.frozen_embedding:
-            raise ConfigError(f"{COLLAPSE}; leave {named('freeze_embedding=False')} out")
+            raise ConfigError(f"{COLLAPSE}; leave {named('freeze_embedding', False)} out")
         if self.tie and self.frozen_embedding:
             raise ConfigError(
                 f"{named('tie')} makes the embedding the output's weight, which has to learn; "
@@ -295,14 +295,14 @@ def meant_flag(name: str) -> str:
     return plain
 
 
-def flag_of(name: str) -> str:
+def flag_of(name: str, value: object = None) -> str:
     """The option that says a setting at the prompt, by the name of its field.
 
     Args:
-        name: As `textgen.errors.named` takes it.
+        name: Of the field or argument.
+        value: What it is to say: `False` may have an option of its own.
     """
-    plain, _, value = name.partition("=")
     for item in settings_of(TrainOptions):
-        if item.name == plain:
-            return item.how.off or item.flag if value == "False" else item.flag
-    return "--" + plain.strip("_").replace("_", "-")
+        if item.name == name:
+            return item.how.off or item.flag if value is False else item.flag
+    return "--" + name.strip("_").replace("_", "-")
