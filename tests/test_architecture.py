@@ -17,7 +17,7 @@ PACKAGE = ROOT / "textgen"
 
 #: A module imports from its own part and from parts of a lower level. Three details: `errors` lies
 #: under its neighbours, for everything raises; `terminal` draws plain data and knows nothing else,
-#: and lies so low that every message can quote a word as it is typed (`terminal.shell`); and
+#: and lies so low that every message can quote a word as it is typed (`terminal.text`); and
 #: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
     "progress": -3,
@@ -65,7 +65,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
         },
     ),
     "typer": ({"cli"}, set()),
-    "tqdm": (set(), {"terminal.training_bar"}),
+    "tqdm": (set(), {"terminal.bar"}),
     "rich": ({"terminal", "cli"}, set()),
     "plotext": (set(), {"terminal.chart", "terminal.curve", "terminal.decay"}),
     "matplotlib": (set(), {"terminal.picture"}),
@@ -75,7 +75,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "sklearn": (set(), {"probing.probe"}),
     "gensim": (set(), {"training.vectors"}),
     "pandas": (set(), {"inspection.trace"}),
-    "wcwidth": ({"terminal.text"}, {"terminal.text"}),
+    "wcwidth": (set(), {"terminal.text"}),
 }
 FREE = {"numpy"}
 

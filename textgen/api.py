@@ -215,7 +215,7 @@ def train(
 @contextmanager
 def _bar(progress: bool) -> Iterator[Callable[[Event], None]]:
     """What shows the events of a run: a bar on stderr, or nothing."""
-    from textgen.terminal.training_bar import TrainingBar
+    from textgen.terminal.bar import TrainingBar
     from textgen.training.events import Report, Started
 
     bars: list[TrainingBar] = []

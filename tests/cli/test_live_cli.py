@@ -23,7 +23,7 @@ from textgen.cli.repeat import quote, sample_command_line
 from textgen.errors import SamplingError
 from textgen.sampling import LiveSymbol
 from textgen.steering import LiveSteering
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 termios = pytest.importorskip("termios", reason="this system has no terminals that are files")
 

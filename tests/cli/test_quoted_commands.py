@@ -17,8 +17,7 @@ from typer.main import get_command
 from textgen.cli.app import app
 from textgen.cli.commands import SETTINGS, UsageError
 from textgen.errors import TextgenError
-from textgen.terminal.shell import command_line, quote, quote_path
-from textgen.terminal.text import visible
+from textgen.terminal.text import command_line, quote, quote_path, visible
 
 PACKAGE = ROOT / "textgen"
 PROGRAM = get_command(app)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.terminal.color import ColorDepth
+from textgen.terminal.console import ColorDepth
 from textgen.terminal.gauge import GaugeReading, gauge_line
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from textgen.terminal.keyboard import Keyboard, parse_keys
+from textgen.terminal.screen import Keyboard, parse_keys
 
 termios = pytest.importorskip("termios", reason="this system has no termios")
 

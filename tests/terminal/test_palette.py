@@ -7,7 +7,7 @@ import math
 import pytest
 from rich.style import Style
 
-from textgen.terminal.color import ColorDepth
+from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import (
     DIVERGING,
     RGB,

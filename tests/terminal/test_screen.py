@@ -11,7 +11,7 @@ import pytest
 from rich.text import Text
 
 from textgen.terminal import screen as screen_module
-from textgen.terminal.color import ColorDepth
+from textgen.terminal.console import ColorDepth
 from textgen.terminal.screen import TextRows, TextScreen, terminal_size
 from textgen.terminal.text import cells, rows
 

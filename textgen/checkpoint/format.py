@@ -35,7 +35,7 @@ from textgen.errors import (
     StorageError,
 )
 from textgen.files import atomic_write_bytes, os_reason
-from textgen.terminal.shell import quote_path
+from textgen.terminal.text import quote_path
 
 #: Raised by one whenever an older textgen could no longer read what this one writes.
 FORMAT_VERSION = 1

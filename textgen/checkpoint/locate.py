@@ -13,7 +13,7 @@ from pathlib import Path
 
 from textgen.errors import StorageError
 from textgen.files import os_reason
-from textgen.terminal.shell import quote_path
+from textgen.terminal.text import quote_path
 
 #: The best model of a run, in the run's folder.
 MODEL_NAME = "model.safetensors"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from textgen.checkpoint.locate import MODEL_NAME, RESUME_NAME
 from textgen.errors import ConfigError, SamplingError
-from textgen.terminal.shell import quote
+from textgen.terminal.text import quote
 
 _RUNS = "checkpoints"
 

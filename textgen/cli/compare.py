@@ -29,7 +29,7 @@ from textgen.cli.options import (
 from textgen.cli.records import check_outputs, print_json
 from textgen.corpus.source import DEFAULT_ENDING
 from textgen.errors import ConfigError
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -366,7 +366,7 @@ def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:
         typer.Exit: They were stopped.
     """
     from textgen.comparison import Compared, Halted, Measured, Note, RunEvent
-    from textgen.terminal.shell import command_line
+    from textgen.terminal.text import command_line
 
     for event in events:
         # From the first event on there is a run to save.

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from textgen.cli.moving import moving_line
-from textgen.terminal import format as fmt
+from textgen.terminal import humanize as fmt
 from textgen.terminal.chart import Chart, Series
 from textgen.terminal.text import note_line, visible
 from textgen.training.events import Report, Started

@@ -28,7 +28,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import print_json, print_notes
 from textgen.corpus.source import DEFAULT_ENDING
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 from textgen.terminal.text import visible
 
 
@@ -129,7 +129,7 @@ def eval_command(
     """
     from textgen.api import load
     from textgen.errors import ConfigError
-    from textgen.terminal.shell import command_line
+    from textgen.terminal.text import command_line
     from textgen.training.folder import has_checkpoint
     from textgen.training.history import POSITIONS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from textgen.messages import Call, Named
 from textgen.other_names import OTHER_NAMES
-from textgen.terminal.shell import quote, quote_path
+from textgen.terminal.text import quote, quote_path
 
 #: Settings whose option is not called as `textgen.training.options.flag_of` says, or which are
 #: typed in another way in some commands. `PATH` is typed without an option.

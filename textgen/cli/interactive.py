@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from textgen.terminal.color import ColorMode
-from textgen.terminal.console import make_consoles
+from textgen.terminal.console import ColorMode, make_consoles
 from textgen.terminal.text import MARK_CARRIER, char_width, visible
 
 if TYPE_CHECKING:

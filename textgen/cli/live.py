@@ -20,7 +20,7 @@ from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
 from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan
 from textgen.steering.spec import parse_spec
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 from textgen.terminal.text import visible
 
 if TYPE_CHECKING:

@@ -13,11 +13,9 @@ from rich.text import Text
 
 from textgen.cli.boundary import StopSignals
 from textgen.steering import LiveSteering
-from textgen.terminal.color import ColorDepth, ColorMode
-from textgen.terminal.console import make_consoles
+from textgen.terminal.console import ColorDepth, ColorMode, make_consoles
 from textgen.terminal.gauge import GaugeReading, gauge_line
-from textgen.terminal.keyboard import Keyboard
-from textgen.terminal.screen import TextScreen
+from textgen.terminal.screen import Keyboard, TextScreen
 
 if TYPE_CHECKING:
     from textgen.sampling import LiveSymbol

@@ -14,7 +14,7 @@ from textgen.cli.commands import HELP_WORDS, TYPED, UsageError, choices_of, plai
 from textgen.cli.foreign import COMMANDS, options
 from textgen.cli.help_page import argument_name, option_name, value_kind, value_name
 from textgen.errors import TextgenError
-from textgen.terminal.shell import command_line, quote, quote_path
+from textgen.terminal.text import command_line, quote, quote_path
 
 _GROUPED = re.compile(r"\d{1,3}(?:[,.' _\u00a0\u202f]\d{3})+")
 _FACTORS = {"k": 1_000, "K": 1_000, "M": 1_000_000}

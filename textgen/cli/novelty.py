@@ -9,8 +9,7 @@ from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError
 from textgen.sampling import count_documents, find_copies_in_each, least_run
-from textgen.terminal.shell import quote
-from textgen.terminal.text import visible
+from textgen.terminal.text import quote, visible
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.help_page import ADVANCED, RUN, TEXT
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 
 def lower(word: str) -> str:

@@ -13,12 +13,11 @@ from textgen.cli import choices
 from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
-from textgen.terminal.color import ColorMode
-from textgen.terminal.console import make_consoles
+from textgen.terminal.bar import figures_of
+from textgen.terminal.console import ColorMode, make_consoles
 from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
 from textgen.terminal.text import note_line, visible
-from textgen.terminal.training_bar import figures_of
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
 
@@ -188,7 +187,7 @@ def exact_line(event: Ended) -> str | None:
 def sample_command(event: Ended) -> str:
     """The command to try next: complete, and right for what the model writes."""
     from textgen.checkpoint import SavedModel
-    from textgen.terminal.shell import quote
+    from textgen.terminal.text import quote
 
     command = f"textgen sample --checkpoint {quote(event.folder)}"
     header = SavedModel.load_header(Path(event.model))

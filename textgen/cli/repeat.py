@@ -10,7 +10,7 @@ from typing import Any
 from textgen.cli.escapes import escape
 from textgen.ops.select import PATH_VARIABLE
 from textgen.sampling import SampleOptions
-from textgen.terminal.shell import quote
+from textgen.terminal.text import quote
 
 #: Settings that are said even where they are the defaults: they may change with a version.
 _ALWAYS = ("length", "temperature", "rng")

@@ -14,7 +14,7 @@ from textgen.cli.numbers import number, whole_number
 from textgen.cli.options import CheckpointOption, ColorOption, JsonOption, QuietOption
 from textgen.cli.records import print_json, print_notes
 from textgen.progress import track
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -33,7 +33,7 @@ from textgen.cli.options import (
 from textgen.corpus.source import DEFAULT_ENDING
 from textgen.errors import ConfigError
 from textgen.progress import task
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from textgen.training.events import Ended

@@ -1,15 +1,15 @@
 """Drawing plain data in a terminal, and as pictures. Knows no model, corpus or checkpoint.
 
-console     the consoles of stdout and stderr
-color       what colours the terminal can show
-palette     a value -> a colour
-text        a text -> cells with a known width
+text        characters and words that are safe to show: cells, escapes, words for a shell
+console     the consoles of stdout and stderr, and their colors
+humanize    numbers as people read them
+palette     a value -> a color
 strip       a text as a heat map
-curve       the loss curve
-chart       several curves, or rows of points
-decay       curves that fall by powers of ten
-picture     what all pictures have in common
-shell       words of a command that a person copies
+excerpt     places of a text
+chart       curves and rows of points
+scatter     points in the unit square
+bar         how far something is
+gauge       the line of a text that a person steers
+screen      a screen of its own, and single keys
 tables      tables and panels
-format      numbers as people read them
 """

@@ -9,7 +9,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from textgen.terminal import format as fmt
+from textgen.terminal import humanize as fmt
 from textgen.terminal.text import visible
 
 

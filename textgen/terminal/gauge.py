@@ -12,7 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from rich.text import Text
 
-from textgen.terminal.color import ColorDepth
+from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import DIVERGING
 from textgen.terminal.text import char_width, visible
 

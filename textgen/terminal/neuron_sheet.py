@@ -14,7 +14,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from textgen.terminal import format as fmt
+from textgen.terminal import humanize as fmt
 from textgen.terminal.excerpt import marks
 from textgen.terminal.neurons import close_table, signed
 from textgen.terminal.strip import HeatStrip, HeatValues

@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from textgen.terminal import format as fmt
+from textgen.terminal import humanize as fmt
 from textgen.terminal.excerpt import Excerpt, excerpt
 from textgen.terminal.text import visible
 

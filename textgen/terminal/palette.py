@@ -21,7 +21,7 @@ from typing import TypeVar
 from rich.color import Color
 from rich.style import Style
 
-from textgen.terminal.color import ColorDepth
+from textgen.terminal.console import ColorDepth
 
 RGB = tuple[int, int, int]
 _Lab = tuple[float, float, float]

@@ -20,8 +20,8 @@ from rich.measure import Measurement
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from textgen.terminal import format as fmt
-from textgen.terminal.color import ColorDepth
+from textgen.terminal import humanize as fmt
+from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import palette_for, position
 from textgen.terminal.text import Cell, char_width, each_cell, each_row, visible
 

@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from textgen.terminal import format as fmt
+from textgen.terminal import humanize as fmt
 from textgen.terminal.text import visible
 
 #: Columns below which a table of choices has no room for three columns; and of the first two.

@@ -7,12 +7,12 @@ direction of writing), unassigned ones, and the few whose width terminals disagr
 
 from __future__ import annotations
 
+import os
+import shlex
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-
-from wcwidth import wcwidth
 
 #: Shown at the end of each line of the text, where a row ends.
 NEWLINE_SIGN = "↵"
@@ -58,17 +58,23 @@ def char_width(char: str, encoding: str = "utf-8") -> int | None:
     """Columns of a character: 0 for a mark on the one before; None if it must be escaped."""
     if unicodedata.category(char) in _ESCAPED_CATEGORIES:
         return None
-    from rich.cells import cell_len  # loaded late: core messages quote words without drawing
-
-    width = wcwidth(char)
-    # Where two tables differ, terminals differ too (regional indicators, skin tones).
-    if width < 0 or width != cell_len(char):
+    width = 1 if char.isascii() else _table_width(char)
+    if width is None:
         return None
     try:
         char.encode(encoding)
     except UnicodeEncodeError:
         return None
     return width
+
+
+def _table_width(char: str) -> int | None:
+    """The width that two tables agree on; None where they differ, as terminals then do too."""
+    from rich.cells import cell_len
+    from wcwidth import wcwidth
+
+    width = wcwidth(char)
+    return width if width == cell_len(char) >= 0 else None
 
 
 def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") -> str:
@@ -177,3 +183,40 @@ def each_row(row: Iterable[Cell], width: int) -> Iterator[list[Cell]]:
             line, used, after_space = [], 0, 0
     if line:
         yield line
+
+
+def quote(word: str) -> str:
+    """A word for a shell, in which nothing is left that could steer a terminal.
+
+    Where there is no such thing any shell reads it, else those that know `$'...'`: bash, zsh, ksh.
+    """
+    if all(map(_is_shown, word)):
+        return shlex.quote(word)
+    return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def quote_path(path: str | os.PathLike[str]) -> str:
+    """The same for a path that stands by itself: a dash at its beginning makes it no option."""
+    path = os.fspath(path)
+    return quote(f"./{path}" if path.startswith("-") and path != "-" else path)
+
+
+def command_line(words: Iterable[object]) -> str:
+    """The words as one line for a shell."""
+    return " ".join(quote(str(word)) for word in words)
+
+
+def _is_shown(char: str) -> bool:
+    """Whether a terminal shows a character as it is."""
+    return char_width(char) is not None
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char in "\\'":
+        return f"\\{char}"
+    if _is_shown(char):
+        return char
+    if 0xDC80 <= code < 0xDD00:  # a byte that is no UTF-8, as Python hands it on
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

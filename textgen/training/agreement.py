@@ -22,7 +22,7 @@ from textgen.errors import (
     named,
 )
 from textgen.settings import settings_of, with_values
-from textgen.terminal.shell import command_line
+from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command, resume_command
 from textgen.training.more import More
 from textgen.training.options import WORD2VEC, TrainOptions, validation_share

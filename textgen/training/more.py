@@ -15,7 +15,7 @@ from typing import Any
 
 from textgen.errors import ConfigError, RunFolderError, named
 from textgen.runtime import Choice, parse_duration
-from textgen.terminal.shell import command_line
+from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command, resume_command
 from textgen.training.options import TrainOptions
 from textgen.training.plan import (

@@ -33,7 +33,7 @@ from textgen.runtime import (
     choose_threads,
     computing_threads,
 )
-from textgen.terminal.shell import command_line
+from textgen.terminal.text import command_line
 from textgen.training.agreement import (
     absolute,
     changed_text,

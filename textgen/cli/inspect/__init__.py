@@ -17,7 +17,7 @@ from textgen.cli.inspect.similar import similar_command
 from textgen.cli.inspect.text import text_command
 from textgen.cli.inspect.windows import windows_command
 from textgen.cli.inspect.words import what_is
-from textgen.terminal.shell import quote
+from textgen.terminal.text import quote
 
 
 class Inspect(Group):

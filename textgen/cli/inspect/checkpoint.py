@@ -11,8 +11,8 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.options import ColorOption, JsonOption
 from textgen.cli.records import print_json
-from textgen.terminal.color import ColorMode
-from textgen.terminal.shell import quote_path
+from textgen.terminal.console import ColorMode
+from textgen.terminal.text import quote_path
 
 if TYPE_CHECKING:
     from textgen.model.config import ModelConfig

@@ -33,8 +33,8 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs
 from textgen.corpus.source import DEFAULT_ENDING
-from textgen.terminal.color import ColorMode
-from textgen.terminal.shell import quote
+from textgen.terminal.console import ColorMode
+from textgen.terminal.text import quote
 
 if TYPE_CHECKING:
     from textgen.api import Model

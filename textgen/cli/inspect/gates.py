@@ -30,7 +30,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs
 from textgen.corpus.source import DEFAULT_ENDING
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -131,7 +131,7 @@ def _sheet(report: GateReport) -> ScatterSheet:
 
 def _figures(report: GateReport) -> Table:
     from textgen.inspection.gates import LEFT, RIGHT
-    from textgen.terminal import format as fmt
+    from textgen.terminal import humanize as fmt
     from textgen.terminal.figures import figures_table
 
     nearly = "units nearly always"

@@ -72,7 +72,7 @@ def write_page(
     from textgen.files import atomic_write_bytes
     from textgen.inspection import default_quantity, page_data, parse_neuron
     from textgen.page.render import render
-    from textgen.terminal import format as fmt
+    from textgen.terminal import humanize as fmt
 
     if show == "influence":
         raise InspectionError(

@@ -30,7 +30,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs
 from textgen.corpus.source import DEFAULT_ENDING
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from textgen.api import Model

@@ -32,12 +32,12 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs
 from textgen.corpus.source import DEFAULT_ENDING
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from textgen.inspection.similar import SimilarPlaces
     from textgen.model.config import ModelConfig
-    from textgen.terminal.concordance import Concordance
+    from textgen.terminal.excerpt import Concordance
 
 #: Places that share so many symbols with the query's end are trivially like it.
 TRIVIAL = 12
@@ -190,7 +190,7 @@ def _layers(given: str | None, config: ModelConfig) -> list[int]:
 
 
 def _concordance(found: SimilarPlaces) -> Concordance:
-    from textgen.terminal.concordance import Concordance, ContextLine
+    from textgen.terminal.excerpt import Concordance, ContextLine
 
     lines = [ContextLine(("", "", "text"), found.query, "")]
     for match in found.matches:

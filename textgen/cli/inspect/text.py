@@ -24,7 +24,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs, print_notes
 from textgen.progress import task
-from textgen.terminal.color import ColorMode
+from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
     from textgen.api import Model

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from textgen.errors import ConfigError
-from textgen.terminal.shell import quote, quote_path
+from textgen.terminal.text import quote, quote_path
 
 _FILE_NAME = re.compile(r"\S+[/\\]\S*|\S+\.(txt|text|md|gz|csv|tsv|html?|srt|json|pdf|docx?|rtf)")
 

@@ -9,7 +9,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from textgen.terminal.concordance import Concordance, ContextLine
+from textgen.terminal.excerpt import Concordance, ContextLine
 from textgen.terminal.figures import figures_table
 
 LINES = [

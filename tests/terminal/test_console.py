@@ -7,8 +7,7 @@ import io
 import pytest
 from rich.text import Text
 
-from textgen.terminal.color import ColorDepth, ColorMode, color_depth
-from textgen.terminal.console import make_console, make_consoles
+from textgen.terminal.console import ColorDepth, ColorMode, color_depth, make_console, make_consoles
 
 AUTO, ALWAYS, NEVER = ColorMode.AUTO, ColorMode.ALWAYS, ColorMode.NEVER
 NONE, STANDARD, EIGHT_BIT, TRUECOLOR = ColorDepth
