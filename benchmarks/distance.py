@@ -26,7 +26,7 @@ from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
 from textgen.corpus.source import open_sources
-from textgen.corpus.word_count import count_words
+from textgen.corpus.words import count_words
 from textgen.model.config import ModelConfig
 from textgen.runtime import parse_duration
 from textgen.training import vectors

@@ -22,7 +22,7 @@ from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.source import DEFAULT_ENDING
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
-from textgen.corpus.word_count import count_words
+from textgen.corpus.words import count_words
 from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
 from textgen.inspection import (
     Trace,

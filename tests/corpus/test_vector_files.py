@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
-from textgen.corpus.vectors import read_word_vectors, symbol_vectors
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.corpus.word_vectors import read_word_vectors, symbol_vectors
 from textgen.errors import ConfigError, StorageError
 
 WORDS = ["и", "старуха", "Лизавета", "топор", "'", "d'être", "日本", "🙂"]

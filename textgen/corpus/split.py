@@ -12,6 +12,11 @@ are drawn all the same: whole ones, for the model is to learn where they end.
 Documents stand in a shuffled order: the state is zeroed between them, so that their order says
 nothing, and parts of the text that are read side by side are then mixed. Ends keep the text's
 order, and so do long documents where another file validates.
+
+Where the end of a text validates, `strange_from` tells whether it is like the rest. A licence, an
+index or a letter in another language says little about the novel before it. Each stretch of the
+text has a distance to all the rest; the end is strange if one of its stretches is much further off
+than the others are.
 """
 
 from __future__ import annotations
@@ -32,7 +37,7 @@ from textgen.corpus.cache import CacheEntry, TokenCache
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.pairs import PairIndex
 from textgen.corpus.spans import Integers, Spans, find_documents, gather, span_chars, span_hashes
-from textgen.corpus.vocabulary import END_ID
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, permute
 from textgen.errors import EmptyCorpusError, StorageError
 from textgen.files import os_reason
@@ -53,9 +58,23 @@ _ENOUGH = 0.95
 #: all are short.
 _LEAST_SHARE = 0.5
 
+#: Stretches that the end is cut into, and the beginning at most; the shortest, in tokens, that
+#: says anything; and tokens looked at in each.
+_END_STRETCHES, _MOST_STRETCHES = 4, 40
+_LEAST_STRETCH, _LOOK = 400, 30_000
+#: The end is strange from so many times the median distance on, if that is also so many times what
+#: four of five stretches stay below (docs/log.md).
+_MEDIANS, _FIFTHS = 2.2, 1.5
+#: Pairs of characters, or bytes, are counted in so many classes.
+_CLASSES = 1 << 15
+#: Tokens handled at a time.
+_SCAN = 1 << 20
+
 #: How documents are split: whole ones drawn by their content, or the end of each; `whole`: not at
 #: all, they only stand in another order.
 Way = Literal["drawn", "ends", "whole"]
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +179,61 @@ def split_documents(
         way, sides = found
         entry = _store(corpus, [_Part(side, side) for side in sides], way, name, cache)
     return _split(entry)
+
+
+def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None:
+    """Where the end of a text begins to be of another kind than the text before it.
+
+    Args:
+        tokens: The text, `(N,)`.
+        cut: The first token of the end.
+        vocabulary: What the ids mean.
+    Returns:
+        The token from which on, to the precision of a stretch; None where the end is like the
+        rest, there is too little text to tell, or the end is more than half of it.
+    """
+    size = (len(tokens) - cut) // _END_STRETCHES
+    if size < _LEAST_STRETCH or len(tokens) - cut > cut:
+        return None
+    ends = np.arange(cut, len(tokens) - size + 1, size)[:_MOST_STRETCHES]
+    starts = np.arange(cut % size, cut - size + 1, size)
+    if len(starts) > _MOST_STRETCHES:
+        starts = starts[np.linspace(0, len(starts) - 1, _MOST_STRETCHES).astype(int)]
+
+    def pairs(start: int) -> Floats:
+        codes = np.asarray(tokens[start : start + min(size, _LOOK)], np.uint32)
+        if vocabulary.level == "word":  # Words are too many to be counted in pairs.
+            text = "".join(vocabulary.symbols[number] for number in codes.tolist())
+            codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        classes = (codes[:-1] * np.uint32(7919) ^ codes[1:]) % np.uint32(_CLASSES)
+        return np.bincount(classes, minlength=_CLASSES).astype(np.float64)
+
+    counts = [pairs(start) for start in starts.tolist()]
+    whole = np.sum(counts, axis=0)
+    usual = np.array([_distance(own, whole - own) for own in counts])
+    limit = max(_MEDIANS * float(np.median(usual)), _FIFTHS * float(np.quantile(usual, 0.8)))
+    for start in ends.tolist():
+        if _distance(pairs(start), whole) > limit:
+            return int(start)
+    return None
+
+
+def unseen_symbols(train: Tokens, val: Tokens, vocabulary: Vocabulary) -> tuple[list[str], int]:
+    """Symbols that stand in what validates and in nothing that is trained on.
+
+    Returns:
+        The symbols, those met most often first, and how often they are met together.
+    """
+    counts = np.zeros(len(vocabulary), np.int64)
+    for start in range(0, len(val), _SCAN):
+        counts += np.bincount(val[start : start + _SCAN], minlength=len(vocabulary))
+    counts[[END_ID, UNKNOWN_ID]] = 0
+    for start in range(0, len(train), _SCAN):
+        if not counts.any():
+            break
+        counts[train[start : start + _SCAN]] = 0
+    order = np.argsort(-counts, kind="stable")[: int(np.count_nonzero(counts))]
+    return [vocabulary.symbols[number] for number in order.tolist()], int(counts.sum())
 
 
 def _split(entry: CacheEntry) -> Split:
@@ -321,3 +395,17 @@ def _side(corpus: Corpus, part: _Part) -> Side:
         counted=tokens(part.counted),
         counted_chars=chars(part.counted),
     )
+
+
+def _distance(first: Floats, second: Floats) -> float:
+    """The Jensen-Shannon divergence of two counts in bits: 0 for like ones, 1 for such that have
+    nothing in common. Source: Lin 1991, "Divergence measures based on the Shannon entropy"."""
+    if not first.any() or not second.any():
+        return 0.0
+    first, second = first / first.sum(), second / second.sum()
+    return _entropy((first + second) / 2) - (_entropy(first) + _entropy(second)) / 2
+
+
+def _entropy(shares: Floats) -> float:
+    some = shares[shares > 0]
+    return float(-(some * np.log2(some)).sum())

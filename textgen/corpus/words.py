@@ -12,6 +12,13 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
 from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from textgen.corpus.vocabulary import Vocabulary
+    from textgen.corpus.windows import Tokens
 
 #: A longer run of word characters is cut: no vocabulary holds such words, and without a limit a
 #: text that never ends a word (a genome, say) would have to be held in memory.
@@ -22,6 +29,10 @@ SLICE_CHARS = 1 << 18
 
 #: How far behind a token's end the pattern looks: an apostrophe and the letter after it.
 _LOOKAHEAD = 2
+
+#: Tokens looked at together when words are counted, and the kinds of tokens.
+_CHUNK = 1 << 20
+_OTHER, _MARK, _LETTER, _WORD, _APOSTROPHE = range(5)
 
 
 def split_words(text: str) -> list[str]:
@@ -45,6 +56,30 @@ def stream_words(chunks: Iterable[str]) -> Iterator[list[str]]:
                 yield tokens
     if carry:
         yield split_words(carry)
+
+
+def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
+    """How many words begin in `tokens`, in bounded memory.
+
+    A run of more than 64 characters that is spelled counts as one word.
+
+    Args:
+        vocabulary: Of level `word`.
+        tokens: A text, `(N,)`.
+    """
+    kinds_V = np.array([_kind(symbol) for symbol in vocabulary.symbols], np.uint8)
+    total, before = 0, np.full(2, _OTHER, np.uint8)
+    for start in range(0, len(tokens), _CHUNK):
+        kinds = kinds_V[tokens[start : start + _CHUNK]]
+        # Two tokens before the chunk say whether its first letter goes on with a word.
+        along = np.concatenate([before, kinds])
+        here, last, second = along[2:], along[1:-1], along[:-2]
+        spelled, after = (here == _LETTER) | (here == _MARK), (last == _LETTER) | (last == _MARK)
+        joined = (last == _APOSTROPHE) & ((second == _LETTER) | (second == _MARK))
+        goes_on = after | (joined & (here == _LETTER))
+        total += int(np.count_nonzero((here == _WORD) | (spelled & ~goes_on)))
+        before = along[-2:]
+    return total
 
 
 @cache
@@ -74,3 +109,15 @@ def _mark_ranges() -> Iterator[tuple[int, int]]:
         elif first is not None:
             yield first, point - 1
             first = None
+
+
+def _kind(symbol: str) -> int:
+    if len(symbol) > 1:
+        return _WORD
+    if symbol in ("'", "\u2019"):
+        return _APOSTROPHE
+    # A character is part of a word if it stays in the word of a letter before it. After an
+    # apostrophe a letter does too, a mark does not.
+    if not symbol or len(split_words("a" + symbol)) > 1:
+        return _OTHER
+    return _LETTER if len(split_words("a'" + symbol)) == 1 else _MARK

@@ -13,7 +13,6 @@ import numpy as np
 
 from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.documents import DOCUMENTS_SYNTAX, documents_in_words
-from textgen.corpus.ending import strange_from, unseen_symbols
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
 from textgen.corpus.spans import (
@@ -24,7 +23,13 @@ from textgen.corpus.spans import (
     span_chars,
     span_hashes,
 )
-from textgen.corpus.split import Split, split_documents, split_pairs
+from textgen.corpus.split import (
+    Split,
+    split_documents,
+    split_pairs,
+    strange_from,
+    unseen_symbols,
+)
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named

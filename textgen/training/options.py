@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from textgen.corpus.corpus import CorpusOptions
-from textgen.corpus.vectors import MOST_NUMBERS
+from textgen.corpus.word_vectors import MOST_NUMBERS
 from textgen.errors import ConfigError, named
 from textgen.model.config import COLLAPSE, HEADS
 from textgen.runtime import parse_duration
@@ -35,7 +35,7 @@ class TrainOptions:
         num_layers: Recurrent layers.
         embedding_size: Width of a symbol's vector.
         vectors: Where the symbols' first vectors come from: `word2vec`, which learns them on the
-            training text, or a file (see `textgen.corpus.vectors`); None draws them.
+            training text, or a file (see `textgen.corpus.word_vectors`); None draws them.
         freeze_embedding: Whether they stay as they are; None: only where the loss is a distance.
         loss: `cross-entropy`, or `distance`: that of the network's output, a vector, from the next
             symbol's vector.

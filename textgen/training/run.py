@@ -18,7 +18,7 @@ from typing import Any
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
 from textgen.corpus.documents import document_separator
 from textgen.corpus.pairs import SEPARATOR
-from textgen.corpus.word_count import count_words
+from textgen.corpus.words import count_words
 from textgen.errors import SamplingError, TrainingDivergedError, named
 from textgen.files import append_line
 from textgen.model.base import Network

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vectors import symbol_vectors
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
+from textgen.corpus.word_vectors import symbol_vectors
 from textgen.errors import BackendError, ConfigError, named
 from textgen.progress import Task, task
 from textgen.runtime import Choice

@@ -7,8 +7,8 @@ import random
 import numpy as np
 import pytest
 
-from textgen.corpus import ending
-from textgen.corpus.ending import strange_from, unseen_symbols
+from textgen.corpus import split
+from textgen.corpus.split import strange_from, unseen_symbols
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 
 _NOVEL = "the old man came to river and she said nothing in a grey morning while rain fell"
@@ -92,13 +92,13 @@ def test_too_little_to_tell() -> None:
 
 def test_only_so_much_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     text = prose(NOVEL, 200_000, 3, share=0.5) + prose(LICENCE, 22_000, 4)
-    monkeypatch.setattr(ending, "_LOOK", 1500)
-    monkeypatch.setattr(ending, "_MOST_STRETCHES", 12)
+    monkeypatch.setattr(split, "_LOOK", 1500)
+    monkeypatch.setattr(split, "_MOST_STRETCHES", 12)
     assert found(text) is not None
 
 
 def test_symbols_that_are_never_trained_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ending, "_SCAN", 3)
+    monkeypatch.setattr(split, "_SCAN", 3)
     vocabulary = Vocabulary.from_characters("abcdef")
     train = np.asarray(vocabulary.encode("abcabc"), np.uint8)
     val = np.array([END_ID, UNKNOWN_ID, *vocabulary.encode("adeeeb")], np.uint8)

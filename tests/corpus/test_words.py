@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.corpus import word_count
+from textgen.corpus import words
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.corpus.word_count import count_words
-from textgen.corpus.words import split_words
+from textgen.corpus.words import count_words, split_words
 
 TEXT = "Старуха-процентщица, д'Артаньян и я: «не то, не то…» 3-го\nДа. о́хайте ’tis кот42"
 
@@ -43,7 +42,7 @@ def test_where_the_text_is_cut_makes_no_difference(monkeypatch: pytest.MonkeyPat
     one = vocabulary(split_words(TEXT)[::3], TEXT)
     ids = one.encode(TEXT)
     for size in (1, 2, 3, 7):
-        monkeypatch.setattr(word_count, "_CHUNK", size)
+        monkeypatch.setattr(words, "_CHUNK", size)
         assert count_words(one, ids) == 15
 
 
