@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from rich.style import Style
+
+from textgen.runtime import computing_threads
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -29,6 +32,13 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # rich keeps a style for the whole process, with the escape codes that it was first written in;
     # a terminal has one number of colours, tests have several.
     Style._add.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: tests run side by side, on arrays too small for a second one."""
+    with computing_threads(1):
+        yield
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import SMALL, russian_text
+from support.small_runs import SMALL, russian_text
 
 import textgen
 from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import SMALL, environment, russian_text
+from support.small_runs import SMALL, environment, russian_text
 
 import textgen
 from textgen.comparison import Compared

@@ -7,7 +7,7 @@ import random
 from types import ModuleType
 
 import pytest
-from small_runs import ROOT
+from support.small_runs import ROOT
 
 
 @pytest.fixture(scope="module")

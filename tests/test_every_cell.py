@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import SMALL, russian_text, textgen_cli
+from support.small_runs import SMALL, russian_text, textgen_cli
 
 import textgen
 from textgen.cells import CELLS

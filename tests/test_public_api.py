@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import environment
+from support.small_runs import environment
 
 import textgen
 from textgen import keywords

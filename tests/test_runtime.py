@@ -13,7 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import environment
+from support.small_runs import environment
 
 from textgen import runtime
 from textgen.errors import BackendError, ConfigError

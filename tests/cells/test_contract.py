@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from layer_case import ALL_CELLS, LayerCase
+from support.layer_case import ALL_CELLS, LayerCase
 
 from textgen.cells import CELLS, Cell, RecurrentProduct, get_cell
 from textgen.errors import ConfigError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from helpers import logistic
+from support.models import logistic
 
 from textgen.cells import GRUCell
 

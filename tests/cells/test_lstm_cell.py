@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from helpers import lecture_step
+from support.models import lecture_step
 
 from textgen.cells import LSTMCell
 from textgen.cells.base import sigmoid

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from layer_case import LayerCase
-from small_runs import SMALL, russian_text
+from support.layer_case import LayerCase
+from support.small_runs import SMALL, russian_text
 
 import textgen
 from textgen.cells import BUILT_IN, CELLS, Cell, RecurrentProduct, get_cell, register_cell

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import typer
-from small_runs import command, environment
+from support.small_runs import command, environment
 
 from textgen import errors
 from textgen.cli.boundary import Interrupted, StopSignals, guarded

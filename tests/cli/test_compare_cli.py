@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from small_runs import command, environment, russian_text, textgen_cli
+from support.small_runs import command, environment, russian_text, textgen_cli
 from typer.testing import Result
 
 SMALL = ("--params", "5k", "--steps", "3", "--batch-size", "4", "--seq-len", "16", "--threads", "1")

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from small_runs import names, process, textgen_cli
+from support.small_runs import names, process, textgen_cli
 
 import textgen
 from textgen.checkpoint import MODEL_NAME

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import command, environment, process, textgen_cli
+from support.small_runs import command, environment, process, textgen_cli
 from typer.main import get_command
 
 from textgen.cli import main

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_runs import SMALL_OPTIONS, events, russian_text, textgen_cli
+from support.small_runs import SMALL_OPTIONS, events, russian_text, textgen_cli
 
 import textgen
 from textgen.cli.choices import MAIN, flag_of, hint, rows

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from small_runs import ROOT, environment, textgen_cli
+from support.small_runs import ROOT, environment, textgen_cli
 
 from textgen import __version__
 from textgen.native.library import describe

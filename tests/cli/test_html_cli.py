@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import textgen_cli
+from support.small_runs import textgen_cli
 
 TEXT = "Утром доктор нашёл мёд"
 

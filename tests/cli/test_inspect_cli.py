@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import process, textgen_cli
+from support.small_runs import process, textgen_cli
 from typer.testing import Result
 
 from textgen.native.library import supported_isas

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import russian_text, textgen_cli
+from support.small_runs import russian_text, textgen_cli
 
 from textgen.steering.target import load_target
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import SMALL_OPTIONS, russian_text, textgen_cli
+from support.small_runs import SMALL_OPTIONS, russian_text, textgen_cli
 from typer.testing import Result
 
 from textgen.inspection.gates import gate_report

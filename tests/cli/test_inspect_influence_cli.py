@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import environment, textgen_cli
+from support.small_runs import environment, textgen_cli
 from typer.testing import Result
 
 from textgen.native.library import missing_reason, supported_isas

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.cells import cell_len
-from small_runs import SMALL_OPTIONS, russian_text, textgen_cli
+from support.small_runs import SMALL_OPTIONS, russian_text, textgen_cli
 from typer.testing import Result
 
 from textgen.errors import ConfigError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Trained
-from small_runs import textgen_cli
+from support.small_runs import textgen_cli
+from support.trained import Trained
 
 from textgen.inspection import neuron_stats, trace
 from textgen.inspection.features import FEATURES

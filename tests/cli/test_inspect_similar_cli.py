@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import russian_text, textgen_cli
+from support.small_runs import russian_text, textgen_cli
 from typer.testing import Result
 
 TEXT = "Утром доктор нашёл мёд"

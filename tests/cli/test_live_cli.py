@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_runs import environment, process, textgen_cli
+from support.small_runs import environment, process, textgen_cli
 
 from textgen.cli import live
 from textgen.cli.live import check_terminal, steer_by_hand
@@ -27,7 +27,7 @@ from textgen.terminal.console import ColorMode
 
 termios = pytest.importorskip("termios", reason="this system has no terminals that are files")
 
-from live_terminal import LiveTerminal  # noqa: E402
+from support.live_terminal import LiveTerminal  # noqa: E402
 
 SEED = ("--seed", "Утром")
 

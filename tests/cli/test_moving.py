@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from silence import Watched, watch
-from small_runs import SMALL_OPTIONS, process
+from support.silence import Watched, watch
+from support.small_runs import SMALL_OPTIONS, process
 
 from textgen.cli import moving as moving_module
 from textgen.cli.moving import MovingLine

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import events, russian_text, textgen_cli
+from support.small_runs import events, russian_text, textgen_cli
 
 from textgen.cli.repeat import sample_command_line
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from small_runs import ROOT, textgen_cli
+from support.small_runs import ROOT, textgen_cli
 from typer.main import get_command
 
 from textgen.cli.app import app

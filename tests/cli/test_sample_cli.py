@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_runs import command, environment, process, textgen_cli
+from support.small_runs import command, environment, process, textgen_cli
 
 from textgen.native.library import supported_isas
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from small_runs import textgen_cli
+from support.small_runs import textgen_cli
 
 WORDS = ("sample", "--seed", "дом", "-n", "60")
 

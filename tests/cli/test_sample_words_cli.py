@@ -13,7 +13,7 @@ import pytest
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import ROOT, command, textgen_cli
+from support.small_runs import ROOT, command, textgen_cli
 from test_sample_cli import _in_terminal
 
 from textgen.cli.app import app

@@ -9,7 +9,15 @@ import signal
 from pathlib import Path
 
 import pytest
-from small_runs import SMALL_OPTIONS, digest, events, files, outcome, russian_text, textgen_cli
+from support.small_runs import (
+    SMALL_OPTIONS,
+    digest,
+    events,
+    files,
+    outcome,
+    russian_text,
+    textgen_cli,
+)
 
 import textgen
 from textgen.checkpoint.format import read_file

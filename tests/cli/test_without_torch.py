@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import SMALL_OPTIONS, environment, russian_text
+from support.small_runs import SMALL_OPTIONS, environment, russian_text
 
 from textgen.native.library import missing_reason, supported_isas
 

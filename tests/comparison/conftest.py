@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_runs import russian_text
+from support.small_runs import russian_text
 
 
 @pytest.fixture

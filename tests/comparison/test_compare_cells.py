@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import outcome
+from support.small_runs import outcome
 
 from textgen.comparison import (
     CellComparison,

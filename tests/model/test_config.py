@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from helpers import REFERENCE
+from support.models import REFERENCE
 
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig

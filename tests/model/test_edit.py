@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from helpers import random_weights
+from support.models import random_weights
 
 from textgen.cells import CELLS, Cell
 from textgen.cells.base import unchanged

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE, random_weights
 from numpy.typing import NDArray
+from support.models import REFERENCE, random_weights
 
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE
+from support.models import REFERENCE
 
 from textgen.cells import CELLS
 from textgen.model.config import ModelConfig

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE, lecture_nats, make_model
+from support.models import REFERENCE, lecture_nats, make_model
 from torch.nn import functional as F
 
 from textgen.model import network as module

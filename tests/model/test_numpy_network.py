@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import make_model, random_weights
-from layer_case import ALL_CELLS
+from support.layer_case import ALL_CELLS
+from support.models import make_model, random_weights
 
 from textgen.model import numpy_network
 from textgen.model.config import ModelConfig

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE, random_weights
+from support.models import REFERENCE, random_weights
 from torch.nn import functional as F
 
 from textgen.model.config import ModelConfig

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from environments import Environment
+from support.environments import Environment
 
 from textgen.errors import BackendError
 from textgen.native.build import find_compiler

@@ -30,7 +30,7 @@ assert library.load() is not None, library.missing_reason()
 print(library.describe())
 assert library.supported_isas()[0] == sys.argv[1], "the best is to be " + sys.argv[1]
 ' "$best"
-    on "$cpu" tests/native/emulated_steps.py
+    on "$cpu" tests/support/emulated_steps.py
     on "$cpu" -m textgen train "$folder/text.txt" --out "$folder/$cpu" --steps 6 --hidden 48 \
         --layers 2 --batch-size 8 --seq-len 32
     on "$cpu" -m textgen sample --checkpoint "$folder/$cpu" --length 60

@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from environments import Environment
-from small_runs import SMALL_OPTIONS, russian_text
+from support.environments import Environment
+from support.small_runs import SMALL_OPTIONS, russian_text
 
 from textgen.native.library import BUILD_COMMAND, COST, LIBRARY
 

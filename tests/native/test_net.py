@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from windows import Case, Outcome, computed, error, open_net, specified
+from support.native_windows import Case, Outcome, computed, error, open_net, specified
 
 from textgen.cells import get_cell
 from textgen.errors import BackendError

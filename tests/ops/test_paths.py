@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from layer_case import ALL_CELLS, LayerCase, assert_matches_reference
+from support.layer_case import ALL_CELLS, LayerCase, assert_matches_reference
 
 from textgen.cells import Cell, RNNCell, get_cell
 from textgen.ops.path import Path

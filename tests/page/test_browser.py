@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pages import network_of
+from support.html_page import network_of
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.inspection import Trace, page_data, token_bits, trace
@@ -19,11 +19,11 @@ from textgen.page.render import render
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
-from browser import chromium, found  # noqa: E402
 from selenium.webdriver import Chrome  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
+from support.browser import chromium, found  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(found() is None, reason="no Chromium with chromedriver on the path"),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pages import HTMLPage
+from support.html_page import HTMLPage
 
 from textgen.page.colors import COLORS, DARK, LIGHT, Theme, color_rules
 from textgen.page.page import STEPS, Page, PageRow, quantise

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pages import HTMLPage, network_of
+from support.html_page import HTMLPage, network_of
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from planted import SWITCHED, switched_text
+from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
 from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property

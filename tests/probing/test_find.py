@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from planted import SWITCHED, late_cue_texts, switched_text
+from support.planted import SWITCHED, late_cue_texts, switched_text
 
 from textgen.checkpoint import SavedModel
 from textgen.cli.inspect.output import npz_bytes, table_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from planted import (
+from support.planted import (
     GENDERED,
     MEN,
     SWITCHED,

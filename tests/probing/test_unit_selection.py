@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from planted import SWITCHED, switched_text
 from scipy import stats
+from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
 from textgen.probing import FindOptions, PositionTask, regex_property

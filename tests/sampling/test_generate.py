@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from fake_networks import HashNetwork, ScriptNetwork
+from support.fake_networks import HashNetwork, ScriptNetwork
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError

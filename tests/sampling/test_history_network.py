@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from fake_networks import HashNetwork
-from helpers import random_weights
+from support.fake_networks import HashNetwork
+from support.models import random_weights
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary

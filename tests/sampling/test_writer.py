@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_networks import HashNetwork, ScriptNetwork
+from support.fake_networks import HashNetwork, ScriptNetwork
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fake_networks import HashNetwork, ScriptNetwork
+from support.fake_networks import HashNetwork, ScriptNetwork
 from test_native_step import BYTES, CHARS, StepByStep, config_of, ids_of, native, weights_of
 from test_steered import plan
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from made_up import direction, neuron
+from support.made_up_targets import direction, neuron
 
 from textgen.errors import ConfigError
 from textgen.steering import Intervention, Target

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from made_up import direction, neuron
+from support.made_up_targets import direction, neuron
 
 from textgen.errors import ConfigError
 from textgen.model.edit import NO_EDITS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up import direction, neuron
+from support.made_up_targets import direction, neuron
 
 from textgen.errors import (
     CheckpointCorruptError,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import make_plan, random_weights
-from learners import make_learner, make_trainer, path_of
-from small_runs import SMALL, SMALL_OPTIONS, events, outcome, russian_text, textgen_cli
+from support.learners import make_learner, make_trainer, path_of
+from support.models import make_plan, random_weights
+from support.small_runs import SMALL, SMALL_OPTIONS, events, outcome, russian_text, textgen_cli
 
 import textgen
 from textgen.checkpoint import SavedModel

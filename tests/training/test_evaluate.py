@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from helpers import REFERENCE, lecture_nats, random_weights
 from hypothesis import given
 from hypothesis import strategies as st
+from support.models import REFERENCE, lecture_nats, random_weights
 
 from textgen.cells import LSTMCell
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import REFERENCE, random_weights
+from support.models import REFERENCE, random_weights
 
 from textgen.cells import LSTMCell
 from textgen.checkpoint import SavedModel

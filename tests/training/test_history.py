@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import random_weights
+from support.models import random_weights
 
 import textgen
 from textgen.cells import LSTMCell

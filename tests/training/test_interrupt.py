@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from small_runs import SMALL, command, environment, outcome, russian_text
+from support.small_runs import SMALL, command, environment, outcome, russian_text
 
 import textgen
 from textgen.checkpoint.format import read_header

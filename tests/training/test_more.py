@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_runs import (
+from support.small_runs import (
     SMALL,
     SMALL_OPTIONS,
     command,

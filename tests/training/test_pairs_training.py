@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import lecture_nats, make_plan, random_weights
 from hypothesis import given
 from hypothesis import strategies as st
-from learners import make_learner, path_of
-from small_runs import outcome
+from support.learners import make_learner, path_of
+from support.models import lecture_nats, make_plan, random_weights
+from support.small_runs import outcome
 
 import textgen
 from textgen.checkpoint import SavedModel, read_header

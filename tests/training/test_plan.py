@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import make_plan
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.models import make_plan
 
 from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.windows import Windows

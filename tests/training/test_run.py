@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from learners import break_steps
-from small_runs import SMALL, outcome, russian_text
+from support.learners import break_steps
+from support.small_runs import SMALL, outcome, russian_text
 
 import textgen
 from textgen.checkpoint import SavedModel

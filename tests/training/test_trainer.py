@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers import make_model, make_plan
-from learners import KINDS, break_steps, make_trainer
+from support.learners import KINDS, break_steps, make_trainer
+from support.models import make_model, make_plan
 from torch.nn import functional as F
 
 from textgen.cells import LSTMCell

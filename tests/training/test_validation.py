@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_runs import SMALL, outcome, russian_text
+from support.small_runs import SMALL, outcome, russian_text
 
 import textgen
 from textgen.checkpoint.format import read_file, write_file

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_runs import ROOT, SMALL, environment, russian_text, textgen_cli
+from support.small_runs import ROOT, SMALL, environment, russian_text, textgen_cli
 
 import textgen
 from textgen.errors import BackendError, ConfigError

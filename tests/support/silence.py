@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from small_runs import environment
+from support.small_runs import environment
 
 SLOW_MACHINE = Path(__file__).with_name("slow_machine.py")
 #: What has not ended by then does not end.

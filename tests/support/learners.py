@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from fake_native import FakeAdamW, FakeNetwork
-from helpers import REFERENCE, random_weights
 from numpy.typing import NDArray
 
+from support.fake_native import FakeAdamW, FakeNetwork
+from support.models import REFERENCE, random_weights
 from textgen.corpus.windows import Windows
 from textgen.model.dropout import Masks, draw_masks
 from textgen.model.opening import open_network

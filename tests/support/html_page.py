@@ -1,4 +1,4 @@
-"""Small networks with weights drawn at random, and what a page holds, read back."""
+"""A small network with weights drawn at random, and what an HTML page holds, read back."""
 
 from __future__ import annotations
 

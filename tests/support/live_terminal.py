@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import IO, Any
 
 import pyte
-from small_runs import command, environment
+
+from support.small_runs import command, environment
 
 #: What is not shown by then is not shown at all.
 PATIENCE = 120.0

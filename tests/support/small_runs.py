@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from textgen.checkpoint.format import read_file
 from textgen.cli.app import app
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 _WHO = ("старик", "мальчик", "сосед", "доктор", "ямщик", "писарь", "гость", "Иван")
 _DID = ("видел", "нашёл", "спрятал", "забыл", "продал", "купил", "потерял", "любил")
