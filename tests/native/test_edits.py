@@ -15,7 +15,7 @@ from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.ops.path import Path
 from textgen.sampling import SampleOptions
-from textgen.sampling.chooser import choice_settings
+from textgen.sampling.choice import choice_settings
 
 ISAS = supported_isas() or ["missing"]
 CELLS = [

@@ -21,8 +21,7 @@ from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.sampler import NO_ID, ChoiceSettings, Sampler, choose
 from textgen.ops.path import Path
 from textgen.sampling import SampleOptions, SymbolGenerator, choose_symbols, filter_logits
-from textgen.sampling.choice import uniforms_at
-from textgen.sampling.chooser import log_softmax
+from textgen.sampling.choice import log_softmax, uniforms_at
 
 ISAS = supported_isas()
 CELLS = (

@@ -26,7 +26,7 @@ from textgen.sampling import (
     generate_each,
     generate_text,
 )
-from textgen.sampling.chooser import log_softmax
+from textgen.sampling.choice import log_softmax
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.stream import read, start
 

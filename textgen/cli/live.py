@@ -19,7 +19,7 @@ from textgen.cli.repeat import sample_command_line
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
 from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan
-from textgen.steering.spec import parse_spec
+from textgen.steering.intervention import parse_spec
 from textgen.terminal.console import ColorMode
 from textgen.terminal.text import visible
 

@@ -15,14 +15,15 @@ from textgen.sampling.filters import apply_top_k as apply_top_k
 from textgen.sampling.filters import apply_top_p as apply_top_p
 from textgen.sampling.filters import filter_logits as filter_logits
 from textgen.sampling.generate import Generation as Generation
+from textgen.sampling.generate import LiveSymbol as LiveSymbol
+from textgen.sampling.generate import bits_per_char as bits_per_char
 from textgen.sampling.generate import generate as generate
 from textgen.sampling.generate import generate_after as generate_after
 from textgen.sampling.generate import generate_batch as generate_batch
 from textgen.sampling.generate import generate_each as generate_each
+from textgen.sampling.generate import generate_live as generate_live
 from textgen.sampling.generate import generate_text as generate_text
 from textgen.sampling.history import HistoryNetwork as HistoryNetwork
-from textgen.sampling.live import LiveSymbol as LiveSymbol
-from textgen.sampling.live import generate_live as generate_live
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun
 from textgen.sampling.novelty import Novelty as Novelty
@@ -31,7 +32,6 @@ from textgen.sampling.novelty import find_copies as find_copies
 from textgen.sampling.novelty import find_copies_in_each as find_copies_in_each
 from textgen.sampling.novelty import least_run as least_run
 from textgen.sampling.options import SampleOptions as SampleOptions
-from textgen.sampling.price import bits_per_char as bits_per_char
 from textgen.sampling.seed import FittedSeed as FittedSeed
 from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed
@@ -39,4 +39,4 @@ from textgen.sampling.stop import FittedStop as FittedStop
 from textgen.sampling.stop import fit_stop as fit_stop
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
 from textgen.sampling.stream import Network as Network
-from textgen.sampling.writer import Writer as Writer
+from textgen.sampling.turns import Writer as Writer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,23 +13,26 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.progress import track
-from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
+from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator, log_softmax
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.history import HistoryNetwork
 from textgen.sampling.options import SampleOptions
 from textgen.sampling.stream import (
     FinishReason,
+    Floats,
     GeneratedSymbol,
     Network,
     Piece,
     Position,
     Stream,
     bits,
+    decoder_after,
+    read,
     start,
     start_many,
 )
 from textgen.sampling.writing import StreamGroup, StreamWriter
-from textgen.steering import Steering
+from textgen.steering import LiveSteering, Steering, Target
 
 #: Texts that step through the network together at most: more are no faster, and their states would
 #: take memory without bound.
@@ -302,3 +307,118 @@ def _first_edits(cursor: Cursor | None) -> Edits:
 def _check_count(count: int, first_index: int) -> None:
     if not 1 <= count <= INDEX_LIMIT - first_index:
         raise SamplingError(f"--count is {count}; it must lie in 1..{INDEX_LIMIT - first_index}")
+
+
+class LiveSymbol(NamedTuple):
+    """One token of a text that is steered by hand.
+
+    Args:
+        id: The token.
+        text: What may be printed now, as in `GeneratedSymbol`.
+        held: What is complete and not printed yet, for a stop text may begin there; it belongs to
+            the text if that ends here.
+        char: Number of the character that it completes or works at, counted from 0.
+        chars: Characters of the text that it completes, those between two documents included.
+        dose: What the target was held at when the token was chosen; None: nothing held it.
+        value: Of the target after the token, in standard deviations from its mean, by its sign:
+            where it is held at a dose, that dose. Not a number where it never varies.
+        finish_reason: Why the text ends with this token; None before.
+    """
+
+    id: int
+    text: str
+    held: str
+    char: int
+    chars: int
+    dose: float | None
+    value: float
+    finish_reason: FinishReason | None
+
+
+def generate_live(
+    network: Network,
+    vocabulary: Vocabulary,
+    options: SampleOptions,
+    steering: LiveSteering,
+    *,
+    seed_ids: Iterable[int] = (),
+    primer_ids: Iterable[int] = (),
+    index: int = 0,
+) -> Iterator[LiveSymbol]:
+    """Generate one text symbol by symbol, none before it is asked for.
+
+    A dose that is set after a symbol was handed out acts from the second one after it: the state
+    that the next one is chosen from is computed already.
+
+    Args:
+        network: The model.
+        vocabulary: Its symbols.
+        options: The settings.
+        steering: Of this text alone; its dose may be changed between any two symbols.
+        seed_ids: As for `generate`.
+        primer_ids: As for `generate`.
+        index: As for `generate`.
+    Yields:
+        The symbols. `generate` writes the same text when it is steered by what `steering.schedule`
+        says in the end.
+    Raises:
+        SamplingError: As `generate`, or there is a history.
+    """
+    if options.history:
+        raise SamplingError(
+            "a text is steered by the state that it carries on, and with --history nothing is; "
+            "give --history 0"
+        )
+    seed = list(map(int, seed_ids))
+    cursor = Cursor(steering, vocabulary, seed, options.end_text)
+    position = start(network, seed or primer_ids, cursor.edits)
+    stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
+    writer = StreamWriter(network, options, stream, position, cursor, block_size=1)
+    decoder = decoder_after(vocabulary, seed, options.end_text)
+    target = steering.target
+    char, held = 0, ""
+    for symbol in writer.symbols():
+        after = options.length - stream.room
+        held = (held + decoder.feed(symbol.id))[len(symbol.text) :]
+        if symbol.finish_reason is not None:
+            held = ""
+        yield LiveSymbol(
+            symbol.id,
+            symbol.text,
+            held,
+            char,
+            after - char,
+            steering.dose_at(char),
+            _deviation(target, writer.position.state[target.layer]),
+            symbol.finish_reason,
+        )
+        char = after
+
+
+def _deviation(target: Target, state: Mapping[str, Floats]) -> float:
+    """How far a target is from its mean, in standard deviations, by its sign."""
+    if target.sd == 0.0:
+        return nan
+    return target.sign * (target.value(state) - target.mean) / target.sd
+
+
+def bits_per_char(
+    network: Network, vocabulary: Vocabulary, ids: Sequence[int], context_ids: Iterable[int] = ()
+) -> float:
+    """The cost of a text's tokens, a character; not a number where it has none.
+
+    As `Generation.bits_per_char`, which says the same of a text as it was written.
+
+    Args:
+        network: The model.
+        vocabulary: Its symbols.
+        ids: The text.
+        context_ids: What stands before it and is not charged.
+    """
+    position = start(network, context_ids)
+    logprobs = []
+    for token in ids:
+        logprobs.append(float(log_softmax(position.logits_BV[0])[token]))
+        position = read(network, position, [token])
+    chars = len(vocabulary.decode(ids))
+    return bits(logprobs) / chars if chars else float("nan")

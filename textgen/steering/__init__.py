@@ -10,18 +10,18 @@ Calibration     how every unit is distributed: what a dose of a bare neuron mean
 
 from __future__ import annotations
 
-from textgen.steering.calibration import Calibration as Calibration
+from textgen.steering.hand import LiveSteering as LiveSteering
+from textgen.steering.intervention import ALWAYS as ALWAYS
 from textgen.steering.intervention import MODES as MODES
 from textgen.steering.intervention import Intervention as Intervention
 from textgen.steering.intervention import Mode as Mode
-from textgen.steering.live import LiveSteering as LiveSteering
-from textgen.steering.plan import Steering as Steering
-from textgen.steering.plan import SteeringPlan as SteeringPlan
-from textgen.steering.schedule import ALWAYS as ALWAYS
-from textgen.steering.schedule import Span as Span
-from textgen.steering.schedule import parse_span as parse_span
-from textgen.steering.spec import parse_spec as parse_spec
-from textgen.steering.spec import parse_specs as parse_specs
+from textgen.steering.intervention import Span as Span
+from textgen.steering.intervention import Steering as Steering
+from textgen.steering.intervention import SteeringPlan as SteeringPlan
+from textgen.steering.intervention import parse_span as parse_span
+from textgen.steering.intervention import parse_spec as parse_spec
+from textgen.steering.intervention import parse_specs as parse_specs
+from textgen.steering.target import Calibration as Calibration
 from textgen.steering.target import Target as Target
 from textgen.steering.target import check_name as check_name
 from textgen.steering.target import load_target as load_target

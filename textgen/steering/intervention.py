@@ -1,16 +1,91 @@
-"""One intervention: what is done to a target, how strongly, and when."""
+"""Interventions: what is done to a target, how strongly and when; several of them are a plan."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import combinations
 from math import isfinite
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from textgen.errors import ConfigError
-from textgen.model.edit import Edit
+from textgen.model.config import ModelConfig
+from textgen.model.edit import NO_EDITS, Edit, Edits
 from textgen.model.neuron import neuron_title
-from textgen.steering.schedule import ALWAYS, Span
 from textgen.steering.target import Target
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of generated text.
+
+    Args:
+        start: Its first character, from 0, or its first sentence, from 1.
+        stop: The first one after it; None is never.
+        by_sentence: Whether sentences are counted instead of characters.
+    Raises:
+        ConfigError: It is empty.
+    """
+
+    start: int
+    stop: int | None = None
+    by_sentence: bool = False
+
+    def __post_init__(self) -> None:
+        if self.by_sentence and self.start < 1:
+            raise ConfigError(f"'@{self}': sentences are counted from 1, so write @s1")
+        if self.stop is not None and self.stop <= self.start:
+            raise ConfigError(
+                f"'@{self}' holds nothing: the end is not included, so it must lie after the start"
+            )
+
+    def __str__(self) -> str:
+        mark = "s" if self.by_sentence else ""
+        if self.stop == self.start + 1:
+            return f"{mark}{self.start}"
+        return f"{mark}{self.start}..{'' if self.stop is None else f'{mark}{self.stop}'}"
+
+    def holds(self, char: int, sentence: int) -> bool:
+        """Whether the character of that number, in the sentence of that number, lies in it."""
+        place = sentence if self.by_sentence else char
+        return self.start <= place and (self.stop is None or place < self.stop)
+
+    def next_border(self, char: int) -> int | None:
+        """The first character after `char` at which it begins or ends; None where there is none
+        to be known, as for sentences."""
+        if self.by_sentence:
+            return None
+        borders = [self.start, *(() if self.stop is None else (self.stop,))]
+        return min((border for border in borders if border > char), default=None)
+
+
+#: All of the text.
+ALWAYS = Span(0)
+
+
+def parse_span(text: str) -> Span:
+    """Read a span as users type it.
+
+    `0..60` (the end not included), `60..`, `60` (that character alone), and for sentences
+    `s1..s3`, `s2..`, `s1`.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    match = re.fullmatch(r"(s?)([0-9]{1,9})(\.\.(?:(s?)([0-9]{1,9}))?)?", text)
+    if match is None or (match[5] is not None and match[4] not in ("", match[1])):
+        raise ConfigError(
+            f"'@{text}' is no stretch of text; write characters @0..60 or @60.., or sentences "
+            "@s1 or @s2.."
+        )
+    start = int(match[2])
+    if match[3] is None:
+        stop: int | None = start + 1
+    else:
+        stop = None if match[5] is None else int(match[5])
+    return Span(start, stop, by_sentence=bool(match[1]))
+
 
 Mode = Literal["clamp", "add", "scale", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -113,3 +188,170 @@ class Intervention:
         # The shortest form that is read as the same number.
         dose = f"{float(self.dose):+}".removesuffix(".0")
         return f"{self.target.name}={dose}{mode}{span}"
+
+
+HOW_TO = (
+    "write TARGET=DOSE, such as 0:137=+2, sentiment=-1.5:add, 0:137=off or "
+    "sentiment=-2@0..60,+2@60.."
+)
+
+
+def parse_spec(text: str, target: Callable[[str], Target]) -> list[Intervention]:
+    """Read one `--steer`.
+
+        TARGET=DOSE[:MODE][@SPAN][,DOSE[:MODE][@SPAN]]...
+
+    TARGET is LAYER:UNIT, with `.h` or `.c` after it for the output or the cell state (default: the
+    cell state where there is one), or a name that was saved. DOSE is in standard deviations. MODE
+    is `clamp` (default), `add` or `scale`; `off` stands in place of a dose. SPAN is as in
+    `parse_span`.
+
+    Args:
+        text: The specification.
+        target: Gives the target of a name or of LAYER:UNIT.
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    name, equals, doses = text.strip().partition("=")
+    if not equals or not name.strip() or not doses.strip():
+        raise ConfigError(f"'{text}' does not say what to steer and how; {HOW_TO}")
+    if re.fullmatch(r"[-+−]?[0-9]+,[0-9]+", doses.strip()):
+        raise ConfigError(
+            f"'{text}' has a comma between digits; a fraction is written with a point, such as "
+            "0:137=2.5, and two doses need stretches of their own, such as 0:137=2@0..60,5@60.."
+        )
+    chosen = target(name.strip())
+    return [_parse_dose(part.strip(), chosen, text) for part in doses.split(",")]
+
+
+def _parse_dose(part: str, target: Target, whole: str) -> Intervention:
+    match = re.fullmatch(
+        r"(?:(?P<dose>[-+−]?[0-9]*\.?[0-9]+(?:e[-+]?[0-9]+)?)(?::(?P<mode>\w+))?|:?(?P<off>off))(?:@(?P<span>.*))?",
+        part,
+    )
+    if match is None:
+        raise ConfigError(f"'{part}' in '{whole}' is no dose; {HOW_TO}")
+    mode = match["off"] or match["mode"] or "clamp"
+    if mode not in MODES:
+        raise ConfigError(f"'{mode}' in '{whole}' is no way to steer; choose: {', '.join(MODES)}")
+    known: Mode = mode
+    # A minus sign may come out of a text as the typographic one.
+    dose = 0.0 if mode == "off" else float(match["dose"].replace("−", "-"))
+    span = ALWAYS if match["span"] is None else parse_span(match["span"])
+    return Intervention(target=target, dose=dose, mode=known, span=span)
+
+
+def parse_specs(texts: Iterable[str], target: Callable[[str], Target]) -> tuple[Intervention, ...]:
+    """Read several; they act in the order given."""
+    return tuple(part for text in texts for part in parse_spec(text, target))
+
+
+class Steering(Protocol):
+    """What a text is steered by while it is written.
+
+    Characters are those that were generated, from 0; character `n` is chosen from a state that
+    `edits_at(n, ...)` changed. Sentences are counted from 1, the first being the one in which the
+    writing begins.
+    """
+
+    @property
+    def counts_sentences(self) -> bool:
+        """Whether it asks for the number of the sentence."""
+        ...
+
+    def edits_at(self, char: int, sentence: int) -> Edits:
+        """What acts on the state that a character is chosen from."""
+        ...
+
+    def next_change(self, char: int) -> int | None:
+        """The first character after `char` at which other edits may act, sentences apart; None
+        where there will be none."""
+        ...
+
+
+class SteeringPlan:
+    """Interventions that were settled before the text is written; a `Steering`.
+
+    Args:
+        interventions: They act in this order.
+    Raises:
+        ConfigError: Two of them clamp the same target at the same time.
+    """
+
+    def __init__(self, interventions: Iterable[Intervention]) -> None:
+        self.interventions = tuple(interventions)
+        self._edits = tuple(part.edit for part in self.interventions)
+        self._known: dict[tuple[int, ...], Edits] = {}
+        for first, second in combinations(self.interventions, 2):
+            if _contradict(first, second):
+                raise ConfigError(
+                    f"'{first}' and '{second}' hold the same thing at two values at the same "
+                    "time; leave out one, or give them stretches apart, such as @0..60 and @60.."
+                )
+
+    def check(self, config: ModelConfig) -> None:
+        """Refuse a model that does not have what is steered.
+
+        Raises:
+            ConfigError: It has not.
+        """
+        for part in self.interventions:
+            part.target.check(config)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether everything acts always."""
+        return all(part.span == ALWAYS for part in self.interventions)
+
+    @property
+    def counts_sentences(self) -> bool:
+        """Whether one of them is scheduled by sentences."""
+        return any(part.span.by_sentence for part in self.interventions)
+
+    def edits_at(self, char: int, sentence: int) -> Edits:
+        """What acts on the state that a character is chosen from; the same object for the same."""
+        active = tuple(
+            number
+            for number, part in enumerate(self.interventions)
+            if part.span.holds(char, sentence)
+        )
+        if not active:
+            return NO_EDITS
+        if active not in self._known:
+            self._known[active] = tuple(self._edits[number] for number in active)
+        return self._known[active]
+
+    def next_change(self, char: int) -> int | None:
+        """The next border of a span after `char`."""
+        borders = (part.span.next_border(char) for part in self.interventions)
+        return min((border for border in borders if border is not None), default=None)
+
+    def describe(self) -> list[str]:
+        """What is done and on which scale, a line each, for a person."""
+        return [part.describe() for part in self.interventions]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As plain data."""
+        return [part.to_json() for part in self.interventions]
+
+    def __str__(self) -> str:
+        """As it is typed, one specification for each intervention."""
+        return " ".join(map(str, self.interventions))
+
+
+def _contradict(first: Intervention, second: Intervention) -> bool:
+    a, b = first.target, second.target
+    same = (a.layer, a.state) == (b.layer, b.state) and (
+        a.name == b.name if a.unit is None or b.unit is None else a.unit == b.unit
+    )
+    clamps = first.mode in ("clamp", "off") and second.mode in ("clamp", "off")
+    return same and clamps and _overlap(first.span, second.span)
+
+
+def _overlap(first: Span, second: Span) -> bool:
+    """Whether two spans may share a character; of characters and sentences nobody knows."""
+    if first.by_sentence != second.by_sentence:
+        whole = [span for span in (first, second) if span == ALWAYS]
+        return bool(whole)
+    starts = max(first.start, second.start)
+    return all(span.stop is None or starts < span.stop for span in (first, second))

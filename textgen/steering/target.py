@@ -2,6 +2,9 @@
 
 A named target is a JSON file in the folder `neurons` beside its model: `checkpoints/mine/neurons/
 sentiment.json`. Numbers in it are repeated exactly, nothing in it is code.
+
+The calibration of a model is kept there too: how every unit is distributed over text, which is what
+a dose of a bare neuron means.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from textgen.model.edit import Edit, StateName
 from textgen.model.neuron import neuron_guess
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 
+#: Of the files of targets and of the calibration.
 FORMAT = 1
 #: Letters of any alphabet, digits, hyphen and underscore: what can be typed before a `=`.
 _NAME = re.compile(r"[^\W\d_][\w-]{0,63}")
@@ -266,3 +271,96 @@ def read_json(path: Path) -> Any:
         return json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise CheckpointCorruptError(f"{path} is damaged: {error!s:.200}") from error
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """Mean and standard deviation of every unit over a text.
+
+    Args:
+        mean: By layer and state, `(H,)`.
+        sd: The same.
+        model: Sum over the weights of the model.
+        source: What text it was, for people.
+        tokens: How many.
+    """
+
+    mean: Mapping[tuple[int, StateName], Doubles]
+    sd: Mapping[tuple[int, StateName], Doubles]
+    model: str
+    source: str
+    tokens: int
+
+    def target(self, layer: int, unit: int, state: StateName) -> Target:
+        """A neuron that can be steered; it must be there."""
+        return Target(
+            name=f"{layer}:{unit}.{state}",
+            layer=layer,
+            state=state,
+            mean=float(self.mean[layer, state][unit]),
+            sd=float(self.sd[layer, state][unit]),
+            unit=unit,
+            model=self.model,
+            info={"calibrated_on": self.source, "tokens": self.tokens},
+        )
+
+    def save(self, model: Path) -> None:
+        """Keep it beside a model file.
+
+        Raises:
+            StorageError: It could not be written.
+        """
+        folder = targets_folder(model)
+        make_folder(folder)
+        record = {
+            "format": FORMAT,
+            "model": self.model,
+            "source": self.source,
+            "tokens": self.tokens,
+            "units": [
+                {
+                    "layer": layer,
+                    "state": state,
+                    "mean": self.mean[layer, state].tolist(),
+                    "sd": self.sd[layer, state].tolist(),
+                }
+                for layer, state in self.mean
+            ],
+        }
+        atomic_write_text(_path(model), json.dumps(record, ensure_ascii=False) + "\n")
+
+    @classmethod
+    def load(cls, model: Path, digest: str) -> Calibration | None:
+        """That of a model file; None where there is none, or none of these weights.
+
+        A file that cannot be read counts as none: it is made again.
+
+        Args:
+            model: The model's file.
+            digest: Sum over its weights.
+        """
+        try:
+            record = read_json(_path(model))
+            if record["format"] != FORMAT or record["model"] != digest:
+                return None
+            return cls(
+                mean=_units(record, "mean"),
+                sd=_units(record, "sd"),
+                model=digest,
+                source=str(record["source"]),
+                tokens=int(record["tokens"]),
+            )
+        except (CheckpointCorruptError, StorageError, KeyError, TypeError, ValueError):
+            return None
+
+
+def _path(model: Path) -> Path:
+    # No name of a target begins so.
+    return targets_folder(model) / "_calibration.json"
+
+
+def _units(record: dict[str, Any], key: str) -> dict[tuple[int, StateName], Doubles]:
+    return {
+        (int(part["layer"]), part["state"]): np.array(part[key], np.float64)
+        for part in record["units"]
+    }

@@ -8,9 +8,7 @@ from itertools import pairwise
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits
-from textgen.steering.intervention import Intervention
-from textgen.steering.plan import SteeringPlan
-from textgen.steering.schedule import Span
+from textgen.steering.intervention import Intervention, Span, SteeringPlan
 from textgen.steering.target import Target
 
 #: By how much a dose is raised or lowered at once, and how far, in standard deviations.
