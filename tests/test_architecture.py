@@ -22,6 +22,7 @@ PACKAGE = ROOT / "textgen"
 LEVELS = {
     "progress": -3,
     "messages": -3,
+    "table": -3,
     "errors": -2,
     "files": -1,
     "terminal": 0,

@@ -116,10 +116,10 @@ def test_forms() -> None:
     record = report.to_json()
     assert record["tokens"] == 60
     assert record["gates"][3]["layer"] == 1 and record["gates"][3]["gate"] == "update-gate"
-    rows = list(report.to_rows())
-    assert rows[0] == ("layer", "gate", "unit", "left", "right")
-    assert len(rows) == 1 + 4 * UNITS
-    assert rows[1][3] == record["gates"][0]["left"][0]
+    table = report.table()
+    assert table.keys() == ["layer", "gate", "unit", "left", "right"]
+    assert len(table.rows) == 4 * UNITS
+    assert table.rows[0][3] == record["gates"][0]["left"][0]
     arrays = report.to_arrays()
     np.testing.assert_array_equal(arrays["layers.1.update-gate.right"], report.gates[3].right)
 

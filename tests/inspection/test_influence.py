@@ -146,9 +146,9 @@ def test_view() -> None:
     np.testing.assert_allclose(omission.values, omission_effect(network, ids, np.arange(7)))
     assert gradient.low == omission.low == 0.0
     assert f"the last {view.totals['omission_reach']} of 7" in omission.note
-    rows = list(view.to_rows())
-    assert rows[0] == ("place", "text", "gradient", "omission")
-    assert rows[3] == (2, "д", float(gradient.values[2]), float(omission.values[2]))
+    table = view.table()
+    assert table.keys() == ["place", "text", "gradient", "omission"]
+    assert table.rows[2] == (2, "д", float(gradient.values[2]), float(omission.values[2]))
     arrays = view.to_arrays()
     assert arrays["text"].tolist() == pieces
     np.testing.assert_array_equal(arrays["omission"], omission.values)

@@ -222,10 +222,8 @@ def test_forms() -> None:
     found = search(network, corpus(300), "жаба", top=4)
     record = found.to_json()
     assert (record["query"], record["quantity"], record["layers"]) == ("жаба", "cell", [1])
-    rows = list(found.to_rows())
-    assert rows[0] == ("similarity", "same", "place", "before", "after")
-    first = record["matches"][0]
-    assert rows[1] == tuple(first[name] for name in rows[0])
+    assert found.table().keys() == ["similarity", "same", "place", "before", "after"]
+    assert found.table().records() == record["matches"]
     arrays = found.to_arrays()
     assert arrays["place"].tolist() == [match["place"] for match in record["matches"]]
     assert arrays["before"].dtype.kind == "U"

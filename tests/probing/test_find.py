@@ -15,7 +15,7 @@ import pytest
 from support.planted import SWITCHED, late_cue_texts, switched_text
 
 from textgen.checkpoint import SavedModel
-from textgen.cli.inspect.output import npz_bytes, table_text
+from textgen.cli.inspect.output import npz_bytes
 from textgen.errors import BackendError, ConfigError, InspectionError
 from textgen.inspection import trace
 from textgen.probing import (
@@ -74,7 +74,7 @@ def test_the_json_has_the_shape_that_is_promised(report: FindReport) -> None:
 
 
 def test_the_table_has_every_unit(report: FindReport) -> None:
-    rows = list(csv.DictReader(io.StringIO(table_text(report))))
+    rows = list(csv.DictReader(io.StringIO(report.table().to_csv())))
     assert len(rows) == 48
     found = [row["found"] == "True" for row in rows]
     assert found == sorted(found, reverse=True)

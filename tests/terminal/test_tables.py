@@ -10,16 +10,16 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from textgen.table import Column, Table
 from textgen.terminal import humanize as fmt
 from textgen.terminal.tables import (
     NARROW,
-    RunRow,
     TrainSummary,
     choices_table,
+    draw_table,
     evaluation_table,
     key_values,
     message_panel,
-    runs_table,
     train_summary,
 )
 
@@ -123,26 +123,25 @@ def test_on_a_narrow_terminal_a_reason_stands_beneath_its_setting() -> None:
     assert len(render(choices_table(rows, width=NARROW), width=NARROW)) == 4
 
 
-def test_runs() -> None:
-    lines = render(
-        runs_table(
-            [
-                RunRow(
-                    name="crime",
-                    modified="yesterday",
-                    bits_per_char=2.24,
-                    parameters=2_400_000,
-                    model="lstm 1 x 512",
-                ),
-                RunRow(name="broken", note="damaged: truncated"),
-            ]
-        )
+def test_a_table() -> None:
+    columns = ("name", Column("bits", "bits/char", ".3f"), Column("parameters", format=fmt.short))
+    table = Table(
+        columns,
+        [("[b]crime", 2.24, 2_400_000), ("broken\x1b", None, None)],
+        title="Runs",
+        notes=["of two texts"],
     )
+    lines = render(draw_table(table))
     assert [line for line in lines if line.strip("─ ")] == [
-        "name     saved       bits/char   parameters   model",
-        "crime    yesterday       2.240       2.40 M   lstm 1 x 512",
-        "broken                                        damaged: truncated",
+        "Runs",
+        "name         bits/char   parameters",
+        "[b]crime         2.240       2.40 M",
+        "broken\\x1b",
+        "of two texts",
     ]
+    assert "bits/char" in "\n".join(render(draw_table(Table(columns, []))))
+    narrow = "".join(render(draw_table(Table(["gate", "units"], [("forget", 12345)])), width=14))
+    assert "12,345" in narrow.replace(" ", "")
 
 
 def test_evaluation() -> None:

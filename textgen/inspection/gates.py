@@ -8,7 +8,7 @@ Source: Karpathy, Johnson and Li 2015, arXiv:1506.02078.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from textgen.cells import Cell
 from textgen.errors import InspectionError
-from textgen.inspection.report import Entry
 from textgen.inspection.trace import Trace, as_chunks, quantities
+from textgen.table import Column, Table
+from textgen.terminal.humanize import percent
 
 #: A gate is left-saturated below the one and right-saturated above the other.
 LEFT, RIGHT = 0.1, 0.9
@@ -85,27 +86,48 @@ class GateReport:
             "right_above": RIGHT,
             "almost_always_above": ALMOST_ALWAYS,
             "gates": [
-                {
-                    "layer": gate.layer,
-                    "gate": gate.gate,
-                    "mean_left": gate.mean_left,
-                    "mean_right": gate.mean_right,
-                    "almost_always_left": gate.almost_always_left,
-                    "almost_always_right": gate.almost_always_right,
-                    "left": gate.left.tolist(),
-                    "right": gate.right.tolist(),
-                }
-                for gate in self.gates
+                {**means, "left": gate.left.tolist(), "right": gate.right.tolist()}
+                for means, gate in zip(self.means().records(), self.gates, strict=True)
             ],
         }
 
-    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+    def means(self) -> Table:
+        """A row for each gate of each layer: the means over its units."""
+        nearly = "units nearly always"
+        return Table(
+            (
+                "layer",
+                "gate",
+                Column("mean_left", f"time < {LEFT}", percent),
+                Column("mean_right", f"time > {RIGHT}", percent),
+                Column("almost_always_left", f"{nearly} < {LEFT}"),
+                Column("almost_always_right", f"{nearly} > {RIGHT}"),
+            ),
+            (
+                (
+                    gate.layer,
+                    gate.gate,
+                    *(gate.mean_left, gate.mean_right),
+                    *(gate.almost_always_left, gate.almost_always_right),
+                )
+                for gate in self.gates
+            ),
+            notes=[
+                f"of {len(self.gates[0].left):,} units a layer; nearly always: more than "
+                f"{ALMOST_ALWAYS:.0%} of the time"
+            ],
+        )
+
+    def table(self) -> Table:
         """A row for each unit of each gate."""
-        yield "layer", "gate", "unit", "left", "right"
-        for gate in self.gates:
-            pairs = zip(gate.left.tolist(), gate.right.tolist(), strict=True)
-            for unit, (left, right) in enumerate(pairs):
-                yield gate.layer, gate.gate, unit, left, right
+        return Table(
+            ("layer", "gate", "unit", "left", "right"),
+            (
+                (gate.layer, gate.gate, unit, float(left), float(right))
+                for gate in self.gates
+                for unit, (left, right) in enumerate(zip(gate.left, gate.right, strict=True))
+            ),
+        )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """`layers.<layer>.<gate>.left` and `.right`, `(U,)`, and `tokens`."""

@@ -5,7 +5,7 @@ Shape suffixes: `K` lags 0 to max_lag, `N` positions, `M` lags at which text was
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.inspection.memory_reading import Places
-from textgen.inspection.report import Entry
+from textgen.table import Entry, Table
 
 Reals = NDArray[np.float64]
 
@@ -196,9 +196,11 @@ class MemoryReport:
             "places": self.places.tolist(),
         }
 
-    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+    def table(self) -> Table:
         """A row for each lag of each curve; those of the replacement have no layer."""
-        yield _COLUMNS
+        return Table(_COLUMNS, self._rows())
+
+    def _rows(self) -> Iterator[tuple[Entry, ...]]:
         for curve in self.curves:
             columns = (curve.relative_K, curve.standard_error_K, *curve.quartiles_3K)
             for lag, values in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
@@ -240,14 +242,13 @@ class MemoryReports:
         parts = zip(self.names, self.heads, self.reports, strict=True)
         return {"models": [{"name": n, **head, **report.to_json()} for n, head, report in parts]}
 
-    def to_rows(self) -> Iterator[Sequence[Entry]]:
-        """Those of each, its name before them."""
-        yield "model", *_COLUMNS
-        for name, report in zip(self.names, self.reports, strict=True):
-            rows = report.to_rows()
-            next(rows)
-            for row in rows:
-                yield name, *row
+    def table(self) -> Table:
+        """The rows of each, with its name before them."""
+        reports = zip(self.names, self.reports, strict=True)
+        return Table(
+            ("model", *_COLUMNS),
+            ((name, *row) for name, report in reports for row in report.table().rows),
+        )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Those of each, `<number>.` before their names, and `names`."""

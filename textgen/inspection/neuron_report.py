@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.inspection.passages import Passage
-from textgen.inspection.report import Entry
 from textgen.inspection.selection import NeuronStats
+from textgen.table import Entry, Table
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,23 @@ class NeuronProfile:
             "lowest": [passage.to_dict() for passage in self.lowest],
         }
 
+    def entries(self) -> tuple[Entry, ...]:
+        """The row of `NeuronReport.table`."""
+        stats, best, gate = self.stats, self.best, self.saturation
+        return (
+            *(stats.layer, stats.unit, stats.quantity, stats.mean, stats.sd),
+            *(stats.minimum, stats.maximum, stats.effect),
+            *((None, None) if gate is None else (gate.shut, gate.open)),
+            None if self.follows is None else self.follows.feature,
+            *(
+                (None,) * 4
+                if best is None
+                else (best.feature, best.chosen, best.correlation, best.auc)
+            ),
+            *_passage_entries(self.highest),
+            *_passage_entries(self.lowest),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronReport:
@@ -163,29 +180,17 @@ class NeuronReport:
             "neurons": [profile.to_dict() for profile in self.profiles],
         }
 
-    def to_rows(self) -> Iterator[Sequence[Entry]]:
-        """A line for each neuron: figures, the feature chosen, the highest and lowest passage."""
-        yield (
-            *("layer", "unit", "quantity", "mean", "sd", "min", "max", "effect"),
-            *("below_0.1", "above_0.9", "follows", "best", "chosen", "correlation", "auc"),
-            *("highest", "highest_place", "highest_passage"),
-            *("lowest", "lowest_place", "lowest_passage"),
+    def table(self) -> Table:
+        """A row for each neuron: figures, the feature chosen, the highest and lowest passage."""
+        return Table(
+            (
+                *("layer", "unit", "quantity", "mean", "sd", "min", "max", "effect"),
+                *("below_0.1", "above_0.9", "follows", "best", "chosen", "correlation", "auc"),
+                *("highest", "highest_place", "highest_passage"),
+                *("lowest", "lowest_place", "lowest_passage"),
+            ),
+            (profile.entries() for profile in self.profiles),
         )
-        for profile in self.profiles:
-            stats, best, held = profile.stats, profile.best, profile.saturation
-            yield (
-                *(stats.layer, stats.unit, stats.quantity, stats.mean, stats.sd),
-                *(stats.minimum, stats.maximum, stats.effect),
-                *((None, None) if held is None else (held.shut, held.open)),
-                None if profile.follows is None else profile.follows.feature,
-                *(
-                    (None,) * 4
-                    if best is None
-                    else (best.feature, best.chosen, best.correlation, best.auc)
-                ),
-                *_passage_entries(profile.highest),
-                *_passage_entries(profile.lowest),
-            )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """One row for each neuron (M): figures `(M,)`, scores `(M, features)`, `(M, bins)`.

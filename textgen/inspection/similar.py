@@ -25,9 +25,9 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.inspection.moments import Moments
 from textgen.inspection.passages import Passage, passage_at
-from textgen.inspection.report import Entry
 from textgen.inspection.trace import Trace, as_chunks, check_numbers
 from textgen.progress import track
+from textgen.table import Table
 
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -100,34 +100,22 @@ class SimilarPlaces:
             "left_out": self.left_out,
             "mean_similarity": self.mean,
             "sd_similarity": self.sd,
-            "matches": [
-                {
-                    "similarity": match.similarity,
-                    "same": match.same,
-                    "place": match.passage.place,
-                    "before": match.before,
-                    "after": match.after,
-                }
-                for match in self.matches
-            ],
+            "matches": self.table().records(),
         }
 
-    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+    def table(self) -> Table:
         """A row for each match."""
-        yield "similarity", "same", "place", "before", "after"
-        for match in self.matches:
-            yield match.similarity, match.same, match.passage.place, match.before, match.after
+        return Table(
+            ("similarity", "same", "place", "before", "after"),
+            (
+                (match.similarity, match.same, match.passage.place, match.before, match.after)
+                for match in self.matches
+            ),
+        )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """The columns of `to_rows`, `(matches,)` each."""
-        matches = self.matches
-        return {
-            "similarity": np.array([match.similarity for match in matches], np.float64),
-            "same": np.array([match.same for match in matches], np.int64),
-            "place": np.array([match.passage.place for match in matches], np.int64),
-            "before": np.array([match.before for match in matches], np.str_),
-            "after": np.array([match.after for match in matches], np.str_),
-        }
+        """The columns of the table, `(matches,)` each."""
+        return self.table().to_arrays()
 
 
 def similar_places(

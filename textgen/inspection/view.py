@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.inspection.report import Entry
 from textgen.inspection.selection import neuron_name
 from textgen.inspection.surprise import surprise
 from textgen.inspection.trace import Neuron, Trace, as_chunks
 from textgen.model.neuron import neuron_title
+from textgen.table import Table
 
 #: Share of the values that a robust scale covers; the rest are drawn in its last colour.
 ROBUST_SHARE = 0.99
@@ -105,12 +105,14 @@ class HeatView:
             ],
         }
 
-    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+    def table(self) -> Table:
         """A row for each piece: its number, its text, and a column for each of `rows`."""
-        yield ("place", "text", *(row.name for row in self.rows))
         columns = [row.values.tolist() for row in self.rows]
-        for place, (piece, *values) in enumerate(zip(self.pieces, *columns, strict=True)):
-            yield (place, piece, *values)
+        places = range(len(self.pieces))
+        return Table(
+            ("place", "text", *(row.name for row in self.rows)),
+            zip(places, self.pieces, *columns, strict=True),
+        )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """`text`, the pieces, and the values of each row by its name, `(len(pieces),)`."""

@@ -222,7 +222,7 @@ def find(
         controls=tuple(done),
         data=_data(task, examples, features.tokens, selector, quantity, options),
         alpha=options.alpha,
-        table=table,
+        units=table,
         mean_U=features.mean_U,
         sd_U=features.sd_U,
         hidden_size=saved.config.hidden_size,

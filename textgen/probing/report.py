@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.inspection.report import Entry
 from textgen.model.edit import StateName
 from textgen.probing.examples import PROTOCOLS
 from textgen.probing.probe import Probe, Score
 from textgen.probing.reading import STATES, unseen
 from textgen.probing.selection import UnitTable
+from textgen.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +123,7 @@ class FindReport:
         controls: All of them.
         data: What was asked, how much of it there was, how it was split.
         alpha: Chance of any finding where there is nothing.
-        table: Every unit's figures, by column.
+        units: Every unit's figures, by column.
         mean_U: Mean of every unit over all tokens read.
         sd_U: Their standard deviation.
         hidden_size: Units of a layer.
@@ -138,7 +138,7 @@ class FindReport:
     controls: tuple[Control, ...]
     data: Mapping[str, Any]
     alpha: float
-    table: UnitTable
+    units: UnitTable
     mean_U: NDArray[np.float64]
     sd_U: NDArray[np.float64]
     hidden_size: int
@@ -188,22 +188,21 @@ class FindReport:
             }
         return record
 
-    def to_rows(self) -> Iterator[Sequence[Entry]]:
+    def table(self) -> Table:
         """Every unit of the network: those found first, then by AUC on held-out text."""
         names = [name for name in vars(self.chosen) if name != "chosen"]
-        yield [*names, "found", "chosen"]
-        order = np.lexsort((-self.table.auc_U, ~self.table.found_U))
-        for column in order.tolist():
-            values = neuron_at(self, column).to_dict()
-            yield [
-                *(values[name] for name in names),
-                bool(self.table.found_U[column]),
-                values["chosen"],
-            ]
+        order = np.lexsort((-self.units.auc_U, ~self.units.found_U)).tolist()
+        return Table.from_records(
+            [*names, "found", "chosen"],
+            (
+                {**neuron_at(self, column).to_dict(), "found": bool(self.units.found_U[column])}
+                for column in order
+            ),
+        )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Figures of every unit, each `(layers, units)`, and the probe's weights."""
-        table = self.table
+        table = self.units
         arrays: dict[str, NDArray[np.generic]] = {
             "auc": table.auc_U,
             "accuracy": table.accuracy_U,
@@ -233,7 +232,7 @@ class FindReport:
 def neuron_at(report: FindReport, column: int) -> FoundNeuron:
     """The figures of the unit in a column."""
     return make_neuron(
-        report.table, column, report.hidden_size, report.quantity, report.mean_U, report.sd_U
+        report.units, column, report.hidden_size, report.quantity, report.mean_U, report.sd_U
     )
 
 

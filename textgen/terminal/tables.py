@@ -9,9 +9,10 @@ from rich.box import ROUNDED, SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from textgen.table import Table, show_value
 from textgen.terminal import humanize as fmt
 from textgen.terminal.text import visible
 
@@ -22,6 +23,21 @@ NARROW, _SETTING_COLUMNS = 60, 20
 Row = tuple[str, object]
 
 
+def draw_table(table: Table) -> RenderableType:
+    """A table with its title above and its notes below.
+
+    Words stand at the left, numbers at the right. What is too wide goes on in the next line: a
+    figure that is cut off would be another figure.
+    """
+    drawn = _table(*table.headings())
+    for column, words in zip(drawn.columns, table.are_words(), strict=True):
+        column.justify = "left" if words else "right"
+    for row in table.shown():
+        drawn.add_row(*map(_text, row))
+    title = [Text(visible(table.title), style="bold")] if table.title else []
+    return Group(*title, drawn, *map(_text, table.notes))
+
+
 def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
     """A panel of labels and values.
 
@@ -30,17 +46,17 @@ def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
         rows: `(label, value)`; rows whose value is None are left out.
         note: A paragraph beneath; "" for none.
     """
-    grid = Table.grid(padding=(0, 2))
+    grid = RichTable.grid(padding=(0, 2))
     grid.add_column(style="dim", overflow="fold")
     grid.add_column(overflow="fold")
     for label, value in rows:
         if value is not None:
-            grid.add_row(_text(label), _text(_shown(value)))
+            grid.add_row(_text(label), _text(show_value(value)))
     body: RenderableType = Group(grid, Text(), _text(note)) if note else grid
     return _panel(title, body)
 
 
-def choices_table(choices: Sequence[tuple[str, object, str]], *, width: int = 80) -> Table:
+def choices_table(choices: Sequence[tuple[str, object, str]], *, width: int = 80) -> RichTable:
     """What was chosen and why.
 
     Args:
@@ -54,55 +70,17 @@ def choices_table(choices: Sequence[tuple[str, object, str]], *, width: int = 80
         column.max_width = _SETTING_COLUMNS
     table.columns[2].overflow = "fold"
     for name, value, reason in choices:
-        table.add_row(_text(name), _text(_shown(value)), _text(reason))
+        table.add_row(_text(name), _text(show_value(value)), _text(reason))
     return table
 
 
-def _stacked_choices(choices: Sequence[tuple[str, object, str]]) -> Table:
+def _stacked_choices(choices: Sequence[tuple[str, object, str]]) -> RichTable:
     """The same for a narrow terminal, where three columns leave no room for words."""
-    table = Table.grid()
+    table = RichTable.grid()
     table.add_column(overflow="fold")
     for name, value, reason in choices:
-        table.add_row(_text(f"{name} {_shown(value)}"))
+        table.add_row(_text(f"{name} {show_value(value)}"))
         table.add_row(Padding(_text(reason), (0, 0, 0, 2)))
-    return table
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRow:
-    """One line of the list of runs.
-
-    Args:
-        name: The run's folder, as `--checkpoint` takes it.
-        modified: When it was last saved, as it is to be printed.
-        bits_per_char: The best validation loss; None where none was measured.
-        parameters: How many numbers the model learned.
-        model: Its shape in words, such as "lstm 2 x 512, char".
-        note: Anything more, such as "damaged: ...", after the shape; "" for nothing.
-    """
-
-    name: str
-    modified: str = ""
-    bits_per_char: float | None = None
-    parameters: int | None = None
-    model: str = ""
-    note: str = ""
-
-
-def runs_table(runs: Sequence[RunRow]) -> Table:
-    """The list of runs, in the order given."""
-    table = _table("name", "saved", "bits/char", "parameters", "model")
-    for column in (2, 3):
-        table.columns[column].justify = "right"
-    for run in runs:
-        cells = [
-            run.name,
-            run.modified,
-            "" if run.bits_per_char is None else f"{run.bits_per_char:.3f}",
-            "" if run.parameters is None else fmt.short(run.parameters),
-            "; ".join(part for part in (run.model, run.note) if part),
-        ]
-        table.add_row(*map(_text, cells))
     return table
 
 
@@ -169,7 +147,7 @@ def evaluation_table(
     cold: Mapping[str, object] | None = None,
     *,
     heading: str = "whole text",
-) -> Table:
+) -> RichTable:
     """The figures of `eval`: one stateful pass, and beside it cold windows where asked for.
 
     Args:
@@ -199,25 +177,16 @@ def _panel(title: str, body: RenderableType) -> Panel:
     return Panel(body, title=_text(title), title_align="left", box=ROUNDED, expand=False)
 
 
-def _table(*headings: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+def _table(*headings: str) -> RichTable:
+    table = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
 
 
-def _shown(value: object) -> str:
-    """Whole numbers with thousands set apart, others with four digits, anything else as it is."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return fmt.count(value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _figure(value: object) -> str:
-    """As `_shown`, but with four decimals, so that figures can be compared down a column."""
-    return f"{value:,.4f}" if isinstance(value, float) else _shown(value)
+    """As `show_value`, but with four decimals, so that figures can be compared down a column."""
+    return f"{value:,.4f}" if isinstance(value, float) else show_value(value)
 
 
 def _text(text: str) -> Text:

@@ -124,8 +124,10 @@ def _of(step: int | None, steps: int | None) -> str | None:
 def _list_all(json_output: bool, color: ColorMode) -> None:
     from textgen.checkpoint import MODEL_NAME, ModelHeader, SavedModel, list_runs
     from textgen.errors import CheckpointError, StorageError
+    from textgen.table import Column, Table
+    from textgen.terminal import humanize as fmt
     from textgen.terminal.console import make_consoles
-    from textgen.terminal.tables import RunRow, runs_table
+    from textgen.terminal.tables import draw_table
 
     runs = list_runs(Path("checkpoints"))
     records: list[dict[str, Any]] = []
@@ -163,18 +165,14 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
             "there are none under ./checkpoints; train one: textgen train corpus.txt"
         )
         return
-    consoles.out.print(
-        runs_table(
-            [
-                RunRow(
-                    name=record["name"],
-                    modified=record["modified"].replace("T", " "),
-                    bits_per_char=record.get("bits_per_char"),
-                    parameters=record.get("parameters"),
-                    model=record.get("model", ""),
-                    note=record["note"],
-                )
-                for record in records
-            ]
-        )
+    for record in records:
+        record["saved"] = record["modified"].replace("T", " ")
+        record["shape"] = "; ".join(filter(None, (record.get("model"), record["note"])))
+    columns = (
+        "name",
+        "saved",
+        Column("bits_per_char", "bits/char", ".3f"),
+        Column("parameters", format=fmt.short),
+        Column("shape", "model"),
     )
+    consoles.out.print(draw_table(Table.from_records(columns, records)))

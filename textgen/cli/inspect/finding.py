@@ -28,7 +28,7 @@ def finding_of(report: FindReport, model: str, top: int) -> Finding:
     if report.chosen not in shown:
         rows.append(_neuron_row(report.chosen, "best on training"))
     score = report.probe_score
-    units = len(report.table.auc_U)
+    units = len(report.units.auc_U)
     rows.append(
         FindingRow(
             name=f"L1 probe, {report.probe.nonzero:,} of {units:,} units",

@@ -33,8 +33,6 @@ from textgen.corpus.source import DEFAULT_ENDING
 from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from textgen.inspection.gates import GateReport
     from textgen.terminal.scatter import ScatterSheet
 
@@ -76,7 +74,7 @@ def gates_command(
     import sys
 
     from textgen.api import load
-    from textgen.inspection.gates import ALMOST_ALWAYS, gate_quantities, gate_report
+    from textgen.inspection.gates import gate_quantities, gate_report
     from textgen.terminal.scatter import TerminalScatters, save_scatters
 
     check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
@@ -100,15 +98,12 @@ def gates_command(
     if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
     from textgen.terminal.console import make_consoles
+    from textgen.terminal.tables import draw_table
 
     out = make_consoles(color).out
     out.print(TerminalScatters(_sheet(report)))
     out.print()
-    out.print(_figures(report))
-    units = len(report.gates[0].left)
-    out.print(
-        f"of {units:,} units a layer; nearly always: more than {ALMOST_ALWAYS:.0%} of the time"
-    )
+    out.print(draw_table(report.means()))
 
 
 def _sheet(report: GateReport) -> ScatterSheet:
@@ -126,29 +121,4 @@ def _sheet(report: GateReport) -> ScatterSheet:
         x_label=f"share below {LEFT}",
         y_label=f"share above {RIGHT}",
         noun="units",
-    )
-
-
-def _figures(report: GateReport) -> Table:
-    from textgen.inspection.gates import LEFT, RIGHT
-    from textgen.terminal import humanize as fmt
-    from textgen.terminal.figures import figures_table
-
-    nearly = "units nearly always"
-    return figures_table(
-        [
-            *("layer", "gate", f"time < {LEFT}", f"time > {RIGHT}"),
-            *(f"{nearly} < {LEFT}", f"{nearly} > {RIGHT}"),
-        ],
-        [
-            (
-                gate.layer,
-                gate.gate,
-                fmt.percent(gate.mean_left),
-                fmt.percent(gate.mean_right),
-                gate.almost_always_left,
-                gate.almost_always_right,
-            )
-            for gate in report.gates
-        ],
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from textgen.cli.records import print_json
 from textgen.progress import task
 
 if TYPE_CHECKING:
-    from textgen.inspection.report import Report
+    from textgen.table import Report
 
 CsvOption = Annotated[
     Path | None,
@@ -64,7 +63,8 @@ def deliver(
         StorageError: A file cannot be written; what was there before is left as it was.
     """
     if csv is not None:
-        text = table_text(report)
+        with task("writing the figures"):
+            text = report.table().to_csv()
         if str(csv) == "-":
             sys.stdout.write(text)
         else:
@@ -74,14 +74,6 @@ def deliver(
     if json_output:
         print_json({**head, **report.to_json()})
     return json_output or csv is not None or npz is not None
-
-
-@task("writing the figures")
-def table_text(report: Report) -> str:
-    """The report's rows as comma-separated values, lines ended by a newline alone."""
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows(report.to_rows())
-    return out.getvalue()
 
 
 @task("writing the figures")

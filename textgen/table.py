@@ -1,0 +1,215 @@
+"""One table for every form in which a report is read: terminal, CSV, JSON, Markdown, NumPy.
+
+A report builds its table once. Each column has a key, which JSON, CSV and NumPy use and which never
+changes, and a heading and a format, which are for people. The values themselves stay plain data:
+
+    table = Table(
+        (
+            Column("layer"),
+            Column("gate"),
+            Column("mean_left", "time < 0.1", percent),
+            Column("lag", "can be replaced", unit="chars"),
+        ),
+        [(0, "forget-gate", 0.25, 17), (1, "forget-gate", 0.125, None)],
+        title="Gates",
+        notes=["of 512 units a layer"],
+    )
+    table.to_csv()        "layer,gate,mean_left,lag\\n0,forget-gate,0.25,17\\n..."
+    table.records()       [{"layer": 0, "gate": "forget-gate", "mean_left": 0.25, "lag": 17}, ...]
+    table.to_markdown()   "| layer | gate | time < 0.1 | can be replaced, chars |\\n..."
+    table.to_arrays()     {"layer": array([0, 1]), "gate": array(["forget-gate", ...]), ...}
+    table.headings()      ["layer", "gate", "time < 0.1", "can be replaced, chars"]
+    table.shown()         [["0", "forget-gate", "25.0 %", "17"], ["1", "forget-gate", ...]]
+
+`textgen.terminal.tables.draw_table` draws it. Where what is shown differs from what is saved (CSV
+has a row for each unit, the terminal one for each gate), a report has two tables.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+#: A value in a table; None is left empty.
+Entry = str | int | float | bool | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table.
+
+    Args:
+        key: Its name in JSON, CSV and NumPy files.
+        heading: Its name for people; None is the key, with spaces for its underscores.
+        format: How a value is shown: a format specification such as `".3f"`, or a function. ""
+            separates the thousands of whole numbers and gives other numbers four digits.
+        unit: The unit of the values, such as "chars"; it follows the heading.
+    """
+
+    key: str
+    heading: str | None = None
+    format: str | Callable[[Any], str] = ""
+    unit: str = ""
+
+    def title(self) -> str:
+        """The heading with the unit."""
+        heading = self.key.replace("_", " ") if self.heading is None else self.heading
+        return f"{heading}, {self.unit}" if self.unit else heading
+
+    def show(self, value: Entry) -> str:
+        """A value as people read it; None is ""."""
+        if value is None:
+            return ""
+        if callable(self.format):
+            return self.format(value)
+        if self.format and not isinstance(value, str):
+            return format(value, self.format)
+        return show_value(value)
+
+
+class Table:
+    """Values in rows and columns.
+
+    Args:
+        columns: The columns. A string is a column with that key.
+        rows: The rows, each with one value for every column.
+        title: A heading for people; "" for none.
+        notes: Sentences that belong below the table.
+    Raises:
+        ValueError: A row has more or fewer values than there are columns.
+    """
+
+    def __init__(
+        self,
+        columns: Sequence[Column | str],
+        rows: Iterable[Sequence[Entry]],
+        *,
+        title: str = "",
+        notes: Iterable[str] = (),
+    ) -> None:
+        self.columns = tuple(Column(c) if isinstance(c, str) else c for c in columns)
+        self.rows = tuple(map(tuple, rows))
+        self.title = title
+        self.notes = tuple(notes)
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} values for {len(self.columns)} columns")
+
+    @classmethod
+    def from_records(
+        cls,
+        columns: Sequence[Column | str],
+        records: Iterable[Mapping[str, Any]],
+        *,
+        title: str = "",
+        notes: Iterable[str] = (),
+    ) -> Table:
+        """A table of records by the keys of the columns; what a record lacks is left empty."""
+        keys = [column if isinstance(column, str) else column.key for column in columns]
+        rows = [[record.get(key) for key in keys] for record in records]
+        return cls(columns, rows, title=title, notes=notes)
+
+    def keys(self) -> list[str]:
+        """The keys of the columns."""
+        return [column.key for column in self.columns]
+
+    def headings(self) -> list[str]:
+        """The headings of the columns, with their units."""
+        return [column.title() for column in self.columns]
+
+    def shown(self) -> list[list[str]]:
+        """The rows as people read them."""
+        return [
+            [column.show(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def are_words(self) -> list[bool]:
+        """Which columns hold words and stand at the left; numbers stand at the right.
+
+        The first row that has a value decides. `"> 200"` is a number.
+        """
+        first = [
+            next((row[place] for row in self.rows if row[place] is not None), "")
+            for place in range(len(self.columns))
+        ]
+        return [
+            isinstance(value, str) and (not value or any(map(str.isalpha, value)))
+            for value in first
+        ]
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as JSON objects: key -> value."""
+        keys = self.keys()
+        return [dict(zip(keys, row, strict=True)) for row in self.rows]
+
+    def to_csv(self) -> str:
+        """The keys and the rows as comma-separated values, each line ended by a newline alone."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(self.keys())
+        writer.writerows(self.rows)
+        return out.getvalue()
+
+    def to_markdown(self) -> str:
+        """The headings and the rows as a Markdown table, with its title and its notes."""
+        bars = ["---" if words else "---:" for words in self.are_words()]
+        lines = [_markdown_line(row) for row in (self.headings(), bars, *self.shown())]
+        parts = [f"**{self.title}**"] if self.title else []
+        return "\n\n".join([*parts, "\n".join(lines), *self.notes]) + "\n"
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Each column as an array by its key, `(rows,)`, for `numpy.savez`.
+
+        Text is an array of `str_`. In numbers None is not a number, in text "".
+        """
+        import numpy as np
+
+        arrays: dict[str, NDArray[np.generic]] = {}
+        for place, column in enumerate(self.columns):
+            values = [row[place] for row in self.rows]
+            if any(isinstance(value, str) for value in values):
+                values = ["" if value is None else value for value in values]
+                arrays[column.key] = np.array(values, np.str_)
+            else:
+                kinds = {type(value) for value in values}
+                dtype = bool if kinds == {bool} else np.int64 if kinds == {int} else np.float64
+                arrays[column.key] = np.array(values, dtype)
+        return arrays
+
+
+class Report(Protocol):
+    """The result of a command as plain data, in every form in which it can be saved."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole report, ready for `json.dumps`: no NaN, no arrays."""
+        ...
+
+    def table(self) -> Table:
+        """The rows that a CSV file gets."""
+        ...
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """The numbers by name, for `numpy.load`; texts are arrays of `str_`, never objects."""
+        ...
+
+
+def show_value(value: object) -> str:
+    """A value for people: `1,234`, `0.1235`, `yes`, or the text as it is."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _markdown_line(entries: Iterable[str]) -> str:
+    escaped = (entry.replace("|", "\\|").replace("\n", " ") for entry in entries)
+    return f"| {' | '.join(escaped)} |"
