@@ -41,14 +41,15 @@ LEVELS = {
     "checkpoint": 5,
     "steering": 5,
     "sampling": 6,
-    "inspection": 6,
-    "training": 7,
-    "probing": 7,
-    "comparison": 8,
-    "keywords": 8,
-    "api": 9,
-    "cli": 10,
-    "__main__": 11,
+    "evaluation": 7,
+    "inspection": 8,
+    "training": 8,
+    "probing": 9,
+    "comparison": 9,
+    "keywords": 9,
+    "api": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 
 #: Where a library may be imported: the parts, or single modules, that may do it anywhere, and
@@ -225,7 +226,7 @@ HEAVY = (
             HEAVY,
         ),
         (
-            "import textgen.training.opening, textgen.training.evaluate, textgen.training.finetune,"
+            "import textgen.training.opening, textgen.evaluation, textgen.training.finetune,"
             "textgen.training.native_learner, textgen.model.opening, textgen.ops.select",
             HEAVY,
         ),

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from textgen.comparison import compare_history as compare_history
     from textgen.comparison import compare_task as compare_task
     from textgen.errors import TextgenError as TextgenError
+    from textgen.evaluation import Evaluation as Evaluation
+    from textgen.evaluation import PairsEvaluation as PairsEvaluation
     from textgen.inspection import Trace as Trace
     from textgen.sampling import Generation as Generation
-    from textgen.training.evaluate import Evaluation as Evaluation
-    from textgen.training.pairs import PairsEvaluation as PairsEvaluation
 
 _HOMES = {
     "Model": "textgen.api",
@@ -40,8 +40,8 @@ _HOMES = {
     "TextgenError": "textgen.errors",
     "Trace": "textgen.inspection",
     "Generation": "textgen.sampling",
-    "Evaluation": "textgen.training.evaluate",
-    "PairsEvaluation": "textgen.training.pairs",
+    "Evaluation": "textgen.evaluation",
+    "PairsEvaluation": "textgen.evaluation",
 }
 #: Parts that are loaded when they are first named: `textgen.cells.register_cell`.
 _PARTS = ("cells", "errors")

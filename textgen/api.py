@@ -21,9 +21,8 @@ from textgen.corpus.corpus import Corpus, CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.source import DEFAULT_ENDING
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
-from textgen.corpus.words import count_words
-from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
+from textgen.corpus.vocabulary import END_ID
+from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError
 from textgen.inspection import (
     Trace,
     memory_curves,
@@ -43,7 +42,7 @@ from textgen.keywords import (
 )
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.runtime import choose_device, choose_threads, computing_threads, parse_duration
+from textgen.runtime import choose_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
     FittedStop,
@@ -76,10 +75,9 @@ from textgen.training.options import TrainOptions
 from textgen.values import plain_value
 
 if TYPE_CHECKING:
+    from textgen.evaluation import Evaluation, PairsEvaluation
     from textgen.inspection.memory_report import MemoryReport
-    from textgen.training.evaluate import Evaluation
     from textgen.training.events import Ended, Event
-    from textgen.training.pairs import PairsEvaluation
 
 #: How a text is steered: one specification, several, or what was made of them.
 Steer = str | Sequence[str] | Steering
@@ -954,116 +952,32 @@ class Model:
         Example:
             >>> model.evaluate(text="Once upon a time").bits_per_char
         """
-        from textgen.model.edited_network import EditedNetwork
-        from textgen.model.opening import open_network
-        from textgen.ops.select import select
-        from textgen.training.evaluate import (
-            Evaluation,
-            cold_nats,
-            nats_by_streams,
-            total_nats,
-            window_boundaries,
-        )
-        from textgen.training.history import nats_by_history
+        from textgen.evaluation import evaluate
 
-        if self.saved.reads_pairs:
-            raise ConfigError("this model was trained on pairs; measure it with evaluate_pairs")
-        if history is None:
-            history = 0 if streams > 1 else self.saved.history or 0
-        if history < 0 or (history and streams > 1):
-            raise ConfigError(
-                f"{named('history')} is {history}: it must be 0 (the state is carried on) or more, "
-                f"and goes without {named('streams')}"
-            )
-        edits = self._constant_edits("evaluate")
-        if streams < 1:
-            raise ConfigError(f"{named('streams')} is {streams}; it must be at least 1")
         names = path_names(paths, "evaluate")
         if text is not None:
             stdin = given_text(text, names, encoding, "evaluate")
             names, encoding = ["-"], "utf-8"
         if not names:
             raise ConfigError("no text was named; give a file, a folder, or text=...")
-        normalization = self.saved.normalization
-        asked = documents is not None
-        if documents is None:
-            documents = self.info.get("corpus", {}).get("options", {}).get("documents")
-        options = CorpusOptions(
-            level=self.vocabulary.level,
-            fold=normalization.fold,
-            newlines=normalization.newlines,
-            nfc=normalization.nfc,
+        return evaluate(
+            self.saved,
+            names,
+            window=window,
+            streams=streams,
+            history=history,
+            limit=limit,
+            device=device,
+            threads=threads,
+            edits=self._constant_edits("evaluate"),
             documents=documents,
             encoding=encoding,
             encoding_errors=encoding_errors,
             ending=ending,
             skip_bad=skip_bad,
-        )
-        corpus = Corpus.open(
-            names,
-            options,
-            vocabulary=self.vocabulary,
-            normalization=normalization,
             stdin=stdin,
+            on_progress=on_progress,
         )
-        if asked:
-            corpus.require_borders()
-        place, _ = choose_device(device)
-        count: int = choose_threads(threads).value
-        path = select(self.config.cell_spec, place, "fp32", count)
-        tokens = corpus.tokens
-        with computing_threads(count, torch=path.name != "native"):
-            network = open_network(self.config, path, self.saved.weights)
-            if edits:
-                network = EditedNetwork(network, edits)
-            nats, seen = 0.0, None
-            if history:
-                mean, seen = nats_by_history(network, tokens, history, limit=limit)
-                nats = mean * len(tokens)
-            elif streams > 1:
-                mean, charged = nats_by_streams(network, tokens, streams=streams)
-                nats = mean * charged
-            else:
-                for done, so_far in total_nats(network, tokens):
-                    nats = so_far
-                    if on_progress is not None:
-                        on_progress(done, len(tokens))
-            unknown = corpus.unknown_chars
-            words = None
-            if self.vocabulary.level == "word":
-                words = count_words(self.vocabulary, tokens)
-            whole = Evaluation(
-                nats,
-                len(tokens),
-                corpus.chars,
-                corpus.utf8_bytes,
-                unknown,
-                words,
-                history=history or None,
-                positions=seen,
-                notes=corpus.notes,
-            )
-            if window is None:
-                return whole
-            lengths = self.vocabulary.symbol_lengths()[np.asarray(tokens)]
-            starts = window_boundaries(lengths, window)
-            cold, charged = cold_nats(network, tokens, starts)
-        # The first token is context only and is left out of every count.
-        first = int(tokens[0])
-        symbol = self.vocabulary.decode([first])
-        size = 1 if self.vocabulary.level == "byte" else len(symbol.encode("utf-8"))
-        windows = replace(
-            whole,
-            nats=cold,
-            history=None,
-            positions=None,
-            tokens=max(charged, 1),
-            chars=max(corpus.chars - int(lengths[0]), 1),
-            utf8_bytes=max(corpus.utf8_bytes - size, 1),
-            unknown_chars=unknown - (first == UNKNOWN_ID),
-            words=None if words is None else count_words(self.vocabulary, tokens[1:]),
-        )
-        return replace(whole, cold=windows)
 
     @checked()
     def evaluate_pairs(
@@ -1098,49 +1012,23 @@ class Model:
             ConfigError: The model was not trained on pairs, or `steered` holds something.
             CorpusError: A line is no pair.
         """
-        from textgen.corpus.pairs import open_pairs
-        from textgen.corpus.windows import permute
-        from textgen.model.opening import open_network
-        from textgen.ops.select import select
-        from textgen.training.pairs import evaluate_pairs
+        from textgen.evaluation import evaluate_pairs
 
         self._require_pairs("evaluate_pairs")
         if self._steering is not None:
             raise ConfigError("pairs are measured without steering; leave the block")
-        if limit is not None and limit < 1:
-            raise ConfigError(f"{named('limit')} is {limit}; it must be at least 1 pair")
-        normalization = self.saved.normalization
-        options = CorpusOptions(
-            level=self.vocabulary.level,
-            newlines=normalization.newlines,
-            nfc=normalization.nfc,
-            documents="line",
+        return evaluate_pairs(
+            self.saved,
+            path_names(paths, "evaluate_pairs"),
+            limit=limit,
+            device=device,
+            threads=threads,
             encoding=encoding,
             encoding_errors=encoding_errors,
             ending=ending,
             skip_bad=skip_bad,
-        )
-        corpus, pairs = open_pairs(
-            path_names(paths, "evaluate_pairs"),
-            options,
-            vocabulary=self.vocabulary,
-            normalization=normalization,
             stdin=stdin,
         )
-        if limit is not None and limit < len(pairs):
-            pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
-        place, _ = choose_device(device)
-        count: int = choose_threads(threads).value
-        path = select(self.config.cell_spec, place, "fp32", count)
-        with computing_threads(count, torch=path.name != "native"):
-            figures = evaluate_pairs(
-                open_network(self.config, path, self.saved.weights),
-                SamplingNetworks(self.config, self.saved.weights, count).many,
-                self.vocabulary,
-                corpus.tokens,
-                pairs,
-            )
-        return replace(figures, notes=corpus.notes)
 
 
 def _listed(values: Any) -> Iterable[Any]:

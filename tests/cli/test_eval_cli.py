@@ -67,16 +67,16 @@ def test_cold_windows(text: Path) -> None:
 def test_streams_side_by_side_cost_nearly_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import textgen.training.evaluate as module
+    import textgen.evaluation.prediction as module
 
     asked = []
-    by_streams = module.nats_by_streams
+    by_streams = module.nll_in_streams
 
     def noted(*arguments: Any, **more: Any) -> Any:
         asked.append(more["streams"])
         return by_streams(*arguments, **more)
 
-    monkeypatch.setattr(module, "nats_by_streams", noted)
+    monkeypatch.setattr(module, "nll_in_streams", noted)
     path = tmp_path / "book.txt"
     path.write_text(russian_text(9000, seed=11), encoding="utf-8")
     whole, parts = evaluate(path), evaluate(path, "--streams", "8")

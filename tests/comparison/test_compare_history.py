@@ -11,10 +11,10 @@ import pytest
 
 from textgen.checkpoint import SavedModel
 from textgen.comparison import Compared, HistoryComparison, Variant, compare_history
-from textgen.comparison.jobs import open_saved
 from textgen.errors import ConfigError
+from textgen.evaluation.nll import nll_with_history
+from textgen.evaluation.prediction import opened
 from textgen.training.data import open_data
-from textgen.training.history import nats_by_history
 from textgen.training.options import TrainOptions
 
 BASE = TrainOptions(steps=12, batch_size=8, seq_len=16, threads=1)
@@ -43,10 +43,10 @@ def test_each_is_measured_seeing_so_much(corpus: str) -> None:
     data = open_data([corpus], BASE)
     for run in (result.runs[1], result.carried):
         saved = SavedModel.load(f"{run.figures.folder}/model.safetensors")
-        network = open_saved(saved, BASE)
-        nats, count = nats_by_history(network, data.val, 2, limit=8192)
-        assert run.at(2) == pytest.approx(nats / data.val_chars_per_token / math.log(2))
-        assert count == result.positions == len(data.val)
+        with opened(saved, threads=BASE.threads) as network:
+            nll = nll_with_history(network, data.val, 2, limit=8192)
+        assert run.at(2) == pytest.approx(nll.mean / data.val_chars_per_token / math.log(2))
+        assert nll.tokens == result.positions == len(data.val)
     assert result.runs[1].at(2) != result.carried.at(2)
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.evaluation.nll import ESCAPE_BITS, ESCAPE_NATS, SCALAR_VALUES, charge_escapes
 from textgen.inspection import surprise, surprise_view, token_bits, trace
-from textgen.model.escape import ESCAPE_BITS, ESCAPE_NATS, SCALAR_VALUES, charge_escapes
 
 
 def test_escape_is_a_uniform_choice_among_scalar_values() -> None:

@@ -16,12 +16,12 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import ConfigError
+from textgen.evaluation.nll import nll_in_one_pass
 from textgen.model.base import Network
 from textgen.model.config import ModelConfig
 from textgen.model.network import LanguageModel
 from textgen.model.opening import open_network
 from textgen.ops.select import select
-from textgen.training.evaluate import total_nats
 from textgen.training.finetune import extended_weights, parent_options
 from textgen.training.options import TrainOptions
 
@@ -54,7 +54,7 @@ def extend(parent: SavedModel, text: str) -> tuple[Network, Vocabulary]:
 
 def cost(network: Network, vocabulary: Vocabulary, text: str) -> float:
     """Nats a token."""
-    return list(total_nats(network, vocabulary.encode(text)))[-1][1] / len(text)
+    return list(nll_in_one_pass(network, vocabulary.encode(text)))[-1].total / len(text)
 
 
 SHAPES = pytest.mark.parametrize(

@@ -24,12 +24,12 @@ from textgen.corpus.pairs import index_pairs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.windows import Batch
 from textgen.errors import ConfigError, CorpusError, RunFolderError, SamplingError
+from textgen.evaluation import exact_match
+from textgen.evaluation.exact_match import PairsEvaluation, edit_similarity, target_nll
 from textgen.model.config import ModelConfig
 from textgen.model.opening import open_network
-from textgen.training import pairs as pairs_module
 from textgen.training.events import Ended, Event, Sampled, Started
 from textgen.training.options import TrainOptions
-from textgen.training.pairs import PairsEvaluation, edit_similarity, target_nats
 from textgen.training.trainer import Trainer
 
 CONFIG = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, num_layers=2)
@@ -115,21 +115,21 @@ def pairs_by_hand(tokens: np.ndarray) -> list[float]:
 def test_targets_cost_what_the_equations_say(
     kind: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pairs_module, "TOGETHER", together)
-    monkeypatch.setattr(pairs_module, "CHUNK", 3)
+    monkeypatch.setattr(exact_match, "TOGETHER", together)
+    monkeypatch.setattr(exact_match, "CHUNK", 3)
     plan, tokens = make_plan(CONFIG), random_pairs()
     network = open_network(CONFIG, path_of(kind, plan), random_weights(CONFIG))
     index = index_pairs(tokens, TAB)
-    nats, counted = target_nats(network, tokens, index)
+    nll = target_nll(network, tokens, index)
     expected = pairs_by_hand(tokens)
-    assert counted == len(expected) == index.counted
-    assert nats == pytest.approx(np.mean(expected), abs=3e-6)
+    assert nll.tokens == len(expected) == index.counted
+    assert nll.mean == pytest.approx(np.mean(expected), abs=3e-6)
     # Of a part of them in any order too.
     part = index.take(np.array([7, 2]))
-    nats, counted = target_nats(network, tokens, part)
-    alone = [target_nats(network, tokens, index.take(np.array([n]))) for n in (7, 2)]
-    assert counted == sum(count for _, count in alone)
-    assert nats * counted == pytest.approx(sum(mean * count for mean, count in alone))
+    nll = target_nll(network, tokens, part)
+    alone = [target_nll(network, tokens, index.take(np.array([n]))) for n in (7, 2)]
+    assert nll.tokens == sum(one.tokens for one in alone)
+    assert nll.total == pytest.approx(sum(one.total for one in alone))
 
 
 def batch_of(targets_TB: np.ndarray) -> Batch:

@@ -21,6 +21,7 @@ from textgen.errors import (
     StorageError,
     TrainingDivergedError,
 )
+from textgen.evaluation.nll import Nll
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import has_checkpoint, run_folder
 from textgen.training.run import MOST_SKIPPED_IN_A_ROW
@@ -364,7 +365,7 @@ def test_sample_that_fails_does_not_end_the_run(
 def test_diverged_run_invents_no_figure(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgen.training.run.nats_by_streams", lambda *_, **__: (math.nan, 1))
+    monkeypatch.setattr("textgen.training.run.nll_in_streams", lambda *_, **__: Nll(math.nan, 1))
     with pytest.raises(TrainingDivergedError, match="no evaluation has found good"):
         train(text, tmp_path / "run")
     metrics = SavedModel.load(tmp_path / "run/model.safetensors").info["metrics"]

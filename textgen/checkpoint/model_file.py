@@ -14,6 +14,7 @@ import numpy as np
 
 from textgen.cells import CELLS, missing_cell
 from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
+from textgen.corpus.corpus import CorpusOptions
 from textgen.corpus.documents import document_separator
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
@@ -79,6 +80,24 @@ class ModelHeader:
         its state was carried on, or where an older version does not tell."""
         history = self.info.get("history")
         return history if type(history) is int and history > 0 else None
+
+    def corpus_options(self, **given: Any) -> CorpusOptions:
+        """How texts are read for this model: as in training, but for what is given by name.
+
+        Args:
+            given: Fields of `CorpusOptions`; `documents=None` is as in training.
+        """
+        corpus = self.info.get("corpus")
+        trained = corpus.get("options") if isinstance(corpus, dict) else None
+        if given.get("documents") is None and isinstance(trained, dict):
+            given["documents"] = trained.get("documents")
+        return CorpusOptions(
+            level=self.vocabulary.level,
+            fold=self.normalization.fold,
+            newlines=self.normalization.newlines,
+            nfc=self.normalization.nfc,
+            **given,
+        )
 
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.config.vocab_size:

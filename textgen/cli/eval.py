@@ -129,9 +129,9 @@ def eval_command(
     """
     from textgen.api import load
     from textgen.errors import ConfigError
+    from textgen.evaluation import POSITIONS
     from textgen.terminal.text import command_line
     from textgen.training.folder import has_checkpoint
-    from textgen.training.history import POSITIONS
 
     for path in paths:
         if has_checkpoint(Path(path)):

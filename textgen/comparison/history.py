@@ -24,7 +24,6 @@ from textgen.comparison.jobs import (
     Trained,
     check_folders,
     comparison_folder,
-    open_saved,
     plan_jobs,
     run_length,
     run_task,
@@ -34,10 +33,9 @@ from textgen.comparison.record import Entry, record_head, save_record
 from textgen.comparison.variant import Variant, check_base, refuse_twice
 from textgen.comparison.width import width_for
 from textgen.errors import ConfigError
-from textgen.runtime import choose_threads, computing_threads
+from textgen.evaluation.nll import nll_in_streams, nll_with_history
+from textgen.evaluation.prediction import opened
 from textgen.training.data import TrainingData, open_data
-from textgen.training.evaluate import nats_by_streams
-from textgen.training.history import nats_by_history
 from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
 from textgen.training.plan import BATCH_SIZE, SEQ_LEN
@@ -256,15 +254,13 @@ def _costs(
     """Bits a character when the network sees so many tokens, for each of `shown`."""
     if trained.figures.bits_per_char is None:
         return (None,) * len(shown)
-    threads = choose_threads(options.threads).value
-    network = open_saved(trained.saved, options)
     found: list[float | None] = []
-    with computing_threads(threads, torch=network.path.name != "native"):
+    with opened(trained.saved, device=options.device, threads=options.threads) as network:
         for length in shown:
             if length:
-                nats, _ = nats_by_history(network, data.val, length, limit=POSITIONS)
+                nll = nll_with_history(network, data.val, length, limit=POSITIONS)
             else:
-                nats, _ = nats_by_streams(network, data.val, limit=POSITIONS)
-            bits = nats / data.val_chars_per_token / math.log(2)
+                nll = nll_in_streams(network, data.val, limit=POSITIONS)
+            bits = nll.mean / data.val_chars_per_token / math.log(2)
             found.append(bits if math.isfinite(bits) else None)
     return tuple(found)

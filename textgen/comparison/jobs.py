@@ -18,11 +18,7 @@ from textgen.comparison.variant import Variant
 from textgen.corpus.corpus import CorpusOptions
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
 from textgen.files import atomic_write_text, make_folder
-from textgen.model.base import Network
-from textgen.model.opening import open_network
-from textgen.ops.select import select
 from textgen.progress import Task, task
-from textgen.runtime import choose_device, choose_threads
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Report
 from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
@@ -305,13 +301,6 @@ def train_job(
         return None
     saved = SavedModel.load(job.folder / MODEL_NAME)
     return Trained(_figures(job, ended, last, saved), saved)
-
-
-def open_saved(saved: SavedModel, options: TrainOptions) -> Network:
-    """The model on the path that `options` ask for, in float32."""
-    device, _ = choose_device(options.device)
-    path = select(saved.config.cell_spec, device, "fp32", choose_threads(options.threads).value)
-    return open_network(saved.config, path, saved.weights)
 
 
 def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedModel) -> RunFigures:

@@ -21,7 +21,6 @@ from textgen.comparison.jobs import (
     Job,
     Stop,
     check_folders,
-    open_saved,
     plan_jobs,
     run_length,
     run_task,
@@ -34,16 +33,16 @@ from textgen.comparison.width import width_for
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, RunFolderError, named
+from textgen.evaluation.exact_match import measure_pairs
+from textgen.evaluation.prediction import opened
 from textgen.files import atomic_write_text, make_folder
 from textgen.progress import task as progress_task
 from textgen.progress import track
-from textgen.runtime import choose_threads, computing_threads
 from textgen.sampling import SamplingNetworks
 from textgen.tasks import Task, get_task
 from textgen.training.data import open_data
 from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
-from textgen.training.pairs import evaluate_pairs
 
 #: Generated pairs: as many as are seen some times in as many steps as are usual here.
 TRAIN_PAIRS = 50_000
@@ -177,14 +176,12 @@ def compare_task(
             )
             if trained is None:
                 return
-            threads: int = choose_threads(base.threads).value
-            network = open_saved(trained.saved, job.options)
-            writer = SamplingNetworks(trained.saved.config, trained.saved.weights, threads).many
-            scores = []
-            with computing_threads(threads, torch=network.path.name != "native"):
+            saved, scores = trained.saved, []
+            with opened(saved, device=base.device, threads=base.threads) as network:
+                writer = SamplingNetworks(saved.config, saved.weights, network.path.threads).many
                 for lag, (tokens, fresh) in zip(asked, tests, strict=True):
                     index = index_pairs(tokens, separator_id(vocabulary))
-                    found = evaluate_pairs(network, writer, vocabulary, tokens, index)
+                    found = measure_pairs(network, writer, vocabulary, tokens, index)
                     scores.append(
                         LagScore(
                             lag=lag,

@@ -23,8 +23,8 @@ class LagScore:
         fresh: Of how many of these the prompt is none that was trained on: where the lag is short
             there may be few others.
         accuracy: Share answered exactly.
-        similarity: Mean of `textgen.training.pairs.edit_similarity` of its answer and the right
-            one.
+        similarity: Mean `textgen.evaluation.exact_match.edit_similarity` of its answer and the
+            right one.
     """
 
     lag: int

@@ -1,8 +1,8 @@
 """What each character of a text cost the model, in bits.
 
 The cost of a token is `-log2 p(token | all before)`; a character outside the vocabulary costs the
-escape of `textgen.model.escape` on top. The sum is the length of the text in an ideal code made by
-the model, and equals what `eval` reports.
+escape of `textgen.evaluation.nll` on top. The sum is the length of the text in an ideal code made
+by the model, and equals what `eval` reports.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.evaluation.nll import charge_escapes
 from textgen.inspection.trace import Trace
-from textgen.model.escape import charge_escapes
 
 Bits = NDArray[np.float64]
 

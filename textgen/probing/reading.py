@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
+from textgen.evaluation.nll import charge_escapes
 from textgen.inspection.moments import Moments
 from textgen.model.edit import Edits, StateName
-from textgen.model.escape import charge_escapes
 from textgen.probing.examples import Bools, Examples, Ints
 from textgen.probing.machine import Floats, Machine
 from textgen.probing.projection import Projection

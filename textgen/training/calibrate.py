@@ -9,13 +9,13 @@ from statistics import median
 import numpy as np
 
 from textgen.corpus.windows import Tokens, Windows
+from textgen.evaluation.nll import nll_in_streams
 from textgen.model.base import Network
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.ops.path import Path
 from textgen.progress import task
-from textgen.training.evaluate import nats_by_streams
 from textgen.training.learner import open_learner
 from textgen.training.plan import (
     BATCH_SIZE,
@@ -90,10 +90,10 @@ def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Path) -> fl
     network = _network(plan, path)
     wanted = evaluation_tokens(len(tokens), steps * plan.tokens_per_step)
     part = min(wanted, 16384)
-    nats_by_streams(network, tokens, limit=min(part, 2048))
+    nll_in_streams(network, tokens, limit=min(part, 2048))
     started = time.perf_counter()
-    _, charged = nats_by_streams(network, tokens, limit=part)
-    seconds = (time.perf_counter() - started) * wanted / charged
+    read = nll_in_streams(network, tokens, limit=part).tokens
+    seconds = (time.perf_counter() - started) * wanted / read
     started = time.perf_counter()
     refit_scale(network, tokens)
     return seconds + time.perf_counter() - started

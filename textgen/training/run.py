@@ -20,6 +20,13 @@ from textgen.corpus.documents import document_separator
 from textgen.corpus.pairs import SEPARATOR
 from textgen.corpus.words import count_words
 from textgen.errors import SamplingError, TrainingDivergedError, named
+from textgen.evaluation.exact_match import (
+    PairsEvaluation,
+    first_pairs,
+    measure_pairs,
+    target_nll,
+)
+from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
 from textgen.files import append_line
 from textgen.model.base import Network
 from textgen.model.numpy_network import NumpyNetwork
@@ -28,11 +35,8 @@ from textgen.progress import Task, task
 from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, SamplingNetworks, generate_text
 from textgen.training.data import TrainingData
-from textgen.training.evaluate import nats_by_streams
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import METRICS_NAME, clear_results
-from textgen.training.history import nats_by_history
-from textgen.training.pairs import PairsEvaluation, evaluate_pairs, first_pairs, target_nats
 from textgen.training.plan import FINAL_EVALUATION, Plan
 from textgen.training.scale import refit_scale
 from textgen.training.state import Arrays, Progress, RunState
@@ -200,7 +204,7 @@ class Run:
 
     def _evaluate(self) -> None:
         refit_scale(self._trainer.network, self._data.train)
-        nats, tokens = self._costs(self._trainer.network, self.plan.eval_tokens)
+        nats, tokens = self._nll(self._trainer.network, self.plan.eval_tokens)
         before = self._progress.best_nats
         self._progress = self._progress.evaluated(nats)
         if self._progress.best_nats != before:
@@ -213,25 +217,28 @@ class Run:
         if weights is not None:
             network = open_network(self.plan.model, network.path, weights)
         limit = FINAL_EVALUATION * self.plan.eval_tokens
-        return self._costs(network, limit)
+        return self._nll(network, limit)
 
-    def _costs(self, network: Network, limit: int) -> tuple[float, int]:
-        """Cost of a token that counts, on at most so many tokens of the validation text."""
+    def _nll(self, network: Network, limit: int) -> tuple[float, int]:
+        """Nats per token, and of how many tokens: at most `limit` of the validation text."""
         data = self._data
+        nll: Nll
         if data.val_pairs is not None:
-            return target_nats(network, data.val, data.val_pairs.first_within(limit))
-        if self.plan.sliding:
+            nll = target_nll(network, data.val, data.val_pairs.first_within(limit))
+        elif self.plan.sliding:
             # As it is trained and will be used; each position takes a window of steps.
             history = self.plan.seq_len
             limit = max(LEAST_POSITIONS, limit // history)
-            return nats_by_history(network, data.val, history, limit=limit)
-        return nats_by_streams(network, data.val, limit=limit)
+            nll = nll_with_history(network, data.val, history, limit=limit)
+        else:
+            nll = nll_in_streams(network, data.val, limit=limit)
+        return nll.mean, nll.tokens
 
     def _write_pairs(self) -> PairsEvaluation:
         """How the best model does on some pairs of the validation text."""
         data, path = self._data, self._trainer.network.path
         assert data.val_pairs is not None
-        return evaluate_pairs(
+        return measure_pairs(
             open_network(self.plan.model, path, self._best),
             SamplingNetworks(self.plan.model, self._best, path.threads or 1).many,
             data.corpus.vocabulary,

@@ -15,14 +15,13 @@ import textgen
 from textgen.cells import LSTMCell
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import ConfigError
+from textgen.evaluation import nll as nll_module
+from textgen.evaluation.nll import nll_in_one_pass, nll_with_history, spread_positions
 from textgen.model.base import Network
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.opening import open_network
 from textgen.ops.select import select
-from textgen.training import history as history_module
-from textgen.training.evaluate import total_nats
-from textgen.training.history import nats_by_history, spread_positions
 
 CONFIG = ModelConfig(vocab_size=10, embedding_size=4, hidden_size=6, num_layers=2)
 ESCAPE = math.log(1_112_064)
@@ -64,35 +63,36 @@ def nats_by_hand(text: np.ndarray, history: int, positions: list[int]) -> float:
 @pytest.mark.parametrize("history", [1, 2, 7, 200])
 @pytest.mark.parametrize("together", [1, 1024])
 def test_it_is_the_definition(history: int, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history_module, "WINDOWS_TOGETHER", together)
+    monkeypatch.setattr(nll_module, "HISTORY_WINDOWS", together)
     text = random_text(90)
-    nats, counted = nats_by_history(make(), text, history, limit=1000)
-    assert counted == 90
-    assert nats == pytest.approx(nats_by_hand(text, history, list(range(90))), abs=3e-6)
+    nll = nll_with_history(make(), text, history, limit=1000)
+    assert nll.tokens == 90
+    assert nll.mean == pytest.approx(nats_by_hand(text, history, list(range(90))), abs=3e-6)
 
 
 def test_a_limit_spreads_its_positions() -> None:
     text = random_text(100)
-    nats, counted = nats_by_history(make(), text, 3, limit=7)
+    nll = nll_with_history(make(), text, 3, limit=7)
     places = [0, 14, 28, 42, 57, 71, 85]
-    assert spread_positions(100, 7).tolist() == places and counted == 7
-    assert nats == pytest.approx(nats_by_hand(text, 3, places), abs=3e-6)
+    assert spread_positions(100, 7).tolist() == places and nll.tokens == 7
+    assert nll.mean == pytest.approx(nats_by_hand(text, 3, places), abs=3e-6)
 
 
 def test_a_history_as_long_as_the_text_is_the_carried_state() -> None:
     text = random_text(60)
-    *_, (_, carried) = total_nats(make(), text)
-    nats, counted = nats_by_history(make(), text, 61, limit=60)
-    assert nats * counted == pytest.approx(carried, abs=1e-4)
-    assert nats_by_history(make(), text, 10**12, limit=60)[0] == pytest.approx(nats, abs=1e-6)
-    short, _ = nats_by_history(make(), text, 2, limit=60)
-    assert abs(short * counted - carried) > 0.1
+    *_, carried = nll_in_one_pass(make(), text)
+    nll = nll_with_history(make(), text, 61, limit=60)
+    assert nll == pytest.approx(carried, abs=1e-4)
+    longer = nll_with_history(make(), text, 10**12, limit=60)
+    assert longer.mean == pytest.approx(nll.mean, abs=1e-6)
+    short = nll_with_history(make(), text, 2, limit=60)
+    assert abs(short.total - carried.total) > 0.1
 
 
 @pytest.mark.parametrize(("history", "limit"), [(0, 5), (-1, 5), (3, 0)])
 def test_sizes_are_positive(history: int, limit: int) -> None:
     with pytest.raises(ConfigError, match="both must be at least 1 token"):
-        nats_by_history(make(), random_text(9), history, limit=limit)
+        nll_with_history(make(), random_text(9), history, limit=limit)
 
 
 TEXT = "abacabadabacaba caba dab " * 40

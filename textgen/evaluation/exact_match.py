@@ -1,30 +1,34 @@
-"""How well a model writes targets: their cost, and how many it writes exactly.
+"""How well a model of pairs writes: the likelihood of the targets, and how many it writes exactly.
 
-A target's cost is that of its tokens and of the end mark after it, given its source. Written is
-the likeliest token each time, after the source has been read, many pairs side by side.
+The tokens of a target and the end mark after it count, given its source. To write a target, the
+model reads the source and takes the likeliest token each time, many pairs side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.pairs import PairIndex
+from textgen.checkpoint import SavedModel
+from textgen.corpus.pairs import PairIndex, open_pairs
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import Tokens, permute
+from textgen.errors import ConfigError, named
+from textgen.evaluation.nll import CHUNK, MEASURING, Nll, steps_at_once, token_nll
+from textgen.evaluation.prediction import opened
 from textgen.model.base import Network
 from textgen.progress import track
-from textgen.sampling import SampleOptions, generate_after
+from textgen.sampling import SampleOptions, SamplingNetworks, generate_after
 from textgen.sampling.stream import Network as WritingNetwork
-from textgen.training.evaluate import CHUNK, MEASURING, costs, steps_at_once
 
-#: Pairs read or written side by side at most, and tokens of them read at once.
+#: The most pairs that are read or written side by side, and the most tokens of them.
 TOGETHER, TOKENS_TOGETHER = 256, 1 << 16
-#: A written target is cut at so many times its true length, and so many characters more.
+#: A written target is cut at this many times the true length, and this many characters more.
 LONGEST_TIMES, LONGEST_MORE = 2, 16
 
 
@@ -36,8 +40,8 @@ class PairsEvaluation:
         pairs: How many.
         exact: How many targets it wrote exactly.
         similarity: Mean over the pairs of `edit_similarity` of what it wrote and the target.
-        nats: Cost of all targets, their end marks included.
-        target_chars: Their characters.
+        nats: Negative log-likelihood of all targets, their end marks included, in nats.
+        target_chars: Characters of the targets.
         notes: What a person should know about how they were read; usually nothing.
     """
 
@@ -55,7 +59,7 @@ class PairsEvaluation:
 
     @property
     def bits_per_char(self) -> float:
-        """Mean cost of a target's character in bits, the end mark's charged to them."""
+        """Bits per character of the targets; the end marks count as part of them."""
         return self.nats / self.target_chars / math.log(2)
 
     def to_dict(self) -> dict[str, float]:
@@ -71,22 +75,56 @@ class PairsEvaluation:
 
 
 def evaluate_pairs(
+    saved: SavedModel,
+    paths: Sequence[str],
+    *,
+    limit: int | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+    stdin: BinaryIO | None = None,
+    **reading: Any,
+) -> PairsEvaluation:
+    """Measure a model on files of pairs; `textgen.Model.evaluate_pairs` has the same arguments.
+
+    Args:
+        saved: The model.
+        paths: The files.
+        reading: More fields of `CorpusOptions`.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"{named('limit')} is {limit}; it must be at least 1 pair")
+    corpus, pairs = open_pairs(
+        paths,
+        saved.corpus_options(documents="line", **reading),
+        vocabulary=saved.vocabulary,
+        normalization=saved.normalization,
+        stdin=stdin,
+    )
+    if limit is not None and limit < len(pairs):
+        pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
+    with opened(saved, device=device, threads=threads) as network:
+        writer = SamplingNetworks(saved.config, saved.weights, network.path.threads).many
+        figures = measure_pairs(network, writer, saved.vocabulary, corpus.tokens, pairs)
+    return replace(figures, notes=corpus.notes)
+
+
+def measure_pairs(
     network: Network,
     writer: WritingNetwork,
     vocabulary: Vocabulary,
     tokens: Tokens,
     pairs: PairIndex,
 ) -> PairsEvaluation:
-    """Measure a model on pairs.
+    """Measure a model on encoded pairs.
 
     Args:
-        network: The model, to charge the targets with.
+        network: The model, to read the targets with.
         writer: The same model, to write them with.
         vocabulary: Its symbols.
         tokens: Where the pairs lie, `(N,)`.
         pairs: Which of them, at least one.
     """
-    mean, counted = target_nats(network, tokens, pairs)
+    nll = target_nll(network, tokens, pairs)
     written = dict(write_targets(writer, vocabulary, tokens, pairs))
     exact, similarity, chars = 0, 0.0, 0
     for number, text in track(written.items(), "comparing the targets", len(written)):
@@ -95,18 +133,16 @@ def evaluate_pairs(
         chars += len(target)
         exact += text == target
         similarity += edit_similarity(text, target)
-    return PairsEvaluation(len(pairs), exact, similarity / len(pairs), mean * counted, chars)
+    return PairsEvaluation(len(pairs), exact, similarity / len(pairs), nll.total, chars)
 
 
-def target_nats(network: Network, tokens: Tokens, pairs: PairIndex) -> tuple[float, int]:
-    """Mean cost of a token of the targets, end marks included.
+def target_nll(network: Network, tokens: Tokens, pairs: PairIndex) -> Nll:
+    """The negative log-likelihood of the targets, end marks included.
 
     Args:
         network: The model.
         tokens: Where the pairs lie, `(N,)`.
         pairs: Which of them, at least one.
-    Returns:
-        Nats a token, and how many tokens were charged.
     """
     total, seen = 0.0, 0
     alike = _alike(pairs.stops - pairs.starts + 1)
@@ -121,11 +157,11 @@ def target_nats(network: Network, tokens: Tokens, pairs: PairIndex) -> tuple[flo
             before_TB = (time_T1 > 0) & (places_TB - 1 < part.stops)
             targets_TB = _tokens_at(tokens, places_TB, places_TB < part.stops)
             inputs_TB = _tokens_at(tokens, places_TB - 1, before_TB)
-            nats_TB, state = costs(network, inputs_TB, targets_TB, state)
+            nats_TB, state = token_nll(network, inputs_TB, targets_TB, state)
             counted_TB = (places_TB > part.separators) & (places_TB <= part.stops)
             total += float(nats_TB[counted_TB].sum())
             seen += int(counted_TB.sum())
-    return total / seen, seen
+    return Nll(total, seen)
 
 
 def write_targets(
@@ -139,7 +175,7 @@ def write_targets(
         tokens: Where the pairs lie, `(N,)`.
         pairs: Which of them.
     Yields:
-        A pair's number and the text, cut where it is twice as long as it should be and more.
+        The number of a pair and the text, which is cut where it is far too long.
     """
     lengths = vocabulary.symbol_lengths()
     alike = _alike(pairs.stops - pairs.separators)
@@ -182,7 +218,7 @@ def edit_similarity(text: str, other: str) -> float:
 
 
 def _alike(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Numbers of pairs of about one size, as many as are handled together."""
+    """Numbers of pairs of about the same size, in groups that are handled together."""
     order = np.argsort(sizes, kind="stable")[::-1]
     first = 0
     while first < len(order):
@@ -201,6 +237,6 @@ def _tokens_at(
 
 
 def first_pairs(pairs: PairIndex, tokens: int, count: int) -> PairIndex:
-    """The first pairs, so many and so many tokens of them at most, one at least."""
+    """The first pairs: at most `count`, with at most `tokens` tokens in all, and at least one."""
     within = pairs.first_within(tokens)
     return within.take(np.arange(min(len(within), count)))

@@ -1,0 +1,239 @@
+"""How well a model predicts a text: bits per character, perplexity and the figures beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from textgen.checkpoint import SavedModel
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.vocabulary import UNKNOWN_ID
+from textgen.corpus.words import count_words
+from textgen.errors import ConfigError, named
+from textgen.evaluation.nll import (
+    Nll,
+    nll_in_one_pass,
+    nll_in_streams,
+    nll_in_windows,
+    nll_with_history,
+    window_starts,
+)
+from textgen.model.base import Network
+from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.edited_network import EditedNetwork
+from textgen.model.opening import open_network
+from textgen.ops.select import select
+from textgen.runtime import choose_device, choose_threads, computing_threads
+
+#: With a history: tokens that are measured unless told otherwise.
+POSITIONS = 20_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model predicts a text.
+
+    Args:
+        nats: The negative log-likelihood of the text, in nats.
+        tokens: Tokens of the text.
+        chars: Its characters (Unicode code points after normalisation).
+        utf8_bytes: Its bytes in UTF-8.
+        unknown_chars: Characters outside the vocabulary among them.
+        words: At word level, the words of the text, that is runs of letters and digits, whether
+            they are one token or spelled; None at other levels.
+        history: Tokens that were seen before each prediction, the state from zero; None: the state
+            was carried on.
+        positions: With a history, how many tokens were measured; `nats` is extrapolated from them.
+        notes: What a person should know about how the text was read; usually nothing.
+        cold: Where windows were asked for, the figures of the same text read in windows, each from
+            a zero state.
+    """
+
+    nats: float
+    tokens: int
+    chars: int
+    utf8_bytes: int
+    unknown_chars: int
+    words: int | None = None
+    history: int | None = None
+    positions: int | None = None
+    notes: tuple[str, ...] = ()
+    cold: Evaluation | None = None
+
+    def __repr__(self) -> str:
+        cold = "" if self.cold is None else f", in windows {self.cold.bits_per_char:.4f}"
+        return (
+            f"<Evaluation: {self.bits_per_char:.4f} bits/char{cold}; {self.chars:,} characters, "
+            f"{self.unknown_chars:,} unknown>"
+        )
+
+    @property
+    def bits_per_word(self) -> float | None:
+        """Bits per word, with everything between the words included."""
+        return self.nats / self.words / math.log(2) if self.words else None
+
+    @property
+    def nats_per_char(self) -> float:
+        """Nats per character."""
+        return self.nats / self.chars
+
+    @property
+    def bits_per_char(self) -> float:
+        """Bits per character."""
+        return self.nats_per_char / math.log(2)
+
+    @property
+    def bits_per_byte(self) -> float:
+        """Bits per byte of UTF-8."""
+        return self.nats / self.utf8_bytes / math.log(2)
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per token: among how many equally likely symbols the model hesitates."""
+        return math.exp(min(self.nats / self.tokens, 700.0))
+
+    def to_dict(self, prefix: str = "") -> dict[str, float]:
+        """The figures by name, each name after `prefix`, without those of `cold`."""
+        figures = {
+            "nats_per_char": self.nats_per_char,
+            "bits_per_char": self.bits_per_char,
+            "bits_per_byte": self.bits_per_byte,
+            "perplexity": self.perplexity,
+            "chars": self.chars,
+            "unknown_chars": self.unknown_chars,
+        }
+        if self.history is not None and self.positions is not None:
+            figures |= {"history": self.history, "positions": self.positions}
+        if self.words is not None:
+            per_word = self.bits_per_word
+            figures |= {} if per_word is None else {"bits_per_word": per_word}
+            figures |= {"words": self.words, "tokens": self.tokens}
+        return {prefix + name: value for name, value in figures.items()}
+
+
+def evaluate(
+    saved: SavedModel,
+    paths: Sequence[str],
+    *,
+    window: int | None = None,
+    streams: int = 1,
+    history: int | None = None,
+    limit: int = POSITIONS,
+    device: str = "auto",
+    threads: int | None = None,
+    edits: Edits = NO_EDITS,
+    documents: str | None = None,
+    stdin: BinaryIO | None = None,
+    on_progress: Callable[[int, int], object] | None = None,
+    **reading: Any,
+) -> Evaluation:
+    """Measure a model on texts; see `textgen.Model.evaluate`, which has the same arguments.
+
+    Args:
+        saved: The model.
+        paths: The texts.
+        edits: Changes of the states at every step.
+        reading: More fields of `CorpusOptions`.
+    """
+    if saved.reads_pairs:
+        raise ConfigError("this model was trained on pairs; measure it with evaluate_pairs")
+    if history is None:
+        history = 0 if streams > 1 else saved.history or 0
+    if history < 0 or (history and streams > 1):
+        raise ConfigError(
+            f"{named('history')} is {history}: it must be 0 (the state is carried on) or more, "
+            f"and goes without {named('streams')}"
+        )
+    if streams < 1:
+        raise ConfigError(f"{named('streams')} is {streams}; it must be at least 1")
+    options = saved.corpus_options(documents=documents, **reading)
+    corpus = Corpus.open(
+        paths,
+        options,
+        vocabulary=saved.vocabulary,
+        normalization=saved.normalization,
+        stdin=stdin,
+    )
+    if documents is not None:
+        corpus.require_borders()
+    tokens = corpus.tokens
+    with opened(saved, device=device, threads=threads) as plain:
+        network: Network = EditedNetwork(plain, edits) if edits else plain
+        if history:
+            nll = nll_with_history(network, tokens, history, limit=limit)
+        elif streams > 1:
+            nll = nll_in_streams(network, tokens, streams=streams)
+        else:
+            nll = Nll(0.0, 0)
+            for nll in nll_in_one_pass(network, tokens):
+                if on_progress is not None:
+                    on_progress(nll.tokens, len(tokens))
+        whole = Evaluation(
+            nll.mean * len(tokens) if history else nll.total,
+            len(tokens),
+            corpus.chars,
+            corpus.utf8_bytes,
+            corpus.unknown_chars,
+            _words(saved, tokens),
+            history=history or None,
+            positions=nll.tokens if history else None,
+            notes=corpus.notes,
+        )
+        if window is None:
+            return whole
+        return replace(whole, cold=_in_windows(network, saved, tokens, whole, window))
+
+
+@contextmanager
+def opened(
+    saved: SavedModel, *, device: str = "auto", threads: int | None = None
+) -> Iterator[Network]:
+    """A model to measure, in float32, with its computing threads inside the block.
+
+    Args:
+        saved: The model.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: Threads that compute; None is all cores.
+    """
+    place, _ = choose_device(device)
+    count: int = choose_threads(threads).value
+    path = select(saved.config.cell_spec, place, "fp32", count)
+    with computing_threads(count, torch=path.name != "native"):
+        yield open_network(saved.config, path, saved.weights)
+
+
+def _in_windows(
+    network: Network, saved: SavedModel, tokens: Any, whole: Evaluation, window: int
+) -> Evaluation:
+    """The figures of a text that is read in windows of `window` characters.
+
+    The first token is context only, so no figure counts it.
+    """
+    lengths = saved.vocabulary.symbol_lengths()[np.asarray(tokens)]
+    nll = nll_in_windows(network, tokens, window_starts(lengths, window))
+    first = int(tokens[0])
+    symbol = saved.vocabulary.decode([first])
+    size = 1 if saved.vocabulary.level == "byte" else len(symbol.encode("utf-8"))
+    return replace(
+        whole,
+        nats=nll.total,
+        history=None,
+        positions=None,
+        tokens=max(nll.tokens, 1),
+        chars=max(whole.chars - int(lengths[0]), 1),
+        utf8_bytes=max(whole.utf8_bytes - size, 1),
+        unknown_chars=whole.unknown_chars - (first == UNKNOWN_ID),
+        words=_words(saved, tokens[1:]),
+    )
+
+
+def _words(saved: SavedModel, tokens: Any) -> int | None:
+    """How many words a text has; None where tokens are not words."""
+    if saved.vocabulary.level != "word":
+        return None
+    return count_words(saved.vocabulary, tokens)
