@@ -1,82 +1,92 @@
-# The words of this project: demo, test, lint, fix, native, and the long ones.
+# `make help` lists the targets: the line after ## is the help of each.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# Says what is done while it is done.
-MOVING := sh docs/moving.sh
+# Shows what a silent command does while it runs.
+MOVING := sh scripts/moving.sh
 
-.PHONY: demo test test-long test-native-asan test-qemu lint fix native try-native
-.PHONY: bench bench-quality bench-prepare bench-overhead clean
+.PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree native try-native
+.PHONY: bench bench-quality bench-prepare bench-overhead release clean
 
-demo: try-native
-	@TEXTGEN=$(BIN)/textgen sh docs/demo.sh
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# A file's tests stay together: they share what they train.
+demo: try-native ## Install, train a model for a minute, write text, show two neurons.
+	@TEXTGEN=$(BIN)/textgen sh scripts/demo.sh
+
+# The tests of one file stay together: they share what they train.
 ALL_CORES := --numprocesses auto --dist loadfile
 
-test: $(VENV)/.test try-native
+# Architecture, public names, errors, the pages' options, and the tests of what was changed.
+QUICK := tests/test_architecture.py tests/test_public_api.py tests/test_errors.py
+quick: $(VENV)/.test ## Run linter, types and the tests of what was changed: about a minute.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m "not slow" $(ALL_CORES) $(QUICK) $$($(BIN)/python scripts/near.py)
+
+test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: about six minutes.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -m "not slow" $(ALL_CORES)
 
 # Kills, resumes, encodings, budgets: minutes each.
-test-long: $(VENV)/.test try-native
+test-long: $(VENV)/.test try-native ## Run the tests that take minutes each.
 	$(BIN)/python -m pytest -m slow
 
-# The native engine's tests while every address and undefined operation is checked. The runtimes
-# come first: Python itself is not built with them.
+# The runtimes of the sanitizers come first: Python itself is not built with them.
 ASAN := build/_textgen_asan.so
-test-native-asan: $(VENV)/.test
+test-native-asan: $(VENV)/.test ## Run the engine's tests with every address checked.
 	$(BIN)/python -m textgen.native.build --sanitize --output $(ASAN)
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 TEXTGEN_NATIVE_LIBRARY=$(CURDIR)/$(ASAN) $(BIN)/python -m pytest \
 	-m "not slow" --ignore tests/native/test_installing.py tests/native
 
-# On emulated CPUs without AVX-512 and without AVX2. Needs qemu-user.
-test-qemu: $(VENV)/.installed native
+test-qemu: $(VENV)/.installed native ## Run the engine on emulated CPUs without AVX; needs qemu-user.
 	sh tests/native/qemu.sh $(BIN)/python
 
-lint: $(VENV)/.test
+lint: $(VENV)/.test ## Run linter and type checker.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fix: $(VENV)/.test
+fix: $(VENV)/.test ## Repair what the linter can repair, and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The native engine, compiled in place; says how long that takes, or what is missing.
-native: $(VENV)/.installed
+tree: ## Write the tree of files in docs/architecture.md anew.
+	$(PYTHON) scripts/tree.py
+
+native: $(VENV)/.installed ## Compile the native engine, or say what is missing.
 	$(BIN)/python -m textgen.native.build
 
 # The same for what runs without it, too.
 try-native: $(VENV)/.installed
 	-@$(BIN)/python -m textgen.native.build
 
-# Speed of the native engine beside torch's own kernels: about ten minutes.
-bench: $(VENV)/.test try-native
+bench: $(VENV)/.test try-native ## Measure the engine beside torch's kernels: about ten minutes.
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/sampling.py --rounds 3
 
-# What `textgen train` reaches with its defaults; TEXTS names the texts. Three seeds of one and of
-# three minutes a text, then one of ten: about 25 minutes a text.
+# TEXTS names the texts. Three seeds of one and of three minutes a text, then one of ten.
 TEXTS ?= corpora/russian.txt corpora/english.txt
-bench-quality: try-native
+bench-quality: try-native ## Measure what `textgen train` reaches: about 25 minutes a text.
 	$(BIN)/python benchmarks/quality.py $(TEXTS) --budget 1m --budget 3m
 	$(BIN)/python benchmarks/quality.py $(TEXTS) --budget 10m --rng 1
 
-# The training loop's own cost over the bare forward, backward and optimiser step.
-bench-overhead: try-native
+bench-overhead: try-native ## Measure the training loop's own time over the bare steps.
 	$(BIN)/python benchmarks/overhead.py
 
-# A gigabyte of text prepared: MB/s on one core, memory. Needs 4 GB of disk.
-bench-prepare: $(VENV)/.installed
+bench-prepare: $(VENV)/.installed ## Measure how fast a gigabyte is prepared; needs 4 GB of disk.
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/memory.py
 
-clean:
+release: $(VENV)/.test lint ## Check the version and the changelog, build sdist and wheel in dist/.
+	$(BIN)/python scripts/release.py
+
+clean: ## Delete the environment and everything that tools have left.
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info
 
 $(VENV)/bin/python:

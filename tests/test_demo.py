@@ -23,7 +23,7 @@ def test_commands_are_shown_as_they_are_run(tmp_path: Path) -> None:
     """With their quotes: a line that is pasted is the same command."""
     fake = script(tmp_path / "it's textgen", 'printf "%s\\0" "$@" >> ran; echo >> ran\n')
     result = subprocess.run(
-        ["sh", str(ROOT / "docs/demo.sh")],
+        ["sh", str(ROOT / "scripts/demo.sh")],
         cwd=tmp_path,
         env={**os.environ, "TEXTGEN": str(fake)},
         capture_output=True,
@@ -68,7 +68,7 @@ def on_terminal(words: list[str], cwd: Path) -> tuple[str, int]:
 @pytest.mark.parametrize("code", [0, 3])
 def test_a_line_moves_while_a_command_is_silent(tmp_path: Path, code: int) -> None:
     work = script(tmp_path / "work", f"echo collecting torch; sleep 3; echo broken; exit {code}\n")
-    words = ["sh", str(ROOT / "docs/moving.sh"), "installing", str(work)]
+    words = ["sh", str(ROOT / "scripts/moving.sh"), "installing", str(work)]
     sent, ended = on_terminal(words, tmp_path)
     assert ended == code
     drawn = re.findall(r"\r\x1b\[K([^\r\n]+)", sent)
@@ -82,7 +82,7 @@ def test_a_line_moves_while_a_command_is_silent(tmp_path: Path, code: int) -> No
 
 def test_elsewhere_what_a_command_says_is_passed_on(tmp_path: Path) -> None:
     result = subprocess.run(
-        ["sh", str(ROOT / "docs/moving.sh"), "installing", "sh", "-c", "echo one; exit 5"],
+        ["sh", str(ROOT / "scripts/moving.sh"), "installing", "sh", "-c", "echo one; exit 5"],
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run a command that may be silent for minutes: sh docs/moving.sh WHAT COMMAND...
+# Run a command that may be silent for minutes: sh scripts/moving.sh WHAT COMMAND...
 # On a terminal one line moves: what is done, for how long, and the last thing the command said.
 # Elsewhere what it says is passed on. What it said is shown whole where it fails.
 set -u

@@ -1,0 +1,85 @@
+"""Build a release in `dist/`, after checks: `make release`. Nothing is uploaded.
+
+The version stands in `textgen/__init__.py`. Its section of CHANGELOG.md is the first one below
+`## Unreleased`, carries a date, and `Unreleased` is empty. Nothing in the checkout is uncommitted.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DIST = ROOT / "dist"
+#: What each archive must hold, of a file of each kind.
+IN_WHEEL = ("textgen/__init__.py", "textgen/py.typed", "textgen/native/src/textgen.h")
+IN_SDIST = (
+    "README.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "hatch_build.py",
+    "tests/conftest.py",
+)
+
+
+def changelog_problems(text: str, version: str) -> list[str]:
+    """What is wrong with CHANGELOG.md for a release of `version`.
+
+    Args:
+        text: The file.
+        version: To be released, such as `0.2.0`.
+    """
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    titles = [section.partition("\n")[0].strip() for section in sections]
+    if titles[:1] != ["Unreleased"]:
+        return ["CHANGELOG.md: the first section must be `## Unreleased`"]
+    found = []
+    if sections[0].partition("\n")[2].strip():
+        found.append(f"CHANGELOG.md: move what stands under `Unreleased` to `## {version} - DATE`")
+    if not re.fullmatch(rf"{re.escape(version)} - \d{{4}}-\d\d-\d\d", "".join(titles[1:2])):
+        found.append(f"CHANGELOG.md: the second section must be `## {version} - YYYY-MM-DD`")
+    return found
+
+
+def missing_files() -> list[str]:
+    """What the archives in `dist/` must hold and do not."""
+    (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as packed:
+        in_wheel = set(packed.namelist())
+    with tarfile.open(sdist) as packed_sources:
+        in_sdist = {name.partition("/")[2] for name in packed_sources.getnames()}
+    return [f"{wheel.name} lacks {name}" for name in IN_WHEEL if name not in in_wheel] + [
+        f"{sdist.name} lacks {name}" for name in IN_SDIST if name not in in_sdist
+    ]
+
+
+def main() -> None:
+    """Check, build, check what was built."""
+    sys.path.insert(0, str(ROOT))
+    from textgen import __version__
+
+    problems = changelog_problems((ROOT / "CHANGELOG.md").read_text("utf-8"), __version__)
+    status = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    if status.stdout:
+        problems.append("git: commit or remove what is uncommitted")
+    if problems:
+        sys.exit("\n".join(problems))
+    shutil.rmtree(DIST, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "hatchling", "build"], cwd=ROOT, check=True)
+    missing = missing_files()
+    if missing:
+        sys.exit("\n".join(missing))
+    print(f"built {', '.join(path.name for path in sorted(DIST.iterdir()))}; nothing is uploaded")
+    print(f"next: git tag v{__version__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""The scripts behind `make`: what is tested first, the tree of files, the checks of a release."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+from types import ModuleType
+
+import pytest
+from support.small_runs import ROOT
+
+
+def script(name: str) -> ModuleType:
+    """A script of `scripts/`, as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    declared = set(" ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)).split())
+    assert targets == declared
+    shown = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    listed = {line.split()[1] for line in shown}
+    assert listed == targets - {"try-native"}  # It is a step of others.
+    assert all(len(line) < 100 and line.endswith(".") for line in shown)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_every_target_that_a_page_names_exists(page: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for name in re.findall(r"`make ([a-z-]+)`", (ROOT / page).read_text("utf-8")):
+        assert name in targets, f"{page} names `make {name}`"
+
+
+def test_the_tree_of_the_architecture_is_that_of_today() -> None:
+    tree = script("tree")
+    page = tree.PAGE.read_text("utf-8")
+    assert page == tree.with_tree(page), "docs/architecture.md shows another tree: type `make tree`"
+    assert "  cells/" in tree.tree() and "    lstm.py " in tree.tree()
+    assert "    src/" in tree.tree() and "      kernels.c " in tree.tree()
+
+
+def test_every_module_says_what_it_is() -> None:
+    lines = script("tree").tree().splitlines()
+    assert not [
+        line for line in lines if re.fullmatch(r" *\S+(\.py|/)", line) and "src/" not in line
+    ]
+
+
+def test_the_tests_near_a_change() -> None:
+    near = script("near").near
+    tests = ["tests/cli/test_eval_cli.py", "tests/sampling/test_filters.py", "tests/test_files.py"]
+    assert near(["textgen/sampling/filters.py"], tests) == ["tests/sampling/test_filters.py"]
+    assert near(["textgen/cli/eval.py"], tests) == ["tests/cli/test_eval_cli.py"]
+    assert near(["tests/test_files.py", "README.md", "pyproject.toml"], tests) == [tests[2]]
+    assert near([], tests) == []
+
+
+UNRELEASED = "# Changelog\n\n## Unreleased\n\n"
+DATED = "## 0.2.0 - 2026-11-30\n\n- One.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (UNRELEASED + DATED, None),
+        (DATED, "the first section must be `## Unreleased`"),
+        (UNRELEASED + "- Two.\n\n" + DATED, "move what stands under `Unreleased`"),
+        (UNRELEASED + "## 0.2.0\n", "the second section must be `## 0.2.0 - YYYY-MM-DD`"),
+        (UNRELEASED + DATED.replace("0.2", "0.1"), "the second section must be `## 0.2.0"),
+        (UNRELEASED, "the second section must be"),
+    ],
+)
+def test_a_release_has_a_dated_section(text: str, problem: str | None) -> None:
+    found = script("release").changelog_problems(text, "0.2.0")
+    assert len(found) == (problem is not None)
+    assert problem is None or problem in found[0]
+
+
+def test_the_changelog_is_in_order() -> None:
+    """Its first section takes what is not released yet; the others have a version and a date."""
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    titles = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert titles[0] == "Unreleased"
+    dated = [
+        re.fullmatch(r"(\d+)\.(\d+)\.(\d+) - (\d{4}-\d\d-\d\d)", title) for title in titles[1:]
+    ]
+    assert all(dated), titles
+    keys = [(found[4], int(found[1]), int(found[2]), int(found[3])) for found in dated if found]
+    assert keys == sorted(keys, reverse=True)
