@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from textgen.errors import ConfigError
-from textgen.terminal.chart import Chart, Series, TerminalChart, chart_bytes, save_chart
+from textgen.terminal.chart import Chart, Series, TerminalChart, charts_picture, save_charts
 
 CURVES = Chart(
     series=(
@@ -117,12 +117,12 @@ def test_drawing_twice_is_the_same() -> None:
 
 
 def test_pictures(tmp_path: Path) -> None:
-    save_chart(tmp_path / "c.png", CURVES)
+    save_charts(tmp_path / "c.png", [CURVES])
     data = (tmp_path / "c.png").read_bytes()
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     assert struct.unpack(">II", data[16:24]) == (960, 540)
-    save_chart(tmp_path / "c.svg", ROWS)
+    save_charts(tmp_path / "c.svg", [ROWS])
     assert ElementTree.fromstring((tmp_path / "c.svg").read_text("utf-8")).tag.endswith("svg")
-    assert chart_bytes(ROWS, "svg") == (tmp_path / "c.svg").read_bytes()
+    assert charts_picture([ROWS], "svg") == (tmp_path / "c.svg").read_bytes()
     with pytest.raises(ConfigError, match=r"\.svg or \.png"):
-        save_chart(tmp_path / "c.pdf", ROWS)
+        save_charts(tmp_path / "c.pdf", [ROWS])

@@ -403,14 +403,14 @@ def _show(
     from textgen.cli.comparison import csv_text, sheet_of
     from textgen.comparison.record import RECORD_NAME
     from textgen.files import atomic_write_bytes
-    from textgen.terminal.chart import TerminalChart, save_chart
+    from textgen.terminal.chart import TerminalChart, save_charts
     from textgen.terminal.console import make_consoles
     from textgen.terminal.figures import figures_table
 
     written = [picture] if picture is not None else []
     sheet = sheet_of(result)
     if picture is not None:
-        save_chart(picture, sheet.chart)
+        save_charts(picture, [sheet.chart])
     if csv is not None:
         text = csv_text(result.to_rows())
         if str(csv) == "-":
@@ -426,7 +426,7 @@ def _show(
     if json_output or csv is not None:
         return
     out = make_consoles(color).out
-    out.print(TerminalChart(sheet.chart))
+    out.print(TerminalChart(sheet.chart, height=16))
     for headings, rows in sheet.tables:
         out.print()
         out.print(figures_table(headings, rows))

@@ -14,8 +14,8 @@ from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.terminal.bar import figures_of
+from textgen.terminal.chart import Chart, TerminalChart, loss_chart, save_charts
 from textgen.terminal.console import ColorMode, make_consoles
-from textgen.terminal.curve import LossCurve, TerminalCurve, save_curve
 from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
 from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
@@ -133,8 +133,8 @@ class Progress(_View):
             return
         picture = draw_curve(Path(event.folder))
         curve = read_curve(Path(event.folder))
-        if curve.drawable:
-            self._console.print(TerminalCurve(curve))
+        if curve is not None:
+            self._console.print(TerminalChart(curve))
         if event.best_bits_per_char > event.uniform_bits_per_char:
             self._console.print(
                 f"note: {event.best_bits_per_char:.3f} bits/char is worse than guessing among all "
@@ -211,8 +211,8 @@ def _some_source(header: ModelHeader) -> str:
     return header.vocabulary.decode(start).split(SEPARATOR)[0] or "SOURCE"
 
 
-def read_curve(folder: Path) -> LossCurve:
-    """The loss curve of a run's reports."""
+def read_curve(folder: Path) -> Chart | None:
+    """The loss curve of a run's reports; None where there is too little to draw."""
     train, validation = [], []
     try:
         lines = (folder / METRICS_NAME).read_text(encoding="utf-8").splitlines()
@@ -224,16 +224,16 @@ def read_curve(folder: Path) -> LossCurve:
             train.append((report["step"], report["train_bits_per_char"]))
         if report["evaluated"] and report["val_bits_per_char"] is not None:
             validation.append((report["step"], report["val_bits_per_char"]))
-    return LossCurve(train=tuple(train), validation=tuple(validation), title=folder.name)
+    return loss_chart(train, validation, title=folder.name)
 
 
 def draw_curve(folder: Path) -> Path | None:
     """Save the loss curve beside the checkpoint; None where there is too little to draw."""
     curve = read_curve(folder)
-    if not curve.drawable:
+    if curve is None:
         return None
     try:
-        save_curve(folder / CURVE_NAME, curve)
+        save_charts(folder / CURVE_NAME, [curve])
     except StorageError:
         return None  # The model is safe; a picture is not worth a failed run.
     return folder / CURVE_NAME

@@ -66,7 +66,7 @@ def check_outputs(
     if json_output and to_stdout:
         raise ConfigError("--json and --csv - both go to standard output; give --csv a file")
     if picture is not None:
-        from textgen.terminal.picture import picture_kind
+        from textgen.terminal.chart import picture_kind
 
         picture_kind(picture)
     for path in (picture, None if to_stdout else csv, *paths):

@@ -138,7 +138,7 @@ def memory_command(
     from textgen.cli.inspect.memory_sheet import figures, gradient_chart, names_of, panels
     from textgen.errors import ConfigError, InspectionError
     from textgen.inspection.memory_report import MemoryReports
-    from textgen.terminal.decay import MOST_CURVES, TerminalDecay, save_decays
+    from textgen.terminal.chart import MOST_CURVES, TerminalChart, save_charts
 
     check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     if text is not None and file is not None:
@@ -176,7 +176,7 @@ def memory_command(
         heads.append(_head(model, tokens))
     found = MemoryReports(names=tuple(names), heads=tuple(heads), reports=tuple(reports))
     if picture is not None:
-        save_decays(picture, panels(found, layer))
+        save_charts(picture, panels(found, layer))
         if not quiet:
             print(f"written: {picture}", file=sys.stderr)
     if deliver(found, {}, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
@@ -184,8 +184,8 @@ def memory_command(
     from textgen.terminal.console import make_consoles
 
     out = make_consoles(color).out
-    out.print(TerminalDecay(gradient_chart(found, show, layer)))
-    out.print(TerminalDecay(panels(found, layer)[-1]))
+    out.print(TerminalChart(gradient_chart(found, show, layer)))
+    out.print(TerminalChart(panels(found, layer)[-1]))
     out.print()
     table, note = figures(found, layer)
     out.print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textgen.checkpoint import locate
 from textgen.inspection.memory_report import GRADIENT_SHARE, VARIATION_LIMIT
-from textgen.terminal.decay import DecayChart, DecayCurve
+from textgen.terminal.chart import Chart, Series
 from textgen.terminal.figures import figures_table
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     return names
 
 
-def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) -> DecayChart:
+def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) -> Chart:
     """The gradients: of one model all of them, of several those by one thing."""
     if show is None and len(found.reports) == 1:
         report = found.reports[0]
@@ -56,16 +56,18 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
         title += "" if of == "input" else _of_layer(found, layer)
     # Of several models one that has none keeps its place, so that all look the same in every chart.
     keep = show is not None or len(found.reports) > 1
-    return DecayChart(
-        curves=tuple(_drawn(name, curve) for name, curve in curves if keep or curve is not None),
+    return Chart(
+        series=tuple(_drawn(name, curve) for name, curve in curves if keep or curve is not None),
         x_label=f"lag, in {_unit(found)}",
         y_label="relative to lag 0",
-        level=GRADIENT_SHARE,
+        levels=(("", GRADIENT_SHARE),),
+        log_y=True,
+        letters=True,
         title=title,
     )
 
 
-def panels(found: MemoryReports, layer: int | None) -> list[DecayChart]:
+def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
     """The charts of a picture; the last is that of the replacement."""
     charts = []
     if len(found.reports) == 1:
@@ -73,10 +75,10 @@ def panels(found: MemoryReports, layer: int | None) -> list[DecayChart]:
     else:
         for of in _WRITTEN:
             chart = gradient_chart(found, of, layer)
-            if any(curve.points for curve in chart.curves):
+            if any(series.points for series in chart.series):
                 charts.append(chart)
     replaced = [
-        DecayCurve(
+        Series(
             name=name,
             points=()
             if report.replacement is None
@@ -92,11 +94,13 @@ def panels(found: MemoryReports, layer: int | None) -> list[DecayChart]:
     ]
     return [
         *charts,
-        DecayChart(
-            curves=tuple(replaced),
+        Chart(
+            series=tuple(replaced),
             x_label=f"{_unit(found)} that are kept",
             y_label="total variation",
-            level=VARIATION_LIMIT,
+            levels=(("", VARIATION_LIMIT),),
+            log_y=True,
+            letters=True,
             title="change of the prediction where all text before is replaced",
         ),
     ]
@@ -138,8 +142,8 @@ def figures(found: MemoryReports, layer: int | None) -> tuple[Table, str]:
     return figures_table(headings, rows), note
 
 
-def _drawn(name: str, curve: MemoryCurve | None) -> DecayCurve:
-    return DecayCurve(
+def _drawn(name: str, curve: MemoryCurve | None) -> Series:
+    return Series(
         name=name,
         points=()
         if curve is None

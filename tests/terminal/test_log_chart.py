@@ -14,27 +14,23 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from textgen.errors import ConfigError
-from textgen.terminal.decay import (
-    DecayChart,
-    DecayCurve,
-    TerminalDecay,
-    decay_picture,
-    save_decays,
-)
+from textgen.terminal.chart import Chart, Series, TerminalChart, charts_picture, save_charts
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
-def falling(name: str, factor: float, count: int = 201) -> DecayCurve:
-    return DecayCurve(name=name, points=tuple((float(k), factor**k) for k in range(count)))
+def falling(name: str, factor: float, count: int = 201) -> Series:
+    return Series(name=name, points=tuple((float(k), factor**k) for k in range(count)))
 
 
-def chart(*curves: DecayCurve) -> DecayChart:
-    return DecayChart(
-        curves=curves,
+def chart(*curves: Series) -> Chart:
+    return Chart(
+        series=curves,
         x_label="шаги",
         y_label="доля",
-        level=0.01,
+        levels=(("", 0.01),),
+        log_y=True,
+        letters=True,
         title="«Память» за 3 $",
     )
 
@@ -42,15 +38,13 @@ def chart(*curves: DecayCurve) -> DecayChart:
 CHART = chart(falling("старуха", 0.9), falling("gru", 0.98), falling("rnn", 0.5))
 
 
-def render(
-    shown: DecayChart, *, width: int = 80, color: bool = False, encoding: str = "utf-8"
-) -> str:
+def render(shown: Chart, *, width: int = 80, color: bool = False, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
     console = Console(
         file=file, width=width, color_system="truecolor" if color else None, force_terminal=color
     )
-    console.print(TerminalDecay(shown))
+    console.print(TerminalChart(shown))
     file.flush()
     return raw.getvalue().decode(encoding)
 
@@ -90,20 +84,22 @@ def test_limits_end_where_nothing_is_to_be_seen() -> None:
     assert bottom == -4.0 and 0.0 < top < 0.5
     assert chart(falling("slow", 0.99)).limits()[0] == (0.0, 200.0)
     assert chart(falling("slow", 0.999)).limits()[1][0] == -3.0
-    rising = chart(DecayCurve(name="up", points=((0.0, 1.0), (1.0, 50.0))))
+    rising = chart(Series(name="up", points=((0.0, 1.0), (1.0, 50.0))))
     assert rising.limits()[1][1] > math.log10(50.0)
 
 
 def test_what_lies_below_is_cut_where_it_crosses() -> None:
     points = ((0.0, 1.0), (1.0, 1e-6), (2.0, 1e-6), (3.0, 1e-2), (4.0, 0.0))
-    first, second = DecayCurve(name="", points=points).shown(1e-4)
+    series = Series(name="", points=points)
+    first, second = chart(series).parts(series)
     assert first[0] == (0.0, 0.0) and first[1] == pytest.approx((4 / 6, -4.0))
     assert second[0] == pytest.approx((2.5, -4.0)) and second[1] == (3.0, -2.0)
     # Zero lies infinitely deep: the line falls steeply.
     assert second[2][0] == pytest.approx(3.0, abs=0.01)
-    assert DecayCurve(name="", points=((0.0, 0.0), (1.0, 0.0))).shown() == []
-    assert render(chart(DecayCurve(name="nothing", points=((0.0, 0.0),))))
-    assert render(chart(DecayCurve(name="one", points=((0.0, 1.0),))))
+    nothing = Series(name="", points=((0.0, 0.0), (1.0, 0.0)))
+    assert chart(nothing).parts(nothing) == []
+    assert render(chart(Series(name="nothing", points=((0.0, 0.0),))))
+    assert render(chart(Series(name="one", points=((0.0, 1.0),))))
 
 
 def test_an_ascii_stream() -> None:
@@ -121,13 +117,13 @@ def test_drawing_twice_is_the_same() -> None:
 
 def test_pictures(tmp_path: Path) -> None:
     charts = [CHART, chart(falling("x", 0.7)), CHART]
-    first = decay_picture(charts, "png")
-    assert decay_picture(charts, "png") == first
+    first = charts_picture(charts, "png")
+    assert charts_picture(charts, "png") == first
     assert struct.unpack(">II", first[16:24]) == (1536, 1008)
-    assert struct.unpack(">II", decay_picture(charts[:1], "png")[16:24]) == (768, 504)
-    root = ElementTree.fromstring(decay_picture(charts))
+    assert struct.unpack(">II", charts_picture(charts[:1], "png")[16:24]) == (960, 540)
+    root = ElementTree.fromstring(charts_picture(charts))
     assert root.tag.endswith("svg")
-    save_decays(tmp_path / "a.SVG", charts)
-    assert (tmp_path / "a.SVG").read_bytes() == decay_picture(charts, "svg")
+    save_charts(tmp_path / "a.SVG", charts)
+    assert (tmp_path / "a.SVG").read_bytes() == charts_picture(charts, "svg")
     with pytest.raises(ConfigError, match=r"\.svg or \.png, not as 'a\.pdf'"):
-        save_decays(tmp_path / "a.pdf", charts)
+        save_charts(tmp_path / "a.pdf", charts)

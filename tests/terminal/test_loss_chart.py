@@ -6,6 +6,7 @@ import io
 import math
 import struct
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,26 +15,42 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from textgen.errors import ConfigError, StorageError
-from textgen.terminal.curve import LossCurve, TerminalCurve, picture, save_curve, save_curve_svg
+from textgen.terminal.chart import (
+    Chart,
+    TerminalChart,
+    charts_picture,
+    loss_chart,
+    save_charts,
+)
 
-CURVE = LossCurve(
-    train=tuple((step, 2.0 + 6.0 * math.exp(-step / 100)) for step in range(0, 3001, 20)),
-    validation=tuple((step, 2.2 + 6.0 * math.exp(-step / 100)) for step in range(200, 3001, 200)),
+TRAIN = [(step, 2.0 + 6.0 * math.exp(-step / 100)) for step in range(0, 3001, 20)]
+VALIDATION = [(step, 2.2 + 6.0 * math.exp(-step / 100)) for step in range(200, 3001, 200)]
+
+
+def drawable(
+    train: Sequence[tuple[float, float]], validation: Sequence[tuple[float, float]], **words: str
+) -> Chart:
+    chart = loss_chart(train, validation, **words)
+    assert chart is not None
+    return chart
+
+
+CURVE = drawable(
+    TRAIN,
+    VALIDATION,
     x_label="шаги",
     y_label="бит на символ",
     title="«Преступление и наказание» за 3 $",
 )
 
 
-def render(
-    curve: LossCurve, *, width: int = 60, color: bool = False, encoding: str = "utf-8"
-) -> str:
+def render(curve: Chart, *, width: int = 60, color: bool = False, encoding: str = "utf-8") -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
     console = Console(
         file=file, width=width, color_system="truecolor" if color else None, force_terminal=color
     )
-    console.print(TerminalCurve(curve))
+    console.print(TerminalChart(curve))
     file.flush()
     return raw.getvalue().decode(encoding)
 
@@ -66,47 +83,48 @@ def test_colours_only_where_there_are_any() -> None:
 
 
 def test_an_ascii_stream() -> None:
-    text = render(LossCurve(train=CURVE.train, validation=CURVE.validation), encoding="ascii")
+    text = render(drawable(TRAIN, VALIDATION), encoding="ascii")
     assert "\\u" not in text
-    assert ".. training  o validation" in text
+    assert ". training  o validation" in text
 
 
 def test_drawing_twice_is_the_same() -> None:
     """Plotext keeps one figure for the process; nothing of the first may be in the second."""
-    other = LossCurve(validation=((1, 3.0), (2, 2.0)))
+    other = drawable([], [(1, 3.0), (2, 2.0)])
     before = render(other)
     render(CURVE)
     assert render(other) == before
 
 
 def test_a_short_run_has_no_curve() -> None:
-    for points in ((), ((1.0, 2.0),), ((1.0, 2.0), (2.0, math.nan), (3.0, math.inf))):
-        assert "too short for a loss curve" in render(LossCurve(train=points), width=80)
+    for points in ([], [(1.0, 2.0)], [(1.0, 2.0), (2.0, math.nan), (3.0, math.inf)]):
+        assert loss_chart(points, []) is None
+        assert loss_chart([], points) is None
 
 
 def test_limits_leave_out_the_steep_opening() -> None:
     (left, right), (bottom, top) = CURVE.limits()
     assert (left, right) == (0.0, 3000.0)
     assert bottom < 2.0 and 2.5 < top < 5.0
-    few = LossCurve(train=((0, 9.0), (100, 2.0)))
+    few = drawable([(0, 9.0), (100, 2.0)], [])
     assert few.limits()[1][1] > 9.0
-    flat = LossCurve(train=((5, 1.0), (5, 1.0)))
+    flat = drawable([(5, 1.0), (5, 1.0)], [])
     (left, right), (bottom, top) = flat.limits()
     assert left < right and bottom < 1.0 < top
     assert render(flat)
 
 
 def test_svg_is_the_same_every_time_and_says_what_it_shows() -> None:
-    first = picture(CURVE, "svg")
-    assert picture(CURVE, "svg") == first
+    first = charts_picture([CURVE], "svg")
+    assert charts_picture([CURVE], "svg") == first
     root = ElementTree.fromstring(first)
     assert root.tag.endswith("svg")
     assert b"<dc:date>" not in first
 
 
 def test_png_is_the_same_every_time() -> None:
-    first = picture(CURVE, "png")
-    assert picture(CURVE, "png") == first
+    first = charts_picture([CURVE], "png")
+    assert charts_picture([CURVE], "png") == first
     assert first[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", first[16:24])
     assert (width, height) == (960, 540)
@@ -114,26 +132,20 @@ def test_png_is_the_same_every_time() -> None:
 
 
 def test_pictures_leave_pyplot_alone() -> None:
-    picture(CURVE)
+    charts_picture([CURVE])
     assert "matplotlib.pyplot" not in sys.modules
-
-
-def test_a_picture_without_points() -> None:
-    assert picture(LossCurve()) != picture(CURVE)
 
 
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_saving(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"loss.{kind}"
-    save_curve(path, CURVE)
-    assert path.read_bytes() == picture(CURVE, kind)
-    save_curve_svg(tmp_path / "other", CURVE)
-    assert (tmp_path / "other").read_bytes() == picture(CURVE, "svg")
-    assert sorted(p.name for p in tmp_path.glob("*") if p.is_file()) == [f"loss.{kind}", "other"]
+    save_charts(path, [CURVE])
+    assert path.read_bytes() == charts_picture([CURVE], kind)
+    assert [p.name for p in tmp_path.glob("*") if p.is_file()] == [f"loss.{kind}"]
 
 
 def test_where_it_cannot_be_saved(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"not as 'loss\.pdf'"):
-        save_curve(tmp_path / "loss.pdf", CURVE)
+        save_charts(tmp_path / "loss.pdf", [CURVE])
     with pytest.raises(StorageError):
-        save_curve(tmp_path / "none" / "loss.svg", CURVE)
+        save_charts(tmp_path / "none" / "loss.svg", [CURVE])
