@@ -66,7 +66,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
         },
         {
             *("ops.select", "runtime", "model.torch_nn"),
-            *("inspection.influence", "inspection.memory_gradient"),
+            *("inspection.influence", "inspection.gradients"),
         },
     ),
     "typer": ({"cli"}, set()),

@@ -18,14 +18,14 @@ from textgen.cli import sample as sample_module
 from textgen.cli import train as train_module
 from textgen.cli.app import app
 from textgen.cli.app import textgen as textgen_callback
-from textgen.cli.inspect import checkpoint as checkpoint_module
-from textgen.cli.inspect import find as find_module
-from textgen.cli.inspect import gates as gates_module
-from textgen.cli.inspect import memory as memory_module
-from textgen.cli.inspect import neurons as neurons_module
-from textgen.cli.inspect import similar as similar_module
-from textgen.cli.inspect import text as text_module
-from textgen.cli.inspect import windows as windows_module
+from textgen.cli.inspect import find_neurons as find_module
+from textgen.cli.inspect import show_checkpoint as checkpoint_module
+from textgen.cli.inspect import show_gates as gates_module
+from textgen.cli.inspect import show_memory as memory_module
+from textgen.cli.inspect import show_neurons as neurons_module
+from textgen.cli.inspect import show_similar as similar_module
+from textgen.cli.inspect import show_text as text_module
+from textgen.cli.inspect import show_windows as windows_module
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "docs/guide.md", "docs/neurons.md", "docs/networks.md"]

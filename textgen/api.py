@@ -32,7 +32,7 @@ from textgen.inspection import (
     trace,
     trace_chunks,
 )
-from textgen.inspection.calibration import calibrate
+from textgen.inspection.neuron_stats import calibrate
 from textgen.keywords import (
     MemorySettings,
     SampleSettings,
@@ -76,7 +76,7 @@ from textgen.values import plain_value
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
-    from textgen.inspection.memory_report import MemoryReport
+    from textgen.inspection.memory import MemoryReport
     from textgen.training.events import Ended, Event
 
 #: How a text is steered: one specification, several, or what was made of them.
@@ -851,7 +851,7 @@ class Model:
             ids: The tokens, as `encode` gives them; or the text.
             quantities: Names as in `textgen.inspection.trace`.
         Returns:
-            The chunks of `textgen.inspection.survey` where the native engine is there, else of
+            The chunks of `textgen.inspection.trace` where the native engine is there, else of
             `trace_chunks`.
         """
         return self._survey(

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError
 from textgen.inspection import all_features, feature_values, regex_feature, token_values
-from textgen.inspection.alignment import feature_matrix, token_text
-from textgen.inspection.features import FEATURES
+from textgen.inspection.features import FEATURES, feature_matrix, token_text
 
 
 def drawn(name: str, text: str) -> str:

@@ -13,15 +13,15 @@ import pytest
 from textgen.cells import CELLS
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import BackendError, InspectionError
-from textgen.inspection import memory_gradient, memory_reading
+from textgen.inspection import gradients, memory_reading
+from textgen.inspection.gradients import INPUT, gradient_norms
 from textgen.inspection.memory import (
+    MemoryReports,
     gradient_lag,
     lag_grid,
     memory_curves,
 )
-from textgen.inspection.memory_gradient import INPUT, gradient_norms
 from textgen.inspection.memory_reading import Reader, other_places, spread_places, windows
-from textgen.inspection.memory_report import MemoryReports
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import missing_reason, supported_isas
@@ -136,7 +136,7 @@ def test_parts_that_fit_the_memory_give_the_same(monkeypatch: pytest.MonkeyPatch
     ids_TN, targets_N = random_ids(70).reshape(10, 7), random_ids(7, 2)
     state = NumpyNetwork(config, weights).initial_state(7)
     whole = gradient_norms(config, weights, ids_TN, targets_N, state)
-    monkeypatch.setattr(memory_gradient, "MEMORY_LIMIT", 1)
+    monkeypatch.setattr(gradients, "MEMORY_LIMIT", 1)
     for place, norms in gradient_norms(config, weights, ids_TN, targets_N, state).items():
         np.testing.assert_allclose(norms, whole[place], rtol=1e-12)
 

@@ -7,7 +7,7 @@ import pytest
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.inspection import neuron_stats, trace_chunks
-from textgen.inspection.survey import survey
+from textgen.inspection.trace import survey
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork

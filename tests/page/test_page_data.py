@@ -150,7 +150,7 @@ def test_errors_teach(settings: dict, message: str) -> None:
 
 
 def test_no_path_of_the_machine_is_handed_on(tmp_path: Path) -> None:
-    from textgen.cli.inspect.html import page_title
+    from textgen.cli.inspect.show_text import page_title
 
     assert page_title(None, tmp_path / "page.txt", None) == "page.txt"
     assert page_title("Дом у реки", None, None) == "Дом у реки"

@@ -26,28 +26,285 @@ Shape suffixes: `K` lags 0 to max_lag, `N` positions, `M` lags at which text was
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
-from textgen.inspection.memory_gradient import INPUT, Place, gradient_norms
+from textgen.inspection.gradients import INPUT, Place, gradient_norms
 from textgen.inspection.memory_reading import (
     Pasts,
+    Places,
     Reader,
     of_rows,
     other_places,
     spread_places,
     windows,
 )
-from textgen.inspection.memory_report import MemoryCurve, MemoryReport, Replacement
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats
 from textgen.progress import task, track
 from textgen.runtime import choose_threads
+from textgen.table import Entry, Table
 
 Reals = NDArray[np.float64]
+
+#: A gradient has vanished where it has fallen to this share of that at lag 0.
+GRADIENT_SHARE = 0.01
+#: Text is without influence where its replacement changes the prediction by less, in the mean.
+VARIATION_LIMIT = 0.01
+
+_COLUMNS = ("of", "layer", "lag", "mean", "standard_error", "lower", "median", "upper")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemoryCurve:
+    """The gradient by one thing, against the lag.
+
+    Args:
+        of: `hidden`, `cell`, or `input`, the vector of the symbol.
+        layer: The layer, from 0; 0 for the input.
+        norms_KN: Its norms, `(K, N)`, in nats per unit of the thing.
+    """
+
+    of: str
+    layer: int
+    norms_KN: Reals
+
+    @property
+    def norm(self) -> float:
+        """The mean norm at lag 0, which is the unit of all below."""
+        return float(self.norms_KN[0].mean())
+
+    @property
+    def relative_K(self) -> Reals:
+        """The mean norms relative to that at lag 0."""
+        return self._relative(self.norms_KN.mean(axis=1))
+
+    @property
+    def standard_error_K(self) -> Reals:
+        """Of `relative_K`, a ratio of two means of the same positions; 0 at lag 0."""
+        scaled_KN = self._relative(self.norms_KN)
+        # The first term of a ratio's expansion.
+        off_KN = scaled_KN - self.relative_K[:, None] * scaled_KN[0]
+        return _standard_error(off_KN)
+
+    @property
+    def quartiles_3K(self) -> Reals:
+        """Lower quartile, median and upper quartile over the positions, in the same unit."""
+        return _quartiles(self._relative(self.norms_KN))
+
+    @property
+    def lag(self) -> int | None:
+        """The first lag from which on `relative_K` is `GRADIENT_SHARE` or less; None: there is
+        none up to the last one measured."""
+        above = np.flatnonzero(self.relative_K > GRADIENT_SHARE)
+        first = int(above[-1]) + 1 if len(above) else 0
+        return first if first < len(self.norms_KN) else None
+
+    def _relative(self, norms: Reals) -> Reals:
+        result: Reals = norms / (self.norm or 1.0)
+        return result
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Replacement:
+    """The change of the prediction where all but the last tokens is other text.
+
+    Args:
+        lags_M: How many of the last tokens are the text's own, rising; 0: none.
+        variations_MN: The total variation of each prediction, `(M, N)`, from 0 to 1.
+    """
+
+    lags_M: NDArray[np.int64]
+    variations_MN: Reals
+
+    @property
+    def mean_M(self) -> Reals:
+        """The mean over the positions."""
+        result: Reals = self.variations_MN.mean(axis=1)
+        return result
+
+    @property
+    def standard_error_M(self) -> Reals:
+        """Of `mean_M`."""
+        return _standard_error(self.variations_MN)
+
+    @property
+    def quartiles_3M(self) -> Reals:
+        """Lower quartile, median and upper quartile over the positions."""
+        return _quartiles(self.variations_MN)
+
+    @property
+    def lag(self) -> int | None:
+        """The first lag measured from which on the mean is below `VARIATION_LIMIT`, or None."""
+        above = np.flatnonzero(~(self.mean_M < VARIATION_LIMIT))
+        first = int(above[-1]) + 1 if len(above) else 0
+        return int(self.lags_M[first]) if first < len(self.lags_M) else None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MemoryReport:
+    """How far back a model remembers.
+
+    Args:
+        cell: Name of the model's cell.
+        tokens: Tokens of the text.
+        places: Which of them were predicted, `(N,)`, rising.
+        max_lag: The largest lag measured, in tokens.
+        warm_up: Tokens read before that, where the document has as many.
+        rng: Seed of the places.
+        curves: Of each layer's states and of the input.
+        gradient_lag: The lag at which the gradient by the last layer's hidden state, which every
+            cell has, has fallen to `GRADIENT_SHARE` of that at lag 0 for good; None: not within
+            `max_lag`.
+        replacement: What other text changes; None where that was not asked for.
+        replacement_lag: The smallest `k` such that all more than `k` tokens back can be replaced
+            by other text of the corpus, the prediction changing by less than `VARIATION_LIMIT` in
+            the mean; None: not within `max_lag`.
+        unit: What a lag counts, in the plural.
+        chars_per_token: Characters that a token of the text has in the mean.
+    """
+
+    cell: str
+    tokens: int
+    places: Places
+    max_lag: int
+    warm_up: int
+    rng: int
+    curves: tuple[MemoryCurve, ...]
+    gradient_lag: int | None
+    replacement: Replacement | None
+    replacement_lag: int | None
+    unit: str = "tokens"
+    chars_per_token: float = 1.0
+
+    def curve(self, of: str, layer: int | None = None) -> MemoryCurve | None:
+        """One of the curves; None: the cell has no such state.
+
+        Args:
+            of: `hidden`, `cell` or `input`.
+            layer: The layer; None is the last that has it.
+        """
+        found = [c for c in self.curves if c.of == of and layer in (None, c.layer)]
+        return found[-1] if found else None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, ready for `json.dumps`."""
+        replaced = self.replacement
+        return {
+            "cell": self.cell,
+            "unit": self.unit,
+            "chars_per_token": self.chars_per_token,
+            "tokens": self.tokens,
+            "positions": len(self.places),
+            "max_lag": self.max_lag,
+            "warm_up": self.warm_up,
+            "rng": self.rng,
+            "gradient_share": GRADIENT_SHARE,
+            "gradient_lag": self.gradient_lag,
+            "variation_limit": VARIATION_LIMIT,
+            "replacement_lag": self.replacement_lag,
+            "curves": [
+                {
+                    "of": curve.of,
+                    "layer": curve.layer,
+                    "lag": curve.lag,
+                    "norm": curve.norm,
+                    "relative": curve.relative_K.tolist(),
+                    "standard_error": curve.standard_error_K.tolist(),
+                    "quartiles": curve.quartiles_3K.tolist(),
+                }
+                for curve in self.curves
+            ],
+            "replacement": None
+            if replaced is None
+            else {
+                "lags": replaced.lags_M.tolist(),
+                "variation": replaced.mean_M.tolist(),
+                "standard_error": replaced.standard_error_M.tolist(),
+                "quartiles": replaced.quartiles_3M.tolist(),
+            },
+            "places": self.places.tolist(),
+        }
+
+    def table(self) -> Table:
+        """A row for each lag of each curve; those of the replacement have no layer."""
+        return Table(_COLUMNS, self._rows())
+
+    def _rows(self) -> Iterator[tuple[Entry, ...]]:
+        for curve in self.curves:
+            columns = (curve.relative_K, curve.standard_error_K, *curve.quartiles_3K)
+            for lag, values in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+                yield curve.of, curve.layer, lag, *values
+        if (replaced := self.replacement) is not None:
+            columns = (replaced.mean_M, replaced.standard_error_M, *replaced.quartiles_3M)
+            rows = zip(*(c.tolist() for c in columns), strict=True)
+            for lag, values in zip(replaced.lags_M.tolist(), rows, strict=True):
+                yield "replacement", None, lag, *values
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """`<of>.<layer>`, the norms `(K, N)`; `replacement`, `(M, N)`, and `replacement.lags`;
+        `places`, `(N,)`."""
+        arrays: dict[str, NDArray[np.generic]] = {"places": self.places}
+        for curve in self.curves:
+            arrays[f"{curve.of}.{curve.layer}"] = curve.norms_KN
+        if self.replacement is not None:
+            arrays["replacement.lags"] = self.replacement.lags_M
+            arrays["replacement"] = self.replacement.variations_MN
+        return arrays
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryReports:
+    """The memory of several models.
+
+    Args:
+        names: What to call each.
+        heads: What stands before each in the JSON: the checkpoint, the text.
+        reports: One a model.
+    """
+
+    names: tuple[str, ...]
+    heads: tuple[Mapping[str, Any], ...]
+    reports: tuple[MemoryReport, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """A list of models."""
+        parts = zip(self.names, self.heads, self.reports, strict=True)
+        return {"models": [{"name": n, **head, **report.to_json()} for n, head, report in parts]}
+
+    def table(self) -> Table:
+        """The rows of each, with its name before them."""
+        reports = zip(self.names, self.reports, strict=True)
+        return Table(
+            ("model", *_COLUMNS),
+            ((name, *row) for name, report in reports for row in report.table().rows),
+        )
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """Those of each, `<number>.` before their names, and `names`."""
+        arrays: dict[str, NDArray[np.generic]] = {"names": np.array(self.names)}
+        for number, report in enumerate(self.reports):
+            arrays |= {f"{number}.{name}": values for name, values in report.to_arrays().items()}
+        return arrays
+
+
+def _standard_error(values_KN: Reals) -> Reals:
+    count = values_KN.shape[1]
+    if count < 2:
+        return np.zeros(len(values_KN))
+    result: Reals = values_KN.std(axis=1, ddof=1) / np.sqrt(count)
+    return result
+
+
+def _quartiles(values_KN: Reals) -> Reals:
+    result: Reals = np.quantile(values_KN, (0.25, 0.5, 0.75), axis=1)
+    return result
+
 
 _SPELLED = {"h": "hidden", "c": "cell"}
 MAX_LAG, POSITIONS, FEW_POSITIONS, WARM_UP = 200, 200, 32, 512

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.inspection.neuron_stats import NeuronStats
 from textgen.inspection.passages import Passage
-from textgen.inspection.selection import NeuronStats
 from textgen.table import Entry, Table
 
 

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import InspectionError, named
-from textgen.inspection.pieces import source_pieces
-from textgen.inspection.selection import NeuronStats, most_varying, neuron_stats
-from textgen.inspection.surprise import Surprise, surprise
+from textgen.inspection.neuron_stats import NeuronStats, most_varying, neuron_stats
 from textgen.inspection.trace import (
     Neuron,
     Trace,
@@ -28,7 +26,7 @@ from textgen.inspection.trace import (
     default_quantity,
     trace_chunks,
 )
-from textgen.inspection.view import scale_limits
+from textgen.inspection.view import Surprise, scale_limits, source_pieces, surprise
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.page import Page, PageRow, quantise
 from textgen.progress import task
@@ -43,7 +41,7 @@ TOKEN_ROOM = 32
 #: Likeliest next symbols that are kept.
 TOP = 5
 
-#: Reads a text in chunks as `textgen.inspection.survey` does.
+#: Reads a text in chunks as `textgen.inspection.trace` does.
 Survey = Callable[[Ids, Sequence[str]], Iterable[Trace]]
 
 

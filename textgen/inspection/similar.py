@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
-from textgen.inspection.moments import Moments
+from textgen.inspection.neuron_stats import Moments
 from textgen.inspection.passages import Passage, passage_at
 from textgen.inspection.trace import Trace, as_chunks, check_numbers
 from textgen.progress import track

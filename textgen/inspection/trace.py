@@ -4,8 +4,11 @@ Needs NumPy only. Row `t` holds the values after token `t` was read; `nats[t]` i
 cost before it was read. The state starts at zero and the end mark is fed before the first token,
 as in training and sampling, and that mark is no row; an end mark within the text resets the state.
 
-A network is anything with the methods of `textgen.model.numpy_network.NumpyNetwork`; the
-arithmetic is the cell's own specification in float32.
+The arithmetic of `trace` is the cell's own specification in float32. `survey` reads a long text
+faster: the native engine reads many stretches of it side by side. Each stretch but the first begins
+`WARMUP` tokens early, so that its state is that of the whole text but for what a model remembers
+longer. Where the engine multiplies in bf16, a value differs from that of `trace` by about 2**-8 of
+the largest one.
 """
 
 from __future__ import annotations
@@ -27,6 +30,9 @@ from textgen.progress import task
 
 if TYPE_CHECKING:
     import pandas
+
+    from textgen.model.native_network import NativeNetwork
+
 
 Floats = NDArray[np.float32]
 #: One unit of one layer: `(layer, unit)`, both counted from 0.
@@ -548,3 +554,79 @@ def check_numbers(*arrays: NDArray[np.floating]) -> None:
                 "said of them; look at a shorter text (of a corpus: --chars 1000), or at another "
                 "model (-c)"
             )
+
+
+#: Tokens read and not kept before each stream but the first, and tokens of a chunk.
+WARMUP = 256
+CHUNK = 4096
+
+
+def survey(
+    network: NativeNetwork,
+    ids: NDArray[np.integer],
+    *,
+    quantities: Sequence[str] | None = None,
+    streams: int = 64,
+    edits: Edits = NO_EDITS,
+) -> Iterator[Trace]:
+    """Every unit's values after every token of a text, in chunks, in no order.
+
+    Args:
+        network: The model on the native engine.
+        ids: The tokens, `(N,)`; may be a memory-mapped array. An end mark resets the state.
+        quantities: Names as in `trace`; None: the default one.
+        streams: Stretches read side by side; fewer for a short text.
+        edits: Changes of the states at every token.
+    Yields:
+        Traces of some `CHUNK` tokens whose rows stand in no order (`places` says where each
+        belongs); they have no costs and no next
+        tokens (`nats` and `next_ids` are empty), and their `final_state` means nothing.
+    """
+    cell, count = network.config.cell_spec, len(ids)
+    names = (default_quantity(cell),) if quantities is None else tuple(quantities)
+    wanted = {check_quantity(cell, name): _recorded(name) for name in names}
+    streams = max(1, min(streams, count // (4 * WARMUP)))
+    starts_B = np.arange(streams, dtype=np.int64) * count // streams
+    stops_B = np.append(starts_B[1:], count)
+    warmup = WARMUP if streams > 1 else 0
+    config = network.config
+    units = {layer: np.arange(config.hidden_size) for layer in range(config.num_layers)}
+    state = network.zero_state(streams)
+    steps = warmup + int((stops_B - starts_B).max())
+    at_once = max(1, CHUNK // streams)
+    # The state before a text has read the end mark, as everywhere.
+    edits_B = for_all(edits, streams)
+    begins = range(0, steps, at_once)
+    with task("reading the text", len(begins)) as reading:
+        _, state = network.step(np.full(streams, END_ID), state, edits_B)
+        for begin in begins:
+            place_TB = np.arange(begin, min(begin + at_once, steps))[:, None] + starts_B - warmup
+            read_TB = np.asarray(ids[np.clip(place_TB, 0, count - 1)])
+            # Before the text's beginning the first stream reads end marks, which are zero states.
+            read_TB = np.where(place_TB >= 0, read_TB, END_ID)
+            records, state = network.trace(
+                read_TB, state, read_TB == END_ID, names=tuple(wanted.values()), edits_B=edits_B
+            )
+            kept_TB = (place_TB >= starts_B) & (place_TB < stops_B)
+            yield Trace(
+                ids=read_TB[kept_TB].astype(np.int64),
+                places=place_TB[kept_TB],
+                pieces=("",) * int(kept_TB.sum()),
+                arrays={
+                    f"layers.{layer}.{name}": record[own][kept_TB]
+                    for layer, record in enumerate(records)
+                    for name, own in wanted.items()
+                },
+                units=units,
+                nats=np.empty(0),
+                next_ids=np.empty((0, 0), np.int64),
+                next_probabilities=np.empty((0, 0), np.float32),
+                final_state=state,
+            )
+            reading.advance()
+
+
+def _recorded(quantity: str) -> str:
+    """The cell's own name of a quantity."""
+    own = {"hidden": "h", "cell": "c"}
+    return own.get(quantity, quantity.removesuffix("-gate"))

@@ -1,7 +1,13 @@
-"""A heat map as plain data: what `inspect` draws in the terminal and prints as JSON."""
+"""A text and the values that colour it, as plain data: neurons, or the surprise of each character.
+
+The surprise of a token is `-log2 p(token | all before)`, in bits. A character outside the
+vocabulary costs the escape of `textgen.evaluation.nll` on top. The sum is the length of the text in
+an ideal code made by the model, and equals what `eval` reports.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.inspection.selection import neuron_name
-from textgen.inspection.surprise import surprise
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
+from textgen.evaluation.nll import charge_escapes
+from textgen.inspection.neuron_stats import neuron_name
 from textgen.inspection.trace import Neuron, Trace, as_chunks
 from textgen.model.neuron import neuron_title
 from textgen.table import Table
@@ -231,3 +238,143 @@ def heat_row(
         measure=measure,
         note=note,
     )
+
+
+Bits = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """The cost of a text.
+
+    At byte level the cost of a character is that of all its bytes, at word level that of a token
+    is the whole token's, so `pieces` are what is printed at once.
+
+    Args:
+        pieces: The text of each entry; "" for an end mark.
+        bits: The cost of each entry, `(len(pieces),)`.
+        token_bits: The cost of each token, `(T,)`.
+        unknown: How many tokens stand for a character outside the vocabulary.
+    """
+
+    pieces: tuple[str, ...]
+    bits: Bits
+    token_bits: Bits
+    unknown: int
+
+    @property
+    def total_bits(self) -> float:
+        """The cost of the whole text in bits, end marks included."""
+        return float(self.token_bits.sum())
+
+    @property
+    def chars(self) -> int:
+        """Characters of the text; end marks are none."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def bits_per_char(self) -> float:
+        """Mean cost of a character; not a number for a text without any."""
+        return self.total_bits / self.chars if self.chars else math.nan
+
+
+def token_bits(trace: Trace) -> Bits:
+    """The cost of each token in bits, escapes included, `(T,)`."""
+    return charge_escapes(trace.nats, trace.ids) / math.log(2.0)
+
+
+def surprise(trace: Trace) -> Surprise:
+    """The cost of the traced text.
+
+    Args:
+        trace: A trace made with a vocabulary (its `pieces` say which tokens print together).
+    """
+    bits = token_bits(trace)
+    count = len(trace.ids)
+    marks = trace.ids == END_ID
+    printing = np.fromiter(map(bool, trace.pieces), np.bool_, count)
+    # Bytes print nothing until the last of their character, so their cost goes to it; that of
+    # bytes at the end which never print goes to an entry of its own.
+    places = np.arange(count)
+    carriers = np.append(np.flatnonzero(printing & ~marks), count)
+    receivers = np.where(marks, places, carriers[np.searchsorted(carriers, places)])
+    entries = np.flatnonzero(printing | marks)
+    numbers = np.searchsorted(entries, receivers)
+    costs = np.bincount(numbers, weights=bits, minlength=len(entries)).astype(np.float64)
+    pieces = [trace.pieces[place] for place in entries.tolist()]
+    if len(costs) > len(pieces):
+        pieces.append("")
+    return Surprise(tuple(pieces), costs, bits, int(np.count_nonzero(trace.ids == UNKNOWN_ID)))
+
+
+def source_pieces(
+    text: str, pieces: Sequence[str], ids: NDArray[np.integer] | Sequence[int]
+) -> tuple[str, ...]:
+    """`pieces` with the real character wherever a token stands for an unknown one.
+
+    At every level an `UNKNOWN_ID` stands for exactly one character of the text. The one exception
+    is the space that a folded word vocabulary puts before the first word of a text and may lack:
+    it stands for nothing, and its piece becomes "".
+
+    Args:
+        text: What was encoded, normalised as it was for that.
+        pieces: The text of each token as the vocabulary prints it, `T` of them.
+        ids: The tokens, `(T,)`.
+    Returns:
+        `T` pieces.
+    Raises:
+        ValueError: The pieces are not those of this text.
+    """
+    places = np.flatnonzero(np.asarray(ids) == UNKNOWN_ID)
+    if len(pieces) != len(ids):
+        raise ValueError(f"{len(pieces)} pieces but {len(ids)} tokens")
+    result = list(pieces)
+    if not places.size:
+        return tuple(result)
+    lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
+    lengths[places] = 1
+    if places[0] == 0 and int(lengths.sum()) == len(text) + 1:
+        lengths[0] = 0
+    if int(lengths.sum()) != len(text):
+        raise ValueError(f"the pieces have {int(lengths.sum())} characters, the text {len(text)}")
+    starts = np.cumsum(lengths) - lengths
+    # One string for each character, not for each place: a text may be unknown throughout.
+    shared: dict[str, str] = {}
+    for place, start, length in zip(
+        places.tolist(), starts[places].tolist(), lengths[places].tolist(), strict=True
+    ):
+        char = text[start : start + length]
+        result[place] = shared.setdefault(char, char)
+    return tuple(result)
+
+
+#: So many characters are named, the first that stand in the text.
+_NAMED = 6
+
+
+def unknown_note(vocabulary: Vocabulary, ids: Ids, text: str = "") -> str:
+    """How many characters of a text the model does not know, and which; "" where it knows all.
+
+    Args:
+        vocabulary: The model's symbols.
+        ids: The text in them.
+        text: The text itself, normalised as the model's own was, where it is at hand.
+    """
+    count = int(np.count_nonzero(np.asarray(ids) == UNKNOWN_ID))
+    if not count:
+        return ""
+    known = vocabulary.symbol_index()
+    lacking = list(dict.fromkeys(char for char in text if char not in known)) if text else []
+    names = ", ".join(map(_shown, lacking[:_NAMED]))
+    more = len(lacking) - _NAMED
+    which = f": {names}{f' and {more} more' if more > 0 else ''}" if lacking else ""
+    verb, it = ("character is", "it") if count == 1 else ("characters are", "each")
+    return (
+        f"{count:,} {verb} unknown to the model, which reads {it} as the unknown symbol{which} "
+        f"(not in its vocabulary of {len(vocabulary)})"
+    )
+
+
+def _shown(char: str) -> str:
+    """In quotes, or as a code point where it could not be seen."""
+    return f"'{char}'" if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.evaluation.nll import charge_escapes
-from textgen.inspection.moments import Moments
+from textgen.inspection.neuron_stats import Moments
 from textgen.model.edit import Edits, StateName
 from textgen.probing.examples import Bools, Examples, Ints
 from textgen.probing.machine import Floats, Machine

@@ -8,15 +8,15 @@ import typer
 
 from textgen.cli.boundary import refuse
 from textgen.cli.commands import Command, Group
-from textgen.cli.inspect.checkpoint import checkpoint_command
-from textgen.cli.inspect.find import find_command
-from textgen.cli.inspect.gates import gates_command
-from textgen.cli.inspect.memory import memory_command
-from textgen.cli.inspect.neurons import neurons_command
-from textgen.cli.inspect.similar import similar_command
-from textgen.cli.inspect.text import text_command
-from textgen.cli.inspect.windows import windows_command
-from textgen.cli.inspect.words import what_is
+from textgen.cli.inspect.common import what_is
+from textgen.cli.inspect.find_neurons import find_command
+from textgen.cli.inspect.show_checkpoint import checkpoint_command
+from textgen.cli.inspect.show_gates import gates_command
+from textgen.cli.inspect.show_memory import memory_command
+from textgen.cli.inspect.show_neurons import neurons_command
+from textgen.cli.inspect.show_similar import similar_command
+from textgen.cli.inspect.show_text import text_command
+from textgen.cli.inspect.show_windows import windows_command
 from textgen.terminal.text import quote
 
 

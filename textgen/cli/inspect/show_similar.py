@@ -10,11 +10,13 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.help_page import ADVANCED
-from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
-from textgen.cli.inspect.source import (
+from textgen.cli.inspect.common import (
     DEFAULT_CHARS,
     CharsOption,
+    CsvOption,
+    NpzOption,
     SourcesArgument,
+    deliver,
     open_tokens,
     say_what_is_read,
     say_what_is_unknown,

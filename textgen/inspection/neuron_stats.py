@@ -1,4 +1,4 @@
-"""Which neurons to look at: those named by the user, or those that vary most on a text."""
+"""Mean, spread and range of neurons over a text; which neurons to look at; doses of steering."""
 
 from __future__ import annotations
 
@@ -10,9 +10,45 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
-from textgen.inspection.moments import Moments
 from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
 from textgen.model.neuron import neuron_guess, neuron_title, split_neuron
+from textgen.steering import Calibration
+from textgen.steering.target import QUANTITY_OF
+
+
+class Moments:
+    """Running mean, variance and range of columns.
+
+    The spread is gathered by pairwise merging, which keeps its precision where a sum of squares
+    would lose it. Source: Chan, Golub and LeVeque 1983, equation 2.1.
+    """
+
+    def __init__(self, columns: int) -> None:
+        self.count = 0
+        self._mean = np.zeros(columns)
+        self._squares = np.zeros(columns)
+        self._minimum = np.full(columns, np.inf)
+        self._maximum = np.full(columns, -np.inf)
+
+    def add(self, values_TN: NDArray[np.float32]) -> None:
+        count = len(values_TN)
+        if not count:
+            return
+        mean = values_TN.mean(axis=0, dtype=np.float64)
+        squares = ((values_TN - mean) ** 2).sum(axis=0)
+        delta = mean - self._mean
+        total = self.count + count
+        self._mean += delta * (count / total)
+        self._squares += squares + delta**2 * (self.count * count / total)
+        self._minimum = np.minimum(self._minimum, values_TN.min(axis=0))
+        self._maximum = np.maximum(self._maximum, values_TN.max(axis=0))
+        self.count = total
+
+    def summary(
+        self,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Mean, standard deviation, minimum, maximum."""
+        return self._mean, np.sqrt(self._squares / self.count), self._minimum, self._maximum
 
 
 @dataclass(frozen=True)
@@ -161,3 +197,34 @@ def most_varying(
     if top < 1:
         raise InspectionError(f"{named('top')} is {top}; it must be at least 1")
     return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.effect)[:top]
+
+
+def calibrate(chunks: Iterable[Trace], *, model: str, source: str) -> Calibration:
+    """Measure what is traced.
+
+    Args:
+        chunks: Of a text that is not empty, in any order; with the quantities `hidden` and, where
+            the cell has one, `cell`, of all units. Each is dropped before the next is asked for.
+        model: Sum over the model's weights.
+        source: What text it is, for people.
+    """
+    moments: dict[str, Moments] = {}
+    tokens = 0
+    for chunk in chunks:
+        tokens += len(chunk)
+        for name, values in chunk.arrays.items():
+            moments.setdefault(name, Moments(values.shape[1])).add(values)
+    figures = {
+        (layer, state): moments[name].summary()
+        for name in moments
+        for layer in [int(name.split(".")[1])]
+        for state, quantity in QUANTITY_OF.items()
+        if name.endswith(f".{quantity}")
+    }
+    return Calibration(
+        mean={place: mean for place, (mean, _, _, _) in figures.items()},
+        sd={place: sd for place, (_, sd, _, _) in figures.items()},
+        model=model,
+        source=source,
+        tokens=tokens,
+    )

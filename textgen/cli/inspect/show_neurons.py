@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.inspect.output import CsvOption, NpzOption, deliver
-from textgen.cli.inspect.source import (
+from textgen.cli.inspect.common import (
     DEFAULT_CHARS,
     CharsOption,
+    CsvOption,
+    NpzOption,
     SourcesArgument,
     TextOption,
+    deliver,
     open_tokens,
     say_what_is_read,
 )
