@@ -11,13 +11,12 @@ rest of a run is compared with that run's own training steps.
 from __future__ import annotations
 
 import argparse
-import random
 import tempfile
-import time
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from measuring import made_up_text, seconds_of
 
 from textgen.api import load  # noqa: F401  (imported here so that no step pays for it)
 from textgen.corpus.windows import Batch
@@ -29,20 +28,6 @@ from textgen.training.learner import open_learner
 from textgen.training.opening import new_run
 from textgen.training.options import TrainOptions
 from textgen.training.run import Run
-
-
-def made_up_text(length: int) -> str:
-    """Sentences of made-up words: enough letters to fill a vocabulary, no corpus needed."""
-    rng = random.Random(0)
-    syllables = [c + v for c in "бвгджзклмнпрстфхцчш" for v in "аеиоуыя"]
-    words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(5000)]
-    parts: list[str] = []
-    size = 0
-    while size < length:
-        sentence = " ".join(rng.choices(words, k=rng.randint(4, 14))).capitalize() + ". "
-        parts.append(sentence)
-        size += len(sentence)
-    return "".join(parts)
 
 
 class BareLoop:
@@ -64,13 +49,6 @@ class BareLoop:
     def step(self) -> None:
         """One update."""
         self.learner.update(self.batch, self.masks, self.rate / 100)
-
-
-def timed(function: object) -> float:
-    """Seconds of one call."""
-    started = time.perf_counter()
-    function()  # type: ignore[operator]
-    return time.perf_counter() - started
 
 
 def main() -> None:
@@ -100,7 +78,10 @@ def main() -> None:
             for _ in range(3):
                 bare.step()
                 trainer.advance()
-            pairs = [(timed(bare.step), timed(trainer.advance)) for _ in range(arguments.rounds)]
+            pairs = [
+                (seconds_of(bare.step), seconds_of(trainer.advance))
+                for _ in range(arguments.rounds)
+            ]
             trainer.load(*state)
             bare_step = median(b for b, _ in pairs)
             ratio = median(t / b for b, t in pairs)

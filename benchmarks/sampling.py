@@ -18,12 +18,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import pty
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -31,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from measuring import environment, first_character_seconds, sample_command, seconds_of
 from torch import nn
 
 from textgen.checkpoint import SavedModel
@@ -85,43 +83,13 @@ class TorchLoop:
             ids = torch.multinomial(torch.softmax(logits, dim=-1), 1).T
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def environment() -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
-
-
-def command(model: Path, length: int) -> list[str]:
-    words = [sys.executable, "-m", "textgen", "sample", "--checkpoint", str(model)]
-    return [*words, "--length", str(length), "--quiet"]
-
-
 def piped_seconds(model: Path, length: int) -> float:
     """Wall time of a whole command that writes into a pipe."""
     return seconds_of(
         lambda: subprocess.run(
-            command(model, length), env=environment(), stdout=subprocess.PIPE, check=True
+            sample_command(model, length), env=environment(), stdout=subprocess.PIPE, check=True
         )
     )
-
-
-def first_character_seconds(model: Path) -> float:
-    """From the start of the process to the first byte on its terminal."""
-    ours, theirs = pty.openpty()
-    began = time.perf_counter()
-    running = subprocess.Popen(command(model, 20), env=environment(), stdout=theirs)
-    os.close(theirs)
-    os.read(ours, 1)
-    seconds = time.perf_counter() - began
-    running.wait()
-    os.close(ours)
-    return seconds
 
 
 def write_one(folder: Path, hidden: int, layers: int, rounds: int) -> dict[str, Any]:

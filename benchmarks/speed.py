@@ -29,7 +29,7 @@ from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork, native_shape
 from textgen.model.network import LanguageModel
 from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
-from textgen.native.network import Net, weights_of
+from textgen.native.net import Net, weights_of
 from textgen.native.update import AdamW
 from textgen.ops.path import Path as ComputePath
 from textgen.runtime import choose_threads

@@ -10,7 +10,7 @@ import torch
 from support.models import lecture_step
 
 from textgen.cells import LSTMCell
-from textgen.cells.base import sigmoid
+from textgen.cells.cell import sigmoid
 
 BATCH, INPUT, HIDDEN = 3, 5, 4
 

@@ -15,7 +15,7 @@ from support.small_runs import SMALL, russian_text
 
 import textgen
 from textgen.cells import BUILT_IN, CELLS, Cell, RecurrentProduct, get_cell, register_cell
-from textgen.cells.base import sigmoid, split, unchanged
+from textgen.cells.cell import sigmoid, split, unchanged
 from textgen.errors import CheckpointFormatError, ConfigError, StorageError
 from textgen.ops.reference import run_reference
 from textgen.ops.select import select

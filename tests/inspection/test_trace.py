@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from textgen.cells import get_cell
-from textgen.cells.base import Cell
+from textgen.cells.cell import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError
 from textgen.inspection import Trace, quantities, trace, trace_chunks

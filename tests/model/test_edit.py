@@ -7,7 +7,7 @@ import pytest
 from support.models import random_weights
 
 from textgen.cells import CELLS, Cell
-from textgen.cells.base import unchanged
+from textgen.cells.cell import unchanged
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, editor

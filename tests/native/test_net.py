@@ -15,7 +15,7 @@ from textgen.cells import get_cell
 from textgen.errors import BackendError
 from textgen.model.native_network import NativeNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
-from textgen.native.network import READ_CELL, READ_HIDDEN, READ_OUTPUT, weights_of
+from textgen.native.net import READ_CELL, READ_HIDDEN, READ_OUTPUT, weights_of
 from textgen.ops.path import Path
 
 CELLS = (

@@ -11,7 +11,7 @@ import torch
 from textgen.cells import CELLS, Cell, LSTMCell, get_cell
 from textgen.errors import BackendError, ConfigError
 from textgen.native import library
-from textgen.native import network as native_network
+from textgen.native import net as native_network
 from textgen.ops import select as module
 from textgen.ops import torch_recurrence
 from textgen.ops.path import Path

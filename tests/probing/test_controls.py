@@ -10,14 +10,13 @@ from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
 from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property
-from textgen.probing.controls import Case
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
-from textgen.probing.margin import accuracy_error, auc_error
-from textgen.probing.positions import Property
-from textgen.probing.probe import Score, fit_probe, score_of
-from textgen.probing.reading import Features
-from textgen.probing.report import make_neuron
-from textgen.probing.selection import Selector
+from textgen.probing.activations import Features
+from textgen.probing.controls import ControlInput
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples, Property
+from textgen.probing.find_report import make_neuron
+from textgen.probing.probe import Probe, fit_probe
+from textgen.probing.statistics import Score, accuracy_error, auc_error, score_of
+from textgen.probing.unit_selection import Selector
 
 KEYS = {
     *("permuted", "random_100_probe", "random_100_best", "untrained", "ngram"),
@@ -127,7 +126,9 @@ def test_ablation_holds_the_neuron_that_was_chosen(true_report: FindReport) -> N
     assert ablation["holds"]
 
 
-def case_of(values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = None) -> Case:
+def case_of(
+    values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = None
+) -> ControlInput:
     """A case without a network: for the controls that look at features alone."""
     count = len(labels)
     part = np.resize([FIT, FIT, VALIDATION, HELD_OUT, HELD_OUT], count)
@@ -160,12 +161,12 @@ def case_of(values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = 
     selector = Selector(values, examples)
     table = selector.find(labels)
     probe = fit_probe(values, labels, part)
-    return Case(
+    return ControlInput(
         examples=examples,
         features=features,
         selector=selector,
         probe=probe,
-        probe_score=score_of(probe.scores(values[test]), labels[test]),
+        probe_score=probe.score(values[test], labels[test]),
         neuron=make_neuron(table, table.chosen, values.shape[1], "hidden", zeros, zeros),
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
@@ -177,7 +178,7 @@ def case_of(values: np.ndarray, labels: np.ndarray, chance: np.ndarray | None = 
 
 
 @pytest.fixture
-def one_of_many() -> Case:
+def one_of_many() -> ControlInput:
     """One of 300 units knows; the others do not."""
     rng = np.random.default_rng(1)
     labels = rng.random(500) < 0.5
@@ -187,7 +188,7 @@ def one_of_many() -> Case:
 
 
 @pytest.fixture
-def all_alike() -> Case:
+def all_alike() -> ControlInput:
     """Each of 300 units knows a little, and one more of it."""
     rng = np.random.default_rng(1)
     labels = rng.random(500) < 0.5
@@ -196,7 +197,7 @@ def all_alike() -> Case:
     return case_of(values, labels)
 
 
-def test_random_units_do_not_include_the_neuron(one_of_many: Case) -> None:
+def test_random_units_do_not_include_the_neuron(one_of_many: ControlInput) -> None:
     """It alone knows, so they know nothing."""
     assert one_of_many.column == 5
     for control in (controls.random_100_probe(one_of_many), controls.random_100_best(one_of_many)):
@@ -206,12 +207,12 @@ def test_random_units_do_not_include_the_neuron(one_of_many: Case) -> None:
         assert control.holds
 
 
-def test_random_units_that_know_as_much_are_told_of(all_alike: Case) -> None:
+def test_random_units_that_know_as_much_are_told_of(all_alike: ControlInput) -> None:
     """A probe on a hundred of them does better than the neuron."""
     probe = controls.random_100_probe(all_alike)
     assert probe.figures["accuracy"]["mean"] > all_alike.neuron.accuracy + 0.1
     assert not probe.holds
-    assert "not where most of it is" in probe.meaning
+    assert "most of the property is elsewhere" in probe.meaning
     assert "on 100 random other units" in probe.meaning
     best = controls.random_100_best(all_alike)
     assert best.figures["accuracy"]["max"] > 0.6
@@ -219,7 +220,7 @@ def test_random_units_that_know_as_much_are_told_of(all_alike: Case) -> None:
     assert "others do as well" in best.meaning
 
 
-def test_chance_positions_read_the_neuron_elsewhere(one_of_many: Case) -> None:
+def test_chance_positions_read_the_neuron_elsewhere(one_of_many: ControlInput) -> None:
     """At the same place they are the neuron itself; elsewhere they are what is there."""
     same = controls.chance_positions(one_of_many)
     assert same.figures["auc"]["mean"] == pytest.approx(one_of_many.neuron.auc)
@@ -234,7 +235,7 @@ def test_chance_positions_read_the_neuron_elsewhere(one_of_many: Case) -> None:
     assert other.holds
 
 
-def test_permutations_are_of_the_labels(one_of_many: Case) -> None:
+def test_permutations_are_of_the_labels(one_of_many: ControlInput) -> None:
     """With permuted labels the unit that knows is not the best any more."""
     permuted = controls.permuted(one_of_many)
     assert permuted.figures["unit"]["accuracy"]["mean"] < 0.6 < one_of_many.neuron.accuracy
@@ -264,7 +265,7 @@ def test_luck_is_no_better_where_all_units_know(seed: int) -> None:
     ],
 )
 def test_n_grams_tell_less_as_much_or_more(
-    all_alike: Case,
+    all_alike: ControlInput,
     monkeypatch: pytest.MonkeyPatch,
     ngrams: float | None,
     holds: bool,
@@ -288,11 +289,15 @@ def test_n_grams_tell_less_as_much_or_more(
     ],
 )
 def test_a_probe_on_others_that_does_as_well_is_against_it(
-    all_alike: Case, monkeypatch: pytest.MonkeyPatch, more: float, holds: bool, sentence: str
+    all_alike: ControlInput,
+    monkeypatch: pytest.MonkeyPatch,
+    more: float,
+    holds: bool,
+    sentence: str,
 ) -> None:
     """The mark and the sentence say the same."""
     figure = all_alike.neuron.accuracy - more
-    monkeypatch.setattr(controls, "score_of", lambda scores, labels: Score(figure, figure))
+    monkeypatch.setattr(Probe, "score", lambda probe, values, labels: Score(figure, figure))
     control = controls.random_100_probe(all_alike)
     assert (control.holds, sentence in control.meaning) == (holds, True)
 
@@ -331,7 +336,7 @@ def test_margins_are_the_spread_of_the_figures() -> None:
     assert accuracy_error(values > 0.5, labels, tenth) > 2.0 * error[0]
 
 
-def test_each_figure_has_a_margin_of_its_own(all_alike: Case) -> None:
+def test_each_figure_has_a_margin_of_its_own(all_alike: ControlInput) -> None:
     margins = {all_alike.margin, all_alike.probe_margin, all_alike.auc_margin}
     assert len(margins) == 3
     assert all(0.005 < margin < 0.06 for margin in margins)

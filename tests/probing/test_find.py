@@ -141,7 +141,7 @@ def test_options_out_of_range() -> None:
 
 
 def test_a_gate_is_refused(switched_model: SavedModel) -> None:
-    with pytest.raises(InspectionError, match=r"cannot be held still.*--show cell or hidden"):
+    with pytest.raises(InspectionError, match=r"clamped.*quantity='cell' or quantity='hidden'"):
         find(switched_model, text_task(), options(quantity="forget-gate"))
     with pytest.raises(InspectionError, match="has no 'reset-gate'"):
         find(switched_model, text_task(), options(quantity="reset-gate"))
@@ -224,7 +224,7 @@ def test_a_direction_can_be_kept(switched_model: SavedModel, tmp_path: Path, kin
 
 def test_the_pattern_is_what_the_weights_read() -> None:
     """A unit that the weights use only to cancel noise is no part of the pattern."""
-    from textgen.probing.projection import Projection
+    from textgen.probing.activations import Projection
 
     rng = np.random.default_rng(0)
     signal, noise = rng.normal(size=(2, 5000))
@@ -267,7 +267,7 @@ def test_nothing_found_is_not_kept(switched_model: SavedModel) -> None:
     )
     nothing = find(switched_model, mixed, options())
     assert nothing.neurons == ()
-    with pytest.raises(InspectionError, match="--direction difference"):
+    with pytest.raises(InspectionError, match="direction='difference'"):
         neuron_target(nothing, "cue")
 
 

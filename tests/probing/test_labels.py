@@ -68,7 +68,7 @@ def test_the_positive_label_can_be_chosen(tmp_path: Path) -> None:
         ("a.csv", '1,"a\nb"\n0\n', r"line 3: one column"),
         ("a.tsv", "1\tone\n0\t \n", r"line 2: the text is empty"),
         ("a.tsv", "1\tone\n\ttwo\n", r"line 2: the label is empty"),
-        ("a.csv", '1,"one\n0,two\n', r"no CSV"),
+        ("a.csv", '1,"one\n0,two\n', r"not CSV"),
         ("a.tsv", "1\tone\n1\ttwo\n", r"has 1 labels \(1\); two are expected"),
         ("a.tsv", "1\ta\n0\tb\n2\tc\n1\td\n", r"has 3 labels \(0, 1, 2\); two"),
     ],

@@ -27,7 +27,7 @@ from textgen.probing import (
     find,
     regex_property,
 )
-from textgen.probing.positions import Property
+from textgen.probing.examples import Property
 
 
 def find_in(model: SavedModel, text: str, holds: Property, **options: object) -> FindReport:

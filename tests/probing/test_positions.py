@@ -8,14 +8,17 @@ from scipy import stats
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, CorpusError
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
-from textgen.probing.positions import (
+from textgen.probing.examples import (
+    FIT,
+    HELD_OUT,
     LAST_SIGN,
+    VALIDATION,
+    Examples,
     feature_property,
     position_examples,
     regex_property,
 )
-from textgen.probing.selection import ALPHA, Selector
+from textgen.probing.unit_selection import ALPHA, Selector
 
 TEXT = "".join(f"слово {number} (в скобках) и ещё; " for number in range(900))
 CHAR = Vocabulary.from_characters(TEXT)

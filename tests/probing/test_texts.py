@@ -8,9 +8,8 @@ import pytest
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CorpusError
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples, text_examples
 from textgen.probing.labels import LabelledTexts
-from textgen.probing.texts import text_examples
 
 VOCABULARY = Vocabulary.from_characters("abcdefghijklmnopqrstuvwxyz 0123456789\n")
 
@@ -46,7 +45,7 @@ def test_no_text_is_on_both_sides(seed: int) -> None:
     assert set(sides[:, 0]) == {FIT, VALIDATION, HELD_OUT}
     # Only one of each three is counted as a case of its own.
     assert examples.independent_N.reshape(40, 3).tolist() == [[True, False, False]] * 40
-    assert any("80 texts occur before" in note for note in examples.notes)
+    assert any("80 texts repeat an earlier one" in note for note in examples.notes)
 
 
 def test_both_kinds_have_their_share() -> None:
@@ -74,8 +73,10 @@ def test_limits_are_kept_and_said() -> None:
     examples = split(texts, [n % 2 == 0 for n in range(100)], limit=50, chars=5)
     assert len(examples.documents) == 50
     assert {len(ids) for ids in examples.documents} == {5}
-    assert examples.notes == ("50 of 100 texts, drawn at random", "of each text the first 5 "
-                              "characters")  # fmt: skip
+    assert examples.notes == (
+        "50 of 100 texts, drawn at random",
+        "the first 5 characters of each text",
+    )
 
 
 def test_places_lie_in_the_text() -> None:

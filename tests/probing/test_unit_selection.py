@@ -9,11 +9,11 @@ from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
 from textgen.probing import FindOptions, PositionTask, regex_property
+from textgen.probing.activations import read_features
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
-from textgen.probing.find import make_examples
 from textgen.probing.machine import open_machine
-from textgen.probing.reading import read_features
-from textgen.probing.selection import ALPHA, Selector
+from textgen.probing.search import make_examples
+from textgen.probing.unit_selection import ALPHA, Selector
 
 
 def examples_of(labels: np.ndarray, part: np.ndarray) -> Examples:

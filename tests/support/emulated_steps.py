@@ -10,7 +10,7 @@ import numpy as np
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
 from textgen.native.library import supported_isas
-from textgen.native.network import Net, weights_of
+from textgen.native.net import Net, weights_of
 from textgen.native.update import AdamW
 from textgen.ops.path import Path
 

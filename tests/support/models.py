@@ -19,7 +19,7 @@ REFERENCE = Path("reference", "fp32", "the specification")
 
 
 def logistic(a: Doubles) -> Doubles:
-    """Written as in a textbook, unlike `textgen.cells.base.sigmoid`."""
+    """Written as in a textbook, unlike `textgen.cells.cell.sigmoid`."""
     return 1.0 / (1.0 + np.exp(-a))
 
 

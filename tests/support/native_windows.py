@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from textgen.cells import get_cell
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
-from textgen.native.network import Net, weights_of
+from textgen.native.net import Net, weights_of
 from textgen.ops.path import Path
 
 Arrays = dict[str, NDArray[Any]]

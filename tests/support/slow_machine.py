@@ -24,7 +24,7 @@ SLOW = {
     "textgen.corpus.split": ["gather"],
     "textgen.corpus.cache": ["_checksum"],
     "textgen.checkpoint.format": ["_sum_of"],
-    "textgen.probing.ranks": ["Ranks.__init__", "thresholds"],
+    "textgen.probing.statistics": ["Ranks.__init__", "thresholds"],
     "textgen.probing.machine": ["_Native.states", "_Native.costs"],
     "textgen.files": ["atomic_write_bytes"],
     "textgen.model.network": ["LanguageModel.forward"],

@@ -9,11 +9,17 @@ from collections import Counter
 import pytest
 
 from textgen.errors import ConfigError
-from textgen.tasks import TASKS, Task, get_task
-from textgen.tasks.base import filler
-from textgen.tasks.copying import LENGTH, LETTERS
-from textgen.tasks.counting import RESTS, question
-from textgen.tasks.recall import NAMES
+from textgen.tasks import (
+    LENGTH,
+    LETTERS,
+    NAMES,
+    RESTS,
+    TASKS,
+    Task,
+    count_prompt,
+    filler,
+    get_task,
+)
 
 EACH = pytest.mark.parametrize("task", TASKS.values(), ids=TASKS.keys())
 
@@ -59,7 +65,7 @@ def test_the_answer_stands_at_the_beginning_alone(task: Task) -> None:
 
 
 def test_the_forty_boys() -> None:
-    prompt = question(40, ["4", "4*4", "4*4"], [" boys", " went", " and", " they"])
+    prompt = count_prompt(40, ["4", "4*4", "4*4"], [" boys", " went", " and", " they"])
     assert prompt == "40 boys -4 went -4*4 and -4*4 they?"
     assert rest_of(prompt) == 40 - (4 + 4 * 4 + 4 * 4) == 4
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from textgen.cells.base import Cell as Cell
-from textgen.cells.base import RecurrentProduct as RecurrentProduct
-from textgen.cells.base import sigmoid as sigmoid
-from textgen.cells.base import split as split
-from textgen.cells.base import unchanged as unchanged
+from textgen.cells.cell import Cell as Cell
+from textgen.cells.cell import RecurrentProduct as RecurrentProduct
+from textgen.cells.cell import sigmoid as sigmoid
+from textgen.cells.cell import split as split
+from textgen.cells.cell import unchanged as unchanged
 from textgen.cells.coupled import CoupledLSTMCell as CoupledLSTMCell
 from textgen.cells.depth_gated import DepthGatedLSTMCell as DepthGatedLSTMCell
 from textgen.cells.gru import GRUCell as GRUCell

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.cells.base import Array, Cell, Namespace, RecurrentProduct
+from textgen.cells.cell import Array, Cell, Namespace, RecurrentProduct
 from textgen.cells.coupled import CoupledLSTMCell
 from textgen.cells.depth_gated import DepthGatedLSTMCell
 from textgen.cells.gru import GRUCell

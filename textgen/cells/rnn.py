@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from textgen.cells.base import Array, Cell, Editor, Namespace, Product, RecurrentProduct, unchanged
+from textgen.cells.cell import Array, Cell, Editor, Namespace, Product, RecurrentProduct, unchanged
 
 NONLINEARITIES = ("tanh", "relu", "identity")
 

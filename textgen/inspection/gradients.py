@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
-from textgen.cells.base import Array, Editor, Namespace, Product, unchanged
+from textgen.cells.cell import Array, Editor, Namespace, Product, unchanged
 from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats, State

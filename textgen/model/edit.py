@@ -4,7 +4,7 @@ An edit is an affine map of one coordinate of one layer's state: of a single uni
 projection on a direction. Clamping, adding, scaling and ablating are all of this form, so every
 path (NumPy, torch, native) knows nothing but this.
 
-Where it acts is fixed by the cells (`textgen.cells.base.Cell.step`): an edited cell state is what
+Where it acts is fixed by the cells (`textgen.cells.cell.Cell.step`): an edited cell state is what
 the output of the same step is made of, and an edited output is what the next layer, the next step
 and the prediction see.
 """
@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.cells.base import Editor, unchanged
+from textgen.cells.cell import Editor, unchanged
 from textgen.errors import ConfigError
 
 Floats = NDArray[np.float32]

@@ -17,7 +17,7 @@ from textgen.model.dropout import Masks
 from textgen.model.edit import Edits
 from textgen.model.head import DistanceHead, distance_loss, nats_of
 from textgen.native.edits import PackedEdits
-from textgen.native.network import (
+from textgen.native.net import (
     READ_CELL,
     READ_HIDDEN,
     READ_OUTPUT,

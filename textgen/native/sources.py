@@ -46,7 +46,7 @@ def signature(folder: Path = SOURCES) -> str:
         folder: Holds the C files and headers.
     """
     whole = hashlib.sha256(repr((INSTRUCTION_SETS, COMMON_FLAGS, FAST_FLAGS)).encode())
-    for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"))):
+    for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"), *folder.glob("*.inc"))):
         whole.update(f"\0{path.name}\0".encode())
         whole.update(path.read_bytes())
     return f"textgen-sources:{whole.hexdigest()}"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.native.library import ISA_NAMES
-from textgen.native.network import AdamWStep, functions
+from textgen.native.net import AdamWStep, functions
 
 Floats = NDArray[np.float32]
 

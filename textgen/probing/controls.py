@@ -1,9 +1,9 @@
-"""The controls without which "this neuron carries it" is worth nothing.
+"""The controls that the claim "this neuron carries the property" needs.
 
-Each is measured on the same held-out examples as the neuron itself, and comes with a sentence that
-says what it means for the claim. Why each is needed: Donnelly and Roegiest 2019, On
-Interpretability and Feature Representations (a hundred random neurons do better than the sentiment
-neuron, and taking it out changes little); Hewitt and Liang 2019, arXiv:1909.03368 (random labels).
+Each is measured on the same held-out examples as the neuron itself, and has a sentence that says
+what it means for the claim. Sources: Donnelly and Roegiest 2019, On Interpretability and Feature
+Representations (a hundred random neurons do better than the sentiment neuron, and removing it
+changes little); Hewitt and Liang 2019, arXiv:1909.03368 (random labels).
 """
 
 from __future__ import annotations
@@ -13,41 +13,40 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.edit import Edit
 from textgen.model.initialise import initial_weights
-from textgen.probing.examples import Bools, Examples
+from textgen.probing.activations import STATES, Features, OnTokens, bits_per_char, read_features
+from textgen.probing.examples import Examples
+from textgen.probing.find_report import Control, FoundNeuron
 from textgen.probing.machine import Machine, open_machine
-from textgen.probing.margin import accuracy_error, auc_error
-from textgen.probing.probe import NGRAM_RANGE, Probe, Score, fit_probe, ngram_score, score_of
-from textgen.probing.reading import STATES, Features, OnTokens, bits_per_char, read_features
-from textgen.probing.report import Control, FoundNeuron
-from textgen.probing.selection import Selector
+from textgen.probing.probe import NGRAM_RANGE, Probe, fit_probe, ngram_score
+from textgen.probing.statistics import Bools, Ints, Score, accuracy_error, auc_error, score_of
+from textgen.probing.unit_selection import Selector
 from textgen.progress import track
 
-#: Units of the random groups, and how many groups are drawn.
+#: Units in a random group, and how many groups are drawn.
 GROUP, GROUPS = 100, 5
 #: Permutations of the labels, for single units and for the probe.
 PERMUTATIONS, PROBE_PERMUTATIONS = 20, 5
-#: Held-out tokens whose cost is measured with a neuron held at its mean.
-COST_TOKENS = 200_000
+#: Held-out tokens that are predicted with a neuron clamped to its mean.
+CLAMPED_TOKENS = 200_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Case:
-    """All that the controls are about.
+class ControlInput:
+    """What the controls are computed from.
 
     Args:
-        examples: The task.
-        features: Of the trained network.
-        selector: Of these features.
-        probe: On all units.
+        examples: The labelled examples.
+        features: The activations of the trained network at the examples.
+        selector: Chooses among its units.
+        probe: The probe on all units.
         probe_score: Its figures.
         neuron: The unit that was best on the training part.
         column: Its column.
-        threshold: Its threshold, of what the network sees.
+        threshold: Its threshold, for the visible value.
         quantity: `cell` or `hidden`.
         machine: The trained network.
         vocabulary: The model's.
@@ -69,19 +68,19 @@ class Case:
 
     @property
     def margin(self) -> float:
-        """Accuracies as close to the neuron's are called equal: one standard error of it."""
+        """One standard error of the neuron's accuracy; closer accuracies count as equal."""
         sign = float(self.neuron.sign)
         values_N = self.features.seen_NU[self.selector.test, self.column].astype(np.float64)
         return self._error(values_N * sign > self.threshold * sign)
 
     @property
     def probe_margin(self) -> float:
-        """Accuracies as close to the probe's are called equal: one standard error of it."""
+        """The same for the accuracy of the probe."""
         return self._error(self.probe.scores(self.features.seen_NU[self.selector.test]) > 0.0)
 
     @property
     def auc_margin(self) -> float:
-        """The same of the neuron's AUC."""
+        """The same for the AUC of the neuron."""
         test = self.selector.test
         labels = self.examples.labels_N[test][self.examples.independent_N[test]]
         return auc_error(self.neuron.auc, labels)
@@ -94,36 +93,32 @@ class Case:
 
     @property
     def subject(self) -> str:
-        """How sentences call the neuron."""
+        """The neuron's name in sentences."""
         return f"neuron {self.neuron.name}"
 
 
-def permuted(case: Case) -> Control:
-    """The same search where the labels are permuted, each part's by itself: what luck reaches.
+def permuted(given: ControlInput) -> Control:
+    """The same search with permuted labels: what chance reaches.
 
-    Those of the held-out part are permuted too. With its true labels, where many units carry the
-    property, any unit that luck picks would score as high as the neuron.
+    The labels are permuted within each part, the held-out part included. With its true labels, any
+    unit picked by chance would score as high as the neuron where many units carry the property.
     """
-    labels_N = case.examples.labels_N
-    train, test = case.selector.train, case.selector.test
+    labels_N = given.examples.labels_N
+    train, test = given.selector.train, given.selector.test
     units, probes, reported = [], [], 0
     for number in track(range(PERMUTATIONS), "permuting the labels", PERMUTATIONS):
         mixed = labels_N.copy()
         for part in (train, test):
-            mixed[part] = case.rng.permutation(labels_N[part])
-        units.append(case.selector.best_of(mixed)[1])
+            mixed[part] = given.rng.permutation(labels_N[part])
+        units.append(given.selector.best_of(mixed)[1])
         if number < PROBE_PERMUTATIONS:
-            probe = fit_probe(
-                case.features.seen_NU,
-                mixed,
-                case.examples.part_N,
-                strengths=(case.probe.strength,),
-            )
-            probes.append(score_of(probe.scores(case.features.seen_NU[test]), mixed[test]))
-        reported += case.selector.finds_any(mixed)
+            seen_NU, strengths = given.features.seen_NU, (given.probe.strength,)
+            probe = fit_probe(seen_NU, mixed, given.examples.part_N, strengths=strengths)
+            probes.append(probe.score(seen_NU[test], mixed[test]))
+        reported += given.selector.finds_any(mixed)
     most = max(score.accuracy for score in units)
-    holds = case.neuron.accuracy > most
-    end = "luck does not explain it" if holds else "luck would do as well"
+    holds = given.neuron.accuracy > most
+    end = "chance does not explain it" if holds else "chance would do as well"
     return Control(
         name="permuted",
         figures={
@@ -139,22 +134,22 @@ def permuted(case: Case) -> Control:
     )
 
 
-def random_100_probe(case: Case) -> Control:
+def random_100_probe(given: ControlInput) -> Control:
     """A probe on 100 random other units."""
-    labels_N, test = case.examples.labels_N, case.selector.test
-    scores, groups = [], _groups(case)
+    labels_N, test = given.examples.labels_N, given.selector.test
+    scores, groups = [], _groups(given)
     for group in track(groups, "fitting probes on random units", len(groups)):
-        values = case.features.seen_NU[:, group]
-        probe = fit_probe(values, labels_N, case.examples.part_N)
-        scores.append(score_of(probe.scores(values[test]), labels_N[test]))
-    mean, own = _mean(scores), case.neuron.accuracy
-    holds = own > mean + case.margin
+        values = given.features.seen_NU[:, group]
+        probe = fit_probe(values, labels_N, given.examples.part_N)
+        scores.append(probe.score(values[test], labels_N[test]))
+    mean, own = _mean(scores), given.neuron.accuracy
+    holds = own > mean + given.margin
     if holds:
-        end = f"less than {case.subject} alone ({own:.2f}): it is where most of it is"
-    elif own > mean - case.margin:
-        end = f"as much as {case.subject} alone ({own:.2f}): that is no special place"
+        end = f"less than {given.subject} alone ({own:.2f}): most of the property is there"
+    elif own > mean - given.margin:
+        end = f"as much as {given.subject} alone ({own:.2f}), which is not special"
     else:
-        end = f"more than {case.subject} alone ({own:.2f}), which is not where most of it is"
+        end = f"more than {given.subject} alone ({own:.2f}): most of the property is elsewhere"
     return Control(
         name="random_100_probe",
         figures={**_spread(scores), "units": len(groups[0]), "draws": len(scores)},
@@ -164,15 +159,15 @@ def random_100_probe(case: Case) -> Control:
     )
 
 
-def random_100_best(case: Case) -> Control:
-    """The best single one of 100 random other units, chosen on the training part."""
-    groups = _groups(case)
+def random_100_best(given: ControlInput) -> Control:
+    """The best of 100 random other units, chosen on the training part."""
+    groups = _groups(given)
     scores = [
-        case.selector.best_of(case.examples.labels_N, group)[1]
+        given.selector.best_of(given.examples.labels_N, group)[1]
         for group in track(groups, "choosing among random units", len(groups))
     ]
-    most, own = max(score.accuracy for score in scores), case.neuron.accuracy
-    holds = own > most + case.margin
+    most, own = max(score.accuracy for score in scores), given.neuron.accuracy
+    holds = own > most + given.margin
     end = "it stands out" if holds else "others do as well"
     reached = f"{most:.2f}"
     if len(scores) > 1:
@@ -182,29 +177,31 @@ def random_100_best(case: Case) -> Control:
         figures={**_spread(scores), "units": len(groups[0]), "draws": len(scores)},
         shown=f"{_mean(scores):.3f}",
         holds=holds,
-        meaning=f"the best single one of {_called(groups)} reaches {reached}, "
-        f"{case.subject} {own:.2f}: {end}",
+        meaning=f"the best of {_called(groups)} reaches {reached}, "
+        f"{given.subject} {own:.2f}: {end}",
     )
 
 
-def untrained(case: Case, seed: int, threads: int, on_tokens: OnTokens | None = None) -> Control:
+def untrained(
+    given: ControlInput, seed: int, threads: int, on_tokens: OnTokens | None = None
+) -> Control:
     """The same search in a network of the same shape with fresh initial weights."""
-    config = case.machine.config
+    config = given.machine.config
     machine = open_machine(config, initial_weights(config, seed), threads)
-    features = read_features(machine, case.examples, case.quantity, on_tokens=on_tokens)
-    labels_N = case.examples.labels_N
-    selector = Selector(features.seen_NU, case.examples)
+    features = read_features(machine, given.examples, given.quantity, on_tokens=on_tokens)
+    labels_N = given.examples.labels_N
+    selector = Selector(features.seen_NU, given.examples)
     column, best = selector.best_of(labels_N)
-    probe = fit_probe(features.seen_NU, labels_N, case.examples.part_N)
-    score = score_of(probe.scores(features.seen_NU[selector.test]), labels_N[selector.test])
+    probe = fit_probe(features.seen_NU, labels_N, given.examples.part_N)
+    score = probe.score(features.seen_NU[selector.test], labels_N[selector.test])
     layer, unit = divmod(column, config.hidden_size)
-    holds = case.neuron.accuracy > best.accuracy + case.margin
+    holds = given.neuron.accuracy > best.accuracy + given.margin
     if not holds:
-        end = "no training was needed for the neuron"
-    elif case.probe_score.accuracy > score.accuracy + case.probe_margin:
+        end = "the neuron needs no training"
+    elif given.probe_score.accuracy > score.accuracy + given.probe_margin:
         end = "training made the difference"
     else:
-        end = "training made the difference for the neuron, none for the probe"
+        end = "training made the difference for the neuron, but not for the probe"
     return Control(
         name="untrained",
         figures={
@@ -214,23 +211,23 @@ def untrained(case: Case, seed: int, threads: int, on_tokens: OnTokens | None = 
         shown=f"{best.accuracy:.3f}",
         holds=holds,
         meaning=f"in an untrained network of the same shape the best unit reaches "
-        f"{best.accuracy:.2f} and the probe {score.accuracy:.2f}, here {case.neuron.accuracy:.2f} "
-        f"and {case.probe_score.accuracy:.2f}: {end}",
+        f"{best.accuracy:.2f} and the probe {score.accuracy:.2f}, here {given.neuron.accuracy:.2f} "
+        f"and {given.probe_score.accuracy:.2f}: {end}",
     )
 
 
-def ngram(case: Case) -> Control:
-    """Logistic regression on character n-grams: what the surface of the text tells."""
-    score, count = ngram_score(case.examples)
+def ngram(given: ControlInput) -> Control:
+    """Logistic regression on character n-grams: what the text itself tells."""
+    score, count = ngram_score(given.examples)
     low, high = NGRAM_RANGE
-    own, probe = case.neuron.accuracy, case.probe_score.accuracy
-    holds = own > score.accuracy + case.margin
+    own, probe = given.neuron.accuracy, given.probe_score.accuracy
+    holds = own > score.accuracy + given.margin
     if holds:
         end = "the neuron knows what short pieces of text do not tell"
-    elif own >= score.accuracy - case.margin:
+    elif own >= score.accuracy - given.margin:
         end = "short pieces of text tell as much as the neuron"
-    elif score.accuracy > probe + case.probe_margin:
-        end = "the text's surface tells more than the network's states"
+    elif score.accuracy > probe + given.probe_margin:
+        end = "short pieces of text tell more than the network's states"
     else:
         end = "short pieces of text tell more than the neuron alone, but no more than the probe"
     return Control(
@@ -239,86 +236,85 @@ def ngram(case: Case) -> Control:
         shown=f"{score.accuracy:.3f}",
         holds=holds,
         meaning=f"logistic regression on {count:,} character n-grams of {low} to {high} reaches "
-        f"{score.accuracy:.2f}, {case.subject} {own:.2f}, the probe {probe:.2f}: {end}",
+        f"{score.accuracy:.2f}, {given.subject} {own:.2f}, the probe {probe:.2f}: {end}",
     )
 
 
-def chance_positions(case: Case) -> Control:
-    """The same neuron with the same threshold, read at random places."""
-    labels = case.examples.labels_N[case.selector.test]
-    sign = float(case.neuron.sign)
-    values_MK = case.features.chance_MKU[:, :, case.column].astype(np.float64) * sign
-    cut = case.threshold * sign
+def chance_positions(given: ControlInput) -> Control:
+    """The same neuron with the same threshold, at random places."""
+    labels = given.examples.labels_N[given.selector.test]
+    sign = float(given.neuron.sign)
+    values_MK = given.features.chance_MKU[:, :, given.column].astype(np.float64) * sign
+    cut = given.threshold * sign
     scores = [score_of(values_M, labels, cut) for values_M in values_MK.T]
-    own, there = case.neuron.auc, float(np.mean([score.auc for score in scores]))
-    holds = own > there + case.auc_margin
-    place = "random positions" if case.examples.protocol == "position" else "a random place"
+    own, there = given.neuron.auc, float(np.mean([score.auc for score in scores]))
+    holds = own > there + given.auc_margin
+    place = "random positions" if given.examples.protocol == "position" else "a random place"
     end = "the place counts" if holds else "the place makes no difference"
     return Control(
         name="chance_positions",
         figures={**_spread(scores), "draws": len(scores), "auc_at_its_place": own},
         shown=f"{_mean(scores):.3f}",
         holds=holds,
-        meaning=f"read at {place} {case.subject} has an AUC of {there:.2f} instead of {own:.2f}: "
+        meaning=f"read at {place} {given.subject} has an AUC of {there:.2f} instead of {own:.2f}: "
         f"{end}",
     )
 
 
-def ablation(case: Case, on_tokens: OnTokens | None = None) -> Control:
-    """What holding the neuron at its mean does to the probe and to the model's own predictions.
+def ablation(given: ControlInput, on_tokens: OnTokens | None = None) -> Control:
+    """What clamping the neuron to its mean does to the probe and to the model's own predictions.
 
-    The held-out texts are read again, with the neuron clamped in every step, and once more with a
-    random other neuron clamped, as a yardstick.
+    The held-out texts are read again with the neuron clamped in every step, and once more with a
+    random other neuron clamped, for comparison.
     """
-    others = np.delete(np.arange(case.selector.units), case.column)
-    other = int(case.rng.choice(others)) if len(others) else case.column
-    labels = case.examples.labels_N[case.selector.test]
-    probes, bits = [case.probe_score], [_bits(case, ())]
-    for column in (case.column, other):
-        edits = (_clamp(case, column),)
+    others = np.delete(np.arange(given.selector.units), given.column)
+    other = int(given.rng.choice(others)) if len(others) else given.column
+    labels = given.examples.labels_N[given.selector.test]
+    probes, bits = [given.probe_score], [_bits(given, ())]
+    for column in (given.column, other):
+        edits = (_clamp(given, column),)
         features = read_features(
-            case.machine,
-            case.examples,
-            case.quantity,
+            given.machine,
+            given.examples,
+            given.quantity,
             edits=edits,
             held_out_only=True,
             on_tokens=on_tokens,
         )
-        scores = case.probe.scores(features.seen_NU[case.selector.test])
-        probes.append(score_of(scores, labels))
-        bits.append(_bits(case, edits))
-    layer, unit = divmod(other, case.machine.config.hidden_size)
+        probes.append(given.probe.score(features.seen_NU[given.selector.test], labels))
+        bits.append(_bits(given, edits))
+    layer, unit = divmod(other, given.machine.config.hidden_size)
     intact, without, beside = (score.accuracy for score in probes)
-    holds = beside - without > case.probe_margin
-    end = "the probe needs it" if holds else "the probe does without it"
+    holds = beside - without > given.probe_margin
+    end = "the probe needs it" if holds else "the probe does not need it"
     return Control(
         name="ablation",
         figures={
-            "neuron": {"layer": case.neuron.layer, "unit": case.neuron.unit},
+            "neuron": {"layer": given.neuron.layer, "unit": given.neuron.unit},
             "other": {"layer": layer, "unit": unit},
-            "clamped_to": case.neuron.mean,
+            "clamped_to": given.neuron.mean,
             "probe_accuracy": _three([score.accuracy for score in probes]),
             "probe_auc": _three([score.auc for score in probes]),
             "bits_per_char": _three(bits),
         },
         shown=f"{without:.3f}",
         holds=holds,
-        meaning=f"with {case.subject} held at its mean the probe goes from {intact:.2f} to "
-        f"{without:.2f} (with {layer}:{unit}, drawn at random, to {beside:.2f}), and the text "
-        f"costs {bits[1]:.3f} bits/char instead of {bits[0]:.3f} ({bits[2]:.3f}): {end}",
+        meaning=f"with {given.subject} held at its mean the probe goes from {intact:.2f} to "
+        f"{without:.2f} (with {layer}:{unit}, drawn at random, to {beside:.2f}), and the loss on "
+        f"the text is {bits[1]:.3f} bits/char instead of {bits[0]:.3f} ({bits[2]:.3f}): {end}",
     )
 
 
-def _clamp(case: Case, column: int) -> Edit:
-    """Hold the unit in that column at its mean."""
-    layer, unit = divmod(column, case.machine.config.hidden_size)
-    mean = float(case.features.mean_U[column])
-    return Edit(layer=layer, state=STATES[case.quantity], unit=unit, scale=0.0, shift=mean)
+def _clamp(given: ControlInput, column: int) -> Edit:
+    """The edit that clamps the unit in that column to its mean."""
+    layer, unit = divmod(column, given.machine.config.hidden_size)
+    mean = float(given.features.mean_U[column])
+    return Edit(layer=layer, state=STATES[given.quantity], unit=unit, scale=0.0, shift=mean)
 
 
-def _bits(case: Case, edits: tuple[Edit, ...]) -> float:
+def _bits(given: ControlInput, edits: tuple[Edit, ...]) -> float:
     return bits_per_char(
-        case.machine, case.examples, case.vocabulary, edits=edits, limit=COST_TOKENS
+        given.machine, given.examples, given.vocabulary, edits=edits, limit=CLAMPED_TOKENS
     )
 
 
@@ -326,15 +322,15 @@ def _three(values: Sequence[float]) -> dict[str, float]:
     return dict(zip(("intact", "ablated", "other_ablated"), values, strict=True))
 
 
-def _groups(case: Case) -> list[NDArray[np.int64]]:
-    """Random other units, drawn several times; all others once where they are no more than that."""
-    others = np.delete(np.arange(case.selector.units), case.column)
+def _groups(given: ControlInput) -> list[Ints]:
+    """Several groups of random other units, or all others once if there are not enough."""
+    others = np.delete(np.arange(given.selector.units), given.column)
     if len(others) <= GROUP:
         return [others]
-    return [case.rng.choice(others, GROUP, replace=False) for _ in range(GROUPS)]
+    return [given.rng.choice(others, GROUP, replace=False) for _ in range(GROUPS)]
 
 
-def _called(groups: Sequence[NDArray[np.int64]]) -> str:
+def _called(groups: Sequence[Ints]) -> str:
     size = len(groups[0])
     return f"all {size} others" if len(groups) == 1 else f"{size} random other units"
 

@@ -1,20 +1,47 @@
-"""A direction in a layer's state along which a property can be read, and written."""
+"""A direction in a layer's state along which a property can be read and written."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass
 
-from textgen.errors import InspectionError
+import numpy as np
+
+from textgen.errors import InspectionError, named
+from textgen.model.edit import StateName
+from textgen.probing.activations import STATES, Features, read_projection
 from textgen.probing.examples import Examples
 from textgen.probing.machine import Machine
-from textgen.probing.probe import Probe, fit_probe, score_of
-from textgen.probing.ranks import thresholds
-from textgen.probing.reading import STATES, Features, read_projection
-from textgen.probing.report import Direction
-from textgen.probing.selection import Selector
+from textgen.probing.probe import Probe, fit_probe
+from textgen.probing.statistics import Bools, Doubles, Floats, Score, score_of, thresholds
+from textgen.probing.unit_selection import Selector
 
 KINDS = ("probe", "difference")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Direction:
+    """A direction in one layer's state that separates the two kinds.
+
+    Args:
+        kind: `probe` or `difference`.
+        layer: The layer.
+        state: `c` or `h`.
+        read_H: The vector that the state is projected on.
+        write_H: The vector that the state is moved along; `read . write` is 1.
+        mean: Mean of the projection over all tokens read.
+        sd: Its standard deviation there.
+        score: Figures of the projection on the held-out part; the threshold is from the training
+            part.
+    """
+
+    kind: str
+    layer: int
+    state: StateName
+    read_H: Floats
+    write_H: Floats
+    mean: float
+    sd: float
+    score: Score
 
 
 def find_direction(
@@ -25,31 +52,31 @@ def find_direction(
     quantity: str,
     selector: Selector,
 ) -> Direction:
-    """The direction of the layer whose own probe does best on the validation slice.
+    """The direction in the layer whose own probe is best on the validation part.
 
-    `probe`: the state is read by the weights of an L1 probe on that layer's units alone, in their
-    own values; it is moved along the pattern that goes with these weights, the covariance of the
-    state times them, because weights also cancel what the units share and are no place to push.
-    The covariance is that over tokens, as is the standard deviation in which a dose is measured: a
-    token is what is moved. Means over texts vary along other lines and far less, and a pattern
-    taken from them would move some units many times further than they ever go.
-    Source: Haufe et al. 2014, NeuroImage 87, theorem 1.
+    `probe`: the state is read by the weights of an L1 probe on the units of that layer. It is moved
+    along the pattern that belongs to these weights: the covariance of the state times the weights.
+    The weights themselves also cancel what the units share, so they are not a direction to push.
+    The covariance is taken over tokens, and so is the standard deviation in which a dose is
+    measured, because steering moves the state at each token. Means over texts vary in other
+    directions and far less: a pattern taken from them would move some units much further than they
+    ever go. Source: Haufe et al. 2014, NeuroImage 87, theorem 1.
 
-    `difference`: the state is moved along the difference of the two kinds' means, and read by that
-    difference with each unit divided by its variance, so that cells which count far up do not drown
-    the others. Nothing is fitted and no unit is left out, and it often steers better.
-    Source: Marks and Tegmark 2023, arXiv:2310.06824 (mass-mean probing, here with the diagonal of
-    the covariance alone).
+    `difference`: the state is moved along the difference between the means of the two kinds. It is
+    read by that difference with each unit divided by its variance, so that units with large values
+    do not hide the others. Nothing is fitted and no unit is left out; it often steers better.
+    Source: Marks and Tegmark 2023, arXiv:2310.06824 (mass-mean probing, here with only the diagonal
+    of the covariance).
 
     Args:
         kind: `probe` or `difference`.
         machine: The network.
-        examples: The task.
-        features: Of it.
+        examples: The labelled examples.
+        features: Its activations at the examples.
         quantity: `cell` or `hidden`.
         selector: Knows the parts.
     Raises:
-        InspectionError: No layer tells the kinds apart at all.
+        InspectionError: No layer separates the two kinds.
     """
     size = machine.config.hidden_size
     probes = [
@@ -64,7 +91,7 @@ def find_direction(
     values_NH = features.raw_NU[:, layer * size : (layer + 1) * size].astype(np.float64)
     labels = examples.labels_N[selector.train]
     train_NH = values_NH[selector.train]
-    write_H: NDArray[np.float64] | None = None
+    write_H: Doubles | None = None
     if kind == "probe":
         read_H = _weights(probes[layer])
     else:
@@ -89,25 +116,23 @@ def find_direction(
     )
 
 
-def _weights(probe: Probe) -> NDArray[np.float64]:
+def _weights(probe: Probe) -> Doubles:
     """The probe's weights of raw values, at length 1."""
     read_H = probe.weight_U / probe.scale_U
     length = float(np.linalg.norm(read_H))
     if length == 0.0:
         raise _nothing()
-    result: NDArray[np.float64] = read_H / length
+    result: Doubles = read_H / length
     return result
 
 
-def _difference(
-    values_NH: NDArray[np.float64], labels_N: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _difference(values_NH: Doubles, labels_N: Bools) -> tuple[Doubles, Doubles]:
     """The difference of the means divided by the variances, at length 1, and the difference."""
     ups, downs = values_NH[labels_N], values_NH[~labels_N]
     step_H = ups.mean(axis=0) - downs.mean(axis=0)
     share = labels_N.mean()
     variance_H = share * ups.var(axis=0) + (1.0 - share) * downs.var(axis=0)
-    # Neither a unit that hardly varies within a kind nor one of rounding alone may be all of it.
+    # A unit that hardly varies within a kind, or only by rounding, must not dominate.
     floor_H = np.maximum(0.01 * values_NH.var(axis=0), 1e-6)
     read_H = step_H / np.maximum(variance_H, floor_H)
     length = float(np.linalg.norm(read_H))
@@ -119,6 +144,6 @@ def _difference(
 
 def _nothing() -> InspectionError:
     return InspectionError(
-        "the two kinds do not differ in any layer, so there is no direction to keep; look at what "
-        "is found without --save first"
+        "the two kinds do not differ in any layer, so there is no direction to keep; search "
+        f"without {named('direction')} first"
     )

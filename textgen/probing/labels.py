@@ -13,7 +13,7 @@ from textgen.corpus.reader import read_text
 from textgen.errors import ConfigError, CorpusError, named
 from textgen.progress import task
 
-#: How a file of texts is cut: at blank lines, or at every line end.
+#: What separates the texts of a file: blank lines, or every line end.
 TEXT_MODES = ("blank", "line")
 
 
@@ -22,12 +22,12 @@ class LabelledTexts:
     """Texts of two kinds.
 
     Args:
-        texts: The texts, as they stood in the file.
+        texts: The texts, as they are in the file.
         labels: Whether each is of the positive kind.
         positive: Name of the positive kind.
         negative: Name of the other.
-        source: Where they are from, for reports.
-        notes: What a person should know about how the files were read; usually nothing.
+        source: Where they come from, for reports.
+        notes: What a person should know about how the files were read; usually empty.
     Raises:
         CorpusError: One of the kinds is missing.
     """
@@ -55,21 +55,21 @@ def read_labels(
     encoding: str | None = None,
     encoding_errors: str = "strict",
 ) -> LabelledTexts:
-    """Read a table of two columns, label and text.
+    """Read a table of two columns: label and text.
 
-    A file whose name or first line says so (`.tsv`, a tab) holds a label, a tab and a text a line,
-    nothing quoted; any other is CSV. Both may be compressed (`.gz`). A first row whose label occurs
-    nowhere else is taken for a header where two more labels follow.
+    A `.tsv` file, or one with a tab in its first line, has a label, a tab and a text in each line,
+    without quotes. Any other file is CSV. Both may be compressed (`.gz`). The first row is taken
+    for a header if its label occurs nowhere else and two more labels follow.
 
     Args:
         path: The file.
-        positive: The label that counts as positive; None: of the two the one that sorts last, as
-            `1` after `0`, `positive` after `negative`, `yes` after `no`.
-        encoding: Of the file; None detects it.
+        positive: The label that counts as positive; None: the one that sorts last, as `1` after
+            `0`, `positive` after `negative`, `yes` after `no`.
+        encoding: Encoding of the file; None detects it.
         encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
     Raises:
-        CorpusError: A row is malformed (the message has its line), or the labels are not two.
-        ConfigError: `positive` is none of them.
+        CorpusError: A row is malformed (the message names its line), or there are not two labels.
+        ConfigError: `positive` is not one of the labels.
         StorageError: The file is missing or unreadable.
     """
     notes: list[str] = []
@@ -116,11 +116,11 @@ def read_two_files(
     """Read the texts of one kind from one file and those of the other from another.
 
     Args:
-        positive: File of the positive kind; its name is the kind's.
+        positive: File of the positive kind. The name of the file becomes the name of the kind.
         negative: File of the other kind.
         mode: `blank` (blank lines separate texts) or `line` (each line that is not blank is one).
-        encoding: Of the files; None detects it.
-        encoding_errors: As for `read_labels`.
+        encoding: Encoding of the files; None detects it.
+        encoding_errors: As in `read_labels`.
     Raises:
         ConfigError: `mode` is not known.
         CorpusError: A file holds no text.
@@ -148,9 +148,9 @@ def read_two_files(
 
 
 def _is_tabbed(path: str | Path, content: str) -> bool:
-    suffixes = Path(path).name.lower().removesuffix(".gz").rsplit(".", 1)[-1]
-    if suffixes in ("tsv", "csv"):
-        return suffixes == "tsv"
+    suffix = Path(path).name.lower().removesuffix(".gz").rsplit(".", 1)[-1]
+    if suffix in ("tsv", "csv"):
+        return suffix == "tsv"
     return "\t" in content.split("\n", 1)[0]
 
 
@@ -171,7 +171,7 @@ def _csv_rows(content: str, path: str | Path) -> Iterator[tuple[str, str]]:
                 yield _row(row, start, path, "a comma")
             start = reader.line_num + 1
     except csv.Error as error:
-        raise CorpusError(f"{path}, line {reader.line_num}: no CSV: {error}") from error
+        raise CorpusError(f"{path}, line {reader.line_num}: this is not CSV: {error}") from error
 
 
 def _row(row: Iterable[str], number: int, path: str | Path, separator: str) -> tuple[str, str]:
@@ -180,7 +180,7 @@ def _row(row: Iterable[str], number: int, path: str | Path, separator: str) -> t
         found = "one column" if len(fields) == 1 else f"{len(fields)} columns"
         raise CorpusError(
             f"{path}, line {number}: {found} instead of two, label and text, separated by "
-            f"{separator}; in a .csv file a text with commas stands in double quotes"
+            f"{separator}; in a .csv file, put a text with commas in double quotes"
         )
     label, text = fields[0].strip(), fields[1].strip()
     for name, field in (("label", label), ("text", text)):

@@ -15,7 +15,7 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits, StateName, for_all
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.probing.examples import Bools, Ints
+from textgen.probing.statistics import Bools, Ints
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork

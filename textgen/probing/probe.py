@@ -1,7 +1,7 @@
-"""Logistic regression on many units, and on character n-grams: what is in the text or the state.
+"""Logistic regression on many units and on character n-grams.
 
-The only place where scikit-learn is imported. The strength of the penalty is chosen on the
-validation slice of the training part; then the whole training part is learned.
+This is the only module that imports scikit-learn. The strength of the penalty is chosen on the
+validation part; then the model is fitted on the whole training part.
 
 Shape suffixes: `N` examples, `U` units.
 """
@@ -18,31 +18,35 @@ from numpy.typing import NDArray
 
 from textgen.errors import BackendError
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
-from textgen.probing.ranks import Bools, accuracy, auc
+from textgen.probing.statistics import (
+    Bools,
+    Doubles,
+    Floats,
+    Ints,
+    Score,
+    accuracy,
+    score_of,
+)
 from textgen.progress import task, track
 
 #: Inverse strengths of the penalty, weakest last, as in the sentiment neuron's own code.
 STRENGTHS = tuple(2.0**power for power in range(-8, 1))
-#: Character n-grams, how many of them, and the inverse strengths tried for them.
+#: Lengths of the character n-grams, how many are used, and the inverse strengths tried for them.
 NGRAM_RANGE = (1, 4)
 NGRAM_FEATURES = 100_000
 NGRAM_STRENGTHS = (1.0, 10.0, 100.0)
-#: Of longer texts the n-grams of the first so many characters count.
+#: Only the first characters of a longer text count for the n-grams.
 NGRAM_CHARS = 3000
 
 
 def require_sklearn() -> None:
-    """Refuse at once where scikit-learn is missing.
-
-    Raises:
-        BackendError: It is not installed; the message says how to install it.
-    """
+    """Raise `BackendError`, which says how to install it, if scikit-learn is missing."""
     try:
         with task("loading scikit-learn"):
             import sklearn  # noqa: F401
     except ImportError as error:
         raise BackendError(
-            "finding what neurons carry needs scikit-learn, which is not installed; "
+            "this search needs scikit-learn, which is not installed; "
             "type: pip install 'textgen[probe]'"
         ) from error
 
@@ -57,62 +61,48 @@ class Probe:
         weight_U: Weight of each standardised unit.
         intercept: Added to the weighted sum.
         strength: The inverse strength of the penalty that was chosen.
-        validation_accuracy: What it reached on the validation slice with that one.
+        validation_accuracy: Its accuracy on the validation part with that strength.
     """
 
-    center_U: NDArray[np.float64]
-    scale_U: NDArray[np.float64]
-    weight_U: NDArray[np.float64]
+    center_U: Doubles
+    scale_U: Doubles
+    weight_U: Doubles
     intercept: float
     strength: float
     validation_accuracy: float
 
-    def scores(self, values_NU: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Log-odds of the positive kind, `(N,)`."""
+    def scores(self, values_NU: NDArray[np.floating]) -> Doubles:
+        """The log-odds of the positive kind, `(N,)`."""
         moved = (values_NU - self.center_U) / self.scale_U
-        result: NDArray[np.float64] = moved @ self.weight_U + self.intercept
+        result: Doubles = moved @ self.weight_U + self.intercept
         return result
+
+    def score(self, values_MU: Floats, labels_M: Bools) -> Score:
+        """The figures of the probe on some examples."""
+        return score_of(self.scores(values_MU), labels_M)
 
     @property
     def nonzero(self) -> int:
-        """How many units it uses."""
+        """How many units have a weight."""
         return int(np.count_nonzero(self.weight_U))
 
 
-@dataclass(frozen=True)
-class Score:
-    """Figures on the held-out part.
-
-    Args:
-        accuracy: Mean of the two kinds' accuracies; guessing gives 0.5.
-        auc: Chance that a positive example is scored higher than a negative one.
-    """
-
-    accuracy: float
-    auc: float
-
-
-def score_of(scores_N: NDArray[np.floating], labels_N: Bools, cut: float = 0.0) -> Score:
-    """The figures of scores that say positive above `cut`."""
-    return Score(accuracy(scores_N > cut, labels_N), auc(scores_N, labels_N))
-
-
 def fit_probe(
-    values_NU: NDArray[np.float32],
+    values_NU: Floats,
     labels_N: Bools,
-    part_N: NDArray[np.int64],
+    part_N: Ints,
     *,
     strengths: Sequence[float] = STRENGTHS,
 ) -> Probe:
-    """Fit an L1 logistic regression, both kinds weighing the same.
+    """Fit a logistic regression with an L1 penalty; both kinds have the same weight.
 
     Source: Radford, Jozefowicz and Sutskever 2017, arXiv:1704.01444, section 3.1.
 
     Args:
         values_NU: The units.
-        labels_N: The labels; those of the held-out part are not looked at.
+        labels_N: The labels; those of the held-out part are not used.
         part_N: The part of each example.
-        strengths: Inverse strengths of the penalty to choose from, rising.
+        strengths: Inverse strengths of the penalty to choose from, smallest first.
     """
     require_sklearn()
     with task("loading scikit-learn"):
@@ -121,7 +111,7 @@ def fit_probe(
     train_N = part_N != HELD_OUT
     center_U = values_NU[train_N].mean(axis=0, dtype=np.float64)
     scale_U = values_NU[train_N].std(axis=0, dtype=np.float64)
-    # What hardly varies is rounding or a rare outlier, and must not be blown up to be a feature.
+    # What hardly varies is rounding or a rare outlier; scaling must not turn it into a feature.
     scale_U = np.where(scale_U > 1e-3 * np.maximum(1.0, np.abs(center_U)), scale_U, np.inf)
     ready_NU = (values_NU - center_U) / scale_U
 
@@ -131,7 +121,7 @@ def fit_probe(
             C=strength,
             solver="liblinear",
             class_weight="balanced",
-            # So that the intercept, which liblinear penalises too, is nearly free.
+            # liblinear penalises the intercept too; this makes it nearly free.
             intercept_scaling=10.0,
             random_state=0,
             tol=1e-2,
@@ -151,11 +141,7 @@ def fit_probe(
 
 
 def ngram_score(examples: Examples) -> tuple[Score, int]:
-    """What logistic regression on character n-grams reaches on the same split.
-
-    Returns:
-        The figures on the held-out part, and how many n-grams were used.
-    """
+    """The score of logistic regression on character n-grams, and how many n-grams it uses."""
     require_sklearn()
     with task("loading scikit-learn"):
         from sklearn.feature_extraction.text import TfidfVectorizer
@@ -191,18 +177,22 @@ def ngram_score(examples: Examples) -> tuple[Score, int]:
 def _choose(
     model: Callable[[float], Any],
     strengths: Sequence[float],
-    rows: Callable[[NDArray[np.int64]], Any],
+    rows: Callable[[Ints], Any],
     labels_N: Bools,
-    part_N: NDArray[np.int64],
+    part_N: Ints,
 ) -> tuple[Any, float, float]:
-    """The model of the strength that is best on the validation slice, fitted on all of training."""
+    """The model whose strength is best on the validation part, fitted on the training part.
+
+    Returns:
+        The model, its strength, and its accuracy on the validation part.
+    """
     from sklearn.exceptions import ConvergenceWarning
 
     fit, check = np.flatnonzero(part_N == FIT), np.flatnonzero(part_N == VALIDATION)
     train = np.flatnonzero(part_N != HELD_OUT)
     best, reached = strengths[0], -1.0
     with warnings.catch_warnings():
-        # A fit that stops before its last digit is good enough: figures are of held-out text.
+        # A fit that stops early is good enough: the figures are measured on held-out text.
         warnings.simplefilter("ignore", ConvergenceWarning)
         if len(strengths) > 1:
             for strength in track(strengths, "fitting a probe", len(strengths)):

@@ -12,15 +12,25 @@
 #endif
 
 #include "kernels.h"
+#include "threads.h"
 
-#include "backward.h"
-#include "update.h"
-#if __has_include("sample.h")
-#include "sample.h"
-#define SAMPLE &sample_kernels
+/* Each uses what stands above it, and includes none of the others. */
+#include "simd.inc"
+#include "layout.inc"
+#include "tile.inc"
+#if defined(TG_ISA_AMX)
+#include "amx.inc"
 #else
-#define SAMPLE NULL
+#include "vectors.inc"
 #endif
+#include "cell.inc"
+#include "edit.inc"
+#include "net.inc"
+#include "head.inc"
+#include "backward.inc"
+#include "update.inc"
+#include "choice.inc"
+#include "sample.inc"
 
 extern const tg_kernels TABLE;
 const tg_kernels TABLE = {
@@ -35,5 +45,5 @@ const tg_kernels TABLE = {
     .net_logits = net_logits,
     .net_read = net_read,
     .adamw_step = adamw_step,
-    .sample = SAMPLE,
+    .sample = &sample_kernels,
 };

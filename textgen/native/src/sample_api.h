@@ -62,7 +62,7 @@ TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, in
                                 int64_t history_count, tg_edits edits, float *state,
                                 float *logits, const tg_chosen *chosen);
 
-/* The same of one instruction set: the last thing that sample.h defines. */
+/* The same of one instruction set: the last thing that sample.inc defines. */
 typedef struct {
     int64_t (*choose)(int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                       const float *logits, const int32_t *recent, int64_t recent_count,

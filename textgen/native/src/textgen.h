@@ -13,9 +13,21 @@
 #define TG_API __attribute__((visibility("default")))
 #define TG_ABI_VERSION 3
 
+/* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is
+ * that of `textgen.cells.BUILT_IN`. */
+#define TG_EACH_CELL(of, with)           \
+    of(LSTM, "lstm", with)               \
+    of(GRU, "gru", with)                 \
+    of(RNN, "rnn", with)                 \
+    of(PEEPHOLE, "peephole", with)       \
+    of(COUPLED, "coupled", with)         \
+    of(DEPTH_GATED, "depth-gated", with) \
+    of(MLSTM, "mlstm", with)
+#define TG_CELL_NUMBER(cell, name, with) TG_##cell,
+enum { TG_EACH_CELL(TG_CELL_NUMBER, ) TG_CELL_COUNT };
+
 /* Best first; `textgen.native.library.ISA_NAMES` has the same order. */
 enum { TG_AMX, TG_AVX512BF16, TG_AVX512, TG_AVX2, TG_GENERIC, TG_ISA_COUNT };
-enum { TG_LSTM, TG_GRU, TG_RNN, TG_PEEPHOLE, TG_COUPLED, TG_DEPTH_GATED, TG_MLSTM };
 enum { TG_TANH, TG_RELU, TG_IDENTITY };
 enum { TG_STATE_H, TG_STATE_C };
 

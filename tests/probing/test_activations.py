@@ -13,18 +13,17 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, Edits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import missing_reason, supported_isas
-from textgen.probing import reading
-from textgen.probing.examples import Examples
-from textgen.probing.labels import LabelledTexts
-from textgen.probing.machine import Machine, open_machine
-from textgen.probing.reading import (
+from textgen.probing import activations
+from textgen.probing.activations import (
     bits_per_char,
     read_features,
     read_projection,
     seen,
     unseen,
 )
-from textgen.probing.texts import text_examples
+from textgen.probing.examples import Examples, text_examples
+from textgen.probing.labels import LabelledTexts
+from textgen.probing.machine import Machine, open_machine
 
 SYMBOLS = "abcdefgh \n"
 VOCABULARY = Vocabulary.from_characters(SYMBOLS)
@@ -112,8 +111,8 @@ def test_features_are_those_of_each_text_alone(
     edits: Edits,
 ) -> None:
     """With windows that cut through texts, and batches of several lengths."""
-    monkeypatch.setattr(reading, "STREAMS", 7)
-    monkeypatch.setattr(reading, "CHUNK", 70)
+    monkeypatch.setattr(activations, "STREAMS", 7)
+    monkeypatch.setattr(activations, "CHUNK", 70)
     model, examples = saved_model(), examples_of(protocol)
     features = read_features(machine_of(model), examples, quantity, edits=edits)
     each = [alone(model, ids, quantity, edits) for ids in examples.documents]

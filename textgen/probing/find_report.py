@@ -1,4 +1,4 @@
-"""What was found, and the controls beside it, as plain data."""
+"""The result of a search: neurons, probe, controls, and what of it can be steered."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.model.edit import StateName
+from textgen.errors import InspectionError, named
+from textgen.probing.activations import STATES, unseen
+from textgen.probing.direction import Direction
 from textgen.probing.examples import PROTOCOLS
-from textgen.probing.probe import Probe, Score
-from textgen.probing.reading import STATES, unseen
-from textgen.probing.selection import UnitTable
+from textgen.probing.probe import Probe
+from textgen.probing.statistics import Doubles, Score
+from textgen.probing.unit_selection import UnitTable
+from textgen.steering.target import Target, check_name
 from textgen.table import Table
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoundNeuron:
-    """A unit and its figures; those without `train` are of the held-out part.
+    """A unit and its figures, which are of the held-out part where the name has no `train`.
 
     Args:
         layer: Layer, from 0.
@@ -27,15 +30,15 @@ class FoundNeuron:
         quantity: `cell` or `hidden`.
         sign: 1 where the positive kind lies above the threshold, -1 where below.
         threshold: In units of the quantity. With the protocol `mean` and the cell state, the value
-            of which the mean of tanh is what it is compared with.
+            whose tanh is compared with the mean of tanh.
         auc: Chance that a positive example lies further in the direction of the sign.
         accuracy: Mean of the two kinds' accuracies.
-        p_value: Two-sided Mann-Whitney, of independent examples.
+        p_value: Two-sided p-value of the Mann-Whitney test on independent examples.
         p_corrected: The same, corrected for all units of the network (Holm).
         train_auc: As `auc`, on the part it was chosen on.
         mean: Mean of the quantity over all tokens read.
         sd: Its standard deviation there.
-        chosen: Whether it is the best on the training part, which the controls are of.
+        chosen: Whether it is the best on the training part. The controls are about this unit.
     """
 
     layer: int
@@ -54,23 +57,23 @@ class FoundNeuron:
 
     @property
     def name(self) -> str:
-        """As it is typed: `0:137`."""
+        """The name as it is typed: `0:137`."""
         return f"{self.layer}:{self.unit}"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """The neuron as plain data."""
         return dict(vars(self))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
-    """One control and what it says of the claim that the chosen neuron carries the property.
+    """One control, and what it says about the claim that the chosen neuron carries the property.
 
     Args:
         name: Its key in the JSON.
         figures: What was measured.
-        shown: The figure to set beside the neuron's, as it is printed.
-        holds: Whether the claim survives it; None where it only sets a scale.
+        shown: The figure to compare with the neuron's, as it is printed.
+        holds: Whether the claim survives it; None if it only sets a scale.
         meaning: A plain sentence.
     """
 
@@ -81,54 +84,29 @@ class Control:
     meaning: str
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """The control as plain data."""
         return {**self.figures, "holds": self.holds, "meaning": self.meaning}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Direction:
-    """A direction in one layer's state that tells the kinds apart.
-
-    Args:
-        kind: `probe` or `difference`.
-        layer: The layer.
-        state: `c` or `h`.
-        read_H: What the state is projected on.
-        write_H: What it is moved along; `read . write` is 1.
-        mean: Mean of the projection over all tokens read.
-        sd: Its standard deviation there.
-        score: Of the projection on the held-out part, its cut from the training part.
-    """
-
-    kind: str
-    layer: int
-    state: StateName
-    read_H: NDArray[np.float32]
-    write_H: NDArray[np.float32]
-    mean: float
-    sd: float
-    score: Score
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class FindReport:
-    """The answer to which neurons carry a property.
+    """Which neurons carry a property.
 
     Args:
-        neurons: Those found, the best on held-out text first; empty where nothing was found.
-        chosen: The unit that was best on the training part, found or not, by no held-out figure:
-            the controls are of it.
+        neurons: The neurons found, the best on held-out text first.
+        chosen: The unit that was best on the training part, found or not. The controls are about
+            this unit.
         probe: The probe on all units.
         probe_score: Its figures on the held-out part.
-        controls: All of them.
-        data: What was asked, how much of it there was, how it was split.
-        alpha: Chance of any finding where there is nothing.
-        units: Every unit's figures, by column.
+        controls: The controls.
+        data: The question, the number of examples and how they were split.
+        alpha: Chance of finding anything where there is nothing.
+        units: The figures of every unit, by column.
         mean_U: Mean of every unit over all tokens read.
-        sd_U: Their standard deviation.
+        sd_U: Its standard deviation there.
         hidden_size: Units of a layer.
         quantity: `cell` or `hidden`.
-        direction: The direction, where one was asked for.
+        direction: The direction, if one was asked for.
     """
 
     neurons: tuple[FoundNeuron, ...]
@@ -139,22 +117,22 @@ class FindReport:
     data: Mapping[str, Any]
     alpha: float
     units: UnitTable
-    mean_U: NDArray[np.float64]
-    sd_U: NDArray[np.float64]
+    mean_U: Doubles
+    sd_U: Doubles
     hidden_size: int
     quantity: str
     direction: Direction | None = None
 
     @property
     def kept(self) -> FoundNeuron | None:
-        """The neuron to keep: of those found the best on the training part; None: none was found.
+        """The neuron to save: the best on the training part of those found; None: none was found.
 
-        That is `chosen`, unless held-out text did not confirm it.
+        It is `chosen`, unless held-out text did not confirm that one.
         """
         return max(self.neurons, key=lambda neuron: neuron.train_auc, default=None)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data."""
+        """The report as plain data."""
         order = np.argsort(-np.abs(self.probe.weight_U), kind="stable")[: self.probe.nonzero]
         record = {
             "neurons": [neuron.to_dict() for neuron in self.neurons],
@@ -189,19 +167,25 @@ class FindReport:
         return record
 
     def table(self) -> Table:
-        """Every unit of the network: those found first, then by AUC on held-out text."""
+        """A row for every unit: those found first, then by AUC on held-out text."""
         names = [name for name in vars(self.chosen) if name != "chosen"]
         order = np.lexsort((-self.units.auc_U, ~self.units.found_U)).tolist()
+        neurons = (
+            make_neuron(
+                self.units, column, self.hidden_size, self.quantity, self.mean_U, self.sd_U
+            )
+            for column in order
+        )
         return Table.from_records(
             [*names, "found", "chosen"],
             (
-                {**neuron_at(self, column).to_dict(), "found": bool(self.units.found_U[column])}
-                for column in order
+                {**neuron.to_dict(), "found": bool(self.units.found_U[column])}
+                for column, neuron in zip(order, neurons, strict=True)
             ),
         )
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """Figures of every unit, each `(layers, units)`, and the probe's weights."""
+        """The figures of every unit, each `(layers, units)`, and the weights of the probe."""
         table = self.units
         arrays: dict[str, NDArray[np.generic]] = {
             "auc": table.auc_U,
@@ -229,22 +213,15 @@ class FindReport:
         return {"layer": layer, "unit": unit}
 
 
-def neuron_at(report: FindReport, column: int) -> FoundNeuron:
-    """The figures of the unit in a column."""
-    return make_neuron(
-        report.units, column, report.hidden_size, report.quantity, report.mean_U, report.sd_U
-    )
-
-
 def make_neuron(
     table: UnitTable,
     column: int,
     hidden_size: int,
     quantity: str,
-    mean_U: NDArray[np.float64],
-    sd_U: NDArray[np.float64],
+    mean_U: Doubles,
+    sd_U: Doubles,
 ) -> FoundNeuron:
-    """The figures of the unit in a column, the threshold in units of the quantity."""
+    """The figures of the unit in a column; the threshold is in units of the quantity."""
     layer, unit = divmod(column, hidden_size)
     sign = int(table.sign_U[column])
     train_auc = float(table.train_auc_U[column])
@@ -266,6 +243,78 @@ def make_neuron(
 
 
 def describe_protocol(protocol: str, quantity: str) -> str:
-    """What an example's features are, in words."""
+    """What the features of an example are, in words."""
     what = "tanh of the cell state" if quantity == "cell" else "the hidden state"
     return f"{what}: {PROTOCOLS[protocol]} ({STATES[quantity]}, {protocol})"
+
+
+def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
+    """The neuron `report.kept` as a steering target; a positive dose steers to the positive kind.
+
+    Args:
+        report: The result of a search.
+        name: The name to save it under.
+        model: Checksum of the model's weights.
+    Raises:
+        InspectionError: No neuron was found.
+        ConfigError: The name is not valid.
+    """
+    name, neuron = check_name(name), report.kept
+    if neuron is None:
+        raise InspectionError(
+            "no neuron was found, so there is none to save; a direction of many units may work: "
+            f"{named('direction', 'difference')}"
+        )
+    return Target(
+        name=name,
+        layer=neuron.layer,
+        state=STATES[neuron.quantity],
+        unit=neuron.unit,
+        mean=neuron.mean,
+        sd=neuron.sd,
+        sign=neuron.sign,
+        model=model,
+        info={
+            **_info(report),
+            "kind": "neuron",
+            "threshold": neuron.threshold,
+            "accuracy": neuron.accuracy,
+            "auc": neuron.auc,
+        },
+    )
+
+
+def direction_target(report: FindReport, name: str, *, model: str = "") -> Target:
+    """The direction of a report as a steering target.
+
+    Args:
+        report: The result of a search with `FindOptions.direction`.
+        name: The name to save it under.
+        model: Checksum of the model's weights.
+    Raises:
+        ConfigError: The name is not valid.
+    """
+    direction = report.direction
+    assert direction is not None, "a direction has to be asked for"
+    return Target(
+        name=check_name(name),
+        layer=direction.layer,
+        state=direction.state,
+        read=direction.read_H,
+        write=direction.write_H,
+        mean=direction.mean,
+        sd=direction.sd,
+        model=model,
+        info={
+            **_info(report),
+            "kind": direction.kind,
+            "accuracy": direction.score.accuracy,
+            "auc": direction.score.auc,
+        },
+    )
+
+
+def _info(report: FindReport) -> dict[str, Any]:
+    data = report.data
+    keys = ("source", "positive", "negative", "protocol", "tokens")
+    return {key: data[key] for key in keys}

@@ -1,4 +1,4 @@
-"""Rank statistics of many columns at once: AUC, thresholds, p-values. Plain NumPy.
+"""Accuracy, AUC, p-values, thresholds and standard errors, of many columns at once.
 
 Shape suffixes: `N` examples, `U` units.
 """
@@ -6,22 +6,38 @@ Shape suffixes: `N` examples, `U` units.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 #: Columns sorted at once, which bounds memory.
 _COLUMNS = 256
 
 
-class Ranks:
-    """The ranks of every column, from which the AUC of any labelling follows by one product.
+@dataclass(frozen=True)
+class Score:
+    """Figures on the held-out part.
 
     Args:
-        values_NU: One column a unit.
+        accuracy: Mean of the two kinds' accuracies; guessing gives 0.5.
+        auc: Chance that a positive example has a higher score than a negative one.
+    """
+
+    accuracy: float
+    auc: float
+
+
+class Ranks:
+    """The ranks of every column, from which one product makes the AUC of any labelling.
+
+    Args:
+        values_NU: One column for each unit.
     """
 
     def __init__(self, values_NU: NDArray[np.floating]) -> None:
@@ -46,7 +62,7 @@ class Ranks:
             self._ties_U[start : start + _COLUMNS] = (size**2 - 1.0).sum(axis=0)
 
     def auc(self, labels_N: Bools) -> Doubles:
-        """Chance that a positive example has the higher value, ties counted half, `(U,)`."""
+        """Chance that a positive example has the higher value, `(U,)`; ties count half."""
         positives = int(labels_N.sum())
         pairs = positives * (len(labels_N) - positives)
         ranks_U = labels_N.astype(np.float64) @ self.ranks_NU.astype(np.float64)
@@ -56,8 +72,8 @@ class Ranks:
     def p_values(self, labels_N: Bools) -> Doubles:
         """Two-sided p-values of the AUC being 0.5, `(U,)`.
 
-        The Mann-Whitney test by its normal approximation, corrected for ties; at the far ends,
-        where corrections for many tests look, the approximation is on the safe side.
+        The Mann-Whitney test by its normal approximation, corrected for ties. For very small
+        p-values, which matter after a correction for many tests, the approximation is conservative.
         Source: Mann and Whitney 1947; Lehmann 1975, Nonparametrics, section 1.4.
         """
         count = len(labels_N)
@@ -73,13 +89,13 @@ class Ranks:
 
 
 def holm(p_values_U: Doubles, among: int) -> Doubles:
-    """p-values corrected for `among` tests, so that the chance of any false finding is held.
+    """p-values corrected for `among` tests, which bounds the chance of any false finding.
 
     Source: Holm 1979, A simple sequentially rejective multiple test procedure.
 
     Args:
-        p_values_U: Those that were looked at.
-        among: How many there are in all; those not given count as 1.
+        p_values_U: The p-values of the tests that were made.
+        among: How many tests there are in all; those not given count as 1.
     """
     order = np.argsort(p_values_U, kind="stable")
     factors = among - np.arange(len(order))
@@ -89,18 +105,16 @@ def holm(p_values_U: Doubles, among: int) -> Doubles:
     return result
 
 
-def thresholds(
-    values_NU: NDArray[np.floating], labels_N: Bools, signs_U: NDArray[np.int64]
-) -> Doubles:
-    """The cut of each column that tells the two kinds apart best, `(U,)`.
+def thresholds(values_NU: NDArray[np.floating], labels_N: Bools, signs_U: Ints) -> Doubles:
+    """The threshold of each column that separates the two kinds best, `(U,)`.
 
-    Best is the mean of the two kinds' accuracies. The cut lies midway between two values that
-    occur; for a constant column it is that value.
+    The best threshold has the highest mean of the two kinds' accuracies. It lies midway between two
+    values that occur; for a constant column it is that value.
 
     Args:
-        values_NU: One column a unit.
+        values_NU: One column for each unit.
         labels_N: Which examples are positive; both kinds occur.
-        signs_U: 1 where positive examples lie above the cut, -1 where below.
+        signs_U: 1 where positive examples lie above the threshold, -1 where below.
     """
     count, units = values_NU.shape
     result = np.empty(units)
@@ -114,7 +128,7 @@ def thresholds(
         above_or_right = (1.0 - below / positives) + (
             (np.arange(1, count + 1)[:, None] - below) / (count - positives)
         )
-        # No cut between equal values, nor after the last.
+        # There is no threshold between equal values, nor after the last.
         above_or_right[:-1][ordered[1:] == ordered[:-1]] = -1.0
         above_or_right[-1] = -1.0
         place = above_or_right.argmax(axis=0)
@@ -126,10 +140,60 @@ def thresholds(
 
 
 def accuracy(predicted_N: Bools, labels_N: Bools) -> float:
-    """Mean of the two kinds' accuracies: guessing gives 0.5, however many there are of each."""
+    """Mean of the two kinds' accuracies: guessing gives 0.5, whatever the share of each kind."""
     return float((predicted_N[labels_N].mean() + (~predicted_N[~labels_N]).mean()) / 2.0)
 
 
 def auc(scores_N: NDArray[np.floating], labels_N: Bools) -> float:
     """The AUC of one column of scores."""
     return float(Ranks(scores_N[:, None]).auc(labels_N)[0])
+
+
+def score_of(scores_N: NDArray[np.floating], labels_N: Bools, cut: float = 0.0) -> Score:
+    """The figures of scores that say positive above `cut`."""
+    return Score(accuracy(scores_N > cut, labels_N), auc(scores_N, labels_N))
+
+
+def accuracy_error(said_N: Bools, labels_N: Bools, counted_N: Bools) -> float:
+    """Standard error of the mean of the two kinds' accuracies, from their binomial variances.
+
+    Each kind's accuracy enters as (right + 1) / (examples + 2), Laplace's rule, because an accuracy
+    of 1 on a sample does not mean that there is no uncertainty.
+
+    Args:
+        said_N: Which examples were called positive.
+        labels_N: Which are positive.
+        counted_N: Which are independent of each other; the accuracies are those of all examples.
+    """
+    variance = 0.0
+    for kind in (True, False):
+        count = int((counted_N & (labels_N == kind)).sum())
+        right = _rule_of_succession(float((said_N[labels_N == kind] == kind).mean()), count)
+        variance += right * (1.0 - right) / max(count, 1)
+    return float(np.sqrt(variance)) / 2.0
+
+
+def auc_error(auc: float, labels_N: Bools) -> float:
+    """Standard error of an AUC.
+
+    Source: Hanley and McNeil 1982, The meaning and use of the area under a ROC curve, equation 1;
+    the area enters by Laplace's rule, as above.
+
+    Args:
+        auc: The area.
+        labels_N: The labels of independent examples.
+    """
+    positives = int(labels_N.sum())
+    negatives = len(labels_N) - positives
+    area = _rule_of_succession(auc, min(positives, negatives))
+    square = area * area
+    # Chance that two positives both outrank one negative, and that one outranks two negatives.
+    two_positives, two_negatives = area / (2.0 - area), 2.0 * square / (1.0 + area)
+    variance = area * (1.0 - area)
+    variance += (positives - 1) * (two_positives - square)
+    variance += (negatives - 1) * (two_negatives - square)
+    return float(np.sqrt(variance / max(positives * negatives, 1)))
+
+
+def _rule_of_succession(share: float, count: int) -> float:
+    return (share * count + 1.0) / (count + 2.0)

@@ -1,4 +1,4 @@
-"""Which neurons of a model carry a property, and what speaks against it."""
+"""The search for the neurons of a model that carry a property."""
 
 from __future__ import annotations
 
@@ -12,21 +12,27 @@ from textgen.corpus.vocabulary import Ids
 from textgen.errors import ConfigError, InspectionError, named
 from textgen.inspection.trace import check_quantity, default_quantity
 from textgen.probing import controls
-from textgen.probing.controls import Case
+from textgen.probing.activations import STATES, OnTokens, read_features
+from textgen.probing.controls import ControlInput
 from textgen.probing.direction import KINDS, find_direction
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
+from textgen.probing.examples import (
+    FIT,
+    HELD_OUT,
+    VALIDATION,
+    Examples,
+    Property,
+    position_examples,
+    text_examples,
+)
+from textgen.probing.find_report import Control, FindReport, describe_protocol, make_neuron
 from textgen.probing.labels import LabelledTexts
 from textgen.probing.machine import open_machine
-from textgen.probing.positions import Property, position_examples
-from textgen.probing.probe import fit_probe, require_sklearn, score_of
-from textgen.probing.reading import STATES, OnTokens, read_features
-from textgen.probing.report import FindReport, describe_protocol, make_neuron
-from textgen.probing.selection import ALPHA, Selector
-from textgen.probing.texts import text_examples
+from textgen.probing.probe import fit_probe, require_sklearn
+from textgen.probing.unit_selection import ALPHA, Selector
 from textgen.progress import task as progress_task
 from textgen.runtime import choose_threads
 
-#: Called with what is being done, steps of it done, and steps in all.
+#: Called with the name of the current phase, its steps done and its steps in all.
 OnProgress = Callable[[str, int, int], object]
 
 TEXT_PROTOCOLS = ("mean", "final")
@@ -39,8 +45,8 @@ class PositionTask:
     Args:
         ids: The corpus, in the model's tokens; documents are separated by end marks.
         holds: Whether the property holds at each character of a text.
-        name: What it is called.
-        source: Where the corpus is from, for reports.
+        name: Name of the property.
+        source: Where the corpus comes from, for reports.
     """
 
     ids: Ids
@@ -51,20 +57,20 @@ class PositionTask:
 
 @dataclass(frozen=True, kw_only=True)
 class FindOptions:
-    """How to look.
+    """The settings of a search.
 
     Args:
-        quantity: `cell` or `hidden`; None: the model's default one.
-        protocol: For whole texts `mean` (over the text; the default, because the state at the end
-            of a text follows its last words more than the text: Donnelly and Roegiest 2019) or
-            `final` (the state after the text: Radford et al. 2017).
-        held_out: Share that figures are measured on, and nothing is chosen on.
+        quantity: The state to look at, `cell` or `hidden`; None: the model's default.
+        protocol: What stands for a text: `mean` (the mean over the text, the default, because the
+            state at the end of a text follows its last words more than the whole text: Donnelly and
+            Roegiest 2019) or `final` (the state after the text: Radford et al. 2017).
+        held_out: Share of the examples that is only measured on.
         rng: Seed of the split and of every draw.
-        alpha: Chance of any finding where there is nothing.
-        positions: Positions of a corpus at most.
-        texts_limit: Texts at most; None: all.
-        chars: Characters read at most of each text; None: all.
-        direction: Also make a direction that can be steered along: `probe` or `difference`.
+        alpha: Chance of finding anything where there is nothing.
+        positions: The most positions of a corpus to use.
+        texts_limit: The most texts to use; None: all.
+        chars: The most characters to read of each text; None: all.
+        direction: Also make a direction to steer along: `probe` or `difference`.
         threads: Computing threads; None: all cores.
     Raises:
         ConfigError: A value is out of range.
@@ -115,21 +121,21 @@ def find(
     *,
     on_progress: OnProgress | None = None,
 ) -> FindReport:
-    """Look for the neurons that carry a property, with a probe and the controls beside them.
+    """Find the neurons that carry a property, with a probe and controls.
 
-    Everything is chosen on a training part of the examples and measured on the rest. What is
-    compared is what the rest of the network sees of a neuron: `tanh` of a cell state.
+    Everything is chosen on a training part of the examples and measured on the rest. Compared is
+    the visible value of a neuron, which the rest of the network reads: `tanh` of a cell state.
 
     Args:
         saved: The model.
         task: Labelled texts, or a property of places in a corpus.
-        options: How to look; None: the defaults.
-        on_progress: Called as it goes on.
+        options: The settings; None: the defaults.
+        on_progress: Called with the progress.
     Returns:
-        The neurons found, the probe, the controls.
+        The neurons found, the probe and the controls.
     Raises:
         BackendError: scikit-learn is missing.
-        InspectionError: The model has no such quantity, or it cannot be held and so not ablated.
+        InspectionError: The model has no such quantity, or its values cannot be clamped.
         CorpusError: There are too few examples.
     """
     require_sklearn()
@@ -148,26 +154,19 @@ def find(
     features = read_features(machine, examples, quantity, on_tokens=tokens("reading"))
     if not np.isfinite(features.raw_NU).all():
         raise InspectionError(
-            "the network's states grow beyond all numbers on these texts, so nothing can be "
-            "compared; look at shorter ones: --chars 1000"
+            "the states of the network become infinite on these texts, so they cannot be "
+            f"compared; read less of each text: {named('chars', 1000)}"
         )
     progress("choosing units", 0, 1)
     with progress_task("choosing units"):
         selector = Selector(features.seen_NU, examples, options.alpha)
         table = selector.find(examples.labels_N)
-    neurons = [
-        make_neuron(
-            table, column, saved.config.hidden_size, quantity, features.mean_U, features.sd_U
-        )
-        for column in [
-            table.chosen,
-            *sorted(
-                np.flatnonzero(table.found_U).tolist(), key=lambda column: -table.auc_U[column]
-            ),
-        ]
-    ]
-    chosen, found = neurons[0], neurons[1:]
-    # Before the controls, because there may be none, and they take long.
+    found = sorted(np.flatnonzero(table.found_U).tolist(), key=lambda unit: -table.auc_U[unit])
+    chosen, *neurons = (
+        make_neuron(table, unit, saved.config.hidden_size, quantity, features.mean_U, features.sd_U)
+        for unit in (table.chosen, *found)
+    )
+    # Before the controls, which take long: this may fail.
     direction = None
     if options.direction is not None:
         progress("making the direction", 0, 1)
@@ -179,13 +178,12 @@ def find(
     with progress_task("fitting the probe"):
         probe = fit_probe(features.seen_NU, examples.labels_N, examples.part_N)
     test = selector.test
-    probe_score = score_of(probe.scores(features.seen_NU[test]), examples.labels_N[test])
-    case = Case(
+    given = ControlInput(
         examples=examples,
         features=features,
         selector=selector,
         probe=probe,
-        probe_score=probe_score,
+        probe_score=probe.score(features.seen_NU[test], examples.labels_N[test]),
         neuron=chosen,
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
@@ -194,31 +192,27 @@ def find(
         vocabulary=saved.vocabulary,
         rng=rng,
     )
+    measures: dict[str, Callable[[], Control]] = {
+        "permuted labels": lambda: controls.permuted(given),
+        "a probe on random units": lambda: controls.random_100_probe(given),
+        "the best of random units": lambda: controls.random_100_best(given),
+        "an untrained network": lambda: controls.untrained(
+            given, options.rng + 1, threads, tokens("reading, untrained")
+        ),
+        "n-grams": lambda: controls.ngram(given),
+        "chance positions": lambda: controls.chance_positions(given),
+        "ablation": lambda: controls.ablation(given, tokens("reading, ablated")),
+    }
     done = []
-    for number, (name, measure) in enumerate(
-        (
-            ("permuted labels", controls.permuted),
-            ("a probe on random units", controls.random_100_probe),
-            ("the best of random units", controls.random_100_best),
-            (
-                "an untrained network",
-                lambda case: controls.untrained(
-                    case, options.rng + 1, threads, tokens("reading, untrained")
-                ),
-            ),
-            ("n-grams", controls.ngram),
-            ("chance positions", controls.chance_positions),
-            ("ablation", lambda case: controls.ablation(case, tokens("reading, ablated"))),
-        )
-    ):
-        progress(name, number, 7)
+    for number, (name, measure) in enumerate(measures.items()):
+        progress(name, number, len(measures))
         with progress_task(name):
-            done.append(measure(case))
+            done.append(measure())
     return FindReport(
-        neurons=tuple(found),
+        neurons=tuple(neurons),
         chosen=chosen,
         probe=probe,
-        probe_score=probe_score,
+        probe_score=given.probe_score,
         controls=tuple(done),
         data=_data(task, examples, features.tokens, selector, quantity, options),
         alpha=options.alpha,
@@ -237,11 +231,7 @@ def make_examples(
     options: FindOptions,
     rng: np.random.Generator,
 ) -> Examples:
-    """The examples of a task for a model, split.
-
-    Raises:
-        CorpusError: There are too few.
-    """
+    """The labelled examples of a task for a model; `CorpusError` if there are too few."""
     if isinstance(task, LabelledTexts):
         return text_examples(
             task,
@@ -268,12 +258,16 @@ def _quantity(saved: SavedModel, name: str | None) -> str:
     cell = saved.config.cell_spec
     quantity = default_quantity(cell) if name is None else check_quantity(cell, name)
     if saved.config.num_layers * saved.config.hidden_size < 2:
-        raise InspectionError("the model has a single unit, so there is nothing to choose among")
+        raise InspectionError("the model has a single unit, so there is nothing to choose from")
     if quantity not in STATES:
-        there = [name for name in ("cell", "hidden") if STATES[name] in cell.state_names]
+        choices = " or ".join(
+            named("quantity", name)
+            for name in ("cell", "hidden")
+            if STATES[name] in cell.state_names
+        )
         raise InspectionError(
-            f"'{quantity}' is computed anew at each step and cannot be held still, so its ablation "
-            f"would say nothing; look in a state that is carried: --show {' or '.join(there)}"
+            f"'{quantity}' is computed anew at each step and cannot be clamped, so its ablation "
+            f"would say nothing; choose a state that is carried on: {choices}"
         )
     return quantity
 
@@ -286,23 +280,17 @@ def _data(
     quantity: str,
     options: FindOptions,
 ) -> dict[str, object]:
-    labels = examples.labels_N[examples.held_out_N]
-    share = float(labels.mean())
-    alone = {
-        part: {
-            name: int((examples.independent_N & part_N & (examples.labels_N == kind)).sum())
-            for name, kind in (("positive", True), ("negative", False))
-        }
-        for part, part_N in (("train", examples.train_N), ("held_out", examples.held_out_N))
-    }
+    """What the report says about the question, the examples and their split."""
+    share = float(examples.labels_N[examples.held_out_N].mean())
+    independent = examples.counts(examples.independent_N)
     notes = list(examples.notes)
     if not selector.can_find(examples.labels_N):
-        train, test = alone["train"], alone["held_out"]
+        train, test = independent["train"], independent["held_out"]
         notes.append(
             f"too few independent examples for any unit to be found: {train['positive']:,} + and "
             f"{train['negative']:,} - to choose on, {test['positive']:,} + and "
-            f"{test['negative']:,} - to measure on; give more text, or look for what changes more "
-            "often"
+            f"{test['negative']:,} - to measure on; give more text, or look for a property that "
+            "changes more often"
         )
     return {
         "task": "texts" if isinstance(task, LabelledTexts) else "positions",
@@ -320,8 +308,8 @@ def _data(
             "validation": int((examples.part_N == VALIDATION).sum()),
             "fit": int((examples.part_N == FIT).sum()),
             "measured_on": int((examples.part_N == HELD_OUT).sum()),
-            "independent": alone["held_out"],
-            "independent_train": alone["train"],
+            "independent": independent["held_out"],
+            "independent_train": independent["train"],
             "rng": options.rng,
         },
         "chance": {"accuracy": 0.5, "auc": 0.5, "majority": max(share, 1.0 - share)},

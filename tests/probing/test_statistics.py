@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from textgen.probing import ranks as ranks_module
-from textgen.probing.ranks import Ranks, accuracy, holm, thresholds
+from textgen.probing import statistics
+from textgen.probing.statistics import Ranks, accuracy, holm, thresholds
 
 
 @pytest.fixture(params=[3, 256])
@@ -15,7 +15,7 @@ def data(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> tuple[np.ndarray, np.ndarray]:
     """Columns with few ties, many, and nothing but one value; labels."""
-    monkeypatch.setattr(ranks_module, "_COLUMNS", request.param)
+    monkeypatch.setattr(statistics, "_COLUMNS", request.param)
     rng = np.random.default_rng(0)
     labels = rng.random(80) < 0.4
     values = rng.normal(size=(80, 7)).astype(np.float32)

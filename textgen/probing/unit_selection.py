@@ -1,13 +1,13 @@
 """Which units carry a property: chosen on the training part, confirmed on the held-out part.
 
-A unit is a candidate where its AUC on the training part is significant after correction for all
-units, and is found where its AUC on the held-out part, with the same sign, is too. The second test
-is of text that had no part in the first, and is corrected (Holm 1979) as if every unit were tested
-and not only the candidates. So, where the examples that count in the tests are independent of each
-other, the chance that anything at all is found where there is nothing is at most `alpha`, whatever
-the units have to do with each other. Counted are those of `Examples.independent_N`: equal texts
-once, and a stretch of a corpus over which the property does not change once. What else examples
-may share, such as an author or a subject of one kind's texts alone, no test of these knows of.
+A unit is a candidate if its AUC on the training part is significant after a correction for all
+units. It is found if its AUC on the held-out part, with the same sign, is significant too. The
+second test uses text that had no part in the first, and is corrected (Holm 1979) as if every unit
+were tested and not only the candidates. So the chance of finding anything where there is nothing is
+at most `alpha`, however the units depend on each other, if the examples that count in the tests are
+independent. Those that count are `Examples.independent_N`: equal texts count once, and so does a
+stretch of a corpus over which the property does not change. The tests cannot know what else the
+examples share, such as an author or a subject of the texts of one kind.
 
 Shape suffixes: `N` examples, `U` units.
 """
@@ -17,34 +17,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.probing.examples import Examples
-from textgen.probing.probe import Score, score_of
-from textgen.probing.ranks import Bools, Doubles, Ranks, holm, thresholds
+from textgen.probing.statistics import (
+    Bools,
+    Doubles,
+    Floats,
+    Ints,
+    Ranks,
+    Score,
+    holm,
+    score_of,
+    thresholds,
+)
 
-#: Chance of any finding where there is nothing, of independent examples.
+#: Chance of finding anything where there is nothing, with independent examples.
 ALPHA = 0.05
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UnitTable:
-    """Every unit's figures; columns stand as in `Features`.
+    """The figures of every unit; the columns are those of `Features`.
 
     Args:
         train_auc_U: AUC on the training part; below 0.5 where the positive kind lies lower.
         sign_U: 1 where the positive kind lies above the threshold, -1 where below.
-        threshold_U: The cut that is best on the training part, of what the network sees.
-        auc_U: AUC on the held-out part, in the direction of the sign: below 0.5 is wrong.
+        threshold_U: The threshold that is best on the training part, of the visible value.
+        auc_U: AUC on the held-out part in the direction of the sign; below 0.5 the sign is wrong.
         accuracy_U: Accuracy on the held-out part with that threshold.
-        p_value_U: Two-sided, of the held-out part.
-        corrected_U: The same, corrected for all units; 1 for what is no candidate.
+        p_value_U: Two-sided p-value on the held-out part.
+        corrected_U: The same, corrected for all units; 1 for units that are not candidates.
         found_U: Whether the unit is reported.
-        chosen: The unit best on the training part, found or not: no held-out figure counts.
+        chosen: The unit that is best on the training part, found or not.
     """
 
     train_auc_U: Doubles
-    sign_U: NDArray[np.int64]
+    sign_U: Ints
     threshold_U: Doubles
     auc_U: Doubles
     accuracy_U: Doubles
@@ -55,17 +63,15 @@ class UnitTable:
 
 
 class Selector:
-    """Ranks of all units, made once, for the true labels and for permuted ones.
+    """Chooses units for the true labels and for permuted ones, from ranks that are made once.
 
     Args:
-        values_NU: What the network sees of each unit.
-        examples: The task.
-        alpha: Chance of any finding where there is nothing.
+        values_NU: The visible value of each unit (`Features.seen_NU`).
+        examples: The labelled examples.
+        alpha: Chance of finding anything where there is nothing.
     """
 
-    def __init__(
-        self, values_NU: NDArray[np.float32], examples: Examples, alpha: float = ALPHA
-    ) -> None:
+    def __init__(self, values_NU: Floats, examples: Examples, alpha: float = ALPHA) -> None:
         train, test = np.flatnonzero(examples.train_N), np.flatnonzero(examples.held_out_N)
         independent = examples.independent_N
         self.train, self.test = train, test
@@ -86,7 +92,7 @@ class Selector:
         self.units = values_NU.shape[1]
 
     def find(self, labels_N: Bools) -> UnitTable:
-        """Every unit's figures for a labelling."""
+        """Return the figures of every unit for a labelling."""
         train_labels, test_labels = labels_N[self.train], labels_N[self.test]
         train_auc_U = self._train_ranks.auc(train_labels)
         sign_U = np.where(train_auc_U >= 0.5, 1, -1)
@@ -110,9 +116,9 @@ class Selector:
         )
 
     def can_find(self, labels_N: Bools) -> bool:
-        """Whether there are enough independent examples in both parts for any unit to be found.
+        """Whether both parts have enough independent examples for any unit to be found.
 
-        A unit that were the label itself has the smallest p-value that there can be.
+        The smallest possible p-value is that of a unit which is the label itself.
         """
         return all(
             Ranks(labels[:, None].astype(np.float32)).p_values(labels)[0] * self.units
@@ -127,12 +133,12 @@ class Selector:
         auc_U = np.where(train_U >= 0.5, test_U, 1.0 - test_U)
         return bool(self._tested(labels_N, auc_U)[2].any())
 
-    def best_of(self, labels_N: Bools, units: NDArray[np.int64] | None = None) -> tuple[int, Score]:
+    def best_of(self, labels_N: Bools, units: Ints | None = None) -> tuple[int, Score]:
         """The unit that is best on the training part, and its figures on the held-out part.
 
         Args:
             labels_N: The labels, true or permuted.
-            units: Among which; None: all.
+            units: The units to choose from; None: all.
         """
         among = np.arange(self.units) if units is None else units
         train_labels = labels_N[self.train]
@@ -141,7 +147,7 @@ class Selector:
         return unit, self.score_of_unit(unit, labels_N)
 
     def score_of_unit(self, unit: int, labels_N: Bools) -> Score:
-        """One unit's figures on the held-out part, its cut and sign from the training part."""
+        """Figures of a unit on the held-out part; threshold and sign are from the training part."""
         values = self._train_values[:, unit : unit + 1]
         labels = labels_N[self.train]
         above = float(Ranks(values).auc(labels)[0]) >= 0.5
@@ -154,7 +160,7 @@ class Selector:
         )
 
     def _tested(self, labels_N: Bools, auc_U: Doubles) -> tuple[Doubles, Doubles, Bools]:
-        """p-values of the held-out part, the same corrected, and which units are found."""
+        """The p-values on the held-out part, the same corrected, and which units are found."""
         train_p_U = self._train_test.p_values(labels_N[self._train_first])
         candidates = np.flatnonzero(holm(train_p_U, self.units) <= self._alpha)
         p_value_U = self._test_test.p_values(labels_N[self._test_first])

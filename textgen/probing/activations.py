@@ -1,6 +1,7 @@
-"""Many documents read side by side, and what is kept of the states: sums and chosen places only.
+"""Activations of a network at labelled examples, read from many documents side by side.
 
-Documents are sorted by length and padded; memory does not grow with their number or length.
+Documents are sorted by length and padded. Only sums and the states at chosen places are kept, so
+memory does not grow with the number or the length of the documents.
 
 Shape suffixes: `T` time, `B` streams, `U` units of all layers, `N` examples, `D` documents,
 `M` held-out examples, `K` draws.
@@ -12,23 +13,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.evaluation.nll import charge_escapes
 from textgen.inspection.neuron_stats import Moments
 from textgen.model.edit import Edits, StateName
-from textgen.probing.examples import Bools, Examples, Ints
-from textgen.probing.machine import Floats, Machine
-from textgen.probing.projection import Projection
+from textgen.probing.examples import Examples
+from textgen.probing.machine import Machine
+from textgen.probing.statistics import Bools, Doubles, Floats, Ints
 from textgen.progress import task
 from textgen.steering.target import QUANTITY_OF
 
-Doubles = NDArray[np.float64]
-
-#: The state that each quantity is.
+#: The state of each quantity: `c` of `cell`, `h` of `hidden`.
 STATES: Mapping[str, StateName] = {name: state for state, name in QUANTITY_OF.items()}
-#: Streams read side by side, and tokens of all streams at once.
+#: Streams read side by side, and tokens read at once over all streams.
 STREAMS, CHUNK = 64, 4096
 
 #: Called with tokens read and tokens in all.
@@ -37,18 +35,18 @@ OnTokens = Callable[[int, int], object]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """What is known of the states at the examples.
+    """The activations of every unit at the examples.
 
-    The units of all layers stand side by side: unit `u` of layer `l` is column `l * H + u`.
+    Unit `u` of layer `l` is column `l * H + u`.
 
     Args:
-        raw_NU: The quantity itself, at the example's place or its mean over the document.
-        seen_NU: What the rest of the network sees of it, taken likewise: `tanh` of a cell state,
-            which may count far beyond the range where tanh tells values apart; else `raw_NU`.
-        chance_MKU: `seen` after single tokens drawn at random, for the held-out examples.
-        mean_U: Mean of the quantity over all tokens read that are more than context.
+        raw_NU: The quantity itself, at the example's place or as the mean over the document.
+        seen_NU: The visible value, which the rest of the network reads: `tanh` of a cell state
+            (which may grow far beyond the range where tanh can distinguish values), else `raw_NU`.
+        chance_MKU: The visible value after single tokens drawn at random, for held-out examples.
+        mean_U: Mean of the quantity over all tokens read, without those that are context only.
         sd_U: Its standard deviation there.
-        tokens: How many those were.
+        tokens: The number of these tokens.
     """
 
     raw_NU: Floats
@@ -59,14 +57,68 @@ class Features:
     tokens: int
 
 
+class Projection:
+    """Running mean and variance of `x . read`, and its covariance with every unit of `x`.
+
+    The sums are merged pairwise and need no matrix of all pairs of units. Source: Chan, Golub and
+    LeVeque 1983, equation 2.1.
+
+    Args:
+        read_H: The vector that the state is projected on.
+    """
+
+    def __init__(self, read_H: Floats) -> None:
+        self._read_H = read_H.astype(np.float64)
+        self._count = 0
+        self._mean_H = np.zeros(len(read_H))
+        self._products_H = np.zeros(len(read_H))
+
+    def add(self, values_TH: Floats) -> None:
+        """Add the states after some tokens."""
+        count = len(values_TH)
+        if not count:
+            return
+        mean_H = values_TH.mean(axis=0, dtype=np.float64)
+        moved_TH = values_TH - mean_H
+        delta_H = mean_H - self._mean_H
+        total = self._count + count
+        self._products_H += (moved_TH @ self._read_H) @ moved_TH
+        self._products_H += delta_H * (delta_H @ self._read_H) * (self._count * count / total)
+        self._mean_H += delta_H * (count / total)
+        self._count = total
+
+    @property
+    def mean(self) -> float:
+        """Mean of the projection."""
+        return float(self._mean_H @ self._read_H)
+
+    @property
+    def sd(self) -> float:
+        """Its standard deviation."""
+        return float(np.sqrt(max(self._squares, 0.0) / max(self._count, 1)))
+
+    @property
+    def pattern_H(self) -> Doubles | None:
+        """Covariance with each unit divided by the variance, so that `read . pattern` is 1.
+
+        It is how far each unit moves on average when the projection moves by 1; None if the
+        projection does not vary.
+        """
+        return self._products_H / self._squares if self._squares > 0.0 else None
+
+    @property
+    def _squares(self) -> float:
+        return float(self._products_H @ self._read_H)
+
+
 def seen(values: Floats, quantity: str) -> Floats:
-    """What the rest of the network sees of values of `quantity`."""
+    """The visible values of `quantity`: what the rest of the network reads."""
     result: Floats = np.tanh(values) if quantity == "cell" else values
     return result
 
 
 def unseen(value: float, quantity: str) -> float:
-    """The value of `quantity` of which the network sees `value`."""
+    """The inverse of `seen` for one value."""
     if quantity != "cell":
         return value
     # Where tanh is flat, float32 cannot say how far out a value was.
@@ -82,16 +134,16 @@ def read_features(
     held_out_only: bool = False,
     on_tokens: OnTokens | None = None,
 ) -> Features:
-    """Read the documents and keep what the examples need.
+    """Read the documents and keep the activations at the examples.
 
     Args:
-        machine: Reads.
-        examples: The task.
+        machine: Reads the documents.
+        examples: The labelled examples.
         quantity: `cell` or `hidden`.
         edits: Changes of the states while reading.
         held_out_only: Read only the documents of held-out examples, without chance positions; the
             rows of other examples are zero.
-        on_tokens: Called as it goes on.
+        on_tokens: Called with the progress.
     """
     units = machine.config.num_layers * machine.config.hidden_size
     count, plain, mean = len(examples.labels_N), quantity != "cell", examples.protocol == "mean"
@@ -143,7 +195,7 @@ def read_features(
 def read_projection(
     machine: Machine, examples: Examples, quantity: str, layer: int, read_H: Floats
 ) -> Projection:
-    """How a projection of one layer's state is distributed over all tokens, from one pass."""
+    """The distribution of a projection of one layer's state over all tokens, from one pass."""
     projection = Projection(read_H)
     for batch in _batches(examples.documents, np.arange(len(examples.documents)), None):
         state = machine.zero_state(len(batch.numbers))
@@ -162,14 +214,14 @@ def bits_per_char(
     edits: Edits = (),
     limit: int,
 ) -> float:
-    """Cost of the held-out documents, each read from its start.
+    """The negative log-likelihood of the held-out documents, each read from its start, in bits.
 
     Args:
-        machine: Reads.
-        examples: The task.
+        machine: Reads the documents.
+        examples: The labelled examples.
         vocabulary: The model's.
         edits: Changes of the states while reading.
-        limit: Stop taking documents, in their order, once so many tokens are taken.
+        limit: Take documents, in their order, until they have this many tokens.
     """
     numbers = np.unique(examples.document_N[examples.held_out_N])
     sizes = np.cumsum([len(examples.documents[i]) for i in numbers.tolist()])
@@ -180,16 +232,16 @@ def bits_per_char(
         state = machine.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             targets_TB = batch.tokens(begin + 1, len(ids_TB))
-            cost_TB, state = machine.costs(ids_TB, targets_TB, state, edits)
+            nll_TB, state = machine.costs(ids_TB, targets_TB, state, edits)
             inside_TB = batch.inside(begin + 1, len(ids_TB), examples.skip_D)
             targets = targets_TB[inside_TB]
-            nats += float(charge_escapes(cost_TB[inside_TB], targets).sum())
+            nats += float(charge_escapes(nll_TB[inside_TB], targets).sum())
             chars += int(lengths_V[targets].sum())
     return nats / max(chars, 1) / float(np.log(2.0))
 
 
 class _Batch:
-    """Documents of about one length, read side by side. Row 0 is the start mark."""
+    """Documents of similar length, read side by side. Row 0 is the start mark."""
 
     def __init__(self, documents: Sequence[Ids], numbers: Ints, on_read: Callable[[int], object]):
         self.numbers = numbers
@@ -214,20 +266,20 @@ class _Batch:
         return self._ids_RB[begin : begin + steps]
 
     def inside(self, begin: int, steps: int, skip_D: Ints) -> Bools:
-        """Which rows from `begin` on are tokens of a document and more than context, `(T, B)`."""
+        """Which rows from `begin` on are tokens of a document, and not context only, `(T, B)`."""
         place_T1 = np.arange(begin - 1, begin - 1 + steps)[:, None]
         result: Bools = (place_T1 >= skip_D[self.numbers]) & (place_T1 < self.lengths_B)
         return result
 
 
 class _Places:
-    """Those tokens of a batch whose states are copied.
+    """The tokens of a batch whose states are copied.
 
     Args:
-        batch: The documents at hand.
-        document_E: Document of each place.
-        place_E: Its token there.
-        row_E: The row of the copy.
+        batch: The documents.
+        document_E: The document of each place.
+        place_E: Its token in that document.
+        row_E: The row it is copied to.
     """
 
     def __init__(self, batch: _Batch, document_E: Ints, place_E: Ints, row_E: Ints) -> None:
@@ -240,7 +292,7 @@ class _Places:
         self._places: Ints = place_E[here] + 1
 
     def copy(self, begin: int, values_TBU: Floats, out_RU: Floats) -> None:
-        """Copy what lies in the window of rows from `begin` on."""
+        """Copy the places in the window of rows from `begin` on."""
         window = slice(*np.searchsorted(self._places, (begin, begin + len(values_TBU))))
         source = self._places[window] - begin, self.streams[window]
         out_RU[self.rows[window]] = values_TBU[source]

@@ -1,0 +1,62 @@
+"""What several benchmarks share: wall times, made-up text, the command in a child process."""
+
+from __future__ import annotations
+
+import os
+import pty
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Wall time of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def made_up_text(length: int) -> str:
+    """Sentences of made-up words: enough letters to fill a vocabulary, no corpus needed."""
+    rng = random.Random(0)
+    syllables = [c + v for c in "бвгджзклмнпрстфхцчш" for v in "аеиоуыя"]
+    words = ["".join(rng.choices(syllables, k=rng.randint(1, 4))) for _ in range(5000)]
+    parts: list[str] = []
+    size = 0
+    while size < length:
+        sentence = " ".join(rng.choices(words, k=rng.randint(4, 14))).capitalize() + ". "
+        parts.append(sentence)
+        size += len(sentence)
+    return "".join(parts)
+
+
+def environment(checkout: Path = CHECKOUT) -> dict[str, str]:
+    """The variables of a child process that takes the package from `checkout`."""
+    path = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
+
+
+def sample_command(model: Path, length: int) -> list[str]:
+    """The words of `textgen sample`."""
+    words = [sys.executable, "-m", "textgen", "sample", "--checkpoint", str(model)]
+    return [*words, "--length", str(length), "--quiet"]
+
+
+def first_character_seconds(model: Path, checkout: Path = CHECKOUT) -> float:
+    """Time from the start of `textgen sample` to the first byte on its terminal."""
+    ours, theirs = pty.openpty()
+    began = time.perf_counter()
+    running = subprocess.Popen(
+        sample_command(model, 20), cwd=model.parent, env=environment(checkout), stdout=theirs
+    )
+    os.close(theirs)
+    os.read(ours, 1)
+    seconds = time.perf_counter() - began
+    running.wait()
+    os.close(ours)
+    return seconds
