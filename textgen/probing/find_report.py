@@ -171,9 +171,7 @@ class FindReport:
         names = [name for name in vars(self.chosen) if name != "chosen"]
         order = np.lexsort((-self.units.auc_U, ~self.units.found_U)).tolist()
         neurons = (
-            make_neuron(
-                self.units, column, self.hidden_size, self.quantity, self.mean_U, self.sd_U
-            )
+            make_neuron(self.units, column, self.hidden_size, self.quantity, self.mean_U, self.sd_U)
             for column in order
         )
         return Table.from_records(
