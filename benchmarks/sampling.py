@@ -8,7 +8,7 @@ alternates within one run, and the medians and their ratios are printed:
 - one text: characters per second through the whole command into a pipe (a long text's wall time
   less a one-character text's), against `nn.Embedding`, `nn.LSTM` and `nn.Linear` one token at a
   time with a softmax and a draw, at batch 1 in the process of the benchmark;
-- 64 texts together: `generate_batch`, against the same torch loop in bf16 with 64 streams;
+- 64 texts together: `generate`, against the same torch loop in bf16 with 64 streams;
 - the first character on a terminal after the start of the process, against `import torch`;
 - one text of a vocabulary of 20,000 symbols, about as many as a word model has;
 - steered texts against unsteered ones.
@@ -36,7 +36,7 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.config import ModelConfig
 from textgen.runtime import choose_threads
-from textgen.sampling import SampleOptions, SamplingNetworks, generate_batch, generate_text
+from textgen.sampling import SampleOptions, SamplingNetworks, generate, stream_text
 from textgen.steering import SteeringPlan, Target, parse_spec
 
 #: Of tinyshakespeare, the two marks included.
@@ -108,7 +108,7 @@ def write_one(folder: Path, hidden: int, layers: int, rounds: int) -> dict[str, 
         spent = piped_seconds(model, length) - piped_seconds(model, 1)
         rates["command"].append(length / spent)
         options = SampleOptions(length=length)
-        spent = seconds_of(lambda: generate_text(networks.one, saved.vocabulary, options))  # noqa: B023
+        spent = seconds_of(lambda: list(stream_text(networks.one, saved.vocabulary, options)))  # noqa: B023
         rates["library"].append(length / spent)
         rates["torch"].append(400 / seconds_of(lambda: loop.write(400, 1)))
     return {
@@ -128,7 +128,7 @@ def write_many(hidden: int, rounds: int) -> dict[str, Any]:
 
     def ours(length: int) -> None:
         options = SampleOptions(length=length)
-        generate_batch(networks.many, saved.vocabulary, options, count=STREAMS)
+        generate(networks.many, saved.vocabulary, [()] * STREAMS, options)
 
     ours(20)
     loop.write(20, STREAMS)
@@ -173,7 +173,8 @@ def write_wide(rounds: int) -> dict[str, Any]:
     options = SampleOptions(length=1000)
     network = networks.one
     spent = [
-        seconds_of(lambda: generate_text(network, saved.vocabulary, options)) for _ in range(rounds)
+        seconds_of(lambda: list(stream_text(network, saved.vocabulary, options)))
+        for _ in range(rounds)
     ]
     return {
         "case": "one text, 1x512, 20,000 symbols",
@@ -202,9 +203,9 @@ def write_steered(hidden: int, count: int, rounds: int) -> list[dict[str, Any]]:
     def write(plan: SteeringPlan | None) -> None:
         options = SampleOptions(length=length)
         if count == 1:
-            generate_text(networks.one, saved.vocabulary, options, steering=plan)
+            list(stream_text(networks.one, saved.vocabulary, options, steering=plan))
         else:
-            generate_batch(networks.many, saved.vocabulary, options, count=count, steering=plan)
+            generate(networks.many, saved.vocabulary, [()] * count, options, steering=plan)
 
     ready = {name: SteeringPlan(parts) for name, parts in plans.items()}
     write(None)

@@ -57,10 +57,8 @@ from textgen.sampling import (
     fit_seed,
     fit_stop,
     generate,
-    generate_after,
-    generate_batch,
-    generate_each,
     generate_live,
+    stream_text,
 )
 from textgen.steering import (
     Calibration,
@@ -85,9 +83,6 @@ Steer = str | Sequence[str] | Steering
 #: A model's units are measured on so many tokens: in stretches of the training text, or in so many
 #: texts of its own, which are written together.
 CALIBRATION_TOKENS, CALIBRATION_STRETCHES, CALIBRATION_TEXTS = 131_072, 16, 64
-
-#: Texts after different seeds that are written together.
-_SEEDS_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -428,9 +423,10 @@ class Model:
             stretches = [np.asarray(corpus.tokens[s : s + size], np.int64) for s in starts]
             source = "the training text"
         else:
-            texts = generate_batch(
+            texts = generate(
                 self.networks.many,
                 self.vocabulary,
+                [()] * CALIBRATION_TEXTS,
                 SampleOptions(
                     length=CALIBRATION_TOKENS // CALIBRATION_TEXTS,
                     temperature=1.0,
@@ -438,7 +434,6 @@ class Model:
                     keep_going=self.saved.writes_documents or self.saved.reads_pairs,
                     separator=self.saved.document_separator,
                 ),
-                count=CALIBRATION_TEXTS,
                 primer_ids=self.saved.primer,
             )
             stretches = [np.array(text.ids, np.int64) for text in texts]
@@ -560,7 +555,7 @@ class Model:
         **settings: Unpack[SampleSettings],
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
-        return generate(
+        return stream_text(
             self.networks.one,
             self.vocabulary,
             self.sample_options(**settings),
@@ -670,22 +665,15 @@ class Model:
         if isinstance(count, Iterable) and getattr(count, "shape", None) != ():
             if seed:
                 raise SamplingError("a list of seeds was given and a seed too; leave one out")
-            ids = [self._fitted(each).ids for each in count]
-            return self._write_after(ids, options, exact=exact, steering=plan)
-        number: int = plain_value("count", count, (int,), SamplingError)
-        together = self.networks.are_together(number, exact=exact)
-        write = generate_batch if together else generate_each
-        return write(
-            self.networks.many if together else self.networks.one,
-            self.vocabulary,
-            options,
-            count=number,
-            seed_ids=self._fitted(seed).ids,
-            primer_ids=self.saved.primer,
-            steering=plan,
-        )
+            seeds = [self._fitted(each).ids for each in count]
+            if not seeds:
+                raise SamplingError("there is no seed to write after; give at least one")
+        else:
+            number: int = plain_value("count", count, (int,), SamplingError)
+            seeds = [self._fitted(seed).ids] * number
+        return self._write(seeds, options, exact=exact, steering=plan)
 
-    def _write_after(
+    def _write(
         self,
         seeds: Sequence[Sequence[int]],
         options: SampleOptions,
@@ -694,18 +682,16 @@ class Model:
         steering: Steering | None = None,
     ) -> list[Generation]:
         """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
-        if not seeds:
-            raise SamplingError("there is no seed to write after; give at least one")
         together = self.networks.are_together(len(seeds), exact=exact)
-        network = self.networks.many if together else self.networks.one
-        ids = [seed or self.saved.primer for seed in seeds]
-        written = []
-        for first in range(0, len(ids), _SEEDS_TOGETHER):
-            part = ids[first : first + _SEEDS_TOGETHER]
-            written += generate_after(
-                network, self.vocabulary, part, options, first_index=first, steering=steering
-            )
-        return written
+        return generate(
+            self.networks.many if together else self.networks.one,
+            self.vocabulary,
+            seeds,
+            options,
+            primer_ids=self.saved.primer,
+            steering=steering,
+            together=together,
+        )
 
     @checked(SampleOptions)
     def generate_targets(
@@ -737,7 +723,7 @@ class Model:
         if isinstance(sources, str):
             raise ConfigError(f"sources is {sources!r:.60}; it must be a list: [{sources!r:.60}]")
         seeds = [self._fitted(source).ids for source in sources for _ in range(count)]
-        return self._write_after(seeds, self.sample_options(**settings), exact=exact)
+        return self._write(seeds, self.sample_options(**settings), exact=exact)
 
     def _require_pairs(self, what: str) -> None:
         if not self.saved.reads_pairs:

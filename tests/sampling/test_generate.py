@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.fake_networks import HashNetwork, ScriptNetwork
+from support.fake_networks import HashNetwork, ScriptNetwork, whole_text
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
@@ -19,8 +19,7 @@ from textgen.sampling import (
     SymbolGenerator,
     filter_logits,
     generate,
-    generate_batch,
-    generate_text,
+    stream_text,
 )
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
@@ -34,7 +33,7 @@ def ids_of(text, vocabulary=CHARS):
 def script(text, vocabulary=CHARS, **options):
     """The symbols of a network that writes `text` after its end mark."""
     network = ScriptNetwork(len(vocabulary), ids_of(text, vocabulary))
-    return list(generate(network, vocabulary, SampleOptions(temperature=0.0, **options)))
+    return list(stream_text(network, vocabulary, SampleOptions(temperature=0.0, **options)))
 
 
 def text_of(symbols):
@@ -53,7 +52,7 @@ def text_of(symbols):
 def test_the_end_mark_then_seed_or_primer_are_fed(seed, primer, fed):
     network = ScriptNetwork(len(CHARS), [7, 8, 7], lead=len(fed))
     options = SampleOptions(temperature=0.0, length=3)
-    symbols = list(generate(network, CHARS, options, seed_ids=seed, primer_ids=primer))
+    symbols = list(stream_text(network, CHARS, options, seed_ids=seed, primer_ids=primer))
     assert [symbol.id for symbol in symbols] == [7, 8, 7]
     assert text_of(symbols) == CHARS.decode([7, 8, 7])  # neither seed nor primer is printed
     assert network.fed[: len(fed) + 2] == [[token] for token in [*fed, 7, 8]]
@@ -79,7 +78,7 @@ def test_broken_bytes_still_give_the_length():
     vocabulary = Vocabulary.utf8()
     for index in range(20):
         options = SampleOptions(length=37, temperature=3.0)
-        text = generate_text(HashNetwork(len(vocabulary)), vocabulary, options, index=index)
+        text = whole_text(HashNetwork(len(vocabulary)), vocabulary, options, index=index)
         assert len(text) == 37
 
 
@@ -95,11 +94,11 @@ def test_folded_words_begin_with_a_space_only_after_a_seed():
     words = ids_of("абв вгд", vocabulary)
     options = SampleOptions(temperature=0.0, length=7)
     network = ScriptNetwork(len(vocabulary), words)
-    assert generate_text(network, vocabulary, options) == "абв вгд"
+    assert whole_text(network, vocabulary, options) == "абв вгд"
     network = ScriptNetwork(len(vocabulary), words, lead=2)
-    assert generate_text(network, vocabulary, options, seed_ids=words[:1]) == " абв вгд"
+    assert whole_text(network, vocabulary, options, seed_ids=words[:1]) == " абв вгд"
     network = ScriptNetwork(len(vocabulary), words, lead=2)
-    assert generate_text(network, vocabulary, options, primer_ids=words[:1]) == "абв вгд"
+    assert whole_text(network, vocabulary, options, primer_ids=words[:1]) == "абв вгд"
 
 
 def test_marks_are_never_generated():
@@ -107,26 +106,26 @@ def test_marks_are_never_generated():
         network = ScriptNetwork(len(CHARS), [mark] * 50)  # as likely as can be
         for temperature in (0.0, 0.5):
             options = SampleOptions(temperature=temperature, length=50)
-            symbols = list(generate(network, CHARS, options))
+            symbols = list(stream_text(network, CHARS, options))
             assert len(symbols) == 50
             assert not {symbol.id for symbol in symbols} & {END_ID, UNKNOWN_ID}
 
 
 def test_until_end_ends_at_the_end_mark_and_bans_only_the_unknown():
     network = ScriptNetwork(len(CHARS), [3, 4, END_ID, 4])
-    symbols = list(generate(network, CHARS, SampleOptions(temperature=0.0, until_end=True)))
+    symbols = list(stream_text(network, CHARS, SampleOptions(temperature=0.0, until_end=True)))
     assert [symbol.id for symbol in symbols] == [3, 4, END_ID]
     assert symbols[-1].text == ""
     assert symbols[-1].finish_reason == "end"
     network = ScriptNetwork(len(CHARS), [UNKNOWN_ID] * 20)
-    symbols = list(generate(network, CHARS, SampleOptions(until_end=True, length=20)))
+    symbols = list(stream_text(network, CHARS, SampleOptions(until_end=True, length=20)))
     assert UNKNOWN_ID not in {symbol.id for symbol in symbols}
 
 
 def test_until_end_prints_what_was_held_back():
     network = ScriptNetwork(len(CHARS), [*ids_of("аб"), END_ID])
     options = SampleOptions(temperature=0.0, until_end=True, stop=("бв",))
-    assert generate_text(network, CHARS, options) == "аб"
+    assert whole_text(network, CHARS, options) == "аб"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +154,7 @@ def test_probabilities_are_those_of_the_choice_and_of_the_model():
     network = HashNetwork(len(CHARS))
     options = SampleOptions(length=60, temperature=0.6, top_k=4, rng=3, repetition_penalty=1.3)
     seed = ids_of("аб")
-    symbols = list(generate(network, CHARS, options, seed_ids=seed))
+    symbols = list(stream_text(network, CHARS, options, seed_ids=seed))
     state = network.initial_state(1)
     draws = SymbolGenerator(3, 0)
     read = [END_ID, *seed]
@@ -189,13 +188,13 @@ def test_repetition_penalty_looks_at_a_window_of_seed_and_text():
             return logits, state
 
     options = SampleOptions(length=6, temperature=0.0, repetition_penalty=2.0, repetition_window=2)
-    free = [s.id for s in generate(Favourites(), CHARS, options)]
+    free = [s.id for s in stream_text(Favourites(), CHARS, options)]
     assert free == [2, 3, 4, 2, 3, 4]
-    seeded = [s.id for s in generate(Favourites(), CHARS, options, seed_ids=[9, 9, 2])]
+    seeded = [s.id for s in stream_text(Favourites(), CHARS, options, seed_ids=[9, 9, 2])]
     assert seeded == [3, 4, 2, 3, 4, 2]
-    batch = generate_batch(Favourites(), CHARS, options, count=3, seed_ids=[9, 9, 2])
+    batch = generate(Favourites(), CHARS, [[9, 9, 2]] * 3, options)
     assert [list(row.ids) for row in batch] == [seeded] * 3
-    plain = [s.id for s in generate(Favourites(), CHARS, SampleOptions(length=3, temperature=0))]
+    plain = [s.id for s in stream_text(Favourites(), CHARS, SampleOptions(length=3, temperature=0))]
     assert plain == [2, 2, 2]
 
 
@@ -203,20 +202,20 @@ def test_ids_may_be_an_array():
     network = HashNetwork(len(CHARS))
     array = CHARS.encode("аб")
     options = SampleOptions(length=20, repetition_penalty=1.2)
-    expected = generate_text(network, CHARS, options, seed_ids=array.tolist())
-    assert generate_text(network, CHARS, options, seed_ids=array) == expected
-    (row,) = generate_batch(network, CHARS, options, count=1, seed_ids=array)
+    expected = whole_text(network, CHARS, options, seed_ids=array.tolist())
+    assert whole_text(network, CHARS, options, seed_ids=array) == expected
+    (row,) = generate(network, CHARS, [array], options)
     assert row.text == expected
-    assert generate_text(network, CHARS, options, primer_ids=array) != ""
+    assert whole_text(network, CHARS, options, primer_ids=array) != ""
 
 
 def test_the_same_command_gives_the_same_text_and_another_sample_another():
     network = HashNetwork(len(CHARS))
     options = SampleOptions(length=80, rng=9)
-    first = generate_text(network, CHARS, options, index=1)
-    assert first == generate_text(network, CHARS, options, index=1)
-    others = [generate_text(network, CHARS, options, index=k) for k in (0, 2)]
-    others.append(generate_text(network, CHARS, SampleOptions(length=80, rng=10), index=1))
+    first = whole_text(network, CHARS, options, index=1)
+    assert first == whole_text(network, CHARS, options, index=1)
+    others = [whole_text(network, CHARS, options, index=k) for k in (0, 2)]
+    others.append(whole_text(network, CHARS, SampleOptions(length=80, rng=10), index=1))
     assert first not in others
 
 
@@ -235,9 +234,9 @@ def test_the_same_command_gives_the_same_text_and_another_sample_another():
 def test_many_together_are_each_alone(options, vocabulary):
     network = HashNetwork(len(vocabulary))
     seed = ids_of("аб", vocabulary)
-    batch = generate_batch(network, vocabulary, options, count=12, seed_ids=seed, first_index=3)
+    batch = generate(network, vocabulary, [seed] * 12, options, first_index=3)
     for k, row in enumerate(batch):
-        symbols = generate(network, vocabulary, options, seed_ids=seed, index=3 + k)
+        symbols = stream_text(network, vocabulary, options, seed_ids=seed, index=3 + k)
         assert row == Generation.from_symbols(symbols)
 
 
@@ -245,10 +244,10 @@ def test_more_texts_than_fit_together_are_the_same_texts(monkeypatch):
     """So that a count without bound takes no memory without bound."""
     network = HashNetwork(len(CHARS))
     options = SampleOptions(length=20, rng=4)
-    whole = generate_batch(network, CHARS, options, count=10, seed_ids=[3], first_index=2)
+    whole = generate(network, CHARS, [[3]] * 10, options, first_index=2)
     monkeypatch.setattr(sys.modules["textgen.sampling.generate"], "MOST_TOGETHER", 4)
     network.batch_sizes.clear()
-    parts = generate_batch(network, CHARS, options, count=10, seed_ids=[3], first_index=2)
+    parts = generate(network, CHARS, [[3]] * 10, options, first_index=2)
     assert parts == whole
     assert max(network.batch_sizes) == 4
 
@@ -256,7 +255,7 @@ def test_more_texts_than_fit_together_are_the_same_texts(monkeypatch):
 def test_rows_that_have_ended_are_no_longer_stepped():
     network = HashNetwork(len(CHARS))
     options = SampleOptions(length=200, stop=("а",), rng=1)
-    rows = generate_batch(network, CHARS, options, count=10, seed_ids=[3, 4])
+    rows = generate(network, CHARS, [[3, 4]] * 10, options)
     assert network.batch_sizes[:3] == [1, 1, 1]  # end mark and seed are read once for all
     stepped = network.batch_sizes[3:]
     assert stepped[0] == 10
@@ -267,7 +266,7 @@ def test_rows_that_have_ended_are_no_longer_stepped():
 def test_bits_per_char_are_those_of_the_model_over_all_that_was_chosen():
     network = HashNetwork(len(CHARS))
     options = SampleOptions(length=300, temperature=0.7, rng=2, stop=("а",))
-    symbols = list(generate(network, CHARS, options))
+    symbols = list(stream_text(network, CHARS, options))
     row = Generation.from_symbols(symbols)
     assert row.finish_reason == "stop"
     assert len(row.text) == len(row.ids) - 1
@@ -291,12 +290,12 @@ def small_network(vocab_size):
 def test_a_real_network_writes_alone_and_together():
     network = small_network(len(CHARS))
     options = SampleOptions(length=50, rng=1)
-    batch = generate_batch(network, CHARS, options, count=4, seed_ids=ids_of("аб"))
+    batch = generate(network, CHARS, [ids_of("аб")] * 4, options)
     assert [len(row.text) for row in batch] == [50] * 4
     assert len({row.text for row in batch}) == 4
-    again = generate_batch(network, CHARS, options, count=4, seed_ids=ids_of("аб"))
+    again = generate(network, CHARS, [ids_of("аб")] * 4, options)
     assert again == batch
-    single = list(generate(network, CHARS, options, seed_ids=ids_of("аб")))
+    single = list(stream_text(network, CHARS, options, seed_ids=ids_of("аб")))
     assert len(text_of(single)) == 50
     # A prefix that both chose has the same cost: float32 rounds differently for many rows.
     same = [(s.logprob, s.id) for s, id_ in zip(single, batch[0].ids, strict=True) if s.id == id_]
@@ -307,10 +306,10 @@ def test_a_real_network_writes_alone_and_together():
 def test_ids_that_are_no_symbols_are_refused(seed):
     network = HashNetwork(len(CHARS))
     with pytest.raises(SamplingError, match=r"symbols are 0\.\.10"):
-        list(generate(network, CHARS, GREEDY, seed_ids=seed))
+        list(stream_text(network, CHARS, GREEDY, seed_ids=seed))
 
 
 @pytest.mark.parametrize(("count", "first"), [(0, 0), (-1, 0), (2, 2**24 - 1)])
 def test_counts_out_of_range_are_refused(count, first):
-    with pytest.raises(SamplingError, match="--count"):
-        generate_batch(HashNetwork(11), CHARS, GREEDY, count=count, first_index=first)
+    with pytest.raises(SamplingError, match=r"^count is "):
+        generate(HashNetwork(11), CHARS, [()] * count, GREEDY, first_index=first)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from support.fake_networks import HashNetwork
+from support.fake_networks import HashNetwork, whole_text
 from support.models import random_weights
 
 from textgen.corpus.normalization import Normalization
@@ -21,11 +21,8 @@ from textgen.sampling import (
     SampleOptions,
     SamplingNetworks,
     Writer,
-    generate_after,
-    generate_batch,
-    generate_each,
+    generate,
     generate_live,
-    generate_text,
 )
 from textgen.sampling.stream import start, start_many
 from textgen.steering import LiveSteering
@@ -88,7 +85,7 @@ def test_a_greedy_text_is_that_of_recomputation(history: int) -> None:
         logits[[END_ID, UNKNOWN_ID]] = -np.inf
         text.append(int(logits.argmax()))
     options = SampleOptions(length=30, temperature=0.0, history=history)
-    written = generate_text(network, VOCABULARY, options, seed_ids=ids_of("head"))
+    written = whole_text(network, VOCABULARY, options, seed_ids=ids_of("head"))
     assert written == VOCABULARY.decode(text[5:])
     writer = Writer(network, VOCABULARY, Normalization(), options)
     writer.feed("head")
@@ -101,17 +98,13 @@ def test_a_history_of_one_knows_the_last_letter_alone() -> None:
     network = numpy_network()
     seeds = [ids_of(text) for text in ("a", "ba", "hgfedcba")]
     after = {
-        tuple(
-            generate_text(network, VOCABULARY, options, seed_ids=seed, index=k) for k in range(20)
-        )
+        tuple(whole_text(network, VOCABULARY, options, seed_ids=seed, index=k) for k in range(20))
         for seed in seeds
     }
     assert len(after) == 1
     carried = SampleOptions(length=1, temperature=1.0)
     other = {
-        tuple(
-            generate_text(network, VOCABULARY, carried, seed_ids=seed, index=k) for k in range(20)
-        )
+        tuple(whole_text(network, VOCABULARY, carried, seed_ids=seed, index=k) for k in range(20))
         for seed in seeds
     }
     assert len(other) > 1
@@ -120,8 +113,8 @@ def test_a_history_of_one_knows_the_last_letter_alone() -> None:
 def test_many_texts_with_filters() -> None:
     options = SampleOptions(length=25, history=3, top_k=4, repetition_penalty=1.3, rng=5)
     network, seed = numpy_network(), ids_of("bag")
-    alone = generate_each(network, VOCABULARY, options, count=5, seed_ids=seed)
-    together = generate_batch(network, VOCABULARY, options, count=5, seed_ids=seed)
+    alone = generate(network, VOCABULARY, [seed] * 5, options, together=False)
+    together = generate(network, VOCABULARY, [seed] * 5, options)
     assert [text.ids for text in alone] == [text.ids for text in together]
     assert len({text.text for text in alone}) == 5
 
@@ -131,13 +124,13 @@ def test_steering_is_refused() -> None:
     edit = Edit(layer=0, state="c", unit=0, scale=0.0, shift=1.0)
     with pytest.raises(SamplingError, match="with --history nothing is carried on"):
         network.step(np.array([3]), network.initial_state(1), [(edit,)])
-    with pytest.raises(SamplingError, match="--history 0"):
+    with pytest.raises(SamplingError, match="give --history 0"):
         network.read([3], network.initial_state(1), (edit,))
 
 
 def test_live_steering_is_refused() -> None:
     hand: LiveSteering = None  # type: ignore[assignment]  # It is not looked at.
-    with pytest.raises(SamplingError, match="give --history 0"):
+    with pytest.raises(SamplingError, match="give history=0"):
         next(generate_live(numpy_network(), VOCABULARY, SampleOptions(history=2), hand))
 
 
@@ -151,10 +144,10 @@ def test_texts_after_many_seeds_are_those_after_each(history: int) -> None:
     options = SampleOptions(length=30, history=history, until_end=True, repetition_penalty=1.2)
     network = HashNetwork(SIZE) if not history else numpy_network()
     seeds = [ids_of(seed) for seed in SEEDS]
-    many = generate_after(network, VOCABULARY, seeds, options, first_index=2)
+    many = generate(network, VOCABULARY, seeds, options, first_index=2)
     for number, seed in enumerate(seeds):
-        (one,) = generate_each(
-            network, VOCABULARY, options, count=1, seed_ids=seed, first_index=2 + number
+        (one,) = generate(
+            network, VOCABULARY, [seed], options, first_index=2 + number, together=False
         )
         assert many[number].ids == one.ids
         assert many[number].finish_reason == one.finish_reason
@@ -188,9 +181,9 @@ def test_native_networks_write_what_numpy_does(
     networks = SamplingNetworks(CONFIG, random_weights(CONFIG), 1)
     options = SampleOptions(length=20, temperature=0.0, history=history)
     seeds = [ids_of(seed) for seed in SEEDS]
-    expected = [text.ids for text in generate_after(numpy_network(), VOCABULARY, seeds, options)]
+    expected = [text.ids for text in generate(numpy_network(), VOCABULARY, seeds, options)]
     for network in (networks.one, networks.many):
-        found = generate_after(network, VOCABULARY, seeds, options)
+        found = generate(network, VOCABULARY, seeds, options)
         assert [text.ids for text in found] == expected
     if not history:
         return
@@ -209,9 +202,9 @@ def test_a_history_beyond_all_that_is_read_costs_nothing() -> None:
     for history in (60, 10**12):
         options = SampleOptions(length=20, temperature=0.0, history=history)
         network = numpy_network()
-        alone = generate_text(network, VOCABULARY, options, seed_ids=seeds[3])
-        together = generate_batch(network, VOCABULARY, options, count=2, seed_ids=seeds[3])
-        each = generate_after(network, VOCABULARY, seeds, options)
+        alone = whole_text(network, VOCABULARY, options, seed_ids=seeds[3])
+        together = generate(network, VOCABULARY, [seeds[3]] * 2, options)
+        each = generate(network, VOCABULARY, seeds, options)
         assert alone == together[0].text == each[3].text
         texts.append([text.ids for text in each])
     assert texts[0] == texts[1]

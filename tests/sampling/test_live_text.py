@@ -13,7 +13,7 @@ from test_native_step import BYTES, CHARS, StepByStep, config_of, ids_of, native
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
-from textgen.sampling import Generation, LiveSymbol, SampleOptions, generate, generate_live
+from textgen.sampling import Generation, LiveSymbol, SampleOptions, generate_live, stream_text
 from textgen.steering import LiveSteering, SteeringPlan, Target, parse_specs
 
 WORDS = Vocabulary.from_words("абвг .\n", {" абв": 9, " где": 5, "аб": 3, " аааа": 2})
@@ -80,7 +80,7 @@ def replay(
 ) -> Generation:
     options = SampleOptions(**{"rng": 5, "temperature": 1.0, **settings}, length=length)  # type: ignore[arg-type]
     return Generation.from_symbols(
-        generate(
+        stream_text(
             network or network_of(vocabulary),  # type: ignore[arg-type]
             vocabulary,
             options,

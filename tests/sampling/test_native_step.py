@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.fake_networks import whole_text
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
@@ -18,9 +19,7 @@ from textgen.sampling import (
     SamplingNetworks,
     Writer,
     generate,
-    generate_batch,
-    generate_each,
-    generate_text,
+    stream_text,
     writing,
 )
 from textgen.sampling.stream import read, start
@@ -92,11 +91,11 @@ def test_blocks_write_what_single_steps_write(
     """Text, probabilities and reason, whatever the blocks: the engine's choice is NumPy's."""
     network = native(vocabulary)
     seed = ids_of("аб", vocabulary)
-    single = list(generate(StepByStep(network), vocabulary, options, seed_ids=seed, index=3))
+    single = list(stream_text(StepByStep(network), vocabulary, options, seed_ids=seed, index=3))
     for size, seconds in ((64, 1.0), (64, 0.0), (1, 1.0), (7, 1.0)):
         monkeypatch.setattr(writing, "BLOCK_SIZE", size)
         monkeypatch.setattr(writing, "BLOCK_SECONDS", seconds)
-        blocks = list(generate(network, vocabulary, options, seed_ids=seed, index=3))
+        blocks = list(stream_text(network, vocabulary, options, seed_ids=seed, index=3))
         assert [(s.id, s.text, s.chars, s.finish_reason) for s in blocks] == [
             (s.id, s.text, s.chars, s.finish_reason) for s in single
         ]
@@ -131,7 +130,7 @@ def test_a_step_changes_nothing_it_was_given() -> None:
     logits = position.logits_BV.copy()
     network.step(np.array([3]), position.state)
     network.read([3, 4], position.state)
-    list(generate(network, CHARS, SampleOptions(length=20)))
+    list(stream_text(network, CHARS, SampleOptions(length=20)))
     np.testing.assert_array_equal(position.logits_BV, logits)
     for layer, expected in zip(position.state, before, strict=True):
         for name, value in expected.items():
@@ -193,12 +192,12 @@ def test_a_stop_within_a_block_leaves_the_position_after_it() -> None:
 def test_text_k_of_many_is_text_k_alone() -> None:
     network = native()
     options = SampleOptions(length=70, rng=3, stop=("ав",))
-    texts = generate_each(network, CHARS, options, count=6, seed_ids=ids_of("а"), first_index=2)
+    texts = generate(network, CHARS, [ids_of("а")] * 6, options, first_index=2, together=False)
     for k, text in enumerate(texts):
-        alone = generate(network, CHARS, options, seed_ids=ids_of("а"), index=2 + k)
+        alone = stream_text(network, CHARS, options, seed_ids=ids_of("а"), index=2 + k)
         assert text == Generation.from_symbols(alone)
-    with pytest.raises(SamplingError, match="--count"):
-        generate_each(network, CHARS, options, count=0)
+    with pytest.raises(SamplingError, match=r"^count is "):
+        generate(network, CHARS, [], options, together=False)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=range(len(OPTIONS)))
@@ -209,8 +208,8 @@ def test_texts_together_are_the_texts_of_numpys_choice(
     """Many native streams, in blocks and with the engine's choice, against one step a time."""
     networks = SamplingNetworks(config := config_of(vocabulary), weights_of(config), 2)
     seed = ids_of("аб", vocabulary)
-    together = generate_batch(networks.many, vocabulary, options, count=9, seed_ids=seed)
-    plain = generate_batch(StepByStep(networks.many), vocabulary, options, count=9, seed_ids=seed)
+    together = generate(networks.many, vocabulary, [seed] * 9, options)
+    plain = generate(StepByStep(networks.many), vocabulary, [seed] * 9, options)
     for one, other in zip(together, plain, strict=True):
         assert (one.text, one.ids, one.finish_reason) == (
             other.text, other.ids, other.finish_reason,
@@ -227,12 +226,12 @@ def test_a_diverged_model_is_an_error_after_what_it_wrote() -> None:
     network = NativeStep(config, weights, step_path(config, 1))
     written = []
     with pytest.raises(SamplingError, match="not finite"):
-        for symbol in generate(network, CHARS, SampleOptions(length=500, temperature=2.0)):
+        for symbol in stream_text(network, CHARS, SampleOptions(length=500, temperature=2.0)):
             written.append(symbol.id)
     assert written.count(5) == 1 and written[-1] == 5
     networks = SamplingNetworks(config, weights, 1)
     with pytest.raises(SamplingError, match="not finite"):
-        generate_batch(networks.many, CHARS, SampleOptions(length=500, temperature=2.0), count=8)
+        generate(networks.many, CHARS, [()] * 8, SampleOptions(length=500, temperature=2.0))
 
 
 def test_the_path_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +275,7 @@ def test_without_the_library_numpy_samples(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("textgen.model.native_step.missing_reason", lambda: why)
     networks = SamplingNetworks(config, weights_of(config), 2)
     assert networks.describe() == f"sampling: numpy, fp32, one text at a time: {why}"
-    assert len(generate_text(networks.one, CHARS, SampleOptions(length=30))) == 30
+    assert len(whole_text(networks.one, CHARS, SampleOptions(length=30))) == 30
 
 
 def test_a_seed_of_many_tokens_costs_one_call(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.edit import Edit, Edits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
-from textgen.sampling import (
-    SampleOptions,
-    SamplingNetworks,
-    Writer,
-    generate,
-    generate_batch,
-    generate_each,
-)
+from textgen.sampling import SampleOptions, SamplingNetworks, Writer, generate, stream_text
 from textgen.sampling.cursor import Cursor, Held
 from textgen.sampling.stream import start
 from textgen.steering import SteeringPlan, Target, parse_specs
@@ -84,11 +77,11 @@ def test_blocks_write_what_single_steps_write(
     options = SampleOptions(length=LENGTH, rng=5, temperature=1.0)
     settings = {"seed_ids": ids_of("аб", vocabulary), "steering": plan(*specs)}
     network = native(vocabulary)
-    blocks = list(generate(network, vocabulary, options, **settings))
-    steps = list(generate(StepByStep(network), vocabulary, options, **settings))
+    blocks = list(stream_text(network, vocabulary, options, **settings))
+    steps = list(stream_text(StepByStep(network), vocabulary, options, **settings))
     # The numbers beside a choice are NumPy's there, and differ in their last digit.
     assert [s[:3] for s in blocks] == [s[:3] for s in steps]
-    plain = list(generate(network, vocabulary, options, seed_ids=settings["seed_ids"]))
+    plain = list(stream_text(network, vocabulary, options, seed_ids=settings["seed_ids"]))
     assert [s.id for s in plain] != [s.id for s in blocks]
 
 
@@ -98,7 +91,7 @@ def test_each_character_is_chosen_from_a_state_that_its_edits_changed() -> None:
     steering = plan("0:3.c=+2@2..4", "1:1.h=off@0..1")
     options = SampleOptions(length=6, rng=1)
     seed = ids_of("абв")
-    list(generate(watched, CHARS, options, seed_ids=seed, steering=steering))
+    list(stream_text(watched, CHARS, options, seed_ids=seed, steering=steering))
     units = [[edit.unit for edit in edits] for _, edits in watched.log]
     # The end mark, two letters of the seed, its last one, then characters 0 to 5.
     assert units == [[], [], [], [1], [], [3], [3], [], [], []]
@@ -108,16 +101,16 @@ def test_each_character_is_chosen_from_a_state_that_its_edits_changed() -> None:
 def test_without_steering_nothing_changes(_needs_library: None) -> None:
     options = SampleOptions(length=LENGTH, rng=2)
     network = native()
-    plain = list(generate(network, CHARS, options))
+    plain = list(stream_text(network, CHARS, options))
     for steering in (None, plan(), plan("0:3.c=1:scale", "mood=0:add")):
-        assert list(generate(network, CHARS, options, steering=steering)) == plain
+        assert list(stream_text(network, CHARS, options, steering=steering)) == plain
 
 
 def test_a_prefix_before_the_first_intervention_is_unchanged(_needs_library: None) -> None:
     options = SampleOptions(length=LENGTH, rng=2)
     for network in (native(), numpy_network()):
-        plain = list(generate(network, CHARS, options))
-        steered = list(generate(network, CHARS, options, steering=plan("0:3.c=+4@50..")))
+        plain = list(stream_text(network, CHARS, options))
+        steered = list(stream_text(network, CHARS, options, steering=plan("0:3.c=+4@50..")))
         assert steered[:50] == plain[:50]
         assert [s.id for s in steered] != [s.id for s in plain]
 
@@ -146,9 +139,9 @@ def test_texts_together_follow_their_own_schedules() -> None:
     """NumPy rounds rows alike, so they equal those written one after another."""
     options = SampleOptions(length=LENGTH, rng=3, temperature=1.0)
     for specs in SPECS:
-        both = {"count": 5, "seed_ids": ids_of("аб"), "steering": plan(*specs)}
-        together = generate_batch(numpy_network(), CHARS, options, **both)
-        alone = generate_each(numpy_network(), CHARS, options, **both)
+        both = {"seeds": [ids_of("аб")] * 5, "options": options, "steering": plan(*specs)}
+        together = generate(numpy_network(), CHARS, **both)
+        alone = generate(numpy_network(), CHARS, **both, together=False)
         assert [text.ids for text in together] == [text.ids for text in alone]
 
 
@@ -161,9 +154,9 @@ def test_texts_of_long_and_short_tokens_follow_their_own_schedules() -> None:
     network = NumpyNetwork(config, weights_of(config))
     options = SampleOptions(length=60, rng=3, temperature=1.5)
     for specs in (("0:3.c=+3@0..20",), ("0:3.c=+3@20..25",), ("0:3.c=-3@s1,+3@s2",)):
-        both = {"count": 6, "steering": plan(*specs)}
-        together = generate_batch(network, WORDS, options, **both)
-        alone = generate_each(network, WORDS, options, **both)
+        both = {"seeds": [()] * 6, "options": options, "steering": plan(*specs)}
+        together = generate(network, WORDS, **both)
+        alone = generate(network, WORDS, **both, together=False)
         assert [text.ids for text in together] == [text.ids for text in alone]
 
 
@@ -175,7 +168,7 @@ def test_many_borders_cost_no_symbol_twice(_needs_library: None) -> None:
     network.write = lambda count, *rest: counts.append(count) or write(count, *rest)  # type: ignore[method-assign]
     specs = [f"0:3.c=+1@{start}..{start + 10}" for start in range(0, 100, 20)]
     options = SampleOptions(length=100, rng=1)
-    list(generate(network, CHARS, options, steering=plan(*specs)))
+    list(stream_text(network, CHARS, options, steering=plan(*specs)))
     assert sum(counts) == 100
 
 
@@ -185,11 +178,9 @@ def test_native_streams_are_steered_too(_needs_library: None) -> None:
     networks = SamplingNetworks(config, weights_of(config, 1.5), 2)
     options = SampleOptions(length=40, temperature=0.0)
     for specs in SPECS[:3]:
-        both = {"count": 5, "seed_ids": ids_of("аб"), "steering": plan(*specs)}
-        ours = generate_batch(networks.many, CHARS, options, **both)
-        theirs = generate_batch(
-            NumpyNetwork(config, weights_of(config, 1.5)), CHARS, options, **both
-        )
+        both = {"seeds": [ids_of("аб")] * 5, "options": options, "steering": plan(*specs)}
+        ours = generate(networks.many, CHARS, **both)
+        theirs = generate(NumpyNetwork(config, weights_of(config, 1.5)), CHARS, **both)
         same = np.mean([a == b for a, b in zip(ours[0].ids, theirs[0].ids, strict=True)])
         assert same > 0.5, "chance is a ninth"
 

@@ -9,7 +9,7 @@ from support.fake_networks import HashNetwork, ScriptNetwork
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
-from textgen.sampling import SampleOptions, Writer, generate
+from textgen.sampling import SampleOptions, Writer, stream_text
 
 CHARS = Vocabulary.from_characters("абвгд .\n")
 
@@ -31,7 +31,7 @@ def test_it_writes_what_generate_writes():
     writer.feed("аб")
     written = list(writer.write())
     expected = list(
-        generate(
+        stream_text(
             HashNetwork(len(CHARS)), CHARS, writer.options, seed_ids=CHARS.encode("аб").tolist()
         )
     )
@@ -43,7 +43,7 @@ def test_it_writes_what_generate_writes():
 def test_without_a_typed_text_it_starts_from_the_primer():
     writer = make(length=20)
     network = HashNetwork(len(CHARS))
-    expected = list(generate(network, CHARS, writer.options, primer_ids=[2, 3]))
+    expected = list(stream_text(network, CHARS, writer.options, primer_ids=[2, 3]))
     assert list(writer.write()) == expected
     assert writer.ids == [symbol.id for symbol in expected]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.fake_networks import HashNetwork, ScriptNetwork
+from support.fake_networks import HashNetwork, ScriptNetwork, whole_text
 from test_native_step import BYTES, CHARS, StepByStep, config_of, ids_of, native, weights_of
 from test_steered import plan
 
@@ -21,10 +21,7 @@ from textgen.sampling import (
     Writer,
     bits_per_char,
     generate,
-    generate_after,
-    generate_batch,
-    generate_each,
-    generate_text,
+    stream_text,
 )
 from textgen.sampling.choice import log_softmax
 from textgen.sampling.cursor import Cursor
@@ -55,7 +52,7 @@ def documents(ids):
 def test_one_document_after_another_up_to_the_length(separator, length):
     network = ScriptNetwork(len(CHARS), [*ids_of("аб"), END_ID, *ids_of("в")])
     options = going(temperature=0.0, length=length, separator=separator)
-    symbols = list(generate(network, CHARS, options))
+    symbols = list(stream_text(network, CHARS, options))
     whole = f"аб{separator}" * 9
     assert "".join(symbol.text for symbol in symbols) == whole[:length]
     assert [symbol.finish_reason for symbol in symbols][-1] == "length"
@@ -68,9 +65,9 @@ def test_the_first_document_is_the_one_that_ends_by_default():
     network = HashNetwork(len(CHARS))
     for index in range(6):
         ended = list(
-            generate(network, CHARS, SampleOptions(until_end=True, temperature=1.3), index=index)
+            stream_text(network, CHARS, SampleOptions(until_end=True, temperature=1.3), index=index)
         )
-        more = list(generate(network, CHARS, going(length=300), index=index))
+        more = list(stream_text(network, CHARS, going(length=300), index=index))
         assert [s.id for s in more[: len(ended)]] == [s.id for s in ended]
         assert ended[-1].finish_reason == "end" and ended[-1].text == ""
         assert more[len(ended) - 1].text == "\n\n"
@@ -94,12 +91,12 @@ def test_one_text_many_together_and_each_by_itself(level, settings):
     network, options = HashNetwork(len(vocabulary), 1.0), going(rng=3, **settings)
     seed = ids_of("аб", vocabulary)
     alone = [
-        Generation.from_symbols(generate(network, vocabulary, options, seed_ids=seed, index=k))
+        Generation.from_symbols(stream_text(network, vocabulary, options, seed_ids=seed, index=k))
         for k in range(4)
     ]
-    assert generate_each(network, vocabulary, options, count=4, seed_ids=seed) == alone
-    assert generate_after(network, vocabulary, [seed] * 4, options) == alone
-    assert generate_batch(network, vocabulary, options, count=4, seed_ids=seed) == alone
+    assert generate(network, vocabulary, [seed] * 4, options, together=False) == alone
+    assert generate(network, vocabulary, [seed] * 4, options) == alone
+    assert generate(network, vocabulary, [seed] * 4, options) == alone
     if not settings and level != "byte":
         assert any(END_ID in text.ids for text in alone)
 
@@ -112,8 +109,8 @@ def test_each_document_begins_as_the_first_did(cell, history):
     numpy = NumpyNetwork(config, weights_of(config))
     alone = HistoryNetwork(numpy, history) if history else numpy
     options = going(rng=2, length=200, history=history)
-    together = generate_batch(networks.many, CHARS, options, count=5)
-    one = Generation.from_symbols(generate(networks.one, CHARS, options))
+    together = generate(networks.many, CHARS, [()] * 5, options)
+    one = Generation.from_symbols(stream_text(networks.one, CHARS, options))
     for text in (one, *together):
         parts = documents(text.ids)
         assert len(parts) > 4
@@ -141,12 +138,12 @@ def test_the_repetition_penalty_forgets_the_document_before():
 
     options = going(temperature=0.0, repetition_penalty=2.0, separator="\n", length=12)
     network = Close(len(CHARS), [*ids_of("абв"), END_ID])
-    assert generate_text(network, CHARS, options) == "абв\n" * 3
-    texts = generate_batch(network, CHARS, options, count=4)
+    assert whole_text(network, CHARS, options) == "абв\n" * 3
+    texts = generate(network, CHARS, [()] * 4, options)
     assert [text.text for text in texts] == ["абв\n" * 3] * 4
     # A seed belongs to the first document.
     seeded = Close(len(CHARS), [*ids_of("бв"), END_ID, *ids_of("абв")], lead=2)
-    text = generate_text(seeded, CHARS, options, seed_ids=ids_of("а"))
+    text = whole_text(seeded, CHARS, options, seed_ids=ids_of("а"))
     assert text.startswith("бв\n")
 
 
@@ -158,17 +155,18 @@ def test_steered_documents_are_the_same_on_every_path(specs, vocabulary):
     config = config_of(vocabulary)
     networks = SamplingNetworks(config, weights_of(config), 2)
     options = going(rng=5, length=160)
-    steered = {"seed_ids": ids_of("аб", vocabulary), "steering": plan(*specs)}
+    seed, steering = ids_of("аб", vocabulary), plan(*specs)
+    steered = {"seed_ids": seed, "steering": steering}
     one = native(vocabulary)
-    blocks = list(generate(one, vocabulary, options, **steered))
-    steps = list(generate(StepByStep(one), vocabulary, options, **steered))
+    blocks = list(stream_text(one, vocabulary, options, **steered))
+    steps = list(stream_text(StepByStep(one), vocabulary, options, **steered))
     assert [s[:3] for s in blocks] == [s[:3] for s in steps]
     assert vocabulary is BYTES or END_ID in [s.id for s in blocks]
-    together = generate_batch(networks.many, vocabulary, options, count=5, **steered)
-    plain = generate_batch(StepByStep(networks.many), vocabulary, options, count=5, **steered)
+    together = generate(networks.many, vocabulary, [seed] * 5, options, steering=steering)
+    plain = generate(StepByStep(networks.many), vocabulary, [seed] * 5, options, steering=steering)
     assert [text.ids for text in together] == [text.ids for text in plain]
     # The end mark is read under what acts on the next document's first character, here and there.
-    rows = generate_batch(StepByStep(one), vocabulary, options, count=2, **steered)
+    rows = generate(StepByStep(one), vocabulary, [seed] * 2, options, steering=steering)
     assert rows[0].ids == tuple(symbol.id for symbol in steps)
 
 
@@ -202,7 +200,7 @@ def test_a_writer_keeps_going_as_generate_does():
     for network in (HashNetwork(len(CHARS)), *([native()] if supported_isas() else [])):
         options = going(length=60, repetition_penalty=1.4)
         writer = Writer(network, CHARS, Normalization(), options)
-        assert list(writer.write()) == list(generate(network, CHARS, options))
+        assert list(writer.write()) == list(stream_text(network, CHARS, options))
         written = list(writer.write(40))
         fresh = Writer(network, CHARS, Normalization(), options)
         fresh.feed_ids(writer.ids)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.sampling import stream_text
 from textgen.sampling.stream import State
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -54,3 +55,8 @@ class ScriptNetwork:
             if 0 <= place < len(self.script):
                 logits[row, self.script[place]] = 20.0
         return logits, [{"h": h}]
+
+
+def whole_text(*arguments, **settings):
+    """The text that `stream_text` writes."""
+    return "".join(symbol.text for symbol in stream_text(*arguments, **settings))

@@ -356,7 +356,7 @@ def test_sample_that_fails_does_not_end_the_run(
     def refuse(*_: object, **__: object) -> str:
         raise SamplingError("the model's output is not finite")
 
-    monkeypatch.setattr("textgen.training.run.generate_text", refuse)
+    monkeypatch.setattr("textgen.training.run.generate", refuse)
     result, seen = train(text, tmp_path / "run")
     assert result.ended.reason == "finished"
     assert not any(isinstance(event, Sampled) for event in seen)

@@ -23,7 +23,7 @@ from textgen.evaluation.nll import CHUNK, MEASURING, Nll, steps_at_once, token_n
 from textgen.evaluation.prediction import opened
 from textgen.model.base import Network
 from textgen.progress import track
-from textgen.sampling import SampleOptions, SamplingNetworks, generate_after
+from textgen.sampling import SampleOptions, SamplingNetworks, generate
 from textgen.sampling.stream import Network as WritingNetwork
 
 #: The most pairs that are read or written side by side, and the most tokens of them.
@@ -192,7 +192,7 @@ def write_targets(
         options = SampleOptions(
             length=LONGEST_TIMES * longest + LONGEST_MORE, temperature=0.0, until_end=True
         )
-        written = generate_after(network, vocabulary, sources, options)
+        written = generate(network, vocabulary, sources, options)
         for number, text in zip(numbers.tolist(), written, strict=True):
             yield number, text.text
 

@@ -1,7 +1,13 @@
-"""Text from a trained model: settings, filters, random choice, seeds, the step loop, novelty.
+"""Text from a trained model. NumPy is enough; the native engine is used where it is there.
 
-Needs NumPy alone, and uses the native engine where it is there. Generation takes any `Network`: an
-object with `initial_state` and `step`.
+filters     what may be chosen: temperature, top-k and the like
+choice      the random choice of a symbol, and its numbers
+seed        a typed seed, in the symbols of a model
+stop        where a text ends
+generate    one text as a stream of symbols, or several at once
+writing     the loops in which networks write
+turns       a text that a person and a model write in turns
+novelty     what of a text is copied from the training text
 """
 
 from __future__ import annotations
@@ -18,11 +24,8 @@ from textgen.sampling.generate import Generation as Generation
 from textgen.sampling.generate import LiveSymbol as LiveSymbol
 from textgen.sampling.generate import bits_per_char as bits_per_char
 from textgen.sampling.generate import generate as generate
-from textgen.sampling.generate import generate_after as generate_after
-from textgen.sampling.generate import generate_batch as generate_batch
-from textgen.sampling.generate import generate_each as generate_each
 from textgen.sampling.generate import generate_live as generate_live
-from textgen.sampling.generate import generate_text as generate_text
+from textgen.sampling.generate import stream_text as stream_text
 from textgen.sampling.history import HistoryNetwork as HistoryNetwork
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun

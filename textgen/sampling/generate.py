@@ -1,4 +1,4 @@
-"""Text from a model: one as a stream of symbols, or many at once."""
+"""Text from a model: one as a stream of symbols, or several at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.errors import SamplingError
-from textgen.model.edit import NO_EDITS, Edits
+from textgen.errors import SamplingError, named
+from textgen.model.edit import NO_EDITS
 from textgen.progress import track
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator, log_softmax
 from textgen.sampling.cursor import Cursor
@@ -34,8 +34,8 @@ from textgen.sampling.stream import (
 from textgen.sampling.writing import StreamGroup, StreamWriter
 from textgen.steering import LiveSteering, Steering, Target
 
-#: Texts that step through the network together at most: more are no faster, and their states would
-#: take memory without bound.
+#: Texts that step through the network together at most. With more it gets no faster, and their
+#: states would take memory without bound.
 MOST_TOGETHER = 1024
 
 
@@ -47,8 +47,8 @@ class Generation:
         text: What is printed: neither the seed nor a stop text.
         ids: Every token that was chosen, those of a stop text and an end mark included.
         finish_reason: As in `GeneratedSymbol`.
-        bits_per_char: Cost of `ids` under the model as it is, without the filters; `nan` where
-            they hold no character.
+        bits_per_char: Negative log-likelihood of `ids` under the model as it is, without the
+            filters, in bits per character; `nan` where they hold no character.
     """
 
     text: str
@@ -58,16 +58,9 @@ class Generation:
 
     @classmethod
     def from_symbols(cls, symbols: Iterable[GeneratedSymbol]) -> Generation:
-        """Put together what `generate` yields."""
-        symbols = list(symbols)
-        whole = Piece(
-            [symbol.id for symbol in symbols],
-            "".join([symbol.text for symbol in symbols]),
-            sum(symbol.chars for symbol in symbols),
-            [symbol.logprob for symbol in symbols],
-            symbols[-1].finish_reason if symbols else None,
-        )
-        return cls.from_pieces([whole])
+        """Put together what `stream_text` yields."""
+        pieces = (([s.id], s.text, s.chars, [s.logprob], s.finish_reason) for s in symbols)
+        return cls.from_pieces([Piece(*piece) for piece in pieces])
 
     @classmethod
     def from_pieces(cls, pieces: Sequence[Piece]) -> Generation:
@@ -82,7 +75,7 @@ class Generation:
         )
 
 
-def generate(
+def stream_text(
     network: Network,
     vocabulary: Vocabulary,
     options: SampleOptions | None = None,
@@ -112,201 +105,123 @@ def generate(
     Raises:
         SamplingError: An id is no symbol, or the model's output is not finite.
     """
-    options = options or SampleOptions()
-    network = seen_by(network, options)
+    texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering)
     seed = list(map(int, seed_ids))
-    cursor = _cursor(steering, vocabulary, seed, options)
-    position = start(network, seed or primer_ids, _first_edits(cursor))
-    stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
-    yield from StreamWriter(network, options, stream, position, cursor).symbols()
+    yield from texts.writer(seed, index, texts.begin([seed])).symbols()
 
 
-def generate_text(
-    network: Network,
-    vocabulary: Vocabulary,
-    options: SampleOptions | None = None,
-    *,
-    seed_ids: Iterable[int] = (),
-    primer_ids: Iterable[int] = (),
-    index: int = 0,
-    steering: Steering | None = None,
-) -> str:
-    """The text that `generate` yields, without the seed; the same arguments."""
-    symbols = generate(
-        network,
-        vocabulary,
-        options,
-        seed_ids=seed_ids,
-        primer_ids=primer_ids,
-        index=index,
-        steering=steering,
-    )
-    return "".join(symbol.text for symbol in symbols)
-
-
-def generate_batch(
-    network: Network,
-    vocabulary: Vocabulary,
-    options: SampleOptions | None = None,
-    *,
-    count: int,
-    seed_ids: Iterable[int] = (),
-    primer_ids: Iterable[int] = (),
-    first_index: int = 0,
-    steering: Steering | None = None,
-) -> list[Generation]:
-    """Generate `count` texts that step through the network together, which is faster.
-
-    Text k is what `generate` writes with `index=first_index + k` as far as the network's
-    arithmetic for many rows rounds as it does for one; where two symbols are almost equally
-    likely, that can differ.
-
-    Args:
-        network: The model.
-        vocabulary: Its symbols.
-        options: The settings of all of them; `None` is the defaults.
-        count: How many, at least 1.
-        seed_ids: As for `generate`.
-        primer_ids: As for `generate`.
-        first_index: Number of the first sample.
-        steering: As for `generate`; each text follows it for itself.
-    Returns:
-        One text for each, in order.
-    Raises:
-        SamplingError: `count` is out of range, an id is no symbol, or the model's output is not
-            finite.
-    """
-    _check_count(count, first_index)
-    options = options or SampleOptions()
-    network = seen_by(network, options)
-    seed = list(map(int, seed_ids))
-    # All rows read the same seed, so it is read once.
-    edits = _first_edits(_cursor(steering, vocabulary, seed, options))
-    first = start(network, seed or primer_ids, edits)
-    texts = []
-    for begin in range(0, count, MOST_TOGETHER):
-        numbers = range(begin, min(begin + MOST_TOGETHER, count))
-        streams = [
-            Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
-            for k in numbers
-        ]
-        cursors = [_cursor(steering, vocabulary, seed, options) for _ in numbers]
-        position = first.repeat(np.zeros(len(numbers), np.intp))
-        texts += _write_together(network, options, streams, position, cursors)
-    return texts
-
-
-def generate_after(
+def generate(
     network: Network,
     vocabulary: Vocabulary,
     seeds: Sequence[Sequence[int]],
     options: SampleOptions | None = None,
     *,
+    primer_ids: Iterable[int] = (),
     first_index: int = 0,
     steering: Steering | None = None,
+    together: bool = True,
 ) -> list[Generation]:
-    """Generate a text after each of many seeds, all read and written together.
+    """Generate a text after each of some seeds, equal ones or others.
 
-    Text k is what `generate` writes after seed k with `index=first_index + k`, as far as in
-    `generate_batch`.
+    Text k is what `stream_text` writes after seed k with `index=first_index + k`. Texts that are
+    written together are so as far as the network's arithmetic for many rows rounds as it does for
+    one; where two symbols are almost equally likely, that can differ.
 
     Args:
         network: The model.
         vocabulary: Its symbols.
         seeds: What each text goes on from, of any lengths; at least one.
-        options: The settings of all of them; `None` is the defaults.
+        options: The settings of all texts; `None` is the defaults.
+        primer_ids: As for `stream_text`.
         first_index: Number of the first sample.
-        steering: As for `generate`; each text follows it for itself.
+        steering: As for `stream_text`; each text follows it for itself.
+        together: Whether the texts step through the network together, which is faster. Otherwise
+            they are written one after another.
     Returns:
-        One text for each, in order.
+        One text for each seed, in order.
     Raises:
-        SamplingError: As `generate_batch`.
+        SamplingError: There is no seed or there are too many, an id is no symbol, or the model's
+            output is not finite.
     """
-    _check_count(len(seeds), first_index)
-    options = options or SampleOptions()
-    network = seen_by(network, options)
-    cursors = [_cursor(steering, vocabulary, seed, options) for seed in seeds]
-    position = start_many(network, seeds, [_first_edits(cursor) for cursor in cursors])
-    streams = [
-        Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
-        for k, seed in enumerate(seeds)
-    ]
-    return _write_together(network, options, streams, position, cursors)
+    limit = INDEX_LIMIT - first_index
+    if not 1 <= len(seeds) <= limit:
+        raise SamplingError(f"{named('count')} is {len(seeds)}; it must lie in 1..{limit}")
+    texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering)
+    rows = [np.asarray(seed).tolist() if hasattr(seed, "dtype") else seed for seed in seeds]
+    if not together:
+        return [
+            Generation.from_symbols(
+                texts.writer(seed, first_index + k, texts.begin([seed])).symbols()
+            )
+            for k, seed in track(enumerate(rows), "writing", len(rows))
+        ]
+    written = []
+    for first in range(0, len(rows), MOST_TOGETHER):
+        part = rows[first : first + MOST_TOGETHER]
+        written += texts.write_together(part, first_index + first, texts.begin(part))
+    return written
 
 
-def generate_each(
-    network: Network,
-    vocabulary: Vocabulary,
-    options: SampleOptions | None = None,
-    *,
-    count: int,
-    seed_ids: Iterable[int] = (),
-    primer_ids: Iterable[int] = (),
-    first_index: int = 0,
-    steering: Steering | None = None,
-) -> list[Generation]:
-    """Generate `count` texts one after another: text k is exactly what `generate` writes.
+class _Texts:
+    """What texts of one network have in common: the arguments are those of `generate`."""
 
-    The arguments, the outcome and the errors are those of `generate_batch`.
-    """
-    _check_count(count, first_index)
-    options = options or SampleOptions()
-    network = seen_by(network, options)
-    seed = list(map(int, seed_ids))
-    position = start(
-        network, seed or primer_ids, _first_edits(_cursor(steering, vocabulary, seed, options))
-    )
-    texts = []
-    for k in track(range(count), "writing", count):
-        cursor = _cursor(steering, vocabulary, seed, options)
-        stream = Stream(vocabulary, options, SymbolGenerator(options.rng, first_index + k), seed)
-        writer = StreamWriter(network, options, stream, position, cursor)
-        texts.append(Generation.from_symbols(writer.symbols()))
-    return texts
+    def __init__(
+        self,
+        network: Network,
+        vocabulary: Vocabulary,
+        options: SampleOptions,
+        primer_ids: Iterable[int],
+        steering: Steering | None,
+    ) -> None:
+        self._network = seen_by(network, options)
+        self._vocabulary = vocabulary
+        self._options = options
+        self._primer = list(map(int, primer_ids))
+        self._steering = steering
+        self._begun: tuple[Sequence[int], Position] | None = None
+
+    def begin(self, seeds: Sequence[Sequence[int]]) -> Position:
+        """Where the network stands after each of some seeds; equal ones are read once."""
+        # What acts on the state that the first character is chosen from.
+        edits = NO_EDITS if self._steering is None else self._steering.edits_at(0, 1)
+        first = seeds[0]
+        if any(seed is not first and seed != first for seed in seeds):
+            ids = [seed or self._primer for seed in seeds]
+            return start_many(self._network, ids, [edits] * len(seeds))
+        if self._begun is None or self._begun[0] != first:
+            self._begun = first, start(self._network, first or self._primer, edits)
+        return self._begun[1].repeat(np.zeros(len(seeds), np.intp))
+
+    def writer(self, seed: Sequence[int], index: int, position: Position) -> StreamWriter:
+        """What writes one text."""
+        stream, cursor = self._stream(seed, index), self._cursor(seed)
+        return StreamWriter(self._network, self._options, stream, position, cursor)
+
+    def write_together(
+        self, seeds: Sequence[Sequence[int]], first_index: int, position: Position
+    ) -> list[Generation]:
+        streams = [self._stream(seed, first_index + k) for k, seed in enumerate(seeds)]
+        cursors = [cursor for cursor in map(self._cursor, seeds) if cursor is not None]
+        group = StreamGroup(self._network, self._options, streams, position, cursors or None)
+        pieces: list[list[Piece]] = [[] for _ in seeds]
+        total = len(seeds) * self._options.length
+        for number, piece in track(group.pieces(), "writing", total, lambda item: item[1].chars):
+            pieces[number].append(piece)
+        return [Generation.from_pieces(row) for row in pieces]
+
+    def _stream(self, seed: Sequence[int], index: int) -> Stream:
+        generator = SymbolGenerator(self._options.rng, index)
+        return Stream(self._vocabulary, self._options, generator, seed)
+
+    def _cursor(self, seed: Sequence[int]) -> Cursor | None:
+        if self._steering is None:
+            return None
+        return Cursor(self._steering, self._vocabulary, seed, self._options.end_text)
 
 
 def seen_by(network: Network, options: SampleOptions) -> Network:
     """The network as the options have it see the text."""
     return HistoryNetwork(network, options.history) if options.history else network
-
-
-def _write_together(
-    network: Network,
-    options: SampleOptions,
-    streams: Sequence[Stream],
-    position: Position,
-    cursors: Sequence[Cursor | None],
-) -> list[Generation]:
-    pieces: list[list[Piece]] = [[] for _ in streams]
-    steered = [cursor for cursor in cursors if cursor is not None]
-    group = StreamGroup(network, options, streams, position, steered or None)
-    total = len(streams) * options.length
-    for number, piece in track(group.pieces(), "writing", total, _chars_of):
-        pieces[number].append(piece)
-    return [Generation.from_pieces(row) for row in pieces]
-
-
-def _chars_of(written: tuple[int, Piece]) -> int:
-    return written[1].chars
-
-
-def _cursor(
-    steering: Steering | None,
-    vocabulary: Vocabulary,
-    seed: Sequence[int],
-    options: SampleOptions,
-) -> Cursor | None:
-    return None if steering is None else Cursor(steering, vocabulary, seed, options.end_text)
-
-
-def _first_edits(cursor: Cursor | None) -> Edits:
-    """What acts on the state that the first character is chosen from."""
-    return NO_EDITS if cursor is None else cursor.edits
-
-
-def _check_count(count: int, first_index: int) -> None:
-    if not 1 <= count <= INDEX_LIMIT - first_index:
-        raise SamplingError(f"--count is {count}; it must lie in 1..{INDEX_LIMIT - first_index}")
 
 
 class LiveSymbol(NamedTuple):
@@ -355,19 +270,19 @@ def generate_live(
         vocabulary: Its symbols.
         options: The settings.
         steering: Of this text alone; its dose may be changed between any two symbols.
-        seed_ids: As for `generate`.
-        primer_ids: As for `generate`.
-        index: As for `generate`.
+        seed_ids: As for `stream_text`.
+        primer_ids: As for `stream_text`.
+        index: As for `stream_text`.
     Yields:
-        The symbols. `generate` writes the same text when it is steered by what `steering.schedule`
-        says in the end.
+        The symbols. `stream_text` writes the same text when it is steered by what
+        `steering.schedule` says in the end.
     Raises:
-        SamplingError: As `generate`, or there is a history.
+        SamplingError: As `stream_text`, or there is a history.
     """
     if options.history:
         raise SamplingError(
-            "a text is steered by the state that it carries on, and with --history nothing is; "
-            "give --history 0"
+            "a text is steered by the state that it carries on, and with a history it carries "
+            f"none; give {named('history', 0)}"
         )
     seed = list(map(int, seed_ids))
     cursor = Cursor(steering, vocabulary, seed, options.end_text)
@@ -382,15 +297,10 @@ def generate_live(
         held = (held + decoder.feed(symbol.id))[len(symbol.text) :]
         if symbol.finish_reason is not None:
             held = ""
+        dose = steering.dose_at(char)
+        value = _deviation(target, writer.position.state[target.layer])
         yield LiveSymbol(
-            symbol.id,
-            symbol.text,
-            held,
-            char,
-            after - char,
-            steering.dose_at(char),
-            _deviation(target, writer.position.state[target.layer]),
-            symbol.finish_reason,
+            symbol.id, symbol.text, held, char, after - char, dose, value, symbol.finish_reason
         )
         char = after
 
@@ -405,15 +315,16 @@ def _deviation(target: Target, state: Mapping[str, Floats]) -> float:
 def bits_per_char(
     network: Network, vocabulary: Vocabulary, ids: Sequence[int], context_ids: Iterable[int] = ()
 ) -> float:
-    """The cost of a text's tokens, a character; not a number where it has none.
+    """The negative log-likelihood of a text, in bits per character; `nan` without a character.
 
-    As `Generation.bits_per_char`, which says the same of a text as it was written.
+    A network that did not write the text, or wrote it while it was steered, says by this what it
+    makes of it. `Generation.bits_per_char` is the same of a text as it was written.
 
     Args:
         network: The model.
         vocabulary: Its symbols.
         ids: The text.
-        context_ids: What stands before it and is not charged.
+        context_ids: What stands before it and is not counted.
     """
     position = start(network, context_ids)
     logprobs = []

@@ -33,7 +33,7 @@ from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.opening import open_network
 from textgen.progress import Task, task
 from textgen.runtime import Choice
-from textgen.sampling import SampleOptions, SamplingNetworks, generate_text
+from textgen.sampling import SampleOptions, SamplingNetworks, generate
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import METRICS_NAME, clear_results
@@ -267,15 +267,12 @@ class Run:
             options = replace(options, temperature=0.0, until_end=True)
         try:
             with task("writing a sample"):
-                text = generate_text(
-                    network,
-                    corpus.vocabulary,
-                    options,
-                    seed_ids=source,
-                    primer_ids=data.primer,
+                (written,) = generate(
+                    network, corpus.vocabulary, [source], options, primer_ids=data.primer
                 )
         except SamplingError:
             return  # Logits that are not finite: the counters and evaluations decide what follows.
+        text = written.text
         if source:
             text = corpus.vocabulary.decode(source).replace(SEPARATOR, " -> ") + text
         yield Sampled(step=self._progress.step, text=text)
