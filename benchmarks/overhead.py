@@ -24,10 +24,10 @@ from textgen.model.dropout import draw_masks
 from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.training.events import Ended, Report
-from textgen.training.learner import open_learner
-from textgen.training.opening import new_run
 from textgen.training.options import TrainOptions
 from textgen.training.run import Run
+from textgen.training.start import new_run
+from textgen.training.trainer import open_learner
 
 
 class BareLoop:

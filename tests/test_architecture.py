@@ -344,7 +344,7 @@ HEAVY = (
             HEAVY,
         ),
         (
-            "import textgen.training.opening, textgen.evaluation, textgen.training.finetune,"
+            "import textgen.training.start, textgen.evaluation, textgen.training.finetune,"
             "textgen.training.native_learner, textgen.model.opening, textgen.ops.select",
             HEAVY,
         ),

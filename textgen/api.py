@@ -161,7 +161,7 @@ def train(
         >>> print(result.load().generate("Once", length=100))
     """
     from textgen.training.events import Ended
-    from textgen.training.opening import open_run
+    from textgen.training.start import open_run
 
     given: dict[str, Any] = dict(settings)
     reading = {field.name for field in fields(CorpusOptions)} & set(given)

@@ -167,7 +167,7 @@ def test_a_batch_beyond_the_text_is_bounded_and_the_table_says_so(folder: Path) 
 def test_what_would_take_all_memory_is_refused_at_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("textgen.training.opening.available_memory", lambda device: 10**9)
+    monkeypatch.setattr("textgen.training.start.available_memory", lambda device: 10**9)
     result = textgen_cli("train", "my texts/1.txt", "--hidden", "100000", "--steps", "1")
     assert result.exit_code == 2
     assert "1 GB are free" in result.stderr and "smaller --hidden (it is 100,000)" in result.stderr

@@ -18,10 +18,10 @@ from textgen.native.library import missing_reason, supported_isas
 from textgen.ops.path import Path
 from textgen.ops.select import select
 from textgen.training import trainer as trainer_module
-from textgen.training.learner import Learner, open_learner
+from textgen.training.learner import Learner
 from textgen.training.native_learner import NativeLearner
 from textgen.training.plan import Plan
-from textgen.training.trainer import Trainer
+from textgen.training.trainer import Trainer, open_learner
 
 #: `fake` is the native learner upon an engine that a test plays, so that it is tested everywhere.
 KINDS = ("reference", "torch", "fake", "native")

@@ -78,7 +78,7 @@ if __name__ == "__main__":
     import textgen.api
     import textgen.comparison
     import textgen.probing
-    import textgen.training.opening  # noqa: F401
+    import textgen.training.start  # noqa: F401
 
     make_slow(wait)
     from textgen.cli import main

@@ -23,7 +23,8 @@ from textgen.training.command import (
     resume_command,
 )
 from textgen.training.options import TrainOptions
-from textgen.training.plan import Plan, TextFacts, Timing, draft, finish
+from textgen.training.plan import Plan
+from textgen.training.sizing import TextFacts, Timing, draft, finish
 
 FACTS = TextFacts(train_tokens=100_000, val_tokens=10_000, vocab_size=80)
 TIMING = Timing(step=0.01, evaluation=0.1, save=0.1)
@@ -78,7 +79,7 @@ def typed(command: str, monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], Tra
         taken.update(paths=paths, options=options)
         raise typer.Exit
 
-    monkeypatch.setattr("textgen.training.opening.open_run", take)
+    monkeypatch.setattr("textgen.training.start.open_run", take)
     words = shlex.split(command)
     assert words[0] == "textgen"
     app = import_module("textgen.cli.app").app

@@ -21,9 +21,8 @@ from textgen.model.config import ModelConfig
 from textgen.model.head import DistanceHead, fit_scale
 from textgen.model.opening import open_network
 from textgen.training.events import Ended, Event, Report
-from textgen.training.learner import tensor_shapes
-from textgen.training.scale import refit_scale
-from textgen.training.state import RunState
+from textgen.training.folder import RunState
+from textgen.training.learner import fit_head_scale, tensor_shapes
 
 CONFIG = ModelConfig(
     vocab_size=12,
@@ -72,7 +71,7 @@ def test_every_path_learns_the_same(head: str, cell: str, kind: str) -> None:
         assert b[name].shape == shape
         if name.startswith(("model.", "state.")):
             np.testing.assert_allclose(b[name], a[name], atol=2e-4, rtol=0, err_msg=name)
-    one, other = ours.read_counters(), theirs.read_counters()
+    one, other = ours.read_figures(), theirs.read_figures()
     assert other.nats_per_token == pytest.approx(one.nats_per_token, rel=1e-4)
     assert other.grad_norm == pytest.approx(one.grad_norm, rel=1e-4)
 
@@ -112,7 +111,7 @@ def test_a_target_that_does_not_count_has_no_share(head: str, kind: str) -> None
     targets = np.array([[5, -1], [-1, -1], [9, 10]])
     learner = make_learner(kind, plan)
     learner.update(Batch(ids, targets, np.zeros((3, 2), np.bool_)), None, 0.01)
-    loss = learner.take_counters()[0]
+    loss = learner.take_counters().loss
     network = open_network(plan.model, path_of(kind, plan), random_weights(plan.model))
     outputs, _ = network.outputs(ids, network.zero_state(2))  # type: ignore[attr-defined]
     distances = DistanceHead(plan.model, network.arrays()).distances(outputs.reshape(6, 8))
@@ -120,7 +119,7 @@ def test_a_target_that_does_not_count_has_no_share(head: str, kind: str) -> None
     assert loss == pytest.approx(float(expected), rel=1e-4)
     nothing = make_learner(kind, plan)
     nothing.update(Batch(ids, np.full((3, 2), -1), np.zeros((3, 2), np.bool_)), None, 0.01)
-    assert nothing.take_counters().tolist()[:3] == [0.0, 0.0, 0.0]
+    assert nothing.take_counters()[:3] == (0.0, 0.0, 0.0)
 
 
 @on_every_path
@@ -131,7 +130,7 @@ def test_the_scale_is_fitted_to_the_text(kind: str) -> None:
     weights["head.scale"][:] = 1.0
     network = open_network(plan.model, path_of(kind, plan), weights)
     ids = tokens()
-    refit_scale(network, ids)
+    fit_head_scale(network, ids)
     fitted = float(network.arrays()["head.scale"][0])
     streams = 8
     steps = (len(ids) - 1) // streams
@@ -246,7 +245,7 @@ def test_the_scale_that_is_kept_belongs_to_the_weights(text: Path, tmp_path: Pat
     )
     ids = saved.vocabulary.encode(saved.normalization.apply(text.read_text()))
     network.set_scale(123.0)  # type: ignore[attr-defined]
-    refit_scale(network, ids[: int(0.9 * len(ids))])
+    fit_head_scale(network, ids[: int(0.9 * len(ids))])
     again = float(network.arrays()["head.scale"][0])
     assert float(saved.weights["head.scale"][0]) == pytest.approx(again, rel=0.1)
 

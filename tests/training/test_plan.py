@@ -18,13 +18,13 @@ from textgen.corpus.windows import Windows
 from textgen.errors import CheckpointCorruptError, ConfigError, EmptyCorpusError
 from textgen.model.config import ModelConfig
 from textgen.training.options import TrainOptions
-from textgen.training.plan import (
+from textgen.training.plan import Plan
+from textgen.training.sizing import (
     CELL_RATES,
     DEFAULT_BUDGET,
     EVALUATION_SHARE,
     EVALUATIONS,
     SECONDS_BETWEEN_SAVES,
-    Plan,
     TextFacts,
     Timing,
     draft,

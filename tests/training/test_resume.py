@@ -29,7 +29,7 @@ import textgen
 from textgen.checkpoint.format import read_file, read_header, write_file
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
 from textgen.training.events import Event, Report, Saved, Started
-from textgen.training.opening import resumed_run
+from textgen.training.start import resumed_run
 
 
 @pytest.fixture

@@ -252,7 +252,7 @@ def test_name_of_the_folder() -> None:
 @pytest.fixture
 def no_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its steps would be counted too."""
-    monkeypatch.setattr("textgen.training.opening.measure_step", lambda *args: 0.001)
+    monkeypatch.setattr("textgen.training.speed.measure_step", lambda *args: 0.001)
 
 
 def test_updates_that_are_not_finite_are_masked_and_counted(
@@ -333,7 +333,7 @@ def test_forced_run_that_cannot_save_leaves_the_old_one(
     def full(*_: object, **__: object) -> None:
         raise StorageError("no space left")
 
-    monkeypatch.setattr("textgen.training.state.write_file", full)
+    monkeypatch.setattr("textgen.training.folder.write_file", full)
     with pytest.raises(StorageError):
         train(text, out, force=True, rng=2)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -19,10 +19,9 @@ from textgen.model.config import ModelConfig
 from textgen.model.opening import open_network
 from textgen.ops.select import select
 from textgen.runtime import computing_threads
-from textgen.training.learner import open_learner, tensor_shapes
-from textgen.training.plan import Plan
-from textgen.training.schedule import learning_rate_factor
-from textgen.training.trainer import Trainer
+from textgen.training.learner import tensor_shapes
+from textgen.training.plan import Plan, learning_rate_factor
+from textgen.training.trainer import Trainer, open_learner
 
 CONFIG = ModelConfig(vocab_size=12, embedding_size=5, hidden_size=8, dropout=0.3)
 
@@ -100,7 +99,7 @@ def test_a_step_is_what_one_would_write_by_hand(sliding: bool, kind: str) -> Non
         state = [{name: value.detach() for name, value in layer.items()} for layer in state]
 
         trainer.advance()
-        counters = trainer.read_counters()
+        counters = trainer.read_figures()
         assert counters.nats_per_token == pytest.approx(loss.item(), rel=1e-5)
         assert counters.grad_norm == pytest.approx(norm.item(), rel=1e-4)
     for name, expected in model.arrays().items():
@@ -127,8 +126,8 @@ def test_every_path_trains_alike(kind: str, config: ModelConfig) -> None:
     for _ in range(12):
         advance(trainer, 1)
         advance(reference, 1)
-        expected = reference.read_counters()
-        assert trainer.read_counters().nats_per_token == pytest.approx(
+        expected = reference.read_figures()
+        assert trainer.read_figures().nats_per_token == pytest.approx(
             expected.nats_per_token, rel=1e-4
         )
     assert_trained_alike(trainer.tensors(), reference.tensors())
@@ -156,10 +155,10 @@ def test_training_learns(kind: str) -> None:
     plan = replace(plan, optimizer=replace(plan.optimizer, learning_rate=0.03))
     trainer = make(kind, plan, text)
     advance(trainer, 90)
-    trainer.read_counters()
+    trainer.read_figures()
     advance(trainer, 10)
     # Each symbol follows from the one before it; chance would cost log(5) = 1.6.
-    assert trainer.read_counters().nats_per_token < 0.2
+    assert trainer.read_figures().nats_per_token < 0.2
 
 
 @on_both_learners
@@ -187,7 +186,7 @@ def test_a_run_goes_on_bit_for_bit(kind: str, threads: int) -> None:
         resumed.load(6, counted, stored)
         advance(resumed, 6)
         assert_bits_equal(resumed.tensors(), whole.tensors())
-        assert resumed.read_counters() == whole.read_counters()
+        assert resumed.read_figures() == whole.read_figures()
         assert resumed.step == whole.step == 12
     assert_bits_equal(stored, kept)
 
@@ -298,9 +297,9 @@ def test_a_state_that_overflowed_is_not_carried_on(kind: str) -> None:
     weights = trainer.network.arrays()
     trainer.advance()
     assert_bits_equal(trainer.network.arrays(), weights)
-    assert trainer.read_counters().skipped == 1
+    assert trainer.read_figures().skipped == 1
     trainer.advance()
-    counters = trainer.read_counters()
+    counters = trainer.read_figures()
     assert counters.skipped == 0 and math.isfinite(counters.nats_per_token)
 
 
@@ -309,19 +308,19 @@ def test_counters(kind: str, broken_steps: set[int]) -> None:
     trainer = make(kind, make_plan(CONFIG))
     broken_steps.update({1, 2, 5, 6, 7, 8})
     advance(trainer, 7)
-    first = trainer.read_counters()
+    first = trainer.read_figures()
     assert (first.steps, first.skipped, first.skipped_in_a_row) == (7, 4, 2)
     assert 0 < first.nats_per_token < 10 and 0 < first.grad_norm < 100
     trainer.advance()
-    second = trainer.read_counters()
+    second = trainer.read_figures()
     # The run began before the last reading and goes on.
     assert (second.steps, second.skipped, second.skipped_in_a_row) == (1, 1, 3)
     assert math.isnan(second.nats_per_token) and math.isnan(second.grad_norm)
     advance(trainer, 2)
-    third = trainer.read_counters()
+    third = trainer.read_figures()
     assert (third.steps, third.skipped, third.skipped_in_a_row) == (2, 1, 4)
     trainer.advance()
-    fourth = trainer.read_counters()
+    fourth = trainer.read_figures()
     assert (fourth.steps, fourth.skipped, fourth.skipped_in_a_row) == (1, 0, 0)
 
 
@@ -336,7 +335,7 @@ def test_a_run_of_masked_steps_is_counted_across_a_resume(
     resumed = make(kind, plan)
     resumed.load(4, trainer.steps_counted, trainer.tensors())
     resumed.advance()
-    counters = resumed.read_counters()
+    counters = resumed.read_figures()
     assert (counters.steps, counters.skipped, counters.skipped_in_a_row) == (5, 3, 3)
 
 
@@ -368,4 +367,4 @@ def test_a_step_on_a_gpu_does_not_wait_for_it() -> None:
         advance(trainer, 3)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert trainer.read_counters().skipped == 0
+    assert trainer.read_figures().skipped == 0

@@ -409,7 +409,7 @@ def train_command(
     """
     answer = "" if json_output or quiet else "stopping after this step and saving the run ..."
     with StopSignals(answer) as stop:
-        from textgen.training.opening import open_run
+        from textgen.training.start import open_run
 
         refuse_split_value(context.params)
         options = train_options(context.params)

@@ -2,7 +2,7 @@
 
 Each cell is trained with several seeds, the width of its layers following from the number of
 parameters. How many steps fill a budget is measured for all cells together, before the first run
-(see `textgen.training.together`). Do not expect a winner.
+(see `textgen.training.speed`). Do not expect a winner.
 Source: Greff et al. 2017, "LSTM: a search space odyssey", arXiv:1503.04069, which found none.
 """
 
@@ -39,9 +39,9 @@ from textgen.comparison.variant import Variant, as_variants, check_base
 from textgen.comparison.width import width_for
 from textgen.model.config import ModelConfig
 from textgen.training.data import open_data
-from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
-from textgen.training.plan import usual_layers
+from textgen.training.sizing import usual_layers
+from textgen.training.start import check_request
 
 #: Parameters of each network where none are asked for: a minute trains so many on a laptop.
 DEFAULT_PARAMS = 250_000

@@ -36,9 +36,9 @@ from textgen.errors import ConfigError
 from textgen.evaluation.nll import nll_in_streams, nll_with_history
 from textgen.evaluation.prediction import opened
 from textgen.training.data import TrainingData, open_data
-from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
-from textgen.training.plan import BATCH_SIZE, SEQ_LEN
+from textgen.training.sizing import BATCH_SIZE, SEQ_LEN
+from textgen.training.start import check_request
 
 LSTM = Variant("lstm")
 #: Validation tokens charged, spread evenly over the text; each costs a window of `t` steps.

@@ -22,10 +22,10 @@ from textgen.progress import Task, task
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Report
 from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
-from textgen.training.opening import open_run
 from textgen.training.options import TrainOptions
-from textgen.training.plan import DEFAULT_BUDGET
-from textgen.training.together import plan_together
+from textgen.training.sizing import DEFAULT_BUDGET
+from textgen.training.speed import plan_together
+from textgen.training.start import open_run
 
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]

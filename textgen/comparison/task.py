@@ -41,8 +41,8 @@ from textgen.progress import track
 from textgen.sampling import SamplingNetworks
 from textgen.tasks import Task, get_task
 from textgen.training.data import open_data
-from textgen.training.opening import check_request
 from textgen.training.options import TrainOptions
+from textgen.training.start import check_request
 
 #: Generated pairs: as many as are seen some times in as many steps as are usual here.
 TRAIN_PAIRS = 50_000

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from textgen.errors import ConfigError, named
 from textgen.model.config import ModelConfig
-from textgen.training.plan import embedding_width
+from textgen.training.sizing import embedding_width
 
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kM]?)", re.IGNORECASE)
 _FACTORS = {"": 1, "k": 1_000, "m": 1_000_000}

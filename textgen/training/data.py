@@ -34,7 +34,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.training.options import TrainOptions, validation_share
-from textgen.training.plan import TextFacts
+from textgen.training.sizing import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
 _LOOK_TOKENS = 200_000

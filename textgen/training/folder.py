@@ -1,18 +1,164 @@
-"""A run's folder: its name, what lies in it, and what may be done to it."""
+"""A run's folder: its name, what lies in it, and the state from which the run goes on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME
-from textgen.errors import ConfigError, RunFolderError, StorageError, named
+from textgen.checkpoint.format import read_file, write_file
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import (
+    CheckpointCorruptError,
+    ConfigError,
+    RunFolderError,
+    StorageError,
+    TextgenError,
+    named,
+)
 from textgen.files import atomic_write_text
+from textgen.progress import task
 from textgen.training.command import more_command, resume_command
+from textgen.training.learner import tensor_shapes
+from textgen.training.plan import Plan
 
 METRICS_NAME = "metrics.jsonl"
 CURVE_NAME = "loss.svg"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands.
+
+    Args:
+        step: Steps taken.
+        steps_counted: Of these, how many the trainer's counters have summed up.
+        seconds: Wall time since the first step.
+        skipped: Masked updates that were reported.
+        best_nats: Validation cost of the best model, nats a token; None before the first.
+        best_step: After which it was reached.
+        last_nats: The last evaluation's.
+        without_best: Evaluations since the best.
+        finished: Whether there is nothing left to do.
+        reason: Why it ended; "" while it has not.
+    """
+
+    step: int = 0
+    steps_counted: int = 0
+    seconds: float = 0.0
+    skipped: int = 0
+    best_nats: float | None = None
+    best_step: int = 0
+    last_nats: float | None = None
+    without_best: int = 0
+    finished: bool = False
+    reason: str = ""
+
+    def evaluated(self, nats: float) -> Progress:
+        """After an evaluation; a cost that is not finite is never the best."""
+        if np.isfinite(nats) and (self.best_nats is None or nats < self.best_nats):
+            return replace(
+                self, best_nats=nats, best_step=self.step, last_nats=nats, without_best=0
+            )
+        return replace(self, last_nats=nats, without_best=self.without_best + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunState:
+    """Everything a run needs to go on: complete by itself but for the text.
+
+    Args:
+        plan: The run's settings.
+        record: Plain data about the run: what was asked for, choices, corpus, command.
+        vocabulary: The symbols.
+        normalization: How texts are prepared.
+        primer: Ids read before a sample without seed.
+        progress: Where it stands.
+        tensors: What `Trainer.tensors` gave.
+        best: The best model's weights so far; empty before the first evaluation.
+    """
+
+    plan: Plan
+    record: dict[str, Any]
+    vocabulary: Vocabulary
+    normalization: Normalization
+    primer: tuple[int, ...]
+    progress: Progress
+    tensors: Arrays
+    best: Arrays
+
+    @task("saving the run")
+    def save(self, path: Path) -> None:
+        """Write it in one rename."""
+        header = {
+            "plan": self.plan.to_dict(),
+            "record": self.record,
+            "vocabulary": self.vocabulary.to_dict(),
+            "normalization": self.normalization.to_dict(),
+            "primer": list(self.primer),
+            "progress": asdict(self.progress),
+        }
+        tensors = {f"train.{name}": array for name, array in self.tensors.items()}
+        tensors |= {f"best.{name}": array for name, array in self.best.items()}
+        write_file(path, kind="resume", header=header, tensors=tensors)
+
+    @classmethod
+    @task("loading the run")
+    def load(cls, path: Path) -> RunState:
+        """Read it back.
+
+        Raises:
+            StorageError: There is no such file.
+            CheckpointError: It is none, damaged, or by a newer version.
+        """
+        header, tensors = read_file(path, kind="resume")
+        try:
+            plan = Plan.from_dict(header["plan"])
+            state = cls(
+                plan=plan,
+                record=dict(header["record"]),
+                vocabulary=Vocabulary.from_dict(header["vocabulary"]),
+                normalization=Normalization.from_dict(header["normalization"]),
+                primer=tuple(int(i) for i in header["primer"]),
+                progress=Progress(**header["progress"]),
+                tensors=_strip(tensors, "train."),
+                best=_strip(tensors, "best."),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, TextgenError):
+                raise
+            raise CheckpointCorruptError(
+                f"{path} is no complete run: {error}; start anew with {named('force')}"
+            ) from error
+        best = plan.model.tensor_shapes() if state.best else {}
+        for kind, arrays, shapes in (
+            ("train", state.tensors, tensor_shapes(plan)),
+            ("best", state.best, best),
+        ):
+            for name, shape in shapes.items():
+                if name not in arrays or arrays[name].shape != shape:
+                    raise CheckpointCorruptError(
+                        f"{path}: the tensor {kind}.{name} is missing or not of shape {shape}; "
+                        f"start anew with {named('force')}"
+                    )
+        return state
+
+
+def _strip(tensors: Mapping[str, NDArray[Any]], prefix: str) -> Arrays:
+    return {
+        name.removeprefix(prefix): array
+        for name, array in tensors.items()
+        if name.startswith(prefix)
+    }
 
 
 def run_folder(paths: Sequence[str | Path], out: str | Path | None) -> Path:

@@ -17,17 +17,17 @@ from textgen.errors import ConfigError, RunFolderError, named
 from textgen.runtime import Choice, parse_duration
 from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command, resume_command
+from textgen.training.folder import RunState
 from textgen.training.options import TrainOptions
-from textgen.training.plan import (
+from textgen.training.plan import Plan
+from textgen.training.sizing import (
     EVALUATIONS,
     FINAL_EVALUATION,
     SAMPLES,
     SECONDS_BETWEEN_SAVES,
-    Plan,
     TextFacts,
     Timing,
 )
-from textgen.training.state import RunState
 
 _COUNTED = re.compile(r"(\d+(?:\.\d+)?)\s*(steps?|epochs?)")
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from textgen.corpus.windows import Batch
 from textgen.model.dropout import Masks
-from textgen.training.learner import COUNTERS
-from textgen.training.plan import Plan
+from textgen.training.learner import Counters
+from textgen.training.plan import OptimizerPlan, Plan
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork
@@ -38,7 +38,7 @@ class NativeLearner:
         self._batch_size = plan.batch_size
         self._carries_state = not plan.sliding
         self._state = network.zero_state(plan.batch_size)
-        self._counters = np.zeros(COUNTERS, np.float32)
+        self._counters = Counters(*np.zeros(len(Counters._fields), np.float32))
         untrained = network.config.untrained
         self._trained = [name for name in network.weights if name not in untrained]
         self._moments = {
@@ -63,24 +63,26 @@ class NativeLearner:
         if self._carries_state:
             # A state from which a loss overflowed is not carried on either.
             self._state = self.network.zero_state(self._batch_size) if masked else state
-        counters = self._counters
+        seen = self._counters
         if masked:
-            counters[2] += 1
-            counters[3] += 1
-            counters[4] = max(counters[4], counters[3])
+            run = seen.run + 1
+            self._counters = seen._replace(
+                masked=seen.masked + 1, run=run, longest_run=max(seen.longest_run, run)
+            )
         else:
-            counters[0] += loss
-            counters[1] += norm
-            counters[3] = 0
+            self._counters = seen._replace(
+                loss=seen.loss + np.float32(loss),
+                grad_norm=seen.grad_norm + np.float32(norm),
+                run=np.float32(0),
+            )
 
     def wait(self) -> None:
         """Return at once: the engine's calls end when they are done."""
 
-    def take_counters(self) -> Floats:
-        """The counters since they were taken last, `(5,)`."""
-        taken = self._counters.copy()
-        self._counters[:3] = 0
-        self._counters[4] = self._counters[3]
+    def take_counters(self) -> Counters:
+        """The counters since they were taken last."""
+        taken, zero = self._counters, np.float32(0)
+        self._counters = Counters(zero, zero, zero, taken.run, taken.run)
         return taken
 
     def tensors(self) -> dict[str, NDArray[np.floating]]:
@@ -91,12 +93,14 @@ class NativeLearner:
         for name in self._trained:
             # As other optimisers do, each tensor keeps the number for itself; here they are one.
             tensors[f"optimizer.{name}.step"] = np.array(self._optimizer.steps, np.float32)
+        tensors["counters"] = np.array(self._counters, np.float32)
         return tensors
 
     def load(self, tensors: dict[str, NDArray[np.floating]]) -> None:
         """Go on from what `tensors` returned, on whichever path that was."""
         for name, array in self._live_tensors().items():
             array[...] = tensors[name]
+        self._counters = Counters(*tensors["counters"].astype(np.float32))
         self._optimizer.steps = int(tensors[f"optimizer.{self._trained[0]}.step"])
         self.network.weights_changed()
 
@@ -105,8 +109,24 @@ class NativeLearner:
         live |= {f"optimizer.{name}": moment for name, moment in self._moments.items()}
         for index, layer in enumerate(self._state):
             live |= {f"state.{index}.{name}": value for name, value in layer.items()}
-        live["counters"] = self._counters
         return live
+
+
+def open_optimizer(network: NativeNetwork, settings: OptimizerPlan) -> AdamW:
+    """The optimiser of the engine, over all weights of `network` that are trained."""
+    from textgen.native.update import AdamW
+
+    return AdamW(
+        network.parameters[: network.num_trained],
+        network.gradient[: network.num_trained],
+        network.num_decayed,
+        isa=network.path.isa,
+        threads=network.path.threads,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        weight_decay=settings.weight_decay,
+        clip_norm=settings.clip_norm,
+    )
 
 
 def _views(flat: Floats, parameters: Floats, weights: Mapping[str, Floats]) -> dict[str, Floats]:

@@ -36,10 +36,10 @@ from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import METRICS_NAME, clear_results
-from textgen.training.plan import FINAL_EVALUATION, Plan
-from textgen.training.scale import refit_scale
-from textgen.training.state import Arrays, Progress, RunState
+from textgen.training.folder import METRICS_NAME, Arrays, Progress, RunState, clear_results
+from textgen.training.learner import fit_head_scale
+from textgen.training.plan import Plan
+from textgen.training.sizing import FINAL_EVALUATION
 from textgen.training.trainer import Trainer
 
 #: Masked updates in a row after which a run is given up.
@@ -146,7 +146,7 @@ class Run:
             stopping = stop()
             # A stop makes no report of its own: the run that goes on reports where any run would.
             if evaluating or done % plan.report_every == 0:
-                counters = trainer.read_counters()
+                counters = trainer.read_figures()
                 seconds = time.perf_counter() - since
                 self._progress = replace(
                     self._progress, skipped=self._progress.skipped + counters.skipped
@@ -182,7 +182,7 @@ class Run:
             yield self._save()
             if not self._best:
                 # Every run that ends leaves a model; this one is not part of the run's course.
-                refit_scale(self._trainer.network, self._data.train)
+                fit_head_scale(self._trainer.network, self._data.train)
                 nats, tokens = self._validate()
                 self._write_model(self._trainer.network.arrays(), nats, tokens)
                 yield self._end_event(reason, (nats, tokens))
@@ -203,7 +203,7 @@ class Run:
         yield self._end_event(reason, (nats, tokens))
 
     def _evaluate(self) -> None:
-        refit_scale(self._trainer.network, self._data.train)
+        fit_head_scale(self._trainer.network, self._data.train)
         nats, tokens = self._nll(self._trainer.network, self.plan.eval_tokens)
         before = self._progress.best_nats
         self._progress = self._progress.evaluated(nats)
@@ -248,7 +248,7 @@ class Run:
 
     def _sample(self) -> Iterator[Sampled]:
         data = self._data
-        refit_scale(self._trainer.network, data.train)
+        fit_head_scale(self._trainer.network, data.train)
         network = NumpyNetwork(self.plan.model, self._trainer.network.arrays())
         history = self.plan.seq_len if self.plan.sliding else 0
         corpus = data.corpus

@@ -1,7 +1,8 @@
 """Training by torch: automatic differentiation and a fused optimiser, on a CPU or a GPU.
 
-A step never waits for the device: batches travel through page-locked memory, and what decides
-whether an update is masked stays on the device, as do state and counters.
+A step never waits for the device. Batches travel through page-locked memory; state, counters and
+what decides whether an update is masked stay on the device. The fused kernel of torch divides the
+gradient by a factor and skips the update by a flag, and both stay there too.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgen.corpus.windows import Batch
 from textgen.model.dropout import Masks
 from textgen.model.torch_network import TorchNetwork
 from textgen.ops.recurrence import make_resets, to_device
-from textgen.training.learner import COUNTERS
-from textgen.training.plan import Plan
-from textgen.training.torch_optimizer import MaskedAdamW
+from textgen.training.learner import Counters
+from textgen.training.plan import OptimizerPlan, Plan
 
 
 class TorchLearner:
@@ -36,7 +37,8 @@ class TorchLearner:
         trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
         self._optimizer = MaskedAdamW(trained, plan.optimizer)
         self._state = self._model.zero_state(plan.batch_size)
-        self._counters = torch.zeros(COUNTERS, device=self._device, dtype=torch.float32)
+        self._zero = torch.zeros((), device=self._device)
+        self._counters = Counters(*[self._zero] * len(Counters._fields))
 
     def update(self, batch: Batch, masks: Masks | None, learning_rate: float) -> None:
         """Take one step. Does not wait for the device."""
@@ -61,12 +63,15 @@ class TorchLearner:
                 for layer in state
             ]
         # Filled, not chosen by `where`, which would copy its number from the host and wait.
-        counters = self._counters
-        counters[0] += loss.masked_fill(bad, 0.0)
-        counters[1] += norm.masked_fill(bad, 0.0)
-        counters[2] += bad
-        counters[3] = (counters[3] + 1).masked_fill(~bad, 0.0)
-        counters[4] = torch.maximum(counters[4], counters[3])
+        seen = self._counters
+        run = (seen.run + 1).masked_fill(~bad, 0.0)
+        self._counters = Counters(
+            loss=seen.loss + loss.masked_fill(bad, 0.0),
+            grad_norm=seen.grad_norm + norm.masked_fill(bad, 0.0),
+            masked=seen.masked + bad,
+            run=run,
+            longest_run=torch.maximum(seen.longest_run, run),
+        )
 
     def wait(self) -> None:
         """Return once the device has done all it was given."""
@@ -75,32 +80,96 @@ class TorchLearner:
         elif self._device.type == "mps":
             torch.mps.synchronize()
 
-    def take_counters(self) -> NDArray[np.float32]:
-        """The counters since they were taken last, `(5,)`. Waits for the device."""
-        taken: NDArray[np.float32] = self._counters.to("cpu", copy=True).numpy()
-        self._counters[:3] = 0.0
-        self._counters[4] = self._counters[3]
+    def take_counters(self) -> Counters:
+        """The counters since they were taken last. Waits for the device."""
+        taken = Counters(*torch.stack(self._counters).tolist())
+        run = self._counters.run
+        self._counters = Counters(self._zero, self._zero, self._zero, run, run)
         return taken
 
     def tensors(self) -> dict[str, NDArray[np.floating]]:
         """Everything that changes from step to step, copied."""
-        return {
-            name: tensor.detach().to("cpu", copy=True).numpy()
-            for name, tensor in self._live_tensors().items()
-        }
+        live = {**self._live_tensors(), "counters": torch.stack(self._counters)}
+        return {name: tensor.detach().to("cpu", copy=True).numpy() for name, tensor in live.items()}
 
     @torch.no_grad()
     def load(self, tensors: dict[str, NDArray[np.floating]]) -> None:
         """Go on from what `tensors` returned, on whichever path that was."""
         for name, tensor in self._live_tensors().items():
             tensor.copy_(torch.from_numpy(np.array(tensors[name])))
+        counters = torch.from_numpy(np.array(tensors["counters"], np.float32))
+        self._counters = Counters(*counters.to(self._device))
 
-    def _live_tensors(self) -> dict[str, torch.Tensor]:
-        tensors: dict[str, torch.Tensor] = {
+    def _live_tensors(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = {
             f"model.{name}": p for name, p in self._model.named_parameters()
         }
         tensors |= {f"optimizer.{name}": t for name, t in self._optimizer.tensors().items()}
         for index, layer in enumerate(self._state):
             tensors |= {f"state.{index}.{name}": t for name, t in layer.items()}
-        tensors["counters"] = self._counters
         return tensors
+
+
+class MaskedAdamW:
+    """AdamW that clips the gradient and lets no number that is not finite near the weights.
+
+    Decoupled weight decay: Loshchilov and Hutter 2019, arXiv:1711.05101.
+
+    Args:
+        parameters: Name and tensor of everything that learns. Matrices decay, vectors do not.
+        plan: Decay of the second moment and of the weights, and the gradient norm above which it
+            is scaled down; the learning rate comes with each step.
+    """
+
+    def __init__(self, parameters: dict[str, nn.Parameter], plan: OptimizerPlan) -> None:
+        self._parameters = parameters
+        matrices = [p for p in parameters.values() if p.dim() > 1]
+        vectors = [p for p in parameters.values() if p.dim() <= 1]
+        device = next(iter(parameters.values())).device
+        self._adamw = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": plan.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=plan.learning_rate,
+            betas=(plan.beta1, plan.beta2),
+            fused=True,
+        )
+        self._clip = torch.tensor(plan.clip_norm, device=device)
+        for parameter in parameters.values():
+            self._adamw.state[parameter] = {
+                "step": torch.zeros((), device=device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+    @torch.no_grad()
+    def step(self, loss: Tensor, learning_rate: float) -> tuple[Tensor, Tensor]:
+        """Update the weights from their gradients, which are freed.
+
+        Args:
+            loss: The loss that was differentiated; a non-finite one masks the update too.
+            learning_rate: Of this step.
+        Returns:
+            Whether the update was masked (a boolean scalar), and the gradient's norm before
+            clipping; both on the device.
+        """
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        bad = ~torch.isfinite(norm + loss)
+        for group in self._adamw.param_groups:
+            group["lr"] = learning_rate
+        # The attributes by which torch's gradient scaler talks to a fused optimiser.
+        self._adamw.grad_scale = torch.clamp(norm / self._clip, min=1.0)  # type: ignore[attr-defined]
+        self._adamw.found_inf = bad.to(torch.float32)  # type: ignore[attr-defined]
+        self._adamw.step()
+        self._adamw.zero_grad(set_to_none=True)
+        return bad, norm
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its state by name, for a checkpoint: the tensors themselves."""
+        return {
+            f"{name}.{key}": value
+            for name, parameter in self._parameters.items()
+            for key, value in self._adamw.state[parameter].items()
+        }

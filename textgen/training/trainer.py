@@ -1,7 +1,12 @@
-"""One training step after another: windows, masks, learning rate. No files, no clock, no device."""
+"""One training step after another: windows, dropout, learning rate. No files, clock or device.
+
+A `Learner` takes an update, a `Trainer` takes the steps of a plan, a `Run` keeps, measures and
+reports them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +15,16 @@ from numpy.typing import NDArray
 from textgen.corpus.windows import Windows
 from textgen.model.base import Network
 from textgen.model.dropout import draw_masks
+from textgen.model.opening import open_network
+from textgen.ops.path import Path
 from textgen.sampling.choice import splitmix64
 from textgen.training.learner import Learner
 from textgen.training.plan import Plan
 
 
 @dataclass(frozen=True)
-class Counters:
-    """What happened since they were read last.
+class StepFigures:
+    """What happened since the figures were read last.
 
     Args:
         steps: Steps taken.
@@ -35,55 +42,57 @@ class Counters:
 
 
 class Trainer:
-    """Takes steps of a planned run; everything it needs to go on is in `tensors` and `step`.
+    """Takes the steps of a plan; `tensors` and `step` are everything it needs to go on.
 
     Args:
         learner: What is updated, on whichever path.
-        windows: Where the steps' batches come from.
-        plan: The run's settings, its length in steps included.
+        windows: Where the batches come from.
+        plan: The settings of the run.
     """
 
     def __init__(self, learner: Learner, windows: Windows, plan: Plan) -> None:
         self.step = 0
+        #: Steps since the figures were read last.
+        self.steps_counted = 0
         self._learner = learner
         self._windows = windows
         self._plan = plan
-        self._steps_counted = 0
 
     @property
     def network(self) -> Network:
-        """What is trained."""
+        """The network that is trained."""
         return self._learner.network
 
     def advance(self) -> None:
         """Take one step. Does not wait for the device."""
         plan = self._plan
-        # The masks depend on the run's seed and the step's number alone, so a resumed run draws
-        # the same ones, on whichever path.
+        # The masks depend on the seed of the run and the number of the step alone, so a resumed
+        # run draws the same ones, on whichever path.
         masks = draw_masks(plan.model, plan.batch_size, splitmix64(plan.rng, self.step))
         batch = self._windows.batch(self.step)
         self._learner.update(batch, masks, plan.learning_rate(self.step))
         self.step += 1
         # A batch in which no target counts has no loss for the mean to take in.
-        self._steps_counted += bool((batch.targets_TB >= 0).any())
+        self.steps_counted += bool((batch.targets_TB >= 0).any())
 
     def wait(self) -> None:
         """Return once all steps taken are computed."""
         self._learner.wait()
 
-    def read_counters(self) -> Counters:
+    def read_figures(self) -> StepFigures:
         """What happened since the last call. Waits for the device."""
-        loss, norm, skipped, _present, longest = self._learner.take_counters().tolist()
-        applied = self._steps_counted - int(skipped)
-        counters = Counters(
-            steps=self._steps_counted,
-            nats_per_token=loss / applied if applied else float("nan"),
-            grad_norm=norm / applied if applied else float("nan"),
-            skipped=int(skipped),
-            skipped_in_a_row=int(longest),
+        counters = self._learner.take_counters()
+        skipped = int(counters.masked)
+        applied = self.steps_counted - skipped
+        figures = StepFigures(
+            steps=self.steps_counted,
+            nats_per_token=float(counters.loss) / applied if applied else float("nan"),
+            grad_norm=float(counters.grad_norm) / applied if applied else float("nan"),
+            skipped=skipped,
+            skipped_in_a_row=int(counters.longest_run),
         )
-        self._steps_counted = 0
-        return counters
+        self.steps_counted = 0
+        return figures
 
     def tensors(self) -> dict[str, NDArray[np.floating]]:
         """Everything that changes from step to step, copied: weights, moments, carried state."""
@@ -93,9 +102,33 @@ class Trainer:
         """Go on from what `tensors` returned after `step` steps."""
         self._learner.load(tensors)
         self.step = step
-        self._steps_counted = steps_counted
+        self.steps_counted = steps_counted
 
-    @property
-    def steps_counted(self) -> int:
-        """Steps since the counters were read last."""
-        return self._steps_counted
+
+def open_trainer(
+    plan: Plan, path: Path, windows: Windows, weights: Mapping[str, NDArray[np.float32]] | None
+) -> Trainer:
+    """A trainer at the beginning of a run.
+
+    Args:
+        plan: The settings of the run.
+        path: What computes, and where.
+        windows: Where the batches come from.
+        weights: The first weights; None leaves them for `Trainer.load`.
+    """
+    return Trainer(open_learner(open_network(plan.model, path, weights), plan), windows, plan)
+
+
+def open_learner(network: Network, plan: Plan) -> Learner:
+    """A learner for `network`, whose path decides what computes."""
+    if network.path.name == "native":
+        from textgen.model.native_network import NativeNetwork
+        from textgen.training.native_learner import NativeLearner, open_optimizer
+
+        assert isinstance(network, NativeNetwork)
+        return NativeLearner(network, open_optimizer(network, plan.optimizer), plan)
+    from textgen.model.torch_network import TorchNetwork
+    from textgen.training.torch_learner import TorchLearner
+
+    assert isinstance(network, TorchNetwork)
+    return TorchLearner(network, plan)

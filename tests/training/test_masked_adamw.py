@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from textgen.training.plan import OptimizerPlan
-from textgen.training.torch_optimizer import MaskedAdamW
+from textgen.training.torch_learner import MaskedAdamW
 
 PLAN = OptimizerPlan(learning_rate=0.05, beta2=0.97, weight_decay=0.2, clip_norm=1.5)
 SHAPES = {"matrix": (5, 3), "other": (4, 7), "vector": (6,)}

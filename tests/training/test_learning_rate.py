@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.training.schedule import learning_rate_factor
+from textgen.training.plan import learning_rate_factor
 
 
 def test_it_rises_and_falls_in_straight_lines() -> None:

@@ -24,9 +24,9 @@ from textgen.errors import (
 from textgen.settings import settings_of, with_values
 from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command, resume_command
+from textgen.training.folder import RunState
 from textgen.training.more import More
 from textgen.training.options import WORD2VEC, TrainOptions, validation_share
-from textgen.training.state import RunState
 
 #: Settings that say how long a run is.
 _LENGTHS = ("budget", "epochs", "steps")

@@ -23,7 +23,6 @@ from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, StorageError, named
 from textgen.files import FolderLock, make_folder
 from textgen.model.initialise import initial_weights
-from textgen.model.opening import open_network
 from textgen.ops.path import Path as ComputePath
 from textgen.ops.select import OWN_CELL, select
 from textgen.runtime import (
@@ -34,7 +33,26 @@ from textgen.runtime import (
     computing_threads,
 )
 from textgen.terminal.text import command_line
-from textgen.training.agreement import (
+from textgen.training.command import again_folder, more_command, repeat_command, resume_command
+from textgen.training.data import (
+    TrainingData,
+    corpus_record,
+    open_data,
+    reopen_data,
+)
+from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
+from textgen.training.folder import (
+    Progress,
+    RunState,
+    cut_metrics,
+    has_checkpoint,
+    refuse_occupied,
+    run_folder,
+)
+from textgen.training.more import More, extended, more_note, parse_more, refuse_unfinished
+from textgen.training.options import WORD2VEC, TrainOptions, validation_share
+from textgen.training.plan import Plan
+from textgen.training.resume import (
     absolute,
     changed_text,
     file_digest_of,
@@ -44,36 +62,18 @@ from textgen.training.agreement import (
     request_of,
     spelled_out,
 )
-from textgen.training.calibrate import (
-    measure_evaluation,
-    measure_step,
-    probe_speed,
-    saving_seconds,
-)
-from textgen.training.command import again_folder, more_command, repeat_command, resume_command
-from textgen.training.data import (
-    TrainingData,
-    corpus_record,
-    open_data,
-    reopen_data,
-)
-from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
-from textgen.training.folder import cut_metrics, has_checkpoint, refuse_occupied, run_folder
-from textgen.training.learner import open_learner
-from textgen.training.more import More, extended, more_note, parse_more, refuse_unfinished
-from textgen.training.options import WORD2VEC, TrainOptions, validation_share
-from textgen.training.plan import (
+from textgen.training.run import Run
+from textgen.training.sizing import (
     DEFAULT_BUDGET,
-    Draft,
-    Plan,
-    Timing,
     draft,
     finish,
     refuse_beyond_memory,
 )
-from textgen.training.run import Run
-from textgen.training.state import Progress, RunState
-from textgen.training.trainer import Trainer
+from textgen.training.speed import (
+    measure_timing,
+    probe_speed,
+)
+from textgen.training.trainer import open_trainer
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
 
 #: Files of which each is told its encoding; of more than that the encodings are counted.
@@ -212,8 +212,7 @@ def new_run(
                 vocabulary = data.corpus.vocabulary
                 weights = extended_weights(saved, plan.model, vocabulary, data.train)
                 about = (taken_over(parent or "", saved, vocabulary),)
-            learner = open_learner(open_network(plan.model, path, weights), plan)
-            trainer = Trainer(learner, _windows(plan, data), plan)
+            trainer = open_trainer(plan, path, _windows(plan, data), weights)
             all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
             again = again_folder(folder)
             record = {
@@ -320,12 +319,14 @@ def resumed_run(
         compute = select(state.plan.model.cell_spec, device, record["precision"], threads)
         with computing_threads(threads, torch=compute.name != "native"):
             if more is not None:
-                timing = _timing_of(more, state.plan, data, compute)
+                # Measured from the first step on.
+                timing = measure_timing(
+                    replace(state.plan, first_step=0), data, compute, more.seconds
+                )
                 state = extended(state, more, options, data.facts, timing, folder)
                 notes.append(more_note(state.plan))
             plan = state.plan
-            learner = open_learner(open_network(plan.model, compute, None), plan)
-            trainer = Trainer(learner, _windows(plan, data), plan)
+            trainer = open_trainer(plan, compute, _windows(plan, data), None)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
             cut_metrics(folder, state.progress.step)
             yield Run(
@@ -388,33 +389,10 @@ def _plan(
     speed = probe_speed(path, options.cell, options.nonlinearity) if budgeted else None
     drafted = draft(options, data.facts, speed)
     refuse_beyond_memory(drafted.plan, available_memory(path.device), device=path.device)
-    timing = _timing(drafted, options, data, path)
+    budget = None if drafted.plan.steps else options.budget or DEFAULT_BUDGET
+    timing = measure_timing(drafted.plan, data, path, budget)
     plan, choices = finish(drafted, options, data.facts, timing)
     return plan, (*drafted.choices, *choices)
-
-
-def _timing_of(more: More, plan: Plan, data: TrainingData, path: ComputePath) -> Timing:
-    """What a longer training's plan depends on, as `_timing`."""
-    plan = replace(plan, first_step=0)  # Measured from the first step on.
-    if more.seconds is None:
-        return Timing(step=measure_step(plan, data.train, path, 0.1), evaluation=0.0, save=0.0)
-    step = measure_step(plan, data.train, path, min(3.0, more.seconds / 40))
-    steps = max(1, int(more.seconds / step))
-    evaluation = measure_evaluation(plan, steps, data.val, path)
-    return Timing(step=step, evaluation=evaluation, save=saving_seconds(plan.model))
-
-
-def _timing(drafted: Draft, options: TrainOptions, data: TrainingData, path: ComputePath) -> Timing:
-    budget = options.budget or DEFAULT_BUDGET
-    if drafted.plan.steps:
-        # Only the rhythm of saves and reports depends on it: a glance will do.
-        step = measure_step(drafted.plan, data.train, path, 0.1)
-        return Timing(step=step, evaluation=0.0, save=0.0)
-    step = measure_step(drafted.plan, data.train, path, min(3.0, budget / 40))
-    steps = max(1, int(budget / step))
-    evaluation = measure_evaluation(drafted.plan, steps, data.val, path)
-    save = saving_seconds(drafted.plan.model)
-    return Timing(step=step, evaluation=evaluation, save=save)
 
 
 def _windows(plan: Plan, data: TrainingData) -> Windows:

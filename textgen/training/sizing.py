@@ -1,0 +1,501 @@
+"""How a run is sized: every setting that was not asked for, chosen with a reason.
+
+Two stages. A `Draft` fixes the model and the shape of a step, from the corpus, the budget and the
+measured speed of the machine. `finish` adds the length of the run and its rhythm of evaluations
+and saves, all in steps; nothing in a plan looks at a clock again, so the same plan repeats exactly.
+
+The rules of thumb were found on training and validation texts of several sizes and languages;
+`docs/log.md` has the experiments.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from textgen.cells import BUILT_IN
+from textgen.errors import ConfigError, EmptyCorpusError
+from textgen.model.config import ModelConfig
+from textgen.runtime import Choice
+from textgen.training.options import WORD2VEC, TrainOptions
+from textgen.training.plan import OptimizerPlan, Plan
+
+DEFAULT_BUDGET = 180.0
+#: A step is this many tokens where the text allows.
+BATCH_SIZE, SEQ_LEN = 64, 64
+#: AdamW's memory of gradients and of their squares. A first moment that remembers a step or two,
+#: not ten, is worth a tenth of a bit: at these learning rates an old gradient points elsewhere.
+BETA1, BETA2 = 0.4, 0.97
+WEIGHT_DECAY = 0.1
+#: The share of an LSTM's learning rate that suits another cell: at the whole of it a plain network
+#: and an mLSTM diverge and a GRU learns worse (docs/log.md).
+CELL_RATES = {"gru": 0.35, "rnn": 0.25, "mlstm": 0.25}
+#: The share for a cell that textgen does not come with: the cautious one.
+OWN_CELL_RATE = 0.25
+#: A stream's state starts from zero again after so many tokens. Without that, states that only
+#: count up drift off, and validation from zero was 0.3 nats and more above the training loss.
+RESET_TOKENS = 2048
+#: Evaluations over a run, and the share of the run's arithmetic they may take.
+EVALUATIONS, EVALUATION_SHARE = 10, 0.04
+#: The best model is validated at the end on this many times as much text, as far as there is.
+FINAL_EVALUATION = 3
+#: Layers at most: each has a gradient through all those above it, which is soon lost.
+MOST_LAYERS = 100
+#: What a token is, by level, in words.
+_UNITS = {"char": "characters", "byte": "bytes", "word": "words"}
+#: Samples of the model's own text shown during a run.
+SAMPLES = 5
+#: At most so many seconds of work are lost when a run is killed.
+SECONDS_BETWEEN_SAVES = 25.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFacts:
+    """What sizing a run needs to know of the text.
+
+    Args:
+        train_tokens: Tokens to train on.
+        val_tokens: Tokens to validate on.
+        vocab_size: Symbols.
+    """
+
+    train_tokens: int
+    val_tokens: int
+    vocab_size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Measured wall time in seconds.
+
+    Args:
+        step: One update.
+        evaluation: One evaluation as planned.
+        save: One save of the resumable state and one of the model.
+    """
+
+    step: float
+    evaluation: float
+    save: float
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The model and the shape of a step; `plan` has placeholders for the run's length."""
+
+    plan: Plan
+    choices: tuple[Choice, ...]
+
+
+def flops_per_token(config: ModelConfig) -> float:
+    """Multiplications and additions of one token, forward and backward."""
+    matrices = sum(
+        math.prod(shape)
+        for name, shape in config.tensor_shapes().items()
+        if len(shape) == 2 and (name != "embedding.weight" or config.tie)
+    )
+    return 6.0 * matrices
+
+
+def memory_needed(plan: Plan, *, device: str = "cpu") -> tuple[int, int]:
+    """About how much memory training takes, in bytes; measured, see `docs/log.md`.
+
+    Args:
+        plan: A plan, or a draft's.
+        device: Where it is computed; a GPU keeps no second copies of the weights.
+    Returns:
+        That of the weights (their gradients, moments, best and saved copies), and that of a step:
+        what is kept of each token for the way back.
+    """
+    config = plan.model
+    weights = sum(math.prod(shape) for shape in config.tensor_shapes().values())
+    blocks = len(config.cell_spec.input_names)
+    kept = config.num_layers * config.hidden_size * (2 * blocks + 2) + 2 * config.vocab_size
+    return weights * (24 if device == "cuda" else 72), 4 * plan.tokens_per_step * kept
+
+
+def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cpu") -> None:
+    """Refuse a run that does not fit, before anything of it is taken.
+
+    Args:
+        plan: A plan, or a draft's.
+        available: Bytes that are free; None where that is not known.
+        device: As in `memory_needed`.
+    Raises:
+        ConfigError: It needs more.
+    """
+    weights, step = memory_needed(plan, device=device)
+    if available is None or weights + step <= available:
+        return
+    config = plan.model
+    if step > weights:
+        window = "--history" if plan.sliding else "--seq-len"
+        wide = plan.batch_size >= plan.seq_len
+        flag, value = ("--batch-size", plan.batch_size) if wide else (window, plan.seq_len)
+    else:
+        flag, value = max(
+            ("--hidden", config.hidden_size),
+            ("--embedding", config.embedding_size),
+            ("--layers", config.num_layers * 100),
+            ("--max-words", config.vocab_size if config.vocab_size > 2000 else 0),
+            key=lambda setting: setting[1],
+        )
+        value = config.num_layers if flag == "--layers" else value
+    raise ConfigError(
+        f"this run needs about {_gigabytes(weights + step)} of memory, and "
+        f"{_gigabytes(available)} are free: {_gigabytes(weights)} for a model of "
+        f"{config.num_parameters():,} numbers, {_gigabytes(step)} for a step of "
+        f"{plan.tokens_per_step:,} tokens; give a smaller {flag} (it is {value:,})"
+    )
+
+
+def _gigabytes(count: int) -> str:
+    return f"{count / 1e9:,.3g} GB" if count < 1e12 else f"{count / 1e12:,.0f} TB"
+
+
+def usual_layers(options: TrainOptions) -> tuple[int, str]:
+    """How many layers where that was not asked for, and why."""
+    if options.cell == "depth-gated":
+        return 2, "the depth gate of this cell joins two layers"
+    if options.residual:
+        return 2, "--residual adds a layer's input to its output from the second layer on"
+    return 1, "one wide layer learns more than two narrow ones in the same time"
+
+
+def embedding_width(hidden_size: int, *, tie: bool = False) -> int:
+    """Width of a symbol's vector where none is asked for: enough to tell the symbols apart."""
+    return hidden_size if tie else min(64, hidden_size)
+
+
+def _embedding_reason(options: TrainOptions, facts: TextFacts) -> str:
+    if options.vectors not in (None, WORD2VEC):
+        return f"the width of the vectors in {options.vectors}"
+    if options.embedding_size:
+        return "asked for"
+    if options.tie:
+        return "with --tie each symbol's numbers are also those of the output, one for each unit"
+    return f"numbers that stand for a symbol: enough to tell {facts.vocab_size:,} symbols apart"
+
+
+def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
+    """What is out of the ordinary about the loss, with reasons."""
+    choices = []
+    if config.frozen_embedding:
+        why = "asked for"
+        if not options.freeze_embedding:
+            why = "trained by a distance, all vectors would move to one point, and the loss be 0"
+        choices.append(Choice("embedding", "frozen", why))
+    if config.has_vector_output:
+        why = "--loss distance: how far the output, a vector, is from the next symbol's vector"
+        choices.append(Choice("loss", f"{config.head} distance", why))
+    return choices
+
+
+def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | None) -> Draft:
+    """Choose the model and the shape of a step.
+
+    Args:
+        options: What was asked for.
+        facts: The text's size.
+        flops_per_second: What this machine computes in training; None where the run's length is
+            given in steps or epochs.
+    Returns:
+        The draft, with a reason for every choice.
+    Raises:
+        ConfigError: There are more layers than `MOST_LAYERS`.
+        EmptyCorpusError: A history is longer than the text.
+    """
+    choices = []
+
+    def pick(
+        name: str, asked: Any, default: Any, reason: str, *, most: int | None = None, room: str = ""
+    ) -> Any:
+        """What was asked for, as far as there is `room`, or the default."""
+        if asked is None:
+            choice = Choice(name, default, reason)
+        elif most is not None and asked > most:
+            choice = Choice(name, most, f"{asked:,} were asked for; {room}", changed=True)
+        else:
+            choice = Choice(name, asked, "asked for")
+        choices.append(choice)
+        return choice.value
+
+    unit = _UNITS[options.corpus.level]
+    small = max(1, facts.train_tokens - 1)
+    if options.history is not None:
+        seq_len = options.history
+        if seq_len > small:
+            raise EmptyCorpusError(
+                f"--history {seq_len} is longer than the text, of which {facts.train_tokens:,} "
+                f"{unit} are trained on; give at most {small}, or more text"
+            )
+        reason = f"--history: each prediction sees so many {unit} and nothing before them"
+        choices.append(Choice("seq_len", seq_len, reason))
+        largest = facts.train_tokens - seq_len
+        room = f"the text has {largest:,} such windows"
+    else:
+        seq_len = pick(
+            "seq_len",
+            options.seq_len,
+            min(SEQ_LEN, small),
+            f"the whole text, which is short; {SEQ_LEN} {unit} are usual"
+            if small < SEQ_LEN
+            else f"{unit} that are learned from together; the network's memory goes on from one "
+            "such piece to the next",
+            most=small,
+            room=f"the text has no more to train on ({facts.train_tokens:,} {unit})",
+        )
+        largest = max(1, small // max(1, seq_len // 4))
+        room = f"the text is read at {largest:,} places side by side at most, for it is short"
+    batch_size = pick(
+        "batch_size",
+        options.batch_size,
+        min(BATCH_SIZE, largest),
+        f"places read from side by side; the text is too short for the usual {BATCH_SIZE}"
+        if largest < BATCH_SIZE
+        else "places of the text that are read from side by side; with more of them each "
+        "character teaches less",
+        most=largest,
+        room=room,
+    )
+    per_step = seq_len * batch_size
+
+    tokens: float | None = None  # that the run will see, where its length is given
+    if options.steps is not None:
+        tokens = float(options.steps * per_step)
+    elif options.epochs is not None:
+        windows = facts.train_tokens - seq_len if options.history else facts.train_tokens / seq_len
+        tokens = options.epochs * windows * seq_len
+    budget = options.budget or DEFAULT_BUDGET
+    if tokens is None and flops_per_second is None:
+        raise ValueError("a budget needs the machine's speed")
+
+    layers, why = usual_layers(options)
+    num_layers = pick("num_layers", options.num_layers, layers, why)
+    if num_layers > MOST_LAYERS:
+        raise ConfigError(
+            f"--layers {num_layers}: no more than {MOST_LAYERS} can be trained here, and 1 to 4 "
+            "learn most; a wider layer (--hidden) is what makes a model larger"
+        )
+
+    def shape(hidden_size: int) -> ModelConfig:
+        embedding = options.embedding_size or embedding_width(hidden_size, tie=options.tie)
+        return ModelConfig(
+            vocab_size=facts.vocab_size,
+            embedding_size=embedding,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            cell=options.cell,
+            nonlinearity=options.nonlinearity,
+            tie=options.tie,
+            residual=options.residual,
+            head=options.head,
+            frozen_embedding=options.frozen_embedding,
+        )
+
+    def tokens_of(config: ModelConfig) -> float:
+        if tokens is not None:
+            return tokens
+        assert flops_per_second is not None
+        return budget * flops_per_second / flops_per_token(config)
+
+    hidden_size = options.hidden_size
+    if hidden_size is None:
+        aim = _length_words(options)
+        hidden_size, reason = _hidden_size(facts, shape, tokens_of, aim, unit)
+        choices.append(Choice("hidden_size", hidden_size, reason))
+    else:
+        choices.append(Choice("hidden_size", hidden_size, "asked for"))
+    config = shape(hidden_size)
+    choices.append(
+        Choice("embedding_size", config.embedding_size, _embedding_reason(options, facts))
+    )
+    choices += _loss_choices(options, config)
+    epochs = tokens_of(config) / facts.train_tokens
+    dropout = pick("dropout", options.dropout, _dropout(epochs), _dropout_reason(epochs))
+    learning_rate = pick(
+        "learning_rate",
+        options.learning_rate,
+        _learning_rate(config, per_step),
+        f"how far a step moves the weights: fits {hidden_size:,} units and {per_step:,} {unit} a "
+        "step; falls to zero by the end",
+    )
+    plan = Plan(
+        model=replace(config, dropout=dropout),
+        optimizer=OptimizerPlan(
+            learning_rate=learning_rate,
+            beta1=BETA1,
+            beta2=BETA2,
+            weight_decay=WEIGHT_DECAY if options.weight_decay is None else options.weight_decay,
+            clip_norm=1.0 if options.clip_norm is None else options.clip_norm,
+        ),
+        batch_size=batch_size,
+        seq_len=seq_len,
+        sliding=options.history is not None,
+        steps=max(1, round(tokens / per_step)) if tokens is not None else 0,
+        warmup_steps=0,
+        report_every=1,
+        eval_every=1,
+        eval_tokens=facts.val_tokens,
+        save_every=1,
+        sample_every=1,
+        patience=options.patience,
+        rng=options.rng,
+        # A pair's source is to be there when its target is written.
+        reset_every=0
+        if options.history is not None or options.pairs
+        else max(2, RESET_TOKENS // seq_len),
+    )
+    if plan.steps:
+        plan = _with_rhythm(plan, options, facts, plan.steps)
+    return Draft(plan, tuple(choices))
+
+
+def finish(
+    drafted: Draft, options: TrainOptions, facts: TextFacts, timing: Timing
+) -> tuple[Plan, tuple[Choice, ...]]:
+    """Turn a budget into steps, and seconds between saves and reports into steps.
+
+    Args:
+        drafted: The draft.
+        options: What was asked for.
+        facts: The text's size.
+        timing: Measured on this machine with the drafted model.
+    Returns:
+        The plan, and the choices made here.
+    """
+    plan = drafted.plan
+    choices = []
+    if plan.steps == 0:
+        budget = options.budget or DEFAULT_BUDGET
+        saves = 1 + budget / SECONDS_BETWEEN_SAVES
+        spent = (EVALUATIONS + FINAL_EVALUATION) * timing.evaluation + saves * timing.save
+        steps = max(1, int(max(budget - spent, budget / 2) / timing.step))
+        plan = _with_rhythm(plan, options, facts, steps)
+        reason = f"as many as fit into {duration_words(budget)}: one takes {_milliseconds(timing)}"
+        choices.append(Choice("steps", steps, f"{reason} on this machine"))
+    elif options.steps:
+        choices.append(Choice("steps", plan.steps, "asked for"))
+    else:
+        reason = f"--epochs {options.epochs:g}: the text is read so many times"
+        choices.append(Choice("steps", plan.steps, reason))
+    per_save = max(1, int(SECONDS_BETWEEN_SAVES / timing.step))
+    plan = replace(
+        plan,
+        report_every=max(1, min(plan.eval_every, int(1.0 / timing.step))),
+        save_every=options.save_every or min(per_save, plan.steps),
+    )
+    choices.append(
+        Choice(
+            "save_every",
+            plan.save_every,
+            "asked for"
+            if options.save_every
+            else f"steps between saves: every {SECONDS_BETWEEN_SAVES:.0f} seconds or so, which is "
+            "all that a crash can cost"
+            if plan.save_every < plan.steps
+            else "steps between saves: the run is short and is saved at its end",
+        )
+    )
+    return plan, tuple(choices)
+
+
+def evaluation_tokens(val_tokens: int, train_tokens_seen: float) -> int:
+    """Validation tokens to charge in one evaluation: a pass forward costs a third of training."""
+    share = 3 * EVALUATION_SHARE / EVALUATIONS * train_tokens_seen
+    return max(1, min(val_tokens, max(int(share), 4096)))
+
+
+def _with_rhythm(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
+    """Everything that follows from the number of steps alone, so that `--steps` repeats it."""
+    return replace(
+        plan,
+        steps=steps,
+        warmup_steps=min(steps // 20, 200),
+        eval_every=options.eval_every or max(1, math.ceil(steps / EVALUATIONS)),
+        eval_tokens=evaluation_tokens(facts.val_tokens, steps * plan.tokens_per_step),
+        sample_every=max(1, math.ceil(steps / SAMPLES)),
+    )
+
+
+def _hidden_size(
+    facts: TextFacts, shape: Any, tokens_of: Any, aim: str, unit: str
+) -> tuple[int, str]:
+    """The width for the run's arithmetic, held back where the text is small."""
+    sizes = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
+    best, reason = sizes[0], f"units: the fewest that are taken, for there is little time ({aim})"
+    for size in sizes:
+        config = shape(size)
+        total = flops_per_token(config) * tokens_of(config)
+        affordable = 320 * (total / 1.5e13) ** 0.36
+        by_text = 34 * facts.train_tokens**0.23
+        if size > affordable * 1.1:
+            break
+        if size > by_text * 1.1:
+            reason = (
+                f"units: as many as {facts.train_tokens:,} {unit} of text can teach; with more the "
+                "model would learn them by heart"
+            )
+            break
+        best = size
+        times = tokens_of(config) / facts.train_tokens
+        reason = (
+            f"units: about as many as learn most in {aim}, in which the text is read "
+            f"{_times(times)}"
+        )
+    else:
+        reason = "units: the most that are taken unless --hidden asks for more"
+    return best, reason
+
+
+def _length_words(options: TrainOptions) -> str:
+    """How long the run is, as it was asked for."""
+    if options.steps is not None:
+        return f"{options.steps:,} steps"
+    if options.epochs is not None:
+        return f"{options.epochs:g} passes over the text"
+    return duration_words(options.budget or DEFAULT_BUDGET)
+
+
+def duration_words(seconds: float) -> str:
+    """A duration in words: "3 minutes", "90 seconds"."""
+    for size, name in ((3600.0, "hour"), (60.0, "minute")):
+        if seconds >= size and seconds % size == 0:
+            count = round(seconds / size)
+            return f"{count} {name}" + ("" if count == 1 else "s")
+    return f"{seconds:g} seconds"
+
+
+def _milliseconds(timing: Timing) -> str:
+    step = timing.step * 1e3
+    return f"{step:.3g} ms" if step < 1000 else f"{step / 1e3:.3g} s"
+
+
+def _times(count: float) -> str:
+    """How often a text is read."""
+    if count < 0.995:
+        return f"in part ({count:.0%} of it)"
+    return "about once" if count < 1.5 else f"about {count:.0f} times"
+
+
+def _dropout_reason(epochs: float) -> str:
+    share = "share of the units left out at each step"
+    if _dropout(epochs) == 0:
+        return f"{share}: none, as a text read {_times(epochs)} is not learned by heart"
+    return f"{share}, so that a text read {_times(epochs)} is not learned by heart"
+
+
+def _dropout(epochs: float) -> float:
+    """None for a text read a few times, half and more for one read a hundred times."""
+    if epochs <= 6.0:
+        return 0.0
+    return round(min(0.65, 0.11 * math.log2(epochs / 4.0)), 2)
+
+
+def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:
+    """The peak: grows with the root of a step's tokens, falls with width and depth; of the cell."""
+    base = 0.02 * math.sqrt(min(tokens_per_step, 16384) / 2048)
+    value = base * math.sqrt(384 / max(config.hidden_size, 256)) / math.sqrt(config.num_layers)
+    usual = 1.0 if config.cell in BUILT_IN else OWN_CELL_RATE
+    return float(f"{value * CELL_RATES.get(config.cell, usual):.2g}")

@@ -1,0 +1,251 @@
+"""How fast this machine trains, so that a budget of seconds can be turned into steps.
+
+The number of steps is fixed before a run begins, by the speed at that moment. Runs that are
+compared begin at different moments of a machine that does other things too, and one that began at
+a bad moment would read half as much text. So their steps are measured in turns, within the same
+seconds, before the first of them (`plan_together`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+
+from textgen.cells import get_cell
+from textgen.corpus.windows import Tokens, Windows
+from textgen.evaluation.nll import nll_in_streams
+from textgen.model.config import ModelConfig
+from textgen.model.initialise import initial_weights
+from textgen.model.opening import open_network
+from textgen.ops.path import Path
+from textgen.ops.select import select
+from textgen.progress import task
+from textgen.runtime import choose_device, choose_threads, computing_threads
+from textgen.training.data import TrainingData
+from textgen.training.learner import fit_head_scale
+from textgen.training.options import TrainOptions
+from textgen.training.plan import OptimizerPlan, Plan
+from textgen.training.sizing import (
+    BATCH_SIZE,
+    DEFAULT_BUDGET,
+    SEQ_LEN,
+    Timing,
+    draft,
+    evaluation_tokens,
+    finish,
+    flops_per_token,
+)
+from textgen.training.trainer import Trainer, open_trainer
+
+#: The model that measures the arithmetic: so wide that products and not calls take the time.
+PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
+#: Where several models are measured: seconds of a turn, the fewest turns, and the share of them
+#: that is taken to be undisturbed.
+_TURN, _LEAST_TURNS, _UNDISTURBED = 0.005, 10, 0.25
+#: What is being done, to people.
+_MEASURING = "measuring the speed of this machine"
+
+
+def probe_speed(path: Path, cell: str, nonlinearity: str) -> float:
+    """Floating-point operations a second that training reaches here; takes about half a second.
+
+    Args:
+        path: What computes, and where.
+        cell: Name of the cell.
+        nonlinearity: Of the cell, where it has a choice.
+    """
+    config = ModelConfig(
+        vocab_size=PROBE_VOCABULARY,
+        embedding_size=64,
+        hidden_size=PROBE_HIDDEN,
+        cell=cell,
+        nonlinearity=nonlinearity,
+    )
+    plan = Plan(
+        model=config,
+        optimizer=OptimizerPlan(learning_rate=1e-3, beta2=0.99, weight_decay=0.0, clip_norm=1.0),
+        batch_size=BATCH_SIZE,
+        seq_len=SEQ_LEN,
+        sliding=False,
+        steps=1000,
+        warmup_steps=0,
+        report_every=1,
+        eval_every=1000,
+        eval_tokens=1,
+        save_every=1000,
+        sample_every=1000,
+        patience=0,
+        rng=0,
+    )
+    tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
+    step = _median_step(plan, tokens, path, at_least=4, seconds=0.4)
+    return flops_per_token(config) * plan.tokens_per_step / step
+
+
+def measure_timing(
+    plan: Plan,
+    data: TrainingData,
+    path: Path,
+    budget: float | None,
+    *,
+    step: float | None = None,
+) -> Timing:
+    """Measure what the length and the rhythm of a run depend on.
+
+    Args:
+        plan: A plan, or that of a draft.
+        data: The text.
+        path: What computes, and where.
+        budget: Seconds of the run; None where its length is given otherwise. Then only the rhythm
+            of saves and reports depends on the speed, and a glance is enough.
+        step: Seconds of one update, where that is measured already.
+    """
+    if budget is None:
+        return Timing(step=measure_step(plan, data.train, path, 0.1), evaluation=0.0, save=0.0)
+    if step is None:
+        step = measure_step(plan, data.train, path, min(3.0, budget / 40))
+    steps = max(1, int(budget / step))
+    return Timing(
+        step=step,
+        evaluation=measure_evaluation(plan, steps, data.val, path),
+        save=saving_seconds(plan.model),
+    )
+
+
+def measure_step(plan: Plan, tokens: Tokens, path: Path, seconds: float) -> float:
+    """Seconds of one update of the planned model, on a copy that is thrown away.
+
+    Args:
+        plan: A plan, or that of a draft.
+        tokens: The training text.
+        path: What computes, and where.
+        seconds: How long to measure, at least three steps.
+    """
+    return _median_step(plan, tokens, path, at_least=3, seconds=seconds)
+
+
+def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Path) -> float:
+    """Seconds of one evaluation of a run of `steps` steps, scaled up from a part of it."""
+    network = open_network(plan.model, path, initial_weights(plan.model, 0))
+    wanted = evaluation_tokens(len(tokens), steps * plan.tokens_per_step)
+    part = min(wanted, 16384)
+    nll_in_streams(network, tokens, limit=min(part, 2048))
+    started = time.perf_counter()
+    read = nll_in_streams(network, tokens, limit=part).tokens
+    seconds = (time.perf_counter() - started) * wanted / read
+    started = time.perf_counter()
+    fit_head_scale(network, tokens)
+    return seconds + time.perf_counter() - started
+
+
+def saving_seconds(model: ModelConfig) -> float:
+    """Seconds of a save: weights, two moments and the best model are 16 bytes a parameter, and
+    evaluations write the model once more. 200 MB/s is slow for a disk that syncs."""
+    return 0.05 + 20 * model.num_parameters() / 200e6
+
+
+def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[int]:
+    """The steps that each of several runs takes in the same time, evaluations and saves included.
+
+    Args:
+        requests: What is asked of each run: one budget, one device, one number of threads; with
+            `hidden_size`.
+        data: The text of all of them.
+    Raises:
+        TextgenError: An option or the device is unusable.
+    """
+    first = requests[0]
+    device, _ = choose_device(first.device)
+    threads: int = choose_threads(first.threads).value
+    paths = [
+        select(get_cell(asked.cell, asked.nonlinearity), device, asked.precision, threads)
+        for asked in requests
+    ]
+    budget = first.budget or DEFAULT_BUDGET
+    with computing_threads(threads, torch=any(path.name != "native" for path in paths)):
+        # One cell stands for all: only the dropout of a draft depends on its speed.
+        speed = probe_speed(paths[0], first.cell, first.nonlinearity)
+        drafts = [draft(asked, data.facts, speed) for asked in requests]
+        seconds = measure_in_turns(
+            [drafted.plan for drafted in drafts],
+            data.train,
+            paths,
+            min(3.0, max(0.5, budget / 40)) * len(requests),
+        )
+        planned = []
+        for asked, drafted, path, step in zip(requests, drafts, paths, seconds, strict=True):
+            timing = measure_timing(drafted.plan, data, path, budget, step=step)
+            planned.append(finish(drafted, asked, data.facts, timing)[0].steps)
+    return planned
+
+
+def measure_in_turns(
+    plans: Sequence[Plan], tokens: Tokens, paths: Sequence[Path], seconds: float
+) -> list[float]:
+    """Seconds of one update of each of several models, measured within the same seconds.
+
+    They take turns of a few updates. Whatever disturbs the machine meets all of them, so the
+    ratios between them hold even while the speed changes.
+
+    Args:
+        plans: Plans, or those of drafts.
+        tokens: The training text of all of them.
+        paths: What computes each, and where.
+        seconds: How long to measure all of them together, at least `_LEAST_TURNS` turns.
+    """
+    turns: list[list[float]] = []
+    spent = 0.0
+    with task(_MEASURING, seconds) as measuring:
+        trainers = [_trainer(plan, tokens, path) for plan, path in zip(plans, paths, strict=True)]
+        steps = [max(1, int(_TURN / _seconds_of(trainer, 1))) for trainer in trainers]
+        while len(turns) < _LEAST_TURNS or (spent < seconds and len(turns) < 1000):
+            turn = [
+                _seconds_of(trainer, count) / count
+                for trainer, count in zip(trainers, steps, strict=True)
+            ]
+            turns.append(turn)
+            spent += sum(time * count for time, count in zip(turn, steps, strict=True))
+            measuring.reach(min(spent, seconds))
+    times_TM = np.array(turns)
+    # A disturbance makes an update longer, never shorter: the fastest turns have the true ratios.
+    # The level is that of the machine as it is.
+    own_M = np.quantile(times_TM, _UNDISTURBED, axis=0)
+    result: list[float] = (own_M / own_M.sum() * np.median(times_TM.sum(axis=1))).tolist()
+    return result
+
+
+def _median_step(plan: Plan, tokens: Tokens, path: Path, *, at_least: int, seconds: float) -> float:
+    """The median seconds of a single step, without the first one."""
+    times: list[float] = []
+    with task(_MEASURING, seconds) as measuring:
+        trainer = _trainer(plan, tokens, path)
+        while len(times) < at_least or (sum(times) < seconds and len(times) < 1000):
+            times.append(_seconds_of(trainer, 1))
+            measuring.reach(min(sum(times), seconds))
+    return median(times)
+
+
+def _trainer(plan: Plan, tokens: Tokens, path: Path) -> Trainer:
+    """A copy of the planned model, after its first update."""
+    windows = Windows(
+        tokens,
+        seq_len=plan.seq_len,
+        batch_size=plan.batch_size,
+        sliding=plan.sliding,
+        reset_every=plan.reset_every,
+        rng=plan.rng,
+    )
+    trainer = open_trainer(plan, path, windows, initial_weights(plan.model, 0))
+    _seconds_of(trainer, 1)
+    return trainer
+
+
+def _seconds_of(trainer: Trainer, steps: int) -> float:
+    started = time.perf_counter()
+    for _ in range(steps):
+        trainer.advance()
+    trainer.wait()
+    return time.perf_counter() - started
