@@ -21,17 +21,18 @@ from typing import Any
 import numpy as np
 
 import textgen
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
 from textgen.corpus.source import open_sources
 from textgen.corpus.words import count_words
 from textgen.model.config import ModelConfig
+from textgen.options import TrainOptions
 from textgen.runtime import parse_duration
 from textgen.training import vectors
 from textgen.training.data import TrainingData, open_data
-from textgen.training.options import TrainOptions
 
 MODELS: dict[str, dict[str, Any]] = {
     "softmax, vectors learned along": {},

@@ -23,8 +23,8 @@ from textgen.corpus.windows import Batch
 from textgen.model.dropout import draw_masks
 from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
+from textgen.options import TrainOptions
 from textgen.training.events import Ended, Report
-from textgen.training.options import TrainOptions
 from textgen.training.run import Run
 from textgen.training.start import new_run
 from textgen.training.trainer import open_learner

@@ -31,7 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 
 MEGABYTE = 10**6
 POLL_SECONDS = 0.005

@@ -24,7 +24,7 @@ from support.small_runs import SMALL, environment, russian_text
 import textgen
 from textgen.comparison import Compared
 from textgen.errors import BackendError, ConfigError, InspectionError, SamplingError, StorageError
-from textgen.training.options import TrainOptions
+from textgen.options import TrainOptions
 
 TEXT = russian_text(2000)
 

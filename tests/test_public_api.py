@@ -14,12 +14,11 @@ from support.small_runs import environment
 
 import textgen
 from textgen import keywords
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.inspection import memory_curves, trace
-from textgen.other_names import _CALLED, OTHER_NAMES
+from textgen.options import TrainOptions
+from textgen.other_names import _CALLED, OTHER_NAMES, closest_name
 from textgen.sampling import SampleOptions
-from textgen.training.options import TrainOptions
-from textgen.values import closest_name
 
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),

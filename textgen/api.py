@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import SavedModel, locate_model, read_layout
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import DEFAULT_ENDING, CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.pairs import SEPARATOR, separator_id
-from textgen.corpus.source import DEFAULT_ENDING
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError
 from textgen.inspection import (
@@ -42,6 +42,7 @@ from textgen.keywords import (
 )
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.options import TrainOptions
 from textgen.runtime import choose_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
@@ -60,6 +61,7 @@ from textgen.sampling import (
     generate_live,
     stream_text,
 )
+from textgen.settings import plain_value
 from textgen.steering import (
     Calibration,
     LiveSteering,
@@ -69,8 +71,6 @@ from textgen.steering import (
     load_target,
     parse_specs,
 )
-from textgen.training.options import TrainOptions
-from textgen.values import plain_value
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation

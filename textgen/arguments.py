@@ -11,27 +11,22 @@ import inspect
 import os
 import re
 import textwrap
-import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from glob import glob, has_magic
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from textgen.corpus.source import GivenText
 from textgen.errors import ConfigError, StorageError
-from textgen.values import check_names, plain_value
+from textgen.messages import in_python
+from textgen.other_names import check_names
+from textgen.settings import described, kinds_of, plain_value, settings_of
 
 StrPath = str | os.PathLike[str]
 _BY_NAME = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_KINDS: dict[str, type] = {
-    "bool": bool,
-    "int": int,
-    "float": float,
-    "str": str,
-    "None": types.NoneType,
-}
 #: More characters, or words without the ending of a file's name after them, are no path.
 _LONGEST_NAME, _MOST_WORDS = 255, 5
 _SHOWN = 40
@@ -106,7 +101,23 @@ def _settings(sources: Iterable[Any], taken: set[str]) -> dict[str, inspect.Para
 
 
 def _described(source: Any, names: set[str]) -> Iterator[str]:
-    """The section "Args" of a docstring for some of the settings, with their defaults."""
+    """What the settings among `names` that a source declares do, each with its default."""
+    texts = _texts_of(source)
+    for name, parameter in _settings([source], set()).items():
+        if name in names:
+            yield from textwrap.wrap(
+                f"{name} = {parameter.default!r}: {texts.get(name, '')}",
+                width=96,
+                initial_indent=" " * 4,
+                subsequent_indent=" " * 8,
+                break_on_hyphens=False,
+            )
+
+
+def _texts_of(source: Any) -> dict[str, str]:
+    """The description of each setting: declared on a field, or in the docstring of a function."""
+    if is_dataclass(source):
+        return {item.name: described(item, in_python) for item in settings_of(cast(type, source))}
     texts: dict[str, list[str]] = {}
     lines: list[str] = []
     within = False
@@ -118,24 +129,13 @@ def _described(source: Any, names: set[str]) -> Iterator[str]:
                 lines = texts.setdefault(match[1], [])
                 line = match[2]
             lines.append(line.strip())
-    for name, parameter in _settings([source], set()).items():
-        if name in names:
-            text = " ".join(texts.get(name, []))
-            yield from textwrap.wrap(
-                f"{name} = {parameter.default!r}: {text}",
-                width=96,
-                initial_indent=" " * 4,
-                subsequent_indent=" " * 8,
-                break_on_hyphens=False,
-            )
+    return {name: " ".join(parts) for name, parts in texts.items()}
 
 
 def _kinds_of(parameter: inspect.Parameter) -> tuple[type, ...] | None:
-    """What a parameter may be, if its annotation, a string, has nothing but plain types."""
-    names = str(parameter.annotation).split(" | ")
-    if parameter.kind is parameter.VAR_POSITIONAL or not set(names) <= set(_KINDS):
+    if parameter.kind is parameter.VAR_POSITIONAL:
         return None
-    return tuple(_KINDS[name] for name in names)
+    return kinds_of(str(parameter.annotation))
 
 
 def path_names(paths: Iterable[Any], function: str) -> list[str]:

@@ -15,7 +15,7 @@ from textgen.model.numpy_network import State
 
 
 class CorpusSettings(TypedDict, total=False):
-    """How a text is read: the fields of `textgen.corpus.corpus.CorpusOptions`."""
+    """How a text is read: the fields of `textgen.corpus.corpus_options.CorpusOptions`."""
 
     level: str
     fold: bool
@@ -32,7 +32,7 @@ class CorpusSettings(TypedDict, total=False):
 
 
 class TrainSettings(CorpusSettings, total=False):
-    """How a model is trained: those, and the fields of `textgen.training.options.TrainOptions`."""
+    """How a model is trained: those, and the fields of `textgen.options.TrainOptions`."""
 
     cell: str
     nonlinearity: str

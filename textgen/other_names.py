@@ -6,6 +6,11 @@ only at the prompt stands in `textgen.cli.foreign`.
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
+from textgen.errors import ConfigError
+
 #: The names here -> what others call it. The first name that a function or a command has is meant.
 _CALLED: dict[tuple[str, ...], str] = {
     # the model's size and kind
@@ -92,3 +97,58 @@ _CALLED: dict[tuple[str, ...], str] = {
 
 #: What others call it -> the names here.
 OTHER_NAMES = {name: here for here, names in _CALLED.items() for name in names.split()}
+
+
+def check_names(
+    given: Iterable[str],
+    known: Iterable[str],
+    where: str,
+    error: type[ConfigError] = ConfigError,
+) -> None:
+    """Refuse a setting that a function does not have.
+
+    Args:
+        given: Names of the settings given.
+        known: Names of all that there are.
+        where: The function, such as `train`, for the message.
+        error: The class of error.
+    Raises:
+        ConfigError: One is not known; the message suggests the right name.
+    """
+    names = list(known)
+    unknown = [name for name in given if name not in names]
+    if not unknown:
+        return
+    parts = []
+    for name in unknown:
+        right = closest_name(name, names)
+        if right is not None:
+            parts.append(f"'{name}' (did you mean '{right}'?)")
+        elif "temperature" in names and "count" in (name, *OTHER_NAMES.get(name, ())):
+            parts.append(f"'{name}' (generate_many writes several texts)")
+        else:
+            parts.append(f"'{name}'")
+    plural = "s" if len(parts) > 1 else ""
+    raise error(
+        f"{where} has no setting{plural} {', '.join(parts)}; help(textgen.{where}) lists all"
+    )
+
+
+def closest_name(name: str, known: Iterable[str]) -> str | None:
+    """The setting among `known` that `name` most likely means; None if nothing comes near."""
+    names = list(known)
+    plain = name.strip().strip("-").lower().replace("-", "_")
+    for candidate in (plain, f"{plain}_", *OTHER_NAMES.get(plain, ())):
+        if candidate in names:
+            return candidate
+    near = difflib.get_close_matches(plain, names, n=1, cutoff=0.6)
+    if near:
+        return near[0]
+    if plain in OTHER_NAMES:
+        return None
+    # Another name with a slip in it, such as `hiden` for `hidden`.
+    for other in difflib.get_close_matches(plain, OTHER_NAMES, n=3, cutoff=0.8):
+        for candidate in OTHER_NAMES[other]:
+            if candidate in names:
+                return candidate
+    return None

@@ -329,7 +329,7 @@ def test_help_can_be_read(path: str) -> None:
     assert "Options" in titles and titles[-1] == "Advanced"
     for param in ALL[path].params:
         if param.param_type_name == "option" and not param.is_flag and not param.hidden:
-            assert f"--{param.name}".split("_")[0][:4] in page
+            assert next(name for name in param.opts if name.startswith("--"))[:6] in page
             assert value_name(param).strip()
 
 

@@ -10,16 +10,14 @@ import shlex
 from pathlib import Path
 
 import pytest
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 from support.small_runs import ROOT, command, textgen_cli
 from test_sample_cli import _in_terminal
 
 from textgen.cli.app import app
-from textgen.cli.escapes import escape, unescape
-from textgen.cli.numbers import number, whole_number
 from textgen.cli.repeat import sample_command_line
+from textgen.settings import escape, unescape
 
 
 def sample(*words: str | Path) -> str:
@@ -89,36 +87,11 @@ def test_decimal_commas_and_what_is_no_number() -> None:
     words = ("--seed", "дом", "-n", "30")
     assert sample(*words, "-t", "0,5") == sample(*words, "-t", "0.5")
     assert sample(*words, "--top-p", "90%") == sample(*words, "--top-p", "0.9")
-    told = " ".join(refused("-n", "1,000").replace("│", " ").split())
-    assert "'1,000' is not a whole number; type 1000" in told
-    assert "type one such as 0.8" in " ".join(refused("-t", "warm").replace("│", " ").split())
-
-
-@pytest.mark.parametrize(
-    ("typed", "value"),
-    [("0.8", 0.8), ("0,8", 0.8), (",5", 0.5), ("-1,5", -1.5), ("80%", 0.8), (" 1 ", 1.0),
-     ("1e-3", 0.001)],
-)  # fmt: skip
-def test_numbers(typed: str, value: float) -> None:
-    assert number(typed) == pytest.approx(value, rel=1e-12)
-    assert number(value) == value
-
-
-@pytest.mark.parametrize("typed", ["", "x", "0.8.1", "1,2,3", "1,000.5", "%"])
-def test_no_numbers(typed: str) -> None:
-    with pytest.raises(typer.BadParameter, match="type one such as"):
-        number(typed)
-
-
-@pytest.mark.parametrize(
-    ("typed", "hint"),
-    [("1,000", "1000"), ("12.500.000", "12500000"), ("-1 000", "-1000"), ("5.0", "5"),
-     ("2,5", "2"), ("ten", "one such as 10"), ("inf", "one such as 10"), ("", "one such as 10")],
-)  # fmt: skip
-def test_no_whole_numbers(typed: str, hint: str) -> None:
-    with pytest.raises(typer.BadParameter, match=rf"; type {re.escape(hint)}$"):
-        whole_number(typed)
-    assert whole_number("0012") == whole_number(12) == 12
+    assert sample(*words, "--top-p", "90 %") == sample(*words, "--top-p", "0.9")
+    assert "--length is '1,000'; it must be a whole number; type --length 1000" in refused(
+        "-n", "1,000"
+    )
+    assert "it must be a number, like --temperature 0.8" in refused("-t", "warm")
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from textgen.comparison import (
 )
 from textgen.comparison.jobs import comparison_folder
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError
+from textgen.options import TrainOptions
 from textgen.training.events import Ended, Report
-from textgen.training.options import TrainOptions
 from textgen.training.run import Run
 
 BASE = TrainOptions(steps=6, batch_size=4, seq_len=16, threads=1, save_every=2)

@@ -14,8 +14,8 @@ from textgen.comparison import Compared, HistoryComparison, Variant, compare_his
 from textgen.errors import ConfigError
 from textgen.evaluation.nll import nll_with_history
 from textgen.evaluation.prediction import opened
+from textgen.options import TrainOptions
 from textgen.training.data import open_data
-from textgen.training.options import TrainOptions
 
 BASE = TrainOptions(steps=12, batch_size=8, seq_len=16, threads=1)
 

@@ -19,8 +19,8 @@ from textgen.comparison import (
 )
 from textgen.comparison.task import TASK_RATE, TASK_STEPS
 from textgen.errors import ConfigError, RunFolderError
+from textgen.options import TrainOptions
 from textgen.training.events import Started
-from textgen.training.options import TrainOptions
 
 BASE = TrainOptions(steps=4, batch_size=4, threads=1)
 

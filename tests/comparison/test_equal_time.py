@@ -20,8 +20,8 @@ from textgen.comparison import (
 from textgen.comparison import jobs as jobs_module
 from textgen.comparison.jobs import PLAN_NAME, SPEED_MOVED, RunFigures, speed_change
 from textgen.errors import RunFolderError
+from textgen.options import TrainOptions
 from textgen.training import calibrate
-from textgen.training.options import TrainOptions
 
 BASE = TrainOptions(budget=0.4, batch_size=4, seq_len=16, threads=1)
 VARIANTS = parse_variants("rnn,lstm,gru")

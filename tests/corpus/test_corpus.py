@@ -23,7 +23,8 @@ from hypothesis import strategies as st
 from textgen.corpus import corpus as corpus_module
 from textgen.corpus import tokens as tokens_module
 from textgen.corpus.cache import TokenCache
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import (

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from textgen.corpus import documents as documents_module
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
     document_separator,

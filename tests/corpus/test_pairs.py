@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from textgen.corpus import spans
 from textgen.corpus import split as split_module
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.pairs import MalformedPairs, index_pairs, open_pairs, separator_id
 from textgen.corpus.spans import Spans, span_hashes
 from textgen.corpus.split import Split, split_pairs

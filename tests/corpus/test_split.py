@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from textgen.corpus import spans
 from textgen.corpus import split as split_module
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.spans import (
     Spans,
     document_lengths,

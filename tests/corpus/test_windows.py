@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Windows, permute
 from textgen.errors import ConfigError, EmptyCorpusError

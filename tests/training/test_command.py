@@ -13,7 +13,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.options import TrainOptions
 from textgen.settings import Named, settings_of, typed_words, with_values
 from textgen.training.command import (
     again_folder,
@@ -22,7 +23,6 @@ from textgen.training.command import (
     repeat_command,
     resume_command,
 )
-from textgen.training.options import TrainOptions
 from textgen.training.plan import Plan
 from textgen.training.sizing import TextFacts, Timing, draft, finish
 

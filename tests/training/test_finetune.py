@@ -22,8 +22,8 @@ from textgen.model.config import ModelConfig
 from textgen.model.network import LanguageModel
 from textgen.model.opening import open_network
 from textgen.ops.select import select
+from textgen.options import TrainOptions
 from textgen.training.finetune import extended_weights, parent_options
-from textgen.training.options import TrainOptions
 
 OLD = "а все-таки она вертится. " * 8
 NEW = "quod erat demonstrandum; а она - нет. " * 8

@@ -26,9 +26,9 @@ from support.small_runs import (
 import textgen
 from textgen.checkpoint.format import read_file, read_header, write_file
 from textgen.errors import ConfigError, RunFolderError
+from textgen.options import TrainOptions
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.more import parse_more
-from textgen.training.options import TrainOptions
 from textgen.training.plan import Plan
 from textgen.training.start import open_run
 

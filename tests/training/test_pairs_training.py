@@ -28,8 +28,8 @@ from textgen.evaluation import exact_match
 from textgen.evaluation.exact_match import PairsEvaluation, edit_similarity, target_nll
 from textgen.model.config import ModelConfig
 from textgen.model.opening import open_network
+from textgen.options import TrainOptions
 from textgen.training.events import Ended, Event, Sampled, Started
-from textgen.training.options import TrainOptions
 from textgen.training.trainer import Trainer
 
 CONFIG = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, num_layers=2)

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.models import make_plan
 
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.windows import Windows
 from textgen.errors import CheckpointCorruptError, ConfigError, EmptyCorpusError
 from textgen.model.config import ModelConfig
-from textgen.training.options import TrainOptions
+from textgen.options import TrainOptions
 from textgen.training.plan import Plan
 from textgen.training.sizing import (
     CELL_RATES,

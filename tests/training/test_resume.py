@@ -350,7 +350,8 @@ def test_a_fine_tuned_run_refuses_a_changed_text_too(text: Path, tmp_path: Path)
 
 def test_an_option_that_came_later_leaves_the_cache_keys_as_they_were() -> None:
     """What was encoded before, and the runs that go on with it, would be lost otherwise."""
-    from textgen.corpus.corpus import _FIRST_OPTIONS, CorpusOptions, _request
+    from textgen.corpus.corpus import _FIRST_OPTIONS, _request
+    from textgen.corpus.corpus_options import CorpusOptions
 
     assert tuple(_request(CorpusOptions(), None)["options"]) == _FIRST_OPTIONS
 

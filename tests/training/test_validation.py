@@ -14,13 +14,13 @@ from support.small_runs import SMALL, outcome, russian_text
 
 import textgen
 from textgen.checkpoint.format import read_file, write_file
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.spans import find_documents
 from textgen.errors import CorpusError
+from textgen.options import TrainOptions
 from textgen.training import data as data_module
 from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Event, Started
-from textgen.training.options import TrainOptions
 
 
 @pytest.fixture

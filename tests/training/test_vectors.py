@@ -12,9 +12,9 @@ from support.small_runs import ROOT, SMALL, environment, russian_text, textgen_c
 
 import textgen
 from textgen.errors import BackendError, ConfigError
+from textgen.options import TrainOptions
 from textgen.training import vectors as module
 from textgen.training.events import Started
-from textgen.training.options import TrainOptions
 from textgen.training.vectors import Vectors, learn_vectors, place_vectors, without_common
 
 WORDS = {**SMALL, "level": "word", "fold": True, "steps": 8}

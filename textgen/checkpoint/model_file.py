@@ -14,7 +14,7 @@ import numpy as np
 
 from textgen.cells import CELLS, missing_cell
 from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import document_separator
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary

@@ -14,7 +14,7 @@ from textgen.cli.eval import eval_command
 from textgen.cli.foreign import ALIASES
 from textgen.cli.inspect import inspect_app
 from textgen.cli.sample import sample_command
-from textgen.cli.train import meant_option, train_command
+from textgen.cli.train import train_command
 
 
 class Textgen(Group):
@@ -71,9 +71,7 @@ def textgen(
     """
 
 
-app.command("train", cls=Command, context_settings={"token_normalize_func": meant_option})(
-    train_command
-)
+app.command("train", cls=Command)(train_command)
 app.command("sample", cls=Command)(sample_command)
 app.command("eval", cls=Command)(eval_command)
 app.command("compare", cls=Command)(compare_command)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
-from textgen.cli.foreign import at_prompt
+from textgen.cli.flags import at_prompt
 from textgen.cli.moving import is_live, moving, moving_line
 from textgen.cli.records import print_json
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from textgen.cli.flags import label
 from textgen.runtime import Choice
-from textgen.training.options import setting_label
 
 #: What a beginner is shown; the rest comes with `--explain`.
 MAIN = ("encoding", "documents", "validation", "hidden_size", "dropout", "steps")
@@ -23,7 +23,7 @@ def flag_of(choice: Choice) -> str:
         return "--history"
     if choice.name in _FACTS:
         return _FACTS[choice.name]
-    return setting_label(choice.name)
+    return label(choice.name)
 
 
 def rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object, str]]:

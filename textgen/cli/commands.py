@@ -29,7 +29,7 @@ TYPED = "textgen.typed"
 HELP_WORDS = frozenset(("help", "--help", "-h"))
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+%?")
-_PERCENT = re.compile(r"\d*\.?\d+%")
+_PERCENT = re.compile(r"\d*\.?\d+ ?%")
 #: In what an option takes: a name in the file system, which is left as the system gave it.
 _PATH = re.compile(r"\b(PATH|FILE|DIR|MODEL|CHECKPOINT)\b")
 _CHOICES = re.compile(r"[a-z0-9-]+")
@@ -108,9 +108,9 @@ class _Reading:
         """Parse; a mistake ends the program with one line that says what to type."""
         words = list(args)  # the parser empties the list that it gets
         if not ctx.resilient_parsing:
-            from textgen.cli.mistakes import wrong_dashes
+            from textgen.cli.mistakes import split_length, wrong_dashes
 
-            if message := wrong_dashes(ctx, words):
+            if message := wrong_dashes(ctx, words) or split_length(words):
                 refuse(message, words)
         try:
             return self.read(ctx, args)

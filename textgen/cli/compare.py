@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import StopSignals, guarded
-from textgen.cli.help_page import ADVANCED, TEXT
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     ColorOption,
     DeviceOption,
     DocumentsOption,
@@ -27,8 +26,9 @@ from textgen.cli.options import (
     ThreadsOption,
 )
 from textgen.cli.records import check_outputs, print_json
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.errors import ConfigError
+from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
@@ -279,9 +279,9 @@ def compare_command(
         )
         from textgen.comparison.task import TASK_VAL
         from textgen.comparison.width import parse_count
-        from textgen.corpus.corpus import CorpusOptions
+        from textgen.corpus.corpus_options import CorpusOptions
+        from textgen.options import TrainOptions
         from textgen.runtime import parse_duration
-        from textgen.training.options import TrainOptions
 
         base = TrainOptions(
             corpus=CorpusOptions(

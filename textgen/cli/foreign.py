@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from textgen.messages import Call, Named
+from textgen.cli.flags import flags_of
+from textgen.options import TrainOptions
 from textgen.other_names import OTHER_NAMES
-from textgen.terminal.text import quote, quote_path
-
-#: Settings whose option is not called as `textgen.training.options.flag_of` says, or which are
-#: typed in another way in some commands. `PATH` is typed without an option.
-_FLAGS: dict[str, tuple[str, ...]] = {
-    "length": ("--length", "--chars"),
-    "out": ("--out", "--html"),
-    "paths": ("PATH", "--file"),
-    "protocol": ("--state",),
-    "quantity": ("--show",),
-    "seed": ("--seed", "--generate"),
-}
+from textgen.settings import settings_of
 
 #: What exists only at the prompt: the name of an option elsewhere -> what it may be here. A value
 #: after an option is part of what to type.
@@ -68,40 +56,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
 }
 
 
-def at_prompt(part: Named | Call) -> str:
-    """What is marked in a message, in the words of the prompt."""
-    if isinstance(part, Named):
-        return " ".join(_typed(part.setting, part.value))
-    words = [word for name, value in part.settings.items() for word in _typed(name, value)]
-    return " ".join(["textgen", part.command, *map(quote_path, part.paths), *words])
-
-
-def _typed(name: str, value: Any) -> list[str]:
-    """The option and its value, quoted for a shell."""
-    flag = flags_of(name, value)[0]
-    return [flag] if value is None or isinstance(value, bool) else [flag, quote(str(value))]
-
-
-def flags_of(name: str, value: object = None) -> tuple[str, ...]:
-    """What is typed for a setting, by the name of its field; in some commands one of the later.
-
-    Args:
-        name: Of the field.
-        value: What it is to be.
-    """
-    from textgen.training.options import flag_of
-
-    return _FLAGS.get(name) or (flag_of(name, value),)
-
-
 def options() -> dict[str, tuple[str, ...]]:
     """The name of an option elsewhere, with dashes -> what it may be here, the likeliest first.
 
     The names of the settings in Python are among them: `hidden-size`, for `--hidden`.
     """
-    from textgen.settings import settings_of
-    from textgen.training.options import TrainOptions
-
     own = {item.name: (item.name,) for item in settings_of(TrainOptions) if not item.how.inverted}
     found = {}
     for name, fields in {**own, **OTHER_NAMES}.items():

@@ -9,12 +9,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import Any, get_args
 
-#: The panel of options that few people need; it comes last.
-ADVANCED = "Advanced"
-#: The panel of options that say which text is read, and how.
-TEXT = "The text"
-#: The panel of options that say where a run is kept, and whether it goes on.
-RUN = "The run"
+from textgen.settings import ADVANCED, PANELS
 
 _OPTIONS, _ARGUMENTS, _COMMANDS = "Options", "Arguments", "Commands"
 #: Lines longer than this are hard to read.
@@ -109,7 +104,9 @@ def _columns(rows: Sequence[Row], width: int) -> Iterator[tuple[str, str]]:
 
 def _panels(command: Any, context: Any) -> list[tuple[str, list[Row]]]:
     """The titles of the page in their order, each with its rows."""
-    panels: dict[str, list[Row]] = {_ARGUMENTS: [], _OPTIONS: [], _COMMANDS: []}
+    panels: dict[str, list[Row]] = {
+        title: [] for title in (_ARGUMENTS, _OPTIONS, _COMMANDS, *PANELS)
+    }
     advanced: list[Row] = []
     helping: list[Row] = []
     for param in command.get_params(context):

@@ -21,6 +21,8 @@ _FACTORS = {"k": 1_000, "K": 1_000, "M": 1_000_000}
 _KINDS = {int: "a whole number", float: "a number"}
 #: Dashes that editors and web pages put in the place of two hyphens.
 _LONG_DASHES = tuple("‐‑‒–—−")
+#: What may be left of a length that was typed with a blank in it.
+_UNIT = re.compile(r"s|secs?|seconds?|m|mins?|minutes?|h|hours?|steps?|epochs?")
 #: Stands for a text that is not named.
 _SOME_TEXT = "corpus.txt"
 
@@ -69,6 +71,19 @@ def wrong_dashes(ctx: Any, words: list[str]) -> str:
         if flag in own or flag == "--help":
             dash = "a long dash" if is_long else "one dash"
             return f"{word} begins with {dash}; type two hyphens: {flag}"
+    return ""
+
+
+def split_length(words: list[str]) -> str:
+    """What to type where a blank cut a length in two, as in `--budget 1 m`; "" if none does."""
+    for flag, value, unit in zip(words, words[1:], words[2:], strict=False):
+        is_number = re.fullmatch(r"\d+(\.\d+)?|\.\d+", value)
+        is_cut = is_number and _UNIT.fullmatch(unit.lower()) and not os.path.exists(unit)
+        if is_cut and flag in ("--budget", "--more"):
+            return (
+                f"'{unit}' is taken for a text, and there is none of that name; did you mean "
+                f"{flag} {value}{unit}, without a blank?"
+            )
     return ""
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from textgen.cli.escapes import escape
 from textgen.ops.select import PATH_VARIABLE
 from textgen.sampling import SampleOptions
+from textgen.settings import escape
 from textgen.terminal.text import quote
 
 #: Settings that are said even where they are the defaults: they may change with a version.

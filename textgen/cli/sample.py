@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.numbers import number, whole_number
-from textgen.cli.options import CheckpointOption, ColorOption, JsonOption, QuietOption
+from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, with_options
 from textgen.cli.records import print_json, print_notes
+from textgen.errors import SamplingError
+from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.progress import track
+from textgen.settings import ADVANCED, STEERING, TEXT, check, setting
 from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
@@ -25,40 +27,93 @@ if TYPE_CHECKING:
     from textgen.steering import SteeringPlan
 
 
-def _option(
-    panel: str,
-    *flags: str,
-    help: str,
-    metavar: str | None = None,
-    parser: Callable[[str], Any] | None = None,
-    show_default: bool = True,
-) -> Any:
-    return typer.Option(
-        *flags,
-        help=help,
-        metavar=metavar,
-        parser=parser,
-        show_default=show_default,
-        rich_help_panel=panel,
+@dataclass(frozen=True, kw_only=True)
+class WritingOptions(ModelOptions):
+    """What is written, by which model, and how it is shown.
+
+    Raises:
+        SamplingError: A value is out of range.
+    """
+
+    seed: str | None = setting(
+        None,
+        help="The beginning of the text; - reads it from standard input.",
+        panel=TEXT,
+        short="s",
+    )
+    seed_file: Path | None = setting(
+        None, help="Read the beginning of the text from a file.", panel=TEXT, metavar="FILE"
+    )
+    count: int = setting(
+        1,
+        help="Write N texts, separated as the documents of the training text were: by a line end "
+        "or a blank line.",
+        panel=TEXT,
+        at_least=1,
+    )
+    interactive: bool = setting(
+        False, help="Write a text in turns with the model.", panel=TEXT, short="i"
+    )
+    novelty: bool = setting(
+        False,
+        help="Show what is copied from the training text: runs of symbols, whole documents.",
+        panel=TEXT,
+    )
+    steer: tuple[str, ...] = setting(
+        (),
+        help="Hold a neuron, or what inspect find saved, at a value while writing. 0:137=+2 is 2 "
+        "standard deviations above its mean, 0:137=off is 0. sentiment=-2@s1,+2@s2.. changes the "
+        "value from sentence 2 on; 0:137=+2@0..60 holds it for these characters only; "
+        "0:137=+2:add adds to it, :scale multiplies it. May be repeated.",
+        panel=STEERING,
+        metavar="SPEC",
+    )
+    live: str | None = setting(
+        None,
+        help="Steer a neuron or a saved direction by keys while the text streams: arrows raise and "
+        "lower the dose, 0 holds the mean, r releases it, q ends the text. Without --length the "
+        "text goes on until you end it. Goes together with --steer.",
+        panel=STEERING,
+        metavar="TARGET[=DOSE]",
+    )
+    exact: bool = setting(
+        False,
+        help="Compute each text of --count by itself: then text K is the same whatever the count. "
+        "Without it four texts or more are computed together, which is faster and rounds "
+        "differently.",
+        panel=ADVANCED,
+    )
+    novelty_corpus: str | None = setting(
+        None,
+        help="As --novelty, but read the training text from this file or folder; needed where it "
+        "is no longer in the cache.",
+        panel=ADVANCED,
+        metavar="PATH",
+    )
+    speed: float | None = setting(
+        None,
+        help="How many characters a second --live writes at first; 0 is as fast as it goes.",
+        panel=ADVANCED,
+        by_default="30",
+    )
+    transcript: Path | None = setting(
+        None,
+        help="Keep the text of --live, its doses and the schedule that repeats it, as JSON.",
+        panel=ADVANCED,
+        metavar="FILE",
     )
 
-
-def _number(panel: str, *flags: str, help: str) -> Any:
-    return _option(panel, *flags, help=help, metavar="X", parser=number)
-
-
-def _whole(panel: str, *flags: str, help: str, show_default: bool = True) -> Any:
-    return _option(
-        panel, *flags, help=help, metavar="N", parser=whole_number, show_default=show_default
-    )
-
-
-_TEXT, _CHOICE, _END = "The text", "How it chooses", "Where it ends"
-_STEER, _ADVANCED = "Steering", "Advanced"
+    def __post_init__(self) -> None:
+        check(self, SamplingError)
 
 
 @guarded
+@with_options
 def sample_command(
+    context: typer.Context,
+    asked: WritingOptions,
+    options: SampleOptions,
+    output: OutputOptions,
     words: Annotated[
         list[str] | None,
         typer.Argument(
@@ -68,218 +123,6 @@ def sample_command(
             show_default=False,
         ),
     ] = None,
-    checkpoint: CheckpointOption = None,
-    seed: Annotated[
-        str | None,
-        _option(
-            _TEXT,
-            "--seed",
-            "-s",
-            metavar="TEXT",
-            help="The beginning of the text; - reads it from standard input.",
-        ),
-    ] = None,
-    seed_file: Annotated[
-        Path | None,
-        _option(
-            _TEXT, "--seed-file", metavar="FILE", help="Read the beginning of the text from a file."
-        ),
-    ] = None,
-    length: Annotated[
-        int | None,
-        _whole(
-            _TEXT,
-            "--length",
-            "-n",
-            help="Write at most this many characters after the seed. Default: 500; with --live, "
-            "until you end the text.",
-            show_default=False,
-        ),
-    ] = None,
-    count: Annotated[
-        int,
-        _whole(
-            _TEXT,
-            "--count",
-            help="Write this many texts, separated as the documents of the training text were: by "
-            "a line end or a blank line.",
-        ),
-    ] = 1,
-    interactive: Annotated[
-        bool,
-        _option(_TEXT, "--interactive", "-i", help="Write a text in turns with the model."),
-    ] = False,
-    novelty: Annotated[
-        bool,
-        _option(
-            _TEXT,
-            "--novelty",
-            help="Show what is copied from the training text: runs of symbols, whole documents.",
-        ),
-    ] = False,
-    temperature: Annotated[
-        float,
-        _number(
-            _CHOICE,
-            "--temperature",
-            "-t",
-            help="How freely symbols are chosen: below 1 safer, above 1 wilder; 0 always takes the "
-            "likeliest symbol.",
-        ),
-    ] = 0.8,
-    rng: Annotated[
-        int | None,
-        _whole(
-            _CHOICE,
-            "--rng",
-            help="Seed of the random choices: another number gives another text. Default: 0.",
-            show_default=False,
-        ),
-    ] = None,
-    top_k: Annotated[
-        int,
-        _whole(_CHOICE, "--top-k", help="Choose among the N likeliest symbols; 0 is all of them."),
-    ] = 0,
-    top_p: Annotated[
-        float,
-        _number(
-            _CHOICE,
-            "--top-p",
-            help="Choose among the likeliest symbols whose probabilities sum up to X; 1 is all.",
-        ),
-    ] = 1.0,
-    min_p: Annotated[
-        float,
-        _number(
-            _CHOICE,
-            "--min-p",
-            help="Leave out symbols less likely than X times the likeliest one; 0 leaves out none.",
-        ),
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float,
-        _number(
-            _CHOICE,
-            "--repetition-penalty",
-            help="Above 1, make the symbols written last less likely; 1 is off.",
-        ),
-    ] = 1.0,
-    stop: Annotated[
-        list[str] | None,
-        _option(
-            _END,
-            "--stop",
-            metavar="TEXT",
-            help=r"End before this text; may be repeated. \n means a line end, \t a tab, \\ a "
-            "backslash.",
-        ),
-    ] = None,
-    until_sentence: Annotated[
-        bool, _option(_END, "--until-sentence", help="End with the first sentence.")
-    ] = False,
-    until_end: Annotated[
-        bool,
-        _option(
-            _END,
-            "--until-end",
-            help="End where a document ends. A model of several documents does so by itself; a "
-            "model of one text knows no end.",
-        ),
-    ] = False,
-    keep_going: Annotated[
-        bool,
-        _option(
-            _END,
-            "--keep-going",
-            help="Where a document ends, begin another one, up to --length.",
-        ),
-    ] = False,
-    steer: Annotated[
-        list[str] | None,
-        _option(
-            _STEER,
-            "--steer",
-            metavar="SPEC",
-            help="Hold a neuron, or what inspect find saved, at a value while writing. 0:137=+2 is "
-            "2 standard deviations above its mean, 0:137=off is 0. sentiment=-2@s1,+2@s2.. changes "
-            "the value from sentence 2 on; 0:137=+2@0..60 holds it for these characters only; "
-            "0:137=+2:add adds to it, :scale multiplies it. May be repeated.",
-        ),
-    ] = None,
-    live: Annotated[
-        str | None,
-        _option(
-            _STEER,
-            "--live",
-            metavar="TARGET[=DOSE]",
-            help="Steer a neuron or a saved direction by keys while the text streams: arrows raise "
-            "and lower the dose, 0 holds the mean, r releases it, q ends the text. Goes together "
-            "with --steer.",
-        ),
-    ] = None,
-    exact: Annotated[
-        bool,
-        _option(
-            _ADVANCED,
-            "--exact",
-            help="Compute each text of --count by itself: then text K is the same whatever the "
-            "count. Without it four texts or more are computed together, which is faster and "
-            "rounds differently.",
-        ),
-    ] = False,
-    history: Annotated[
-        int | None,
-        _whole(
-            _ADVANCED,
-            "--history",
-            help="Let the network see only the last N tokens at each choice, and start from a "
-            "state of zero before them; 0 lets it see all that stands before. Default: as the "
-            "model was trained.",
-            show_default=False,
-        ),
-    ] = None,
-    repetition_window: Annotated[
-        int,
-        _whole(
-            _ADVANCED,
-            "--repetition-window",
-            help="How many of the symbols written last --repetition-penalty looks at.",
-        ),
-    ] = 64,
-    novelty_corpus: Annotated[
-        str | None,
-        _option(
-            _ADVANCED,
-            "--novelty-corpus",
-            metavar="PATH",
-            help="As --novelty, but read the training text from this file or folder; needed where "
-            "it is no longer in the cache.",
-        ),
-    ] = None,
-    speed: Annotated[
-        float | None,
-        _option(
-            _ADVANCED,
-            "--speed",
-            metavar="X",
-            parser=number,
-            help="How many characters a second --live writes at first; 0 is as fast as it goes. "
-            "Default: 30.",
-            show_default=False,
-        ),
-    ] = None,
-    transcript: Annotated[
-        Path | None,
-        _option(
-            _ADVANCED,
-            "--transcript",
-            metavar="FILE",
-            help="Keep the text of --live, its doses and the schedule that repeats it, as JSON.",
-        ),
-    ] = None,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Write text with a trained model.
 
@@ -297,57 +140,40 @@ def sample_command(
 
     A model of pairs takes each line of the seed for a source and writes its target on a line.
     """
+    json_output, quiet, color = output.json_output, output.quiet, output.color
+    count, live, novelty_corpus = asked.count, asked.live, asked.novelty_corpus
+    is_compared = asked.novelty or novelty_corpus is not None
     from textgen.api import load
     from textgen.cli.beginning import read_beginning
-    from textgen.cli.escapes import unescape
-    from textgen.errors import SamplingError
     from textgen.terminal.text import visible
 
-    if count < 1:
-        raise SamplingError(f"--count is {count}; it must be at least 1")
-    if interactive and (json_output or count > 1 or novelty or novelty_corpus):
+    if asked.interactive and (json_output or count > 1 or is_compared):
         raise SamplingError("--interactive goes with neither --json, --count nor --novelty")
     if live is not None:
         from textgen.cli.live import LENGTH, check_terminal
 
-        if interactive or json_output or count > 1 or novelty or novelty_corpus:
+        if asked.interactive or json_output or count > 1 or is_compared:
             raise SamplingError(
                 "--live goes with neither --interactive, --json, --count nor --novelty; what it "
                 "writes can be written again with them, by the command that it prints"
             )
         check_terminal()
-    elif speed is not None or transcript is not None:
-        option = "--transcript" if speed is None else "--speed"
+    elif asked.speed is not None or asked.transcript is not None:
+        option = "--transcript" if asked.speed is None else "--speed"
         raise SamplingError(f"{option} is of --live alone; name what to steer: --live TARGET")
-    given: dict[str, Any] = {
-        "length": length,
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-        "repetition_window": repetition_window,
-        "stop": tuple(unescape(text) for text in stop or ()),
-        "until_sentence": until_sentence,
-        "until_end": until_end or None,
-        "keep_going": keep_going,
-        "history": history,
-        "rng": rng,
-    }
-    if length is None and live is not None:
-        given["length"] = LENGTH
-    beginning = read_beginning(words or (), seed, seed_file, checkpoint)
+    given = {name: getattr(options, name) for name in spelled(context, SampleOptions)}
+    if live is not None:
+        given.setdefault("length", LENGTH)
+    beginning = read_beginning(words or (), asked.seed, asked.seed_file, asked.checkpoint)
     model = load(beginning.checkpoint)
     # What is out of range is refused before anything is announced.
-    settings = asdict(
-        model.sample_options(**{name: value for name, value in given.items() if value is not None})
-    )
+    settings = asdict(model.sample_options(**given))
 
     def say(line: str | None) -> None:
         if line and not quiet:
             print(visible(line), file=sys.stderr, flush=True)
 
-    if settings["history"] and (steer or live):
+    if settings["history"] and (asked.steer or live):
         raise SamplingError(
             "--steer and --live act upon the state that a text carries on, and with a history of "
             f"{settings['history']} tokens nothing is carried on; add --history 0"
@@ -355,7 +181,7 @@ def sample_command(
     if model.saved.reads_pairs:
         from textgen.cli.targets import write_targets
 
-        if steer or live is not None or interactive or novelty or novelty_corpus:
+        if asked.steer or live is not None or asked.interactive or is_compared:
             raise SamplingError(
                 "this model writes the targets of pairs: --steer, --live, --interactive, "
                 "and --novelty are for models of text"
@@ -365,16 +191,16 @@ def sample_command(
                 f"this model reads a whole source before it writes, and --history "
                 f"{settings['history']} would have it forget what it read; leave it out"
             )
-    for line in (beginning.note, *_notes(model, given)):
+    for line in (beginning.note, *_notes(model, options)):
         say(line and f"note: {line}")
-    hint = _another(settings, count, is_given=rng is not None)
+    hint = _another(settings, count, is_given="rng" in given)
     if model.saved.reads_pairs:
         write_targets(
             model,
             beginning.text,
             settings,
             count=count,
-            exact=exact,
+            exact=asked.exact,
             json_output=json_output,
             quiet=quiet,
             hint=hint,
@@ -384,10 +210,10 @@ def sample_command(
     say(fitted.notice)
     if beginning.checkpoint is None and sys.stderr.isatty():
         say(f"the newest model: {visible(str(model.path))}")
-    plan = model.steering(*steer) if steer else None
-    say(model.networks.describe(count, exact=exact) + hint)
+    plan = model.steering(*asked.steer) if asked.steer else None
+    say(model.networks.describe(count, exact=asked.exact) + hint)
     if settings["history"]:
-        why = "" if history is not None else ", as in training (--history 0 carries its state)"
+        why = "" if "history" in given else ", as in training (--history 0 carries its state)"
         say(f"history: the network sees {settings['history']} tokens at each choice{why}")
     for line in [] if plan is None else plan.describe():
         say(f"steering: {line}")
@@ -401,21 +227,20 @@ def sample_command(
             fitted,
             settings,
             hand,
-            speed=SPEED if speed is None else speed,
+            speed=SPEED if asked.speed is None else asked.speed,
             seed=beginning.text,
-            seed_file=seed_file,
-            steer=steer or (),
-            transcript=transcript,
+            seed_file=asked.seed_file,
+            steer=asked.steer,
+            transcript=asked.transcript,
             color=color,
             quiet=quiet,
         )
         return
-    if interactive:
+    if asked.interactive:
         from textgen.cli.interactive import converse
 
         converse(model, fitted, settings, color, plan, quiet=quiet)
         return
-    is_compared = novelty or novelty_corpus is not None
     if count == 1 and not json_output and not is_compared:
         _stream(model, fitted, settings, plan)
         return
@@ -426,26 +251,29 @@ def sample_command(
         report = NoveltyReport(model, novelty_corpus)
         if not quiet:
             print_notes(report.notes)
-    texts = model.generate_many(count, fitted, exact=exact, steer=plan, **settings)
+    texts = model.generate_many(count, fitted, exact=asked.exact, steer=plan, **settings)
     if report is not None:
         report.read(fitted, texts, settings)
     if json_output:
-        _print_json(model, fitted, texts, report, settings, plan, exact=exact)
+        _print_json(model, fitted, texts, report, settings, plan, exact=asked.exact)
         return
     _print_texts(fitted, texts, settings["separator"], report, color, quiet)
 
 
-def _notes(model: Model, given: dict[str, Any]) -> Sequence[str]:
+def _notes(model: Model, options: SampleOptions) -> Sequence[str]:
     """What of the options can have no effect on this model's texts."""
     notes = []
-    for option, name in (("--until-end", "until_end"), ("--keep-going", "keep_going")):
-        if given[name] and not (model.saved.writes_documents or model.saved.reads_pairs):
+    for option, is_given in (
+        ("--until-end", options.until_end),
+        ("--keep-going", options.keep_going),
+    ):
+        if is_given and not (model.saved.writes_documents or model.saved.reads_pairs):
             notes.append(
                 f"{option} has no effect: this model was trained on one text and has seen no end "
                 "of a document, so it writes up to --length"
             )
-    for text in given["stop"]:
-        notice = model.fit_stop(text, keep_going=given["keep_going"]).notice
+    for text in options.stop:
+        notice = model.fit_stop(text, keep_going=options.keep_going).notice
         if notice is not None:
             notes.append(notice)
     return notes
@@ -453,8 +281,6 @@ def _notes(model: Model, given: dict[str, Any]) -> Sequence[str]:
 
 def _another(settings: dict[str, Any], count: int, *, is_given: bool) -> str:
     """How another text is got, at the end of the line that says what computes."""
-    from textgen.sampling.options import RNG_LIMIT
-
     following = settings["rng"] + 1
     if settings["temperature"] == 0 or settings["top_k"] == 1 or following >= RNG_LIMIT:
         return ""

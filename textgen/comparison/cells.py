@@ -38,8 +38,8 @@ from textgen.comparison.record import Entry, record_head, save_record
 from textgen.comparison.variant import Variant, as_variants, check_base
 from textgen.comparison.width import width_for
 from textgen.model.config import ModelConfig
+from textgen.options import TrainOptions
 from textgen.training.data import open_data
-from textgen.training.options import TrainOptions
 from textgen.training.sizing import usual_layers
 from textgen.training.start import check_request
 

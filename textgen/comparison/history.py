@@ -35,8 +35,8 @@ from textgen.comparison.width import width_for
 from textgen.errors import ConfigError
 from textgen.evaluation.nll import nll_in_streams, nll_with_history
 from textgen.evaluation.prediction import opened
+from textgen.options import TrainOptions
 from textgen.training.data import TrainingData, open_data
-from textgen.training.options import TrainOptions
 from textgen.training.sizing import BATCH_SIZE, SEQ_LEN
 from textgen.training.start import check_request
 

@@ -15,14 +15,14 @@ from textgen.checkpoint import MODEL_NAME, SavedModel
 from textgen.comparison.events import Halted, RunEvent
 from textgen.comparison.record import record_head
 from textgen.comparison.variant import Variant
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
 from textgen.files import atomic_write_text, make_folder
+from textgen.options import TrainOptions
 from textgen.progress import Task, task
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Report
 from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
-from textgen.training.options import TrainOptions
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together
 from textgen.training.start import open_run

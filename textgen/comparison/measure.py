@@ -14,8 +14,8 @@ from textgen.errors import BackendError, InspectionError
 from textgen.inspection import Trace, quantities, survey, trace_chunks
 from textgen.inspection.gates import gate_report
 from textgen.inspection.memory import MAX_LAG, memory_curves
+from textgen.options import TrainOptions
 from textgen.runtime import choose_threads
-from textgen.training.options import TrainOptions
 
 #: Validation tokens that the gates are watched on, and those that memory is measured on.
 GATE_TOKENS, MEMORY_TOKENS = 16_384, 131_072

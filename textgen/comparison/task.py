@@ -36,12 +36,12 @@ from textgen.errors import ConfigError, RunFolderError, named
 from textgen.evaluation.exact_match import measure_pairs
 from textgen.evaluation.prediction import opened
 from textgen.files import atomic_write_text, make_folder
+from textgen.options import TrainOptions
 from textgen.progress import task as progress_task
 from textgen.progress import track
 from textgen.sampling import SamplingNetworks
 from textgen.tasks import Task, get_task
 from textgen.training.data import open_data
-from textgen.training.options import TrainOptions
 from textgen.training.start import check_request
 
 #: Generated pairs: as many as are seen some times in as many steps as are usual here.

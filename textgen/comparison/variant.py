@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from textgen.cells import CELLS, get_cell
 from textgen.errors import ConfigError, named
-from textgen.training.options import TrainOptions
-from textgen.values import make_plain
+from textgen.options import TrainOptions
+from textgen.settings import check
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Variant:
     nonlinearity: str = "tanh"
 
     def __post_init__(self) -> None:
-        make_plain(self)
+        check(self)
         get_cell(self.cell, self.nonlinearity)
 
     @property
@@ -83,7 +83,7 @@ def check_base(base: object) -> None:
     """Raise `ConfigError` where what is asked of all runs is no `TrainOptions`."""
     if not isinstance(base, TrainOptions):
         raise ConfigError(
-            f"base is {base!r:.60}; it must be a textgen.training.options.TrainOptions, such as "
+            f"base is {base!r:.60}; it must be a textgen.options.TrainOptions, such as "
             "TrainOptions(steps=500)"
         )
 

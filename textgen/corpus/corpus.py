@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache
-from textgen.corpus.damage import ENCODING_ERRORS
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
     document_separator,
@@ -26,22 +26,14 @@ from textgen.corpus.documents import (
     join_documents,
     mark_documents,
     normalize_documents,
-    settle_documents,
 )
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import Findings, SourceText
 from textgen.corpus.several import Checked, bad_files_error, check_sources, reading_notes
-from textgen.corpus.source import (
-    DEFAULT_ENDING,
-    BadFile,
-    Found,
-    Source,
-    find_sources,
-    parse_endings,
-)
+from textgen.corpus.source import BadFile, Found, Source, find_sources
 from textgen.corpus.tokens import Choice, EncodedText, write_tokens
-from textgen.corpus.vocabulary import END_ID, LEVELS, Ids, Vocabulary
+from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.errors import (
     ConfigError,
     CorpusError,
@@ -52,8 +44,6 @@ from textgen.errors import (
 )
 from textgen.files import os_reason
 from textgen.progress import Task, task, track
-from textgen.settings import setting
-from textgen.values import make_plain
 
 #: What is being done, to people.
 _READING = "reading the text"
@@ -70,73 +60,6 @@ _FIRST_OPTIONS = (
 _CHOOSING = ("ending", "skip_bad")
 #: Hexadecimal digits of a cache key that can be told without reading the text.
 _PREFIX_DIGITS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusOptions:
-    """How texts become tokens.
-
-    Args:
-        level: What a token is: `"char"` (a Unicode code point), `"byte"` (of UTF-8) or `"word"`.
-        fold: Whether only lower-case words stay, separated by single spaces.
-        min_count: Characters met less often are unknown; 1 keeps all.
-        min_word_count: Words met less often are spelled by their characters.
-        max_words: Words at most, the commonest; the rest is spelled.
-        documents: How one text is cut into documents, see `textgen.corpus.documents`: `"blank"`
-            (blank lines separate them; `"blank:2"`: two or more), `"line"` (each line is one),
-            `"separator:TEXT"` (a line that is TEXT separates them), `"start:REGEX"` (a line at
-            whose beginning it matches begins one), or None, as is `"file"` (each file is one).
-            What is no word, such as `"***"`, is a separator.
-        encoding: Name of the encoding of the files; None detects it.
-        encoding_errors: What is done about bytes that stand for nothing: `"strict"` refuses the
-            file, `"replace"` reads each as U+FFFD, an unknown character (at byte level its bytes).
-        newlines: Whether line ends become `"\\n"`.
-        nfc: Whether characters are composed (Unicode NFC).
-        ending: Of a folder, files that end so are texts: `".srt"`, several as `".txt,.srt"`,
-            `"all"` for every file. `.gz` may follow.
-        skip_bad: Whether files that cannot be read as text are left out; an error otherwise.
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    level: str = "char"
-    fold: bool = False
-    min_count: int = 1
-    min_word_count: int = 2
-    max_words: int = 30_000
-    documents: str | None = None
-    encoding: str | None = None
-    newlines: bool = setting(True, flag="--keep-newlines", inverted=True)
-    nfc: bool = setting(True, flag="--no-nfc", inverted=True)
-    encoding_errors: str = "strict"
-    ending: str = DEFAULT_ENDING
-    skip_bad: bool = False
-
-    def __post_init__(self) -> None:
-        make_plain(self)
-        parse_endings(self.ending)
-        if self.level not in LEVELS:
-            raise ConfigError(
-                f"{named('level')} is {self.level!r}; give one of {', '.join(LEVELS)}"
-            )
-        # One way to say each: it is part of the cache's keys and of a run's record.
-        object.__setattr__(self, "documents", settle_documents(self.documents))
-        if self.encoding_errors not in ENCODING_ERRORS:
-            raise ConfigError(
-                f"{named('encoding_errors')} is {self.encoding_errors!r}; give one of "
-                f"{', '.join(ENCODING_ERRORS)}"
-            )
-        for name, least in (("min_count", 1), ("min_word_count", 1), ("max_words", 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(
-                    f"{named(name)} is {value!r}; it must be a whole number from {least} up"
-                )
-
-    @property
-    def normalization(self) -> Normalization:
-        """The part of the options that seeds and evaluated texts go through as well."""
-        return Normalization(newlines=self.newlines, nfc=self.nfc, fold=self.fold)
 
 
 @dataclass(frozen=True)

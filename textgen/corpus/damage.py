@@ -18,9 +18,6 @@ from textgen.corpus import codepage
 from textgen.corpus.source import Source
 from textgen.errors import BinaryFileError, EncodingError
 
-#: What `--encoding-errors` takes.
-ENCODING_ERRORS = ("strict", "replace")
-
 #: Well-formed UTF-8 of a character beyond ASCII.
 _SEQUENCE = rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
 SEQUENCES = re.compile(_SEQUENCE)

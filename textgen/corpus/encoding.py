@@ -17,8 +17,8 @@ import re
 from dataclasses import dataclass, replace
 
 from textgen.corpus import codepage, damage
+from textgen.corpus.corpus_options import ENCODING_ERRORS
 from textgen.corpus.damage import (
-    ENCODING_ERRORS,
     HIGH,
     SEQUENCES,
     count_high,

@@ -19,7 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText

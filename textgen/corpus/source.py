@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from textgen.corpus.corpus_options import ALL_ENDINGS, DEFAULT_ENDING, parse_endings
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError
 
 STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
-#: The ending of a text in a folder where none is asked for, and the word for every ending.
-DEFAULT_ENDING, ALL_ENDINGS = ".txt", "all"
 _GZIP_MAGIC = b"\x1f\x8b"
 
 #: What systems leave in folders, beside the names that begin with a dot.
@@ -196,28 +195,6 @@ class Found:
     unread: tuple[Unread, ...] = ()
     linked: tuple[str, ...] = ()
     endings: tuple[str, ...] = (DEFAULT_ENDING,)
-
-
-def parse_endings(text: str) -> tuple[str, ...]:
-    """What `--ending` says: `.srt`, `srt`, `.txt,.srt` or `all`.
-
-    Returns:
-        Endings in lower case, with their dot; `("",)`, which every name has, for `all`.
-    Raises:
-        ConfigError: It is none.
-    """
-    if text.strip().lower() == ALL_ENDINGS:
-        return ("",)
-    endings = []
-    for part in text.split(","):
-        word = part.strip().removeprefix("*").removeprefix(".").lower()
-        if not word or any(char in word for char in "/\\*? "):
-            raise ConfigError(
-                f"ending is {text!r}; type the ending of the texts in a folder, such as .srt, "
-                "several like .txt,.srt, or all for every file"
-            )
-        endings.append(f".{word}")
-    return tuple(dict.fromkeys(endings))
 
 
 def find_sources(

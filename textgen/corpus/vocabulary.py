@@ -17,13 +17,12 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.corpus.corpus_options import LEVELS
 from textgen.corpus.words import split_words
 from textgen.errors import ConfigError, named
 
 #: Ids of tokens, in the smallest unsigned type that holds the vocabulary.
 Ids = NDArray[np.unsignedinteger[Any]]
-
-LEVELS = ("char", "byte", "word")
 
 #: The end-of-document mark; it stands between documents and is never printed.
 END_ID = 0

@@ -8,14 +8,9 @@ from typing import Any
 
 from textgen.cells import Cell, get_cell
 from textgen.errors import ConfigError, named
+from textgen.options import COLLAPSE, DISTANCES
 
-HEADS = ("softmax", "euclidean", "cosine")
-
-#: Why the targets of a distance are not trained.
-COLLAPSE = (
-    "a loss that is a distance must not move its own targets: the network and the symbols' vectors "
-    "would come together in one point, where the loss is 0 and all words are alike (it collapses)"
-)
+HEADS = ("softmax", *DISTANCES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ novelty     what of a text is copied from the training text
 
 from __future__ import annotations
 
+from textgen.options import SampleOptions as SampleOptions
 from textgen.sampling.choice import SymbolGenerator as SymbolGenerator
 from textgen.sampling.choice import choose_symbols as choose_symbols
 from textgen.sampling.filters import apply_min_p as apply_min_p
@@ -34,7 +35,6 @@ from textgen.sampling.novelty import count_documents as count_documents
 from textgen.sampling.novelty import find_copies as find_copies
 from textgen.sampling.novelty import find_copies_in_each as find_copies_in_each
 from textgen.sampling.novelty import least_run as least_run
-from textgen.sampling.options import SampleOptions as SampleOptions
 from textgen.sampling.seed import FittedSeed as FittedSeed
 from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed

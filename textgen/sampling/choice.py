@@ -34,8 +34,8 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import SamplingError
 from textgen.native.sampler import ChoiceSettings, Chosen, choose
 from textgen.ops.path import Path
+from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.sampling.filters import filter_logits
-from textgen.sampling.options import RNG_LIMIT, SampleOptions
 
 #: Samples under one seed, and draws of one sample.
 INDEX_LIMIT = 2**24

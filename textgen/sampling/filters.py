@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import SamplingError
-from textgen.sampling.options import SampleOptions
+from textgen.options import SampleOptions
 
 Logit = TypeVar("Logit", bound=np.floating)
 

@@ -12,11 +12,11 @@ import numpy as np
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError, named
 from textgen.model.edit import NO_EDITS
+from textgen.options import SampleOptions
 from textgen.progress import track
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator, log_softmax
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.history import HistoryNetwork
-from textgen.sampling.options import SampleOptions
 from textgen.sampling.stream import (
     FinishReason,
     Floats,

@@ -19,8 +19,8 @@ from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_step import Written
 from textgen.native.sampler import ChoiceSettings
+from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
-from textgen.sampling.options import SampleOptions
 from textgen.sampling.stop import StopMatcher
 
 Floats = NDArray[np.float32]

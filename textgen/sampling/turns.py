@@ -10,10 +10,10 @@ import numpy as np
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.model.edit import NO_EDITS, Edits
+from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator, log_softmax
 from textgen.sampling.cursor import Cursor, Held
 from textgen.sampling.generate import seen_by
-from textgen.sampling.options import SampleOptions
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import (
     GeneratedSymbol,

@@ -15,9 +15,9 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.native.sampler import Chosen
+from textgen.options import SampleOptions
 from textgen.sampling.choice import NOT_FINITE, Chooser
 from textgen.sampling.cursor import Cursor
-from textgen.sampling.options import SampleOptions
 from textgen.sampling.stream import (
     BlockNetwork,
     GeneratedSymbol,

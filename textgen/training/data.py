@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from textgen.corpus.corpus import Corpus, CorpusOptions
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import DOCUMENTS_SYNTAX, documents_in_words
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pairs import SEPARATOR, PairIndex, find_pairs, index_pairs, separator_id
@@ -33,7 +34,7 @@ from textgen.corpus.split import (
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
-from textgen.training.options import TrainOptions, validation_share
+from textgen.options import TrainOptions, validation_share
 from textgen.training.sizing import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel
-from textgen.corpus.corpus import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
 from textgen.model.config import ModelConfig
+from textgen.options import TrainOptions
 from textgen.runtime import Choice
-from textgen.training.options import TrainOptions
 
 Floats = NDArray[np.float32]
 

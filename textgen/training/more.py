@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from textgen.errors import ConfigError, RunFolderError, named
+from textgen.options import TrainOptions
 from textgen.runtime import Choice, parse_duration
 from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command, resume_command
 from textgen.training.folder import RunState
-from textgen.training.options import TrainOptions
 from textgen.training.plan import Plan
 from textgen.training.sizing import (
     EVALUATIONS,

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textgen.corpus.corpus import Corpus, CorpusOptions, is_same_text
+from textgen.corpus.corpus import Corpus, is_same_text
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
 from textgen.errors import (
     CheckpointFormatError,
@@ -21,12 +22,12 @@ from textgen.errors import (
     TextgenError,
     named,
 )
+from textgen.options import WORD2VEC, TrainOptions, validation_share
 from textgen.settings import settings_of, with_values
 from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command, resume_command
 from textgen.training.folder import RunState
 from textgen.training.more import More
-from textgen.training.options import WORD2VEC, TrainOptions, validation_share
 
 #: Settings that say how long a run is.
 _LENGTHS = ("budget", "epochs", "steps")

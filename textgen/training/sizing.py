@@ -17,8 +17,8 @@ from typing import Any
 from textgen.cells import BUILT_IN
 from textgen.errors import ConfigError, EmptyCorpusError
 from textgen.model.config import ModelConfig
+from textgen.options import WORD2VEC, TrainOptions
 from textgen.runtime import Choice
-from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import OptimizerPlan, Plan
 
 DEFAULT_BUDGET = 180.0

@@ -22,11 +22,11 @@ from textgen.model.initialise import initial_weights
 from textgen.model.opening import open_network
 from textgen.ops.path import Path
 from textgen.ops.select import select
+from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.runtime import choose_device, choose_threads, computing_threads
 from textgen.training.data import TrainingData
 from textgen.training.learner import fit_head_scale
-from textgen.training.options import TrainOptions
 from textgen.training.plan import OptimizerPlan, Plan
 from textgen.training.sizing import (
     BATCH_SIZE,

@@ -25,6 +25,7 @@ from textgen.files import FolderLock, make_folder
 from textgen.model.initialise import initial_weights
 from textgen.ops.path import Path as ComputePath
 from textgen.ops.select import OWN_CELL, select
+from textgen.options import WORD2VEC, TrainOptions, validation_share
 from textgen.runtime import (
     Choice,
     available_memory,
@@ -50,7 +51,6 @@ from textgen.training.folder import (
     run_folder,
 )
 from textgen.training.more import More, extended, more_note, parse_more, refuse_unfinished
-from textgen.training.options import WORD2VEC, TrainOptions, validation_share
 from textgen.training.plan import Plan
 from textgen.training.resume import (
     absolute,

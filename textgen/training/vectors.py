@@ -21,10 +21,10 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.corpus.word_vectors import symbol_vectors
 from textgen.errors import BackendError, ConfigError, named
+from textgen.options import WORD2VEC, TrainOptions
 from textgen.progress import Task, task
 from textgen.runtime import Choice
 from textgen.training.data import TrainingData
-from textgen.training.options import WORD2VEC, TrainOptions
 from textgen.training.plan import Plan
 
 Floats = NDArray[np.float32]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.records import print_json
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.errors import ConfigError
 from textgen.progress import task
+from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.text import quote, quote_path
 
 if TYPE_CHECKING:
@@ -194,7 +194,8 @@ def say_what_is_unknown(model: Model, text: str) -> None:
 
 
 def _open_paths(model: Model, paths: Sequence[str], choosing: dict[str, Any]) -> Corpus:
-    from textgen.corpus.corpus import Corpus, CorpusOptions
+    from textgen.corpus.corpus import Corpus
+    from textgen.corpus.corpus_options import CorpusOptions
 
     normalization = model.saved.normalization
     # Documents are separated as they were in training: the state is zeroed between them.

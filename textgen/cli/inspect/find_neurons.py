@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.inspect.common import (
     DEFAULT_CHARS,
     CsvOption,
@@ -19,7 +18,7 @@ from textgen.cli.inspect.common import (
     open_tokens,
     say_what_is_read,
 )
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     CheckpointOption,
     ColorOption,
     EncodingErrorsOption,
@@ -33,7 +32,8 @@ from textgen.cli.options import (
     lower,
 )
 from textgen.cli.records import check_outputs
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
+from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.console import ColorMode
 from textgen.terminal.text import quote
 

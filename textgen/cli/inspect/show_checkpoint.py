@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.options import ColorOption, JsonOption
+from textgen.cli.parameters import ColorOption, JsonOption
 from textgen.cli.records import print_json
 from textgen.terminal.console import ColorMode
 from textgen.terminal.text import quote_path
@@ -65,10 +65,10 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
         }
         print_json(record)
         return
+    from textgen.cli.flags import label
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import choices_table, key_values
     from textgen.terminal.text import visible
-    from textgen.training.options import setting_label
 
     out = make_consoles(color).out
     config, info = saved.config, saved.info
@@ -99,7 +99,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
         out.print("the same again:")
         # A line of its own, which a narrow terminal does not break.
         out.print(visible(command), soft_wrap=True)
-    choices = [(setting_label(c["name"]), c["value"], c["reason"]) for c in info.get("choices", [])]
+    choices = [(label(c["name"]), c["value"], c["reason"]) for c in info.get("choices", [])]
     if choices:
         out.print(choices_table(choices))
     out.print(key_values("weights", [(k, " x ".join(map(str, v))) for k, v in weights.items()]))

@@ -20,7 +20,7 @@ from textgen.cli.inspect.common import (
     open_tokens,
     say_what_is_read,
 )
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     CheckpointOption,
     ColorOption,
     EncodingErrorsOption,
@@ -31,7 +31,7 @@ from textgen.cli.options import (
     SkipBadOption,
 )
 from textgen.cli.records import check_outputs
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:

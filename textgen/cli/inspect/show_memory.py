@@ -11,7 +11,6 @@ import typer
 
 from textgen.checkpoint import locate
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.inspect.common import (
     DEFAULT_CHARS,
     CharsOption,
@@ -22,7 +21,7 @@ from textgen.cli.inspect.common import (
     open_tokens,
     say_what_is_read,
 )
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     ColorOption,
     EncodingErrorsOption,
     EncodingOption,
@@ -35,8 +34,9 @@ from textgen.cli.options import (
     lower,
 )
 from textgen.cli.records import check_outputs
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.inspection.memory import GRADIENT_SHARE, VARIATION_LIMIT
+from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.chart import Chart, Series
 from textgen.terminal.console import ColorMode
 from textgen.terminal.figures import figures_table

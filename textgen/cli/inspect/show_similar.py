@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED
 from textgen.cli.inspect.common import (
     DEFAULT_CHARS,
     CharsOption,
@@ -21,7 +20,7 @@ from textgen.cli.inspect.common import (
     say_what_is_read,
     say_what_is_unknown,
 )
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     CheckpointOption,
     ColorOption,
     EncodingErrorsOption,
@@ -33,7 +32,8 @@ from textgen.cli.options import (
     lower,
 )
 from textgen.cli.records import check_outputs
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
+from textgen.settings import ADVANCED
 from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.help_page import ADVANCED, TEXT
 from textgen.cli.inspect.common import CsvOption, NpzOption, deliver, say_what_is_unknown
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     CheckpointOption,
     ColorOption,
     EncodingErrorsOption,
@@ -23,6 +22,7 @@ from textgen.cli.options import (
 )
 from textgen.cli.records import check_outputs, print_notes
 from textgen.progress import task
+from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:

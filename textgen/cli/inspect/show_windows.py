@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.options import (
+from textgen.cli.parameters import (
     EncodingErrorsOption,
     EncodingOption,
     EndingOption,
@@ -18,7 +18,7 @@ from textgen.cli.options import (
     SkipBadOption,
 )
 from textgen.cli.records import json_text, print_notes
-from textgen.corpus.source import DEFAULT_ENDING
+from textgen.corpus.corpus_options import DEFAULT_ENDING
 
 
 @guarded
@@ -49,7 +49,8 @@ def windows_command(
 
     textgen inspect windows text.txt --level word --fold --history 3
     """
-    from textgen.corpus.corpus import Corpus, CorpusOptions
+    from textgen.corpus.corpus import Corpus
+    from textgen.corpus.corpus_options import CorpusOptions
     from textgen.corpus.windows import Windows
     from textgen.errors import ConfigError
 

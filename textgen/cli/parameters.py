@@ -1,0 +1,343 @@
+"""The parameters of commands: made from options classes, and those that several commands share."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, cast, get_args
+
+import typer
+
+from textgen.cli.flags import at_prompt
+from textgen.messages import told
+from textgen.settings import (
+    ADVANCED,
+    RUN,
+    TEXT,
+    Option,
+    kinds_of,
+    setting,
+    settings_of,
+    unescape,
+    with_values,
+)
+from textgen.terminal.console import ColorMode
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Only:
+    """The settings of an options class that a command takes; the others keep their default.
+
+    Args:
+        names: Of the fields.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+
+def with_options(command: F) -> F:
+    """Let a command take options classes, whose settings become its options.
+
+    The command gets the instances, made of what was typed and checked. Where it takes only some of
+    the settings of a class, `Only` names them. Below `guarded`, so that a value that is refused
+    becomes a message:
+
+        @guarded
+        @with_options
+        def compare_command(
+            context: typer.Context,
+            paths: PathsArgument = None,
+            *,
+            training: Annotated[TrainOptions, Only("level", "fold", "num_layers")],
+            reading: FileOptions,
+            output: OutputOptions,
+        ) -> None:
+            if "num_layers" in spelled(context, TrainOptions): ...
+    """
+    signature = inspect.signature(command, eval_str=True)
+    classes: dict[str, tuple[type, list[Option]]] = {}
+    parameters: dict[str, inspect.Parameter] = {}
+    for own in signature.parameters.values():
+        cls, *extra = get_args(own.annotation) or (own.annotation,)
+        if not (is_dataclass(cls) and isinstance(cls, type)):
+            parameters[own.name] = own.replace(kind=own.KEYWORD_ONLY)
+            continue
+        names = next((only.names for only in extra if isinstance(only, Only)), None)
+        items = [item for item in settings_of(cls) if names is None or item.name in names]
+        classes[own.name] = cls, items
+        for item in items:
+            parameters.setdefault(parameter_name(item), _parameter(item, cls))
+
+    @functools.wraps(command)
+    def run(**values: Any) -> Any:
+        made = {name: _made(cls, items, values) for name, (cls, items) in classes.items()}
+        mine = {name: value for name, value in values.items() if name in signature.parameters}
+        return command(**mine, **made)
+
+    run.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
+    run.__annotations__ = {name: own.annotation for name, own in parameters.items()}
+    return cast(F, run)
+
+
+def parameter_name(item: Option) -> str:
+    """The parameter of a command that takes a setting."""
+    return item.name if item.how.joint is None else item.how.joint.name
+
+
+def spelled(context: typer.Context, cls: type) -> set[str]:
+    """The settings of an options class that the command line spells out, by name."""
+
+    def is_typed(name: str) -> bool:
+        source = context.get_parameter_source(name)
+        return source is not None and source.name == "COMMANDLINE"
+
+    return {item.name for item in settings_of(cls) if is_typed(parameter_name(item))}
+
+
+def _parameter(item: Option, cls: type) -> inspect.Parameter:
+    """The parameter of a command that `typer` makes an option of."""
+    how, joint = item.how, item.how.joint
+    names = [f"{item.flag}/{item.off}" if item.off else item.flag]
+    names += [f"--{name}" for name in how.others]
+    if how.short:
+        names.append(f"-{how.short}")
+    # The name that the setting has in Python is understood too.
+    in_python = [own.name for own in settings_of(cls) if joint and own.how.joint is joint]
+    for name in in_python or [item.name]:
+        alias = "--" + name.strip("_").replace("_", "-")
+        if not how.inverted and item.off is None and alias not in names:
+            names.append(alias)
+    kinds = kinds_of(item.annotation)
+    default, kind = item.default, _TYPES.get(item.annotation, type(item.default))
+    if how.inverted:
+        default = False
+    elif kind == _TYPES["tuple[str, ...]"]:
+        default = None
+    if joint is not None or how.parse is not None:
+        kind = str | None
+    elif kinds is not None:
+        kind = functools.reduce(operator.or_, kinds)
+    option = typer.Option(
+        *names,
+        help=told(joint.help if joint else how.typed_help or how.help, at_prompt),
+        metavar=(joint.metavar if joint else how.metavar) or "|".join(how.choices) or None,
+        show_default=told(how.by_default, at_prompt) or not how.inverted,
+        rich_help_panel=how.panel,
+    )
+    return inspect.Parameter(
+        parameter_name(item),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[kind, option],
+    )
+
+
+#: What `typer` makes of the types that are no plain ones.
+_TYPES: dict[str, Any] = {"Path | None": Path | None, "tuple[str, ...]": list[str] | None}
+
+
+def _made(cls: type, items: list[Option], typed: Mapping[str, Any]) -> Any:
+    """An options instance from what was typed.
+
+    Raises:
+        ConfigError: The class refuses a value.
+    """
+    values: dict[str, Any] = {}
+    for item in items:
+        value, how = typed[parameter_name(item)], item.how
+        if how.joint is not None:
+            values |= {} if value is None else how.joint.parse(value)
+            continue
+        if how.inverted:
+            value = not value
+        elif how.parse is not None and value is not None:
+            value = how.parse(value)
+        elif item.annotation == "tuple[str, ...]":
+            value = tuple(unescape(part) if how.escapes else part for part in value or ())
+        elif how.escapes:
+            value = unescape(value)
+        values[item.name] = value
+    return with_values(cls, values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """How a command shows its result."""
+
+    json_output: bool = setting(
+        False, help="Print the result as JSON.", panel=ADVANCED, flag="json"
+    )
+    quiet: bool = setting(False, help="Print only the result, and errors.", short="q")
+    color: ColorMode = setting(
+        ColorMode.AUTO,
+        help="Whether to print colours. auto: on a terminal, unless NO_COLOR is set.",
+        panel=ADVANCED,
+        choices=tuple(ColorMode),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The model that a command reads."""
+
+    checkpoint: str | None = setting(
+        None,
+        help="The model: its file, its folder, or its name under ./checkpoints.",
+        metavar="MODEL",
+        by_default="the newest one there",
+        short="c",
+    )
+
+
+def lower(word: str) -> str:
+    """A word of a fixed list, in whatever case it was typed: for an option's `parser`."""
+    return word.lower()
+
+
+CheckpointOption = Annotated[
+    str | None,
+    typer.Option(
+        "--checkpoint",
+        "-c",
+        metavar="MODEL",
+        help="The model: its file, its folder, or its name under ./checkpoints. "
+        "Default: the newest one there.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=ADVANCED)
+]
+ColorOption = Annotated[
+    ColorMode,
+    typer.Option(
+        "--color",
+        metavar="|".join(mode.value for mode in ColorMode),
+        help="Whether to print colours. auto: on a terminal, unless NO_COLOR is set.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only the result, and errors.")
+]
+RNG_HELP = "The number that fixes all random choices: the same number gives the same result."
+RngOption = Annotated[int, typer.Option("--rng", metavar="N", help=RNG_HELP)]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda|mps",
+        help="What to compute on: the processor (cpu), an NVIDIA card (cuda), the GPU of a Mac "
+        "(mps).",
+        rich_help_panel=ADVANCED,
+    ),
+]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="Compute with N threads. Default: one for each core.",
+        show_default=False,
+        rich_help_panel=ADVANCED,
+    ),
+]
+EncodingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        metavar="NAME",
+        help="The encoding of the text, such as cp1251. Default: found from its bytes.",
+        show_default=False,
+        rich_help_panel=TEXT,
+    ),
+]
+EndingOption = Annotated[
+    str,
+    typer.Option(
+        "--ending",
+        metavar=".srt",
+        help="Which files of a folder are read: those whose names end so. Several: .txt,.srt; "
+        "every file: all. Default: .txt.",
+        show_default=False,
+        rich_help_panel=ADVANCED,
+    ),
+]
+EncodingErrorsOption = Annotated[
+    str,
+    typer.Option(
+        "--encoding-errors",
+        metavar="strict|replace",
+        help="What to do about bytes that stand for no character. strict: refuse the file; "
+        "replace: read each as the character U+FFFD and say how many there are.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+SkipBadOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-bad",
+        help="Leave out files that cannot be read as text, and say which.",
+        rich_help_panel=ADVANCED,
+    ),
+]
+#: How a file is cut into documents, for the help of every command that takes it.
+DOCUMENTS_METAVAR = "blank|line|file|separator:TEXT|start:PATTERN"
+DOCUMENTS_HELP = (
+    "How a file is cut into documents. blank: at blank lines (blank:2: at two or more); line: each "
+    "line is one; file: each file is one; separator: at lines that are TEXT; start: where a line "
+    "begins with PATTERN, a regular expression or the text itself. "
+)
+DocumentsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--documents",
+        metavar=DOCUMENTS_METAVAR,
+        help=DOCUMENTS_HELP + "Default: file.",
+        show_default=False,
+        rich_help_panel=TEXT,
+    ),
+]
+LevelOption = Annotated[
+    str,
+    typer.Option(
+        "--level",
+        metavar="char|byte|word",
+        help="What one token is, the piece that the model reads at a time: a character, a byte or "
+        "a word.",
+        rich_help_panel=TEXT,
+    ),
+]
+FoldOption = Annotated[
+    bool,
+    typer.Option(
+        "--fold",
+        help="Make the text lower case, keep letters only, split words at hyphens.",
+        rich_help_panel=TEXT,
+    ),
+]
+PathsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="PATH...",
+        help="Text files in any encoding (.gz too), folders of .txt files, or - for stdin.",
+        show_default=False,
+    ),
+]
+OutOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="DIR",
+        help="The folder of the run. Default: ./checkpoints/NAME, where NAME is that of the text.",
+        show_default=False,
+        rich_help_panel=RUN,
+    ),
+]

@@ -1,0 +1,161 @@
+"""How texts are read, and how they become tokens: the options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textgen.errors import ConfigError, named
+from textgen.settings import ADVANCED, TEXT, check, setting
+
+if TYPE_CHECKING:
+    from textgen.corpus.normalization import Normalization
+
+LEVELS = ("char", "byte", "word")
+ENCODING_ERRORS = ("strict", "replace")
+#: The ending of a text in a folder where none is asked for, and the word for every ending.
+DEFAULT_ENDING, ALL_ENDINGS = ".txt", "all"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions:
+    """How files are read as text.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    encoding: str | None = setting(
+        None,
+        help="The encoding of the text, such as cp1251.",
+        panel=TEXT,
+        metavar="NAME",
+        by_default="found from its bytes",
+    )
+    encoding_errors: str = setting(
+        "strict",
+        help="What to do about bytes that stand for no character. strict: refuse the file; "
+        "replace: read each as the character U+FFFD and say how many there are.",
+        panel=ADVANCED,
+        choices=ENCODING_ERRORS,
+    )
+    ending: str = setting(
+        DEFAULT_ENDING,
+        help="Which files of a folder are read: those whose names end like this. Several: "
+        ".txt,.srt; every file: all. The same names with .gz after them are read too.",
+        panel=ADVANCED,
+        metavar=".srt",
+    )
+    skip_bad: bool = setting(
+        False,
+        help="Leave out files that cannot be read as text, and say which.",
+        panel=ADVANCED,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        parse_endings(self.ending)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusOptions(FileOptions):
+    """How texts become tokens.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    level: str = setting(
+        "char",
+        help="What one token is, the piece that the model reads at a time: a character (a Unicode "
+        "code point), a byte of UTF-8, or a word.",
+        panel=TEXT,
+        choices=LEVELS,
+    )
+    fold: bool = setting(
+        False,
+        help="Make the text lower case, keep letters only, split words at hyphens.",
+        panel=TEXT,
+    )
+    documents: str | None = setting(
+        None,
+        help="How a file is cut into documents. blank: at blank lines (blank:2: at two or more); "
+        "line: each line is one; file: each file is one; separator: at lines that are TEXT; start: "
+        "where a line begins with PATTERN, a regular expression or the text itself.",
+        panel=TEXT,
+        metavar="blank|line|file|separator:TEXT|start:PATTERN",
+        by_default="file",
+    )
+    min_count: int = setting(
+        1,
+        help="Characters that occur fewer than N times are read as unknown.",
+        panel=ADVANCED,
+        at_least=1,
+    )
+    min_word_count: int = setting(
+        2,
+        help=f"With {named('level', 'word')}: words that occur fewer than N times are spelled in "
+        "characters.",
+        panel=ADVANCED,
+        at_least=1,
+    )
+    max_words: int = setting(
+        30_000,
+        help=f"With {named('level', 'word')}: the model knows the N most frequent words, and "
+        "spells the others.",
+        panel=ADVANCED,
+        at_least=0,
+    )
+    newlines: bool = setting(
+        True,
+        help="Whether the line ends \\r\\n and \\r become \\n.",
+        typed_help="Leave the line ends \\r\\n and \\r as they are. Default: they become \\n.",
+        panel=ADVANCED,
+        flag="keep-newlines",
+        inverted=True,
+    )
+    nfc: bool = setting(
+        True,
+        help="Whether a letter and its accent become one character (Unicode NFC).",
+        typed_help="Leave a letter and its accent as two characters where the text has two. "
+        "Default: they become one (Unicode NFC).",
+        panel=ADVANCED,
+        flag="no-nfc",
+        inverted=True,
+    )
+
+    def __post_init__(self) -> None:
+        from textgen.corpus.documents import settle_documents
+
+        super().__post_init__()
+        # One way to say each: it is part of the cache's keys and of a run's record.
+        object.__setattr__(self, "documents", settle_documents(self.documents))
+
+    @property
+    def normalization(self) -> Normalization:
+        """The part of the options that seeds and evaluated texts go through as well."""
+        from textgen.corpus.normalization import Normalization
+
+        return Normalization(newlines=self.newlines, nfc=self.nfc, fold=self.fold)
+
+
+def parse_endings(text: str) -> tuple[str, ...]:
+    """The endings that `ending` names: `.srt`, `srt`, `.txt,.srt` or `all`.
+
+    Returns:
+        Endings in lower case, with their dot; `("",)`, which every name has, for `all`.
+    Raises:
+        ConfigError: It is none.
+    """
+    if text.strip().lower() == ALL_ENDINGS:
+        return ("",)
+    endings = []
+    for part in text.split(","):
+        word = part.strip().removeprefix("*").removeprefix(".").lower()
+        if not word or any(char in word for char in "/\\*? "):
+            raise ConfigError(
+                f"ending is {text!r}; type the ending of the texts in a folder, such as .srt, "
+                "several like .txt,.srt, or all for every file"
+            )
+        endings.append(f".{word}")
+    return tuple(dict.fromkeys(endings))

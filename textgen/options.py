@@ -1,0 +1,602 @@
+"""The options of a run and of a text, each declared once; see `textgen.settings`.
+
+How a text is read is declared in `textgen.corpus.corpus_options`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.errors import ConfigError, SamplingError, named
+from textgen.messages import call
+from textgen.runtime import parse_duration
+from textgen.settings import (
+    ADVANCED,
+    CHOICE,
+    END,
+    LENGTH,
+    MODEL,
+    RUN,
+    TEXT,
+    Joint,
+    check,
+    setting,
+)
+
+#: What `vectors` is where they are learned on the training text.
+WORD2VEC = "word2vec"
+LOSSES = ("cross-entropy", "distance")
+DISTANCES = ("euclidean", "cosine")
+#: Why the targets of a distance are not trained.
+COLLAPSE = (
+    "a loss that is a distance must not move its own targets: the network and the symbols' vectors "
+    "would come together in one point, where the loss is 0 and all words are alike (it collapses)"
+)
+#: Random seeds of a text lie below this.
+RNG_LIMIT = 2**64
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeOptions:
+    """What computes.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    device: str = setting(
+        "auto",
+        help="What to compute on: the processor (cpu), an NVIDIA card (cuda), the GPU of a Mac "
+        "(mps).",
+        panel=ADVANCED,
+        choices=("auto", "cpu", "cuda", "mps"),
+    )
+    threads: int | None = setting(
+        None,
+        help="Compute with N threads.",
+        panel=ADVANCED,
+        by_default="one for each core",
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Where a run is kept, and what it goes on from."""
+
+    out: str | None = setting(
+        None,
+        help="The folder of the run.",
+        panel=RUN,
+        metavar="DIR",
+        by_default="./checkpoints/NAME, where NAME is that of the text",
+        short="o",
+    )
+    resume: bool = setting(
+        False,
+        help="Continue the run exactly where it was saved. Type the same command again, or the "
+        "run's folder alone.",
+        panel=RUN,
+    )
+    more: str | None = setting(
+        None,
+        help="Train a finished run longer, such as 2m, 500steps or 3epochs: "
+        f"{call('train', 'RUN', more='2m')}.",
+        panel=RUN,
+        metavar="LENGTH",
+    )
+    force: bool = setting(
+        False, help="Delete the run that is in the folder, and start anew.", panel=RUN
+    )
+    from_: str | None = setting(
+        None, help="Train this model further on another text.", panel=RUN, metavar="MODEL"
+    )
+
+
+def parse_embedding(text: str) -> dict[str, Any]:
+    """The settings that one text says: a width, `word2vec`, `word2vec:WIDTH` or a file.
+
+    Raises:
+        ConfigError: The width is none.
+    """
+    if text.lstrip("+-").isdigit():
+        return {"embedding_size": int(text), "vectors": None}
+    from textgen.corpus.word_vectors import MOST_NUMBERS
+
+    kind, colon, width = text.partition(":")
+    if kind != WORD2VEC:
+        return {"embedding_size": None, "vectors": text}
+    if colon and not width.isdigit():
+        raise ConfigError(
+            f"{named('embedding')} {text} does not say how wide; type like word2vec:100, or ./ "
+            "before the name of a file"
+        )
+    if colon and not 1 <= int(width) <= MOST_NUMBERS:
+        raise ConfigError(f"{named('embedding')} {text}: a vector has 1 to {MOST_NUMBERS} numbers")
+    return {"embedding_size": int(width) if colon else None, "vectors": WORD2VEC}
+
+
+def typed_embedding(options: TrainOptions) -> str:
+    """The inverse of `parse_embedding`; "" where nothing is said."""
+    size, vectors = options.embedding_size, options.vectors
+    if vectors is None:
+        return "" if size is None else str(size)
+    if vectors == WORD2VEC:
+        return WORD2VEC if size is None else f"{WORD2VEC}:{size}"
+    # The file says how wide its vectors are. A name that says something else gets its folder.
+    is_other = vectors.lstrip("+-").isdigit() or vectors.startswith(f"{WORD2VEC}:")
+    return f"./{vectors}" if is_other else vectors
+
+
+_EMBEDDING = Joint(
+    name="embedding",
+    metavar="N|word2vec|FILE",
+    help="How many numbers stand for each symbol (its vector), or where the vectors come from: "
+    "word2vec learns them on the training text first (word2vec:100 gives each 100 numbers); a file "
+    "holds them in the format of word2vec or fastText (.vec, .bin, also .gz).",
+    parse=parse_embedding,
+    typed=typed_embedding,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(ComputeOptions):
+    """How a model is trained; what is None is chosen for the text, the time and the machine.
+
+    Raises:
+        ConfigError: A value is out of range, or two contradict each other.
+    """
+
+    budget: float | None = setting(
+        None,
+        help="How long to train, such as 90s, 3m or 1h.",
+        panel=LENGTH,
+        metavar="TIME",
+        by_default="3m",
+        above=0,
+        parse=parse_duration,
+    )
+    epochs: float | None = setting(
+        None,
+        help=f"How many times to read the whole text, instead of {named('budget')}; 0.5 is half "
+        "of it.",
+        panel=LENGTH,
+        above=0,
+    )
+    steps: int | None = setting(
+        None,
+        help=f"How many updates of the weights to make, instead of {named('budget')}. The same "
+        "command then gives the same model again.",
+        panel=LENGTH,
+        at_least=1,
+    )
+    patience: int = setting(
+        0,
+        help="Stop when N evaluations one after another give no better result.",
+        panel=ADVANCED,
+        by_default="never",
+        at_least=0,
+    )
+    corpus: CorpusOptions = field(default_factory=CorpusOptions)
+    pairs: bool = setting(
+        False,
+        help="The text holds pairs, one a line: SOURCE, a TAB, TARGET. The model learns to write "
+        "the target after it has read the source.",
+        panel=TEXT,
+    )
+    val: str = setting(
+        "0.1",
+        help="The text that the model is measured on and does not learn from: a share (the end of "
+        "one text, or documents drawn from many), such as 0.1, or a file.",
+        panel=TEXT,
+        metavar="SHARE|FILE",
+        accepts="StrPath | float",
+    )
+    cell: str = setting(
+        "lstm",
+        help="The recurrent cell: lstm, gru, rnn, peephole, coupled, depth-gated or mlstm.",
+        panel=MODEL,
+        metavar="CELL",
+    )
+    nonlinearity: str = setting(
+        "tanh",
+        help=f"With {named('cell', 'rnn')}: the function that gives the new hidden state.",
+        panel=ADVANCED,
+        metavar="tanh|relu|identity",
+    )
+    hidden_size: int | None = setting(
+        None,
+        help="The number of units (neurons) in each layer.",
+        panel=MODEL,
+        by_default="chosen from the text and the time",
+        at_least=1,
+        flag="hidden",
+    )
+    num_layers: int | None = setting(
+        None,
+        help="The number of recurrent layers.",
+        panel=MODEL,
+        by_default=f"1, or 2 where {named('residual')} or the cell needs two",
+        at_least=1,
+        flag="layers",
+    )
+    embedding_size: int | None = setting(
+        None,
+        help="How many numbers stand for each symbol (its vector).",
+        panel=MODEL,
+        by_default=f"it follows from {named('hidden_size')}",
+        at_least=1,
+        joint=_EMBEDDING,
+    )
+    vectors: str | None = setting(
+        None,
+        help="Where the symbols' first vectors come from: word2vec learns them on the training "
+        "text; a file holds them in the format of word2vec or fastText.",
+        by_default="drawn at random",
+        joint=_EMBEDDING,
+        accepts="StrPath",
+    )
+    freeze_embedding: bool | None = setting(
+        None,
+        help="Keep the symbols' vectors as they are, or train them too.",
+        panel=ADVANCED,
+        by_default=f"train them; with {named('loss', 'distance')} keep them",
+        off="train-embedding",
+    )
+    loss: str = setting(
+        "cross-entropy",
+        help="What training makes small. cross-entropy: how badly the next symbol was predicted; "
+        "distance: how far the network's output, a vector, lies from the next symbol's vector.",
+        panel=ADVANCED,
+        choices=LOSSES,
+    )
+    distance: str | None = setting(
+        None,
+        help=f"With {named('loss', 'distance')}: how the distance is measured.",
+        panel=ADVANCED,
+        by_default="euclidean",
+        choices=DISTANCES,
+    )
+    dropout: float | None = setting(
+        None,
+        help="The share of units that is left out at random in training, such as 0.2.",
+        panel=MODEL,
+        metavar="SHARE",
+        by_default="chosen by how often the text is read",
+        at_least=0,
+        below=1,
+    )
+    tie: bool = setting(
+        False,
+        help="Use the symbols' vectors as the weights of the output layer too.",
+        panel=ADVANCED,
+    )
+    residual: bool = setting(
+        False,
+        help="Add the input of each layer to its output, from the second layer on.",
+        panel=ADVANCED,
+    )
+    seq_len: int | None = setting(
+        None,
+        help="The gradients reach back N tokens.",
+        panel=ADVANCED,
+        by_default="64, less for a short text",
+        at_least=1,
+    )
+    history: int | None = setting(
+        None,
+        help="Train on sliding windows, as in the lecture: the model sees only the last N tokens "
+        "before each prediction.",
+        panel=MODEL,
+        by_default="it sees all that stands before",
+        at_least=1,
+    )
+    batch_size: int | None = setting(
+        None,
+        help="N parts of the text are read side by side.",
+        panel=ADVANCED,
+        by_default="64, fewer of a short text",
+        at_least=1,
+    )
+    learning_rate: float | None = setting(
+        None,
+        help="The highest learning rate: it rises to this value and then falls to 0.",
+        panel=ADVANCED,
+        metavar="RATE",
+        by_default="chosen from the size of the network",
+        above=0,
+        others=("lr",),
+    )
+    weight_decay: float | None = setting(
+        None,
+        help="How strongly the weights are pulled towards 0 (AdamW); 0 is off.",
+        panel=ADVANCED,
+        by_default="0.1",
+        at_least=0,
+    )
+    clip_norm: float | None = setting(
+        None,
+        help="A gradient whose norm is larger than X is scaled down to X.",
+        panel=ADVANCED,
+        by_default="1",
+        above=0,
+        flag="clip",
+    )
+    rng: int = setting(
+        1,
+        help="The number that fixes all random choices: the same number gives the same result.",
+        at_least=0,
+        below=2**31,
+        others=("seed",),
+    )
+    precision: str = setting(
+        "auto",
+        help="How exactly matrices are multiplied: with 32 bits a number (fp32), or with 16 "
+        "(bf16), which is faster where the machine can do it.",
+        panel=ADVANCED,
+        choices=("auto", "fp32", "bf16"),
+    )
+    eval_every: int | None = setting(
+        None,
+        help=f"Measure the model on the text of {named('val')} every N steps.",
+        panel=ADVANCED,
+        by_default="ten times in a run",
+        at_least=1,
+    )
+    save_every: int | None = setting(
+        None,
+        help="Save the run every N steps.",
+        panel=ADVANCED,
+        by_default="about every 25 seconds",
+        at_least=1,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "val", _settled_val(self.val))
+        lengths = [name for name in ("budget", "epochs", "steps") if getattr(self, name)]
+        if len(lengths) > 1:
+            first, second = map(named, lengths[:2])
+            raise ConfigError(f"{first} and {second} contradict each other; give one")
+        if self.history is not None and self.seq_len is not None:
+            raise ConfigError(
+                f"{named('history')} fixes the window's length; leave {named('seq_len')} out"
+            )
+        if self.pairs:
+            self._check_pairs()
+        self._check_loss()
+
+    @property
+    def head(self) -> str:
+        """The head that the loss asks for, one of `textgen.model.config.HEADS`."""
+        return "softmax" if self.loss == "cross-entropy" else self.distance or "euclidean"
+
+    @property
+    def frozen_embedding(self) -> bool:
+        """Whether the symbols' vectors stay as they are."""
+        if self.freeze_embedding is None:
+            return self.loss == "distance"
+        return self.freeze_embedding
+
+    def _check_loss(self) -> None:
+        if self.loss == "cross-entropy":
+            if self.distance is not None:
+                raise ConfigError(
+                    f"{named('distance')} says which {named('loss')} distance is meant; give both"
+                )
+        elif self.tie:
+            raise ConfigError(
+                f"{named('loss')} distance has an output of the embedding's width, not a weight of "
+                f"a row a symbol that could be the embedding; leave {named('tie')} out"
+            )
+        elif not self.frozen_embedding:
+            raise ConfigError(f"{COLLAPSE}; leave {named('freeze_embedding', False)} out")
+        if self.tie and self.frozen_embedding:
+            raise ConfigError(
+                f"{named('tie')} makes the embedding the output's weight, which has to learn; "
+                f"leave out {named('tie')} or {named('freeze_embedding')}"
+            )
+
+    def _check_pairs(self) -> None:
+        pairs = named("pairs")
+        if self.corpus.documents is not None:
+            name = named("documents")
+            raise ConfigError(f"{pairs} makes every line a document; leave {name} out")
+        if self.corpus.fold:
+            raise ConfigError(
+                f"{named('fold')} takes away the TAB between source and target; leave it out"
+            )
+        if self.loss != "cross-entropy":
+            raise ConfigError(
+                f"{pairs} ends a target at the end mark, whose probability {named('loss')} "
+                "distance does not give; leave one of them out"
+            )
+        if self.history is not None:
+            raise ConfigError(
+                f"{named('history')} shows the network so many tokens and no more, and {pairs} has "
+                "it read a whole source before it writes; give one of them"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, to compare a resumed command with the run's own."""
+        return asdict(self)
+
+
+def validation_share(val: str) -> float | None:
+    """The share of the text that validates; None where `val` names a file."""
+    try:
+        share = float(val)
+    except ValueError:
+        return None
+    if not 0.0 < share <= 0.9:
+        percent = f" or {share:g}%" if 1.0 <= share <= 90.0 else ""
+        example = f"{share / 100:g}{percent}" if percent else "0.1 or 10%"
+        raise ConfigError(
+            f"{named('val')} is {val}; a share must lie above 0 and at most at 0.9, like "
+            f"{example}; a file of that name is ./{val}"
+        )
+    return share
+
+
+def _settled_val(val: object) -> str:
+    """A share as a number, `10%` as `0.1`; else the file's name.
+
+    Raises:
+        ConfigError: It is a share, and out of range.
+    """
+    text = str(val)
+    if re.fullmatch(r"\d*,\d+%?", text.strip()):
+        text = text.replace(",", ".")  # A decimal comma.
+    number, percent, rest = text.strip().partition("%")
+    if percent and not rest:
+        try:
+            text = f"{float(number) / 100:.12g}"
+        except ValueError:
+            return text  # `rest%` is a file's name.
+    validation_share(text)
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleOptions:
+    """How a text is written.
+
+    Raises:
+        SamplingError: A setting lies outside its range.
+    """
+
+    length: int = setting(
+        500,
+        help="Write at most N characters after the seed. A model of bytes ends with the last whole "
+        "character, a model of words with the word that reaches the length.",
+        panel=TEXT,
+        at_least=0,
+        short="n",
+    )
+    temperature: float = setting(
+        0.8,
+        help="How freely symbols are chosen (the logits are divided by it): below 1 safer, above 1 "
+        "wilder; 0 always takes the likeliest symbol.",
+        panel=CHOICE,
+        at_least=0,
+        short="t",
+    )
+    rng: int = setting(
+        0,
+        help="Seed of the random choices: another number gives another text.",
+        panel=CHOICE,
+        at_least=0,
+        below=RNG_LIMIT,
+    )
+    top_k: int = setting(
+        0,
+        help="Choose among the N likeliest symbols; 0 is all of them.",
+        panel=CHOICE,
+        at_least=0,
+    )
+    top_p: float = setting(
+        1.0,
+        help="Choose among the likeliest symbols whose probabilities sum up to X; 1 is all.",
+        panel=CHOICE,
+        above=0,
+        at_most=1,
+    )
+    min_p: float = setting(
+        0.0,
+        help="Leave out symbols less likely than X times the likeliest one; 0 leaves out none.",
+        panel=CHOICE,
+        at_least=0,
+        at_most=1,
+    )
+    repetition_penalty: float = setting(
+        1.0,
+        help="Above 1, make the symbols written last less likely; 1 is off, below 1 makes them "
+        "more likely.",
+        panel=CHOICE,
+        above=0,
+    )
+    repetition_window: int = setting(
+        64,
+        help=f"How many of the symbols written last {named('repetition_penalty')} looks at; 64 is "
+        "about a line.",
+        panel=ADVANCED,
+        at_least=1,
+    )
+    stop: tuple[str, ...] = setting(
+        (),
+        help="End before this text; may be repeated.",
+        typed_help="End before this text; may be repeated. \\n means a line end, \\t a tab, "
+        "\\\\ a backslash.",
+        panel=END,
+        metavar="TEXT",
+        escapes=True,
+        accepts="Sequence[str]",
+    )
+    until_sentence: bool = setting(
+        False,
+        help="End with the first sentence that holds a written word. A sentence ends at . ! ? or "
+        "…, with closing quotes and brackets after it, before a space or a line end.",
+        panel=END,
+    )
+    until_end: bool = setting(
+        False,
+        help="End where a document ends. A model of several documents does so by itself; a model "
+        "of one text knows no end.",
+        panel=END,
+    )
+    keep_going: bool = setting(
+        False,
+        help=f"Where a document ends, begin another one, up to {named('length')}.",
+        panel=END,
+    )
+    separator: str = setting(
+        "\n\n",
+        help=f"What is written between two documents with {named('keep_going')}.",
+        typed_help="What is written between two texts: \\n means a line end, \\t a tab.",
+        panel=ADVANCED,
+        by_default="a line end or a blank line, as in the training text",
+        escapes=True,
+    )
+    history: int = setting(
+        0,
+        help="Let the network see only the last N tokens at each choice, and start from a state of "
+        "zero before them; 0 lets it see all that stands before.",
+        panel=ADVANCED,
+        by_default="as the model was trained",
+        at_least=0,
+    )
+
+    def __post_init__(self) -> None:
+        check(self, SamplingError)
+        object.__setattr__(self, "stop", _stop_texts(self.stop))
+        if self.until_end and self.keep_going:
+            raise SamplingError(
+                f"{named('until_end')} and {named('keep_going')} contradict each other; give one"
+            )
+        if not self.separator:
+            raise SamplingError("separator is ''; it must be a text of at least one character")
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the end-of-document mark may be chosen."""
+        return self.until_end or self.keep_going
+
+    @property
+    def end_text(self) -> str:
+        """What an end-of-document mark is written as: "" where it ends the text."""
+        return self.separator if self.keep_going else ""
+
+
+def _stop_texts(value: object) -> tuple[str, ...]:
+    """As a tuple; a bare string would pass for a sequence of its characters."""
+    if not isinstance(value, (tuple, list)) or not all(isinstance(text, str) for text in value):
+        raise SamplingError(f"stop is {value!r}; it must be a tuple of texts, such as ('.',)")
+    if "" in value:
+        raise SamplingError(f"{named('stop')} is empty; it must hold at least one character")
+    return tuple(value)
