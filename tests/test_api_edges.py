@@ -510,7 +510,10 @@ def test_help_says_names_defaults_and_meaning() -> None:
     assert "settings" not in signature.parameters and "corpus" not in signature.parameters
     assert inspect.signature(textgen.Model.generate).parameters["temperature"].default == 0.8
     text = inspect.getdoc(textgen.train) or ""
-    assert "\n    hidden_size = None: Units of a layer.\n" in text
+    assert (
+        "\n    hidden_size = None: The number of units (neurons) in each layer. Default: chosen"
+        in text
+    )
     assert "budget = " not in text  # It is explained among the arguments.
     assert all(len(line) <= 100 for line in text.splitlines())
     shown = inspect.getdoc(textgen.Model.generate) or ""

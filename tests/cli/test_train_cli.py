@@ -468,8 +468,8 @@ def test_the_command_is_wrong_before_the_folder_is_taken(text: Path) -> None:
     before = files(Path("run"))
     for wrong, code, said in (
         (["--cell", "brain"], 2, "choose one of: lstm"),
-        (["--device", "abacus"], 2, "--device 'abacus'"),
-        (["--precision", "fp7"], 2, "--precision 'fp7'"),
+        (["--device", "abacus"], 2, "--device is 'abacus'"),
+        (["--precision", "fp7"], 2, "--precision is 'fp7'"),
         (["--threads", "0"], 2, "--threads is 0"),
         (["--val", "none.txt"], 6, "none.txt does not exist"),
         (["--embedding", "none.vec"], 6, "none.vec does not exist"),
