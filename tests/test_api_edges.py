@@ -517,7 +517,7 @@ def test_help_says_names_defaults_and_meaning() -> None:
     assert "budget = " not in text  # It is explained among the arguments.
     assert all(len(line) <= 100 for line in text.splitlines())
     shown = inspect.getdoc(textgen.Model.generate) or ""
-    assert "\n    top_k = 0: Symbols to choose among; 0 is off.\n" in shown
+    assert "\n    top_k = 0: Choose among the N likeliest symbols; 0 is all of them.\n" in shown
 
 
 def test_parts_are_loaded_when_they_are_named() -> None:
