@@ -74,7 +74,6 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "rich": ({"terminal", "cli"}, set()),
     "plotext": (set(), {"terminal.chart"}),
     "matplotlib": (set(), {"terminal.chart"}),
-    "charset_normalizer": (set(), {"corpus.encoding"}),
     "safetensors": ({"checkpoint"}, {"checkpoint"}),
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
     "sklearn": (set(), {"probing.probe"}),
@@ -329,7 +328,7 @@ def test_only_the_command_line_prints_and_exits() -> None:
 
 
 HEAVY = (
-    *("torch", "typer", "rich", "tqdm", "matplotlib", "plotext", "charset_normalizer"),
+    *("torch", "typer", "rich", "tqdm", "matplotlib", "plotext"),
     *("sklearn", "scipy", "gensim", "pandas"),
 )
 
@@ -348,7 +347,7 @@ HEAVY = (
             "textgen.training.native_learner, textgen.model.opening, textgen.ops.select",
             HEAVY,
         ),
-        ("import textgen.cli.app", ("torch", "matplotlib", "plotext", "charset_normalizer")),
+        ("import textgen.cli.app", ("torch", "matplotlib", "plotext")),
         ("import textgen.terminal.chart, textgen.terminal.strip", ("torch", "typer", "tqdm")),
     ],
     ids=["textgen", "library", "training", "cli", "terminal"],

@@ -559,7 +559,11 @@ def test_another_process_is_refused_and_a_killed_one_does_not_block(tmp_path: Pa
     try:
         with pytest.raises(RunFolderError) as caught, FolderLock(tmp_path):
             pass
-        for part in (str(tmp_path), f"process {holder.pid} on {socket.gethostname()}", "--out"):
+        for part in (
+            str(tmp_path),
+            f"process {holder.pid} on {socket.gethostname()}",
+            "out=FOLDER",
+        ):
             assert part in str(caught.value)
     finally:
         holder.send_signal(signal.SIGKILL)

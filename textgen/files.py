@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from textgen.errors import RunFolderError, StorageError, TextgenError
+from textgen.errors import RunFolderError, StorageError, TextgenError, named
 
 if sys.platform != "win32":
     import fcntl
@@ -311,7 +311,8 @@ class FolderLock:
         who = "another process" if owner is None else f"process {owner[0]} on {owner[1]}"
         return RunFolderError(
             f"{self.folder} is in use by {who}; wait until it ends, stop it, or choose another "
-            f"folder with --out (if no such process runs, delete {self.folder / LOCK_NAME})"
+            f"folder, {named('out', 'FOLDER')} (if no such process runs, delete "
+            f"{self.folder / LOCK_NAME})"
         )
 
 

@@ -29,7 +29,7 @@ COMMANDS = [
     ["inspect", "find"],
 ]
 #: Libraries that take longer to load than the answer may.
-HEAVY = ("torch", "matplotlib", "plotext", "charset_normalizer", "tqdm", "transformers")
+HEAVY = ("torch", "matplotlib", "plotext", "tqdm", "transformers")
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)

@@ -348,7 +348,7 @@ def test_bad_options(text: Path, options: list[str], word: str) -> None:
     [
         ("start:[Event ", "novel.txt: no line begins with '[Event '"),
         ("***", "--documents 'separator:***' cuts nothing"),
-        ("[Event", "type --documents 'start:[Event'"),
+        ("[Event", "give --documents 'start:[Event'"),
     ],
 )
 def test_documents_that_are_not_there(text: Path, mode: str, message: str) -> None:
@@ -613,12 +613,12 @@ def test_a_damaged_text_is_read_on_request(text: Path) -> None:
 
 @pytest.mark.usefixtures("no_curve")
 def test_a_guessed_encoding_is_told(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textgen.corpus.codepage.confidence", lambda readings: 0.61)
+    monkeypatch.setattr("textgen.corpus.codepage.confidence", lambda candidates: 0.61)
     text.write_bytes(("Zoë came home. It was late, and she was tired.\n" * 40).encode("cp1252"))
     result = textgen_cli("train", text, *QUICK)
     assert result.exit_code == 0, result.stderr
     assert "is read as cp1252, which is a guess (confidence 0.61): it gives 'Zoë" in result.stderr
-    assert "type --encoding " in result.stderr
+    assert "give --encoding " in result.stderr
 
 
 @pytest.mark.usefixtures("no_curve")

@@ -25,7 +25,9 @@ from textgen.corpus import tokens as tokens_module
 from textgen.corpus.cache import TokenCache
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.encoding import Detection
 from textgen.corpus.normalization import Normalization
+from textgen.corpus.text_stream import TextStream
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import (
     BadFilesError,
@@ -363,14 +365,16 @@ def test_all_bad_files_are_named_at_once(tmp_path: Path, level: str) -> None:
     )
     assert first.startswith(f"{len(bad)} of {len(bad) + 2} files")
     assert sorted(line.split(" is ")[0].strip() for line in named) == bad
-    assert "--skip-bad" in last and "the other 2" in last
+    assert "skip_bad=True" in last and "the other 2" in last
     # Without them the text is the same as if they were not there.
     corpus = Corpus.open([folder], replace(options, skip_bad=True))
     alone = Corpus.open([folder / f"{name}.txt" for name in GOOD], options)
     assert corpus.cache_key == alone.cache_key and corpus.decode() == alone.decode()
     assert [Path(report.path).stem for report in corpus.files] == list(GOOD)
     (note,) = corpus.notes
-    assert "4 files are left out (--skip-bad)" in note and all(path in note for path in bad)
+    assert "4 files are left out, for they cannot be read" in note and all(
+        path in note for path in bad
+    )
     assert alone.notes == ()
     # From the cache likewise.
     again = Corpus.open([folder], replace(options, skip_bad=True))
@@ -405,7 +409,7 @@ def test_where_nothing_is_left_skipping_is_no_help(tmp_path: Path) -> None:
     for skip in (False, True):
         with pytest.raises(BadFilesError, match="3 of 3") as caught:
             Corpus.open([folder], CorpusOptions(skip_bad=skip))
-        assert "--skip-bad" not in str(caught.value)
+        assert "skip_bad" not in str(caught.value)
         with pytest.raises(BinaryFileError, match="PDF"):  # an only text says what is wrong itself
             Corpus.open([folder / "pdf.txt"], CorpusOptions(skip_bad=skip))
 
@@ -425,7 +429,7 @@ def test_with_every_file_good_each_is_read_once(
     def refuse(*_: Any) -> None:
         raise AssertionError("read once more")
 
-    monkeypatch.setattr(corpus_module, "check_sources", refuse)
+    monkeypatch.setattr(TextStream, "_check", refuse)
     assert Corpus.open([folder]).documents == 2
     with pytest.raises(AssertionError, match="read once more"):
         Corpus.open([folder], CorpusOptions(skip_bad=True))
@@ -451,13 +455,13 @@ def test_a_warning_where_most_of_a_folder_is_not_read(tmp_path: Path) -> None:
         (folder / f"{i}.srt").write_bytes(f"subtitle {i}".encode())
     (note,) = Corpus.open([folder]).notes
     assert note.startswith("warning: ") and ".srt 3" in note
-    assert "--ending .txt,.srt;" in note and note.endswith("--ending .srt")
+    assert "ending='.txt,.srt';" in note and note.endswith("ending='.srt'")
     assert Corpus.open([folder], CorpusOptions(ending=".txt,.srt")).notes == ()
     # By length as well, and a file without an ending is asked for with all.
     folder = folder_of(tmp_path / "texts", readme=GOOD["z"], other=GOOD["a"])
     (folder / "LONG").write_bytes(b"much longer " * 10)
     (note,) = Corpus.open([folder]).notes
-    assert note.startswith("warning: ") and note.endswith("--ending all reads all")
+    assert note.startswith("warning: ") and note.endswith("ending='all' reads all")
 
 
 def test_which_files_are_read_is_no_part_of_the_key(tmp_path: Path) -> None:
@@ -614,8 +618,8 @@ class TestDamagedFiles:
     ) -> None:
         path = tmp_path / "price.txt"
         path.write_bytes("A cup of tea and one scone for £5, she said.\n".encode("cp1252") * 9)
-        wrong = corpus_module.Detection("cp852", 0.9, "an older guess", 0)
+        wrong = Detection("cp852", 0.9, "an older guess", 0)
         with monkeypatch.context() as patch:
-            patch.setattr(corpus_module, "detect", lambda *_: wrong)
+            patch.setattr(TextStream, "_detect", lambda *_: wrong)
             assert "ú5" in Corpus.open([path]).decode()
         assert "£5" in Corpus.open([path]).decode()

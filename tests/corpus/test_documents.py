@@ -220,7 +220,7 @@ def test_a_line_of_millions_is_read_in_bounded_memory_and_time(mode: str) -> Non
 
 
 def test_blank_lines_without_end_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documents_module, "_HELD", 1000)
+    monkeypatch.setattr(documents_module, "_WAITING", 1000)
 
     def text() -> Iterator[str]:
         yield "a\n"
@@ -327,7 +327,7 @@ def test_lines_that_are_not_there_are_an_error(tmp_path: Path) -> None:
     path = tmp_path / "games.pgn"
     path.write_text(GAMES)
     for mode, message in (
-        ("[Event", r"games\.pgn: no line is '\[Event', .* type --documents 'start:\[Event'"),
+        ("[Event", r"games\.pgn: no line is '\[Event', .* give documents='start:\[Event'"),
         ("start:[event ", r"no line begins with '\[event '.*upper and lower case count"),
     ):
         corpus = Corpus.open([path], CorpusOptions(documents=mode))

@@ -55,7 +55,7 @@ def test_names_of_another_page_in_each_country_say_what_to_type(typed: str, page
 
 @pytest.mark.parametrize("typed", ["auto", "AUTO", "detect"])
 def test_detection_is_no_name_but_leaving_it_out(typed: str) -> None:
-    with pytest.raises(ConfigError, match="without --encoding: leave it out"):
+    with pytest.raises(ConfigError, match="without encoding: leave it out"):
         encoding_name(typed)
 
 

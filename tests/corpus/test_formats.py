@@ -87,7 +87,7 @@ def test_plain_texts_get_none(text: str) -> None:
 )
 def test_letters_written_in_ascii_get_a_note(text: str, encoding: str) -> None:
     (note,) = notes_of(text.encode(encoding))
-    assert f"type --encoding {encoding}" in note
+    assert f"give encoding={encoding!r}" in note
     (source,) = open_sources(["-"], stdin=io.BytesIO(text.encode(encoding)))
     assert text.encode(encoding).decode(detect(source, encoding).encoding) == text
 

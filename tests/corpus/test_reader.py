@@ -75,10 +75,12 @@ def test_a_run_of_marks_longer_than_a_chunk_is_kept_whole() -> None:
 def test_the_hash_is_of_all_raw_bytes(encoding: str, size: int) -> None:
     data = "\ufeffтекст\r\nи ещё".encode(encoding)
     mark = len("\ufeff".encode(encoding))
-    hasher = hashlib.sha256()
+    findings = Findings()
     text = text_of(data, encoding, bom_length=mark)
-    assert "".join(text.chunks(Normalization(), hasher=hasher, chunk_bytes=size)) == "текст\nи ещё"
-    assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
+    chunks = text.chunks(Normalization(), findings=findings, chunk_bytes=size)
+    assert "".join(chunks) == "текст\nи ещё"
+    assert findings.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
+    assert findings.size == len(data)
 
 
 def test_every_pass_reads_again() -> None:
@@ -91,10 +93,10 @@ def test_every_pass_reads_again() -> None:
 def test_a_character_cut_short_at_the_end_is_left_out(encoding: str, cut: int, size: int) -> None:
     data = "начало €".encode(encoding)[:-cut]
     dropped = {("utf-8", 1): 2, ("utf-8", 2): 1, ("utf-16-le", 1): 1}[encoding, cut]
-    hasher = hashlib.sha256()
+    findings = Findings()
     text = text_of(data, encoding, dropped=dropped)
-    assert "".join(text.chunks(AS_IS, hasher=hasher, chunk_bytes=size)) == "начало "
-    assert hasher.hexdigest() == hashlib.sha256(data).hexdigest()
+    assert "".join(text.chunks(AS_IS, findings=findings, chunk_bytes=size)) == "начало "
+    assert findings.sha256.hexdigest() == hashlib.sha256(data).hexdigest()
 
 
 @pytest.mark.parametrize("size", [1, 10, 1 << 20])
@@ -106,7 +108,7 @@ def test_a_wrong_byte_is_named_with_its_place(size: int) -> None:
     message = str(caught.value)
     assert f"byte {position}, line 2" in message
     assert "ff fe" in message
-    assert "--encoding" in message
+    assert "encoding" in message
 
 
 @pytest.mark.parametrize("size", [1, 10, 1 << 20])
@@ -219,7 +221,7 @@ def test_byte_order_marks_inside_are_left_out_and_counted(encoding: str, size: i
 def test_read_text_gives_notes_to_whoever_asks(tmp_path: Path) -> None:
     path = tmp_path / "seed.txt"
     path.write_bytes("\ufeffраз\ufeffдва".encode() + b"\xff" + "три, четыре, пять".encode())
-    with pytest.raises(EncodingError, match=r"stand for no character.*--encoding-errors replace"):
+    with pytest.raises(EncodingError, match=r"stand for no character.*encoding_errors='replace'"):
         read_text(path)
     notes: list[str] = []
     assert (

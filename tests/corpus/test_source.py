@@ -203,7 +203,7 @@ def test_other_endings_can_be_asked_for(tmp_path: Path) -> None:
     assert names("all") == ["README", "a.txt", "b.SRT", "c.srt.gz", "d.srtx"]
     assert names(".gz") == ["c.srt.gz"]
     for wrong in ("", ".", "a/b", ".txt,", "s*t"):
-        with pytest.raises(ConfigError, match="type the ending"):
+        with pytest.raises(ConfigError, match="give the ending"):
             parse_endings(wrong)
 
 
@@ -277,10 +277,10 @@ def test_a_device_is_no_text() -> None:
 
 def test_a_folder_without_texts(tmp_path: Path) -> None:
     (tmp_path / "note.md").write_bytes(b"x")
-    with pytest.raises(EmptyCorpusError, match=r"holds no text.*\.md 1.*--ending \.md$"):
+    with pytest.raises(EmptyCorpusError, match=r"holds no text.*\.md 1.*ending='\.md'$"):
         open_sources([tmp_path])
     make(tmp_path, "a.srt", "b.srt", ".hidden.txt")
-    with pytest.raises(EmptyCorpusError, match=r"\.srt 2, \.md 1.*--ending \.srt$"):
+    with pytest.raises(EmptyCorpusError, match=r"\.srt 2, \.md 1.*ending='\.srt'$"):
         open_sources([tmp_path])
     with pytest.raises(EmptyCorpusError, match=r"no file that ends in \.x or \.y was found"):
         find_sources([tmp_path], ending=".x,.y")
@@ -289,7 +289,7 @@ def test_a_folder_without_texts(tmp_path: Path) -> None:
     with pytest.raises(EmptyCorpusError, match="do not look like texts"):
         open_sources([tmp_path])
     make(tmp_path, "bare/README")
-    with pytest.raises(EmptyCorpusError, match=r"--ending all$"):
+    with pytest.raises(EmptyCorpusError, match=r"ending='all'$"):
         open_sources([tmp_path / "bare"])
     (tmp_path / "void").mkdir()
     with pytest.raises(EmptyCorpusError, match="name a folder of texts"):

@@ -25,8 +25,8 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.tokens import (
     MIN_CHARS,
     CharacterTable,
-    Choice,
     EncodedText,
+    VocabularyOptions,
     write_tokens,
 )
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
@@ -37,13 +37,13 @@ LEVELS = ("char", "byte", "word")
 LETTERS = st.sampled_from(["a", "б", "漢", "😀", "\u0301", " ", "'", "\n", DOCUMENT_MARK, "слово "])
 
 
-def choice(level: str, **changes: Any) -> Choice:
+def choice(level: str, **changes: Any) -> VocabularyOptions:
     defaults = {"folded": False, "min_count": 1, "min_word_count": 2, "max_words": 30_000}
-    return Choice(level=level, **{**defaults, **changes})
+    return VocabularyOptions(level=level, **{**defaults, **changes})
 
 
 def write(
-    chunks: Iterable[str], how: Choice | Vocabulary, path: Path
+    chunks: Iterable[str], how: VocabularyOptions | Vocabulary, path: Path
 ) -> tuple[EncodedText, np.ndarray[Any, Any]]:
     held = list(chunks)
     encoded = write_tokens(lambda: held, how, path)

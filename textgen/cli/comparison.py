@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+from textgen.cli.flags import in_flags
 from textgen.cli.moving import moving_line
 from textgen.terminal import humanize as fmt
 from textgen.terminal.chart import Chart, Series
@@ -61,7 +62,7 @@ class RunsView:
         for note in notes:
             if note not in self._said:
                 self._said.add(note)
-                self.say(note_line(note))
+                self.say(note_line(in_flags(note)))
 
 
 def csv_text(rows: Iterable[Sequence[Entry]]) -> str:

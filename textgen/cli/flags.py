@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from textgen.messages import Call, Named
+from textgen.messages import Call, Named, marks_of, told
 from textgen.options import RunOptions, TrainOptions
 from textgen.settings import Option, settings_of
 from textgen.terminal.text import quote, quote_path
@@ -45,6 +45,11 @@ def at_prompt(part: Named | Call) -> str:
         return " ".join(_typed(part.setting, part.value))
     words = [word for name, value in part.settings.items() for word in _typed(name, value)]
     return " ".join(["textgen", part.command, *map(quote_path, part.paths), *words])
+
+
+def in_flags(text: str) -> str:
+    """A text in the words of the prompt: a note, a reason, anything that may have marks in it."""
+    return told(marks_of(text), at_prompt)
 
 
 def _typed(name: str, value: Any) -> list[str]:

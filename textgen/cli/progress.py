@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from textgen.cli import choices
+from textgen.cli.flags import in_flags
 from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
@@ -98,7 +99,7 @@ class Progress(_View):
         self._console.print(choices_table(rows, width=self._console.width))
         self._console.print(choices.hint(event.choices, explain=self._explain), style="dim")
         for note in event.notes:
-            self._console.print(Text(note_line(note)), soft_wrap=True)
+            self._console.print(Text(note_line(in_flags(note))), soft_wrap=True)
         self._console.print(
             f"{event.parameters:,} parameters, {event.train_tokens:,} tokens to train on; "
             "the same again:",

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from textgen.cli.flags import in_flags
 from textgen.errors import ConfigError
 from textgen.files import check_writable
+from textgen.messages import Message
 
 
 def json_text(record: Any) -> str:
@@ -19,6 +21,7 @@ def json_text(record: Any) -> str:
     A file's name may hold bytes that are no text (lone surrogates here), and a stream's encoding
     may lack the letters of the corpus. JSON has no NaN and no infinity: they become null.
     """
+    record = _in_flags(record)
     try:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except ValueError:
@@ -36,7 +39,17 @@ def print_notes(notes: Iterable[str]) -> None:
     from textgen.terminal.text import note_line
 
     for note in notes:
-        print(note_line(note), file=sys.stderr)
+        print(note_line(in_flags(note)), file=sys.stderr)
+
+
+def _in_flags(value: Any) -> Any:
+    """The same with every `Message` in the words of the prompt."""
+    if isinstance(value, dict):
+        return {key: _in_flags(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        are_numbers = bool(value) and isinstance(value[0], (int, float))
+        return value if are_numbers else [_in_flags(entry) for entry in value]
+    return in_flags(value) if isinstance(value, Message) else value
 
 
 def _finite(value: Any) -> Any:

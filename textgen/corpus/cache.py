@@ -1,9 +1,9 @@
 """Encoded texts kept on disk, each under a key made from the text and how it was encoded.
 
-An entry is two files, `KEY.tokens` (a raw array of ids) and `KEY.json` (everything else). The
-header is renamed into place last, so an entry whose header is there is whole; checksums find what
-a crash or a bad disk did to it since, and then the entry counts as absent. Nothing here has to
-survive: whatever is lost is made again from the text.
+An entry is two files: `KEY.tokens` (a raw array of ids) and `KEY.json` (everything else). The
+header is renamed into place last, so an entry with a header is complete. Checksums find damage by a
+crash or a bad disk; a damaged entry counts as absent. Nothing here has to survive: it can be made
+again from the text.
 """
 
 from __future__ import annotations
@@ -12,9 +12,12 @@ import json
 import os
 import re
 import secrets
+import shutil
+import tempfile
 import time
+import weakref
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +26,17 @@ from typing import Any
 import numpy as np
 
 from textgen.corpus.vocabulary import Ids
+from textgen.errors import StorageError, TextgenError
+from textgen.files import os_reason
 from textgen.progress import task, track
 
-#: Changes whenever the same text and options would be encoded otherwise, or the header differs.
+#: Change it whenever the same text and options are encoded differently, or the header changes.
 FORMAT_VERSION = 1
 
-#: Beyond this many bytes the entries used longest ago are removed.
+#: Above this many bytes the entries used longest ago are removed.
 MAX_BYTES = 8 * 2**30
 
-#: Files of this age that belong to no entry were left by a process that was killed.
+#: Files of this age without an entry were left by a process that was killed.
 _ABANDONED_SECONDS = 24 * 3600
 
 _CHECK_TOKENS = 1 << 20
@@ -95,13 +100,13 @@ class TokenCache:
             tokens = _map(self._tokens(key), header)
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        # Used just now: what `prune` goes by. A folder one may only read stays as it is.
+        # The time of the last use, for `prune`. A read-only folder stays as it is.
         with suppress(OSError):
             os.utime(path)
         return CacheEntry(header, tokens)
 
     def scratch(self) -> Path:
-        """A path in the folder to write tokens to, for `store`.
+        """Return a path in the folder to write tokens to, for `store`.
 
         Raises:
             OSError: The folder cannot be created.
@@ -111,7 +116,7 @@ class TokenCache:
 
     @task("keeping the encoded text")
     def store(self, key: str, scratch: Path, header: Mapping[str, Any]) -> CacheEntry:
-        """Make an entry of the tokens at `scratch`, and room for it.
+        """Make an entry of the tokens at `scratch`; remove old entries to make room.
 
         Args:
             key: 64 hexadecimal digits.
@@ -132,15 +137,15 @@ class TokenCache:
             part.unlink(missing_ok=True)
         loaded = self.load(key)
         if loaded is None:
-            raise OSError(f"{self._tokens(key)} reads back other than it was written")
+            raise OSError(f"{self._tokens(key)} does not read back as it was written")
         self.prune(keep=key)
         return loaded
 
     def prune(self, *, keep: str) -> None:
-        """Remove the entries used longest ago until the rest fit, and what killed runs left.
+        """Remove the entries used longest ago until the rest fit, and files of killed processes.
 
         Args:
-            keep: The key of an entry that stays in any case.
+            keep: The key of an entry that stays.
         """
         now = time.time()
         entries: list[tuple[float, int, str]] = []
@@ -185,15 +190,61 @@ class TokenCache:
         return self.folder / f"{key}.tokens"
 
 
+def write_entry(
+    cache: Path | None, what: str, write: Callable[[TokenCache], CacheEntry]
+) -> tuple[CacheEntry, tuple[str, ...]]:
+    """Write an entry to the cache; to a temporary folder if the cache cannot be written.
+
+    Args:
+        cache: As `TokenCache` takes it.
+        what: The name of the content in messages.
+        write: Writes the entry.
+    Returns:
+        The entry, and a note if it is in a temporary folder, which goes with it.
+    Raises:
+        StorageError: There is no room in either.
+    """
+    store = TokenCache(cache)
+    try:
+        return write(store), ()
+    except TextgenError:
+        raise
+    except OSError as error:
+        reason = os_reason(error)
+    how = "set TEXTGEN_CACHE to a folder with room"
+
+    def no_room(folder: str, error: OSError) -> StorageError:
+        return StorageError(
+            f"{what} can be written neither to the cache nor to {folder}: {os_reason(error)}; {how}"
+        )
+
+    try:
+        folder = tempfile.mkdtemp(prefix="textgen-")
+    except OSError as error:
+        raise no_room(tempfile.gettempdir(), error) from error
+    try:
+        entry = write(TokenCache(Path(folder)))
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError) and not isinstance(error, TextgenError):
+            raise no_room(folder, error) from error
+        raise
+    weakref.finalize(entry.tokens, shutil.rmtree, folder, ignore_errors=True)
+    return entry, (
+        f"the cache folder {store.folder} cannot be written ({reason}); {what} is in a temporary "
+        f"folder for this run only; {how}",
+    )
+
+
 def _checksum(header: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(header, sort_keys=True).encode())
 
 
 def _map(path: Path, header: Mapping[str, Any]) -> Ids:
-    """The tokens of an entry, checked against its header.
+    """Return the tokens of an entry, checked against its header.
 
     Raises:
-        ValueError: They are not what the header tells of.
+        ValueError: They do not fit the header.
         OSError: They cannot be read.
     """
     name, count = header["dtype"], header["tokens"]

@@ -1,15 +1,16 @@
 """How plausible bytes are as a text in each legacy encoding.
 
-Every reading (an encoding together with a language) costs the nats of a rough model of text. The
-bytes beyond ASCII are priced with what stands on both sides of them: pairs of Cyrillic letters,
-shares of accented Latin, Greek and other letters, a price for capitals within words, for letters
-that stand alone or beside a digit, for mixed scripts, and for symbols that are not where they
-belong (`£` before a number, `½` after a digit or a space). The ASCII letters speak as well: a
-language that has an accent in every sixth letter does not leave a page without one, and it has
-other short words. What comes again in the same place counts less each time.
+A candidate is an encoding together with a language. Its cost, in nats, comes from a rough model of
+text, and the candidate with the lowest cost is the likeliest. The cost of the bytes beyond ASCII
+depends on what stands on both sides of them: pairs of Cyrillic letters, shares of accented Latin,
+Greek and other letters, capitals within words, letters that stand alone or beside a digit, mixed
+scripts, and symbols in unusual places (`£` not before a number, `½` not after a digit or a space).
+The ASCII letters count as well: a language with an accent on every sixth letter has no page without
+one, and each language has its own short words. What is repeated in the same place counts less each
+time.
 
-The cheapest reading is the likeliest; the distance to the next one that gives another text says
-how sure that is. Knows neither files nor Unicode encodings.
+The distance to the next candidate that gives another text says how sure the result is. This module
+knows neither files nor Unicode encodings.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -46,6 +47,10 @@ from textgen.corpus.alphabets import (
     letter_shares,
 )
 
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Booleans = NDArray[np.bool_]
+
 #: Bytes looked at; a text this long leaves no doubt that more could clear up.
 _SAMPLE = 128 << 10
 #: Bytes kept on each side of a high byte where these are few in a long text.
@@ -54,12 +59,12 @@ _AROUND = 64
 # What a byte is in an encoding, for letters of one script.
 _BORDER, _DIGIT, _ASCII, _LETTER, _MARK, _STRANGE = range(6)
 
-# What stands beside a Latin letter or a symbol.
-# Space, digit, small letter, capital, punctuation, mark, part of a frame, what is strange.
+# What stands beside a Latin letter or a symbol: space, digit, small letter, capital, punctuation,
+# mark, part of a frame, or anything strange.
 _BESIDE = "SDlUPMFX"
 
-# Nats. A text has a typographic mark every few dozen characters, a symbol in thousands; the rest
-# stands for what texts do not hold at all.
+# Costs in nats. A text has a typographic mark every few dozen characters, a symbol every few
+# thousand; the other costs are for what texts do not have at all.
 _TYPOGRAPHIC = 5.0
 _COMMON_SYMBOL = 6.5
 _SYMBOL = 8.0
@@ -82,47 +87,47 @@ _BROKEN_WORD = 2.0
 _ALONE = 6.0
 _MISPLACED = 4.5  # each side of a symbol on which something else belongs
 _WITHIN_WORD = 5.0  # where these sides are letters
-_AGAIN_LETTER = 7.5  # at most, for a letter that the text has had before
+_AGAIN_LETTER = 7.5  # at most, for a letter that was there before
 _AGAIN = 1.0  # a symbol that is in place, in another place
 _NO_APOSTROPHE = 4.0  # between letters, in a language that has none there
 _FOREIGN_LANGUAGE = 9.0  # a language in a code page that was not made for it
 
-# The ASCII of a text speaks for a language, but only so much: a text may quote another one.
+# The ASCII letters speak for a language, within limits: a text may quote another language.
 _WORD_BONUS = 1.0
 _MOST_FOR_LANGUAGE = 14.0
 _MORE_FOR_LANGUAGE = 4.0  # for each byte beyond ASCII: less than a misread letter costs
 _MORE_FOR_SCRIPT = 6.0
-_PLAIN_LETTERS = 0.3  # of ASCII letters, the share that a text in another script would not have
+_PLAIN_LETTERS = 0.3  # the share of ASCII letters that a text in another script does not have
 
 _OUT_OF_PLACE = 2.0
 _NO_LETTERS = 1.0  # quotes and dashes only: a Latin text rather than a Cyrillic one
 
-#: Nats by which a reading is out of the question.
+#: A candidate that costs this much more than the best one is out of the question.
 _FAR = 25.0
 
-#: Cost of one high byte above which bytes are no text in that reading, and what a text with few of
-#: them may cost besides: the first symbols and loanwords of a text are dear.
+#: Cost of one byte beyond ASCII above which a candidate is no text. A text with few such bytes may
+#: cost more: its first symbols and loanwords are expensive.
 _IMPLAUSIBLE = 7.5
 _IMPLAUSIBLE_LATIN = 10.5
 _ONCE = 10.0
-#: The same below which no page that is seldom is looked at: letters of the right one cost about 3.
+#: The same cost below which rare code pages are not tried: the right letters cost about 3.
 _CONVINCING = 3.8
-#: The share of high bytes from which a text is of another script than Latin.
+#: The share of bytes beyond ASCII from which on a text is not in Latin letters.
 _MANY_HIGH = 0.3
 
 
 @dataclass(frozen=True)
-class Reading:
+class Candidate:
     """Bytes read in one encoding.
 
     Args:
         encoding: Python's name of it.
-        language: The alphabet that fits best.
-        cost: Nats, the prior included.
-        high: How many bytes are not ASCII, those that come again in the same place counted less.
-        text_of_high: What each high byte (or sample) stands for: readings with the same one give
-            the same text.
-        plain: What of the cost is for the ASCII letters.
+        language: The language whose letters fit best.
+        cost: In nats, the prior of the encoding included.
+        high: Bytes beyond ASCII; repetitions in the same place count less.
+        text_of_high: The characters of these bytes. Candidates with the same ones give the same
+            text.
+        plain: The part of the cost that comes from the ASCII letters.
     """
 
     encoding: str
@@ -134,12 +139,12 @@ class Reading:
 
     @property
     def cost_per_byte(self) -> float:
-        """Nats for each byte beyond ASCII; about 3 for letters, 9 for symbols, then garbage."""
+        """Nats for each byte beyond ASCII: about 3 for letters, 9 for symbols, more for garbage."""
         return (self.cost - self.plain) / max(1.0, self.high)
 
     @property
     def plausible(self) -> bool:
-        """Whether it looks like a text at all."""
+        """Whether this looks like a text at all."""
         return self.cost_per_byte <= self._limit
 
     @property
@@ -149,37 +154,37 @@ class Reading:
 
     @property
     def _limit(self) -> float:
-        # Latin texts may have no more than loanwords and symbols beyond ASCII, which are dear.
+        # What a Latin text has beyond ASCII may be loanwords and symbols only.
         limit = _IMPLAUSIBLE_LATIN if self.language in LATIN else _IMPLAUSIBLE
         return limit + _ONCE / max(1.0, self.high)
 
 
-def rank(data: bytes) -> list[Reading]:
-    """Every reading of bytes that are not UTF-8, the likeliest first; one for each encoding."""
+def rank(data: bytes) -> list[Candidate]:
+    """Return a candidate for each encoding of bytes that are not UTF-8, the likeliest first."""
     sample = _pick(data)
     places = _Places(sample)
     costs_of_languages = _language_costs(sample, places.weight, places.high)
-    readings = _read_in(TABLES, places, costs_of_languages)
-    best = min(readings, key=lambda reading: reading.cost)
+    candidates = _candidates(TABLES, places, costs_of_languages)
+    best = min(candidates, key=lambda candidate: candidate.cost)
     if best.cost_per_byte > _CONVINCING:
-        # A text of Latin letters is mostly ASCII, one of another script hardly.
+        # A text in Latin letters is mostly ASCII; a text in another script is not.
         latin = places.high < _MANY_HIGH * len(sample)
         tables = {
             encoding: table
             for encoding, table in SELDOM_TABLES.items()
             if (table[1][0] in LATIN) == latin
         }
-        readings += _read_in(tables, places, costs_of_languages)
-    nearest = min(reading.cost for reading in readings)
+        candidates += _candidates(tables, places, costs_of_languages)
+    nearest = min(candidate.cost for candidate in candidates)
     sentences = {
-        reading.encoding: _sentence_cost(sample, reading.encoding)
-        for reading in readings
-        if reading.cost <= nearest + _FAR
+        candidate.encoding: _sentence_cost(sample, candidate.encoding)
+        for candidate in candidates
+        if candidate.cost <= nearest + _FAR
     }
     least = min(sentences.values())
-    readings = [
-        replace(reading, cost=reading.cost + sentences.get(reading.encoding, least))
-        for reading in readings
+    candidates = [
+        replace(candidate, cost=candidate.cost + sentences.get(candidate.encoding, least))
+        for candidate in candidates
     ]
     part = sample[: _SAMPLE // 4]
     share = len(sample) / max(1, len(part)) * places.weight / max(1, places.high)
@@ -190,18 +195,18 @@ def rank(data: bytes) -> list[Reading]:
         broken = same.count("\ufffd")
         cost += _CONTROL * (1.0 + math.log(broken)) if broken else 0.0
         plain = costs_of_languages["other scripts"]
-        readings.append(Reading(encoding, language, prior + cost, places.weight, same, plain))
-    return sorted(readings, key=lambda reading: reading.cost)
+        candidates.append(Candidate(encoding, language, prior + cost, places.weight, same, plain))
+    return sorted(candidates, key=lambda candidate: candidate.cost)
 
 
-def _read_in(
+def _candidates(
     tables: dict[str, tuple[float, tuple[str, ...]]],
     places: _Places,
     costs_of_languages: dict[str, float],
-) -> list[Reading]:
-    """The reading in each encoding of one byte per character, without what sentences tell."""
+) -> list[Candidate]:
+    """The candidate in each one-byte encoding, without the cost of sentences."""
     used = bytes(places.bytes_used.tolist())
-    readings = []
+    candidates = []
     for encoding, (prior, home) in tables.items():
         costs = {}
         if home[0] in LATIN:
@@ -225,51 +230,51 @@ def _read_in(
             placed += places.beside(_role_cost(encoding, home[0])) + places.frames(encoding)
             costs = {language: cost + placed for language, cost in costs.items()}
         language = min(costs, key=costs.__getitem__)
-        if language in CYRILLIC and not _holds_letters(used, encoding):
-            prior += _NO_LETTERS
         same = used.decode(encoding, "replace")
+        if language in CYRILLIC and not any(map(str.isalpha, same)):
+            prior += _NO_LETTERS
         plain = costs_of_languages[language if language in LATIN else "other scripts"]
-        readings.append(
-            Reading(encoding, language, prior + costs[language], places.weight, same, plain)
+        candidates.append(
+            Candidate(encoding, language, prior + costs[language], places.weight, same, plain)
         )
-    return readings
+    return candidates
 
 
-def rival(readings: list[Reading]) -> Reading | None:
-    """The likeliest reading that gives another text than the first; None when far behind."""
-    best = readings[0]
-    for reading in readings[1:]:
-        if reading.text_of_high != best.text_of_high:
-            return reading if reading.cost < best.cost + _FAR else None
+def rival(candidates: list[Candidate]) -> Candidate | None:
+    """Return the likeliest candidate with another text than the first; None if it is far behind."""
+    best = candidates[0]
+    for candidate in candidates[1:]:
+        if candidate.text_of_high != best.text_of_high:
+            return candidate if candidate.cost < best.cost + _FAR else None
     return None
 
 
-def confidence(readings: list[Reading]) -> float:
-    """How likely the first reading gives the right text, from 0 to 0.99.
+def confidence(candidates: list[Candidate]) -> float:
+    """Return the probability that the first candidate gives the right text, from 0 to 0.99.
 
-    Bayes' rule over the readings, the costs damped because neighbouring letters are not
-    independent; less where even the first reading is not much of a text.
+    Bayes' rule over the candidates. The costs are halved, for neighbouring letters are not
+    independent. Less if even the first candidate hardly looks like a text.
     """
-    best = readings[0]
+    best = candidates[0]
     odds = sum(
-        math.exp(-0.5 * min(reading.cost - best.cost, 100.0))
-        for reading in readings
-        if reading.text_of_high != best.text_of_high
+        math.exp(-0.5 * min(candidate.cost - best.cost, 100.0))
+        for candidate in candidates
+        if candidate.text_of_high != best.text_of_high
     )
     return round(min(0.99, best.quality / (1.0 + odds)), 3)
 
 
-def describe(reading: Reading) -> str:
-    """The script or language of a reading, with some of its letters beyond ASCII."""
-    if reading.language in LATIN:
-        chars = [char for char in reading.text_of_high if char.isprintable()]
+def describe(candidate: Candidate) -> str:
+    """Return the script or language of a candidate, with some of its letters beyond ASCII."""
+    if candidate.language in LATIN:
+        chars = [char for char in candidate.text_of_high if char.isprintable()]
         more = " ..." if len(chars) > _SHOWN else ""
         return f"Latin letters with {' '.join(chars[:_SHOWN])}{more}"
-    return "Cyrillic" if reading.language in CYRILLIC else reading.language
+    return "Cyrillic" if candidate.language in CYRILLIC else candidate.language
 
 
 def first_difference(data: bytes, one: str, two: str) -> tuple[str, str]:
-    """The first place of a text that two encodings give otherwise, as each gives it."""
+    """Return the first place where two encodings give different texts, as each gives it."""
     shown = ("", "")
     for found in _NEIGHBOURHOOD.finditer(data):
         texts = [found.group().decode(encoding, "replace") for encoding in (one, two)]
@@ -283,19 +288,10 @@ _SHOWN = 6
 _NEIGHBOURHOOD = re.compile(rb"[\t -~]{0,12}[\x80-\xff]+(?:[\t -~]{1,12})?")
 
 
-def first_high_byte(data: bytes) -> int:
-    """Where the first byte beyond ASCII is; the length where there is none."""
-    found = _HIGH.search(data)
-    return found.start() if found else len(data)
-
-
-_HIGH = re.compile(rb"[\x80-\xff]")
-
-
 def _pick(data: bytes) -> bytes:
-    """A sample: all of short data, what is around the high bytes of long data, or two pieces.
+    """A sample: all of short data; of long data the parts around its bytes beyond ASCII.
 
-    Two pieces where high bytes are many: half from the first of them on and half from later.
+    Where these are many, one half starts at the first of them and the other half lies later.
     """
     if len(data) <= _SAMPLE:
         return data
@@ -313,8 +309,8 @@ def _pick(data: bytes) -> bytes:
     return data[start : start + _SAMPLE // 2] + b"\n" + data[later : later + _SAMPLE // 2]
 
 
-def _letter_pairs(*pairs: tuple[str, str]) -> NDArray[np.bool_]:
-    """A table by two bytes, true for the pairs of a letter of the first and one of the second."""
+def _letter_pairs(*pairs: tuple[str, str]) -> Booleans:
+    """A table by two bytes: true for a letter of the first text and then one of the second."""
     table = np.zeros((256, 256), bool)
     for before, after in pairs:
         table[np.ix_([ord(char) for char in before], [ord(char) for char in after])] = True
@@ -327,7 +323,7 @@ _LINE_ENDS = (ord("\r"), ord("\n"))
 _VOWELS = _letter_pairs(("aeiouyAEIOU", "aeiouy"))
 
 #: Characters between two ASCII letters: the pairs they come between, and nats where it is another.
-_WITHIN: tuple[tuple[str, NDArray[np.bool_], float], ...] = (
+_WITHIN: tuple[tuple[str, Booleans, float], ...] = (
     (
         "’",  # don't, it's, we're, they'll, I'm, O'Brien; l'eau, qu'il, dell'anno
         _letter_pairs(
@@ -347,10 +343,10 @@ _WITHIN: tuple[tuple[str, NDArray[np.bool_], float], ...] = (
 
 
 class _Places:
-    """The high bytes of a sample with what stands before and after each.
+    """The bytes beyond ASCII in a sample, with the bytes before and after each.
 
-    The same three bytes for the n-th time weigh 1/n: a name on every page is no more evidence
-    than on a few.
+    The same three bytes for the n-th time weigh 1/n: a name on every page tells hardly more than a
+    name on a few pages.
     """
 
     def __init__(self, sample: bytes) -> None:
@@ -361,14 +357,14 @@ class _Places:
         triples = (wide[places - 1] << 16) | (wide[places] << 8) | wide[places + 1]
         unique, counts = np.unique(triples, return_counts=True)
         unique = unique.astype(np.int64)
-        self.before: NDArray[np.int64] = unique >> 16
-        self.byte: NDArray[np.int64] = (unique >> 8) & 0xFF
-        self.after: NDArray[np.int64] = unique & 0xFF
-        self.weights: NDArray[np.float64] = 1.0 + np.log(counts)
+        self.before: Integers = unique >> 16
+        self.byte: Integers = (unique >> 8) & 0xFF
+        self.after: Integers = unique & 0xFF
+        self.weights: Floats = 1.0 + np.log(counts)
         self.weight = float(self.weights.sum())
         sums = np.bincount(self.byte, self.weights, 256)
-        self.per_byte: NDArray[np.float64] = sums.astype(np.float64)
-        self.bytes_used: NDArray[np.int64] = np.flatnonzero(self.per_byte)
+        self.per_byte: Floats = sums.astype(np.float64)
+        self.bytes_used: Integers = np.flatnonzero(self.per_byte)
         self._rows = (self.before == self.byte) & (self.byte == self.after)
         self._at_line_end = np.isin(self.before, _LINE_ENDS) | np.isin(self.after, _LINE_ENDS)
         self._within = _ASCII_LETTER[self.before] & _ASCII_LETTER[self.after]
@@ -376,28 +372,28 @@ class _Places:
         self._ends = self.after < 0x80
         self._second = (self.byte * 256 + self.after)[self._ends]
 
-    def pairs(self, cost: NDArray[np.float64]) -> float:
-        """The sum over pairs of bytes of which one is high; `cost` as `_table_cost` gives it."""
+    def pairs(self, cost: Floats) -> float:
+        """The cost of the pairs with a byte beyond ASCII; `cost` comes from `_table_cost`."""
         ends = self.weights[self._ends]
         return float(cost[self._first] @ self.weights + cost[self._second] @ ends)
 
-    def beside(self, costs: tuple[NDArray[np.int64], NDArray[np.float64]]) -> float:
-        """The sum over high bytes by the classes of their neighbours."""
+    def beside(self, costs: tuple[Integers, Floats]) -> float:
+        """The cost of the bytes beyond ASCII by the classes of their neighbours."""
         classes, cost = costs
         placed = cost[self.byte, classes[self.before], classes[self.after]]
         return float(placed @ self.weights)
 
     def within_words(self, encoding: str) -> tuple[float, float]:
-        """How many apostrophes join ASCII letters, and nats for neighbours that do not fit."""
+        """How many apostrophes join ASCII letters, and the cost of neighbours that do not fit."""
         cost = 0.0
         apostrophes = 0.0
         chars = _chars(encoding)
-        for char, fitting, price in _WITHIN:
+        for char, fitting, nats in _WITHIN:
             if char in chars:
                 here = self._within & (self.byte == chars.index(char))
                 fits = fitting[self.before[here], self.after[here]]
                 weights = self.weights[here]
-                cost += price * float(weights[~fits].sum())
+                cost += nats * float(weights[~fits].sum())
                 if char == "’":
                     apostrophes = float(weights.sum())
         return apostrophes, cost
@@ -408,15 +404,15 @@ class _Places:
         return float(self.weights[letters[self.before] & letters[self.byte]].sum())
 
     def frames(self, encoding: str) -> float:
-        """Nats for pieces of frames that make none, and for rows of what makes no frame.
+        """The cost of pieces that make no frame, and of rows that do not belong to a frame.
 
-        A frame is made of rows of the same piece with another one at their ends; letters that are
-        misread as pieces follow each other in any order.
+        A frame has rows of the same piece with other pieces at their ends. Letters that are misread
+        as pieces follow each other in any order.
         """
         kind, row, upright = _framing(encoding)
         before, piece, after = kind[self.before], kind[self.byte], kind[self.after]
         alone = (piece > 0) & (before == 0) & (after == 0)
-        # Only an upright piece stands by itself, where a line of a frame begins or ends.
+        # Only an upright piece stands alone, where a line of a frame begins or ends.
         alone &= ~(self._at_line_end & upright[self.byte])
         joined = (before == piece) | (piece == after)
         unlike = (piece > 0) & ~joined & (before != after)
@@ -427,14 +423,14 @@ class _Places:
         )
 
     def symbols(self, encoding: str) -> float:
-        """What the symbols cost: a text that has one has it again, so it is dear only once."""
+        """The cost of the symbols: a text repeats its symbols, so only the first is expensive."""
         return float(_symbol_costs(encoding)[self.bytes_used].sum())
 
 
 def _language_costs(sample: bytes, weight: float, high: int) -> dict[str, float]:
-    """Nats against each language (and "other scripts") by the ASCII letters of a text.
+    """The cost of each language, and of "other scripts", by the ASCII letters of a text.
 
-    They count less, as the high bytes do: `weight` instead of `high` of them.
+    It is scaled as the bytes beyond ASCII are: `high` of them count as `weight`.
     """
     share = weight / max(1, high)
     text = sample.decode("latin-1")
@@ -455,19 +451,15 @@ def _language_costs(sample: bytes, weight: float, high: int) -> dict[str, float]
 
 
 def _limited(cost: float, most: float) -> float:
-    """A cost that hardly grows beyond `most`."""
+    """The cost, which hardly grows beyond `most`."""
     return cost if cost <= most else most + math.log1p(cost - most)
 
 
-def _holds_letters(used: bytes, encoding: str) -> bool:
-    return any(char.isalpha() for char in used.decode(encoding, "replace"))
-
-
 def _sentence_cost(sample: bytes, encoding: str) -> float:
-    """Nats for capitals within sentences, small letters at their start, and lone quotes.
+    """The cost of capitals within sentences, small letters at their start, and lone quotes.
 
-    Neighbouring bytes cannot show these, and they are all that tells apart encodings that share
-    their small letters (cp1251 and MacCyrillic).
+    Neighbouring bytes do not show these. Only they tell apart encodings that have the same small
+    letters, such as cp1251 and MacCyrillic.
     """
     text = sample[: _SAMPLE // 16].decode(encoding, "replace")
     misplaced: Counter[str] = Counter()
@@ -499,45 +491,45 @@ _SYMBOL_STARTS = re.compile(r"(?:^|\s)[^\x00-\x7f\w\s«“„‘‚‹¿¡]([^\W
 _QUOTE_STARTS = re.compile(r"[.!?]\s+[«“„‘]([^\W\d_])")
 
 
-def _sides(left: str, right: str, other: float = _MISPLACED) -> NDArray[np.float64]:
-    """Nats by the classes before and after: `other` for each side where another one stands."""
-    before = np.array([0.0 if kind in left else other for kind in _BESIDE])
-    after = np.array([0.0 if kind in right else other for kind in _BESIDE])
-    cost: NDArray[np.float64] = before[:, None] + after[None, :]
-    letter = np.array([kind in "lU" for kind in _BESIDE])
-    inside = letter[:, None] & letter[None, :]
-    cost += np.where(inside & (cost > 0.0), _WITHIN_WORD, 0.0)
-    return cost
+def _by_neighbours(nats: Callable[[str, str], float]) -> Floats:
+    """A table of nats by the classes before and after."""
+    return np.array([[nats(before, after) for after in _BESIDE] for before in _BESIDE])
 
 
-def _dash(within: float) -> NDArray[np.float64]:
+def _sides(left: str, right: str, other: float = _MISPLACED) -> Floats:
+    """A symbol with its usual neighbours: `other` for each side where something else stands."""
+
+    def nats(before: str, after: str) -> float:
+        misplaced = other * ((before not in left) + (after not in right))
+        return misplaced + _WITHIN_WORD * (misplaced > 0 and before in "lU" and after in "lU")
+
+    return _by_neighbours(nats)
+
+
+def _dash(within: float) -> Floats:
     """A dash: alike on both sides, or before a speech; `within` where it joins two words."""
-    cost = _sides("SDlUPM", "SDlUPM")
-    for first, before in enumerate(_BESIDE):
-        for second, after in enumerate(_BESIDE):
-            if before in "lU" and after in "lU":
-                cost[first, second] += within
-            elif before in "lU" and after == "S":
-                cost[first, second] += 3.5
-            elif before == "S" and after in "lU":
-                cost[first, second] += 1.5
-    return cost
+
+    def nats(before: str, after: str) -> float:
+        if before in "lU":
+            return within if after in "lU" else 3.5 if after == "S" else 0.0
+        return 1.5 if before == "S" and after in "lU" else 0.0
+
+    return _sides("SDlUPM", "SDlUPM") + _by_neighbours(nats)
 
 
-def _money(alone: float) -> NDArray[np.float64]:
+def _money(alone: float) -> Floats:
     """A sign of a currency: a digit on one side (`alone` where there is none), and no letter."""
-    cost = _sides("SPMD", "SPMD")
-    for first, before in enumerate(_BESIDE):
-        for second, after in enumerate(_BESIDE):
-            if "D" not in (before, after):
-                cost[first, second] += alone
-            elif before == after:
-                cost[first, second] += _BROKEN_WORD
-    return cost
+
+    def nats(before: str, after: str) -> float:
+        if "D" not in (before, after):
+            return alone
+        return _BROKEN_WORD if before == after else 0.0
+
+    return _sides("SPMD", "SPMD") + _by_neighbours(nats)
 
 
-#: Symbols, what one costs wherever it stands, and what belongs before and after it.
-_ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
+#: Symbols, the cost of one in any place, and what belongs before and after it.
+_ROLES: tuple[tuple[str, float, Floats], ...] = (
     ("“„‘‚‹", _TYPOGRAPHIC, _sides("SP", "lUDP", 6.5)),
     ("«", _TYPOGRAPHIC, _sides("SPM", "SlUDPM")),
     ("”›", _TYPOGRAPHIC, _sides("lUDPM", "SPM")),
@@ -567,50 +559,37 @@ _ROLES: tuple[tuple[str, float, NDArray[np.float64]], ...] = (
     ("´", _SYMBOL, _sides("lSP", "lSP") + 8.0),
     ("≈≤≥≠−∞√", _SYMBOL, _sides("SDP", "SDP")),
 )
-#: Lines and blocks of which frames and tables are made: they stand in rows of their own.
+#: Lines and blocks that frames and tables are made of.
 _FRAME = "".join(map(chr, range(0x2500, 0x25A0)))
 _FRAME_SIDES = _sides("SF", "SF", 4.5)
 #: Lines and blocks that stand alone at the side of a frame.
 _UPRIGHT = frozenset("│┃║▌▐█")
-#: What may stand in a row without being one.
+#: Characters that may stand in a row.
 _ROWS = frozenset(_FRAME + "•·–—…*¯¨´«»“”‘’\xa0\xad■□")
 _ROLE_OF = {char: (base, sides) for chars, base, sides in _ROLES for char in chars}
 _ROLE_OF |= dict.fromkeys(_FRAME, (_FRAME_PIECE, _FRAME_SIDES))
 _ELSEWHERE = _sides("SDPMFX", "SDPMFX", 2.0)
 
-#: Words of one letter beyond ASCII, in some language.
+#: Words of a single letter beyond ASCII, in any language.
 _ONE_LETTER = frozenset("àáåäéèêíìóòôöúùõőаеиовксуяіїйєѝљοηוоא")
 
 
-def _letter_sides(capital: bool, alone: float) -> NDArray[np.float64]:
-    """What stands beside a Latin letter that is not ASCII.
+def _letter_sides(capital: bool, alone: float) -> Floats:
+    """A Latin letter beyond ASCII, a capital or not; `alone` where no letter is beside it."""
 
-    Args:
-        capital: Whether it is one.
-        alone: Nats where no letter is beside it.
-    """
-    cost = np.zeros((len(_BESIDE), len(_BESIDE)))
-    for first, before in enumerate(_BESIDE):
-        for second, after in enumerate(_BESIDE):
-            price = 0.0
-            if before not in "lU" and after not in "lU":
-                price += alone
-            if before == "D":
-                price += 3.0
-            if after == "D":
-                price += 5.0
-            price += _BROKEN_WORD * ((before in "FX") + (after in "FX"))
-            if capital:
-                if before == "l":
-                    price += _CAPITAL_INSIDE
-                elif before == "U":
-                    price += 4.0 if after == "l" else _CAPITALS_GO_ON
-                else:
-                    price += _CAPITAL
-            elif after == "U":
-                price += _CAPITAL_INSIDE if before == "l" else 4.0
-            cost[first, second] = price
-    return cost
+    def nats(before: str, after: str) -> float:
+        cost = alone * (before not in "lU" and after not in "lU")
+        cost += 3.0 * (before == "D") + 5.0 * (after == "D")
+        cost += _BROKEN_WORD * ((before in "FX") + (after in "FX"))
+        if capital:
+            if before == "l":
+                return cost + _CAPITAL_INSIDE
+            if before == "U":
+                return cost + (4.0 if after == "l" else _CAPITALS_GO_ON)
+            return cost + _CAPITAL
+        return cost + (after == "U") * (_CAPITAL_INSIDE if before == "l" else 4.0)
+
+    return _by_neighbours(nats)
 
 
 _SMALL_SIDES = _letter_sides(False, _ALONE)
@@ -625,8 +604,8 @@ def _chars(encoding: str) -> tuple[str, ...]:
 
 
 @cache
-def _beside_cost(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """The class of each byte in a Latin encoding, and nats of high bytes by their neighbours'."""
+def _beside_cost(encoding: str) -> tuple[Integers, Floats]:
+    """The class of each byte in a Latin encoding, and the cost of high bytes by neighbours."""
     chars = _chars(encoding)
     cost = np.zeros((256, len(_BESIDE), len(_BESIDE)))
     for byte, char in enumerate(chars[128:], start=128):
@@ -643,9 +622,8 @@ def _beside_cost(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 @cache
-def _framing(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which piece of a frame each byte is (0 for none), whether it may stand in a row, and whether
-    it is an upright line."""
+def _framing(encoding: str) -> tuple[Integers, Booleans, Booleans]:
+    """For each byte: its piece of a frame (0: none), whether rows have it, if it is upright."""
     chars = _chars(encoding)
     # Shades and blocks go together in any order.
     kind = np.array([min(ord(char), 0x2580) if char in _FRAME else 0 for char in chars])
@@ -653,8 +631,8 @@ def _framing(encoding: str) -> tuple[NDArray[np.int64], NDArray[np.bool_], NDArr
     return kind, rows, upright
 
 
-def _classes(encoding: str, script: str) -> NDArray[np.int64]:
-    """Which of `_BESIDE` each byte is, for letters of one script; other letters are strange."""
+def _classes(encoding: str, script: str) -> Integers:
+    """The class of each byte, an index into `_BESIDE`; letters of other scripts are strange."""
     return np.array([_BESIDE.index(_beside(char, script)) for char in _chars(encoding)])
 
 
@@ -676,28 +654,30 @@ def _beside(char: str, script: str) -> str:
     return "M" if char in _ROLE_OF else "X"
 
 
+def _lonely(before: str, after: str) -> float:
+    return _ALONE * (before not in "lU" and after not in "lU")
+
+
+def _beside_digits(before: str, after: str) -> float:
+    return 3.0 * ((before == "D") + (after == "D"))
+
+
 @cache
-def _lonely_cost(encoding: str, language: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Nats of letters of other scripts that stand alone, beside a digit or a Latin letter."""
+def _lonely_cost(encoding: str, language: str) -> tuple[Integers, Floats]:
+    """The cost of letters that are not Latin and stand alone or beside a digit."""
     script = _script(next(iter(_letter_costs(language))))
-    lonely = np.zeros((len(_BESIDE), len(_BESIDE)))
-    for first, before in enumerate(_BESIDE):
-        for second, after in enumerate(_BESIDE):
-            if before not in "lU" and after not in "lU":
-                lonely[first, second] = _ALONE
-    digits = np.array([3.0 * (kind == "D") for kind in _BESIDE])
-    beside_digits = digits[:, None] + digits[None, :]
+    digits = _by_neighbours(_beside_digits)
+    lonely = digits + _by_neighbours(_lonely)
     cost = np.zeros((256, len(_BESIDE), len(_BESIDE)))
     for byte, char in enumerate(_chars(encoding)[128:], start=128):
         if char.isalpha() and _script(char) == script:
-            word = char.lower() in _ONE_LETTER
-            cost[byte] = beside_digits + (0.0 if word else lonely)
+            cost[byte] = digits if char.lower() in _ONE_LETTER else lonely
     return _classes(encoding, script), cost
 
 
 @cache
-def _role_cost(encoding: str, language: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Nats of symbols out of place, in an encoding of another script than Latin."""
+def _role_cost(encoding: str, language: str) -> tuple[Integers, Floats]:
+    """The cost of symbols in unusual places, in an encoding that is not Latin."""
     script = _script(next(iter(_letter_costs(language))))
     classes = _classes(encoding, script)
     classes[:128] = _classes(encoding, "LATIN")[:128]
@@ -709,8 +689,8 @@ def _role_cost(encoding: str, language: str) -> tuple[NDArray[np.int64], NDArray
 
 
 @cache
-def _latin_costs(encoding: str, language: str) -> NDArray[np.float64]:
-    """Nats of each byte that is a Latin letter beyond ASCII, by its share in a language."""
+def _latin_costs(encoding: str, language: str) -> Floats:
+    """The cost of each Latin letter beyond ASCII, by its share in a language."""
     costs = _letter_costs(language)
     return np.array(
         [
@@ -723,18 +703,18 @@ def _latin_costs(encoding: str, language: str) -> NDArray[np.float64]:
 
 
 @cache
-def _accented(encoding: str) -> NDArray[np.bool_]:
+def _accented(encoding: str) -> Booleans:
     """Whether each byte is a Latin letter beyond ASCII."""
     return np.array([char > "\x7f" and _is_latin(char) for char in _chars(encoding)])
 
 
-#: Letters that words from French, German, Spanish bring into every language.
+#: Letters of French, German and Spanish words, which every language borrows.
 _WIDESPREAD = frozenset("éèêëáàâäåãíïîóôöøúüñçæß")
 
 
 @cache
-def _symbol_costs(encoding: str) -> NDArray[np.float64]:
-    """Nats of each high byte that is one of the symbols of `_ROLES`, in a Latin encoding."""
+def _symbol_costs(encoding: str) -> Floats:
+    """The cost of each symbol of `_ROLES` in a Latin encoding."""
     return np.array([_ROLE_OF[char][0] if char in _ROLE_OF else 0.0 for char in _chars(encoding)])
 
 
@@ -748,10 +728,10 @@ def _is_latin(char: str) -> bool:
 
 
 @cache
-def _table_cost(encoding: str, language: str) -> NDArray[np.float64]:
-    """Nats of the second byte of each pair after the first (first times 256 plus second).
+def _table_cost(encoding: str, language: str) -> Floats:
+    """The cost of the second byte of each pair (first times 256 plus second), not for Latin.
 
-    For scripts other than Latin. Pairs of ASCII cost nothing: they are the same in every encoding.
+    Pairs of ASCII cost nothing: they are the same in every encoding.
     """
     chars = _chars(encoding)
     letters = _letter_costs(language)
@@ -806,8 +786,7 @@ def _table_cost(encoding: str, language: str) -> NDArray[np.float64]:
     cost += np.where(closing[:, None] & letter_second, _BROKEN_WORD * 1.5, 0.0)
     final = np.array([char in FINAL_FORMS for char in chars])
     cost += np.where(final[:, None] & letter_second, _BROKEN_WORD * 2, 0.0)
-    # Capitals: dear after a small letter, usual at a word's start and after another capital. Only
-    # where a high byte takes part.
+    # Capitals are rare after a small letter, usual at a word's start and after another capital.
     involved = high[:, None] | high[None, :]
     after_word = word_first & word_second & involved
     cost += np.where(after_word & lower[:, None] & upper[None, :], _CAPITAL_INSIDE, 0.0)
@@ -819,7 +798,7 @@ def _table_cost(encoding: str, language: str) -> NDArray[np.float64]:
 
 
 def _kind_of_rest(char: str) -> tuple[int, float]:
-    """Kind and cost of a high byte's character that is no letter of the script."""
+    """The kind and cost of a character beyond ASCII that is not a letter of the script."""
     if char in "«»“”„‚‘’‹›–—…№\xa0\xad¿¡":
         return _MARK, _TYPOGRAPHIC
     category = unicodedata.category(char)
@@ -836,16 +815,16 @@ def _kind_of_rest(char: str) -> tuple[int, float]:
 
 @cache
 def _letter_costs(language: str) -> dict[str, float]:
-    """Each letter beyond ASCII and its nats; 0 where the pairs price it."""
+    """The cost of each letter beyond ASCII; 0 where its cost comes from the pairs."""
     if language in CYRILLIC:
         letters = (*COMMON, *CYRILLIC[language])
-        dear = dict.fromkeys(SELDOM_LETTERS, SELDOM) | dict.fromkeys(KAZAKH_LETTERS, KAZAKH)
-        return {letter: dear.get(letter, 0.0) for letter in letters}
+        seldom = dict.fromkeys(SELDOM_LETTERS, SELDOM) | dict.fromkeys(KAZAKH_LETTERS, KAZAKH)
+        return {letter: seldom.get(letter, 0.0) for letter in letters}
     return {letter: -math.log(share) for letter, share in letter_shares(language).items()}
 
 
 def _similar_letters(language: str) -> dict[str, int]:
-    """Where in `PAIRS` a Cyrillic letter's pairs are found, by the language's habits."""
+    """Which row and column of `PAIRS` each Cyrillic letter of a language has."""
     if language not in CYRILLIC:
         return {}
     similar = {letter: letter for letter in LETTERS}
@@ -857,7 +836,7 @@ def _similar_letters(language: str) -> dict[str, int]:
 
 
 @cache
-def _pair_costs() -> NDArray[np.float64]:
+def _pair_costs() -> Floats:
     return np.array([[int(digit, 36) / 2 for digit in row] for row in PAIRS])
 
 
@@ -867,7 +846,7 @@ def _script(char: str) -> str:
 
 
 def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterable[int]) -> float:
-    """Nats of a sample in an encoding of one or two (or four) bytes per character."""
+    """The cost of a sample in an encoding with one, two or four bytes for a character."""
     text = sample.decode(encoding, "replace")
     counts = Counter(text)
     total = 0.0
@@ -876,22 +855,22 @@ def _east_asian_cost(sample: bytes, encoding: str, charset: str, common: Iterabl
         if char < "\x80":
             continue
         if char == "\ufffd":
-            price = 2 * _CONTROL
+            cost = 2 * _CONTROL
         elif "\u3040" <= char <= "\u30ff":
-            price = 4.5 if charset in ("shift_jis", "euc_jp") else 10.0
+            cost = 4.5 if charset in ("shift_jis", "euc_jp") else 10.0
         elif "\u3000" <= char <= "\u303f" or "\uff01" <= char <= "\uff5e" or char in "“”‘’…—·":
-            price = 4.5
+            cost = 4.5
         elif "\uff61" <= char <= "\uff9f":
-            price = 7.0
+            cost = 7.0
         else:
             code = char.encode(charset, "replace")
             usual = len(code) == 2 and code[0] in common
             if korean:
-                price = 5.5 if "\uac00" <= char <= "\ud7a3" and usual else 11.0
+                cost = 5.5 if "\uac00" <= char <= "\ud7a3" and usual else 11.0
             else:
-                price = 6.5 if usual and "\u4e00" <= char <= "\u9fff" else 11.0
-        total += price * count
-    # Half-width letters come in words; a lone character beside Latin letters is a misread accent.
+                cost = 6.5 if usual and "\u4e00" <= char <= "\u9fff" else 11.0
+        total += cost * count
+    # Half-width letters come in words; one beside Latin letters is a misread accent.
     if any("\uff61" <= char <= "\uff9f" for char in counts):
         total += _ALONE * len(_LONE_HALF_WIDTH.findall(text))
     rows = Counter(found[0] for found in _ROW.findall(text))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LEVELS = ("char", "byte", "word")
 ENCODING_ERRORS = ("strict", "replace")
-#: The ending of a text in a folder where none is asked for, and the word for every ending.
+#: The default ending of texts in a folder, and the word for every ending.
 DEFAULT_ENDING, ALL_ENDINGS = ".txt", "all"
 
 
@@ -140,12 +140,12 @@ class CorpusOptions(FileOptions):
 
 
 def parse_endings(text: str) -> tuple[str, ...]:
-    """The endings that `ending` names: `.srt`, `srt`, `.txt,.srt` or `all`.
+    """Return the endings that `ending` names: `.srt`, `srt`, `.txt,.srt` or `all`.
 
     Returns:
-        Endings in lower case, with their dot; `("",)`, which every name has, for `all`.
+        Endings in lower case, with their dot; for `all` it is `("",)`, which every name has.
     Raises:
-        ConfigError: It is none.
+        ConfigError: The text names no endings.
     """
     if text.strip().lower() == ALL_ENDINGS:
         return ("",)
@@ -154,8 +154,8 @@ def parse_endings(text: str) -> tuple[str, ...]:
         word = part.strip().removeprefix("*").removeprefix(".").lower()
         if not word or any(char in word for char in "/\\*? "):
             raise ConfigError(
-                f"ending is {text!r}; type the ending of the texts in a folder, such as .srt, "
-                "several like .txt,.srt, or all for every file"
+                f"{named('ending')} is {text!r}; give the ending of the texts in a folder, such "
+                "as .srt, several like .txt,.srt, or all for every file"
             )
         endings.append(f".{word}")
     return tuple(dict.fromkeys(endings))

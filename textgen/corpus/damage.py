@@ -1,7 +1,7 @@
-"""What is wrong with a file's bytes: where it is, and what to type.
+"""What is wrong with the bytes of a file: where it is, and what to do.
 
-Two encodings in one file, single bytes that stand for nothing, NULs. Everything here ends in an
-error that names the byte and the line; nothing is read around.
+Two encodings in one file, single bytes that stand for no character, NUL characters: each ends in an
+error that names the byte and the line.
 """
 
 from __future__ import annotations
@@ -11,29 +11,45 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from textgen.corpus import codepage
+from textgen.corpus.codepage import Candidate
 from textgen.corpus.source import Source
 from textgen.errors import BinaryFileError, EncodingError
+from textgen.messages import named
 
-#: Well-formed UTF-8 of a character beyond ASCII.
+if TYPE_CHECKING:
+    from textgen.corpus.encoding import Detection
+
+#: A character beyond ASCII in well-formed UTF-8.
 _SEQUENCE = rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})"
 SEQUENCES = re.compile(_SEQUENCE)
-#: A run of them that no text in a legacy encoding holds.
+#: A run of these that no text in a legacy encoding has.
 _LONG_RUN = re.compile(rb"(?:" + _SEQUENCE + rb"[ -~\r\n]?){12}")
 HIGH = bytes(range(0x80, 0x100))
-#: Nats that a byte costs which is no UTF-8 in a text that is (in the measure of `codepage`; a well-
-#: formed one costs about 2).
+_FIRST_HIGH = re.compile(rb"[\x80-\xff]")
+#: The cost, in the nats of `codepage`, of a wrong byte in a text that is UTF-8; a well-formed one
+#: costs about 2.
 _WRONG_BYTE = 14.0
+
+#: The byte order marks of UTF-16.
+WIDE_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+#: The reason of a detection where the encoding was given.
+ASKED = "the encoding that was asked for"
+#: What to do about an encoding.
+_REPLACE = f"add {named('encoding_errors', 'replace')} to read it with U+FFFD there"
+_NAME_IT = f"give {named('encoding', 'NAME')} if all of it is in one encoding"
+_LEAVE_OUT = f"leave {named('encoding')} out to have it detected"
 
 _PIECE = 1 << 20
 _SAMPLE = 64 << 10
 
 
 def _runs(data: bytes) -> tuple[int, int]:
-    """How many well-formed sequences of UTF-8 follow each other at most, up to 3, and all; fast."""
+    """The longest run of well-formed UTF-8 sequences (up to 3), and the number of sequences."""
     codes = np.frombuffer(data + b"\0" * 9, np.uint8)
     inside = (codes & 0xC0) == 0x80
     two = ((codes >= 0xC2) & (codes < 0xE0))[:-8] & inside[1:-7]
@@ -48,38 +64,36 @@ def _runs(data: bytes) -> tuple[int, int]:
 
 
 def count_high(data: bytes) -> int:
-    """How many bytes are not ASCII."""
+    """Return how many bytes are not ASCII."""
     return len(data) - len(data.translate(None, HIGH))
-
-
-# --- UTF-8 that is damaged, or goes on in another encoding ---------------------------------------
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Bytes that are UTF-8 in part.
+    """Bytes that are partly UTF-8.
 
     Args:
-        bad: How many sequences are not.
-        damaged: Whether these are single bytes in a text that is UTF-8 all the same.
+        bad: Sequences that are not.
+        damaged: Whether these are single bytes in a text that is UTF-8 otherwise.
     """
 
     bad: int
     damaged: bool
 
 
-def find_mixture(data: bytes, readings: Sequence[codepage.Reading] | None = None) -> Mixture | None:
-    """What bytes that are not UTF-8 as a whole hold of it; None where they hold hardly any.
+def find_mixture(data: bytes, candidates: Sequence[Candidate] | None = None) -> Mixture | None:
+    """Return how much of some bytes is UTF-8; None if hardly any, or all of it.
 
     Args:
         data: The bytes.
-        readings: What `codepage.rank` makes of them, where that is known.
+        candidates: Those of `codepage.rank` for the data, if they are known.
     """
     run, _ = _runs(data)
     if not run:
         return None
-    first = codepage.first_high_byte(data)
-    part = data[first : first + 4 * _SAMPLE]
+    first = _FIRST_HIGH.search(data)
+    start = first.start() if first else len(data)
+    part = data[start : start + 4 * _SAMPLE]
     found = SEQUENCES.findall(part)
     high = count_high(part)
     covered = sum(map(len, found))
@@ -87,7 +101,7 @@ def find_mixture(data: bytes, readings: Sequence[codepage.Reading] | None = None
         if len(found) < 2:
             return None
         wrong = 2.0 * covered + _WRONG_BYTE * (high - covered)
-        best = (readings or codepage.rank(part))[0]
+        best = (candidates or codepage.rank(part))[0]
         if wrong >= best.cost_per_byte * high:
             return None
     bad = data.decode("utf-8", "replace").count("\ufffd") - data.count(b"\xef\xbf\xbd")
@@ -97,11 +111,11 @@ def find_mixture(data: bytes, readings: Sequence[codepage.Reading] | None = None
 def mixture_error(
     source: Source, data: bytes, bad: int, mixture: Mixture, *, offset: int = 0
 ) -> EncodingError:
-    """The error that a source is UTF-8 in part only.
+    """Return the error that a source is only partly UTF-8.
 
     Args:
-        source: Whose bytes.
-        data: They, from byte `offset` on.
+        source: The source of the bytes.
+        data: The bytes from `offset` on.
         bad: The first wrong byte, counted in the source.
         mixture: From `find_mixture`.
         offset: Where `data` starts.
@@ -113,10 +127,9 @@ def mixture_error(
         many = "1 bad byte" if mixture.bad == 1 else f"{mixture.bad:,} bad bytes, the first"
         return EncodingError(
             f"{source.name} is UTF-8 with {many} ({found[:1].hex()}) at byte {bad:,} (line "
-            f"{line_at(source, bad, 'utf-8'):,}). Repair the file, or add --encoding-errors "
-            "replace to read it with U+FFFD there"
+            f"{line_at(source, bad, 'utf-8'):,}). Repair the file, or {_REPLACE}"
         )
-    likely = wide_mark(rest) or codepage.rank(parts.others[: 4 * _SAMPLE])[0].encoding
+    likely = WIDE_MARKS.get(rest[:2]) or codepage.rank(parts.others[: 4 * _SAMPLE])[0].encoding
     if parts.turn is None:
         return _lines_error(source, bad, likely)
     turn = parts.turn + offset
@@ -130,30 +143,27 @@ def mixture_error(
     else:
         what = f"it looks like {likely} up to byte {turn:,} (line {line:,}), and UTF-8 follows"
         how = join_command(source, turn, likely, "utf-8")
-    return EncodingError(
-        f"{source.name} mixes encodings: {what}. {how}, or type --encoding NAME if all of it is "
-        "in one"
-    )
+    return EncodingError(f"{source.name} mixes encodings: {what}. {how}, or {_NAME_IT}")
 
 
 def _lines_error(source: Source, position: int, other: str) -> EncodingError:
-    """The error that lines in UTF-8 and in another encoding, first at `position`, alternate."""
+    """The error that lines in UTF-8 and in another encoding alternate, first at `position`."""
     return EncodingError(
         f"{source.name} mixes encodings: some of its lines are UTF-8 and others look like {other}, "
         f"the first of these at byte {position:,} (line {line_at(source, position):,}). Convert "
-        "the texts to UTF-8 before they are put together, or add --encoding-errors replace to "
-        "read it with U+FFFD for the lines that are not"
+        "the texts to UTF-8 before you join them, or add "
+        f"{named('encoding_errors', 'replace')} to read the other lines with U+FFFD in them"
     )
 
 
 @dataclass(frozen=True)
-class _Parts:
+class _TwoParts:
     """Where UTF-8 and another encoding meet in a text.
 
     Args:
-        turn: The byte where one follows the other; None where they alternate.
+        turn: The byte where one follows the other; None if they alternate.
         unicode_first: Whether UTF-8 comes first.
-        others: What is not UTF-8.
+        others: The bytes that are not UTF-8.
     """
 
     turn: int | None
@@ -161,17 +171,14 @@ class _Parts:
     others: bytes
 
 
-#: Bad bytes in one stretch that are a part of their own.
+#: From this many bad bytes on a stretch is a part of its own.
 _MANY = 8
 
 
-def _find_parts(data: bytes, bad: int, *, starts: bool) -> _Parts | None:
-    """How UTF-8 and something else stand in bytes; None where it is UTF-8 that is damaged.
+def _find_parts(data: bytes, bad: int, *, starts: bool) -> _TwoParts | None:
+    """How UTF-8 and another encoding share some bytes; None if they are damaged UTF-8.
 
-    Args:
-        data: The bytes.
-        bad: The first of them that is not UTF-8.
-        starts: Whether UTF-8 stands before them.
+    `bad` is the first byte that is not UTF-8; `starts` tells whether UTF-8 stands before the data.
     """
     text = data.decode("utf-8", "replace")
     after = text[text.rfind("\ufffd") + 1 :].encode()
@@ -186,25 +193,25 @@ def _find_parts(data: bytes, bad: int, *, starts: bool) -> _Parts | None:
     between = count_high(middle) - count_high(sample)
     if between * 5 <= count_high(middle):
         if not _is_meant(after):
-            return _Parts(bad, True, data[bad:])
+            return _TwoParts(bad, True, data[bad:])
         if not before:
-            # What is plain ASCII may belong to either; a line goes to one of them.
+            # Plain ASCII may belong to either part; a line belongs to one of them.
             line_end = after.rfind(b"\n", 0, _first_meant(after)) + 1
-            return _Parts(last + line_end, False, data[: last + line_end])
-    # A line that holds both tells little of the other encoding.
+            return _TwoParts(last + line_end, False, data[: last + line_end])
+    # A line in both encodings tells little about the other one.
     apart = [line for line in lines if not is_utf8(line) and not _LONG_RUN.search(line)]
-    return _Parts(None, before, b"".join(apart) or sample)
+    return _TwoParts(None, before, b"".join(apart) or sample)
 
 
 def _is_meant(data: bytes) -> bool:
-    """Whether well-formed UTF-8 holds characters beyond ASCII that are not there by chance."""
+    """Whether the well-formed UTF-8 in some bytes is not there by chance."""
     found = SEQUENCES.findall(data)
     usual = sum(_is_usual(sequence.decode("utf-8", "replace")) for sequence in found[:64])
     return len(found) >= 5 or usual >= 2
 
 
 def _first_meant(data: bytes) -> int:
-    """Where the first character beyond ASCII stands that is not there by chance."""
+    """The position of the first character beyond ASCII that is not there by chance."""
     for found in SEQUENCES.finditer(data):
         if _is_usual(found.group().decode("utf-8", "replace")):
             return found.start()
@@ -212,19 +219,19 @@ def _first_meant(data: bytes) -> int:
 
 
 def _is_usual(char: str) -> bool:
-    """Whether a character is of the scripts and marks that European texts have."""
+    """Whether European texts have a character."""
     return char < "\u0250" or "\u0370" <= char <= "\u045f" or "\u2010" <= char <= "\u2122"
 
 
 def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 12) -> None:
-    """Refuse a file of which some lines are UTF-8 and others are in another encoding.
+    """Refuse a file with some lines in UTF-8 and others in another encoding.
 
     Args:
-        source: Whose bytes.
-        data: They, from the start.
-        least: Bytes beyond ASCII that lines in UTF-8 must have.
+        source: The source of the bytes.
+        data: The bytes, from the start.
+        least: How many bytes beyond ASCII the lines in UTF-8 must have.
     Raises:
-        EncodingError: It is one.
+        EncodingError: The file is mixed.
     """
     turn = _mixed_lines(data[:_PIECE], least)
     if turn is None:
@@ -236,16 +243,14 @@ def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 12) -> None:
     raise EncodingError(
         f"{source.name} mixes encodings: its lines are {first} up to byte {position:,} (line "
         f"{line_at(source, position):,}) and {second} after it. "
-        f"{join_command(source, position, first, second)}, or add --encoding NAME "
-        "--encoding-errors replace to read one of the two and have U+FFFD for the other"
+        f"{join_command(source, position, first, second)}, or add {named('encoding', 'NAME')} and "
+        f"{named('encoding_errors', 'replace')} to read one of the two, with U+FFFD for the other"
     )
 
 
 def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str, int] | None:
-    """Where the lines first change, whether UTF-8 comes first, what the others are in.
-
-    The last is how often they change.
-    """
+    """Where the lines first change, whether UTF-8 comes first, the other encoding, and how often
+    the lines change."""
     run, count = _runs(data)
     if run < 3 and (count < _FEW or _latin_sequences(data) < _FEW):
         return None
@@ -287,21 +292,21 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str, int] | None:
     return turn[0], turn[1], codepage.rank(sample)[0].encoding, turns
 
 
-#: Into how many parts a text is cut to see whether they are in one encoding, and the fewest bytes
-#: beyond ASCII of each.
+#: A text is cut into parts to see whether they are in one encoding: how many parts, and the fewest
+#: bytes beyond ASCII in each.
 _CUTS, _CUT_LEAST = 8, 100
-#: Parts whose bytes are less alike than this (the cosine of their counts) are looked at.
+#: Parts less alike than this (the cosine of the counts of their bytes) are examined.
 _UNLIKE = 0.5
 
 
 def refuse_two_pages(source: Source, data: bytes) -> None:
-    """Refuse a text whose start and end are surely in two code pages of one byte per character.
+    """Refuse a text whose start and end are surely in two one-byte encodings.
 
     Args:
-        source: Whose bytes.
-        data: They, from the start.
+        source: The source of the bytes.
+        data: The bytes, from the start.
     Raises:
-        EncodingError: They are; it names the line where they turn.
+        EncodingError: The text is in two; the message names the line where it changes.
     """
     codes = np.frombuffer(data, np.uint8)
     places = np.flatnonzero(codes & 0x80)
@@ -313,7 +318,7 @@ def refuse_two_pages(source: Source, data: bytes) -> None:
     alike = shares @ shares[0]
     if alike.min() >= _UNLIKE:
         return
-    # Where the bytes of the start stop being likelier than those of the part that is least alike.
+    # Up to the turn the counts of the start fit better, after it those of the least similar part.
     one, two = np.log(counts[0] + 0.5), np.log(counts[int(np.argmin(alike))] + 0.5)
     turn = int(places[int(np.argmax(np.cumsum((one - two)[high])))]) + 1
     ends = (data.rfind(b"\n", 0, turn) + 1, data.find(b"\n", turn) + 1 or len(data))
@@ -322,24 +327,24 @@ def refuse_two_pages(source: Source, data: bytes) -> None:
     if min(count_high(part) for part in parts) < _CUT_LEAST:
         return
     ranked = [codepage.rank(part) for part in parts]
-    names = [readings[0].encoding for readings in ranked]
-    for readings, other in zip(ranked, reversed(names), strict=True):
+    names = [candidates[0].encoding for candidates in ranked]
+    for candidates, other in zip(ranked, reversed(names), strict=True):
         near = [
-            reading.encoding
-            for reading in readings
-            if reading.cost <= readings[0].cost + _OTHER_PAGE
-            or reading.text_of_high == readings[0].text_of_high
+            candidate.encoding
+            for candidate in candidates
+            if candidate.cost <= candidates[0].cost + _OTHER_PAGE
+            or candidate.text_of_high == candidates[0].text_of_high
         ]
-        if other in near or codepage.confidence(readings) < _SURE_PART:
+        if other in near or codepage.confidence(candidates) < _SURE_PART:
             return
     raise EncodingError(
         f"{source.name} mixes encodings: it looks like {names[0]} up to about byte {turn:,} (line "
         f"{line_at(source, turn):,}) and like {names[1]} after it. "
-        f"{join_command(source, turn, *names)}, or type --encoding NAME if all of it is in one"
+        f"{join_command(source, turn, *names)}, or {_NAME_IT}"
     )
 
 
-#: What a part must be sure of, and nats by which the other's encoding must be worse for it.
+#: The confidence a part must have, and how much more the other encoding must cost for it.
 _SURE_PART, _OTHER_PAGE = 0.9, 100.0
 
 #: The fewest accents or quotes in UTF-8 that make lines of another encoding a mixture.
@@ -347,7 +352,7 @@ _FEW = 4
 
 
 def _latin_sequences(data: bytes) -> int:
-    """How many accented Latin letters, dashes and quotes in UTF-8 bytes hold."""
+    """How many accented Latin letters, dashes and quotes some bytes hold in UTF-8."""
     codes = np.frombuffer(data + b"\0\0", np.uint8)
     inside = (codes[1:-1] & 0xC0) == 0x80
     letters = (codes[:-2] >= 0xC2) & (codes[:-2] <= 0xC5) & inside
@@ -356,7 +361,7 @@ def _latin_sequences(data: bytes) -> int:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether bytes are UTF-8, as a whole."""
+    """Return whether all of some bytes are UTF-8."""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
@@ -364,64 +369,36 @@ def is_utf8(data: bytes) -> bool:
     return True
 
 
-_WIDE_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-
-
-def wide_mark(data: bytes) -> str | None:
-    """Which UTF-16 a byte order mark at the start of `data` says; None without one."""
-    return next((name for mark, name in _WIDE_MARKS if data.startswith(mark)), None)
-
-
-# --- Bytes that stand for nothing ----------------------------------------------------------------
-
-
 def decoding_error(
-    source: Source,
-    encoding: str,
-    reason: str,
-    position: int,
-    found: bytes,
-    *,
-    skip: int = 0,
-    asked: bool = False,
+    source: Source, detection: Detection, position: int, found: bytes
 ) -> EncodingError:
-    """The error that bytes at `position` of a source are no text in the encoding taken.
+    """Return the error that bytes of a source are no text in the encoding taken.
 
     Args:
-        source: Whose bytes.
-        encoding: The one taken.
-        reason: Why it was.
+        source: The source of the bytes.
+        detection: The encoding.
         position: Of the first wrong byte, counted from 0, the byte order mark included.
         found: The bytes there, a few.
-        skip: Length of the byte order mark.
-        asked: Whether the encoding was asked for.
     """
-    line = line_at(source, position, encoding, skip)
-    instead = "leave --encoding out to have it detected, " if asked else "repair these bytes, "
+    encoding = detection.encoding
+    line = line_at(source, position, encoding, detection.bom_length)
+    instead = _LEAVE_OUT if detection.reason == ASKED else "repair these bytes"
     return EncodingError(
-        f"{source.name} is not {encoding.upper()} ({reason}): the bytes {found.hex(' ')} at byte "
-        f"{position:,}, line {line:,}, stand for no character; {instead}or add --encoding-errors "
-        "replace to read it with U+FFFD there"
+        f"{source.name} is not {encoding.upper()} ({detection.reason}): the bytes {found.hex(' ')} "
+        f"at byte {position:,}, line {line:,}, stand for no character; {instead}, or {_REPLACE}"
     )
 
 
 def lost_error(source: Source, encoding: str, lost: int, chars: int) -> EncodingError:
-    """The error that too much of a source would be replaced.
-
-    Args:
-        source: Whose bytes.
-        encoding: The one taken.
-        lost: How many characters would be U+FFFD.
-        chars: Out of how many.
-    """
+    """Return the error that `lost` of `chars` characters of a source would be replaced."""
     return EncodingError(
         f"{source.name} is not {encoding.upper()}: {lost:,} of its first {chars:,} characters "
-        "would be U+FFFD; leave --encoding out to have it detected, or type another one"
+        f"would be U+FFFD; {_LEAVE_OUT}, or give another one"
     )
 
 
 def nul_error(source: Source, position: int | None) -> BinaryFileError:
-    """The error that a NUL character stands in a source, at byte `position` where that is known."""
+    """Return the error that a source holds a NUL character, at byte `position` if that is known."""
     where = "" if position is None else f" at byte {position:,}, line {line_at(source, position):,}"
     return BinaryFileError(
         f"{source.name} is no text: it holds a NUL character{where}, which no text does. "
@@ -431,7 +408,7 @@ def nul_error(source: Source, position: int | None) -> BinaryFileError:
 
 
 def line_at(source: Source, position: int, encoding: str = "latin-1", skip: int = 0) -> int:
-    """The number, from 1, of the line that byte `position` stands in."""
+    """Return the number, from 1, of the line with the byte at `position`."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     lines = 1
     last = ""
@@ -451,7 +428,7 @@ def line_at(source: Source, position: int, encoding: str = "latin-1", skip: int 
 
 
 def join_command(source: Source, turn: int, first: str, second: str) -> str:
-    """What to type so that both parts are in UTF-8, as the start of a sentence."""
+    """Return a sentence that says how to convert both parts to UTF-8."""
     if source.path is None or source.compressed:
         return "Convert the parts to one encoding"
     name = shlex.quote(source.name)
@@ -472,7 +449,7 @@ _ICONV = {
 
 
 def _iconv(encoding: str) -> str:
-    """The name `iconv` has for an encoding of ours."""
+    """The name that `iconv` has for an encoding."""
     name = _ICONV.get(encoding, encoding)
     if name.lower().startswith("iso8859"):
         name = name.replace("iso8859_", "ISO-8859-")

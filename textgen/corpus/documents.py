@@ -1,6 +1,6 @@
-"""Several documents in one text: what separates them is replaced by a mark.
+"""Several documents in one text: what separates them becomes a mark.
 
-How a text is cut is said by one word, `CorpusOptions.documents`:
+`CorpusOptions.documents` says how a text is cut:
 
     blank, blank:N    one blank line or more, or N or more, separate documents
     line              each line that is not blank is a document
@@ -9,8 +9,8 @@ How a text is cut is said by one word, `CorpusOptions.documents`:
     start:REGEX       a line at whose beginning the expression matches begins a document
     None              each file is a document
 
-The mark is NUL, a character that no text has (a file that contains it is binary), so that the
-steps after this one work on plain strings, at their speed.
+The mark is NUL, a character that no text has (a file with it is binary). So the later steps work on
+plain strings, at their speed.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from textgen.corpus.normalization import Normalization
 from textgen.errors import ConfigError, named
 
-#: Stands between two documents in a stream of text.
+#: What stands between two documents in a stream of text.
 DOCUMENT_MARK = "\0"
 
-#: What to type, for messages and help.
+#: The values of `documents`, for messages and help.
 DOCUMENTS_SYNTAX = "blank, blank:2, line, file, separator:TEXT or start:PATTERN"
 
-#: Blank lines that `blank:N` may ask for.
+#: The largest N of `blank:N`.
 _MOST_BLANKS = 100
-#: Characters of a line that are looked at to tell whether it separates or begins documents: a
-#: pattern that is slow on a long line stays bearable.
+#: Only so many characters of a line decide whether it separates or begins documents: some patterns
+#: are slow on long lines.
 _HEAD = 200
-#: Characters of blank lines that are held back until it is known whether a document goes on.
-_HELD = 1 << 20
+#: Characters of blank lines that wait until it is known whether the document goes on.
+_WAITING = 1 << 20
 
-# A line of nothing but spaces is a blank one. "\r" ends a line where line ends are left as found.
-_LINE_END = r"(?>\r\n|\r|\n)"  # atomic: half of a "\r\n" is no line end
+# A line of spaces is blank. "\r" ends a line if line ends are not normalized.
+_LINE_END = r"(?>\r\n|\r|\n)"  # atomic: half of "\r\n" does not count
 _BLANK = rf"(?:[^\S\r\n]*{_LINE_END})"
 _ANY_LINE_END = re.compile(r"[\r\n]")
 _LINES = re.compile(r"[^\r\n]*(?:\r\n|[\r\n])")
 
 
 def settle_documents(mode: str | None) -> str | None:
-    """One way to say each way to cut: `file` becomes None, `blank:1` `blank`, `***`
-    `separator:***`.
+    """Return the one name of a way to cut: `blank:1` becomes `blank`, `***` `separator:***`,
+    `file` None.
 
     Raises:
-        ConfigError: It says no way to cut.
+        ConfigError: There is no such way.
     """
     if mode is None:
         return None
     if not isinstance(mode, str):
-        raise ConfigError(f"documents is {mode!r}; give {DOCUMENTS_SYNTAX}")
+        raise ConfigError(f"{named('documents')} is {mode!r}; give {DOCUMENTS_SYNTAX}")
     kind, colon, rest = mode.partition(":")
     kind, rest = kind.strip().lower(), unicodedata.normalize("NFC", rest)
     if not colon and kind in ("file", "blank", "line"):
@@ -92,22 +92,22 @@ def settle_documents(mode: str | None) -> str | None:
 
 
 def start_pattern(text: str) -> re.Pattern[str]:
-    """The expression of `start:`; one that is none is taken as it stands, such as `[Event `."""
+    """Return the expression of `start:`; invalid ones, such as `[Event `, stand for themselves."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # Python warns where brackets hardly mean a set.
+            warnings.simplefilter("error")  # Python warns of brackets that hardly mean a set.
             return re.compile(text)
     except (re.error, OverflowError, RecursionError, Warning):
         return re.compile(re.escape(text))
 
 
 def document_separator(mode: str | None, blanks: int | None = None) -> str:
-    """What stands between two documents where they are written one after another.
+    """Return the text between two documents that are written one after another.
 
     Args:
         mode: `CorpusOptions.documents`; None: each file is a document.
-        blanks: With `separator:` and `start:`, the blank lines that usually stand before such a
-            line; None where that is not known.
+        blanks: For `separator:` and `start:`, the usual number of blank lines before such a line;
+            None if it is not known.
     """
     kind, _, rest = (mode or "").partition(":")
     if kind == "line":
@@ -121,12 +121,12 @@ def document_separator(mode: str | None, blanks: int | None = None) -> str:
 
 
 def has_border_lines(mode: str | None) -> bool:
-    """Whether it is certain lines that separate or begin documents; a text may have none."""
+    """Return whether certain lines separate or begin documents; a text may have none of them."""
     return mode is not None and mode.startswith(("separator:", "start:"))
 
 
 def documents_in_words(mode: str | None) -> str:
-    """What a document is, for people."""
+    """Return a description of what a document is."""
     kind, _, rest = (mode or "").partition(":")
     if kind == "line":
         return "each line is one"
@@ -144,16 +144,16 @@ def mark_documents(
     mode: str,
     on_border: Callable[[int, Sequence[int]], object] | None = None,
 ) -> Iterator[str]:
-    """One text with a `DOCUMENT_MARK` in place of whatever separates its documents.
+    """Yield one text with a `DOCUMENT_MARK` in place of whatever separates its documents.
 
-    Blank lines at the start and line ends at the end vanish, so there is no empty document.
-    Where the chunks end makes no difference.
+    Blank lines at the start and line ends at the end vanish, so no document is empty. The result
+    does not depend on where the chunks end.
 
     Args:
         chunks: The text, in pieces of any length, without NUL.
-        mode: As `settle_documents` gives it, not None.
-        on_border: With `separator:` and `start:`, is told of lines that separate or begin a
-            document: how many more were found, and the blank lines before each that ends one.
+        mode: A name from `settle_documents`, not None.
+        on_border: For `separator:` and `start:`, is told how many more such lines were found, and
+            the numbers of blank lines before those that end a document.
     """
     kind, _, rest = mode.partition(":")
     if kind in ("line", "blank"):
@@ -176,14 +176,14 @@ def mark_documents(
 
 
 def _mark_gaps(chunks: Iterable[str], blanks: int) -> Iterator[str]:
-    """Marks for each line end with at least so many blank lines after it."""
+    """Mark each line end with at least `blanks` blank lines after it."""
     gap = re.compile(rf"{_LINE_END}{_BLANK}{{{blanks},}}")
     started = False
-    # As if blank lines went before: those at the start are then part of one separator.
+    # Blank lines at the start are then part of one separator.
     carry = "\n" * (blanks + 1)
     for chunk in chunks:
         text = carry + chunk
-        # White space from the last line end on may be part of a separator that goes on.
+        # White space after the last line end may be part of a separator that goes on.
         line_end = _ANY_LINE_END.search(text, len(text.rstrip()))
         cut = line_end.start() if line_end else len(text)
         carry = _shorten(text[cut:], blanks + 1)
@@ -202,18 +202,14 @@ def _mark_lines(
     *,
     keep: bool,
 ) -> Iterator[str]:
-    """Marks where single lines say so.
+    """Mark documents at single lines.
 
-    Args:
-        chunks: The text.
-        is_border: Asked of each line that is not blank, with its line end or, of a long one, of
-            its beginning.
-        on_border: Is told how many more were found, and the numbers of blank lines before them.
-        keep: Whether such a line begins the next document; else it belongs to none.
+    `is_border` is asked of each line that is not blank (of a long one, of its beginning). With
+    `keep` such a line begins the next document; otherwise it belongs to none.
     """
-    line = ""  # the last one that is not blank, with its end; "" where no document is open
-    blanks: list[str] = []  # those after it, which vanish where the document ends
-    held = 0  # their characters
+    line = ""  # the last line that is not blank, with its end; "" outside documents
+    blanks: list[str] = []  # the blank lines after it, which vanish if the document ends
+    waiting = 0  # their characters
     any_before = False
     for pieces, goes_on in _line_pieces(chunks):
         marked: list[str] = []
@@ -225,10 +221,10 @@ def _mark_lines(
                 line, goes_on = piece, False
                 continue
             is_blank = piece.isspace()
-            if is_blank and len(piece) <= _HEAD and held < _HELD:
-                if line:  # Those before a document vanish.
+            if is_blank and len(piece) <= _HEAD and waiting < _WAITING:
+                if line:  # Blank lines before a document vanish.
                     blanks.append(piece)
-                    held += len(piece)
+                    waiting += len(piece)
                 continue
             ends = not is_blank and is_border(piece)
             if ends:
@@ -243,7 +239,7 @@ def _mark_lines(
                 elif any_before:
                     marked.append(DOCUMENT_MARK)
                 line, any_before = piece, True
-            blanks, held = [], 0
+            blanks, waiting = [], 0
         if borders and on_border is not None:
             on_border(borders, gaps)
         if text := "".join(marked):
@@ -253,22 +249,19 @@ def _mark_lines(
 
 
 def _line_pieces(chunks: Iterable[str]) -> Iterator[tuple[list[str], bool]]:
-    """For each chunk the lines that end in it, with their ends.
+    """For each chunk, the lines that end in it, and whether the first of them began before.
 
-    Of a line of more than `_HEAD` characters the beginning comes as soon as it is there.
-
-    Yields:
-        The lines, and whether the first is the rest of one whose beginning was given before.
+    The beginning of a line longer than `_HEAD` comes as soon as it is there.
     """
     carry, inside = "", False
     for chunk in chunks:
         text = carry + chunk
-        # Only what ends in a line end, where each search finds one at once.
+        # Up to the last line end; so each search finds one at once.
         end = 1 + max(text.rfind("\n"), text.rfind("\r"))
         pieces = _LINES.findall(text, 0, end)
         carry = text[end:]
         if pieces and not carry and pieces[-1].endswith("\r"):
-            carry = pieces.pop()  # A "\n" may follow, which is no second line end.
+            carry = pieces.pop()  # A "\n" may follow, which is the same line end.
         goes_on = inside
         if pieces:
             inside = False
@@ -283,7 +276,7 @@ def _line_pieces(chunks: Iterable[str]) -> Iterator[tuple[list[str], bool]]:
 
 
 def join_documents(texts: Iterable[Iterable[str]]) -> Iterator[str]:
-    """Texts one after the other with a `DOCUMENT_MARK` between two; empty ones are left out."""
+    """Yield texts with a `DOCUMENT_MARK` between them; empty texts are left out."""
     any_before = False
     for text in texts:
         first = True
@@ -296,9 +289,9 @@ def join_documents(texts: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def normalize_documents(chunks: Iterable[str], normalization: Normalization) -> Iterator[str]:
-    """Each document normalised by itself; those of which nothing is left vanish.
+    """Yield documents, each normalized by itself; those that become empty vanish.
 
-    For folding, which takes away the line ends that documents are found by.
+    This is for folding, which removes the line ends that separate documents.
     """
     stream = normalization.stream()
     any_before = False
@@ -320,13 +313,12 @@ def normalize_documents(chunks: Iterable[str], normalization: Normalization) -> 
 
 
 def _shorten(space: str, enough: int) -> str:
-    """White space with the same effect, in bounded memory: `enough` line ends do what a million
-    do."""
+    """White space of bounded length with the same effect: `enough` line ends do for a million."""
     last = max(space.rfind("\n"), space.rfind("\r"))
     if last < enough:
         return space
     lines = len(re.findall(_LINE_END, space[: last + 1]))
     if lines < enough:
         return space
-    # A trailing "\r" must stay one: a "\n" may follow, which is no second line end.
+    # A trailing "\r" must stay one: a "\n" may follow, which is the same line end.
     return "\n" * (enough - 1) + space[last] + space[last + 1 :]

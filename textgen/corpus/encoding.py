@@ -1,13 +1,13 @@
-"""In which encoding a source is written, how sure that is, and why.
+"""The encoding of a source: which one, how sure that is, and why.
 
-In this order: an encoding that was asked for; a byte order mark; strict UTF-8; UTF-16 and UTF-32
-without a mark; CESU-8; else the reading among legacy encodings that looks most like a text
-(`textgen.corpus.codepage`), with `charset_normalizer` as a second opinion. What is no text
-(`textgen.corpus.formats`), or two encodings in one file (`textgen.corpus.damage`), is refused and
-never guessed. A guess that is less than `SURE` is said to be one, with the second candidate.
+The order: an encoding that was asked for; a byte order mark; strict UTF-8; UTF-16 and UTF-32
+without a mark; CESU-8; else the legacy encoding in which the bytes look most like a text
+(`textgen.corpus.codepage`). Files that are no text (`textgen.corpus.formats`) and files in two
+encodings (`textgen.corpus.damage`) are refused. A guess with a confidence below `SURE` comes with a
+note that gives the second candidate.
 
-A source below `WHOLE_LIMIT` bytes is judged by all of it; of a longer one the start and the end
-are looked at, and whoever decodes the rest does so strictly, unless replacements were asked for.
+A source below `WHOLE_LIMIT` bytes is checked whole. Of a longer one the start and the end are
+checked; the rest is decoded strictly later, unless replacements were asked for.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import re
 from dataclasses import dataclass, replace
 
 from textgen.corpus import codepage, damage
+from textgen.corpus.codepage import Candidate
 from textgen.corpus.corpus_options import ENCODING_ERRORS
 from textgen.corpus.damage import (
+    ASKED,
     HIGH,
     SEQUENCES,
     count_high,
@@ -30,6 +32,7 @@ from textgen.corpus.formats import refuse_other_formats, written_otherwise
 from textgen.corpus.source import Source
 from textgen.corpus.wide import CONTROLS, refuse_joined, script_share
 from textgen.errors import BinaryFileError, ConfigError, EmptyCorpusError, EncodingError
+from textgen.messages import Message, named
 
 #: Sources below this many bytes are checked whole.
 WHOLE_LIMIT = 16 << 20
@@ -93,7 +96,7 @@ def detect(source: Source, override: str | None = None, errors: str = "strict") 
     """
     if errors not in ENCODING_ERRORS:
         raise ConfigError(
-            f"encoding_errors is {errors!r}; give one of {', '.join(ENCODING_ERRORS)}"
+            f"{named('encoding_errors')} is {errors!r}; give one of {', '.join(ENCODING_ERRORS)}"
         )
     asked = None if override is None else encoding_name(override)
     sample = _Sample(source, errors)
@@ -161,7 +164,7 @@ def _scan(data: bytes, encoding: str) -> _Scan:
     return _Scan(None, len(pending) if isinstance(pending, bytes) else 0)
 
 
-def _checked(sample: _Sample, detection: Detection, *, asked: bool = False) -> Detection:
+def _checked(sample: _Sample, detection: Detection) -> Detection:
     """The detection, once the head decodes in it, or may be read with replacements.
 
     Raises:
@@ -176,15 +179,7 @@ def _checked(sample: _Sample, detection: Detection, *, asked: bool = False) -> D
         return detection
     bad = scan.bad + detection.bom_length
     if sample.errors == "strict":
-        raise decoding_error(
-            sample.source,
-            detection.encoding,
-            detection.reason,
-            bad,
-            head[bad : bad + 8],
-            skip=detection.bom_length,
-            asked=asked,
-        )
+        raise decoding_error(sample.source, detection, bad, head[bad : bad + 8])
     return _replacing(sample, detection, body)
 
 
@@ -212,7 +207,7 @@ def _check_override(sample: _Sample, asked: str, mark: bytes, marked: str | None
         refuse_joined(source, sample.head, encoding)
     if is_byte_table(encoding) or encoding == "utf-8":
         _refuse_nul(source, sample.head)
-    return _checked(sample, Detection(encoding, 1.0, "given by --encoding", bom_length), asked=True)
+    return _checked(sample, Detection(encoding, 1.0, ASKED, bom_length))
 
 
 def _check_marked(sample: _Sample, mark: bytes, encoding: str) -> Detection:
@@ -247,13 +242,13 @@ def _detect_unmarked(sample: _Sample) -> Detection:
     else:
         if SURROGATE_PAIR.search(head) and _scan(head, CESU8).bad is None:
             return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON, 0))
-        readings = codepage.rank(head)
-        mixture = damage.find_mixture(head, readings)
+        ranked = codepage.rank(head)
+        mixture = damage.find_mixture(head, ranked)
         if mixture is not None:
             if sample.errors == "replace":
                 return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON, 0), head)
             raise damage.mixture_error(source, head, scan.bad, mixture)
-        return _detect_legacy(sample, head, readings)
+        return _detect_legacy(sample, head, ranked)
     return _detect_legacy(sample, head, codepage.rank(head))
 
 
@@ -331,36 +326,27 @@ def _detect_late(sample: _Sample) -> Detection:
     return Detection("utf-8", 0.99, "its bytes are valid UTF-8", 0)
 
 
-def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading]) -> Detection:
-    """The most plausible reading of bytes that are not UTF-8."""
+def _detect_legacy(sample: _Sample, data: bytes, ranked: list[Candidate]) -> Detection:
+    """The most plausible candidate for bytes that are not UTF-8."""
     source = sample.source
     if sample.errors == "strict":
         damage.refuse_mixed_lines(source, data)
         damage.refuse_two_pages(source, data)
-    best = readings[0]
-    confidence = codepage.confidence(readings)
-    rival = codepage.rival(readings)
-    other = "no other reading comes near" if rival is None else f"next best is {rival.encoding}"
-    reason = f"not UTF-8; reads as {codepage.describe(best)}; {other}"
-    second = None if confidence >= 0.5 else _second_opinion(data)
-    if confidence >= 0.5 or (best.plausible and second != best.encoding):
-        detection = Detection(best.encoding, confidence, reason, 0)
-    elif second is not None and second == best.encoding:
-        confidence = round(min(0.89, confidence + 0.2), 3)
-        detection = Detection(second, confidence, f"{reason}; charset-normalizer agrees", 0)
-    elif second is not None:
-        guess = "not UTF-8; charset-normalizer's guess, far from sure"
-        detection = Detection(second, 0.3, guess, 0)
-        rival = best
-    else:
+    best = ranked[0]
+    confidence = codepage.confidence(ranked)
+    if confidence < 0.5 and not best.plausible:
         position = _scan(data, "utf-8").bad or 0
         raise EncodingError(
-            f"{source.name} is in no encoding that is known here: it is not UTF-8 (first at byte "
-            f"{position:,}: {data[position : position + 8].hex(' ')}), and no other reading of it "
-            f"looks like a text (the least bad one is {best.encoding}). If it is a text, "
-            "name its encoding, for example --encoding cp1251"
+            f"{source.name} is in no known encoding: it is not UTF-8 (first at byte "
+            f"{position:,}: {data[position : position + 8].hex(' ')}), and it looks like a text in "
+            f"no other encoding ({best.encoding} is the closest). If it is a text, name its "
+            f"encoding, for example {named('encoding', best.encoding)}"
         )
-    if detection.confidence < SURE:
+    rival = codepage.rival(ranked)
+    other = "no other candidate comes near" if rival is None else f"next best is {rival.encoding}"
+    reason = f"not UTF-8; reads as {codepage.describe(best)}; {other}"
+    detection = Detection(best.encoding, confidence, reason, 0)
+    if confidence < SURE:
         detection = replace(detection, notes=(_doubt(detection, rival, data),))
     if data is not sample.head:
         return detection
@@ -372,29 +358,16 @@ def _detect_legacy(sample: _Sample, data: bytes, readings: list[codepage.Reading
         raise
 
 
-def _doubt(detection: Detection, rival: codepage.Reading | None, data: bytes) -> str:
+def _doubt(detection: Detection, rival: Candidate | None, data: bytes) -> str:
     """The note that an encoding is a guess: what it gives, and what the second candidate would."""
     said = f"is read as {detection.encoding}, which is a guess (confidence {detection.confidence})"
     if rival is None:
-        return f"{said}; if the text looks wrong, type --encoding NAME"
+        return Message(f"{said}; if the text looks wrong, give {named('encoding', 'NAME')}")
     one, two = codepage.first_difference(data, detection.encoding, rival.encoding)
-    return (
+    return Message(
         f"{said}: it gives '{one}', and {rival.encoding}, the second candidate, '{two}'; "
-        f"if that one is right, type --encoding {rival.encoding}"
+        f"if that one is right, give {named('encoding', rival.encoding)}"
     )
-
-
-def _second_opinion(data: bytes) -> str | None:
-    """What charset_normalizer takes the bytes for; None when it does not know either."""
-    from charset_normalizer import from_bytes
-
-    first = codepage.first_high_byte(data)
-    start = max(0, first - _SAMPLE // 2)
-    best = from_bytes(data[start : start + _SAMPLE]).best()
-    if best is None or best.encoding in ("ascii", "utf_8"):
-        return None
-    encoding = encoding_name(best.encoding)
-    return encoding if _scan(data, encoding).bad is None else None
 
 
 def _detect_wide(sample: _Sample) -> Detection | None:
@@ -424,8 +397,9 @@ def _detect_wide(sample: _Sample) -> Detection | None:
     )
     if confidence < SURE:
         name = encoding.upper()
-        note = f"is read as {name}, which is a guess; if it looks wrong, type --encoding NAME"
-        detection = replace(detection, notes=(note,))
+        name_it = named("encoding", "NAME")
+        note = f"is read as {name}, which is a guess; if it looks wrong, give {name_it}"
+        detection = replace(detection, notes=(Message(note),))
     return _checked(sample, detection)
 
 

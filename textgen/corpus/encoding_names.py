@@ -1,7 +1,7 @@
 """Names of encodings as people type them, and CESU-8, which Python does not have.
 
-CESU-8 is UTF-8 in which a character beyond U+FFFF is written as its two UTF-16 halves, three bytes
-each, as some databases and Java programs do.
+CESU-8 is UTF-8 in which a character beyond U+FFFF is written as its two UTF-16 halves of three
+bytes each. Some databases and Java programs write it.
 """
 
 from __future__ import annotations
@@ -13,80 +13,56 @@ from encodings.aliases import aliases
 from functools import cache
 from typing import TYPE_CHECKING
 
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
 
 CESU8 = "cesu-8"
 
-#: Encodings Python knows that are not how a text file is written.
+#: Encodings of Python that no text file is written in.
 _NO_TEXT_FILES = {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape"}
 
-#: What programs call encodings, without anything but letters and digits, and Python's name.
+#: Python's name of an encoding, and what programs call it, as letters and digits only.
 _OTHER_NAMES = {
-    "utf8bom": "utf-8",
-    "utf8withbom": "utf-8",
-    "utf8withoutbom": "utf-8",
-    "utf8nobom": "utf-8",
-    "utf8withsignature": "utf-8",
-    "utf8n": "utf-8",
-    "utf8mb3": "utf-8",
-    "utf8mb4": "utf-8",
-    "utf8mac": "utf-8",
-    "65001": "utf-8",
-    "cp65001": "utf-8",
-    "1200": "utf-16-le",
-    "cp1200": "utf-16-le",
-    "1201": "utf-16-be",
-    "cp1201": "utf-16-be",
-    "unicode": "utf-16",
-    "utf16bom": "utf-16",
-    "utf16lebom": "utf-16",
-    "utf16bebom": "utf-16",
-    "ucs2": "utf-16",
-    "ucs2le": "utf-16-le",
-    "ucs2be": "utf-16-be",
-    "unicodefffe": "utf-16-be",
-    "unicodebigendian": "utf-16-be",
-    "bigendianunicode": "utf-16-be",
-    "ucs4": "utf-32",
-    "latin": "latin-1",
-    "isolatin": "latin-1",
-    "isolatin1": "latin-1",
-    "western": "cp1252",
-    "cyrillic": "cp1251",
-    "koi8": "koi8_r",
-    "koi8ru": "koi8_u",
-    "mac": "mac_roman",
-    "macroman": "mac_roman",
-    "xmacroman": "mac_roman",
-    "xmaccentraleuroperoman": "mac_latin2",
-    "xmaccentraleurope": "mac_latin2",
-    "xmacce": "mac_latin2",
-    "xmacgreek": "mac_greek",
-    "xmacturkish": "mac_turkish",
-    "maccyrillic": "mac_cyrillic",
-    "xmaccyrillic": "mac_cyrillic",
-    "xsjis": "cp932",
-    "windows31j": "cp932",
+    other: name
+    for name, others in {
+        "utf-8": "utf8bom utf8withbom utf8withoutbom utf8nobom utf8withsignature utf8n utf8mb3 "
+        "utf8mb4 utf8mac 65001 cp65001",
+        "utf-16": "unicode utf16bom utf16lebom utf16bebom ucs2",
+        "utf-16-le": "1200 cp1200 ucs2le",
+        "utf-16-be": "1201 cp1201 ucs2be unicodefffe unicodebigendian bigendianunicode",
+        "utf-32": "ucs4",
+        "latin-1": "latin isolatin isolatin1",
+        "cp1252": "western",
+        "cp1251": "cyrillic",
+        "koi8_r": "koi8",
+        "koi8_u": "koi8ru",
+        "mac_roman": "mac macroman xmacroman",
+        "mac_latin2": "xmaccentraleuroperoman xmaccentraleurope xmacce",
+        "mac_greek": "xmacgreek",
+        "mac_turkish": "xmacturkish",
+        "mac_cyrillic": "maccyrillic xmaccyrillic",
+        "cp932": "xsjis windows31j",
+    }.items()
+    for other in others.split()
 }
 
-_WINDOWS = "cp1252 (western), cp1250 (central Europe) or cp1251 (Cyrillic)"
-_DOS = "cp437 or cp850 (western), cp852 (central Europe) or cp866 (Cyrillic)"
 #: Names that mean another code page in each country, and which ones.
 _OF_A_COUNTRY = {
-    "ansi": _WINDOWS,
-    "acp": _WINDOWS,
-    "mbcs": _WINDOWS,
-    "windows": _WINDOWS,
-    "oem": _DOS,
-    "dos": _DOS,
+    **dict.fromkeys(
+        ("ansi", "acp", "mbcs", "windows"),
+        "cp1252 (western), cp1250 (central Europe) or cp1251 (Cyrillic)",
+    ),
+    **dict.fromkeys(
+        ("oem", "dos"),
+        "cp437 or cp850 (western), cp852 (central Europe) or cp866 (Cyrillic)",
+    ),
 }
 
 
 def encoding_name(name: str) -> str:
-    """Python's name of an encoding, of which people type many variants.
+    """Return Python's name of an encoding; people type many variants of it.
 
     Raises:
         ConfigError: It is not known, or no text file is written in it.
@@ -94,19 +70,19 @@ def encoding_name(name: str) -> str:
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     if plain in _OF_A_COUNTRY:
         raise ConfigError(
-            f"'{name}' means another code page in each country; type the one that is meant, such "
-            f"as {_OF_A_COUNTRY[plain]}, or leave --encoding out to have it detected"
+            f"'{name}' means another code page in each country; give the one you mean, such as "
+            f"{_OF_A_COUNTRY[plain]}, or leave {named('encoding')} out to have it detected"
         )
     if plain in ("auto", "detect", "automatic"):
-        raise ConfigError(f"'{name}' is what happens without --encoding: leave it out")
+        raise ConfigError(f"'{name}' is what happens without {named('encoding')}: leave it out")
     info = _look_up(name, plain)
     if info is None:
         raise ConfigError(f"the encoding '{name}' is not known{_close_names(name)}")
     known = info.name
-    # Public in effect: codecs.open and bytes.decode refuse by it what is no text encoding.
+    # Public in effect: codecs.open and bytes.decode use it to refuse what is no text encoding.
     if not info._is_text_encoding or known.replace("-", "_") in _NO_TEXT_FILES:
         raise ConfigError(
-            f"'{name}' is no encoding of text files; expected one such as utf-8, cp1251 or koi8_r"
+            f"'{name}' is not an encoding of text files; give one such as utf-8, cp1251 or koi8_r"
         )
     if known == "utf-8-sig":
         return "utf-8"
@@ -133,7 +109,7 @@ def _look_up(name: str, plain: str) -> codecs.CodecInfo | None:
 
 @cache
 def _squeezed_names() -> dict[str, str]:
-    """Python's names and aliases without anything but letters and digits."""
+    """Python's names and aliases as letters and digits only."""
     return {re.sub(r"[^a-z0-9]", "", known): known for known in {*aliases.values(), *aliases}}
 
 
@@ -141,13 +117,13 @@ def _close_names(name: str) -> str:
     lower = name.lower().replace("-", "_").replace(" ", "_")
     close = difflib.get_close_matches(lower, sorted({*aliases, *aliases.values()}), n=3, cutoff=0.6)
     if not close:
-        return "; expected one such as utf-8, cp1251, koi8_r, cp866, mac_cyrillic or utf-16"
+        return "; give one such as utf-8, cp1251, koi8_r, cp866, mac_cyrillic or utf-16"
     return f"; did you mean {' or '.join(close)}?"
 
 
 @cache
 def is_byte_table(encoding: str) -> bool:
-    """Whether every character is one byte and the first 128 are ASCII."""
+    """Return whether every character is one byte and the first 128 are ASCII."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     chars = []
     for byte in range(256):
@@ -164,7 +140,7 @@ _STARTED_PAIR = re.compile(rb"\xed(?:[\xa0-\xaf](?:[\x80-\xbf](?:\xed[\xb0-\xbf]
 
 
 def _decode_cesu8(data: bytes, errors: str, final: bool) -> tuple[str, int]:
-    """The text of bytes in CESU-8 and how many of them it took, as `codecs.utf_8_decode` does."""
+    """The text and the number of bytes used, as `codecs.utf_8_decode` returns them."""
     end = len(data)
     if not final and (started := _STARTED_PAIR.search(data)):
         end = started.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from textgen.errors import BinaryFileError
+from textgen.messages import Message, named
 
 _CONVERT = "convert it to plain text first"
 _SAVE_AS_TEXT = "open it in a word processor and save it as plain text (.txt)"
@@ -106,10 +107,11 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
     part = data[:_PART]
     for pattern, least, encoding, what in _IN_ASCII if part.isascii() else ():
         if len(pattern.findall(part)) >= least and _has_other_letters(part, encoding):
-            return (
-                f"looks like {what}, which is read as its ASCII signs; to have the letters, type "
-                f"--encoding {encoding}",
+            note = (
+                f"looks like {what}, which is read as its ASCII signs; to have the letters, give "
+                f"{named('encoding', encoding)}"
             )
+            return (Message(note),)
     tags = len(_TAG.findall(part))
     if _HTML_START.match(part) or (tags >= 5 and tags * 200 >= len(part)):
         return (

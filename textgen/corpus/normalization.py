@@ -1,9 +1,9 @@
 """What is done to a text before its symbols are numbered: line ends, NFC, folding.
 
-The same `Normalization` is applied to a corpus, to a seed and to an evaluated text, and it is
-stored in the checkpoint. Texts longer than memory go through `NormalizationStream`, piece by
-piece; `is_boundary` says where a text may be cut so that the pieces give what the whole gives.
-Knows neither files nor encodings.
+The same `Normalization` is applied to a corpus, a seed and an evaluated text, and is stored in the
+checkpoint. Long texts go through `NormalizationStream`, piece by piece; `is_boundary` says where a
+text may be cut so that the pieces give what the whole gives. This module knows neither files nor
+encodings.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from numpy.typing import NDArray
 
 from textgen.errors import ConfigError
 
-#: Characters composed at a time. A window without combining marks costs only a quick check, so
-#: one accent in a long text slows down its own window and not the whole.
+#: Characters composed at a time. A window without combining marks needs only a quick check, so one
+#: accent in a long text slows down its own window only.
 _WINDOW = 4096
 
 _SOFT_HYPHEN = "\u00ad"
-#: A byte order mark. Within a text it is left over from joining files, and invisible.
+#: A byte order mark. Within a text it comes from joined files, and is invisible.
 _MARK_OF_ORDER = "\ufeff"
 _LETTER, _MARK = 1, 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normalization:
-    r"""How a text is normalised.
+    r"""How a text is normalized.
 
     A byte order mark (U+FEFF) is left out wherever it stands.
 
     Args:
         newlines: Whether `\r\n` and `\r` become `\n`.
         nfc: Whether characters are composed (Unicode Standard Annex 15, form NFC).
-        fold: Whether only lower-case words stay, one space between two of them: letters and the
+        fold: Whether only lower-case words stay, with one space between them: letters and the
             marks on them are kept, everything else (hyphens and apostrophes too) separates words,
-            soft hyphens vanish. `Σ` becomes `σ` wherever it stands. Off by default.
+            soft hyphens vanish. `Σ` always becomes `σ`.
     Raises:
         ConfigError: A value is not a boolean.
     """
@@ -57,20 +57,20 @@ class Normalization:
                 raise ConfigError(f"{field.name} is {value!r}; it must be true or false")
 
     def apply(self, text: str) -> str:
-        """`text`, normalised. Applying it twice changes nothing more."""
+        """Return `text`, normalized. A second time changes nothing more."""
         return self.stream().feed(text)
 
     def stream(self) -> NormalizationStream:
-        """A normaliser for one text that comes in pieces."""
+        """Return a normalizer for one text that comes in pieces."""
         return NormalizationStream(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for a checkpoint's header."""
+        """Return plain data for a checkpoint's header."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Normalization:
-        """From plain data.
+        """Make a normalization from plain data.
 
         Raises:
             ConfigError: A key is unknown or missing, or a value is not a boolean.
@@ -83,24 +83,21 @@ class Normalization:
 
 
 class NormalizationStream:
-    """Normalises one text piece by piece.
+    """Normalizes one text piece by piece.
 
-    The results of `feed`, joined, equal `Normalization.apply` of the pieces joined, provided the
-    text was cut only where `is_boundary` allows.
-
-    Args:
-        normalization: What to do.
+    The results of `feed`, joined, equal `Normalization.apply` of the whole text if it was cut only
+    where `is_boundary` allows.
     """
 
     def __init__(self, normalization: Normalization) -> None:
         self._normalization = normalization
         self._any_word = False
         self._in_word = False
-        #: Byte order marks (U+FEFF) met and left out.
+        #: Byte order marks (U+FEFF) that were left out.
         self.marks = 0
 
     def feed(self, text: str) -> str:
-        """The next piece, normalised; may be empty."""
+        """Return the next piece, normalized; it may be empty."""
         options = self._normalization
         if _MARK_OF_ORDER in text:
             self.marks += text.count(_MARK_OF_ORDER)
@@ -108,9 +105,9 @@ class NormalizationStream:
         if options.newlines and "\r" in text:
             text = text.replace("\r\n", "\n").replace("\r", "\n")
         if options.fold:
-            # Lower case comes before composing: an H with a line below has no composed form, its
-            # lower case has. Sigma first, because str.lower() looks around it for the word's end,
-            # and a piece does not show what is around it.
+            # Lower case comes before composing: an H with a line below has no composed form, but
+            # its lower case has. Sigma comes first: str.lower() looks for the end of its word,
+            # which a piece may not show.
             text = text.replace(_SOFT_HYPHEN, "").replace("Σ", "σ").lower()
         if options.nfc and not text.isascii():
             text = _compose(text)
@@ -119,7 +116,7 @@ class NormalizationStream:
         return text
 
     def _join_words(self, text: str) -> str:
-        """The words of the piece with one space between, and one before it if it starts anew."""
+        """The words of a piece with single spaces between them, and one before a new word."""
         if not text:
             return ""
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
@@ -127,8 +124,8 @@ class NormalizationStream:
         inside = kinds == _LETTER
         marks = kinds == _MARK
         if marks.any():
-            # A mark belongs to the word when the last character before it that is no mark does.
-            # No piece starts with a mark of a word: it would not have been cut there.
+            # A mark belongs to a word if the last character before it that is not a mark does.
+            # No piece starts with a mark of a word: it is not cut there.
             places = np.arange(len(codes))
             base = np.maximum.accumulate(np.where(marks, -1, places))
             inside |= marks & (base >= 0) & inside[base]
@@ -144,10 +141,10 @@ class NormalizationStream:
 
 
 def is_boundary(text: str, index: int) -> bool:
-    r"""Whether `text` may be cut before `text[index]` and both parts normalised alone.
+    r"""Return whether `text` may be cut before `text[index]` and both parts normalized alone.
 
-    Not between `\r` and `\n`, nor before anything that composes with what precedes it or is a
-    mark on it. Conservative: a few allowed places are refused.
+    Not between `\r` and `\n`, nor before a mark or anything else that composes with the character
+    before it. Conservative: it refuses a few possible places.
     Source: Unicode Standard Annex 15, section 9.1 (stable code points, boundaries).
 
     Args:
@@ -156,8 +153,8 @@ def is_boundary(text: str, index: int) -> bool:
     """
     char = text[index]
     if char == _MARK_OF_ORDER or text[index - 1] == _MARK_OF_ORDER:
-        return False  # it is left out, and what stands around it meets
-    if char < "\u0300":  # nothing below composes with what precedes it
+        return False  # it is left out, and its neighbours meet
+    if char < "\u0300":  # no character below composes with the one before it
         return char != _SOFT_HYPHEN and not (char == "\n" and text[index - 1] == "\r")
     if "\u1160" <= char <= "\u11ff":  # Hangul vowels and final consonants
         return False
@@ -169,7 +166,7 @@ def is_boundary(text: str, index: int) -> bool:
 
 
 def last_boundary(text: str, reach: int = 1024) -> int:
-    """The last index before which `text` may be cut, 0 when the last `reach` hold none."""
+    """Return the last index where `text` may be cut; 0 if the last `reach` characters hold none."""
     for index in range(len(text) - 1, max(0, len(text) - reach), -1):
         if is_boundary(text, index):
             return index
@@ -198,7 +195,7 @@ def _compose(text: str) -> str:
 
 @cache
 def _kinds() -> NDArray[np.uint8]:
-    """Of every code point, whether it is a letter, a mark on one, or separates words."""
+    """Whether each code point is a letter, a mark on one, or separates words."""
     kinds = {"L": _LETTER, "M": _MARK}
     codes = range(sys.maxunicode + 1)
     return np.fromiter(

@@ -1,19 +1,20 @@
-"""A source's text in pieces: strict decoding and normalisation in bounded memory.
+"""The text of a source in pieces: strict decoding and normalization in bounded memory.
 
-The pieces are cut only where `normalization.is_boundary` allows, so they join to exactly what the
+The pieces are cut only where `normalization.is_boundary` allows. So they join to exactly what the
 whole text would give, whatever their size. In UTF-8 and one-byte encodings the cut is made in the
-bytes, before an ASCII character where one is near: the text is then neither copied nor searched.
+bytes, before an ASCII character if one is near: the text is then neither copied nor searched.
 """
 
 from __future__ import annotations
 
 import codecs
+import hashlib
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, cast
 
 from textgen.corpus.damage import decoding_error, nul_error
 from textgen.corpus.encoding import Detection, detect
@@ -22,35 +23,42 @@ from textgen.corpus.normalization import Normalization, last_boundary
 from textgen.corpus.source import Source, open_sources
 from textgen.corpus.vocabulary import REPLACEMENT
 from textgen.errors import ConfigError
+from textgen.messages import Message, marks_of
 from textgen.progress import task
 
 #: How far back, in bytes, an ASCII character is looked for before the tail is decoded.
 _REACH = 256
 
 
-class Hasher(Protocol):
-    """What `hashlib` objects are."""
-
-    def update(self, data: memoryview, /) -> None:
-        """Takes in more bytes."""
-
-
 @dataclass
 class Findings:
-    """What was met while a text was read.
+    """What is found while a source is read.
 
     Args:
-        replaced: Sequences of bytes that stand for nothing, each read as U+FFFD.
-        first: The byte where the first of them is.
+        advance: Is told the number of bytes of each read.
+        size: Raw (decompressed) bytes, with the byte order mark.
+        sha256: The hash of these bytes.
+        replaced: Sequences of bytes that stand for no character, each read as U+FFFD.
+        first: The position of the first of them, in bytes.
         marks: Byte order marks (U+FEFF) within the text, which are left out.
     """
 
+    advance: Callable[[int], object] | None = None
+    size: int = 0
+    sha256: Any = field(default_factory=hashlib.sha256)
     replaced: int = 0
     first: int | None = None
     marks: int = 0
 
+    def add(self, data: bytes | memoryview) -> None:
+        """Count and hash bytes."""
+        self.sha256.update(data)
+        self.size += len(data)
+        if self.advance is not None:
+            self.advance(len(data))
+
     def notes(self) -> tuple[str, ...]:
-        """What a person should be told, without the source's name."""
+        """Return what the user should know, without the name of the source."""
         notes = []
         if self.replaced:
             what = "1 place" if self.replaced == 1 else f"{self.replaced:,} places, the first"
@@ -75,54 +83,46 @@ class SourceText:
         self,
         normalization: Normalization,
         *,
-        hasher: Hasher | None = None,
         findings: Findings | None = None,
         chunk_bytes: int = 1 << 20,
     ) -> Iterator[str]:
-        """The normalised text in pieces, from the start; every call reads the source again.
+        """Yield the normalized text in pieces; every call reads the source again.
 
         Args:
             normalization: What is done to the text.
-            hasher: Is given every raw (decompressed) byte once, in order, a byte order mark too.
-            findings: Is told what is replaced and left out.
+            findings: New ones, which are filled.
             chunk_bytes: Bytes read at a time, 1 MiB by default (pieces of several MiB decode at
                 half the speed, as their memory is new every time). Memory is a few times that,
                 except in a run of combining marks longer than it, which is kept whole.
         Yields:
             Non-empty pieces that join to `normalization.apply` of the whole text.
         Raises:
-            EncodingError: Bytes that are no text in the encoding.
-            BinaryFileError: A NUL character.
-            StorageError: The source has gone, cannot be read, or its compressed data are damaged.
+            EncodingError: Some bytes are no text in the encoding.
+            BinaryFileError: The text holds a NUL character.
+            StorageError: The source is gone, unreadable, or its compressed data are damaged.
         """
         if chunk_bytes < 1:
             raise ConfigError(f"chunk_bytes is {chunk_bytes}; it must be positive")
         stream = normalization.stream()
         findings = Findings() if findings is None else findings
-        with closing(self._pieces(hasher, findings, chunk_bytes)) as pieces:
+        with closing(self._pieces(findings, chunk_bytes)) as pieces:
             for piece in pieces:
                 text = stream.feed(piece)
                 findings.marks = stream.marks
                 if text:
                     yield text
 
-    def _pieces(
-        self, hasher: Hasher | None, findings: Findings, chunk_bytes: int
-    ) -> Generator[str, None, None]:
+    def _pieces(self, findings: Findings, chunk_bytes: int) -> Generator[str, None, None]:
         """The decoded text, cut at boundaries."""
         encoding = self.detection.encoding
         with self.source.open() as file:
-            mark = file.read(self.detection.bom_length)
-            if hasher is not None and mark:
-                hasher.update(memoryview(mark))
+            findings.add(file.read(self.detection.bom_length))
             if encoding == "utf-8" or is_byte_table(encoding):
-                yield from self._byte_pieces(file, hasher, findings, chunk_bytes)
+                yield from self._byte_pieces(file, findings, chunk_bytes)
             else:
-                yield from self._character_pieces(file, hasher, findings, chunk_bytes)
+                yield from self._character_pieces(file, findings, chunk_bytes)
 
-    def _byte_pieces(
-        self, file: BinaryIO, hasher: Hasher | None, findings: Findings, chunk_bytes: int
-    ) -> Iterator[str]:
+    def _byte_pieces(self, file: BinaryIO, findings: Findings, chunk_bytes: int) -> Iterator[str]:
         """For UTF-8 and one-byte encodings: the cut is made in the bytes."""
         base = self.detection.bom_length  # where in the source the buffer starts
         buffer = bytearray(chunk_bytes + 4 * _REACH)
@@ -134,14 +134,10 @@ class SourceText:
             if len(buffer) < filled + want:
                 buffer = buffer[:filled] + bytearray(want + 4 * _REACH)
             with memoryview(buffer) as view:
-                count = cast(io.BufferedIOBase, file).readinto(view[filled : filled + want])
-                if hasher is not None and count:
-                    hasher.update(view[filled : filled + count])
+                count = cast(io.BufferedReader, file).readinto(view[filled : filled + want])
+                findings.add(view[filled : filled + count])
             filled += count
-            if count:
-                end = self._cut(buffer, filled)
-            else:
-                end = filled - self.detection.dropped
+            end = self._cut(buffer, filled) if count else filled - self.detection.dropped
             if end:
                 nul = buffer.find(0, 0, end)
                 if nul >= 0:
@@ -174,18 +170,9 @@ class SourceText:
     def _meet(
         self, position: int, found: bytes, findings: Findings, error: UnicodeDecodeError
     ) -> None:
-        """Bytes that stand for nothing: an error, or one more replacement."""
+        """Bytes that stand for no character: an error, or one more replacement."""
         if self.detection.errors == "strict":
-            detection = self.detection
-            raise decoding_error(
-                self.source,
-                detection.encoding,
-                detection.reason,
-                position,
-                found,
-                skip=detection.bom_length,
-                asked=detection.reason.startswith("given by"),
-            ) from error
+            raise decoding_error(self.source, self.detection, position, found) from error
         findings.replaced += 1
         if findings.first is None:
             findings.first = position
@@ -220,22 +207,21 @@ class SourceText:
         return start + len(tail[:index].encode()) if index else 0
 
     def _character_pieces(
-        self, file: BinaryIO, hasher: Hasher | None, findings: Findings, chunk_bytes: int
+        self, file: BinaryIO, findings: Findings, chunk_bytes: int
     ) -> Iterator[str]:
         """For every other encoding: the cut is made in the decoded text."""
         decoder = codecs.getincrementaldecoder(self.detection.encoding)()
         dropped = self.detection.dropped
         position = self.detection.bom_length
-        held = b""  # the last bytes read: those to drop, should the file end here
+        last = b""  # the last bytes read: those to drop, should the file end here
         text = ""
         while True:
             data = file.read(chunk_bytes)
-            if hasher is not None and data:
-                hasher.update(memoryview(data))
+            findings.add(data)
             final = not data
-            data = held + data
-            held = data[len(data) - dropped :] if dropped else b""
-            data = data[: len(data) - len(held)]
+            data = last + data
+            last = data[len(data) - dropped :] if dropped else b""
+            data = data[: len(data) - len(last)]
             new = ""
             rest = data
             while True:
@@ -275,19 +261,19 @@ def read_text(
     notes: list[str] | None = None,
     stdin: BinaryIO | None = None,
 ) -> str:
-    """The whole text of one source, for seeds and other short texts.
+    """Return the whole text of one source, for seeds and other short texts.
 
     Args:
         path: A file, a `.gz` file, or `-` for standard input.
-        normalization: What is done to it; the defaults of `Normalization` when not given.
+        normalization: What is done to it; None means the defaults of `Normalization`.
         encoding: Overrides the detection.
         encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
-        notes: Is given what a person should be told about the file.
+        notes: A list to which notes about the file are added.
         stdin: What `-` reads; the process's standard input by default.
     Raises:
         ConfigError: The path names several texts, or the encoding is not known.
-        CorpusError: It is empty, no text, or no text in the encoding.
-        StorageError: It is missing or unreadable.
+        CorpusError: The source is empty, no text, or no text in the encoding.
+        StorageError: The source is missing or unreadable.
     """
     sources = open_sources([path], stdin=stdin)
     if len(sources) != 1:
@@ -297,5 +283,6 @@ def read_text(
     text = SourceText(sources[0], detection)
     result = "".join(text.chunks(normalization or Normalization(), findings=findings))
     if notes is not None:
-        notes.extend(f"{path} {note}" for note in (*detection.notes, *findings.notes()))
+        found = (*detection.notes, *findings.notes())
+        notes.extend(Message(f"{path} {marks_of(note)}") for note in found)
     return result

@@ -1,10 +1,11 @@
 """Where bytes come from: files, folders of texts, gzip, standard input.
 
-A `Source` can be opened any number of times and gives decompressed bytes; what cannot be read
-twice (standard input, a named pipe) is first copied to a temporary file. Knows no encodings.
+A `Source` can be opened any number of times and gives decompressed bytes. What can be read only
+once (standard input, a named pipe) is first copied to a temporary file. This module knows no
+encodings.
 
-Of a folder the files with the asked ending are read, in the order of their paths' parts. What is
-not read of it is told to whoever asks (`Found`): nothing in a folder stops the search.
+Of a folder the files with the given ending are read, in the order of the parts of their paths.
+`Found` tells what is not read. Nothing in a folder stops the search.
 """
 
 from __future__ import annotations
@@ -24,80 +25,81 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from textgen.corpus.corpus_options import ALL_ENDINGS, DEFAULT_ENDING, parse_endings
-from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError
+from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 
 STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
 _GZIP_MAGIC = b"\x1f\x8b"
 
-#: What systems leave in folders, beside the names that begin with a dot.
+#: What systems leave in folders, besides names that begin with a dot.
 _JUNK_FOLDERS = {"__macosx", "$recycle.bin", "system volume information"}
 _JUNK_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
 
-#: Bytes looked at a time to see whether a file holds anything.
+#: Bytes read at a time to see whether a file is blank, or looks like a text.
 _LOOK_BYTES = 4096
 _BLANKS = b" \t\n\v\f\r\x1a"
 _UTF8_MARK, _WIDE_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
-#: Control characters that no text has, and what other files begin with that may lack those.
+#: Control characters that no text has, and how other files begin that may lack them.
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\b\x1a\x1b")
 _NO_TEXT = (b"%PDF", b"PK", _GZIP_MAGIC)
-#: Endings whose files are looked into, the commonest ones.
+#: How many endings are examined for texts, those with most files first.
 _ENDINGS_TRIED = 8
 
 
 class GivenText(io.BytesIO):
-    """A text that a program gives in place of files, in UTF-8: it is read where `-` is named."""
+    """A text in UTF-8 that a program gives in place of files; it is read for the path `-`."""
 
 
 class Source:
-    """One text's bytes, which may be read several times.
+    """The bytes of one text, which may be read several times.
 
     Args:
-        name: What messages call it: the path as it was typed, or `<stdin>`.
-        path: The absolute path, None when the bytes were spooled.
-        size: Bytes that `open` gives, None when only reading tells (gzip).
-        storage: The file to open; `path` when not given.
+        name: Its name in messages: the path as it was typed, or `<stdin>`.
+        path: The absolute path; None if the bytes were copied to a temporary file.
+        size: Bytes that `open` gives; None if only reading tells (gzip).
+        storage: The file to open; None means `path`.
     """
 
     def __init__(
         self, name: str, path: Path | None, size: int | None, *, storage: Path | None = None
     ) -> None:
-        held = storage or path
-        assert held is not None
+        storage = storage or path
+        assert storage is not None
         self.name = name
         self.path = path
         self.size = size
-        self._storage = held
+        self._storage = storage
 
     def __repr__(self) -> str:
         return f"Source({self.name!r})"
 
     @property
     def compressed(self) -> bool:
-        """Whether `open` decompresses."""
+        """Whether `open` decompresses the file."""
         return self.path is not None and self.path.name.lower().endswith(".gz")
 
     def open(self) -> BinaryIO:
-        """The bytes from the start, decompressed, as a readable stream; the caller closes it.
+        """Open the decompressed bytes, from the start; the caller closes the stream.
 
         Raises:
-            StorageError: The file has gone or cannot be read; raised by reads too, there also
-                where compressed data turn out damaged.
+            StorageError: The file is gone or cannot be read. Reads raise it too, also for damaged
+                compressed data.
         """
         try:
             stream = open(self._storage, "rb")  # noqa: SIM115 - the caller closes it
         except OSError as error:
             raise _unreadable(self.name, error) from error
-        raw = _GzipBytes(stream, self.name) if self.compressed else _PlainBytes(stream, self.name)
+        raw = _Bytes(stream, self.name, self.compressed)
         return cast(BinaryIO, io.BufferedReader(raw, buffer_size=1 << 17))
 
 
-class _PlainBytes(io.RawIOBase):
-    """A stream whose failures are `StorageError`."""
+class _Bytes(io.RawIOBase):
+    """The bytes of a file, decompressed if it is packed; failures are `StorageError`."""
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str, packed: bool) -> None:
         super().__init__()
-        self._stream = stream
+        self._file = file
         self._name = name
+        self._stream = cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb")) if packed else file
 
     def readable(self) -> bool:
         return True
@@ -113,25 +115,6 @@ class _PlainBytes(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         try:
-            return cast(io.BufferedReader, self._stream).readinto(buffer)
-        except OSError as error:
-            raise _unreadable(self._name, error) from error
-
-    def close(self) -> None:
-        if not self.closed:
-            self._stream.close()
-        super().close()
-
-
-class _GzipBytes(_PlainBytes):
-    """The decompressed bytes of a gzip stream; damage is a `StorageError`."""
-
-    def __init__(self, stream: BinaryIO, name: str) -> None:
-        self._file = stream
-        super().__init__(cast(BinaryIO, gzip.GzipFile(fileobj=stream, mode="rb")), name)
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        try:
             return cast(io.BufferedIOBase, self._stream).readinto(buffer)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise StorageError(
@@ -142,17 +125,19 @@ class _GzipBytes(_PlainBytes):
             raise _unreadable(self._name, error) from error
 
     def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._file.close()
         super().close()
-        self._file.close()
 
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that cannot be read as text, and why.
+    """A file that cannot be read as text.
 
     Args:
-        name: As a `Source` is named.
-        error: What reading it raised; its message begins with the name.
+        name: The name of its `Source`.
+        error: The error of reading it; its message begins with the name.
     """
 
     name: str
@@ -161,11 +146,11 @@ class BadFile:
 
 @dataclass(frozen=True)
 class Unread:
-    """A file of a folder that has another ending than those asked for.
+    """A file of a folder that is not read because of its ending.
 
     Args:
         name: Its path.
-        ending: In lower case, without `.gz`; "" where there is none.
+        ending: In lower case, without `.gz`; "" if there is none.
         size: In bytes.
     """
 
@@ -180,12 +165,12 @@ class Found:
 
     Args:
         sources: The texts, each once, in the order of the paths.
-        bad: Files that cannot be opened: no permission, a link to nothing, a device, no gzip data.
+        bad: Files that cannot be opened: no permission, a broken link, a device, no gzip data.
         empty: Names of files left out because they hold nothing but white space.
-        repeated: Files that were named again: the name then, and the name at first.
+        repeated: Files that were named again: the new name, and the first one.
         unread: Files of the folders with other endings.
-        linked: Folders in the folders that are links and were not entered.
-        endings: The endings asked for.
+        linked: Links to folders within the folders; they are not entered.
+        endings: The endings that were asked for.
     """
 
     sources: tuple[Source, ...]
@@ -200,22 +185,22 @@ class Found:
 def find_sources(
     paths: Sequence[str | Path], *, ending: str = DEFAULT_ENDING, stdin: BinaryIO | None = None
 ) -> Found:
-    """Every text that `paths` name, in their order, and what they name besides.
+    """Find every text that paths name, in their order.
 
-    Hidden files and folders, and what systems leave in folders, are passed over; a file that is
-    named itself is read whatever it is called.
+    Hidden files and folders, and what systems leave in folders, are ignored. A file that is named
+    itself is read whatever its name is.
 
     Args:
         paths: Files (`.gz` is decompressed), folders, or `-` for standard input.
-        ending: Of a folder the files below it that end so are texts (`.gz` may follow), as
+        ending: The ending of the files in a folder that are texts (`.gz` may follow), as
             `parse_endings` takes it.
-        stdin: What `-` reads; the process's standard input by default.
+        stdin: What `-` reads; None means the process's standard input.
     Returns:
         What was found, with at least one source or bad file. Each source has been opened.
     Raises:
         ConfigError: There is no path, or `-` comes twice.
         StorageError: A path is missing; or the only one cannot be opened.
-        EmptyCorpusError: A folder holds no text, or all texts of several are empty.
+        EmptyCorpusError: A folder holds no text, or all of several texts are empty.
     """
     if not paths:
         raise ConfigError("no text was named; give a file, a folder, or - for standard input")
@@ -228,7 +213,7 @@ def find_sources(
 
 
 def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) -> list[Source]:
-    """The texts of `find_sources`, where every file must be readable.
+    """Return the sources of `find_sources`; every file must be readable.
 
     Raises:
         TextgenError: As `find_sources`, and for the first bad file.
@@ -240,7 +225,7 @@ def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) 
 
 
 def count_endings(unread: Sequence[Unread]) -> str:
-    """How many files there are of each ending: ".srt 40, .jpg 3", the commonest first."""
+    """Return how many files there are of each ending: ".srt 40, .jpg 3", most files first."""
     groups = list(_by_ending(unread).items())
     shown = [f"{ending or 'no ending'} {len(files):,}" for ending, files in groups[:5]]
     rest = sum(len(files) for _, files in groups[5:])
@@ -248,7 +233,7 @@ def count_endings(unread: Sequence[Unread]) -> str:
 
 
 def text_files(unread: Sequence[Unread]) -> list[Unread]:
-    """Those that look like texts, by the largest file of each of the commonest endings."""
+    """Return the files that look like texts, by the largest file of each frequent ending."""
     texts: list[Unread] = []
     for files in list(_by_ending(unread).values())[:_ENDINGS_TRIED]:
         if _looks_like_text(max(files, key=lambda file: file.size)):
@@ -256,13 +241,13 @@ def text_files(unread: Sequence[Unread]) -> list[Unread]:
     return texts
 
 
-def ending_to_type(endings: Sequence[str]) -> str:
-    """The option that reads the files with these endings: `--ending .txt,.srt`."""
-    return f"--ending {ALL_ENDINGS if '' in endings else ','.join(endings)}"
+def ask_for(endings: Sequence[str]) -> str:
+    """Return what to set to read the files with these endings, for a message."""
+    return named("ending", ALL_ENDINGS if "" in endings else ",".join(endings))
 
 
 def check_paths(paths: Sequence[str | Path]) -> None:
-    """Look whether all texts are there, without reading any.
+    """Check that all texts exist, without reading any.
 
     Raises:
         StorageError: One is missing.
@@ -286,11 +271,11 @@ class _Search:
         self._repeated: list[tuple[str, str]] = []
         self._linked: list[str] = []
         self._unread: list[tuple[object, Unread]] = []
-        #: The name under which a file was met first, by what it is on the disk.
+        #: The first name of each file, by its identity on the disk.
         self._names: dict[object, str] = {}
 
     def add(self, name: str) -> None:
-        """Take in a path that was typed."""
+        """Add a path that was typed."""
         if name == "-":
             called = GIVEN_NAME if isinstance(self._stdin, GivenText) else STDIN_NAME
             stream = sys.stdin.buffer if self._stdin is None else self._stdin
@@ -306,18 +291,18 @@ class _Search:
             self._open(name, status, typed=True)
 
     def found(self, *, alone: bool) -> Found:
-        """What there is; `alone`: a single path was typed, whose fault is the whole answer."""
+        """Return what was found; if the only path is bad, that is the error."""
         if self._bad and alone and len(self._bad) == 1 and not self._sources:
             raise self._bad[0].error
         sources: list[Source] = []
         empty: list[Source] = []
         if len(self._sources) == 1:
-            sources = self._sources  # An only text is read as it is, and the reader says so.
+            sources = self._sources  # The reader says what is wrong with an only text.
         else:
             for source in self._sources:
                 try:
                     (empty if _is_blank(source) else sources).append(source)
-                except StorageError as error:  # of compressed data, or the file has just gone
+                except StorageError as error:  # damaged compressed data, or a file just removed
                     self._bad.append(BadFile(source.name, error))
             if not sources and not self._bad:
                 names = ", ".join(source.name for source in empty[:3])
@@ -337,7 +322,7 @@ class _Search:
         )
 
     def _is_new(self, name: str, status: os.stat_result) -> bool:
-        """Whether this file was not met before, whatever it was called then."""
+        """Whether this file was not found before under any name."""
         key = _identity(name, status)
         if key in self._names:
             self._repeated.append((name, self._names[key]))
@@ -358,7 +343,7 @@ class _Search:
             self._bad.append(BadFile(name, _unreadable(name, error)))
 
     def _add_folder(self, folder: str) -> None:
-        """The texts of a folder and the folders in it, sorted by their paths' parts."""
+        """Add the texts of a folder and of those in it, sorted by the parts of their paths."""
         found, unread = [], []
         unreadable: list[OSError] = []
         for directory, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -393,15 +378,15 @@ class _Search:
 
 
 def _identity(name: str, status: os.stat_result) -> object:
-    """What a file is on its disk: links to it, hard ones too, are the same."""
+    """The identity of a file on its disk; links to it, also hard ones, have the same."""
     if status.st_ino:
         return status.st_dev, status.st_ino
     return os.path.normcase(os.path.realpath(name))
 
 
 def _is_junk(name: str, junk: set[str]) -> bool:
-    """Whether a name in a folder is hidden, such as `.git` or a Mac's `._a.txt`, an editor's old
-    version, such as `a.txt~`, or a system's."""
+    """Whether a name is hidden (`.git`, a Mac's `._a.txt`), an editor's copy (`a.txt~`) or a
+    system's."""
     return name.startswith(".") or name.endswith("~") or name.lower() in junk
 
 
@@ -419,7 +404,7 @@ def _unread(path: str) -> tuple[object, Unread | None]:
 
 
 def _by_ending(unread: Sequence[Unread]) -> dict[str, list[Unread]]:
-    """The files of each ending; the endings with most files first."""
+    """The files of each ending, those with most files first."""
     groups: dict[str, list[Unread]] = {}
     for file in unread:
         groups.setdefault(file.ending, []).append(file)
@@ -427,7 +412,7 @@ def _by_ending(unread: Sequence[Unread]) -> dict[str, list[Unread]]:
 
 
 def _looks_like_text(file: Unread) -> bool:
-    """Whether the start of a file has nothing in it that texts do not have."""
+    """Whether the start of a file holds nothing that texts do not have."""
     try:
         with Source(file.name, Path(os.path.abspath(file.name)), None).open() as stream:
             head = stream.read(_LOOK_BYTES)
@@ -440,7 +425,7 @@ def _looks_like_text(file: Unread) -> bool:
 
 
 def _is_blank(source: Source) -> bool:
-    """Whether there is nothing but white space, or a byte order mark alone."""
+    """Whether a source holds nothing but white space and a byte order mark."""
     blanks = _BLANKS
     with source.open() as file:
         head = file.read(_LOOK_BYTES)
@@ -455,7 +440,7 @@ def _is_blank(source: Source) -> bool:
 
 
 def _no_texts(folder: str, endings: tuple[str, ...], unread: Sequence[Unread]) -> EmptyCorpusError:
-    """The error that a folder holds no file of an ending."""
+    """The error that a folder holds no file with one of the endings."""
     wanted = " or ".join(endings) if "" not in endings else ""
     what = f"no file that ends in {wanted}" if wanted else "no file"
     message = f"the folder {folder} holds no text: {what} was found in it or below"
@@ -465,9 +450,8 @@ def _no_texts(folder: str, endings: tuple[str, ...], unread: Sequence[Unread]) -
     texts = text_files(unread)
     if not texts:
         return EmptyCorpusError(f"{message}; they do not look like texts")
-    option = ending_to_type([texts[0].ending])
     which = f"those in {texts[0].ending}" if texts[0].ending else "every file"
-    return EmptyCorpusError(f"{message}. To read {which} add {option}")
+    return EmptyCorpusError(f"{message}. To read {which} add {ask_for([texts[0].ending])}")
 
 
 def _broken_link(name: str, error: OSError) -> StorageError:
@@ -501,7 +485,7 @@ def _open_file(name: str, status: os.stat_result) -> Source:
 
 
 def _spool(stream: BinaryIO, name: str) -> Source:
-    """Copies a stream that can be read once to a temporary file, deleted with the source."""
+    """Copy a stream to a temporary file, which is deleted with the source."""
     try:
         descriptor, temporary = tempfile.mkstemp(prefix="textgen-", suffix=".spool")
     except OSError as error:

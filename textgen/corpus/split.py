@@ -22,9 +22,6 @@ than the others are.
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import weakref
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,14 +30,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.cache import CacheEntry, TokenCache
+from textgen.corpus.cache import CacheEntry, TokenCache, write_entry
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.pairs import PairIndex
 from textgen.corpus.spans import Integers, Spans, find_documents, gather, span_chars, span_hashes
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, permute
-from textgen.errors import EmptyCorpusError, StorageError
-from textgen.files import os_reason
+from textgen.errors import EmptyCorpusError, named
 from textgen.progress import track
 
 #: Change whenever the same pairs, or documents, would be set in another order or split otherwise.
@@ -256,7 +252,7 @@ def _draw_pairs(
         raise EmptyCorpusError(
             f"{len(index)} pair(s) with one source between them cannot be split into some to train "
             "on and others to validate on; give more lines, some hundreds to learn anything, or "
-            "name a file of pairs to validate on: --val FILE"
+            f"name a file of pairs to validate on: {named('val', 'FILE')}"
         )
     count = min(len(different) - 1, max(1, round(share * len(different))))
     validates = hashes[shuffled] < different[count]
@@ -338,20 +334,10 @@ def _key(name: str) -> str:
 def _store(
     corpus: Corpus, parts: list[_Part], way: Way, name: str, cache: Path | None
 ) -> CacheEntry:
-    try:
-        return _write(TokenCache(cache), corpus, parts, way, _key(name))
-    except OSError as error:
-        first = error
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="textgen-"))
-        entry = _write(TokenCache(folder), corpus, parts, way, _key(name))
-    except OSError as error:
-        raise StorageError(
-            f"the shuffled text can be written neither to the cache ({os_reason(first)}) nor to "
-            f"a temporary folder ({os_reason(error)}); set TEXTGEN_CACHE to a folder with room"
-        ) from error
-    weakref.finalize(entry.tokens, shutil.rmtree, folder, ignore_errors=True)
-    return entry
+    def write(store: TokenCache) -> CacheEntry:
+        return _write(store, corpus, parts, way, _key(name))
+
+    return write_entry(cache, "the shuffled text", write)[0]
 
 
 def _write(store: TokenCache, corpus: Corpus, parts: list[_Part], way: Way, key: str) -> CacheEntry:

@@ -1,13 +1,12 @@
 """A text of any length turned into a file of token ids, in bounded memory.
 
-Byte level, and word level with a vocabulary given, take one pass over the text. Word level
-without one takes two: the first counts, the second writes. Char level reads the text once and
-writes provisional ids in the order in which characters are met; the second pass, which is over
-those ids and not over the text, replaces them by the final ones. Decoding and normalising the
-text a second time costs more than that.
+Byte level, and word level with a given vocabulary, read the text once. Word level without one reads
+it twice: first it counts, then it writes. Char level reads the text once and writes provisional ids
+in the order in which characters occur; a second pass over these ids, not over the text, replaces
+them by the final ones. Decoding and normalizing the text again would cost more.
 
-Inner loops work on slices that stay in a core's cache, and on whole slices at a time: one table
-look-up for all characters of a slice.
+Inner loops work on slices that fit into a core's cache, and on whole slices: one table look-up for
+all characters of a slice.
 """
 
 from __future__ import annotations
@@ -27,36 +26,36 @@ from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Voca
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError, named
 
-#: Characters, or ids, handled at a time.
+#: Characters or ids in a slice.
 SLICE = 1 << 18
 
-#: The shortest text to train on: of four characters int(0.9 * 4) = 3 are trained on, which makes
-#: two pairs of a character and its successor, and one is left to validate with.
+#: The shortest text to train on: int(0.9 * 4) = 3 characters train, which makes two pairs of a
+#: character and its successor, and one validates.
 MIN_CHARS = 4
-#: The same in tokens, for levels at which a token is not a character.
+#: The same in tokens, for levels where a token is not a character.
 MIN_TOKENS = 4
 
-#: Two marks and two symbols; a model of fewer has nothing to choose between.
+#: Two marks and two symbols: with fewer there is nothing to choose.
 _MIN_VOCABULARY = 4
 
-#: Different words counted at once; beyond, those met least often are forgotten, which only words
-#: near the least count that matters can notice. About 250 bytes each.
+#: How many different words are counted, at about 250 bytes each; beyond, the rarest are forgotten.
+#: This affects only words whose count is near the smallest one that matters.
 MAX_COUNTED_WORDS = 300_000
 
 _CODE_POINTS = 0x110000
-#: By bytes of a code unit: how many of the steps in the length of UTF-8 its values can reach.
+#: For the bytes of a code unit: how many steps in the length of UTF-8 its values can reach.
 _LONGER = {1: 0, 2: 2, 4: 3}
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedText:
-    """What was written, and what was counted on the way.
+    """What was written, and what was counted meanwhile.
 
     Args:
         vocabulary: The one given, or the one built.
         tokens: Ids in the file, end marks included.
         crc32: Checksum of the file.
-        documents: How many the text consists of.
+        documents: Documents in the text.
         chars: Characters of the text, without marks.
         utf8_bytes: The length of the text in UTF-8.
         unknown_chars: Characters the vocabulary lacks.
@@ -74,7 +73,7 @@ class EncodedText:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class VocabularyOptions:
     """How a vocabulary is built.
 
     Args:
@@ -83,7 +82,7 @@ class Choice:
         min_count: Characters met less often become unknown.
         min_word_count: Words met less often are spelled.
         max_words: Words kept at most.
-        lost_is_unknown: Whether U+FFFD, read where bytes stand for nothing, is no symbol.
+        lost_is_unknown: Whether U+FFFD, which replaces bytes that cannot be decoded, is unknown.
     """
 
     level: str
@@ -94,16 +93,16 @@ class Choice:
     lost_is_unknown: bool = False
 
     def symbols(self, table: CharacterTable) -> list[str]:
-        """The characters of the vocabulary, out of those that were met."""
+        """Return the characters of the vocabulary, out of those in a table."""
         found = table.frequent(self.min_count)
         return [char for char in found if char != REPLACEMENT] if self.lost_is_unknown else found
 
 
-#: Opens the text again from its start; documents are separated by `DOCUMENT_MARK`.
+#: Opens the text again at its start; documents are separated by `DOCUMENT_MARK`.
 Text = Callable[[], Iterable[str]]
 
 
-def write_tokens(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+def write_tokens(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
     """Encode a text into a raw array of ids at `path`.
 
     Args:
@@ -138,17 +137,17 @@ def write_tokens(text: Text, choice: Choice | Vocabulary, path: Path) -> Encoded
 
 
 class CharacterTable:
-    """Provisional ids of characters, in the order they are met.
+    """Provisional ids of characters, in the order in which they first occur.
 
-    Id 0 is the document mark. Ids are of the smallest type that holds those given so far.
+    Id 0 is the document mark. Ids have the smallest type that holds those given so far.
 
     Args:
-        counting: Whether to count how often each is met, which costs as much as all the rest.
+        counting: Whether to count how often each occurs, which takes as long as all the rest.
     """
 
     def __init__(self, *, counting: bool) -> None:
         self._counting = counting
-        #: The length in UTF-8 of everything looked up.
+        #: The length in UTF-8 of all the text so far.
         self.utf8_bytes = 0
         self._points: NDArray[np.uint32] = np.zeros(1, np.uint32)
         self._counts: NDArray[np.int64] = np.zeros(1, np.int64)
@@ -160,12 +159,12 @@ class CharacterTable:
         return self._points
 
     def frequent(self, min_count: int) -> list[str]:
-        """The characters met at least `min_count` times; above 1 the table must be counting."""
+        """Return characters that occur `min_count` times or more; above 1 the table must count."""
         points = self._points if min_count <= 1 else self._points[self._counts >= min_count]
         return [chr(point) for point in points.tolist() if point != ord(DOCUMENT_MARK)]
 
     def look_up(self, text: str) -> Ids:
-        """The ids of `text`, `(N,)`."""
+        """Return the ids of `text`, `(N,)`."""
         units = _code_units(text)
         ids = self._take(text, units)
         if ids.size and ids.max() == self._new:
@@ -183,7 +182,7 @@ class CharacterTable:
         if self._ascii and text.isascii():
             return np.frombuffer(text.encode("ascii").translate(self._ascii), np.uint8)
         out = np.empty(units.size, self._table.dtype)
-        # "clip" checks nothing, and there is nothing to check: the table has every code point.
+        # "clip" skips the check of the indices: the table has every code point.
         return np.take(self._table, units, mode="clip", out=out)
 
     def _admit(self, points: NDArray[Any]) -> None:
@@ -197,7 +196,7 @@ class CharacterTable:
         self._refresh()
 
     def _set_type(self, dtype: np.dtype[Any], known: NDArray[np.bool_]) -> None:
-        """A table of another type; the highest value stands for a character not met yet."""
+        """Change the type of the table; its highest value stands for a new character."""
         self._new = int(np.iinfo(dtype).max)
         table = np.full(_CODE_POINTS, self._new, dtype)
         if known.any():
@@ -212,7 +211,7 @@ class CharacterTable:
 
 
 class _Writer:
-    """Writes arrays to a file, a new one or over an old one, with their checksum and count."""
+    """Writes arrays to a new file or over an old one; knows their checksum and length."""
 
     def __init__(self, path: Path, *, over: bool = False) -> None:
         self._file: BinaryIO = path.open("r+b" if over else "wb", buffering=1 << 20)
@@ -231,7 +230,7 @@ class _Writer:
         self._file.write(data)
 
 
-def _write_bytes(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+def _write_bytes(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
     vocabulary = choice if isinstance(choice, Vocabulary) else Vocabulary.utf8()
     table = bytearray(256)
     for symbol, i in vocabulary.symbol_index().items():
@@ -254,12 +253,14 @@ def _write_bytes(text: Text, choice: Choice | Vocabulary, path: Path) -> Encoded
     )
 
 
-def _write_characters(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+def _write_characters(
+    text: Text, choice: VocabularyOptions | Vocabulary, path: Path
+) -> EncodedText:
     counting = not isinstance(choice, Vocabulary) and choice.min_count > 1
     table = CharacterTable(counting=counting)
     measure = _Measure()
     provisional = path.with_name(path.name + ".provisional")
-    # The ids widen as characters are met: a run is a type and how many ids of it follow.
+    # The type of the ids grows with the table: a run is a type and a number of ids.
     runs: list[tuple[np.dtype[Any], int]] = []
     try:
         with provisional.open("wb", buffering=1 << 20) as file:
@@ -298,10 +299,10 @@ def _write_characters(text: Text, choice: Choice | Vocabulary, path: Path) -> En
 def _replace_ids(
     provisional: Path, runs: list[tuple[np.dtype[Any], int]], final: Ids, path: Path
 ) -> tuple[int, int, int]:
-    """Make a file of final ids at `path`; gives their number, checksum and the unknown ones."""
+    """Make a file of final ids at `path`; returns its length, checksum and unknown ids."""
     unknown = 0
     some_unknown = bool((final == UNKNOWN_ID).any())
-    # Ids that keep their size are written over those just read: new room on the disk costs more
+    # Ids that keep their size are written over those just read: new space on the disk takes longer
     # than all the rest. The reader is always ahead of the writer.
     over = all(dtype == final.dtype for dtype, _ in runs)
     with (
@@ -326,7 +327,7 @@ def _replace_ids(
     return writer.count, writer.crc32, unknown
 
 
-def _write_words(text: Text, choice: Choice | Vocabulary, path: Path) -> EncodedText:
+def _write_words(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
     forgotten = False
     if isinstance(choice, Vocabulary):
         vocabulary = choice
@@ -361,8 +362,8 @@ def _write_words(text: Text, choice: Choice | Vocabulary, path: Path) -> Encoded
     )
 
 
-def _count_words(text: Text, choice: Choice) -> tuple[Vocabulary, bool]:
-    """The vocabulary of word level, and whether words had to be forgotten while counting."""
+def _count_words(text: Text, choice: VocabularyOptions) -> tuple[Vocabulary, bool]:
+    """The vocabulary of word level, and whether rare words were forgotten while counting."""
     table = CharacterTable(counting=choice.min_count > 1)
     measure = _Measure()
 
@@ -390,7 +391,7 @@ def _count_words(text: Text, choice: Choice) -> tuple[Vocabulary, bool]:
 
 
 def _forget(counts: Counter[str], limit: int) -> None:
-    """Drop the words met least often until at most `limit` are left."""
+    """Drop the rarest words until at most `limit` are left."""
     by_count = Counter(counts.values())
     left = len(counts)
     least = 0
@@ -402,7 +403,7 @@ def _forget(counts: Counter[str], limit: int) -> None:
 
 
 class _Measure:
-    """Counts characters and marks, and refuses what nothing can be learned from."""
+    """Counts characters and marks, and refuses a text with nothing to learn from."""
 
     def __init__(self) -> None:
         self.chars = 0
@@ -443,7 +444,7 @@ class _Measure:
 
 
 def _slices(chunks: Iterable[str]) -> Iterator[str]:
-    """The same text in pieces of at most `SLICE` characters."""
+    """The same text in slices of at most `SLICE` characters."""
     for chunk in chunks:
         for start in range(0, len(chunk), SLICE):
             yield chunk[start : start + SLICE]

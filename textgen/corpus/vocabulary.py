@@ -48,7 +48,7 @@ class Vocabulary:
             `"word"` (a word with the space before it, or a single character).
         symbols: What each id prints. The first two, the marks, are empty; at byte level symbol
             `chr(b)` stands for the byte b.
-        folded: Whether the text is bare words separated by single spaces (`--fold`) and the
+        folded: Whether the text is bare words separated by single spaces and the
             level is `"word"`: then the first word of a document gets a space too, so that a word
             has one id wherever it stands, and decoding takes it away again.
     Raises:

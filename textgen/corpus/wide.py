@@ -1,7 +1,7 @@
-"""UTF-16 and UTF-32: what looks like it, and files in which other bytes were joined to it.
+"""UTF-16 and UTF-32: how they are recognised, and files in which other bytes were joined to them.
 
-`>>` in PowerShell appends UTF-16 to whatever is there; other programs append bytes to UTF-16. Read
-as one encoding, the other part becomes characters of far-off scripts, without an error.
+`>>` in PowerShell appends UTF-16 to any file; other programs append bytes to UTF-16. If such a file
+is read in one encoding, the other part becomes characters of unrelated scripts, without an error.
 """
 
 from __future__ import annotations
@@ -15,27 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus import codepage
-from textgen.corpus.damage import SEQUENCES, is_utf8, join_command, line_at
+from textgen.corpus.damage import SEQUENCES, WIDE_MARKS, is_utf8, join_command, line_at
 from textgen.corpus.source import Source
 from textgen.errors import EncodingError
 
-#: Control characters that texts have: tab, line ends, form feed, backspace, escape, DOS end mark.
+#: Control characters of texts: tab, line ends, form feed, backspace, escape, DOS end mark.
 _TEXT_CONTROLS = b"\t\n\v\f\r\b\x1a\x1b"
 CONTROLS = bytes(code for code in (*range(1, 32), 127) if code not in _TEXT_CONTROLS)
 
 
 _SAMPLE = 64 << 10
-#: Bytes that decide whether a part is UTF-16.
+#: How many bytes decide whether a part is UTF-16.
 _PART = 4096
-#: The share of characters in few blocks above which a text is one.
+#: The share of characters in few blocks from which on decoded bytes are a text.
 _TEXT = 0.75
-#: The fewest bytes that are taken for a part of their own.
+#: The fewest bytes of a part.
 _LEAST = 4
 
 _ORDERS = ("utf-16-le", "utf-16-be")
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
-#: Many letters of one byte each, which no text in UTF-16 or UTF-32 holds.
+#: Many letters of one byte each, which no text in UTF-16 or UTF-32 has.
 _ASCII_RUN = re.compile(rb"[\t\r\n -~]{16,}")
 _UTF8_RUN = re.compile(
     rb"(?:[\t\r\n -~]{0,64}(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2})){12}"
@@ -43,14 +42,14 @@ _UTF8_RUN = re.compile(
 _WORDLIKE = bytes(range(ord("a"), ord("z") + 1)) + b" \r\n\t"
 #: The end of a line on Windows; in UTF-16 a NUL stands between the two.
 _LINE_END = b"\r\n"
-#: How many spaces and line ends with their bytes swapped are looked at: a text may hold one.
+#: How many spaces and line ends with swapped bytes are examined; a text may hold one by chance.
 _TRIES = 64
-#: Bytes below this that are no white space are halves of characters in UTF-16.
+#: Control bytes that are no white space, which are halves of characters in UTF-16.
 _ODD = np.array([byte < 0x20 and byte not in b"\t\n\f\r\x1a\x1b" for byte in range(256)])
 
 
 def script_share(text: str) -> float:
-    """Share of the characters in ASCII and the two commonest blocks of 256; 0 for no text."""
+    """Return the share of characters in ASCII and two blocks of 256 at most; 0 for no text."""
     counts = Counter(text)
     blocks: Counter[int] = Counter()
     wrong = 0
@@ -63,7 +62,7 @@ def script_share(text: str) -> float:
             blocks[ord(char) >> 8] += count
     if wrong * 100 > len(text) or "\0" in counts:
         return 0.0
-    # Two blocks, as many alphabets lie in two; a few characters lie in two by chance.
+    # Many alphabets lie in two blocks; a few characters may lie in two by chance.
     lone = sum(sorted(blocks.values())[: -2 if len(text) >= 32 else -1])
     if any(0x4E <= block <= 0x9F or 0xAC <= block <= 0xD7 for block in blocks):
         # East Asian texts spread over many blocks; their line ends and spaces tell.
@@ -79,14 +78,14 @@ def script_share(text: str) -> float:
 
 
 def refuse_joined(source: Source, data: bytes, wide: str | None) -> None:
-    """Refuse UTF-16 that bytes of another encoding were joined to.
+    """Refuse UTF-16 to which bytes of another encoding were joined.
 
     Args:
-        source: Whose bytes.
-        data: They, from the start.
-        wide: The encoding that a byte order mark, or who asked for it, gives them; None without.
+        source: The source of the bytes.
+        data: The bytes, from the start.
+        wide: The encoding that a byte order mark or the user says; None if there is none.
     Raises:
-        EncodingError: They are joined; it names the byte where they turn.
+        EncodingError: Something was joined; the message names the byte where the encoding changes.
     """
     found = _find_join(data, wide)
     if found is None:
@@ -101,14 +100,14 @@ def refuse_joined(source: Source, data: bytes, wide: str | None) -> None:
 
 
 def _find_join(data: bytes, wide: str | None) -> tuple[int, str, str] | None:
-    """Where the encoding changes, what stands before and what after."""
+    """Where the encoding changes, and the encodings before and after it."""
     if data.startswith(codecs.BOM_UTF8):
-        # The start is UTF-8 for sure; its mark would be taken for a character of the text.
+        # The start is UTF-8; its mark must not be taken for a character of the text.
         odd = np.flatnonzero(_ODD[np.frombuffer(data, np.uint8)])
         return _to_wide(data, odd, len(codecs.BOM_UTF8)) if odd.size else None
     codes = np.frombuffer(data, np.uint8)
     odd = np.flatnonzero(_ODD[codes])
-    marked = _MARKS.get(data[:2])
+    marked = WIDE_MARKS.get(data[:2])
     base = 2 if marked else 0
     if marked and (turn := _other_mark(data, marked)) is not None:
         return turn, marked, _other(marked)
@@ -132,15 +131,15 @@ def _find_join(data: bytes, wide: str | None) -> tuple[int, str, str] | None:
 
 
 def _to_other_order(data: bytes, base: int, order: str) -> int | None:
-    """The turn from one byte order of UTF-16 to the other; None where there is none.
+    """Where UTF-16 changes its byte order; None if it does not.
 
-    Spaces and line ends show it: with their bytes swapped they are characters no text has.
+    Spaces and line ends show it: with swapped bytes they are characters that no text has.
     """
     whole = base + (len(data) - base) // 2 * 2
     units = np.frombuffer(data[base:whole], "<u2" if order == "utf-16-le" else ">u2")
     swapped = np.flatnonzero((units == 0x2000) | (units == 0x0A00) | (units == 0x0D00))
     for first in swapped[:_TRIES].tolist():
-        # After the last space in order, where the bytes that head the letters stop heading them.
+        # After the last space in the first order: where the first bytes of letters become others.
         before = np.flatnonzero(np.isin(units[:first], (0x20, 0x0A, 0x0D)))
         start = int(before[-1]) + 1 if before.size else 0
         heads = np.flatnonzero(np.bincount(units[:start] >> 8, minlength=256))
@@ -160,16 +159,16 @@ def _to_other_order(data: bytes, base: int, order: str) -> int | None:
 
 
 def _to_wide(data: bytes, odd: NDArray[np.intp], base: int = 0) -> tuple[int, str, str] | None:
-    """The turn from bytes to UTF-16; `base` is where the text starts after a mark of UTF-8."""
+    """Where single bytes change to UTF-16; `base` is the length of a UTF-8 byte order mark."""
     first = int(odd[0])
     line = max(data.rfind(b"\n", 0, first), data.rfind(b"\r", 0, first)) + 1
-    marks = [place for mark in _MARKS if (place := data.find(mark, 0, first + 2)) > 0]
+    marks = [place for mark in WIDE_MARKS if (place := data.find(mark, 0, first + 2)) > 0]
     for turn in (*marks, line, first - 1, first):
         if turn < base + (0 if base else _LEAST):
             continue
         rest = data[turn : turn + _PART]
         order = _order(rest)
-        # One NUL makes no UTF-16.
+        # A single NUL does not make UTF-16.
         if _wide_share(rest, order) < _TEXT or np.count_nonzero(_ODD[list(rest)]) < 2:
             continue
         before = data[turn % 2 : turn]
@@ -182,9 +181,9 @@ def _to_wide(data: bytes, odd: NDArray[np.intp], base: int = 0) -> tuple[int, st
 
 
 def _to_narrow(data: bytes, base: int, odd: NDArray[np.intp], wide: str | None) -> int | None:
-    """The turn from UTF-16 to bytes; None where there is none."""
+    """Where UTF-16 changes to single bytes; None if it does not."""
     if odd.size:
-        # What is after the last half of a character has one byte a letter, or is East Asian.
+        # After the last half of a character follow letters of one byte, or East Asian text.
         start = int(odd[-1]) + 1
         start += (start - base) % 2
         head, tail = data[base : min(start, base + _PART)], data[start : start + _PART]
@@ -210,7 +209,7 @@ def _to_narrow(data: bytes, base: int, odd: NDArray[np.intp], wide: str | None) 
 
 
 def _is_narrow(data: bytes, order: str) -> bool:
-    """Whether bytes may be a text of their own rather than UTF-16."""
+    """Whether bytes look like a text in single bytes rather than in UTF-16."""
     part = data[:_PART]
     if _LINE_END in part:
         return True
@@ -229,7 +228,7 @@ def _is_narrow(data: bytes, order: str) -> bool:
 
 
 def _decodes(data: bytes, order: str) -> bool:
-    """Whether bytes are UTF-16, but for a character cut at their end."""
+    """Whether bytes are UTF-16, except for a character cut at their end."""
     return _wide_text(data, order) is not None
 
 
@@ -242,13 +241,13 @@ def _wide_text(data: bytes, order: str) -> str | None:
 
 
 def _wide_share(data: bytes, order: str) -> float:
-    """`script_share` of bytes in UTF-16; 0 where they do not decode."""
+    """The `script_share` of bytes in UTF-16; 0 if they do not decode."""
     text = _wide_text(data, order)
     return script_share(text) if text else 0.0
 
 
 def _alike(one: bytes, two: bytes, order: str) -> bool:
-    """Whether `one` is UTF-16 with letters of the same blocks as `two`, which is UTF-16."""
+    """Whether `one` is UTF-16 with letters of the same blocks as the UTF-16 of `two`."""
     if _LINE_END in one or not _decodes(one[:_PART], order):
         return False
     counts = [_blocks(part, order) for part in (one, two)]
@@ -258,7 +257,7 @@ def _alike(one: bytes, two: bytes, order: str) -> bool:
 
 
 def _blocks(data: bytes, order: str) -> Counter[int]:
-    """Blocks of 256 characters of UTF-16 and how often each comes; East Asian ones are one each."""
+    """How often each block of 256 characters occurs; ideographs and Hangul are one block each."""
     units = np.frombuffer(data[: len(data) & ~1], "<u2" if order == "utf-16-le" else ">u2") >> 8
     units = np.where((units >= 0x4E) & (units <= 0x9F), 0x4E, units)
     units = np.where((units >= 0xAC) & (units <= 0xD7), 0xAC, units)
@@ -266,8 +265,8 @@ def _blocks(data: bytes, order: str) -> Counter[int]:
 
 
 def _order(data: bytes) -> str:
-    """The byte order of UTF-16, by which one looks like a text, or where its small bytes are."""
-    marked = _MARKS.get(data[:2])
+    """The byte order of UTF-16: by its mark, by which looks like a text, or by the small bytes."""
+    marked = WIDE_MARKS.get(data[:2])
     if marked:
         return marked
     shares = [_wide_share(data, order) for order in _ORDERS]
@@ -283,7 +282,7 @@ def _other(order: str) -> str:
 
 
 def _other_mark(data: bytes, order: str) -> int | None:
-    """Where a byte order mark of the other order stands at a character's place."""
+    """The place of a byte order mark of the other order; None if there is none."""
     mark = codecs.BOM_UTF16_BE if order == "utf-16-le" else codecs.BOM_UTF16_LE
     place = data.find(mark, 2)
     while place >= 0 and place % 2:

@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from textgen.corpus.corpus import Corpus, is_same_text
+from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
+from textgen.corpus.text_stream import is_same_text
 from textgen.errors import (
     CheckpointFormatError,
     RunFolderError,

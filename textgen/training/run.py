@@ -28,6 +28,7 @@ from textgen.evaluation.exact_match import (
 )
 from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
 from textgen.files import append_line
+from textgen.messages import Message, marks_of
 from textgen.model.base import Network
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.opening import open_network
@@ -379,7 +380,7 @@ class Run:
             notes=(
                 *data.corpus.notes,
                 *data.notes,
-                *(f"of --val: {note}" for note in val_notes),
+                *(Message(f"of {named('val')}: {marks_of(note)}") for note in val_notes),
                 *_too_little(len(data.train)),
                 *self._notes,
             ),

@@ -16,9 +16,10 @@ import numpy as np
 from textgen import __version__
 from textgen.cells import BUILT_IN, Cell, get_cell
 from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
-from textgen.corpus.corpus import Corpus, FileReport
+from textgen.corpus.corpus import Corpus
 from textgen.corpus.documents import documents_in_words
 from textgen.corpus.source import check_paths
+from textgen.corpus.text_stream import FileReport
 from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, StorageError, named
 from textgen.files import FolderLock, make_folder

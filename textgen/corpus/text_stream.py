@@ -1,0 +1,387 @@
+"""Several sources as one text: it can be read again, and tells what was found in each file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.documents import (
+    DOCUMENT_MARK,
+    document_separator,
+    join_documents,
+    mark_documents,
+    normalize_documents,
+)
+from textgen.corpus.encoding import Detection, detect
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.reader import Findings, SourceText
+from textgen.corpus.source import (
+    BadFile,
+    Found,
+    Source,
+    ask_for,
+    count_endings,
+    find_sources,
+    text_files,
+)
+from textgen.errors import BadFilesError, CorpusError, StorageError, TextgenError
+from textgen.messages import Message, named
+from textgen.progress import Task, task, track
+
+#: What is being done, as the progress line calls it.
+_READING = "reading the text"
+#: Bad files listed in an error, and names given in a note.
+_LISTED, _NAMED = 10, 3
+#: Where the advice of a message begins: after a semicolon, or a full sentence.
+_ADVICE = re.compile(r"; |\. (?=[A-Z])")
+#: Characters of a bad file's reason.
+_REASON_CHARS = 200
+#: The beginning of a note that should not be missed.
+WARNING = "warning: "
+#: Bytes hashed at a time.
+_HASH_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What was found in one file.
+
+    Args:
+        path: As it was typed.
+        encoding: The encoding it was read in.
+        confidence: How sure that is, from 0 to 1.
+        reason: Why that encoding.
+        bytes: Length, decompressed.
+        chars: Characters after normalization.
+        replaced: Sequences of bytes that stand for no character, each read as U+FFFD.
+        notes: What the user should know about the file, without its name; usually nothing.
+    """
+
+    path: str
+    encoding: str
+    confidence: float
+    reason: str
+    bytes: int
+    chars: int
+    replaced: int = 0
+    notes: tuple[str, ...] = ()
+
+
+class TextStream:
+    """The texts of several sources, one after the other.
+
+    Args:
+        found: The sources, and what else the paths led to.
+        options: How the sources are read.
+    Raises:
+        BadFilesError: Some files cannot be read as text and are not to be left out, or none can.
+    """
+
+    def __init__(self, found: Found, options: CorpusOptions) -> None:
+        self.options = options
+        self.sources: Sequence[Source] = found.sources
+        #: A report on each file, and how many lines separate or begin documents; see `text`.
+        self.files: tuple[FileReport, ...] = ()
+        self.borders = 0
+        self._found = found
+        self._skipped: Sequence[BadFile] = ()
+        self._detections: Sequence[Detection] | None = None
+        self._digests: Sequence[bytes] | None = None
+        self._gaps: Counter[int] = Counter()
+        # A text alone is not checked: its own error says best what is wrong with it.
+        if found.bad or (options.skip_bad and len(found.sources) > 1):
+            self._leave_out_bad()
+
+    def _leave_out_bad(self) -> None:
+        good, bad = self._check()
+        bad = [*self._found.bad, *bad]
+        if bad and (not self.options.skip_bad or not good):
+            raise _bad_files_error(bad, len(good))
+        self._skipped = bad
+        self.sources, self._detections, self._digests = zip(*good, strict=True)
+
+    def _check(self) -> tuple[list[tuple[Source, Detection, bytes]], list[BadFile]]:
+        """Read every source to its end, to know all bad ones at once."""
+        good, bad = [], []
+        as_it_is = Normalization(newlines=False, nfc=False)
+        for source in self.sources:
+            findings = Findings()
+            try:
+                detection = self._detect(source)
+                for _ in SourceText(source, detection).chunks(as_it_is, findings=findings):
+                    pass
+            except (CorpusError, StorageError) as error:
+                bad.append(BadFile(source.name, error))
+            else:
+                good.append((source, detection, findings.sha256.digest()))
+        return good, bad
+
+    def _detect(self, source: Source) -> Detection:
+        return detect(source, self.options.encoding, self.options.encoding_errors)
+
+    def text(self) -> Iterator[str]:
+        """Read all sources once; their documents are separated by `DOCUMENT_MARK`.
+
+        After it `files`, `borders` and `separator` are known.
+        """
+        if self._detections is None:
+            sources = track(self.sources, "finding out the encoding", len(self.sources))
+            self._detections = [self._detect(source) for source in sources]
+        self.borders = 0
+        self._gaps.clear()
+        with task(_READING, _bytes(self.sources)) as reading:
+            texts = [
+                _OneText(source, detection, self.options, reading, self._count)
+                for source, detection in zip(self.sources, self._detections, strict=True)
+            ]
+            yield from join_documents(map(_OneText.documents, texts))
+        digests = [text.findings.sha256.digest() for text in texts]
+        if self._digests is not None and list(self._digests) != digests:
+            raise StorageError("a text changed while it was being read; start again")
+        self._digests = digests
+        self.files = tuple(text.report() for text in texts)
+
+    def _count(self, borders: int, gaps: Sequence[int]) -> None:
+        self.borders += borders
+        self._gaps.update(gaps)
+
+    @property
+    def separator(self) -> str:
+        """What usually stands between two documents."""
+        usual = self._gaps.most_common(1)
+        return document_separator(self.options.documents, usual[0][0] if usual else None)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the raw bytes; reads them if that was not done yet.
+
+        Of several files it is the hash of their hashes, so that the borders between them count.
+        """
+        digests = self._hashes()
+        return (
+            digests[0].hex() if len(digests) == 1 else hashlib.sha256(b"".join(digests)).hexdigest()
+        )
+
+    def reads_as(self, files: Sequence[FileReport]) -> bool:
+        """Return whether the files still have the encodings of some reports.
+
+        A guess may have become a better one since; Unicode, or what was asked for, is no guess.
+        """
+        return self.options.encoding is not None or all(
+            report.encoding == "utf-8" or self._detect(source).encoding == report.encoding
+            for report, source in zip(files, self.sources, strict=True)
+        )
+
+    def _hashes(self) -> Sequence[bytes]:
+        if self._digests is None:
+            with task(_READING, _bytes(self.sources)) as reading:
+                self._digests = [_hash(source, reading) for source in self.sources]
+        return self._digests
+
+    def explain(self, error: CorpusError | StorageError) -> TextgenError:
+        """Return the error for all bad files, where reading one of several raised `error`."""
+        good, bad = self._check() if len(self.sources) > 1 else ([], [])
+        return _bad_files_error(bad, len(good)) if bad else error
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the user should know of the files that were not read, or read twice."""
+        found, notes = self._found, []
+        if found.repeated:
+            names = [
+                f"{name} is {first}" if name != first else name for name, first in found.repeated
+            ]
+            notes.append(f"{_files(len(names))} named twice and read once: {_names(names)}")
+        if found.empty:
+            which = _files(len(found.empty))
+            notes.append(f"{which} left out, for nothing is in them: {_names(found.empty)}")
+        if self._skipped:
+            reasons = "; ".join(_short_reason(file) for file in self._skipped[:_LISTED])
+            left = len(self._skipped) - _LISTED
+            notes.append(
+                f"{_files(len(self._skipped))} left out, for they cannot be read as text: {reasons}"
+                + (f"; and {left:,} more" if left > 0 else "")
+            )
+        if found.linked:
+            notes.append(
+                f"folders that are links are not entered: {_names(found.linked)}; name one to read "
+                "it"
+            )
+        names = [source.name for source in self.sources]
+        return (*notes, *_same_content(zip(names, self._hashes(), strict=True)), *_unread(found))
+
+
+class _OneText:
+    """The text of one source, as it is read."""
+
+    def __init__(
+        self,
+        source: Source,
+        detection: Detection,
+        options: CorpusOptions,
+        reading: Task,
+        count_borders: Callable[[int, Sequence[int]], object],
+    ) -> None:
+        self.findings = Findings(reading.advance)
+        self._source = source
+        self._detection = detection
+        self._options = options
+        self._count_borders = count_borders
+        self._chars = 0
+
+    def documents(self) -> Iterator[str]:
+        """The text, with a `DOCUMENT_MARK` between documents."""
+        normalization, mode = self._options.normalization, self._options.documents
+        if mode is None:
+            return self._count(self._chunks(normalization))
+        if normalization.fold:
+            raw = self._chunks(Normalization(newlines=False, nfc=False))
+            marked = mark_documents(raw, mode, self._count_borders)
+            return self._count(normalize_documents(marked, normalization))
+        return mark_documents(self._count(self._chunks(normalization)), mode, self._count_borders)
+
+    def _chunks(self, normalization: Normalization) -> Iterator[str]:
+        text = SourceText(self._source, self._detection)
+        return text.chunks(normalization, findings=self.findings)
+
+    def _count(self, chunks: Iterable[str]) -> Iterator[str]:
+        for chunk in chunks:
+            marks = chunk.count(DOCUMENT_MARK) if DOCUMENT_MARK in chunk else 0
+            self._chars += len(chunk) - marks
+            yield chunk
+
+    def report(self) -> FileReport:
+        """What was found, after all of it was read."""
+        return FileReport(
+            path=self._source.name,
+            encoding=self._detection.encoding,
+            confidence=self._detection.confidence,
+            reason=self._detection.reason,
+            bytes=self.findings.size,
+            chars=self._chars,
+            replaced=self.findings.replaced,
+            notes=self._detection.notes + self.findings.notes(),
+        )
+
+
+def is_same_text(
+    paths: Sequence[str | Path],
+    options: CorpusOptions,
+    *,
+    sizes: Sequence[int],
+    sha256: str,
+    stdin: BinaryIO | None = None,
+) -> bool:
+    """Return whether files hold the bytes that a corpus was made from.
+
+    They are read only if their number and sizes are the same.
+
+    Args:
+        paths: As `Corpus.open` takes them.
+        options: `Corpus.options`, which say which files of a folder are read.
+        sizes: Bytes of each of the corpus's files, decompressed (`FileReport.bytes`).
+        sha256: `Corpus.sha256`.
+        stdin: What `-` reads.
+    Raises:
+        TextgenError: A text is missing or unreadable.
+    """
+    stream = TextStream(find_sources(paths, ending=options.ending, stdin=stdin), options)
+    if len(stream.sources) != len(sizes):
+        return False
+    same = (s.size in (None, size) for s, size in zip(stream.sources, sizes, strict=True))
+    return all(same) and stream.sha256 == sha256
+
+
+def _hash(source: Source, reading: Task) -> bytes:
+    digest = hashlib.sha256()
+    buffer = bytearray(_HASH_BYTES)
+    with source.open() as file, memoryview(buffer) as view:
+        while count := file.readinto(view):  # type: ignore[attr-defined]
+            digest.update(view[:count])
+            reading.advance(count)
+    return digest.digest()
+
+
+def _bytes(sources: Sequence[Source]) -> int:
+    """Bytes of all sources together; 0 where a packed one tells only when it is read."""
+    sizes = [source.size for source in sources]
+    return 0 if None in sizes else sum(size or 0 for size in sizes)
+
+
+def _bad_files_error(bad: Sequence[BadFile], good: int) -> BadFilesError:
+    """One error for all the files that cannot be read; `good` others can."""
+    lines = [f"{len(bad):,} of {len(bad) + good:,} files cannot be read as text:"]
+    lines += [f"  {_short_reason(file)}" for file in bad[:_LISTED]]
+    if len(bad) > _LISTED:
+        lines.append(f"  and {len(bad) - _LISTED:,} more")
+    if good:
+        rest = "the other file" if good == 1 else f"the other {good:,}"
+        skip = named("skip_bad", True)
+        lines.append(f"repair them or take them away; or add {skip} to read {rest} only")
+    else:
+        lines.append("name text files")
+    return BadFilesError("\n".join(lines))
+
+
+def _unread(found: Found) -> list[str]:
+    """How many files of a folder have other endings; a warning where most of its text is there."""
+    if not found.unread:
+        return []
+    wanted = " or ".join(found.endings)
+    count = len(found.unread)
+    which = "1 other file is" if count == 1 else f"{count:,} other files are"
+    note = (
+        f"of a folder only files that end in {wanted} are read; {which} not: "
+        f"{count_endings(found.unread)}"
+    )
+    texts = text_files(found.unread)
+    read = sum(os.path.getsize(source.path) for source in found.sources if source.path is not None)
+    if len(texts) <= len(found.sources) and sum(file.size for file in texts) <= read:
+        return [note]
+    others = list(dict.fromkeys(file.ending for file in texts))
+    if "" in others:  # Names without an ending are asked for with all the others.
+        how = f"{ask_for([''])} reads all"
+    else:
+        how = (
+            f"To read them too add {ask_for([*found.endings, *others[:3]])}; to read nothing else "
+            f"add {ask_for(others[:3])}"
+        )
+    return [Message(f"{WARNING}most of the text is left out: {note}. {how}")]
+
+
+def _same_content(digests: Iterable[tuple[str, bytes]]) -> list[str]:
+    first: dict[bytes, str] = {}
+    same = []
+    for name, digest in digests:
+        if digest in first:
+            same.append(f"{name} is the same as {first[digest]}")
+        else:
+            first[digest] = name
+    if not same:
+        return []
+    return [f"{_files(len(same))} read again under another name: {_names(same)}"]
+
+
+def _files(count: int) -> str:
+    return "1 file is" if count == 1 else f"{count:,} files are"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _short_reason(file: BadFile) -> str:
+    """What is wrong with a file, without the advice, on one line."""
+    reason = str(file.error)
+    reason = reason[len(file.name) :] if reason.startswith(file.name) else f": {reason}"
+    reason = _ADVICE.split(reason)[0]
+    if len(reason) > _REASON_CHARS:
+        reason = reason[: _REASON_CHARS - 3] + "..."
+    return f"{file.name}{reason}".replace("\n", "\\n")
