@@ -32,6 +32,7 @@ LEVELS = {
     "other_names": 0,
     "runtime": 1,
     "settings": 1,
+    "view_options": 1,
     "native": 2,
     "corpus": 2,
     "cells": 2,

@@ -19,6 +19,7 @@ from textgen.inspection import memory_curves, trace
 from textgen.options import TrainOptions
 from textgen.other_names import _CALLED, OTHER_NAMES, closest_name
 from textgen.sampling import SampleOptions
+from textgen.view_options import NeuronOptions, SimilarOptions, ViewOptions
 
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
@@ -87,6 +88,9 @@ KEYWORDS = [
     (keywords.SampleSettings, SampleOptions, set(), {"stop"}),
     (keywords.TraceSettings, trace, {"vocabulary"}, {"quantities", "layers", "units"}),
     (keywords.MemorySettings, memory_curves, set(), set()),
+    (keywords.ViewSettings, ViewOptions, set(), set()),
+    (keywords.NeuronSettings, NeuronOptions, set(), set()),
+    (keywords.SimilarSettings, SimilarOptions, set(), set()),
 ]
 
 
@@ -123,6 +127,9 @@ TAKING = {
     textgen.Model.writer: "SampleSettings",
     textgen.Model.trace: "TraceSettings",
     textgen.Model.memory: "MemorySettings",
+    textgen.Model.view: "ViewSettings",
+    textgen.Model.neurons: "NeuronSettings",
+    textgen.Model.similar: "SimilarSettings",
 }
 
 

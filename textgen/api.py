@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.arguments import checked, given_text, path_names
-from textgen.checkpoint import SavedModel, locate_model, read_layout
+from textgen.checkpoint import MODEL_NAME, SavedModel, locate_model, read_layout
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import DEFAULT_ENDING, CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
@@ -32,13 +32,24 @@ from textgen.inspection import (
     trace,
     trace_chunks,
 )
-from textgen.inspection.neuron_stats import calibrate
+from textgen.inspection.gates import GateReport, gate_quantities, gate_report
+from textgen.inspection.heat import HeatView
+from textgen.inspection.neuron_report import NeuronReport
+from textgen.inspection.neuron_stats import calibrate, parse_neurons
+from textgen.inspection.neurons import report_neurons
+from textgen.inspection.page_data import page_of
+from textgen.inspection.similar import SimilarPlaces, find_similar
+from textgen.inspection.subject import LongText, open_text
+from textgen.inspection.view import view_text
 from textgen.keywords import (
     MemorySettings,
+    NeuronSettings,
     SampleSettings,
+    SimilarSettings,
     StrPath,
     TraceSettings,
     TrainSettings,
+    ViewSettings,
 )
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
@@ -71,6 +82,7 @@ from textgen.steering import (
     load_target,
     parse_specs,
 )
+from textgen.view_options import DEFAULT_CHARS, NeuronOptions, SimilarOptions, ViewOptions
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
@@ -79,6 +91,9 @@ if TYPE_CHECKING:
 
 #: How a text is steered: one specification, several, or what was made of them.
 Steer = str | Sequence[str] | Steering
+
+#: A long text: itself, its tokens, or what `Model.read` gave.
+Text = str | Sequence[int] | NDArray[np.integer] | LongText
 
 #: A model's units are measured on so many tokens: in stretches of the training text, or in so many
 #: texts of its own, which are written together.
@@ -296,6 +311,12 @@ class Model:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied with its weights, so that another process needs no file."""
         return type(self), (self.saved, self.path), {"_steering": self._steering}
+
+    @property
+    def name(self) -> str:
+        """The name of its run's folder, or of its file."""
+        path = self.path.resolve()
+        return path.parent.name if path.name == MODEL_NAME else path.stem
 
     @cached_property
     def network(self) -> NumpyNetwork:
@@ -533,6 +554,11 @@ class Model:
             plan = SteeringPlan([*self._steering.interventions, *plan.interventions])
         plan.check(self.config)
         return plan if plan.interventions else None
+
+    def _refuse_steering(self, what: str) -> None:
+        """Raise `ConfigError` where `steered` holds something."""
+        if self._steering is not None:
+            raise ConfigError(f"{what} measured without steering; leave the block")
 
     def _constant_edits(self, what: str) -> Edits:
         """What `steered` holds, for reading a text that was there before."""
@@ -812,22 +838,9 @@ class Model:
                 plain_value("layers", layer, (int,), InspectionError) for layer in _listed(layers)
             ]
         if (units := given.get("units")) is not None:
-            given["units"] = [self._neuron(unit) for unit in _listed(units)]
+            given["units"] = parse_neurons(_listed(units), self.config)
         given.setdefault("edits", self._constant_edits("trace"))
         return trace(self.network, self.encode(text), vocabulary=self.vocabulary, **given)
-
-    def _neuron(self, unit: Any) -> tuple[int, int]:
-        """A neuron given as `(layer, unit)` or as `"LAYER:UNIT"`."""
-        config = self.config
-        if isinstance(unit, str):
-            return parse_neuron(unit, num_layers=config.num_layers, hidden_size=config.hidden_size)
-        try:
-            layer, number = unit
-            return int(layer), int(number)
-        except (TypeError, ValueError):
-            raise InspectionError(
-                f'{unit!r:.60} is no neuron; name it by layer and unit: (0, 75) or "0:75"'
-            ) from None
 
     @checked()
     def survey(self, ids: str | NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
@@ -860,14 +873,156 @@ class Model:
                 return survey(network, ids, quantities=quantities, edits=edits)
         return trace_chunks(self.network, ids, quantities=quantities, edits=edits)
 
+    @checked()
+    def read(
+        self,
+        *paths: StrPath | Iterable[StrPath],
+        text: str | None = None,
+        chars: int = DEFAULT_CHARS,
+        encoding: str | None = None,
+        encoding_errors: str = "strict",
+        ending: str = DEFAULT_ENDING,
+        skip_bad: bool = False,
+    ) -> LongText:
+        """A long text for `neurons`, `gates`, `similar` and `memory`, in the model's symbols.
+
+        Args:
+            paths: Files and folders; none: the text that the model was trained on.
+            text: The text itself instead.
+            chars: Read only so many characters from the start; 0 reads all.
+            encoding: Of the files, where detection errs.
+            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD;
+                `"strict"` refuses the file.
+            ending: Of the files of a folder that are read.
+            skip_bad: Whether files that cannot be read as text are left out.
+        Raises:
+            ConfigError: The training text is no longer in the cache.
+            CorpusError: There is no text in it.
+        """
+        return open_text(
+            self.saved,
+            path_names(paths, "read"),
+            text,
+            chars=chars,
+            encoding=encoding,
+            encoding_errors=encoding_errors,
+            ending=ending,
+            skip_bad=skip_bad,
+        )
+
+    def _long_text(self, text: Text | None) -> LongText:
+        """A long text, however it is given; None is the training text."""
+        if isinstance(text, LongText):
+            return text
+        if text is None:
+            return open_text(self.saved)
+        if isinstance(text, str):
+            return open_text(self.saved, text=text, chars=0)
+        ids: Any = self._tokens(text)
+        chars = int(self.vocabulary.symbol_lengths()[ids].sum())
+        return LongText(ids=ids, name="the tokens given", chars=chars)
+
+    @checked(ViewOptions)
+    def view(self, text: str, **settings: Unpack[ViewSettings]) -> HeatView:
+        """A text with the values that colour it: neurons, the surprise, or the influence.
+
+        Args:
+            text: The text; normalised as the model's texts were.
+            settings: Any of those below, by name.
+        Raises:
+            ConfigError: The influence is asked for while `steered` holds something.
+            InspectionError: The text is empty, or the model has no such quantity or neuron.
+        Example:
+            >>> model.view("Once upon a time", show="surprise").totals["bits_per_char"]
+        """
+        options = ViewOptions(**settings)
+        if options.show == "influence":
+            self._refuse_steering("influence is")
+        return view_text(self, text, options, edits=self._constant_edits("view"))
+
+    @checked()
+    def html(
+        self,
+        text: str,
+        *,
+        title: str = "",
+        show: str | None = None,
+        neurons: Sequence[str | tuple[int, int]] = (),
+        top: int | None = None,
+    ) -> str:
+        """A page for a browser: the text, and the neurons to choose from that colour it.
+
+        Args:
+            text: The text; normalised as the model's texts were.
+            title: The heading.
+            show: A quantity of the neurons, or `surprise` for none of them; None: the default one.
+            neurons: These neurons; none: those that vary most.
+            top: At most so many of those; None: as many as 15 MB hold.
+        Raises:
+            InspectionError: The text is empty, or the model has no such quantity or neuron.
+        Example:
+            >>> Path("page.html").write_text(model.html("Once upon a time"), encoding="utf-8")
+        """
+        from textgen.page.render import render
+
+        edits = self._constant_edits("show")
+        chosen = [*_listed(neurons)]
+        page = page_of(self, text, title=title, show=show, neurons=chosen, top=top, edits=edits)
+        return render(page)
+
+    @checked(NeuronOptions)
+    def neurons(self, text: Text | None = None, **settings: Unpack[NeuronSettings]) -> NeuronReport:
+        """What each neuron does over a text: its spread, what it follows, where it is highest.
+
+        Args:
+            text: The text, its tokens, or what `read` gave; None: the training text.
+            settings: Any of those below, by name.
+        Raises:
+            InspectionError: The model has no such quantity, layer or neuron.
+        Example:
+            >>> print(model.neurons(show="hidden", top=5).table().to_markdown())
+        """
+        return report_neurons(self, self._long_text(text), NeuronOptions(**settings))
+
+    @checked()
+    def gates(self, text: Text | None = None) -> GateReport:
+        """How often the gates of each unit are shut or open.
+
+        Args:
+            text: The text, its tokens, or what `read` gave; None: the training text.
+        Raises:
+            InspectionError: The model's cells have no gates.
+        Example:
+            >>> print(model.gates().means().to_markdown())
+        """
+        names = gate_quantities(self.config.cell_spec)
+        return gate_report(self.survey(self._long_text(text).ids, names))
+
+    @checked(SimilarOptions)
+    def similar(
+        self, query: str, text: Text | None = None, **settings: Unpack[SimilarSettings]
+    ) -> SimilarPlaces:
+        """The places of a text where the network is in nearly the same state as after `query`.
+
+        Args:
+            query: A short text; the state after its end is compared.
+            text: The long text, its tokens, or what `read` gave; None: the training text.
+            settings: Any of those below, by name.
+        Raises:
+            InspectionError: `query` is empty, or the model has no such quantity or layer.
+        Example:
+            >>> model.similar("the old woman said", top=3).matches[0].before
+        """
+        options = SimilarOptions(**settings)
+        edits = self._constant_edits("search")
+        return find_similar(self, query, self._long_text(text), options, edits=edits)
+
     @checked(memory_curves)
-    def memory(
-        self, text: str | Sequence[int] | NDArray[np.integer], **settings: Unpack[MemorySettings]
-    ) -> MemoryReport:
+    def memory(self, text: Text | None = None, **settings: Unpack[MemorySettings]) -> MemoryReport:
         """How far back the model remembers: gradients by lag, and what can be replaced.
 
         Args:
-            text: The text, normalised as the model's texts were; or its tokens.
+            text: The text, its tokens, or what `read` gave; None: the training text.
             settings: Any of those below, by name.
         Raises:
             ConfigError: `steered` holds something.
@@ -876,9 +1031,8 @@ class Model:
         Example:
             >>> model.memory(open("novel.txt").read(), max_lag=100).replacement_lag
         """
-        if self._steering is not None:
-            raise ConfigError("memory is measured without steering; leave the block")
-        ids = self._tokens(text)
+        self._refuse_steering("memory is")
+        ids = self._long_text(text).ids
         report = memory_curves(self.config, self.saved.weights, ids, **settings)
         level = self.vocabulary.level
         chars = int(self.vocabulary.symbol_lengths()[ids].sum())
@@ -1001,8 +1155,7 @@ class Model:
         from textgen.evaluation import evaluate_pairs
 
         self._require_pairs("evaluate_pairs")
-        if self._steering is not None:
-            raise ConfigError("pairs are measured without steering; leave the block")
+        self._refuse_steering("pairs are")
         return evaluate_pairs(
             self.saved,
             path_names(paths, "evaluate_pairs"),

@@ -106,3 +106,34 @@ class MemorySettings(TypedDict, total=False):
     threads: int | None
     warm_up: int
     replacement: bool
+
+
+class ViewSettings(TypedDict, total=False):
+    """What colours a text: the fields of `textgen.view_options.ViewOptions`."""
+
+    show: str | None
+    neurons: Sequence[str | tuple[int, int]]
+    top: int
+    by: str | None
+    target: str | None
+
+
+class NeuronSettings(TypedDict, total=False):
+    """Which neurons are reported: the fields of `textgen.view_options.NeuronOptions`."""
+
+    show: str | None
+    layers: Sequence[int]
+    top: int | None
+    sort: str | None
+    neurons: Sequence[str | tuple[int, int]]
+
+
+class SimilarSettings(TypedDict, total=False):
+    """What is compared: the fields of `textgen.view_options.SimilarOptions`."""
+
+    show: str | None
+    layer: int | str | None
+    units: int
+    top: int
+    min_apart: int
+    not_same: int

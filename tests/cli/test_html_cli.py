@@ -88,7 +88,11 @@ def test_a_page_names_the_run_and_the_file_but_not_where_they_lie(tmp_path: Path
         (["--text", TEXT, "--html", "nowhere/page.html"], 6, "there is no such file or folder"),
         (["--text", TEXT, "--html", "."], 6, "it is a folder"),
         (["--text", TEXT, "--show", "reset-gate", "--html", "p.html"], 2, "choose one of"),
-        (["--text", TEXT, "--show", "influence", "--html", "p.html"], 2, "leave out --html"),
+        (
+            ["--text", TEXT, "--show", "influence", "--html", "p.html"],
+            2,
+            "not influence; leave",
+        ),
         (["--text", "", "--html", "p.html"], 2, "the text is empty"),
     ],
 )

@@ -102,7 +102,7 @@ def test_characters_outside_the_vocabulary_are_shown() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_long_text_is_read_twice_and_shows_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    import textgen.cli.inspect.show_text as module
+    import textgen.inspection.view as module
     from textgen.model.numpy_network import NumpyNetwork
 
     steps = 0

@@ -147,7 +147,7 @@ def test_nothing_of_a_corpus_steers_the_terminal(
         (["--sort", "saturation"], "only gates have"),
         (["--sort", "size"], "there is no order 'size'"),
         (["--text", ""], "the text is empty"),
-        (["--text", "a", "page.txt"], "both a PATH and --text"),
+        (["--text", "a", "page.txt"], "both PATH and --text"),
         (["--json", "--csv", "-"], "both go to standard output"),
     ],
 )

@@ -15,7 +15,9 @@ _OPTIONS: dict[str, Option] = {
 #: Settings that are typed in another way than their name says, the usual way first. `PATH` is typed
 #: without an option.
 _FLAGS: dict[str, tuple[str, ...]] = {
+    "layers": ("--layer",),
     "length": ("--length", "--chars"),
+    "neurons": ("--neuron",),
     "out": ("--out", "--html"),
     "paths": ("PATH", "--file"),
     "protocol": ("--state",),

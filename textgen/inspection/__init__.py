@@ -27,6 +27,8 @@ from textgen.inspection.features import token_values as token_values
 from textgen.inspection.gates import GateReport as GateReport
 from textgen.inspection.gates import gate_quantities as gate_quantities
 from textgen.inspection.gates import gate_report as gate_report
+from textgen.inspection.heat import HeatRow as HeatRow
+from textgen.inspection.heat import HeatView as HeatView
 from textgen.inspection.influence import influence_view as influence_view
 from textgen.inspection.memory import MemoryCurve as MemoryCurve
 from textgen.inspection.memory import MemoryReport as MemoryReport
@@ -57,8 +59,6 @@ from textgen.inspection.trace import quantities as quantities
 from textgen.inspection.trace import survey as survey
 from textgen.inspection.trace import trace as trace
 from textgen.inspection.trace import trace_chunks as trace_chunks
-from textgen.inspection.view import HeatRow as HeatRow
-from textgen.inspection.view import HeatView as HeatView
 from textgen.inspection.view import Surprise as Surprise
 from textgen.inspection.view import neuron_view as neuron_view
 from textgen.inspection.view import source_pieces as source_pieces

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import BackendError, InspectionError
+from textgen.inspection.heat import HeatView, heat_row, scale_limits
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
-from textgen.inspection.view import HeatView, heat_row, scale_limits
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats, NumpyNetwork, State
 from textgen.progress import task, track

@@ -26,7 +26,7 @@ Shape suffixes: `K` lags 0 to max_lag, `N` positions, `M` lags at which text was
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,11 +44,12 @@ from textgen.inspection.memory_reading import (
     spread_places,
     windows,
 )
+from textgen.messages import Message
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import Floats
 from textgen.progress import task, track
 from textgen.runtime import choose_threads
-from textgen.table import Entry, Table
+from textgen.table import Column, Entry, Table
 
 Reals = NDArray[np.float64]
 
@@ -57,6 +58,8 @@ GRADIENT_SHARE = 0.01
 #: Text is without influence where its replacement changes the prediction by less, in the mean.
 VARIATION_LIMIT = 0.01
 
+#: How the gradient by a thing is written.
+_WRITTEN = {"hidden": "dL/dh", "cell": "dL/dc", "input": "dL/dx"}
 _COLUMNS = ("of", "layer", "lag", "mean", "standard_error", "lower", "median", "upper")
 
 
@@ -192,6 +195,10 @@ class MemoryReport:
         found = [c for c in self.curves if c.of == of and layer in (None, c.layer)]
         return found[-1] if found else None
 
+    def within(self, lag: int | None) -> int | str:
+        """A lag, or `> 200` where it lies beyond the largest one measured."""
+        return f"> {self.max_lag:,}" if lag is None else lag
+
     def to_json(self) -> dict[str, Any]:
         """As plain data, ready for `json.dumps`."""
         replaced = self.replacement
@@ -284,6 +291,53 @@ class MemoryReports:
             ("model", *_COLUMNS),
             ((name, *row) for name, report in reports for row in report.table().rows),
         )
+
+    @property
+    def unit(self) -> str:
+        """What a lag counts, in the plural."""
+        units = sorted({report.unit for report in self.reports})
+        return units[0] if len(units) == 1 else "tokens of each model"
+
+    def lags(self, layer: int | None = None) -> Table:
+        """The lags of each model, which are the numbers to quote.
+
+        Args:
+            layer: The layer whose states it is; None: the last one.
+        """
+        of_layer = {"hidden": layer, "cell": layer, "input": None}
+        shown = [of for of in of_layer if any(r.curve(of, of_layer[of]) for r in self.reports)]
+        unit = {"characters": "chars"}.get(self.unit, self.unit)
+        rows: list[list[Entry]] = []
+        for name, report in zip(self.names, self.reports, strict=True):
+            row: list[Entry] = [name, report.cell]
+            for of in shown:
+                curve = report.curve(of, of_layer[of])
+                row.append("-" if curve is None else report.within(curve.lag))
+            rows.append([*row, report.within(report.replacement_lag)])
+        return Table(
+            (
+                *("model", "cell"),
+                *(Column(f"{of}_lag", f"{_WRITTEN[of]} to 1 %", unit=unit) for of in shown),
+                Column("replacement_lag", "can be replaced", unit=unit),
+            ),
+            rows,
+            notes=[self._lags_note(rows)],
+        )
+
+    def _lags_note(self, rows: Sequence[Sequence[Entry]]) -> str:
+        places = sorted({len(report.places) for report in self.reports})
+        note = (
+            f"lags in {self.unit}, over {' to '.join(f'{n:,}' for n in places)} places of the "
+            "text; can be replaced: what lies more than so many back, by other text, and the "
+            f"prediction changes by less than {VARIATION_LIMIT:g} (mean total variation)"
+        )
+        beyond = sorted({str(v)[2:] for row in rows for v in row[2:] if str(v).startswith(">")})
+        if beyond:
+            note += f"; > {beyond[0]}: not within {beyond[0]} ({named('max_lag')} looks further)"
+        parts = sorted({f"{r.chars_per_token:.2f}" for r in self.reports if r.unit != "characters"})
+        if parts:
+            note += f"; a token has {' to '.join(parts)} characters in the mean"
+        return Message(note)
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """Those of each, `<number>.` before their names, and `names`."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
 from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
+from textgen.model.config import ModelConfig
 from textgen.model.neuron import neuron_guess, neuron_title, split_neuron
 from textgen.steering import Calibration
 from textgen.steering.target import QUANTITY_OF
@@ -131,9 +132,36 @@ def parse_neuron(
     if state is not None and quantity is not None and state != quantity:
         raise InspectionError(
             f"'{text}' is the {state} state, but {quantity} is looked at; write {layer}:{unit}, or "
-            f"look at the {state} state (--show {state})"
+            f"look at the {state} state: {named('show', state)}"
         )
     return check_neuron((layer, unit), num_layers, hidden_size)
+
+
+def parse_neurons(
+    names: Iterable[str | Neuron], config: ModelConfig, quantity: str | None = None
+) -> list[Neuron]:
+    """Several neurons of a model, each as `"0:75"` or as `(0, 75)`; each is taken once.
+
+    Raises:
+        InspectionError: As `parse_neuron`.
+    """
+    shape = (config.num_layers, config.hidden_size)
+    found = []
+    for name in names:
+        if isinstance(name, str):
+            found.append(
+                parse_neuron(name, num_layers=shape[0], hidden_size=shape[1], quantity=quantity)
+            )
+            continue
+        try:
+            layer, unit = name
+            neuron = int(layer), int(unit)
+        except (TypeError, ValueError):
+            raise InspectionError(
+                f'{name!r:.60} is no neuron; name it by layer and unit: (0, 75) or "0:75"'
+            ) from None
+        found.append(check_neuron(neuron, *shape))
+    return list(dict.fromkeys(found))
 
 
 def neuron_stats(

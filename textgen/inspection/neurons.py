@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from textgen.cells import Cell
 from textgen.cells.rnn import RNNCell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.association import CHOOSING, SCORING, Association, Scale
 from textgen.inspection.features import FEATURES, feature_matrix
 from textgen.inspection.gates import LEFT, RIGHT
@@ -35,10 +35,21 @@ from textgen.inspection.neuron_report import (
     NeuronReport,
     Saturation,
 )
-from textgen.inspection.neuron_stats import Moments, NeuronStats
+from textgen.inspection.neuron_stats import Moments, NeuronStats, parse_neurons
 from textgen.inspection.passages import Highest, snapshots
-from textgen.inspection.trace import WARMUP, Neuron, Trace, as_chunks, check_neuron, check_quantity
+from textgen.inspection.subject import LongText, Subject
+from textgen.inspection.trace import (
+    WARMUP,
+    Neuron,
+    Trace,
+    as_chunks,
+    check_neuron,
+    check_quantity,
+    chosen_quantity,
+)
+from textgen.model.config import ModelConfig
 from textgen.progress import task
+from textgen.view_options import PASSAGES, TOP, NeuronOptions
 
 #: Runs a network over tokens and yields what `Model.survey` does.
 Survey = Callable[[NDArray[np.integer[Any]]], Iterable[Trace]]
@@ -226,7 +237,7 @@ class NeuronSurvey:
         if sort == "saturation" and not self.quantity.endswith("-gate"):
             raise InspectionError(
                 f"'{self.quantity}' has no saturation, only gates have; "
-                "choose one, for example --show forget-gate"
+                f"choose one, for example {named('show', 'forget-gate')}"
             )
 
         def key(neuron: Neuron) -> float:
@@ -445,3 +456,51 @@ def scale_of(cell: Cell, quantity: str) -> Scale:
         return Scale(0.0, 1.0)
     unbounded = isinstance(cell, RNNCell) and cell.nonlinearity != "tanh"
     return Scale(-1.0, 1.0, squeezed=unbounded)
+
+
+def resolve_neurons(options: NeuronOptions, config: ModelConfig) -> tuple[str, list[Neuron]]:
+    """The quantity that is shown, and the neurons that are named, of a model of this shape.
+
+    Raises:
+        InspectionError: The model has no such quantity, layer or neuron.
+    """
+    quantity = chosen_quantity(config.cell_spec, options.show)
+    for layer in options.layers:
+        if not 0 <= layer < config.num_layers:
+            raise InspectionError(
+                f"there is no layer {layer}; this model has layers 0..{config.num_layers - 1}"
+            )
+    chosen = parse_neurons(options.neurons, config, quantity)
+    if options.layers and any(layer not in options.layers for layer, _ in chosen):
+        raise InspectionError(
+            f"{named('neurons')} names another layer than {named('layers')}; leave "
+            f"{named('layers')} out"
+        )
+    return quantity, chosen
+
+
+def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> NeuronReport:
+    """What each neuron of a model does over a text.
+
+    Args:
+        model: The model that reads it.
+        text: A long text.
+        options: Which neurons, in which order.
+    Raises:
+        InspectionError: The model has no such quantity, layer or neuron, or the states grow beyond
+            all numbers.
+    """
+    saved = model.saved
+    quantity, chosen = resolve_neurons(options, saved.config)
+    survey = survey_neurons(
+        lambda ids: model.survey(ids, [quantity]),
+        text.ids,
+        saved.vocabulary,
+        saved.config.cell_spec,
+        quantity=quantity,
+        layers=sorted({layer for layer, _ in chosen}) or options.layers or None,
+        detail=chosen,
+        passages=PASSAGES,
+    )
+    top = TOP if options.top is None else options.top
+    return survey.report(chosen or survey.order(options.sort or "effect")[: top or None])

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import InspectionError, named
-from textgen.inspection.neuron_stats import NeuronStats, most_varying, neuron_stats
+from textgen.inspection.heat import scale_limits
+from textgen.inspection.neuron_stats import NeuronStats, most_varying, neuron_stats, parse_neurons
+from textgen.inspection.subject import Subject
 from textgen.inspection.trace import (
     Neuron,
     Trace,
@@ -26,7 +28,8 @@ from textgen.inspection.trace import (
     default_quantity,
     trace_chunks,
 )
-from textgen.inspection.view import Surprise, scale_limits, source_pieces, surprise
+from textgen.inspection.view import Surprise, source_pieces, surprise
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.page import Page, PageRow, quantise
 from textgen.progress import task
@@ -57,6 +60,7 @@ def page_data(
     survey: Survey | None = None,
     title: str = "",
     facts: Sequence[str] = (),
+    edits: Edits = NO_EDITS,
 ) -> Page:
     """What a page shows of a text.
 
@@ -71,6 +75,7 @@ def page_data(
         survey: Reads all neurons of a long text where they are chosen, faster than `trace_chunks`.
         title: What the text is.
         facts: Short facts on the model; the text's own are added.
+        edits: Changes of the states at every token.
     Returns:
         The page's data; its first row is the surprise, then come the neurons, the most varying
         first.
@@ -99,7 +104,7 @@ def page_data(
         count = min(room, in_all if top is None else top)
         chosen = neurons
         if chosen is None and count < in_all:
-            reading = trace_chunks(network, ids, quantities=[name])
+            reading = trace_chunks(network, ids, quantities=[name], edits=edits)
             chunks = reading if survey is None else survey(ids, [name])
             chosen = [stats.neuron for stats in most_varying(chunks, count, quantity=name)]
     reading = trace_chunks(
@@ -109,6 +114,7 @@ def page_data(
         quantities=() if name is None else [name],
         units=chosen,
         top=min(TOP, config.vocab_size),
+        edits=edits,
     )
     parts = list(as_chunks(reading))
     places, cost = _entries(parts, text)
@@ -240,3 +246,48 @@ def _facts(
         which = "those named" if named else "those that vary most"
         facts.append(f"{kept:,} of {in_all:,} neurons, {which}")
     return facts
+
+
+def page_of(
+    model: Subject,
+    text: str,
+    *,
+    title: str = "",
+    show: str | None = None,
+    neurons: Sequence[str | Neuron] = (),
+    top: int | None = None,
+    edits: Edits = NO_EDITS,
+) -> Page:
+    """The page of a text.
+
+    Args:
+        model: The model that reads it.
+        text: The text, as it was written.
+        title: What the text is.
+        show: A quantity of the neurons, or `surprise` for none of them; None: the default quantity.
+        neurons: These neurons; none: those that vary most.
+        top: At most so many of those; None: as many as there is room for.
+        edits: Changes of the states at every token.
+    Raises:
+        InspectionError: The text is empty, the model has no such neuron or quantity, or `influence`
+            is asked for, which no page shows.
+    """
+    if show == "influence":
+        raise InspectionError(
+            f"a page shows neurons and surprise, not influence; leave {named('show', 'influence')} "
+            "out"
+        )
+    config = model.saved.config
+    quantity = default_quantity(config.cell_spec) if show in (None, "surprise") else show
+    return page_data(
+        model.network,
+        model.saved.vocabulary,
+        model.saved.normalization.apply(text),
+        quantity=show,
+        neurons=parse_neurons(neurons, config, quantity) or None,
+        top=top,
+        survey=model.survey,
+        title=title,
+        facts=(model.name, f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"),
+        edits=edits,
+    )

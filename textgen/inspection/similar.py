@@ -15,7 +15,7 @@ matched by which units are on).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +25,14 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.inspection.neuron_stats import Moments
 from textgen.inspection.passages import Passage, passage_at
-from textgen.inspection.trace import Trace, as_chunks, check_numbers
+from textgen.inspection.subject import LongText, Subject, encoded
+from textgen.inspection.trace import Trace, as_chunks, check_numbers, chosen_quantity, trace
+from textgen.inspection.view import source_pieces
+from textgen.model.config import ModelConfig
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.progress import track
 from textgen.table import Table
+from textgen.view_options import SimilarOptions
 
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -313,3 +318,61 @@ def _matches(
         yield match
         if len(taken) == top:
             return
+
+
+def resolve_similar(options: SimilarOptions, config: ModelConfig) -> tuple[str, list[int]]:
+    """The quantity and the layers that are compared, of a model of this shape.
+
+    Raises:
+        InspectionError: The model has no such quantity or layer.
+    """
+    quantity, count = chosen_quantity(config.cell_spec, options.show), config.num_layers
+    if options.layer is None:
+        return quantity, [count - 1]
+    if options.layer == "all":
+        return quantity, list(range(count))
+    number = str(options.layer)
+    if not number.isascii() or not number.isdigit() or int(number) >= count:
+        raise InspectionError(
+            f"{named('layer')} {number} is none of this model's; give 0..{count - 1}, or all"
+        )
+    return quantity, [int(number)]
+
+
+def find_similar(
+    model: Subject,
+    query: str,
+    text: LongText,
+    options: SimilarOptions,
+    *,
+    edits: Edits = NO_EDITS,
+) -> SimilarPlaces:
+    """The places of a long text where a model is in nearly the same state as after a short one.
+
+    Args:
+        model: The model that reads both.
+        query: The short text; the state after its end is compared.
+        text: The long text.
+        options: What is compared, and which places are shown.
+        edits: Changes of the states at every token.
+    Raises:
+        InspectionError: The short text is empty, the model has no such quantity or layer, or a
+            number is out of range.
+    """
+    saved = model.saved
+    quantity, layers = resolve_similar(options, saved.config)
+    whole, ids = encoded(saved, query)
+    traced = trace(
+        model.network, ids, vocabulary=saved.vocabulary, quantities=[quantity], edits=edits
+    )
+    return similar_places(
+        replace(traced, pieces=source_pieces(whole, traced.pieces, traced.ids)),
+        text.ids,
+        lambda: model.survey(text.ids, [quantity]),
+        saved.vocabulary,
+        layers=layers,
+        units=options.units,
+        top=options.top,
+        min_apart=options.min_apart,
+        not_same=options.not_same,
+    )

@@ -84,6 +84,15 @@ def check_quantity(cell: Cell, name: str) -> str:
     return name
 
 
+def chosen_quantity(cell: Cell, name: str | None) -> str:
+    """`name`, if `cell` has such a quantity; the default one where it is None.
+
+    Raises:
+        InspectionError: It has not; the message lists those it has.
+    """
+    return default_quantity(cell) if name is None else check_quantity(cell, name)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """A stretch of text and what the network did on it.

@@ -8,239 +8,36 @@ an ideal code made by the model, and equals what `eval` reports.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.evaluation.nll import charge_escapes
-from textgen.inspection.neuron_stats import neuron_name
-from textgen.inspection.trace import Neuron, Trace, as_chunks
-from textgen.model.neuron import neuron_title
-from textgen.table import Table
-
-#: Share of the values that a robust scale covers; the rest are drawn in its last colour.
-ROBUST_SHARE = 0.99
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeatRow:
-    """One line of colours beneath, or behind, the text.
-
-    Args:
-        name: Such as `layers.0.cell[137]`, or `surprise`; a key of JSON, CSV and NumPy files.
-        values: One number for each piece of the view, `(len(pieces),)`, in float32.
-        mean: Mean of the values.
-        sd: Their standard deviation.
-        minimum: The lowest.
-        maximum: The highest.
-        low: Value at the lower end of the colour scale; `-high` where the sign matters.
-        high: Value at its upper end. Values beyond an end take its colour.
-        layer: Layer of the neuron; None if it is none.
-        unit: Its unit; None if it is none.
-        quantity: What is shown of the neuron, such as `cell`.
-        measure: Unit of the values, such as "bits"; "" for a pure number.
-        note: One more line to print with it; "" for none.
-    """
-
-    name: str
-    values: NDArray[np.float32]
-    mean: float
-    sd: float
-    minimum: float
-    maximum: float
-    low: float
-    high: float
-    layer: int | None = None
-    unit: int | None = None
-    quantity: str = ""
-    measure: str = ""
-    note: str = ""
-
-    @property
-    def title(self) -> str:
-        """What stands above it: `neuron 0:137 cell`, or its name where it is no neuron."""
-        if self.layer is None or self.unit is None:
-            return self.name
-        return neuron_title(self.layer, self.unit, self.quantity)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeatView:
-    """A text and the values that colour it.
-
-    Args:
-        quantity: What is shown: a quantity of the cell, `surprise` or `influence`.
-        pieces: The text, as it is printed piece by piece; "" for what prints nothing.
-        rows: What is shown of it.
-        totals: Figures on the whole text, such as its bits; empty for neurons.
-    """
-
-    quantity: str
-    pieces: tuple[str, ...]
-    rows: tuple[HeatRow, ...]
-    totals: dict[str, float | int | str]
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain data, ready for `json.dumps`."""
-        return {
-            "quantity": self.quantity,
-            "tokens": list(self.pieces),
-            **self.totals,
-            "rows": [
-                {
-                    key: value
-                    for key, value in (
-                        ("name", row.name),
-                        ("layer", row.layer),
-                        ("unit", row.unit),
-                        ("measure", row.measure or None),
-                        ("mean", row.mean),
-                        ("sd", row.sd),
-                        ("min", row.minimum),
-                        ("max", row.maximum),
-                        ("low", row.low),
-                        ("high", row.high),
-                        ("values", row.values.tolist()),
-                    )
-                    if value is not None
-                }
-                for row in self.rows
-            ],
-        }
-
-    def table(self) -> Table:
-        """A row for each piece: its number, its text, and a column for each of `rows`."""
-        columns = [row.values.tolist() for row in self.rows]
-        places = range(len(self.pieces))
-        return Table(
-            ("place", "text", *(row.name for row in self.rows)),
-            zip(places, self.pieces, *columns, strict=True),
-        )
-
-    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """`text`, the pieces, and the values of each row by its name, `(len(pieces),)`."""
-        return {"text": np.array(self.pieces, np.str_), **{r.name: r.values for r in self.rows}}
-
-
-def neuron_view(
-    trace: Trace, neurons: Iterable[Neuron], *, quantity: str | None = None
-) -> HeatView:
-    """The text coloured by each of `neurons`.
-
-    Args:
-        trace: Has them.
-        neurons: Such as `(0, 137)`.
-        quantity: Which of the quantities traced; may be left out where there is one.
-    Raises:
-        InspectionError: A neuron or the quantity was not traced, or the states grow beyond all
-            numbers.
-    """
-    (trace,) = as_chunks(trace)
-    name = trace.only_quantity(quantity)
-    rows = []
-    for layer, unit in neurons:
-        values = trace.values(layer, unit, name)
-        low, high = scale_limits(values, name)
-        rows.append(
-            heat_row(
-                neuron_name(layer, unit, name),
-                values,
-                low,
-                high,
-                layer=layer,
-                unit=unit,
-                quantity=name,
-            )
-        )
-    return HeatView(quantity=name, pieces=trace.pieces, rows=tuple(rows), totals={})
-
-
-def surprise_view(trace: Trace) -> HeatView:
-    """The text coloured by the cost of each character in bits; the totals carry the sum.
-
-    Args:
-        trace: Made with a vocabulary.
-    Raises:
-        InspectionError: The states grow beyond all numbers.
-    """
-    (trace,) = as_chunks(trace)
-    cost = surprise(trace)
-    low, high = scale_limits(cost.bits, "surprise")
-    note = f"{cost.total_bits:,.1f} bits in all"
-    totals: dict[str, float | int | str] = {
-        "bits": cost.total_bits,
-        "chars": cost.chars,
-        "unknown_chars": cost.unknown,
-    }
-    if cost.chars:
-        note += f", {cost.bits_per_char:.3f} bits/char"
-        totals["bits_per_char"] = cost.bits_per_char
-    if cost.unknown:
-        note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
-    row = heat_row("surprise", cost.bits, low, high, measure="bits", note=note)
-    return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
-
-
-def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, float]:
-    """The ends of the colour scale.
-
-    Gates: 0 and 1. The candidate: -1 and 1. Surprise and influence: from 0 to the 99th percentile.
-    States and changes: symmetric about 0, reaching the 99th percentile of the absolute value, so
-    that one outlier does not pale the rest.
-    """
-    if quantity.endswith("-gate"):
-        return 0.0, 1.0
-    if quantity == "candidate":
-        return -1.0, 1.0
-    sizes = np.abs(values)
-    high = float(np.quantile(sizes, ROBUST_SHARE)) if sizes.size else 0.0
-    # All zero, or so small that dividing by it would overflow: any scale will do.
-    high = high if high > 1e-30 else 1.0
-    return (0.0 if quantity in ("surprise", "influence") else -high), high
-
-
-def heat_row(
-    name: str,
-    values: NDArray[np.floating],
-    low: float,
-    high: float,
-    *,
-    layer: int | None = None,
-    unit: int | None = None,
-    quantity: str = "",
-    measure: str = "",
-    note: str = "",
-) -> HeatRow:
-    """A row with the figures of its values; the arguments are as in `HeatRow`."""
-    empty: Sequence[float] = (0.0,) * 4
-    # The figures are sums over the whole text, so they are made in float64.
-    wide = values.astype(np.float64)
-    mean, sd, minimum, maximum = (
-        (wide.mean(), wide.std(), wide.min(), wide.max()) if wide.size else empty
-    )
-    return HeatRow(
-        name=name,
-        # A copy of its own: a column would keep the whole trace alive.
-        values=values.astype(np.float32),
-        mean=float(mean),
-        sd=float(sd),
-        minimum=float(minimum),
-        maximum=float(maximum),
-        low=low,
-        high=high,
-        layer=layer,
-        unit=unit,
-        quantity=quantity,
-        measure=measure,
-        note=note,
-    )
-
+from textgen.inspection.heat import HeatView, heat_row, scale_limits
+from textgen.inspection.influence import MEASURES, find_target, influence_view
+from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
+from textgen.inspection.subject import Subject, encoded
+from textgen.inspection.trace import (
+    Neuron,
+    Trace,
+    as_chunks,
+    chosen_quantity,
+    join_chunks,
+    trace,
+    trace_chunks,
+)
+from textgen.model.edit import NO_EDITS, Edits
+from textgen.view_options import ViewOptions
 
 Bits = NDArray[np.float64]
+
+#: Up to so many tokens all neurons are kept until those to show are chosen; a longer text is read
+#: a second time.
+WHOLE_TRACE_TOKENS = 20_000
 
 
 @dataclass(frozen=True)
@@ -278,21 +75,21 @@ class Surprise:
         return self.total_bits / self.chars if self.chars else math.nan
 
 
-def token_bits(trace: Trace) -> Bits:
+def token_bits(traced: Trace) -> Bits:
     """The cost of each token in bits, escapes included, `(T,)`."""
-    return charge_escapes(trace.nats, trace.ids) / math.log(2.0)
+    return charge_escapes(traced.nats, traced.ids) / math.log(2.0)
 
 
-def surprise(trace: Trace) -> Surprise:
+def surprise(traced: Trace) -> Surprise:
     """The cost of the traced text.
 
     Args:
-        trace: A trace made with a vocabulary (its `pieces` say which tokens print together).
+        traced: A trace made with a vocabulary (its `pieces` say which tokens print together).
     """
-    bits = token_bits(trace)
-    count = len(trace.ids)
-    marks = trace.ids == END_ID
-    printing = np.fromiter(map(bool, trace.pieces), np.bool_, count)
+    bits = token_bits(traced)
+    count = len(traced.ids)
+    marks = traced.ids == END_ID
+    printing = np.fromiter(map(bool, traced.pieces), np.bool_, count)
     # Bytes print nothing until the last of their character, so their cost goes to it; that of
     # bytes at the end which never print goes to an entry of its own.
     places = np.arange(count)
@@ -301,10 +98,10 @@ def surprise(trace: Trace) -> Surprise:
     entries = np.flatnonzero(printing | marks)
     numbers = np.searchsorted(entries, receivers)
     costs = np.bincount(numbers, weights=bits, minlength=len(entries)).astype(np.float64)
-    pieces = [trace.pieces[place] for place in entries.tolist()]
+    pieces = [traced.pieces[place] for place in entries.tolist()]
     if len(costs) > len(pieces):
         pieces.append("")
-    return Surprise(tuple(pieces), costs, bits, int(np.count_nonzero(trace.ids == UNKNOWN_ID)))
+    return Surprise(tuple(pieces), costs, bits, int(np.count_nonzero(traced.ids == UNKNOWN_ID)))
 
 
 def source_pieces(
@@ -348,33 +145,113 @@ def source_pieces(
     return tuple(result)
 
 
-#: So many characters are named, the first that stand in the text.
-_NAMED = 6
-
-
-def unknown_note(vocabulary: Vocabulary, ids: Ids, text: str = "") -> str:
-    """How many characters of a text the model does not know, and which; "" where it knows all.
+def neuron_view(
+    traced: Trace, neurons: Iterable[Neuron], *, quantity: str | None = None
+) -> HeatView:
+    """The text coloured by each of `neurons`.
 
     Args:
-        vocabulary: The model's symbols.
-        ids: The text in them.
-        text: The text itself, normalised as the model's own was, where it is at hand.
+        traced: Has them.
+        neurons: Such as `(0, 137)`.
+        quantity: Which of the quantities traced; may be left out where there is one.
+    Raises:
+        InspectionError: A neuron or the quantity was not traced, or the states grow beyond all
+            numbers.
     """
-    count = int(np.count_nonzero(np.asarray(ids) == UNKNOWN_ID))
-    if not count:
-        return ""
-    known = vocabulary.symbol_index()
-    lacking = list(dict.fromkeys(char for char in text if char not in known)) if text else []
-    names = ", ".join(map(_shown, lacking[:_NAMED]))
-    more = len(lacking) - _NAMED
-    which = f": {names}{f' and {more} more' if more > 0 else ''}" if lacking else ""
-    verb, it = ("character is", "it") if count == 1 else ("characters are", "each")
-    return (
-        f"{count:,} {verb} unknown to the model, which reads {it} as the unknown symbol{which} "
-        f"(not in its vocabulary of {len(vocabulary)})"
-    )
+    (traced,) = as_chunks(traced)
+    name = traced.only_quantity(quantity)
+    rows = []
+    for layer, unit in neurons:
+        values = traced.values(layer, unit, name)
+        low, high = scale_limits(values, name)
+        rows.append(
+            heat_row(
+                neuron_name(layer, unit, name),
+                values,
+                low,
+                high,
+                layer=layer,
+                unit=unit,
+                quantity=name,
+            )
+        )
+    return HeatView(quantity=name, pieces=traced.pieces, rows=tuple(rows), totals={})
 
 
-def _shown(char: str) -> str:
-    """In quotes, or as a code point where it could not be seen."""
-    return f"'{char}'" if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}"
+def surprise_view(traced: Trace) -> HeatView:
+    """The text coloured by the cost of each character in bits; the totals carry the sum.
+
+    Args:
+        traced: Made with a vocabulary.
+    Raises:
+        InspectionError: The states grow beyond all numbers.
+    """
+    (traced,) = as_chunks(traced)
+    cost = surprise(traced)
+    low, high = scale_limits(cost.bits, "surprise")
+    note = f"{cost.total_bits:,.1f} bits in all"
+    totals: dict[str, float | int | str] = {
+        "bits": cost.total_bits,
+        "chars": cost.chars,
+        "unknown_chars": cost.unknown,
+    }
+    if cost.chars:
+        note += f", {cost.bits_per_char:.3f} bits/char"
+        totals["bits_per_char"] = cost.bits_per_char
+    if cost.unknown:
+        note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
+    row = heat_row("surprise", cost.bits, low, high, measure="bits", note=note)
+    return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
+
+
+def view_text(
+    model: Subject, text: str, options: ViewOptions, *, edits: Edits = NO_EDITS
+) -> HeatView:
+    """A text and the values that colour it.
+
+    Args:
+        model: The model that reads it.
+        text: The text, as it was written.
+        options: What colours it.
+        edits: Changes of the states at every token.
+    Raises:
+        InspectionError: The text is empty or too long, or the model has no such quantity or neuron.
+        BackendError: A gradient is asked for and torch is not installed.
+    """
+    saved, network, vocabulary = model.saved, model.network, model.saved.vocabulary
+    whole, ids = encoded(saved, text)
+    if options.show == "influence":
+        return influence_view(
+            network,
+            saved.weights,
+            ids,
+            source_pieces(whole, vocabulary.pieces(ids), ids),
+            vocabulary,
+            by=MEASURES if options.by is None else (options.by,),
+            target=None if options.target is None else find_target(vocabulary, options.target),
+            asked=options.target or "",
+        )
+    wanted: dict[str, Any] = {"vocabulary": vocabulary, "edits": edits}
+    if options.show == "surprise":
+        traced = trace(network, ids, quantities=(), **wanted)
+        return surprise_view(_with_source(traced, whole))
+    quantity = chosen_quantity(saved.config.cell_spec, options.show)
+    wanted["quantities"] = [quantity]
+    chosen = parse_neurons(options.neurons, saved.config, quantity)
+    if not chosen and len(ids) <= WHOLE_TRACE_TOKENS:
+        parts = list(trace_chunks(network, ids, **wanted))
+        chosen = [stats.neuron for stats in most_varying(parts, options.top, quantity=quantity)]
+        traced = join_chunks(part.select(chosen) for part in parts)
+    else:
+        # All neurons of a long text would fill the memory: one pass chooses, another keeps.
+        if not chosen:
+            chunks = model.survey(ids, [quantity])
+            stats = most_varying(chunks, options.top, quantity=quantity)
+            chosen = [each.neuron for each in stats]
+        traced = trace(network, ids, units=chosen, **wanted)
+    return neuron_view(_with_source(traced, whole), chosen, quantity=quantity)
+
+
+def _with_source(traced: Trace, text: str) -> Trace:
+    """A trace whose pieces are those of the text, unknown characters too."""
+    return replace(traced, pieces=source_pieces(text, traced.pieces, traced.ids))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.box import ROUNDED, SIMPLE_HEAD
@@ -23,19 +23,23 @@ NARROW, _SETTING_COLUMNS = 60, 20
 Row = tuple[str, object]
 
 
-def draw_table(table: Table) -> RenderableType:
+def draw_table(table: Table, words: Callable[[str], str] = str) -> RenderableType:
     """A table with its title above and its notes below.
 
     Words stand at the left, numbers at the right. What is too wide goes on in the next line: a
     figure that is cut off would be another figure.
+
+    Args:
+        table: The table.
+        words: Puts a note into the words of the reader.
     """
     drawn = _table(*table.headings())
-    for column, words in zip(drawn.columns, table.are_words(), strict=True):
-        column.justify = "left" if words else "right"
+    for column, is_words in zip(drawn.columns, table.are_words(), strict=True):
+        column.justify = "left" if is_words else "right"
     for row in table.shown():
         drawn.add_row(*map(_text, row))
     title = [Text(visible(table.title), style="bold")] if table.title else []
-    return Group(*title, drawn, *map(_text, table.notes))
+    return Group(*title, drawn, *(_text(words(note)) for note in table.notes))
 
 
 def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:

@@ -10,13 +10,11 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import (
-    DEFAULT_CHARS,
     CsvOption,
     NpzOption,
     SourcesArgument,
     deliver,
-    open_tokens,
-    say_what_is_read,
+    read_for,
 )
 from textgen.cli.parameters import (
     CheckpointOption,
@@ -36,6 +34,7 @@ from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.console import ColorMode
 from textgen.terminal.text import quote
+from textgen.view_options import DEFAULT_CHARS
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -337,10 +336,10 @@ def _positions(
         # A broken pattern is told before anything is read.
         holds, name = regex_property(regex), f"inside {regex}"
         holds("")
-    tokens = open_tokens(model, paths, chars=DEFAULT_CHARS if chars is None else chars, **choosing)
-    if not quiet:
-        say_what_is_read(tokens)
-    return PositionTask(ids=tokens.ids, holds=holds, name=name, source=tokens.name)
+    read = read_for(
+        model, paths, chars=DEFAULT_CHARS if chars is None else chars, quiet=quiet, **choosing
+    )
+    return PositionTask(ids=read.ids, holds=holds, name=name, source=read.name)
 
 
 def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | None:

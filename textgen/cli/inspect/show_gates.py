@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import (
-    DEFAULT_CHARS,
     CharsOption,
     CsvOption,
     NpzOption,
     SourcesArgument,
     TextOption,
     deliver,
-    open_tokens,
-    say_what_is_read,
+    read_for,
 )
 from textgen.cli.parameters import (
     CheckpointOption,
@@ -33,6 +31,7 @@ from textgen.cli.parameters import (
 from textgen.cli.records import check_outputs
 from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.terminal.console import ColorMode
+from textgen.view_options import DEFAULT_CHARS
 
 if TYPE_CHECKING:
     from textgen.inspection.gates import GateReport
@@ -76,27 +75,29 @@ def gates_command(
     import sys
 
     from textgen.api import load
-    from textgen.inspection.gates import gate_quantities, gate_report
+    from textgen.inspection.gates import gate_quantities
     from textgen.terminal.scatter import TerminalScatters, save_scatters
 
     check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
     model = load(checkpoint)
-    names = gate_quantities(model.config.cell_spec)
-    choosing: dict[str, Any] = {
-        "encoding": encoding,
-        "encoding_errors": encoding_errors,
-        "ending": ending,
-        "skip_bad": skip_bad,
-    }
-    tokens = open_tokens(model, paths, text, chars, **choosing)
-    if not quiet:
-        say_what_is_read(tokens)
-    report = gate_report(model.survey(tokens.ids, names))
+    gate_quantities(model.config.cell_spec)
+    read = read_for(
+        model,
+        paths,
+        text,
+        chars,
+        quiet=quiet,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
+        ending=ending,
+        skip_bad=skip_bad,
+    )
+    report = model.gates(read)
     if picture is not None:
         save_scatters(picture, _sheet(report))
         if not quiet:
             print(f"written: {picture}", file=sys.stderr)
-    head = {"checkpoint": str(model.path), "source": tokens.name, "chars": tokens.chars}
+    head = {"checkpoint": str(model.path), "source": read.name, "chars": read.chars}
     if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
     from textgen.terminal.console import make_consoles

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textgen.checkpoint import locate
 from textgen.cli.boundary import guarded
+from textgen.cli.flags import in_flags
 from textgen.cli.inspect.common import (
-    DEFAULT_CHARS,
     CharsOption,
     CsvOption,
     NpzOption,
-    Tokens,
     deliver,
-    open_tokens,
     say_what_is_read,
 )
 from textgen.cli.parameters import (
@@ -35,17 +33,15 @@ from textgen.cli.parameters import (
 )
 from textgen.cli.records import check_outputs
 from textgen.corpus.corpus_options import DEFAULT_ENDING
-from textgen.inspection.memory import GRADIENT_SHARE, VARIATION_LIMIT
 from textgen.settings import ADVANCED, TEXT
-from textgen.terminal.chart import Chart, Series
 from textgen.terminal.console import ColorMode
-from textgen.terminal.figures import figures_table
+from textgen.view_options import DEFAULT_CHARS
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from textgen.api import Model
     from textgen.inspection.memory import MemoryCurve, MemoryReport, MemoryReports
+    from textgen.inspection.subject import LongText
+    from textgen.terminal.chart import Chart, Series
 
 
 @guarded
@@ -161,26 +157,24 @@ def memory_command(
     names = names_of([model.path for model in models])
     reports, heads, said = [], [], set()
     for name, model in zip(names, models, strict=True):
-        tokens = open_tokens(
-            model,
-            None if file is None else [str(file)],
-            text,
-            chars,
+        read = model.read(
+            *(() if file is None else (file,)),
+            text=text,
+            chars=chars,
             encoding=encoding,
             encoding_errors=encoding_errors,
             ending=ending,
             skip_bad=skip_bad,
         )
-        if not quiet and (tokens.name, tokens.note) not in said:
-            say_what_is_read(tokens)
-            said.add((tokens.name, tokens.note))
-        report = model.memory(
-            tokens.ids, max_lag=max_lag, positions=positions, rng=rng, threads=threads
-        )
+        read = replace(read, name=in_flags(read.name))
+        if not quiet and (read.name, read.note) not in said:
+            say_what_is_read(read)
+            said.add((read.name, read.note))
+        report = model.memory(read, max_lag=max_lag, positions=positions, rng=rng, threads=threads)
         if not quiet:
             _say(name, model, report, positions)
         reports.append(report)
-        heads.append(_head(model, tokens))
+        heads.append(_head(model, read))
     found = MemoryReports(names=tuple(names), heads=tuple(heads), reports=tuple(reports))
     if picture is not None:
         save_charts(picture, panels(found, layer))
@@ -189,14 +183,13 @@ def memory_command(
     if deliver(found, {}, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
     from textgen.terminal.console import make_consoles
+    from textgen.terminal.tables import draw_table
 
     out = make_consoles(color).out
     out.print(TerminalChart(gradient_chart(found, show, layer)))
     out.print(TerminalChart(panels(found, layer)[-1]))
     out.print()
-    table, note = figures(found, layer)
-    out.print(table)
-    out.print(note)
+    out.print(draw_table(found.lags(layer), in_flags))
 
 
 def _check(model: Model, layer: int | None, show: str | None) -> None:
@@ -211,11 +204,11 @@ def _check(model: Model, layer: int | None, show: str | None) -> None:
         )
 
 
-def _head(model: Model, tokens: Tokens) -> dict[str, str | int]:
+def _head(model: Model, text: LongText) -> dict[str, str | int]:
     return {
         "checkpoint": str(model.path),
-        "source": tokens.name,
-        "chars": tokens.chars,
+        "source": text.name,
+        "chars": text.chars,
         "layers": model.config.num_layers,
         "hidden_size": model.config.hidden_size,
     }
@@ -237,8 +230,7 @@ def _say(name: str, model: Model, report: MemoryReport, asked: int) -> None:
         print(f"{visible(name)}: {'; '.join(notes)}", file=sys.stderr)
 
 
-#: What a gradient is taken by, in the order in which it is shown, and how it is written.
-_WRITTEN = {"hidden": "dL/dh", "cell": "dL/dc", "input": "dL/dx"}
+#: What a gradient is taken by, in the order in which it is shown.
 _SPELLED = {
     "hidden": "dL/dh: by the hidden state",
     "cell": "dL/dc: by the cell state",
@@ -249,7 +241,9 @@ _RELATIVE = "mean norm of the gradient, relative to lag 0"
 
 def names_of(paths: Sequence[Path]) -> list[str]:
     """A short name for each model's file, no two alike."""
-    short = [path.parent.name if path.name == locate.MODEL_NAME else path.stem for path in paths]
+    from textgen.checkpoint import MODEL_NAME
+
+    short = [path.parent.name if path.name == MODEL_NAME else path.stem for path in paths]
     short = [name or str(path) for name, path in zip(short, paths, strict=True)]
     names: list[str] = []
     for name, path in zip(short, paths, strict=True):
@@ -263,6 +257,9 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) -> Chart:
     """The gradients: of one model all of them, of several those by one thing."""
+    from textgen.inspection.memory import GRADIENT_SHARE
+    from textgen.terminal.chart import Chart
+
     if show is None and len(found.reports) == 1:
         report = found.reports[0]
         curves = [(text, report.curve(of, _layer(of, layer))) for of, text in _SPELLED.items()]
@@ -279,7 +276,7 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
     keep = show is not None or len(found.reports) > 1
     return Chart(
         series=tuple(_drawn(name, curve) for name, curve in curves if keep or curve is not None),
-        x_label=f"lag, in {_unit(found)}",
+        x_label=f"lag, in {found.unit}",
         y_label="relative to lag 0",
         levels=(("", GRADIENT_SHARE),),
         log_y=True,
@@ -290,11 +287,14 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
 
 def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
     """The charts of a picture; the last is that of the replacement."""
+    from textgen.inspection.memory import VARIATION_LIMIT
+    from textgen.terminal.chart import Chart, Series
+
     charts = []
     if len(found.reports) == 1:
         charts.append(gradient_chart(found, None, layer))
     else:
-        for of in _WRITTEN:
+        for of in _SPELLED:
             chart = gradient_chart(found, of, layer)
             if any(series.points for series in chart.series):
                 charts.append(chart)
@@ -317,7 +317,7 @@ def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
         *charts,
         Chart(
             series=tuple(replaced),
-            x_label=f"{_unit(found)} that are kept",
+            x_label=f"{found.unit} that are kept",
             y_label="total variation",
             levels=(("", VARIATION_LIMIT),),
             log_y=True,
@@ -327,43 +327,9 @@ def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
     ]
 
 
-def figures(found: MemoryReports, layer: int | None) -> tuple[Table, str]:
-    """The lags of each model as a table, and what they mean."""
-    quantities = [
-        of
-        for of in _WRITTEN
-        if any(report.curve(of, _layer(of, layer)) for report in found.reports)
-    ]
-    unit = {"characters": "chars"}.get(_unit(found), _unit(found))
-    headings = (
-        "model",
-        "cell",
-        *(f"{_WRITTEN[of]} to 1 %, {unit}" for of in quantities),
-        f"can be replaced, {unit}",
-    )
-    rows = []
-    for name, report in zip(found.names, found.reports, strict=True):
-        lags = []
-        for of in quantities:
-            curve = report.curve(of, _layer(of, layer))
-            lags.append("-" if curve is None else _lag(curve.lag, report))
-        rows.append((name, report.cell, *lags, _lag(report.replacement_lag, report)))
-    places = sorted({len(report.places) for report in found.reports})
-    note = (
-        f"lags in {_unit(found)}, over {' to '.join(f'{n:,}' for n in places)} places of the text; "
-        "can be replaced: what lies more than so many back, by other text, and the prediction "
-        f"changes by less than {VARIATION_LIMIT:g} (mean total variation)"
-    )
-    beyond = sorted({text.removeprefix("> ") for row in rows for text in row if text[:1] == ">"})
-    if beyond:
-        note += f"; > {beyond[0]}: not within {beyond[0]} (--max-lag looks further)"
-    parts = sorted({f"{r.chars_per_token:.2f}" for r in found.reports if r.unit != "characters"})
-    if parts:
-        note += f"; a token has {' to '.join(parts)} characters in the mean"
-    return figures_table(headings, rows), note
-
-
 def _drawn(name: str, curve: MemoryCurve | None) -> Series:
+    from textgen.terminal.chart import Series
+
     return Series(
         name=name,
         points=()
@@ -382,12 +348,3 @@ def _of_layer(found: MemoryReports, layer: int | None) -> str:
     if all(head["layers"] == 1 for head in found.heads):
         return ""
     return "; of the last layer" if layer is None else f"; of layer {layer}"
-
-
-def _lag(lag: int | None, report: MemoryReport) -> str:
-    return f"> {report.max_lag:,}" if lag is None else f"{lag:,}"
-
-
-def _unit(found: MemoryReports) -> str:
-    units = sorted({report.unit for report in found.reports})
-    return units[0] if len(units) == 1 else "tokens of each model"

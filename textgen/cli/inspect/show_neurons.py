@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import (
-    DEFAULT_CHARS,
     CharsOption,
     CsvOption,
     NpzOption,
     SourcesArgument,
     TextOption,
     deliver,
-    open_tokens,
-    say_what_is_read,
+    read_for,
 )
 from textgen.cli.parameters import (
     CheckpointOption,
@@ -33,16 +31,12 @@ from textgen.cli.parameters import (
 from textgen.cli.records import check_outputs
 from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.terminal.console import ColorMode
+from textgen.view_options import DEFAULT_CHARS, TOP, NeuronOptions
 
 if TYPE_CHECKING:
-    from textgen.api import Model
     from textgen.inspection import NeuronProfile, NeuronReport, Passage
     from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
     from textgen.terminal.neurons import NeuronRow
-
-#: Neurons of the table, and passages kept of each neuron and shown of one.
-TOP = 20
-PASSAGES = 5
 
 
 @guarded
@@ -122,68 +116,33 @@ def neurons_command(
     textgen inspect neurons page.txt --neuron 0:3
     """
     from textgen.api import load
-    from textgen.errors import InspectionError
-    from textgen.inspection import check_quantity, default_quantity, survey_neurons
+    from textgen.inspection.neurons import resolve_neurons
 
     check_outputs(npz, csv=csv, json_output=json_output)
-    if neuron and (top is not None or sort is not None):
-        raise InspectionError("--neuron names what is shown; leave --top and --sort out")
-    if top is not None and top < 0:
-        raise InspectionError(f"--top is {top}; it must be 0 (all) or more")
-    model = load(checkpoint)
-    cell, config = model.config.cell_spec, model.config
-    quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
-    chosen = _chosen(model, neuron, layer, quantity)
-    choosing: dict[str, Any] = {
-        "encoding": encoding,
-        "encoding_errors": encoding_errors,
-        "ending": ending,
-        "skip_bad": skip_bad,
-    }
-    tokens = open_tokens(model, paths, text, chars, **choosing)
-    if not quiet:
-        say_what_is_read(tokens)
-    survey = survey_neurons(
-        lambda ids: model.survey(ids, [quantity]),
-        tokens.ids,
-        model.vocabulary,
-        cell,
-        quantity=quantity,
-        layers=sorted({own for own, _ in chosen}) if chosen else layer or None,
-        detail=chosen,
-        passages=PASSAGES,
+    options = NeuronOptions(
+        show=show, layers=tuple(layer or ()), top=top, sort=sort, neurons=tuple(neuron or ())
     )
-    order = chosen or survey.order(sort or "effect")[: (TOP if top is None else top) or None]
-    report = survey.report(order)
-    head = {"checkpoint": str(model.path), "text": tokens.name, "chars": tokens.chars}
+    model = load(checkpoint)
+    quantity, chosen = resolve_neurons(options, model.config)
+    read = read_for(
+        model,
+        paths,
+        text,
+        chars,
+        quiet=quiet,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
+        ending=ending,
+        skip_bad=skip_bad,
+    )
+    report = model.neurons(read, **vars(options))
+    head = {"checkpoint": str(model.path), "text": read.name, "chars": read.chars}
     if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
     if not quiet:
-        units = f"{config.num_layers} x {config.hidden_size}"
+        units = f"{model.config.num_layers} x {model.config.hidden_size}"
         print(f"{model.path}: {quantity} of {units} neurons", file=sys.stderr)
     _draw(report, sort or "effect", color, in_depth=bool(chosen))
-
-
-def _chosen(
-    model: Model, neuron: list[str] | None, layer: list[int] | None, quantity: str
-) -> list[tuple[int, int]]:
-    """The neurons named, checked, and `layer` checked with them."""
-    from textgen.errors import InspectionError
-    from textgen.inspection import parse_neuron
-
-    shape = (model.config.num_layers, model.config.hidden_size)
-    for number in layer or ():
-        if not 0 <= number < shape[0]:
-            raise InspectionError(
-                f"there is no layer {number}; this model has layers 0..{shape[0] - 1}"
-            )
-    chosen = [
-        parse_neuron(name, num_layers=shape[0], hidden_size=shape[1], quantity=quantity)
-        for name in neuron or ()
-    ]
-    if layer and any(own not in layer for own, _ in chosen):
-        raise InspectionError("--neuron names another layer than --layer; leave --layer out")
-    return list(dict.fromkeys(chosen))
 
 
 def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) -> None:
@@ -240,7 +199,7 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     import numpy as np
 
     from textgen.inspection import HeatRow
-    from textgen.inspection.view import scale_limits
+    from textgen.inspection.heat import scale_limits
     from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip, ScoreRow
 
     stats = profile.stats

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import (
-    DEFAULT_CHARS,
     CharsOption,
     CsvOption,
     NpzOption,
     SourcesArgument,
     deliver,
-    open_tokens,
-    say_what_is_read,
+    read_for,
     say_what_is_unknown,
 )
 from textgen.cli.parameters import (
@@ -35,14 +32,11 @@ from textgen.cli.records import check_outputs
 from textgen.corpus.corpus_options import DEFAULT_ENDING
 from textgen.settings import ADVANCED
 from textgen.terminal.console import ColorMode
+from textgen.view_options import DEFAULT_CHARS, SimilarOptions
 
 if TYPE_CHECKING:
     from textgen.inspection.similar import SimilarPlaces
-    from textgen.model.config import ModelConfig
     from textgen.terminal.excerpt import Concordance
-
-#: Places that share so many symbols with the query's end are trivially like it.
-TRIVIAL = 12
 
 
 @guarded
@@ -109,7 +103,7 @@ def similar_command(
             "symbols.",
             rich_help_panel=ADVANCED,
         ),
-    ] = TRIVIAL,
+    ] = SimilarOptions.not_same,
     chars: CharsOption = DEFAULT_CHARS,
     encoding: EncodingOption = None,
     encoding_errors: EncodingErrorsOption = "strict",
@@ -132,43 +126,30 @@ def similar_command(
     textgen inspect similar "«Nobody" corpus.txt --chars 100000 --show hidden --top 5
     """
     from textgen.api import load
-    from textgen.errors import InspectionError
-    from textgen.inspection import check_quantity, default_quantity, source_pieces
-    from textgen.inspection.similar import similar_places
-    from textgen.inspection.trace import trace
+    from textgen.inspection.similar import resolve_similar
+    from textgen.inspection.subject import encoded
 
     check_outputs(npz, csv=csv, json_output=json_output)
+    options = SimilarOptions(
+        show=show, layer=layer, units=units, top=top, min_apart=min_apart, not_same=not_same
+    )
     model = load(checkpoint)
-    cell = model.config.cell_spec
-    quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
-    layers = _layers(layer, model.config)
-    whole = model.saved.normalization.apply(text)
-    query_ids = model.vocabulary.encode(whole)
-    if not len(query_ids):
-        raise InspectionError("the text is empty; give at least one character")
-    choosing: dict[str, Any] = {
-        "encoding": encoding,
-        "encoding_errors": encoding_errors,
-        "ending": ending,
-        "skip_bad": skip_bad,
-    }
-    tokens = open_tokens(model, paths, None, chars, **choosing)
+    resolve_similar(options, model.config)
+    encoded(model.saved, text)
     if not quiet:
         say_what_is_unknown(model, text)
-        say_what_is_read(tokens)
-    query = trace(model.network, query_ids, vocabulary=model.vocabulary, quantities=[quantity])
-    found = similar_places(
-        replace(query, pieces=source_pieces(whole, query.pieces, query.ids)),
-        tokens.ids,
-        lambda: model.survey(tokens.ids, [quantity]),
-        model.vocabulary,
-        layers=layers,
-        units=units,
-        top=top,
-        min_apart=min_apart,
-        not_same=not_same,
+    read = read_for(
+        model,
+        paths,
+        chars=chars,
+        quiet=quiet,
+        encoding=encoding,
+        encoding_errors=encoding_errors,
+        ending=ending,
+        skip_bad=skip_bad,
     )
-    head = {"checkpoint": str(model.path), "source": tokens.name, "chars": tokens.chars}
+    found = model.similar(text, read, **vars(options))
+    head = {"checkpoint": str(model.path), "source": read.name, "chars": read.chars}
     if deliver(found, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
     from textgen.terminal.console import make_consoles
@@ -176,19 +157,6 @@ def similar_command(
     make_consoles(color).out.print(_concordance(found))
     if not quiet:
         print(_told(found, not_same), file=sys.stderr)
-
-
-def _layers(given: str | None, config: ModelConfig) -> list[int]:
-    from textgen.errors import InspectionError
-
-    last = config.num_layers - 1
-    if given is None:
-        return [last]
-    if given == "all":
-        return list(range(config.num_layers))
-    if not given.isascii() or not given.isdigit() or int(given) > last:
-        raise InspectionError(f"--layer {given} is none of this model's; give 0..{last}, or all")
-    return [int(given)]
 
 
 def _concordance(found: SimilarPlaces) -> Concordance:

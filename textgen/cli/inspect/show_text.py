@@ -24,19 +24,14 @@ from textgen.cli.records import check_outputs, print_notes
 from textgen.progress import task
 from textgen.settings import ADVANCED, TEXT
 from textgen.terminal.console import ColorMode
+from textgen.view_options import ViewOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.corpus.vocabulary import Ids
-    from textgen.inspection import HeatView, Neuron, Trace
 
 
 #: `--generate` writes so many characters after its seed.
 GENERATED_LENGTH = 300
-
-#: Up to so many tokens all neurons are kept until those to show are chosen; a longer text is read
-#: a second time.
-WHOLE_TRACE_TOKENS = 20_000
 
 
 @guarded
@@ -153,14 +148,7 @@ def text_command(
     from textgen.api import load
     from textgen.errors import InspectionError
 
-    if top < 1:
-        raise InspectionError(f"--top is {top}; it must be at least 1")
-    if show in ("surprise", "influence") and neuron:
-        raise InspectionError(f"{show} is of the whole network; leave --neuron out")
-    if show != "influence" and (by is not None or target is not None):
-        raise InspectionError(
-            f"{'--by' if by is not None else '--target'} asks about influence; add --show influence"
-        )
+    options = ViewOptions(show=show, neurons=tuple(neuron or ()), top=top, by=by, target=target)
     if html is not None:
         check_page_path(html)
     check_outputs(npz, csv=csv, json_output=json_output)
@@ -174,17 +162,11 @@ def text_command(
     if not quiet:
         say_what_is_unknown(model, source)
     if html is not None:
-        title = page_title(text, file, generate)
         limit = top if _is_given(context, "top") else None
-        write_page(
-            html, model, source, title=title, show=show, neuron=neuron, top=limit, quiet=quiet
-        )
+        _write_page(html, model, source, page_title(text, file, generate), options, limit, quiet)
         if not (json_output or csv or npz):
             return
-    if show == "influence":
-        view = _influence(model, source, by, target)
-    else:
-        view = _view(model, source, show, neuron, top)
+    view = model.view(source, **vars(options))
     head = {"checkpoint": str(model.path), "text": source}
     if deliver(view, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
         return
@@ -226,83 +208,6 @@ def _source(
         return read
     with task("writing the text"):
         return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
-
-
-def _view(
-    model: Model, source: str, show: str | None, neuron: list[str] | None, top: int
-) -> HeatView:
-    from dataclasses import replace
-
-    from textgen.inspection import (
-        check_quantity,
-        default_quantity,
-        neuron_view,
-        parse_neuron,
-        source_pieces,
-        surprise_view,
-        trace,
-    )
-
-    network, vocabulary = model.network, model.vocabulary
-    text = model.saved.normalization.apply(source)
-    ids = vocabulary.encode(text)
-
-    def sourced(traced: Trace) -> Trace:
-        return replace(traced, pieces=source_pieces(text, traced.pieces, traced.ids))
-
-    if show == "surprise":
-        return surprise_view(sourced(trace(network, ids, vocabulary=vocabulary, quantities=())))
-    cell = model.config.cell_spec
-    quantity = default_quantity(cell) if show is None else check_quantity(cell, show)
-    if neuron:
-        chosen = [
-            parse_neuron(
-                name,
-                num_layers=model.config.num_layers,
-                hidden_size=model.config.hidden_size,
-                quantity=quantity,
-            )
-            for name in neuron
-        ]
-        traced = trace(network, ids, vocabulary=vocabulary, quantities=[quantity], units=chosen)
-    else:
-        chosen, traced = _most_varying(model, ids, quantity, top)
-    return neuron_view(sourced(traced), chosen, quantity=quantity)
-
-
-def _influence(model: Model, source: str, by: str | None, target: str | None) -> HeatView:
-    from textgen.inspection import source_pieces
-    from textgen.inspection.influence import MEASURES, find_target, influence_view
-
-    vocabulary = model.vocabulary
-    text = model.saved.normalization.apply(source)
-    ids = vocabulary.encode(text)
-    return influence_view(
-        model.network,
-        model.saved.weights,
-        ids,
-        source_pieces(text, vocabulary.pieces(ids), ids),
-        vocabulary,
-        by=MEASURES if by is None else (by,),
-        target=None if target is None else find_target(vocabulary, target),
-        asked=target or "",
-    )
-
-
-def _most_varying(model: Model, ids: Ids, quantity: str, top: int) -> tuple[list[Neuron], Trace]:
-    """The neurons that vary most on the text, and a trace of them."""
-    from textgen.inspection import join_chunks, most_varying, trace, trace_chunks
-
-    network, vocabulary = model.network, model.vocabulary
-    if len(ids) <= WHOLE_TRACE_TOKENS:
-        parts = list(trace_chunks(network, ids, vocabulary=vocabulary, quantities=[quantity]))
-        chosen = [stats.neuron for stats in most_varying(parts, top, quantity=quantity)]
-        return chosen, join_chunks(part.select(chosen) for part in parts)
-    # All neurons of a long text would fill the memory: one pass chooses, another keeps.
-    chunks = model.survey(ids, [quantity])
-    chosen = [stats.neuron for stats in most_varying(chunks, top, quantity=quantity)]
-    traced = trace(network, ids, vocabulary=vocabulary, quantities=[quantity], units=chosen)
-    return chosen, traced
 
 
 def _is_given(context: typer.Context, name: str) -> bool:
@@ -356,65 +261,22 @@ def check_page_path(path: Path) -> None:
         )
 
 
-def write_page(
+def _write_page(
     path: Path,
     model: Model,
     source: str,
-    *,
     title: str,
-    show: str | None = None,
-    neuron: list[str] | None = None,
-    top: int | None = None,
-    quiet: bool = False,
+    options: ViewOptions,
+    top: int | None,
+    quiet: bool,
 ) -> None:
-    """Write the page of a text.
-
-    Args:
-        path: Where to; a file that is there is replaced.
-        model: What reads the text.
-        source: The text as it was given.
-        title: What the text is.
-        show: A quantity, or `surprise`; None: the default quantity.
-        neuron: Neurons as typed; None or none: those that vary most.
-        top: At most so many of these; None: as many as there is room for.
-        quiet: Say nothing of what was written.
-    Raises:
-        InspectionError: The text is empty, there is no such neuron or quantity, or influence was
-            asked for, which is not on the page.
-        StorageError: The file cannot be written.
-    """
-    from textgen.errors import InspectionError
+    """Write the page of a text; `top` is the most neurons, None as many as there is room for."""
     from textgen.files import atomic_write_bytes
-    from textgen.inspection import default_quantity, page_data, parse_neuron
+    from textgen.inspection.page_data import page_of
     from textgen.page.render import render
     from textgen.terminal import humanize as fmt
 
-    if show == "influence":
-        raise InspectionError(
-            "--html shows neurons and surprise, not influence; leave out --html or --show influence"
-        )
-    config = model.config
-    page = page_data(
-        model.network,
-        model.vocabulary,
-        model.saved.normalization.apply(source),
-        quantity=show,
-        neurons=[
-            parse_neuron(
-                name,
-                num_layers=config.num_layers,
-                hidden_size=config.hidden_size,
-                quantity=show or default_quantity(config.cell_spec),
-            )
-            for name in neuron
-        ]
-        if neuron
-        else None,
-        top=top,
-        survey=model.survey,
-        title=title,
-        facts=(_name(model), f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"),
-    )
+    page = page_of(model, source, title=title, show=options.show, neurons=options.neurons, top=top)
     with task("writing the page"):
         data = render(page).encode("utf-8", errors="backslashreplace")
         atomic_write_bytes(path, data)
@@ -433,9 +295,3 @@ def page_title(text: str | None, file: Path | None, seed: str | None) -> str:
     if text is not None:
         return textwrap.shorten(text, 60, placeholder=" …") or "a text"
     return f"written after “{textwrap.shorten(seed, 60, placeholder=' …')}”" if seed else "written"
-
-
-def _name(model: Model) -> str:
-    """The run's name, not its path: pages are handed on."""
-    path = model.path.resolve()
-    return path.parent.name if path.name == "model.safetensors" else path.stem

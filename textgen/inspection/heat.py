@@ -1,0 +1,171 @@
+"""A text and the values that colour it, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.model.neuron import neuron_title
+from textgen.table import Table
+
+#: Share of the values that a robust scale covers; the rest are drawn in its last colour.
+ROBUST_SHARE = 0.99
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeatRow:
+    """One line of colours beneath, or behind, the text.
+
+    Args:
+        name: Such as `layers.0.cell[137]`, or `surprise`; a key of JSON, CSV and NumPy files.
+        values: One number for each piece of the view, `(len(pieces),)`, in float32.
+        mean: Mean of the values.
+        sd: Their standard deviation.
+        minimum: The lowest.
+        maximum: The highest.
+        low: Value at the lower end of the colour scale; `-high` where the sign matters.
+        high: Value at its upper end. Values beyond an end take its colour.
+        layer: Layer of the neuron; None if it is none.
+        unit: Its unit; None if it is none.
+        quantity: What is shown of the neuron, such as `cell`.
+        measure: Unit of the values, such as "bits"; "" for a pure number.
+        note: One more line to print with it; "" for none.
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    mean: float
+    sd: float
+    minimum: float
+    maximum: float
+    low: float
+    high: float
+    layer: int | None = None
+    unit: int | None = None
+    quantity: str = ""
+    measure: str = ""
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands above it: `neuron 0:137 cell`, or its name where it is no neuron."""
+        if self.layer is None or self.unit is None:
+            return self.name
+        return neuron_title(self.layer, self.unit, self.quantity)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeatView:
+    """A text and the values that colour it.
+
+    Args:
+        quantity: What is shown: a quantity of the cell, `surprise` or `influence`.
+        pieces: The text, as it is printed piece by piece; "" for what prints nothing.
+        rows: What is shown of it.
+        totals: Figures on the whole text, such as its bits; empty for neurons.
+    """
+
+    quantity: str
+    pieces: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+    totals: dict[str, float | int | str]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, ready for `json.dumps`."""
+        return {
+            "quantity": self.quantity,
+            "tokens": list(self.pieces),
+            **self.totals,
+            "rows": [
+                {
+                    key: value
+                    for key, value in (
+                        ("name", row.name),
+                        ("layer", row.layer),
+                        ("unit", row.unit),
+                        ("measure", row.measure or None),
+                        ("mean", row.mean),
+                        ("sd", row.sd),
+                        ("min", row.minimum),
+                        ("max", row.maximum),
+                        ("low", row.low),
+                        ("high", row.high),
+                        ("values", row.values.tolist()),
+                    )
+                    if value is not None
+                }
+                for row in self.rows
+            ],
+        }
+
+    def table(self) -> Table:
+        """A row for each piece: its number, its text, and a column for each of `rows`."""
+        columns = [row.values.tolist() for row in self.rows]
+        places = range(len(self.pieces))
+        return Table(
+            ("place", "text", *(row.name for row in self.rows)),
+            zip(places, self.pieces, *columns, strict=True),
+        )
+
+    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
+        """`text`, the pieces, and the values of each row by its name, `(len(pieces),)`."""
+        return {"text": np.array(self.pieces, np.str_), **{r.name: r.values for r in self.rows}}
+
+
+def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, float]:
+    """The ends of the colour scale.
+
+    Gates: 0 and 1. The candidate: -1 and 1. Surprise and influence: from 0 to the 99th percentile.
+    States and changes: symmetric about 0, reaching the 99th percentile of the absolute value, so
+    that one outlier does not pale the rest.
+    """
+    if quantity.endswith("-gate"):
+        return 0.0, 1.0
+    if quantity == "candidate":
+        return -1.0, 1.0
+    sizes = np.abs(values)
+    high = float(np.quantile(sizes, ROBUST_SHARE)) if sizes.size else 0.0
+    # All zero, or so small that dividing by it would overflow: any scale will do.
+    high = high if high > 1e-30 else 1.0
+    return (0.0 if quantity in ("surprise", "influence") else -high), high
+
+
+def heat_row(
+    name: str,
+    values: NDArray[np.floating],
+    low: float,
+    high: float,
+    *,
+    layer: int | None = None,
+    unit: int | None = None,
+    quantity: str = "",
+    measure: str = "",
+    note: str = "",
+) -> HeatRow:
+    """A row with the figures of its values; the arguments are as in `HeatRow`."""
+    empty: Sequence[float] = (0.0,) * 4
+    # The figures are sums over the whole text, so they are made in float64.
+    wide = values.astype(np.float64)
+    mean, sd, minimum, maximum = (
+        (wide.mean(), wide.std(), wide.min(), wide.max()) if wide.size else empty
+    )
+    return HeatRow(
+        name=name,
+        # A copy of its own: a column would keep the whole trace alive.
+        values=values.astype(np.float32),
+        mean=float(mean),
+        sd=float(sd),
+        minimum=float(minimum),
+        maximum=float(maximum),
+        low=low,
+        high=high,
+        layer=layer,
+        unit=unit,
+        quantity=quantity,
+        measure=measure,
+        note=note,
+    )

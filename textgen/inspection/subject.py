@@ -1,0 +1,199 @@
+"""What is looked at: a model, and the text that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.vocabulary import UNKNOWN_ID, Ids, Vocabulary
+from textgen.errors import ConfigError, EmptyCorpusError, InspectionError, named
+from textgen.messages import Message
+from textgen.view_options import DEFAULT_CHARS
+
+if TYPE_CHECKING:
+    from textgen.checkpoint import SavedModel
+    from textgen.inspection.trace import Trace
+    from textgen.model.numpy_network import NumpyNetwork
+
+#: How many unknown characters a note names: the first that stand in the text.
+_NAMED = 6
+
+
+class Subject(Protocol):
+    """A model that is looked at, such as `textgen.Model`."""
+
+    saved: SavedModel
+
+    @property
+    def name(self) -> str:
+        """The name of its run or its file."""
+        ...
+
+    @property
+    def network(self) -> NumpyNetwork:
+        """The model as a step function that shows every state and gate."""
+        ...
+
+    def survey(self, ids: NDArray[np.integer[Any]], quantities: Sequence[str]) -> Iterator[Trace]:
+        """The values of all units over a long text, in chunks that stand in no order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LongText:
+    """A text in the symbols of a model.
+
+    Args:
+        ids: Its tokens, `(N,)`, at least one; mapped from the disk where they come from a corpus.
+        name: What it is, for people: a path, "the training text", "text".
+        chars: Characters in `ids`.
+        note: How much of the whole text is read; "" for all of it.
+        notes: What else a person should know of how the files were read.
+        unknown: What the model does not know of it; "" for nothing.
+    """
+
+    ids: Ids
+    name: str
+    chars: int
+    note: str = ""
+    notes: tuple[str, ...] = ()
+    unknown: str = ""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def open_text(
+    saved: SavedModel,
+    paths: Sequence[str] = (),
+    text: str | None = None,
+    *,
+    chars: int = DEFAULT_CHARS,
+    **reading: Any,
+) -> LongText:
+    """A text for a model to read, encoded as its own texts were.
+
+    Args:
+        saved: The model.
+        paths: Files and folders; none: the text that the model was trained on, from the cache.
+        text: The text itself instead.
+        chars: Read only so many characters from the start; 0 reads all.
+        reading: Fields of `CorpusOptions` that say how files are read, such as `encoding`.
+    Raises:
+        ConfigError: Both a path and a text were given, `chars` is negative, or the training text
+            is no longer in the cache.
+        CorpusError: There is no text in it.
+        StorageError: A file is missing or unreadable.
+    """
+    if chars < 0:
+        raise ConfigError(f"{named('chars')} is {chars}; it must be 0 (all) or more")
+    if text is not None and paths:
+        raise ConfigError(f"both {named('paths')} and {named('text')} were given; give one of them")
+    if text is not None:
+        return _given_text(saved, text, chars)
+    if paths:
+        # Documents are separated as they were in training: the state is zeroed between them.
+        corpus = Corpus.open(
+            list(paths),
+            saved.corpus_options(**reading),
+            vocabulary=saved.vocabulary,
+            normalization=saved.normalization,
+        )
+    else:
+        corpus = _training_text(saved)
+    stop = corpus.token_at_char(chars) if chars else len(corpus)
+    # The first document may begin with an end mark, or a character with many bytes.
+    stop = max(stop, min(len(corpus), 1))
+    name = "the training text" if not paths else ", ".join(file.path for file in corpus.files[:3])
+    if paths and len(corpus.files) > 3:
+        name += f" and {len(corpus.files) - 3} more"
+    read = min(chars, corpus.chars) if chars else corpus.chars
+    ids = corpus.tokens[:stop]
+    return LongText(
+        ids=ids,
+        name=name,
+        chars=read,
+        note=_how_much(read, corpus.chars),
+        notes=corpus.notes if paths else (),
+        # The model knows all of its training text that it should know.
+        unknown=unknown_note(saved.vocabulary, ids) if paths else "",
+    )
+
+
+def _given_text(saved: SavedModel, text: str, chars: int) -> LongText:
+    whole = saved.normalization.apply(text)
+    part = whole[:chars] if chars else whole
+    ids = saved.vocabulary.encode(part)
+    if not len(ids):
+        raise EmptyCorpusError("the text is empty; give at least one character")
+    return LongText(
+        ids=ids,
+        name=Message(named("text")),
+        chars=len(part),
+        note=_how_much(len(part), len(whole)),
+        unknown=unknown_note(saved.vocabulary, ids, part),
+    )
+
+
+def _training_text(saved: SavedModel) -> Corpus:
+    trained = saved.info.get("corpus", {})
+    keys = trained.get("keys") or [None]
+    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    # An entry of that name with other symbols would be read as another text.
+    if corpus is None or corpus.vocabulary != saved.vocabulary:
+        names = [file["path"] for file in trained.get("files", [])[:1]] or ["corpus.txt"]
+        raise ConfigError(
+            "what the model was trained on is no longer in the cache; name a text to read, "
+            f"for example {names[0]}"
+        )
+    return corpus
+
+
+def _how_much(read: int, whole: int) -> str:
+    return f"the first {read:,} of its {whole:,} characters" if read < whole else ""
+
+
+def encoded(saved: SavedModel, text: str) -> tuple[str, Ids]:
+    """A short text, normalised as the model's texts were, and its tokens.
+
+    Raises:
+        InspectionError: The text is empty.
+    """
+    whole = saved.normalization.apply(text)
+    ids = saved.vocabulary.encode(whole)
+    if not len(ids):
+        raise InspectionError("the text is empty; give at least one character")
+    return whole, ids
+
+
+def unknown_note(vocabulary: Vocabulary, ids: Ids, text: str = "") -> str:
+    """How many characters of a text the model does not know, and which; "" where it knows all.
+
+    Args:
+        vocabulary: The model's symbols.
+        ids: The tokens of the text.
+        text: The text itself, normalised as the model's own was, where it is at hand.
+    """
+    count = int(np.count_nonzero(np.asarray(ids) == UNKNOWN_ID))
+    if not count:
+        return ""
+    known = vocabulary.symbol_index()
+    lacking = list(dict.fromkeys(char for char in text if char not in known)) if text else []
+    names = ", ".join(map(_shown, lacking[:_NAMED]))
+    more = len(lacking) - _NAMED
+    which = f": {names}{f' and {more} more' if more > 0 else ''}" if lacking else ""
+    verb, it = ("character is", "it") if count == 1 else ("characters are", "each")
+    return (
+        f"{count:,} {verb} unknown to the model, which reads {it} as the unknown symbol{which} "
+        f"(not in its vocabulary of {len(vocabulary)})"
+    )
+
+
+def _shown(char: str) -> str:
+    """In quotes, or as a code point where it could not be seen."""
+    return f"'{char}'" if char.isprintable() and not char.isspace() else f"U+{ord(char):04X}"
