@@ -35,7 +35,7 @@ LEVELS = {
     "view_options": 1,
     "native": 2,
     "corpus": 2,
-    "cells": 2,
+    "cells": 1,
     "tasks": 2,
     "options": 3,
     "arguments": 3,

@@ -11,11 +11,10 @@ import torch
 from textgen.cells import CELLS, Cell, LSTMCell, get_cell
 from textgen.errors import BackendError, ConfigError
 from textgen.native import library
-from textgen.native import net as native_network
 from textgen.ops import select as module
 from textgen.ops import torch_recurrence
 from textgen.ops.path import Path
-from textgen.ops.select import NATIVE_CELLS, OWN_CELL, PATH_VARIABLE, select
+from textgen.ops.select import OWN_CELL, PATH_VARIABLE, select
 
 LSTM = get_cell("lstm")
 EVERY_ISA = library.ISA_NAMES
@@ -68,10 +67,6 @@ def test_a_cpu_takes_the_native_engine_and_its_best_instructions(
     label = "the native engine"
     assert path.reason == f"{label}; {own}: {path.reason.split(': ')[1]}"
     assert why in path.reason
-
-
-def test_the_native_engine_knows_the_cells_that_are_listed() -> None:
-    assert NATIVE_CELLS == native_network.CELLS
 
 
 def test_bf16_without_instructions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,8 +33,8 @@ CELLS: dict[str, Cell] = {
         MultiplicativeLSTMCell(),
     )
 }
-#: The cells that textgen comes with.
-BUILT_IN = frozenset(CELLS)
+#: The cells of textgen itself. The native engine lists the same in the same order (`textgen.h`).
+BUILT_IN = tuple(CELLS)
 
 _OwnCell = TypeVar("_OwnCell", bound="Cell | type[Cell]")
 #: Sizes of the trial: all different, so that no mistaken shape fits by chance.

@@ -1,28 +1,30 @@
 """Loads the native library and says what it can do on this CPU, or why it is not used.
 
-Nothing is compiled here: a library that is missing stays missing until somebody builds it.
+Nothing is compiled here; `textgen.native.build` does that.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-from textgen.errors import ConfigError
+from textgen.errors import BackendError, ConfigError
 from textgen.native.sources import INSTRUCTION_SETS, LIBRARY, SOURCES, is_current
 
-#: Names another library file, whatever sources it was built from: the tests' sanitised build.
+#: An environment variable with another library file, such as the sanitised build of the tests.
 LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 
-#: The calls of the C side as this version makes them; `TG_ABI_VERSION` there.
+#: The version of the calls of the C side; `TG_ABI_VERSION` there.
 ABI_VERSION = 3
 
 #: The instruction sets that there is code for, best first.
 ISA_NAMES = tuple(INSTRUCTION_SETS)
 
-#: Those whose products are of bf16 numbers; the others compute in fp32.
+#: Those that multiply bf16 numbers; the others compute in fp32.
 BF16_ISAS = ("amx", "avx512bf16")
 
 BUILD_COMMAND = "python -m textgen.native.build"
@@ -30,7 +32,7 @@ COST = "without it training and sampling on a CPU are many times slower"
 
 
 def load() -> ctypes.CDLL | None:
-    """The library, loaded once in a process; None where `missing_reason` says why.
+    """The library, loaded once in a process; None if it is missing (see `missing_reason`).
 
     Raises:
         ConfigError: `TEXTGEN_NATIVE_LIBRARY` names a file that is no usable library.
@@ -39,7 +41,7 @@ def load() -> ctypes.CDLL | None:
 
 
 def missing_reason() -> str:
-    """Empty where the library is loaded, else what is missing, what it costs and what to type.
+    """Why there is no library, what that costs and what to type; empty if it is loaded.
 
     Raises:
         ConfigError: `TEXTGEN_NATIVE_LIBRARY` names a file that is no usable library.
@@ -47,11 +49,26 @@ def missing_reason() -> str:
     return _loaded()[1]
 
 
+def bind(signatures: Mapping[str, tuple[Any, list[Any]]]) -> ctypes.CDLL:
+    """Return the library, with the types of the result and of the arguments of some calls set.
+
+    Raises:
+        BackendError: There is no library.
+    """
+    library = load()
+    if library is None:
+        raise BackendError(missing_reason())
+    for name, (result, arguments) in signatures.items():
+        call = getattr(library, name)
+        call.restype, call.argtypes = result, arguments
+    return library
+
+
 def supported_isas() -> tuple[str, ...]:
     """The instruction sets that this library has code for and this CPU runs, best first.
 
     Returns:
-        Names out of `ISA_NAMES`; none where there is no library.
+        Names from `ISA_NAMES`; none if there is no library.
     """
     library = load()
     if library is None:
@@ -60,7 +77,7 @@ def supported_isas() -> tuple[str, ...]:
 
 
 def describe() -> str:
-    """One line for `textgen --version`: what the native engine runs on here, or why it does not."""
+    """One line: the instruction sets the native engine runs on here, or why it does not run."""
     names = supported_isas()
     return f"native engine: {', '.join(names)}" if names else missing_reason()
 

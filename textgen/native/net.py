@@ -8,41 +8,79 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_size_t, c_void_p
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.errors import BackendError
+from textgen.cells import BUILT_IN, NONLINEARITIES
+from textgen.errors import BackendError, named
 from textgen.native.edits import PackedEdits
-from textgen.native.library import ISA_NAMES, load, missing_reason
+from textgen.native.library import ISA_NAMES, bind
 
 Floats = NDArray[np.float32]
 
-CELLS = ("lstm", "gru", "rnn", "peephole", "coupled", "depth-gated", "mlstm")
-NONLINEARITIES = ("tanh", "relu", "identity")
-
-#: What `Net.read` reads: activated gate blocks by their number, and these. The output is what is
-#: read above: the state h with the dropout's masks and, if residual, the layer's input in it.
+#: What `Net.read` reads: activated gate blocks by their number, and these. The output is what the
+#: next layer reads: the state h with the dropout masks and, if residual, the layer's input added.
 READ_CELL, READ_HIDDEN, READ_OUTPUT = 16, 17, 18
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A network of the native library: the fields of `tg_config`, in its order.
+
+    Args:
+        isa: The instruction set, one of `supported_isas()`.
+        cell: One of `textgen.cells.BUILT_IN`.
+        nonlinearity: One of `textgen.cells.NONLINEARITIES`; only the rnn reads it.
+        vocab: V.
+        embedding: E.
+        hidden: H.
+        layers: L.
+        tie: Whether the output multiplies by the embedding.
+        residual: Whether each layer above the first adds its input to its output.
+        has_head: False: the network ends with the last layer's output, which the caller reads and
+            whose gradient the caller gives.
+        threads: Computing threads.
+    """
+
+    isa: str
+    cell: str
+    nonlinearity: str
+    vocab: int
+    embedding: int
+    hidden: int
+    layers: int
+    tie: bool
+    residual: bool = False
+    has_head: bool = True
+    threads: int
+
+    @property
+    def num_states(self) -> int:
+        """The number of states of a layer: h, and c if the cell has one."""
+        return 1 if self.cell in ("gru", "rnn") else 2
+
+    def structure(self) -> Config:
+        """The shape as the library takes it: names become numbers."""
+        numbers = {
+            "isa": ISA_NAMES.index(self.isa),
+            "cell": BUILT_IN.index(self.cell),
+            "nonlinearity": NONLINEARITIES.index(self.nonlinearity),
+        }
+        return Config(**{**vars(self), **numbers})
 
 
 class Config(Structure):
     """`tg_config`."""
 
-    _fields_ = tuple(
-        (name, c_int32)
-        for name in (
-            *("isa", "cell", "nonlinearity", "vocab", "embedding", "hidden", "layers"),
-            *("tie", "residual", "has_head", "threads"),
-        )
-    )
+    _fields_ = tuple((field.name, c_int32) for field in fields(Shape))
 
 
 class Layer(Structure):
-    """`tg_layer`."""
+    """`tg_layer`; the last five are its `peepholes`."""
 
     _fields_ = tuple(
         (name, c_void_p)
@@ -107,26 +145,21 @@ def functions() -> ctypes.CDLL:
     Raises:
         BackendError: There is no library.
     """
-    library = load()
-    if library is None:
-        raise BackendError(missing_reason())
-    signatures: dict[str, tuple[Any, list[Any]]] = {
-        "tg_net_new": (c_void_p, [POINTER(Config)]),
-        "tg_net_free": (None, [c_void_p]),
-        "tg_net_bytes": (c_size_t, [c_void_p]),
-        "tg_net_pack": (c_int, [c_void_p, POINTER(Weights), c_int]),
-        "tg_net_forward": (c_int, [c_void_p, POINTER(Window)]),
-        "tg_net_loss": (c_int, [c_void_p, c_void_p, c_void_p, POINTER(Weights)]),
-        "tg_net_backward": (c_int, [c_void_p, POINTER(Weights)]),
-        "tg_net_seed": (c_int, [c_void_p, c_void_p]),
-        "tg_net_logits": (c_int, [c_void_p, c_int32, c_void_p]),
-        "tg_net_read": (c_int, [c_void_p, c_int32, c_int32, c_void_p]),
-        "tg_adamw_step": (c_int, [c_int, c_int, POINTER(AdamWStep)]),
-    }
-    for name, (result, arguments) in signatures.items():
-        call = getattr(library, name)
-        call.restype, call.argtypes = result, arguments
-    return library
+    return bind(
+        {
+            "tg_net_new": (c_void_p, [POINTER(Config)]),
+            "tg_net_free": (None, [c_void_p]),
+            "tg_net_bytes": (c_size_t, [c_void_p]),
+            "tg_net_pack": (c_int, [c_void_p, POINTER(Weights), c_int]),
+            "tg_net_forward": (c_int, [c_void_p, POINTER(Window)]),
+            "tg_net_loss": (c_int, [c_void_p, c_void_p, c_void_p, POINTER(Weights)]),
+            "tg_net_backward": (c_int, [c_void_p, POINTER(Weights)]),
+            "tg_net_seed": (c_int, [c_void_p, c_void_p]),
+            "tg_net_logits": (c_int, [c_void_p, c_int32, c_void_p]),
+            "tg_net_read": (c_int, [c_void_p, c_int32, c_int32, c_void_p]),
+            "tg_adamw_step": (c_int, [c_int, c_int, POINTER(AdamWStep)]),
+        }
+    )
 
 
 def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
@@ -155,53 +188,6 @@ def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
     )
     weights.arrays = tuple(arrays.values())
     return weights
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """A network of the native library, as it is made.
-
-    Args:
-        isa: One of `supported_isas()`.
-        cell: One of `CELLS`.
-        nonlinearity: One of `NONLINEARITIES`; read by the rnn alone.
-        vocab: V.
-        embedding: E.
-        hidden: H.
-        layers: L.
-        tie: Whether the output multiplies by the embedding.
-        threads: Computing threads.
-        residual: Whether each layer above the first adds its input to its output.
-        has_head: False: what the last layer's output is for is the caller's business, who reads it
-            and hands in its gradient.
-    """
-
-    isa: str
-    cell: str
-    nonlinearity: str
-    vocab: int
-    embedding: int
-    hidden: int
-    layers: int
-    tie: bool
-    threads: int
-    residual: bool = False
-    has_head: bool = True
-
-    @property
-    def num_states(self) -> int:
-        """Of a layer: h, and c where the cell has one."""
-        return 1 if self.cell in ("gru", "rnn") else 2
-
-    def structure(self) -> Config:
-        """As the library takes it."""
-        return Config(
-            ISA_NAMES.index(self.isa),
-            CELLS.index(self.cell),
-            NONLINEARITIES.index(self.nonlinearity),
-            *(self.vocab, self.embedding, self.hidden, self.layers),
-            *(int(self.tie), int(self.residual), int(self.has_head), self.threads),
-        )
 
 
 class Net:
@@ -327,8 +313,8 @@ class Net:
     def _check(code: int) -> None:
         if code == -1:
             raise BackendError(
-                "the native engine found no memory for this window; use a smaller --batch-size, "
-                "--seq-len or --hidden"
+                "the native engine found no memory for this window; use a smaller "
+                f"{named('batch_size')}, {named('seq_len')} or {named('hidden_size')}"
             )
         if code == -3:
             raise BackendError(

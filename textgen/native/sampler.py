@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 
 from textgen.errors import BackendError, SamplingError
 from textgen.native.edits import EditLike, EditList, PackedEdits
-from textgen.native.library import ISA_NAMES, load, missing_reason
+from textgen.native.library import ISA_NAMES, bind
 from textgen.native.net import Config, Shape, Weights, weights_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-#: No id: a text that nothing ends.
+#: No symbol: nothing ends the text.
 NO_ID = -1
 _MOST = 2**62
-#: So many logits keep a thread busy for longer, about 0.3 ms, than it takes to wake another.
+#: This many logits keep a thread busy for about 0.3 ms, longer than it takes to wake another.
 _MANY_LOGITS = 2**16
 
 
@@ -87,22 +87,17 @@ def functions() -> ctypes.CDLL:
     Raises:
         BackendError: There is no library.
     """
-    library = load()
-    if library is None:
-        raise BackendError(missing_reason())
     p, i64 = c_void_p, c_int64
-    signatures: dict[str, tuple[Any, list[Any]]] = {
-        "tg_choose": (i64, [c_int, c_int, p, c_int32, i64, p, p, i64, p, p]),
-        "tg_sampler_new": (p, [POINTER(Config), POINTER(Weights)]),
-        "tg_sampler_free": (None, [p]),
-        "tg_sampler_threads": (c_int, [p]),
-        "tg_sampler_read": (None, [p, p, i64, EditList, p, p]),
-        "tg_sampler_write": (i64, [p, p, i64, c_int32, c_uint64, p, i64, EditList, p, p, p]),
-    }
-    for name, (result, arguments) in signatures.items():
-        call = getattr(library, name)
-        call.restype, call.argtypes = result, arguments
-    return library
+    return bind(
+        {
+            "tg_choose": (i64, [c_int, c_int, p, c_int32, i64, p, p, i64, p, p]),
+            "tg_sampler_new": (p, [POINTER(Config), POINTER(Weights)]),
+            "tg_sampler_free": (None, [p]),
+            "tg_sampler_threads": (c_int, [p]),
+            "tg_sampler_read": (None, [p, p, i64, EditList, p, p]),
+            "tg_sampler_write": (i64, [p, p, i64, c_int32, c_uint64, p, i64, EditList, p, p, p]),
+        }
+    )
 
 
 @cache
@@ -138,11 +133,11 @@ def choose(
         settings: Filters and generator.
         logits_BV: Of the model, finite; not modified.
         counters_B: Number of each row's draw.
-        recent_BN: What the repetition penalty looks at; None is nothing.
-        threads: Computing threads at most, on which the outcome does not depend.
+        recent_BN: The tokens that the repetition penalty reads; None: none.
+        threads: Computing threads at most; the result does not depend on their number.
     Returns:
-        `(B,)` each; shorter where a row's logits allow no choice, for they are not finite: what
-        came before that row.
+        Arrays `(B,)`. They end before the first row whose logits are not finite, for which nothing
+        can be chosen.
     Raises:
         BackendError: There is no library, or no memory.
     """
@@ -171,13 +166,13 @@ def choose(
 
 
 class Sampler:
-    """One stream through a network: reading the weights once a token is all its work.
+    """One stream through a network.
 
     Args:
-        shape: Its shape, with the most threads to use: it uses no more than pay, and the numbers do
-            not depend on them.
-        weights: Float32 arrays named as `ModelConfig.tensor_shapes` does. Some are used where they
-            lie and must not be written to.
+        shape: Its shape, with the most threads to use. It uses no more than make it faster, and the
+            result does not depend on their number.
+        weights: Float32 arrays named as in `ModelConfig.tensor_shapes`. Some are used in place and
+            must not be written to.
     Raises:
         BackendError: There is no library, or no memory.
     """
@@ -201,7 +196,7 @@ class Sampler:
         self._lock = Lock()  # It has working memory of its own.
         self._edits: Sequence[EditLike] = ()
         self._edit_list = PackedEdits([()])
-        #: How many threads it computes with: no more than pay.
+        #: How many threads it computes with.
         self.threads = int(self._library.tg_sampler_threads(handle))
 
     def __del__(self) -> None:

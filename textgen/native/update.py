@@ -19,13 +19,13 @@ class AdamW:
     Args:
         parameters: Flat array `(P,)`, updated in place.
         gradient: Flat array `(P,)`, read.
-        num_decayed: The first so many decay: the matrices.
+        num_decayed: How many decay, counted from the first: the matrices.
         isa: One of `supported_isas()`.
         threads: Computing threads.
-        beta1: Memory of the first moment.
-        beta2: Memory of the second.
-        weight_decay: Share of a weight that a step at learning rate 1 would take away.
-        clip_norm: A gradient of larger norm is scaled down to it.
+        beta1: Decay rate of the first moment.
+        beta2: Decay rate of the second moment.
+        weight_decay: The share of a weight that a step at learning rate 1 would subtract.
+        clip_norm: A gradient with a larger norm is scaled down to this norm.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class AdamW:
 
         Args:
             loss: The loss that was differentiated; a non-finite one masks the update.
-            learning_rate: Of this step.
+            learning_rate: The learning rate of this step.
         Returns:
-            Whether the update was masked, for the loss or the gradient's norm was not finite:
-            nothing has changed then. And that norm, before clipping.
+            Whether the update was masked (nothing has changed), because the loss or the norm of
+            the gradient was not finite; and that norm, before clipping.
         """
         update = self._step
         update.loss, update.learning_rate, update.step = loss, learning_rate, self.steps + 1

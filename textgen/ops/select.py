@@ -25,7 +25,7 @@ OWN_CELL = (
     "times slower"
 )
 #: The cells that the native engine computes.
-NATIVE_CELLS = ("lstm", "gru", "rnn", "peephole", "coupled", "depth-gated", "mlstm")
+NATIVE_CELLS = BUILT_IN
 
 
 def select(cell: Cell, device: str, precision: str = "auto", threads: int = 1) -> Path:
