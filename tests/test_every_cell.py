@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from support.small_runs import SMALL, russian_text, textgen_cli
 
 import textgen
-from textgen.cells import CELLS
+from textgen.cells import BUILT_IN, CELLS
 from textgen.inspection import quantities
 
 #: A plain network has no gates.
@@ -35,6 +36,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, textgen.Model]
         ).load()
         for number, name in enumerate(CELLS)
     }
+
+
+def test_the_help_of_train_names_every_cell() -> None:
+    """The page is text, so that it opens before NumPy is loaded."""
+    page = textgen_cli("train", "--help", COLUMNS="200").stdout
+    assert all(re.search(rf"\b{cell}\b", page) for cell in BUILT_IN)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -15,7 +15,7 @@ from support.small_runs import SMALL, russian_text
 
 import textgen
 from textgen.cells import BUILT_IN, CELLS, Cell, RecurrentProduct, get_cell, register_cell
-from textgen.cells.cell import sigmoid, split, unchanged
+from textgen.cells.cell import Outcome, StepInputs, sigmoid, split, unchanged
 from textgen.errors import CheckpointFormatError, ConfigError, StorageError
 from textgen.ops.reference import run_reference
 from textgen.ops.select import select
@@ -35,6 +35,34 @@ class MinimalGatedUnit(Cell):
         f = sigmoid(xp, x_f + products[0](h))
         c = xp.tanh(x_c + products[1](f * h))
         return {"h": edit("h", (1.0 - f) * h + f * c)}, {"forget": f, "candidate": c}
+
+
+class WithEquations(Cell):
+    """The same cell with its equations, as a cell is written now."""
+
+    name = "with-equations"
+    gate_names = MinimalGatedUnit.gate_names
+    state_names = ("h",)
+    products = MinimalGatedUnit.products
+
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, h = inputs.xp, inputs.state["h"]
+        of_h, of_factor = inputs.products
+        x_f, x_c = split(inputs.pre_BGH, 2)
+        f = sigmoid(xp, x_f + of_h(h))
+        c = xp.tanh(x_c + of_factor(f * h))
+        return {"h": inputs.edit("h", (1.0 - f) * h + f * c)}, {"forget": f, "candidate": c}
+
+
+class WithArguments(WithEquations):
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+
+class WithoutEquations(Cell):
+    name = "without-equations"
+    gate_names = ("input",)
+    state_names = ("h",)
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +90,21 @@ def test_a_cell_is_known_by_its_name() -> None:
     assert "minimal-gated" not in BUILT_IN
     with pytest.raises(ConfigError, match=r"choose one of: lstm, .*, minimal-gated"):
         get_cell("minimal")
+
+
+def test_a_cell_may_define_its_equations_or_its_step() -> None:
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=(3, 3)) for _ in range(2)]
+    given = (
+        *(np, rng.normal(size=(2, 6)), {"h": rng.normal(size=(2, 3))}),
+        *(tuple(lambda h, w=w: h @ w.T for w in weights), {}, {}),
+    )
+    first, second = (cell.step(*given) for cell in (MinimalGatedUnit(), WithEquations()))
+    for ours, theirs in zip(first, second, strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all((ours[name] == theirs[name]).all() for name in ours)
+    register_cell(WithEquations)
+    register_cell(MinimalGatedUnit)
 
 
 def test_the_contract_holds_for_it() -> None:
@@ -154,16 +197,18 @@ def unedited(self: Cell, xp: Any, pre: Any, state: Any, products: Any, *rest: An
 
 
 WRONG: list[tuple[Any, str]] = [
-    (5, "5 is no textgen.cells.Cell"),
-    (dict, "<class 'dict'> is no textgen.cells.Cell"),
-    (Cell, "cannot be made without arguments"),
+    (5, "5 is not a textgen.cells.Cell"),
+    (dict, "<class 'dict'> is not a textgen.cells.Cell"),
+    (Cell, "a cell's name is None"),
+    (WithArguments, "cannot be made without arguments"),
+    (WithoutEquations, "NotImplementedError: the cell 'without-equations' has no equations"),
     (variant(name="LSTM 2"), "a cell's name is 'LSTM 2'; it must be lower-case"),
-    (variant(name="lstm"), "'lstm' is a cell of textgen's own"),
+    (variant(name="lstm"), "'lstm' is a cell of textgen; give"),
     (variant(state_names=("c", "h")), "must have the state 'h', its output, as its first"),
     (variant(state_names=()), "must have the state 'h'"),
     (variant(gate_names="forget"), "gate_names = 'forget'; it must be a tuple"),
     (variant(gate_names=("forget", "forget")), "a tuple of different names"),
-    (variant(products=("weight_hh",)), "no tuple of RecurrentProduct"),
+    (variant(products=("weight_hh",)), "not a tuple of RecurrentProduct"),
     (variant(products=(RecurrentProduct("bias", 1),)), "a tuple of different names"),
     (variant(vector_names=("a.b",)), "vector_names = "),
     (variant(below_names=("c",)), "reads states of the layer below that it does not have"),
@@ -184,7 +229,7 @@ WRONG: list[tuple[Any, str]] = [
         r"'h' as float64 of shape \(2, 11\)",
     ),
     (variant(step=modifying), "changes the state it was given"),
-    (variant(step=unedited), "must pass each new state through its last argument"),
+    (variant(step=unedited), "must pass each new state through edit"),
 ]
 
 

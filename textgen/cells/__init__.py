@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textgen.cells.cell import Cell as Cell
 from textgen.cells.cell import RecurrentProduct as RecurrentProduct
+from textgen.cells.cell import StepInputs as StepInputs
 from textgen.cells.cell import sigmoid as sigmoid
 from textgen.cells.cell import split as split
 from textgen.cells.cell import unchanged as unchanged

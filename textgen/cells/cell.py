@@ -3,29 +3,31 @@
 Shape suffixes used in this package: `T` time, `B` streams, `I` input size, `H` hidden size,
 `G` row blocks, so `pre_BGH` is an array of `(B, G * H)`.
 
-What a cell declares is all that a driver needs, be it the reference loop in `textgen.ops`, a
-fused kernel, the NumPy sampler or the trace. The README beside this file goes through it with the
-two cells that ask most of it.
+Whatever runs a cell (the reference loop in `textgen.ops`, a fused kernel, the NumPy sampler, the
+trace) takes from it only what it declares. The README beside this file explains the contract with
+the two cells that need most of it.
 
-The input's share of every pre-activation, `x_t W_ih^T + bias`, does not depend on the state, so
-the driver computes it (for all time steps at once, or as a table look-up) and hands it in.
+The input's share of every pre-activation, `x_t W_ih^T + bias`, does not depend on the state. So the
+caller computes it, for all time steps at once or as a table look-up, and hands it in.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABC
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-#: An array of numpy or torch: the arithmetic of a cell uses only what both spell alike.
+#: An array of numpy or torch. A cell uses only operations that both write alike.
 Array = Any
 #: The array library itself: `numpy` or `torch`.
 Namespace = Any
 #: Multiplies `(B, H)` by one recurrent weight: `h_BH -> h_BH @ weight_hh.T`.
 Product = Callable[[Array], Array]
-#: What a new state passes through, by its name, when it stands and before anything reads it.
+#: Called with the name and the value of a new state; returns the value that takes its place.
 Editor = Callable[[str, Array], Array]
+#: The new state, and the activated gates by name, each `(B, H)`.
+Outcome = tuple[dict[str, Array], dict[str, Array]]
 
 
 def unchanged(name: str, value: Array) -> Array:
@@ -33,13 +35,39 @@ def unchanged(name: str, value: Array) -> Array:
     return value
 
 
-@dataclass(frozen=True)
-class RecurrentProduct:
-    """A product with the state, or with what another product came to.
+class StepInputs(NamedTuple):
+    """What a cell reads in one step.
 
     Args:
-        name: Of its weight.
-        blocks: Row blocks: the weight is `(blocks * H, H)`, the outcome `(B, blocks * H)`.
+        xp: `numpy` or `torch`.
+        pre_BGH: The input's share of the pre-activations, bias included, `(B, G * H)` with a block
+            for each of `input_names`.
+        state: The previous state, each array `(B, H)`, by name. Not modified.
+        products: One function for each of `Cell.products`. They may be called in any order, on any
+            `(B, H)` that the equations need.
+        vectors: The learned vectors `(H,)` by name.
+        below: The new states `(B, H)` of the layer below, for each of `below_names`; zeros in the
+            first layer.
+        edit: Called with the name and value of each new state. What it returns takes the state's
+            place for the rest of this step too: `h` is made from an edited `c`.
+    """
+
+    xp: Namespace
+    pre_BGH: Array
+    state: Mapping[str, Array]
+    products: tuple[Product, ...]
+    vectors: Mapping[str, Array]
+    below: Mapping[str, Array]
+    edit: Editor = unchanged
+
+
+@dataclass(frozen=True)
+class RecurrentProduct:
+    """A product with the state, or with the result of another product.
+
+    Args:
+        name: The name of its weight.
+        blocks: Row blocks: the weight is `(blocks * H, H)`, the result `(B, blocks * H)`.
     """
 
     name: str
@@ -49,15 +77,15 @@ class RecurrentProduct:
 class Cell(ABC):
     """One recurrent step. Stateless: weights and state are handed in."""
 
-    #: By which `--cell` and a checkpoint call it.
+    #: The name of the cell in settings and checkpoints.
     name: str
-    #: The activated gates that `step` returns, for whoever looks at them.
+    #: The activated gates that the equations return, for whoever looks at them.
     gate_names: tuple[str, ...]
-    #: What is carried from step to step; `h`, the output, first.
+    #: What is carried from step to step; `h`, the output, is first.
     state_names: tuple[str, ...]
     #: Further learned vectors, `(H,)` each.
     vector_names: tuple[str, ...] = ()
-    #: States of the layer below, at the same step, that `step` reads and gives a gradient to.
+    #: States of the layer below, at the same step, that the equations read.
     below_names: tuple[str, ...] = ()
 
     @property
@@ -70,7 +98,10 @@ class Cell(ABC):
         """The recurrent products; by default one, with a block for each gate."""
         return (RecurrentProduct("weight_hh", len(self.gate_names)),)
 
-    @abstractmethod
+    def equations(self, inputs: StepInputs) -> Outcome:
+        """Advance by one token; every cell defines this."""
+        raise NotImplementedError(f"the cell '{self.name}' has no equations")
+
     def step(
         self,
         xp: Namespace,
@@ -80,24 +111,12 @@ class Cell(ABC):
         vectors: Mapping[str, Array],
         below: Mapping[str, Array],
         edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        """Advance by one token.
+    ) -> Outcome:
+        """Advance by one token: `equations` of `StepInputs` with these fields.
 
-        Args:
-            xp: `numpy` or `torch`.
-            pre_BGH: The input's share of the pre-activations, bias included, `(B, G * H)` with a
-                block for each of `input_names`.
-            state: The previous state, each array `(B, H)`, by name. Not modified.
-            products: One function for each of `self.products`, to be called in any order, each
-                on whatever `(B, H)` the equations say.
-            vectors: The learned vectors `(H,)` by name.
-            below: The layer below's new states `(B, H)`, for each of `below_names`; zeros in the
-                first layer.
-            edit: Called with each new state by name; what it returns takes the state's place, for
-                the rest of this step too: an edited `c` is what `h` is made of.
-        Returns:
-            The new state, and the activated gates by name, each `(B, H)`.
+        Whatever runs a cell calls this. A cell may also define it instead of `equations`.
         """
+        return self.equations(StepInputs(xp, pre_BGH, state, products, vectors, below, edit))
 
 
 def sigmoid(xp: Namespace, a: Array) -> Array:

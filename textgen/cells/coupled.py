@@ -1,20 +1,8 @@
-"""The LSTM that forgets just as much as it takes in."""
+"""The LSTM that forgets exactly as much as it takes in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import (
-    Array,
-    Cell,
-    Editor,
-    Namespace,
-    Product,
-    RecurrentProduct,
-    sigmoid,
-    split,
-    unchanged,
-)
+from textgen.cells.cell import Cell, Outcome, RecurrentProduct, StepInputs, sigmoid, split
 
 
 class CoupledLSTMCell(Cell):
@@ -27,7 +15,7 @@ class CoupledLSTMCell(Cell):
         c_t = f_t * c_{t-1} + i_t * g_t
         h_t = o_t * tanh(c_t)
 
-    Row blocks in the order i, g, o; the forget gate has no weights but is a gate to look at. The
+    Row blocks in the order i, g, o; the forget gate has no weights, but it can be looked at. The
     cell state is a weighted mean of candidates and never leaves (-1, 1).
     Source: Greff et al. 2017, arXiv:1503.04069, section 3 (variant CIFG).
     """
@@ -35,29 +23,13 @@ class CoupledLSTMCell(Cell):
     name = "coupled"
     gate_names = ("input", "forget", "candidate", "output")
     state_names = ("h", "c")
+    input_names = ("input", "candidate", "output")
+    products = (RecurrentProduct("weight_hh", 3),)
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """Three row blocks for four gates."""
-        return ("input", "candidate", "output")
-
-    @property
-    def products(self) -> tuple[RecurrentProduct, ...]:
-        """The same three."""
-        return (RecurrentProduct("weight_hh", 3),)
-
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        (recurrent,) = products
-        a_i, a_g, a_o = split(pre_BGH + recurrent(state["h"]), 3)
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, edit = inputs.xp, inputs.state, inputs.edit
+        (recurrent,) = inputs.products
+        a_i, a_g, a_o = split(inputs.pre_BGH + recurrent(state["h"]), 3)
         i = sigmoid(xp, a_i)
         f = 1.0 - i
         g = xp.tanh(a_g)

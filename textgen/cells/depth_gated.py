@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import (
-    Array,
-    Cell,
-    Editor,
-    Namespace,
-    Product,
-    RecurrentProduct,
-    sigmoid,
-    split,
-    unchanged,
-)
+from textgen.cells.cell import Cell, Outcome, RecurrentProduct, StepInputs, sigmoid, split
 
 
 class DepthGatedLSTMCell(Cell):
@@ -28,10 +16,9 @@ class DepthGatedLSTMCell(Cell):
         o_t = sigma(W_o x_t + U_o h_{t-1} + w_o * c_t + b_o)
         h_t = o_t * tanh(c_t)
 
-    `c^b` is the cell state of the layer below at the same step. The first layer has none below:
-    zeros stand there, so that its depth gate opens onto nothing and the layer is a peephole LSTM;
-    with one layer the cell is a peephole LSTM with idle weights. Row blocks in the order i, f, g,
-    o, d; the depth gate has no recurrent product.
+    `c^b` is the cell state of the layer below at the same step. It is zero for the first layer,
+    which has no layer below: so the first layer is a peephole LSTM with unused weights. Row blocks
+    in the order i, f, g, o, d; the depth gate has no recurrent product.
     Source: Yao, Cohn, Vylomova, Duh and Dyer 2015, arXiv:1508.03790, section 3.
     """
 
@@ -40,26 +27,15 @@ class DepthGatedLSTMCell(Cell):
     state_names = ("h", "c")
     vector_names = ("weight_ci", "weight_cf", "weight_co", "weight_cd", "weight_ld")
     below_names = ("c",)
+    products = (RecurrentProduct("weight_hh", 4),)
 
-    @property
-    def products(self) -> tuple[RecurrentProduct, ...]:
-        """A block for each gate but the last."""
-        return (RecurrentProduct("weight_hh", 4),)
-
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        (recurrent,) = products
-        x_i, x_f, x_g, x_o, x_d = split(pre_BGH, 5)
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, edit = inputs.xp, inputs.state, inputs.edit
+        v, below = inputs.vectors, inputs.below
+        (recurrent,) = inputs.products
+        x_i, x_f, x_g, x_o, x_d = split(inputs.pre_BGH, 5)
         h_i, h_f, h_g, h_o = split(recurrent(state["h"]), 4)
-        old, v = state["c"], vectors
+        old = state["c"]
         i = sigmoid(xp, x_i + h_i + v["weight_ci"] * old)
         f = sigmoid(xp, x_f + h_f + v["weight_cf"] * old)
         g = xp.tanh(x_g + h_g)

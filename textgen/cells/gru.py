@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import Array, Cell, Editor, Namespace, Product, sigmoid, split, unchanged
+from textgen.cells.cell import Cell, Outcome, StepInputs, sigmoid, split
 
 
 class GRUCell(Cell):
@@ -15,9 +13,9 @@ class GRUCell(Cell):
         n_t = tanh (W_n x_t + b_n + r_t * (U_n h_{t-1} + b_hn))
         h_t = (1 - z_t) * n_t + z_t * h_{t-1}
 
-    The row blocks stand in the order r, z, n, which is torch's and cuDNN's, and so is the place of
-    the reset gate; the paper multiplies `h_{t-1}` by it before the product. Of torch's second bias
-    only `b_hn` is no mere addend to the first: it is the vector `bias_hn`.
+    The order of the row blocks, r, z, n, and the place of the reset gate are those of torch and
+    cuDNN; the paper multiplies `h_{t-1}` by the reset gate before the product. Only the part `b_hn`
+    of torch's second bias cannot be added to the first one: it is the vector `bias_hn`.
     Source: Cho et al. 2014, arXiv:1406.1078; `torch.nn.GRU`.
     """
 
@@ -26,21 +24,13 @@ class GRUCell(Cell):
     state_names = ("h",)
     vector_names = ("bias_hn",)
 
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        (recurrent,) = products
-        x_r, x_z, x_n = split(pre_BGH, 3)
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, edit = inputs.xp, inputs.state, inputs.edit
+        (recurrent,) = inputs.products
+        x_r, x_z, x_n = split(inputs.pre_BGH, 3)
         h_r, h_z, h_n = split(recurrent(state["h"]), 3)
         r = sigmoid(xp, x_r + h_r)
         z = sigmoid(xp, x_z + h_z)
-        n = xp.tanh(x_n + r * (h_n + vectors["bias_hn"]))
+        n = xp.tanh(x_n + r * (h_n + inputs.vectors["bias_hn"]))
         h = edit("h", (1.0 - z) * n + z * state["h"])
         return {"h": h}, {"reset": r, "update": z, "candidate": n}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import Array, Cell, Editor, Namespace, Product, sigmoid, split, unchanged
+from textgen.cells.cell import Cell, Outcome, StepInputs, sigmoid, split
 
 
 class LSTMCell(Cell):
@@ -17,8 +15,8 @@ class LSTMCell(Cell):
         c_t = f_t * c_{t-1} + i_t * g_t
         h_t = o_t * tanh(c_t)
 
-    The row blocks of `weight_ih`, `weight_hh` and `bias` stand in the order i, f, g, o, which is
-    torch's; torch's two biases are one here (their sum).
+    The row blocks of `weight_ih`, `weight_hh` and `bias` have the order of torch: i, f, g, o. The
+    bias is the sum of torch's two biases.
     Source: Hochreiter and Schmidhuber 1997; forget gate: Gers, Schmidhuber and Cummins 2000.
     """
 
@@ -26,18 +24,10 @@ class LSTMCell(Cell):
     gate_names = ("input", "forget", "candidate", "output")
     state_names = ("h", "c")
 
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        (recurrent,) = products
-        a_i, a_f, a_g, a_o = split(pre_BGH + recurrent(state["h"]), 4)
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, edit = inputs.xp, inputs.state, inputs.edit
+        (recurrent,) = inputs.products
+        a_i, a_f, a_g, a_o = split(inputs.pre_BGH + recurrent(state["h"]), 4)
         i = sigmoid(xp, a_i)
         f = sigmoid(xp, a_f)
         g = xp.tanh(a_g)

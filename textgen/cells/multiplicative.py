@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import (
-    Array,
-    Cell,
-    Editor,
-    Namespace,
-    Product,
-    RecurrentProduct,
-    sigmoid,
-    split,
-    unchanged,
-)
+from textgen.cells.cell import Cell, Outcome, RecurrentProduct, StepInputs, sigmoid, split
 
 
 class MultiplicativeLSTMCell(Cell):
@@ -37,29 +25,13 @@ class MultiplicativeLSTMCell(Cell):
     name = "mlstm"
     gate_names = ("input", "forget", "candidate", "output")
     state_names = ("h", "c")
+    input_names = ("factor", *gate_names)
+    products = (RecurrentProduct("weight_mh", 1), RecurrentProduct("weight_hm", 4))
 
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The factor first, which is no gate."""
-        return ("factor", *self.gate_names)
-
-    @property
-    def products(self) -> tuple[RecurrentProduct, ...]:
-        """The second on what the first came to."""
-        return (RecurrentProduct("weight_mh", 1), RecurrentProduct("weight_hm", 4))
-
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        factor, of_factor = products
-        x_m, x_i, x_f, x_g, x_o = split(pre_BGH, 5)
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, edit = inputs.xp, inputs.state, inputs.edit
+        factor, of_factor = inputs.products
+        x_m, x_i, x_f, x_g, x_o = split(inputs.pre_BGH, 5)
         m_i, m_f, m_g, m_o = split(of_factor(x_m * factor(state["h"])), 4)
         i = sigmoid(xp, x_i + m_i)
         f = sigmoid(xp, x_f + m_f)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import Array, Cell, Editor, Namespace, Product, sigmoid, split, unchanged
+from textgen.cells.cell import Cell, Outcome, StepInputs, sigmoid, split
 
 
 class PeepholeLSTMCell(Cell):
@@ -29,18 +27,10 @@ class PeepholeLSTMCell(Cell):
     state_names = ("h", "c")
     vector_names = ("weight_ci", "weight_cf", "weight_co")
 
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        (recurrent,) = products
-        a_i, a_f, a_g, a_o = split(pre_BGH + recurrent(state["h"]), 4)
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, vectors, edit = inputs.xp, inputs.state, inputs.vectors, inputs.edit
+        (recurrent,) = inputs.products
+        a_i, a_f, a_g, a_o = split(inputs.pre_BGH + recurrent(state["h"]), 4)
         i = sigmoid(xp, a_i + vectors["weight_ci"] * state["c"])
         f = sigmoid(xp, a_f + vectors["weight_cf"] * state["c"])
         g = xp.tanh(a_g)

@@ -1,4 +1,4 @@
-"""Every cell by its name: textgen's own, and those that a person registers after a trial."""
+"""Every cell by its name: those of textgen, and those that a user registers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CELLS: dict[str, Cell] = {
 BUILT_IN = tuple(CELLS)
 
 _OwnCell = TypeVar("_OwnCell", bound="Cell | type[Cell]")
-#: Sizes of the trial: all different, so that no mistaken shape fits by chance.
+#: Sizes of the trial step: all different, so that no wrong shape fits by chance.
 _BATCH, _HIDDEN = 2, 11
 
 
@@ -46,9 +46,9 @@ def get_cell(name: str, nonlinearity: str = "tanh") -> Cell:
 
     Args:
         name: One of `CELLS`.
-        nonlinearity: One of `NONLINEARITIES`. Only the `rnn` has the choice.
+        nonlinearity: One of `NONLINEARITIES`. Only the `rnn` has a choice.
     Raises:
-        ConfigError: There is none of that name, or none with that nonlinearity.
+        ConfigError: There is no cell of that name, or none with that nonlinearity.
     """
     if name not in CELLS:
         raise ConfigError(f"cell '{name}' is not known; choose one of: {', '.join(CELLS)}")
@@ -71,34 +71,34 @@ def register_cell(cell: _OwnCell, *, replace: bool = False) -> _OwnCell:
     """Make a cell of your own known by its name, for training, loading, sampling and tracing.
 
     The native engine does not know it. It is trained by a loop over time in torch, which is many
-    times slower, and written and traced with NumPy. A program that loads such a model registers
-    the cell first.
+    times slower; NumPy samples and traces it. A program that loads such a model must register the
+    cell first.
 
     Args:
-        cell: A `Cell`, or a class of it that needs no arguments: then this can stand above the
-            class as a decorator. `docs/networks.md` has an example, `textgen/cells/README.md` says
-            what a cell declares.
-        replace: Whether it may take the place of another own cell of that name. A class that is
-            defined again, as in a notebook, replaces its older self in any case.
+        cell: A `Cell`, or a subclass that needs no arguments: then this works as a decorator of the
+            class. `docs/networks.md` has an example; `textgen/cells/README.md` says what a cell
+            declares.
+        replace: Whether it may replace another registered cell of that name. A class that is
+            defined again, as in a notebook, always replaces its older version.
     Returns:
         `cell`.
     Raises:
-        ConfigError: It is no cell, its name is taken, or a trial step fails: the message says in
-            what it differs from what it declares.
+        ConfigError: It is not a cell, its name is taken, or a trial step fails: the message says
+            how the result differs from what the cell declares.
     """
     try:
         made = cell() if isinstance(cell, type) else cell
     except TypeError as error:
         raise ConfigError(
-            f"{cell!r:.80} cannot be made without arguments ({error}); register one that is made: "
+            f"{cell!r:.80} cannot be made without arguments ({error}); register an instance: "
             "register_cell(MyCell(...))"
         ) from error
     if not isinstance(made, Cell):
-        raise ConfigError(f"{cell!r:.80} is no textgen.cells.Cell; derive its class from that")
+        raise ConfigError(f"{cell!r:.80} is not a textgen.cells.Cell; derive its class from that")
     _check_declarations(made)
     known = CELLS.get(made.name)
     if made.name in BUILT_IN:
-        raise ConfigError(f"'{made.name}' is a cell of textgen's own; give yours another name")
+        raise ConfigError(f"'{made.name}' is a cell of textgen; give yours another name")
     if known is not None and not replace and _class_name(known) != _class_name(made):
         raise ConfigError(
             f"a cell '{made.name}' is registered already; give yours another name, or replace the "
@@ -110,9 +110,9 @@ def register_cell(cell: _OwnCell, *, replace: bool = False) -> _OwnCell:
 
 
 def missing_cell(name: str) -> str:
-    """What to do about a file that needs a cell which is not known, as the rest of a sentence."""
+    """The rest of a sentence about a file that needs an unknown cell: what to do."""
     return (
-        f"needs the cell {name!r:.80}, which is not one of textgen's: if it is your own, register "
+        f"needs the cell {name!r:.80}, which textgen does not have: if it is your own, register "
         "it before (textgen.cells.register_cell), otherwise upgrade: pip install -U textgen"
     )
 
@@ -123,7 +123,7 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
     Args:
         cell: The cell.
         xp: The array library.
-        array: Makes an array of that library of NumPy's, sharing its memory.
+        array: Makes an array of that library from a NumPy array, with shared memory.
     Raises:
         ConfigError: The step fails, or returns something else.
     """
@@ -159,7 +159,7 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
     except Exception as error:
         raise ConfigError(
             f"{where} fails with {library}'s arrays: {type(error).__name__}: {error}; it may use "
-            "operators and what xp, its first argument, has in numpy and torch alike"
+            "operators and what xp has in numpy and torch alike"
         ) from error
     for what, found, declared in (
         ("states", new, cell.state_names),
@@ -181,8 +181,8 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
             )
     if sorted(edited) != sorted(cell.state_names):
         raise ConfigError(
-            f"{where} must pass each new state through its last argument, once, before anything "
-            f'reads it: h = edit("h", ...); it did so with: {", ".join(edited) or "none"}'
+            f"{where} must pass each new state through edit, once, before anything reads it: "
+            f'h = edit("h", ...); it did so with: {", ".join(edited) or "none"}'
         )
     if any(not np.array_equal(given[name], value) for name, value in before.items()):
         raise ConfigError(f"{where} changes the state it was given; it must make a new one")
@@ -210,7 +210,7 @@ def _check_declarations(cell: Cell) -> None:
     if not isinstance(cell.products, tuple) or not all(
         isinstance(product, RecurrentProduct) and product.blocks >= 1 for product in cell.products
     ):
-        raise ConfigError(f"{where} has products that are no tuple of RecurrentProduct")
+        raise ConfigError(f"{where} has products that are not a tuple of RecurrentProduct")
     tensors = [product.name for product in cell.products]
     _check_list(where, "products", ("weight_ih", "bias", *tensors, *cell.vector_names))
 

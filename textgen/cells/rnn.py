@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from textgen.cells.cell import Array, Cell, Editor, Namespace, Product, RecurrentProduct, unchanged
+from textgen.cells.cell import Cell, Outcome, RecurrentProduct, StepInputs
 
 NONLINEARITIES = ("tanh", "relu", "identity")
 
@@ -14,7 +12,7 @@ class RNNCell(Cell):
 
         h_t = f(W x_t + U h_{t-1} + b)
 
-    Torch's two biases are one here (their sum). It has no gates: what it does is its output.
+    The bias is the sum of torch's two biases. The cell has no gates.
     Source: Elman 1990; rectified: Le, Jaitly and Hinton 2015, arXiv:1504.00941.
 
     Args:
@@ -30,22 +28,14 @@ class RNNCell(Cell):
     def __init__(self, nonlinearity: str = "tanh") -> None:
         self.nonlinearity = nonlinearity
 
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
-        (recurrent,) = products
-        a = pre_BGH + recurrent(state["h"])
+    def equations(self, inputs: StepInputs) -> Outcome:
+        xp, state, edit = inputs.xp, inputs.state, inputs.edit
+        (recurrent,) = inputs.products
+        a = inputs.pre_BGH + recurrent(state["h"])
         if self.nonlinearity == "tanh":
             a = xp.tanh(a)
         elif self.nonlinearity == "relu":
-            # Zero itself passes no gradient, as in torch's: every unit stands there at the start of
-            # a document. A NaN stays one.
+            # Zero itself passes no gradient, as in torch: every unit is zero at the start of a
+            # document. A NaN stays one.
             a = xp.where(a <= 0.0, xp.zeros_like(a), a)
         return {"h": edit("h", a)}, {}
