@@ -20,9 +20,8 @@ from measuring import made_up_text, seconds_of
 
 from textgen.api import load  # noqa: F401  (imported here so that no step pays for it)
 from textgen.corpus.windows import Batch
-from textgen.model.dropout import draw_masks
-from textgen.model.initialise import initial_weights
-from textgen.model.opening import open_network
+from textgen.model.engine import open_network
+from textgen.model.initialise import draw_masks, initial_weights
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Report
 from textgen.training.run import Run
@@ -36,7 +35,7 @@ class BareLoop:
     def __init__(self, run: Run) -> None:
         plan = run.plan
         network = open_network(
-            plan.model, run._trainer.network.path, initial_weights(plan.model, 0)
+            plan.model, run._trainer.network.engine, initial_weights(plan.model, 0)
         )
         self.learner = open_learner(network, plan)
         ids_TB = np.random.default_rng(0).integers(
@@ -68,7 +67,7 @@ def main() -> None:
         with new_run([text], options, Path(folder) / "run", cache=cache) as run:
             bare = BareLoop(run)
             trainer = run._trainer
-            shape, path = run.plan.model, trainer.network.path
+            shape, path = run.plan.model, trainer.network.engine
             print(
                 f"{path.name} {path.isa} {path.precision}, {path.threads} threads; {shape.cell} "
                 f"{shape.num_layers} x {shape.hidden_size}, batch {run.plan.batch_size}, "

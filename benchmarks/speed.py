@@ -24,14 +24,13 @@ import torch
 from torch import nn
 
 from textgen.model.config import ModelConfig
-from textgen.model.dropout import draw_masks
-from textgen.model.initialise import initial_weights
+from textgen.model.initialise import draw_masks, initial_weights
 from textgen.model.native_network import NativeNetwork, native_shape
-from textgen.model.network import LanguageModel
+from textgen.model.network import Engine
+from textgen.model.torch_network import LanguageModel
 from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
 from textgen.native.net import Net, weights_of
 from textgen.native.update import AdamW
-from textgen.ops.path import Path as ComputePath
 from textgen.runtime import choose_threads
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -100,7 +99,7 @@ def native_layer(
     )
     weights = initial_weights(config, 0)
     gradients = {name: np.zeros_like(weight) for name, weight in weights.items()}
-    net = Net(native_shape(config, ComputePath("native", "", "", "cpu", isa, threads)))
+    net = Net(native_shape(config, Engine("native", "", "", "cpu", isa, threads)))
     ids = np.random.default_rng(0).integers(2, VOCABULARY, (T, B)).astype(np.int32)
     state = [np.zeros((B, hidden), np.float32) for _ in range(2 * layers)]
     h, c = state[:layers], state[layers:] if "c" in config.cell_spec.state_names else []
@@ -155,7 +154,7 @@ def reference_layer(cell: str, hidden: int, layers: int, B: int, T: int) -> Run:
         num_layers=layers,
         cell=cell,
     )
-    model = LanguageModel(config, ComputePath("reference", "fp32", "the specification"))
+    model = LanguageModel(config, Engine("reference", "fp32", "the specification"))
     model.load_arrays(initial_weights(config, 0))
     # Of the whole model the last layer's output is wanted, not what the head makes of it.
     model.head = nn.Identity()  # type: ignore[assignment]
@@ -176,7 +175,7 @@ def native_step(isa: str, hidden: int, vocab: int, threads: int) -> tuple[Native
     """A whole training step: dropout, loss, clipping, AdamW."""
     B = T = 64
     config = ModelConfig(vocab_size=vocab, embedding_size=64, hidden_size=hidden, dropout=0.1)
-    network = NativeNetwork(config, ComputePath("native", "", "", "cpu", isa, threads))
+    network = NativeNetwork(config, Engine("native", "", "", "cpu", isa, threads))
     network.load_arrays(initial_weights(config, 0))
     optimizer = AdamW(
         network.parameters,
@@ -246,7 +245,7 @@ def torch_step(hidden: int, vocab: int, autocast: bool) -> Run:
 def native_many(isa: str, threads: int) -> Run:
     """A step of 64 streams of 1x512, logits included."""
     config = ModelConfig(vocab_size=VOCABULARY, embedding_size=64, hidden_size=512)
-    network = NativeNetwork(config, ComputePath("native", "", "", "cpu", isa, threads))
+    network = NativeNetwork(config, Engine("native", "", "", "cpu", isa, threads))
     network.load_arrays(initial_weights(config, 0))
     ids, state = np.full(64, 5), network.zero_state(64)
 

@@ -39,7 +39,6 @@ LEVELS = {
     "tasks": 2,
     "options": 3,
     "arguments": 3,
-    "ops": 3,
     "page": 3,
     "model": 4,
     "checkpoint": 5,
@@ -61,12 +60,11 @@ LEVELS = {
 LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "torch": (
         {
-            *("ops.recurrence", "ops.recurrences", "ops.reference", "ops.torch_recurrence"),
-            *("model.network", "model.torch_network"),
+            *("model.recurrence", "model.torch_recurrence", "model.torch_network"),
             *("training.torch_learner", "training.torch_optimizer"),
         },
         {
-            *("ops.select", "runtime", "model.torch_nn"),
+            *("model.engine", "runtime", "model.torch_nn"),
             *("inspection.influence", "inspection.gradients"),
         },
     ),
@@ -194,7 +192,7 @@ def circle(graph: dict[str, set[str]]) -> list[str]:
 
 #: File names that still stand twice in the tree.
 KNOWN_FILES = {
-    *("base", "events", "find", "finding", "gates", "history", "memory", "network", "neurons"),
+    *("base", "events", "find", "finding", "gates", "history", "memory", "neurons"),
     *("novelty", "numbers", "opening", "options", "pairs", "progress", "selection", "similar"),
     *("source", "targets", "text", "windows", "words"),
 }
@@ -345,7 +343,7 @@ HEAVY = (
         ),
         (
             "import textgen.training.start, textgen.evaluation, textgen.training.finetune,"
-            "textgen.training.native_learner, textgen.model.opening, textgen.ops.select",
+            "textgen.training.native_learner, textgen.model.engine",
             HEAVY,
         ),
         ("import textgen.cli.app", ("torch", "matplotlib", "plotext")),

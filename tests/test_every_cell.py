@@ -65,7 +65,7 @@ def test_its_states_and_gates_are_shown_by_its_own_names(
         found = [name for name in trace.arrays if name in (own, f"{own}-gate")]
         assert found, (gate, list(trace.arrays))
     # What was traced is what the model did: step by step, from the state after the end mark.
-    state = model.network.initial_state()
+    state = model.network.zero_state()
     _, state = model.network.step(np.array([0]), state)
     for row, token in enumerate(trace.ids):
         _, state = model.network.step(np.array([token]), state)
@@ -104,7 +104,7 @@ def test_native_and_numpy_write_from_the_same_logits(
     ids = model.fit_seed("Мальчик нашёл ключ").ids
     logits = []
     for network in (one, many, model.network):
-        state = network.initial_state(1)
+        state = network.zero_state(1)
         for token in ids:
             found, state = network.step(np.array([token]), state)
         logits.append(found[0])

@@ -28,9 +28,8 @@ from textgen.inspection import (
     memory_curves,
     parse_neuron,
     quantities,
-    survey,
+    survey_model,
     trace,
-    trace_chunks,
 )
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
 from textgen.inspection.heat import HeatView
@@ -860,18 +859,14 @@ class Model:
     def _survey(
         self, ids: NDArray[np.integer], quantities: Sequence[str], edits: Edits
     ) -> Iterator[Trace]:
-        from textgen.model.native_network import NativeNetwork
-        from textgen.model.opening import open_network
-        from textgen.native.library import supported_isas
-        from textgen.ops.select import select
-
-        if supported_isas():
-            path = select(self.config.cell_spec, "cpu", threads=choose_threads().value)
-            if path.name == "native":
-                network = open_network(self.config, path, self.saved.weights)
-                assert isinstance(network, NativeNetwork)
-                return survey(network, ids, quantities=quantities, edits=edits)
-        return trace_chunks(self.network, ids, quantities=quantities, edits=edits)
+        return survey_model(
+            self.config,
+            self.saved.weights,
+            ids,
+            quantities=quantities,
+            threads=choose_threads().value,
+            edits=edits,
+        )
 
     @checked()
     def read(

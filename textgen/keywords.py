@@ -11,7 +11,7 @@ from typing import TypedDict
 from textgen.arguments import StrPath as StrPath
 from textgen.inspection.trace import Neuron
 from textgen.model.edit import Edits
-from textgen.model.numpy_network import State
+from textgen.model.network import State
 
 
 class CorpusSettings(TypedDict, total=False):

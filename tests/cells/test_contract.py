@@ -9,8 +9,7 @@ from support.layer_case import ALL_CELLS, LayerCase
 
 from textgen.cells import CELLS, Cell, RecurrentProduct, get_cell
 from textgen.errors import ConfigError
-from textgen.ops.recurrence import LayerWeights, make_resets
-from textgen.ops.reference import run_reference
+from textgen.model.recurrence import LayerWeights, make_resets, run_reference
 
 EACH_CELL = pytest.mark.parametrize("cell", ALL_CELLS.values(), ids=ALL_CELLS)
 B, H = 3, 4

@@ -17,8 +17,8 @@ import textgen
 from textgen.cells import BUILT_IN, CELLS, Cell, RecurrentProduct, get_cell, register_cell
 from textgen.cells.cell import Outcome, StepInputs, sigmoid, split, unchanged
 from textgen.errors import CheckpointFormatError, ConfigError, StorageError
-from textgen.ops.reference import run_reference
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine
+from textgen.model.recurrence import run_reference
 
 
 class MinimalGatedUnit(Cell):
@@ -251,7 +251,7 @@ def test_a_step_that_torch_cannot_take_is_refused_before_training(text: str) -> 
         textgen.train(text, out="run", cell="minimal-gated", steps=1, **SMALL)
     assert not Path("run").exists()
     with pytest.raises(ConfigError, match="in numpy and torch alike"):
-        select(get_cell("minimal-gated"), "cpu")
+        choose_engine(get_cell("minimal-gated"), "cpu")
 
 
 def test_another_cell_of_that_name_is_not_replaced_unasked() -> None:

@@ -79,8 +79,8 @@ def test_the_loaded_network_computes_the_same(tmp_path: Path) -> None:
     assert isinstance(network, NumpyNetwork)
     expected = NumpyNetwork(model.config, model.weights)
     ids = np.array([2, 5])
-    logits, state = network.step(ids, network.initial_state(2))
-    expected_logits, expected_state = expected.step(ids, expected.initial_state(2))
+    logits, state = network.step(ids, network.zero_state(2))
+    expected_logits, expected_state = expected.step(ids, expected.zero_state(2))
     np.testing.assert_array_equal(logits, expected_logits)
     np.testing.assert_array_equal(state[1]["c"], expected_state[1]["c"])
 

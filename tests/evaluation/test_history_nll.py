@@ -17,18 +17,17 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import ConfigError
 from textgen.evaluation import nll as nll_module
 from textgen.evaluation.nll import nll_in_one_pass, nll_with_history, spread_positions
-from textgen.model.base import Network
 from textgen.model.config import ModelConfig
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.network import Network
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.model.opening import open_network
-from textgen.ops.select import select
 
 CONFIG = ModelConfig(vocab_size=10, embedding_size=4, hidden_size=6, num_layers=2)
 ESCAPE = math.log(1_112_064)
 
 
 def make() -> Network:
-    return open_network(CONFIG, select(LSTMCell(), "cpu", "fp32"), random_weights(CONFIG))
+    return open_network(CONFIG, choose_engine(LSTMCell(), "cpu", "fp32"), random_weights(CONFIG))
 
 
 def random_text(size: int) -> np.ndarray:
@@ -48,7 +47,7 @@ def nats_by_hand(text: np.ndarray, history: int, positions: list[int]) -> float:
         seen = whole[max(0, position + 1 - history) : position + 1]
         if END_ID in seen:
             seen = seen[len(seen) - 1 - seen[::-1].index(END_ID) :]
-        state = network.initial_state()
+        state = network.zero_state()
         for token in seen:
             logits_BV, state = network.step(np.array([token]), state)
         logits = logits_BV[0].astype(np.float64)
@@ -130,7 +129,7 @@ def test_history_one_is_a_bigram_model(bigram_model: textgen.Model) -> None:
     letters = sorted(set(TEXT))
     for letter in letters:
         (token,) = vocabulary.encode(letter).tolist()
-        logits_BV, _ = network.step(np.array([token]), network.initial_state())
+        logits_BV, _ = network.step(np.array([token]), network.zero_state())
         probabilities = np.exp(logits_BV[0] - logits_BV[0].max())
         probabilities /= probabilities.sum()
         after = sum(pairs[letter, other] for other in letters)

@@ -22,17 +22,16 @@ from textgen.evaluation.nll import (
     nll_in_windows,
     window_starts,
 )
-from textgen.model.base import Network
 from textgen.model.config import ModelConfig
-from textgen.model.opening import open_network
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.network import Network
 
 CONFIG = ModelConfig(vocab_size=10, embedding_size=4, hidden_size=6, num_layers=2)
 
 
 def make(config: ModelConfig = CONFIG) -> Network:
     """On the fastest path that there is here."""
-    return open_network(config, select(LSTMCell(), "cpu", "fp32"), random_weights(config))
+    return open_network(config, choose_engine(LSTMCell(), "cpu", "fp32"), random_weights(config))
 
 
 def random_text(size: int, *, marks: bool = True, seed: int = 0) -> np.ndarray:

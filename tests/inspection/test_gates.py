@@ -15,9 +15,9 @@ from textgen.inspection.trace import survey
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
-from textgen.ops.path import Path
 
 GATES = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update")}
 UNITS = 7
@@ -45,10 +45,10 @@ def test_shares_are_those_of_a_step_loop(cell: str) -> None:
     network, ids = network_of(cell), random_ids(400)
     left = np.zeros((2, len(GATES[cell]), UNITS), int)
     right = np.zeros_like(left)
-    _, state = network.step(np.array([END_ID]), network.initial_state())
+    _, state = network.step(np.array([END_ID]), network.zero_state())
     for token in ids.tolist():
         if token == END_ID:
-            state = network.initial_state()
+            state = network.zero_state()
         records = network.step_traced(np.array([token]), state)
         state = [record.state for record in records]
         for layer, record in enumerate(records):
@@ -79,7 +79,7 @@ def test_shares_are_those_of_a_step_loop(cell: str) -> None:
 def test_a_survey_counts_the_same(cell: str) -> None:
     """But for values that its rounding carries across a threshold."""
     exact, ids = network_of(cell), random_ids(6000)
-    network = NativeNetwork(exact.config, Path("native", "", "", "cpu", supported_isas()[0], 1))
+    network = NativeNetwork(exact.config, Engine("native", "", "", "cpu", supported_isas()[0], 1))
     network.load_arrays(initial_weights(exact.config, 0))
     names = gate_quantities(exact.cell)
     found = gate_report(survey(network, ids, quantities=names))

@@ -88,7 +88,7 @@ def test_gradient_is_that_of_finite_differences(cell: str, tie: bool) -> None:
 
 
 def last_prediction(network: NumpyNetwork, ids: Sequence[int]) -> np.ndarray:
-    state = network.initial_state()
+    state = network.zero_state()
     for token in (END_ID, *ids):
         logits, state = network.step(np.array([token]), state)
     wide = logits[0].astype(np.float64)
@@ -231,7 +231,7 @@ def test_what_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InspectionError, match=r"at most 4,000"):
         ask(LONGEST["gradient"] + 1, "gradient")
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "textgen.model.network", raising=False)
+    monkeypatch.delitem(sys.modules, "textgen.model.torch_network", raising=False)
     with pytest.raises(BackendError, match="--by omission"):
         ask(1, "gradient")
     ask(1, "omission")

@@ -13,7 +13,7 @@ import pytest
 from textgen.cells import CELLS
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import BackendError, InspectionError
-from textgen.inspection import gradients, memory_reading
+from textgen.inspection import gradients
 from textgen.inspection.gradients import INPUT, gradient_norms
 from textgen.inspection.memory import (
     MemoryReports,
@@ -24,6 +24,7 @@ from textgen.inspection.memory import (
 from textgen.inspection.memory_reading import Reader, other_places, spread_places, windows
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.native import library
 from textgen.native.library import missing_reason, supported_isas
 
 VOCAB = 9
@@ -134,7 +135,7 @@ def test_gradients_are_those_of_finite_differences(shape: str) -> None:
 def test_parts_that_fit_the_memory_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     config, weights = make()
     ids_TN, targets_N = random_ids(70).reshape(10, 7), random_ids(7, 2)
-    state = NumpyNetwork(config, weights).initial_state(7)
+    state = NumpyNetwork(config, weights).zero_state(7)
     whole = gradient_norms(config, weights, ids_TN, targets_N, state)
     monkeypatch.setattr(gradients, "MEMORY_LIMIT", 1)
     for place, norms in gradient_norms(config, weights, ids_TN, targets_N, state).items():
@@ -207,7 +208,7 @@ def test_replacement_is_reading_other_text(native: bool, monkeypatch: pytest.Mon
     if native and not supported_isas():
         pytest.skip(missing_reason())
     if not native:
-        monkeypatch.setattr(memory_reading, "supported_isas", tuple)
+        monkeypatch.setattr(library, "supported_isas", tuple)
     config, weights = make(spread=0.9, residual=True)
     ids = random_ids(300)
     ids[[60, 200]] = END_ID
@@ -223,7 +224,7 @@ def test_replacement_is_reading_other_text(native: bool, monkeypatch: pytest.Mon
         return ids[max([start, *marks + 1]) : place]
 
     def prediction(read: np.ndarray) -> np.ndarray:
-        state = network.initial_state()
+        state = network.zero_state()
         for token in (END_ID, *read.tolist()):
             logits, state = network.step(np.array([token]), state)
         e = np.exp(logits[0].astype(np.float64))
@@ -248,7 +249,7 @@ def test_the_native_engine_reads_the_same(cell: str, monkeypatch: pytest.MonkeyP
     ids_TN[7, 2] = END_ID
     states = []
     for isas in (supported_isas, tuple):
-        monkeypatch.setattr(memory_reading, "supported_isas", isas)
+        monkeypatch.setattr(library, "supported_isas", isas)
         reader = Reader(config, weights, 1)
         states.append(reader.read(ids_TN, reader.begin(4)))
     for ours, theirs in zip(*states, strict=True):
@@ -297,7 +298,7 @@ def test_what_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InspectionError, match="grow beyond all numbers"):
         memory_curves(*growing, random_ids(300), max_lag=60, replacement=False)
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.delitem(sys.modules, "textgen.model.network", raising=False)
+    monkeypatch.delitem(sys.modules, "textgen.model.torch_network", raising=False)
     with pytest.raises(BackendError, match="needs torch"):
         memory_curves(config, weights, random_ids(300), max_lag=20)
 

@@ -16,9 +16,9 @@ from textgen.inspection.similar import SimilarPlaces, similar_places
 from textgen.inspection.trace import survey
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import NativeNetwork
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import missing_reason, supported_isas
-from textgen.ops.path import Path
 
 CHARS = Vocabulary.from_characters("абвгдежзийкл ")
 PLANT = "вид клада за жабий"
@@ -82,7 +82,7 @@ def test_a_planted_passage_is_the_nearest(cell: str, quantity: str) -> None:
 @pytest.mark.skipif(not supported_isas(), reason=missing_reason() or "native engine")
 def test_a_planted_passage_is_the_nearest_in_a_survey() -> None:
     network, weights = make()
-    native = NativeNetwork(network.config, Path("native", "", "", "cpu", supported_isas()[0], 1))
+    native = NativeNetwork(network.config, Engine("native", "", "", "cpu", supported_isas()[0], 1))
     native.load_arrays(weights)
     ids = corpus(5000, (3210, PLANT))
     query = trace(network, CHARS.encode(PLANT), vocabulary=CHARS)

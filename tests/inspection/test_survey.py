@@ -11,9 +11,9 @@ from textgen.inspection.trace import survey
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
-from textgen.ops.path import Path
 
 
 @pytest.mark.parametrize("isa", supported_isas() or ["missing"])
@@ -27,7 +27,7 @@ def test_statistics_of_a_survey_are_those_of_the_trace(
         pytest.skip("the native library is not built")
     config = ModelConfig(vocab_size=20, embedding_size=8, hidden_size=24, num_layers=2, cell=cell)
     weights = initial_weights(config, 0)
-    network = NativeNetwork(config, Path("native", "", "", "cpu", isa, 2))
+    network = NativeNetwork(config, Engine("native", "", "", "cpu", isa, 2))
     network.load_arrays(weights)
     rng = np.random.default_rng(0)
     # Half of it in documents, half in one long piece, so that streams begin within a document.
@@ -56,7 +56,7 @@ def test_a_short_text_is_one_stream() -> None:
     if not supported_isas():
         pytest.skip("the native library is not built")
     config = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=5)
-    network = NativeNetwork(config, Path("native", "", "", "cpu", supported_isas()[-1], 1))
+    network = NativeNetwork(config, Engine("native", "", "", "cpu", supported_isas()[-1], 1))
     network.load_arrays(initial_weights(config, 3))
     ids = np.array([2, 3, END_ID, 4, 5])
     (chunk,) = survey(network, ids)

@@ -10,7 +10,7 @@ from support.models import REFERENCE
 
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel
+from textgen.model.torch_network import LanguageModel
 
 
 def config(**settings: Any) -> ModelConfig:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from textgen.model.config import ModelConfig
-from textgen.model.dropout import Masks, draw_masks
+from textgen.model.initialise import Masks, draw_masks
 
 
 def config(dropout: float = 0.5) -> ModelConfig:

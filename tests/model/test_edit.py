@@ -144,12 +144,12 @@ def test_a_network_edits_the_layer_that_is_meant() -> None:
     config = ModelConfig(vocab_size=7, embedding_size=3, hidden_size=4, num_layers=2)
     network = NumpyNetwork(config, random_weights(config))
     clamp = Edit(layer=1, state="c", unit=2, scale=0.0, shift=0.5)
-    plain = network.step_traced(np.array([3]), network.initial_state())
-    steered = network.step_traced(np.array([3]), network.initial_state(), [(clamp,)])
+    plain = network.step_traced(np.array([3]), network.zero_state())
+    steered = network.step_traced(np.array([3]), network.zero_state(), [(clamp,)])
     assert (steered[0].state["h"] == plain[0].state["h"]).all()
     changed = steered[1].state["c"] != plain[1].state["c"]
     assert changed.tolist() == [[False, False, True, False]]
     assert steered[1].state["c"][0, 2] == 0.5
     with pytest.raises(ConfigError, match="layer 5"):
         wrong = Edit(layer=5, state="c", unit=2, scale=0.0, shift=0.5)
-        network.step(np.array([3]), network.initial_state(), [(wrong,)])
+        network.step(np.array([3]), network.zero_state(), [(wrong,)])

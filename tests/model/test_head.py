@@ -13,13 +13,12 @@ from support.models import REFERENCE, random_weights
 
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
+from textgen.model.engine import choose_engine, open_network
 from textgen.model.head import DistanceHead, distance_loss, fit_scale, nats_of
-from textgen.model.network import LanguageModel
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.model.opening import open_network
+from textgen.model.torch_network import LanguageModel
 from textgen.native.library import missing_reason, supported_isas
-from textgen.ops.path import Path
-from textgen.ops.select import select
 
 CONFIG = ModelConfig(
     vocab_size=23,
@@ -47,12 +46,12 @@ def distance(kind: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> float
     return float(1.0 - a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
-def path_of(kind: str) -> Path:
+def path_of(kind: str) -> Engine:
     if kind != "native":
         return replace(REFERENCE, name=kind)
     if not supported_isas():
         pytest.skip(missing_reason())
-    return select(CONFIG.cell_spec, "cpu", "fp32", 1)
+    return choose_engine(CONFIG.cell_spec, "cpu", "fp32", 1)
 
 
 @of_each_kind
@@ -75,13 +74,13 @@ def test_every_path_gives_the_same_costs(kind: str, path: str) -> None:
     weights = weights_of(config)
     ids = np.random.default_rng(2).integers(0, 23, (6, 3))
     plain = NumpyNetwork(config, weights)
-    state = plain.initial_state(3)
+    state = plain.zero_state(3)
     expected = []
     for ids_B, targets_B in pairwise(ids):
         logits_BV, state = plain.step(ids_B, state)
         expected.append(nats_of(logits_BV, targets_B))
     network = open_network(config, path_of(path), weights)
-    nats_TB, _ = network.costs(ids[:-1], ids[1:], network.zero_state(3))
+    nats_TB, _ = network.nll(ids[:-1], ids[1:], network.zero_state(3))
     np.testing.assert_allclose(nats_TB, expected, rtol=1e-4)
     # What the fit of the scale reads is what the head reads.
     outputs_TBH, _ = network.outputs(ids[:-1], network.zero_state(3))  # type: ignore[attr-defined]

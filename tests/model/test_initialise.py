@@ -12,7 +12,7 @@ from support.models import REFERENCE
 from textgen.cells import CELLS
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
-from textgen.model.network import LanguageModel
+from textgen.model.torch_network import LanguageModel
 
 
 def config(**settings: object) -> ModelConfig:

@@ -1,4 +1,4 @@
-"""The torch module: against the lecture's equations, torch's own LSTM, and its promises."""
+"""A network is opened on the path that was chosen, and keeps the promises of `Network`."""
 
 from __future__ import annotations
 
@@ -7,203 +7,109 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.models import REFERENCE, lecture_nats, make_model
+from support.models import REFERENCE, random_weights
 from torch.nn import functional as F
 
-from textgen.model import network as module
 from textgen.model.config import ModelConfig
-from textgen.model.dropout import Masks, draw_masks
-from textgen.model.network import RecurrentLayer
-from textgen.ops.path import Path
-from textgen.ops.recurrence import make_resets
-from textgen.ops.torch_recurrence import bf16_works
+from textgen.model.engine import open_network
+from textgen.model.network import Engine
+from textgen.model.torch_network import TorchNetwork
+from textgen.native.library import missing_reason, supported_isas
 
-CPU = torch.device("cpu")
-FAST = Path("torch", "fp32", "asked for")
-BF16 = Path("torch", "bf16", "asked for")
-PATHS = pytest.mark.parametrize("path", [REFERENCE, FAST], ids=["reference", "torch"])
-CONFIGS = {
-    "one-layer": ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6),
-    "two-layers": ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, num_layers=2),
-    "tied": ModelConfig(vocab_size=9, embedding_size=6, hidden_size=6, tie=True),
-}
+CONFIG = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, num_layers=2)
+KINDS = ("reference", "torch", "native")
 
 
-def random_ids(config: ModelConfig, T: int = 7, B: int = 3) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(4)
-    return torch.randint(0, config.vocab_size, (T, B), generator=generator)
+def path_of(kind: str) -> Engine:
+    if kind != "native":
+        return Engine(kind, "fp32", "asked for")
+    isas = [isa for isa in supported_isas() if isa in ("avx512", "avx2", "generic")]
+    if not isas:
+        pytest.skip(missing_reason())
+    return Engine("native", "fp32", "asked for", isa=isas[0])
 
 
-@PATHS
-@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_costs_are_the_lectures(config: ModelConfig, path: Path) -> None:
-    model = make_model(config, path=path)
-    ids_TB = random_ids(config, T=8)
-    resets_TB = np.zeros((7, 3), dtype=bool)
-    resets_TB[[0, 3], [1, 2]] = True
+def window(T: int = 7, B: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    ids = rng.integers(0, CONFIG.vocab_size, (T + 1, B))
+    resets = np.zeros((T, B), dtype=bool)
+    resets[[0, 3], [1, 2]] = True
+    return ids[:-1], ids[1:], resets
+
+
+def test_torch_paths_open_a_torch_network() -> None:
+    for kind in ("reference", "torch"):
+        network = open_network(CONFIG, path_of(kind), None)
+        assert isinstance(network, TorchNetwork)
+        assert network.engine == path_of(kind) and network.config == CONFIG
+
+
+def test_the_native_path_opens_a_native_network() -> None:
+    assert type(open_network(CONFIG, path_of("native"), None)).__name__ == "NativeNetwork"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("ids_type", [np.int64, np.int32, np.uint8])
+def test_costs_are_the_cross_entropy_of_each_target(kind: str, ids_type: type) -> None:
+    weights = random_weights(CONFIG)
+    network = open_network(CONFIG, path_of(kind), weights)
+    inputs, targets, resets = window()
+    first = network.zero_state(3)
+    nats, _ = network.nll(inputs.astype(ids_type), targets.astype(ids_type), first, resets)
+    reference = TorchNetwork(CONFIG, REFERENCE)
+    reference.load_arrays(weights)
+    state, expected = reference.model.zero_state(3), []
     with torch.no_grad():
-        logits, _ = model(ids_TB[:-1], model.zero_state(3), make_resets(resets_TB, CPU))
-    for stream in range(3):
-        nats = F.cross_entropy(logits[:, stream], ids_TB[1:, stream], reduction="none")
-        expected = lecture_nats(
-            config,
-            model.arrays(),
-            ids_TB[:-1, stream].tolist(),
-            ids_TB[1:, stream].tolist(),
-            np.flatnonzero(resets_TB[:, stream]),
-        )
-        # Costs of a few nats, a hundred float32 roundings (6e-8 each) deep.
-        np.testing.assert_allclose(nats.numpy(), expected, rtol=0, atol=5e-6)
+        for ids_B, targets_B, resets_B in zip(inputs, targets, resets, strict=True):
+            keep = torch.from_numpy(~resets_B)[:, None]
+            state = [{n: torch.where(keep, v, 0.0) for n, v in layer.items()} for layer in state]
+            logits, state = reference.model(torch.from_numpy(ids_B)[None], state)
+            expected.append(
+                F.cross_entropy(logits[0], torch.from_numpy(targets_B), reduction="none").numpy()
+            )
+    assert nats.dtype == np.float32 and nats.shape == (7, 3)
+    # Costs of a few nats, a hundred float32 roundings (6e-8 each) deep.
+    np.testing.assert_allclose(nats, np.stack(expected), rtol=0, atol=5e-6)
 
 
-@PATHS
-@pytest.mark.parametrize("num_layers", [1, 2])
-def test_weights_fit_torchs_own_lstm(path: Path, num_layers: int) -> None:
-    config = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, num_layers=num_layers)
-    model = make_model(config, path=path)
-    lstm = torch.nn.LSTM(4, 6, num_layers)
-    with torch.no_grad():
-        for k, layer in enumerate(model.layers):
-            assert isinstance(layer, RecurrentLayer)
-            weights = layer.weights()
-            getattr(lstm, f"weight_ih_l{k}").copy_(weights.weight_ih)
-            getattr(lstm, f"weight_hh_l{k}").copy_(weights.recurrent[0])
-            getattr(lstm, f"bias_ih_l{k}").copy_(weights.bias)
-            getattr(lstm, f"bias_hh_l{k}").zero_()
-        ids = random_ids(config)
-        logits, state = model(ids, model.zero_state(3))
-        y, (h, c) = lstm(model.embedding(ids))
-        # Seven steps of a few float32 roundings each.
-        close = {"rtol": 0, "atol": 2e-6}
-        torch.testing.assert_close(logits, model.head(y), **close)
-        for k in range(num_layers):
-            torch.testing.assert_close(state[k]["h"], h[k], **close)
-            torch.testing.assert_close(state[k]["c"], c[k], **close)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_state_is_carried_on_and_not_modified(kind: str) -> None:
+    network = open_network(CONFIG, path_of(kind), random_weights(CONFIG))
+    inputs, targets, resets = window()
+    first = network.zero_state(3)
+    whole, _ = network.nll(inputs, targets, first, resets)
+    early, state = network.nll(inputs[:4], targets[:4], first, resets[:4])
+    late, _ = network.nll(inputs[4:], targets[4:], state, resets[4:])
+    again, _ = network.nll(inputs[4:], targets[4:], state, resets[4:])
+    # A product over a shorter window may round its last bit otherwise.
+    np.testing.assert_allclose(np.concatenate([early, late]), whole, rtol=0, atol=5e-6)
+    np.testing.assert_array_equal(again, late)
+    unreset, _ = network.nll(inputs, targets, first)
+    assert np.abs(unreset - whole).max() > 0.01
 
 
-@PATHS
-def test_a_window_may_be_read_in_parts(path: Path) -> None:
-    config = CONFIGS["two-layers"]
-    model = make_model(config, path=path)
-    ids = random_ids(config, T=9)
-    with torch.no_grad():
-        whole, last = model(ids, model.zero_state(3))
-        first, state = model(ids[:4], model.zero_state(3))
-        second, last_of_parts = model(ids[4:], state)
-    # The same steps; a product over a shorter window may round its last bit otherwise.
-    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=0, atol=2e-6)
-    torch.testing.assert_close(last_of_parts, last, rtol=0, atol=2e-6)
-
-
-def masked(config: ModelConfig, ids: torch.Tensor, masks: Masks | None) -> torch.Tensor:
-    """The model written out, layer by layer, each factor where it belongs."""
-    model = make_model(config)
-    x = model.embedding(ids)
-    if masks is not None:
-        x = x * torch.from_numpy(masks.embedding_E)
-    for index, layer in enumerate(model.layers):
-        assert isinstance(layer, RecurrentLayer)
-        first = model.zero_state(ids.shape[1])[index]
-        sequences, _ = module.recurrence_for(REFERENCE, model.cell)(
-            model.cell, x, first, layer.weights()
-        )
-        x = sequences["h"]
-        if masks is not None:
-            x = x * torch.from_numpy(masks.layers_LBH[index])
-    logits: torch.Tensor = model.head(x)
-    return logits
-
-
-@PATHS
-def test_masks_act_on_the_embedding_and_every_layer(path: Path) -> None:
-    config = replace(CONFIGS["two-layers"], dropout=0.5)
-    ids = random_ids(config)
-    model = make_model(config, path=path)
-    masks = draw_masks(config, 3, 1)
-    assert masks is not None
-    with torch.no_grad():
-        noisy, _ = model(ids, model.zero_state(3), None, masks)
-        quiet, _ = model(ids, model.zero_state(3))
-        # Seven steps of a few float32 roundings each, of logits of order one.
-        close = {"rtol": 0, "atol": 4e-6}
-        torch.testing.assert_close(noisy, masked(config, ids, masks), **close)
-        torch.testing.assert_close(quiet, masked(config, ids, None), **close)
-    assert (noisy - quiet).abs().max() > 0.1
-
-
-def test_masks_leave_the_carried_state_alone() -> None:
-    """They act on what a layer hands up; its own next step reads its whole output."""
-    config = replace(CONFIGS["one-layer"], dropout=0.5)
-    ids = random_ids(config)
-    model = make_model(config)
-    nothing = Masks(np.ones(4, np.float32), np.zeros((1, 3, 6), np.float32))
-    with torch.no_grad():
-        logits, state = model(ids, model.zero_state(3), None, nothing)
-        _, expected = model(ids, model.zero_state(3))
-    torch.testing.assert_close(state, expected, rtol=0, atol=0)
-    torch.testing.assert_close(logits, model.head.bias.expand_as(logits), rtol=0, atol=0)
-
-
-def test_arrays_are_copies_and_come_back() -> None:
-    model = make_model(CONFIGS["two-layers"])
-    arrays = model.arrays()
-    assert list(arrays) == list(model.config.tensor_shapes())
-    arrays["head.bias"][:] = 7.0
-    assert not (model.head.bias == 7.0).any()
-    model.load_arrays(arrays)
-    assert (model.head.bias == 7.0).all()
-    arrays["head.bias"][:] = 8.0
-    assert (model.head.bias == 7.0).all()
-
-
-def test_a_tied_output_is_the_embedding() -> None:
-    model = make_model(CONFIGS["tied"])
-    assert model.head.weight is model.embedding.weight
-    assert "head.weight" not in model.arrays()
-    loss = model(random_ids(model.config), model.zero_state(3))[0].logsumexp(-1).sum()
-    loss.backward()
-    assert model.embedding.weight.grad is not None
-
-
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-def test_bf16_keeps_logits_and_the_state_of_every_layer_in_float32(cell: str) -> None:
-    kernel = {"rnn": "rnn_tanh"}.get(cell, cell)
-    if not bf16_works(kernel, CPU):
-        pytest.skip(f"torch cannot run its {kernel} in bf16 on this CPU")
-    config = replace(CONFIGS["two-layers"], cell=cell)
-    model = make_model(config, path=BF16)
-    ids = random_ids(config)
-    masks = draw_masks(replace(config, dropout=0.5), 3, 1)
-    logits, state = model(ids, model.zero_state(3), None, masks)
-    assert logits.dtype == torch.float32
-    assert {value.dtype for layer in state for value in layer.values()} == {torch.float32}
-    expected, _ = make_model(config)(ids, model.zero_state(3), None, masks)
-    # Sums of products of numbers rounded to 8 bits (2^-9 each), two layers and an output deep.
-    scale = expected.abs().max().item()
-    assert (logits - expected).abs().max().item() < 8 * 2.0**-8 * scale
+def test_arrays_are_copies_and_come_back(kind: str, cell: str) -> None:
+    config = replace(CONFIG, cell=cell)
+    weights = random_weights(config)
+    network = open_network(config, path_of(kind), weights)
+    inputs, targets, _ = window()
+    before, _ = network.nll(inputs, targets, network.zero_state(3))
+    arrays = network.arrays()
+    assert list(arrays) == list(config.tensor_shapes())
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, weights[name])
+        array[...] = weights[name][...] = 7.0
+    unmoved, _ = network.nll(inputs, targets, network.zero_state(3))
+    np.testing.assert_array_equal(unmoved, before)
+    network.load_arrays({name: np.zeros_like(array) for name, array in arrays.items()})
+    uniform, _ = network.nll(inputs, targets, network.zero_state(3))
+    np.testing.assert_allclose(uniform, np.log(9.0), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["peephole", "coupled", "depth-gated", "mlstm"])
-def test_a_model_carries_the_cells_that_torch_lacks(name: str) -> None:
-    """Two layers of them, where it is so the upper one reading the lower one's cell state."""
-    config = replace(CONFIGS["two-layers"], cell=name)
-    model = make_model(config)
-    assert [n for n, _ in model.named_parameters()] == list(config.tensor_shapes())
-    ids = random_ids(config)
-    logits, state = model(ids, model.zero_state(3))
-    assert [set(layer) for layer in state] == [{"h", "c"}] * 2
-    logits.square().sum().backward()
-    for parameter, weight in model.named_parameters():
-        assert weight.grad is not None
-        # Below the first layer there is nothing that its depth gate could let in.
-        nothing = parameter in ("layers.0.weight_ld", "layers.0.weight_cd")
-        assert weight.grad.any() != nothing, parameter
-
-
-def test_a_model_is_allocated_without_touching_the_seed_of_the_process() -> None:
-    config = CONFIGS["one-layer"]
-    torch.manual_seed(1)
-    expected = torch.rand(3)
-    torch.manual_seed(1)
-    make_model(config)
-    assert torch.equal(torch.rand(3), expected)
+def test_evaluation_keeps_no_graph() -> None:
+    network = open_network(CONFIG, path_of("torch"), random_weights(CONFIG))
+    inputs, targets, _ = window()
+    _, state = network.nll(inputs, targets, network.zero_state(3))
+    assert not any(value.requires_grad for layer in state for value in layer.values())

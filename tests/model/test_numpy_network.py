@@ -31,7 +31,7 @@ def ids_of(config: ModelConfig) -> np.ndarray:
 
 
 def run(network: NumpyNetwork, ids_TB: np.ndarray) -> tuple[np.ndarray, list]:
-    state = network.initial_state(ids_TB.shape[1])
+    state = network.zero_state(ids_TB.shape[1])
     logits = []
     for ids_B in ids_TB:
         logits_BV, state = network.step(ids_B, state)
@@ -98,7 +98,7 @@ def test_the_table_is_used_up_to_its_limit(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_step_changes_nothing_it_was_given() -> None:
     config = CONFIGS["two-layers"]
     network = NumpyNetwork(config, random_weights(config))
-    _, state = network.step(np.array([5, 6]), network.initial_state(2))
+    _, state = network.step(np.array([5, 6]), network.zero_state(2))
     before = [{name: value.copy() for name, value in layer.items()} for layer in state]
     network.step(np.array([7, 8]), state)
     for layer, expected in zip(state, before, strict=True):
@@ -121,8 +121,8 @@ def test_a_traced_step_tells_what_the_step_did() -> None:
     config = CONFIGS["two-layers"]
     network = NumpyNetwork(config, random_weights(config))
     ids = np.array([5, 6, 7])
-    logits, state = network.step(ids, network.initial_state(3))
-    records = network.step_traced(ids, network.initial_state(3))
+    logits, state = network.step(ids, network.zero_state(3))
+    records = network.step_traced(ids, network.zero_state(3))
     np.testing.assert_array_equal(network.logits(records[-1].state["h"]), logits)
     for record, layer in zip(records, state, strict=True):
         assert tuple(record.gates) == config.cell_spec.gate_names
@@ -136,7 +136,7 @@ def test_a_traced_step_tells_what_the_step_did() -> None:
 
 def test_the_first_state_is_zero() -> None:
     config = CONFIGS["two-layers"]
-    state = NumpyNetwork(config, random_weights(config)).initial_state(4)
+    state = NumpyNetwork(config, random_weights(config)).zero_state(4)
     assert [sorted(layer) for layer in state] == [["c", "h"], ["c", "h"]]
     for layer in state:
         for value in layer.values():

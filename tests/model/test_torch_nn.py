@@ -8,9 +8,9 @@ import torch
 
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel
+from textgen.model.network import Engine
+from textgen.model.torch_network import LanguageModel
 from textgen.model.torch_nn import from_torch_nn, to_torch_nn
-from textgen.ops.path import Path
 
 CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]
 EACH_CELL = pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
@@ -33,7 +33,7 @@ def random_weights(config: ModelConfig) -> dict[str, np.ndarray]:
 def test_torchs_module_computes_what_our_layers_do(cell: str, nonlinearity: str) -> None:
     config = config_of(cell, nonlinearity)
     weights = random_weights(config)
-    ours = LanguageModel(config, Path("reference", "fp32", "the specification"))
+    ours = LanguageModel(config, Engine("reference", "fp32", "the specification"))
     ours.load_arrays(weights)
     ids = torch.randint(0, 9, (6, 3), generator=torch.Generator().manual_seed(1))
     theirs = to_torch_nn(config, weights)

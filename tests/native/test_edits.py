@@ -9,11 +9,10 @@ import pytest
 
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, Edits
-from textgen.model.native_network import NativeNetwork
-from textgen.model.native_step import NativeStep
+from textgen.model.native_network import NativeNetwork, NativeStep
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
-from textgen.ops.path import Path
 from textgen.sampling import SampleOptions
 from textgen.sampling.choice import choice_settings
 
@@ -62,7 +61,7 @@ def networks(
         name: (rng.standard_normal(s) * (s[-1] ** -0.5)).astype(np.float32)
         for name, s in config.tensor_shapes().items()
     }
-    native = NativeNetwork(config, Path("native", "", "", "cpu", isa, threads))
+    native = NativeNetwork(config, Engine("native", "", "", "cpu", isa, threads))
     native.load_arrays(weights)
     return NumpyNetwork(config, weights), native, weights
 
@@ -98,7 +97,7 @@ def stepped(
     network: NumpyNetwork, ids_TB: np.ndarray, edits: list[Edits], resets_TB: np.ndarray | None
 ) -> tuple[dict[str, list[np.ndarray]], list[dict[str, np.ndarray]]]:
     """By the cells' specification, one step after the other."""
-    state = network.initial_state(ids_TB.shape[1])
+    state = network.zero_state(ids_TB.shape[1])
     seen: dict[str, list[np.ndarray]] = {}
     for t, ids_B in enumerate(ids_TB):
         if resets_TB is not None:
@@ -133,7 +132,7 @@ def test_a_window_is_edited_as_the_specification_says(
     edits = some_edits(numpy.config, streams)
     seen, last = stepped(numpy, ids_TB, edits, resets_TB)
     records, after = native.trace(ids_TB, native.zero_state(streams), resets_TB, edits_B=edits)
-    _, unsaved = native.costs(ids_TB, ids_TB, native.zero_state(streams), resets_TB, edits)
+    _, unsaved = native.nll(ids_TB, ids_TB, native.zero_state(streams), resets_TB, edits)
     for name, values in seen.items():
         wanted = np.stack(values)
         scale = max(1.0, float(np.abs(wanted).max()))
@@ -154,8 +153,8 @@ def test_a_clamped_unit_has_its_value_and_the_costs_feel_it(
     state = native.config.cell_spec.state_names[-1]
     clamp = (Edit(layer=0, state=state, unit=5, scale=0.0, shift=0.625),)
     ids_TB = np.arange(18).reshape(6, 3) % 11
-    plain, _ = native.costs(ids_TB, ids_TB, native.zero_state(3))
-    only_last, after = native.costs(ids_TB, ids_TB, native.zero_state(3), None, [(), (), clamp])
+    plain, _ = native.nll(ids_TB, ids_TB, native.zero_state(3))
+    only_last, after = native.nll(ids_TB, ids_TB, native.zero_state(3), None, [(), (), clamp])
     assert after[0][state][2, 5] == 0.625  # a number that bf16 holds exactly
     assert (only_last[:, :2] == plain[:, :2]).all(), "streams without edits are left alone"
     assert (only_last[:, 2] != plain[:, 2]).all(), "from the first prediction on"
@@ -174,13 +173,13 @@ def test_an_edit_that_says_nothing_changes_no_bit(isa: str, cell: tuple[str, str
         for what in ({"unit": 3}, {"read": ones, "write": ones})
     )
     ids_TB = np.arange(35).reshape(5, 7) % 11
-    plain, _ = native.costs(ids_TB, ids_TB, native.zero_state(7))
-    edited, _ = native.costs(ids_TB, ids_TB, native.zero_state(7), None, [nothing] * 7)
+    plain, _ = native.nll(ids_TB, ids_TB, native.zero_state(7))
+    edited, _ = native.nll(ids_TB, ids_TB, native.zero_state(7), None, [nothing] * 7)
     assert (plain == edited).all()
     one = NativeStep(native.config, weights, native.path)
     assert (
-        one.read([2, 3, 4], one.initial_state())[0]
-        == one.read([2, 3, 4], one.initial_state(), nothing)[0]
+        one.read([2, 3, 4], one.zero_state())[0]
+        == one.read([2, 3, 4], one.zero_state(), nothing)[0]
     ).all()
 
 
@@ -196,7 +195,7 @@ def test_one_stream_is_read_and_written_under_edits(
     edits = some_edits(numpy.config, 1)
     ids = [2, 3, 4, 5, 2]
     _, last = stepped(numpy, np.array(ids)[:, None], edits, None)
-    logits, state = one.read(ids, one.initial_state(), edits[0])
+    logits, state = one.read(ids, one.zero_state(), edits[0])
     for own, theirs in zip(state, last, strict=True):
         for name, value in theirs.items():
             scale = max(1.0, float(np.abs(value).max()))
@@ -227,9 +226,9 @@ def test_the_last_edits_are_forgotten_with_the_call(isa: str) -> None:
     after, _ = native.step(ids_B, native.zero_state(3))
     assert (before == after).all() and (steered != before).any()
     one = NativeStep(native.config, weights, native.path)
-    first, _ = one.read([2, 3], one.initial_state())
-    one.read([2, 3], one.initial_state(), clamp)
-    assert (one.read([2, 3], one.initial_state())[0] == first).all()
+    first, _ = one.read([2, 3], one.zero_state())
+    one.read([2, 3], one.zero_state(), clamp)
+    assert (one.read([2, 3], one.zero_state())[0] == first).all()
 
 
 def test_there_is_no_gradient_under_edits() -> None:

@@ -14,9 +14,9 @@ from support.native_windows import Case, Outcome, computed, error, open_net, spe
 from textgen.cells import get_cell
 from textgen.errors import BackendError
 from textgen.model.native_network import NativeNetwork
+from textgen.model.network import Engine
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.net import READ_CELL, READ_HIDDEN, READ_OUTPUT, weights_of
-from textgen.ops.path import Path
 
 CELLS = (
     ("lstm", "tanh"),
@@ -193,12 +193,12 @@ def test_a_token_that_is_no_symbol_is_refused(where: str, token: int) -> None:
 def test_threads_of_python_may_share_a_network() -> None:
     """A window is several calls; another caller's must not come between them."""
     case = Case("lstm", H=64, B=8, T=20, masks=False, resets=False)
-    network = NativeNetwork(case.config, Path("native", "", "", "cpu", ISAS[0], 2))
+    network = NativeNetwork(case.config, Engine("native", "", "", "cpu", ISAS[0], 2))
     network.load_arrays(case.weights)
     windows = [np.roll(case.ids, shift, axis=0) for shift in range(4)]
 
     def costs(ids: NDArray[np.int32]) -> NDArray[np.float32]:
-        return network.costs(ids, case.targets, case.state)[0]
+        return network.nll(ids, case.targets, case.state)[0]
 
     alone = [costs(window) for window in windows]
     with ThreadPoolExecutor(4) as pool:

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
+from textgen.model.head import log_softmax
 from textgen.model.native_network import native_shape
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.sampler import NO_ID, ChoiceSettings, Sampler, choose
-from textgen.ops.path import Path
 from textgen.sampling import SampleOptions, SymbolGenerator, choose_symbols, filter_logits
-from textgen.sampling.choice import log_softmax, uniforms_at
+from textgen.sampling.choice import uniforms_at
 
 ISAS = supported_isas()
 CELLS = (
@@ -101,7 +102,7 @@ def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.f
 def open_sampler(
     config: ModelConfig, weights: dict[str, NDArray[np.float32]], isa: str, threads: int = 1
 ) -> Sampler:
-    return Sampler(native_shape(config, Path("native", "", "", "cpu", isa, threads)), weights)
+    return Sampler(native_shape(config, Engine("native", "", "", "cpu", isa, threads)), weights)
 
 
 @cache
@@ -111,7 +112,7 @@ def expected(cell: str, nonlinearity: str, shape: str) -> tuple:
     weights = random_weights(config)
     ids = np.random.default_rng(1).integers(0, config.vocab_size, 12).tolist()
     network = NumpyNetwork(config, weights)
-    state = network.initial_state(1)
+    state = network.zero_state(1)
     rows = []
     for token in ids:
         logits, state = network.step(np.array([token]), state)

@@ -72,7 +72,7 @@ def alone(model: SavedModel, ids: np.ndarray, quantity: str, edits: Edits = ()) 
     """The states after each token of one document, by the specification, `(T, layers * H)`."""
     network = NumpyNetwork(model.config, model.weights)
     per_stream = [edits] if edits else None
-    _, state = network.step(np.array([0]), network.initial_state(), per_stream)
+    _, state = network.step(np.array([0]), network.zero_state(), per_stream)
     rows = []
     for token in ids.tolist():
         records = network.step_traced(np.array([token]), state, per_stream)

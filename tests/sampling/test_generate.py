@@ -12,6 +12,7 @@ from support.fake_networks import HashNetwork, ScriptNetwork, whole_text
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
+from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.sampling import (
     Generation,
@@ -155,7 +156,7 @@ def test_probabilities_are_those_of_the_choice_and_of_the_model():
     options = SampleOptions(length=60, temperature=0.6, top_k=4, rng=3, repetition_penalty=1.3)
     seed = ids_of("аб")
     symbols = list(stream_text(network, CHARS, options, seed_ids=seed))
-    state = network.initial_state(1)
+    state = network.zero_state(1)
     draws = SymbolGenerator(3, 0)
     read = [END_ID, *seed]
     for token in read[:-1]:
@@ -176,13 +177,13 @@ def test_probabilities_are_those_of_the_choice_and_of_the_model():
 
 
 def test_repetition_penalty_looks_at_a_window_of_seed_and_text():
-    class Favourites:
+    class Favourites(StepNetwork):
         """Likes 2, then 3, then 4, whatever it reads."""
 
-        def initial_state(self, batch_size=1):
+        def zero_state(self, batch_size=1):
             return [{"h": np.zeros((batch_size, 1))}]
 
-        def step(self, ids_B, state):
+        def step(self, ids_B, state, edits_B=None):
             logits = np.full((len(ids_B), len(CHARS)), -50.0, np.float32)
             logits[:, 2:5] = [8.0, 7.0, 6.0]
             return logits, state

@@ -47,7 +47,7 @@ def logits_by_hand(network: NumpyNetwork, seen: Sequence[int]) -> np.ndarray:
     tokens = list(seen)
     if END_ID in tokens:
         tokens = tokens[len(tokens) - 1 - tokens[::-1].index(END_ID) :]
-    state = network.initial_state()
+    state = network.zero_state()
     for token in tokens:
         logits_BV, state = network.step(np.array([token]), state)
     return logits_BV[0]
@@ -58,7 +58,7 @@ def test_exactly_the_last_tokens_are_seen(history: int) -> None:
     network = numpy_network()
     text = [END_ID, *ids_of("abcdefgh"), END_ID, *ids_of("cabba")]
     seeing = HistoryNetwork(network, history)
-    state = seeing.initial_state(1)
+    state = seeing.zero_state(1)
     for place, token in enumerate(text):
         logits_BV, state = seeing.step(np.array([token]), state)
         seen = text[max(0, place + 1 - history) : place + 1]
@@ -69,7 +69,7 @@ def test_rows_do_not_see_each_other() -> None:
     network = numpy_network()
     seeing = HistoryNetwork(network, 4)
     rows = [[END_ID, *ids_of("abcdef")], [*ids_of("abc"), END_ID, *ids_of("gab")]]
-    state = seeing.initial_state(2)
+    state = seeing.zero_state(2)
     for ids_B in np.array(rows).T:
         logits_BV, state = seeing.step(ids_B, state)
     for row, logits in zip(rows, logits_BV, strict=True):
@@ -122,10 +122,10 @@ def test_many_texts_with_filters() -> None:
 def test_steering_is_refused() -> None:
     network = HistoryNetwork(numpy_network(), 2)
     edit = Edit(layer=0, state="c", unit=0, scale=0.0, shift=1.0)
-    with pytest.raises(SamplingError, match="with --history nothing is carried on"):
-        network.step(np.array([3]), network.initial_state(1), [(edit,)])
-    with pytest.raises(SamplingError, match="give --history 0"):
-        network.read([3], network.initial_state(1), (edit,))
+    with pytest.raises(SamplingError, match="with history nothing is carried on"):
+        network.step(np.array([3]), network.zero_state(1), [(edit,)])
+    with pytest.raises(SamplingError, match="give history=0"):
+        network.read([3], network.zero_state(1), (edit,))
 
 
 def test_live_steering_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from support.fake_networks import whole_text
@@ -10,8 +12,12 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import BackendError, ConfigError, SamplingError
 from textgen.model.config import ModelConfig
-from textgen.model.native_step import TOGETHER_FROM, NativeStep, step_path
+from textgen.model.edit import Edits
+from textgen.model.engine import choose_engine
+from textgen.model.native_network import NativeStep
+from textgen.model.network import Engine, Floats, Ids, State, StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.native import library
 from textgen.native.library import supported_isas
 from textgen.sampling import (
     Generation,
@@ -22,6 +28,7 @@ from textgen.sampling import (
     stream_text,
     writing,
 )
+from textgen.sampling.networks import TOGETHER_FROM
 from textgen.sampling.stream import read, start
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
@@ -52,17 +59,28 @@ def weights_of(config: ModelConfig, spread: float = 0.7) -> dict[str, np.ndarray
     }
 
 
+def engine_of(config: ModelConfig, threads: int) -> Engine:
+    return choose_engine(config.cell_spec, threads=threads, use="write", head=config.head)
+
+
 def native(vocabulary: Vocabulary = CHARS, cell: str = "lstm") -> NativeStep:
     config = config_of(vocabulary, cell)
-    return NativeStep(config, weights_of(config), step_path(config, 2))
+    return NativeStep(config, weights_of(config), engine_of(config, 2))
 
 
-class StepByStep:
+class StepByStep(StepNetwork):
     """A network that offers no more than single steps of another one."""
 
-    def __init__(self, network: NativeStep) -> None:
-        self.initial_state = network.initial_state
-        self.step = network.step
+    def __init__(self, network: StepNetwork) -> None:
+        self._network = network
+
+    def zero_state(self, batch_size: int = 1) -> State:
+        return self._network.zero_state(batch_size)
+
+    def step(
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
+        return self._network.step(ids_B, state, edits_B)
 
 
 def ids_of(text: str, vocabulary: Vocabulary = CHARS) -> list[int]:
@@ -141,7 +159,7 @@ def test_streams_step_as_alone() -> None:
     network = native()
     ids = np.array([3, 5, 4])
     positions = [start(network, [int(token)]) for token in ids]
-    state = network.initial_state(3)
+    state = network.zero_state(3)
     assert [value.shape for value in state[0].values()] == [(3, 20), (3, 20)]
     _, state = network.step(np.full(3, END_ID), state)
     logits, state = network.step(ids, state)
@@ -215,7 +233,7 @@ def test_texts_together_are_the_texts_of_numpys_choice(
             other.text, other.ids, other.finish_reason,
         )  # fmt: skip
         # Texts that end leave fewer rows, and AMX sums up few rows in another order: in float32.
-        bound = 1e-6 if networks.path.isa == "amx" else 1e-12
+        bound = 1e-6 if networks.engine.isa == "amx" else 1e-12
         assert one.bits_per_char == pytest.approx(other.bits_per_char, rel=bound, nan_ok=True)
 
 
@@ -223,7 +241,7 @@ def test_a_diverged_model_is_an_error_after_what_it_wrote() -> None:
     config = config_of(CHARS)
     weights = weights_of(config)
     weights["embedding.weight"][5] = np.nan
-    network = NativeStep(config, weights, step_path(config, 1))
+    network = NativeStep(config, weights, engine_of(config, 1))
     written = []
     with pytest.raises(SamplingError, match="not finite"):
         for symbol in stream_text(network, CHARS, SampleOptions(length=500, temperature=2.0)):
@@ -240,18 +258,18 @@ def test_the_path_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEXTGEN_PATH", raising=False)
     networks = SamplingNetworks(config, weights, 1)
     isa = supported_isas()[0]
-    assert networks.path.isa == isa
+    assert networks.engine.isa == isa
     assert isinstance(networks.one, NativeStep)
     record = networks.record(TOGETHER_FROM)
     assert (record["name"], record["isa"], record["together"]) == ("native", isa, True)
     assert networks.record(TOGETHER_FROM - 1)["together"] is False
     assert networks.record(50, exact=True)["together"] is False
     assert networks.describe(50) == (
-        f"sampling: native {isa}, {networks.path.precision} weights, 1 thread, 50 texts together"
+        f"sampling: native {isa}, {networks.engine.precision} weights, 1 thread, 50 texts together"
     )
     for name in supported_isas():
         monkeypatch.setenv("TEXTGEN_PATH", name)
-        assert SamplingNetworks(config, weights, 1).path.isa == name
+        assert SamplingNetworks(config, weights, 1).engine.isa == name
     for name, why in (("reference", "TEXTGEN_PATH asks for it"), ("torch", "no torch path")):
         monkeypatch.setenv("TEXTGEN_PATH", name)
         networks = SamplingNetworks(config, weights, 1)
@@ -260,19 +278,20 @@ def test_the_path_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
         assert why in networks.describe()
     monkeypatch.setenv("TEXTGEN_PATH", "warp")
     with pytest.raises(ConfigError, match="warp"):
-        _ = SamplingNetworks(config, weights, 1).path
+        _ = SamplingNetworks(config, weights, 1).engine
     missing = [isa for isa in ("amx", "avx512bf16", "avx512") if isa not in supported_isas()]
     for name in missing:
         monkeypatch.setenv("TEXTGEN_PATH", name)
         with pytest.raises(BackendError, match=name):
-            _ = SamplingNetworks(config, weights, 1).path
+            _ = SamplingNetworks(config, weights, 1).engine
 
 
 def test_without_the_library_numpy_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of(CHARS)
     monkeypatch.delenv("TEXTGEN_PATH", raising=False)
     why = "the native engine is not built here; type: python -m textgen.native.build"
-    monkeypatch.setattr("textgen.model.native_step.missing_reason", lambda: why)
+    monkeypatch.setattr(library, "supported_isas", tuple)
+    monkeypatch.setattr(library, "missing_reason", lambda: why)
     networks = SamplingNetworks(config, weights_of(config), 2)
     assert networks.describe() == f"sampling: numpy, fp32, one text at a time: {why}"
     assert len(whole_text(networks.one, CHARS, SampleOptions(length=30))) == 30
@@ -288,4 +307,4 @@ def test_a_seed_of_many_tokens_costs_one_call(monkeypatch: pytest.MonkeyPatch) -
 def _zero_position(network: NativeStep):  # type: ignore[no-untyped-def]
     from textgen.sampling.stream import Position
 
-    return Position(np.zeros((1, len(CHARS)), np.float32), network.initial_state(1))
+    return Position(np.zeros((1, len(CHARS)), np.float32), network.zero_state(1))

@@ -10,6 +10,7 @@ from test_native_step import BYTES, CHARS, StepByStep, config_of, ids_of, native
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.edit import Edit, Edits
+from textgen.model.network import State, StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.sampling import SampleOptions, SamplingNetworks, Writer, generate, stream_text
@@ -46,12 +47,14 @@ def _needs_library() -> None:
         pytest.skip("the native library is not built")
 
 
-class Watched:
+class Watched(StepNetwork):
     """A network that notes which edits acted when each token was read."""
 
     def __init__(self, network: NumpyNetwork) -> None:
         self.network, self.log = network, []
-        self.initial_state = network.initial_state
+
+    def zero_state(self, batch_size: int = 1) -> State:
+        return self.network.zero_state(batch_size)
 
     def step(self, ids_B: np.ndarray, state: object, edits_B: Sequence[Edits] | None = None):  # type: ignore[no-untyped-def]
         self.log.append((int(ids_B[0]), () if edits_B is None else edits_B[0]))

@@ -11,6 +11,7 @@ from test_steered import plan
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError
+from textgen.model.head import log_softmax
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.sampling import (
@@ -23,7 +24,6 @@ from textgen.sampling import (
     generate,
     stream_text,
 )
-from textgen.sampling.choice import log_softmax
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.stream import read, start
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
+from textgen.model.network import Engine
 from textgen.native.library import supported_isas
 from textgen.native.net import Net, weights_of
 from textgen.native.update import AdamW
-from textgen.ops.path import Path
 
 #: Awkward on purpose: no multiple of any vector's length.
 T, B, STEPS = 9, 7, 8
@@ -35,7 +35,7 @@ def losses(cell: str, isa: str) -> list[float]:
 
     layers, hidden = config.num_layers, config.hidden_size
     weights, gradients = weights_of(views(parameters), layers), weights_of(views(gradient), layers)
-    net = Net(native_shape(config, Path("native", "", "", "cpu", isa, 2)))
+    net = Net(native_shape(config, Engine("native", "", "", "cpu", isa, 2)))
     settings = {"beta1": 0.9, "beta2": 0.99, "weight_decay": 0.01, "clip_norm": 1.0}
     update = AdamW(parameters, gradient, 0, isa=isa, threads=2, **settings)
     ids = rng.integers(config.vocab_size, size=(T + 1, B), dtype=np.int32)

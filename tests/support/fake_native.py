@@ -8,11 +8,10 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from textgen.model.config import ModelConfig
-from textgen.model.dropout import Masks
-from textgen.model.initialise import initial_weights
+from textgen.model.initialise import Masks, initial_weights
+from textgen.model.network import Engine
+from textgen.model.recurrence import make_resets
 from textgen.model.torch_network import TorchNetwork
-from textgen.ops.path import Path
-from textgen.ops.recurrence import make_resets
 from textgen.training.plan import OptimizerPlan
 
 Floats = NDArray[np.float32]
@@ -24,8 +23,8 @@ class FakeNetwork:
 
     def __init__(self, config: ModelConfig, weights: dict[str, Floats] | None = None) -> None:
         self.config = config
-        self.path = Path("native", "fp32", "played by a test", device="cpu", isa="generic")
-        reference = Path("reference", "fp32", "the specification")
+        self.engine = Engine("native", "fp32", "played by a test", device="cpu", isa="generic")
+        reference = Engine("reference", "fp32", "the specification")
         self._reference = TorchNetwork(config, reference)
         shapes = config.tensor_shapes()
         order = sorted(shapes, key=lambda name: len(shapes[name]) < 2)
@@ -70,14 +69,14 @@ class FakeNetwork:
             self._gradients[name][...] = parameter.grad
         return loss.item(), _arrays(last)
 
-    def costs(
+    def nll(
         self,
         inputs_TB: NDArray[np.int64],
         targets_TB: NDArray[np.int64],
         state: State,
         resets_TB: NDArray[np.bool_] | None,
     ) -> tuple[Floats, State]:
-        nats_TB, last = self._reference.costs(inputs_TB, targets_TB, _tensors(state), resets_TB)
+        nats_TB, last = self._reference.nll(inputs_TB, targets_TB, _tensors(state), resets_TB)
         return nats_TB, _arrays(last)
 
     def weights_changed(self) -> None:

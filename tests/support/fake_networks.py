@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.model.edit import Edits
+from textgen.model.network import State, StepNetwork
 from textgen.sampling import stream_text
-from textgen.sampling.stream import State
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-class HashNetwork:
+class HashNetwork(StepNetwork):
     """Logits that depend on every token read, and on nothing else: not on the other rows."""
 
     def __init__(self, size: int, spread: float = 2.0) -> None:
@@ -21,10 +22,13 @@ class HashNetwork:
         self.spread = spread
         self.batch_sizes: list[int] = []
 
-    def initial_state(self, batch_size: int = 1) -> State:
+    def zero_state(self, batch_size: int = 1) -> State:
         return [{"h": np.zeros((batch_size, 1), np.uint64)}]
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[NDArray, State]:
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[NDArray, State]:
+        assert not edits_B
         self.batch_sizes.append(len(ids_B))
         h = (state[0]["h"] + ids_B.astype(np.uint64)[:, None] + np.uint64(1)) * _MULTIPLIER
         h ^= h >> np.uint64(31)
@@ -34,7 +38,7 @@ class HashNetwork:
         return np.array(rows, np.float32), [{"h": h}]
 
 
-class ScriptNetwork:
+class ScriptNetwork(StepNetwork):
     """Writes a given list of tokens, whatever it reads after `lead` tokens."""
 
     def __init__(self, size: int, script: Sequence[int], lead: int = 1) -> None:
@@ -43,10 +47,13 @@ class ScriptNetwork:
         self.lead = lead
         self.fed: list[list[int]] = []
 
-    def initial_state(self, batch_size: int = 1) -> State:
+    def zero_state(self, batch_size: int = 1) -> State:
         return [{"h": np.zeros((batch_size, 1), np.int64)}]
 
-    def step(self, ids_B: NDArray[np.integer], state: State) -> tuple[NDArray, State]:
+    def step(
+        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[NDArray, State]:
+        assert not edits_B
         self.fed.append(ids_B.tolist())
         h = state[0]["h"] + 1
         logits = np.zeros((len(ids_B), self.size), np.float32)

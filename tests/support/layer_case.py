@@ -10,8 +10,14 @@ import torch
 from torch import Tensor
 
 from textgen.cells import CELLS, Cell, get_cell
-from textgen.ops.recurrence import LayerWeights, Recurrence, Resets, TorchState, make_resets
-from textgen.ops.reference import run_reference
+from textgen.model.recurrence import (
+    LayerWeights,
+    Recurrence,
+    Resets,
+    TorchState,
+    make_resets,
+    run_reference,
+)
 
 #: Every cell there is by a name for a test's id.
 ALL_CELLS: dict[str, Cell] = {

@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from support.fake_native import FakeAdamW, FakeNetwork
 from support.models import REFERENCE, random_weights
 from textgen.corpus.windows import Windows
-from textgen.model.dropout import Masks, draw_masks
-from textgen.model.opening import open_network
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.initialise import Masks, draw_masks
+from textgen.model.network import Engine
 from textgen.native.library import missing_reason, supported_isas
-from textgen.ops.path import Path
-from textgen.ops.select import select
 from textgen.training import trainer as trainer_module
 from textgen.training.learner import Learner
 from textgen.training.native_learner import NativeLearner
@@ -49,14 +48,14 @@ def make_learner(
     return open_learner(open_network(plan.model, path_of(kind, plan, threads), weights), plan)
 
 
-def path_of(kind: str, plan: Plan, threads: int = 1) -> Path:
+def path_of(kind: str, plan: Plan, threads: int = 1) -> Engine:
     """The path by which a learner of that kind computes, in float32."""
     if kind == "native":
         if not supported_isas():
             pytest.skip(missing_reason())
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TEXTGEN_PATH", "native")
-            return select(plan.model.cell_spec, "cpu", "fp32", threads)
+            return choose_engine(plan.model.cell_spec, "cpu", "fp32", threads)
     return replace(REFERENCE, name=kind)
 
 

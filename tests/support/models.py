@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel
-from textgen.ops.path import Path
+from textgen.model.network import Engine
+from textgen.model.torch_network import LanguageModel
 from textgen.training.plan import OptimizerPlan, Plan
 
 Doubles = NDArray[np.float64]
 
-REFERENCE = Path("reference", "fp32", "the specification")
+REFERENCE = Engine("reference", "fp32", "the specification")
 
 
 def logistic(a: Doubles) -> Doubles:
@@ -76,7 +76,7 @@ def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.f
     }
 
 
-def make_model(config: ModelConfig, seed: int = 0, path: Path = REFERENCE) -> LanguageModel:
+def make_model(config: ModelConfig, seed: int = 0, path: Engine = REFERENCE) -> LanguageModel:
     """A torch module of random weights."""
     model = LanguageModel(config, path)
     model.load_arrays(random_weights(config, seed))

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from textgen.cells import get_cell
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
+from textgen.model.network import Engine
 from textgen.native.net import Net, weights_of
-from textgen.ops.path import Path
 
 Arrays = dict[str, NDArray[Any]]
 #: States of a layer over a window by name, `(T, B, H)`.
@@ -144,7 +144,7 @@ def specified(case: Case) -> Outcome:
 
 def open_net(case: Case, isa: str, threads: int) -> Net:
     """The native network of a case's shape."""
-    path = Path("native", "", "", "cpu", isa, threads)
+    path = Engine("native", "", "", "cpu", isa, threads)
     return Net(native_shape(case.config, path))
 
 

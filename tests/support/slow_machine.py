@@ -15,7 +15,7 @@ from typing import Any
 
 #: What computes, reads and writes: modules with the functions, or with the classes and methods.
 SLOW = {
-    "textgen.model.native_network": ["NativeNetwork.costs", "NativeNetwork.trace"],
+    "textgen.model.native_network": ["NativeNetwork.nll", "NativeNetwork.trace"],
     "textgen.model.numpy_network": ["NumpyNetwork.step", "NumpyNetwork.step_traced"],
     "textgen.training.native_learner": ["NativeLearner.update", "NativeLearner.tensors"],
     "textgen.sampling.writing": ["StreamGroup._write_block"],
@@ -25,9 +25,9 @@ SLOW = {
     "textgen.corpus.cache": ["_checksum"],
     "textgen.checkpoint.format": ["_sum_of"],
     "textgen.probing.statistics": ["Ranks.__init__", "thresholds"],
-    "textgen.probing.machine": ["_Native.states", "_Native.costs"],
+    "textgen.probing.machine": ["Machine.states", "Machine.costs"],
     "textgen.files": ["atomic_write_bytes"],
-    "textgen.model.network": ["LanguageModel.forward"],
+    "textgen.model.torch_network": ["LanguageModel.forward"],
     "sklearn.linear_model": ["LogisticRegression.fit"],
     "sklearn.feature_extraction.text": ["TfidfVectorizer.fit"],
     "gensim.models": ["Word2Vec.train"],

@@ -18,8 +18,8 @@ from textgen.checkpoint.format import read_file, write_file
 from textgen.corpus.windows import Batch
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
+from textgen.model.engine import open_network
 from textgen.model.head import DistanceHead, fit_scale
-from textgen.model.opening import open_network
 from textgen.training.events import Ended, Event, Report
 from textgen.training.folder import RunState
 from textgen.training.learner import fit_head_scale, tensor_shapes
@@ -139,7 +139,7 @@ def test_the_scale_is_fitted_to_the_text(kind: str) -> None:
 
     def cost(scale: float) -> float:
         network.set_scale(scale)  # type: ignore[attr-defined]
-        nats, _ = network.costs(inputs, targets, network.zero_state(streams), inputs == 0)
+        nats, _ = network.nll(inputs, targets, network.zero_state(streams), inputs == 0)
         return float(nats[steps // 2 :].mean())
 
     assert cost(fitted) <= min(cost(fitted * 1.1), cost(fitted / 1.1))

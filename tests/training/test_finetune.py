@@ -17,17 +17,16 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import ConfigError
 from textgen.evaluation.nll import nll_in_one_pass
-from textgen.model.base import Network
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel
-from textgen.model.opening import open_network
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.network import Network
+from textgen.model.torch_network import LanguageModel
 from textgen.options import TrainOptions
 from textgen.training.finetune import extended_weights, parent_options
 
 OLD = "а все-таки она вертится. " * 8
 NEW = "quod erat demonstrandum; а она - нет. " * 8
-FAST = select(LSTMCell(), "cpu", "fp32")
+FAST = choose_engine(LSTMCell(), "cpu", "fp32")
 
 
 def make_parent(**shape: Any) -> SavedModel:

@@ -27,7 +27,7 @@ from textgen.errors import ConfigError, CorpusError, RunFolderError, SamplingErr
 from textgen.evaluation import exact_match
 from textgen.evaluation.exact_match import PairsEvaluation, edit_similarity, target_nll
 from textgen.model.config import ModelConfig
-from textgen.model.opening import open_network
+from textgen.model.engine import open_network
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Event, Sampled, Started
 from textgen.training.trainer import Trainer

@@ -16,8 +16,7 @@ from textgen.cells import LSTMCell
 from textgen.corpus.windows import Windows
 from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
-from textgen.model.opening import open_network
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine, open_network
 from textgen.runtime import computing_threads
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan, learning_rate_factor
@@ -208,7 +207,7 @@ def test_the_shapes_of_what_is_stored_are_known_beforehand(kind: str) -> None:
 def test_everything_stored_is_float32_in_bf16_too() -> None:
     plan = make_plan(replace(CONFIG, num_layers=2))
     try:
-        path = select(LSTMCell(), "cpu", "bf16")
+        path = choose_engine(LSTMCell(), "cpu", "bf16")
     except BackendError as error:
         pytest.skip(str(error))
     windows = Windows(tokens(), seq_len=4, batch_size=3)
@@ -349,7 +348,7 @@ def test_an_evaluation_between_two_steps_changes_nothing(kind: str) -> None:
         advance(without, 1)
         network = with_evaluation.network
         ids_TB = np.full((7, 5), 3, np.int64)
-        network.costs(ids_TB, ids_TB, network.zero_state(5), None)
+        network.nll(ids_TB, ids_TB, network.zero_state(5), None)
     assert_bits_equal(with_evaluation.tensors(), without.tensors())
 
 
@@ -357,7 +356,7 @@ def test_a_step_on_a_gpu_does_not_wait_for_it() -> None:
     if not torch.cuda.is_available():
         pytest.skip("no GPU that torch can use is here")
     plan = make_plan(CONFIG)
-    path = select(LSTMCell(), "cuda")
+    path = choose_engine(LSTMCell(), "cuda")
     windows = Windows(tokens(), seq_len=4, batch_size=3)
     trainer = Trainer(open_learner(open_network(CONFIG, path, None), plan), windows, plan)
     trainer.load(0, 0, make("reference", plan).tensors())

@@ -3,7 +3,7 @@
 Shape suffixes used in this package: `T` time, `B` streams, `I` input size, `H` hidden size,
 `G` row blocks, so `pre_BGH` is an array of `(B, G * H)`.
 
-Whatever runs a cell (the reference loop in `textgen.ops`, a fused kernel, the NumPy sampler, the
+Whatever runs a cell (the reference loop in `textgen.model`, a fused kernel, the NumPy sampler, the
 trace) takes from it only what it declares. The README beside this file explains the contract with
 the two cells that need most of it.
 

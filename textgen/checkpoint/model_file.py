@@ -20,7 +20,8 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError
 from textgen.model.config import ModelConfig
-from textgen.model.numpy_network import Floats, NumpyNetwork
+from textgen.model.network import Floats
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
 
 T = TypeVar("T")
@@ -125,7 +126,7 @@ class SavedModel(ModelHeader):
     Example:
         >>> model = SavedModel.load(Path("checkpoints/war/model.safetensors"))
         >>> network = model.network()
-        >>> logits, state = network.step(np.array([END_ID]), network.initial_state())
+        >>> logits, state = network.step(np.array([END_ID]), network.zero_state())
     """
 
     weights: dict[str, Floats]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from textgen.ops.select import PATH_VARIABLE
+from textgen.model.engine import PATH_VARIABLE
 from textgen.sampling import SampleOptions
 from textgen.settings import escape
 from textgen.terminal.text import quote

@@ -3,7 +3,6 @@ back it remembers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel
 from textgen.errors import BackendError, InspectionError
-from textgen.inspection import Trace, quantities, survey, trace_chunks
+from textgen.inspection import quantities, survey_model
 from textgen.inspection.gates import gate_report
 from textgen.inspection.memory import MAX_LAG, memory_curves
 from textgen.options import TrainOptions
@@ -91,25 +90,15 @@ def gate_shares(
     if not names:
         return ()
     read = np.asarray(ids[:GATE_TOKENS], dtype=np.int64)
-    report = gate_report(_survey(saved, read, names, options))
+    chunks = survey_model(
+        saved.config,
+        saved.weights,
+        read,
+        quantities=names,
+        threads=choose_threads(options.threads).value,
+    )
+    report = gate_report(chunks)
     return tuple(
         GateShare(layer=gate.layer, gate=gate.gate, below=gate.mean_left, above=gate.mean_right)
         for gate in report.gates
     )
-
-
-def _survey(
-    saved: SavedModel, ids: NDArray[np.integer], names: list[str], options: TrainOptions
-) -> Iterator[Trace]:
-    from textgen.model.native_network import NativeNetwork
-    from textgen.model.opening import open_network
-    from textgen.native.library import supported_isas
-    from textgen.ops.select import select
-
-    if supported_isas():
-        path = select(saved.config.cell_spec, "cpu", threads=choose_threads(options.threads).value)
-        if path.name == "native":
-            network = open_network(saved.config, path, saved.weights)
-            assert isinstance(network, NativeNetwork)
-            return survey(network, ids, quantities=names)
-    return trace_chunks(saved.network(), ids, quantities=names)

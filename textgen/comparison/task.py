@@ -178,7 +178,7 @@ def compare_task(
                 return
             saved, scores = trained.saved, []
             with opened(saved, device=base.device, threads=base.threads) as network:
-                writer = SamplingNetworks(saved.config, saved.weights, network.path.threads).many
+                writer = SamplingNetworks(saved.config, saved.weights, network.engine.threads).many
                 for lag, (tokens, fresh) in zip(asked, tests, strict=True):
                     index = index_pairs(tokens, separator_id(vocabulary))
                     found = measure_pairs(network, writer, vocabulary, tokens, index)

@@ -21,10 +21,9 @@ from textgen.corpus.windows import Tokens, permute
 from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import CHUNK, MEASURING, Nll, steps_at_once, token_nll
 from textgen.evaluation.prediction import opened
-from textgen.model.base import Network
+from textgen.model.network import Network, StepNetwork
 from textgen.progress import track
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
-from textgen.sampling.stream import Network as WritingNetwork
 
 #: The most pairs that are read or written side by side, and the most tokens of them.
 TOGETHER, TOKENS_TOGETHER = 256, 1 << 16
@@ -103,14 +102,14 @@ def evaluate_pairs(
     if limit is not None and limit < len(pairs):
         pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
     with opened(saved, device=device, threads=threads) as network:
-        writer = SamplingNetworks(saved.config, saved.weights, network.path.threads).many
+        writer = SamplingNetworks(saved.config, saved.weights, network.engine.threads).many
         figures = measure_pairs(network, writer, saved.vocabulary, corpus.tokens, pairs)
     return replace(figures, notes=corpus.notes)
 
 
 def measure_pairs(
     network: Network,
-    writer: WritingNetwork,
+    writer: StepNetwork,
     vocabulary: Vocabulary,
     tokens: Tokens,
     pairs: PairIndex,
@@ -165,7 +164,7 @@ def target_nll(network: Network, tokens: Tokens, pairs: PairIndex) -> Nll:
 
 
 def write_targets(
-    network: WritingNetwork, vocabulary: Vocabulary, tokens: Tokens, pairs: PairIndex
+    network: StepNetwork, vocabulary: Vocabulary, tokens: Tokens, pairs: PairIndex
 ) -> Iterator[tuple[int, str]]:
     """What a model writes after each source, the likeliest token each time.
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
-from textgen.model.base import Network, State
+from textgen.model.network import Network, State
 from textgen.progress import track
 
 #: Unicode scalar values: 0x110000 code points less the 2,048 surrogates.
@@ -83,7 +83,7 @@ def token_nll(
     The state is set to zero before every end mark that is read.
     """
     resets_TB = inputs_TB == END_ID
-    nats_TB, state = network.costs(
+    nats_TB, state = network.nll(
         inputs_TB, targets_TB, state, resets_TB if resets_TB.any() else None
     )
     return charge_escapes(nats_TB, targets_TB), state

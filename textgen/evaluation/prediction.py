@@ -23,11 +23,9 @@ from textgen.evaluation.nll import (
     nll_with_history,
     window_starts,
 )
-from textgen.model.base import Network
 from textgen.model.edit import NO_EDITS, Edits
-from textgen.model.edited_network import EditedNetwork
-from textgen.model.opening import open_network
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.network import Network
 from textgen.runtime import choose_device, choose_threads, computing_threads
 
 #: With a history: tokens that are measured unless told otherwise.
@@ -162,8 +160,7 @@ def evaluate(
     if documents is not None:
         corpus.require_borders()
     tokens = corpus.tokens
-    with opened(saved, device=device, threads=threads) as plain:
-        network: Network = EditedNetwork(plain, edits) if edits else plain
+    with opened(saved, device=device, threads=threads, edits=edits) as network:
         if history:
             nll = nll_with_history(network, tokens, history, limit=limit)
         elif streams > 1:
@@ -191,7 +188,11 @@ def evaluate(
 
 @contextmanager
 def opened(
-    saved: SavedModel, *, device: str = "auto", threads: int | None = None
+    saved: SavedModel,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    edits: Edits = NO_EDITS,
 ) -> Iterator[Network]:
     """A model to measure, in float32, with its computing threads inside the block.
 
@@ -199,12 +200,13 @@ def opened(
         saved: The model.
         device: `auto`, `cpu`, `cuda` or `mps`.
         threads: Threads that compute; None is all cores.
+        edits: Changes of the states at every step.
     """
     place, _ = choose_device(device)
     count: int = choose_threads(threads).value
-    path = select(saved.config.cell_spec, place, "fp32", count)
-    with computing_threads(count, torch=path.name != "native"):
-        yield open_network(saved.config, path, saved.weights)
+    engine = choose_engine(saved.config.cell_spec, place, "fp32", count)
+    with computing_threads(count, torch=engine.name != "native"):
+        yield open_network(saved.config, engine, saved.weights, edits)
 
 
 def _in_windows(

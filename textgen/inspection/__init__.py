@@ -57,6 +57,7 @@ from textgen.inspection.trace import default_quantity as default_quantity
 from textgen.inspection.trace import join_chunks as join_chunks
 from textgen.inspection.trace import quantities as quantities
 from textgen.inspection.trace import survey as survey
+from textgen.inspection.trace import survey_model as survey_model
 from textgen.inspection.trace import trace as trace
 from textgen.inspection.trace import trace_chunks as trace_chunks
 from textgen.inspection.view import Surprise as Surprise

@@ -19,7 +19,7 @@ from textgen.cells import Cell
 from textgen.cells.cell import Array, Editor, Namespace, Product, unchanged
 from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
-from textgen.model.numpy_network import Floats, State
+from textgen.model.network import Engine, Floats, State
 from textgen.progress import task, track
 from textgen.runtime import computing_threads
 
@@ -96,15 +96,14 @@ def gradient_norms(
         with task("loading torch"):
             import torch
 
-            from textgen.model.network import LanguageModel
+            from textgen.model.torch_network import LanguageModel
     except ImportError as error:
         raise BackendError(
             f"a gradient needs torch, which cannot be loaded here ({error}); install it"
         ) from error
-    from textgen.ops.path import Path
 
     with task("preparing the gradients"):
-        model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
+        model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
         model.load_arrays(weights)
         model.double().requires_grad_(False)
 

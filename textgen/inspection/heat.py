@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.model.neuron import neuron_title
+from textgen.model.edit import neuron_title
 from textgen.table import Table
 
 #: Share of the values that a robust scale covers; the rest are drawn in its last colour.

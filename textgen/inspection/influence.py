@@ -28,7 +28,8 @@ from textgen.errors import BackendError, InspectionError
 from textgen.inspection.heat import HeatView, heat_row, scale_limits
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.model.config import ModelConfig
-from textgen.model.numpy_network import Floats, NumpyNetwork, State
+from textgen.model.network import Engine, Floats, State
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task, track
 
 Reals = NDArray[np.float64]
@@ -172,7 +173,7 @@ def find_target(vocabulary: Vocabulary, text: str) -> int:
 
 def read_text(network: NumpyNetwork, ids: NDArray[np.integer]) -> State:
     """The state after the end mark and a text, of one stream."""
-    state = network.initial_state()
+    state = network.zero_state()
     for token in (END_ID, *ids.tolist()):
         state = [record.state for record in network.step_traced(np.array([token]), state)]
     return state
@@ -204,16 +205,15 @@ def embedding_gradient(
         with task("loading torch"):
             import torch
 
-            from textgen.model.network import LanguageModel
+            from textgen.model.torch_network import LanguageModel
     except ImportError as error:
         raise BackendError(
             "a gradient needs torch, which cannot be loaded here "
             f"({error}); install it, or ask for --by omission"
         ) from error
-    from textgen.ops.path import Path
 
     with task("measuring the gradient"):
-        model = LanguageModel(config, Path("reference", "fp32", "its derivative is autograd's"))
+        model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
         model.load_arrays(weights)
         model.double().requires_grad_(False)
         entered: list[torch.Tensor] = []

@@ -46,7 +46,7 @@ from textgen.inspection.memory_reading import (
 )
 from textgen.messages import Message
 from textgen.model.config import ModelConfig
-from textgen.model.numpy_network import Floats
+from textgen.model.network import Floats
 from textgen.progress import task, track
 from textgen.runtime import choose_threads
 from textgen.table import Column, Entry, Table

@@ -15,11 +15,9 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.errors import InspectionError, named
 from textgen.inspection.trace import check_numbers
 from textgen.model.config import ModelConfig
-from textgen.model.native_network import NativeNetwork
-from textgen.model.numpy_network import Floats, NumpyNetwork, State
-from textgen.model.opening import open_network
-from textgen.native.library import supported_isas
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.network import Floats, State
+from textgen.model.numpy_network import NumpyNetwork
 
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
@@ -108,38 +106,21 @@ class Reader:
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], threads: int) -> None:
         self._steps = NumpyNetwork(config, weights)
-        self._native: NativeNetwork | None = None
-        if supported_isas():
-            # bf16 would show as a change of the prediction where there is none.
-            path = select(config.cell_spec, "cpu", "fp32", threads)
-            if path.name == "native":
-                network = open_network(config, path, weights)
-                assert isinstance(network, NativeNetwork)
-                self._native = network
+        # bf16 would show as a change of the prediction where there is none.
+        engine = choose_engine(config.cell_spec, precision="fp32", threads=threads, use="read")
+        self._network = open_network(config, engine, weights)
 
     def begin(self, count: int) -> State:
-        """The state after the end mark, for `count` streams."""
-        return self.read(np.full((1, count), END_ID), self._steps.initial_state(count))
+        """Return the state after the end mark, for `count` streams."""
+        return self.read(np.full((1, count), END_ID), self._network.zero_state(count))
 
     def read(self, ids_TN: NDArray[np.integer], state: State) -> State:
-        """The state after more tokens; an end mark resets it before it is read."""
-        if not len(ids_TN):
-            return state
-        if self._native is None:
-            for ids_N in ids_TN:
-                marks_N = ids_N == END_ID
-                if marks_N.any():
-                    state = [
-                        {name: np.where(marks_N[:, None], 0.0, value) for name, value in s.items()}
-                        for s in state
-                    ]
-                state = [record.state for record in self._steps.step_traced(ids_N, state)]
-            return state
+        """Return the state after more tokens; an end mark resets it before it is read."""
         at_once = max(1, _CHUNK // ids_TN.shape[1])
         for start in range(0, len(ids_TN), at_once):
             part_TN = ids_TN[start : start + at_once]
             # Without a name nothing is recorded, and no prediction is made.
-            _, state = self._native.trace(part_TN, state, part_TN == END_ID, names=())
+            _, state = self._network.trace(part_TN, state, part_TN == END_ID, names=())
         return state
 
     def predict(self, ids_N: NDArray[np.integer], state: State) -> tuple[Reals, State]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from textgen.errors import InspectionError, named
 from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
 from textgen.model.config import ModelConfig
-from textgen.model.neuron import neuron_guess, neuron_title, split_neuron
+from textgen.model.edit import neuron_guess, neuron_title, split_neuron
 from textgen.steering import Calibration
 from textgen.steering.target import QUANTITY_OF
 

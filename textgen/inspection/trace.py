@@ -24,14 +24,15 @@ from numpy.typing import NDArray
 from textgen.cells import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import BackendError, InspectionError
+from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
-from textgen.model.numpy_network import NumpyNetwork, State
+from textgen.model.engine import choose_engine, open_network
+from textgen.model.network import Network, State
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
 
 if TYPE_CHECKING:
     import pandas
-
-    from textgen.model.native_network import NativeNetwork
 
 
 Floats = NDArray[np.float32]
@@ -438,7 +439,7 @@ class _Run:
         self._edits_B = for_all(edits, 1)
         if initial is None:
             mark = np.array([END_ID])
-            _, self._state = network.step(mark, network.initial_state(), self._edits_B)
+            _, self._state = network.step(mark, network.zero_state(), self._edits_B)
         else:
             self._state = initial
 
@@ -460,7 +461,7 @@ class _Run:
         outputs[0] = network.output(self._state)[0]
         for row, token in enumerate(ids_T.tolist()):
             if token == END_ID and self._reset:
-                self._state = network.initial_state()
+                self._state = network.zero_state()
             records = network.step_traced(ids_T[row : row + 1], self._state, self._edits_B)
             self._state = [record.state for record in records]
             for name, layer, gate, state in plan.sites:
@@ -571,7 +572,7 @@ CHUNK = 4096
 
 
 def survey(
-    network: NativeNetwork,
+    network: Network,
     ids: NDArray[np.integer],
     *,
     quantities: Sequence[str] | None = None,
@@ -581,7 +582,7 @@ def survey(
     """Every unit's values after every token of a text, in chunks, in no order.
 
     Args:
-        network: The model on the native engine.
+        network: The model, on an engine that reads many streams at once.
         ids: The tokens, `(N,)`; may be a memory-mapped array. An end mark resets the state.
         quantities: Names as in `trace`; None: the default one.
         streams: Stretches read side by side; fewer for a short text.
@@ -633,6 +634,34 @@ def survey(
                 final_state=state,
             )
             reading.advance()
+
+
+def survey_model(
+    config: ModelConfig,
+    weights: Mapping[str, Floats],
+    ids: NDArray[np.integer],
+    *,
+    quantities: Sequence[str],
+    threads: int,
+    edits: Edits = NO_EDITS,
+) -> Iterator[Trace]:
+    """Return every unit's values after every token of a text, from the fastest engine here.
+
+    Args:
+        config: The model's shape.
+        weights: Its weights.
+        ids: The tokens, `(N,)`.
+        quantities: Names as in `trace`.
+        threads: Computing threads.
+        edits: Changes of the states at every token.
+    Returns:
+        The chunks of `survey` on the native engine, else those of `trace_chunks`.
+    """
+    engine = choose_engine(config.cell_spec, threads=threads, use="read")
+    network = open_network(config, engine, weights)
+    if isinstance(network, NumpyNetwork):
+        return trace_chunks(network, ids, quantities=quantities, edits=edits)
+    return survey(network, ids, quantities=quantities, edits=edits)
 
 
 def _recorded(quantity: str) -> str:

@@ -118,6 +118,14 @@ class DistanceHead:
         return result
 
 
+def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the natural log-probabilities `(..., V)` in float64; `logits` is not modified."""
+    wide = logits.astype(np.float64)
+    wide -= wide.max(axis=-1, keepdims=True)
+    result: NDArray[np.float64] = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
+    return result
+
+
 def nats_of(logits_NV: Floats, targets_N: NDArray[np.integer]) -> Floats:
     """The cost in nats of each target `(N,)`; one below 0 is not counted and costs nothing."""
     top_N1 = logits_NV.max(axis=1, keepdims=True)

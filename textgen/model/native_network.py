@@ -1,4 +1,8 @@
-"""The language model on the native engine: what is trained and evaluated on a CPU, without torch.
+"""The language model on the native engine: on a CPU, without torch.
+
+`NativeNetwork` reads windows of many streams, for training, evaluating and writing many texts
+together. `NativeStep` reads and writes one stream: a matrix-vector product a layer, in calls of
+many symbols each.
 
 Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden, `P` parameters.
 """
@@ -6,16 +10,16 @@ Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden, `P` parameter
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
-from textgen.model.dropout import Masks
-from textgen.model.edit import Edits
+from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.head import DistanceHead, distance_loss, nats_of
+from textgen.model.initialise import Masks
+from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, StepNetwork
 from textgen.native.edits import PackedEdits
 from textgen.native.net import (
     READ_CELL,
@@ -25,17 +29,13 @@ from textgen.native.net import (
     Shape,
     weights_of,
 )
-from textgen.ops.path import Path
-
-Floats = NDArray[np.float32]
-#: Per layer, each of the cell's states by name, `(B, H)`.
-State = list[dict[str, Floats]]
+from textgen.native.sampler import ChoiceSettings, Chosen, Sampler
 
 
-def native_shape(config: ModelConfig, path: Path) -> Shape:
-    """A model's shape on a native path, as the library is told."""
+def native_shape(config: ModelConfig, engine: Engine) -> Shape:
+    """Return a model's shape as the library takes it."""
     return Shape(
-        isa=path.isa,
+        isa=engine.isa,
         cell=config.cell,
         nonlinearity=config.nonlinearity,
         vocab=config.vocab_size,
@@ -45,7 +45,7 @@ def native_shape(config: ModelConfig, path: Path) -> Shape:
         tie=config.tie,
         residual=config.residual,
         has_head=not config.has_vector_output,
-        threads=path.threads,
+        threads=engine.threads,
     )
 
 
@@ -56,17 +56,17 @@ def _engine_arrays(config: ModelConfig, arrays: Mapping[str, Floats]) -> Mapping
     return {name: array for name, array in arrays.items() if not name.startswith("head.")}
 
 
-class NativeNetwork:
+class NativeNetwork(Network):
     """A model whose weights lie in one flat array.
 
     Args:
         config: The model's shape; a cell that the engine has.
-        path: The native path: instruction set and threads.
+        engine: The native engine: instruction set and threads.
     """
 
-    def __init__(self, config: ModelConfig, path: Path) -> None:
+    def __init__(self, config: ModelConfig, engine: Engine) -> None:
         self.config = config
-        self.path = path
+        self.engine = engine
         shapes = config.tensor_shapes()
         # Matrices first, for they alone decay; last what no gradient moves.
         order = sorted(shapes, key=lambda name: (name in config.untrained, len(shapes[name]) < 2))
@@ -94,15 +94,15 @@ class NativeNetwork:
         self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
         self._edits: tuple[Sequence[Edits], PackedEdits] | None = None  # The last ones.
-        self._net = Net(native_shape(config, path))
+        self._net = Net(native_shape(config, engine))
 
     @property
     def nbytes(self) -> int:
         """Memory that the engine holds beside parameters and gradient."""
         return self._net.nbytes
 
-    def zero_state(self, batch_size: int) -> State:
-        """The state at the start of a document, per layer, each `(B, H)`."""
+    def zero_state(self, batch_size: int = 1) -> State:
+        """Return the state at the start of a document, for `batch_size` streams."""
         shape = (batch_size, self.config.hidden_size)
         return [
             {name: np.zeros(shape, np.float32) for name in self.config.cell_spec.state_names}
@@ -114,28 +114,25 @@ class NativeNetwork:
         self._packed = 0
 
     def arrays(self) -> dict[str, Floats]:
-        """A copy of every weight, named as `ModelConfig.tensor_shapes` does."""
+        """Return a copy of every weight, named as `ModelConfig.tensor_shapes` does."""
         return {name: self.weights[name].copy() for name in self.config.tensor_shapes()}
 
-    def load_arrays(self, arrays: Mapping[str, NDArray[np.floating[Any]]]) -> None:
+    def load_arrays(self, arrays: Mapping[str, Floats]) -> None:
         """Take over weights named as `ModelConfig.tensor_shapes` does."""
         for name, weight in self.weights.items():
             weight[...] = arrays[name]
         self.weights_changed()
 
-    def costs(
+    def nll(
         self,
-        inputs_TB: NDArray[np.integer],
-        targets_TB: NDArray[np.integer],
+        inputs_TB: Ids,
+        targets_TB: Ids,
         state: State,
-        resets_TB: NDArray[np.bool_] | None = None,
+        resets_TB: Bools | None = None,
         edits_B: Sequence[Edits] | None = None,
     ) -> tuple[Floats, State]:
-        """Nats of each target `(T, B)`, and the state after the window.
-
-        A target of -1 is not counted: it costs 0.
-        `edits_B` are changes of the states at every step, for each stream.
-        """
+        """Read a window: each target's negative log-likelihood; see `Network.nll`."""
+        edits_B = self._edits_of(edits_B, np.shape(inputs_TB)[1])
         with self._lock:
             after = self._read(inputs_TB, state, resets_TB, None, save=False, edits_B=edits_B)
             if self.config.has_vector_output:
@@ -143,12 +140,9 @@ class NativeNetwork:
             return self._net.loss(np.asarray(targets_TB, np.int32)), after
 
     def outputs(
-        self,
-        inputs_TB: NDArray[np.integer],
-        state: State,
-        resets_TB: NDArray[np.bool_] | None = None,
+        self, inputs_TB: Ids, state: State, resets_TB: Bools | None = None
     ) -> tuple[Floats, State]:
-        """The last layer's outputs `(T, B, H)`, and the state after the window."""
+        """Read a window: what the head reads `(T, B, H)`, and the state after the window."""
         with self._lock:
             after = self._read(inputs_TB, state, resets_TB, None, save=False)
             return self._last_outputs(), after
@@ -159,10 +153,10 @@ class NativeNetwork:
 
     def differentiate(
         self,
-        inputs_TB: NDArray[np.integer],
-        targets_TB: NDArray[np.integer],
+        inputs_TB: Ids,
+        targets_TB: Ids,
         state: State,
-        resets_TB: NDArray[np.bool_] | None = None,
+        resets_TB: Bools | None = None,
         masks: Masks | None = None,
     ) -> tuple[float, State]:
         """The mean loss, and the state after the window; `gradient` is overwritten.
@@ -181,24 +175,14 @@ class NativeNetwork:
 
     def trace(
         self,
-        ids_TB: NDArray[np.integer],
+        ids_TB: Ids,
         state: State,
-        resets_TB: NDArray[np.bool_] | None = None,
+        resets_TB: Bools | None = None,
         *,
         names: Collection[str] | None = None,
         edits_B: Sequence[Edits] | None = None,
     ) -> tuple[list[dict[str, Floats]], State]:
-        """Read a window and keep what the layers did.
-
-        Args:
-            ids_TB: Token ids.
-            state: The state before the window; not modified.
-            resets_TB: Where a document begins.
-            names: Which states and gates; None: all of the cell's.
-            edits_B: Changes of the states at every step, for each stream.
-        Returns:
-            Per layer each state and gate by name `(T, B, H)`, and the state after the window.
-        """
+        """Read a window and keep what the layers did; see `Network.trace`."""
         cell = self.config.cell_spec
         places = {"h": READ_HIDDEN} | ({"c": READ_CELL} if "c" in cell.state_names else {})
         places |= {name: block for block, name in enumerate(cell.gate_names)}
@@ -215,12 +199,9 @@ class NativeNetwork:
         return records, after
 
     def step(
-        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
-        """Read one token a stream: logits of the next `(B, V)`, and the state after it.
-
-        `edits_B` are changes of the states, for each stream.
-        """
+        """Read one token a stream; see `StepNetwork.step`."""
         ids_TB = np.asarray(ids_B)[None, :]
         with self._lock:
             after = self._read(ids_TB, state, None, None, save=False, edits_B=edits_B)
@@ -236,12 +217,12 @@ class NativeNetwork:
         """The head of the weights as they are."""
         return DistanceHead(self.config, self.weights)
 
-    def _distance_nats(self, targets_TB: NDArray[np.integer]) -> Floats:
+    def _distance_nats(self, targets_TB: Ids) -> Floats:
         outputs_NH = self._last_outputs().reshape(targets_TB.size, -1)
         nats_N = nats_of(self._head().logits(outputs_NH), targets_TB.ravel())
         return nats_N.reshape(targets_TB.shape)
 
-    def _differentiate_distance(self, targets_TB: NDArray[np.integer]) -> float:
+    def _differentiate_distance(self, targets_TB: Ids) -> float:
         """The head's part of the gradient here, by products of NumPy; the engine does the rest."""
         weight_EH = self.weights["head.weight"]
         outputs_NH = self._last_outputs().reshape(targets_TB.size, -1)
@@ -257,9 +238,9 @@ class NativeNetwork:
 
     def _read(
         self,
-        ids_TB: NDArray[np.integer],
+        ids_TB: Ids,
         state: State,
-        resets_TB: NDArray[np.bool_] | None,
+        resets_TB: Bools | None,
         masks: Masks | None,
         *,
         save: bool,
@@ -299,3 +280,114 @@ class NativeNetwork:
                 edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
             self._edits = tuple(edits_B), PackedEdits(edits_B)
         return self._edits[1]
+
+
+@dataclass(frozen=True)
+class Written:
+    """What one call wrote.
+
+    Args:
+        chosen: The symbols: fewer than asked for where the last one ends the text, or where
+            the logits after it are not finite.
+        logits_BV: Of the symbol after the last, `(1, V)`.
+        state: After the last.
+    """
+
+    chosen: Chosen
+    logits_BV: Floats
+    state: State
+
+
+class NativeStep(StepNetwork):
+    """A trained model on the native engine, one stream at a time.
+
+    What it computes for a text does not depend on how many symbols a call writes, on the number
+    of threads or on the texts beside it.
+
+    Args:
+        config: The model's shape; a cell of textgen itself.
+        weights: Float32 arrays as `config.tensor_shapes()` names them; not to be written to.
+        engine: The native engine.
+    """
+
+    def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], engine: Engine) -> None:
+        self.config = config
+        self._sampler = Sampler(native_shape(config, engine), weights)
+        self._known_edits = NO_EDITS
+        #: What computes, with the number of threads that pay.
+        self.engine = replace(engine, threads=self._sampler.threads)
+
+    def zero_state(self, batch_size: int = 1) -> State:
+        """Return the state at the start of a document, for `batch_size` streams."""
+        return self._named(
+            np.zeros((batch_size, *self._sampler.state_shape), np.float32).swapaxes(0, 1)
+        )
+
+    def step(
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
+        """Read one token a stream, one stream after the other; see `StepNetwork.step`."""
+        states = [self._packed(state, row) for row in range(len(ids_B))]
+        every_B = [NO_EDITS] * len(ids_B) if edits_B is None else edits_B
+        logits = [
+            self._sampler.read([token], packed, self._checked(edits))
+            for token, packed, edits in zip(ids_B.tolist(), states, every_B, strict=True)
+        ]
+        return np.stack(logits), self._named(np.stack(states, axis=1))
+
+    def read(
+        self, ids: Sequence[int], state: State, edits: Edits = NO_EDITS
+    ) -> tuple[Floats, State]:
+        """Read the tokens of one stream; see `StepNetwork.read`."""
+        packed = self._packed(state, 0)
+        logits = self._sampler.read(ids, packed, self._checked(edits))
+        return logits[None, :], self._named(packed[:, None])
+
+    def write(
+        self,
+        count: int,
+        logits_BV: Floats,
+        state: State,
+        settings: ChoiceSettings,
+        counter: int,
+        recent: Sequence[int],
+        end: int,
+        edits: Edits = NO_EDITS,
+    ) -> Written:
+        """Choose and read up to `count` symbols of one stream.
+
+        Args:
+            count: How many at most.
+            logits_BV: Of the first, `(1, V)`; not modified.
+            state: Before the first; not modified.
+            settings: Filters and generator.
+            counter: Number of the first random draw.
+            recent: The tokens before, which a repetition penalty looks at.
+            end: The id after which no more is chosen.
+            edits: Changes of the states at each symbol that is read.
+        """
+        logits, packed = logits_BV[0].copy(), self._packed(state, 0)
+        chosen = self._sampler.write(
+            count, settings, counter, logits, packed, recent, end, self._checked(edits)
+        )
+        return Written(chosen, logits[None, :], self._named(packed[:, None]))
+
+    def _checked(self, edits: Edits) -> Edits:
+        """`edits`, once they are known to be of this model: the library does not look."""
+        if edits is not self._known_edits:
+            config = self.config
+            for edit in edits:
+                edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
+            self._known_edits = edits
+        return edits
+
+    def _packed(self, state: State, row: int) -> Floats:
+        """One stream's state as the engine takes it, `(L, S, H)`: a copy."""
+        return np.array([[value[row] for value in layer.values()] for layer in state], np.float32)
+
+    def _named(self, states_LBSH: Floats) -> State:
+        """The states of streams by name, `(B, H)` each: views."""
+        names = self.config.cell_spec.state_names
+        return [
+            {name: streams[:, place] for place, name in enumerate(names)} for streams in states_LBSH
+        ]

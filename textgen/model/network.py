@@ -1,207 +1,196 @@
-"""The language model as a torch module: what torch trains and evaluates.
+"""A language model that reads text: what every engine offers.
 
-Shape suffixes: `T` time, `B` streams, `V` vocabulary, `E` embedding, `I` input, `H` hidden,
-`L` layers.
+Anything that has a zero state and reads one token a stream is a `StepNetwork`, and can write. A
+`Network` reads whole windows too: it returns the negative log-likelihood of every target, or what
+the layers did. What stands here is the specification, a loop over steps; an engine overrides what
+it computes faster. `textgen.model.engine` decides which engine that is.
+
+Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.utils import skip_init
 
+from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
-from textgen.model.dropout import Masks
-from textgen.model.head import LEAST_NORM
-from textgen.ops.path import Path
-from textgen.ops.recurrence import (
-    LayerWeights,
-    Resets,
-    Sequences,
-    TorchState,
-    to_device,
-    zero_state,
-)
-from textgen.ops.recurrences import autocast_type, recurrence_for
+from textgen.model.edit import NO_EDITS, Edits, for_all
+from textgen.model.head import log_softmax
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.integer]
+Bools = NDArray[np.bool_]
+#: Per layer, each of the cell's states by name, `(B, H)`; arrays of the library that computes.
+State = list[dict[str, Any]]
 
 
-class RecurrentLayer(nn.Module):
-    """The weights of one layer, by the field's names."""
-
-    def __init__(self, config: ModelConfig, index: int, device: torch.device) -> None:
-        super().__init__()
-        cell = config.cell_spec
-        self._recurrent_names = tuple(product.name for product in cell.products)
-        self._vector_names = cell.vector_names
-        prefix = f"layers.{index}."
-        for name, shape in config.tensor_shapes().items():
-            if name.startswith(prefix):
-                parameter = nn.Parameter(torch.empty(shape, device=device))
-                self.register_parameter(name.removeprefix(prefix), parameter)
-
-    def weights(self) -> LayerWeights:
-        """As the recurrence takes them."""
-        return LayerWeights(
-            self.get_parameter("weight_ih"),
-            tuple(self.get_parameter(name) for name in self._recurrent_names),
-            self.get_parameter("bias"),
-            {name: self.get_parameter(name) for name in self._vector_names},
-        )
-
-
-class LanguageModel(nn.Module):
-    """Embedding, recurrent layers, and a linear output over the vocabulary.
-
-    The weights lie on the path's device and are for `load_arrays` to fill.
+@dataclass(frozen=True)
+class Engine:
+    """What computes the recurrence and the products around it.
 
     Args:
-        config: The model's shape.
-        path: What computes, `torch` or `reference`.
+        name: `native` (the C engine), `torch` (its fused kernels), `reference` (the cell looped
+            over time in torch) or `numpy` (the same in NumPy, for reading and writing).
+        precision: `fp32` or `bf16`, of the products; weights, cell state and sums are float32.
+        reason: Why this one, in words for a person.
+        device: `cpu`, `cuda` or `mps`.
+        isa: The instruction set of the native engine, "" elsewhere.
+        threads: Computing threads.
     """
 
-    def __init__(self, config: ModelConfig, path: Path) -> None:
-        super().__init__()
-        self.config = config
-        self.path = path
-        self.cell = config.cell_spec
-        self._run = recurrence_for(path, self.cell)
-        self._autocast = autocast_type(path)
-        device = torch.device(path.device)
-        # Of themselves these two draw numbers, from the generator that the whole process shares.
-        self.embedding: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
-            nn.Embedding, config.vocab_size, config.embedding_size, device=device
-        )
-        self.layers = nn.ModuleList(
-            RecurrentLayer(config, index, device) for index in range(config.num_layers)
-        )
-        self.head: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
-            nn.Linear,
-            config.hidden_size,
-            config.embedding_size if config.has_vector_output else config.vocab_size,
-            device=device,
-        )
-        if config.tie:
-            self.head.weight = self.embedding.weight
-        if config.has_vector_output:
-            self.head.scale = nn.Parameter(torch.empty(1, device=device))
-        for name, parameter in self.named_parameters():
-            parameter.requires_grad_(name not in config.untrained)
+    name: str
+    precision: str
+    reason: str
+    device: str = "cpu"
+    isa: str = ""
+    threads: int = 1
 
-    def zero_state(self, batch_size: int) -> list[TorchState]:
-        """The state at the start of a document, per layer, each `(B, H)`."""
-        device = self.embedding.weight.device
-        return [
-            zero_state(self.cell, batch_size, self.config.hidden_size, device) for _ in self.layers
-        ]
 
-    def forward(
+class StepNetwork(ABC):
+    """A model that reads one token a stream: all that writing a text needs."""
+
+    #: What computes; None where that does not matter.
+    engine: Engine | None = None
+
+    @abstractmethod
+    def zero_state(self, batch_size: int = 1) -> State:
+        """Return the state at the start of a document, for `batch_size` streams."""
+
+    @abstractmethod
+    def step(
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
+        """Read one token a stream.
+
+        Args:
+            ids_B: Token ids, `(B,)`.
+            state: The state before it; not modified.
+            edits_B: Changes of each stream's new states; None: none.
+        Returns:
+            Logits of the next token `(B, V)`, and the state after it.
+        """
+
+    def read(
+        self, ids: Sequence[int], state: State, edits: Edits = NO_EDITS
+    ) -> tuple[Floats, State]:
+        """Read the tokens of one stream, at least one.
+
+        Args:
+            ids: Token ids.
+            state: The state before them; not modified.
+            edits: Changes of the states at each of them.
+        Returns:
+            Logits of the token after them `(1, V)`, and the state. The numbers do not depend on
+            how the tokens are divided among calls.
+        """
+        for token in ids:
+            logits_1V, state = self.step(np.array([token]), state, [edits] if edits else None)
+        return logits_1V, state
+
+
+class Network(StepNetwork):
+    """A model that reads windows of many streams."""
+
+    config: ModelConfig
+    engine: Engine
+    #: Changes of the states at every step of every stream, for `nll` where it is given none.
+    edits: Edits = NO_EDITS
+
+    def nll(
         self,
-        ids_TB: Tensor,
-        state: list[TorchState],
-        resets: Resets | None = None,
-        masks: Masks | None = None,
-    ) -> tuple[Tensor, list[TorchState]]:
-        """Read a window.
+        inputs_TB: Ids,
+        targets_TB: Ids,
+        state: State,
+        resets_TB: Bools | None = None,
+        edits_B: Sequence[Edits] | None = None,
+    ) -> tuple[NDArray[np.floating], State]:
+        """Read a window and compare the predictions with what follows.
+
+        Args:
+            inputs_TB: Token ids, `(T, B)`.
+            targets_TB: The tokens that follow them, `(T, B)`; one of -1 is not counted.
+            state: The state before the window; not modified.
+            resets_TB: Where a document begins: the state is zeroed before that token is read.
+            edits_B: Changes of the states at every step, for each stream; None: those of `edits`.
+        Returns:
+            The negative log-likelihood of each target in nats `(T, B)`, 0 where it is not counted,
+            and the state after the window.
+        """
+        edits_B = self._edits_of(edits_B, np.shape(inputs_TB)[1])
+        nll_TB = np.empty(np.shape(inputs_TB))
+        for t, ids_B in enumerate(inputs_TB):
+            state = reset(state, None if resets_TB is None else resets_TB[t])
+            logits_BV, state = self.step(ids_B, state, edits_B)
+            targets_B = np.asarray(targets_TB[t])
+            own_B = log_softmax(logits_BV)[np.arange(len(targets_B)), np.maximum(targets_B, 0)]
+            nll_TB[t] = np.where(targets_B < 0, 0.0, -own_B)
+        return nll_TB, state
+
+    @abstractmethod
+    def trace(
+        self,
+        ids_TB: Ids,
+        state: State,
+        resets_TB: Bools | None = None,
+        *,
+        names: Collection[str] | None = None,
+        edits_B: Sequence[Edits] | None = None,
+    ) -> tuple[list[dict[str, Floats]], State]:
+        """Read a window and keep what the layers did.
 
         Args:
             ids_TB: Token ids, `(T, B)`.
-            state: The state before the window, per layer.
-            resets: Where documents begin inside the window.
-            masks: What dropout leaves of the embedding and of the layers' outputs; None is all.
+            state: The state before the window; not modified.
+            resets_TB: Where a document begins.
+            names: Which of the cell's states and gates; None: all of them.
+            edits_B: Changes of the states at every step, for each stream.
         Returns:
-            Logits of each next token `(T, B, V)`, float32, and the state after the window.
+            Per layer each state and gate by name `(T, B, H)`, and the state after the window.
+        Raises:
+            BackendError: The engine does not show them.
         """
-        outputs_TBH, final = self.read(ids_TB, state, resets, masks)
-        scores = self.project(outputs_TBH)
-        if self.config.has_vector_output:
-            scores = -self.distances(scores) / self.get_parameter("head.scale")
-        return scores, final
 
-    def read(
-        self,
-        ids_TB: Tensor,
-        state: list[TorchState],
-        resets: Resets | None = None,
-        masks: Masks | None = None,
-    ) -> tuple[Tensor, list[TorchState]]:
-        """As `forward`, but the last layer's outputs `(T, B, H)` instead of the logits."""
-        x_TBI = self.embedding(ids_TB)
-        mask_LBH: Tensor | None = None
-        if masks is not None:
-            x_TBI = x_TBI * self._on_device(masks.embedding_E)
-            mask_LBH = self._on_device(masks.layers_LBH)
-        below: Sequences | None = self._below_the_first(ids_TB)
-        final = []
-        for index, (layer, first) in enumerate(zip(self.layers, state, strict=True)):
-            assert isinstance(layer, RecurrentLayer)
-            below, last = self._run(self.cell, x_TBI, first, layer.weights(), resets, below)
-            final.append(last)
-            own_TBH = below["h"]
-            if mask_LBH is not None:
-                own_TBH = own_TBH * mask_LBH[index].to(own_TBH.dtype)
-            x_TBI = own_TBH + x_TBI if self.config.residual and index else own_TBH
-        return x_TBI, final
+    @abstractmethod
+    def outputs(
+        self, inputs_TB: Ids, state: State, resets_TB: Bools | None = None
+    ) -> tuple[Floats, State]:
+        """Read a window: what the head reads `(T, B, H)`, and the state after the window."""
 
-    def project(self, outputs_TBH: Tensor) -> Tensor:
-        """What the head's weight makes of the last layer's outputs.
+    @abstractmethod
+    def arrays(self) -> dict[str, Floats]:
+        """Return a copy of every weight, named as `ModelConfig.tensor_shapes` does."""
 
-        That is the logits `(T, B, V)`, or the vectors F `(T, B, E)` where the head is a distance.
-        """
-        autocast, device = self._autocast, outputs_TBH.device.type
-        with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
-            scores: Tensor = self.head(outputs_TBH)
-        return scores.float() if scores.dtype == torch.bfloat16 else scores
-
-    def distances(self, F_TBE: Tensor) -> Tensor:
-        """The distance of each F to every symbol's vector, `(T, B, V)`: see `model.head`."""
-        vectors_VE = self.embedding.weight
-        if self.config.head == "cosine":
-            return 1.0 - _unit(F_TBE) @ _unit(vectors_VE).T
-        squares = F_TBE.square().sum(-1, keepdim=True) + vectors_VE.square().sum(-1)
-        # The root's slope at 0 has no end.
-        return (squares - 2.0 * (F_TBE @ vectors_VE.T)).clamp_min(1e-12).sqrt()
-
-    def distance_loss(self, F_TBE: Tensor, targets_TB: Tensor) -> Tensor:
-        """The mean distance of each F to its target's vector, over the targets not below 0."""
-        counted_TB = targets_TB >= 0
-        goals_TBE = self.embedding(targets_TB.clamp_min(0))
-        if self.config.head == "cosine":
-            distances_TB = 1.0 - (_unit(F_TBE) * _unit(goals_TBE)).sum(-1)
-        else:
-            distances_TB = torch.linalg.vector_norm(F_TBE - goals_TBE, dim=-1)
-        return distances_TB.masked_fill(~counted_TB, 0.0).sum() / counted_TB.sum().clamp_min(1)
-
-    def _on_device(self, mask: NDArray[np.float32]) -> Tensor:
-        return to_device(torch.from_numpy(mask), self.embedding.weight.device)
-
-    def _below_the_first(self, ids_TB: Tensor) -> Sequences | None:
-        """Zeros for what a cell reads of the layer below, in the layer that has none."""
-        weight = self.embedding.weight
-        shape = (*ids_TB.shape, self.config.hidden_size)
-        zeros = torch.zeros((), device=weight.device, dtype=weight.dtype).expand(shape)
-        return dict.fromkeys(self.cell.below_names, zeros) or None
-
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """A copy of every weight, named as `ModelConfig.tensor_shapes` does."""
-        own = dict(self.named_parameters())
-        return {
-            name: own[name].detach().to("cpu", torch.float32, copy=True).numpy()
-            for name in self.config.tensor_shapes()
-        }
-
-    @torch.no_grad()
-    def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    @abstractmethod
+    def load_arrays(self, arrays: Mapping[str, Floats]) -> None:
         """Take over weights named as `ModelConfig.tensor_shapes` does."""
-        own = dict(self.named_parameters())
-        for name in self.config.tensor_shapes():
-            own[name].copy_(torch.from_numpy(np.array(arrays[name])))
+
+    def set_scale(self, scale: float) -> None:
+        """Set `head.scale`, of a model whose output is a vector."""
+        self.load_arrays({**self.arrays(), "head.scale": np.array([scale], np.float32)})
+
+    def _edits_of(self, edits_B: Sequence[Edits] | None, batch_size: int) -> Sequence[Edits] | None:
+        return for_all(self.edits, batch_size) if edits_B is None else edits_B
 
 
-def _unit(x: Tensor) -> Tensor:
-    """Each vector at length 1."""
-    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / norm.clamp_min(LEAST_NORM)
+def reset(state: State, resets_B: Bools | None) -> State:
+    """Return the state with some streams set to zero."""
+    if resets_B is None or not resets_B.any():
+        return state
+    resets_B1 = resets_B[:, None]
+    return [
+        {name: np.where(resets_B1, 0.0, value) for name, value in layer.items()} for layer in state
+    ]
+
+
+def no_states(engine: Engine) -> BackendError:
+    """Return the error of an engine that neither shows nor changes states on their way."""
+    return BackendError(
+        f"a text is read under interventions by the native engine alone, not on the path "
+        f"'{engine.name}'; compile it: python -m textgen.native.build"
+    )

@@ -6,23 +6,20 @@ to keep in agreement. Weights are float32.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.cells import Cell
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits, editor
 from textgen.model.head import open_head
-
-Floats = NDArray[np.float32]
-#: Per layer, each of the cell's states by name, `(B, H)`.
-State = list[dict[str, Floats]]
+from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, reset
 
 #: The first layer's input weights are folded into a table of one row a symbol up to this size.
 TABLE_LIMIT_BYTES = 64 * 2**20
+NUMPY = Engine("numpy", "fp32", "asked for")
 
 
 @dataclass(frozen=True)
@@ -41,17 +38,27 @@ class LayerRecord:
     output: Floats
 
 
-class NumpyNetwork:
+class NumpyNetwork(Network):
     """A trained model as a step function.
 
     Args:
         config: The model's shape.
         weights: Float32 arrays as `config.tensor_shapes()` names them.
+        engine: Why NumPy computes.
     """
 
-    def __init__(self, config: ModelConfig, weights: Mapping[str, Floats]) -> None:
+    def __init__(
+        self, config: ModelConfig, weights: Mapping[str, Floats], engine: Engine = NUMPY
+    ) -> None:
         self.config = config
+        self.engine = engine
         self.cell = config.cell_spec
+        self.load_arrays(weights)
+
+    def load_arrays(self, arrays: Mapping[str, Floats]) -> None:
+        """Take over weights named as `ModelConfig.tensor_shapes` does; they are not copied."""
+        config, weights = self.config, dict(arrays)
+        self._weights = weights
         self._embedding = weights["embedding.weight"]
         self._layers = [_Layer(self.cell, weights, index) for index in range(config.num_layers)]
         self._head = open_head(config, weights)
@@ -62,8 +69,12 @@ class NumpyNetwork:
             with np.errstate(over="ignore", invalid="ignore"):
                 self._table = first.project(self._embedding)
 
-    def initial_state(self, batch_size: int = 1) -> State:
-        """Zeros: the state at the start of a document, for `batch_size` streams."""
+    def arrays(self) -> dict[str, Floats]:
+        """Return a copy of every weight, named as `ModelConfig.tensor_shapes` does."""
+        return {name: self._weights[name].copy() for name in self.config.tensor_shapes()}
+
+    def zero_state(self, batch_size: int = 1) -> State:
+        """Return the state at the start of a document, for `batch_size` streams."""
         shape = (batch_size, self.config.hidden_size)
         return [
             {name: np.zeros(shape, np.float32) for name in self.cell.state_names}
@@ -71,29 +82,58 @@ class NumpyNetwork:
         ]
 
     def step(
-        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
-        """Read one token a stream.
-
-        Args:
-            ids_B: Token ids, `(B,)`.
-            state: The state before it; not modified.
-            edits_B: What happens to the new states of each stream; None: nothing.
-        Returns:
-            Logits of the next token `(B, V)`, and the state after it.
-        """
+        """Read one token a stream; see `StepNetwork.step`."""
         records = self.step_traced(ids_B, state, edits_B)
         return self.logits(records[-1].output), [record.state for record in records]
 
     def step_traced(
-        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> list[LayerRecord]:
-        """As `step`, but returns what every layer did instead of the logits."""
+        """Read one token a stream, and return what every layer did instead of the logits."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._step_layers(ids_B, state, edits_B)
 
+    def trace(
+        self,
+        ids_TB: Ids,
+        state: State,
+        resets_TB: Bools | None = None,
+        *,
+        names: Collection[str] | None = None,
+        edits_B: Sequence[Edits] | None = None,
+    ) -> tuple[list[dict[str, Floats]], State]:
+        """Read a window and keep what the layers did; see `Network.trace`."""
+        known = (*self.cell.state_names, *self.cell.gate_names)
+        kept = known if names is None else [name for name in known if name in names]
+        shape = (*np.shape(ids_TB), self.config.hidden_size)
+        traced: list[dict[str, Floats]] = [
+            {name: np.empty(shape, np.float32) for name in kept}
+            for _ in range(self.config.num_layers)
+        ]
+        for t, ids_B in enumerate(ids_TB):
+            state = reset(state, None if resets_TB is None else resets_TB[t])
+            records = self.step_traced(ids_B, state, edits_B)
+            state = [record.state for record in records]
+            for record, arrays in zip(records, traced, strict=True):
+                for name, values in arrays.items():
+                    values[t] = record.gates[name] if name in record.gates else record.state[name]
+        return traced, state
+
+    def outputs(
+        self, inputs_TB: Ids, state: State, resets_TB: Bools | None = None
+    ) -> tuple[Floats, State]:
+        """Read a window: what the head reads `(T, B, H)`, and the state after the window."""
+        outputs_TBH = np.empty((*np.shape(inputs_TB), self.config.hidden_size), np.float32)
+        for t, ids_B in enumerate(inputs_TB):
+            state = reset(state, None if resets_TB is None else resets_TB[t])
+            records = self.step_traced(ids_B, state)
+            state, outputs_TBH[t] = [record.state for record in records], records[-1].output
+        return outputs_TBH, state
+
     def _step_layers(
-        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None
     ) -> list[LayerRecord]:
         config, records = self.config, []
         for edit in {id(edit): edit for edits in edits_B or () for edit in edits}.values():
@@ -122,17 +162,19 @@ class NumpyNetwork:
         return records
 
     def output(self, state: State) -> Floats:
-        """What the head reads in a state, `(B, H)`: the last layer's h, or that of all layers
-        added up where the model is residual."""
-        if not self.config.residual:
-            return state[-1]["h"]
-        total = state[0]["h"]
-        for layer in state[1:]:
-            total = layer["h"] + total
+        """Return what the head reads in a state, `(B, H)`.
+
+        It is the last layer's h, or the sum of all layers' where the model is residual.
+        """
+        total: Floats = state[-1]["h"]
+        if self.config.residual:
+            total = state[0]["h"]
+            for layer in state[1:]:
+                total = layer["h"] + total
         return total
 
     def logits(self, h_BH: Floats) -> Floats:
-        """Logits of the next token `(B, V)` from the last layer's output `(B, H)`."""
+        """Return the logits of the next token `(B, V)` from the last layer's output `(B, H)`."""
         return self._head.logits(h_BH)
 
 

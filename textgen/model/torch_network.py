@@ -1,63 +1,274 @@
-"""The language model on torch: on a GPU, and on a CPU where the native engine is not used."""
+"""The language model in torch: on a GPU, and on a CPU where the native engine is not used.
+
+Shape suffixes: `T` time, `B` streams, `V` vocabulary, `E` embedding, `I` input, `H` hidden,
+`L` layers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import skip_init
 
 from textgen.model.config import ModelConfig
-from textgen.model.network import LanguageModel
-from textgen.ops.path import Path
-from textgen.ops.recurrence import TorchState, make_resets, to_device
+from textgen.model.edit import Edits
+from textgen.model.head import LEAST_NORM
+from textgen.model.initialise import Masks
+from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, no_states
+from textgen.model.recurrence import (
+    LayerWeights,
+    Resets,
+    Sequences,
+    TorchState,
+    make_resets,
+    to_device,
+    zero_state,
+)
+from textgen.model.torch_recurrence import autocast_type, recurrence_for
 
 
-class TorchNetwork:
-    """A torch module behind the interface `Network`.
+class RecurrentLayer(nn.Module):
+    """The weights of one layer, by the field's names."""
+
+    def __init__(self, config: ModelConfig, index: int, device: torch.device) -> None:
+        super().__init__()
+        cell = config.cell_spec
+        self._recurrent_names = tuple(product.name for product in cell.products)
+        self._vector_names = cell.vector_names
+        prefix = f"layers.{index}."
+        for name, shape in config.tensor_shapes().items():
+            if name.startswith(prefix):
+                parameter = nn.Parameter(torch.empty(shape, device=device))
+                self.register_parameter(name.removeprefix(prefix), parameter)
+
+    def weights(self) -> LayerWeights:
+        """As the recurrence takes them."""
+        return LayerWeights(
+            self.get_parameter("weight_ih"),
+            tuple(self.get_parameter(name) for name in self._recurrent_names),
+            self.get_parameter("bias"),
+            {name: self.get_parameter(name) for name in self._vector_names},
+        )
+
+
+class LanguageModel(nn.Module):
+    """Embedding, recurrent layers, and a linear output over the vocabulary.
+
+    The weights lie on the engine's device and are for `load_arrays` to fill.
 
     Args:
         config: The model's shape.
-        path: `torch` or `reference`, and the device.
+        engine: What computes, `torch` or `reference`.
     """
 
-    def __init__(self, config: ModelConfig, path: Path) -> None:
+    def __init__(self, config: ModelConfig, engine: Engine) -> None:
+        super().__init__()
         self.config = config
-        self.path = path
-        self.model = LanguageModel(config, path)
-        self._device = torch.device(path.device)
+        self.engine = engine
+        self.cell = config.cell_spec
+        self._run = recurrence_for(engine, self.cell)
+        self._autocast = autocast_type(engine)
+        device = torch.device(engine.device)
+        # Of themselves these two draw numbers, from the generator that the whole process shares.
+        self.embedding: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
+            nn.Embedding, config.vocab_size, config.embedding_size, device=device
+        )
+        self.layers = nn.ModuleList(
+            RecurrentLayer(config, index, device) for index in range(config.num_layers)
+        )
+        self.head: nn.Linear = skip_init(  # type: ignore[no-untyped-call]
+            nn.Linear,
+            config.hidden_size,
+            config.embedding_size if config.has_vector_output else config.vocab_size,
+            device=device,
+        )
+        if config.tie:
+            self.head.weight = self.embedding.weight
+        if config.has_vector_output:
+            self.head.scale = nn.Parameter(torch.empty(1, device=device))
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name not in config.untrained)
 
     def zero_state(self, batch_size: int) -> list[TorchState]:
-        """The state at the start of a document, per layer, each `(B, H)`, on the device."""
+        """The state at the start of a document, per layer, each `(B, H)`."""
+        device = self.embedding.weight.device
+        return [
+            zero_state(self.cell, batch_size, self.config.hidden_size, device) for _ in self.layers
+        ]
+
+    def forward(
+        self,
+        ids_TB: Tensor,
+        state: list[TorchState],
+        resets: Resets | None = None,
+        masks: Masks | None = None,
+    ) -> tuple[Tensor, list[TorchState]]:
+        """Read a window.
+
+        Args:
+            ids_TB: Token ids, `(T, B)`.
+            state: The state before the window, per layer.
+            resets: Where documents begin inside the window.
+            masks: What dropout leaves of the embedding and of the layers' outputs; None is all.
+        Returns:
+            Logits of each next token `(T, B, V)`, float32, and the state after the window.
+        """
+        outputs_TBH, final = self.read(ids_TB, state, resets, masks)
+        scores = self.project(outputs_TBH)
+        if self.config.has_vector_output:
+            scores = -self.distances(scores) / self.get_parameter("head.scale")
+        return scores, final
+
+    def read(
+        self,
+        ids_TB: Tensor,
+        state: list[TorchState],
+        resets: Resets | None = None,
+        masks: Masks | None = None,
+    ) -> tuple[Tensor, list[TorchState]]:
+        """As `forward`, but the last layer's outputs `(T, B, H)` instead of the logits."""
+        x_TBI = self.embedding(ids_TB)
+        mask_LBH: Tensor | None = None
+        if masks is not None:
+            x_TBI = x_TBI * self._on_device(masks.embedding_E)
+            mask_LBH = self._on_device(masks.layers_LBH)
+        below: Sequences | None = self._below_the_first(ids_TB)
+        final = []
+        for index, (layer, first) in enumerate(zip(self.layers, state, strict=True)):
+            assert isinstance(layer, RecurrentLayer)
+            below, last = self._run(self.cell, x_TBI, first, layer.weights(), resets, below)
+            final.append(last)
+            own_TBH = below["h"]
+            if mask_LBH is not None:
+                own_TBH = own_TBH * mask_LBH[index].to(own_TBH.dtype)
+            x_TBI = own_TBH + x_TBI if self.config.residual and index else own_TBH
+        return x_TBI, final
+
+    def project(self, outputs_TBH: Tensor) -> Tensor:
+        """What the head's weight makes of the last layer's outputs.
+
+        That is the logits `(T, B, V)`, or the vectors F `(T, B, E)` where the head is a distance.
+        """
+        autocast, device = self._autocast, outputs_TBH.device.type
+        with torch.autocast(device, dtype=autocast, enabled=autocast is not None):
+            scores: Tensor = self.head(outputs_TBH)
+        return scores.float() if scores.dtype == torch.bfloat16 else scores
+
+    def distances(self, F_TBE: Tensor) -> Tensor:
+        """The distance of each F to every symbol's vector, `(T, B, V)`: see `model.head`."""
+        vectors_VE = self.embedding.weight
+        if self.config.head == "cosine":
+            return 1.0 - _unit(F_TBE) @ _unit(vectors_VE).T
+        squares = F_TBE.square().sum(-1, keepdim=True) + vectors_VE.square().sum(-1)
+        # The root's slope at 0 has no end.
+        return (squares - 2.0 * (F_TBE @ vectors_VE.T)).clamp_min(1e-12).sqrt()
+
+    def distance_loss(self, F_TBE: Tensor, targets_TB: Tensor) -> Tensor:
+        """The mean distance of each F to its target's vector, over the targets not below 0."""
+        counted_TB = targets_TB >= 0
+        goals_TBE = self.embedding(targets_TB.clamp_min(0))
+        if self.config.head == "cosine":
+            distances_TB = 1.0 - (_unit(F_TBE) * _unit(goals_TBE)).sum(-1)
+        else:
+            distances_TB = torch.linalg.vector_norm(F_TBE - goals_TBE, dim=-1)
+        return distances_TB.masked_fill(~counted_TB, 0.0).sum() / counted_TB.sum().clamp_min(1)
+
+    def _on_device(self, mask: NDArray[np.float32]) -> Tensor:
+        return to_device(torch.from_numpy(mask), self.embedding.weight.device)
+
+    def _below_the_first(self, ids_TB: Tensor) -> Sequences | None:
+        """Zeros for what a cell reads of the layer below, in the layer that has none."""
+        weight = self.embedding.weight
+        shape = (*ids_TB.shape, self.config.hidden_size)
+        zeros = torch.zeros((), device=weight.device, dtype=weight.dtype).expand(shape)
+        return dict.fromkeys(self.cell.below_names, zeros) or None
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """A copy of every weight, named as `ModelConfig.tensor_shapes` does."""
+        own = dict(self.named_parameters())
+        return {
+            name: own[name].detach().to("cpu", torch.float32, copy=True).numpy()
+            for name in self.config.tensor_shapes()
+        }
+
+    @torch.no_grad()
+    def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        """Take over weights named as `ModelConfig.tensor_shapes` does."""
+        own = dict(self.named_parameters())
+        for name in self.config.tensor_shapes():
+            own[name].copy_(torch.from_numpy(np.array(arrays[name])))
+
+
+class TorchNetwork(Network):
+    """A torch module as a `Network`. Its states lie on the device.
+
+    Args:
+        config: The model's shape.
+        engine: `torch` or `reference`, and the device.
+    """
+
+    def __init__(self, config: ModelConfig, engine: Engine) -> None:
+        self.config = config
+        self.engine = engine
+        self.model = LanguageModel(config, engine)
+        self._device = torch.device(engine.device)
+
+    def zero_state(self, batch_size: int = 1) -> State:
+        """Return the state at the start of a document, for `batch_size` streams."""
         return self.model.zero_state(batch_size)
 
     @torch.no_grad()
-    def costs(
+    def step(
+        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+    ) -> tuple[Floats, State]:
+        """Read one token a stream; see `StepNetwork.step`. Waits for the device."""
+        self._refuse(edits_B)
+        logits_TBV, after = self.model(self._ids(np.asarray(ids_B)[None]), state)
+        return logits_TBV[0].cpu().numpy(), after
+
+    @torch.no_grad()
+    def nll(
         self,
-        inputs_TB: NDArray[np.integer],
-        targets_TB: NDArray[np.integer],
-        state: list[TorchState],
-        resets_TB: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float32], list[TorchState]]:
-        """Nats of each target `(T, B)`, and the state after the window. Waits for the device."""
+        inputs_TB: Ids,
+        targets_TB: Ids,
+        state: State,
+        resets_TB: Bools | None = None,
+        edits_B: Sequence[Edits] | None = None,
+    ) -> tuple[Floats, State]:
+        """Read a window: each target's negative log-likelihood; see `Network.nll`.
+
+        Waits for the device.
+        """
+        self._refuse(edits_B)
         resets = None if resets_TB is None else make_resets(resets_TB, self._device)
         logits_TBV, after = self.model(self._ids(inputs_TB), state, resets)
         targets = self._ids(targets_TB).flatten()
         nats = F.cross_entropy(logits_TBV.flatten(0, 1), targets, reduction="none", ignore_index=-1)
-        nats_TB: NDArray[np.float32] = nats.view(targets_TB.shape).cpu().numpy()
-        return nats_TB, after
+        nll_TB: Floats = nats.view(targets_TB.shape).cpu().numpy()
+        return nll_TB, after
+
+    def trace(
+        self,
+        ids_TB: Ids,
+        state: State,
+        resets_TB: Bools | None = None,
+        *,
+        names: Collection[str] | None = None,
+        edits_B: Sequence[Edits] | None = None,
+    ) -> tuple[list[dict[str, Floats]], State]:
+        """Raise `BackendError`: torch's kernels show no state on the way."""
+        raise no_states(self.engine)
 
     @torch.no_grad()
     def outputs(
-        self,
-        inputs_TB: NDArray[np.integer],
-        state: list[TorchState],
-        resets_TB: NDArray[np.bool_] | None = None,
-    ) -> tuple[NDArray[np.float32], list[TorchState]]:
-        """The last layer's outputs `(T, B, H)`, and the state after the window."""
+        self, inputs_TB: Ids, state: State, resets_TB: Bools | None = None
+    ) -> tuple[Floats, State]:
+        """Read a window: what the head reads `(T, B, H)`, and the state after the window."""
         resets = None if resets_TB is None else make_resets(resets_TB, self._device)
         outputs_TBH, after = self.model.read(self._ids(inputs_TB), state, resets)
         return outputs_TBH.float().cpu().numpy(), after
@@ -67,13 +278,23 @@ class TorchNetwork:
         """Set `head.scale`, of a model whose output is a vector."""
         self.model.get_parameter("head.scale").fill_(scale)
 
-    def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """A copy of every weight, named as `ModelConfig.tensor_shapes` does."""
+    def arrays(self) -> dict[str, Floats]:
+        """Return a copy of every weight, named as `ModelConfig.tensor_shapes` does."""
         return self.model.arrays()
 
-    def load_arrays(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+    def load_arrays(self, arrays: Mapping[str, Floats]) -> None:
         """Take over weights named as `ModelConfig.tensor_shapes` does."""
         self.model.load_arrays(arrays)
 
-    def _ids(self, ids_TB: NDArray[np.integer]) -> Tensor:
+    def _ids(self, ids_TB: Ids) -> Tensor:
         return to_device(torch.from_numpy(np.asarray(ids_TB, np.int64)), self._device)
+
+    def _refuse(self, edits_B: Sequence[Edits] | None) -> None:
+        if edits_B is not None and any(edits_B):
+            raise no_states(self.engine)
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Each vector at length 1."""
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / norm.clamp_min(LEAST_NORM)

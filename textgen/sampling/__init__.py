@@ -27,7 +27,7 @@ from textgen.sampling.generate import bits_per_char as bits_per_char
 from textgen.sampling.generate import generate as generate
 from textgen.sampling.generate import generate_live as generate_live
 from textgen.sampling.generate import stream_text as stream_text
-from textgen.sampling.history import HistoryNetwork as HistoryNetwork
+from textgen.sampling.networks import HistoryNetwork as HistoryNetwork
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun
 from textgen.sampling.novelty import Novelty as Novelty
@@ -41,5 +41,4 @@ from textgen.sampling.seed import fit_seed as fit_seed
 from textgen.sampling.stop import FittedStop as FittedStop
 from textgen.sampling.stop import fit_stop as fit_stop
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
-from textgen.sampling.stream import Network as Network
 from textgen.sampling.turns import Writer as Writer

@@ -32,8 +32,9 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import SamplingError
+from textgen.model.head import log_softmax
+from textgen.model.network import Engine
 from textgen.native.sampler import ChoiceSettings, Chosen, choose
-from textgen.ops.path import Path
 from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.sampling.filters import filter_logits
 
@@ -176,13 +177,13 @@ class Chooser:
 
     Args:
         options: Filters, seed and what may be chosen.
-        path: What computes the logits; on a native path the engine chooses too. `None` is NumPy.
+        engine: What computes the logits; the native engine chooses too. `None` is NumPy.
     """
 
-    def __init__(self, options: SampleOptions, path: Path | None = None) -> None:
+    def __init__(self, options: SampleOptions, engine: Engine | None = None) -> None:
         self.settings = choice_settings(options)
         self._options = options
-        self._path = path if path is not None and path.name == "native" else None
+        self._engine = engine if engine is not None and engine.name == "native" else None
 
     def choose(
         self,
@@ -201,10 +202,10 @@ class Chooser:
         Raises:
             SamplingError: The logits are not finite.
         """
-        if self._path is None:
+        if self._engine is None:
             return self._choose_by_numpy(logits_BV, counters_B, recent_BN)
         chosen = choose(
-            self._path.isa, self.settings, logits_BV, counters_B, recent_BN, self._path.threads
+            self._engine.isa, self.settings, logits_BV, counters_B, recent_BN, self._engine.threads
         )
         if len(chosen.ids) < len(logits_BV):
             raise SamplingError(NOT_FINITE)
@@ -223,11 +224,3 @@ class Chooser:
         ids, probabilities = choose_symbols(filtered_BV, uniforms)
         logprobs = log_softmax(logits_BV)[np.arange(len(ids)), ids]
         return Chosen(ids.astype(np.int32), probabilities, logprobs)
-
-
-def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Natural log-probabilities in float64, `(..., V)`."""
-    wide = logits.astype(np.float64)
-    wide -= wide.max(axis=-1, keepdims=True)
-    result: NDArray[np.float64] = wide - np.log(np.exp(wide).sum(axis=-1, keepdims=True))
-    return result

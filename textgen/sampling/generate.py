@@ -12,16 +12,16 @@ import numpy as np
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError, named
 from textgen.model.edit import NO_EDITS
+from textgen.model.head import log_softmax
+from textgen.model.network import Floats, StepNetwork
 from textgen.options import SampleOptions
 from textgen.progress import track
-from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator, log_softmax
+from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
 from textgen.sampling.cursor import Cursor
-from textgen.sampling.history import HistoryNetwork
+from textgen.sampling.networks import HistoryNetwork
 from textgen.sampling.stream import (
     FinishReason,
-    Floats,
     GeneratedSymbol,
-    Network,
     Piece,
     Position,
     Stream,
@@ -76,7 +76,7 @@ class Generation:
 
 
 def stream_text(
-    network: Network,
+    network: StepNetwork,
     vocabulary: Vocabulary,
     options: SampleOptions | None = None,
     *,
@@ -111,7 +111,7 @@ def stream_text(
 
 
 def generate(
-    network: Network,
+    network: StepNetwork,
     vocabulary: Vocabulary,
     seeds: Sequence[Sequence[int]],
     options: SampleOptions | None = None,
@@ -167,7 +167,7 @@ class _Texts:
 
     def __init__(
         self,
-        network: Network,
+        network: StepNetwork,
         vocabulary: Vocabulary,
         options: SampleOptions,
         primer_ids: Iterable[int],
@@ -219,7 +219,7 @@ class _Texts:
         return Cursor(self._steering, self._vocabulary, seed, self._options.end_text)
 
 
-def seen_by(network: Network, options: SampleOptions) -> Network:
+def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
     """The network as the options have it see the text."""
     return HistoryNetwork(network, options.history) if options.history else network
 
@@ -251,7 +251,7 @@ class LiveSymbol(NamedTuple):
 
 
 def generate_live(
-    network: Network,
+    network: StepNetwork,
     vocabulary: Vocabulary,
     options: SampleOptions,
     steering: LiveSteering,
@@ -313,7 +313,10 @@ def _deviation(target: Target, state: Mapping[str, Floats]) -> float:
 
 
 def bits_per_char(
-    network: Network, vocabulary: Vocabulary, ids: Sequence[int], context_ids: Iterable[int] = ()
+    network: StepNetwork,
+    vocabulary: Vocabulary,
+    ids: Sequence[int],
+    context_ids: Iterable[int] = (),
 ) -> float:
     """The negative log-likelihood of a text, in bits per character; `nan` without a character.
 

@@ -1,7 +1,6 @@
 """One text on its way: the network that it is read and written by, where that stands, what it is.
 
-Anything with `initial_state` and `step` is a network. Where a text is steered, `step` is handed
-edits too, and only then.
+Where a text is steered, the network is handed edits too, and only then.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,66 +16,12 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
-from textgen.model.native_step import Written
-from textgen.native.sampler import ChoiceSettings
+from textgen.model.network import Floats, State, StepNetwork
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
 from textgen.sampling.stop import StopMatcher
 
-Floats = NDArray[np.float32]
-#: Per layer, each state by name, `(B, H)`; what `textgen.model.numpy_network` calls `State`.
-State = list[dict[str, Floats]]
 FinishReason = Literal["length", "stop", "sentence", "end"]
-
-
-class Network(Protocol):
-    """What a text is generated with, such as `NumpyNetwork`."""
-
-    def initial_state(self, batch_size: int = 1) -> State:
-        """The state at the start of a document, `(B, H)` per layer and name."""
-        ...
-
-    def step(
-        self, ids_B: NDArray[np.integer], state: State, edits_B: Sequence[Edits] | None = None, /
-    ) -> tuple[Floats, State]:
-        """Read one token a stream: logits of the next `(B, V)`, and the state after it.
-
-        It modifies none of its arguments. `edits_B` are changes of each stream's new states.
-        """
-        ...
-
-
-@runtime_checkable
-class ReadingNetwork(Network, Protocol):
-    """A network that reads many tokens of one text in a call.
-
-    Its numbers do not depend on how the tokens are divided among calls.
-    """
-
-    def read(
-        self, ids: Sequence[int], state: State, edits: Edits = NO_EDITS
-    ) -> tuple[Floats, State]:
-        """Read tokens: as so many calls of `step`."""
-        ...
-
-
-@runtime_checkable
-class BlockNetwork(ReadingNetwork, Protocol):
-    """A network that writes many tokens of one text in a call too, such as `NativeStep`."""
-
-    def write(
-        self,
-        count: int,
-        logits_BV: Floats,
-        state: State,
-        settings: ChoiceSettings,
-        counter: int,
-        recent: Sequence[int],
-        end: int,
-        edits: Edits = NO_EDITS,
-    ) -> Written:
-        """Choose and read up to `count` symbols, the first by `logits_BV`."""
-        ...
 
 
 class GeneratedSymbol(NamedTuple):
@@ -127,7 +72,7 @@ class Position:
         )
 
 
-def start(network: Network, ids: Iterable[int] = (), edits: Edits = NO_EDITS) -> Position:
+def start(network: StepNetwork, ids: Iterable[int] = (), edits: Edits = NO_EDITS) -> Position:
     """A document's start, one row: a zero state that has read the end mark, then `ids`.
 
     Args:
@@ -138,7 +83,7 @@ def start(network: Network, ids: Iterable[int] = (), edits: Edits = NO_EDITS) ->
         SamplingError: An id is no symbol of the network.
     """
     *before, last = [END_ID, *ids]
-    zero = network.initial_state(1)
+    zero = network.zero_state(1)
     if not before:
         return step(network, np.array([last]), zero, [edits])
     first = step(network, np.array([END_ID]), zero)
@@ -146,7 +91,7 @@ def start(network: Network, ids: Iterable[int] = (), edits: Edits = NO_EDITS) ->
 
 
 def start_many(
-    network: Network, texts: Sequence[Sequence[int]], edits_B: Sequence[Edits] | None = None
+    network: StepNetwork, texts: Sequence[Sequence[int]], edits_B: Sequence[Edits] | None = None
 ) -> Position:
     """Documents' starts side by side, one row each: as `start` for each of them.
 
@@ -167,7 +112,7 @@ def start_many(
     position = step(
         network,
         ids_BT[:, 0],
-        network.initial_state(len(texts)),
+        network.zero_state(len(texts)),
         [
             edit if not lengths_B[number] else NO_EDITS
             for edit, number in zip(edits, order, strict=True)
@@ -216,7 +161,7 @@ def _as_wide(arrays: Sequence[Floats]) -> list[Floats]:
 
 
 def step(
-    network: Network,
+    network: StepNetwork,
     ids_B: NDArray[np.integer],
     state: State,
     edits_B: Sequence[Edits] | None = None,
@@ -228,7 +173,7 @@ def step(
 
 
 def read(
-    network: Network, position: Position, ids: Iterable[int], edits: Edits = NO_EDITS
+    network: StepNetwork, position: Position, ids: Iterable[int], edits: Edits = NO_EDITS
 ) -> Position:
     """The position after reading `ids` too, one row; an end mark starts a new document.
 
@@ -249,13 +194,8 @@ def read(
     if END_ID in tokens:
         # What stands before the last end mark has no bearing on what comes after it.
         tokens = [END_ID, *after_last_end(tokens)]
-        state = network.initial_state(1)
-    if isinstance(network, ReadingNetwork) and tokens:
-        return Position(*network.read(tokens, state, edits))
-    for token in tokens:
-        position = step(network, np.array([token]), state, [edits])
-        state = position.state
-    return position
+        state = network.zero_state(1)
+    return Position(*network.read(tokens, state, edits)) if tokens else position
 
 
 class Stream:

@@ -10,14 +10,15 @@ import numpy as np
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.head import log_softmax
+from textgen.model.network import StepNetwork
 from textgen.options import SampleOptions
-from textgen.sampling.choice import SymbolGenerator, log_softmax
+from textgen.sampling.choice import SymbolGenerator
 from textgen.sampling.cursor import Cursor, Held
 from textgen.sampling.generate import seen_by
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import (
     GeneratedSymbol,
-    Network,
     Position,
     Stream,
     decoder_after,
@@ -55,7 +56,7 @@ class Writer:
 
     def __init__(
         self,
-        network: Network,
+        network: StepNetwork,
         vocabulary: Vocabulary,
         normalization: Normalization,
         options: SampleOptions | None = None,

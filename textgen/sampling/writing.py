@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.native_network import NativeStep
+from textgen.model.network import StepNetwork
 from textgen.native.sampler import Chosen
 from textgen.options import SampleOptions
 from textgen.sampling.choice import NOT_FINITE, Chooser
 from textgen.sampling.cursor import Cursor
 from textgen.sampling.stream import (
-    BlockNetwork,
     GeneratedSymbol,
-    Network,
     Piece,
     Position,
     Stream,
@@ -31,7 +31,7 @@ from textgen.sampling.stream import (
     step,
 )
 
-#: Symbols that one call of a `BlockNetwork` writes at most. The first calls write fewer, so that
+#: Symbols that one call of a `NativeStep` writes at most. The first calls write fewer, so that
 #: the first character appears at once; and a slow model's write no more than `BLOCK_SECONDS` take,
 #: so that a reader sees no jumps.
 BLOCK_SIZE = 64
@@ -55,7 +55,7 @@ class StreamWriter:
 
     def __init__(
         self,
-        network: Network,
+        network: StepNetwork,
         options: SampleOptions,
         stream: Stream,
         position: Position,
@@ -125,7 +125,7 @@ class StreamWriter:
         """Id, probability and logprob of each symbol; whether the block is as long as it should."""
         first, cursor = self._end, self._cursor
         edits = NO_EDITS if cursor is None else cursor.edits
-        if isinstance(self._network, BlockNetwork):
+        if isinstance(self._network, NativeStep):
             chosen, end = self._write_many(self._network, count, edits)
             ids = chosen.ids.tolist()
             is_whole = len(ids) == count or END_ID in ids[-1:]
@@ -159,9 +159,7 @@ class StreamWriter:
             self._begun = edits, start(self._network, (), edits)
         return self._begun[1]
 
-    def _write_many(
-        self, network: BlockNetwork, count: int, edits: Edits
-    ) -> tuple[Chosen, Position]:
+    def _write_many(self, network: NativeStep, count: int, edits: Edits) -> tuple[Chosen, Position]:
         """A block, and where the network stands after it."""
         first, counter = self._end, self._stream.generator.counter
         settings = self._chooser.settings
@@ -190,7 +188,7 @@ class StreamGroup:
 
     def __init__(
         self,
-        network: Network,
+        network: StepNetwork,
         options: SampleOptions,
         streams: Sequence[Stream],
         position: Position,
@@ -199,9 +197,9 @@ class StreamGroup:
         self._network = network
         self._options = options
         self._position = position
-        path = getattr(network, "path", None)
-        self._chooser = Chooser(options, path)
-        self._steps = GROUP_STEPS if path is not None and path.name == "native" else 1
+        engine = network.engine
+        self._chooser = Chooser(options, engine)
+        self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
         # Nothing to write: a length of 0 ends a text before its first symbol.
         self._streams = list(enumerate(streams)) if options.length else []
         self._cursors = None if cursors is None else list(cursors)

@@ -11,8 +11,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
-from textgen.model.edit import NO_EDITS, Edit, Edits
-from textgen.model.neuron import neuron_title
+from textgen.model.edit import NO_EDITS, Edit, Edits, neuron_title
 from textgen.steering.target import Target
 
 

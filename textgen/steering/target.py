@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, StorageError
 from textgen.files import atomic_write_text, make_folder, os_reason
 from textgen.model.config import ModelConfig
-from textgen.model.edit import Edit, StateName
-from textgen.model.neuron import neuron_guess
+from textgen.model.edit import Edit, StateName, neuron_guess
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from textgen.ops.select import PATH_VARIABLE
+from textgen.model.engine import PATH_VARIABLE
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.settings import typed_words
 from textgen.terminal.text import command_line, quote, quote_path

@@ -158,7 +158,7 @@ def extended_weights(
 def _least_logsumexp(parent: SavedModel, text: Tokens) -> float:
     """The least logarithm of the softmax's denominator that the parent shows on some text."""
     network = parent.network()
-    state = network.initial_state()
+    state = network.zero_state()
     ids = [END_ID, *(int(i) for i in text[:_LOOK_TOKENS] if i < len(parent.vocabulary))]
     least = np.inf
     for token in ids:

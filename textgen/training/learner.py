@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import Batch, Tokens
-from textgen.model.base import Network, OpenNetwork
-from textgen.model.dropout import Masks
 from textgen.model.head import DistanceHead, fit_scale
+from textgen.model.initialise import Masks
+from textgen.model.network import Network
 from textgen.training.plan import Plan
 
 #: `fit_head_scale` reads this many streams, whose first tokens are context only, and fits at most
@@ -108,7 +108,6 @@ def fit_head_scale(network: Network, tokens: Tokens) -> None:
     """
     if not network.config.has_vector_output:
         return
-    assert isinstance(network, OpenNetwork)
     targets = min(TARGETS, DISTANCES // network.config.vocab_size)
     streams = max(1, min(STREAMS, targets, (len(tokens) - 1) // 2))
     steps = min(CONTEXT + max(1, targets // streams), (len(tokens) - 1) // streams)

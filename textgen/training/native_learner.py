@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.windows import Batch
-from textgen.model.dropout import Masks
+from textgen.model.initialise import Masks
 from textgen.training.learner import Counters
 from textgen.training.plan import OptimizerPlan, Plan
 
@@ -120,8 +120,8 @@ def open_optimizer(network: NativeNetwork, settings: OptimizerPlan) -> AdamW:
         network.parameters[: network.num_trained],
         network.gradient[: network.num_trained],
         network.num_decayed,
-        isa=network.path.isa,
-        threads=network.path.threads,
+        isa=network.engine.isa,
+        threads=network.engine.threads,
         beta1=settings.beta1,
         beta2=settings.beta2,
         weight_decay=settings.weight_decay,

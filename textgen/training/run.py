@@ -29,9 +29,9 @@ from textgen.evaluation.exact_match import (
 from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
 from textgen.files import append_line
 from textgen.messages import Message, marks_of
-from textgen.model.base import Network
+from textgen.model.engine import open_network
+from textgen.model.network import Network
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.model.opening import open_network
 from textgen.progress import Task, task
 from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
@@ -216,7 +216,7 @@ class Run:
         """Cost a token over the whole validation text, or as much of it as time allows."""
         network = self._trainer.network
         if weights is not None:
-            network = open_network(self.plan.model, network.path, weights)
+            network = open_network(self.plan.model, network.engine, weights)
         limit = FINAL_EVALUATION * self.plan.eval_tokens
         return self._nll(network, limit)
 
@@ -237,7 +237,7 @@ class Run:
 
     def _write_pairs(self) -> PairsEvaluation:
         """How the best model does on some pairs of the validation text."""
-        data, path = self._data, self._trainer.network.path
+        data, path = self._data, self._trainer.network.engine
         assert data.val_pairs is not None
         return measure_pairs(
             open_network(self.plan.model, path, self._best),

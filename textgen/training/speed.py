@@ -18,10 +18,9 @@ from textgen.cells import get_cell
 from textgen.corpus.windows import Tokens, Windows
 from textgen.evaluation.nll import nll_in_streams
 from textgen.model.config import ModelConfig
+from textgen.model.engine import choose_engine, open_network
 from textgen.model.initialise import initial_weights
-from textgen.model.opening import open_network
-from textgen.ops.path import Path
-from textgen.ops.select import select
+from textgen.model.network import Engine
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.runtime import choose_device, choose_threads, computing_threads
@@ -49,7 +48,7 @@ _TURN, _LEAST_TURNS, _UNDISTURBED = 0.005, 10, 0.25
 _MEASURING = "measuring the speed of this machine"
 
 
-def probe_speed(path: Path, cell: str, nonlinearity: str) -> float:
+def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
     """Floating-point operations a second that training reaches here; takes about half a second.
 
     Args:
@@ -88,7 +87,7 @@ def probe_speed(path: Path, cell: str, nonlinearity: str) -> float:
 def measure_timing(
     plan: Plan,
     data: TrainingData,
-    path: Path,
+    path: Engine,
     budget: float | None,
     *,
     step: float | None = None,
@@ -115,7 +114,7 @@ def measure_timing(
     )
 
 
-def measure_step(plan: Plan, tokens: Tokens, path: Path, seconds: float) -> float:
+def measure_step(plan: Plan, tokens: Tokens, path: Engine, seconds: float) -> float:
     """Seconds of one update of the planned model, on a copy that is thrown away.
 
     Args:
@@ -127,7 +126,7 @@ def measure_step(plan: Plan, tokens: Tokens, path: Path, seconds: float) -> floa
     return _median_step(plan, tokens, path, at_least=3, seconds=seconds)
 
 
-def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Path) -> float:
+def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Engine) -> float:
     """Seconds of one evaluation of a run of `steps` steps, scaled up from a part of it."""
     network = open_network(plan.model, path, initial_weights(plan.model, 0))
     wanted = evaluation_tokens(len(tokens), steps * plan.tokens_per_step)
@@ -161,7 +160,7 @@ def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[
     device, _ = choose_device(first.device)
     threads: int = choose_threads(first.threads).value
     paths = [
-        select(get_cell(asked.cell, asked.nonlinearity), device, asked.precision, threads)
+        choose_engine(get_cell(asked.cell, asked.nonlinearity), device, asked.precision, threads)
         for asked in requests
     ]
     budget = first.budget or DEFAULT_BUDGET
@@ -183,7 +182,7 @@ def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[
 
 
 def measure_in_turns(
-    plans: Sequence[Plan], tokens: Tokens, paths: Sequence[Path], seconds: float
+    plans: Sequence[Plan], tokens: Tokens, paths: Sequence[Engine], seconds: float
 ) -> list[float]:
     """Seconds of one update of each of several models, measured within the same seconds.
 
@@ -217,7 +216,9 @@ def measure_in_turns(
     return result
 
 
-def _median_step(plan: Plan, tokens: Tokens, path: Path, *, at_least: int, seconds: float) -> float:
+def _median_step(
+    plan: Plan, tokens: Tokens, path: Engine, *, at_least: int, seconds: float
+) -> float:
     """The median seconds of a single step, without the first one."""
     times: list[float] = []
     with task(_MEASURING, seconds) as measuring:
@@ -228,7 +229,7 @@ def _median_step(plan: Plan, tokens: Tokens, path: Path, *, at_least: int, secon
     return median(times)
 
 
-def _trainer(plan: Plan, tokens: Tokens, path: Path) -> Trainer:
+def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:
     """A copy of the planned model, after its first update."""
     windows = Windows(
         tokens,

@@ -23,9 +23,9 @@ from textgen.corpus.text_stream import FileReport
 from textgen.corpus.windows import Windows
 from textgen.errors import ConfigError, StorageError, named
 from textgen.files import FolderLock, make_folder
+from textgen.model.engine import OWN_CELL, choose_engine
 from textgen.model.initialise import initial_weights
-from textgen.ops.path import Path as ComputePath
-from textgen.ops.select import OWN_CELL, select
+from textgen.model.network import Engine
 from textgen.options import WORD2VEC, TrainOptions, validation_share
 from textgen.runtime import (
     Choice,
@@ -187,7 +187,7 @@ def new_run(
     asked = options
     if saved is not None:
         options = parent_options(options, saved)
-        path = select(saved.config.cell_spec, path.device, options.precision, threads.value)
+        path = choose_engine(saved.config.cell_spec, path.device, options.precision, threads.value)
     refuse_occupied(folder, force)
     data = open_data(
         paths,
@@ -317,7 +317,7 @@ def resumed_run(
             cache=cache,
         )
         threads = int(record["threads"])
-        compute = select(state.plan.model.cell_spec, device, record["precision"], threads)
+        compute = choose_engine(state.plan.model.cell_spec, device, record["precision"], threads)
         with computing_threads(threads, torch=compute.name != "native"):
             if more is not None:
                 # Measured from the first step on.
@@ -344,7 +344,7 @@ def resumed_run(
 
 def check_request(
     paths: Sequence[str | Path], options: TrainOptions, *, fine_tuned: bool = False
-) -> tuple[ComputePath, Choice, Choice]:
+) -> tuple[Engine, Choice, Choice]:
     """Refuse what a new run cannot do, before a text is read or a folder looked at.
 
     Args:
@@ -360,7 +360,7 @@ def check_request(
     cell = get_cell(options.cell, "tanh" if fine_tuned else options.nonlinearity)
     threads = choose_threads(options.threads)
     device, choice = choose_device(options.device)
-    path = select(cell, device, options.precision, threads.value)
+    path = choose_engine(cell, device, options.precision, threads.value)
     if not fine_tuned:
         require_vectors(options)
     check_paths([*paths, *_other_files(options)])
@@ -384,7 +384,7 @@ def _other_files(options: TrainOptions) -> Iterator[str]:
 
 
 def _plan(
-    options: TrainOptions, data: TrainingData, path: ComputePath
+    options: TrainOptions, data: TrainingData, path: Engine
 ) -> tuple[Plan, tuple[Choice, ...]]:
     budgeted = options.steps is None and options.epochs is None
     speed = probe_speed(path, options.cell, options.nonlinearity) if budgeted else None
@@ -408,9 +408,7 @@ def _windows(plan: Plan, data: TrainingData) -> Windows:
     )
 
 
-def _given(
-    data: TrainingData, device: Choice, threads: Choice, path: ComputePath
-) -> tuple[Choice, ...]:
+def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) -> tuple[Choice, ...]:
     vocabulary = data.corpus.vocabulary
     return (
         *_encodings(data.corpus),
@@ -493,7 +491,7 @@ def _own_cell(cell: Cell) -> tuple[str, ...]:
     return () if cell.name in BUILT_IN else (OWN_CELL.format(name=cell.name),)
 
 
-def _versions(path: ComputePath) -> dict[str, str]:
+def _versions(path: Engine) -> dict[str, str]:
     """Of all that computes: torch where the path is one of its own."""
     versions = {"textgen": __version__}
     if path.name != "native":
@@ -505,12 +503,12 @@ def _versions(path: ComputePath) -> dict[str, str]:
     }
 
 
-def _path_name(path: ComputePath) -> str:
+def _path_name(path: Engine) -> str:
     """The path with all that its numbers depend on, in words."""
     return f"{path.name} ({path.isa})" if path.isa else path.name
 
 
-def _other_path(record: Mapping[str, Any], path: ComputePath) -> tuple[str, ...]:
+def _other_path(record: Mapping[str, Any], path: Engine) -> tuple[str, ...]:
     """A note where a run goes on upon another path than it began on."""
     began, now = record.get("path", "torch"), _path_name(path)
     if now == began:

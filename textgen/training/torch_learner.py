@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textgen.corpus.windows import Batch
-from textgen.model.dropout import Masks
+from textgen.model.initialise import Masks
+from textgen.model.recurrence import make_resets, to_device
 from textgen.model.torch_network import TorchNetwork
-from textgen.ops.recurrence import make_resets, to_device
 from textgen.training.learner import Counters
 from textgen.training.plan import OptimizerPlan, Plan
 
@@ -32,7 +32,7 @@ class TorchLearner:
     def __init__(self, network: TorchNetwork, plan: Plan) -> None:
         self.network = network
         self._model = network.model
-        self._device = torch.device(network.path.device)
+        self._device = torch.device(network.engine.device)
         self._carries_state = not plan.sliding
         trained = {name: p for name, p in self._model.named_parameters() if p.requires_grad}
         self._optimizer = MaskedAdamW(trained, plan.optimizer)

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.windows import Windows
-from textgen.model.base import Network
-from textgen.model.dropout import draw_masks
-from textgen.model.opening import open_network
-from textgen.ops.path import Path
+from textgen.model.engine import open_network
+from textgen.model.initialise import draw_masks
+from textgen.model.network import Engine, Network
 from textgen.sampling.choice import splitmix64
 from textgen.training.learner import Learner
 from textgen.training.plan import Plan
@@ -106,7 +105,7 @@ class Trainer:
 
 
 def open_trainer(
-    plan: Plan, path: Path, windows: Windows, weights: Mapping[str, NDArray[np.float32]] | None
+    plan: Plan, path: Engine, windows: Windows, weights: Mapping[str, NDArray[np.float32]] | None
 ) -> Trainer:
     """A trainer at the beginning of a run.
 
@@ -121,7 +120,7 @@ def open_trainer(
 
 def open_learner(network: Network, plan: Plan) -> Learner:
     """A learner for `network`, whose path decides what computes."""
-    if network.path.name == "native":
+    if network.engine.name == "native":
         from textgen.model.native_network import NativeNetwork
         from textgen.training.native_learner import NativeLearner, open_optimizer
 

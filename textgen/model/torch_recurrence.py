@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from textgen.cells import Cell
-from textgen.ops.recurrence import LayerWeights, Resets, Sequences, TorchState, segments
+from textgen.model.network import Engine
+from textgen.model.recurrence import (
+    LayerWeights,
+    Recurrence,
+    Resets,
+    Sequences,
+    TorchState,
+    run_reference,
+    segments,
+)
 
 
 class TorchRecurrence:
@@ -53,6 +62,32 @@ class TorchRecurrence:
                 # carried on keeps the type it was given in.
                 state = {name: last[name].to(value.dtype) for name, value in state.items()}
         return {"h": outputs[0] if len(outputs) == 1 else torch.cat(outputs)}, state
+
+
+def recurrence_for(engine: Engine, cell: Cell) -> Recurrence:
+    """What runs one layer of `cell` on `engine`.
+
+    Args:
+        engine: `torch` or `reference`; the native engine computes whole networks instead.
+        cell: The cell.
+    Raises:
+        ValueError: torch has no kernel for the cell, or the engine is another.
+    """
+    if engine.name == "reference":
+        return run_reference
+    kernel = kernel_of(cell)
+    if engine.name != "torch" or not kernel:
+        raise ValueError(f"the engine '{engine.name}' has no recurrence for the cell '{cell.name}'")
+    if engine.device == "cuda":
+        # cuDNN rounds float32 factors to TF32, 10 bits, unless told otherwise. This holds for the
+        # process, but of what textgen computes only this engine asks cuDNN for float32.
+        torch.backends.cudnn.allow_tf32 = False
+    return TorchRecurrence(kernel, autocast_type(engine))
+
+
+def autocast_type(engine: Engine) -> torch.dtype | None:
+    """The type that products are computed in; None is that of their factors."""
+    return torch.bfloat16 if engine.precision == "bf16" else None
 
 
 def kernel_of(cell: Cell) -> str:

@@ -10,11 +10,11 @@ import torch
 
 from textgen.cells import CELLS, Cell, LSTMCell, get_cell
 from textgen.errors import BackendError, ConfigError
+from textgen.model import engine as module
+from textgen.model import torch_recurrence
+from textgen.model.engine import OWN_CELL, PATH_VARIABLE, choose_engine
+from textgen.model.network import Engine
 from textgen.native import library
-from textgen.ops import select as module
-from textgen.ops import torch_recurrence
-from textgen.ops.path import Path
-from textgen.ops.select import OWN_CELL, PATH_VARIABLE, select
 
 LSTM = get_cell("lstm")
 EVERY_ISA = library.ISA_NAMES
@@ -60,7 +60,7 @@ def test_a_cpu_takes_the_native_engine_and_its_best_instructions(
     why: str,
 ) -> None:
     has_isas(monkeypatch, *isas)
-    path = select(cell, "cpu", precision, threads=3)
+    path = choose_engine(cell, "cpu", precision, threads=3)
     isa, own = taken
     assert (path.name, path.isa, path.precision) == ("native", isa, own)
     assert (path.device, path.threads) == ("cpu", 3)
@@ -71,18 +71,20 @@ def test_a_cpu_takes_the_native_engine_and_its_best_instructions(
 
 def test_bf16_without_instructions_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     has_isas(monkeypatch, *WITHOUT_BF16)
-    with pytest.raises(BackendError, match=r"no instructions for it, only: avx512.*--precision"):
-        select(LSTM, "cpu", "bf16")
+    with pytest.raises(
+        BackendError, match=r"no instructions for it, only: avx512.*precision='fp32'"
+    ):
+        choose_engine(LSTM, "cpu", "bf16")
 
 
 def test_a_missing_library_is_said_in_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_can(monkeypatch, {})
     for name in ("lstm", "gru", "rnn"):
-        path = select(get_cell(name), "cpu")
+        path = choose_engine(get_cell(name), "cpu")
         assert (path.name, path.isa) == ("torch", "")
         assert path.reason.startswith(f"torch's {name.upper()}; fp32: ")
         assert path.reason.endswith("; the engine is not built")
-    path = select(get_cell("rnn", "identity"), "cpu")
+    path = choose_engine(get_cell("rnn", "identity"), "cpu")
     assert path.name == "reference"
     assert path.reason == (
         "a loop over time steps: torch has no kernel for 'rnn' with the nonlinearity 'identity'; "
@@ -99,20 +101,20 @@ class NewCell(LSTMCell):
 def test_a_cell_without_a_kernel_is_looped(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = NewCell()
     has_isas(monkeypatch, *EVERY_ISA)
-    path = select(cell, "cpu", threads=2)
-    assert path == Path(
+    path = choose_engine(cell, "cpu", threads=2)
+    assert path == Engine(
         "reference",
         "fp32",
         f"a loop over time steps: {OWN_CELL.format(name=cell.name)}",
         threads=2,
     )
     with pytest.raises(BackendError, match="knows no bf16"):
-        select(cell, "cpu", "bf16")
+        choose_engine(cell, "cpu", "bf16")
 
 
 def test_another_device_takes_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     has_isas(monkeypatch, *EVERY_ISA)
-    path = select(LSTM, "mps")
+    path = choose_engine(LSTM, "mps")
     assert (path.name, path.precision, path.device) == ("torch", "fp32", "mps")
     assert "the mps device is run in float32" in path.reason
     assert "engine" not in path.reason
@@ -131,22 +133,22 @@ def test_torch_takes_bf16_where_the_cpu_has_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict, works: bool, precision: str, why: str
 ) -> None:
     torch_can(monkeypatch, capabilities, works)
-    path = select(LSTM, "cpu")
+    path = choose_engine(LSTM, "cpu")
     assert (path.name, path.precision) == ("torch", precision)
     assert why in path.reason
 
 
 def test_torch_computes_in_the_precision_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_can(monkeypatch, {"amx_bf16": True})
-    assert select(LSTM, "cpu", "fp32").reason.startswith("torch's LSTM; fp32: asked for")
+    assert choose_engine(LSTM, "cpu", "fp32").reason.startswith("torch's LSTM; fp32: asked for")
     torch_can(monkeypatch, {})
-    assert select(LSTM, "cpu", "bf16").reason.startswith("torch's LSTM; bf16: asked for")
+    assert choose_engine(LSTM, "cpu", "bf16").reason.startswith("torch's LSTM; bf16: asked for")
 
 
 def test_bf16_that_does_not_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     torch_can(monkeypatch, {"amx_bf16": True}, works=False)
-    with pytest.raises(BackendError, match=r"bf16 does not work on this cpu .*--precision fp32"):
-        select(LSTM, "cpu", "bf16")
+    with pytest.raises(BackendError, match=r"bf16 does not work on this cpu .*precision='fp32'"):
+        choose_engine(LSTM, "cpu", "bf16")
 
 
 def test_bf16_is_tried_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +173,11 @@ def force(patch: pytest.MonkeyPatch, name: str, *isas: str) -> None:
 
 def test_torch_and_the_reference_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     force(monkeypatch, "reference", *EVERY_ISA)
-    path = select(LSTM, "cpu")
+    path = choose_engine(LSTM, "cpu")
     assert (path.name, path.precision) == ("reference", "fp32")
     assert path.reason == f"a loop over time steps: {PATH_VARIABLE} asks for it"
     force(monkeypatch, "torch", *EVERY_ISA)
-    assert select(LSTM, "cpu").name == "torch"
+    assert choose_engine(LSTM, "cpu").name == "torch"
 
 
 @pytest.mark.parametrize(
@@ -192,23 +194,23 @@ def test_the_native_engine_and_its_instructions_can_be_forced(
     monkeypatch: pytest.MonkeyPatch, forced: str, precision: str, taken: tuple
 ) -> None:
     force(monkeypatch, forced, *EVERY_ISA)
-    path = select(LSTM, "cpu", precision)
+    path = choose_engine(LSTM, "cpu", precision)
     assert (path.name, path.isa, path.precision) == ("native", *taken)
     assert f"{PATH_VARIABLE} asks" in path.reason
 
 
 def test_what_is_forced_and_cannot_be_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     force(monkeypatch, "native", *EVERY_ISA)
-    with pytest.raises(BackendError, match="on a CPU, not on 'cuda'; use --device cpu"):
-        select(LSTM, "cuda")
+    with pytest.raises(BackendError, match="on a CPU, not on 'cuda'; use device='cpu'"):
+        choose_engine(LSTM, "cuda")
     with pytest.raises(BackendError, match=r"lstm, gru, rnn, .*, mlstm, not 'new'"):
-        select(NewCell(), "cpu")
+        choose_engine(NewCell(), "cpu")
     force(monkeypatch, "native")
     with pytest.raises(BackendError, match=f"{PATH_VARIABLE}=native: the engine is not built"):
-        select(LSTM, "cpu")
+        choose_engine(LSTM, "cpu")
     force(monkeypatch, "amx", *WITHOUT_BF16)
     with pytest.raises(BackendError, match=r"=amx asks .* lacks; it has: avx512, avx2, generic"):
-        select(LSTM, "cpu")
+        choose_engine(LSTM, "cpu")
 
 
 def test_a_forced_instruction_set_of_another_precision_is_refused(
@@ -216,28 +218,28 @@ def test_a_forced_instruction_set_of_another_precision_is_refused(
 ) -> None:
     force(monkeypatch, "amx", *EVERY_ISA)
     with pytest.raises(ConfigError, match=r"in bf16, but fp32 is asked .*: avx512, avx2, generic"):
-        select(LSTM, "cpu", "fp32")
+        choose_engine(LSTM, "cpu", "fp32")
     force(monkeypatch, "avx2", *EVERY_ISA)
     with pytest.raises(ConfigError, match=r"in fp32, but bf16 is asked .*: amx, avx512bf16"):
-        select(LSTM, "cpu", "bf16")
+        choose_engine(LSTM, "cpu", "bf16")
     force(monkeypatch, "avx2", *WITHOUT_BF16)
     with pytest.raises(ConfigError, match="in fp32, but bf16 is asked for; use fp32"):
-        select(LSTM, "cpu", "bf16")
+        choose_engine(LSTM, "cpu", "bf16")
 
 
 def test_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="precision 'fp8' is not known; choose one of: auto"):
-        select(LSTM, "cpu", "fp8")
+        choose_engine(LSTM, "cpu", "fp8")
     force(monkeypatch, "cobol")
     with pytest.raises(ConfigError, match=f"{PATH_VARIABLE}=cobol names no path; .*native.*amx"):
-        select(LSTM, "cpu")
+        choose_engine(LSTM, "cpu")
 
 
 def test_every_reason_names_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     for isas in (EVERY_ISA, WITHOUT_BF16):
         for precision in module.PRECISIONS[:2]:
             has_isas(monkeypatch, *isas)
-            path = select(LSTM, "cpu", precision)
+            path = choose_engine(LSTM, "cpu", precision)
             assert f"{path.precision}: " in path.reason
 
 
@@ -248,14 +250,14 @@ def test_torch_is_loaded_only_where_it_takes_part(isas: tuple, loaded: bool) -> 
     """In a process of its own: the choice, and the modules around it."""
     code = f"""
 import sys
-import textgen.model.opening, textgen.model.initialise, textgen.model.numpy_network
+import textgen.model.engine, textgen.model.initialise, textgen.model.numpy_network
 from textgen.cells import get_cell
 from textgen.native import library
-from textgen.ops.select import select
+from textgen.model.engine import choose_engine
 library.supported_isas = lambda: {isas!r}
 library.missing_reason = lambda: "missing"
 assert "torch" not in sys.modules
-select(get_cell("gru"), "cpu")
+choose_engine(get_cell("gru"), "cpu")
 print("torch" in sys.modules)
 """
     result = subprocess.run(

@@ -1,9 +1,15 @@
-"""What a recurrence is given and what it returns, whichever path computes it."""
+"""The recurrence of one layer over many time steps, in torch: its types, and its specification.
+
+`run_reference` loops a cell over time and is differentiated by autograd: slow and plain. torch's
+own kernels (`textgen.model.torch_recurrence`) agree with it in outputs, final state and every
+gradient. The native engine computes whole networks by the same specification.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -106,6 +112,35 @@ class Recurrence(Protocol):
             States over the window `(T, B, H)`, `h` (the output) and each of `cell.below_names`,
             and the state after it.
         """
+
+
+def run_reference(
+    cell: Cell,
+    x_TBI: Tensor,
+    state: TorchState,
+    weights: LayerWeights,
+    resets: Resets | None = None,
+    below: Sequences | None = None,
+) -> tuple[dict[str, Tensor], TorchState]:
+    """Run one layer step by step; any float type. See `Recurrence` for shapes."""
+    below = below or {}
+    products = tuple(partial(_multiply, weight) for weight in weights.recurrent)
+    reset_at = {time: index for index, time in enumerate(resets.times)} if resets else {}
+    read_above = ("h", *(name for name in cell.below_names if name != "h"))
+    steps: dict[str, list[Tensor]] = {name: [] for name in read_above}
+    for t, x_BI in enumerate(x_TBI):
+        if resets is not None and t in reset_at:
+            state = resets.apply(reset_at[t], state)
+        pre_BGH = x_BI @ weights.weight_ih.T + weights.bias
+        below_t = {name: below[name][t] for name in cell.below_names}
+        state, _gates = cell.step(torch, pre_BGH, state, products, weights.vectors, below_t)
+        for name, values in steps.items():
+            values.append(state[name])
+    return {name: torch.stack(values) for name, values in steps.items()}, state
+
+
+def _multiply(weight: Tensor, h_BH: Tensor) -> Tensor:
+    return h_BH @ weight.T
 
 
 def segments(num_steps: int, resets: Resets | None) -> Iterator[tuple[int, int, int | None]]:

@@ -14,16 +14,21 @@ import torch
 from support.layer_case import ALL_CELLS, LayerCase, assert_matches_reference
 
 from textgen.cells import Cell, RNNCell, get_cell
-from textgen.ops.path import Path
-from textgen.ops.recurrence import Recurrence, Resets, make_resets, segments, zero_state
-from textgen.ops.recurrences import recurrence_for
-from textgen.ops.reference import run_reference
-from textgen.ops.torch_recurrence import TorchRecurrence, bf16_works, kernel_of
+from textgen.model.network import Engine
+from textgen.model.recurrence import (
+    Recurrence,
+    Resets,
+    make_resets,
+    run_reference,
+    segments,
+    zero_state,
+)
+from textgen.model.torch_recurrence import TorchRecurrence, bf16_works, kernel_of, recurrence_for
 
 CPU = torch.device("cpu")
-REFERENCE = Path("reference", "fp32", "the specification")
-FP32 = Path("torch", "fp32", "asked for")
-BF16 = Path("torch", "bf16", "asked for")
+REFERENCE = Engine("reference", "fp32", "the specification")
+FP32 = Engine("torch", "fp32", "asked for")
+BF16 = Engine("torch", "bf16", "asked for")
 
 
 def paths() -> Iterator[object]:
@@ -102,7 +107,7 @@ def drawn(cell: Cell, case: tuple, precision: str) -> LayerCase:
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 @EACH_PATH
-def test_path_agrees_with_the_reference(cell: Cell, path: Path, case: tuple) -> None:
+def test_path_agrees_with_the_reference(cell: Cell, path: Engine, case: tuple) -> None:
     numbers = drawn(cell, case, path.precision)
     tolerance, root_mean_square = tolerance_of(path.precision, *case[:2]), False
     if cell.below_names:
@@ -119,7 +124,7 @@ def test_path_agrees_with_the_reference(cell: Cell, path: Path, case: tuple) -> 
 
 
 @EACH_PATH
-def test_a_reset_hides_everything_before_it(cell: Cell, path: Path) -> None:
+def test_a_reset_hides_everything_before_it(cell: Cell, path: Engine) -> None:
     """Exactly, even a NaN: the later part equals a call that begins there with zeros."""
     T, B, H, cut = 9, 3, 5, 4
     case = LayerCase.draw(cell, T, B, 4, H, [(cut, b) for b in range(B)])
@@ -139,7 +144,7 @@ def test_a_reset_hides_everything_before_it(cell: Cell, path: Path) -> None:
 
 
 @EACH_PATH
-def test_a_reset_of_one_stream_leaves_the_others_alone(cell: Cell, path: Path) -> None:
+def test_a_reset_of_one_stream_leaves_the_others_alone(cell: Cell, path: Engine) -> None:
     case = LayerCase.draw(cell, 8, 3, 4, 5, [(3, 1)])
     run = recurrence_for(path, cell)
     with torch.no_grad():
@@ -159,7 +164,9 @@ def test_a_reset_of_one_stream_leaves_the_others_alone(cell: Cell, path: Path) -
 
 @EACH_PATH
 @pytest.mark.parametrize("input_dtype", [torch.float32, torch.bfloat16])
-def test_the_carried_state_keeps_its_type(cell: Cell, path: Path, input_dtype: torch.dtype) -> None:
+def test_the_carried_state_keeps_its_type(
+    cell: Cell, path: Engine, input_dtype: torch.dtype
+) -> None:
     """The layers above the first read bf16 under autocast, and their state is float32 still."""
     if path.precision == "fp32" and input_dtype == torch.bfloat16:
         input_dtype = torch.float32
@@ -190,7 +197,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @EACH_PATH
-def test_nothing_unwritten_is_read(cell: Cell, path: Path, poisoned: None) -> None:
+def test_nothing_unwritten_is_read(cell: Cell, path: Engine, poisoned: None) -> None:
     assert torch.empty(3).isnan().all()
     case = LayerCase.draw(cell, 9, 3, 7, 33, [(0, 1), (4, 0), (4, 2)])
     results = case.results(recurrence_for(path, cell))
@@ -218,8 +225,8 @@ def test_torchs_kernels_refuse_another_cell() -> None:
     ],
 )
 def test_a_path_without_a_recurrence_is_refused(name: str, cell: Cell) -> None:
-    with pytest.raises(ValueError, match=f"path '{name}' has no recurrence for .*'{cell.name}'"):
-        recurrence_for(Path(name, "fp32", ""), cell)
+    with pytest.raises(ValueError, match=f"engine '{name}' has no recurrence for .*'{cell.name}'"):
+        recurrence_for(Engine(name, "fp32", ""), cell)
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,21 @@
-"""The choice of a path, with its reason. Loads torch only where the native path is not taken."""
+"""What computes a network: the native engine, torch or NumPy, and why it was chosen.
+
+torch is loaded only where it may take part.
+"""
 
 from __future__ import annotations
 
 import os
 import platform
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
 
 from textgen.cells import BUILT_IN, Cell, try_step
 from textgen.errors import BackendError, ConfigError, named
+from textgen.model.config import ModelConfig
+from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.network import Engine, Floats, Network, no_states
 from textgen.native import library
-from textgen.ops.path import Path
 from textgen.progress import task
 
 if TYPE_CHECKING:
@@ -19,25 +25,37 @@ if TYPE_CHECKING:
 PATH_VARIABLE = "TEXTGEN_PATH"
 PATH_NAMES = ("native", "torch", "reference")
 PRECISIONS = ("auto", "fp32", "bf16")
+#: What a network is opened for.
+Use = Literal["train", "read", "write"]
 #: Why a registered cell is slow; the factor is that of a GRU (docs/log.md).
 OWN_CELL = (
     "'{name}' is a cell of your own, which the native engine does not know; it trains about ten "
     "times slower"
 )
-#: The cells that the native engine computes.
-NATIVE_CELLS = BUILT_IN
 
 
-def select(cell: Cell, device: str, precision: str = "auto", threads: int = 1) -> Path:
-    """Choose how to compute a network of `cell` on `device`.
+def choose_engine(
+    cell: Cell,
+    device: str = "cpu",
+    precision: str = "auto",
+    threads: int = 1,
+    *,
+    use: Use = "train",
+    head: str = "softmax",
+) -> Engine:
+    """Choose what computes a network of `cell`.
 
     Args:
         cell: The cell.
         device: `cpu`, `cuda` or `mps`.
         precision: `auto` takes bf16 where the hardware multiplies it faster than fp32.
         threads: Computing threads.
+        use: `train` also for evaluating, on any device; `read` to see states and to change them;
+            `write` to read token by token. The last two work on a CPU, and NumPy takes over where
+            the native engine does not compute: torch is not loaded.
+        head: The model's head, of which writing depends.
     Returns:
-        The path and why it was taken.
+        The engine and why it was chosen.
     Raises:
         ConfigError: The precision, or what `TEXTGEN_PATH` names, is not known, or the two
             contradict each other.
@@ -54,23 +72,79 @@ def select(cell: Cell, device: str, precision: str = "auto", threads: int = 1) -
         raise ConfigError(
             f"{PATH_VARIABLE}={forced} names no path; choose one of: {', '.join(names)}"
         )
+    if use != "train" and (reason := _why_numpy(forced, cell, use, head)):
+        return Engine("numpy", "fp32", reason)
     if forced == "native" or forced in library.ISA_NAMES:
         return _forced_native(forced, cell, device, precision, threads)
     missing = ""
-    if not forced and device == "cpu" and cell.name in NATIVE_CELLS:
+    if not forced and device == "cpu" and cell.name in BUILT_IN:
         if supported := library.supported_isas():
             return _native(supported, precision, threads, "the native engine")
         missing = library.missing_reason()
     return _in_torch(forced, cell, device, precision, threads, missing)
 
 
-def _forced_native(forced: str, cell: Cell, device: str, precision: str, threads: int) -> Path:
+def _why_numpy(forced: str, cell: Cell, use: Use, head: str) -> str:
+    """Return why NumPy computes and not the native engine; "" where it does not."""
+    if forced == "reference":
+        return f"{PATH_VARIABLE} asks for it"
+    if forced == "torch":
+        return f"{'sampling' if use == 'write' else 'reading states'} has no torch path"
+    if use == "write" and head != "softmax":
+        return f"a head by {head} distance is computed with NumPy"
+    if cell.name not in BUILT_IN:
+        return f"the native engine has no cell '{cell.name}'"
+    return "" if forced or library.supported_isas() else library.missing_reason()
+
+
+def open_network(
+    config: ModelConfig,
+    engine: Engine,
+    weights: Mapping[str, Floats] | None,
+    edits: Edits = NO_EDITS,
+) -> Network:
+    """Open a model on an engine; torch is loaded only where the engine is torch's.
+
+    Args:
+        config: The model's shape.
+        engine: From `choose_engine`.
+        weights: Arrays as `config.tensor_shapes()` names them; None leaves the weights for
+            `load_arrays` to fill.
+        edits: Changes of the states under which `Network.nll` reads.
+    Raises:
+        BackendError: There are edits, and the engine changes no states.
+    """
+    network: Network
+    if engine.name == "numpy":
+        from textgen.model.numpy_network import NumpyNetwork
+
+        assert weights is not None, "NumPy does not train"
+        network = NumpyNetwork(config, weights, engine)
+    elif engine.name == "native":
+        from textgen.model.native_network import NativeNetwork
+
+        network = NativeNetwork(config, engine)
+    else:
+        from textgen.model.torch_network import TorchNetwork
+
+        if edits:
+            raise no_states(engine)
+        network = TorchNetwork(config, engine)
+    if weights is not None and engine.name != "numpy":
+        network.load_arrays(weights)
+    network.edits = edits
+    return network
+
+
+def _forced_native(forced: str, cell: Cell, device: str, precision: str, threads: int) -> Engine:
     asked = f"{PATH_VARIABLE}={forced} asks for the native engine"
     if device != "cpu":
-        raise BackendError(f"{asked}, which computes on a CPU, not on '{device}'; use --device cpu")
-    if cell.name not in NATIVE_CELLS:
         raise BackendError(
-            f"{asked}, which computes the cells {', '.join(NATIVE_CELLS)}, not '{cell.name}'; "
+            f"{asked}, which computes on a CPU, not on '{device}'; use {named('device', 'cpu')}"
+        )
+    if cell.name not in BUILT_IN:
+        raise BackendError(
+            f"{asked}, which computes the cells {', '.join(BUILT_IN)}, not '{cell.name}'; "
             f"leave {PATH_VARIABLE} unset"
         )
     supported = library.supported_isas()
@@ -93,13 +167,13 @@ def _forced_native(forced: str, cell: Cell, device: str, precision: str, threads
     return _native((forced,), precision, threads, f"the native engine: {PATH_VARIABLE} asks")
 
 
-def _native(supported: tuple[str, ...], precision: str, threads: int, label: str) -> Path:
+def _native(supported: tuple[str, ...], precision: str, threads: int, label: str) -> Engine:
     """The best of `supported` that computes in `precision`."""
     fitting = [isa for isa in supported if precision in ("auto", _isa_precision(isa))]
     if not fitting:
         raise BackendError(
             f"bf16 was asked for, but this CPU ({platform.machine()}) has no instructions for it, "
-            f"only: {', '.join(supported)}; use --precision fp32"
+            f"only: {', '.join(supported)}; use {named('precision', 'fp32')}"
         )
     isa = fitting[0]
     own = _isa_precision(isa)
@@ -110,7 +184,7 @@ def _native(supported: tuple[str, ...], precision: str, threads: int, label: str
     else:
         why = "this CPU has no bf16 instructions"
     reason = f"{label}; {own}: {why}"
-    return Path("native", own, reason, "cpu", isa, threads)
+    return Engine("native", own, reason, "cpu", isa, threads)
 
 
 def _isa_precision(isa: str) -> str:
@@ -119,11 +193,11 @@ def _isa_precision(isa: str) -> str:
 
 def _in_torch(
     forced: str, cell: Cell, device: str, precision: str, threads: int, missing: str
-) -> Path:
+) -> Engine:
     with task("loading torch"):
         import torch
 
-        from textgen.ops.torch_recurrence import bf16_works, kernel_of
+        from textgen.model.torch_recurrence import bf16_works, kernel_of
 
     kernel = kernel_of(cell)
     if cell.name not in BUILT_IN:
@@ -140,20 +214,22 @@ def _in_torch(
         if precision == "bf16":
             raise BackendError(f"the loop over time steps ({why}) knows no bf16; leave it out")
         reason = _joined(f"a loop over time steps: {why}", missing)
-        return Path("reference", "fp32", reason, device, threads=threads)
+        return Engine("reference", "fp32", reason, device, threads=threads)
     place = torch.device(device)
     label = f"torch's {cell.name.upper()}"
     fast, why = _bf16_support(place)
     works = (precision == "bf16" or (precision == "auto" and fast)) and bf16_works(kernel, place)
     if precision == "bf16" and not works:
-        raise BackendError(f"bf16 does not work on this {device} device; use --precision fp32")
+        raise BackendError(
+            f"bf16 does not work on this {device} device; use {named('precision', 'fp32')}"
+        )
     if precision == "auto" and fast and not works:
         why = f"{why}, but {label} does not work with it here"
     if precision != "auto":
         why = "asked for"
     taken = "bf16" if works else "fp32"
     reason = _joined(f"{label}; {taken}: {why}", missing)
-    return Path("torch", taken, reason, device, threads=threads)
+    return Engine("torch", taken, reason, device, threads=threads)
 
 
 def _joined(reason: str, missing: str) -> str:
