@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Shows what a silent command does while it runs.
 MOVING := sh scripts/moving.sh
+# The tests start hundreds of processes: each would compile the package again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree native try-native
 .PHONY: bench bench-quality bench-prepare bench-overhead release clean
@@ -15,8 +17,8 @@ help: ## List the targets.
 demo: try-native ## Install, train a model for a minute, write text, show two neurons.
 	@TEXTGEN=$(BIN)/textgen sh scripts/demo.sh
 
-# The tests of one file stay together: they share what they train.
-ALL_CORES := --numprocesses auto --dist loadfile
+# The tests of one file stay together: they share what they train. tests/conftest.py orders the files.
+ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 # Architecture, public names, errors, the pages' options, and the tests of what was changed.
 QUICK := tests/test_architecture.py tests/test_public_api.py tests/test_errors.py

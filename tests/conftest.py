@@ -47,6 +47,21 @@ def repository() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+#: The files that take longest, the longest first: none of them is left to one worker at the end.
+LONGEST = (
+    *("native/test_amx.py", "cli/test_moving.py", "test_docs.py", "test_lessons.py"),
+    *("cli/test_first_words.py", "cli/test_train_cli.py", "cli/test_sample_cli.py"),
+    *("training/test_resume.py", "training/test_more.py", "native/test_net.py"),
+    *("native/test_installing.py", "cli/test_live_cli.py", "cli/test_compare_cli.py"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files begin: whoever is free takes the next file."""
+    place = {Path(__file__).parent / name: order for order, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(LONGEST)))
+
+
 def pytest_report_header() -> str:
     """What the numbers depend on."""
     import numpy

@@ -55,6 +55,12 @@ def test_every_module_says_what_it_is() -> None:
     ]
 
 
+def test_the_tests_that_begin_exist() -> None:
+    import conftest
+
+    assert not [name for name in conftest.LONGEST if not (ROOT / "tests" / name).exists()]
+
+
 def test_the_tests_near_a_change() -> None:
     near = script("near").near
     tests = ["tests/cli/test_eval_cli.py", "tests/sampling/test_filters.py", "tests/test_files.py"]

@@ -436,11 +436,12 @@ def test_a_posix_locale(home: Path) -> None:
 def test_a_file_name_that_is_no_text(home: Path) -> None:
     name = os.fsdecode(b"\xff.txt")
     (home / name).write_text((TEXT + ".\n") * 40, encoding="utf-8")
+    done = process("eval", name, cwd=home)
+    assert done.returncode == 0, done.stderr
     for words in (
-        ("eval", name),
         ("train", name, "--steps", "2", "--hidden", "16", "--threads", "1"),
         ("inspect", "--file", name, "--html", "page.html"),
         ("inspect", "memory", os.fsdecode(b"\xff"), "--max-lag", "3", "--picture", "m.svg"),
     ):
-        done = process(*words, cwd=home)
-        assert done.returncode == 0, done.stderr
+        result = textgen_cli(*words)
+        assert result.exit_code == 0, result.output

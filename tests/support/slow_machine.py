@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from textgen.native.library import supported_isas
+
 #: What computes, reads and writes: modules with the functions, or with the classes and methods.
 SLOW = {
     "textgen.model.native_network": ["NativeNetwork.nll", "NativeNetwork.trace"],
@@ -31,6 +33,13 @@ SLOW = {
     "sklearn.linear_model": ["LogisticRegression.fit"],
     "sklearn.feature_extraction.text": ["TfidfVectorizer.fit"],
     "gensim.models": ["Word2Vec.train"],
+}
+#: What takes seconds to load is slowed down only for the commands with one of these words.
+NEEDED_BY = {
+    "textgen.model.network": {"influence", "memory", "compare"},
+    "sklearn.linear_model": {"find"},
+    "sklearn.feature_extraction.text": {"find"},
+    "gensim.models": {"word2vec:8"},
 }
 #: So many frames tell one place from another.
 FRAMES = 3
@@ -55,9 +64,18 @@ def slowed(function: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     return slow
 
 
+def is_needed(module_name: str) -> bool:
+    """Whether this command may load a module; without the native engine all may load torch."""
+    if module_name.startswith("textgen.") and not supported_isas():
+        return True
+    return module_name not in NEEDED_BY or not NEEDED_BY[module_name].isdisjoint(sys.argv)
+
+
 def make_slow(seconds: float) -> None:
     """Slow down all of it, wherever it was imported to."""
     for module_name, names in SLOW.items():
+        if not is_needed(module_name):
+            continue
         module = importlib.import_module(module_name)
         for name in names:
             owner: Any = module

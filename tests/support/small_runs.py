@@ -82,8 +82,9 @@ def events(result: Result) -> list[dict[str, Any]]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """For a process of its own: the package importable, output in UTF-8."""
-    env = {key: value for key, value in os.environ.items() if not key.startswith("COV_")}
+    """For a process of its own: the package importable, its bytecode kept, output in UTF-8."""
+    left_out = ("COV_", "PYTHONDONTWRITEBYTECODE")
+    env = {key: value for key, value in os.environ.items() if not key.startswith(left_out)}
     return {**env, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **extra}
 
 
