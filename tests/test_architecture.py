@@ -23,6 +23,7 @@ PACKAGE = ROOT / "textgen"
 #: and lies so low that every message can quote a word as it is typed (`terminal.text`); and
 #: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
+    "version": -3,
     "progress": -3,
     "messages": -3,
     "table": -3,
@@ -61,7 +62,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "torch": (
         {
             *("model.recurrence", "model.torch_recurrence", "model.torch_network"),
-            *("training.torch_learner", "training.torch_optimizer"),
+            "training.torch_learner",
         },
         {
             *("model.engine", "runtime", "model.torch_nn"),
@@ -153,7 +154,7 @@ def test_imports_go_downward() -> None:
         if not found.target.startswith("textgen."):
             continue
         target = found.target.split(".")[1]
-        if found.module == "__init__" or target == "__version__" or target == found.part:
+        if found.module == "__init__" or target == found.part:
             continue
         if LEVELS[target] >= LEVELS[found.part]:
             upward.append(str(found))
@@ -162,7 +163,7 @@ def test_imports_go_downward() -> None:
 
 
 #: Import circles that are still there, by a module of each; none of them at import time.
-KNOWN_CIRCLES = {"training.learner", "cli.commands"}
+KNOWN_CIRCLES = {"cli.commands"}
 
 
 def test_no_modules_import_each_other() -> None:
@@ -274,7 +275,7 @@ def called(decorators: Iterable[ast.expr]) -> bool:
 def test_the_package_itself_loads_its_names_when_they_are_used() -> None:
     for found in imports():
         if found.module == "__init__" and found.target.startswith("textgen."):
-            assert found.typing_only, str(found)
+            assert found.typing_only or found.target == "textgen.version", str(found)
 
 
 def test_libraries_stay_where_they_belong() -> None:

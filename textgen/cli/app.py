@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from textgen import __version__
 from textgen.cli.boundary import refuse
 from textgen.cli.commands import Command, Group, plain_name
 from textgen.cli.compare import compare_command
@@ -15,6 +14,7 @@ from textgen.cli.foreign import ALIASES
 from textgen.cli.inspect import inspect_app
 from textgen.cli.sample import sample_command
 from textgen.cli.train import train_command
+from textgen.version import __version__
 
 
 class Textgen(Group):

@@ -32,9 +32,10 @@ from textgen.corpus.split import (
     unseen_symbols,
 )
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import Tokens, Windows
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.options import TrainOptions, validation_share
+from textgen.training.plan import Plan
 from textgen.training.sizing import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
@@ -93,6 +94,18 @@ class TrainingData:
         """Characters that a token of the training text has, whether it counts or not."""
         return self.train_chars / len(self.train)
 
+    def windows(self, plan: Plan) -> Windows:
+        """The windows of a run on this text."""
+        return Windows(
+            self.train,
+            seq_len=plan.seq_len,
+            batch_size=plan.batch_size,
+            sliding=plan.sliding,
+            reset_every=plan.reset_every,
+            separator=self.separator,
+            rng=plan.rng,
+        )
+
     @property
     def facts(self) -> TextFacts:
         """What sizing a run needs to know."""
@@ -144,13 +157,7 @@ def open_data(
     corpus.require_borders()
     share = validation_share(options.val)
     if share is None:
-        val_corpus = Corpus.open(
-            [options.val],
-            replace(asked, encoding=None),
-            vocabulary=corpus.vocabulary,
-            normalization=corpus.normalization,
-            cache=cache,
-        )
+        val_corpus = _open_validation(options, corpus, cache)
     if options.pairs:
         return _pairs(corpus, paths, val_corpus, options.val, share, cache)
     return _split(corpus, val_corpus, options.val, share, cache)
@@ -162,32 +169,28 @@ def corpus_options(options: TrainOptions) -> CorpusOptions:
 
 
 def reopen_data(
-    keys: tuple[str, str | None],
-    val: str,
-    paths: Sequence[str],
+    record: Mapping[str, Any],
     options: TrainOptions,
     vocabulary: Vocabulary,
     normalization: Normalization,
     *,
-    text: Mapping[str, Any],
     cache: Path | None = None,
 ) -> TrainingData:
     """Open the text of a run again, from the cache where it is still there.
 
     Args:
-        keys: `TrainingData.keys` of the run.
-        val: The run's `--val`.
-        paths: Where its text was read from.
-        options: The run's options.
-        vocabulary: The run's vocabulary, to encode with where the cache was emptied.
-        normalization: The run's, for the same.
-        text: What the run's record says of it (`corpus_record`).
-        cache: The folder of encoded corpora; None is the user's.
+        record: The record of the run.
+        options: The options of the run.
+        vocabulary: The vocabulary of the run, to encode with where the cache was emptied.
+        normalization: The normalization of the run, likewise.
+        cache: The folder of encoded corpora; None is that of the user.
     Raises:
         RunFolderError: The text is not the one that the run was started with.
     """
+    paths, text, val = record["paths"], record["corpus"], options.val
+    key, val_key = text["keys"]
     share = validation_share(val)
-    corpus = Corpus.from_cache(keys[0], cache)
+    corpus = Corpus.from_cache(key, cache)
     if corpus is None:
         if "-" in paths:
             raise RunFolderError(
@@ -198,22 +201,27 @@ def reopen_data(
         corpus = _read_again(paths, asked, vocabulary, text, cache)
     val_corpus = None
     if share is None:
-        val_corpus = Corpus.from_cache(keys[1], cache) if keys[1] else None
+        val_corpus = Corpus.from_cache(val_key, cache) if val_key else None
         if val_corpus is None:
-            val_corpus = Corpus.open(
-                [val],
-                replace(corpus_options(options), encoding=None),
-                vocabulary=corpus.vocabulary,
-                normalization=corpus.normalization,
-                cache=cache,
-            )
-        if val_corpus.cache_key != keys[1]:
+            val_corpus = _open_validation(options, corpus, cache)
+        if val_corpus.cache_key != val_key:
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
     if options.pairs:
         return _pairs(corpus, paths, val_corpus, val, share, cache)
     # Runs of older versions do not say: the end of the text validates.
     way = text.get("split", TAIL)
     return _split(corpus, val_corpus, val, share, cache, way=way)
+
+
+def _open_validation(options: TrainOptions, corpus: Corpus, cache: Path | None) -> Corpus:
+    """The file that validates, in the symbols of the text that is trained on."""
+    return Corpus.open(
+        [options.val],
+        replace(corpus_options(options), encoding=None),
+        vocabulary=corpus.vocabulary,
+        normalization=corpus.normalization,
+        cache=cache,
+    )
 
 
 def _read_again(

@@ -24,8 +24,8 @@ from textgen.errors import (
     named,
 )
 from textgen.files import atomic_write_text
+from textgen.messages import call
 from textgen.progress import task
-from textgen.training.command import more_command, resume_command
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan
 
@@ -36,7 +36,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class RunProgress:
     """Where a run stands.
 
     Args:
@@ -63,7 +63,7 @@ class Progress:
     finished: bool = False
     reason: str = ""
 
-    def evaluated(self, nats: float) -> Progress:
+    def evaluated(self, nats: float) -> RunProgress:
         """After an evaluation; a cost that is not finite is never the best."""
         if np.isfinite(nats) and (self.best_nats is None or nats < self.best_nats):
             return replace(
@@ -92,7 +92,7 @@ class RunState:
     vocabulary: Vocabulary
     normalization: Normalization
     primer: tuple[int, ...]
-    progress: Progress
+    progress: RunProgress
     tensors: Arrays
     best: Arrays
 
@@ -129,7 +129,7 @@ class RunState:
                 vocabulary=Vocabulary.from_dict(header["vocabulary"]),
                 normalization=Normalization.from_dict(header["normalization"]),
                 primer=tuple(int(i) for i in header["primer"]),
-                progress=Progress(**header["progress"]),
+                progress=RunProgress(**header["progress"]),
                 tensors=_strip(tensors, "train."),
                 best=_strip(tensors, "best."),
             )
@@ -166,7 +166,7 @@ def run_folder(paths: Sequence[str | Path], out: str | Path | None) -> Path:
     if out is not None:
         return Path(out)
     if not paths:
-        raise ConfigError("no text was named; type: textgen train corpus.txt")
+        raise ConfigError(f"no text was named; give one: {call('train', 'corpus.txt')}")
     if str(paths[0]) == "-":
         return Path("checkpoints") / "stdin"
     name = Path(paths[0]).resolve().name
@@ -185,8 +185,9 @@ def refuse_occupied(folder: Path, force: bool) -> None:
     if not force and has_checkpoint(folder):
         raise RunFolderError(
             f"{folder} holds a run already; go on with it where it was stopped: "
-            f"{resume_command(folder)}, train it longer: {more_command(folder)}, replace it: "
-            f"{named('force')}, or name another folder: {named('out')} DIR"
+            f"{call('train', str(folder), resume=True)}, train it longer: "
+            f"{call('train', str(folder), more='2m')}, replace it: {named('force')}, or name "
+            f"another folder: {named('out', 'DIR')}"
         )
 
 

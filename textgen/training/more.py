@@ -1,4 +1,4 @@
-"""Training a finished run longer: `--more`, a second schedule after the first.
+"""Training a finished run longer: a second schedule after the first.
 
 The run goes on from its last weights, not its best ones, with the optimiser's moments, the streams'
 state and the place in the text where it ended. The learning rate rises and falls once more. All of
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from textgen.errors import ConfigError, RunFolderError, named
+from textgen.messages import call
 from textgen.options import TrainOptions
 from textgen.runtime import Choice, parse_duration
 from textgen.terminal.text import command_line
-from textgen.training.command import again_folder, more_command, resume_command
+from textgen.training.command import again_folder, more_command
 from textgen.training.folder import RunState
 from textgen.training.plan import Plan
 from textgen.training.sizing import (
@@ -50,7 +51,7 @@ class More:
 
 
 def parse_more(text: str) -> More:
-    """What `--more` says: `2m`, `90s`, `500steps` or `3epochs`.
+    """How much longer a text says: `2m`, `90s`, `500steps` or `3epochs`.
 
     Raises:
         ConfigError: It is no length, or does not say of what.
@@ -84,7 +85,8 @@ def refuse_unfinished(folder: Path, state: RunState) -> None:
     if not state.progress.finished:
         raise RunFolderError(
             f"the run in {folder} was stopped after step {state.progress.step:,} of "
-            f"{state.plan.steps:,}; let it come to its end first: {resume_command(folder)}"
+            f"{state.plan.steps:,}; let it come to its end first: "
+            + call("train", str(folder), resume=True)
         )
 
 

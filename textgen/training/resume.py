@@ -1,7 +1,7 @@
-"""Whether a command agrees with the run that it goes on with: its options, and its text.
+"""How a run goes on: the command must agree with the run, and the text with what it was.
 
 The record of a run keeps what was asked for (`request_of`) and what was read. A command that goes
-on with it may repeat all that or leave it out; what it says otherwise is refused.
+on with the run may repeat that or leave it out; anything else is refused.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from textgen.checkpoint import RESUME_NAME
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
@@ -23,15 +26,108 @@ from textgen.errors import (
     TextgenError,
     named,
 )
+from textgen.files import FolderLock
+from textgen.messages import call
+from textgen.model.engine import choose_engine
+from textgen.model.network import Engine
 from textgen.options import WORD2VEC, TrainOptions, validation_share
+from textgen.runtime import choose_device, computing_threads
 from textgen.settings import settings_of, with_values
-from textgen.terminal.text import command_line
-from textgen.training.command import again_folder, more_command, resume_command
-from textgen.training.folder import RunState
-from textgen.training.more import More
+from textgen.training.command import again_folder
+from textgen.training.data import reopen_data
+from textgen.training.folder import RunState, cut_metrics
+from textgen.training.more import More, extended, more_note, refuse_unfinished
+from textgen.training.plan import Plan
+from textgen.training.run import Run
+from textgen.training.speed import measure_timing
+from textgen.training.trainer import open_trainer, path_name
 
 #: Settings that say how long a run is.
 _LENGTHS = ("budget", "epochs", "steps")
+
+
+@contextmanager
+def resumed_run(
+    folder: Path,
+    *,
+    asked: TrainOptions | None = None,
+    paths: Sequence[str | Path] = (),
+    parent_name: str = "",
+    given: Collection[str] | None = None,
+    compared: bool = False,
+    more: More | None = None,
+    cache: Path | None = None,
+    stdin: BinaryIO | None = None,
+) -> Iterator[Run]:
+    """Go on with a run where it was saved last, or train a finished one longer.
+
+    Args:
+        folder: The folder of the run.
+        asked: The options of the command, which must agree with those of the run; None is those
+            of the run.
+        paths: The texts that the command names, likewise.
+        parent_name: The model that the command trains further, likewise.
+        given: Names of the settings that the command spells out, even those at their default; None
+            is those that differ from it.
+        compared: Whether the run is one of a comparison, whose runs are all equally long.
+        more: How much longer a finished run is trained.
+        cache: The folder of encoded corpora; None is that of the user.
+        stdin: What the path `-` reads.
+    Yields:
+        The run; the folder is locked until the block is left.
+    Raises:
+        StorageError: There is nothing to resume.
+        RunFolderError: The run was started with other options or on another text, its text has
+            changed, or the folder is locked.
+    """
+    path = folder / RESUME_NAME
+    if not path.exists():
+        check_paths(paths)
+        raise StorageError(
+            f"there is no run to resume in {folder} (no {RESUME_NAME}); start one: "
+            + call("train", *map(str, paths or ["corpus.txt"]), out=str(folder))
+        )
+    with FolderLock(folder):
+        state = RunState.load(path)
+        record = state.record
+        refuse_other_text(folder, record, paths)
+        if asked is not None:
+            spelled = spelled_out(request_of(asked, parent_name), given)
+            refuse_other_options(folder, state, spelled, compared=compared)
+        else:
+            spelled = {}
+        if more is not None:
+            refuse_unfinished(folder, state)
+        notes = list(
+            changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
+        )
+        options = options_of(record)
+        device, _ = choose_device(record["device"])
+        data = reopen_data(record, options, state.vocabulary, state.normalization, cache=cache)
+        threads = int(record["threads"])
+        compute = choose_engine(state.plan.model.cell_spec, device, record["precision"], threads)
+        with computing_threads(threads, torch=compute.name != "native"):
+            if more is not None:
+                # Measured from the first step on.
+                timing = measure_timing(
+                    replace(state.plan, first_step=0), data, compute, more.seconds
+                )
+                state = extended(state, more, options, data.facts, timing, folder)
+                notes.append(more_note(state.plan))
+            plan = state.plan
+            trainer = open_trainer(plan, compute, data.windows(plan), None)
+            trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
+            cut_metrics(folder, state.progress.step)
+            yield Run(
+                folder=folder,
+                plan=plan,
+                record=state.record,
+                data=data,
+                trainer=trainer,
+                progress=state.progress,
+                best=state.best,
+                notes=(*notes, *_other_path(record, compute), *_other_measure(record, plan)),
+            )
 
 
 def absolute(path: str | Path) -> str:
@@ -75,6 +171,11 @@ def spelled_out(request: Mapping[str, Any], given: Collection[str] | None) -> di
     }
 
 
+def _going_on(folder: Path) -> str:
+    """What to type to go on with a run."""
+    return call("train", str(folder), resume=True)
+
+
 def refuse_other_options(
     folder: Path, state: RunState, spelled: Mapping[str, Any], *, compared: bool
 ) -> None:
@@ -91,7 +192,7 @@ def refuse_other_options(
             began = f"without {named(name)}, which is now {value}"
         raise RunFolderError(
             f"the run in {folder} was started {began}; resume it without that option: "
-            f"{resume_command(folder)}, or start a new run with another {named('out')}"
+            f"{_going_on(folder)}, or start a new run with another {named('out')}"
         )
 
 
@@ -102,13 +203,13 @@ def _other_length(folder: Path, state: RunState, name: str, value: Any) -> str:
     left = value
     if name == "steps" and state.progress.finished and value > step:
         left = value - step  # To the step that was asked for.
-    longer = more_command(folder, f"{left:.12g}{'s' if name == 'budget' else name}")
+    longer = call("train", str(folder), more=f"{left:.12g}{'s' if name == 'budget' else name}")
     begun = f"the run in {folder} was begun to end at step {steps:,}"
     if state.progress.finished:
         return f"{begun} and has; {asked} does not change that. Train it longer: {longer}"
     return (
         f"{begun} and is at step {step:,}; {asked} does not change that. Let it come to its end "
-        f"first: {resume_command(folder)}, then train it longer: {longer}"
+        f"first: {_going_on(folder)}, then train it longer: {longer}"
     )
 
 
@@ -125,8 +226,8 @@ def refuse_other_text(folder: Path, record: Mapping[str, Any], paths: Sequence[s
         check_paths(paths)
         raise RunFolderError(
             f"the run in {folder} trains on {', '.join(record['paths'])}, not on "
-            f"{', '.join(asked)}; resume it by its folder alone: {resume_command(folder)}, or "
-            f"start a new run with another {named('out')}"
+            f"{', '.join(asked)}; resume it by its folder alone: {_going_on(folder)}, or start "
+            f"a new run with another {named('out')}"
         )
 
 
@@ -168,12 +269,11 @@ def changed_text(
             continue
         shown = ", ".join(names)
         if now == "has changed" and is_named:
-            further = command_line(["textgen", "train", *record["paths"], "--from", folder])
+            further = {"from_": str(folder), "out": str(again_folder(folder))}
             raise RunFolderError(
                 f"{what} ({shown}) has changed since the run in {folder} began, and a run goes on "
-                f"with what it began with. To go on so: {resume_command(folder)}. To train its "
-                f"model further on what is there now: {further} "
-                + command_line(["--out", again_folder(folder)])
+                f"with what it began with. To go on so: {_going_on(folder)}. To train its model "
+                f"further on what is there now: {call('train', *record['paths'], **further)}"
             )
         yield f"{what} ({shown}) {now} since this run began; it goes on with the old one"
 
@@ -213,3 +313,24 @@ def file_digest_of(name: str | None) -> dict[str, Any] | None:
     with open(name, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
+
+
+def _other_path(record: Mapping[str, Any], path: Engine) -> tuple[str, ...]:
+    """A note where a run goes on upon another path than it began on."""
+    began, now = record.get("path", "torch"), path_name(path)
+    if now == began:
+        return ()
+    return (
+        f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
+        "will not end with exactly the same weights",
+    )
+
+
+def _other_measure(record: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
+    """A note where a run was begun by a version that measured it in another way."""
+    if not plan.sliding or "validation_history" in record:
+        return ()
+    return (
+        "the version that began this run measured it with its state carried on; from here on it is "
+        f"shown {plan.seq_len} tokens, as in training, so the figures before cannot be compared",
+    )

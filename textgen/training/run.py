@@ -37,7 +37,7 @@ from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import METRICS_NAME, Arrays, Progress, RunState, clear_results
+from textgen.training.folder import METRICS_NAME, Arrays, RunProgress, RunState, clear_results
 from textgen.training.learner import fit_head_scale
 from textgen.training.plan import Plan
 from textgen.training.sizing import FINAL_EVALUATION
@@ -79,7 +79,7 @@ class Run:
         record: dict[str, Any],
         data: TrainingData,
         trainer: Trainer,
-        progress: Progress,
+        progress: RunProgress,
         best: Arrays,
         notes: tuple[str, ...] = (),
     ) -> None:

@@ -1,4 +1,4 @@
-"""How a run comes to be: a new one is read, planned and locked; a stopped one is taken up again."""
+"""How a run begins: the text is read, what was left open is chosen, the folder is locked."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
-from textgen import __version__
 from textgen.cells import BUILT_IN, Cell, get_cell
-from textgen.checkpoint import RESUME_NAME, SavedModel, locate_model
+from textgen.checkpoint import SavedModel, locate_model
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.documents import documents_in_words
 from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import FileReport
-from textgen.corpus.windows import Windows
-from textgen.errors import ConfigError, StorageError, named
+from textgen.errors import ConfigError, named
 from textgen.files import FolderLock, make_folder
+from textgen.messages import Message, call
 from textgen.model.engine import OWN_CELL, choose_engine
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Engine
@@ -34,34 +33,26 @@ from textgen.runtime import (
     choose_threads,
     computing_threads,
 )
-from textgen.terminal.text import command_line
-from textgen.training.command import again_folder, more_command, repeat_command, resume_command
+from textgen.training.command import again_folder, repeat_command
 from textgen.training.data import (
     TrainingData,
     corpus_record,
     open_data,
-    reopen_data,
 )
 from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
 from textgen.training.folder import (
-    Progress,
-    RunState,
-    cut_metrics,
+    RunProgress,
     has_checkpoint,
     refuse_occupied,
     run_folder,
 )
-from textgen.training.more import More, extended, more_note, parse_more, refuse_unfinished
+from textgen.training.more import parse_more
 from textgen.training.plan import Plan
 from textgen.training.resume import (
     absolute,
-    changed_text,
     file_digest_of,
-    options_of,
-    refuse_other_options,
-    refuse_other_text,
     request_of,
-    spelled_out,
+    resumed_run,
 )
 from textgen.training.run import Run
 from textgen.training.sizing import (
@@ -74,8 +65,9 @@ from textgen.training.speed import (
     measure_timing,
     probe_speed,
 )
-from textgen.training.trainer import open_trainer
+from textgen.training.trainer import open_trainer, path_name
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
+from textgen.version import __version__
 
 #: Files of which each is told its encoding; of more than that the encodings are counted.
 _FILES_SHOWN = 3
@@ -102,26 +94,26 @@ def open_run(
     compared: bool = False,
     stdin: BinaryIO | None = None,
 ) -> AbstractContextManager[Run]:
-    """A new run, or one taken up again: what `textgen train` and `textgen.train` ask for.
+    """Open a new run, or one that goes on.
 
     Args:
-        paths: Texts; with `resume` or `more` also none, or a run's folder alone.
+        paths: Texts; with `resume` or `more` also none, or the folder of a run alone.
         options: What was asked for.
-        out: The run's folder; None names it after the first text.
+        out: The folder of the run; None names it after the first text.
         resume: Go on with the run that is there.
         more: Train the finished run that is there longer; see `textgen.training.more.parse_more`.
-        force: Replace it.
-        from_: A model to train further: a file, a run's folder, or a name.
+        force: Replace the run that is there.
+        from_: A model to train further: a file, the folder of a run, or a name.
         given: As in `resumed_run`.
         compared: As in `resumed_run`.
         stdin: What the path `-` reads.
     Raises:
-        ConfigError: No text is named, or two wishes contradict each other.
+        ConfigError: No text is named, or two settings contradict each other.
     """
     longer = None if more is None else parse_more(more)
     if force and (resume or longer):
-        wish = named("resume" if longer is None else "more")
-        raise ConfigError(f"{wish} goes on with a run, {named('force')} replaces it; give one")
+        asked = named("resume" if longer is None else "more")
+        raise ConfigError(f"{asked} goes on with a run, {named('force')} replaces it; give one")
     if resume or longer:
         if len(paths) == 1 and out is None and (folder := _run_named(paths[0])):
             paths, out = [], folder
@@ -136,12 +128,13 @@ def open_run(
             stdin=stdin,
         )
     if not paths:
-        raise ConfigError("no text was named; type: textgen train corpus.txt")
+        raise ConfigError(f"no text was named; give one: {call('train', 'corpus.txt')}")
     for path in paths:
         if has_checkpoint(Path(path)) and not any(Path(path).glob("**/*.txt*")):
             raise ConfigError(
                 f"{path} is the folder of a run and holds no text; go on with the run where it was "
-                f"stopped: {resume_command(path)}, or train it longer: {more_command(path)}"
+                f"stopped: {call('train', path, resume=True)}, or train it longer: "
+                f"{call('train', path, more='2m')}"
             )
     return new_run(
         paths,
@@ -164,15 +157,15 @@ def new_run(
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
 ) -> Iterator[Run]:
-    """Prepare a run: read the text, choose what was left open, lock the folder.
+    """Prepare a run.
 
     Args:
         paths: Files, folders, or `-` for `stdin`.
         options: What was asked for.
         folder: Where the run is kept.
-        force: Replace a run that is there.
-        parent: A model to train further (`--from`): a file, a run's folder, or a name.
-        cache: The folder of encoded corpora; None is the user's.
+        force: Replace the run that is there.
+        parent: A model to train further: a file, the folder of a run, or a name.
+        cache: The folder of encoded corpora; None is that of the user.
         stdin: What `-` reads.
     Yields:
         The run; the folder is locked until the block is left.
@@ -193,7 +186,7 @@ def new_run(
         paths,
         options,
         parent=None if saved is None else saved.vocabulary,
-        # What is frozen cannot learn a new symbol's vector.
+        # A frozen embedding cannot learn the vector of a new symbol.
         extend=not options.frozen_embedding,
         cache=cache,
         stdin=stdin,
@@ -213,7 +206,7 @@ def new_run(
                 vocabulary = data.corpus.vocabulary
                 weights = extended_weights(saved, plan.model, vocabulary, data.train)
                 about = (taken_over(parent or "", saved, vocabulary),)
-            trainer = open_trainer(plan, path, _windows(plan, data), weights)
+            trainer = open_trainer(plan, path, data.windows(plan), weights)
             all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
             again = again_folder(folder)
             record = {
@@ -228,9 +221,9 @@ def new_run(
                 "threads": threads.value,
                 "precision": path.precision,
                 "device": path.device,
-                "path": _path_name(path),
+                "path": path_name(path),
                 "parent": parent or None,
-                # Tokens that the network sees where it is measured; None carries its state on.
+                # Tokens that the network sees when it is measured; None: its state is carried on.
                 "validation_history": plan.seq_len if plan.sliding else None,
             }
             yield Run(
@@ -239,106 +232,13 @@ def new_run(
                 record=record,
                 data=data,
                 trainer=trainer,
-                progress=Progress(),
+                progress=RunProgress(),
                 best={},
                 notes=(
                     *_other_kind(options, saved),
                     *_unknown_symbols(data, options, fine_tuned=saved is not None),
                     *_own_cell(plan.model.cell_spec),
                 ),
-            )
-
-
-@contextmanager
-def resumed_run(
-    folder: Path,
-    *,
-    asked: TrainOptions | None = None,
-    paths: Sequence[str | Path] = (),
-    parent_name: str = "",
-    given: Collection[str] | None = None,
-    compared: bool = False,
-    more: More | None = None,
-    cache: Path | None = None,
-    stdin: BinaryIO | None = None,
-) -> Iterator[Run]:
-    """Go on with a run where it was saved last, or train a finished one longer.
-
-    Args:
-        folder: The run's folder.
-        asked: The options of the command, to make sure that they are the run's own; None takes
-            the run's.
-        paths: The texts that the command names, to make sure of them too; none takes the run's.
-        parent_name: The `--from` of the command, likewise.
-        given: Names of the options that the command spells out, even those at their default; None
-            takes those that differ from it.
-        compared: Whether it is one of several that are as long as each other.
-        more: How much longer a finished run is to be trained.
-        cache: The folder of encoded corpora; None is the user's.
-        stdin: What the path `-` reads.
-    Yields:
-        The run; the folder is locked until the block is left.
-    Raises:
-        StorageError: There is nothing to resume.
-        RunFolderError: The run was started with other options or on another text, its text has
-            changed, or the folder is locked.
-    """
-    path = folder / RESUME_NAME
-    if not path.exists():
-        check_paths(paths)
-        raise StorageError(
-            f"there is no run to resume in {folder} (no {RESUME_NAME}); start one: "
-            + command_line(["textgen", "train", *(paths or ["corpus.txt"]), "--out", folder])
-        )
-    with FolderLock(folder):
-        state = RunState.load(path)
-        record = state.record
-        refuse_other_text(folder, record, paths)
-        if asked is not None:
-            spelled = spelled_out(request_of(asked, parent_name), given)
-            refuse_other_options(folder, state, spelled, compared=compared)
-        else:
-            spelled = {}
-        if more is not None:
-            refuse_unfinished(folder, state)
-        notes = list(
-            changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
-        )
-        options = options_of(record)
-        device, _ = choose_device(record["device"])
-        data = reopen_data(
-            (record["corpus"]["keys"][0], record["corpus"]["keys"][1]),
-            options.val,
-            record["paths"],
-            options,
-            state.vocabulary,
-            state.normalization,
-            text=record["corpus"],
-            cache=cache,
-        )
-        threads = int(record["threads"])
-        compute = choose_engine(state.plan.model.cell_spec, device, record["precision"], threads)
-        with computing_threads(threads, torch=compute.name != "native"):
-            if more is not None:
-                # Measured from the first step on.
-                timing = measure_timing(
-                    replace(state.plan, first_step=0), data, compute, more.seconds
-                )
-                state = extended(state, more, options, data.facts, timing, folder)
-                notes.append(more_note(state.plan))
-            plan = state.plan
-            trainer = open_trainer(plan, compute, _windows(plan, data), None)
-            trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
-            cut_metrics(folder, state.progress.step)
-            yield Run(
-                folder=folder,
-                plan=plan,
-                record=state.record,
-                data=data,
-                trainer=trainer,
-                progress=state.progress,
-                best=state.best,
-                notes=(*notes, *_other_path(record, compute), *_other_measure(record, plan)),
             )
 
 
@@ -368,7 +268,7 @@ def check_request(
 
 
 def _run_named(name: str) -> str | None:
-    """The run's folder that a path means: itself, or of that name under `checkpoints`."""
+    """The folder of a run that a path means: itself, or of that name under `checkpoints`."""
     if has_checkpoint(Path(name)):
         return name
     below = Path("checkpoints") / name
@@ -396,18 +296,6 @@ def _plan(
     return plan, (*drafted.choices, *choices)
 
 
-def _windows(plan: Plan, data: TrainingData) -> Windows:
-    return Windows(
-        data.train,
-        seq_len=plan.seq_len,
-        batch_size=plan.batch_size,
-        sliding=plan.sliding,
-        reset_every=plan.reset_every,
-        separator=data.separator,
-        rng=plan.rng,
-    )
-
-
 def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) -> tuple[Choice, ...]:
     vocabulary = data.corpus.vocabulary
     return (
@@ -418,13 +306,13 @@ def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) ->
         Choice("validation", len(data.val), f"tokens kept to measure with: {data.val_source}"),
         device,
         threads,
-        Choice("path", _path_name(path), path.reason),
+        Choice("path", path_name(path), path.reason),
         Choice("precision", path.precision, "of what is multiplied; sums are float32"),
     )
 
 
 def _encodings(corpus: Corpus) -> tuple[Choice, ...]:
-    """A choice for each file, or for each encoding where there are many files; and their number."""
+    """A choice for each file, or for each encoding where there are many files."""
     files = corpus.files
     if len(files) <= _FILES_SHOWN:
         return tuple(
@@ -436,7 +324,7 @@ def _encodings(corpus: Corpus) -> tuple[Choice, ...]:
         groups.setdefault(report.encoding, []).append(report)
     choices = [Choice("files", len(files), f"{corpus.chars:,} characters in all")]
     for encoding, reports in sorted(groups.items(), key=lambda group: -len(group[1])):
-        # The one that is least sure says most.
+        # The report that is least sure says most.
         report = min(reports, key=lambda report: report.confidence)
         count = f"{len(reports):,} of {len(files):,} files, such as"
         choices.append(Choice("encoding", encoding, f"{count} {report.path}: {report.reason}"))
@@ -446,11 +334,11 @@ def _encodings(corpus: Corpus) -> tuple[Choice, ...]:
 def _of_parent(
     choices: tuple[Choice, ...], asked: TrainOptions, parent: SavedModel | None
 ) -> tuple[Choice, ...]:
-    """The choices, those that the model given by --from makes said to be its."""
+    """The choices, with the reason of those that a parent has made."""
     if parent is None:
         return choices
     return tuple(
-        replace(choice, reason="that of the model given by --from")
+        replace(choice, reason="that of the model that is trained further")
         if choice.name in _SHAPE and getattr(asked, choice.name) is None
         else choice
         for choice in choices
@@ -472,7 +360,7 @@ def _documents_choice(data: TrainingData) -> tuple[Choice, ...]:
 def _pairs_choice(data: TrainingData) -> tuple[Choice, ...]:
     if data.separator is None:
         return ()
-    reason = "--pairs: a source is read, its target is written; the targets alone count"
+    reason = "a source is read, its target is written; only the targets count"
     return (Choice("pairs", data.corpus.documents, reason),)
 
 
@@ -481,18 +369,21 @@ def _other_kind(options: TrainOptions, parent: SavedModel | None) -> tuple[str, 
     if parent is None or not parent.reads_pairs or options.pairs:
         return ()
     return (
-        "the model given by --from writes the targets of pairs, and this run trains it on plain "
-        "text, which it will write then; for more pairs add --pairs",
+        Message(
+            "the model that is trained further writes the targets of pairs, and this run trains it "
+            "on plain text, which it will write afterwards; for more pairs add "
+            + named("pairs", True)
+        ),
     )
 
 
 def _own_cell(cell: Cell) -> tuple[str, ...]:
-    """A note where the cell is one that a person wrote."""
+    """A note where the cell was registered."""
     return () if cell.name in BUILT_IN else (OWN_CELL.format(name=cell.name),)
 
 
 def _versions(path: Engine) -> dict[str, str]:
-    """Of all that computes: torch where the path is one of its own."""
+    """The versions of everything that computes."""
     versions = {"textgen": __version__}
     if path.name != "native":
         versions["torch"] = metadata.version("torch")
@@ -503,44 +394,21 @@ def _versions(path: Engine) -> dict[str, str]:
     }
 
 
-def _path_name(path: Engine) -> str:
-    """The path with all that its numbers depend on, in words."""
-    return f"{path.name} ({path.isa})" if path.isa else path.name
-
-
-def _other_path(record: Mapping[str, Any], path: Engine) -> tuple[str, ...]:
-    """A note where a run goes on upon another path than it began on."""
-    began, now = record.get("path", "torch"), _path_name(path)
-    if now == began:
-        return ()
-    return (
-        f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
-        "will not end with exactly the same weights",
-    )
-
-
-def _other_measure(record: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
-    """A note where a run was begun by a version that measured it in another way."""
-    if not plan.sliding or "validation_history" in record:
-        return ()
-    return (
-        "the version that began this run measured it with its state carried on; from here on it is "
-        f"shown {plan.seq_len} tokens, as in training, so the figures before cannot be compared",
-    )
-
-
 def _unknown_symbols(
     data: TrainingData, options: TrainOptions, *, fine_tuned: bool
 ) -> tuple[str, ...]:
     """Notes where the model has no symbol for a part of the text, or of that which validates."""
-    notes = []
-    # Bytes that stand for no character are told with the text they are in.
+    notes: list[str] = []
+    # Other notes tell of bytes that stand for no character.
     lost = sum(file.replaced for file in data.corpus.files)
     unknown = data.corpus.unknown_chars - lost
     if fine_tuned and unknown > 0 and options.corpus.min_count == 1:
         notes.append(
-            f"{unknown:,} of the text's {data.corpus.chars:,} characters are unknown to the model "
-            "given by --from, whose frozen vectors learn no new ones; add --train-embedding"
+            Message(
+                f"{unknown:,} of the {data.corpus.chars:,} characters of the text are unknown to "
+                "the model that is trained further, whose frozen embedding learns no new ones; add "
+                + named("freeze_embedding", False)
+            )
         )
     if (val := data.val_corpus) is not None and val.unknown_chars:
         notes.append(

@@ -131,3 +131,8 @@ def open_learner(network: Network, plan: Plan) -> Learner:
 
     assert isinstance(network, TorchNetwork)
     return TorchLearner(network, plan)
+
+
+def path_name(path: Engine) -> str:
+    """The path with everything that its numbers depend on, in words: `native (avx512)`."""
+    return f"{path.name} ({path.isa})" if path.isa else path.name
