@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import cached_property
@@ -17,16 +17,12 @@ from numpy.typing import NDArray
 
 from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import MODEL_NAME, SavedModel, locate_model, read_layout
-from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import DEFAULT_ENDING, CorpusOptions
-from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
-from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError
+from textgen.errors import ConfigError, InspectionError, SamplingError
 from textgen.inspection import (
     Trace,
     memory_curves,
-    parse_neuron,
     quantities,
     survey_model,
     trace,
@@ -34,10 +30,11 @@ from textgen.inspection import (
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
 from textgen.inspection.heat import HeatView
 from textgen.inspection.neuron_report import NeuronReport
-from textgen.inspection.neuron_stats import calibrate, parse_neurons
+from textgen.inspection.neuron_stats import parse_neurons
 from textgen.inspection.neurons import report_neurons
 from textgen.inspection.page_data import page_of
 from textgen.inspection.similar import SimilarPlaces, find_similar
+from textgen.inspection.steerable import calibration_of, find_target
 from textgen.inspection.subject import LongText, open_text
 from textgen.inspection.view import view_text
 from textgen.keywords import (
@@ -50,6 +47,7 @@ from textgen.keywords import (
     TrainSettings,
     ViewSettings,
 )
+from textgen.messages import call
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.options import TrainOptions
@@ -63,14 +61,12 @@ from textgen.sampling import (
     SampleOptions,
     SamplingNetworks,
     Writer,
-    as_source,
     bits_per_char,
-    fit_seed,
-    fit_stop,
     generate,
     generate_live,
     stream_text,
 )
+from textgen.sampling.defaults import options_of, seed_of, stop_of
 from textgen.settings import plain_value
 from textgen.steering import (
     Calibration,
@@ -78,7 +74,6 @@ from textgen.steering import (
     Steering,
     SteeringPlan,
     Target,
-    load_target,
     parse_specs,
 )
 from textgen.view_options import DEFAULT_CHARS, NeuronOptions, SimilarOptions, ViewOptions
@@ -93,10 +88,6 @@ Steer = str | Sequence[str] | Steering
 
 #: A long text: itself, its tokens, or what `Model.read` gave.
 Text = str | Sequence[int] | NDArray[np.integer] | LongText
-
-#: A model's units are measured on so many tokens: in stretches of the training text, or in so many
-#: texts of its own, which are written together.
-CALIBRATION_TOKENS, CALIBRATION_STRETCHES, CALIBRATION_TEXTS = 131_072, 16, 64
 
 
 @dataclass(frozen=True)
@@ -293,17 +284,16 @@ class Model:
         self._steering: SteeringPlan | None = None
 
     def __repr__(self) -> str:
-        config, info = self.config, self.info
+        config = self.config
         layers = "1 layer" if config.num_layers == 1 else f"{config.num_layers} layers"
         parts = [
             f"{config.cell}, {layers} of {config.hidden_size} units, "
             f"{config.num_parameters():,} parameters",
             f"{len(self.vocabulary):,} symbols at level {self.vocabulary.level}",
         ]
-        if texts := _trained_on(info):
+        if texts := self.saved.trained_on:
             parts.append(f"trained on {texts}")
-        bits = _dictionary(info, "metrics").get("val_bits_per_char")
-        if isinstance(bits, float):
+        if (bits := self.saved.bits_per_char) is not None:
             parts.append(f"{bits:.3f} bits/char in validation")
         return f"<Model {self.path}: {'; '.join(parts)}>"
 
@@ -332,27 +322,7 @@ class Model:
         Raises:
             SamplingError: It is no source, and the model one of pairs.
         """
-        reserved = SEPARATOR if self.saved.reads_pairs else ""
-        last, before = self._last_document(seed)
-        fitted = fit_seed(last, self.vocabulary, self.saved.normalization, reserved)
-        if before:
-            more = fitted.notice.removeprefix("seed: ") if fitted.notice else None
-            notice = f"seed: it holds {before + 1:,} documents; the text goes on from the last"
-            fitted = replace(fitted, notice=f"{notice}; {more}" if more else notice)
-        if self.saved.reads_pairs:
-            return as_source(fitted, separator_id(self.vocabulary))
-        return fitted
-
-    def _last_document(self, seed: str) -> tuple[str, int]:
-        """The last document in a seed, and how many stand before it."""
-        mode = _dictionary(_dictionary(self.info, "corpus"), "options").get("documents")
-        if not (self.saved.writes_documents and isinstance(mode, str)):
-            return seed, 0
-        clean = seed.replace(DOCUMENT_MARK, "")
-        *before, last = "".join(mark_documents([clean], mode)).split(DOCUMENT_MARK)
-        if not before and mode != "line":
-            return clean, 0  # What stands at its two ends may be of use.
-        return last, len(before)
+        return seed_of(self.saved, seed)
 
     @checked(SampleOptions)
     def sample_options(self, **settings: Unpack[SampleSettings]) -> SampleOptions:
@@ -367,21 +337,7 @@ class Model:
         Raises:
             SamplingError: A setting lies outside its range, or a model of pairs is to keep going.
         """
-        saved = self.saved
-        keeps_going = bool(settings.get("keep_going"))
-        if keeps_going and saved.reads_pairs:
-            raise SamplingError(
-                "--keep-going writes one document after another, and this model writes the target "
-                "of each source: give several sources, one a line"
-            )
-        usual: dict[str, Any] = {
-            "until_end": (saved.reads_pairs or saved.writes_documents) and not keeps_going,
-            "separator": saved.document_separator,
-            "history": saved.history or 0,
-        }
-        options = SampleOptions(**{**usual, **settings})
-        stop = (self.fit_stop(text).text for text in options.stop)
-        return replace(options, stop=tuple(stop))
+        return options_of(self.saved, settings)
 
     def fit_stop(self, stop: str, *, keep_going: bool = False) -> FittedStop:
         """A stop text as this model can write it, with a notice where it never can.
@@ -390,21 +346,7 @@ class Model:
             stop: The stop text, taken as it is.
             keep_going: Whether one document is written after another, with a separator between.
         """
-        end = self.saved.document_separator if keep_going else ""
-        return fit_stop(stop, self.vocabulary, self.saved.normalization, end)
-
-    def _fitted(self, seed: object) -> FittedSeed:
-        if isinstance(seed, FittedSeed):
-            return seed
-        if seed is None or isinstance(seed, str):
-            return self.fit_seed(seed or "")
-        if isinstance(seed, bytes):
-            instead = "seed.decode()"
-        elif isinstance(seed, int | float):
-            instead = f"'{seed}'; to write another text, give rng={seed}"
-        else:
-            instead = "generate_many(seeds) writes a text after each of several"
-        raise SamplingError(f"the seed is {seed!r:.60}; it must be a str: {instead}")
+        return stop_of(self.saved, stop, keep_going=keep_going)
 
     @cached_property
     def digest(self) -> str:
@@ -417,48 +359,7 @@ class Model:
 
         Measured at first use and kept beside the model, where that can be written to.
         """
-        known = Calibration.load(self.path, self.digest)
-        if known is not None:
-            return known
-        ids, source = self._calibration_text()
-        cell = self.config.cell_spec
-        names = [name for name in ("cell", "hidden") if name in quantities(cell)]
-        # Whatever `steered` holds at the moment: it is the model as it is that is measured.
-        chunks = self._survey(ids, names, NO_EDITS)
-        measured = calibrate(chunks, model=self.digest, source=source)
-        with suppress(StorageError):  # It serves as well unkept; next time it is measured again.
-            measured.save(self.path)
-        return measured
-
-    def _calibration_text(self) -> tuple[NDArray[np.int64], str]:
-        """Stretches of the training text if it is in the cache, else of text of the model's own,
-        as documents; and what it is."""
-        keys = self.info.get("corpus", {}).get("keys") or [None]
-        corpus = Corpus.from_cache(keys[0]) if keys[0] else None
-        if corpus is not None:
-            size = min(CALIBRATION_TOKENS // CALIBRATION_STRETCHES, len(corpus.tokens))
-            last = len(corpus.tokens) - size
-            count = min(CALIBRATION_STRETCHES, max(1, len(corpus.tokens) // size))
-            starts = np.linspace(0, last, count).astype(int).tolist()
-            stretches = [np.asarray(corpus.tokens[s : s + size], np.int64) for s in starts]
-            source = "the training text"
-        else:
-            texts = generate(
-                self.networks.many,
-                self.vocabulary,
-                [()] * CALIBRATION_TEXTS,
-                SampleOptions(
-                    length=CALIBRATION_TOKENS // CALIBRATION_TEXTS,
-                    temperature=1.0,
-                    # Where there are ends it writes one document after another, as it read them.
-                    keep_going=self.saved.writes_documents or self.saved.reads_pairs,
-                    separator=self.saved.document_separator,
-                ),
-                primer_ids=self.saved.primer,
-            )
-            stretches = [np.array(text.ids, np.int64) for text in texts]
-            source = "text that the model wrote"
-        return np.concatenate([np.append(part, END_ID) for part in stretches]), source
+        return calibration_of(self.saved, self.path, self.digest, self.networks)
 
     @checked()
     def target(self, name: str) -> Target:
@@ -471,32 +372,10 @@ class Model:
             ConfigError: The model has no such thing.
             CheckpointError: The file of that name is damaged, or of another model.
         """
-        if ":" not in name:
-            target = load_target(self.path, name)
-            if target.model and target.model != self.digest:
-                raise ConfigError(
-                    f"'{name}' was found in other weights than those of {self.path}, which were "
-                    "trained since; find it again: textgen inspect find --labels FILE --save "
-                    f"{name}"
-                )
-            target.check(self.config)
-            return target
-        config = self.config
-        states = config.cell_spec.state_names
-        place, dot, state = name.rpartition(".")
-        if not dot:
-            place, state = name, "c" if "c" in states else "h"
-        if state not in states:
-            raise ConfigError(
-                f"'{name}' asks for state '{state}'; this model's cells have: {', '.join(states)}"
-            )
-        layer, unit = parse_neuron(
-            place, num_layers=config.num_layers, hidden_size=config.hidden_size
-        )
-        return self.calibration.target(layer, unit, "c" if state == "c" else "h")
+        return find_target(name, self.path, self.config, self.digest, lambda: self.calibration)
 
     def steering(self, *specs: str) -> SteeringPlan:
-        """What `--steer` says, such as `"0:137=+2"` or `"sentiment=-2@s1,+2@s2.."`.
+        """The plan of one or several specifications: `"0:137=+2"`, `"mood=-2@s1,+2@s2.."`.
 
         Raises:
             ConfigError: One of them cannot be read, or the model has no such neuron or direction.
@@ -584,7 +463,7 @@ class Model:
             self.networks.one,
             self.vocabulary,
             self.sample_options(**settings),
-            seed_ids=self._fitted(seed).ids,
+            seed_ids=seed_of(self.saved, seed).ids,
             primer_ids=self.saved.primer,
             index=index,
             steering=self._plan(steer),
@@ -604,8 +483,8 @@ class Model:
 
         Args:
             seed: As for `generate`.
-            steer: Of this text alone. In the end `steer.spec` says what `stream` and `--steer`
-                write the same text by.
+            steer: Of this text alone. In the end `steer.spec` is the specification by which
+                `stream` writes the same text.
             index: Number of the sample.
             settings: Any of those below, by name.
         Raises:
@@ -624,7 +503,7 @@ class Model:
             self.vocabulary,
             self.sample_options(**settings),
             steer,
-            seed_ids=self._fitted(seed).ids,
+            seed_ids=seed_of(self.saved, seed).ids,
             primer_ids=self.saved.primer,
             index=index,
         )
@@ -650,7 +529,7 @@ class Model:
         Raises:
             SamplingError: A setting lies outside its range.
         """
-        fitted = self._fitted(seed)
+        fitted = seed_of(self.saved, seed)
         written = "".join(symbol.text for symbol in self.stream(fitted, steer=steer, **settings))
         return written if self.saved.reads_pairs else fitted.text + written
 
@@ -690,12 +569,12 @@ class Model:
         if isinstance(count, Iterable) and getattr(count, "shape", None) != ():
             if seed:
                 raise SamplingError("a list of seeds was given and a seed too; leave one out")
-            seeds = [self._fitted(each).ids for each in count]
+            seeds = [seed_of(self.saved, each).ids for each in count]
             if not seeds:
                 raise SamplingError("there is no seed to write after; give at least one")
         else:
             number: int = plain_value("count", count, (int,), SamplingError)
-            seeds = [self._fitted(seed).ids] * number
+            seeds = [seed_of(self.saved, seed).ids] * number
         return self._write(seeds, options, exact=exact, steering=plan)
 
     def _write(
@@ -747,14 +626,14 @@ class Model:
             raise ConfigError(f"{count} targets of {len(sources)} sources; both must be 1 or more")
         if isinstance(sources, str):
             raise ConfigError(f"sources is {sources!r:.60}; it must be a list: [{sources!r:.60}]")
-        seeds = [self._fitted(source).ids for source in sources for _ in range(count)]
+        seeds = [seed_of(self.saved, source).ids for source in sources for _ in range(count)]
         return self._write(seeds, self.sample_options(**settings), exact=exact)
 
     def _require_pairs(self, what: str) -> None:
         if not self.saved.reads_pairs:
             raise ConfigError(
                 f"{what} needs a model of pairs, and this one was trained on text; train one: "
-                "textgen train --pairs FILE.tsv"
+                f"{call('train', 'FILE.tsv', pairs=True)}"
             )
 
     @checked()
@@ -766,7 +645,7 @@ class Model:
             ids: Its tokens, such as `Generation.ids`; or the text.
             seed: What stands before it and is not charged.
         """
-        context = self._fitted(seed).ids or self.saved.primer
+        context = seed_of(self.saved, seed).ids or self.saved.primer
         ids = [int(token) for token in self._tokens(ids)]
         return bits_per_char(self.networks.one, self.vocabulary, ids, context)
 
@@ -1168,21 +1047,3 @@ class Model:
 def _listed(values: Any) -> Iterable[Any]:
     """Several values as they are, one alone as a list of it."""
     return values if isinstance(values, Iterable) and not isinstance(values, str) else [values]
-
-
-def _dictionary(info: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    """A part of what a model's file says of its making; nothing where it says none."""
-    part = info.get(key)
-    return part if isinstance(part, dict) else {}
-
-
-def _trained_on(info: Mapping[str, Any]) -> str:
-    """The names of the first texts that a model was trained on."""
-    files = _dictionary(info, "corpus").get("files")
-    names = [
-        os.path.basename(str(file["path"]))
-        for file in (files if isinstance(files, list) else [])
-        if isinstance(file, dict) and "path" in file
-    ]
-    more = f" and {len(names) - 2} more" if len(names) > 3 else ""
-    return ", ".join(names[: 2 if more else 3]) + more

@@ -251,10 +251,10 @@ def test_the_other_kind_is_refused_with_what_to_type(tmp_path: Path) -> None:
     with pytest.raises(CheckpointFormatError) as caught:
         read_file(path, kind="model")
     assert "holds the state of a training run, but a model is needed" in str(caught.value)
-    assert f"textgen train {tmp_path} --resume" in str(caught.value)
+    assert f"textgen.train('{tmp_path}', resume=True)" in str(caught.value)
     assert str(tmp_path / "model.safetensors") in str(caught.value)
     write_file(path, kind="model", header={}, tensors={})
-    with pytest.raises(CheckpointFormatError, match=r"textgen train .* --resume"):
+    with pytest.raises(CheckpointFormatError, match=r"textgen.train\(.*, resume=True\)"):
         read_header(path, kind="resume")
 
 
@@ -281,7 +281,7 @@ def test_what_no_reader_would_take_is_not_written(
     path.write_bytes(b"old")
     with monkeypatch.context() as patch:
         patch.setattr(description, "MAX_BYTES", 1000)
-        with pytest.raises(ConfigError, match="--max-words"):
+        with pytest.raises(ConfigError, match="max_words"):
             write_file(path, kind="model", header={"a": "x" * 1000}, tensors={})
     with monkeypatch.context() as patch:
         patch.setattr(description, "MAX_VALUES", 1000)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, StorageError
+from textgen.messages import call
 
 #: The description may take this many bytes, and hold about this many JSON values: parsing one
 #: costs a hundred bytes of memory or more, however few bytes it took in the file.
@@ -23,7 +24,7 @@ MAX_BYTES = 64 * 2**20
 MAX_VALUES = 2 * 2**20
 
 #: Ends of messages: what to do without a checkpoint, and with a damaged one.
-HOW_MADE = "a model is made with `textgen train corpus.txt`"
+HOW_MADE = f"a model is made with {call('train', 'corpus.txt')}"
 INSTEAD = "restore it from a copy, or choose another checkpoint"
 
 _OURS = b'{"__metadata__":{"textgen":"'

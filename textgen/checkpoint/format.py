@@ -33,9 +33,10 @@ from textgen.errors import (
     CheckpointFormatError,
     ConfigError,
     StorageError,
+    named,
 )
 from textgen.files import atomic_write_bytes, os_reason
-from textgen.terminal.text import quote_path
+from textgen.messages import call
 
 #: Raised by one whenever an older textgen could no longer read what this one writes.
 FORMAT_VERSION = 1
@@ -124,7 +125,8 @@ def write_file(
         raise ConfigError(
             f"the header of this checkpoint takes {len(body):,} bytes, too much for a file (at "
             f"most {description.MAX_BYTES:,} bytes, {description.MAX_VALUES:,} values, quoting "
-            "included): use a smaller vocabulary (--max-words, --min-word-count, --min-count)"
+            f"included): use a smaller vocabulary ({named('max_words')}, "
+            f"{named('min_word_count')}, {named('min_count')})"
         )
     atomic_write_bytes(path, data)
 
@@ -244,7 +246,7 @@ def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     if not (found in tuple(_KINDS) and isinstance(header, dict) and isinstance(tensor_sum, str)):
         raise _damaged(path, "its header lacks a part")
     if found != kind:
-        hint = f"the run is continued with `textgen train {quote_path(path.parent)} --resume`"
+        hint = f"the run is continued with {call('train', str(path.parent), resume=True)}"
         if found == "resume":
             hint += f", its model is the file {path.with_name('model.safetensors')}"
         raise CheckpointFormatError(

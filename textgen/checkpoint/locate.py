@@ -13,7 +13,7 @@ from pathlib import Path
 
 from textgen.errors import StorageError
 from textgen.files import os_reason
-from textgen.terminal.text import quote_path
+from textgen.messages import call
 
 #: The best model of a run, in the run's folder.
 MODEL_NAME = "model.safetensors"
@@ -21,7 +21,7 @@ MODEL_NAME = "model.safetensors"
 RESUME_NAME = "resume.safetensors"
 
 _MAX_LISTED = 10
-_TRAIN_FIRST = "train one first: textgen train corpus.txt"
+_TRAIN_FIRST = f"train one first: {call('train', 'corpus.txt')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class RunEntry:
     """A run found on the disk.
 
     Args:
-        name: The folder's name, as `--checkpoint` takes it.
+        name: The folder's name, as `load` takes it.
         path: The folder.
         modified: When its model was last written, or else its state: seconds since 1970.
         has_model: Whether it holds a model.
@@ -135,7 +135,7 @@ def _newest(root: Path) -> Path:
 def _only_state(folder: Path) -> str:
     return (
         f"the run in {folder} has written no model yet: while it is training, wait for the first; "
-        f"if it was stopped, go on with it: textgen train {quote_path(folder)} --resume"
+        f"if it was stopped, go on with it: {call('train', str(folder), resume=True)}"
     )
 
 

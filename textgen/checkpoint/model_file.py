@@ -5,6 +5,7 @@ Knows the format and the model's shape, neither training nor where runs are kept
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,38 +61,56 @@ class ModelHeader:
     @property
     def writes_documents(self) -> bool:
         """Whether it was trained on several documents: it knows where a text ends."""
-        corpus = self.info.get("corpus")
-        count = corpus.get("documents") if isinstance(corpus, dict) else None
+        count = self._info("corpus").get("documents")
         return not self.reads_pairs and type(count) is int and count > 1
+
+    @property
+    def documents(self) -> str | None:
+        """How the documents of its texts were separated, as in `CorpusOptions`."""
+        mode = self._info("corpus", "options").get("documents")
+        return mode if isinstance(mode, str) else None
 
     @property
     def document_separator(self) -> str:
         """What stands between two documents that it writes one after another."""
-        corpus = self.info.get("corpus")
-        told = corpus.get("separator") if isinstance(corpus, dict) else None
-        if isinstance(told, str) and told:
-            return told
-        options = corpus.get("options") if isinstance(corpus, dict) else None
-        mode = options.get("documents") if isinstance(options, dict) else None
-        return document_separator(mode if isinstance(mode, str) else None)
+        told = self._info("corpus").get("separator")
+        return told if isinstance(told, str) and told else document_separator(self.documents)
 
     @property
     def history(self) -> int | None:
-        """Tokens that it was trained to predict from, the state from zero before them; None where
-        its state was carried on, or where an older version does not tell."""
+        """Tokens that it was trained to predict from, the state from zero before them.
+
+        None where its state was carried on, or where an older version does not tell.
+        """
         history = self.info.get("history")
         return history if type(history) is int and history > 0 else None
 
+    @property
+    def bits_per_char(self) -> float | None:
+        """Its bits per character in validation, where the file tells."""
+        bits = self._info("metrics").get("val_bits_per_char")
+        return bits if isinstance(bits, float) else None
+
+    @property
+    def trained_on(self) -> str:
+        """The names of the first texts that it was trained on; "" where the file does not tell."""
+        files = self._info("corpus").get("files")
+        names = [
+            os.path.basename(str(file["path"]))
+            for file in (files if isinstance(files, list) else [])
+            if isinstance(file, dict) and "path" in file
+        ]
+        more = f" and {len(names) - 2} more" if len(names) > 3 else ""
+        return ", ".join(names[: 2 if more else 3]) + more
+
     def corpus_options(self, **given: Any) -> CorpusOptions:
-        """How texts are read for this model: as in training, but for what is given by name.
+        """Return how texts are read for this model: as in training, but for what is given.
 
         Args:
             given: Fields of `CorpusOptions`; `documents=None` is as in training.
         """
-        corpus = self.info.get("corpus")
-        trained = corpus.get("options") if isinstance(corpus, dict) else None
-        if given.get("documents") is None and isinstance(trained, dict):
-            given["documents"] = trained.get("documents")
+        if given.get("documents") is None:
+            given["documents"] = self._info("corpus", "options").get("documents")
         return CorpusOptions(
             level=self.vocabulary.level,
             fold=self.normalization.fold,
@@ -99,6 +118,13 @@ class ModelHeader:
             nfc=self.normalization.nfc,
             **given,
         )
+
+    def _info(self, *keys: str) -> Mapping[str, Any]:
+        """Return a part of `info`, whatever is in the file."""
+        part: Any = self.info
+        for key in keys:
+            part = part.get(key) if isinstance(part, dict) else None
+        return part if isinstance(part, dict) else {}
 
     def __post_init__(self) -> None:
         if len(self.vocabulary) != self.config.vocab_size:

@@ -7,7 +7,8 @@ expected; a symbol with vector v is the likelier the nearer it lies:
     loss of a window: the mean of d(F_t, v_{t+1}) over its tokens
     p(v | F) = exp(-d(F, v) / s) / sum over all symbols w of exp(-d(F, w) / s)
 
-So `-d / s` are logits like any others, over the whole vocabulary: `--top-k K` keeps the K nearest.
+So `-d / s` are logits like any others, over the whole vocabulary: top-k sampling keeps the k
+nearest symbols.
 `d` is the Euclidean norm of the difference, or 1 less the cosine. The loss does not depend on s,
 which is not trained but fitted, see `fit_scale`.
 
