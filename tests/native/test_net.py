@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from support.native_windows import Case, Outcome, computed, error, open_net, specified
+from support.native_windows import CELLS, Case, Outcome, computed, error, open_net, specified
 
 from textgen.cells import get_cell
 from textgen.errors import BackendError
@@ -17,18 +17,6 @@ from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Engine
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.net import READ_CELL, READ_HIDDEN, READ_OUTPUT, weights_of
-
-CELLS = (
-    ("lstm", "tanh"),
-    ("gru", "tanh"),
-    ("rnn", "tanh"),
-    ("rnn", "relu"),
-    ("rnn", "identity"),
-    ("peephole", "tanh"),
-    ("coupled", "tanh"),
-    ("depth-gated", "tanh"),
-    ("mlstm", "tanh"),
-)
 
 #: Each is wrong for a different piece of code: one of everything; widths that fill no block of 16
 #: columns and no pair of rows; streams that no number of threads divides; several layers; a tied

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from support.native_windows import CELLS
 
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
@@ -25,18 +26,6 @@ from textgen.sampling import SampleOptions, SymbolGenerator, choose_symbols, fil
 from textgen.sampling.choice import uniforms_at
 
 ISAS = supported_isas()
-CELLS = (
-    ("lstm", "tanh"),
-    ("gru", "tanh"),
-    ("rnn", "tanh"),
-    ("rnn", "relu"),
-    ("rnn", "identity"),
-    ("peephole", "tanh"),
-    ("coupled", "tanh"),
-    ("depth-gated", "tanh"),
-    ("mlstm", "tanh"),
-)
-
 #: Vocabulary, embedding, hidden, layers, tied, residual. Each is wrong for other code: one of
 #: everything; widths that fill no block of 16 rows and no pair of columns; several layers; a tied
 #: output; whole groups of blocks; enough weights for two threads; no table, for its rows would take

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from textgen.cells import get_cell
+from textgen.cells import BUILT_IN, NONLINEARITIES, get_cell
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
 from textgen.model.network import Engine
@@ -20,6 +20,13 @@ from textgen.native.net import Net, weights_of
 Arrays = dict[str, NDArray[Any]]
 #: States of a layer over a window by name, `(T, B, H)`.
 Sequences = dict[str, torch.Tensor]
+
+#: Every cell with each nonlinearity that it has.
+CELLS = tuple(
+    (cell, nonlinearity)
+    for cell in BUILT_IN
+    for nonlinearity in (NONLINEARITIES if cell == "rnn" else ("tanh",))
+)
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.cells import BUILT_IN, NONLINEARITIES
+from textgen.cells import BUILT_IN, CELLS, NONLINEARITIES
 from textgen.errors import BackendError, named
 from textgen.native.edits import PackedEdits
 from textgen.native.library import ISA_NAMES, bind
@@ -61,7 +61,7 @@ class Shape:
     @property
     def num_states(self) -> int:
         """The number of states of a layer: h, and c if the cell has one."""
-        return 1 if self.cell in ("gru", "rnn") else 2
+        return len(CELLS[self.cell].state_names)
 
     def structure(self) -> Config:
         """The shape as the library takes it: names become numbers."""
