@@ -249,7 +249,7 @@ CALLED_FROM_OUTSIDE = {
     *("from_torch_nn", "to_torch_nn"),  # public functions
 }
 #: Still to go, or about to be used.
-KNOWN_UNUSED = {"marks_of", "message_panel", "save_curve_svg"}
+KNOWN_UNUSED = {"marks_of"}
 
 
 def test_everything_is_used() -> None:

@@ -267,7 +267,7 @@ def test_another_name_of_a_neuron_is_answered_with_its_name(typed: str) -> None:
         ("sample", "--steer", f"{typed}=+1"),
     ):
         line = answer(*words)
-        assert f"'{typed}' is no neuron; write LAYER:UNIT" in line and "for example 0:5" in line
+        assert f"'{typed}' is not a neuron; write LAYER:UNIT" in line and "for example 0:5" in line
 
 
 @pytest.mark.usefixtures("home")

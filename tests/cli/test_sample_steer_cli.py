@@ -60,9 +60,9 @@ def test_turns_are_steered(home: Path) -> None:
     ("spec", "message"),
     [
         ("1:99=+2", "there is no neuron 1:99"),
-        ("mood=+2", "none was found yet"),
+        ("mood=+2", "none was saved yet"),
         ("1:5", "does not say what to steer and how"),
-        ("1:5=+2@9..3", "holds nothing"),
+        ("1:5=+2@9..3", "is empty"),
         ("1:5=+2:push", "choose: clamp, add, scale, off"),
     ],
 )

@@ -132,13 +132,13 @@ def test_a_stop_text_that_can_never_occur_is_told():
         return fit_stop(text, vocabulary, normalization, end).notice
 
     assert notice("ab \n") is None and notice("b\u0438\u0306") is None
-    assert notice("ax") == "--stop 'ax' can never occur: the model's vocabulary has no 'x'"
+    assert notice("ax") == "stop 'ax' can never occur: the model's vocabulary has no 'x'"
     assert notice("y\tx") == (
-        r"--stop 'y\tx' can never occur: the model's vocabulary has no 'y' or '\t' or 'x'"
+        r"stop 'y\tx' can never occur: the model's vocabulary has no 'y' or '\t' or 'x'"
     )
     assert "has no 'A'" in notice("A")
     assert notice("A", normalization=FOLD) is None
-    assert "leaves only words" in notice("...", normalization=FOLD)
+    assert "were folded to words" in notice("...", normalization=FOLD)
     assert fit_stop("...", LETTERS, FOLD).text == "..."
     # A byte model writes every character; a half of one is none.
     assert notice("漢", Vocabulary.utf8()) is None

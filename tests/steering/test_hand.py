@@ -165,7 +165,7 @@ def test_what_it_tells_a_cursor() -> None:
 @pytest.mark.parametrize("spec", ["0:2=+1", "0:2=off@40..", "0:2=-1@s2"])
 def test_a_target_is_held_by_one_hand(spec: str) -> None:
     base = SteeringPlan(parse_specs([spec], lambda name: neuron()))
-    with pytest.raises(ConfigError, match="held by hand and by"):
+    with pytest.raises(ConfigError, match="steered by hand and by"):
         LiveSteering(neuron(), base=base)
 
 

@@ -46,16 +46,16 @@ def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
 
 def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
-    with pytest.raises(ConfigError, match="none was found yet"):
+    with pytest.raises(ConfigError, match="none was saved yet"):
         load_target(model, "mood")
     save_target(model, direction("mood"))
-    with pytest.raises(ConfigError, match="there are: mood"):
+    with pytest.raises(ConfigError, match="known are: mood"):
         load_target(model, "sentiment")
 
 
 @pytest.mark.parametrize("name", ["", "0x", "../mood", "a b", "_calibration", "a=b", "x" * 70])
 def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no name"):
+    with pytest.raises(ConfigError, match="cannot be the name"):
         save_target(tmp_path / "model.safetensors", direction(name))
     with pytest.raises(ConfigError):
         load_target(tmp_path / "model.safetensors", name)

@@ -19,7 +19,6 @@ from textgen.terminal.tables import (
     draw_table,
     evaluation_table,
     key_values,
-    message_panel,
     train_summary,
 )
 
@@ -155,15 +154,6 @@ def test_evaluation() -> None:
         "window                                100",
     ]
     assert "cold" not in "\n".join(render(evaluation_table(result)))
-
-
-def test_a_message_keeps_its_lines_and_no_escapes() -> None:
-    assert render(message_panel("step 300", "— Ты что,\n\x1b[2Jстаруха?")) == [
-        "╭─ step 300 ──────╮",
-        "│ — Ты что,       │",
-        "│ \\x1b[2Jстаруха? │",
-        "╰─────────────────╯",
-    ]
 
 
 @pytest.mark.parametrize("width", [20, 30])

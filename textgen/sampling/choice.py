@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
-from textgen.errors import SamplingError
+from textgen.errors import SamplingError, named
 from textgen.model.head import log_softmax
 from textgen.model.network import Engine
 from textgen.native.sampler import ChoiceSettings, Chosen, choose
@@ -73,7 +73,7 @@ class SymbolGenerator:
 
     def __init__(self, rng: int, index: int = 0) -> None:
         if not 0 <= rng < RNG_LIMIT:
-            raise SamplingError(f"--rng is {rng}; it must lie in 0..2**64 - 1")
+            raise SamplingError(f"{named('rng')} is {rng}; it must lie in 0..2**64 - 1")
         if not 0 <= index < INDEX_LIMIT:
             raise SamplingError(f"sample {index} is asked for; one seed has 0..{INDEX_LIMIT - 1}")
         self._key = splitmix64(rng, 0)

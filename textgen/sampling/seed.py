@@ -10,7 +10,7 @@ import numpy as np
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from textgen.errors import SamplingError
+from textgen.errors import SamplingError, named
 
 #: Characters that are written one for another: those that may be lacking, and what they become,
 #: the nearest first.
@@ -131,14 +131,14 @@ def as_source(fitted: FittedSeed, separator: int) -> FittedSeed:
     """
     if separator in fitted.ids:
         raise SamplingError(
-            f"the source {fitted.text!r:.60} has a TAB, which ends a source; give what stands "
-            "before it alone"
+            f"the source {fitted.text!r:.60} has a TAB, which ends a source; give only what stands "
+            "before it"
         )
     if not fitted.ids:
         raise SamplingError(
             "this model was trained on pairs and writes the target of a source, and there is none"
             f"{': ' + fitted.notice.split(';')[0] if fitted.notice else ''}; give one: "
-            "--seed SOURCE, or --seed-file FILE with one a line"
+            f"{named('seed', 'SOURCE')}"
         )
     return replace(fitted, ids=(*fitted.ids, separator))
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.messages import Message, named
 from textgen.sampling.seed import is_surrogate, shown
 
 StopReason = Literal["stop", "sentence"]
@@ -45,15 +46,16 @@ def fit_stop(
     fitted = _normalized(text, normalization)
     if not fitted:
         # Nothing of it is left in any text; as it is, it is never found there.
-        return FittedStop(text, f"--stop {_quoted(text)} can never occur: --fold leaves only words")
+        return FittedStop(text, _never(text, "the model's texts were folded to words"))
     lacking = dict.fromkeys(char for char in fitted if not _can_write(char, vocabulary, end))
     if not lacking:
         return FittedStop(fitted)
     chars = " or ".join(_quoted(char) for char in lacking)
-    return FittedStop(
-        fitted,
-        f"--stop {_quoted(fitted)} can never occur: the model's vocabulary has no {chars}",
-    )
+    return FittedStop(fitted, _never(fitted, f"the model's vocabulary has no {chars}"))
+
+
+def _never(text: str, reason: str) -> Message:
+    return Message(f"{named('stop')} {_quoted(text)} can never occur: {reason}")
 
 
 def _normalized(text: str, normalization: Normalization) -> str:

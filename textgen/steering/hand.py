@@ -1,4 +1,4 @@
-"""Steering by hand: a dose that a person changes while the text is written, and what it came to."""
+"""Steering by hand: a dose that a person changes while the text is written."""
 
 from __future__ import annotations
 
@@ -11,24 +11,23 @@ from textgen.model.edit import Edits
 from textgen.steering.intervention import Intervention, Span, SteeringPlan
 from textgen.steering.target import Target
 
-#: By how much a dose is raised or lowered at once, and how far, in standard deviations.
+#: By how much a key changes the dose, and how far, in standard deviations.
 STEP, LARGEST_DOSE = 0.5, 10.0
 
 
 class LiveSteering:
-    """One target whose dose may be changed at any time, beside interventions that were settled
-    before; a `Steering` of one text.
+    """One target whose dose may change at any time, beside fixed interventions; a `Steering`.
 
-    The target is clamped, after all else has acted. A dose counts from the first character that is
+    The target is clamped after all else has acted. A dose counts from the first character that is
     chosen under it: what is set while a character is being written, or several times between two,
-    leaves no trace. So the schedule that comes of it writes the same text.
+    leaves no trace. So the schedule of its doses writes the same text again.
 
     Args:
-        target: What is held.
-        dose: In standard deviations from its mean; None: nothing holds it.
+        target: What is clamped.
+        dose: In standard deviations from its mean; None: it is free.
         base: What else is done.
     Raises:
-        ConfigError: `base` holds the same target, or the dose is not finite.
+        ConfigError: `base` clamps the same target, or the dose is not finite.
     """
 
     _dose: float | None
@@ -42,7 +41,7 @@ class LiveSteering:
             SteeringPlan([*self.base.interventions, Intervention(target=target)])
         except ConfigError as error:
             raise ConfigError(
-                f"'{target.name}' is held by hand and by '{self.base}'; leave out one of them"
+                f"'{target.name}' is steered by hand and by '{self.base}'; leave one of them out"
             ) from error
         # From which character each dose acted, and which; only changes.
         self._changes: list[tuple[int, float | None]] = []
@@ -52,7 +51,7 @@ class LiveSteering:
 
     @property
     def dose(self) -> float | None:
-        """What is held from the next character on; None: nothing."""
+        """The dose from the next character on; None: the target is free."""
         return self._dose
 
     @dose.setter
@@ -62,19 +61,19 @@ class LiveSteering:
         self._dose = dose
 
     def raise_(self) -> None:
-        """Half a standard deviation more; from its mean where nothing held it."""
+        """Raise the dose by half a standard deviation, from the mean where the target was free."""
         self._move(STEP)
 
     def lower(self) -> None:
-        """Half a standard deviation less."""
+        """Lower it by half a standard deviation."""
         self._move(-STEP)
 
     def zero(self) -> None:
-        """Hold it at its mean."""
+        """Clamp the target at its mean."""
         self.dose = 0.0
 
     def release(self) -> None:
-        """Hold it no longer."""
+        """Let the target go free."""
         self.dose = None
 
     def _move(self, step: float) -> None:
@@ -82,17 +81,17 @@ class LiveSteering:
         self.dose = min(max(dose, -LARGEST_DOSE), LARGEST_DOSE)
 
     def check(self, config: ModelConfig) -> None:
-        """Refuse a model that does not have what is steered.
+        """Check that a model has what is steered.
 
         Raises:
-            ConfigError: It has not.
+            ConfigError: It does not.
         """
         self.base.check(config)
         self.target.check(config)
 
     @property
     def counts_sentences(self) -> bool:
-        """Whether what was settled before is scheduled by sentences."""
+        """Whether a fixed intervention is scheduled by sentences."""
         return self.base.counts_sentences
 
     def edits_at(self, char: int, sentence: int) -> Edits:
@@ -122,7 +121,7 @@ class LiveSteering:
         return self._changes[place - 1][1] if place else None
 
     def schedule(self, chars: int) -> tuple[Intervention, ...]:
-        """What the changes came to.
+        """The changes as interventions.
 
         Args:
             chars: How many characters the text has. What acts on the state after the last of them
@@ -136,7 +135,7 @@ class LiveSteering:
         )
 
     def spec(self, chars: int) -> str | None:
-        """The schedule as it is typed, in one specification; None where nothing was held."""
+        """The schedule as one specification; None where the target was always free."""
         name = f"{self.target.name}="
         doses = [str(part).removeprefix(name) for part in self.schedule(chars)]
         return name + ",".join(doses) if doses else None

@@ -17,7 +17,7 @@ from textgen.steering.target import Target
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of generated text.
+    """A part of a generated text, in which an intervention acts.
 
     Args:
         start: Its first character, from 0, or its first sentence, from 1.
@@ -36,7 +36,7 @@ class Span:
             raise ConfigError(f"'@{self}': sentences are counted from 1, so write @s1")
         if self.stop is not None and self.stop <= self.start:
             raise ConfigError(
-                f"'@{self}' holds nothing: the end is not included, so it must lie after the start"
+                f"'@{self}' is empty: the end is not included, so it must lie after the start"
             )
 
     def __str__(self) -> str:
@@ -46,13 +46,13 @@ class Span:
         return f"{mark}{self.start}..{'' if self.stop is None else f'{mark}{self.stop}'}"
 
     def holds(self, char: int, sentence: int) -> bool:
-        """Whether the character of that number, in the sentence of that number, lies in it."""
+        """Whether a character lies in it, by its number and that of its sentence."""
         place = sentence if self.by_sentence else char
         return self.start <= place and (self.stop is None or place < self.stop)
 
     def next_border(self, char: int) -> int | None:
-        """The first character after `char` at which it begins or ends; None where there is none
-        to be known, as for sentences."""
+        """The first character after `char` at which it begins or ends; None where there is none,
+        and for sentences, whose places are not known beforehand."""
         if self.by_sentence:
             return None
         borders = [self.start, *(() if self.stop is None else (self.stop,))]
@@ -70,13 +70,13 @@ def parse_span(text: str) -> Span:
     `s1..s3`, `s2..`, `s1`.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: It cannot be read.
     """
     match = re.fullmatch(r"(s?)([0-9]{1,9})(\.\.(?:(s?)([0-9]{1,9}))?)?", text)
     if match is None or (match[5] is not None and match[4] not in ("", match[1])):
         raise ConfigError(
-            f"'@{text}' is no stretch of text; write characters @0..60 or @60.., or sentences "
-            "@s1 or @s2.."
+            f"'@{text}' is not a part of a text; write characters @0..60 or @60.., or "
+            "sentences @s1 or @s2.."
         )
     start = int(match[2])
     if match[3] is None:
@@ -92,7 +92,7 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 @dataclass(frozen=True, kw_only=True)
 class Intervention:
-    """Something done to a target.
+    """What is done to a target, and when.
 
     The modes, on the target's coordinate `p` with mean `m` and standard deviation `s`:
 
@@ -119,9 +119,9 @@ class Intervention:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise ConfigError(f"'{self.mode}' is no way to steer; choose: {', '.join(MODES)}")
+            raise ConfigError(f"the mode '{self.mode}' is unknown; choose: {', '.join(MODES)}")
         if not isfinite(self.dose):
-            raise ConfigError(f"the dose {self.dose} is not finite; doses are mostly -5..+5")
+            raise ConfigError(f"the dose {self.dose} is not finite; usual doses lie in -5..+5")
 
     @property
     def edit(self) -> Edit:
@@ -145,14 +145,14 @@ class Intervention:
         said = f"{self}: {where}; {scale}{'' if source is None else f' on {source}'}"
         if self.is_unfelt:
             return (
-                f"{said}. There the rest of the network, which sees tanh(c), hardly tells values "
-                f"apart, so this will do little; steer the output: {target.layer}:{target.unit}.h"
+                f"{said}. There tanh is flat, and the rest of the network sees tanh(c), so this "
+                f"will do little; steer the output: {target.layer}:{target.unit}.h"
             )
         return said
 
     @property
     def is_unfelt(self) -> bool:
-        """Whether a cell is held or moved where tanh is flat, at its mean and all around it."""
+        """Whether it clamps or moves a cell state where tanh is flat."""
         target = self.target
         if target.state != "c" or target.unit is None or self.mode not in ("clamp", "add"):
             return False
@@ -196,7 +196,7 @@ HOW_TO = (
 
 
 def parse_spec(text: str, target: Callable[[str], Target]) -> list[Intervention]:
-    """Read one `--steer`.
+    """Read one specification.
 
         TARGET=DOSE[:MODE][@SPAN][,DOSE[:MODE][@SPAN]]...
 
@@ -217,7 +217,7 @@ def parse_spec(text: str, target: Callable[[str], Target]) -> list[Intervention]
     if re.fullmatch(r"[-+−]?[0-9]+,[0-9]+", doses.strip()):
         raise ConfigError(
             f"'{text}' has a comma between digits; a fraction is written with a point, such as "
-            "0:137=2.5, and two doses need stretches of their own, such as 0:137=2@0..60,5@60.."
+            "0:137=2.5, and two doses need spans of their own, such as 0:137=2@0..60,5@60.."
         )
     chosen = target(name.strip())
     return [_parse_dose(part.strip(), chosen, text) for part in doses.split(",")]
@@ -229,10 +229,10 @@ def _parse_dose(part: str, target: Target, whole: str) -> Intervention:
         part,
     )
     if match is None:
-        raise ConfigError(f"'{part}' in '{whole}' is no dose; {HOW_TO}")
+        raise ConfigError(f"'{part}' in '{whole}' is not a dose; {HOW_TO}")
     mode = match["off"] or match["mode"] or "clamp"
     if mode not in MODES:
-        raise ConfigError(f"'{mode}' in '{whole}' is no way to steer; choose: {', '.join(MODES)}")
+        raise ConfigError(f"the mode '{mode}' in '{whole}' is unknown; choose: {', '.join(MODES)}")
     known: Mode = mode
     # A minus sign may come out of a text as the typographic one.
     dose = 0.0 if mode == "off" else float(match["dose"].replace("−", "-"))
@@ -246,7 +246,7 @@ def parse_specs(texts: Iterable[str], target: Callable[[str], Target]) -> tuple[
 
 
 class Steering(Protocol):
-    """What a text is steered by while it is written.
+    """What steers a text while it is written.
 
     Characters are those that were generated, from 0; character `n` is chosen from a state that
     `edits_at(n, ...)` changed. Sentences are counted from 1, the first being the one in which the
@@ -269,7 +269,7 @@ class Steering(Protocol):
 
 
 class SteeringPlan:
-    """Interventions that were settled before the text is written; a `Steering`.
+    """Interventions that are fixed before the text is written; a `Steering`.
 
     Args:
         interventions: They act in this order.
@@ -284,15 +284,15 @@ class SteeringPlan:
         for first, second in combinations(self.interventions, 2):
             if _contradict(first, second):
                 raise ConfigError(
-                    f"'{first}' and '{second}' hold the same thing at two values at the same "
-                    "time; leave out one, or give them stretches apart, such as @0..60 and @60.."
+                    f"'{first}' and '{second}' clamp the same target at two values at the same "
+                    "time; leave one out, or give them separate spans, such as @0..60 and @60.."
                 )
 
     def check(self, config: ModelConfig) -> None:
-        """Refuse a model that does not have what is steered.
+        """Check that a model has what is steered.
 
         Raises:
-            ConfigError: It has not.
+            ConfigError: It does not.
         """
         for part in self.interventions:
             part.target.check(config)
@@ -348,7 +348,7 @@ def _contradict(first: Intervention, second: Intervention) -> bool:
 
 
 def _overlap(first: Span, second: Span) -> bool:
-    """Whether two spans may share a character; of characters and sentences nobody knows."""
+    """Whether two spans may share a character. Where one counts sentences, nobody knows."""
     if first.by_sentence != second.by_sentence:
         whole = [span for span in (first, second) if span == ALWAYS]
         return bool(whole)

@@ -94,7 +94,7 @@ class Target:
         return QUANTITY_OF[self.state]
 
     def edit(self, scale: float, shift: float) -> Edit:
-        """The coordinate becomes `scale` times itself plus `shift`."""
+        """The edit by which the coordinate becomes `scale` times itself plus `shift`."""
         return Edit(
             layer=self.layer,
             state=self.state,
@@ -114,10 +114,10 @@ class Target:
         return float(x_H @ self.read)
 
     def check(self, config: ModelConfig) -> None:
-        """Refuse a model that does not have it.
+        """Check that a model has it.
 
         Raises:
-            ConfigError: It has no such layer, state or unit, or its layers have another width.
+            ConfigError: It has no such layer, state or unit, or another width.
         """
         self.edit(1.0, 0.0).check(
             config.cell_spec.state_names, config.num_layers, config.hidden_size
@@ -149,7 +149,7 @@ class Target:
         """From plain data.
 
         Raises:
-            ConfigError, KeyError, TypeError, ValueError: It is none.
+            ConfigError, KeyError, TypeError, ValueError: It is not a target.
         """
 
         def vector(key: str) -> Floats | None:
@@ -174,15 +174,15 @@ class Target:
 
 
 def check_name(name: str) -> str:
-    """`name`, if a target may be called so.
+    """Return `name`, if it can be the name of a target.
 
     Raises:
-        ConfigError: It may not.
+        ConfigError: It cannot.
     """
     if not _NAME.fullmatch(name):
         raise ConfigError(
-            f"'{name}' is no name for a neuron or direction; begin with a letter and go on with "
-            "letters, digits, - and _, 64 at most, for example: sentiment"
+            f"'{name}' cannot be the name of a neuron or direction; begin with a letter and go on "
+            "with letters, digits, - and _, at most 64 in all, for example: sentiment"
         )
     return name
 
@@ -193,7 +193,7 @@ def targets_folder(model: Path) -> Path:
 
 
 def save_target(model: Path, target: Target) -> Path:
-    """Keep a target beside its model, in place of one of the same name.
+    """Save a target beside its model, in place of one of the same name.
 
     Args:
         model: The model's file.
@@ -201,7 +201,7 @@ def save_target(model: Path, target: Target) -> Path:
     Returns:
         The file.
     Raises:
-        ConfigError: That is no name for a target.
+        ConfigError: Its name cannot be one.
         StorageError: It could not be written; one that was there is untouched.
     """
     folder = targets_folder(model)
@@ -228,14 +228,15 @@ def load_target(model: Path, name: str) -> Target:
     """
     if not _NAME.fullmatch(name) and (example := neuron_guess(name)):
         raise ConfigError(
-            f"'{name}' is no neuron; write LAYER:UNIT, both counted from 0, for example {example}"
+            f"'{name}' is not a neuron; write LAYER:UNIT, both counted from 0, for example "
+            f"{example}"
         )
     if not _NAME.fullmatch(name) or name not in target_names(model):
         known = target_names(model)
-        there = f"there are: {', '.join(known)}" if known else "none was found yet"
+        there = f"known are: {', '.join(known)}" if known else "none was saved yet"
         raise ConfigError(
             f"the model has no neuron or direction called '{name}'; {there}. Write LAYER:UNIT, "
-            "such as 0:137, or find one: textgen inspect find --labels FILE --save NAME"
+            "such as 0:137, or find one and save it with: textgen inspect find"
         )
     path = targets_folder(model) / f"{name}.json"
     data = read_json(path)
@@ -253,11 +254,11 @@ def load_target(model: Path, name: str) -> Target:
 
 
 def read_json(path: Path) -> Any:
-    """What a small JSON file holds.
+    """Read a small JSON file.
 
     Raises:
         StorageError: It cannot be read.
-        CheckpointCorruptError: It is no JSON, or too large.
+        CheckpointCorruptError: It is not JSON, or too large.
     """
     try:
         with path.open("rb") as file:
@@ -291,7 +292,7 @@ class Calibration:
     tokens: int
 
     def target(self, layer: int, unit: int, state: StateName) -> Target:
-        """A neuron that can be steered; it must be there."""
+        """One neuron as a target; the model must have it."""
         return Target(
             name=f"{layer}:{unit}.{state}",
             layer=layer,
@@ -304,7 +305,7 @@ class Calibration:
         )
 
     def save(self, model: Path) -> None:
-        """Keep it beside a model file.
+        """Save it beside a model file.
 
         Raises:
             StorageError: It could not be written.
@@ -330,7 +331,7 @@ class Calibration:
 
     @classmethod
     def load(cls, model: Path, digest: str) -> Calibration | None:
-        """That of a model file; None where there is none, or none of these weights.
+        """The calibration of a model file; None where there is none of these weights.
 
         A file that cannot be read counts as none: it is made again.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ColorMode(StrEnum):
-    """The values of `--color`."""
+    """When to write colors."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -24,7 +24,7 @@ class ColorMode(StrEnum):
 
 
 class ColorDepth(IntEnum):
-    """How many colours there are; the greater the more."""
+    """How many colors a terminal has; the greater the more."""
 
     NONE = 0
     STANDARD = 4

@@ -155,7 +155,7 @@ def evaluation_table(
     """The figures of `eval`: one stateful pass, and beside it cold windows where asked for.
 
     Args:
-        result: Name -> figure, as `--json` has it.
+        result: Name -> figure.
         cold: The same from cold windows, its names with or without `cold_` in front.
         heading: What `result` is of.
     """
@@ -170,11 +170,6 @@ def evaluation_table(
             *(_text("" if value is None else _figure(value)) for value in values),
         )
     return table
-
-
-def message_panel(title: str, text: str) -> Panel:
-    """A titled paragraph, such as a sample in the middle of training; its newlines are kept."""
-    return _panel(title, Text(visible(text, keep_newlines=True), overflow="fold"))
 
 
 def _panel(title: str, body: RenderableType) -> Panel:
