@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -58,6 +59,7 @@ from textgen.sampling import (
     GeneratedSymbol,
     Generation,
     LiveSymbol,
+    NoveltyReport,
     SampleOptions,
     SamplingNetworks,
     Writer,
@@ -65,6 +67,7 @@ from textgen.sampling import (
     generate,
     generate_live,
     stream_text,
+    training_text,
 )
 from textgen.sampling.defaults import options_of, seed_of, stop_of
 from textgen.settings import plain_value
@@ -635,6 +638,37 @@ class Model:
                 f"{what} needs a model of pairs, and this one was trained on text; train one: "
                 f"{call('train', 'FILE.tsv', pairs=True)}"
             )
+
+    @checked()
+    def novelty(
+        self,
+        texts: Sequence[str | Generation],
+        *,
+        seed: str | FittedSeed = "",
+        separator: str = "",
+        novelty_corpus: StrPath | None = None,
+    ) -> NoveltyReport:
+        """What of some texts is copied from the training text: runs of tokens, whole documents.
+
+        Args:
+            texts: What `generate_many` gave, or texts from anywhere.
+            seed: What each of them goes on from.
+            separator: What stands between two documents of a text, with `keep_going`.
+            novelty_corpus: A file or folder with the training text; None takes it from the cache.
+        Raises:
+            ConfigError: The training text is no longer in the cache.
+        Example:
+            >>> model.novelty(model.generate_many(4)).longest
+        """
+        path = None if novelty_corpus is None else _path(novelty_corpus, "novelty_corpus")
+        written = [
+            Generation(text, tuple(self.encode(text).tolist()), "length", math.nan)
+            if isinstance(text, str)
+            else text
+            for text in texts
+        ]
+        corpus = training_text(self.saved, path)
+        return NoveltyReport(self.saved, corpus, written, seed_of(self.saved, seed), separator)
 
     @checked()
     def bits_per_char(self, ids: str | Sequence[int], *, seed: str | FittedSeed = "") -> float:

@@ -18,9 +18,12 @@ import pytest
 from support.small_runs import environment, process, textgen_cli
 
 from textgen.cli import live
-from textgen.cli.live import check_terminal, steer_by_hand
+from textgen.cli.live import check_terminal, write_live
+from textgen.cli.parameters import OutputOptions
 from textgen.cli.repeat import quote, sample_command_line
+from textgen.cli.sample import WritingOptions
 from textgen.errors import SamplingError
+from textgen.options import SampleOptions
 from textgen.sampling import LiveSymbol
 from textgen.steering import LiveSteering
 from textgen.terminal.console import ColorMode
@@ -312,18 +315,14 @@ def test_an_error_in_between_leaves_the_terminal_as_it_was(
         for name, stream in (("stdin", keys), ("stdout", shown), ("stderr", io.StringIO())):
             monkeypatch.setattr(sys, name, stream)
         with pytest.raises(type(error)):
-            steer_by_hand(
+            write_live(
                 model,
                 model.fit_seed("дом"),
-                {"length": 10, "temperature": 0.8, "rng": 0},
+                SampleOptions(length=10),
                 LiveSteering(model.target("0:3")),
-                speed=0.0,
-                seed="дом",
-                seed_file=None,
-                steer=(),
-                transcript=None,
-                color=ColorMode.NEVER,
-                quiet=True,
+                "дом",
+                WritingOptions(speed=0.0),
+                OutputOptions(color=ColorMode.NEVER, quiet=True),
             )
         monkeypatch.undo()
     assert termios.tcgetattr(program) == before

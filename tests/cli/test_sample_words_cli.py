@@ -170,8 +170,7 @@ def test_settings_are_those_of_the_model() -> None:
 _SOURCES = [
     *sorted((ROOT / "textgen/sampling").glob("*.py")),
     *(ROOT / "textgen/cli" / f"{name}.py" for name in (
-        "sample", "interactive", "live", "live_session", "repeat", "targets", "beginning",
-        "novelty", "progress")),
+        "sample", "interactive", "live", "repeat", "beginning", "progress")),
 ]  # fmt: skip
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from textgen.terminal.console import ColorMode, make_consoles
+from textgen.terminal.console import make_consoles
 from textgen.terminal.text import MARK_CARRIER, char_width, visible
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.sampling import FittedSeed
+    from textgen.cli.parameters import OutputOptions
+    from textgen.options import SampleOptions
+    from textgen.sampling import FittedSeed, Writer
     from textgen.steering import SteeringPlan
 
 HELP = """\
@@ -30,27 +33,24 @@ OFFERED = 9
 def converse(
     model: Model,
     fitted: FittedSeed,
-    settings: dict[str, Any],
-    color: ColorMode,
+    settings: SampleOptions,
+    output: OutputOptions,
     plan: SteeringPlan | None = None,
-    *,
-    quiet: bool = False,
 ) -> None:
     """Take turns with the person at the prompt until they leave.
 
     Args:
         model: Writes.
         fitted: What the text begins with.
-        settings: Of `textgen.sampling.SampleOptions`.
-        color: The user's wish on colours.
+        settings: Of the text.
+        output: Colors, and whether to leave out help and notices.
         plan: What is done to neurons while the model reads and writes; None: nothing.
-        quiet: Print the prompt, the answers to commands and errors, but no help and no notices.
     """
-    consoles = make_consoles(color)
+    quiet, consoles = output.quiet, make_consoles(output.color)
     err, out = consoles.err, consoles.out
 
-    def begin() -> Any:
-        writer = model.writer(steer=plan, **settings)
+    def begin() -> Writer:
+        writer = model.writer(steer=plan, **asdict(settings))
         if fitted.ids:
             writer.feed_ids(fitted.ids)
         return writer
@@ -65,7 +65,7 @@ def converse(
             out.file.flush()
             ended = symbol.finish_reason == "end"
         # After its end the document is over, and stands apart from the next one.
-        out.file.write(settings["separator"] if ended else "\n")
+        out.file.write(settings.separator if ended else "\n")
         out.file.flush()
         if ended and not quiet:
             say("(the document ends here; the next turn begins another)")

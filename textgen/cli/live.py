@@ -5,34 +5,58 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict
-from math import isfinite
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from math import isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING
 
 import typer
+from rich.text import Text
 
 from textgen.cli.boundary import StopSignals
-from textgen.cli.live_session import LiveSession
 from textgen.cli.repeat import sample_command_line
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
-from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan
-from textgen.steering.intervention import parse_spec
-from textgen.terminal.console import ColorMode
+from textgen.options import SampleOptions
+from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan, parse_spec
+from textgen.terminal.console import ColorDepth, ColorMode, make_consoles
+from textgen.terminal.gauge import GaugeReading, gauge_line
+from textgen.terminal.screen import Keyboard, TextScreen
 from textgen.terminal.text import visible
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.sampling import FittedSeed
+    from textgen.cli.parameters import OutputOptions
+    from textgen.cli.sample import WritingOptions
+    from textgen.sampling import FittedSeed, LiveSymbol
 
 #: Characters a second at which a person can read and react; a text has no end of its own then.
 SPEED, LENGTH = 30.0, 1_000_000
 
+#: Factor of a key that changes the speed; above the highest it goes as fast as it can.
+_SPEED_STEP, _LEAST_SPEED, _HIGHEST_SPEED = 1.5, 1.0, 500.0
+#: While it waits, a signal or another size of the terminal is seen after this time.
+_PATIENCE_SECONDS = 0.1
+_FRAME_SECONDS = 1 / 60
+
+#: Keys by what they do; with the letters at the same places of a Russian keyboard.
+KEYS = {
+    **dict.fromkeys(("up", "+", "="), "raise"),
+    **dict.fromkeys(("down", "-", "_"), "lower"),
+    "0": "zero",
+    **dict.fromkeys(("r", "p", "к", "з"), "release"),
+    " ": "pause",
+    **dict.fromkeys(("[", "<", ",", "left", "х", "б"), "slower"),
+    **dict.fromkeys(("]", ">", ".", "right", "ъ", "ю"), "faster"),
+    **dict.fromkeys(("q", "escape", "gone", "й"), "end"),
+}
+
 
 def check_terminal() -> None:
-    """Refuse to go on where no keys can be read or no screen can be drawn.
+    """Check that keys can be read and a screen can be drawn.
 
     Raises:
         ConfigError: There is no terminal.
@@ -52,7 +76,7 @@ def check_terminal() -> None:
         )
 
 
-def hand_of(model: Model, live: str, base: SteeringPlan | None) -> LiveSteering:
+def live_steering(model: Model, live: str, base: SteeringPlan | None) -> LiveSteering:
     """What `--live TARGET[=DOSE]` says.
 
     Raises:
@@ -69,63 +93,57 @@ def hand_of(model: Model, live: str, base: SteeringPlan | None) -> LiveSteering:
     return LiveSteering(first.target, first.dose, base)
 
 
-def steer_by_hand(
+def write_live(
     model: Model,
     fitted: FittedSeed,
-    settings: dict[str, Any],
-    hand: LiveSteering,
-    *,
-    speed: float,
+    settings: SampleOptions,
+    steering: LiveSteering,
     seed: str,
-    seed_file: Path | None,
-    steer: Sequence[str],
-    transcript: Path | None,
-    color: ColorMode,
-    quiet: bool,
+    asked: WritingOptions,
+    output: OutputOptions,
 ) -> None:
-    """Write a text under a person's hand; then say how it is written again.
+    """Write a text while a person steers it; then say how it is written again.
 
     Args:
         model: Writes.
         fitted: What the text begins with.
-        settings: Of `textgen.sampling.SampleOptions`.
-        hand: What is steered.
-        speed: Characters a second; 0: as fast as it goes.
+        settings: Of the text.
+        steering: What the keys change.
         seed: What the text begins with, as it was given.
-        seed_file: Where that was read from.
-        steer: What else is done, as it was given.
-        transcript: Where to keep all of it.
-        color: The user's wish on colours.
-        quiet: Leave out the command.
+        asked: Speed, transcript, and what the command that repeats the text needs.
+        output: Colors, and whether to leave out the command.
     Raises:
         typer.Exit: A signal ended the text; all has been done by then.
     """
+    speed = SPEED if asked.speed is None else asked.speed
     if not (isfinite(speed) and speed >= 0.0):
         raise SamplingError(
             f"--speed is {speed}; it must be 0 or above, in characters a second: 30 can be read, 0 "
             "is as fast as it goes"
         )
+    transcript = asked.transcript
     if transcript is not None and not transcript.absolute().parent.is_dir():
         raise StorageError(f"cannot write {transcript}: there is no such folder; create it first")
-    session = LiveSession(model.live_stream(fitted, steer=hand, **settings), hand, speed)
+    symbols = model.live_stream(fitted, steer=steering, **asdict(settings))
+    session = LiveSession(symbols, steering, speed)
     problem = None
     signals = StopSignals()
     try:
-        session.run(fitted.text, signals, color)
+        session.run(fitted.text, signals, output.color)
     except SamplingError as error:
         problem = error  # What was written is not lost.
-    length = session.chars if session.finish_reason is None else settings["length"]
-    settings = {**settings, "length": length}
-    spec = hand.spec(session.chars)
+    if session.finish_reason is None:
+        settings = replace(settings, length=session.chars)
+    spec = steering.spec(session.chars)
     command = sample_command_line(
         str(model.path),
-        settings,
+        asdict(settings),
         seed=seed,
-        seed_file=None if seed_file is None else str(seed_file),
-        steer=[*steer, *([] if spec is None else [spec])],
+        seed_file=None if asked.seed_file is None else str(asked.seed_file),
+        steer=[*asked.steer, *([] if spec is None else [spec])],
         usual=asdict(model.sample_options()),
     )
-    _show(fitted.text + session.text, None if quiet else command)
+    _show(fitted.text + session.text, None if output.quiet else command)
     if transcript is not None:
         _save(transcript, model, fitted, settings, session, spec, command)
     if problem is not None:
@@ -138,19 +156,19 @@ def _save(
     path: Path,
     model: Model,
     fitted: FittedSeed,
-    settings: dict[str, Any],
+    settings: SampleOptions,
     session: LiveSession,
     spec: str | None,
     command: str,
 ) -> None:
     """Keep all of a text that was steered by hand, a line for each part."""
-    hand = session.hand
-    target = Intervention(target=hand.target).to_json()
-    plan = SteeringPlan([*hand.base.interventions, *hand.schedule(session.chars)])
+    steering = session.steering
+    target = Intervention(target=steering.target).to_json()
+    plan = SteeringPlan([*steering.base.interventions, *steering.schedule(session.chars)])
     record = {
         "checkpoint": str(model.path),
         "seed": fitted.text,
-        "settings": settings,
+        "settings": asdict(settings),
         "path": model.networks.record(),
         "target": {key: target[key] for key in target if key not in ("spec", "dose", "span")},
         "schedule": spec,
@@ -158,17 +176,17 @@ def _save(
         "text": fitted.text + session.text,
         "generated": session.text,
         "finish_reason": session.finish_reason or "hand",
-        "doses": [hand.dose_at(char) for char in range(session.chars)],
+        "doses": [steering.dose_at(char) for char in range(session.chars)],
         "command": command,
     }
     lines = (f'"{key}": {json.dumps(part, ensure_ascii=False)}' for key, part in record.items())
     atomic_write_text(path, "{" + ",\n ".join(lines) + "}\n")
 
 
-def describe(hand: LiveSteering) -> str:
+def describe(steering: LiveSteering) -> str:
     """What is steered by hand and on which scale, for a person."""
-    _, _, scale = Intervention(target=hand.target).describe().partition(": ")
-    return f"{hand.target.name} by hand: {scale}"
+    _, _, scale = Intervention(target=steering.target).describe().partition(": ")
+    return f"{steering.target.name} by hand: {scale}"
 
 
 def _show(text: str, command: str | None) -> None:
@@ -180,3 +198,108 @@ def _show(text: str, command: str | None) -> None:
     sys.stdout.flush()
     if command is not None:
         print(f"the same text again:\n{command}", file=sys.stderr, flush=True)
+
+
+class LiveSession:
+    """A text between its first character and its end, on the screen, steered by keys.
+
+    Args:
+        symbols: What `Model.live_stream` gives.
+        steering: What the keys change.
+        speed: Characters a second; 0: as fast as it goes.
+    """
+
+    def __init__(self, symbols: Iterator[LiveSymbol], steering: LiveSteering, speed: float) -> None:
+        self._symbols = symbols
+        self.steering = steering
+        self._speed = speed
+        self._paused = False
+        self._parts: list[str] = []
+        self._last: LiveSymbol | None = None
+        self.chars = 0
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the text ended by itself; None where a person or a signal ended it."""
+        return None if self._last is None else self._last.finish_reason
+
+    @property
+    def text(self) -> str:
+        """What was written after the seed."""
+        return "".join(self._parts) + ("" if self._last is None else self._last.held)
+
+    def run(self, seed: str, signals: StopSignals, color: ColorMode) -> None:
+        """Write and read keys until the text ends, or somebody ends it."""
+        consoles = make_consoles(color)
+        stream, console = sys.stdout, consoles.out
+        if not stream.isatty():
+            stream, console = sys.stderr, consoles.err
+        depth = ColorDepth.of_rich(console.color_system)
+        encoding = stream.encoding or "utf-8"
+
+        def bottom(columns: int) -> Text:
+            return gauge_line(self._reading(), columns, depth, encoding=encoding)
+
+        with ExitStack() as stack:
+            stack.enter_context(signals)
+            keyboard = stack.enter_context(Keyboard(sys.stdin.fileno()))
+            screen = stack.enter_context(TextScreen(stream, depth))
+            signals.armed = True
+            screen.add(seed)
+            screen.draw(bottom)
+            due = drawn = monotonic()
+            while not signals.requested():
+                wait = _PATIENCE_SECONDS if self._paused else due - monotonic()
+                keys = keyboard.read(min(max(wait, 0.0), _PATIENCE_SECONDS))
+                if any(self._press(key) for key in keys):
+                    return
+                now = monotonic()
+                if not self._paused and now >= due:
+                    symbol = next(self._symbols, None)
+                    if symbol is None or self._take(symbol, screen):
+                        return
+                    due = max(due, now) + (symbol.chars / self._speed if self._speed else 0.0)
+                if keys or self._paused or now - drawn >= _FRAME_SECONDS:
+                    screen.draw(bottom)
+                    drawn = now
+
+    def _take(self, symbol: LiveSymbol, screen: TextScreen) -> bool:
+        """Add a symbol; whether it is the last."""
+        self._last = symbol
+        self._parts.append(symbol.text)
+        self.chars += symbol.chars
+        screen.add(symbol.text)
+        return symbol.finish_reason is not None
+
+    def _press(self, key: str) -> bool:
+        """Do what a key says; whether that is to end."""
+        does = KEYS.get(key.lower())
+        if does == "raise":
+            self.steering.raise_()
+        elif does == "lower":
+            self.steering.lower()
+        elif does == "zero":
+            self.steering.zero()
+        elif does == "release":
+            self.steering.release()
+        elif does == "pause":
+            self._paused = not self._paused
+        elif does in ("slower", "faster"):
+            self._speed = _changed_speed(self._speed, faster=does == "faster")
+        return does == "end"
+
+    def _reading(self) -> GaugeReading:
+        return GaugeReading(
+            name=self.steering.target.name,
+            dose=self.steering.dose,
+            value=nan if self._last is None else self._last.value,
+            speed=self._speed,
+            paused=self._paused,
+        )
+
+
+def _changed_speed(speed: float, *, faster: bool) -> float:
+    if not speed:
+        return 0.0 if faster else _HIGHEST_SPEED
+    speed = speed * _SPEED_STEP if faster else speed / _SPEED_STEP
+    return 0.0 if speed > _HIGHEST_SPEED else max(speed, _LEAST_SPEED)

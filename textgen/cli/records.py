@@ -39,7 +39,7 @@ def print_notes(notes: Iterable[str]) -> None:
     from textgen.terminal.text import note_line
 
     for note in notes:
-        print(note_line(in_flags(note)), file=sys.stderr)
+        print(note_line(in_flags(note)), file=sys.stderr, flush=True)
 
 
 def _in_flags(value: Any) -> Any:

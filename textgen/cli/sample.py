@@ -13,17 +13,18 @@ from textgen.cli.boundary import guarded
 from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, with_options
 from textgen.cli.records import print_json, print_notes
 from textgen.errors import SamplingError
+from textgen.messages import Message, named
 from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.progress import track
 from textgen.settings import ADVANCED, STEERING, TEXT, check, setting
-from textgen.terminal.console import ColorMode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from rich.text import Text
 
     from textgen.api import Model
-    from textgen.cli.novelty import NoveltyReport
-    from textgen.sampling import FittedSeed, Generation
+    from textgen.sampling import FittedSeed, Generation, NoveltyReport
     from textgen.steering import SteeringPlan
 
 
@@ -106,6 +107,11 @@ class WritingOptions(ModelOptions):
     def __post_init__(self) -> None:
         check(self, SamplingError)
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether the texts are compared with the training text."""
+        return self.novelty or self.novelty_corpus is not None
+
 
 @guarded
 @with_options
@@ -140,162 +146,135 @@ def sample_command(
 
     A model of pairs takes each line of the seed for a source and writes its target on a line.
     """
-    json_output, quiet, color = output.json_output, output.quiet, output.color
-    count, live, novelty_corpus = asked.count, asked.live, asked.novelty_corpus
-    is_compared = asked.novelty or novelty_corpus is not None
     from textgen.api import load
     from textgen.cli.beginning import read_beginning
     from textgen.terminal.text import visible
 
-    if asked.interactive and (json_output or count > 1 or is_compared):
-        raise SamplingError("--interactive goes with neither --json, --count nor --novelty")
-    if live is not None:
-        from textgen.cli.live import LENGTH, check_terminal
-
-        if asked.interactive or json_output or count > 1 or is_compared:
-            raise SamplingError(
-                "--live goes with neither --interactive, --json, --count nor --novelty; what it "
-                "writes can be written again with them, by the command that it prints"
-            )
-        check_terminal()
-    elif asked.speed is not None or asked.transcript is not None:
-        option = "--transcript" if asked.speed is None else "--speed"
-        raise SamplingError(f"{option} is of --live alone; name what to steer: --live TARGET")
+    quiet = output.quiet
+    _check_asked(asked, output)
     given = {name: getattr(options, name) for name in spelled(context, SampleOptions)}
-    if live is not None:
+    if asked.live is not None:
+        from textgen.cli.live import LENGTH
+
         given.setdefault("length", LENGTH)
     beginning = read_beginning(words or (), asked.seed, asked.seed_file, asked.checkpoint)
     model = load(beginning.checkpoint)
     # What is out of range is refused before anything is announced.
-    settings = asdict(model.sample_options(**given))
+    settings = model.sample_options(**given)
+    _check_model(model, asked, settings)
 
     def say(line: str | None) -> None:
         if line and not quiet:
             print(visible(line), file=sys.stderr, flush=True)
 
-    if settings["history"] and (asked.steer or live):
-        raise SamplingError(
-            "--steer and --live act upon the state that a text carries on, and with a history of "
-            f"{settings['history']} tokens nothing is carried on; add --history 0"
-        )
+    if not quiet:
+        print_notes([*([beginning.note] if beginning.note else []), *_notes(model, options)])
+    computed_by = _another(settings, asked.count)
     if model.saved.reads_pairs:
-        from textgen.cli.targets import write_targets
-
-        if asked.steer or live is not None or asked.interactive or is_compared:
-            raise SamplingError(
-                "this model writes the targets of pairs: --steer, --live, --interactive, "
-                "and --novelty are for models of text"
-            )
-        if settings["history"]:
-            raise SamplingError(
-                f"this model reads a whole source before it writes, and --history "
-                f"{settings['history']} would have it forget what it read; leave it out"
-            )
-    for line in (beginning.note, *_notes(model, options)):
-        say(line and f"note: {line}")
-    hint = _another(settings, count, is_given="rng" in given)
-    if model.saved.reads_pairs:
-        write_targets(
-            model,
-            beginning.text,
-            settings,
-            count=count,
-            exact=asked.exact,
-            json_output=json_output,
-            quiet=quiet,
-            hint=hint,
-        )
+        _write_targets(model, beginning.text, given, asked, output, computed_by)
         return
     fitted = model.fit_seed(beginning.text)
     say(fitted.notice)
     if beginning.checkpoint is None and sys.stderr.isatty():
         say(f"the newest model: {visible(str(model.path))}")
     plan = model.steering(*asked.steer) if asked.steer else None
-    say(model.networks.describe(count, exact=asked.exact) + hint)
-    if settings["history"]:
+    say(model.networks.describe(asked.count, exact=asked.exact) + computed_by)
+    if settings.history:
         why = "" if "history" in given else ", as in training (--history 0 carries its state)"
-        say(f"history: the network sees {settings['history']} tokens at each choice{why}")
+        say(f"history: the network sees {settings.history} tokens at each choice{why}")
     for line in [] if plan is None else plan.describe():
         say(f"steering: {line}")
-    if live is not None:
-        from textgen.cli.live import SPEED, describe, hand_of, steer_by_hand
+    if asked.live is not None:
+        from textgen.cli.live import describe, live_steering, write_live
 
-        hand = hand_of(model, live, plan)
-        say(f"steering: {describe(hand)}")
-        steer_by_hand(
-            model,
-            fitted,
-            settings,
-            hand,
-            speed=SPEED if asked.speed is None else asked.speed,
-            seed=beginning.text,
-            seed_file=asked.seed_file,
-            steer=asked.steer,
-            transcript=asked.transcript,
-            color=color,
-            quiet=quiet,
-        )
-        return
-    if asked.interactive:
+        steering = live_steering(model, asked.live, plan)
+        say(f"steering: {describe(steering)}")
+        write_live(model, fitted, settings, steering, beginning.text, asked, output)
+    elif asked.interactive:
         from textgen.cli.interactive import converse
 
-        converse(model, fitted, settings, color, plan, quiet=quiet)
-        return
-    if count == 1 and not json_output and not is_compared:
-        _stream(model, fitted, settings, plan)
-        return
-    report = None
-    if is_compared:
-        from textgen.cli.novelty import NoveltyReport
-
-        report = NoveltyReport(model, novelty_corpus)
-        if not quiet:
-            print_notes(report.notes)
-    texts = model.generate_many(count, fitted, exact=asked.exact, steer=plan, **settings)
-    if report is not None:
-        report.read(fitted, texts, settings)
-    if json_output:
-        _print_json(model, fitted, texts, report, settings, plan, exact=asked.exact)
-        return
-    _print_texts(fitted, texts, settings["separator"], report, color, quiet)
+        converse(model, fitted, settings, output, plan)
+    elif asked.count == 1 and not output.json_output and not asked.is_compared:
+        _stream(model, fitted, given, plan)
+    else:
+        _write_texts(model, fitted, given, plan, asked, output)
 
 
-def _notes(model: Model, options: SampleOptions) -> Sequence[str]:
+def _check_asked(asked: WritingOptions, output: OutputOptions) -> None:
+    """Refuse options that contradict each other, and keys where no terminal is."""
+    is_many = output.json_output or asked.count > 1 or asked.is_compared
+    if asked.interactive and is_many:
+        raise SamplingError("--interactive goes with neither --json, --count nor --novelty")
+    if asked.live is None:
+        if asked.speed is not None or asked.transcript is not None:
+            option = "--transcript" if asked.speed is None else "--speed"
+            raise SamplingError(f"{option} is of --live alone; name what to steer: --live TARGET")
+        return
+    if asked.interactive or is_many:
+        raise SamplingError(
+            "--live goes with neither --interactive, --json, --count nor --novelty; what it "
+            "writes can be written again with them, by the command that it prints"
+        )
+    from textgen.cli.live import check_terminal
+
+    check_terminal()
+
+
+def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -> None:
+    """Refuse options that the model cannot follow."""
+    is_steered = bool(asked.steer or asked.live)
+    if settings.history and is_steered:
+        raise SamplingError(
+            "--steer and --live act upon the state that a text carries on, and with a history of "
+            f"{settings.history} tokens nothing is carried on; add --history 0"
+        )
+    if not model.saved.reads_pairs:
+        return
+    if is_steered or asked.interactive or asked.is_compared:
+        raise SamplingError(
+            "this model writes the targets of pairs: --steer, --live, --interactive, "
+            "and --novelty are for models of text"
+        )
+    if settings.history:
+        raise SamplingError(
+            f"this model reads a whole source before it writes, and --history {settings.history} "
+            "would have it forget what it read; leave it out"
+        )
+
+
+def _notes(model: Model, options: SampleOptions) -> list[str]:
     """What of the options can have no effect on this model's texts."""
     notes = []
-    for option, is_given in (
-        ("--until-end", options.until_end),
-        ("--keep-going", options.keep_going),
-    ):
-        if is_given and not (model.saved.writes_documents or model.saved.reads_pairs):
+    for name in ("until_end", "keep_going"):
+        has_ends = model.saved.writes_documents or model.saved.reads_pairs
+        if getattr(options, name) and not has_ends:
             notes.append(
-                f"{option} has no effect: this model was trained on one text and has seen no end "
-                "of a document, so it writes up to --length"
+                Message(
+                    f"{named(name)} has no effect: this model was trained on one text and has seen "
+                    f"no end of a document, so it writes up to {named('length')}"
+                )
             )
-    for text in options.stop:
-        notice = model.fit_stop(text, keep_going=options.keep_going).notice
-        if notice is not None:
-            notes.append(notice)
-    return notes
+    stops = (model.fit_stop(text, keep_going=options.keep_going) for text in options.stop)
+    return [*notes, *(stop.notice for stop in stops if stop.notice is not None)]
 
 
-def _another(settings: dict[str, Any], count: int, *, is_given: bool) -> str:
-    """How another text is got, at the end of the line that says what computes."""
-    following = settings["rng"] + 1
-    if settings["temperature"] == 0 or settings["top_k"] == 1 or following >= RNG_LIMIT:
+def _another(settings: SampleOptions, count: int) -> str:
+    """How to get another text, for the end of the line that says what computes."""
+    following = settings.rng + 1
+    if settings.temperature == 0 or settings.top_k == 1 or following >= RNG_LIMIT:
         return ""
     return f"; --rng {following} writes {'another' if count == 1 else 'others'}"
 
 
 def _stream(
-    model: Model, fitted: FittedSeed, settings: dict[str, Any], plan: SteeringPlan | None
+    model: Model, fitted: FittedSeed, given: dict[str, Any], plan: SteeringPlan | None
 ) -> None:
     """Write to stdout as the text is made; the same bytes whether it is a terminal or not."""
     live = sys.stdout.isatty()
     shown = _shower(live)
-    symbols = model.stream(fitted, steer=plan, **settings)
+    symbols = model.stream(fitted, steer=plan, **given)
     if not live:
-        symbols = track(symbols, "writing", settings["length"])
+        symbols = track(symbols, "writing", model.sample_options(**given).length)
     sys.stdout.write(shown(fitted.text))
     for symbol in symbols:
         sys.stdout.write(shown(symbol.text))
@@ -305,7 +284,7 @@ def _stream(
         sys.stdout.write("\n")
 
 
-def _shower(live: bool) -> Callable[[str], str]:
+def _shower(live: bool, *, keep_newlines: bool = True) -> Callable[[str], str]:
     """On a terminal, control characters from a corpus are shown and not obeyed."""
     from textgen.terminal.console import make_console
     from textgen.terminal.text import visible
@@ -314,51 +293,60 @@ def _shower(live: bool) -> Callable[[str], str]:
     if not live:
         return lambda text: text
     encoding = sys.stdout.encoding or "utf-8"
-    return lambda text: visible(text, keep_newlines=True, encoding=encoding)
+    return lambda text: visible(text, keep_newlines=keep_newlines, encoding=encoding)
 
 
-def _print_json(
+def _write_texts(
     model: Model,
     fitted: FittedSeed,
-    texts: list[Generation],
-    report: NoveltyReport | None,
-    settings: dict[str, Any],
+    given: dict[str, Any],
     plan: SteeringPlan | None,
-    *,
-    exact: bool,
+    asked: WritingOptions,
+    output: OutputOptions,
 ) -> None:
+    """Write several texts, or one with what is to be known of it."""
+    settings = model.sample_options(**given)
+    corpus = None
+    if asked.is_compared:
+        from textgen.sampling import training_text
+
+        corpus = training_text(model.saved, asked.novelty_corpus)
+        if asked.novelty_corpus is not None and not output.quiet:
+            print_notes(corpus.notes)
+    texts = model.generate_many(asked.count, fitted, exact=asked.exact, steer=plan, **given)
+    report = None
+    if corpus is not None:
+        from textgen.sampling import NoveltyReport
+
+        report = NoveltyReport(model.saved, corpus, texts, fitted, settings.end_text)
+    if not output.json_output:
+        _print_texts(fitted, texts, settings.separator, report, output)
+        return
     samples = []
     for place, text in enumerate(texts):
         sample: dict[str, Any] = {
             "text": fitted.text + text.text,
             "generated": text.text,
             "finish_reason": text.finish_reason,
-            "bits_per_char": _or_null(text.bits_per_char),
+            "bits_per_char": text.bits_per_char,
         }
         if plan is not None:
-            # What the text costs the model when nobody steers it: the price of the steering.
-            price = model.bits_per_char(text.ids, seed=fitted)
-            sample["unsteered_bits_per_char"] = _or_null(price)
+            sample["unsteered_bits_per_char"] = model.bits_per_char(text.ids, seed=fitted)
         if report is not None:
-            sample["novelty"] = report.of_text(place)
+            sample["novelty"] = report.text_to_json(place)
         samples.append(sample)
     record = {
         "checkpoint": str(model.path),
         "seed": fitted.text,
         "notice": fitted.notice,
-        "settings": settings,
+        "settings": asdict(settings),
         "steering": [] if plan is None else plan.to_json(),
-        "path": model.networks.record(len(texts), exact=exact),
+        "path": model.networks.record(len(texts), exact=asked.exact),
         "samples": samples,
     }
     if report is not None:
-        record["novelty"] = report.of_all()
+        record["novelty"] = report.to_json()
     print_json(record)
-
-
-def _or_null(value: float) -> float | None:
-    """JSON has no NaN: a text without characters has no cost."""
-    return value if value == value else None
 
 
 def _print_texts(
@@ -366,28 +354,94 @@ def _print_texts(
     texts: list[Generation],
     separator: str,
     report: NoveltyReport | None,
-    color: ColorMode,
-    quiet: bool,
+    output: OutputOptions,
 ) -> None:
     """Texts on stdout with a separator between two, as documents stand in the training text."""
     from textgen.terminal.console import make_consoles
 
-    out = make_consoles(color).out
+    out = make_consoles(output.color).out
     shown = _shower(sys.stdout.isatty())
+    told = None if output.quiet else report
     # In a file the texts alone tell where each begins; lines need no headers on a screen either.
-    has_headers = sys.stdout.isatty() and sys.stderr.isatty() and separator != "\n" and not quiet
+    on_screen = sys.stdout.isatty() and sys.stderr.isatty() and not output.quiet
     for place, text in enumerate(texts):
-        if len(texts) > 1 and has_headers:
+        if len(texts) > 1 and on_screen and separator != "\n":
             print(f"--- {place + 1} of {len(texts)} ---", file=sys.stderr, flush=True)
         if report is None:
             sys.stdout.write(shown(fitted.text + text.text))
         else:
-            out.print(report.drawn(place), soft_wrap=True, end="")
+            out.print(_marked(fitted, report.pieces(place)), soft_wrap=True, end="")
         sys.stdout.write("\n" if place == len(texts) - 1 else separator)
         sys.stdout.flush()
-        if report is not None and not quiet and not report.is_of_documents:
-            for line in report.describe(place):
-                print(line, file=sys.stderr, flush=True)
-    if report is not None and not quiet and report.is_of_documents:
-        for line in report.describe_all():
-            print(line, file=sys.stderr, flush=True)
+        if told is not None and not told.is_of_documents:
+            print(*told.describe_text(place), sep="\n", file=sys.stderr, flush=True)
+    if told is not None and told.is_of_documents:
+        print(*told.describe(), sep="\n", file=sys.stderr, flush=True)
+
+
+def _marked(fitted: FittedSeed, pieces: list[tuple[str, bool]]) -> Text:
+    """A text with its copied parts in reverse."""
+    from rich.text import Text
+
+    from textgen.terminal.text import visible
+
+    drawn = Text(visible(fitted.text, keep_newlines=True))
+    for piece, is_copied in pieces:
+        drawn.append(visible(piece, keep_newlines=True), "reverse" if is_copied else "")
+    return drawn
+
+
+def _write_targets(
+    model: Model,
+    text: str,
+    given: dict[str, Any],
+    asked: WritingOptions,
+    output: OutputOptions,
+    computed_by: str,
+) -> None:
+    """Write the targets of the sources in `text`, which stand one a line; blank lines are left out.
+
+    Raises:
+        SamplingError: There is no source, or one has a TAB.
+    """
+    # As files of pairs are cut: other separators of lines are characters of a source.
+    lines = [line for line in text.replace("\r\n", "\n").split("\n") if line.strip()]
+    if not lines:
+        raise SamplingError(
+            "this model was trained on pairs and writes the target of a source, and there is none; "
+            "give one: --seed SOURCE, or --seed-file FILE with one a line"
+        )
+    sources = [model.fit_seed(line) for line in lines]
+    if not output.quiet:
+        for notice in dict.fromkeys(source.notice for source in sources if source.notice):
+            print(notice, file=sys.stderr)
+        number = len(sources) * asked.count
+        described = model.networks.describe(number, exact=asked.exact)
+        print(described + computed_by, file=sys.stderr, flush=True)
+    written = model.generate_targets(sources, count=asked.count, exact=asked.exact, **given)
+    if output.json_output:
+        sources = [source for source in sources for _ in range(asked.count)]
+        print_json(
+            {
+                "checkpoint": str(model.path),
+                "settings": asdict(model.sample_options(**given)),
+                "path": model.networks.record(len(written), exact=asked.exact),
+                "samples": [
+                    {
+                        "source": source.text,
+                        "notice": source.notice,
+                        "target": target.text,
+                        "finish_reason": target.finish_reason,
+                        "bits_per_char": target.bits_per_char,
+                    }
+                    for source, target in zip(sources, written, strict=True)
+                ],
+            }
+        )
+        return
+    shown = _shower(sys.stdout.isatty(), keep_newlines=False)
+    for target in written:
+        sys.stdout.write(shown(target.text) + "\n")
+    cut = sum(target.finish_reason == "length" for target in written)
+    if cut and not output.quiet:
+        print(f"{cut} of {len(written)} targets did not end within --length", file=sys.stderr)

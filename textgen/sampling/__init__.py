@@ -7,7 +7,7 @@ stop        where a text ends
 generate    one text as a stream of symbols, or several at once
 writing     the loops in which networks write
 turns       a text that a person and a model write in turns
-novelty     what of a text is copied from the training text
+novelty     what of a text is copied from another text
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ from textgen.sampling.novelty import count_documents as count_documents
 from textgen.sampling.novelty import find_copies as find_copies
 from textgen.sampling.novelty import find_copies_in_each as find_copies_in_each
 from textgen.sampling.novelty import least_run as least_run
+from textgen.sampling.novelty_report import NoveltyReport as NoveltyReport
+from textgen.sampling.novelty_report import training_text as training_text
 from textgen.sampling.seed import FittedSeed as FittedSeed
 from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed
