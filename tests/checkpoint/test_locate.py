@@ -116,10 +116,10 @@ def test_at_most_ten_runs_are_listed(root: Path) -> None:
 def test_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for spec in (None, "name"):
-        assert message_of(spec).endswith("; train one first: textgen train corpus.txt")
+        assert message_of(spec).endswith("; train one first: textgen.train('corpus.txt')")
     (tmp_path / "checkpoints").mkdir()
     for spec in (None, "name"):
-        assert message_of(spec).endswith("; train one first: textgen train corpus.txt")
+        assert message_of(spec).endswith("; train one first: textgen.train('corpus.txt')")
 
 
 def test_a_run_killed_before_its_first_model(root: Path, tmp_path: Path) -> None:

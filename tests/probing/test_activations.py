@@ -11,6 +11,8 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.inspection import trace
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, Edits
+from textgen.model.engine import open_reader
+from textgen.model.network import Network
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import missing_reason, supported_isas
 from textgen.probing import activations
@@ -23,7 +25,6 @@ from textgen.probing.activations import (
 )
 from textgen.probing.examples import Examples, text_examples
 from textgen.probing.labels import LabelledTexts
-from textgen.probing.machine import Machine, open_machine
 
 SYMBOLS = "abcdefgh \n"
 VOCABULARY = Vocabulary.from_characters(SYMBOLS)
@@ -96,8 +97,8 @@ def open_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     return name
 
 
-def machine_of(model: SavedModel) -> Machine:
-    return open_machine(model.config, model.weights, 1)
+def network_of(model: SavedModel) -> Network:
+    return open_reader(model.config, model.weights, 1)
 
 
 @pytest.mark.parametrize("edits", [(), (CLAMP,)], ids=["as it is", "clamped"])
@@ -114,7 +115,7 @@ def test_features_are_those_of_each_text_alone(
     monkeypatch.setattr(activations, "STREAMS", 7)
     monkeypatch.setattr(activations, "CHUNK", 70)
     model, examples = saved_model(), examples_of(protocol)
-    features = read_features(machine_of(model), examples, quantity, edits=edits)
+    features = read_features(network_of(model), examples, quantity, edits=edits)
     each = [alone(model, ids, quantity, edits) for ids in examples.documents]
     sees = [seen(states, quantity) for states in each]
 
@@ -135,9 +136,9 @@ def test_features_are_those_of_each_text_alone(
 
 def test_only_held_out_texts_are_read_where_no_more_is_asked(open_path: str) -> None:
     model, examples = saved_model(), examples_of("final")
-    machine = machine_of(model)
-    whole = read_features(machine, examples, "cell")
-    part = read_features(machine, examples, "cell", held_out_only=True)
+    network = network_of(model)
+    whole = read_features(network, examples, "cell")
+    part = read_features(network, examples, "cell", held_out_only=True)
     test = examples.held_out_N
     np.testing.assert_allclose(part.seen_NU[test], whole.seen_NU[test], atol=1e-6)
     assert not part.seen_NU[~test].any()
@@ -147,7 +148,7 @@ def test_only_held_out_texts_are_read_where_no_more_is_asked(open_path: str) -> 
 @pytest.mark.parametrize("cell", ["gru", "rnn"])
 def test_other_cells_have_a_hidden_state(open_path: str, cell: str) -> None:
     model, examples = saved_model(cell), examples_of("final")
-    features = read_features(machine_of(model), examples, "hidden")
+    features = read_features(network_of(model), examples, "hidden")
     last = [alone(model, ids, "hidden")[-1] for ids in examples.documents]
     np.testing.assert_allclose(features.seen_NU, last, rtol=1e-4, atol=2e-5)
     assert features.raw_NU is features.seen_NU
@@ -156,14 +157,14 @@ def test_other_cells_have_a_hidden_state(open_path: str, cell: str) -> None:
 def test_bits_per_char_are_those_of_the_trace(open_path: str) -> None:
     """Each held-out text from its start; with an edit they cost something else."""
     model, examples = saved_model(), examples_of("mean")
-    machine = machine_of(model)
+    network = network_of(model)
     nats = chars = 0.0
     for number in np.flatnonzero(examples.held_out_N):
         cost = trace(model.network(), examples.documents[number]).nats
         nats, chars = nats + cost.sum(), chars + len(cost)
-    bits = bits_per_char(machine, examples, VOCABULARY, limit=10**9)
+    bits = bits_per_char(network, examples, VOCABULARY, limit=10**9)
     assert bits == pytest.approx(nats / chars / np.log(2), rel=1e-5)
-    assert bits != bits_per_char(machine, examples, VOCABULARY, edits=(CLAMP,), limit=10**9)
+    assert bits != bits_per_char(network, examples, VOCABULARY, edits=(CLAMP,), limit=10**9)
 
 
 def test_the_spread_of_a_projection(open_path: str) -> None:
@@ -171,7 +172,7 @@ def test_the_spread_of_a_projection(open_path: str) -> None:
     read = np.random.default_rng(0).normal(size=8).astype(np.float32)
     states = np.concatenate([alone(model, ids, "cell")[:, 8:] for ids in examples.documents])
     every = states @ read
-    projection = read_projection(machine_of(model), examples, "cell", 1, read)
+    projection = read_projection(network_of(model), examples, "cell", 1, read)
     assert projection.mean == pytest.approx(every.mean(), abs=1e-4)
     assert projection.sd == pytest.approx(every.std(), rel=1e-3)
     covariance = ((states - states.mean(axis=0)) * (every - every.mean())[:, None]).mean(axis=0)

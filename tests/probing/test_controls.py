@@ -171,7 +171,7 @@ def case_of(
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
         quantity="hidden",
-        machine=None,  # type: ignore[arg-type]
+        network=None,  # type: ignore[arg-type]
         vocabulary=None,  # type: ignore[arg-type]
         rng=np.random.default_rng(0),
     )

@@ -8,10 +8,10 @@ from scipy import stats
 from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
+from textgen.model.engine import open_reader
 from textgen.probing import FindOptions, PositionTask, regex_property
 from textgen.probing.activations import read_features
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
-from textgen.probing.machine import open_machine
 from textgen.probing.search import make_examples
 from textgen.probing.unit_selection import ALPHA, Selector
 
@@ -170,8 +170,8 @@ def test_nothing_is_found_in_shuffled_labels(switched_model: SavedModel) -> None
     )
     rng = np.random.default_rng(0)
     examples = make_examples(switched_model, task, FindOptions(positions=1500), rng)
-    machine = open_machine(switched_model.config, switched_model.weights, 1)
-    selector = Selector(read_features(machine, examples, "cell").seen_NU, examples)
+    network = open_reader(switched_model.config, switched_model.weights, 1)
+    selector = Selector(read_features(network, examples, "cell").seen_NU, examples)
     assert selector.finds_any(examples.labels_N)
     shuffles = 50
     found = sum(

@@ -27,7 +27,6 @@ SLOW = {
     "textgen.corpus.cache": ["_checksum"],
     "textgen.checkpoint.format": ["_sum_of"],
     "textgen.probing.statistics": ["Ranks.__init__", "thresholds"],
-    "textgen.probing.machine": ["Machine.states", "Machine.costs"],
     "textgen.files": ["atomic_write_bytes"],
     "textgen.model.torch_network": ["LanguageModel.forward"],
     "sklearn.linear_model": ["LogisticRegression.fit"],

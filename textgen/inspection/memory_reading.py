@@ -15,7 +15,7 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.errors import InspectionError, named
 from textgen.inspection.trace import check_numbers
 from textgen.model.config import ModelConfig
-from textgen.model.engine import choose_engine, open_network
+from textgen.model.engine import open_reader
 from textgen.model.network import Floats, State
 from textgen.model.numpy_network import NumpyNetwork
 
@@ -107,8 +107,7 @@ class Reader:
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], threads: int) -> None:
         self._steps = NumpyNetwork(config, weights)
         # bf16 would show as a change of the prediction where there is none.
-        engine = choose_engine(config.cell_spec, precision="fp32", threads=threads, use="read")
-        self._network = open_network(config, engine, weights)
+        self._network = open_reader(config, weights, threads, "fp32")
 
     def begin(self, count: int) -> State:
         """Return the state after the end mark, for `count` streams."""

@@ -26,7 +26,7 @@ from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import BackendError, InspectionError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
-from textgen.model.engine import choose_engine, open_network
+from textgen.model.engine import open_reader
 from textgen.model.network import Network, State
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
@@ -657,8 +657,7 @@ def survey_model(
     Returns:
         The chunks of `survey` on the native engine, else those of `trace_chunks`.
     """
-    engine = choose_engine(config.cell_spec, threads=threads, use="read")
-    network = open_network(config, engine, weights)
+    network = open_reader(config, weights, threads)
     if isinstance(network, NumpyNetwork):
         return trace_chunks(network, ids, quantities=quantities, edits=edits)
     return survey(network, ids, quantities=quantities, edits=edits)

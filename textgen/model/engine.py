@@ -136,6 +136,21 @@ def open_network(
     return network
 
 
+def open_reader(
+    config: ModelConfig, weights: Mapping[str, Floats], threads: int, precision: str = "auto"
+) -> Network:
+    """Open a model to see its states and to change them, on the fastest engine here.
+
+    Args:
+        config: The model's shape.
+        weights: Arrays as `config.tensor_shapes()` names them.
+        threads: Computing threads.
+        precision: As for `choose_engine`.
+    """
+    engine = choose_engine(config.cell_spec, "cpu", precision, threads, use="read")
+    return open_network(config, engine, weights)
+
+
 def _forced_native(forced: str, cell: Cell, device: str, precision: str, threads: int) -> Engine:
     asked = f"{PATH_VARIABLE}={forced} asks for the native engine"
     if device != "cpu":

@@ -17,9 +17,9 @@ import numpy as np
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.evaluation.nll import charge_escapes
 from textgen.inspection.neuron_stats import Moments
-from textgen.model.edit import Edits, StateName
+from textgen.model.edit import Edits, StateName, for_all
+from textgen.model.network import Network, State
 from textgen.probing.examples import Examples
-from textgen.probing.machine import Machine
 from textgen.probing.statistics import Bools, Doubles, Floats, Ints
 from textgen.progress import task
 from textgen.steering.target import QUANTITY_OF
@@ -126,7 +126,7 @@ def unseen(value: float, quantity: str) -> float:
 
 
 def read_features(
-    machine: Machine,
+    network: Network,
     examples: Examples,
     quantity: str,
     *,
@@ -137,7 +137,7 @@ def read_features(
     """Read the documents and keep the activations at the examples.
 
     Args:
-        machine: Reads the documents.
+        network: Reads the documents.
         examples: The labelled examples.
         quantity: `cell` or `hidden`.
         edits: Changes of the states while reading.
@@ -145,7 +145,7 @@ def read_features(
             rows of other examples are zero.
         on_tokens: Called with the progress.
     """
-    units = machine.config.num_layers * machine.config.hidden_size
+    units = network.config.num_layers * network.config.hidden_size
     count, plain, mean = len(examples.labels_N), quantity != "cell", examples.protocol == "mean"
     wanted = np.flatnonzero(examples.held_out_N) if held_out_only else np.arange(count)
     raw_NU = np.zeros((count, units), np.float32)
@@ -160,9 +160,9 @@ def read_features(
     for batch in _batches(examples.documents, numbers, on_tokens):
         own = _Places(batch, examples.document_N[wanted], examples.place_N[wanted], wanted)
         by_chance = _Places(batch, chance_document, chance_place, np.arange(len(chance_RU)))
-        state = machine.zero_state(len(batch.numbers))
+        state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
-            layers, state = machine.states(ids_TB, state, STATES[quantity], edits)
+            layers, state = _states(network, ids_TB, state, quantity, edits)
             raw_TBU = layers[0] if len(layers) == 1 else np.concatenate(layers, axis=2)
             seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)
             inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
@@ -193,21 +193,21 @@ def read_features(
 
 
 def read_projection(
-    machine: Machine, examples: Examples, quantity: str, layer: int, read_H: Floats
+    network: Network, examples: Examples, quantity: str, layer: int, read_H: Floats
 ) -> Projection:
     """The distribution of a projection of one layer's state over all tokens, from one pass."""
     projection = Projection(read_H)
     for batch in _batches(examples.documents, np.arange(len(examples.documents)), None):
-        state = machine.zero_state(len(batch.numbers))
+        state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
-            layers, state = machine.states(ids_TB, state, STATES[quantity], ())
+            layers, state = _states(network, ids_TB, state, quantity, ())
             inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
             projection.add(layers[layer][inside_TB])
     return projection
 
 
 def bits_per_char(
-    machine: Machine,
+    network: Network,
     examples: Examples,
     vocabulary: Vocabulary,
     *,
@@ -217,7 +217,7 @@ def bits_per_char(
     """The negative log-likelihood of the held-out documents, each read from its start, in bits.
 
     Args:
-        machine: Reads the documents.
+        network: Reads the documents.
         examples: The labelled examples.
         vocabulary: The model's.
         edits: Changes of the states while reading.
@@ -229,15 +229,28 @@ def bits_per_char(
     lengths_V = vocabulary.symbol_lengths()
     nats, chars = 0.0, 0
     for batch in _batches(examples.documents, numbers, None):
-        state = machine.zero_state(len(batch.numbers))
+        state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             targets_TB = batch.tokens(begin + 1, len(ids_TB))
-            nll_TB, state = machine.costs(ids_TB, targets_TB, state, edits)
+            nll_TB, state = network.nll(
+                ids_TB, targets_TB, state, ids_TB == END_ID, for_all(edits, ids_TB.shape[1])
+            )
             inside_TB = batch.inside(begin + 1, len(ids_TB), examples.skip_D)
             targets = targets_TB[inside_TB]
             nats += float(charge_escapes(nll_TB[inside_TB], targets).sum())
             chars += int(lengths_V[targets].sum())
     return nats / max(chars, 1) / float(np.log(2.0))
+
+
+def _states(
+    network: Network, ids_TB: Ints, state: State, quantity: str, edits: Edits
+) -> tuple[list[Floats], State]:
+    """Return one quantity of every layer `(T, B, H)`, and the state after the window."""
+    name, streams = STATES[quantity], ids_TB.shape[1]
+    records, after = network.trace(
+        ids_TB, state, ids_TB == END_ID, names=(name,), edits_B=for_all(edits, streams)
+    )
+    return [record[name] for record in records], after
 
 
 class _Batch:

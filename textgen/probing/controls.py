@@ -16,11 +16,12 @@ import numpy as np
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.edit import Edit
+from textgen.model.engine import open_reader
 from textgen.model.initialise import initial_weights
+from textgen.model.network import Network
 from textgen.probing.activations import STATES, Features, OnTokens, bits_per_char, read_features
 from textgen.probing.examples import Examples
 from textgen.probing.find_report import Control, FoundNeuron
-from textgen.probing.machine import Machine, open_machine
 from textgen.probing.probe import NGRAM_RANGE, Probe, fit_probe, ngram_score
 from textgen.probing.statistics import Bools, Ints, Score, accuracy_error, auc_error, score_of
 from textgen.probing.unit_selection import Selector
@@ -48,7 +49,7 @@ class ControlInput:
         column: Its column.
         threshold: Its threshold, for the visible value.
         quantity: `cell` or `hidden`.
-        machine: The trained network.
+        network: The trained network.
         vocabulary: The model's.
         rng: Draws units and permutations.
     """
@@ -62,7 +63,7 @@ class ControlInput:
     column: int
     threshold: float
     quantity: str
-    machine: Machine
+    network: Network
     vocabulary: Vocabulary
     rng: np.random.Generator
 
@@ -186,9 +187,9 @@ def untrained(
     given: ControlInput, seed: int, threads: int, on_tokens: OnTokens | None = None
 ) -> Control:
     """The same search in a network of the same shape with fresh initial weights."""
-    config = given.machine.config
-    machine = open_machine(config, initial_weights(config, seed), threads)
-    features = read_features(machine, given.examples, given.quantity, on_tokens=on_tokens)
+    config = given.network.config
+    network = open_reader(config, initial_weights(config, seed), threads)
+    features = read_features(network, given.examples, given.quantity, on_tokens=on_tokens)
     labels_N = given.examples.labels_N
     selector = Selector(features.seen_NU, given.examples)
     column, best = selector.best_of(labels_N)
@@ -274,7 +275,7 @@ def ablation(given: ControlInput, on_tokens: OnTokens | None = None) -> Control:
     for column in (given.column, other):
         edits = (_clamp(given, column),)
         features = read_features(
-            given.machine,
+            given.network,
             given.examples,
             given.quantity,
             edits=edits,
@@ -283,7 +284,7 @@ def ablation(given: ControlInput, on_tokens: OnTokens | None = None) -> Control:
         )
         probes.append(given.probe.score(features.seen_NU[given.selector.test], labels))
         bits.append(_bits(given, edits))
-    layer, unit = divmod(other, given.machine.config.hidden_size)
+    layer, unit = divmod(other, given.network.config.hidden_size)
     intact, without, beside = (score.accuracy for score in probes)
     holds = beside - without > given.probe_margin
     end = "the probe needs it" if holds else "the probe does not need it"
@@ -307,14 +308,14 @@ def ablation(given: ControlInput, on_tokens: OnTokens | None = None) -> Control:
 
 def _clamp(given: ControlInput, column: int) -> Edit:
     """The edit that clamps the unit in that column to its mean."""
-    layer, unit = divmod(column, given.machine.config.hidden_size)
+    layer, unit = divmod(column, given.network.config.hidden_size)
     mean = float(given.features.mean_U[column])
     return Edit(layer=layer, state=STATES[given.quantity], unit=unit, scale=0.0, shift=mean)
 
 
 def _bits(given: ControlInput, edits: tuple[Edit, ...]) -> float:
     return bits_per_char(
-        given.machine, given.examples, given.vocabulary, edits=edits, limit=CLAMPED_TOKENS
+        given.network, given.examples, given.vocabulary, edits=edits, limit=CLAMPED_TOKENS
     )
 
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from textgen.errors import InspectionError, named
 from textgen.model.edit import StateName
+from textgen.model.network import Network
 from textgen.probing.activations import STATES, Features, read_projection
 from textgen.probing.examples import Examples
-from textgen.probing.machine import Machine
 from textgen.probing.probe import Probe, fit_probe
 from textgen.probing.statistics import Bools, Doubles, Floats, Score, score_of, thresholds
 from textgen.probing.unit_selection import Selector
@@ -46,7 +46,7 @@ class Direction:
 
 def find_direction(
     kind: str,
-    machine: Machine,
+    network: Network,
     examples: Examples,
     features: Features,
     quantity: str,
@@ -70,7 +70,7 @@ def find_direction(
 
     Args:
         kind: `probe` or `difference`.
-        machine: The network.
+        network: The network.
         examples: The labelled examples.
         features: Its activations at the examples.
         quantity: `cell` or `hidden`.
@@ -78,14 +78,14 @@ def find_direction(
     Raises:
         InspectionError: No layer separates the two kinds.
     """
-    size = machine.config.hidden_size
+    size = network.config.hidden_size
     probes = [
         fit_probe(
             features.raw_NU[:, layer * size : (layer + 1) * size],
             examples.labels_N,
             examples.part_N,
         )
-        for layer in range(machine.config.num_layers)
+        for layer in range(network.config.num_layers)
     ]
     layer = int(np.argmax([probe.validation_accuracy for probe in probes]))
     values_NH = features.raw_NU[:, layer * size : (layer + 1) * size].astype(np.float64)
@@ -97,7 +97,7 @@ def find_direction(
     else:
         read_H, write_H = _difference(train_NH, labels)
     read = read_H.astype(np.float32)
-    spread = read_projection(machine, examples, quantity, layer, read)
+    spread = read_projection(network, examples, quantity, layer, read)
     if write_H is None:
         write_H = spread.pattern_H
     if write_H is None:

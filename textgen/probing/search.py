@@ -11,6 +11,7 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import ConfigError, InspectionError, named
 from textgen.inspection.trace import check_quantity, default_quantity
+from textgen.model.engine import open_reader
 from textgen.probing import controls
 from textgen.probing.activations import STATES, OnTokens, read_features
 from textgen.probing.controls import ControlInput
@@ -26,7 +27,6 @@ from textgen.probing.examples import (
 )
 from textgen.probing.find_report import Control, FindReport, describe_protocol, make_neuron
 from textgen.probing.labels import LabelledTexts
-from textgen.probing.machine import open_machine
 from textgen.probing.probe import fit_probe, require_sklearn
 from textgen.probing.unit_selection import ALPHA, Selector
 from textgen.progress import task as progress_task
@@ -146,12 +146,12 @@ def find(
     progress = on_progress or (lambda phase, done, total: None)
     with progress_task("choosing examples"):
         examples = make_examples(saved, task, options, rng)
-    machine = open_machine(saved.config, saved.weights, threads)
+    network = open_reader(saved.config, saved.weights, threads)
 
     def tokens(phase: str) -> OnTokens:
         return lambda done, total: progress(phase, done, total)
 
-    features = read_features(machine, examples, quantity, on_tokens=tokens("reading"))
+    features = read_features(network, examples, quantity, on_tokens=tokens("reading"))
     if not np.isfinite(features.raw_NU).all():
         raise InspectionError(
             "the states of the network become infinite on these texts, so they cannot be "
@@ -172,7 +172,7 @@ def find(
         progress("making the direction", 0, 1)
         with progress_task("making the direction"):
             direction = find_direction(
-                options.direction, machine, examples, features, quantity, selector
+                options.direction, network, examples, features, quantity, selector
             )
     progress("fitting the probe", 0, 1)
     with progress_task("fitting the probe"):
@@ -188,7 +188,7 @@ def find(
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
         quantity=quantity,
-        machine=machine,
+        network=network,
         vocabulary=saved.vocabulary,
         rng=rng,
     )

@@ -13,7 +13,7 @@ from textgen.sampling.stop import SentenceEnds
 from textgen.steering import Steering
 
 
-class Held:
+class ConstantSteering:
     """The same edits from beginning to end; a `Steering`."""
 
     counts_sentences = False

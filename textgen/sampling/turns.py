@@ -14,7 +14,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
-from textgen.sampling.cursor import Cursor, Held
+from textgen.sampling.cursor import ConstantSteering, Cursor
 from textgen.sampling.generate import seen_by
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import (
@@ -179,7 +179,7 @@ class Writer:
     def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
         self._remember()
         stream = Stream(self._vocabulary, options, self._generator, self.ids[:])
-        cursor = Cursor(Held(self._edits), self._vocabulary) if self._edits else None
+        cursor = Cursor(ConstantSteering(self._edits), self._vocabulary) if self._edits else None
         writing = StreamWriter(self._network, options, stream, self._position, cursor)
         for symbol in writing.symbols():
             self.ids.append(symbol.id)
