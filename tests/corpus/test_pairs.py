@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from textgen.corpus import spans
 from textgen.corpus import split as split_module
+from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.corpus.pairs import MalformedPairs, index_pairs, open_pairs, separator_id
+from textgen.corpus.pairs import MalformedPairs, PairIndex, find_pairs, index_pairs, separator_id
 from textgen.corpus.spans import Spans, span_hashes
 from textgen.corpus.split import Split, split_pairs
 from textgen.corpus.vocabulary import END_ID, Vocabulary
@@ -32,6 +33,13 @@ def tokens_of(*lines: tuple[int, int], first: int = 3) -> np.ndarray:
     for left, right in lines:
         parts.append([*rng.integers(first, 9, left), TAB, *rng.integers(first, 9, right), END_ID])
     return np.concatenate(parts).astype(np.uint8)
+
+
+def open_pairs(
+    paths: list[Path], options: CorpusOptions, **more: Vocabulary
+) -> tuple[Corpus, PairIndex]:
+    corpus = Corpus.open(paths, options, **more)
+    return corpus, find_pairs(corpus, paths)
 
 
 def counted_by_hand(tokens: np.ndarray) -> list[bool]:
@@ -136,7 +144,9 @@ def test_lines_that_are_no_pair_are_named(tmp_path: Path) -> None:
 def test_a_file_without_a_tab(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("a line\nanother\n")
-    with pytest.raises(CorpusError, match="no line has a TAB; a file of pairs has one pair a line"):
+    with pytest.raises(
+        CorpusError, match="no line has a TAB; a file of pairs has one pair on each line"
+    ):
         open_pairs([path], LINES)
 
 

@@ -1,18 +1,17 @@
 """What texts of many languages look like in the bytes beyond ASCII: data for `codepage`.
 
-Letters and their shares, pairs of Cyrillic letters, short words without accents, and the code
-pages with the languages that they were made for. Shares need not be exact: they tell one reading
-from another that costs several times as much.
+Letters and their shares, pairs of Cyrillic letters, short words without accents, and the code pages
+with the languages they were made for. Shares need not be exact: the candidates differ by much more.
 """
 
 from __future__ import annotations
 
 LETTERS = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 
-#: Cost of each pair of letters in half nats, as a base-36 digit: rows are the first letter, columns
-#: the second, the first of both is a word's border. Counted in two novels of Dostoevsky (Бесы,
-#: Подросток; the CC0 edition of Digital Dostoevsky), smoothed by the shares of single letters; as
-#: that edition prints few "ё", each "е" counts as 0.06 of one besides.
+#: The cost of each pair of letters in half nats, as a base-36 digit. Rows are the first letter,
+#: columns the second; the first row and column are the border of a word. Counted in two novels of
+#: Dostoevsky (Бесы, Подросток; the CC0 edition of Digital Dostoevsky) and smoothed by the shares of
+#: single letters. That edition prints few "ё", so each "е" counts as 0.06 "ё" too.
 PAIRS = (
     "0864868975i6865658567cad7bgiii8e7d",
     "3ia697876d85466g9765ed9e98ciiii87e",
@@ -50,8 +49,8 @@ PAIRS = (
     "2d9877898c79665b8566cgab999iggibbi",
 )
 
-#: Letters of each Cyrillic alphabet beyond the common ones, and which letter of `PAIRS` each
-#: behaves like ("ъ" is a vowel in Bulgarian, "ј" stands where Russian has "й").
+#: Letters of each Cyrillic alphabet besides the common ones, and the letter of `PAIRS` that each
+#: behaves like ("ъ" is a vowel in Bulgarian, "ј" takes the place of the Russian "й").
 COMMON = "абвгдежзиклмнопрстуфхцчш"
 CYRILLIC: dict[str, dict[str, str]] = {
     "Russian": dict(zip("йщъыьэюяё", "йщъыьэюяё", strict=True)),
@@ -63,7 +62,7 @@ CYRILLIC: dict[str, dict[str, str]] = {
     "Kazakh": dict(zip("йщъыьэюяёіәғқңөұүһ", "йщъыьэюяёиагкноуух", strict=True)),
 }
 
-#: Pairs that are usual there though the letters they are compared with rarely meet. `_` is a
+#: Pairs that are usual in a language, though the letters they behave like rarely meet. `_` is a
 #: border.
 USUAL_PAIRS: dict[str, str] = {
     "Ukrainian": "_і і_ _ї _є ії ій ть ьс їх ої її ає ує ює єм ів іл ід ьк",
@@ -73,16 +72,16 @@ USUAL_PAIRS: dict[str, str] = {
     "Macedonian": "_ј ј_ _ќ ја је ји иј ќе ќа ќи ѓе ѓу њу љу ѕв ѕи ао",
 }
 USUAL_COST = 2.0
-#: Letters much rarer than those they are compared with, and by how many nats.
+#: Letters much rarer than those they behave like, and their additional cost in nats.
 SELDOM_LETTERS = "ќѓѕђћљњџѝѐґ"
 SELDOM = 1.5
-#: Letters of Kazakh that Slavic languages write others in the place of: a text that is theirs by
-#: the rest is.
+#: Letters of Kazakh, in whose places Slavic code pages have other letters, and their additional
+#: cost.
 KAZAKH_LETTERS = "әғқңөұүһ"
 KAZAKH = 6.0
 
 
-#: Accented letters of Latin alphabets, each with its share of a text's letters in thousandths.
+#: Accented letters of Latin alphabets, each with its share of the letters of a text in thousandths.
 LATIN: dict[str, str] = {
     "French": "é19 à5 è3 ê2.2 ç.9 ù.6 î.5 ô.5 û.4 â.4 œ.3 ë.1 ï.1 ü.05 ÿ.01",
     "German": "ü10 ä5.6 ö4.4 ß3 é.1",
@@ -114,7 +113,7 @@ LATIN: dict[str, str] = {
     "Estonian": "ä9 õ10 ü7 ö2 š.2 ž.2",
 }
 
-#: Short words without accents, by which a language shows where its accents are few.
+#: Short words without accents, which show the language of a text with few accents.
 WORDS: dict[str, str] = {
     "French": "le la les de des du et un une est que qui dans pour pas sur au il ne ce elle en "
     "avec se son sa plus par je vous nous mais on ou sont tout",
@@ -151,7 +150,7 @@ WORDS: dict[str, str] = {
     "Estonian": "ja on ei et see oli ta ka kui oma ning aga mis",
 }
 
-#: Letters of other alphabets with their shares in hundredths; capitals follow their small letters.
+#: Letters of other alphabets, with their shares in hundredths; capitals count as small letters.
 _GREEK = (
     "α10 ο9 ι8 ε8 τ8 ν7 σ5 ς4 η5 υ4 ρ4 π4 κ4 λ3 μ3 ί3 ά3 ό3 έ2 ή2 γ2 δ2 θ1.2 χ1.2 ω2 ώ1 ύ1.5 φ.9 "
     "β.8 ξ.4 ζ.4 ψ.2 ϊ.1 ϋ.05 ΐ.05 ΰ.02"
@@ -169,7 +168,7 @@ _THAI = (
     "พ1.8 ข1.5 ใ1.2 ใ1 โ1 ช1.5 ุ1.2 ู1 ำ1 ื1.2 ถ1 ผ.7 ซ.6 ณ.5 ็.6 ธ.5 ศ.5 ญ.4 ภ.4 ษ.3 ึ.4 ฐ.2 ฟ.3 ฝ.1 "
     "ฒ.05 ฏ.05 ฎ.03 ฉ.1 ฮ.1 ฬ.05 ๆ.2 ฯ.05"
 )
-#: Forms that letters have at a word's end only.
+#: Forms of letters at the end of a word.
 FINAL_FORMS = "ςםןףץך"
 _OTHER: dict[str, str] = {"Greek": _GREEK, "Hebrew": _HEBREW, "Arabic": _ARABIC, "Thai": _THAI}
 #: Languages that have apostrophes within words.
@@ -205,8 +204,8 @@ BALTIC = ("Lithuanian", "Latvian", "Estonian")
 TURKISH = ("Turkish",)
 ALL_CYRILLIC = tuple(language for language in CYRILLIC if language != "Kazakh")
 
-#: Encodings of one byte per character: what speaks against each before anything is seen (nats), and
-#: the languages it was made for.
+#: Encodings of one byte per character: the cost of each before anything is read (its prior), in
+#: nats, and the languages it was made for.
 TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp1251": (0.0, ALL_CYRILLIC),
     "koi8_r": (0.7, ("Russian", "Bulgarian")),
@@ -237,7 +236,7 @@ TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp874": (8.0, ("Thai",)),
 }
 
-#: Others that are seldom, in the same form; looked at where the text of none above is convincing.
+#: Rare encodings, in the same form; they are tried if none of the others is convincing.
 SELDOM_TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp855": (4.0, ("Russian", "Bulgarian", "Serbian", "Macedonian")),
     "ptcp154": (8.0, ("Kazakh",)),
@@ -257,8 +256,8 @@ SELDOM_TABLES: dict[str, tuple[float, tuple[str, ...]]] = {
     "cp720": (10.0, ("Arabic",)),
 }
 
-#: East Asian encodings: prior cost, language, the character set that tells its common characters,
-#: and that set's lead bytes of them (levels 1 of JIS X 0208, GB 2312, Big5; all of KS X 1001).
+#: East Asian encodings: the prior, the language, the character set that defines the common
+#: characters, and their lead bytes in it (level 1 of JIS X 0208, GB 2312, Big5; all of KS X 1001).
 EAST_ASIAN: dict[str, tuple[float, str, str, range]] = {
     "gb18030": (3.5, "Chinese (simplified)", "gb2312", range(0xB0, 0xD8)),
     "big5": (4.0, "Chinese (traditional)", "big5", range(0xA4, 0xC7)),
@@ -269,6 +268,6 @@ EAST_ASIAN: dict[str, tuple[float, str, str, range]] = {
 
 
 def letter_shares(language: str) -> dict[str, float]:
-    """The share of each letter beyond ASCII among the letters of a text that is not Cyrillic."""
+    """Return the share of each letter beyond ASCII in a language that is not Cyrillic."""
     shares, scale = (LATIN[language], 1000.0) if language in LATIN else (_OTHER[language], 100.0)
     return {part[0]: float(part[1:]) / scale for part in shares.split()}

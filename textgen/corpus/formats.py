@@ -1,7 +1,7 @@
-r"""Files that are no plain text: what they are, and how to get the text out of them.
+r"""Files that are not plain text: what they are, and how to get the text out of them.
 
-What begins like another format is refused (`refuse_other_formats`); text that is written with
-marks of another kind, HTML or `\u0436`, is taken as it is, with a note (`written_otherwise`).
+Files of other formats are refused (`refuse_other_formats`). Text with marks of another kind, such
+as HTML or `\u0436`, is read as it is, with a note (`written_otherwise`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _CONVERT = "convert it to plain text first"
 _SAVE_AS_TEXT = "open it in a word processor and save it as plain text (.txt)"
 _UNPACK = "unpack it and name the texts in it"
 
-#: Starts of files that are often named by mistake: where, what, its name, and what to do.
+#: Beginnings of files that are often named by mistake: position, bytes, name, and what to do.
 _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "a PNG image", _CONVERT),
     (0, b"\xff\xd8\xff", "a JPEG image", _CONVERT),
@@ -45,7 +45,7 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (257, b"ustar", "a tar archive", _UNPACK),
 )
 
-#: What a zip archive is by the names and marks in it.
+#: What a zip archive is, by the names in it.
 _IN_ZIP = (
     (b"application/epub+zip", "an EPUB book (a zip archive)", _CONVERT),
     (b"application/vnd.oasis.opendocument", "an OpenDocument file (a zip archive)", _SAVE_AS_TEXT),
@@ -54,17 +54,17 @@ _IN_ZIP = (
     (b"ppt/", "a PowerPoint file (a zip archive)", _SAVE_AS_TEXT),
 )
 
-#: A mark of UTF-8 and blank lines, which editors put before it.
+#: What editors put before the beginning of an RTF file.
 _BEFORE_RTF = b"\xef\xbb\xbf \t\r\n"
 
-#: Encodings that write other letters in ASCII: what shows them, how often, and Python's name.
+#: Encodings that write all letters in ASCII: their pattern, how often it must occur, the names.
 _IN_ASCII = (
     (re.compile(rb"\x1b\$[@B][!-~]+\x1b\([BJ]"), 1, "iso2022_jp", "ISO-2022-JP (Japanese mail)"),
     (re.compile(rb"~\{(?:[!-w][!-~])+~\}"), 2, "hz", "HZ (Chinese mail)"),
     (re.compile(rb"(?<![\w+/])\+[A-Z][A-Za-z0-9+/]{2,}"), 4, "utf-7", "UTF-7"),
 )
 
-#: Bytes looked at for other ways to write a text.
+#: Bytes that are examined for other ways to write a text.
 _PART = 64 << 10
 
 _HTML_START = re.compile(rb"\s*(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body)\b", re.IGNORECASE)
@@ -76,18 +76,18 @@ _JSON_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 
 
 def refuse_other_formats(name: str, head: bytes) -> None:
-    """Refuse a file that begins like another format than text.
+    """Refuse a file that begins like a format other than text.
 
     Args:
-        name: Of the source.
-        head: Its first bytes, at least some thousands where it has them.
+        name: The name of the source.
+        head: Its first bytes, some thousands if it has them.
     Raises:
-        BinaryFileError: It does; the message says what it is and what to do.
+        BinaryFileError: The file has another format; the message says what to do.
     """
     if head.lstrip(_BEFORE_RTF).startswith(b"{\\rtf"):
         head = head.lstrip(_BEFORE_RTF)
     for start, magic, what, advice in _MAGIC:
-        # A text may well begin with "ID3" or "BZh"; the rest of such a file is no text.
+        # A text may begin with "ID3" or "BZh" too; then the rest is clean.
         doubtful = magic.isalnum() and magic.isascii()
         if not head.startswith(magic, start) or (doubtful and _looks_clean(head)):
             continue
@@ -99,10 +99,9 @@ def refuse_other_formats(name: str, head: bytes) -> None:
 
 
 def written_otherwise(data: bytes) -> tuple[str, ...]:
-    r"""Notes on a text that writes some of itself in marks: HTML, `&#1078;`, `\u0436`.
+    r"""Return notes on a text with marks in it: HTML, `&#1078;`, `\u0436`.
 
-    Args:
-        data: The start of the text, in any encoding that has ASCII in it.
+    `data` is its start, in any encoding that includes ASCII.
     """
     part = data[:_PART]
     for pattern, least, encoding, what in _IN_ASCII if part.isascii() else ():
@@ -115,7 +114,7 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
     tags = len(_TAG.findall(part))
     if _HTML_START.match(part) or (tags >= 5 and tags * 200 >= len(part)):
         return (
-            "holds HTML, and its marks are learned with the text; to have the words alone, "
+            "holds HTML, and its tags are learned with the text; to have the words alone, "
             "convert it first, for example with pandoc -t plain",
         )
     for pattern, example in ((_JSON_ESCAPE, r"\u0436 (JSON)"), (_ENTITY, "&#1078; (HTML)")):
@@ -129,7 +128,7 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
 
 
 def _has_other_letters(data: bytes, encoding: str) -> bool:
-    """Whether ASCII bytes decode in an encoding to something else."""
+    """Whether ASCII bytes decode to letters beyond ASCII in an encoding."""
     text = data[: data.rfind(b"\n") + 1 or len(data)].decode(encoding, "ignore")
     return sum(char > "\x7f" and char.isalpha() for char in text) >= 2
 

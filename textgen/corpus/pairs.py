@@ -1,12 +1,12 @@
-"""Pairs of a source and a target, one a line with a TAB between: what is read, what is written.
+"""Pairs of a source and a target, one on each line with a TAB between them.
 
-A pair is a document of an ordinary corpus whose tokens hold one separator, the TAB. The token
-after the separator is the first that counts in training, the end mark after the target the last:
+A pair is a document whose tokens hold one separator, the TAB. Training counts the tokens from the
+one after the separator to the end mark:
 
     END  s o u r c e  TAB  t a r g e t  END
                            ^^^^^^^^^^^^^^^^ counted
 
-so a token counts if and only if the last mark before it, TAB or END, is a TAB.
+So a token counts if and only if the last mark before it, TAB or END, is a TAB.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,32 +30,32 @@ from textgen.corpus.windows import Tokens
 from textgen.errors import CorpusError
 
 SEPARATOR = "\t"
-#: Malformed lines that a message quotes before it only counts, and characters of each.
+#: How many malformed lines a message quotes, and how many characters of each.
 _QUOTED, _QUOTE_CHARS = 4, 30
 
 
 def separator_id(vocabulary: Vocabulary) -> int:
-    """The token between source and target.
+    """Return the token between source and target.
 
     Raises:
-        CorpusError: The vocabulary has none, so no line of its text has a TAB.
+        CorpusError: The vocabulary has no TAB, so no line of its text has one.
     """
     found = vocabulary.symbol_index().get(SEPARATOR)
     if found is None:
         raise CorpusError(
-            "no line has a TAB; a file of pairs has one pair a line: SOURCE, a TAB, TARGET"
+            "no line has a TAB; a file of pairs has one pair on each line: SOURCE, a TAB, TARGET"
         )
     return found
 
 
 @dataclass(frozen=True, eq=False)
 class PairIndex:
-    """Where the pairs of a token array lie; `(P,)` each, 24 bytes a pair.
+    """Where the pairs of a token array are, 24 bytes each.
 
     Args:
-        starts: The first token of each source.
-        separators: The separator.
-        stops: One after the last token of the target.
+        starts: The first token of each source, `(P,)`.
+        separators: The separators, `(P,)`.
+        stops: One after the last token of each target, `(P,)`.
     """
 
     starts: NDArray[np.int64]
@@ -67,35 +66,31 @@ class PairIndex:
         return len(self.starts)
 
     def take(self, numbers: NDArray[np.int64]) -> PairIndex:
-        """The pairs of these numbers, in that order."""
+        """Return the pairs at some indices, in their order, or where a mask is true."""
         return PairIndex(self.starts[numbers], self.separators[numbers], self.stops[numbers])
 
     @property
     def counted(self) -> int:
-        """Tokens that count: those of the targets, and an end mark each."""
+        """The number of tokens that count: those of the targets, and an end mark each."""
         return int((self.stops - self.separators).sum())
 
     def first_within(self, tokens: int) -> PairIndex:
-        """The first pairs that have at most so many tokens together, their ends counted; one at
-        least."""
+        """Return the first pairs with at most so many tokens and end marks; at least one pair."""
         sizes = np.cumsum(self.stops - self.starts + 1)
         count = max(1, int(np.searchsorted(sizes, tokens, side="right")))
         return self.take(np.arange(min(count, len(self))))
 
 
 def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
-    """Find the pairs of an array; end marks before the first and after the last may be there.
+    """Find the pairs of a token array, `(N,)`; it may begin and end with an end mark.
 
-    Args:
-        tokens: Token ids, `(N,)`.
-        separator: What stands between source and target.
     Raises:
         MalformedPairs: A document is no pair.
     """
     ends, separators = places(tokens, END_ID), places(tokens, separator)
     borders = np.concatenate(([-1], ends, [len(tokens)]))
     starts, stops = borders[:-1] + 1, borders[1:]
-    filled = stops > starts  # at the array's two ends there may be a mark more
+    filled = stops > starts  # not before a mark at the start, nor after one at the end
     starts, stops = starts[filled], stops[filled]
     first = np.searchsorted(separators, starts)
     counts = np.searchsorted(separators, stops) - first
@@ -109,11 +104,11 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
 
 
 class MalformedPairs(CorpusError):
-    """Some documents are no pair: no separator or several, or an empty side.
+    """Some documents are no pairs: they have no separator or several, or an empty side.
 
     Args:
-        numbers: Which, from 0.
-        count: How many documents there are.
+        numbers: The indices of these documents.
+        count: The number of all documents.
     """
 
     def __init__(self, numbers: NDArray[np.int64], count: int) -> None:
@@ -126,52 +121,19 @@ class MalformedPairs(CorpusError):
         )
 
 
-def open_pairs(
-    paths: Sequence[str | Path],
-    options: CorpusOptions,
-    *,
-    vocabulary: Vocabulary | None = None,
-    normalization: Normalization | None = None,
-    cache: Path | None = None,
-    stdin: BinaryIO | None = None,
-) -> tuple[Corpus, PairIndex]:
-    """A corpus of pairs, every line one document, and where its pairs lie.
-
-    Args:
-        paths: As `Corpus.open` takes them.
-        options: Likewise; `documents` is `"line"`.
-        vocabulary: Likewise.
-        normalization: Likewise.
-        cache: Likewise.
-        stdin: Likewise.
-    Raises:
-        CorpusError: A line is no pair; the message names files and lines.
-        TextgenError: As `Corpus.open`.
-    """
-    corpus = Corpus.open(
-        paths,
-        options,
-        vocabulary=vocabulary,
-        normalization=normalization,
-        cache=cache,
-        stdin=stdin,
-    )
-    return corpus, find_pairs(corpus, paths)
-
-
 def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
-    """Where the pairs of a corpus lie.
+    """Find the pairs of a corpus.
 
     Args:
         corpus: Opened with `documents="line"`.
-        paths: Its files, to be looked into for the lines that are at fault.
+        paths: Its files, to tell which of their lines are malformed.
     Raises:
-        CorpusError: A line is no pair.
+        CorpusError: A line is no pair; the message names files and lines.
     """
     try:
         return index_pairs(corpus.tokens, separator_id(corpus.vocabulary))
     except MalformedPairs as error:
-        # Those that were read: of a folder only its texts.
+        # The files that were read; a path may be a folder.
         files = [file.path for file in corpus.files] if paths else []
         lines = [] if STDIN_NAME in files else list(_malformed_lines(files, corpus.options))
         if not lines:
@@ -184,7 +146,7 @@ def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
 
 
 def _malformed_lines(paths: Sequence[str | Path], options: CorpusOptions) -> Iterator[str]:
-    """What is wrong with which line of which file."""
+    """Descriptions of the malformed lines."""
     for source in open_sources(paths):
         text = SourceText(source, detect(source, options.encoding, options.encoding_errors))
         chunks = text.chunks(Normalization(newlines=True, nfc=False))

@@ -1,4 +1,4 @@
-"""Stretches of a token array: where documents lie, how long they are, what they say."""
+"""Stretches of a token array: where documents are, their lengths and hashes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Spans:
-    """Stretches of a token array, `(S,)` each, 16 bytes a stretch.
+    """Stretches of a token array, 16 bytes each.
 
     Args:
-        starts: The first token of each.
-        stops: One after the last.
+        starts: The first token of each, `(S,)`.
+        stops: One after the last, `(S,)`.
     """
 
     starts: Integers
@@ -35,19 +35,19 @@ class Spans:
         return len(self.starts)
 
     def take(self, numbers: NDArray[Any]) -> Spans:
-        """Those of these numbers, in that order, or those where a mask is true."""
+        """Return the stretches at some indices, in their order, or where a mask is true."""
         return Spans(self.starts[numbers], self.stops[numbers])
 
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentLengths:
-    """How many documents a text has and how long they are, in characters.
+    """The number of documents in a text and their lengths in characters.
 
     Args:
-        count: How many.
-        shortest: The shortest one's length.
-        median: The middle one's; of two in the middle the shorter one's.
-        longest: The longest one's.
+        count: How many documents there are.
+        shortest: The length of the shortest.
+        median: The middle length; of two in the middle the smaller one.
+        longest: The length of the longest.
     """
 
     count: int
@@ -57,7 +57,7 @@ class DocumentLengths:
 
 
 def places(tokens: Tokens, token: int) -> Integers:
-    """Where a token stands, in rising order."""
+    """Return the positions of a token, in rising order."""
     found = [
         start + np.flatnonzero(tokens[start : start + _SCAN] == token)
         for start in range(0, len(tokens), _SCAN)
@@ -66,7 +66,7 @@ def places(tokens: Tokens, token: int) -> Integers:
 
 
 def find_documents(tokens: Tokens) -> Spans:
-    """The stretches between end marks; one before the first or after the last makes no document."""
+    """Return the stretches between end marks; empty ones at the two ends are no documents."""
     ends = places(tokens, END_ID)
     borders = np.concatenate(([-1], ends, [len(tokens)]))
     starts, stops = borders[:-1] + 1, borders[1:]
@@ -75,26 +75,20 @@ def find_documents(tokens: Tokens) -> Spans:
 
 
 def span_chars(tokens: Tokens, spans: Spans, vocabulary: Vocabulary) -> Integers:
-    """Characters of each stretch, `(S,)`."""
+    """Return the number of characters in each stretch, `(S,)`."""
     if vocabulary.level == "char":
         return spans.stops - spans.starts
     lengths = vocabulary.symbol_lengths()
     chars: Integers = _sums(spans, lambda places, _: lengths[tokens[places]], np.int64)
     if vocabulary.folded:
-        # The first word of a document has a space in front that the text has not.
+        # The first word of a document has a space in front that is not in the text.
         chars -= tokens[np.maximum(spans.starts - 1, 0)] == END_ID
         chars -= spans.starts == 0
     return chars
 
 
 def span_hashes(tokens: Tokens, spans: Spans, vocabulary: Vocabulary) -> NDArray[np.uint64]:
-    """A number for each stretch that depends on its symbols alone, `(S,)`: equal for equal ones.
-
-    Args:
-        tokens: Token ids, `(N,)`.
-        spans: The stretches.
-        vocabulary: What the ids mean: the number does not depend on them.
-    """
+    """Return a hash of each stretch, `(S,)`; it depends on the symbols, not on their ids."""
     symbols = np.array([zlib.crc32(symbol.encode()) for symbol in vocabulary.symbols], np.uint64)
 
     def mixed(places: Integers, offsets: Integers) -> NDArray[np.uint64]:
@@ -108,11 +102,7 @@ def span_hashes(tokens: Tokens, spans: Spans, vocabulary: Vocabulary) -> NDArray
 
 
 def document_lengths(chars: Integers) -> DocumentLengths:
-    """How long documents are.
-
-    Args:
-        chars: Characters of each, at least one.
-    """
+    """Return the statistics of the lengths of one document or more."""
     middle = (len(chars) - 1) // 2
     return DocumentLengths(
         count=len(chars),
@@ -123,7 +113,7 @@ def document_lengths(chars: Integers) -> DocumentLengths:
 
 
 def gather(tokens: Tokens, spans: Spans) -> Iterator[Tokens]:
-    """The stretches one after the other, an end mark after each, in pieces of bounded size."""
+    """Yield stretches one after the other, each with an end mark, in pieces of bounded size."""
     for rows, offsets in _pieces(spans.stops - spans.starts + 1):
         found = spans.starts[rows] + offsets
         is_end = found == spans.stops[rows]
@@ -133,7 +123,7 @@ def gather(tokens: Tokens, spans: Spans) -> Iterator[Tokens]:
 
 
 def _sums(spans: Spans, value: Any, dtype: Any) -> Any:
-    """For each stretch the sum of `value(places, offsets)` over its tokens, `(S,)`."""
+    """The sum of `value(places, offsets)` over the tokens of each stretch, `(S,)`."""
     sums = np.zeros(len(spans), dtype)
     for rows, offsets in _pieces(spans.stops - spans.starts):
         first = np.flatnonzero(np.diff(rows, prepend=-1))
@@ -143,8 +133,7 @@ def _sums(spans: Spans, value: Any, dtype: Any) -> Any:
 
 
 def _pieces(sizes: Integers) -> Iterator[tuple[Integers, Integers]]:
-    """All places of rows of these sizes, a scan's worth at a time: the row's number, and the place
-    in it."""
+    """All places in rows of these sizes, a scan at a time: index of the row, place in it."""
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0
     for start in range(0, total, _SCAN):

@@ -1,22 +1,22 @@
-"""Documents set in order for a run: shuffled, and split into training and validation.
+"""Documents in the order of a run: shuffled, and split into training and validation.
 
-What validates is drawn by a number made from the text itself: a sorted list gives a fair sample,
-the same one for every seed and at every reading, and a document that stands in the list several
-times lies on one side, so that what validates was never trained on. Of pairs the source is that
-text: a source lies on one side with all its targets.
+The validation documents are drawn by a hash of their text. So a sorted list gives a fair sample,
+the same one for every seed and every reading, and copies of a document lie on one side: what
+validates is never trained on. For pairs the hash is that of the source: all targets of a source lie
+on one side.
 
-Few files, or few long documents such as the chapters of a novel, are no list to draw from: one of
-them alone is no fair sample. Each gives its end. Few short documents that the text was cut into
-are drawn all the same: whole ones, for the model is to learn where they end.
+Few files, or few long documents such as the chapters of a novel, give no fair sample: instead the
+end of each validates. Few short documents that the text was cut into are drawn nevertheless, for
+the model has to learn where they end.
 
-Documents stand in a shuffled order: the state is zeroed between them, so that their order says
-nothing, and parts of the text that are read side by side are then mixed. Ends keep the text's
-order, and so do long documents where another file validates.
+Documents are shuffled: the state is zeroed between them, so their order says nothing, and the
+streams that read side by side get a mixture. Ends keep the order of the text, and so do long
+documents if another file validates.
 
-Where the end of a text validates, `strange_from` tells whether it is like the rest. A licence, an
+If the end of a text validates, `strange_from` tells whether it is like the rest. A licence, an
 index or a letter in another language says little about the novel before it. Each stretch of the
-text has a distance to all the rest; the end is strange if one of its stretches is much further off
-than the others are.
+text has a distance to the rest; the end is strange if one of its stretches is much further away
+than the others.
 """
 
 from __future__ import annotations
@@ -39,35 +39,34 @@ from textgen.corpus.windows import Tokens, permute
 from textgen.errors import EmptyCorpusError, named
 from textgen.progress import track
 
-#: Change whenever the same pairs, or documents, would be set in another order or split otherwise.
+#: Change them whenever the same pairs, or documents, get another order or another split.
 _PAIRS_VERSION, _DOCUMENTS_VERSION = 2, 1
 _SHUFFLE_KEY = 0x7061697273
 
-#: Documents of so many characters on average are long: a tenth of one is a text of its own.
+#: Documents with this many characters on average are long: a tenth of one is a text of its own.
 LONG = 2_000
-#: Files and long documents are drawn where so many would validate at least: with a share of a
-#: tenth, where there are about twenty.
+#: Files and long documents are drawn if at least so many validate: for a share of a tenth that is
+#: about twenty of them.
 LEAST_DRAWN = 2
-#: A draw of documents is as good as the share that was asked for from this part of it on.
+#: The part of the share that a draw must reach.
 _ENOUGH = 0.95
-#: Documents are drawn only where what is drawn comes to this part of the share at least, unless
-#: all are short.
+#: If a draw does not reach this part of the share, the ends validate, unless all documents are
+#: short.
 _LEAST_SHARE = 0.5
 
-#: Stretches that the end is cut into, and the beginning at most; the shortest, in tokens, that
-#: says anything; and tokens looked at in each.
+#: How many stretches the end and (at most) the beginning are cut into; the fewest tokens of a
+#: stretch, and how many of them are examined.
 _END_STRETCHES, _MOST_STRETCHES = 4, 40
 _LEAST_STRETCH, _LOOK = 400, 30_000
-#: The end is strange from so many times the median distance on, if that is also so many times what
-#: four of five stretches stay below (docs/log.md).
+#: A distance is strange above so many medians and so many times the fourth fifth (docs/log.md).
 _MEDIANS, _FIFTHS = 2.2, 1.5
-#: Pairs of characters, or bytes, are counted in so many classes.
+#: Pairs of characters, or bytes, are hashed into so many classes.
 _CLASSES = 1 << 15
-#: Tokens handled at a time.
+#: Tokens in a chunk.
 _SCAN = 1 << 20
 
-#: How documents are split: whole ones drawn by their content, or the end of each; `whole`: not at
-#: all, they only stand in another order.
+#: How documents are split: whole ones are drawn by their content, or the end of each validates;
+#: `whole`: they are only shuffled.
 Way = Literal["drawn", "ends", "whole"]
 
 Floats = NDArray[np.float64]
@@ -75,13 +74,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """The documents that are trained on, or those that validate.
+    """The documents to train on, or those to validate on.
 
     Args:
-        documents: How many; of a corpus of pairs, how many pairs.
-        chars: Characters, of pairs the separators included.
-        tokens: All tokens, end marks included.
-        counted: Tokens that count: all, but of pairs those of the targets and an end mark each.
+        documents: The number of documents, or of pairs.
+        chars: Characters; for pairs with the separators.
+        tokens: All tokens, with the end marks.
+        counted: Tokens that count: all; for pairs those of the targets and an end mark each.
         counted_chars: Characters of what counts.
     """
 
@@ -101,7 +100,7 @@ class Split:
         val: Token ids to validate on: each document and an end mark.
         train_side: What `train` holds.
         val_side: What `val` holds.
-        way: How it came about.
+        way: How it was split.
     """
 
     train: Tokens
@@ -113,7 +112,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What one side is made of: stretches, and what of them counts."""
+    """The stretches of one side, and the parts of them that count."""
 
     spans: Spans
     counted: Spans
@@ -122,14 +121,14 @@ class _Part:
 def split_pairs(
     corpus: Corpus, index: PairIndex, share: float | None, *, cache: Path | None = None
 ) -> Split:
-    """Shuffle pairs and split them; the outcome is kept in the cache, and taken from there.
+    """Shuffle and split pairs; the result is kept in the cache.
 
-    While it is made it takes 40 bytes a pair and some megabytes; nothing of it stays in memory.
+    Making it takes 40 bytes of memory for each pair and some megabytes; nothing stays there.
 
     Args:
-        corpus: As `open_pairs` gives it.
-        index: Likewise.
-        share: Of the sources, that validates, at least one; None: nothing does.
+        corpus: The pairs.
+        index: Where they are.
+        share: The share of the sources that validates, at least one source; None: nothing does.
         cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
     Raises:
         EmptyCorpusError: There are not two different sources to split.
@@ -150,17 +149,17 @@ def split_pairs(
 def split_documents(
     corpus: Corpus, share: float | None, *, cache: Path | None = None
 ) -> Split | None:
-    """Split documents, or shuffle them; the outcome is kept in the cache, and taken from there.
+    """Split documents, or shuffle them; the result is kept in the cache.
 
-    While it is made it takes 50 bytes a document and some megabytes; nothing of it stays in memory.
+    Making it takes 50 bytes of memory for each document and some megabytes; nothing stays there.
 
     Args:
         corpus: The documents.
-        share: Of the characters, that validates; None: nothing does.
+        share: The share of the characters that validates; None: nothing does.
         cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
     Returns:
-        None where there is nothing to split or shuffle: one document, all the same, or, without a
-        share, long ones.
+        None if there is nothing to split or shuffle: a single document, only equal ones, or,
+        without a share, long ones.
     Raises:
         StorageError: There is no room for the tokens.
     """
@@ -178,15 +177,15 @@ def split_documents(
 
 
 def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None:
-    """Where the end of a text begins to be of another kind than the text before it.
+    """Return where the end of a text begins to be of another kind than the text before it.
 
     Args:
         tokens: The text, `(N,)`.
         cut: The first token of the end.
         vocabulary: What the ids mean.
     Returns:
-        The token from which on, to the precision of a stretch; None where the end is like the
-        rest, there is too little text to tell, or the end is more than half of it.
+        The token, to the precision of a stretch; None if the end is like the rest, if there is too
+        little text to tell, or if the end is more than half of it.
     """
     size = (len(tokens) - cut) // _END_STRETCHES
     if size < _LEAST_STRETCH or len(tokens) - cut > cut:
@@ -198,7 +197,7 @@ def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None
 
     def pairs(start: int) -> Floats:
         codes = np.asarray(tokens[start : start + min(size, _LOOK)], np.uint32)
-        if vocabulary.level == "word":  # Words are too many to be counted in pairs.
+        if vocabulary.level == "word":  # There are too many words to count their pairs.
             text = "".join(vocabulary.symbols[number] for number in codes.tolist())
             codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
         classes = (codes[:-1] * np.uint32(7919) ^ codes[1:]) % np.uint32(_CLASSES)
@@ -215,10 +214,9 @@ def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None
 
 
 def unseen_symbols(train: Tokens, val: Tokens, vocabulary: Vocabulary) -> tuple[list[str], int]:
-    """Symbols that stand in what validates and in nothing that is trained on.
+    """Return the symbols that occur in validation but not in training, the most frequent first.
 
-    Returns:
-        The symbols, those met most often first, and how often they are met together.
+    The second result is how often they occur together.
     """
     counts = np.zeros(len(vocabulary), np.int64)
     for start in range(0, len(val), _SCAN):
@@ -270,14 +268,14 @@ def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, S
         return "whole", (documents.take(shuffled), documents.take(shuffled[:0]))
     chars = span_chars(corpus.tokens, documents, corpus.vocabulary)
     hashes = span_hashes(corpus.tokens, documents, corpus.vocabulary)
-    # Equal documents go together; they are drawn in the order of their numbers.
+    # Equal documents go together; they are drawn in the order of their hashes.
     _, group, copies = np.unique(hashes, return_inverse=True, return_counts=True)
     sizes = np.bincount(group, weights=chars).astype(np.int64)
     target = round(share * int(sizes.sum()))
     drawn = _draw(sizes, target)
     count, are_files = int(np.count_nonzero(drawn)), corpus.options.documents is None
-    # Where one document is nearly all of the text, the others do not make up the share, or all of
-    # them would be drawn.
+    # If one document is nearly all of the text, the others do not reach the share, or all of them
+    # are drawn.
     unfair = sizes[drawn].sum() < _LEAST_SHARE * target or count > (1 + share) / 2 * len(sizes)
     if (are_files or are_long) and (unfair or count < LEAST_DRAWN):
         return "ends", _ends(corpus, documents, chars, share)
@@ -292,9 +290,9 @@ def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, S
 
 
 def _draw(sizes: Integers, target: int) -> NDArray[np.bool_]:
-    """The first ones whose sizes add up to the target or nearly; one that is too much is left out.
+    """The first sizes that add up to nearly the target; those that are too large are left out.
 
-    One at least is always left out, for the target is less than all.
+    At least one is left out, for the target is less than all.
     """
     drawn = np.zeros(len(sizes), np.bool_)
     before = np.concatenate(([0], np.cumsum(sizes)))
@@ -311,7 +309,7 @@ def _ends(corpus: Corpus, documents: Spans, chars: Integers, share: float) -> tu
     """The beginnings of the documents, and the ends of all but short ones, in the text's order."""
     cuts = documents.stops - np.ceil(share * (documents.stops - documents.starts)).astype(np.int64)
     if corpus.vocabulary.level == "byte":
-        # A character begins at the first of its bytes, the one that counts.
+        # A character begins at its first byte, the one that counts.
         inside = corpus.vocabulary.symbol_lengths() == 0
         for number, cut in enumerate(cuts.tolist()):
             while cut < documents.stops[number] and inside[corpus.tokens[cut]]:
@@ -384,7 +382,7 @@ def _side(corpus: Corpus, part: _Part) -> Side:
 
 
 def _distance(first: Floats, second: Floats) -> float:
-    """The Jensen-Shannon divergence of two counts in bits: 0 for like ones, 1 for such that have
+    """The Jensen-Shannon divergence of two counts in bits: 0 if they are alike, 1 if they have
     nothing in common. Source: Lin 1991, "Divergence measures based on the Shannon entropy"."""
     if not first.any() or not second.any():
         return 0.0

@@ -1,7 +1,7 @@
 """The symbols a model reads and writes, and the ids that stand for them.
 
-Two ids are marks and print nothing of their own: the end of a document and the unknown
-character. Knows nothing of files.
+Two ids are marks without a text of their own: the end of a document and the unknown character. This
+module knows no files.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ Ids = NDArray[np.unsignedinteger[Any]]
 
 #: The end-of-document mark; it stands between documents and is never printed.
 END_ID = 0
-#: Stands for a character that the vocabulary lacks.
+#: The id of characters that are not in the vocabulary.
 UNKNOWN_ID = 1
-#: What an unknown character is shown as.
+#: The text of an unknown character.
 REPLACEMENT = "\ufffd"
 
 #: The byte values that occur in UTF-8: all but C0, C1 and F5 to FF.
@@ -39,20 +39,20 @@ _FIRST_ID = 2
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """An immutable list of symbols; a symbol's place is its id.
+    """An immutable list of symbols; the position of a symbol is its id.
 
     `from_characters`, `utf8` and `from_words` make one.
 
     Args:
         level: `"char"` (a token is a Unicode code point), `"byte"` (a byte of UTF-8) or
             `"word"` (a word with the space before it, or a single character).
-        symbols: What each id prints. The first two, the marks, are empty; at byte level symbol
-            `chr(b)` stands for the byte b.
+        symbols: The text of each id. The first two, the marks, are empty; at byte level the symbol
+            `chr(b)` is the byte b.
         folded: Whether the text is bare words separated by single spaces and the
             level is `"word"`: then the first word of a document gets a space too, so that a word
-            has one id wherever it stands, and decoding takes it away again.
+            has one id in every place; decoding removes the space again.
     Raises:
-        ValueError: The symbols are no vocabulary of that level.
+        ValueError: The symbols are no vocabulary of this level.
     """
 
     level: str
@@ -84,24 +84,24 @@ class Vocabulary:
 
     @classmethod
     def from_characters(cls, characters: Iterable[str]) -> Vocabulary:
-        """Level `"char"`, the characters in the order of their code points."""
+        """Make a vocabulary of characters, in the order of their code points."""
         return cls("char", ("", "", *sorted(set(characters))))
 
     @classmethod
     def utf8(cls) -> Vocabulary:
-        """Level `"byte"`: always the same 243 byte values, so ids fit one byte."""
+        """Make the vocabulary of bytes: always the same 243 values, so an id fits into one byte."""
         return cls("byte", ("", "", *map(chr, UTF8_BYTES)))
 
     @classmethod
     def from_words(
         cls, characters: Iterable[str], words: Mapping[str, int], *, folded: bool = False
     ) -> Vocabulary:
-        """Level `"word"`: the characters by code point, then the words by falling count.
+        """Make a vocabulary of words: first the characters by code point, then words by count.
 
         Args:
-            characters: What rare words and everything between words are spelled with.
-            words: Words, with the space before them, and their counts; those of a single
-                character are characters and left out, equal counts stand in alphabetic order.
+            characters: They spell rare words and everything between words.
+            words: Words, with the space before them, and their counts. Those of one character are
+                left out; words with equal counts are in alphabetic order.
             folded: As in the class.
         """
         ranked = sorted(
@@ -118,11 +118,11 @@ class Vocabulary:
         return cast("np.dtype[np.unsignedinteger[Any]]", np.min_scalar_type(len(self) - 1))
 
     def symbol_index(self) -> Mapping[str, int]:
-        """The id of every symbol but the marks."""
+        """Return the id of every symbol except the marks."""
         return self._index
 
     def encode(self, text: str) -> Ids:
-        """The ids of `text`, `(N,)`; every unknown character gives one `UNKNOWN_ID`."""
+        """Return the ids of `text`, `(N,)`; every unknown character gives one `UNKNOWN_ID`."""
         if self.level == "byte":
             return np.frombuffer(_utf8(text).translate(self._byte_to_id), np.uint8)
         if self.level == "char":
@@ -130,7 +130,7 @@ class Vocabulary:
         return self.encode_words(split_words(f" {text}" if self.folded and text else text))
 
     def encode_words(self, words: Sequence[str], *, end: str | None = None) -> Ids:
-        """The ids of a text that is cut into words already; those it lacks are spelled.
+        """Return the ids of a text that is cut into words; unknown words are spelled.
 
         Args:
             words: As `textgen.corpus.words` cuts them.
@@ -153,31 +153,31 @@ class Vocabulary:
     def decode(
         self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True, end: str = ""
     ) -> str:
-        """The text of `ids`; end marks give `end`, unknown characters U+FFFD.
+        """Return the text of `ids`; end marks give `end`, unknown characters U+FFFD.
 
-        At byte level, bytes that are no UTF-8 give U+FFFD as well.
+        At byte level, bytes that are not UTF-8 give U+FFFD too.
 
         Args:
             ids: Ids, `(N,)`.
-            at_start: Whether a document starts at the first of them; False where the text goes
-                on, as after a seed. Matters only to folded words, whose first has no space.
-            end: What an end mark is written as.
+            at_start: Whether a document starts at the first id; False if they continue a text, as
+                after a seed. It matters for folded words only, where the first has no space.
+            end: The text of an end mark.
         """
         if self.level == "byte" or self.folded or end:
             return "".join(self.pieces(ids, at_start=at_start, end=end))
         return "".join(map(self._texts.__getitem__, _as_ints(ids)))
 
     def decoder(self, *, at_start: bool = True, end: str = "") -> Decoder:
-        """Decodes one id after the other; `at_start` and `end` as for `decode`."""
+        """Return a decoder of one id after the other; `at_start` and `end` as for `decode`."""
         return Decoder(self, at_start=at_start, end=end)
 
     def pieces(
         self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True, end: str = ""
     ) -> list[str]:
-        """The text of each id, which joined is `decode(ids)`.
+        """Return the text of each id; joined they are `decode(ids)`.
 
-        At byte level a character of several bytes stands at the last of them, "" at the others;
-        a character cut off by the end of `ids` is a U+FFFD at the last id.
+        At byte level the text of a character of several bytes is at the last one, and "" at the
+        others; a character cut off by the end of `ids` is U+FFFD at the last id.
         """
         decoder = self.decoder(at_start=at_start, end=end)
         pieces = [decoder.feed(token) for token in _as_ints(ids)]
@@ -186,20 +186,20 @@ class Vocabulary:
         return pieces
 
     def display(self, ids: Iterable[int] | NDArray[np.integer[Any]]) -> list[str]:
-        """What a person is shown for each id: its text, and a folded word without its space."""
+        """Return the text of each id as people see it: a folded word without its space."""
         pieces = self.pieces(ids, at_start=False)
         if not self.folded:
             return pieces
         return [piece[1:] if len(piece) > 1 and piece[0] == " " else piece for piece in pieces]
 
     def extend(self, other: Vocabulary) -> tuple[Vocabulary, NDArray[np.int64]]:
-        """This vocabulary with the symbols it lacks of another one at its end.
+        """Return this vocabulary with the new symbols of another one at its end.
 
         Returns:
-            The larger vocabulary, in which this one's symbols keep their ids, and the id there of
-            each id of `other`, `(len(other),)`.
+            The larger vocabulary, in which this one's symbols keep their ids, and the new ids of
+            the symbols of `other`, `(len(other),)`.
         Raises:
-            ConfigError: The two cut text in different ways.
+            ConfigError: The two cut texts in different ways.
         """
         if (self.level, self.folded) != (other.level, other.folded):
             raise ConfigError(
@@ -216,11 +216,11 @@ class Vocabulary:
         return result, np.concatenate([np.array([END_ID, UNKNOWN_ID], np.int64), ids])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled and copied as plain data: what is kept to look symbols up is made again."""
+        """Pickle and copy as plain data; the tables for looking symbols up are made again."""
         return type(self).from_dict, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for a checkpoint's header."""
+        """Return plain data for a checkpoint's header."""
         data: dict[str, Any] = {"level": self.level}
         if self.level != "byte":
             data["symbols"] = list(self.symbols[_FIRST_ID:])
@@ -230,7 +230,7 @@ class Vocabulary:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Vocabulary:
-        """From plain data, every part of it checked.
+        """Make a vocabulary from plain data, every part of which is checked.
 
         Raises:
             ValueError: The data is no vocabulary; the message says why.
@@ -261,10 +261,10 @@ class Vocabulary:
         return cls(level, ("", "", *symbols), folded)
 
     def symbol_lengths(self) -> NDArray[np.int64]:
-        """Characters that each id adds to a text, `(len(self),)`.
+        """Return how many characters each id adds to a text, `(len(self),)`.
 
-        At byte level a character counts at its first byte. Only folded words add something that
-        this cannot know: the space that the first of a document has not got.
+        At byte level a character counts at its first byte. The first folded word of a document adds
+        one character less, for it has no space.
         """
         if self.level == "byte":
             lengths = [int(not 0x80 <= ord(symbol) < 0xC0) for symbol in self.symbols[_FIRST_ID:]]
@@ -308,12 +308,12 @@ class Vocabulary:
 
 
 class Decoder:
-    """Turns ids into text one at a time; what it gives, joined, is `Vocabulary.decode`.
+    """Turns ids into text one at a time; joined, the texts are `Vocabulary.decode`.
 
     Args:
         vocabulary: The symbols.
         at_start: Whether the first id starts a document.
-        end: What an end mark is written as.
+        end: The text of an end mark.
     """
 
     def __init__(self, vocabulary: Vocabulary, *, at_start: bool = True, end: str = "") -> None:
@@ -326,7 +326,7 @@ class Decoder:
         )
 
     def feed(self, token: int) -> str:
-        """The text that `token` completes; "" within a character."""
+        """Return the text that `token` completes; "" within a character."""
         if token == END_ID:
             self._at_start = True
             return self.flush() + self._end
@@ -342,7 +342,7 @@ class Decoder:
         return symbol
 
     def flush(self) -> str:
-        """What is left at the end: U+FFFD where a character was begun and not finished."""
+        """Return what is left at the end: U+FFFD if a character is not finished."""
         if self._bytes is None:
             return ""
         rest = self._bytes.decode(b"", final=True)

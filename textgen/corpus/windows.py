@@ -1,10 +1,11 @@
 """Training windows: a view on the token array, cut into inputs and targets.
 
-The lecture's pairs and truncated back-propagation are two orders of the same thing. A window
-starting at token `i` has the input `tokens[i : i + t]` and the target `tokens[i + 1 : i + t + 1]`.
+A window that starts at token `i` has the input `tokens[i : i + t]` and the target
+`tokens[i + 1 : i + t + 1]`. The lecture's pairs and truncated back-propagation are two orders of
+the same windows.
 
-Nothing here has a memory: batch `k` is computed from `k`, so that a run is resumed by its step
-number alone, and the corpus is never copied, whatever the length of a window.
+Nothing here has a memory: batch `k` is computed from `k`. So a run resumes by its step number
+alone, and the corpus is never copied, whatever the length of a window.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Batch:
 
     Args:
         inputs_TB: Token ids, `(T, B)`, int64.
-        targets_TB: The token after each, `(T, B)`, int64; -1 where it does not count.
-        resets_TB: True where the state is zeroed before the token is read, `(T, B)`. At the first
+        targets_TB: The token after each, `(T, B)`, int64; -1 if it does not count.
+        resets_TB: Whether the state is zeroed before the token is read, `(T, B)`. At the first
             step of a sliding window it is zero anyway (`Windows.carries_state` is False).
     """
 
@@ -40,25 +41,25 @@ class Batch:
 class Windows:
     """Windows over a token array.
 
-    Without `history`: `batch_size` streams read the text side by side, each a window further at
-    every step, their state carried over (truncated back-propagation). The text is a ring: where a
-    stream reaches the place at which the next one began, it reads on. The state is zeroed at every
-    end-of-document mark, at the beginning of the text and, with `reset_every`, from time to time.
+    By default `batch_size` streams read the text side by side. Each moves on by a window at every
+    step, and its state is carried over (truncated back-propagation). The text is a ring: a stream
+    that reaches the start of the next one reads on. The state is zeroed at every end-of-document
+    mark, at the beginning of the text and, with `reset_every`, from time to time.
 
-    With `history`: the lecture's windows of exactly that many tokens, one at every position, in an
-    order shuffled anew each epoch; the state starts from zero in each.
+    With `sliding` they are the lecture's windows, one at every position, shuffled in each epoch; in
+    each the state starts from zero.
 
     Args:
         tokens: Token ids, `(N,)`; usually a memory map.
-        seq_len: Tokens a window, `t`.
-        batch_size: Windows a step, `B`.
-        sliding: True for the lecture's windows.
-        reset_every: A stream's state is zeroed before every so many windows, one stream after
-            another; 0: never. A state that is only ever carried on may drift to where it is never
-            found again by whoever starts from zero: those who evaluate and write.
-        separator: Of a text of pairs (`textgen.corpus.pairs`), which begins with an end mark and
-            ends with one: what stands between source and target. Only the tokens after it count,
-            up to the end mark. None: all tokens count.
+        seq_len: Tokens in a window, `t`.
+        batch_size: Windows in a step, `B`.
+        sliding: Whether they are the lecture's windows.
+        reset_every: The state of each stream is zeroed once in so many windows, in turn; 0: never.
+            A state that is always carried on may drift to values that evaluation and generation,
+            which start from zero, never reach.
+        separator: For a text of pairs (`textgen.corpus.pairs`), which begins and ends with an end
+            mark: the token between source and target. Only the tokens after it count, up to the
+            end mark. None: all tokens count.
         rng: Seed of the shuffled order.
     Raises:
         ConfigError: A size is not positive.
@@ -94,11 +95,11 @@ class Windows:
         self._rng = rng
 
     def __len__(self) -> int:
-        """How many windows there are at stride 1: `N - t`."""
+        """The number of windows at stride 1: `N - t`."""
         return len(self._tokens) - self._seq_len
 
     def __getitem__(self, index: int) -> tuple[Tokens, Tokens]:
-        """Input and target of the window at `index`, both `(t,)`: views, not copies."""
+        """Return input and target of the window at `index`, both `(t,)`: views, not copies."""
         if not 0 <= index < len(self):
             raise IndexError(f"window {index} of {len(self)}")
         stop = index + self._seq_len
@@ -106,11 +107,11 @@ class Windows:
 
     @property
     def carries_state(self) -> bool:
-        """Whether a window's first state is the last one of the window before it."""
+        """Whether a window begins with the last state of the window before it."""
         return not self._sliding
 
     def batch(self, step: int) -> Batch:
-        """The windows of step `step`, counted from 0."""
+        """Return the windows of step `step`, counted from 0."""
         starts_B = self._shuffled(step) if self._sliding else self._streams(step)
         positions_TB = starts_B[None, :] + np.arange(self._seq_len)[:, None]
         if not self._sliding:
@@ -127,7 +128,7 @@ class Windows:
         return Batch(inputs_TB, targets_TB, resets_TB)
 
     def _starts_anew(self, step: int) -> NDArray[np.bool_]:
-        """Which streams' states are zeroed before this window: their turns are spread evenly."""
+        """Which streams are zeroed before this window; their turns are spread evenly."""
         every = self._reset_every
         if not every:
             return np.zeros(self._batch_size, np.bool_)
@@ -152,17 +153,16 @@ class Windows:
 def counted_TB(
     tokens: Tokens, positions_TB: NDArray[np.int64], inputs_TB: NDArray[np.int64], separator: int
 ) -> NDArray[np.bool_]:
-    """Which targets of some windows count: those after a separator.
+    """Return which targets of some windows count: those after a separator.
 
-    What stands before a window is found by looking back from it, as far as its pair goes, so that
-    nothing has to be remembered of the rest.
+    What stands before a window is found by looking back, as far as its pair goes.
 
     Args:
-        tokens: Token ids, `(N,)`; before the first stands an end mark.
-        positions_TB: Where each window's inputs lie, one after the other, `(T, B)`; a window may
-            go on at the array's beginning if that is an end mark.
+        tokens: Token ids, `(N,)`; the first follows an end mark.
+        positions_TB: The positions of each window's inputs, `(T, B)`; a window may wrap around to
+            the beginning of an array that starts with an end mark.
         inputs_TB: The tokens there.
-        separator: What stands between source and target.
+        separator: The token between source and target.
     """
     is_mark_TB = (inputs_TB == separator) | (inputs_TB == END_ID)
     steps_TB = np.where(is_mark_TB, np.arange(len(inputs_TB))[:, None], -1)
@@ -176,7 +176,7 @@ def counted_TB(
 def _written_before(
     tokens: Tokens, starts_B: NDArray[np.int64], separator: int, reach: int = 64
 ) -> NDArray[np.bool_]:
-    """Whether the last mark before each place is a separator."""
+    """Whether the last mark before each position is a separator."""
     found_B = np.zeros(len(starts_B), np.bool_)
     pending, ends = np.arange(len(starts_B)), starts_B.copy()
     while pending.size:
@@ -193,18 +193,18 @@ def _written_before(
 
 
 def permute(index: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
-    """Where a shuffle of `range(size)` sends each index, without storing the shuffle.
+    """Return where a shuffle of `range(size)` sends each index, without storing the shuffle.
 
-    A Feistel network of four rounds over the next even power of two, walked until the outcome lies
-    in the range: a bijection for every key. Source: Black and Rogaway 2002, "Ciphers with
-    arbitrary finite domains", section 3 (cycle walking).
+    A Feistel network of four rounds over the next even power of two, repeated until the result lies
+    in the range: a bijection for every key. Source: Black and Rogaway 2002, "Ciphers with arbitrary
+    finite domains", section 3 (cycle walking).
 
     Args:
         index: Numbers in `[0, size)`.
-        size: How many there are.
+        size: The length of the range.
         key: Chooses the shuffle.
     Returns:
-        Numbers in `[0, size)`, like `index`.
+        Numbers in `[0, size)`, with the shape of `index`.
     """
     half = max(1, (max(size - 1, 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
@@ -221,7 +221,7 @@ def permute(index: NDArray[np.int64], size: int, key: int) -> NDArray[np.int64]:
 
 
 def mix(value: Any) -> Any:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014, section 2): spreads every bit."""
+    """Mix all bits: the finalizer of splitmix64 (Steele, Lea and Flood 2014, section 2)."""
     with np.errstate(over="ignore"):
         value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

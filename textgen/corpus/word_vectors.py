@@ -1,10 +1,10 @@
 """Vectors of words from a file, in the formats of word2vec and fastText.
 
-Both begin with a line of two numbers, how many words and how many numbers each. In the text format
-(`.vec`, `.txt`) a line is a word and its numbers; in word2vec's binary one (`.bin`) the word, a
-space and its numbers as float32. Either may be packed by gzip. Which it is, the content says, not
-the name. Only the rows of words that are asked for are kept: a file of millions of words takes the
-memory of the vocabulary's.
+Both begin with a line of two numbers: how many words, and how many numbers for each. In the text
+format (`.vec`, `.txt`) a line is a word and its numbers. In word2vec's binary format (`.bin`) an
+entry is the word, a space and its numbers as float32. Either may be packed by gzip. The content,
+not the name, decides which format it is. Only the rows of the wanted words are kept, so a file of
+millions of words takes little memory.
 
 Source: Mikolov et al. 2013, arXiv:1301.3781, and the tool `word2vec` published with it.
 """
@@ -28,11 +28,11 @@ from textgen.files import os_reason
 
 Floats = NDArray[np.float32]
 
-#: Wider vectors are no word vectors, and longer words no words.
+#: The most numbers of a vector and bytes of a word.
 MOST_NUMBERS, MOST_WORD_BYTES = 8192, 4096
 _BUFFER = 1 << 20
 _GZIP = b"\x1f\x8b"
-#: How a fastText model begins, which holds more than vectors and in another order.
+#: The first bytes of a fastText model, which is another format.
 _FASTTEXT_MODEL = (793712314).to_bytes(4, "little")
 _FORMATS = (
     "expected word vectors: a first line COUNT WIDTH, then a word and WIDTH numbers a line "
@@ -42,12 +42,12 @@ _FORMATS = (
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """What a file holds of the words asked for.
+    """The vectors that a file has of the wanted words.
 
     Args:
-        width: Numbers a word.
+        width: Numbers in a vector.
         words_in_file: As the file's first line says.
-        vectors: The words found, each with its vector `(width,)`.
+        vectors: The vector `(width,)` of each word that was found.
     """
 
     width: int
@@ -60,10 +60,10 @@ def read_word_vectors(path: str | Path, wanted: Collection[str]) -> WordVectors:
 
     Args:
         path: A file in one of the formats above.
-        wanted: The words; where the file has one twice, the first counts.
+        wanted: The words; if the file has a word twice, the first vector counts.
     Raises:
-        ConfigError: The file is in another format, ends early, or holds a number that is none.
-        StorageError: It is missing or cannot be read.
+        ConfigError: The file is in another format, ends early, or has an invalid number.
+        StorageError: The file is missing or cannot be read.
     """
     name = str(path)
     keys = {word.encode("utf-8", "surrogatepass"): word for word in wanted}
@@ -80,9 +80,9 @@ def read_word_vectors(path: str | Path, wanted: Collection[str]) -> WordVectors:
 
 
 def vocabulary_words(vocabulary: Vocabulary) -> dict[int, tuple[str, ...]]:
-    """Under which names a file may have each symbol, the best first.
+    """Return the names under which a file may have each symbol, the best first.
 
-    A word goes without the space before it, as it is written or else in small letters.
+    A word has no space before it there; it is written as it is, or else in small letters.
     """
     names = {}
     for token, symbol in enumerate(vocabulary.symbols):
@@ -93,15 +93,15 @@ def vocabulary_words(vocabulary: Vocabulary) -> dict[int, tuple[str, ...]]:
 
 
 def symbol_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[dict[int, Floats], int]:
-    """The vectors that a file has of a vocabulary's symbols.
+    """Return the vectors that a file has of a vocabulary's symbols.
 
     Args:
         path: As for `read_word_vectors`.
         vocabulary: Of characters or words.
     Returns:
-        A vector for each symbol that the file knows, and the vectors' width.
+        A vector for each symbol that the file has, and the width of the vectors.
     Raises:
-        ConfigError: As `read_word_vectors`; or the file knows none of the symbols, or the symbols
+        ConfigError: As `read_word_vectors`; or the file has none of the symbols, or the symbols
             are bytes.
     """
     if vocabulary.level == "byte":
@@ -176,7 +176,7 @@ def _is_text(start: bytes, width: int) -> bool:
 
 
 def _numbers(parts: list[bytes]) -> Floats:
-    """What `parts` say; nothing where one of them is no number."""
+    """The numbers that `parts` are; no numbers if one of them is invalid."""
     try:
         with np.errstate(over="ignore"):
             return np.array(parts, dtype=np.bytes_).astype(np.float32)

@@ -1,8 +1,7 @@
-"""Text cut into words and single characters, without losing one.
+"""Text cut into words and single characters; together they are the text again.
 
-A token is a run of word characters (letters, digits, combining marks, apostrophes inside) with
-one space before it if there is one, or any other single character. Joined together, the tokens
-are the text.
+A token is a run of word characters (letters, digits, combining marks, apostrophes inside) with the
+space before it, if there is one, or any other single character.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     from textgen.corpus.vocabulary import Vocabulary
     from textgen.corpus.windows import Tokens
 
-#: A longer run of word characters is cut: no vocabulary holds such words, and without a limit a
-#: text that never ends a word (a genome, say) would have to be held in memory.
+#: Longer runs of word characters are cut: no vocabulary has such words, and a text in which a word
+#: never ends (a genome, say) would not fit into memory.
 MAX_WORD_CHARS = 64
 
 #: Characters cut at a time, which bounds the list of tokens.
 SLICE_CHARS = 1 << 18
 
-#: How far behind a token's end the pattern looks: an apostrophe and the letter after it.
+#: How far the pattern looks past the end of a token: an apostrophe and the letter after it.
 _LOOKAHEAD = 2
 
 #: Tokens looked at together when words are counted, and the kinds of tokens.
@@ -36,14 +35,14 @@ _OTHER, _MARK, _LETTER, _WORD, _APOSTROPHE = range(5)
 
 
 def split_words(text: str) -> list[str]:
-    """The tokens of `text`, in order; `"".join` gives `text` back."""
+    """Return the tokens of `text`, in order; `"".join` gives `text` back."""
     return _pattern().findall(text)
 
 
 def stream_words(chunks: Iterable[str]) -> Iterator[list[str]]:
-    """The tokens of a text that comes in chunks, in lists of bounded length.
+    """Yield the tokens of a text that comes in chunks, in lists of bounded length.
 
-    Where the chunks end makes no difference: together the lists are `split_words` of the whole.
+    Together the lists are `split_words` of the whole, wherever the chunks end.
     """
     carry = ""
     for chunk in chunks:
@@ -59,9 +58,9 @@ def stream_words(chunks: Iterable[str]) -> Iterator[list[str]]:
 
 
 def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
-    """How many words begin in `tokens`, in bounded memory.
+    """Return how many words begin in `tokens`, in bounded memory.
 
-    A run of more than 64 characters that is spelled counts as one word.
+    A word counts whether it is one token or spelled by several, also with more than 64 characters.
 
     Args:
         vocabulary: Of level `word`.
@@ -71,7 +70,7 @@ def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
     total, before = 0, np.full(2, _OTHER, np.uint8)
     for start in range(0, len(tokens), _CHUNK):
         kinds = kinds_V[tokens[start : start + _CHUNK]]
-        # Two tokens before the chunk say whether its first letter goes on with a word.
+        # The two tokens before the chunk tell whether its first letter continues a word.
         along = np.concatenate([before, kinds])
         here, last, second = along[2:], along[1:-1], along[:-2]
         spelled, after = (here == _LETTER) | (here == _MARK), (last == _LETTER) | (last == _MARK)
@@ -88,8 +87,8 @@ def _pattern() -> re.Pattern[str]:
     marks = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in _mark_ranges())
     letter = r"[^\W_]"
     word = rf"(?:{letter}|[{marks}])"
-    # The first branch is three times as fast and right wherever no mark or apostrophe follows;
-    # its quantifier is possessive, or it would fall back to a shorter word instead of failing.
+    # The first branch is three times as fast and is right if no mark or apostrophe follows. Its
+    # quantifier is possessive: it fails rather than fall back to a shorter word.
     return re.compile(
         rf" ?(?:{letter}{{1,{MAX_WORD_CHARS}}}+(?!['’{marks}])"
         rf"|{word}(?:{word}|['’](?={letter})){{0,{MAX_WORD_CHARS - 1}}})"
@@ -101,7 +100,7 @@ def _pattern() -> re.Pattern[str]:
 def _mark_ranges() -> Iterator[tuple[int, int]]:
     """First and last code point of every run of combining marks (general category M)."""
     first: int | None = None
-    # The planes between are ideographs and unassigned.
+    # The planes between hold ideographs or nothing.
     for point in chain(range(0x300, 0x20000), range(0xE0000, 0xE1000)):
         if unicodedata.category(chr(point)).startswith("M"):
             if first is None:
@@ -116,8 +115,8 @@ def _kind(symbol: str) -> int:
         return _WORD
     if symbol in ("'", "\u2019"):
         return _APOSTROPHE
-    # A character is part of a word if it stays in the word of a letter before it. After an
-    # apostrophe a letter does too, a mark does not.
+    # A character is part of a word if it joins a letter before it. After an apostrophe only a
+    # letter does, not a mark.
     if not symbol or len(split_words("a" + symbol)) > 1:
         return _OTHER
     return _LETTER if len(split_words("a'" + symbol)) == 1 else _MARK

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel
-from textgen.corpus.pairs import PairIndex, open_pairs
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.pairs import PairIndex, find_pairs
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.corpus.windows import Tokens, permute
 from textgen.errors import ConfigError, named
@@ -92,13 +93,14 @@ def evaluate_pairs(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"{named('limit')} is {limit}; it must be at least 1 pair")
-    corpus, pairs = open_pairs(
+    corpus = Corpus.open(
         paths,
         saved.corpus_options(documents="line", **reading),
         vocabulary=saved.vocabulary,
         normalization=saved.normalization,
         stdin=stdin,
     )
+    pairs = find_pairs(corpus, paths)
     if limit is not None and limit < len(pairs):
         pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
     with opened(saved, device=device, threads=threads) as network:
