@@ -1,8 +1,7 @@
-"""Writing to disk so that a file is whole or not there, and keeping two runs out of one folder.
+"""Writing files as a whole, and keeping two runs out of one folder.
 
-A reader of a path written by `atomic_write` meets the old bytes or the new ones, never a mixture,
-whatever interrupts the writer: an error, a signal, `kill -9`, loss of power. Nothing here knows
-what the bytes mean.
+A reader of a file written by `atomic_write` sees the old bytes or the new ones, never a mixture,
+whatever interrupts the writer: an error, a signal, `kill -9`, loss of power.
 """
 
 from __future__ import annotations
@@ -24,10 +23,10 @@ from textgen.errors import RunFolderError, StorageError, TextgenError, named
 if sys.platform != "win32":
     import fcntl
 
-#: The file in a run's folder that tells who writes there.
+#: The file in a run's folder that names the process that writes there.
 LOCK_NAME = ".lock"
 
-#: How often a race with another process over one file name is retried.
+#: How often to try again after losing a race for a file name.
 _ATTEMPTS = 100
 
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -47,17 +46,17 @@ _REASONS = {
 
 
 def os_reason(error: OSError) -> str:
-    """Why the system refused, in words for a message: "the disk is full; free some space"."""
+    """Return why the system refused, for a message: "the disk is full; free some space"."""
     if error.errno in _REASONS:
         return _REASONS[error.errno]
     return error.strerror or str(error) or type(error).__name__
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and the folders above it; one that exists already is fine.
+    """Create a folder and the folders above it, unless they exist.
 
     Raises:
-        StorageError: It cannot be created, or a file of that name exists.
+        StorageError: The folder cannot be created, or a file has its name.
     """
     path = Path(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -77,16 +76,16 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
     """Replace a file as a whole: its readers see the old bytes or the new ones.
 
     The bytes go to a temporary file in the same folder (its name starts with "." and ends with
-    ".tmp"), which is synchronised, renamed over `path`, and the folder synchronised. Permissions
-    are those of any new file: `0o666` less the umask. A symbolic link stays one: the file that it
-    points to is replaced. Temporary files that killed writers of the same path left are removed.
+    ".tmp"). It is synchronised and renamed to `path`, and then the folder is synchronised. The
+    permissions are those of a new file: `0o666` less the umask. If `path` is a symbolic link, the
+    file that it points to is replaced. Temporary files of killed writers of `path` are removed.
 
     Args:
         path: The file to replace or create.
-        write: Writes the whole content to the binary file it is handed.
+        write: Writes the whole content to the binary file it is given.
     Raises:
-        StorageError: It could not be written; an old file is as it was and no temporary file is
-            left. If only the last step failed, synchronising the folder, the new file is in
+        StorageError: The file could not be written; an old file is unchanged and no temporary file
+            is left. If only the last step failed, synchronising the folder, the new file is in
             place and the message says that a loss of power could still undo it.
     """
     path = Path(path)
@@ -124,7 +123,7 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """`atomic_write` of bytes."""
+    """Write bytes with `atomic_write`."""
 
     def write(file: BinaryIO) -> None:
         file.write(data)
@@ -133,19 +132,19 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 
 def atomic_write_text(path: Path, text: str) -> None:
-    """`atomic_write` of text as UTF-8; line ends are written as they stand.
+    """Write text as UTF-8 with `atomic_write`; line ends stay as they are.
 
-    The bytes of a file's name that are no text arrive here as lone surrogates. They are written as
-    JSON escapes them, `\\udcff`.
+    Lone surrogates, which Python uses for file names that are no text, are written as JSON escapes
+    them: `\\udcff`.
     """
     atomic_write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
 
 
 def check_writable(path: Path) -> None:
-    """Refuse before some long work a file that could not be written after it.
+    """Check before long work that a file can be written after it.
 
     Raises:
-        StorageError: `atomic_write` would fail now; its message.
+        StorageError: `atomic_write` would fail now, with the same message.
     """
     path = Path(path)
     try:
@@ -159,23 +158,22 @@ def check_writable(path: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Append one line (a JSON object, say) as UTF-8; created where there is no such file.
+    """Append one line, such as a JSON object, as UTF-8; a missing file is created.
 
-    The line is there whole or not at all if writing fails. A line that a killed writer left
-    unfinished is ended first, so that it spoils no other.
+    If writing fails, nothing of the line stays. If a killed writer left a line unfinished, it is
+    ended first.
 
     Args:
         path: The file.
-        line: The text without its line end. A lone surrogate, which UTF-8 cannot hold, is written
-            as `\\udcff`, which is how JSON spells it.
+        line: The text without its line end. Lone surrogates are written as `\\udcff`.
     Raises:
-        StorageError: It could not be written.
+        StorageError: The line could not be written.
     """
     if "\n" in line:
         raise ValueError("a line must not hold a line end")
     data = line.encode("utf-8", errors="backslashreplace") + b"\n"
     try:
-        # Unbuffered: one system call a line, so that two writers do not mix theirs.
+        # Unbuffered: one system call for a line, so that the lines of two writers do not mix.
         with open(path, "ab+", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             if size:
@@ -187,7 +185,7 @@ def append_line(path: Path, line: str) -> None:
                 while view:
                     view = view[file.write(view) :]
             except OSError:
-                # Best effort: the error that counts is the one being raised.
+                # If this fails too, the first error counts.
                 with contextlib.suppress(OSError):
                     file.truncate(size)
                 raise
@@ -196,12 +194,13 @@ def append_line(path: Path, line: str) -> None:
 
 
 class FolderLock:
-    """While entered, no other process (and no second lock in this one) enters the same folder.
+    """A context in which no other process, and no second lock in this one, enters the folder.
 
-    The lock is the kernel's (`flock` on the file `.lock` in the folder), so it ends with the
-    process, however that ends, and a lock left behind never blocks. Where there is none (Windows,
-    some network disks) `.lock` is created exclusively and its owner's process id is checked: a
-    dead owner on this host does not block, one on another host does until the file is deleted.
+    It is a lock of the kernel (`flock` on the file `.lock` in the folder). So it ends with the
+    process, however that ends, and a file that is left behind never blocks. On Windows and some
+    network disks, which have no such lock, `.lock` is created exclusively and the process in it is
+    checked: a dead one on this host does not block, one on another host blocks until the file is
+    deleted.
 
     Args:
         folder: An existing folder.
@@ -209,7 +208,7 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
-        # Absolute: the process may change its folder before the lock is released.
+        # Absolute: the process may change its working folder while it has the lock.
         self._path = Path(os.path.abspath(folder)) / LOCK_NAME
         self._descriptor: int | None = None
 
@@ -243,23 +242,23 @@ class FolderLock:
             return
         if sys.platform == "win32":
             os.close(descriptor)  # an open file cannot be removed there
-        # Else removed before it is unlocked, so that whoever locks it next sees that it is gone. A
-        # lock file that cannot be removed blocks nobody: its owner does not hold it any more.
+        # Removed before it is unlocked, so that the next process that locks it sees that it is
+        # gone. A file that cannot be removed blocks nobody: it is no longer locked.
         with contextlib.suppress(OSError):
             os.unlink(self._path)
         if sys.platform != "win32":
             os.close(descriptor)
 
     def _try_to_take(self) -> int | None:
-        """The locked file's descriptor, or None where a race was lost and must be run again."""
+        """The descriptor of the locked file; None after losing a race."""
         if sys.platform == "win32":
             return self._try_to_create()
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
         try:
             taken = _try_lock(descriptor)
             if taken is None and os.fstat(descriptor).st_size == 0:
-                os.unlink(self._path)  # most likely created by the line above
-            # A holder that ended between our opening and our locking has removed the file.
+                os.unlink(self._path)  # probably created just now
+            # A process that released the lock between our opening and locking removed the file.
             if taken and _is_named(descriptor, self._path):
                 self._sign(descriptor)
                 kept, descriptor = descriptor, -1
@@ -274,7 +273,7 @@ class FolderLock:
         return None
 
     def _try_to_create(self) -> int | None:
-        """The way without a lock of the kernel: whoever creates the file has the lock."""
+        """Take the lock without the kernel: the process that creates the file has it."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         except FileExistsError:
@@ -288,7 +287,7 @@ class FolderLock:
             self._sign(descriptor)
         except OSError:
             os.close(descriptor)
-            os.unlink(self._path)  # nobody could tell whose it is
+            os.unlink(self._path)  # it names no process
             raise
         return descriptor
 
@@ -298,7 +297,7 @@ class FolderLock:
         os.write(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
 
     def _owner(self) -> tuple[int, str] | None:
-        """Process id and host of who holds the lock, or None if that cannot be read."""
+        """Process id and host of the holder; None if they cannot be read."""
         try:
             with open(self._path, "rb") as file:
                 process, _, host = file.read(512).decode("utf-8", "replace").strip().partition(" ")
@@ -317,7 +316,7 @@ class FolderLock:
 
 
 def _replaceable(path: Path) -> Path:
-    """The file that writing to `path` replaces: links followed, anything but a file refused."""
+    """The file that writing to `path` replaces, after links; anything but a file is refused."""
     target = Path(os.path.realpath(path))
     try:
         mode = os.lstat(target).st_mode
@@ -326,21 +325,21 @@ def _replaceable(path: Path) -> Path:
     if stat.S_ISDIR(mode):
         raise StorageError(f"cannot write {path}: it is a folder")
     if not stat.S_ISREG(mode):
-        # A device, a pipe, a loop of links: renaming a file over it would destroy it.
+        # A rename would destroy a device, a pipe or a loop of links.
         raise StorageError(f"cannot write {path}: it is not a regular file")
     return target
 
 
 def _create_temp(target: Path) -> tuple[Path, int]:
-    """A new, empty, locked file beside `target`: its path and descriptor."""
+    """Make a new, empty, locked file beside `target`; return its path and descriptor."""
     for _ in range(_ATTEMPTS):
         temp = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
-        # The kernel takes the umask (and a folder's default access list) off 0o666 by itself.
+        # The kernel applies the umask and the folder's default access list to 0o666.
         descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
         kept = False
         try:
             taken = _try_lock(descriptor)
-            # Else another writer took it for a leftover before it was locked, and removes it.
+            # Otherwise another writer took it for a leftover before it was locked.
             kept = taken is None or (taken and _is_named(descriptor, temp))
         finally:
             if not kept:
@@ -353,14 +352,13 @@ def _create_temp(target: Path) -> tuple[Path, int]:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files that killed writers of `target` left.
+    """Remove the temporary files of killed writers of `target`.
 
-    A live writer holds a lock on its temporary file, so two writers do not disturb each other. On
-    Windows an open file cannot be removed in the first place; on a disk without locks leftovers
-    stay.
+    A live writer has a lock on its temporary file. On Windows an open file cannot be removed
+    anyway; on a disk without locks leftovers stay.
     """
     prefix = f".{target.name}."
-    # Tidying up must never make a save fail: what cannot be removed now is tried again next time.
+    # A failure here must not make a save fail; the next save tries again.
     with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
         for entry in entries:
             if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
@@ -382,8 +380,8 @@ def _remove_leftovers(target: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a loss of power.
 
-    Some file systems (network and FUSE ones) answer EINVAL, "not possible here": tolerated, as
-    nothing more can be done there. Windows has no such call.
+    Some network file systems answer EINVAL, "not possible here", which is ignored. Windows has no
+    such call.
     """
     if sys.platform == "win32":
         return
@@ -398,7 +396,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _try_lock(descriptor: int) -> bool | None:
-    """Lock an open file: True if taken, False if another holds it, None where there is no lock."""
+    """Lock an open file; False if another process has it, None if the disk has no locks."""
     if sys.platform == "win32":
         return None
     try:
@@ -421,7 +419,7 @@ def _is_named(descriptor: int, path: Path) -> bool:
 
 
 def _is_alive(process: int) -> bool:
-    """Whether a process of this host runs."""
+    """Whether a process runs on this host."""
     if sys.platform == "win32":
         # Not os.kill: on Windows it ends the process, whatever the signal.
         import ctypes
@@ -434,11 +432,11 @@ def _is_alive(process: int) -> bool:
         ctypes.windll.kernel32.CloseHandle(handle)
         return code.value == 259  # STILL_ACTIVE
     if process <= 0:
-        return False  # no process, but the name of a group of them
+        return False  # a group of processes
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True  # it runs, for somebody else
+        return True  # it runs for another user
     return True

@@ -162,7 +162,7 @@ class Candidate:
 def rank(data: bytes) -> list[Candidate]:
     """Return a candidate for each encoding of bytes that are not UTF-8, the likeliest first."""
     sample = _pick(data)
-    places = _Places(sample)
+    places = _HighBytes(sample)
     costs_of_languages = _language_costs(sample, places.weight, places.high)
     candidates = _candidates(TABLES, places, costs_of_languages)
     best = min(candidates, key=lambda candidate: candidate.cost)
@@ -201,7 +201,7 @@ def rank(data: bytes) -> list[Candidate]:
 
 def _candidates(
     tables: dict[str, tuple[float, tuple[str, ...]]],
-    places: _Places,
+    places: _HighBytes,
     costs_of_languages: dict[str, float],
 ) -> list[Candidate]:
     """The candidate in each one-byte encoding, without the cost of sentences."""
@@ -342,7 +342,7 @@ _WITHIN: tuple[tuple[str, Booleans, float], ...] = (
 )
 
 
-class _Places:
+class _HighBytes:
     """The bytes beyond ASCII in a sample, with the bytes before and after each.
 
     The same three bytes for the n-th time weigh 1/n: a name on every page tells hardly more than a

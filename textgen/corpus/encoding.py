@@ -36,17 +36,17 @@ from textgen.messages import Message, named
 
 #: Sources below this many bytes are checked whole.
 WHOLE_LIMIT = 16 << 20
-#: What a confidence must reach for the encoding to be taken without a word: of a hundred such
-#: texts at least 97 are read right (benchmarks/encodings.py).
+#: From this confidence on an encoding is taken without a note: of a hundred such texts at least 97
+#: are read right (benchmarks/encodings.py).
 SURE = 0.9
 
 _HEAD = 1 << 20
 _TAIL = 64 << 10
 _SAMPLE = 64 << 10
-#: The share of characters that may be replaced; beyond it the encoding is another one.
+#: The largest share of characters that may be replaced; beyond it the encoding must be wrong.
 _MOST_LOST = 0.25
 
-_MARKS = (  # the longer first: a UTF-32 mark starts like one of UTF-16
+_MARKS = (  # the longer ones first: a mark of UTF-32 starts like one of UTF-16
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -62,12 +62,11 @@ class Detection:
     Args:
         encoding: Python's name of it, `utf-16-le` or `-be` for UTF-16.
         confidence: How sure that is, from 0 to 1.
-        reason: Why, in a few words, with what the reader should know about the file.
-        bom_length: Bytes of the byte order mark, which is no part of the text.
-        dropped: Bytes left out at the end, because they are the start of a character cut short;
-            `reason` says so.
-        errors: `"strict"`, or `"replace"` where U+FFFD stands for what cannot be decoded.
-        notes: What a person should be told, without the source's name.
+        reason: Why, in a few words.
+        bom_length: Bytes of the byte order mark, which is not part of the text.
+        dropped: Bytes left out at the end because a character is cut short there; `reason` says so.
+        errors: `"strict"`, or `"replace"` if U+FFFD replaces what cannot be decoded.
+        notes: What the user should know, without the name of the source.
     """
 
     encoding: str
@@ -80,18 +79,19 @@ class Detection:
 
 
 def detect(source: Source, override: str | None = None, errors: str = "strict") -> Detection:
-    """How `source` is encoded.
+    """Return how a source is encoded.
 
     Args:
-        source: Where the bytes are.
-        override: An encoding to take instead of detecting one; any name Python knows, and what
-            programs call them (`windows-1251`, `utf8-bom`).
-        errors: `"replace"` accepts bytes that stand for nothing, as U+FFFD; `"strict"` does not.
+        source: The source of the bytes.
+        override: An encoding to take instead of detecting one: a name of Python, or what programs
+            call it (`windows-1251`, `utf8-bom`).
+        errors: `"replace"` reads bytes that stand for no character as U+FFFD; `"strict"` does not
+            accept them.
     Raises:
-        ConfigError: `override` is not known, or `errors`.
-        EmptyCorpusError: There is nothing in it, or only a byte order mark.
+        ConfigError: `override` or `errors` is not known.
+        EmptyCorpusError: The source is empty, or holds only a byte order mark.
         BinaryFileError: It is no text.
-        EncodingError: It is in no encoding known here, in two, or not in `override`.
+        EncodingError: It is in no known encoding, in two, or not in `override`.
         StorageError: It cannot be read.
     """
     if errors not in ENCODING_ERRORS:
@@ -121,10 +121,10 @@ def detect(source: Source, override: str | None = None, errors: str = "strict") 
 
 
 class _Sample:
-    """What of a source is looked at: all of it below `WHOLE_LIMIT`, else its start and end.
+    """The examined part of a source: all of it below `WHOLE_LIMIT`, else its start and end.
 
-    `head` is the start (or everything, then `whole` is true), `tail` the last bytes of a long
-    plain file, which start at `tail_start`. `errors` is what is done about undecodable bytes.
+    `head` is the start (if `whole`, everything). `tail` holds the last bytes of a long plain file,
+    from `tail_start` on. `errors` says what to do about bytes that cannot be decoded.
     """
 
     def __init__(self, source: Source, errors: str) -> None:
@@ -148,7 +148,7 @@ class _Sample:
 
 @dataclass(frozen=True)
 class _Scan:
-    """How far bytes decode: where the first wrong one is, or how many are pending at the end."""
+    """How far bytes decode: the first wrong one, or how many at the end are incomplete."""
 
     bad: int | None
     pending: int
@@ -165,10 +165,10 @@ def _scan(data: bytes, encoding: str) -> _Scan:
 
 
 def _checked(sample: _Sample, detection: Detection) -> Detection:
-    """The detection, once the head decodes in it, or may be read with replacements.
+    """The detection, after the head decodes in it, perhaps with replacements.
 
     Raises:
-        EncodingError: It does not; or too much would be replaced.
+        EncodingError: It does not decode; or too much would be replaced.
     """
     head = sample.head
     body = head[detection.bom_length :]
@@ -211,7 +211,7 @@ def _check_override(sample: _Sample, asked: str, mark: bytes, marked: str | None
 
 
 def _check_marked(sample: _Sample, mark: bytes, encoding: str) -> Detection:
-    """The byte order mark says the encoding; the bytes must agree."""
+    """Detect by the byte order mark; the bytes must agree with it."""
     name = encoding.upper()
     detection = Detection(encoding, 1.0, f"byte order mark of {name}", len(mark))
     refuse_joined(sample.source, sample.head, None if encoding == "utf-8" else encoding)
@@ -225,8 +225,8 @@ def _check_marked(sample: _Sample, mark: bytes, encoding: str) -> Detection:
 
 def _detect_unmarked(sample: _Sample) -> Detection:
     source, head = sample.source, sample.head
-    # A text in a legacy encoding holds neither NULs nor control characters; UTF-16 holds them in
-    # every second place, and may well pass as UTF-8 when it is all ASCII.
+    # A text in a legacy encoding has neither NULs nor control characters. UTF-16 has them in every
+    # second place; if all letters are ASCII, its bytes are valid UTF-8 too.
     if 0 in head or sample.controls:
         refuse_joined(source, head, None)
         wide = _detect_wide(sample)
@@ -252,8 +252,8 @@ def _detect_unmarked(sample: _Sample) -> Detection:
     return _detect_legacy(sample, head, codepage.rank(head))
 
 
-#: An accented capital with a dash, a quote or dots behind it (`CAFÉ—` in cp1252), which is one
-#: small letter of a far-off script in UTF-8.
+#: An accented capital with a dash, a quote or dots after it (`CAFÉ—` in cp1252): in UTF-8 these
+#: bytes are a letter of another script.
 _CHANCE = re.compile(rb"(?<=[A-Z]{2})[\xc8-\xcf\xd1-\xdf][\x85\x91-\x97]")
 
 _CESU8_REASON = "CESU-8: UTF-8 with each character beyond U+FFFF in two halves"
@@ -261,7 +261,7 @@ _DAMAGED_REASON = "UTF-8 for the most part; what is not is replaced"
 
 
 def _refuse_controls(sample: _Sample, part: int) -> None:
-    """Refuses what holds more control characters than one in `part`, and more than a few."""
+    """Refuse a source with more than a few control characters, and more than one in `part`."""
     if sample.controls > max(4, len(sample.head) // part):
         raise BinaryFileError(
             f"{sample.source.name} is no text: {sample.controls:,} of the first "
@@ -270,12 +270,12 @@ def _refuse_controls(sample: _Sample, part: int) -> None:
 
 
 def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
-    """The detection where the head decodes as UTF-8; None where something else is likelier."""
+    """Detect a source whose head is UTF-8; None if another encoding is likelier."""
     source, head = sample.source, sample.head
     if sample.whole:
         if pending:
             if not SEQUENCES.search(head):
-                return None  # nothing else of UTF-8 in it: a legacy encoding's last letter
+                return None  # no other UTF-8 in it: the last letter of a legacy encoding
             return _drop_end(
                 Detection("utf-8", 0.95, "its bytes are valid UTF-8", 0), pending, len(head)
             )
@@ -299,7 +299,7 @@ def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
 
 
 def _detect_late(sample: _Sample) -> Detection:
-    """Of a long file whose start is UTF-8 (or ASCII) and whose end is not."""
+    """Detect a long file whose start is UTF-8 or ASCII and whose end is not."""
     source = sample.source
     decoder = codecs.getincrementaldecoder("utf-8")()
     position = 0
@@ -322,7 +322,7 @@ def _detect_late(sample: _Sample) -> Detection:
                 return _detect_legacy(sample, around, codepage.rank(around))
             beyond_ascii = beyond_ascii or not text.isascii()
             position += len(data)
-    # Only the end is wrong by itself: it starts inside a character, which the whole explains.
+    # Only the tail alone is wrong: it starts inside a character.
     return Detection("utf-8", 0.99, "its bytes are valid UTF-8", 0)
 
 
@@ -359,7 +359,7 @@ def _detect_legacy(sample: _Sample, data: bytes, ranked: list[Candidate]) -> Det
 
 
 def _doubt(detection: Detection, rival: Candidate | None, data: bytes) -> str:
-    """The note that an encoding is a guess: what it gives, and what the second candidate would."""
+    """The note that an encoding is a guess; it shows what the second candidate gives."""
     said = f"is read as {detection.encoding}, which is a guess (confidence {detection.confidence})"
     if rival is None:
         return Message(f"{said}; if the text looks wrong, give {named('encoding', 'NAME')}")
@@ -371,7 +371,7 @@ def _doubt(detection: Detection, rival: Candidate | None, data: bytes) -> str:
 
 
 def _detect_wide(sample: _Sample) -> Detection | None:
-    """UTF-16 or UTF-32 without a byte order mark, recognised by its characters."""
+    """Detect UTF-16 or UTF-32 without a byte order mark by its characters."""
     data = sample.head
     part = data[:_SAMPLE]
     best: tuple[float, int, str] | None = None
@@ -404,7 +404,7 @@ def _detect_wide(sample: _Sample) -> Detection | None:
 
 
 def _endianness(data: bytes, family: str) -> str:
-    """The byte order of UTF-16 or UTF-32 that comes without a mark; little-endian by default."""
+    """The byte order of UTF-16 or UTF-32 without a mark; little-endian by default."""
     decoded = {}
     for order in ("le", "be"):
         encoding = f"{family}-{order}"
@@ -427,7 +427,7 @@ def _drop_end(detection: Detection, pending: int, length: int) -> Detection:
 
 
 def _warn(detection: Detection, data: bytes) -> Detection:
-    """The detection with a warning where the text was damaged before it came here."""
+    """The detection with a warning if the text was damaged earlier."""
     part = data[: 4 * _SAMPLE]
     if part.isascii():
         return detection
@@ -451,16 +451,16 @@ def _warn(detection: Detection, data: bytes) -> Detection:
 
 
 def _double_encoded(text: str) -> str | None:
-    """As what UTF-8 was once misread to give this text; None when it was not."""
+    """The encoding that UTF-8 was misread in to give this text; None if it was not misread."""
     for encoding in ("cp1252", "latin-1", "cp1251", "koi8_r", "cp866", "mac_roman"):
         data = text.encode(encoding, "replace")
         high = len(data) - len(data.translate(None, HIGH))
         found = SEQUENCES.findall(data)
         covered = sum(map(len, found))
-        # A few characters have no place in the encoding it was misread as, hence not all.
+        # A few characters are missing in the encoding it was misread in, hence not all.
         if len(found) >= 4 and covered * 10 >= high * 7 and high * 4 >= len(data):
             return encoding
-        # Mostly ASCII with an accent here and there: every high byte must be explained.
+        # Mostly ASCII with a few accents: every byte beyond ASCII must be explained.
         if len(found) >= 4 and covered == high == sum(char > "\x7f" for char in text):
             return encoding
     return None
