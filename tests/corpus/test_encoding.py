@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgen.corpus import encoding as encoding_module
+from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.damage import SEQUENCES
 from textgen.corpus.encoding import ASKED, SURE, Detection, detect
 from textgen.corpus.encoding_names import is_byte_table
@@ -96,7 +97,7 @@ def source_of(data: bytes) -> Source:
 
 def decode(data: bytes, override: str | None = None) -> tuple[Detection, str]:
     source = source_of(data)
-    detection = detect(source, override)
+    detection = detect(source, FileOptions(encoding=override))
     return detection, "".join(SourceText(source, detection).chunks(AS_IS))
 
 
@@ -278,7 +279,7 @@ def test_utf8_with_bad_bytes_is_said_to_be_that(data: bytes, said: str) -> None:
     for asked in (None, "utf-8"):
         source = source_of(data)
         findings = Findings()
-        detection = detect(source, asked, "replace")
+        detection = detect(source, FileOptions(encoding=asked, encoding_errors="replace"))
         text = "".join(SourceText(source, detection).chunks(AS_IS, findings=findings))
         assert text == data.decode("utf-8", "replace")
         assert findings.replaced == text.count("\ufffd")
@@ -374,23 +375,23 @@ def test_an_encoding_that_was_asked_for(asked: str, data: bytes, text: str) -> N
 )
 def test_an_unknown_encoding_suggests_names(asked: str, suggested: str) -> None:
     with pytest.raises(ConfigError, match=rf"'{asked}' is not known.*{suggested}"):
-        detect(source_of(b"x"), asked)
+        detect(source_of(b"x"), FileOptions(encoding=asked))
 
 
 @pytest.mark.parametrize("asked", ["", "rot13", "hex", "punycode", "no such thing", "a\0b"])
 def test_what_is_no_encoding_of_texts(asked: str) -> None:
     with pytest.raises(ConfigError, match=r"give one such as|not known"):
-        detect(source_of(b"x"), asked)
+        detect(source_of(b"x"), FileOptions(encoding=asked))
 
 
 def test_an_encoding_asked_for_that_does_not_fit() -> None:
     data = "раз\nдва ".encode() + b"\xff"
     with pytest.raises(EncodingError, match=r"ff at byte 14, line 2.*leave encoding out"):
-        detect(source_of(data), "utf-8")
+        detect(source_of(data), FileOptions(encoding="utf-8"))
     with pytest.raises(EncodingError, match=r"CP1251.*98 e0 at byte 0, line 1.*_errors='replace'"):
-        detect(source_of(b"\x98\xe0"), "cp1251")
+        detect(source_of(b"\x98\xe0"), FileOptions(encoding="cp1251"))
     with pytest.raises(EncodingError, match=r"2 of its first 2 characters would be U.FFFD"):
-        detect(source_of(b"\xe9\xe8"), "ascii", "replace")
+        detect(source_of(b"\xe9\xe8"), FileOptions(encoding="ascii", encoding_errors="replace"))
 
 
 @pytest.mark.parametrize("name", ["utf-8", "utf-16-be"])
@@ -661,7 +662,7 @@ class TestReplacements:
     def test_a_table_with_a_hole(self) -> None:
         data = RUSSIAN.encode("cp1251") + b"\n\x98" + RUSSIAN.encode("cp1251")
         source = source_of(data)
-        detection = detect(source, None, "replace")
+        detection = detect(source, FileOptions(encoding_errors="replace"))
         assert (detection.encoding, detection.errors) == ("cp1251", "replace")
         text = "".join(SourceText(source, detection).chunks(AS_IS))
         assert text == RUSSIAN + "\n\ufffd" + RUSSIAN
@@ -669,20 +670,22 @@ class TestReplacements:
     def test_good_texts_are_read_as_always(self) -> None:
         for text, name in WHOLE:
             data = text.encode(name)
-            assert detect(source_of(data), None, "replace") == detect(source_of(data))
+            replacing = FileOptions(encoding_errors="replace")
+            assert detect(source_of(data), replacing) == detect(source_of(data))
 
     @pytest.mark.parametrize("data", [b"a\0b", b"\x01\x02\x03\x04\x05\x06" * 10, b"%PDF-1.4\n"])
     def test_what_is_no_text_is_refused_all_the_same(self, data: bytes) -> None:
         with pytest.raises(BinaryFileError):
-            detect(source_of(data), None, "replace")
+            detect(source_of(data), FileOptions(encoding_errors="replace"))
 
     def test_a_file_of_which_little_would_be_left_is_refused(self) -> None:
+        options = FileOptions(encoding="utf-8", encoding_errors="replace")
         with pytest.raises(EncodingError, match=r"would be U.FFFD; leave encoding out"):
-            detect(source_of(RUSSIAN.encode("cp1251")), "utf-8", "replace")
+            detect(source_of(RUSSIAN.encode("cp1251")), options)
 
     def test_any_other_word_is_refused(self) -> None:
         with pytest.raises(ConfigError, match="strict, replace"):
-            detect(source_of(b"x"), None, "ignore")
+            detect(source_of(b"x"), FileOptions(encoding_errors="ignore"))
 
 
 class TestLongSources:
@@ -827,4 +830,4 @@ def test_a_bullet_at_the_beginning_of_lines_is_no_frame(
     path = tmp_path / "steps.txt"
     path.write_bytes(text.encode("cp1252"))
     (source,) = open_sources([path])
-    assert path.read_bytes().decode(detect(source, None).encoding) == text
+    assert path.read_bytes().decode(detect(source).encoding) == text

@@ -7,6 +7,7 @@ import zipfile
 
 import pytest
 
+from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.encoding import detect
 from textgen.corpus.source import open_sources
 from textgen.errors import BinaryFileError
@@ -89,7 +90,10 @@ def test_letters_written_in_ascii_get_a_note(text: str, encoding: str) -> None:
     (note,) = notes_of(text.encode(encoding))
     assert f"give encoding={encoding!r}" in note
     (source,) = open_sources(["-"], stdin=io.BytesIO(text.encode(encoding)))
-    assert text.encode(encoding).decode(detect(source, encoding).encoding) == text
+    assert (
+        text.encode(encoding).decode(detect(source, FileOptions(encoding=encoding)).encoding)
+        == text
+    )
 
 
 def test_plain_signs_get_no_such_note() -> None:

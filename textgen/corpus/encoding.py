@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 from textgen.corpus import codepage, damage
 from textgen.corpus.codepage import Candidate
-from textgen.corpus.corpus_options import ENCODING_ERRORS
+from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.damage import (
     ASKED,
     HIGH,
@@ -31,7 +31,7 @@ from textgen.corpus.encoding_names import CESU8, SURROGATE_PAIR, encoding_name, 
 from textgen.corpus.formats import refuse_other_formats, written_otherwise
 from textgen.corpus.source import Source
 from textgen.corpus.wide import CONTROLS, refuse_joined, script_share
-from textgen.errors import BinaryFileError, ConfigError, EmptyCorpusError, EncodingError
+from textgen.errors import BinaryFileError, EmptyCorpusError, EncodingError
 from textgen.messages import Message, named
 
 #: Sources below this many bytes are checked whole.
@@ -78,28 +78,24 @@ class Detection:
     notes: tuple[str, ...] = ()
 
 
-def detect(source: Source, override: str | None = None, errors: str = "strict") -> Detection:
+def detect(source: Source, options: FileOptions | None = None) -> Detection:
     """Return how a source is encoded.
 
     Args:
         source: The source of the bytes.
-        override: An encoding to take instead of detecting one: a name of Python, or what programs
-            call it (`windows-1251`, `utf8-bom`).
-        errors: `"replace"` reads bytes that stand for no character as U+FFFD; `"strict"` does not
-            accept them.
+        options: `encoding` is taken instead of detecting one: a name of Python, or what programs
+            call it (`windows-1251`, `utf8-bom`). With `encoding_errors` "replace" bytes that stand
+            for no character are accepted. None means the defaults.
     Raises:
-        ConfigError: `override` or `errors` is not known.
+        ConfigError: The encoding of the options is not known.
         EmptyCorpusError: The source is empty, or holds only a byte order mark.
         BinaryFileError: It is no text.
-        EncodingError: It is in no known encoding, in two, or not in `override`.
+        EncodingError: It is in no known encoding, in two, or not in that of the options.
         StorageError: It cannot be read.
     """
-    if errors not in ENCODING_ERRORS:
-        raise ConfigError(
-            f"{named('encoding_errors')} is {errors!r}; give one of {', '.join(ENCODING_ERRORS)}"
-        )
-    asked = None if override is None else encoding_name(override)
-    sample = _Sample(source, errors)
+    options = options or FileOptions()
+    asked = None if options.encoding is None else encoding_name(options.encoding)
+    sample = _Sample(source, options.encoding_errors)
     if not sample.head:
         raise EmptyCorpusError(f"{source.name} is empty; a text is expected")
     mark, marked = _byte_order_mark(sample.head)

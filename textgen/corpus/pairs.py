@@ -148,7 +148,7 @@ def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
 def _malformed_lines(paths: Sequence[str | Path], options: CorpusOptions) -> Iterator[str]:
     """Descriptions of the malformed lines."""
     for source in open_sources(paths):
-        text = SourceText(source, detect(source, options.encoding, options.encoding_errors))
+        text = SourceText(source, detect(source, options))
         chunks = text.chunks(Normalization(newlines=True, nfc=False))
         for number, line in enumerate(_lines(chunks), start=1):
             if not line.strip():

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.damage import decoding_error, nul_error
 from textgen.corpus.encoding import Detection, detect
 from textgen.corpus.encoding_names import is_byte_table
@@ -278,7 +279,8 @@ def read_text(
     sources = open_sources([path], stdin=stdin)
     if len(sources) != 1:
         raise ConfigError(f"{path} holds {len(sources)} texts; name one file")
-    detection = detect(sources[0], encoding, encoding_errors)
+    options = FileOptions(encoding=encoding, encoding_errors=encoding_errors)
+    detection = detect(sources[0], options)
     findings = Findings()
     text = SourceText(sources[0], detection)
     result = "".join(text.chunks(normalization or Normalization(), findings=findings))

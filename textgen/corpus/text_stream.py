@@ -124,7 +124,7 @@ class TextStream:
         return good, bad
 
     def _detect(self, source: Source) -> Detection:
-        return detect(source, self.options.encoding, self.options.encoding_errors)
+        return detect(source, self.options)
 
     def text(self) -> Iterator[str]:
         """Read all sources once; their documents are separated by `DOCUMENT_MARK`.
