@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -110,12 +111,8 @@ class Split:
     way: Way
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """The stretches of one side, and the parts of them that count."""
-
-    spans: Spans
-    counted: Spans
+#: The stretches of one side, and the parts of them that count.
+_Part = tuple[Spans, Spans]
 
 
 def split_pairs(
@@ -134,16 +131,17 @@ def split_pairs(
         EmptyCorpusError: There are not two different sources to split.
         StorageError: There is no room for the shuffled tokens.
     """
-    name = f"pairs {_PAIRS_VERSION} {corpus.cache_key} {share}"
-    entry = _entry(name, cache)
-    if entry is None:
-        sides = _draw_pairs(corpus, index, share)
-        parts = [
-            _Part(Spans(side.starts, side.stops), Spans(side.separators + 1, side.stops))
-            for side in sides
+
+    def draw() -> tuple[Way, list[_Part]]:
+        return "drawn", [
+            (Spans(side.starts, side.stops), Spans(side.separators + 1, side.stops))
+            for side in _draw_pairs(corpus, index, share)
         ]
-        entry = _store(corpus, parts, "drawn", name, cache)
-    return _split(entry)
+
+    name = f"pairs {_PAIRS_VERSION} {corpus.cache_key} {share}"
+    split = _kept(name, corpus, cache, draw)
+    assert split is not None
+    return split
 
 
 def split_documents(
@@ -165,15 +163,12 @@ def split_documents(
     """
     if corpus.documents < 2:
         return None
-    name = f"documents {_DOCUMENTS_VERSION} {corpus.cache_key} {share}"
-    entry = _entry(name, cache)
-    if entry is None:
-        found = _documents(corpus, share)
-        if found is None:
-            return None
-        way, sides = found
-        entry = _store(corpus, [_Part(side, side) for side in sides], way, name, cache)
-    return _split(entry)
+
+    def draw() -> tuple[Way, list[_Part]] | None:
+        way, sides = _documents(corpus, share) or ("whole", None)
+        return None if sides is None else (way, [(side, side) for side in sides])
+
+    return _kept(f"documents {_DOCUMENTS_VERSION} {corpus.cache_key} {share}", corpus, cache, draw)
 
 
 def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None:
@@ -230,7 +225,24 @@ def unseen_symbols(train: Tokens, val: Tokens, vocabulary: Vocabulary) -> tuple[
     return [vocabulary.symbols[number] for number in order.tolist()], int(counts.sum())
 
 
-def _split(entry: CacheEntry) -> Split:
+def _kept(
+    name: str,
+    corpus: Corpus,
+    cache: Path | None,
+    draw: Callable[[], tuple[Way, list[_Part]] | None],
+) -> Split | None:
+    """The split of a name, from the cache or else as it is drawn."""
+    key = hashlib.sha256(name.encode()).hexdigest()
+    entry = TokenCache(cache).load(key)
+    if entry is None:
+        drawn = draw()
+        if drawn is None:
+            return None
+
+        def write(store: TokenCache) -> CacheEntry:
+            return _write(store, corpus, *drawn, key)
+
+        entry, _ = write_entry(cache, "the shuffled text", write)
     train, val = (Side(**side) for side in entry.header["sides"])
     cut = 1 + train.tokens
     return Split(entry.tokens[:cut], entry.tokens[cut:], train, val, entry.header["way"])
@@ -258,7 +270,7 @@ def _draw_pairs(
 
 
 def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, Spans]] | None:
-    """What either side consists of."""
+    """How documents are split, and the two sides."""
     documents = find_documents(corpus.tokens)
     shuffled = permute(np.arange(len(documents)), len(documents), _SHUFFLE_KEY)
     are_long = corpus.chars >= LONG * len(documents)
@@ -321,37 +333,19 @@ def _ends(corpus: Corpus, documents: Spans, chars: Integers, share: float) -> tu
     return Spans(documents.starts, cuts), Spans(cuts, documents.stops).take(cuts < documents.stops)
 
 
-def _entry(name: str, cache: Path | None) -> CacheEntry | None:
-    return TokenCache(cache).load(_key(name))
-
-
-def _key(name: str) -> str:
-    return hashlib.sha256(name.encode()).hexdigest()
-
-
-def _store(
-    corpus: Corpus, parts: list[_Part], way: Way, name: str, cache: Path | None
-) -> CacheEntry:
-    def write(store: TokenCache) -> CacheEntry:
-        return _write(store, corpus, parts, way, _key(name))
-
-    return write_entry(cache, "the shuffled text", write)[0]
-
-
-def _write(store: TokenCache, corpus: Corpus, parts: list[_Part], way: Way, key: str) -> CacheEntry:
+def _write(store: TokenCache, corpus: Corpus, way: Way, parts: list[_Part], key: str) -> CacheEntry:
     first = np.array([END_ID], corpus.tokens.dtype).tobytes()
-    sides, crc32, scratch = [], zlib.crc32(first), store.scratch()
+    crc32, scratch = zlib.crc32(first), store.scratch()
     try:
         with scratch.open("wb", buffering=1 << 20) as file:
             file.write(first)
-            for part in parts:
-                size = int((part.spans.stops - part.spans.starts + 1).sum())
-                parts_of = gather(corpus.tokens, part.spans)
-                for ids in track(parts_of, "shuffling the documents", size, len):
+            for spans, _ in parts:
+                pieces = gather(corpus.tokens, spans)
+                for ids in track(pieces, "shuffling the documents", _tokens(spans), len):
                     data = ids.tobytes()
                     file.write(data)
                     crc32 = zlib.crc32(data, crc32)
-                sides.append(_side(corpus, part))
+        sides = [_side(corpus, *part) for part in parts]
         header = {
             "dtype": corpus.tokens.dtype.name,
             "tokens": 1 + sum(side.tokens for side in sides),
@@ -365,20 +359,22 @@ def _write(store: TokenCache, corpus: Corpus, parts: list[_Part], way: Way, key:
         scratch.unlink(missing_ok=True)
 
 
-def _side(corpus: Corpus, part: _Part) -> Side:
-    def chars(spans: Spans) -> int:
-        return int(span_chars(corpus.tokens, spans, corpus.vocabulary).sum())
-
-    def tokens(spans: Spans) -> int:
-        return int((spans.stops - spans.starts + 1).sum())
-
-    return Side(
-        documents=len(part.spans),
-        chars=chars(part.spans),
-        tokens=tokens(part.spans),
-        counted=tokens(part.counted),
-        counted_chars=chars(part.counted),
+def _side(corpus: Corpus, spans: Spans, counted: Spans) -> Side:
+    chars, counted_chars = (
+        int(span_chars(corpus.tokens, some, corpus.vocabulary).sum()) for some in (spans, counted)
     )
+    return Side(
+        documents=len(spans),
+        chars=chars,
+        tokens=_tokens(spans),
+        counted=_tokens(counted),
+        counted_chars=counted_chars,
+    )
+
+
+def _tokens(spans: Spans) -> int:
+    """The tokens of stretches, each with an end mark."""
+    return int((spans.stops - spans.starts + 1).sum())
 
 
 def _distance(first: Floats, second: Floats) -> float:
