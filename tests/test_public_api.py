@@ -15,11 +15,17 @@ from support.small_runs import environment
 import textgen
 from textgen import keywords
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.inspection import memory_curves, trace
+from textgen.inspection import trace
 from textgen.options import TrainOptions
 from textgen.other_names import _CALLED, OTHER_NAMES, closest_name
 from textgen.sampling import SampleOptions
-from textgen.view_options import NeuronOptions, SimilarOptions, ViewOptions
+from textgen.view_options import (
+    MemoryOptions,
+    NeuronOptions,
+    ReadOptions,
+    SimilarOptions,
+    ViewOptions,
+)
 
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
@@ -87,10 +93,17 @@ KEYWORDS = [
     ),
     (keywords.SampleSettings, SampleOptions, set(), {"stop"}),
     (keywords.TraceSettings, trace, {"vocabulary"}, {"quantities", "layers", "units"}),
-    (keywords.MemorySettings, memory_curves, set(), set()),
-    (keywords.ViewSettings, ViewOptions, set(), set()),
-    (keywords.NeuronSettings, NeuronOptions, set(), set()),
-    (keywords.SimilarSettings, SimilarOptions, set(), set()),
+    (
+        keywords.ReadSettings,
+        ReadOptions,
+        # Those of `CorpusSettings`.
+        {"encoding", "encoding_errors", "ending", "skip_bad"},
+        set(),
+    ),
+    (keywords.MemorySettings, MemoryOptions, set(), set()),
+    (keywords.ViewSettings, ViewOptions, set(), {"neurons"}),
+    (keywords.NeuronSettings, NeuronOptions, set(), {"neurons", "layers"}),
+    (keywords.SimilarSettings, SimilarOptions, set(), {"layer"}),
 ]
 
 
@@ -127,6 +140,7 @@ TAKING = {
     textgen.Model.writer: "SampleSettings",
     textgen.Model.trace: "TraceSettings",
     textgen.Model.memory: "MemorySettings",
+    textgen.Model.read: "ReadSettings",
     textgen.Model.view: "ViewSettings",
     textgen.Model.neurons: "NeuronSettings",
     textgen.Model.similar: "SimilarSettings",

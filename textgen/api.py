@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ from textgen.inspection.view import view_text
 from textgen.keywords import (
     MemorySettings,
     NeuronSettings,
+    ReadSettings,
     SampleSettings,
     SimilarSettings,
     StrPath,
@@ -79,7 +80,13 @@ from textgen.steering import (
     Target,
     parse_specs,
 )
-from textgen.view_options import DEFAULT_CHARS, NeuronOptions, SimilarOptions, ViewOptions
+from textgen.view_options import (
+    MemoryOptions,
+    NeuronOptions,
+    ReadOptions,
+    SimilarOptions,
+    ViewOptions,
+)
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
@@ -781,42 +788,20 @@ class Model:
             edits=edits,
         )
 
-    @checked()
+    @checked(ReadOptions)
     def read(
-        self,
-        *paths: StrPath | Iterable[StrPath],
-        text: str | None = None,
-        chars: int = DEFAULT_CHARS,
-        encoding: str | None = None,
-        encoding_errors: str = "strict",
-        ending: str = DEFAULT_ENDING,
-        skip_bad: bool = False,
+        self, *paths: StrPath | Iterable[StrPath], **settings: Unpack[ReadSettings]
     ) -> LongText:
         """A long text for `neurons`, `gates`, `similar` and `memory`, in the model's symbols.
 
         Args:
             paths: Files and folders; none: the text that the model was trained on.
-            text: The text itself instead.
-            chars: Read only so many characters from the start; 0 reads all.
-            encoding: Of the files, where detection errs.
-            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD;
-                `"strict"` refuses the file.
-            ending: Of the files of a folder that are read.
-            skip_bad: Whether files that cannot be read as text are left out.
+            settings: Any of those below, by name.
         Raises:
             ConfigError: The training text is no longer in the cache.
             CorpusError: There is no text in it.
         """
-        return open_text(
-            self.saved,
-            path_names(paths, "read"),
-            text,
-            chars=chars,
-            encoding=encoding,
-            encoding_errors=encoding_errors,
-            ending=ending,
-            skip_bad=skip_bad,
-        )
+        return open_text(self.saved, path_names(paths, "read"), ReadOptions(**settings))
 
     def _long_text(self, text: Text | None) -> LongText:
         """A long text, however it is given; None is the training text."""
@@ -825,7 +810,7 @@ class Model:
         if text is None:
             return open_text(self.saved)
         if isinstance(text, str):
-            return open_text(self.saved, text=text, chars=0)
+            return open_text(self.saved, options=ReadOptions(text=text, chars=0))
         ids: Any = self._tokens(text)
         chars = int(self.vocabulary.symbol_lengths()[ids].sum())
         return LongText(ids=ids, name="the tokens given", chars=chars)
@@ -843,7 +828,7 @@ class Model:
         Example:
             >>> model.view("Once upon a time", show="surprise").totals["bits_per_char"]
         """
-        options = ViewOptions(**settings)
+        options = ViewOptions(**cast(dict[str, Any], settings))
         if options.show == "influence":
             self._refuse_steering("influence is")
         return view_text(self, text, options, edits=self._constant_edits("view"))
@@ -890,7 +875,8 @@ class Model:
         Example:
             >>> print(model.neurons(show="hidden", top=5).table().to_markdown())
         """
-        return report_neurons(self, self._long_text(text), NeuronOptions(**settings))
+        options = NeuronOptions(**cast(dict[str, Any], settings))
+        return report_neurons(self, self._long_text(text), options)
 
     @checked()
     def gates(self, text: Text | None = None) -> GateReport:
@@ -921,11 +907,11 @@ class Model:
         Example:
             >>> model.similar("the old woman said", top=3).matches[0].before
         """
-        options = SimilarOptions(**settings)
+        options = SimilarOptions(**cast(dict[str, Any], settings))
         edits = self._constant_edits("search")
         return find_similar(self, query, self._long_text(text), options, edits=edits)
 
-    @checked(memory_curves)
+    @checked(MemoryOptions)
     def memory(self, text: Text | None = None, **settings: Unpack[MemorySettings]) -> MemoryReport:
         """How far back the model remembers: gradients by lag, and what can be replaced.
 

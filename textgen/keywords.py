@@ -1,6 +1,7 @@
 """The settings of the public functions by name, so that an editor completes them and a type checker
 knows them. What they mean and their defaults stand where they are used: in `TrainOptions`,
-`CorpusOptions`, `SampleOptions`, `trace` and `memory_curves`, with which a test compares this file.
+`CorpusOptions`, `SampleOptions`, the classes of `textgen.view_options` and `trace`, with which a
+test compares this file.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class TraceSettings(TypedDict, total=False):
 
 
 class MemorySettings(TypedDict, total=False):
-    """How memory is measured: arguments of `textgen.inspection.memory_curves`."""
+    """How memory is measured: the fields of `textgen.view_options.MemoryOptions`."""
 
     max_lag: int
     positions: int
@@ -106,6 +107,17 @@ class MemorySettings(TypedDict, total=False):
     threads: int | None
     warm_up: int
     replacement: bool
+
+
+class ReadSettings(TypedDict, total=False):
+    """What long text is read: the fields of `textgen.view_options.ReadOptions`."""
+
+    encoding: str | None
+    encoding_errors: str
+    ending: str
+    skip_bad: bool
+    text: str | None
+    chars: int
 
 
 class ViewSettings(TypedDict, total=False):

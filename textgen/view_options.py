@@ -1,46 +1,98 @@
-"""The options of what `inspect` shows, for Python and for the prompt."""
+"""The options of what `inspect` shows, each declared once; see `textgen.settings`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from textgen.errors import InspectionError, named
+from textgen.corpus.corpus_options import FileOptions
+from textgen.errors import ConfigError, InspectionError, named
+from textgen.options import ComputeOptions
+from textgen.settings import ADVANCED, TEXT, check, setting, setting_like
 
 #: Characters of a corpus that are read unless more are asked for: 10 to 30 seconds for 1 x 512
 #: units on one core.
 DEFAULT_CHARS = 1_000_000
 #: Neurons that a report has where no number is asked for, and passages that it has of each.
 TOP, PASSAGES = 20, 5
+#: What `NeuronSurvey.order` can sort by.
+SORTS = ("effect", "feature-score", "mean", "sd", "min", "max", "saturation", "place")
+#: The chance of finding neurons that carry a property where there are none.
+ALPHA = 0.05
+#: How influence is measured.
+MEASURES = ("gradient", "omission")
+
+_NEURONS = "Sequence[str | tuple[int, int]]"
+_USUAL = "cell, or hidden where the network has no cell state"
+
+
+def quantity_setting(text: str) -> Any:
+    """A field that names a quantity of the neurons, with the help text of its command."""
+    return setting(None, help=text, metavar="WHAT", by_default=_USUAL, parse=str.lower)
+
+
+def neurons_setting(text: str) -> Any:
+    """A field that names neurons, with the help text of its command."""
+    return setting(
+        (),
+        help=f"{text}: 0:17 is unit 17 of layer 0. May be repeated.",
+        metavar="LAYER:UNIT",
+        flag="neuron",
+        accepts=_NEURONS,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadOptions(FileOptions):
+    """The long text that is read."""
+
+    text: str | None = setting(None, help="Read this text instead of a file.", panel=TEXT)
+    chars: int = setting(
+        DEFAULT_CHARS,
+        help="Read only the first N characters; 0 reads all.",
+        panel=TEXT,
+        at_least=0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ViewOptions:
     """What colours a text.
 
-    Args:
-        show: A quantity of the neurons, such as `cell`, `hidden` or `forget-gate`; or, of the
-            network, `surprise` (the cost of each character in bits) or `influence` (how much each
-            character changes the prediction after the text). None: `cell`, or `hidden` where the
-            network has no cell state.
-        neurons: The neurons that colour the text, such as `"0:17"` or `(0, 17)`; none: those that
-            vary most on it.
-        top: How many neurons, where none are named.
-        by: With `influence`: `gradient` or `omission`; None: both.
-        target: With `influence`: the next character that is asked about; None: the likeliest one.
     Raises:
         InspectionError: A value is out of range, or two do not go together.
     """
 
-    show: str | None = None
-    neurons: Sequence[str | tuple[int, int]] = ()
-    top: int = 3
-    by: str | None = None
-    target: str | None = None
+    show: str | None = quantity_setting(
+        "What colours the text. Of a neuron: cell, hidden, input-gate, forget-gate, output-gate, "
+        "candidate. Of the network: surprise, what each character cost in bits; influence, how "
+        "much each character changes the prediction after the text."
+    )
+    neurons: tuple[str, ...] = neurons_setting("The neuron that colours the text")
+    top: int = setting(
+        3,
+        help=f"Without {named('neurons')}: show the N that vary most on the text.",
+        at_least=1,
+    )
+    by: str | None = setting(
+        None,
+        help=f"With {named('show', 'influence')}: measure it by the gradient, or by leaving the "
+        "character out.",
+        panel=ADVANCED,
+        choices=MEASURES,
+        by_default="both",
+    )
+    target: str | None = setting(
+        None,
+        help=f"With {named('show', 'influence')}: the influence on this next character (with a "
+        "model of bytes on its first byte).",
+        panel=ADVANCED,
+        metavar="CHAR",
+        by_default="the likeliest one",
+    )
 
     def __post_init__(self) -> None:
-        if self.top < 1:
-            raise InspectionError(f"{named('top')} is {self.top}; it must be at least 1")
+        check(self, InspectionError)
         if self.show in ("surprise", "influence") and self.neurons:
             raise InspectionError(
                 f"{self.show} is of the whole network; leave {named('neurons')} out"
@@ -54,52 +106,251 @@ class ViewOptions:
 class NeuronOptions:
     """Which neurons are reported.
 
-    Args:
-        show: What is shown of each neuron, such as `forget-gate`; None: `cell`, or `hidden` where
-            the network has no cell state.
-        layers: Only the neurons of these layers, from 0; none: of all layers.
-        top: The first so many neurons; 0: all; None: `TOP`.
-        sort: Their order, one of `SORTS`; None: `effect`, how much the rest of the network sees
-            each vary.
-        neurons: These neurons in depth, such as `"0:17"` or `(0, 17)`, instead of the first ones.
     Raises:
         InspectionError: A value is out of range, or two do not go together.
     """
 
-    show: str | None = None
-    layers: Sequence[int] = ()
-    top: int | None = None
-    sort: str | None = None
-    neurons: Sequence[str | tuple[int, int]] = ()
+    show: str | None = quantity_setting(
+        "What is shown of each neuron: cell, hidden, input-gate, forget-gate, output-gate, "
+        "candidate."
+    )
+    layers: tuple[int, ...] = setting(
+        (),
+        help="Only the neurons of this layer, from 0. May be repeated.",
+        flag="layer",
+        metavar="L",
+        by_default="all layers",
+    )
+    top: int | None = setting(
+        None,
+        help="Show the first N neurons; 0 shows all.",
+        by_default=str(TOP),
+        at_least=0,
+    )
+    sort: str | None = setting(
+        None,
+        help="The order: effect (how much the rest of the network sees it vary), "
+        "feature-score, mean, sd, min, max, saturation or place.",
+        metavar="ORDER",
+        by_default="effect",
+        parse=str.lower,
+    )
+    neurons: tuple[str, ...] = neurons_setting("Show this neuron in depth")
 
     def __post_init__(self) -> None:
+        check(self, InspectionError)
         if self.neurons and (self.top is not None or self.sort is not None):
             raise InspectionError(
                 f"{named('neurons')} names what is shown; leave {named('top')} and "
                 f"{named('sort')} out"
             )
-        if self.top is not None and self.top < 0:
-            raise InspectionError(f"{named('top')} is {self.top}; it must be 0 (all) or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimilarOptions:
     """What is compared, and which places are shown.
 
-    Args:
-        show: What is compared: `cell`, `hidden`, or a gate such as `forget-gate`; None: `cell`, or
-            `hidden` where the network has no cell state.
-        layer: Compare the units of this layer, from 0, or of `"all"`; None: of the last layer.
-        units: Compare only so many units, those whose values are most unusual; 0: all.
-        top: How many places; fewer where there are not so many.
-        min_apart: Places lie at least so many symbols apart.
-        not_same: Leave out places whose last `not_same` symbols are the text's, for they are alike
-            for no other reason; 0 leaves out none. For a model of bytes a Cyrillic letter is two.
+    Raises:
+        InspectionError: A value is out of range.
     """
 
-    show: str | None = None
-    layer: int | str | None = None
-    units: int = 0
-    top: int = 10
-    min_apart: int = 64
-    not_same: int = 12
+    show: str | None = quantity_setting(
+        "What is compared: cell, hidden, or a gate such as forget-gate."
+    )
+    layer: str | None = setting(
+        None,
+        help="Compare the units of this layer, from 0, or of all.",
+        metavar="L|all",
+        by_default="the last layer",
+        accepts="int | str | None",
+    )
+    units: int = setting(
+        0,
+        help="Compare only the K units whose values are most unusual after TEXT; 0 compares all.",
+        panel=ADVANCED,
+        metavar="K",
+        at_least=0,
+    )
+    top: int = setting(10, help="Show the N places that are most similar.", at_least=1)
+    min_apart: int = setting(
+        64, help="Show places that lie at least N symbols apart.", panel=ADVANCED, at_least=1
+    )
+    not_same: int = setting(
+        12,
+        help="Leave out places whose last N symbols are those of TEXT, for they are alike for no "
+        "other reason; 0 leaves out none. For a model of bytes a Cyrillic letter is two symbols.",
+        panel=ADVANCED,
+        at_least=0,
+    )
+
+    def __post_init__(self) -> None:
+        layer: Any = self.layer
+        if isinstance(layer, int):
+            object.__setattr__(self, "layer", str(layer))
+        check(self, InspectionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryOptions:
+    """How memory is measured.
+
+    Raises:
+        InspectionError: A value is out of range.
+    """
+
+    max_lag: int = setting(200, help="Look K tokens back.", metavar="K", at_least=1)
+    positions: int = setting(
+        200, help="Measure at N places spread over the text.", panel=ADVANCED, at_least=1
+    )
+    rng: int = setting(
+        0,
+        help="The number that fixes all random choices: the same number gives the same result.",
+        at_least=0,
+    )
+    threads: int | None = setting_like(ComputeOptions, "threads")
+    warm_up: int = setting(
+        512, help="Tokens that are read before each window, for its first state.", at_least=0
+    )
+    replacement: bool = setting(True, help="Whether to measure what other text changes, too.")
+
+    def __post_init__(self) -> None:
+        check(self, InspectionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindOptions:
+    """How the neurons that carry a property are searched.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    protocol: str = setting(
+        "mean",
+        help="What stands for each text: the mean of its states, or the state after its end.",
+        flag="state",
+        choices=("mean", "final"),
+    )
+    quantity: str | None = setting(
+        None,
+        help="Which state is looked at: cell or hidden.",
+        flag="show",
+        metavar="WHAT",
+        by_default=_USUAL,
+        parse=str.lower,
+    )
+    held_out: float = setting(
+        0.3,
+        help="The share of the examples that is only measured on.",
+        panel=ADVANCED,
+        metavar="SHARE",
+        at_least=0.05,
+        at_most=0.9,
+    )
+    texts_limit: int | None = setting(
+        None,
+        help="Use only N texts, drawn at random.",
+        panel=ADVANCED,
+        by_default="all",
+        at_least=1,
+    )
+    chars: int | None = setting(
+        None,
+        help="Read only the first N characters of each text, or of the corpus (0 reads all).",
+        panel=TEXT,
+        by_default=f"all of a text, {DEFAULT_CHARS:,} of a corpus",
+        at_least=0,
+    )
+    positions: int = setting(
+        8000,
+        help="Look at N characters of the corpus, drawn at random.",
+        panel=ADVANCED,
+        at_least=100,
+    )
+    direction: str | None = setting(
+        None,
+        help=f"With {named('save')}: keep a direction of many units instead of one neuron, that of "
+        "the probe or that of the difference between the means of the two kinds.",
+        panel=ADVANCED,
+        choices=("probe", "difference"),
+    )
+    rng: int = setting_like(MemoryOptions, "rng")
+    threads: int | None = setting_like(ComputeOptions, "threads")
+    alpha: float = setting(
+        ALPHA, help="The chance of finding anything where there is nothing.", above=0, below=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PropertyOptions:
+    """The property that is looked for, in one of three ways: labelled texts in one file or in two,
+    or characters of a text.
+
+    Raises:
+        ConfigError: It is not said in exactly one way.
+    """
+
+    labels: str | None = setting(
+        None,
+        help="A table of texts with two labels: in each row a label, a tab, a text; in a .csv file "
+        "a comma instead of the tab (.gz too).",
+        metavar="FILE",
+    )
+    positive_label: str | None = setting(
+        None,
+        help=f"With {named('labels')}: the label to look for.",
+        metavar="LABEL",
+        by_default="the one that comes last in the alphabet",
+    )
+    positive: str | None = setting(
+        None, help="A file of texts that have the property.", metavar="FILE"
+    )
+    negative: str | None = setting(
+        None, help="A file of texts that do not have it.", metavar="FILE"
+    )
+    texts: str = setting(
+        "blank",
+        help=f"What separates the texts in {named('positive')} and {named('negative')}.",
+        choices=("blank", "line"),
+    )
+    regex: str | None = setting(
+        None,
+        help="Look for characters of a text that lie in a match of this regular expression.",
+        metavar="PATTERN",
+    )
+    feature: str | None = setting(
+        None,
+        help="Look for characters of a text with a built-in feature, such as inside-quotes, "
+        "inside-brackets, capital, vowel or word-start; an unknown name lists all.",
+        metavar="NAME",
+        parse=str.lower,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+        by_files = self.positive is not None or self.negative is not None
+        given = (self.labels is not None, by_files, self.regex is not None)
+        if sum((*given, self.feature is not None)) != 1:
+            raise ConfigError(
+                f"say what to look for, in one way: {named('labels', 'FILE')}, "
+                f"{named('positive', 'FILE')} and {named('negative', 'FILE')}, "
+                f"{named('regex', 'PATTERN')} or {named('feature', 'NAME')}"
+            )
+        if by_files and (self.positive is None or self.negative is None):
+            raise ConfigError(
+                f"{named('positive')} and {named('negative')} go together: a file of each kind of "
+                "text"
+            )
+        if self.positive_label is not None and self.labels is None:
+            raise ConfigError(
+                f"{named('positive_label')} goes with {named('labels')}; of two files "
+                f"{named('positive')} says it"
+            )
+
+    @property
+    def by_text(self) -> bool:
+        """Whether whole texts have the property, and not characters."""
+        return self.regex is None and self.feature is None

@@ -126,7 +126,7 @@ def test_forms() -> None:
 
 def test_what_cannot_be_counted() -> None:
     rnn = ModelConfig(vocab_size=9, embedding_size=5, hidden_size=4, cell="rnn")
-    with pytest.raises(InspectionError, match=r"no gates.*--cell lstm or --cell gru"):
+    with pytest.raises(InspectionError, match=r"no gates.*cell='lstm' or cell='gru'"):
         gate_quantities(rnn.cell_spec)
     network = network_of("lstm")
     with pytest.raises(InspectionError, match="no gate was traced"):

@@ -226,7 +226,7 @@ def test_what_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ask(0, "omission")
     with pytest.raises(InspectionError, match="gradient, omission"):
         ask(1, "magic")
-    with pytest.raises(InspectionError, match=r"1,001 symbols.*1,000.*--by gradient"):
+    with pytest.raises(InspectionError, match=r"1,001 symbols.*1,000.*by='gradient'"):
         ask(LONGEST["omission"] + 1, "omission")
     with pytest.raises(InspectionError, match=r"at most 4,000"):
         ask(LONGEST["gradient"] + 1, "gradient")

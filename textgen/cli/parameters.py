@@ -117,7 +117,7 @@ def _parameter(item: Option, cls: type) -> inspect.Parameter:
     default, kind = item.default, _TYPES.get(item.annotation, type(item.default))
     if how.inverted:
         default = False
-    elif kind == _TYPES["tuple[str, ...]"]:
+    elif item.annotation.startswith("tuple["):
         default = None
     if joint is not None or how.parse is not None:
         kind = str | None
@@ -139,7 +139,11 @@ def _parameter(item: Option, cls: type) -> inspect.Parameter:
 
 
 #: What `typer` makes of the types that are no plain ones.
-_TYPES: dict[str, Any] = {"Path | None": Path | None, "tuple[str, ...]": list[str] | None}
+_TYPES: dict[str, Any] = {
+    "Path | None": Path | None,
+    "tuple[str, ...]": list[str] | None,
+    "tuple[int, ...]": list[int] | None,
+}
 
 
 def _made(cls: type, items: list[Option], typed: Mapping[str, Any]) -> Any:
@@ -158,7 +162,7 @@ def _made(cls: type, items: list[Option], typed: Mapping[str, Any]) -> Any:
             value = not value
         elif how.parse is not None and value is not None:
             value = how.parse(value)
-        elif item.annotation == "tuple[str, ...]":
+        elif item.annotation.startswith("tuple["):
             value = tuple(unescape(part) if how.escapes else part for part in value or ())
         elif how.escapes:
             value = unescape(value)

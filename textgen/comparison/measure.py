@@ -12,9 +12,10 @@ from textgen.checkpoint import SavedModel
 from textgen.errors import BackendError, InspectionError
 from textgen.inspection import quantities, survey_model
 from textgen.inspection.gates import gate_report
-from textgen.inspection.memory import MAX_LAG, memory_curves
+from textgen.inspection.memory import memory_curves
 from textgen.options import TrainOptions
 from textgen.runtime import choose_threads
+from textgen.view_options import MemoryOptions
 
 #: Validation tokens that the gates are watched on, and those that memory is measured on.
 GATE_TOKENS, MEMORY_TOKENS = 16_384, 131_072
@@ -64,7 +65,7 @@ def memory_horizon(saved: SavedModel, ids: NDArray[np.integer], options: TrainOp
     """
     read = np.asarray(ids[:MEMORY_TOKENS], dtype=np.int64)
     # A past is replaced by another one as long, from elsewhere in the text.
-    max_lag = max(1, min(MAX_LAG, (len(read) - 2) // 4))
+    max_lag = max(1, min(MemoryOptions.max_lag, (len(read) - 2) // 4))
     try:
         report = memory_curves(
             saved.config, saved.weights, read, max_lag=max_lag, threads=options.threads

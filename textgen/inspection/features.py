@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, Vocabulary
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, named
 from textgen.inspection.characters import (
     Bools,
     Characters,
@@ -83,7 +83,7 @@ def check_feature(name: str) -> Feature:
     if name not in FEATURES:
         raise ConfigError(
             f"there is no feature '{name}'; choose one of: {', '.join(FEATURES)}; "
-            "or give a pattern with --regex"
+            f"or give a pattern with {named('regex')}"
         )
     return FEATURES[name]
 

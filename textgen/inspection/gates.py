@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
-from textgen.errors import InspectionError
+from textgen.errors import InspectionError, named
 from textgen.inspection.trace import Trace, as_chunks, quantities
 from textgen.table import Column, Table
 from textgen.terminal.humanize import percent
@@ -148,8 +148,8 @@ def gate_quantities(cell: Cell) -> tuple[str, ...]:
     if not names:
         raise InspectionError(
             f"this is a model of {cell.name} cells, which have no gates to saturate: their state "
-            "is all there is (textgen inspect --show hidden); models trained with --cell lstm or "
-            "--cell gru have gates"
+            f"is all there is ({named('show', 'hidden')}); models trained with "
+            f"{named('cell', 'lstm')} or {named('cell', 'gru')} have gates"
         )
     return names
 

@@ -24,17 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.errors import BackendError, InspectionError
+from textgen.errors import BackendError, InspectionError, named
 from textgen.inspection.heat import HeatView, heat_row, scale_limits
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.model.config import ModelConfig
 from textgen.model.network import Engine, Floats, State
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task, track
+from textgen.view_options import MEASURES as MEASURES
 
 Reals = NDArray[np.float64]
-
-MEASURES = ("gradient", "omission")
 
 #: Tokens of a text at most. Leaving out grows with the square: a thousand tokens are half a million
 #: steps, some 20 seconds at 1 x 512. A gradient needs the memory of all its steps.
@@ -84,7 +83,7 @@ def influence_view(
     whole_V = predictions(network, state)[0]
     check_numbers(whole_V)
     aim = int(whole_V.argmax()) if target is None else target
-    named, chance = _named(vocabulary, aim), float(whole_V[aim])
+    symbol, chance = _named(vocabulary, aim), float(whole_V[aim])
     totals: dict[str, float | int | str] = {
         "target": vocabulary.display([aim])[0],
         "target_probability": chance,
@@ -92,7 +91,7 @@ def influence_view(
     first_of = ""
     if len(vocabulary.encode(asked)) > 1:
         totals["target_first_of"] = asked
-        first_of = f"; {named} is the first of {asked!r}, a symbol of this model is a byte"
+        first_of = f"; {symbol} is the first of {asked!r}, a symbol of this model is a byte"
     rows = []
     for measure in by:
         if measure == "gradient":
@@ -101,13 +100,13 @@ def influence_view(
             total = float(norms.sum())
             values = norms / total if total else norms
             totals["gradient_norm"] = total
-            what = f"norm of the gradient of log p({named}), as a share of their sum, {total:.3g}"
+            what = f"norm of the gradient of log p({symbol}), as a share of their sum, {total:.3g}"
         else:
             values = omission_effect(network, ids, starts, target)
             what = (
                 "total variation between the predictions with and without each character"
                 if target is None
-                else f"p({named}) with each character less that without it"
+                else f"p({symbol}) with each character less that without it"
             )
         check_numbers(values)
         totals[f"{measure}_reach"] = reach(values)
@@ -115,7 +114,7 @@ def influence_view(
         low, high = scale_limits(values, "change" if signed else "influence")
         note = (
             f"{what}; half of it lies in the last {reach(values)} of {len(values)}; "
-            f"p({named}) = {chance:.3f}{first_of}"
+            f"p({symbol}) = {chance:.3f}{first_of}"
         )
         rows.append(heat_row(measure, values, low, high, note=note))
     return HeatView(
@@ -133,18 +132,18 @@ def check_length(measure: str, tokens: int) -> None:
     if tokens <= longest:
         return
     other = (
-        f", or ask for --by gradient alone, which takes {LONGEST['gradient']:,}"
+        f", or ask for {named('by', 'gradient')} alone, which takes {LONGEST['gradient']:,}"
         if tokens <= LONGEST["gradient"]
         else ""
     )
     why = (
-        "for each of them all others are read again"
+        "all others are read again for each of them"
         if measure == "omission"
         else "what each step did is kept"
     )
     raise InspectionError(
-        f"the text has {tokens:,} symbols; influence by {measure} takes at most {longest:,}, for "
-        f"{why}; give a shorter text, such as its end{other}"
+        f"the text has {tokens:,} symbols; influence by {measure} takes at most {longest:,}, "
+        f"because {why}; give a shorter text, such as its end{other}"
     )
 
 
@@ -163,11 +162,11 @@ def find_target(vocabulary: Vocabulary, text: str) -> int:
         return int(ids[0])
     if len(ids) > 1:
         raise InspectionError(
-            f"--target {text!r} is {len(ids)} symbols of this model of {vocabulary.level}s; the "
-            "next symbol is one: give its first"
+            f"{named('target')} {text!r} is {len(ids)} symbols of this model of "
+            f"{vocabulary.level}s; the next symbol is one: give its first"
         )
     raise InspectionError(
-        f"--target {text!r} is no symbol of this model; give one that it can write"
+        f"{named('target')} {text!r} is no symbol of this model; give one that it can write"
     )
 
 
@@ -209,7 +208,7 @@ def embedding_gradient(
     except ImportError as error:
         raise BackendError(
             "a gradient needs torch, which cannot be loaded here "
-            f"({error}); install it, or ask for --by omission"
+            f"({error}); install it, or ask for {named('by', 'omission')}"
         ) from error
 
     with task("measuring the gradient"):

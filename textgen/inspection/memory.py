@@ -14,8 +14,7 @@ replacement   What really happens to the prediction when only the last `k` token
 
 For other code, with a model's `config`, `saved.weights` and the ids of a text:
 
-    memory_curves(config, weights, ids, *, max_lag=200, positions=200, rng=0, threads=None,
-                  warm_up=512, replacement=True) -> MemoryReport
+    memory_curves(config, weights, ids, max_lag=200, ...) -> MemoryReport
         .gradient_lag     int, or None: not within max_lag
         .replacement_lag  the same
     gradient_lag(config, weights, ids, *, max_lag=200, positions=32, rng=0, threads=None)
@@ -50,6 +49,7 @@ from textgen.model.network import Floats
 from textgen.progress import task, track
 from textgen.runtime import choose_threads
 from textgen.table import Column, Entry, Table
+from textgen.view_options import MemoryOptions
 
 Reals = NDArray[np.float64]
 
@@ -361,7 +361,8 @@ def _quartiles(values_KN: Reals) -> Reals:
 
 
 _SPELLED = {"h": "hidden", "c": "cell"}
-MAX_LAG, POSITIONS, FEW_POSITIONS, WARM_UP = 200, 200, 32, 512
+#: Places that are enough for the lag of the gradient alone.
+FEW_POSITIONS = 32
 
 
 # States that grow beyond all numbers are told of in words.
@@ -371,13 +372,7 @@ def memory_curves(
     config: ModelConfig,
     weights: Mapping[str, Floats],
     ids: NDArray[np.integer],
-    *,
-    max_lag: int = MAX_LAG,
-    positions: int = POSITIONS,
-    rng: int = 0,
-    threads: int | None = None,
-    warm_up: int = WARM_UP,
-    replacement: bool = True,
+    **settings: Any,
 ) -> MemoryReport:
     """Measure how far back a model remembers.
 
@@ -389,29 +384,20 @@ def memory_curves(
         config: The model's shape.
         weights: Its weights as `ModelConfig.tensor_shapes` names them.
         ids: The text, `(N,)`; may be a memory-mapped array. An end mark resets the state.
-        max_lag: The largest lag, in tokens.
-        positions: At so many places; fewer where the text has no more.
-        rng: Seed of the places.
-        threads: Threads that compute; None is all cores.
-        warm_up: Tokens read before each window.
-        replacement: Whether to measure what other text changes, too.
+        settings: Fields of `MemoryOptions`.
     Raises:
         InspectionError: The text is too short for such a lag, or states or gradients grow beyond
             all numbers.
         BackendError: torch is not installed.
     """
-    for name, value in ((named("max_lag"), max_lag), (named("positions"), positions)):
-        if value < 1:
-            raise InspectionError(f"{name} is {value}; it must be at least 1")
-    if warm_up < 0:
-        raise InspectionError(f"the warm-up is {warm_up}; it must be 0 or more")
-    if rng < 0:
-        raise InspectionError(f"{named('rng')} is {rng}; it must be 0 or more")
-    places_N = spread_places(ids, max_lag=max_lag, count=positions, rng=rng)
+    options = MemoryOptions(**settings)
+    max_lag, rng, warm_up = options.max_lag, options.rng, options.warm_up
+    replacement = options.replacement
+    places_N = spread_places(ids, max_lag=max_lag, count=options.positions, rng=rng)
     others_N = places_N
     if replacement:
         others_N = other_places(ids, places_N, max_lag=max_lag, rng=rng)
-    count: int = choose_threads(threads).value
+    count: int = choose_threads(options.threads).value
     reader = Reader(config, weights, count)
     whole_TN = windows(ids, places_N, warm_up + max_lag + 1)
     window_TN = whole_TN[warm_up:]
@@ -451,7 +437,7 @@ def gradient_lag(
     weights: Mapping[str, Floats],
     ids: NDArray[np.integer],
     *,
-    max_lag: int = MAX_LAG,
+    max_lag: int = MemoryOptions.max_lag,
     positions: int = FEW_POSITIONS,
     rng: int = 0,
     threads: int | None = None,

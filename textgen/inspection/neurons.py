@@ -49,7 +49,7 @@ from textgen.inspection.trace import (
 )
 from textgen.model.config import ModelConfig
 from textgen.progress import task
-from textgen.view_options import PASSAGES, TOP, NeuronOptions
+from textgen.view_options import PASSAGES, SORTS, TOP, NeuronOptions
 
 #: Runs a network over tokens and yields what `Model.survey` does.
 Survey = Callable[[NDArray[np.integer[Any]]], Iterable[Trace]]
@@ -60,9 +60,6 @@ FOLLOWS = 0.3
 #: Of a text of fewer tokens it is not told what a neuron follows: up to 7 % of the neurons would
 #: pass `FOLLOWS` by chance; from here on none did.
 ENOUGH = 300
-
-#: What `NeuronSurvey.order` can sort by.
-SORTS = ("effect", "feature-score", "mean", "sd", "min", "max", "saturation", "place")
 
 #: Tokens surveyed at once; memory does not depend on the text's length beyond this.
 BLOCK = 2**18

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.vocabulary import UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, InspectionError, named
 from textgen.messages import Message
-from textgen.view_options import DEFAULT_CHARS
+from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
     from textgen.checkpoint import SavedModel
@@ -69,29 +69,22 @@ class LongText:
 
 
 def open_text(
-    saved: SavedModel,
-    paths: Sequence[str] = (),
-    text: str | None = None,
-    *,
-    chars: int = DEFAULT_CHARS,
-    **reading: Any,
+    saved: SavedModel, paths: Sequence[str] = (), options: ReadOptions | None = None
 ) -> LongText:
     """A text for a model to read, encoded as its own texts were.
 
     Args:
         saved: The model.
         paths: Files and folders; none: the text that the model was trained on, from the cache.
-        text: The text itself instead.
-        chars: Read only so many characters from the start; 0 reads all.
-        reading: Fields of `CorpusOptions` that say how files are read, such as `encoding`.
+        options: The text itself instead, how much of it is read, and how files are.
     Raises:
-        ConfigError: Both a path and a text were given, `chars` is negative, or the training text
-            is no longer in the cache.
+        ConfigError: Both a path and a text were given, or the training text is no longer in the
+            cache.
         CorpusError: There is no text in it.
         StorageError: A file is missing or unreadable.
     """
-    if chars < 0:
-        raise ConfigError(f"{named('chars')} is {chars}; it must be 0 (all) or more")
+    reading = asdict(options or ReadOptions())
+    text, chars = reading.pop("text"), reading.pop("chars")
     if text is not None and paths:
         raise ConfigError(f"both {named('paths')} and {named('text')} were given; give one of them")
     if text is not None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from textgen.cells import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import BackendError, InspectionError
+from textgen.errors import BackendError, InspectionError, named
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.model.engine import open_reader
@@ -561,8 +561,8 @@ def check_numbers(*arrays: NDArray[np.floating]) -> None:
         if array.size and not (array.min() >= -LARGEST and array.max() <= LARGEST):
             raise InspectionError(
                 "the network's states grow beyond all numbers on this text, so nothing can be "
-                "said of them; look at a shorter text (of a corpus: --chars 1000), or at another "
-                "model (-c)"
+                f"said of them; look at a shorter text (of a corpus: {named('chars', 1000)}), or "
+                "at another model"
             )
 
 

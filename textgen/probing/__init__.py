@@ -24,6 +24,7 @@ from textgen.probing.find_report import neuron_target as neuron_target
 from textgen.probing.labels import LabelledTexts as LabelledTexts
 from textgen.probing.labels import read_labels as read_labels
 from textgen.probing.labels import read_two_files as read_two_files
-from textgen.probing.search import FindOptions as FindOptions
 from textgen.probing.search import PositionTask as PositionTask
 from textgen.probing.search import find as find
+from textgen.probing.search import open_task as open_task
+from textgen.view_options import FindOptions as FindOptions

@@ -17,7 +17,7 @@ from textgen.probing.probe import Probe
 from textgen.probing.statistics import Doubles, Score
 from textgen.probing.unit_selection import UnitTable
 from textgen.steering.target import Target, check_name
-from textgen.table import Table
+from textgen.table import Column, Entry, Table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +165,66 @@ class FindReport:
                 "auc": self.direction.score.auc,
             }
         return record
+
+    def question(self) -> list[str]:
+        """What was asked and how it was measured, in sentences."""
+        data = self.data
+        held, train = data["counts"]["held_out"], data["counts"]["train"]
+        alone = data["split"]["independent"]
+        independent = (
+            f"of those measured on {alone['positive']:,} + and {alone['negative']:,} - are "
+            "independent of each other, and count in the tests"
+        )
+        return [
+            f"which units tell '{data['positive']}' (+) from '{data['negative']}' (-)?",
+            f"{data['source']}: {sum(train.values()):,} {data['task']} to choose on, "
+            f"{sum(held.values()):,} to measure on ({held['positive']:,} + and "
+            f"{held['negative']:,} -), {data['tokens']:,} tokens read",
+            *([independent] if alone != held else []),
+            f"compared is {data['features']}; accuracy is the mean of both kinds', "
+            "chance is 0.5 for it and for AUC",
+            *data["notes"],
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """How many units carry the property, in a sentence."""
+        found = f"{len(self.neurons):,}" if self.neurons else "None"
+        return (
+            f"{found} of {len(self.units.auc_U):,} units carry it beyond chance at "
+            f"{self.alpha:.0%}, corrected for all units."
+        )
+
+    def best(self, top: int = 5) -> Table:
+        """The best neurons found, the one the controls are about, the probe and the direction."""
+        shown, score, direction = self.neurons[:top], self.probe_score, self.direction
+        about = [] if self.chosen in shown else [self.chosen]
+        rows: list[tuple[Entry, ...]] = [
+            (
+                f"neuron {neuron.name} {neuron.quantity}",
+                "+" if neuron.sign > 0 else "-",
+                *(neuron.accuracy, neuron.auc, neuron.p_corrected),
+                "best on training" if neuron.chosen else "",
+            )
+            for neuron in (*shown, *about)
+        ]
+        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units.auc_U):,} units"
+        rows.append((name, "", score.accuracy, score.auc, None, ""))
+        if direction is not None:
+            name = f"direction, layer {direction.layer}"
+            own = direction.score
+            rows.append((name, "", own.accuracy, own.auc, None, direction.kind))
+        return Table(
+            (
+                Column("name", "on held-out examples"),
+                "sign",
+                Column("accuracy", format=".3f"),
+                Column("auc", "AUC", ".3f"),
+                Column("p_corrected", "p", ".1e"),
+                Column("note", ""),
+            ),
+            rows,
+        )
 
     def table(self) -> Table:
         """A row for every unit: those found first, then by AUC on held-out text."""

@@ -4,38 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
-from textgen.errors import ConfigError, InspectionError, named
+from textgen.errors import InspectionError, named
+from textgen.inspection.subject import LongText
 from textgen.inspection.trace import check_quantity, default_quantity
 from textgen.model.engine import open_reader
 from textgen.probing import controls
 from textgen.probing.activations import STATES, OnTokens, read_features
 from textgen.probing.controls import ControlInput
-from textgen.probing.direction import KINDS, find_direction
+from textgen.probing.direction import find_direction
 from textgen.probing.examples import (
     FIT,
     HELD_OUT,
     VALIDATION,
     Examples,
     Property,
+    feature_property,
     position_examples,
+    regex_property,
     text_examples,
 )
 from textgen.probing.find_report import Control, FindReport, describe_protocol, make_neuron
-from textgen.probing.labels import LabelledTexts
+from textgen.probing.labels import LabelledTexts, read_labels, read_two_files
 from textgen.probing.probe import fit_probe, require_sklearn
-from textgen.probing.unit_selection import ALPHA, Selector
+from textgen.probing.unit_selection import Selector
 from textgen.progress import task as progress_task
 from textgen.runtime import choose_threads
+from textgen.view_options import FindOptions, PropertyOptions
 
 #: Called with the name of the current phase, its steps done and its steps in all.
 OnProgress = Callable[[str, int, int], object]
-
-TEXT_PROTOCOLS = ("mean", "final")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,65 +57,6 @@ class PositionTask:
     holds: Property
     name: str
     source: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FindOptions:
-    """The settings of a search.
-
-    Args:
-        quantity: The state to look at, `cell` or `hidden`; None: the model's default.
-        protocol: What stands for a text: `mean` (the mean over the text, the default, because the
-            state at the end of a text follows its last words more than the whole text: Donnelly and
-            Roegiest 2019) or `final` (the state after the text: Radford et al. 2017).
-        held_out: Share of the examples that is only measured on.
-        rng: Seed of the split and of every draw.
-        alpha: Chance of finding anything where there is nothing.
-        positions: The most positions of a corpus to use.
-        texts_limit: The most texts to use; None: all.
-        chars: The most characters to read of each text; None: all.
-        direction: Also make a direction to steer along: `probe` or `difference`.
-        threads: Computing threads; None: all cores.
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    quantity: str | None = None
-    protocol: str = "mean"
-    held_out: float = 0.3
-    rng: int = 0
-    alpha: float = ALPHA
-    positions: int = 8000
-    texts_limit: int | None = None
-    chars: int | None = None
-    direction: str | None = None
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.protocol not in TEXT_PROTOCOLS:
-            raise ConfigError(
-                f"{named('protocol')} is '{self.protocol}'; choose mean (over the text) or final "
-                "(after it)"
-            )
-        if not 0.05 <= self.held_out <= 0.9:
-            raise ConfigError(
-                f"{named('held_out')} is {self.held_out}; give a share from 0.05 to 0.9"
-            )
-        if not 0.0 < self.alpha < 1.0:
-            raise ConfigError(f"alpha is {self.alpha}; give a probability, such as 0.05")
-        if self.direction is not None and self.direction not in KINDS:
-            raise ConfigError(
-                f"{named('direction')} is '{self.direction}'; choose one of: {', '.join(KINDS)}"
-            )
-        if self.rng < 0:
-            raise ConfigError(f"{named('rng')} is {self.rng}; it must be 0 or more")
-        for name, value, least in (
-            (named("positions"), self.positions, 100),
-            (named("texts_limit"), self.texts_limit, 1),
-            (named("chars"), self.chars, 1),
-        ):
-            if value is not None and value < least:
-                raise ConfigError(f"{name} is {value}; it must be at least {least}")
 
 
 def find(
@@ -241,7 +186,7 @@ def make_examples(
             held_out=options.held_out,
             rng=rng,
             limit=options.texts_limit,
-            chars=options.chars,
+            chars=options.chars or None,
         )
     return position_examples(
         task.ids,
@@ -316,3 +261,38 @@ def _data(
         "accuracy": "mean of the two kinds' accuracies",
         "notes": notes,
     }
+
+
+def open_task(
+    asked: PropertyOptions,
+    read: Callable[[], LongText],
+    *,
+    encoding: str | None = None,
+    encoding_errors: str = "strict",
+) -> LabelledTexts | PositionTask:
+    """The texts, or the characters of a text, that have a property or do not have it.
+
+    Args:
+        asked: The property.
+        read: Reads the text whose characters are looked at.
+        encoding: The encoding of files of texts; None detects it.
+        encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
+    Raises:
+        ConfigError: There is no such feature, or the pattern is no regular expression.
+        CorpusError: The files do not hold texts of two kinds.
+    """
+    files: dict[str, Any] = {"encoding": encoding, "encoding_errors": encoding_errors}
+    if asked.labels is not None:
+        return read_labels(Path(asked.labels), positive=asked.positive_label, **files)
+    if asked.positive is not None and asked.negative is not None:
+        positive, negative = Path(asked.positive), Path(asked.negative)
+        return read_two_files(positive, negative, mode=asked.texts, **files)
+    if asked.feature is not None:
+        holds, name = feature_property(asked.feature)
+    else:
+        assert asked.regex is not None
+        holds, name = regex_property(asked.regex), f"inside {asked.regex}"
+        # A broken pattern is refused before anything is read.
+        holds("")
+    text = read()
+    return PositionTask(ids=text.ids, holds=holds, name=name, source=text.name)

@@ -30,9 +30,7 @@ from textgen.probing.statistics import (
     score_of,
     thresholds,
 )
-
-#: Chance of finding anything where there is nothing, with independent examples.
-ALPHA = 0.05
+from textgen.view_options import ALPHA as ALPHA
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

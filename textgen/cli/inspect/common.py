@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.flags import in_flags
-from textgen.cli.records import print_json, print_notes
+from textgen.cli.parameters import OutputOptions
+from textgen.cli.records import check_outputs, print_json, print_notes
 from textgen.errors import ConfigError
 from textgen.progress import task
-from textgen.settings import ADVANCED, TEXT
+from textgen.settings import ADVANCED, setting
 from textgen.terminal.text import quote, quote_path
-from textgen.view_options import DEFAULT_CHARS
+from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -37,46 +38,36 @@ SourcesArgument = Annotated[
         show_default=False,
     ),
 ]
-TextOption = Annotated[
-    str | None,
-    typer.Option(
-        "--text",
-        help="Read this text instead of a file.",
-        show_default=False,
-        rich_help_panel=TEXT,
-    ),
-]
-CharsOption = Annotated[
-    int,
-    typer.Option(
-        "--chars",
-        metavar="N",
-        help="Read only the first N characters; 0 reads all.",
-        rich_help_panel=TEXT,
-    ),
-]
+PICTURE_HELP = "Also draw the chart into a file whose name ends in .png or .svg."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavingOptions(OutputOptions):
+    """How a view is shown, and where it is saved."""
+
+    csv: Path | None = setting(
+        None,
+        help="Write the figures as a table into a file; - is standard output.",
+        panel=ADVANCED,
+        metavar="FILE",
+    )
+    npz: Path | None = setting(
+        None,
+        help="Write the figures as NumPy arrays into a file, for numpy.load.",
+        panel=ADVANCED,
+        metavar="FILE",
+    )
+
+    def check(self, picture: Path | None = None) -> None:
+        """Refuse before the work what cannot be saved after it; see `check_outputs`."""
+        check_outputs(self.npz, picture=picture, csv=self.csv, json_output=self.json_output)
 
 
 def read_for(
-    model: Model,
-    paths: Sequence[str] | None = None,
-    text: str | None = None,
-    chars: int = DEFAULT_CHARS,
-    *,
-    quiet: bool,
-    **reading: Any,
+    model: Model, paths: Sequence[str] | None, reading: ReadOptions, *, quiet: bool
 ) -> LongText:
-    """The text that a view reads; unless `quiet`, say on stderr what it is.
-
-    Args:
-        model: The model that reads it.
-        paths: Files and folders; none: the text the model was trained on.
-        text: The text itself instead.
-        chars: At most so many characters from the start; 0 is all.
-        quiet: Say nothing.
-        reading: How files are read, such as `encoding`.
-    """
-    read = model.read(*(paths or ()), text=text, chars=chars, **reading)
+    """The text that a view reads; unless `quiet`, say on stderr what it is."""
+    read = model.read(*(paths or ()), **asdict(reading))
     read = replace(read, name=in_flags(read.name))
     if not quiet:
         say_what_is_read(read)
@@ -105,63 +96,30 @@ def say_what_is_unknown(model: Model, text: str) -> None:
         print(visible(note), file=sys.stderr, flush=True)
 
 
-CsvOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--csv",
-        metavar="FILE",
-        help="Write the figures as a table into a file; - is standard output.",
-        show_default=False,
-        rich_help_panel=ADVANCED,
-    ),
-]
-NpzOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--npz",
-        metavar="FILE",
-        help="Write the figures as NumPy arrays into a file, for numpy.load.",
-        show_default=False,
-        rich_help_panel=ADVANCED,
-    ),
-]
-
-
-def deliver(
-    report: Report,
-    head: Mapping[str, Any],
-    *,
-    json_output: bool = False,
-    csv: Path | None = None,
-    npz: Path | None = None,
-    quiet: bool = False,
-) -> bool:
-    """Write the forms asked for; `check_outputs` has looked at them before the work.
+def deliver(report: Report, head: Mapping[str, Any], output: SavingOptions) -> bool:
+    """Write the forms asked for; `SavingOptions.check` has looked at them before the work.
 
     Args:
         report: The outcome of a view.
         head: What stands before it in the JSON: the checkpoint, the text.
-        json_output: Print it as JSON on stdout.
-        csv: Where to write it as a table; `-` is stdout.
-        npz: Where to write its arrays.
-        quiet: Say nothing of what was written.
+        output: The forms.
     Returns:
         Whether any form was asked for, so that nothing is to be drawn.
     Raises:
         StorageError: A file cannot be written; what was there before is left as it was.
     """
-    if csv is not None:
+    if output.csv is not None:
         with task("writing the figures"):
             text = report.table().to_csv()
-        if str(csv) == "-":
+        if str(output.csv) == "-":
             sys.stdout.write(text)
         else:
-            _save(csv, text.encode("utf-8"), quiet=quiet)
-    if npz is not None:
-        _save(npz, npz_bytes(report), quiet=quiet)
-    if json_output:
+            _save(output.csv, text.encode("utf-8"), quiet=output.quiet)
+    if output.npz is not None:
+        _save(output.npz, npz_bytes(report), quiet=output.quiet)
+    if output.json_output:
         print_json({**head, **report.to_json()})
-    return json_output or csv is not None or npz is not None
+    return output.json_output or output.csv is not None or output.npz is not None
 
 
 @task("writing the figures")

@@ -10,28 +10,14 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import (
-    CharsOption,
-    CsvOption,
-    NpzOption,
+    PICTURE_HELP,
+    SavingOptions,
     SourcesArgument,
-    TextOption,
     deliver,
     read_for,
 )
-from textgen.cli.parameters import (
-    CheckpointOption,
-    ColorOption,
-    EncodingErrorsOption,
-    EncodingOption,
-    EndingOption,
-    JsonOption,
-    QuietOption,
-    SkipBadOption,
-)
-from textgen.cli.records import check_outputs
-from textgen.corpus.corpus_options import DEFAULT_ENDING
-from textgen.terminal.console import ColorMode
-from textgen.view_options import DEFAULT_CHARS
+from textgen.cli.parameters import ModelOptions, with_options
+from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
     from textgen.inspection.gates import GateReport
@@ -39,29 +25,16 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_options
 def gates_command(
+    reading: ReadOptions,
+    model: ModelOptions,
+    output: SavingOptions,
     paths: SourcesArgument = None,
-    text: TextOption = None,
-    chars: CharsOption = DEFAULT_CHARS,
     picture: Annotated[
         Path | None,
-        typer.Option(
-            "--picture",
-            metavar="FILE",
-            help="Also draw the chart into a file whose name ends in .png or .svg.",
-            show_default=False,
-        ),
+        typer.Option("--picture", metavar="FILE", help=PICTURE_HELP, show_default=False),
     ] = None,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    ending: EndingOption = DEFAULT_ENDING,
-    skip_bad: SkipBadOption = False,
-    checkpoint: CheckpointOption = None,
-    json_output: JsonOption = False,
-    csv: CsvOption = None,
-    npz: NpzOption = None,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Show how often the gates of each unit are shut or open: each unit is a point.
 
@@ -78,32 +51,22 @@ def gates_command(
     from textgen.inspection.gates import gate_quantities
     from textgen.terminal.scatter import TerminalScatters, save_scatters
 
-    check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
-    model = load(checkpoint)
-    gate_quantities(model.config.cell_spec)
-    read = read_for(
-        model,
-        paths,
-        text,
-        chars,
-        quiet=quiet,
-        encoding=encoding,
-        encoding_errors=encoding_errors,
-        ending=ending,
-        skip_bad=skip_bad,
-    )
-    report = model.gates(read)
+    output.check(picture)
+    loaded = load(model.checkpoint)
+    gate_quantities(loaded.config.cell_spec)
+    text = read_for(loaded, paths, reading, quiet=output.quiet)
+    report = loaded.gates(text)
     if picture is not None:
         save_scatters(picture, _sheet(report))
-        if not quiet:
+        if not output.quiet:
             print(f"written: {picture}", file=sys.stderr)
-    head = {"checkpoint": str(model.path), "source": read.name, "chars": read.chars}
-    if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+    head = {"checkpoint": str(loaded.path), "source": text.name, "chars": text.chars}
+    if deliver(report, head, output):
         return
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import draw_table
 
-    out = make_consoles(color).out
+    out = make_consoles(output.color).out
     out.print(TerminalScatters(_sheet(report)))
     out.print()
     out.print(draw_table(report.means()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,30 +12,10 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.flags import in_flags
-from textgen.cli.inspect.common import (
-    CharsOption,
-    CsvOption,
-    NpzOption,
-    deliver,
-    say_what_is_read,
-)
-from textgen.cli.parameters import (
-    ColorOption,
-    EncodingErrorsOption,
-    EncodingOption,
-    EndingOption,
-    JsonOption,
-    QuietOption,
-    RngOption,
-    SkipBadOption,
-    ThreadsOption,
-    lower,
-)
-from textgen.cli.records import check_outputs
-from textgen.corpus.corpus_options import DEFAULT_ENDING
-from textgen.settings import ADVANCED, TEXT
-from textgen.terminal.console import ColorMode
-from textgen.view_options import DEFAULT_CHARS
+from textgen.cli.inspect.common import SavingOptions, deliver, read_for, say_what_is_read
+from textgen.cli.parameters import Only, with_options
+from textgen.settings import ADVANCED, TEXT, setting
+from textgen.view_options import MemoryOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
@@ -44,8 +24,38 @@ if TYPE_CHECKING:
     from textgen.terminal.chart import Chart, Series
 
 
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions:
+    """Which curves are drawn."""
+
+    show: str | None = setting(
+        None,
+        help="Draw one curve of the gradient: hidden, cell, or input (the vector of a symbol).",
+        metavar="WHAT",
+        by_default="all curves of one model; of several models that of hidden",
+        parse=str.lower,
+    )
+    layer: int | None = setting(
+        None,
+        help="Draw the states of this layer, from 0.",
+        panel=ADVANCED,
+        metavar="L",
+        by_default="the last layer",
+    )
+    picture: Path | None = setting(
+        None,
+        help="Also draw the charts into a file whose name ends in .png or .svg.",
+        metavar="FILE",
+    )
+
+
 @guarded
+@with_options
 def memory_command(
+    options: Annotated[MemoryOptions, Only("max_lag", "positions", "rng", "threads")],
+    curves: CurveOptions,
+    reading: ReadOptions,
+    output: SavingOptions,
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
@@ -53,12 +63,6 @@ def memory_command(
             help="The models: files, folders, or names under ./checkpoints. Default: the newest "
             "one there.",
             show_default=False,
-        ),
-    ] = None,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text", help="Measure on this text.", show_default=False, rich_help_panel=TEXT
         ),
     ] = None,
     file: Annotated[
@@ -72,60 +76,6 @@ def memory_command(
             rich_help_panel=TEXT,
         ),
     ] = None,
-    max_lag: Annotated[
-        int, typer.Option("--max-lag", metavar="K", help="Look K tokens back.")
-    ] = 200,
-    positions: Annotated[
-        int,
-        typer.Option(
-            "--positions",
-            metavar="N",
-            help="Measure at N places spread over the text.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 200,
-    show: Annotated[
-        str | None,
-        typer.Option(
-            "--show",
-            metavar="WHAT",
-            help="Draw one curve of the gradient: hidden, cell, or input (the vector of a symbol). "
-            "Default: all curves of one model; of several models that of hidden.",
-            show_default=False,
-            parser=lower,
-        ),
-    ] = None,
-    layer: Annotated[
-        int | None,
-        typer.Option(
-            "--layer",
-            metavar="L",
-            help="Draw the states of this layer, from 0. Default: the last layer.",
-            rich_help_panel=ADVANCED,
-            show_default=False,
-        ),
-    ] = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--picture",
-            metavar="FILE",
-            help="Also draw the charts into a file whose name ends in .png or .svg.",
-            show_default=False,
-        ),
-    ] = None,
-    rng: RngOption = 0,
-    chars: CharsOption = DEFAULT_CHARS,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    ending: EndingOption = DEFAULT_ENDING,
-    skip_bad: SkipBadOption = False,
-    threads: ThreadsOption = None,
-    json_output: JsonOption = False,
-    csv: CsvOption = None,
-    npz: NpzOption = None,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Show how far back models remember, in gradients and in what they predict.
 
@@ -143,8 +93,9 @@ def memory_command(
     from textgen.inspection.memory import MemoryReports
     from textgen.terminal.chart import MOST_CURVES, TerminalChart, save_charts
 
-    check_outputs(npz, picture=picture, csv=csv, json_output=json_output)
-    if text is not None and file is not None:
+    show, layer = curves.show, curves.layer
+    output.check(curves.picture)
+    if reading.text is not None and file is not None:
         raise ConfigError("both --text and --file were given; give one of them")
     if show not in (None, "hidden", "cell", "input"):
         raise InspectionError(f"--show is '{show}'; choose of: hidden, cell, input")
@@ -157,35 +108,26 @@ def memory_command(
     names = names_of([model.path for model in models])
     reports, heads, said = [], [], set()
     for name, model in zip(names, models, strict=True):
-        read = model.read(
-            *(() if file is None else (file,)),
-            text=text,
-            chars=chars,
-            encoding=encoding,
-            encoding_errors=encoding_errors,
-            ending=ending,
-            skip_bad=skip_bad,
-        )
-        read = replace(read, name=in_flags(read.name))
-        if not quiet and (read.name, read.note) not in said:
-            say_what_is_read(read)
-            said.add((read.name, read.note))
-        report = model.memory(read, max_lag=max_lag, positions=positions, rng=rng, threads=threads)
-        if not quiet:
-            _say(name, model, report, positions)
+        text = read_for(model, None if file is None else [str(file)], reading, quiet=True)
+        if not output.quiet and (text.name, text.note) not in said:
+            say_what_is_read(text)
+            said.add((text.name, text.note))
+        report = model.memory(text, **vars(options))
+        if not output.quiet:
+            _say(name, model, report, options.positions)
         reports.append(report)
-        heads.append(_head(model, read))
+        heads.append(_head(model, text))
     found = MemoryReports(names=tuple(names), heads=tuple(heads), reports=tuple(reports))
-    if picture is not None:
-        save_charts(picture, panels(found, layer))
-        if not quiet:
-            print(f"written: {picture}", file=sys.stderr)
-    if deliver(found, {}, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+    if curves.picture is not None:
+        save_charts(curves.picture, panels(found, layer))
+        if not output.quiet:
+            print(f"written: {curves.picture}", file=sys.stderr)
+    if deliver(found, {}, output):
         return
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import draw_table
 
-    out = make_consoles(color).out
+    out = make_consoles(output.color).out
     out.print(TerminalChart(gradient_chart(found, show, layer)))
     out.print(TerminalChart(panels(found, layer)[-1]))
     out.print()

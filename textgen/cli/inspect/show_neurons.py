@@ -3,35 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from textgen.cli.boundary import guarded
-from textgen.cli.inspect.common import (
-    CharsOption,
-    CsvOption,
-    NpzOption,
-    SourcesArgument,
-    TextOption,
-    deliver,
-    read_for,
-)
-from textgen.cli.parameters import (
-    CheckpointOption,
-    ColorOption,
-    EncodingErrorsOption,
-    EncodingOption,
-    EndingOption,
-    JsonOption,
-    QuietOption,
-    SkipBadOption,
-    lower,
-)
-from textgen.cli.records import check_outputs
-from textgen.corpus.corpus_options import DEFAULT_ENDING
+from textgen.cli.inspect.common import SavingOptions, SourcesArgument, deliver, read_for
+from textgen.cli.parameters import ModelOptions, with_options
 from textgen.terminal.console import ColorMode
-from textgen.view_options import DEFAULT_CHARS, TOP, NeuronOptions
+from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.inspection import NeuronProfile, NeuronReport, Passage
@@ -40,66 +18,13 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_options
 def neurons_command(
+    options: NeuronOptions,
+    reading: ReadOptions,
+    model: ModelOptions,
+    output: SavingOptions,
     paths: SourcesArgument = None,
-    text: TextOption = None,
-    show: Annotated[
-        str | None,
-        typer.Option(
-            "--show",
-            metavar="WHAT",
-            help="What is shown of each neuron: cell, hidden, input-gate, forget-gate, "
-            "output-gate, candidate. Default: cell, or hidden where the network has no cell state.",
-            parser=lower,
-        ),
-    ] = None,
-    layer: Annotated[
-        list[int] | None,
-        typer.Option(
-            "--layer",
-            metavar="L",
-            help="Only the neurons of this layer, from 0. May be repeated. Default: all layers.",
-        ),
-    ] = None,
-    top: Annotated[
-        int | None,
-        typer.Option(
-            "--top",
-            metavar="N",
-            help=f"Show the first N neurons; 0 shows all. Default: {TOP}.",
-            show_default=False,
-        ),
-    ] = None,
-    sort: Annotated[
-        str | None,
-        typer.Option(
-            "--sort",
-            metavar="ORDER",
-            help="The order: effect (how much the rest of the network sees it vary), "
-            "feature-score, mean, sd, min, max, saturation or place. Default: effect.",
-            show_default=False,
-            parser=lower,
-        ),
-    ] = None,
-    neuron: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--neuron",
-            metavar="LAYER:UNIT",
-            help="Show this neuron in depth: 0:17 is unit 17 of layer 0. May be repeated.",
-        ),
-    ] = None,
-    chars: CharsOption = DEFAULT_CHARS,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    ending: EndingOption = DEFAULT_ENDING,
-    skip_bad: SkipBadOption = False,
-    checkpoint: CheckpointOption = None,
-    json_output: JsonOption = False,
-    csv: CsvOption = None,
-    npz: NpzOption = None,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """List what each neuron does over a text: its spread, what it follows, where it is highest.
 
@@ -118,31 +43,18 @@ def neurons_command(
     from textgen.api import load
     from textgen.inspection.neurons import resolve_neurons
 
-    check_outputs(npz, csv=csv, json_output=json_output)
-    options = NeuronOptions(
-        show=show, layers=tuple(layer or ()), top=top, sort=sort, neurons=tuple(neuron or ())
-    )
-    model = load(checkpoint)
-    quantity, chosen = resolve_neurons(options, model.config)
-    read = read_for(
-        model,
-        paths,
-        text,
-        chars,
-        quiet=quiet,
-        encoding=encoding,
-        encoding_errors=encoding_errors,
-        ending=ending,
-        skip_bad=skip_bad,
-    )
-    report = model.neurons(read, **vars(options))
-    head = {"checkpoint": str(model.path), "text": read.name, "chars": read.chars}
-    if deliver(report, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+    output.check()
+    loaded = load(model.checkpoint)
+    quantity, chosen = resolve_neurons(options, loaded.config)
+    text = read_for(loaded, paths, reading, quiet=output.quiet)
+    report = loaded.neurons(text, **vars(options))
+    head = {"checkpoint": str(loaded.path), "text": text.name, "chars": text.chars}
+    if deliver(report, head, output):
         return
-    if not quiet:
-        units = f"{model.config.num_layers} x {model.config.hidden_size}"
-        print(f"{model.path}: {quantity} of {units} neurons", file=sys.stderr)
-    _draw(report, sort or "effect", color, in_depth=bool(chosen))
+    if not output.quiet:
+        units = f"{loaded.config.num_layers} x {loaded.config.hidden_size}"
+        print(f"{loaded.path}: {quantity} of {units} neurons", file=sys.stderr)
+    _draw(report, options.sort or "effect", output.color, in_depth=bool(chosen))
 
 
 def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) -> None:

@@ -9,30 +9,14 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import (
-    CharsOption,
-    CsvOption,
-    NpzOption,
+    SavingOptions,
     SourcesArgument,
     deliver,
     read_for,
     say_what_is_unknown,
 )
-from textgen.cli.parameters import (
-    CheckpointOption,
-    ColorOption,
-    EncodingErrorsOption,
-    EncodingOption,
-    EndingOption,
-    JsonOption,
-    QuietOption,
-    SkipBadOption,
-    lower,
-)
-from textgen.cli.records import check_outputs
-from textgen.corpus.corpus_options import DEFAULT_ENDING
-from textgen.settings import ADVANCED
-from textgen.terminal.console import ColorMode
-from textgen.view_options import DEFAULT_CHARS, SimilarOptions
+from textgen.cli.parameters import ModelOptions, Only, with_options
+from textgen.view_options import ReadOptions, SimilarOptions
 
 if TYPE_CHECKING:
     from textgen.inspection.similar import SimilarPlaces
@@ -40,6 +24,7 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_options
 def similar_command(
     text: Annotated[
         str,
@@ -50,71 +35,13 @@ def similar_command(
             show_default=False,
         ),
     ],
+    options: SimilarOptions,
+    reading: Annotated[
+        ReadOptions, Only("chars", "encoding", "encoding_errors", "ending", "skip_bad")
+    ],
+    model: ModelOptions,
+    output: SavingOptions,
     paths: SourcesArgument = None,
-    show: Annotated[
-        str | None,
-        typer.Option(
-            "--show",
-            metavar="WHAT",
-            help="What is compared: cell, hidden, or a gate such as forget-gate. Default: cell, or "
-            "hidden where the network has no cell state.",
-            show_default=False,
-            parser=lower,
-        ),
-    ] = None,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            "--layer",
-            metavar="L|all",
-            help="Compare the units of this layer, from 0, or of all. Default: the last layer.",
-            show_default=False,
-        ),
-    ] = None,
-    units: Annotated[
-        int,
-        typer.Option(
-            "--units",
-            metavar="K",
-            help="Compare only the K units whose values are most unusual after TEXT; 0 compares "
-            "all.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 0,
-    top: Annotated[
-        int, typer.Option("--top", metavar="N", help="Show the N places that are most similar.")
-    ] = 10,
-    min_apart: Annotated[
-        int,
-        typer.Option(
-            "--min-apart",
-            metavar="N",
-            help="Show places that lie at least N symbols apart.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 64,
-    not_same: Annotated[
-        int,
-        typer.Option(
-            "--not-same",
-            metavar="N",
-            help="Leave out places whose last N symbols are those of TEXT, for they are alike for "
-            "no other reason; 0 leaves out none. For a model of bytes a Cyrillic letter is two "
-            "symbols.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = SimilarOptions.not_same,
-    chars: CharsOption = DEFAULT_CHARS,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    ending: EndingOption = DEFAULT_ENDING,
-    skip_bad: SkipBadOption = False,
-    checkpoint: CheckpointOption = None,
-    json_output: JsonOption = False,
-    csv: CsvOption = None,
-    npz: NpzOption = None,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Find the places of a corpus where the network is in nearly the same state as after TEXT.
 
@@ -129,34 +56,22 @@ def similar_command(
     from textgen.inspection.similar import resolve_similar
     from textgen.inspection.subject import encoded
 
-    check_outputs(npz, csv=csv, json_output=json_output)
-    options = SimilarOptions(
-        show=show, layer=layer, units=units, top=top, min_apart=min_apart, not_same=not_same
-    )
-    model = load(checkpoint)
-    resolve_similar(options, model.config)
-    encoded(model.saved, text)
-    if not quiet:
-        say_what_is_unknown(model, text)
-    read = read_for(
-        model,
-        paths,
-        chars=chars,
-        quiet=quiet,
-        encoding=encoding,
-        encoding_errors=encoding_errors,
-        ending=ending,
-        skip_bad=skip_bad,
-    )
-    found = model.similar(text, read, **vars(options))
-    head = {"checkpoint": str(model.path), "source": read.name, "chars": read.chars}
-    if deliver(found, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+    output.check()
+    loaded = load(model.checkpoint)
+    resolve_similar(options, loaded.config)
+    encoded(loaded.saved, text)
+    if not output.quiet:
+        say_what_is_unknown(loaded, text)
+    corpus = read_for(loaded, paths, reading, quiet=output.quiet)
+    found = loaded.similar(text, corpus, **vars(options))
+    head = {"checkpoint": str(loaded.path), "source": corpus.name, "chars": corpus.chars}
+    if deliver(found, head, output):
         return
     from textgen.terminal.console import make_consoles
 
-    make_consoles(color).out.print(_concordance(found))
-    if not quiet:
-        print(_told(found, not_same), file=sys.stderr)
+    make_consoles(output.color).out.print(_concordance(found))
+    if not output.quiet:
+        print(_told(found, options.not_same), file=sys.stderr)
 
 
 def _concordance(found: SimilarPlaces) -> Concordance:

@@ -4,129 +4,89 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.inspect.common import CsvOption, NpzOption, deliver, say_what_is_unknown
-from textgen.cli.parameters import (
-    CheckpointOption,
-    ColorOption,
-    EncodingErrorsOption,
-    EncodingOption,
-    JsonOption,
-    QuietOption,
-    lower,
-)
-from textgen.cli.records import check_outputs, print_notes
+from textgen.cli.inspect.common import SavingOptions, deliver, say_what_is_unknown
+from textgen.cli.parameters import ModelOptions, Only, spelled, with_options
+from textgen.cli.records import print_notes
+from textgen.corpus.corpus_options import FileOptions
 from textgen.progress import task
-from textgen.settings import ADVANCED, TEXT
-from textgen.terminal.console import ColorMode
+from textgen.settings import ADVANCED, TEXT, check, setting
 from textgen.view_options import ViewOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
 
-
 #: `--generate` writes so many characters after its seed.
 GENERATED_LENGTH = 300
 
 
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """The text that is looked at."""
+
+    text: str | None = setting(
+        None, help="The text to look at. It may be typed without --text too.", panel=TEXT
+    )
+    file: Path | None = setting(
+        None, help="Look at the text of a file.", panel=TEXT, metavar="FILE"
+    )
+    generate: str | None = setting(
+        None,
+        help=f"Let the model write the text: {GENERATED_LENGTH} characters after this beginning.",
+        panel=TEXT,
+        metavar="SEED",
+    )
+    rng: int = setting(
+        0,
+        help="With --generate: the number that fixes the random choices.",
+        panel=ADVANCED,
+        at_least=0,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def given(self) -> int:
+        """In how many ways a text is given."""
+        return sum(value is not None for value in (self.text, self.file, self.generate))
+
+    @property
+    def title(self) -> str:
+        """A page's title: its file, the beginning of its text, or what it was written after."""
+        if self.file is not None:
+            return self.file.name
+        if self.text is not None:
+            return textwrap.shorten(self.text, 60, placeholder=" …") or "a text"
+        seed = textwrap.shorten(self.generate or "", 60, placeholder=" …")
+        return f"written after “{seed}”" if seed else "written"
+
+
 @guarded
+@with_options
 def text_command(
     context: typer.Context,
-    text: Annotated[
-        str | None,
-        typer.Option(
-            "--text",
-            help="The text to look at. It may be typed without --text too.",
-            rich_help_panel=TEXT,
-        ),
-    ] = None,
-    file: Annotated[
+    source: SourceOptions,
+    options: ViewOptions,
+    files: Annotated[FileOptions, Only("encoding", "encoding_errors")],
+    model: ModelOptions,
+    output: SavingOptions,
+    html: Annotated[
         Path | None,
         typer.Option(
-            "--file", metavar="FILE", help="Look at the text of a file.", rich_help_panel=TEXT
-        ),
-    ] = None,
-    generate: Annotated[
-        str | None,
-        typer.Option(
-            "--generate",
-            metavar="SEED",
-            help=f"Let the model write the text: {GENERATED_LENGTH} characters after this "
-            "beginning.",
-            rich_help_panel=TEXT,
-        ),
-    ] = None,
-    show: Annotated[
-        str | None,
-        typer.Option(
-            "--show",
-            metavar="WHAT",
-            help="What colours the text. Of a neuron: cell, hidden, input-gate, forget-gate, "
-            "output-gate, candidate. Of the network: surprise, what each character cost in bits; "
-            "influence, how much each character changes the prediction after the text. Default: "
-            "cell, or hidden where the network has no cell state.",
-            parser=lower,
-        ),
-    ] = None,
-    neuron: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--neuron",
-            metavar="LAYER:UNIT",
-            help="The neuron that colours the text: 0:17 is unit 17 of layer 0. May be repeated.",
-        ),
-    ] = None,
-    top: Annotated[
-        int,
-        typer.Option(
-            "--top", metavar="N", help="Without --neuron: show the N that vary most on the text."
-        ),
-    ] = 3,
-    by: Annotated[
-        str | None,
-        typer.Option(
-            "--by",
-            metavar="gradient|omission",
-            help="With --show influence: measure it by the gradient, or by leaving the character "
-            "out. Default: both.",
+            "--html",
+            metavar="FILE",
+            help="Write a page for a browser instead: the text with all neurons to choose from (as "
+            "many as 15 MB hold).",
             show_default=False,
-            rich_help_panel=ADVANCED,
         ),
     ] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(
-            "--target",
-            metavar="CHAR",
-            help="With --show influence: the influence on this next character (with a model of "
-            "bytes on its first byte). Default: the likeliest one.",
-            show_default=False,
-            rich_help_panel=ADVANCED,
-        ),
-    ] = None,
-    rng: Annotated[
-        int,
-        typer.Option(
-            "--rng",
-            metavar="N",
-            help="With --generate: the number that fixes the random choices.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 0,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    checkpoint: CheckpointOption = None,
-    html: HtmlOption = None,
-    json_output: JsonOption = False,
-    csv: CsvOption = None,
-    npz: NpzOption = None,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Show single neurons at work: a text coloured by their values, character by character.
 
@@ -148,102 +108,56 @@ def text_command(
     from textgen.api import load
     from textgen.errors import InspectionError
 
-    options = ViewOptions(show=show, neurons=tuple(neuron or ()), top=top, by=by, target=target)
     if html is not None:
         check_page_path(html)
-    check_outputs(npz, csv=csv, json_output=json_output)
-    given = [value for value in (text, file, generate) if value is not None]
-    if len(given) != 1:
+    output.check()
+    if source.given != 1:
         raise InspectionError("give one of --text, --file and --generate")
-    model = load(checkpoint)
-    source = _source(model, text, file, generate, rng, encoding, encoding_errors)
-    if not source:
+    loaded = load(model.checkpoint)
+    text = _read(loaded, source, files)
+    if not text:
         raise InspectionError("the text is empty; give at least one character")
-    if not quiet:
-        say_what_is_unknown(model, source)
+    if not output.quiet:
+        say_what_is_unknown(loaded, text)
     if html is not None:
-        limit = top if _is_given(context, "top") else None
-        _write_page(html, model, source, page_title(text, file, generate), options, limit, quiet)
-        if not (json_output or csv or npz):
+        top = options.top if "top" in spelled(context, ViewOptions) else None
+        _write_page(html, loaded, text, source.title, options, top, output.quiet)
+        if not (output.json_output or output.csv or output.npz):
             return
-    view = model.view(source, **vars(options))
-    head = {"checkpoint": str(model.path), "text": source}
-    if deliver(view, head, json_output=json_output, csv=csv, npz=npz, quiet=quiet):
+    view = loaded.view(text, **vars(options))
+    head = {"checkpoint": str(loaded.path), "text": text}
+    if deliver(view, head, output):
         return
     from textgen.terminal.console import make_consoles
     from textgen.terminal.strip import HeatStrip
 
-    consoles = make_consoles(color)
-    if not quiet:
+    consoles = make_consoles(output.color)
+    if not output.quiet:
         # Which model is looked at is talk; what was seen is the product.
-        when = "of each character" if show == "influence" else "after each character"
-        print(f"{model.path}: {view.quantity} {when}", file=sys.stderr)
+        when = "of each character" if options.show == "influence" else "after each character"
+        print(f"{loaded.path}: {view.quantity} {when}", file=sys.stderr)
     for row in view.rows:
         HeatStrip(view.pieces, row).print_to(consoles.out)
 
 
-def _source(
-    model: Model,
-    text: str | None,
-    file: Path | None,
-    seed: str | None,
-    rng: int,
-    encoding: str | None,
-    encoding_errors: str,
-) -> str:
-    if text is not None:
-        return text
-    if file is not None:
+def _read(model: Model, source: SourceOptions, files: FileOptions) -> str:
+    if source.text is not None:
+        return source.text
+    if source.file is not None:
         from textgen.corpus.reader import read_text
 
         notes: list[str] = []
         read = read_text(
-            file,
+            source.file,
             model.saved.normalization,
-            encoding=encoding,
-            encoding_errors=encoding_errors,
+            encoding=files.encoding,
+            encoding_errors=files.encoding_errors,
             notes=notes,
         )
         print_notes(notes)
         return read
     with task("writing the text"):
-        return model.generate(seed or "", length=GENERATED_LENGTH, rng=rng)
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was typed, not left at its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
-
-
-def _refuse_options_before(context: typer.Context) -> None:
-    """Options of `inspect` itself would be ignored by the command after them."""
-    from textgen.errors import InspectionError
-
-    given = [
-        parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name is not None and _is_given(context, parameter.name)
-    ]
-    if given:
-        name = context.invoked_subcommand
-        verb = "is an option" if len(given) == 1 else "are options"
-        raise InspectionError(
-            f"{', '.join(given)} {verb} of 'textgen inspect' for looking at a text and would be "
-            f"ignored before '{name}'; leave out either, or write options of '{name}' after it"
-        )
-
-
-HtmlOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--html",
-        metavar="FILE",
-        help="Write a page for a browser instead: the text with all neurons to choose from (as "
-        "many as 15 MB hold).",
-        show_default=False,
-    ),
-]
+        return model.generate(source.generate or "", length=GENERATED_LENGTH, rng=source.rng)
 
 
 def check_page_path(path: Path) -> None:
@@ -288,10 +202,25 @@ def _write_page(
     print(f"written: {path} ({fmt.size(len(data))}, {kept}); open it in a browser", file=sys.stderr)
 
 
-def page_title(text: str | None, file: Path | None, seed: str | None) -> str:
-    """What a page is called: its file, the beginning of its text, or what it was written after."""
-    if file is not None:
-        return file.name
-    if text is not None:
-        return textwrap.shorten(text, 60, placeholder=" …") or "a text"
-    return f"written after “{textwrap.shorten(seed, 60, placeholder=' …')}”" if seed else "written"
+def _refuse_options_before(context: typer.Context) -> None:
+    """Options of `inspect` itself would be ignored by the command after them."""
+    from textgen.errors import InspectionError
+
+    given = [
+        parameter.opts[0]
+        for parameter in context.command.params
+        if parameter.name is not None and _is_given(context, parameter.name)
+    ]
+    if given:
+        name = context.invoked_subcommand
+        verb = "is an option" if len(given) == 1 else "are options"
+        raise InspectionError(
+            f"{', '.join(given)} {verb} of 'textgen inspect' for looking at a text and would be "
+            f"ignored before '{name}'; leave out either, or write options of '{name}' after it"
+        )
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option was typed, not left at its default."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.parameters import (
-    EncodingErrorsOption,
-    EncodingOption,
-    EndingOption,
-    FoldOption,
-    JsonOption,
-    LevelOption,
-    SkipBadOption,
-)
+from textgen.cli.parameters import Only, with_options
 from textgen.cli.records import json_text, print_notes
-from textgen.corpus.corpus_options import DEFAULT_ENDING
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.settings import ADVANCED, check, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOptions:
+    """Which pairs are printed, and how.
+
+    Raises:
+        ConfigError: A value is out of range.
+    """
+
+    history: int = setting(3, help="The length of a window, in tokens.", metavar="T")
+    limit: int = setting(0, help="Print the first N pairs; 0 prints all.", at_least=0)
+    json_output: bool = setting(
+        False, help="Print the result as JSON.", panel=ADVANCED, flag="json"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 @guarded
+@with_options
 def windows_command(
     path: Annotated[
         str,
@@ -31,51 +44,30 @@ def windows_command(
             show_default=False,
         ),
     ],
-    history: Annotated[
-        int, typer.Option("--history", metavar="T", help="The length of a window, in tokens.")
-    ] = 3,
-    level: LevelOption = "char",
-    fold: FoldOption = False,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    ending: EndingOption = DEFAULT_ENDING,
-    skip_bad: SkipBadOption = False,
-    limit: Annotated[
-        int, typer.Option("--limit", metavar="N", help="Print the first N pairs; 0 prints all.")
-    ] = 0,
-    json_output: JsonOption = False,
+    reading: Annotated[
+        CorpusOptions,
+        Only("level", "fold", "encoding", "encoding_errors", "ending", "skip_bad"),
+    ],
+    options: WindowOptions,
 ) -> None:
     """Print the training pairs of the lecture: t tokens, and the t tokens that begin one later.
 
     textgen inspect windows text.txt --level word --fold --history 3
     """
     from textgen.corpus.corpus import Corpus
-    from textgen.corpus.corpus_options import CorpusOptions
     from textgen.corpus.windows import Windows
-    from textgen.errors import ConfigError
 
-    if limit < 0:
-        raise ConfigError(f"--limit is {limit}; it must be 0 (all) or more")
-    options = CorpusOptions(
-        level=level,
-        fold=fold,
-        encoding=encoding,
-        encoding_errors=encoding_errors,
-        ending=ending,
-        skip_bad=skip_bad,
-        min_word_count=1,
-    )
-    corpus = Corpus.open([path], options)
+    corpus = Corpus.open([path], replace(reading, min_word_count=1))
     print_notes(corpus.notes)
-    windows = Windows(corpus.tokens, seq_len=history, sliding=True)
-    shown = len(windows) if limit == 0 else min(limit, len(windows))
+    windows = Windows(corpus.tokens, seq_len=options.history, sliding=True)
+    shown = min(options.limit or len(windows), len(windows))
     display = corpus.vocabulary.display
 
     def pair(index: int) -> tuple[list[str], list[str]]:
         x, y = windows[index]
         return display(x), display(y)
 
-    if json_output:
+    if options.json_output:
         # Written piece by piece: a long text has many windows.
         print(f'{{"count": {len(windows)}, "windows": [', end="")
         for index in range(shown):
@@ -86,7 +78,7 @@ def windows_command(
         return
     from textgen.terminal.text import cells, visible
 
-    separator = " " if level == "word" else ""
+    separator = " " if reading.level == "word" else ""
 
     def line(tokens: list[str]) -> str:
         return visible(separator.join(token or "·" for token in tokens))
