@@ -12,7 +12,6 @@ from typing import Any
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.messages import call
-from textgen.runtime import parse_duration
 from textgen.settings import (
     ADVANCED,
     CHOICE,
@@ -99,6 +98,13 @@ class RunOptions:
     )
 
 
+def _seconds(time: Any) -> float:
+    """The seconds in a length of time, such as `"3m"`."""
+    from textgen.runtime import parse_duration
+
+    return parse_duration(time)
+
+
 def parse_embedding(text: str) -> dict[str, Any]:
     """The settings that one text says: a width, `word2vec`, `word2vec:WIDTH` or a file.
 
@@ -160,7 +166,7 @@ class TrainOptions(ComputeOptions):
         metavar="TIME",
         by_default="3m",
         above=0,
-        parse=parse_duration,
+        parse=_seconds,
     )
     epochs: float | None = setting(
         None,

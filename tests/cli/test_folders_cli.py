@@ -9,7 +9,7 @@ import pytest
 from support.small_runs import SMALL_OPTIONS, events, russian_text, textgen_cli
 
 import textgen
-from textgen.cli.choices import MAIN, flag_of, hint, rows
+from textgen.cli.progress import MAIN, choice_label, choice_rows, choices_hint
 from textgen.runtime import Choice
 
 QUICK = ["--steps", "2", *SMALL_OPTIONS, "--out", "run", "--force"]
@@ -180,17 +180,17 @@ def test_what_would_take_all_memory_is_refused_at_once(
 def test_settings_are_shown_by_what_is_typed() -> None:
     names = ("hidden_size", "num_layers", "learning_rate", "seq_len", "path", "validation")
     choices = [Choice(name, "native" if name == "path" else 1, "why") for name in names]
-    assert [flag_of(choice) for choice in choices] == [
+    assert [choice_label(choice) for choice in choices] == [
         *("--hidden", "--layers", "--learning-rate", "--seq-len", "computed by", "validation"),
     ]
-    assert flag_of(Choice("seq_len", 3, "--history: ...")) == "--history"
-    assert [row[0] for row in rows(choices, explain=False)] == ["--hidden", "validation"]
+    assert choice_label(Choice("seq_len", 3, "--history: ...")) == "--history"
+    assert [row[0] for row in choice_rows(choices, explain=False)] == ["--hidden", "validation"]
     slow = Choice("path", "torch", "no compiler was found")
-    assert [row[0] for row in rows([slow], explain=False)] == ["computed by"]
+    assert [row[0] for row in choice_rows([slow], explain=False)] == ["computed by"]
     changed = Choice("threads", 256, "100,000 were asked for", changed=True)
-    assert [row[0] for row in rows([changed], explain=False)] == ["--threads"]
-    assert hint(choices, explain=False).startswith("4 more with --explain; ")
-    assert "more" not in hint(choices, explain=True)
+    assert [row[0] for row in choice_rows([changed], explain=False)] == ["--threads"]
+    assert choices_hint(choices, explain=False).startswith("4 more with --explain; ")
+    assert "more" not in choices_hint(choices, explain=True)
 
 
 def test_every_flag_shown_is_an_option_of_train() -> None:
@@ -198,5 +198,5 @@ def test_every_flag_shown_is_an_option_of_train() -> None:
     decided = ("hidden_size", "num_layers", "embedding_size", "dropout", "learning_rate", "seq_len")
     more = ("batch_size", "steps", "save_every", "device", "threads", "precision", "vectors")
     for name in (*MAIN, *decided, *more):
-        flag = flag_of(Choice(name, 1, "why"))
+        flag = choice_label(Choice(name, 1, "why"))
         assert not flag.startswith("--") or flag in text, name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from support.small_runs import ROOT, environment, textgen_cli
@@ -84,6 +86,19 @@ def test_the_page_of_train_begins_with_what_a_beginner_needs() -> None:
         *("Arguments", "How long", "The run", "The text", "The model", "Options"),
     ]
     assert "--budget TIME " in first
+
+
+def test_the_summary_of_a_command_begins_its_help() -> None:
+    """It is told without loading the command."""
+    from typer.main import get_command
+
+    from textgen.cli.app import app
+
+    program: Any = get_command(app)
+    for group in (program, program.commands["inspect"]):
+        for name, summary in group.summaries.items():
+            first = inspect.cleandoc(group.commands[name].help).split("\n\n")[0]
+            assert " ".join(first.split()) == summary
 
 
 def test_version() -> None:

@@ -15,7 +15,8 @@ from support.small_runs import ROOT, textgen_cli
 from typer.main import get_command
 
 from textgen.cli.app import app
-from textgen.cli.commands import SETTINGS, UsageError
+from textgen.cli.commands import SETTINGS
+from textgen.cli.naming import UsageError
 from textgen.errors import TextgenError
 from textgen.terminal.text import command_line, quote, quote_path, visible
 

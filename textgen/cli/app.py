@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import typer
 
 from textgen.cli.boundary import refuse
-from textgen.cli.commands import Command, Group, plain_name
-from textgen.cli.compare import compare_command
-from textgen.cli.eval import eval_command
-from textgen.cli.foreign import ALIASES
-from textgen.cli.inspect import inspect_app
-from textgen.cli.sample import sample_command
-from textgen.cli.train import train_command
+from textgen.cli.commands import Group
+from textgen.cli.naming import plain_name
 from textgen.version import __version__
+
+#: Words that mean just this.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "list": ("inspect", "checkpoint"),
+    "ls": ("inspect", "checkpoint"),
+    "version": ("--version",),
+}
 
 
 class Textgen(Group):
     """The program itself: words that are no command of its own mean one, or name one to type."""
+
+    below: ClassVar = {
+        "train": ("textgen.cli.train:train_command", "Train a model on text."),
+        "sample": ("textgen.cli.sample:sample_command", "Write text with a trained model."),
+        "eval": (
+            "textgen.cli.eval:eval_command",
+            "Measure how well a model predicts a text: bits per character and perplexity.",
+        ),
+        "compare": (
+            "textgen.cli.compare:compare_command",
+            "Train several networks in the same way and show them side by side.",
+        ),
+        "inspect": (
+            "textgen.cli.inspect:inspect_app",
+            "Show single neurons at work: a text coloured by their values, character by character.",
+        ),
+    }
 
     def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
         """The words that were meant by a first word that is no command."""
@@ -69,10 +88,3 @@ def textgen(
 
     textgen help sample
     """
-
-
-app.command("train", cls=Command)(train_command)
-app.command("sample", cls=Command)(sample_command)
-app.command("eval", cls=Command)(eval_command)
-app.command("compare", cls=Command)(compare_command)
-app.add_typer(inspect_app, name="inspect")

@@ -13,9 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
-from textgen.cli.flags import at_prompt
 from textgen.cli.moving import is_live, moving, moving_line
-from textgen.cli.records import print_json
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
 from textgen.progress import task
 
@@ -64,9 +62,7 @@ def guarded(command: F) -> F:
         except TextgenError as error:
             if os.environ.get(DEBUG_VARIABLE):
                 raise
-            if kwargs.get("json_output"):
-                _print_error(error)
-            _fail(error.told(at_prompt), exit_code(error), lines=isinstance(error, BadFilesError))
+            _fail_with(error, as_json=bool(kwargs.get("json_output")))
         except MemoryError:
             _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
@@ -100,14 +96,17 @@ def _check_streams() -> None:
         _fail("standard output is closed", 6)
 
 
-def _print_error(error: TextgenError) -> None:
-    record = {
-        "event": "error",
-        "class": type(error).__name__,
-        "message": error.told(at_prompt),
-        "exit_code": exit_code(error),
-    }
-    print_json(record)
+def _fail_with(error: TextgenError, *, as_json: bool) -> NoReturn:
+    """End with an error, in the words of the prompt; as JSON it goes to stdout too."""
+    from textgen.cli.flags import at_prompt
+
+    message, code = error.told(at_prompt), exit_code(error)
+    if as_json:
+        from textgen.cli.records import print_json
+
+        kind = type(error).__name__
+        print_json({"event": "error", "class": kind, "message": message, "exit_code": code})
+    _fail(message, code, lines=isinstance(error, BadFilesError))
 
 
 def _fail(message: str, code: int, *, lines: bool = False) -> NoReturn:
@@ -125,9 +124,7 @@ def refuse(message: str, words: Sequence[str]) -> NoReturn:
         message: What to say.
         words: What was typed; with `--json` among it the error is an object on stdout too.
     """
-    if "--json" in words:
-        _print_error(ConfigError(message))
-    _fail(message, exit_code(ConfigError()))
+    _fail_with(ConfigError(message), as_json="--json" in words)
 
 
 def close_quietly() -> NoReturn:

@@ -9,50 +9,30 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, NoReturn, cast
+from enum import Enum
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn, cast, get_args, get_origin
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
 from textgen.cli.boundary import close_quietly, refuse
-from textgen.cli.help_page import print_help, value_kind
+from textgen.cli.help_page import print_help
+from textgen.cli.naming import HELP_WORDS, TYPED, UsageError, choices_of, plain_name, value_kind
 from textgen.errors import TextgenError
-
-#: What the library that parses raises where a command line is wrong. It has no public name in all
-#: versions.
-UsageError = cast("type[Exception]", typer.BadParameter.__bases__[0])
-
-#: Where the values as they were typed are kept, for messages.
-TYPED = "textgen.typed"
-
-#: Words for asking for help and for the version, where others have no dashes.
-HELP_WORDS = frozenset(("help", "--help", "-h"))
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+%?")
 _PERCENT = re.compile(r"\d*\.?\d+ ?%")
 #: In what an option takes: a name in the file system, which is left as the system gave it.
 _PATH = re.compile(r"\b(PATH|FILE|DIR|MODEL|CHECKPOINT)\b")
-_CHOICES = re.compile(r"[a-z0-9-]+")
-
-
-def plain_name(name: str) -> str:
-    """The name of an option, a choice or a command, however it was typed: `Seq_Len` -> `seq-len`.
-
-    Names of one letter stay: `-V` is not `-v`.
-    """
-    return name if len(name) == 1 else name.lower().replace("_", "-")
 
 
 SETTINGS: dict[str, Any] = {
     "help_option_names": ["-h", "--help"],
     "token_normalize_func": plain_name,
 }
-
-
-def choices_of(param: Any) -> list[str]:
-    """The words among which an option lets choose, where its help has them: `blank|line`."""
-    parts = (param.metavar or "").split("|")
-    return [part for part in parts if len(parts) > 1 and _CHOICES.fullmatch(part)]
 
 
 def _meant(value: Any, param: Any) -> Any:
@@ -80,6 +60,37 @@ def _text(value: str) -> str:
         return value
 
 
+class _Converter:
+    """Makes the value of what was typed, as `typer` does, which loads a slow library for it.
+
+    Args:
+        param: An option or argument.
+    """
+
+    def __init__(self, param: Any) -> None:
+        kind = value_kind(param)
+        self._kind = get_args(kind)[0] if get_origin(kind) is list else kind
+        is_parsed = getattr(param.type_descriptor.parameter_info, "parser", None) is not None
+        self.knows = not is_parsed and issubclass(self._kind, str | int | float | Path | Enum)
+
+    def coerce(self, value: Any, *, param: Any, ctx: Any) -> Any:
+        """The value; raises `typer.BadParameter` where it is none."""
+        if value is None:
+            return None
+        if isinstance(value, list | tuple):
+            return [self._one(part, param, ctx) for part in value]
+        return self._one(value, param, ctx)
+
+    def _one(self, value: Any, param: Any, ctx: Any) -> Any:
+        if isinstance(value, self._kind):
+            return value
+        try:
+            return self._kind(value)
+        except ValueError:
+            message = f"{value!r} is not a valid {self._kind.__name__}."
+            raise typer.BadParameter(message, ctx=ctx, param=param) from None
+
+
 class _Reading:
     """What commands and groups have in common: reading their words, and showing their help."""
 
@@ -88,6 +99,9 @@ class _Reading:
         parser: Any = super().make_parser(ctx)  # type: ignore[misc]
         read = parser.parse_args
         params = {param.name: param for param in cast(Any, self).get_params(ctx)}
+        for param in params.values():
+            if getattr(param, "_runtime_param", 0) is None and (own := _Converter(param)).knows:
+                param._runtime_param = own
 
         def parse_args(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
             values, rest, order = read(args)
@@ -142,11 +156,57 @@ class Command(_Reading, TyperCommand):
         super().__init__(*args, context_settings={**SETTINGS, **(context_settings or {})}, **kw)
 
 
+class Commands(dict[str, Any]):
+    """Commands by name; each is loaded when it is asked for.
+
+    Args:
+        places: Where each is, such as `textgen.cli.train:train_command`.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        found = super().__getitem__(name)
+        if isinstance(found, str):
+            found = self[name] = _load(name, found)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The command, or `default` where there is none of that name."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def items(self) -> Any:
+        """All commands with their names."""
+        return {name: self[name] for name in self}.items()
+
+    def values(self) -> Any:
+        """All commands."""
+        return dict(self.items()).values()
+
+
+def _load(name: str, place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    found = getattr(import_module(module), attribute)
+    if isinstance(found, typer.Typer):
+        command: Any = get_group(found)
+    else:
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(cls=Command)(found)
+        command = get_command(alone)
+    command.name = name
+    return command
+
+
 class Group(_Reading, TyperGroup):
     """A group of commands. `COMMAND help` and `help COMMAND` are `COMMAND --help`."""
 
+    #: Where each command is, and what it does: the first sentence of its help.
+    below: ClassVar[dict[str, tuple[str, str]]] = {}
+
     def __init__(self, *args: Any, context_settings: dict[str, Any] | None = None, **kw: Any):
         super().__init__(*args, context_settings={**SETTINGS, **(context_settings or {})}, **kw)
+        self.commands = Commands({name: place for name, (place, _) in self.below.items()})
+        self.summaries = {name: summary for name, (_, summary) in self.below.items()}
 
     def read(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse; no words at all ask for help."""

@@ -7,8 +7,9 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from enum import Enum
-from typing import Any, get_args
+from typing import Any
 
+from textgen.cli.naming import argument_name, option_name
 from textgen.settings import ADVANCED, PANELS
 
 _OPTIONS, _ARGUMENTS, _COMMANDS = "Options", "Arguments", "Commands"
@@ -18,9 +19,6 @@ _WIDEST = 100
 _TWO_COLUMNS = 60
 #: A longer option has a line of its own.
 _LONGEST_NAME = 26
-
-#: What is typed after an option, where the option does not say it itself.
-_VALUES: dict[Any, str] = {int: "N", float: "X"}
 
 Row = tuple[str, str]
 
@@ -124,10 +122,7 @@ def _panels(command: Any, context: Any) -> list[tuple[str, list[Row]]]:
         else:
             panels.setdefault(panel, []).append(row)
     panels[_OPTIONS] += helping
-    for name, own in getattr(command, "commands", {}).items():
-        if not own.hidden:
-            summary = inspect.cleandoc(own.help or "").split("\n\n")[0]
-            panels[_COMMANDS].append((name, summary))
+    panels[_COMMANDS] += getattr(command, "summaries", {}).items()
     # What one chooses among comes first, then the options of this command, then those of all.
     commands, options = panels.pop(_COMMANDS), panels.pop(_OPTIONS)
     ordered = [
@@ -138,40 +133,6 @@ def _panels(command: Any, context: Any) -> list[tuple[str, list[Row]]]:
         (ADVANCED, advanced),
     ]
     return [(title, rows) for title, rows in ordered if rows]
-
-
-def argument_name(param: Any) -> str:
-    """An argument as usage shows it: `PATH...`, `[MODEL]`."""
-    name: str = param.metavar or param.name.upper()
-    return name if param.required or name.startswith("[") else f"[{name}]"
-
-
-def option_name(param: Any) -> str:
-    """An option as it is typed: `-c, --checkpoint MODEL`."""
-    # Of several long names the first is the one to learn.
-    short = [name for name in param.opts if not name.startswith("--")]
-    names = ", ".join([*short, *[name for name in param.opts if name not in short][:1]])
-    if param.secondary_opts:
-        names += " / " + param.secondary_opts[0]
-    value = value_name(param)
-    return f"{names} {value}" if value else names
-
-
-def value_name(param: Any) -> str:
-    """What is typed after an option: `N`, `FILE`, `auto|cpu`; nothing after a switch."""
-    if getattr(param, "is_flag", False):
-        return ""
-    return param.metavar or _VALUES.get(value_kind(param), "TEXT")
-
-
-def value_kind(param: Any) -> Any:
-    """The type that a value becomes: `int`, `float`, `str`, or another."""
-    described = getattr(param, "type_descriptor", None)
-    if described is None:
-        # Older versions of the library that parses have another place for it.
-        return {"integer": int, "float": float}.get(param.type.name, str)
-    inside = get_args(described.annotation)
-    return inside[0] if inside else described.annotation
 
 
 def _explained(param: Any) -> str:

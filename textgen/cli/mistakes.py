@@ -5,14 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import typer
 
-from textgen.cli.commands import HELP_WORDS, TYPED, UsageError, choices_of, plain_name
-from textgen.cli.foreign import COMMANDS, options
-from textgen.cli.help_page import argument_name, option_name, value_kind, value_name
+from textgen.cli.naming import (
+    HELP_WORDS,
+    TYPED,
+    UsageError,
+    argument_name,
+    choices_of,
+    option_name,
+    plain_name,
+    value_kind,
+    value_name,
+)
 from textgen.errors import TextgenError
 from textgen.terminal.text import command_line, quote, quote_path
 
@@ -25,6 +32,48 @@ _LONG_DASHES = tuple("‐‑‒–—−")
 _UNIT = re.compile(r"s|secs?|seconds?|m|mins?|minutes?|h|hours?|steps?|epochs?")
 #: Stands for a text that is not named.
 _SOME_TEXT = "corpus.txt"
+
+
+#: What exists only at the prompt: the name of an option elsewhere -> what it may be here. A value
+#: after an option is part of what to type.
+_AT_PROMPT: dict[str, tuple[str, ...]] = {
+    **{cell: (f"--cell {cell}", f"--cells {cell}") for cell in ("rnn", "lstm", "gru")},
+    **dict.fromkeys(("gpu", "gpuid", "use-gpu", "cuda"), ("--device cuda",)),
+    **dict.fromkeys(("cpu", "no-cuda"), ("--device cpu",)),
+    **dict.fromkeys(("fp16", "bf16"), ("--precision bf16",)),
+    **dict.fromkeys(("neurons", "unit"), ("--neuron",)),
+    **dict.fromkeys(("gate", "quantity"), ("--show",)),
+    **dict.fromkeys(("v", "ver"), ("--version",)),
+    **dict.fromkeys(("no-color", "no-colour"), ("--color never",)),
+    **dict.fromkeys(("plot", "image", "png"), ("--picture",)),
+    **dict.fromkeys(("web", "page"), ("--html",)),
+    "colour": ("--color",),
+    "n": ("--length", "--chars"),
+    "silent": ("--quiet",),
+    "units": ("--hidden", "--neuron"),
+}
+
+#: The name of a command elsewhere -> the words after `textgen`.
+COMMANDS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (
+            *("generate", "gen", "write", "predict", "complete", "continue", "talk", "chat"),
+            *("run", "infer", "inference"),
+        ),
+        ("sample",),
+    ),
+    **dict.fromkeys(("learn", "fit", "finetune", "fine-tune", "pretrain", "start"), ("train",)),
+    **dict.fromkeys(("evaluate", "test", "score", "measure", "perplexity", "validate"), ("eval",)),
+    **dict.fromkeys(
+        ("show", "look", "view", "visualize", "visualise", "color", "colour", "analyze", "analyse"),
+        ("inspect",),
+    ),
+    "benchmark": ("compare",),
+    "neuron": ("inspect", "neurons"),
+    "models": ("inspect", "checkpoint"),
+    "checkpoints": ("inspect", "checkpoint"),
+    "info": ("inspect", "checkpoint"),
+}
 
 
 def mistake(error: Exception, ctx: Any, words: list[str]) -> str:
@@ -148,7 +197,7 @@ def _suggestions(name: str, own: dict[str, Any], ctx: Any) -> list[str]:
         return [f"here it is {usual[name]}"]
     # What is the name of something else is no slip in the name of a third.
     choices = known if name in others else [*known, *usual]
-    near = get_close_matches(name, choices, n=1, cutoff=0.7)
+    near = _near(name, choices, n=1, cutoff=0.7)
     # The beginning of a name is meant as often as a slip of the fingers.
     near = near or [flag for flag in known if len(name) > 2 and flag.startswith(name)][:1]
     return [
@@ -292,6 +341,12 @@ def _whole_number(typed: str) -> str:
     return str(int(value)) if 0 <= value < 1e15 and value.is_integer() else ""
 
 
+def _near(word: str, names: Iterable[str], n: int, cutoff: float) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(word, list(names), n=n, cutoff=cutoff)
+
+
 def _short(ctx: Any) -> str:
     """A command as a sentence names it: without the program, which stands before every message."""
     path: str = ctx.command_path
@@ -331,7 +386,7 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
     for path in (word, os.path.join("checkpoints", word)):
         if word and os.path.exists(path):
             return f"{head}, but there is {_kind_of(path)} of that name; type: {_with_path(path)}"
-    near = get_close_matches(name, [*group.commands, *COMMANDS, *below], n=1, cutoff=0.7)
+    near = _near(name, [*group.commands, *COMMANDS, *below], n=1, cutoff=0.7)
     if near:
         meant = COMMANDS.get(near[0]) or (
             (near[0],) if near[0] in group.commands else ("inspect", near[0])
@@ -356,7 +411,7 @@ def no_help(path: str, commands: Iterable[str], word: str) -> str:
     if not names:
         return f"{path} has no command {quote(word)} nor any other; type: {path} --help"
     head = f"there is no command {quote(word)} in {path}"
-    near = get_close_matches(plain_name(word), names, n=1, cutoff=0.7)
+    near = _near(plain_name(word), names, n=1, cutoff=0.7)
     if near:
         return f"{head}; did you mean: {path} {near[0]} --help"
     return f"{head}; there are: {', '.join(names)}; what they do says: {path} --help"
@@ -395,3 +450,22 @@ def _with_path(path: str) -> str:
     if _is_model(path):
         return f"textgen sample --checkpoint {quote(path)}"
     return f"textgen train {quote_path(path)}"
+
+
+def options() -> dict[str, tuple[str, ...]]:
+    """The name of an option elsewhere, with dashes -> what it may be here, the likeliest first.
+
+    The names of the settings in Python are among them: `hidden-size`, for `--hidden`.
+    """
+    from textgen.cli.flags import flags_of
+    from textgen.options import TrainOptions
+    from textgen.other_names import OTHER_NAMES
+    from textgen.settings import settings_of
+
+    own = {item.name: (item.name,) for item in settings_of(TrainOptions) if not item.how.inverted}
+    found = {}
+    for name, fields in {**own, **OTHER_NAMES}.items():
+        flags = [flags_of(field) for field in fields]
+        later = (flag for several in flags for flag in several[1:])
+        found[name.replace("_", "-")] = (*(several[0] for several in flags), *later)
+    return {**found, **_AT_PROMPT}

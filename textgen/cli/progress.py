@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from textgen.cli import choices
-from textgen.cli.flags import in_flags
+from textgen.cli.flags import in_flags, label
 from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
+from textgen.runtime import Choice
 from textgen.terminal.bar import figures_of
 from textgen.terminal.chart import Chart, TerminalChart, loss_chart, save_charts
 from textgen.terminal.console import ColorMode, make_consoles
@@ -24,6 +25,57 @@ from textgen.training.folder import CURVE_NAME, METRICS_NAME
 
 if TYPE_CHECKING:
     from textgen.checkpoint.model_file import ModelHeader
+
+
+#: What a beginner is shown; the rest comes with `--explain`.
+MAIN = ("encoding", "documents", "validation", "hidden_size", "dropout", "steps")
+
+#: Names of what is told and not typed so.
+_FACTS = {
+    **{name: name for name in ("files", "vocabulary", "pairs", "validation", "embedding", "loss")},
+    "path": "computed by",
+}
+
+
+def choice_label(choice: Choice) -> str:
+    """The option that sets it, as it is typed; the name of what no option sets."""
+    if choice.name == "seq_len" and choice.reason.startswith("--history"):
+        return "--history"
+    if choice.name in _FACTS:
+        return _FACTS[choice.name]
+    return label(choice.name)
+
+
+def choice_rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object, str]]:
+    """Rows of the table: all, or the main ones and those that are not as they were asked for.
+
+    Args:
+        choices: All that were made.
+        explain: Whether to show all.
+    """
+    latest = list({_key(choice): choice for choice in choices}.values())
+    return [
+        (choice_label(choice), choice.value, choice.reason)
+        for choice in latest
+        if explain or choice.changed or choice.name in MAIN or _is_slow(choice)
+    ]
+
+
+def _key(choice: Choice) -> object:
+    """What a later choice replaces: one of each name, but as many encodings as there are."""
+    return choice if choice.name == "encoding" else choice.name
+
+
+def _is_slow(choice: Choice) -> bool:
+    """Whether something else than the native engine computes: the reason says why."""
+    return choice.name == "path" and not str(choice.value).startswith("native")
+
+
+def choices_hint(choices: Sequence[Choice], *, explain: bool) -> str:
+    """A line beneath the table: how to see the rest, and how to change a setting."""
+    hidden = len(choice_rows(choices, explain=True)) - len(choice_rows(choices, explain=explain))
+    change = "change one by typing it, like --hidden 256"
+    return f"{hidden} more with --explain; {change}" if hidden else change
 
 
 class _View:
@@ -95,9 +147,9 @@ class Progress(_View):
             self._end(event)
 
     def _start(self, event: Started) -> None:
-        rows = choices.rows(event.choices, explain=self._explain)
+        rows = choice_rows(event.choices, explain=self._explain)
         self._console.print(choices_table(rows, width=self._console.width))
-        self._console.print(choices.hint(event.choices, explain=self._explain), style="dim")
+        self._console.print(choices_hint(event.choices, explain=self._explain), style="dim")
         for note in event.notes:
             self._console.print(Text(note_line(in_flags(note))), soft_wrap=True)
         self._console.print(

@@ -11,7 +11,6 @@ from typing import Any
 
 from textgen.cli.flags import in_flags
 from textgen.errors import ConfigError
-from textgen.files import check_writable
 from textgen.messages import Message
 
 
@@ -75,6 +74,8 @@ def check_outputs(
         ConfigError: Two forms would go to stdout, or the picture is of no known kind.
         StorageError: A file cannot be written.
     """
+    from textgen.files import check_writable
+
     to_stdout = csv is not None and str(csv) == "-"
     if json_output and to_stdout:
         raise ConfigError("--json and --csv - both go to standard output; give --csv a file")

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 
 from textgen.cli.boundary import refuse
-from textgen.cli.commands import Command, Group
+from textgen.cli.commands import Group
 from textgen.cli.inspect.common import what_is
-from textgen.cli.inspect.find_neurons import find_command
-from textgen.cli.inspect.show_checkpoint import checkpoint_command
-from textgen.cli.inspect.show_gates import gates_command
-from textgen.cli.inspect.show_memory import memory_command
-from textgen.cli.inspect.show_neurons import neurons_command
-from textgen.cli.inspect.show_similar import similar_command
 from textgen.cli.inspect.show_text import text_command
-from textgen.cli.inspect.show_windows import windows_command
 from textgen.terminal.text import quote
 
 
 class Inspect(Group):
     """`textgen inspect`: a first word that is no command is the text to look at."""
+
+    below: ClassVar = {
+        "checkpoint": (
+            "textgen.cli.inspect.show_checkpoint:checkpoint_command",
+            "Show what is in a checkpoint; without a name, list all under ./checkpoints.",
+        ),
+        "neurons": (
+            "textgen.cli.inspect.show_neurons:neurons_command",
+            "List what each neuron does over a text: its spread, what it follows, where it is "
+            "highest.",
+        ),
+        "gates": (
+            "textgen.cli.inspect.show_gates:gates_command",
+            "Show how often the gates of each unit are shut or open: each unit is a point.",
+        ),
+        "find": (
+            "textgen.cli.inspect.find_neurons:find_command",
+            "Find the neurons that carry a property, with the controls that such a claim needs.",
+        ),
+        "similar": (
+            "textgen.cli.inspect.show_similar:similar_command",
+            "Find the places of a corpus where the network is in nearly the same state as after "
+            "TEXT.",
+        ),
+        "memory": (
+            "textgen.cli.inspect.show_memory:memory_command",
+            "Show how far back models remember, in gradients and in what they predict.",
+        ),
+        "windows": (
+            "textgen.cli.inspect.show_windows:windows_command",
+            "Print the training pairs of the lecture: t tokens, and the t tokens that begin one "
+            "later.",
+        ),
+    }
 
     def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
         """The text, or a file's name, as the option that takes it."""
@@ -40,13 +67,3 @@ inspect_app = typer.Typer(
     cls=Inspect, invoke_without_command=True, subcommand_metavar="[TEXT | COMMAND]"
 )
 inspect_app.callback()(text_command)
-for name, command in (
-    ("checkpoint", checkpoint_command),
-    ("neurons", neurons_command),
-    ("gates", gates_command),
-    ("find", find_command),
-    ("similar", similar_command),
-    ("memory", memory_command),
-    ("windows", windows_command),
-):
-    inspect_app.command(name, cls=Command)(command)
