@@ -36,7 +36,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing a picture takes longer than such a run."""
-    monkeypatch.setattr("textgen.cli.progress.save_curve", lambda path, curve: None)
+    monkeypatch.setattr("textgen.cli.progress.save_charts", lambda *_: None)
 
 
 def test_default_folder_and_what_is_left(text: Path) -> None:
