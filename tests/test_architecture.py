@@ -245,7 +245,13 @@ def test_the_library_knows_no_flags() -> None:
 
 #: What a library or the reader of the package calls; nothing in the package does.
 CALLED_FROM_OUTSIDE = {
-    *("_buffer_decode", "coerce", "format_help", "seekable", "on_broken_pipe"),  # codecs, click, io, rich
+    *(
+        "_buffer_decode",
+        "coerce",
+        "format_help",
+        "seekable",
+        "on_broken_pipe",
+    ),  # codecs, click, io, rich
     *("from_torch_nn", "to_torch_nn"),  # public functions
 }
 #: Still to go, or about to be used.
