@@ -26,6 +26,7 @@ plain SplitMix64 generators all go round one circle.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import Engine
 from textgen.native.sampler import ChoiceSettings, Chosen, choose
 from textgen.options import RNG_LIMIT, SampleOptions
-from textgen.sampling.filters import filter_logits
+from textgen.sampling.filters import FILTERS, filter_logits
 
 #: Samples under one seed, and draws of one sample.
 INDEX_LIMIT = 2**24
@@ -172,18 +173,31 @@ def choice_settings(options: SampleOptions) -> ChoiceSettings:
     )
 
 
+def _engine_knows(options: SampleOptions) -> bool:
+    """Whether the native engine has every filter that is on."""
+    usual = SampleOptions()
+    known = {field.name for field in fields(ChoiceSettings)}
+    return all(
+        name in known or getattr(options, name) == getattr(usual, name) for _, name in FILTERS
+    )
+
+
 class Chooser:
     """Chooses one symbol a row.
 
     Args:
         options: Filters, seed and what may be chosen.
-        engine: What computes the logits; the native engine chooses too. `None` is NumPy.
+        engine: What computes the logits; the native engine chooses too, unless it lacks a filter.
+            `None` is NumPy.
     """
 
     def __init__(self, options: SampleOptions, engine: Engine | None = None) -> None:
         self.settings = choice_settings(options)
         self._options = options
-        self._engine = engine if engine is not None and engine.name == "native" else None
+        #: Whether the native engine may choose.
+        self.is_known = _engine_knows(options)
+        is_native = self.is_known and engine is not None and engine.name == "native"
+        self._engine = engine if is_native else None
 
     def choose(
         self,

@@ -1,10 +1,9 @@
 """What may be chosen next: pure functions from logits to logits, a dropped symbol at `-inf`.
 
 They mean what the logits processors of the `transformers` library mean, whose names users know,
-and are tested against them. `filter_logits` applies them in that library's order: repetition
-penalty, temperature, top-k, top-p, min-p. Two things differ: a tie at the border of top-k or
-top-p is broken in id order, lowest first, so that top-k keeps exactly k symbols; and temperature
-0 is allowed, meaning the likeliest symbol alone.
+and are tested against them. `filter_logits` applies them in that library's order. Two things
+differ: a tie at the border of top-k or top-p is broken in id order, lowest first, so that top-k
+keeps exactly k symbols; and temperature 0 is allowed, meaning the likeliest symbol alone.
 
 Decisions are taken in float64 whatever the type of the logits, and the result has the type of
 the logits. None modifies its argument; a filter that is off may return it. A symbol that is at
@@ -16,7 +15,8 @@ Shape suffixes of this package: `B` streams, `V` symbols, `N` recent tokens.
 from __future__ import annotations
 
 import math
-from typing import TypeVar, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ _SMALL_TEMPERATURE = 1e-3
 def filter_logits(
     logits: NDArray[Logit], options: SampleOptions, recent_ids: NDArray[np.integer] | None = None
 ) -> NDArray[Logit]:
-    """Apply all filters of `options`: repetition penalty, temperature, top-k, top-p, min-p.
+    """Apply the repetition penalty of `options`, then all `FILTERS`.
 
     Args:
         logits: Unnormalised log-probabilities, `(..., V)`.
@@ -46,10 +46,9 @@ def filter_logits(
     """
     if recent_ids is not None:
         logits = apply_repetition_penalty(logits, recent_ids, options.repetition_penalty)
-    logits = apply_temperature(logits, options.temperature)
-    logits = apply_top_k(logits, options.top_k)
-    logits = apply_top_p(logits, options.top_p)
-    return apply_min_p(logits, options.min_p)
+    for apply, name in FILTERS:
+        logits = apply(logits, getattr(options, name))
+    return logits
 
 
 def apply_repetition_penalty(
@@ -189,6 +188,16 @@ def apply_min_p(logits: NDArray[Logit], min_p: float) -> NDArray[Logit]:
     if min_p == 0.0:
         return logits
     return _drop(logits, _relative(logits) < min_p)
+
+
+#: The filters in the order in which they act, each with the setting that it takes. Where one is on
+#: that the native engine does not know, NumPy chooses.
+FILTERS: tuple[tuple[Callable[[NDArray[Any], Any], NDArray[Any]], str], ...] = (
+    (apply_temperature, "temperature"),
+    (apply_top_k, "top_k"),
+    (apply_top_p, "top_p"),
+    (apply_min_p, "min_p"),
+)
 
 
 def _relative(logits: NDArray[Logit]) -> NDArray[np.float64]:

@@ -125,7 +125,7 @@ class StreamWriter:
         """Id, probability and logprob of each symbol; whether the block is as long as it should."""
         first, cursor = self._end, self._cursor
         edits = NO_EDITS if cursor is None else cursor.edits
-        if isinstance(self._network, NativeStep):
+        if isinstance(self._network, NativeStep) and self._chooser.is_known:
             chosen, end = self._write_many(self._network, count, edits)
             ids = chosen.ids.tolist()
             is_whole = len(ids) == count or END_ID in ids[-1:]
