@@ -193,3 +193,19 @@ def test_encode(model: textgen.Model) -> None:
     ids = model.encode("дом\r\nдом")
     assert model.vocabulary.decode(ids) == "дом\nдом"
     assert np.issubdtype(ids.dtype, np.integer)
+
+
+def test_what_a_text_copies_from_the_training_text(
+    result: textgen.TrainResult, model: textgen.Model
+) -> None:
+    text = result.folder.parent / "text.txt"
+    copied = text.read_text("utf-8")[100:160]
+    found = model.novelty([copied, "ааа"], novelty_corpus=text)
+    assert found.found[0].longest == found.longest == len(copied)
+    assert found.found[0].copied_share == 1.0 and found.found[1].copied_share == 0.0
+    assert "".join(piece for piece, is_copied in found.pieces(0) if is_copied) == copied
+    assert found.to_json()["longest"] == len(copied)
+    written = model.generate_many(2, length=30)
+    assert len(model.novelty(written, novelty_corpus=text).found) == 2
+    with pytest.raises(ConfigError, match=r"give novelty_corpus=.*text\.txt"):
+        model.novelty(written)

@@ -207,6 +207,29 @@ def test_a_stop_within_a_block_leaves_the_position_after_it() -> None:
     np.testing.assert_array_equal(writer._position.logits_BV, position.logits_BV)
 
 
+def test_a_filter_that_the_engine_lacks_is_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine goes on computing the logits; without the filter it chooses too."""
+    options = SampleOptions(length=40, rng=3, temperature=1.5)
+    networks = SamplingNetworks(config := config_of(CHARS), weights_of(config), 2)
+    plain = [s.id for s in stream_text(networks.one, CHARS, options)]
+    together = generate(networks.many, CHARS, [()] * 5, options)
+    asked = []
+
+    def drop(logits: Floats, value: float) -> Floats:
+        asked.append(value)
+        logits = logits.copy()
+        logits[:, plain[0]] = -np.inf
+        return logits
+
+    # No setting of the engine is called so.
+    monkeypatch.setattr("textgen.sampling.choice.FILTERS", ((drop, "length"),))
+    monkeypatch.setattr("textgen.sampling.filters.FILTERS", ((drop, "length"),))
+    ids = [s.id for s in stream_text(networks.one, CHARS, options)]
+    assert asked and plain[0] not in ids
+    texts = generate(networks.many, CHARS, [()] * 5, options)
+    assert not any(plain[0] in text.ids for text in texts) and texts != together
+
+
 def test_text_k_of_many_is_text_k_alone() -> None:
     network = native()
     options = SampleOptions(length=70, rng=3, stop=("ав",))

@@ -62,44 +62,46 @@ class WritingOptions(ModelOptions):
     )
     steer: tuple[str, ...] = setting(
         (),
-        help="Hold a neuron, or what inspect find saved, at a value while writing. 0:137=+2 is 2 "
-        "standard deviations above its mean, 0:137=off is 0. sentiment=-2@s1,+2@s2.. changes the "
-        "value from sentence 2 on; 0:137=+2@0..60 holds it for these characters only; "
-        "0:137=+2:add adds to it, :scale multiplies it. May be repeated.",
+        help="Clamp a neuron, or a direction that inspect find saved, at a value while the text "
+        "is written. 0:137=+2 holds neuron 137 of layer 0 at 2 standard deviations above "
+        "its mean; 0:137=off sets it to 0. sentiment=-2@s1,+2@s2.. changes the value from "
+        "sentence 2 on; 0:137=+2@0..60 acts on these characters only; 0:137=+2:add adds to "
+        "it; 0:137=2:scale multiplies it. May be repeated.",
         panel=STEERING,
         metavar="SPEC",
     )
     live: str | None = setting(
         None,
-        help="Steer a neuron or a saved direction by keys while the text streams: arrows raise and "
-        "lower the dose, 0 holds the mean, r releases it, q ends the text. Without --length the "
-        "text goes on until you end it. Goes together with --steer.",
+        help="Steer a neuron or a saved direction with keys while the text streams: the arrow "
+        "keys raise and lower the dose, 0 clamps it at its mean, r releases it, q ends the "
+        "text. Without --length the text goes on until you end it. Goes together with "
+        "--steer.",
         panel=STEERING,
         metavar="TARGET[=DOSE]",
     )
     exact: bool = setting(
         False,
-        help="Compute each text of --count by itself: then text K is the same whatever the count. "
-        "Without it four texts or more are computed together, which is faster and rounds "
-        "differently.",
+        help="Compute each text of --count on its own, so that text K is the same for every "
+        "count. Without it, four or more texts are computed together, which is faster and "
+        "rounds differently.",
         panel=ADVANCED,
     )
     novelty_corpus: str | None = setting(
         None,
-        help="As --novelty, but read the training text from this file or folder; needed where it "
-        "is no longer in the cache.",
+        help="As --novelty, with the training text from this file or folder; needed where the "
+        "text is no longer in the cache.",
         panel=ADVANCED,
         metavar="PATH",
     )
     speed: float | None = setting(
         None,
-        help="How many characters a second --live writes at first; 0 is as fast as it goes.",
+        help="Characters that --live writes per second at first; 0 is as fast as possible.",
         panel=ADVANCED,
         by_default="30",
     )
     transcript: Path | None = setting(
         None,
-        help="Keep the text of --live, its doses and the schedule that repeats it, as JSON.",
+        help="Save the text of --live as JSON, with its doses and the schedule that repeats it.",
         panel=ADVANCED,
         metavar="FILE",
     )

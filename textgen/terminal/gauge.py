@@ -93,7 +93,7 @@ def gauge_line(
     """
     known = all(char_width(sign, encoding) == 1 for sign in "".join(vars(_SIGNS).values()))
     signs = _SIGNS if known else _ASCII
-    parts = _Parts(reading, signs, depth, encoding)
+    parts = _Line(reading, signs, depth, encoding)
     for change in _MORE:
         parts.try_change(width, **change)
     line = parts.line()
@@ -101,7 +101,7 @@ def gauge_line(
     return line
 
 
-class _Parts:
+class _Line:
     """What stands in the line; it begins with the least."""
 
     def __init__(
