@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 import gzip
-import inspect
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from textgen.cells import CELLS
-from textgen.cli import compare as compare_module
-from textgen.cli import eval as eval_module
-from textgen.cli import sample as sample_module
-from textgen.cli import train as train_module
 from textgen.cli.app import app
-from textgen.cli.app import textgen as textgen_callback
-from textgen.cli.inspect import find_neurons as find_module
-from textgen.cli.inspect import show_checkpoint as checkpoint_module
-from textgen.cli.inspect import show_gates as gates_module
-from textgen.cli.inspect import show_memory as memory_module
-from textgen.cli.inspect import show_neurons as neurons_module
-from textgen.cli.inspect import show_similar as similar_module
-from textgen.cli.inspect import show_text as text_module
-from textgen.cli.inspect import show_windows as windows_module
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "docs/guide.md", "docs/neurons.md", "docs/networks.md"]
 #: Their commands are run by `test_lessons.py`.
 LESSONS = [f"docs/lessons/{path.name}" for path in sorted((ROOT / "docs/lessons").glob("*.md"))]
-COMMANDS = [
-    textgen_callback,
-    train_module.train_command,
-    sample_module.sample_command,
-    eval_module.eval_command,
-    compare_module.compare_command,
-    text_module.text_command,
-    neurons_module.neurons_command,
-    gates_module.gates_command,
-    similar_module.similar_command,
-    memory_module.memory_command,
-    windows_module.windows_command,
-    checkpoint_module.checkpoint_command,
-    find_module.find_command,
-]
+
+
+def commands(group: Any) -> Iterator[Any]:
+    """Every command of the program; a group that does something by itself is one, too."""
+    if group.callback is not None:
+        yield group
+    for command in getattr(group, "commands", {}).values():
+        yield from commands(command)
+
+
+COMMANDS = list(commands(get_command(app)))
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -64,7 +49,7 @@ def help_commands() -> list[str]:
     return [
         line.strip()
         for command in COMMANDS
-        for line in (inspect.getdoc(command) or "").splitlines()
+        for line in command.help.splitlines()
         if line.strip().startswith("textgen ")
     ]
 
@@ -124,7 +109,8 @@ def test_commands_of_the_help_run(place: Path, monkeypatch: pytest.MonkeyPatch) 
     """Each example in the help texts; every command has one."""
     monkeypatch.chdir(place)
     for command in COMMANDS:
-        assert "textgen " in (inspect.getdoc(command) or ""), f"{command} has no example"
+        assert "textgen " in command.help, f"{command.name} has no example"
+    assert len(COMMANDS) > 12
     run_all(["textgen train corpus.txt --out checkpoints/mine", *help_commands()])
 
 

@@ -7,29 +7,26 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from support.small_runs import ROOT, environment, textgen_cli
+from typer.main import get_command
 
 from textgen import __version__
+from textgen.cli.app import app
 from textgen.native.library import describe
 
-COMMANDS = [
-    [],
-    ["train"],
-    ["sample"],
-    ["eval"],
-    ["compare"],
-    ["inspect"],
-    ["inspect", "neurons"],
-    ["inspect", "gates"],
-    ["inspect", "similar"],
-    ["inspect", "memory"],
-    ["inspect", "windows"],
-    ["inspect", "checkpoint"],
-    ["inspect", "find"],
-]
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[list[str]]:
+    """The words of every command, and of the program itself."""
+    yield list(words)
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+COMMANDS = list(commands(get_command(app)))
 #: Libraries that take longer to load than the answer may.
 HEAVY = ("torch", "matplotlib", "plotext", "tqdm", "transformers")
 
@@ -45,10 +42,6 @@ def test_help(words: list[str]) -> None:
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_option_is_explained(words: list[str]) -> None:
-    from typer.main import get_command
-
-    from textgen.cli.app import app
-
     command = get_command(app)
     for word in words:
         command = command.commands[word]  # type: ignore[attr-defined]
@@ -61,10 +54,6 @@ def test_every_option_is_explained(words: list[str]) -> None:
 
 def test_every_help_text_is_a_sentence_of_its_own() -> None:
     """It does not go on from the option's name: `Of the cell rnn.`, `Its peak.`"""
-    from typer.main import get_command
-
-    from textgen.cli.app import app
-
     commands = [get_command(app)]
     for command in commands:
         commands += getattr(command, "commands", {}).values()

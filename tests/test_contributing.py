@@ -1,0 +1,49 @@
+"""CONTRIBUTING.md names files and names that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from support.small_runs import ROOT
+
+PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+RECIPES = dict(re.findall(r"^### (.*?)\n(.*?)(?=^##)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def rows(recipe: str) -> list[tuple[list[Path], list[str]]]:
+    """The files of each row of a recipe's table, and the code that the row names."""
+    found = []
+    for file, what in re.findall(r"^\| (.*?) \| (.*?) \|$", recipe, re.MULTILINE):
+        code = [*re.findall("`(.*?)`", file), *re.findall("`(.*?)`", what)]
+        paths = [word for word in code if re.fullmatch(r"[\w/.-]+/[\w.-]+|\w+\.md", word)]
+        found.append(([ROOT / path for path in paths], [w for w in code if w not in paths]))
+    return found
+
+
+@pytest.mark.parametrize("title", RECIPES)
+def test_the_files_of_a_recipe_exist_and_hold_its_names(title: str) -> None:
+    table = rows(RECIPES[title])
+    assert len(table) > 2  # The heading is a row, too.
+    for paths, names in table:
+        written = [path for path in paths if "NAME" not in path.name]
+        for path in paths:
+            assert path.exists() or "NAME" in str(path), path
+        text = "".join(path.read_text("utf-8") for path in written)
+        for name in names if text else []:
+            word = name.removesuffix("(...)")
+            assert re.search(rf"\b{re.escape(word)}\b", text), f"{title}: {name}"
+
+
+def test_every_path_on_the_page_exists() -> None:
+    for path in re.findall(
+        r"(?<![\w/.])(?:textgen|tests|docs|benchmarks|scripts)/[\w./-]*\w", PAGE
+    ):
+        assert "NAME" in path or (ROOT / path).exists(), path
+
+
+def test_there_is_a_recipe_for_each_kind_of_addition() -> None:
+    kinds = "cell filter option view report encoding instruction task error"
+    for kind in kinds.split():
+        assert any(kind in title for title in RECIPES), kind
