@@ -65,7 +65,7 @@ def test_what_the_compiler_does_not_know_is_left_out(
     assert built.left_out == ("amx",)
     assert built.instruction_sets == ("avx512bf16", "avx512", "avx2", "generic")
     assert supported(built.path) == ["avx512bf16", "avx512", "avx2", "generic"]
-    assert "left out, as this compiler does not know them: amx" in lines
+    assert "left out, because this compiler does not know them: amx" in lines
 
 
 def test_another_kind_of_cpu_gets_the_plain_code_alone(

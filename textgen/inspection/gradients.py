@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
-from textgen.cells.cell import Array, Editor, Namespace, Product, unchanged
+from textgen.cells.cell import Array, Outcome, StepInputs
 from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
 from textgen.model.network import Engine, Floats, State
@@ -51,18 +51,9 @@ class _NotedCell(Cell):
         #: The states after each step, all steps of a layer before those of the next.
         self.noted: list[dict[str, Array]] = []
 
-    def step(
-        self,
-        xp: Namespace,
-        pre_BGH: Array,
-        state: Mapping[str, Array],
-        products: tuple[Product, ...],
-        vectors: Mapping[str, Array],
-        below: Mapping[str, Array],
-        edit: Editor = unchanged,
-    ) -> tuple[dict[str, Array], dict[str, Array]]:
+    def equations(self, inputs: StepInputs) -> Outcome:
         """As the cell itself."""
-        new, gates = self._cell.step(xp, pre_BGH, state, products, vectors, below, edit)
+        new, gates = self._cell.step(*inputs)
         self.noted.append(new)
         return new, gates
 

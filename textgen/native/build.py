@@ -1,7 +1,7 @@
 """Compiles the native library: `python -m textgen.native.build`, and the installation.
 
-One C compiler is all it takes; neither torch nor NumPy is needed. It is never called by a command
-of `textgen`: nobody waits for a compiler they did not ask for.
+It needs a C compiler, but neither torch nor NumPy. The `textgen` commands never call it, so that
+nobody waits for a compiler they did not ask for.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from textgen.native.sources import (
 COMPILERS = ("cc", "gcc", "clang")
 LIBRARIES = ("-lm", "-lpthread")
 
-#: Compiled once for each instruction set; every other C file once, for any CPU of its kind.
+#: Compiled once for each instruction set; every other C file is compiled once, for any CPU.
 KERNELS = "kernels.c"
 
-#: An instruction of each set, where the flags allow it.
+#: An instruction of each set, by the flags that the compiler is called with.
 PROBE = """
 #include <immintrin.h>
 #if defined(__AMX_TILE__)
@@ -52,7 +52,7 @@ __m256 probe(__m256 a) { return _mm256_fmadd_ps(a, a, a); }
 #endif
 """
 
-#: Takes one line for a person.
+#: Called with one line for a person.
 Say = Callable[[str], None]
 
 
@@ -62,9 +62,9 @@ class Build:
 
     Args:
         path: The file.
-        instruction_sets: What it has code for, best first.
+        instruction_sets: The instruction sets it has code for, best first.
         left_out: The instruction sets of this kind of CPU that the compiler does not know.
-        seconds: How long it took.
+        seconds: How long the build took.
     """
 
     path: Path
@@ -74,10 +74,10 @@ class Build:
 
 
 def find_compiler() -> list[str]:
-    """The words that start the C compiler: `$CC`, or the first found of `COMPILERS`.
+    """The words that start the C compiler: `$CC`, or the first of `COMPILERS` that is found.
 
     Raises:
-        BackendError: There is none.
+        BackendError: None is found.
     """
     if sys.platform == "win32":
         raise BackendError("the native engine is not written for Windows; WSL runs it")
@@ -101,15 +101,15 @@ def build_library(
     sources: Path = SOURCES,
     say: Say | None = None,
 ) -> Build:
-    """Compile the library into the file `output`, which is replaced whole or not at all.
+    """Compile the library into the file `output`, which is replaced as a whole or not at all.
 
     Args:
-        output: The library's file; its folder is made if need be.
-        sanitize: Let it check every address and every undefined operation; many times slower.
-        sources: Folder of the C files.
-        say: Is told what is done.
+        output: The file of the library; its folder is made if necessary.
+        sanitize: Check every address and every undefined operation; many times slower.
+        sources: The folder of the C files.
+        say: Called with what is done.
     Raises:
-        BackendError: There is no compiler, or it does not compile this.
+        BackendError: There is no compiler, or it fails.
         StorageError: `output` cannot be written.
     """
     say = say or (lambda line: None)
@@ -119,7 +119,7 @@ def build_library(
     flags = [*COMMON_FLAGS, *(SANITIZE_FLAGS if sanitize else FAST_FLAGS)]
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder, so that the finished file takes its place in one move.
+        # In the same folder, so that the finished file can replace the old one in one move.
         place = tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent)
     except OSError as error:
         raise StorageError(f"{output.parent}: {error.strerror}; the library goes there") from error
@@ -132,7 +132,7 @@ def build_library(
         left_out = tuple(name for name in names if not known[name])
         say(f"compiling {sources} with {shlex.join(compiler)} for {', '.join(sets)} ...")
         if left_out:
-            say(f"left out, as this compiler does not know them: {', '.join(left_out)}")
+            say(f"left out, because this compiler does not know them: {', '.join(left_out)}")
         mark = folder / "mark.c"
         mark.write_text(
             '__attribute__((visibility("default"), used)) const char textgen_sources[] = '
@@ -170,18 +170,18 @@ def build_library(
 
 
 def _of_this_cpu() -> list[str]:
-    """The instruction sets of this kind of CPU, whether or not this one has them."""
+    """The instruction sets of this kind of CPU, whether or not this CPU has them."""
     if platform.machine().lower() in ("x86_64", "amd64"):
         return list(INSTRUCTION_SETS)
     return ["generic"]
 
 
 def _knows(compiler: Sequence[str], flags: Sequence[str], folder: Path) -> bool:
-    """Whether the compiler takes `flags`."""
+    """Whether the compiler knows `flags`."""
     if not flags:
         return True
     with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder) as probe:
-        # Assembled, too: a new compiler may stand beside an old assembler.
+        # Assembled too: a new compiler may be installed with an old assembler.
         probe.write(PROBE)
         probe.flush()
         try:
@@ -192,12 +192,8 @@ def _knows(compiler: Sequence[str], flags: Sequence[str], folder: Path) -> bool:
 
 
 def _run(words: list[str]) -> str:
-    """Run the compiler; what it remarked.
-
-    Raises:
-        BackendError: It failed.
-    """
-    # The compiler itself must not run under what checks a sanitised library.
+    """Run the compiler and return its remarks; `BackendError` if it fails."""
+    # The compiler itself must not run with the checks of a sanitised library.
     env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     done = subprocess.run(
         words, capture_output=True, text=True, errors="replace", env=env, check=False
@@ -211,19 +207,14 @@ def _run(words: list[str]) -> str:
 
 
 def main(words: Sequence[str], say: Say) -> int:
-    """The command: the exit code it ends with.
-
-    Args:
-        words: Its arguments.
-        say: Is told what is done.
-    """
+    """Run the command with the arguments `words` and return its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m textgen.native.build",
         description="Compile textgen's native library with the C compiler found ($CC, cc, gcc, "
-        "clang). Nothing else is needed, and nothing is done where it is up to date.",
+        "clang). Nothing else is needed. A library that is up to date is left as it is.",
     )
     parser.add_argument("--output", type=Path, default=LIBRARY, help="the file to write")
-    parser.add_argument("--force", action="store_true", help="build even where it is up to date")
+    parser.add_argument("--force", action="store_true", help="build even if it is up to date")
     parser.add_argument(
         "--sanitize",
         action="store_true",
@@ -231,7 +222,7 @@ def main(words: Sequence[str], say: Say) -> int:
     )
     options = parser.parse_args(words)
     if options.sanitize and options.output == LIBRARY:
-        parser.error("--sanitize makes a library for tests; say where with --output")
+        parser.error("--sanitize makes a library for tests; give its file with --output")
     if is_current(options.output) and not (options.force or options.sanitize):
         say(f"{options.output} is up to date")
         return 0

@@ -1,4 +1,4 @@
-"""Changes of states as the library takes them: `tg_edit`."""
+"""Changes of states for the library: `tg_edit`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ STATES = ("h", "c")
 
 
 class EditLike(Protocol):
-    """What the library is told of a change; `textgen.model.edit.Edit` is one, and says what each
-    part means."""
+    """A change of a state, such as `textgen.model.edit.Edit`, which explains the fields."""
 
     @property
     def layer(self) -> int: ...
@@ -45,41 +44,41 @@ class _Edit(Structure):
 
 
 class EditList(Structure):
-    """`tg_edits`: those of one stream."""
+    """`tg_edits`: the edits of one stream."""
 
     _fields_ = (("list", c_void_p), ("count", c_int32))
 
 
 class PackedEdits:
-    """The edits of several streams, one after the other, with the arrays that they point into.
+    """The edits of several streams, one stream after the other, with the arrays they point to.
 
     Args:
-        edits_B: Those of each stream. Their layers, states and units must be the network's: nobody
-            checks that again.
+        edits_B: The edits of each stream. The library does not check their layers, states and
+            units.
     """
 
     def __init__(self, edits_B: Sequence[Sequence[EditLike]]) -> None:
-        # Streams that share their edits share the vectors too.
+        # Streams that share their edits also share the vectors.
         self._vectors: dict[int, Floats] = {}
         flat = [self._structure(edit) for edits in edits_B for edit in edits]
         self._array = (_Edit * max(1, len(flat)))(*flat)
         self._starts = np.zeros(len(edits_B) + 1, np.int32)
         np.cumsum([len(edits) for edits in edits_B], out=self._starts[1:])
-        # The edits are kept: a vector's address stands for it only while it lives.
+        # The edits are kept, because the id of a vector identifies it only while it exists.
         self._edits_B = edits_B
 
     @property
     def edits(self) -> int:
-        """Where the first one lies."""
+        """The address of the first edit."""
         return addressof(self._array)
 
     @property
     def starts(self) -> int:
-        """Where the first number of `edit_starts` lies."""
+        """The address of the first number of `edit_starts`."""
         return int(self._starts.ctypes.data)
 
     def of_one(self) -> EditList:
-        """As a sampler takes those of its only stream."""
+        """The edits of the only stream, for a sampler."""
         count = int(self._starts[-1])
         return EditList(self.edits if count else None, count)
 

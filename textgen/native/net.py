@@ -1,4 +1,4 @@
-"""The calls of `textgen.h` that compute whole windows, for NumPy arrays.
+"""The calls of `textgen.h` for whole windows, with NumPy arrays.
 
 Shape suffixes: `T` time, `B` streams, `V` vocabulary, `E` embedding, `H` hidden, `L` layers.
 """
@@ -163,13 +163,13 @@ def functions() -> ctypes.CDLL:
 
 
 def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
-    """Pointers to a model's arrays, named as `ModelConfig.tensor_shapes` does.
+    """Pointers to the arrays of a model, named as in `ModelConfig.tensor_shapes`.
 
     The arrays must be contiguous float32. The result keeps them alive.
     """
 
     def pointer(name: str) -> int | None:
-        # The mLSTM's gates see the factor, where the others' see h.
+        # The recurrent weight of the mLSTM's gates has another name: it multiplies the factor.
         other = name.replace("weight_hh", "weight_hm")
         array = arrays.get(name, arrays.get(other))
         if array is None:
@@ -194,7 +194,7 @@ class Net:
     """A network for windows of many streams. One caller at a time.
 
     Args:
-        shape: Its shape. The numbers are the same for the same number of threads.
+        shape: Its shape. The results are the same for the same number of threads.
     Raises:
         BackendError: There is no library, or no memory.
     """
@@ -207,7 +207,7 @@ class Net:
         if not handle:
             raise BackendError(f"the native engine has no network on '{shape.isa}'")
         self._handle = handle
-        #: What the last window's pointers point to.
+        #: The arrays that the pointers of the last window point to.
         self._kept: tuple[Any, ...] = ()
         self._shape = (0, 0)
 
@@ -218,11 +218,11 @@ class Net:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it holds beside the caller's arrays."""
+        """The memory of the network, without the arrays of the caller."""
         return int(self._library.tg_net_bytes(self._handle))
 
     def pack(self, weights: Weights, *, backward: bool) -> None:
-        """Take over weights; `backward` also for `loss` with gradients and `backward`."""
+        """Copy the weights; `backward`: also for `loss` with gradients and for `backward`."""
         self._check(self._library.tg_net_pack(self._handle, byref(weights), int(backward)))
 
     def forward(
@@ -241,11 +241,11 @@ class Net:
 
         Args:
             ids_TB: Token ids.
-            h: Each layer's output before the window `(B, H)`, overwritten with that after it.
-            c: Each layer's cell state, likewise; empty for cells without.
-            resets_TB: 1 zeroes a stream's state before that token.
-            mask_E: Factor on the symbols' vectors.
-            mask_LBH: Factor on each layer's output.
+            h: The output `(B, H)` of each layer before the window, overwritten with that after it.
+            c: The cell state of each layer, likewise; empty for cells without a cell state.
+            resets_TB: 1 sets the state of a stream to zero before that token.
+            mask_E: Factor on the embeddings.
+            mask_LBH: Factor on the output of each layer.
             save: Keep what the gradient and `read` need.
             edits: Changes of the states at every step, for each stream. There is no gradient then.
         """
@@ -272,9 +272,10 @@ class Net:
         self._check(self._library.tg_net_forward(self._handle, byref(window)))
 
     def loss(self, targets_TB: NDArray[np.int32], gradients: Weights | None = None) -> Floats:
-        """Nats of each target `(T, B)`; with `gradients`, that of their mean at the output.
+        """The negative log-likelihood of each target in nats, `(T, B)`.
 
-        A target of -1 is not counted: it costs 0 and has no share in the mean.
+        With `gradients`, the gradient of their mean at the output is kept for `backward`. A target
+        of -1 does not count: its value is 0, and it has no share in the mean.
         """
         targets = np.ascontiguousarray(targets_TB, np.int32)
         nats = np.empty(self._shape, np.float32)
@@ -288,23 +289,27 @@ class Net:
         return nats
 
     def seed(self, gradient_TBH: Floats) -> None:
-        """Hand in the gradient of the last layer's output, in place of `loss`."""
+        """Give the gradient of the last layer's output, in place of `loss`."""
         gradient = np.ascontiguousarray(gradient_TBH, np.float32)
         self._check(self._library.tg_net_seed(self._handle, gradient.ctypes.data))
 
     def backward(self, gradients: Weights) -> None:
-        """The other gradients of the mean loss, overwritten."""
+        """Write the other gradients of the mean loss."""
         self._check(self._library.tg_net_backward(self._handle, byref(gradients)))
 
     def logits(self, t: int) -> Floats:
-        """Logits `(B, V)` after step `t` of the last window."""
+        """The logits `(B, V)` after step `t` of the last window."""
         out = np.empty((self._shape[1], self._config.vocab), np.float32)
         self._check(self._library.tg_net_logits(self._handle, t, out.ctypes.data))
         return out
 
     def read(self, layer: int, what: int) -> Floats:
-        """A quantity of the last window `(T, B, H)`: a gate block by its number, `READ_CELL`,
-        `READ_HIDDEN`, `READ_OUTPUT`; all but the last need a saved window."""
+        """A quantity of the last window `(T, B, H)`; all but `READ_OUTPUT` need a saved window.
+
+        Args:
+            layer: The layer.
+            what: The number of a gate block, `READ_CELL`, `READ_HIDDEN` or `READ_OUTPUT`.
+        """
         out = np.empty((*self._shape, self._config.hidden), np.float32)
         self._check(self._library.tg_net_read(self._handle, layer, what, out.ctypes.data))
         return out
@@ -319,6 +324,6 @@ class Net:
         if code == -3:
             raise BackendError(
                 "the text has a token that the model does not know: it was encoded with another "
-                "vocabulary; encode it with the model's own"
+                "vocabulary; encode it with that of the model"
             )
         assert code == 0, "the native engine was called out of order"

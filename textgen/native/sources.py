@@ -1,4 +1,4 @@
-"""What the library is built from, and how it is told apart from one built from other sources."""
+"""The sources and compiler flags of the library, and a signature of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 SOURCES = FOLDER / "src"
 
-#: Where the library lies when it is built.
+#: The file of the built library.
 LIBRARY = FOLDER / ("_textgen.dylib" if sys.platform == "darwin" else "_textgen.so")
 
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")
@@ -25,8 +25,8 @@ INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
 
 COMMON_FLAGS = ("-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall")
 FAST_FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-#: AMX is then emulated: nothing checks the addresses that its own instructions read, and the
-#: emulation runs where there is no AMX.
+#: AMX is then emulated: the sanitizers do not check the addresses that AMX instructions read, and
+#: the emulation runs on CPUs without AMX.
 SANITIZE_FLAGS = (
     "-O1",
     "-g",
@@ -38,12 +38,12 @@ SANITIZE_FLAGS = (
 
 
 def signature(folder: Path = SOURCES) -> str:
-    """A mark of the sources and flags, which the library carries: an ASCII text of fixed length.
+    """A signature of the sources and flags, which the library contains: an ASCII text.
 
-    A file's time says little: a checkout or an installation sets it anew.
+    The times of the files say little, because a checkout or an installation sets them anew.
 
     Args:
-        folder: Holds the C files and headers.
+        folder: The folder of the C files.
     """
     whole = hashlib.sha256(repr((INSTRUCTION_SETS, COMMON_FLAGS, FAST_FLAGS)).encode())
     for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"), *folder.glob("*.inc"))):
