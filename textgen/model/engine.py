@@ -94,7 +94,9 @@ def _why_numpy(forced: str, cell: Cell, use: Use, head: str) -> str:
         return f"a head by {head} distance is computed with NumPy"
     if cell.name not in BUILT_IN:
         return f"the native engine has no cell '{cell.name}'"
-    return "" if forced or library.supported_isas() else library.missing_reason()
+    if forced or library.supported_isas():
+        return ""
+    return library.missing_reason() or "the native engine has no code for this CPU"
 
 
 def open_network(
