@@ -303,7 +303,7 @@ def inner_bomb(text: str) -> Callable[[bytes], bytes]:
 F, C = CheckpointFormatError, CheckpointCorruptError
 ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] = {
     # foreign files
-    "empty": (lambda sound: b"", F, "is empty; a model is made with textgen.train\\('corpus.txt'\\)"),
+    "empty": (lambda sound: b"", F, "is empty; a model is made with textgen.train"),
     "text": (lambda sound: "Война и мир. Том первый.\n".encode() * 400, F, "looks like a text"),
     "short text": (lambda sound: b"abc", F, "looks like a text"),
     "json": (lambda sound: b'{"a": 1, "b": 2, "c": {"d": 4}}', F, "looks like a text"),
