@@ -154,7 +154,7 @@ def test_confidence_tells_the_doubtful_from_the_certain() -> None:
 @pytest.mark.parametrize("text", ["я", "старуха", "plain ASCII", RUSSIAN, JAPANESE, "👍🏽"])
 def test_strict_utf8(text: str) -> None:
     detection, decoded = decode(text.encode())
-    assert detection == Detection("utf-8", 1.0, "its bytes are valid UTF-8", 0)
+    assert detection == Detection("utf-8", 1.0, "its bytes are valid UTF-8")
     assert decoded == text
 
 

@@ -72,7 +72,7 @@ class Detection:
     encoding: str
     confidence: float
     reason: str
-    bom_length: int
+    bom_length: int = 0
     dropped: int = 0
     errors: str = "strict"
     notes: tuple[str, ...] = ()
@@ -237,12 +237,12 @@ def _detect_unmarked(sample: _Sample) -> Detection:
             return found
     else:
         if SURROGATE_PAIR.search(head) and _scan(head, CESU8).bad is None:
-            return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON, 0))
+            return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON))
         ranked = codepage.rank(head)
         mixture = damage.find_mixture(head, ranked)
         if mixture is not None:
             if sample.errors == "replace":
-                return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON, 0), head)
+                return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON), head)
             raise damage.mixture_error(source, head, scan.bad, mixture)
         return _detect_legacy(sample, head, ranked)
     return _detect_legacy(sample, head, codepage.rank(head))
@@ -273,12 +273,12 @@ def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
             if not SEQUENCES.search(head):
                 return None  # no other UTF-8 in it: the last letter of a legacy encoding
             return _drop_end(
-                Detection("utf-8", 0.95, "its bytes are valid UTF-8", 0), pending, len(head)
+                Detection("utf-8", 0.95, "its bytes are valid UTF-8"), pending, len(head)
             )
         chance = _CHANCE.findall(head)
         if chance and count_high(head) == 2 * len(chance) <= 4:
             return None
-        return _warn(Detection("utf-8", 1.0, "its bytes are valid UTF-8", 0), head)
+        return _warn(Detection("utf-8", 1.0, "its bytes are valid UTF-8"), head)
     detection = Detection(
         "utf-8", 0.99, "valid UTF-8 (start and end; the rest is checked as it is read)", 0
     )
@@ -312,14 +312,14 @@ def _detect_late(sample: _Sample) -> Detection:
                 mixture = damage.find_mixture(around)
                 if beyond_ascii or not before.isascii() or mixture is not None:
                     if sample.errors == "replace":
-                        return Detection("utf-8", 0.95, _DAMAGED_REASON, 0, errors="replace")
+                        return Detection("utf-8", 0.95, _DAMAGED_REASON, errors="replace")
                     mixture = mixture or damage.Mixture(2, False)
                     raise damage.mixture_error(source, around, bad, mixture, offset=bad) from error
                 return _detect_legacy(sample, around, codepage.rank(around))
             beyond_ascii = beyond_ascii or not text.isascii()
             position += len(data)
     # Only the tail alone is wrong: it starts inside a character.
-    return Detection("utf-8", 0.99, "its bytes are valid UTF-8", 0)
+    return Detection("utf-8", 0.99, "its bytes are valid UTF-8")
 
 
 def _detect_legacy(sample: _Sample, data: bytes, ranked: list[Candidate]) -> Detection:
@@ -341,7 +341,7 @@ def _detect_legacy(sample: _Sample, data: bytes, ranked: list[Candidate]) -> Det
     rival = codepage.rival(ranked)
     other = "no other candidate comes near" if rival is None else f"next best is {rival.encoding}"
     reason = f"not UTF-8; reads as {codepage.describe(best)}; {other}"
-    detection = Detection(best.encoding, confidence, reason, 0)
+    detection = Detection(best.encoding, confidence, reason)
     if confidence < SURE:
         detection = replace(detection, notes=(_doubt(detection, rival, data),))
     if data is not sample.head:

@@ -236,21 +236,11 @@ def _write_bytes(text: Text, choice: VocabularyOptions | Vocabulary, path: Path)
     for symbol, i in vocabulary.symbol_index().items():
         table[ord(symbol)] = i
     table[ord(DOCUMENT_MARK)] = END_ID
-    measure = _Measure()
+    measure = _Measure(for_training=not isinstance(choice, Vocabulary))
     with _Writer(path) as writer:
-        for piece in _slices(text()):
-            measure.add(piece)
+        for piece in measure.slices(text):
             writer.write(piece.encode("utf-8").translate(table))
-    measure.check(for_training=not isinstance(choice, Vocabulary))
-    return EncodedText(
-        vocabulary=vocabulary,
-        tokens=writer.count,
-        crc32=writer.crc32,
-        documents=measure.marks + 1,
-        chars=measure.chars,
-        utf8_bytes=writer.count - measure.marks,
-        unknown_chars=0,
-    )
+    return measure.encoded(vocabulary, writer, writer.count - measure.marks)
 
 
 def _write_characters(
@@ -258,21 +248,19 @@ def _write_characters(
 ) -> EncodedText:
     counting = not isinstance(choice, Vocabulary) and choice.min_count > 1
     table = CharacterTable(counting=counting)
-    measure = _Measure()
+    measure = _Measure(for_training=not isinstance(choice, Vocabulary))
     provisional = path.with_name(path.name + ".provisional")
     # The type of the ids grows with the table: a run is a type and a number of ids.
     runs: list[tuple[np.dtype[Any], int]] = []
     try:
         with provisional.open("wb", buffering=1 << 20) as file:
-            for piece in _slices(text()):
-                measure.add(piece)
+            for piece in measure.slices(text):
                 ids = table.look_up(piece)
                 file.write(ids.data)
                 if runs and runs[-1][0] == ids.dtype:
                     runs[-1] = (ids.dtype, runs[-1][1] + ids.size)
                 else:
                     runs.append((ids.dtype, ids.size))
-        measure.check(for_training=not isinstance(choice, Vocabulary))
         if isinstance(choice, Vocabulary):
             vocabulary = choice
         else:
@@ -282,24 +270,16 @@ def _write_characters(
             [END_ID, *(index.get(chr(point), UNKNOWN_ID) for point in table.points[1:].tolist())],
             vocabulary.dtype,
         )
-        tokens, crc32, unknown = _replace_ids(provisional, runs, final, path)
+        writer, unknown = _replace_ids(provisional, runs, final, path)
     finally:
         provisional.unlink(missing_ok=True)
-    return EncodedText(
-        vocabulary=vocabulary,
-        tokens=tokens,
-        crc32=crc32,
-        documents=measure.marks + 1,
-        chars=measure.chars,
-        utf8_bytes=table.utf8_bytes - measure.marks,
-        unknown_chars=unknown,
-    )
+    return measure.encoded(vocabulary, writer, table.utf8_bytes - measure.marks, unknown)
 
 
 def _replace_ids(
     provisional: Path, runs: list[tuple[np.dtype[Any], int]], final: Ids, path: Path
-) -> tuple[int, int, int]:
-    """Make a file of final ids at `path`; returns its length, checksum and unknown ids."""
+) -> tuple[_Writer, int]:
+    """Make a file of final ids at `path`; returns its writer and how many ids are unknown."""
     unknown = 0
     some_unknown = bool((final == UNKNOWN_ID).any())
     # Ids that keep their size are written over those just read: new space on the disk takes longer
@@ -324,7 +304,7 @@ def _replace_ids(
                 writer.write(ids.data)
     if over:
         provisional.replace(path)
-    return writer.count, writer.crc32, unknown
+    return writer, unknown
 
 
 def _write_words(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
@@ -333,14 +313,13 @@ def _write_words(text: Text, choice: VocabularyOptions | Vocabulary, path: Path)
         vocabulary = choice
     else:
         vocabulary, forgotten = _count_words(text, choice)
-    measure = _Measure()
+    measure = _Measure(for_training=not isinstance(choice, Vocabulary))
     utf8_bytes = 0
     unknown = 0
 
     def measured() -> Iterator[str]:
         nonlocal utf8_bytes
-        for piece in _slices(text()):
-            measure.add(piece)
+        for piece in measure.slices(text):
             utf8_bytes += len(piece.encode("utf-8"))
             yield piece
 
@@ -349,39 +328,26 @@ def _write_words(text: Text, choice: VocabularyOptions | Vocabulary, path: Path)
             ids = vocabulary.encode_words(words, end=DOCUMENT_MARK)
             unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
             writer.write(ids.data)
-    measure.check(for_training=not isinstance(choice, Vocabulary))
-    return EncodedText(
-        vocabulary=vocabulary,
-        tokens=writer.count,
-        crc32=writer.crc32,
-        documents=measure.marks + 1,
-        chars=measure.chars,
-        utf8_bytes=utf8_bytes - measure.marks,
-        unknown_chars=unknown,
-        words_forgotten=forgotten,
-    )
+    return measure.encoded(vocabulary, writer, utf8_bytes - measure.marks, unknown, forgotten)
 
 
 def _count_words(text: Text, choice: VocabularyOptions) -> tuple[Vocabulary, bool]:
     """The vocabulary of word level, and whether rare words were forgotten while counting."""
     table = CharacterTable(counting=choice.min_count > 1)
-    measure = _Measure()
 
-    def measured() -> Iterator[str]:
-        for piece in _slices(text()):
-            measure.add(piece)
+    def met() -> Iterator[str]:
+        for piece in _Measure(for_training=True).slices(text):
             table.look_up(piece)
             yield piece
 
     limit = max(MAX_COUNTED_WORDS, 4 * choice.max_words)
     counts: Counter[str] = Counter()
     forgotten = False
-    for words in stream_words(_lead(measured(), choice.folded)):
+    for words in stream_words(_lead(met(), choice.folded)):
         counts.update(words)
         if len(counts) > limit:
             _forget(counts, limit // 2)
             forgotten = True
-    measure.check(for_training=True)
     characters = choice.symbols(table)
     if choice.folded:
         characters.append(" ")  # before the first word of a text that is one word
@@ -405,13 +371,23 @@ def _forget(counts: Counter[str], limit: int) -> None:
 class _Measure:
     """Counts characters and marks, and refuses a text with nothing to learn from."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, for_training: bool) -> None:
         self.chars = 0
         self.marks = 0
+        self._for_training = for_training
         self._only: str | None = None
         self._varied = False
 
-    def add(self, piece: str) -> None:
+    def slices(self, text: Text) -> Iterator[str]:
+        """The text in slices of at most `SLICE` characters, counted, and at the end checked."""
+        for chunk in text():
+            for start in range(0, len(chunk), SLICE):
+                piece = chunk[start : start + SLICE]
+                self._add(piece)
+                yield piece
+        self._check()
+
+    def _add(self, piece: str) -> None:
         # Looking for a character is thirty times as fast as counting it.
         marks = piece.count(DOCUMENT_MARK) if DOCUMENT_MARK in piece else 0
         self.marks += marks
@@ -423,13 +399,13 @@ class _Measure:
         if self._only is not None and piece.count(self._only) + marks < len(piece):
             self._varied = True
 
-    def check(self, *, for_training: bool) -> None:
+    def _check(self) -> None:
         if self.chars == 0:
             raise EmptyCorpusError(
                 "nothing is left of the text after normalisation: it is empty, or has no letters "
                 f"and {named('fold')} keeps nothing else; give a file with text in it"
             )
-        if not for_training:
+        if not self._for_training:
             return
         if self.chars < MIN_CHARS:
             raise EmptyCorpusError(
@@ -442,12 +418,25 @@ class _Measure:
                 "to learn from it; give a text of at least two different characters"
             )
 
-
-def _slices(chunks: Iterable[str]) -> Iterator[str]:
-    """The same text in slices of at most `SLICE` characters."""
-    for chunk in chunks:
-        for start in range(0, len(chunk), SLICE):
-            yield chunk[start : start + SLICE]
+    def encoded(
+        self,
+        vocabulary: Vocabulary,
+        writer: _Writer,
+        utf8_bytes: int,
+        unknown_chars: int = 0,
+        words_forgotten: bool = False,
+    ) -> EncodedText:
+        """What was written and counted."""
+        return EncodedText(
+            vocabulary=vocabulary,
+            tokens=writer.count,
+            crc32=writer.crc32,
+            documents=self.marks + 1,
+            chars=self.chars,
+            utf8_bytes=utf8_bytes,
+            unknown_chars=unknown_chars,
+            words_forgotten=words_forgotten,
+        )
 
 
 def _lead(chunks: Iterable[str], folded: bool) -> Iterator[str]:
