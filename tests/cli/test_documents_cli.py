@@ -16,6 +16,7 @@ import textgen
 from textgen.checkpoint import MODEL_NAME
 from textgen.cli.progress import sample_command
 from textgen.corpus.vocabulary import END_ID
+from textgen.inspection import steerable
 
 
 def sample(trained: Any, *words: str | Path, **more: object) -> str:
@@ -220,7 +221,8 @@ def test_calibration_on_what_the_model_writes(
     named: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "empty"))
-    ids, source = named.load()._calibration_text()
+    model = named.load()
+    ids, source = steerable._text(model.saved, model.networks)
     assert source == "text that the model wrote"
     lengths = [len(part) for part in "".join("|" if i == END_ID else "x" for i in ids).split("|")]
     assert sum(lengths) / len(lengths) < 15

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from textgen.cli.boundary import guarded
+from textgen.cli.flags import in_flags
 from textgen.cli.inspect.common import SavingOptions, SourcesArgument, deliver, read_for
 from textgen.cli.parameters import ModelOptions, Only, with_options
 from textgen.corpus.corpus_options import FileOptions
@@ -170,7 +171,7 @@ def drawn(report: FindReport, model: str, top: int) -> RenderableType:
     from textgen.terminal.text import visible
 
     def text(line: str) -> Text:
-        return Text(visible(line, keep_newlines=True))
+        return Text(visible(in_flags(line), keep_newlines=True))
 
     question, *more = report.question()
     left_out = len(report.neurons) - top
