@@ -13,8 +13,14 @@ from rich.console import Console
 
 from textgen.inspection import HeatRow
 from textgen.terminal.excerpt import Excerpt, excerpt
-from textgen.terminal.neuron_sheet import Histogram, NeuronSheet, PassageStrip, ScoreRow
-from textgen.terminal.neurons import NeuronRow, NeuronTable
+from textgen.terminal.neuron_sheet import (
+    Histogram,
+    NeuronRow,
+    NeuronSheet,
+    NeuronTable,
+    PassageStrip,
+    ScoreRow,
+)
 
 System = Literal["standard", "256", "truecolor"]
 

@@ -43,7 +43,7 @@ def converse(
         model: Writes.
         fitted: What the text begins with.
         settings: Of the text.
-        output: Colors, and whether to leave out help and notices.
+        output: Colours, and whether to leave out help and notices.
         plan: What is done to neurons while the model reads and writes; None: nothing.
     """
     quiet, consoles = output.quiet, make_consoles(output.color)

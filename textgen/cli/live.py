@@ -111,7 +111,7 @@ def write_live(
         steering: What the keys change.
         seed: What the text begins with, as it was given.
         asked: Speed, transcript, and what the command that repeats the text needs.
-        output: Colors, and whether to leave out the command.
+        output: Colours, and whether to leave out the command.
     Raises:
         typer.Exit: A signal ended the text; all has been done by then.
     """

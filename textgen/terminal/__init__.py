@@ -1,9 +1,9 @@
 """Drawing plain data in a terminal, and as pictures. Knows no model, corpus or checkpoint.
 
 text        characters and words that are safe to show: cells, escapes, words for a shell
-console     the consoles of stdout and stderr, and their colors
+console     the consoles of stdout and stderr, and their colours
 humanize    numbers as people read them
-palette     a value -> a color
+palette     a value -> a colour
 strip       a text as a heat map
 excerpt     places of a text
 chart       curves and rows of points

@@ -74,7 +74,7 @@ def bar_line(reading: BarReading, width: int, *, encoding: str = "utf-8") -> str
         del figures[-1]
     tail = _joined(figures)
     columns = min(room - len(tail) - 3, _LONGEST)
-    bar = f" |{_bar(share, columns, ascii_only=not known)}|" if columns >= _SHORTEST else ""
+    bar = f" |{draw_bar(share, columns, ascii_only=not known)}|" if columns >= _SHORTEST else ""
     return _fit(f"{sign} {what} {percent}{bar}{left}{tail}", width)
 
 
@@ -92,7 +92,8 @@ def _joined(figures: Sequence[str]) -> str:
     return "".join(f"  {figure}" for figure in figures)
 
 
-def _bar(share: float, columns: int, *, ascii_only: bool) -> str:
+def draw_bar(share: float, columns: int, *, ascii_only: bool) -> str:
+    """A bar that fills a share of its columns, to an eighth of one."""
     if ascii_only:
         return ("#" * round(share * columns)).ljust(columns)
     whole, part = divmod(round(share * columns * 8), 8)

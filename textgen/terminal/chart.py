@@ -26,12 +26,12 @@ from textgen.terminal.text import visible
 
 Points = tuple[tuple[float, float], ...]
 
-#: Okabe and Ito 2008, without black and yellow: apart for every common kind of color blindness.
+#: Okabe and Ito 2008, without black and yellow: apart for every common kind of colour blindness.
 COLORS = (
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)),
     *((86, 180, 233), (230, 159, 0), (128, 128, 128)),
 )
-#: A series is told from the others without colors too: by its marks, or by its letter.
+#: A series is told from the others without colours too: by its marks, or by its letter.
 _MARKS = "●▲■◆○△□"
 _ASCII_MARKS = "ox*+#@%"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -55,7 +55,7 @@ PICTURE_KINDS = ("svg", "png")
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """Points of one color.
+    """Points of one colour.
 
     Args:
         name: What they are, for the legend; "" leaves them out of it.

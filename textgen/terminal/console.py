@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ColorMode(StrEnum):
-    """When to write colors."""
+    """When to write colours."""
 
     AUTO = "auto"
     ALWAYS = "always"
@@ -24,7 +24,7 @@ class ColorMode(StrEnum):
 
 
 class ColorDepth(IntEnum):
-    """How many colors a terminal has; the greater the more."""
+    """How many colours a terminal has; the greater the more."""
 
     NONE = 0
     STANDARD = 4

@@ -13,8 +13,7 @@ from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.inspection import NeuronProfile, NeuronReport, Passage
-    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
-    from textgen.terminal.neurons import NeuronRow
+    from textgen.terminal.neuron_sheet import NeuronRow, NeuronSheet, PassageStrip
 
 
 @guarded
@@ -61,7 +60,7 @@ def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) 
     from rich.text import Text
 
     from textgen.terminal.console import make_consoles
-    from textgen.terminal.neurons import NeuronTable
+    from textgen.terminal.neuron_sheet import NeuronTable
 
     out = make_consoles(color).out
     if in_depth:
@@ -92,7 +91,7 @@ def _note(report: NeuronReport, sort: str) -> str:
 
 def _row(report: NeuronReport, profile: NeuronProfile) -> NeuronRow:
     from textgen.terminal.excerpt import Excerpt
-    from textgen.terminal.neurons import NeuronRow
+    from textgen.terminal.neuron_sheet import NeuronRow
 
     stats, held, follows = profile.stats, profile.saturation, profile.follows
     first = profile.highest[0] if profile.highest else None
