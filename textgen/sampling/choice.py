@@ -91,7 +91,7 @@ class SymbolGenerator:
         return self._counter
 
     def skip(self, count: int) -> None:
-        """Leave out `count` draws, which somebody else has made."""
+        """Skip `count` draws, which were made elsewhere."""
         self._counter += count
 
     def uniform(self) -> float:
@@ -101,7 +101,7 @@ class SymbolGenerator:
         return (bits >> 11) * 2.0**-53
 
     def uniforms(self, count: int) -> NDArray[np.float64]:
-        """The next `count` draws, `(count,)`: what as many calls of `uniform` would return."""
+        """The next `count` draws, `(count,)`: what `count` calls of `uniform` would return."""
         counters = np.arange(count, dtype=np.uint64) + np.uint64(self._counter)
         self._counter += count
         return uniforms_at(self._key, counters)
@@ -157,7 +157,7 @@ def _splitmix64_array(seed: np.uint64, n: NDArray[np.uint64]) -> NDArray[np.uint
 
 
 def choice_settings(options: SampleOptions) -> ChoiceSettings:
-    """What the native engine is told of `options`.
+    """The settings of `options` for the native engine.
 
     The unknown character is never chosen, the end mark only where a document may end.
     """
@@ -208,9 +208,9 @@ class Chooser:
         """Choose.
 
         Args:
-            logits_BV: Of the model as it is; not modified.
-            counters_B: Number of each row's random draw.
-            recent_BN: What the repetition penalty looks at; `None` is nothing.
+            logits_BV: The logits of the model before the filters; not modified.
+            counters_B: The number of each row's random draw.
+            recent_BN: The tokens that the repetition penalty looks at; `None` is none.
         Returns:
             Ids, their probabilities after the filters and log-probabilities before them, `(B,)`.
         Raises:

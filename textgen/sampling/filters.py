@@ -42,7 +42,7 @@ def filter_logits(
     Returns:
         An array like `logits`.
     Raises:
-        SamplingError: A recent id is no symbol.
+        SamplingError: A recent id is outside the vocabulary.
     """
     if recent_ids is not None:
         logits = apply_repetition_penalty(logits, recent_ids, options.repetition_penalty)
@@ -67,7 +67,7 @@ def apply_repetition_penalty(
     Returns:
         An array like `logits`.
     Raises:
-        SamplingError: `penalty` is not above 0, or an id is no symbol.
+        SamplingError: `penalty` is not above 0, or an id is outside the vocabulary.
     """
     if not (penalty > 0.0 and math.isfinite(penalty)):
         raise SamplingError(f"repetition_penalty is {penalty}; it must be above 0 (1 is off)")

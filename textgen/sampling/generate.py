@@ -97,13 +97,13 @@ def stream_text(
         options: The settings; `None` is the defaults.
         seed_ids: What the text goes on from, as `fit_seed` gives it.
         primer_ids: What the texts of the model's corpus start with, stored beside the model.
-        index: Number of the sample: each has random choices of its own under one `rng`.
-        steering: What is done to the states while the text is written, its first character
-            included; the seed is read without. None: nothing.
+        index: The number of the sample; each draws its own random numbers under one `rng`.
+        steering: What changes the states while the text is written, its first character included;
+            the seed is read without it. None changes nothing.
     Yields:
         The symbols; the last one says why the text ended. None at all for a length of 0.
     Raises:
-        SamplingError: An id is no symbol, or the model's output is not finite.
+        SamplingError: An id is outside the vocabulary, or the model's output is not finite.
     """
     texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering)
     seed = list(map(int, seed_ids))
@@ -140,8 +140,8 @@ def generate(
     Returns:
         One text for each seed, in order.
     Raises:
-        SamplingError: There is no seed or there are too many, an id is no symbol, or the model's
-            output is not finite.
+        SamplingError: There is no seed or there are too many, an id is outside the vocabulary, or
+            the model's output is not finite.
     """
     limit = INDEX_LIMIT - first_index
     if not 1 <= len(seeds) <= limit:
@@ -163,7 +163,7 @@ def generate(
 
 
 class _Texts:
-    """What texts of one network have in common: the arguments are those of `generate`."""
+    """What the texts of one call have in common; the arguments are those of `generate`."""
 
     def __init__(
         self,
@@ -234,9 +234,9 @@ class LiveSymbol(NamedTuple):
             the text if that ends here.
         char: Number of the character that it completes or works at, counted from 0.
         chars: Characters of the text that it completes, those between two documents included.
-        dose: What the target was held at when the token was chosen; None: nothing held it.
-        value: Of the target after the token, in standard deviations from its mean, by its sign:
-            where it is held at a dose, that dose. Not a number where it never varies.
+        dose: The dose of the target when the token was chosen; None: it was free.
+        value: The target after the token, in standard deviations from its mean, times its sign: a
+            clamped target has its dose here. `nan` where the target never varies.
         finish_reason: Why the text ends with this token; None before.
     """
 
@@ -306,7 +306,7 @@ def generate_live(
 
 
 def _deviation(target: Target, state: Mapping[str, Floats]) -> float:
-    """How far a target is from its mean, in standard deviations, by its sign."""
+    """How far a target is from its mean, in standard deviations, times its sign."""
     if target.sd == 0.0:
         return nan
     return target.sign * (target.value(state) - target.mean) / target.sd

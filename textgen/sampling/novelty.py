@@ -99,7 +99,7 @@ def find_copies_in_each(
     *,
     min_run: int = MIN_RUN,
 ) -> list[Novelty]:
-    """As `find_copies` of each text, in as many passes over the corpus as one text needs.
+    """Call `find_copies` for each text, in as few passes over the corpus as one text needs.
 
     Args:
         texts: Tokens of each text.
@@ -140,7 +140,7 @@ def _joined(rows: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArr
 
 
 def least_run(corpus_tokens: NDArray[np.unsignedinteger]) -> int:
-    """Tokens from which on a run counts: `MIN_RUN`, or as many as a document usually has.
+    """The least length of a run that counts: `MIN_RUN`, or the usual length of a document.
 
     In a list of names every run is short, and one as long as a name is a whole one.
 
@@ -287,7 +287,7 @@ class _Finder:
         # A token that the corpus's type cannot hold does not occur in it.
         self._foreign = np.concatenate([[0], ((text < 0) | (text > limit)).cumsum()])
         self._text = text.astype(corpus.dtype)
-        # Of the ids as they are: one cut to the corpus's type would pass for another.
+        # Hashed before they are cut to the corpus's type, or two different ids could be equal.
         hashes = _window_hashes(text, size)
         self._sorted, self._group = np.unique(hashes, return_inverse=True)
         self._table = np.zeros(1 << _TABLE_BITS, np.bool_)

@@ -76,7 +76,7 @@ def fit_seed(
     Returns:
         The seed and what happened to it; no text makes it fail.
     """
-    # Bytes of the command line that are no text arrive as lone surrogates.
+    # Bytes of the command line that are not text arrive as lone surrogates.
     surrogates = [char for char in text if is_surrogate(char)]
     clean = "".join(char for char in text if not is_surrogate(char)) if surrogates else text
     clean = normalization.apply(clean)
@@ -121,13 +121,13 @@ def fit_seed(
 
 
 def as_source(fitted: FittedSeed, separator: int) -> FittedSeed:
-    """A seed as the source of a pair: the separator after it, for its target to be written.
+    """Turn a seed into the source of a pair: the separator follows it.
 
     Args:
         fitted: From `fit_seed`.
         separator: What stands between source and target (`textgen.corpus.pairs`).
     Raises:
-        SamplingError: There is nothing in it, or a separator.
+        SamplingError: It is empty, or holds a separator.
     """
     if separator in fitted.ids:
         raise SamplingError(
@@ -169,7 +169,7 @@ def _forms(char: str) -> Iterator[str]:
 
 
 def is_surrogate(char: str) -> bool:
-    """Whether a character is half of a pair: a byte that is no text arrives as one."""
+    """Whether a character is a lone surrogate, which stands for a byte that is not text."""
     return "\ud800" <= char <= "\udfff"
 
 

@@ -37,7 +37,7 @@ class _Snapshot:
 
 
 class Writer:
-    """Holds a growing text and the model's state after it.
+    """A growing text and the model's state after it.
 
     Every call of `feed`, `choose`, `step` and `write` is one action, which `undo` takes back.
     After an end mark the text goes on as another document.
@@ -50,7 +50,7 @@ class Writer:
         normalization: What its texts went through, for typed text.
         options: The settings of what is written; `None` is the defaults.
         primer_ids: What is read in front where the model writes the first word.
-        index: Number of the sample: each has random choices of its own under one `rng`.
+        index: The number of the sample; each draws its own random numbers under one `rng`.
         edits: What is done to the states at every token, read or written.
     """
 
@@ -109,7 +109,7 @@ class Writer:
         """Read tokens.
 
         Raises:
-            SamplingError: One of them is no symbol; then nothing is read.
+            SamplingError: One of them is outside the vocabulary; then nothing is read.
         """
         tokens = list(map(int, ids))
         first = self._position if self.ids or not tokens else self._bare
@@ -122,7 +122,7 @@ class Writer:
         """Write the given token, as if the model had chosen it, and return its text.
 
         Raises:
-            SamplingError: It is no symbol.
+            SamplingError: It is outside the vocabulary.
         """
         position = read(self._network, self._position, [token], self._edits)
         decoder = decoder_after(self._vocabulary, self.ids, self.options.separator)

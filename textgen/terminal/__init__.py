@@ -10,6 +10,6 @@ chart       curves and rows of points
 scatter     points in the unit square
 bar         how far something is
 gauge       the line of a text that a person steers
-screen      a screen of its own, and single keys
+screen      a whole screen for one text, and single keys
 tables      tables and panels
 """

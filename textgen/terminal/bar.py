@@ -22,7 +22,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 #: Columns of the bar: none is drawn below the first, none is longer than the second.
 _SHORTEST, _LONGEST = 4, 40
-#: The name of what is done keeps so many columns before the bar gets any.
+#: Columns that the name keeps before the bar gets any.
 _NAME = 16
 
 
@@ -32,9 +32,9 @@ class BarReading:
 
     Args:
         what: What is being done.
-        share: How much of it is done, 0 to 1; None where that is not known.
-        seconds: For how long it has been done.
-        left: Seconds that it will still take; None where that is not known.
+        share: How much of it is done, from 0 to 1; None where that is unknown.
+        seconds: How long it has been going on.
+        left: Seconds that it will still take; None where that is unknown.
         figures: More to say, the most important first.
         beat: A number that grows, to turn the sign by.
     """
@@ -48,12 +48,12 @@ class BarReading:
 
 
 def bar_line(reading: BarReading, width: int, *, encoding: str = "utf-8") -> str:
-    """The line, in at most `width` columns: what has no room is left out, the figures first.
+    """The line, in at most `width` columns: what does not fit is left out, the figures first.
 
     Args:
         reading: What it shows.
-        width: Columns there are.
-        encoding: Of the stream; where it lacks the signs, plain ones are taken.
+        width: The columns of the terminal.
+        encoding: The encoding of the stream; ASCII signs replace those that it lacks.
     """
     known = all(char_width(sign, encoding) == 1 for sign in _TURNING + _EIGHTHS)
     signs = _TURNING if known else _TURNING_ASCII
@@ -102,7 +102,7 @@ def draw_bar(share: float, columns: int, *, ascii_only: bool) -> str:
 
 
 def _cut(text: str, columns: int) -> str:
-    """The text in so many columns, its end left out where it is longer."""
+    """The text in at most `columns` columns; the end of a longer one is left out."""
     if cell_len(text) <= columns:
         return text
     return set_cell_size(text, max(columns - 2, 0)).rstrip() + ".." if columns > 2 else ""
@@ -131,7 +131,7 @@ class Figures(Protocol):
 
     @property
     def val_bits_per_char(self) -> float | None:
-        """Of the last evaluation."""
+        """Validation loss of the last evaluation."""
 
     @property
     def train_distance(self) -> float | None:
@@ -184,7 +184,7 @@ class TrainingBar:
         )
 
     def report(self, report: Figures) -> None:
-        """Move on, and show as many of the figures as fit; the last ones go first."""
+        """Move on, and show the figures that fit, the most important ones first."""
         figures = figures_of(report)
         room = shutil.get_terminal_size().columns - _BAR_COLUMNS
         while len(figures) > 1 and len("  ".join(figures)) > room:
@@ -193,5 +193,5 @@ class TrainingBar:
         self._bar.update(report.step - self._bar.n)
 
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Stop drawing and leave the bar as it is."""
         self._bar.close()

@@ -31,7 +31,7 @@ COLORS = (
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)),
     *((86, 180, 233), (230, 159, 0), (128, 128, 128)),
 )
-#: A series is told from the others without colours too: by its marks, or by its letter.
+#: Marks and letters tell series apart where there are no colours.
 _MARKS = "●▲■◆○△□"
 _ASCII_MARKS = "ox*+#@%"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -62,7 +62,7 @@ class Series:
         points: `(x, y)`, x rising. None at all: not drawn, but the series after it look as they do
             in other charts.
         bars: Vertical strokes `(x, low, high)`: a spread.
-        joined: Whether a line goes from point to point; None: in pictures only, whose lines are
+        joined: Whether a line joins the points. None joins them in pictures only, whose lines are
             thin.
         marked: Whether each point is marked. Charts with letters mark none.
     """
@@ -86,7 +86,7 @@ class Chart:
         ticks: Names of places on the x axis, `(x, name)`. Without any, every x has its number where
             all points are marked, and round numbers stand there elsewhere.
         log_x: Whether equal steps across are equal factors; every x is then above zero.
-        log_y: The same upwards, down to `FLOOR`.
+        log_y: Whether equal steps upwards are equal factors; the axis ends at `FLOOR`.
         letters: Whether the series are told apart by letters: for many points, and for up to
             `MOST_CURVES` series.
         x_limits: The range of x; None is what the points take.
@@ -240,7 +240,7 @@ class TerminalChart:
         yield Text(label, justify="right", no_wrap=True, overflow="crop")
 
     def _legend(self, options: ConsoleOptions) -> Iterator[Text]:
-        """What the marks stand for, as many of them in a line as it takes."""
+        """The marks and what they stand for, in lines that fit the console."""
         chart, ascii_only = self._chart, options.ascii_only
         entries = []
         if chart.letters:
@@ -549,5 +549,5 @@ def draw_picture(
 
 
 def plain(text: str) -> str:
-    """`text` without matplotlib's own notation for formulas, and with what is no text escaped."""
+    """`text` with dollar signs and lone surrogates escaped, as matplotlib needs it."""
     return text.encode("utf-8", errors="backslashreplace").decode("utf-8").replace("$", r"\$")

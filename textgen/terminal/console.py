@@ -1,4 +1,4 @@
-"""The two consoles of the command line: stdout for what was asked for, stderr for talk about it."""
+"""The two consoles of the command line: results on stdout, messages on stderr; their colours."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ColorMode(StrEnum):
 
 
 class ColorDepth(IntEnum):
-    """How many colours a terminal has; the greater the more."""
+    """How many colours a terminal has; a greater value means more."""
 
     NONE = 0
     STANDARD = 4
@@ -76,12 +76,12 @@ def color_depth(
     `always` and `never` are obeyed whatever the environment says. With `auto`, in this order:
     NO_COLOR (not empty) means none, as https://no-color.org has it; FORCE_COLOR (not empty) means
     colours even into a file, `1`, `2` and `3` for 16, 256 and 24-bit, `0` for none; a stream that
-    is no terminal, or TERM=dumb, gets none; else COLORTERM, TERM and TERM_PROGRAM tell how many.
+    is not a terminal, or TERM=dumb, gets none; else COLORTERM, TERM and TERM_PROGRAM tell how many.
 
     Args:
-        mode: The user's wish.
+        mode: What the user asked for.
         is_terminal: Whether the stream is one.
-        environ: Environment variables; None: those of this process.
+        environ: Environment variables; None takes those of this process.
         platform: As `sys.platform`.
     """
     environ = os.environ if environ is None else environ
@@ -123,8 +123,8 @@ class Consoles:
     """Where the command line writes.
 
     Args:
-        out: Products: generated text, tables that were asked for. On stdout.
-        err: Talk: progress, notes, summaries, errors. On stderr.
+        out: Results, on stdout: generated text, tables.
+        err: Messages, on stderr: progress, notes, summaries, errors.
     """
 
     out: Console
@@ -137,8 +137,8 @@ def make_consoles(
     """Consoles for this process's stdout and stderr.
 
     Args:
-        mode: The user's wish on colours.
-        environ: Environment variables; None: those of this process.
+        mode: What the user asked for.
+        environ: Environment variables; None takes those of this process.
     """
     return Consoles(
         make_console(sys.stdout, mode, environ=environ),
@@ -146,18 +146,18 @@ def make_consoles(
     )
 
 
-#: What a stream may do with a character that its encoding lacks, other than fail. All else fails
-#: for some of them: "surrogateescape", which a POSIX locale has, for every ordinary character.
+#: Ways to write a character that an encoding lacks, none of which fails. "surrogateescape", which a
+#: POSIX locale has, fails for every ordinary character.
 _NEVER_FAIL = frozenset(
     ("backslashreplace", "ignore", "namereplace", "replace", "xmlcharrefreplace")
 )
 
 
 def escape_what_is_lacking(stream: object) -> None:
-    """Let a stream write a character that its encoding lacks escaped, and never fail on it.
+    """Let a stream escape the characters that its encoding lacks, instead of failing.
 
     Args:
-        stream: A standard stream; one that is no stream of text is left as it is.
+        stream: A standard stream; a stream that is not text is left as it is.
     """
     if isinstance(stream, io.TextIOWrapper) and stream.errors not in _NEVER_FAIL:
         stream.reconfigure(errors="backslashreplace")
@@ -189,9 +189,9 @@ def make_console(
 
     Args:
         stream: Where to write.
-        mode: The user's wish on colours.
-        environ: Environment variables; None: those of this process.
-        width: Columns; None: those of the terminal, or 80.
+        mode: What the user asked for.
+        environ: Environment variables; None takes those of this process.
+        width: Columns; None takes those of the terminal, or 80.
     """
     environ = os.environ if environ is None else environ
     escape_what_is_lacking(stream)

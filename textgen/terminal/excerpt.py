@@ -1,4 +1,4 @@
-"""Places in a text: one on a line of its own, or many beneath each other (a concordance)."""
+"""Places in a text: one place on a line, or many below each other (a concordance)."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def excerpt(place: Excerpt | None, width: int, encoding: str, console: Console) 
 
 
 def _fitting(row: Iterable[Cell], width: int) -> Iterator[Cell]:
-    """The first cells, as many as `width` columns hold."""
+    """The first cells that fit into `width` columns."""
     for cell in row:
         width -= cell.width
         if width < 0:
@@ -107,7 +107,7 @@ class Concordance:
     """Places for a rich console; all of them stand in the same column.
 
     Args:
-        headings: Of the labels.
+        headings: The headings of the labels.
         lines: The places, in the order to show; each has a label for each heading.
     """
 
@@ -116,7 +116,7 @@ class Concordance:
         self._lines = lines
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """As wide as it may be."""
+        """The whole width of the console."""
         return Measurement(min(40, options.max_width), options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

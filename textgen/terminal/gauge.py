@@ -1,4 +1,4 @@
-"""The line beneath a text that a person steers: what is held, and what the target does.
+"""The line below a text that a person steers: the dose, and what the target does.
 
 `sentiment  +1.5  -3 ──────┼━━━●◇──── +3  +1.21  30/s  ↑↓ dose  0 mean  r free  q end`
 """
@@ -25,10 +25,10 @@ class GaugeReading:
     """What a gauge shows.
 
     Args:
-        name: Of the target.
-        dose: What it is held at, in standard deviations from its mean; None: nothing holds it.
-        value: What it is, on the same scale; not a number where that is not known.
-        speed: Characters a second; 0: as fast as it goes.
+        name: The name of the target.
+        dose: What it is clamped at, in standard deviations from its mean; None: it is free.
+        value: Its value on the same scale; `nan` where that is unknown.
+        speed: Characters per second; 0 is as fast as possible.
         paused: Whether the writing waits.
     """
 
@@ -60,8 +60,8 @@ _ASCII = _Signs("-", "|", "=", "o", "^", "@", "<", ">", "+-", "~")
 
 _LONGEST_NAME = 24
 
-#: What the line says besides, in this order as far as it fits: `bar` is columns a standard
-#: deviation, `hints` how many of the keys are named.
+#: What the line shows in addition, in this order, while it fits: `bar` is the columns per standard
+#: deviation, `hints` how many keys are named.
 _MORE: tuple[dict[str, int], ...] = (
     {"bar": 2},
     {"value": 1},
@@ -83,13 +83,13 @@ def gauge_line(
     *,
     encoding: str = "utf-8",
 ) -> Text:
-    """The gauge in one line of at most `width` columns: the wider, the more it says.
+    """The gauge in one line of at most `width` columns; a wider one says more.
 
     Args:
         reading: What it shows.
-        width: Columns there are.
-        depth: Colours there are.
-        encoding: Of the stream; where it lacks the signs, plain ones are taken.
+        width: The columns of the terminal.
+        depth: The colours of the terminal.
+        encoding: The encoding of the stream; ASCII signs replace those that it lacks.
     """
     known = all(char_width(sign, encoding) == 1 for sign in "".join(vars(_SIGNS).values()))
     signs = _SIGNS if known else _ASCII
@@ -102,7 +102,7 @@ def gauge_line(
 
 
 class _Line:
-    """What stands in the line; it begins with the least."""
+    """The parts of the line; it begins with the shortest form."""
 
     def __init__(
         self, reading: GaugeReading, signs: _Signs, depth: ColorDepth, encoding: str
@@ -134,7 +134,7 @@ class _Line:
         if shown["ends"]:
             line.append(f" +{REACH}")
         if shown["value"]:
-            # Where there is no room for both, that it waits is the more important.
+            # Where only one fits, the pause is more important.
             waits = reading.paused and not shown["state"]
             line.append(" " + ("paused" if waits else _value(reading.value)).rjust(6))
         if shown["state"]:
@@ -169,7 +169,7 @@ class _Line:
         """The colour of a sign."""
         if not self._depth or value is None or math.isnan(value) or value == 0.0:
             return ""
-        # Of the palette's ends, which stand out from black as from white.
+        # The palette's ends stand out from black and from white.
         style = DIVERGING.style(0.8 if value > 0 else 0.2, self._depth)
         return Style(color=style.bgcolor, bold=True)
 
@@ -202,8 +202,8 @@ def _cut(name: str, width: int, sign: str) -> str:
 
 
 def _place(value: float, columns: int) -> int | None:
-    """The column of the bar; None of what is not a number."""
+    """The column of the bar for a value; None for `nan`."""
     if math.isnan(value):
         return None
-    # As it is printed: a value that was held at a dose and rounded stands where the dose does.
+    # Rounded as it is printed, so that a clamped value stands where its dose does.
     return round((min(max(round(value, 2), -REACH), REACH) + REACH) * columns)

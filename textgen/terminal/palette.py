@@ -62,8 +62,8 @@ class Palette:
         """Background and foreground at `position` in a terminal of that many colours.
 
         Args:
-            position: 0..1, clipped; a position that is not a number has no colour.
-            depth: Of the terminal; without colours the style is empty.
+            position: From 0 to 1, clipped; `nan` has no colour.
+            depth: The colours of the terminal; without any the style is empty.
         """
         if depth is ColorDepth.NONE or math.isnan(position):
             return Style.null()
@@ -94,7 +94,7 @@ def palette_for(low: float, high: float) -> Palette:
 
 
 def position(value: float, low: float, high: float) -> float:
-    """Where `value` lies between the ends of a scale, clipped to 0..1; not a number stays so."""
+    """Where `value` lies between the ends of a scale, clipped to 0..1; `nan` stays `nan`."""
     if math.isnan(value):
         return value
     return min(max((value - low) / (high - low), 0.0), 1.0)

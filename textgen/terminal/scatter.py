@@ -30,7 +30,7 @@ from textgen.terminal.text import char_width, visible
 
 Counts = NDArray[np.int64]
 
-#: Columns of a plot's paper, the frame not counted; a plot is half as many rows high.
+#: The least and the most columns of a plot without its frame; it has half as many rows.
 _NARROWEST, _WIDEST = 16, 32
 _GAP = 2
 
@@ -88,13 +88,13 @@ class ScatterSheet:
 
 
 class TerminalScatters:
-    """A sheet for a rich console: as many plots beside each other as its width takes."""
+    """A sheet for a rich console; its width decides how many plots stand side by side."""
 
     def __init__(self, sheet: ScatterSheet) -> None:
         self._sheet = sheet
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """As wide as it may be."""
+        """The whole width of the console."""
         return Measurement(min(_NARROWEST + 2, options.max_width), options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -104,7 +104,7 @@ class TerminalScatters:
         columns = max(len(row.plots) for row in sheet.rows)
         beside = max(1, min(columns, (options.max_width + _GAP) // (_NARROWEST + 2 + _GAP)))
         room = (options.max_width - _GAP * (beside - 1)) // beside - 2
-        # An even number: a plot's pixels are as many upwards as across.
+        # An even number, so that the plot has the same number of pixels upwards and across.
         width = max(2, min(_WIDEST, room) // 2 * 2)
         plots = chain.from_iterable(row.plots for row in sheet.rows)
         most = max(int(_counts(plot, width, width).max()) for plot in plots)
@@ -165,7 +165,7 @@ class _Canvas:
             )
 
     def _pixels(self, column: int, row: int, counts: list[int]) -> Segment:
-        """Two pixels, one above the other; above the diagonal there is no paper."""
+        """Two pixels, one above the other; above the diagonal nothing is drawn."""
         upper, lower = (
             None if not count and column + self.width - 1 - place > self.width else count
             for place, count in enumerate(counts, start=row)
@@ -177,7 +177,7 @@ class _Canvas:
         return Segment("▀", Style(color=self._color(upper), bgcolor=self._color(lower)))
 
     def _color(self, count: int) -> Any:
-        """Of a pixel with so many points: by their logarithm, no point the palest."""
+        """The colour of a pixel by the logarithm of its points; the palest one has none."""
         return SEQUENTIAL.style(self._place(count), self._depth).bgcolor
 
     def _place(self, count: int) -> float:

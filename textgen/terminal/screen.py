@@ -1,7 +1,7 @@
-"""A screen of its own: a text that grows and scrolls, and one line at the bottom.
+"""A whole screen for a text that grows, with one line at the bottom; and single keys.
 
-It is the terminal's alternate screen, so that whatever the size becomes, all of it can be drawn
-anew, and the one that was there before comes back untouched.
+It is the terminal's alternate screen, so that all of it can be drawn again when the size changes,
+and the screen that was there before comes back untouched.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ class TextScreen:
         self._stream.flush()
 
     def add(self, text: str) -> None:
-        """Let the text go on; it is shown when the screen is drawn next."""
+        """Add to the text; `draw` shows it."""
         self._added += text
 
     def draw(self, bottom: Callable[[int], Text]) -> None:
-        """Draw what has changed, all of it where the terminal has another size now.
+        """Draw what has changed, or everything where the size of the terminal has changed.
 
         Args:
-            bottom: Gives the last line for so many columns.
+            bottom: Makes the last line, of at most as many columns as it is given.
         """
         size = terminal_size(self._stream.fileno())
         self._text = (self._text + self._added)[-_KEPT_CHARS:]
@@ -127,7 +127,7 @@ class TextRows:
 
     Args:
         width: Columns of a row.
-        encoding: Of the stream; what it cannot say is escaped.
+        encoding: The encoding of the stream; characters that it lacks are escaped.
     """
 
     def __init__(self, width: int, encoding: str = "utf-8") -> None:
@@ -139,7 +139,7 @@ class TextRows:
         self._source, self._open = "", [("", 0)]
 
     def add(self, text: str) -> None:
-        """Let the text go on."""
+        """Add to the text."""
         if not text:
             return
         cells = each_cell([self._source + text], encoding=self._encoding)
@@ -161,7 +161,7 @@ class TextRows:
 
 
 def terminal_size(descriptor: int) -> tuple[int, int]:
-    """Columns and lines of a terminal now; of a usual one where it does not say."""
+    """Columns and lines of a terminal; 80 by 24 where it does not tell."""
     try:
         columns, lines = os.get_terminal_size(descriptor)
     except OSError:
@@ -179,11 +179,11 @@ _ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
 class Keyboard:
     """While entered, keys come one by one and are not shown; Ctrl-C is still a signal.
 
-    Ctrl-Z does nothing, for it would leave the screen to the shell as it is. At the end the
-    terminal is set as it was, and keys that nobody has read are dropped.
+    Ctrl-Z does nothing, because the shell would get the screen as it is. At the end the terminal
+    gets its old settings, and keys that were not read are dropped.
 
     Args:
-        descriptor: Of a terminal.
+        descriptor: The file descriptor of a terminal.
     """
 
     def __init__(self, descriptor: int) -> None:

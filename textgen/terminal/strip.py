@@ -36,7 +36,7 @@ _BLOCK_ROWS = 256
 
 
 class HeatValues(Protocol):
-    """What a strip needs to know of a neuron; `textgen.inspection.HeatRow` is one."""
+    """What a strip needs of a neuron; `textgen.inspection.HeatRow` is one."""
 
     @property
     def title(self) -> str:
@@ -44,7 +44,7 @@ class HeatValues(Protocol):
 
     @property
     def values(self) -> Sequence[float] | NDArray[np.floating]:
-        """One for each piece; one that is not a number is left without colour."""
+        """One value for each piece; `nan` is left without colour."""
 
     @property
     def mean(self) -> float:
@@ -111,7 +111,7 @@ class HeatStrip:
         yield from chain.from_iterable(self._lines(console, options))
 
     def print_to(self, console: Console) -> None:
-        """Print it block by block: a console holds all it is given at once, whatever its size."""
+        """Print it block by block, because a console holds everything that it is given at once."""
         lines = self._lines(console, console.options)
         while block := list(chain.from_iterable(islice(lines, _BLOCK_ROWS))):
             console.print(Segments(block))

@@ -46,9 +46,9 @@ def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
     """A panel of labels and values.
 
     Args:
-        title: Of the panel.
+        title: The title of the panel.
         rows: `(label, value)`; rows whose value is None are left out.
-        note: A paragraph beneath; "" for none.
+        note: A paragraph below; "" for none.
     """
     grid = RichTable.grid(padding=(0, 2))
     grid.add_column(style="dim", overflow="fold")
@@ -65,7 +65,7 @@ def choices_table(choices: Sequence[tuple[str, object, str]], *, width: int = 80
 
     Args:
         choices: `(name, value, reason)`, in the order to show.
-        width: Of the terminal; below `NARROW` columns each reason stands beneath its setting.
+        width: The columns of the terminal; below `NARROW` each reason stands below its setting.
     """
     if width < NARROW:
         return _stacked_choices(choices)
@@ -104,7 +104,7 @@ class TrainSummary:
         curve: The picture of the loss; None if there is none.
         stopped: Why the run ended before its time; None if it did not.
         skipped_updates: Updates left out because loss or gradient was not finite.
-        best_bits_per_word: The same cost a word, where the tokens are words.
+        best_bits_per_word: The same loss per word, where the tokens are words.
         exact: How many held-out targets were written exactly, in words; None where none was.
     """
 

@@ -83,7 +83,7 @@ def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") 
     Args:
         text: From anywhere.
         keep_newlines: Whether newlines stay as they are.
-        encoding: Of the stream; what it cannot say is escaped too.
+        encoding: The encoding of the stream; characters that it lacks are escaped too.
     """
     return "".join(
         char
@@ -94,7 +94,7 @@ def visible(text: str, *, keep_newlines: bool = False, encoding: str = "utf-8") 
 
 
 def note_line(note: str) -> str:
-    """A note as a line for the terminal; a warning says that it is one itself."""
+    """A note as a line for the terminal; a warning has its own beginning."""
     return visible(note if note.startswith("warning: ") else f"note: {note}")
 
 
@@ -112,7 +112,7 @@ def each_cell(pieces: Iterable[str], *, encoding: str = "utf-8") -> Iterator[Cel
 
     Args:
         pieces: The text, token by token; "" takes no cell.
-        encoding: Of the stream; what it cannot say is escaped.
+        encoding: The encoding of the stream; characters that it lacks are escaped.
     """
     newline = NEWLINE_SIGN if char_width(NEWLINE_SIGN, encoding) is not None else escape("\n")
     carrier = MARK_CARRIER if char_width(MARK_CARRIER, encoding) is not None else " "
@@ -186,9 +186,10 @@ def each_row(row: Iterable[Cell], width: int) -> Iterator[list[Cell]]:
 
 
 def quote(word: str) -> str:
-    """A word for a shell, in which nothing is left that could steer a terminal.
+    """A word for a shell, with everything escaped that could steer a terminal.
 
-    Where there is no such thing any shell reads it, else those that know `$'...'`: bash, zsh, ksh.
+    Any shell reads the result where nothing had to be escaped, else those that know `$'...'`: bash,
+    zsh, ksh.
     """
     if all(map(_is_shown, word)):
         return shlex.quote(word)
@@ -196,7 +197,7 @@ def quote(word: str) -> str:
 
 
 def quote_path(path: str | os.PathLike[str]) -> str:
-    """The same for a path that stands by itself: a dash at its beginning makes it no option."""
+    """The same for a path, which must not look like an option where it begins with a dash."""
     path = os.fspath(path)
     return quote(f"./{path}" if path.startswith("-") and path != "-" else path)
 
@@ -217,6 +218,6 @@ def _escaped(char: str) -> str:
         return f"\\{char}"
     if _is_shown(char):
         return char
-    if 0xDC80 <= code < 0xDD00:  # a byte that is no UTF-8, as Python hands it on
+    if 0xDC80 <= code < 0xDD00:  # a byte outside UTF-8, as Python hands it on
         return f"\\x{code - 0xDC00:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
