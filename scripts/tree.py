@@ -1,7 +1,7 @@
-"""Write the tree of `textgen/` into docs/architecture.md: each file and what it says of itself.
+"""Write the layers and the tree of `textgen/` into docs/architecture.md: `make tree`.
 
-That is the first sentence of a module's docstring, or of a C file's comment. `make tree` runs it; a
-test fails while the page holds another tree.
+The layers are those of `tests/test_architecture.py`. Beside a file of the tree stands the first
+sentence of its docstring, or of its comment in C. A test fails while the page holds others.
 """
 
 from __future__ import annotations
@@ -12,7 +12,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
-BEGIN, END = "<!-- tree: `make tree` writes it -->\n```\n", "```\n<!-- end of the tree -->\n"
+LEVELS = ROOT / "tests" / "test_architecture.py"
+#: What stands between these two lines is written anew.
+MARKS = "<!-- {}: `make tree` writes it -->\n```\n", "```\n<!-- end -->\n"
+
+
+def layers() -> str:
+    """A line for each level, the highest first: the parts that may import those below it."""
+    for node in ast.parse(LEVELS.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "LEVELS":
+            levels: dict[str, int] = ast.literal_eval(node.value)
+    return "".join(
+        "  ".join(part for part, own in levels.items() if own == level) + "\n"
+        for level in sorted(set(levels.values()), reverse=True)
+    )
 
 
 def tree() -> str:
@@ -48,12 +61,14 @@ def _first_sentence(path: Path) -> str:
     return re.split(r"(?<=\.) ", " ".join(said.partition("\n\n")[0].split()))[0]
 
 
-def with_tree(page: str) -> str:
-    """The page with the tree of today between its two marks."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + tree() + END + after
+def written(page: str) -> str:
+    """The page with the layers and the tree of today."""
+    for name, text in (("layers", layers()), ("tree", tree())):
+        begin = MARKS[0].format(name)
+        before, _, rest = page.partition(begin)
+        page = before + begin + text + MARKS[1] + rest.partition(MARKS[1])[2]
+    return page
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_tree(PAGE.read_text("utf-8")), "utf-8")
+    PAGE.write_text(written(PAGE.read_text("utf-8")), "utf-8")

@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names files and names that exist."""
+"""CONTRIBUTING.md and docs/architecture.md name files and names that exist."""
 
 from __future__ import annotations
 
@@ -47,3 +47,14 @@ def test_there_is_a_recipe_for_each_kind_of_addition() -> None:
     kinds = "cell filter option view report encoding instruction task error"
     for kind in kinds.split():
         assert any(kind in title for title in RECIPES), kind
+
+
+def test_what_the_architecture_names_exists() -> None:
+    page = (ROOT / "docs/architecture.md").read_text("utf-8").partition("## The tree")[0]
+    package = ROOT / "textgen"
+    texts = "".join(path.read_text("utf-8") for path in package.rglob("*.py"))
+    for word in re.findall("`(.*?)`", page):
+        if "/" in word or word.endswith(".py"):
+            assert (package / word).exists() or (ROOT / word).exists(), word
+        elif re.fullmatch(r"[\w.]+", word) and word != "LIBRARIES" and word != "LEVELS":
+            assert re.search(rf"\b{word.rpartition('.')[2]}\b", texts), word

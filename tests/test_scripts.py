@@ -43,7 +43,8 @@ def test_every_target_that_a_page_names_exists(page: str) -> None:
 def test_the_tree_of_the_architecture_is_that_of_today() -> None:
     tree = script("tree")
     page = tree.PAGE.read_text("utf-8")
-    assert page == tree.with_tree(page), "docs/architecture.md shows another tree: type `make tree`"
+    assert page == tree.written(page), "docs/architecture.md is of another tree: type `make tree`"
+    assert "inspection" in tree.layers() and "\ncli\n" in tree.layers()
     assert "  cells/" in tree.tree() and "    lstm.py " in tree.tree()
     assert "    src/" in tree.tree() and "      kernels.c " in tree.tree()
 
