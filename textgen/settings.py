@@ -20,7 +20,7 @@ import operator
 import os
 import re
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from numbers import Real
@@ -380,8 +380,14 @@ def _quoted(value: Any) -> str:
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
 
 
-def typed_words(options: Any) -> list[str]:
-    """What is typed on a command line for everything that is not at its default."""
+def typed_words(options: Any, usual: Any = None, always: Collection[str] = ()) -> list[str]:
+    """What is typed on a command line for everything that is not at its default.
+
+    Args:
+        options: An instance of an options class.
+        usual: An instance whose values are the defaults, where it has the setting.
+        always: Settings that are typed even at their default.
+    """
     words: list[str] = []
     said: set[str] = set()
     for item in settings_of(type(options)):
@@ -390,7 +396,10 @@ def typed_words(options: Any) -> list[str]:
             if text and item.flag not in said:
                 words += [item.flag, text]
             said.add(item.flag)
-        elif (value := value_of(options, item.name)) != item.default:
+            continue
+        default = getattr(usual, item.name, item.default)
+        value = value_of(options, item.name)
+        if item.name in always or value != default:
             words += typed_setting(item, value)
     return words
 

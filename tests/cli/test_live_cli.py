@@ -18,15 +18,16 @@ import pytest
 from support.small_runs import environment, process, textgen_cli
 
 from textgen.cli import live
-from textgen.cli.live import check_terminal, write_live
+from textgen.cli.live import ALWAYS_SAID, check_terminal, write_live
 from textgen.cli.parameters import OutputOptions
-from textgen.cli.repeat import quote, sample_command_line
 from textgen.cli.sample import WritingOptions
 from textgen.errors import SamplingError
 from textgen.options import SampleOptions
+from textgen.repeat import command_text
 from textgen.sampling import LiveSymbol
 from textgen.steering import LiveSteering
 from textgen.terminal.console import ColorMode
+from textgen.terminal.text import quote
 
 termios = pytest.importorskip("termios", reason="this system has no terminals that are files")
 
@@ -137,9 +138,8 @@ def test_the_library_without_a_terminal(trained: object, home: Path) -> None:
     assert spec is not None and spec.count("=") == 1 and spec.count(",") >= 2
     settings = {"length": 150, "rng": 3, "steer": ["0:3=off@s2", spec]}
     assert model.generate("Утром", **settings) == "Утром" + written
-    line = sample_command_line(
-        "small", {"length": 150, "rng": 3}, seed="Утром", steer=["0:3=off@s2", spec]
-    )
+    asked = WritingOptions(checkpoint="small", seed="Утром", steer=("0:3=off@s2", spec))
+    line = command_text("sample", [], asked, SampleOptions(length=150, rng=3))
     assert again(line) == "Утром" + written
     assert any(abs(value - 3.0) < 1e-4 for value in values)
 
@@ -363,12 +363,12 @@ def test_a_shell_reads_what_was_quoted(word: str) -> None:
 
 
 def test_a_command_says_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = {"length": 30, "temperature": 0.8, "top_k": 0, "top_p": 0.9, "rng": 0}
-    settings |= {"stop": ("a b", "."), "until_sentence": True, "until_end": False}
-    line = sample_command_line("m", settings, seed="x", seed_file="s.txt", steer=["0:3=+1"])
+    settings = SampleOptions(length=30, top_p=0.9, stop=("a b", "."), until_sentence=True)
+    asked = WritingOptions(checkpoint="m", seed_file=Path("s.txt"), steer=("0:3=+1",))
+    line = command_text("sample", [], asked, settings, always=ALWAYS_SAID)
     assert line == (
         "textgen sample --checkpoint m --seed-file s.txt --steer 0:3=+1 --length 30 "
-        "--temperature 0.8 --top-p 0.9 --rng 0 --stop 'a b' --stop . --until-sentence"
+        "--temperature 0.8 --rng 0 --top-p 0.9 --stop 'a b' --stop . --until-sentence"
     )
     monkeypatch.setenv("TEXTGEN_PATH", "reference")
-    assert sample_command_line("m", {}).startswith("TEXTGEN_PATH=reference textgen sample ")
+    assert command_text("sample", [], asked).startswith("TEXTGEN_PATH=reference textgen sample ")

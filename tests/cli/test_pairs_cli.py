@@ -5,13 +5,15 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.small_runs import events, russian_text, textgen_cli
 
-from textgen.cli.repeat import sample_command_line
+from textgen.options import SampleOptions
+from textgen.repeat import command_text
 
 SMALL = ("--hidden", "32", "--batch-size", "16", "--seq-len", "24", "--threads", "1")
 
@@ -187,11 +189,13 @@ def test_sampling_says_the_history(windowed: Path) -> None:
 
 
 def test_the_command_that_repeats_a_text_says_what_the_model_does_not() -> None:
-    settings = {"length": 9, "temperature": 0.8, "rng": 0, "history": 0}
-    assert "--history" not in sample_command_line("run", settings)
-    usual = {"history": 3, "until_end": True}
-    assert sample_command_line("run", settings, usual=usual).endswith(" --history 0")
-    as_trained = sample_command_line("run", {**settings, **usual}, usual=usual)
+    def repeated(settings: SampleOptions, usual: SampleOptions | None = None) -> str:
+        return command_text("sample", [], settings, usual=usual)
+
+    assert "--history" not in repeated(SampleOptions(length=9))
+    usual = SampleOptions(history=3, until_end=True)
+    assert repeated(SampleOptions(length=9), usual).endswith(" --history 0")
+    as_trained = repeated(replace(usual, length=9), usual)
     assert "--history" not in as_trained and "--until-end" not in as_trained
 
 

@@ -16,7 +16,8 @@ from support.small_runs import ROOT, command, textgen_cli
 from test_sample_cli import _in_terminal
 
 from textgen.cli.app import app
-from textgen.cli.repeat import sample_command_line
+from textgen.options import SampleOptions
+from textgen.repeat import command_text
 from textgen.settings import escape, unescape
 
 
@@ -128,12 +129,12 @@ def test_stop_at_a_line_end() -> None:
 
 
 def test_a_command_line_types_what_a_stop_text_is() -> None:
-    line = sample_command_line("m", {"stop": ("\n", "a\\n", "\t ")})
-    assert line == r"textgen sample --checkpoint m --stop '\n' --stop 'a\\n' --stop '\t '"
-    settings = {"keep_going": True, "until_end": False, "separator": "\n"}
-    usual = {"keep_going": False, "until_end": True, "separator": "\n"}
-    line = sample_command_line("m", settings, usual=usual)
-    assert line == "textgen sample --checkpoint m --keep-going"
+    line = command_text("sample", [], SampleOptions(stop=("\n", "a\\n", "\t ")))
+    assert line == r"textgen sample --stop '\n' --stop 'a\\n' --stop '\t '"
+    usual = SampleOptions(until_end=True, separator="\n")
+    settings = SampleOptions(keep_going=True, separator="\n")
+    line = command_text("sample", [], settings, usual=usual)
+    assert line == "textgen sample --keep-going"
 
 
 @pytest.mark.usefixtures("home")

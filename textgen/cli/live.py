@@ -17,10 +17,10 @@ import typer
 from rich.text import Text
 
 from textgen.cli.boundary import StopSignals
-from textgen.cli.repeat import sample_command_line
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
 from textgen.options import SampleOptions
+from textgen.repeat import command_text
 from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan, parse_spec
 from textgen.terminal.console import ColorDepth, ColorMode, make_consoles
 from textgen.terminal.gauge import GaugeReading, gauge_line
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Characters a second at which a person can read and react; a text has no end of its own then.
 SPEED, LENGTH = 30.0, 1_000_000
+#: Settings that the command says even at their defaults, which may change with a version.
+ALWAYS_SAID = ("length", "temperature", "rng")
 
 #: Factor of a key that changes the speed; above the highest it goes as fast as it can.
 _SPEED_STEP, _LEAST_SPEED, _HIGHEST_SPEED = 1.5, 1.0, 500.0
@@ -135,14 +137,18 @@ def write_live(
     if session.finish_reason is None:
         settings = replace(settings, length=session.chars)
     spec = steering.spec(session.chars)
-    command = sample_command_line(
-        str(model.path),
-        asdict(settings),
-        seed=seed,
-        seed_file=None if asked.seed_file is None else str(asked.seed_file),
-        steer=[*asked.steer, *([] if spec is None else [spec])],
-        usual=asdict(model.sample_options()),
+    again = replace(
+        asked,
+        checkpoint=str(model.path),
+        seed=seed if seed and asked.seed_file is None else None,
+        steer=(*asked.steer, *([] if spec is None else [spec])),
+        exact=False,
+        live=None,
+        speed=None,
+        transcript=None,
     )
+    usual = model.sample_options()
+    command = command_text("sample", [], again, settings, usual=usual, always=ALWAYS_SAID)
     _show(fitted.text + session.text, None if output.quiet else command)
     if transcript is not None:
         _save(transcript, model, fitted, settings, session, spec, command)

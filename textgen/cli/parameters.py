@@ -74,12 +74,15 @@ def with_options(command: F) -> F:
         for item in items:
             parameters.setdefault(parameter_name(item), _parameter(item, cls))
 
+    def made_of(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: _made(cls, items, values) for name, (cls, items) in classes.items()}
+
     @functools.wraps(command)
     def run(**values: Any) -> Any:
-        made = {name: _made(cls, items, values) for name, (cls, items) in classes.items()}
         mine = {name: value for name, value in values.items() if name in signature.parameters}
-        return command(**mine, **made)
+        return command(**mine, **made_of(values))
 
+    run.made_of = made_of  # type: ignore[attr-defined]
     run.__signature__ = signature.replace(parameters=list(parameters.values()))  # type: ignore[attr-defined]
     run.__annotations__ = {name: own.annotation for name, own in parameters.items()}
     return cast(F, run)

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from textgen.model.engine import PATH_VARIABLE
-from textgen.options import WORD2VEC, TrainOptions
-from textgen.settings import typed_words
-from textgen.terminal.text import command_line, quote, quote_path
+from textgen.options import WORD2VEC, RunOptions, TrainOptions
+from textgen.repeat import command_text
 from textgen.training.plan import Plan
 
 
@@ -31,12 +29,8 @@ def repeat_command(
         folder: Of the new run (`again_folder`); None leaves it to the command.
         parent: The model trained further, as it was typed.
     """
-    words = typed_words(planned_options(options, plan))
-    if parent:
-        words += ["--from", parent]
-    if folder is not None:
-        words += ["--out", str(folder)]
-    return _train(paths, words)
+    wanted = RunOptions(from_=parent or None, out=None if folder is None else str(folder))
+    return command_text("train", paths, planned_options(options, plan), wanted)
 
 
 def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
@@ -66,12 +60,12 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
 
 def resume_command(folder: str | Path) -> str:
     """Goes on with a run that was stopped."""
-    return _train([folder], ["--resume"])
+    return command_text("train", [folder], RunOptions(resume=True))
 
 
 def more_command(folder: str | Path, more: str = "2m") -> str:
     """Trains a finished run longer."""
-    return _train([folder], ["--more", more])
+    return command_text("train", [folder], RunOptions(more=more))
 
 
 def again_folder(folder: Path) -> Path:
@@ -85,10 +79,3 @@ def again_folder(folder: Path) -> Path:
     while os.path.lexists(folder.parent / f"{stem}-{count}"):
         count += 1
     return folder.parent / f"{stem}-{count}"
-
-
-def _train(paths: Sequence[str | Path], words: Sequence[str]) -> str:
-    """The command, with the variable that forces a path in front where it is set."""
-    forced = os.environ.get(PATH_VARIABLE)
-    before = [f"{PATH_VARIABLE}={quote(forced)}"] if forced else []
-    return " ".join([*before, "textgen train", *map(quote_path, paths), command_line(words)])
