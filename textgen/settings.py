@@ -31,9 +31,10 @@ from textgen.messages import Call, Named, told
 
 #: The panels of a help page, in their order. Options without a panel follow; those that few people
 #: need come last.
-LENGTH, RUN, TEXT, MODEL = "How long", "The run", "The text", "The model"
+COMPARED, LENGTH, RUN = "What is compared", "How long", "The run"
+TEXT, MODEL = "The text", "The model"
 CHOICE, END, STEERING, ADVANCED = "How it chooses", "Where it ends", "Steering", "Advanced"
-PANELS = (LENGTH, RUN, TEXT, MODEL, CHOICE, END, STEERING)
+PANELS = (COMPARED, LENGTH, RUN, TEXT, MODEL, CHOICE, END, STEERING)
 
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})

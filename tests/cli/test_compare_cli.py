@@ -51,7 +51,7 @@ def test_cells() -> None:
 def test_a_budget_is_wall_time_and_said_to_be() -> None:
     words = ["--params", "5k", "--batch-size", "4", "--seq-len", "16", "--threads", "1"]
     result = compare("text.txt", "--cells", "gru", *words, "--budget", "1s", COLUMNS="200")
-    assert "each run had 1 s. The time is wall time" in " ".join(result.stdout.split())
+    assert "Each run had 1 s. The time is wall time" in " ".join(result.stdout.split())
 
 
 def test_json_and_csv() -> None:

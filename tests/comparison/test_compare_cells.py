@@ -20,7 +20,7 @@ from textgen.comparison import (
     compare_cells,
     parse_variants,
 )
-from textgen.comparison.jobs import comparison_folder
+from textgen.comparison.runs import comparison_folder
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Report
@@ -79,10 +79,9 @@ def test_the_record_has_a_version_and_all_runs(corpus: str) -> None:
     assert (record["schema"], record["version"]) == ("textgen.compare.cells", 1)
     assert [row["cell"] for row in record["cells"]] == ["rnn", "lstm", "gru"]
     assert record["cells"][0]["nonlinearity"] == "relu"
-    heading, *rows = result.to_rows()
-    assert len(rows) == 6 and all(len(row) == len(heading) for row in rows)
-    bits = dict(zip(heading, rows[1], strict=True))["bits_per_char"]
-    assert bits == record["cells"][0]["runs"][1]["bits_per_char"]
+    rows = result.table().records()
+    assert len(rows) == 6
+    assert rows[1]["bits_per_char"] == record["cells"][0]["runs"][1]["bits_per_char"]
 
 
 def test_a_run_is_an_ordinary_run(corpus: str) -> None:

@@ -56,8 +56,7 @@ def test_the_record(corpus: str) -> None:
     assert (record["schema"], record["version"]) == ("textgen.compare.history", 1)
     assert result.folder.name == "compare-history-text"
     assert record["runs"][3]["bits_per_char_shown"] == list(result.carried.bits_per_char)
-    heading, *rows = result.to_rows()
-    assert len(rows) == 3 + 4 and all(len(row) == len(heading) for row in rows)
+    assert len(result.table().rows) == 3 + 4
     again = compare(corpus, resume=True)
     assert [run.bits_per_char for run in again.runs] == [run.bits_per_char for run in result.runs]
 
@@ -65,6 +64,6 @@ def test_the_record(corpus: str) -> None:
 def test_what_is_refused(corpus: str) -> None:
     with pytest.raises(ConfigError, match="2 twice"):
         list(compare_history([corpus], (2, 2), BASE))
-    with pytest.raises(ConfigError, match="--history 100000 is longer than the text"):
+    with pytest.raises(ConfigError, match="history=100000 is longer than the text"):
         next(compare_history([corpus], (2, 100_000), BASE))
     assert not Path("checkpoints").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +14,19 @@ from textgen.comparison import (
     CellComparison,
     Compared,
     Halted,
+    TaskComparison,
+    Variant,
     compare_cells,
     compare_history,
     parse_variants,
 )
-from textgen.comparison import jobs as jobs_module
-from textgen.comparison.jobs import PLAN_NAME, SPEED_MOVED, RunFigures, speed_change
+from textgen.comparison import runs as runs_module
+from textgen.comparison.runs import PLAN_NAME, SPEED_MOVED, RunFigures, speed_change
+from textgen.comparison.task import TaskRow, TaskRun
 from textgen.errors import RunFolderError
 from textgen.options import TrainOptions
-from textgen.training import calibrate
+from textgen.tasks import Example
+from textgen.training import speed
 
 BASE = TrainOptions(budget=0.4, batch_size=4, seq_len=16, threads=1)
 VARIANTS = parse_variants("rnn,lstm,gru")
@@ -64,11 +69,11 @@ def measured(monkeypatch: pytest.MonkeyPatch, loads: list[float], seconds: float
         return clock[0]
 
     monkeypatch.setattr(
-        calibrate, "_trainer", lambda plan, tokens, path: Model(clock, next(times), load)
+        speed, "_trainer", lambda plan, tokens, path: Model(clock, next(times), load)
     )
-    monkeypatch.setattr(calibrate.time, "perf_counter", tick)
+    monkeypatch.setattr(speed.time, "perf_counter", tick)
     anything: Any = [None] * 3
-    return calibrate.measure_in_turns(anything, None, anything, seconds)  # type: ignore[arg-type]
+    return speed.measure_in_turns(anything, None, anything, seconds)  # type: ignore[arg-type]
 
 
 def test_speeds_are_measured_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,22 +109,22 @@ def test_all_are_planned_before_the_first_run(corpus: str, monkeypatch: pytest.M
         asked.append([own.cell for own in requests])
         return [3, 5, 7]
 
-    monkeypatch.setattr(jobs_module, "plan_together", plan_together)
+    monkeypatch.setattr(runs_module, "plan_together", plan_together)
     assert steps_of(compare(corpus)) == [[3, 3], [5, 5], [7, 7]]
     assert asked == [["rnn", "lstm", "gru"]]
 
 
 def test_histories_are_planned_together(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_module, "plan_together", lambda requests, data: [3, 5, 7])
+    monkeypatch.setattr(runs_module, "plan_together", lambda requests, data: [3, 5, 7])
     events = list(compare_history([corpus], (2, 4), BASE, params=6000))
     assert [run.figures.steps for run in events[-1].result.runs] == [3, 5, 7]
 
 
 def test_going_on_takes_the_steps_of_the_plan(corpus: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs_module, "plan_together", lambda requests, data: [3, 5, 7])
+    monkeypatch.setattr(runs_module, "plan_together", lambda requests, data: [3, 5, 7])
     steps = iter(range(100))
     assert isinstance(compare(corpus, stop=lambda: next(steps) >= 4)[-1], Halted)
-    monkeypatch.setattr(jobs_module, "plan_together", lambda requests, data: [30, 50, 70])
+    monkeypatch.setattr(runs_module, "plan_together", lambda requests, data: [30, 50, 70])
     assert steps_of(compare(corpus, resume=True)) == [[3, 3], [5, 5], [7, 7]]
     with pytest.raises(RunFolderError, match=r"begun with 0\.4 s .* budget 0\.4s"):
         compare(corpus, replace(BASE, budget=0.8), resume=True)
@@ -129,9 +134,9 @@ def test_a_cell_that_comes_later_gets_as_much_time(
     corpus: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine is three times as fast by now, which the cells that were there did not have."""
-    monkeypatch.setattr(jobs_module, "plan_together", lambda requests, data: [3, 6])
+    monkeypatch.setattr(runs_module, "plan_together", lambda requests, data: [3, 6])
     list(compare_cells([corpus], VARIANTS[:2], BASE, params=6000))
-    monkeypatch.setattr(jobs_module, "plan_together", lambda requests, data: [9, 18, 12])
+    monkeypatch.setattr(runs_module, "plan_together", lambda requests, data: [9, 18, 12])
     events = list(compare_cells([corpus], VARIANTS, BASE, params=6000, resume=True))
     assert steps_of(events) == [[3], [6], [4]]
 
@@ -171,8 +176,6 @@ def test_how_much_the_speed_moved(speeds: list[float], change: float | None) -> 
     ("moved", "told"), [(-0.23, "-23%"), (0.12, "+12%"), (0.09, ""), (None, "")]
 )
 def test_a_machine_that_slowed_down_is_told_of(moved: float | None, told: str) -> None:
-    from textgen.cli.comparison import moved_note
-
     figures = RunFigures(
         folder="checkpoints/compare-text/lstm-1",
         rng=1,
@@ -192,5 +195,17 @@ def test_a_machine_that_slowed_down_is_told_of(moved: float | None, told: str) -
     )
     assert figures.has_moved == bool(told)
     assert (f"moved by {told}" in figures.summary) == bool(told)
-    assert (f"lstm-1 ({told})" in moved_note([figures])) == bool(told)
+    result = TaskComparison(
+        folder=Path("checkpoints"),
+        task="recall",
+        description="",
+        example=Example("anna?", "1"),
+        chance=0.1,
+        params=1,
+        length="3 steps",
+        trained_to=1,
+        lags=(),
+        rows=(TaskRow(variant=Variant("lstm"), runs=(TaskRun(figures=figures, scores=()),)),),
+    )
+    assert (f"lstm-1 ({told})" in "".join(result.speed_note())) == bool(told)
     assert SPEED_MOVED == 0.1

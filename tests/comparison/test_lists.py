@@ -19,7 +19,7 @@ from textgen.errors import ConfigError
     ],
 )
 def test_numbers(text: str, numbers: tuple[int, ...]) -> None:
-    assert parse_numbers(text, "--lag") == numbers
+    assert parse_numbers(text, "lag") == numbers
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_numbers(text: str, numbers: tuple[int, ...]) -> None:
 )
 def test_no_numbers(text: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said) as caught:
-        parse_numbers(text, "--lag")
-    assert "--lag" in str(caught.value)
+        parse_numbers(text, "lag")
+    assert "lag" in str(caught.value)
 
 
 def test_zero_where_it_may_be() -> None:
-    assert parse_numbers("0,1", "--rng", least=0) == (0, 1)
+    assert parse_numbers("0,1", "rng", least=0) == (0, 1)
 
 
 def test_variants() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from textgen.cells import CELLS
 from textgen.comparison import width_for
-from textgen.comparison.width import parse_count, shaped
+from textgen.comparison.variants import parse_count, shaped
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 

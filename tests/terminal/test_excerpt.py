@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import io
-import re
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
 from textgen.terminal.excerpt import Concordance, ContextLine
-from textgen.terminal.figures import figures_table
 
 LINES = [
     ContextLine(("", "text"), "Дураки", ""),
@@ -64,15 +62,3 @@ def test_an_ascii_stream() -> None:
 
 def test_no_place() -> None:
     assert render(Concordance(("alike",), []), width=40).strip() == "alike"
-
-
-def test_figures() -> None:
-    table = figures_table(
-        ["gate", "share", "units"], [("forget", "12 %", 12345), ("in\x1b", "-", 7)]
-    )
-    lines = render(table, width=60).splitlines()
-    assert re.fullmatch(r"gate +share +units", lines[0].strip())
-    assert lines[2].split() == ["forget", "12", "%", "12,345"]
-    assert lines[3].split() == ["in\\x1b", "-", "7"]
-    assert len(lines[2].rstrip()) == len(lines[3].rstrip()) == len(lines[0].rstrip())
-    assert "gate" in render(figures_table(["gate"], []), width=20)

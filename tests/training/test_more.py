@@ -25,6 +25,7 @@ from support.small_runs import (
 
 import textgen
 from textgen.checkpoint.format import read_file, read_header, write_file
+from textgen.cli.flags import at_prompt
 from textgen.errors import ConfigError, RunFolderError
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Event, Report, Sampled, Started
@@ -217,7 +218,8 @@ def test_a_run_that_was_stopped_ends_first(text: Path, tmp_path: Path) -> None:
     before = files(out)
     with pytest.raises(RunFolderError) as caught:
         train(out, more="10steps")
-    assert str(caught.value).endswith(f"end first: textgen train {out} --resume")
+    assert str(caught.value).endswith(f"end first: textgen.train('{out}', resume=True)")
+    assert caught.value.told(at_prompt).endswith(f"end first: textgen train {out} --resume")
     assert "after step 5 of 20" in str(caught.value)
     assert files(out) == before
 

@@ -259,7 +259,8 @@ def test_a_batch_is_no_larger_than_the_text(
     choice = choices["batch_size"]
     assert choice.changed and choice.value == plan.batch_size
     assert choice.reason.startswith("10,000,000 were asked for")
-    assert choices["seq_len"].changed == (history is None and (seq_len or 0) > train - 1)
+    length_choice = choices["seq_len" if history is None else "history"]
+    assert length_choice.changed == (history is None and (seq_len or 0) > train - 1)
     # What is planned and printed is planned again, and no longer said to be changed.
     again, of_again = resolved(spelled_out(plan), facts)
     assert again == plan and not of_again["batch_size"].changed
@@ -271,25 +272,25 @@ def test_a_batch_is_no_larger_than_the_text(
 def test_a_history_longer_than_the_text_is_refused() -> None:
     facts = TextFacts(train_tokens=100, val_tokens=9, vocab_size=30)
     assert resolved(TrainOptions(steps=1, history=99), facts)[0].batch_size == 1
-    with pytest.raises(EmptyCorpusError, match=r"--history 100 .* 100 characters .* at most 99"):
+    with pytest.raises(EmptyCorpusError, match=r"history=100 .* 100 characters .* at most 99"):
         draft(TrainOptions(steps=1, history=100), facts, None)
 
 
 def test_too_many_layers_are_refused_before_they_are_counted() -> None:
-    with pytest.raises(ConfigError, match=r"--layers 1000000000: no more than 100"):
+    with pytest.raises(ConfigError, match=r"num_layers is 1000000000; at most 100"):
         draft(TrainOptions(steps=1, num_layers=10**9), BOOK, None)
 
 
 @pytest.mark.parametrize(
     ("asked", "flag"),
     [
-        ({"hidden_size": 10**6}, "--hidden (it is 1,000,000)"),
-        ({"hidden_size": 10**12}, "--hidden"),
-        ({"embedding_size": 10**10, "hidden_size": 9}, "--embedding"),
-        ({"num_layers": 100, "hidden_size": 8000}, "--layers (it is 100)"),
-        ({"batch_size": 200_000, "hidden_size": 512}, "--batch-size"),
-        ({"seq_len": 400_000, "batch_size": 4, "hidden_size": 512}, "--seq-len"),
-        ({"history": 900_000, "batch_size": 40, "hidden_size": 512}, "--history"),
+        ({"hidden_size": 10**6}, "hidden_size (it is 1,000,000)"),
+        ({"hidden_size": 10**12}, "hidden_size"),
+        ({"embedding_size": 10**10, "hidden_size": 9}, "embedding_size"),
+        ({"num_layers": 100, "hidden_size": 8000}, "num_layers (it is 100)"),
+        ({"batch_size": 200_000, "hidden_size": 512}, "batch_size"),
+        ({"seq_len": 400_000, "batch_size": 4, "hidden_size": 512}, "seq_len"),
+        ({"history": 900_000, "batch_size": 40, "hidden_size": 512}, "history"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_to_make_smaller(

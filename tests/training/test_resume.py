@@ -27,6 +27,7 @@ from support.small_runs import (
 
 import textgen
 from textgen.checkpoint.format import read_file, read_header, write_file
+from textgen.cli.flags import at_prompt
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
 from textgen.training.events import Event, Report, Saved, Started
 from textgen.training.start import resumed_run
@@ -216,7 +217,7 @@ def test_another_length_is_answered_with_the_command_that_trains_longer(
         run(text, out, resume=True, **length)
     if not finished and "steps" in more:
         more = "500steps"
-    message = str(caught.value)
+    message = caught.value.told(at_prompt)
     assert message.endswith(f"onger: textgen train '{out}' --more {more}")
     assert (f"first: textgen train '{out}' --resume" in message) is not finished
 
@@ -244,8 +245,9 @@ def test_a_text_that_is_named_and_has_changed_is_refused_whatever_the_cache_hold
         text.write_text(other, encoding="utf-8")
         with pytest.raises(RunFolderError, match=r"text\.txt\) has changed since") as caught:
             run(text, out, resume=True)
-        assert f"textgen train {out} --resume" in str(caught.value)
-        assert f"textgen train {text} --from {out} --out {out}-2" in str(caught.value)
+        message = caught.value.told(at_prompt)
+        assert f"textgen train {out} --resume" in message
+        assert f"textgen train {text} --from {out} --out {out}-2" in message
         assert files(out) == before
     # By its folder alone the run goes on with the text that it began with, and says so.
     seen: list[Event] = []
@@ -484,7 +486,7 @@ def test_standard_input_cannot_be_read_again(tmp_path: Path) -> None:
 
 
 def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="textgen train"):
+    with pytest.raises(StorageError, match=r"textgen\.train"):
         textgen.train(out=tmp_path / "none", resume=True)
     with pytest.raises(ConfigError):
         textgen.train(resume=True)

@@ -127,7 +127,7 @@ def test_a_mode_that_cuts_nothing_is_told(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text(russian_text(1000), encoding="utf-8")
     data = opened(path, documents="blank")
-    assert data.notes[0].startswith("--documents blank found only one document (blank lines sep")
+    assert data.notes[0].startswith("documents='blank' found only one document (blank lines sep")
     assert "start:PATTERN" in data.notes[0]
     assert not opened(path, documents="line").notes
     with pytest.raises(CorpusError, match="no line is"):

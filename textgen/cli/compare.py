@@ -3,249 +3,146 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from textgen.cli.boundary import StopSignals, guarded
-from textgen.cli.parameters import (
-    ColorOption,
-    DeviceOption,
-    DocumentsOption,
-    EncodingErrorsOption,
-    EncodingOption,
-    EndingOption,
-    FoldOption,
-    JsonOption,
-    LevelOption,
-    PathsArgument,
-    QuietOption,
-    SkipBadOption,
-    ThreadsOption,
-)
+from textgen.cli.flags import in_flags
+from textgen.cli.parameters import Only, OutputOptions, PathsArgument, spelled, with_options
 from textgen.cli.records import check_outputs, print_json
-from textgen.corpus.corpus_options import DEFAULT_ENDING
-from textgen.errors import ConfigError
-from textgen.settings import ADVANCED, TEXT
-from textgen.terminal.console import ColorMode
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.errors import ConfigError, named
+from textgen.options import TrainOptions
+from textgen.settings import COMPARED, RUN, setting, settings_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from textgen.cli.comparison import RunsView
-    from textgen.comparison import CellComparison, HistoryComparison, TaskComparison
+    from textgen.comparison import (
+        CellComparison,
+        Comparison,
+        HistoryComparison,
+        Measured,
+        RunEvent,
+        TaskComparison,
+    )
+    from textgen.terminal.chart import Chart
 
-    Result = CellComparison | HistoryComparison | TaskComparison
-
-_WHAT, _RUNS, _OUT = "What is compared", "The runs", "What is shown"
+_SHOWN = "What is shown"
 
 
-def _option(panel: str, *flags: str, help: str, metavar: str | None = None) -> Any:
-    return typer.Option(
-        *flags, help=help, metavar=metavar, rich_help_panel=panel, show_default=False
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions:
+    """What is compared, where it is kept and what is shown."""
+
+    cells: str | None = setting(
+        None,
+        help="The cells to compare, such as rnn,rnn:relu,lstm,gru.",
+        panel=COMPARED,
+        metavar="NAME,...",
+        by_default=f"rnn,lstm,gru; with {named('history')} lstm",
+    )
+    history: str | None = setting(
+        None,
+        help="Compare lengths instead of cells: one cell sees windows of T tokens, such as "
+        "1,2,4,8,16. This shows what a longer history is worth.",
+        panel=COMPARED,
+        metavar="T,...",
+    )
+    task: str | None = setting(
+        None,
+        help=f"Compare the cells on generated questions with a known answer, at each "
+        f"{named('lag')}.",
+        panel=COMPARED,
+        metavar="recall|count|copy",
+    )
+    lag: str | None = setting(
+        None,
+        help=f"With {named('task')}: how many characters lie between what must be remembered and "
+        "the question, such as 5,10 or 10..100:10 (in steps of 10).",
+        panel=COMPARED,
+        metavar="K,...",
+        by_default="10..100:10",
+    )
+    train_lag: int | None = setting(
+        None,
+        help=f"With {named('task')}: the largest lag in training.",
+        panel=COMPARED,
+        metavar="K",
+        by_default=f"the median of {named('lag')}",
+    )
+    params: str | None = setting(
+        None,
+        help="Each network has at most N parameters, such as 250k or 1M; its width follows.",
+        panel=COMPARED,
+        metavar="N",
+        by_default=f"250k; with {named('task')} 100k",
+    )
+    rng: str = setting(
+        "1",
+        help="The numbers that fix the random choices, such as 1,2,3: each cell is trained once "
+        "with each of them.",
+        panel=COMPARED,
+        metavar="N,...",
+    )
+    out: str | None = setting(
+        None,
+        help="The folder of the runs.",
+        panel=RUN,
+        metavar="DIR",
+        by_default="./checkpoints/compare-NAME, where NAME is that of the text or the task",
+        short="o",
+    )
+    resume: bool = setting(
+        False,
+        help="Go on with a comparison that was interrupted; runs that are finished are kept.",
+        panel=RUN,
+    )
+    force: bool = setting(
+        False, help="Delete the runs that are in the folder, and start anew.", panel=RUN
+    )
+    picture: Path | None = setting(
+        None,
+        help="Also draw the chart into a file whose name ends in .png or .svg.",
+        panel=_SHOWN,
+        metavar="FILE",
+    )
+    csv: Path | None = setting(
+        None,
+        help="Write the figures of every run as a table; - is standard output.",
+        panel=_SHOWN,
+        metavar="FILE",
     )
 
 
 @guarded
+@with_options
 def compare_command(
+    context: typer.Context,
+    what: CompareOptions,
+    training: Annotated[
+        TrainOptions,
+        Only(
+            *("budget", "steps", "num_layers", "residual", "dropout", "seq_len", "batch_size"),
+            *("learning_rate", "level", "fold", "documents", "encoding", "encoding_errors"),
+            *("ending", "skip_bad", "val", "device", "threads"),
+        ),
+    ],
+    output: OutputOptions,
     paths: PathsArgument = None,
-    cells: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "--cells",
-            metavar="NAME,...",
-            help="The cells to compare, such as rnn,rnn:relu,lstm,gru. With --history one. "
-            "Default: rnn,lstm,gru.",
-        ),
-    ] = None,
-    history: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "--history",
-            metavar="T,...",
-            help="Compare lengths instead of cells: one cell (lstm) sees windows of T tokens, "
-            "such as 1,2,4,8,16. This shows what a longer history is worth.",
-        ),
-    ] = None,
-    task: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "--task",
-            metavar="recall|count|copy",
-            help="Compare the cells on generated questions with a known answer, at each --lag.",
-        ),
-    ] = None,
-    lag: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "--lag",
-            metavar="K,...",
-            help="With --task: how many characters lie between what must be remembered and the "
-            "question, such as 5,10 or 10..100:10 (in steps of 10). Default: 10..100:10.",
-        ),
-    ] = None,
-    train_lag: Annotated[
-        int | None,
-        _option(
-            _WHAT,
-            "--train-lag",
-            metavar="K",
-            help="With --task: the largest lag in training. Default: the median of --lag.",
-        ),
-    ] = None,
-    params: Annotated[
-        str | None,
-        _option(
-            _WHAT,
-            "--params",
-            metavar="N",
-            help="Each network has at most N parameters, such as 250k or 1M; its width follows. "
-            "Default: 250k, with --task 100k.",
-        ),
-    ] = None,
-    rng: Annotated[
-        str,
-        _option(
-            _WHAT,
-            "--rng",
-            metavar="N,...",
-            help="The numbers that fix the random choices, such as 1,2,3: each cell is trained "
-            "once with each of them. Default: 1.",
-        ),
-    ] = "1",
-    budget: Annotated[
-        str | None,
-        _option(
-            _RUNS,
-            "--budget",
-            metavar="TIME",
-            help="How long each run trains, such as 90s, 3m or 1h. Default: 3m.",
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None,
-        _option(
-            _RUNS,
-            "--steps",
-            metavar="N",
-            help="How many updates each run trains, instead of --budget. Default with --task: "
-            "6000.",
-        ),
-    ] = None,
-    layers: Annotated[
-        int | None, _option(_RUNS, "--layers", metavar="N", help="The number of recurrent layers.")
-    ] = None,
-    residual: Annotated[
-        bool, _option(ADVANCED, "--residual", help="Add the input of each layer to its output.")
-    ] = False,
-    dropout: Annotated[
-        float | None,
-        _option(
-            ADVANCED,
-            "--dropout",
-            metavar="SHARE",
-            help="The share of units that is left out at random in training, such as 0.2.",
-        ),
-    ] = None,
-    seq_len: Annotated[
-        int | None,
-        _option(ADVANCED, "--seq-len", metavar="N", help="The gradients reach back N tokens."),
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        _option(
-            ADVANCED,
-            "--batch-size",
-            metavar="N",
-            help="N parts of the text are read side by side.",
-        ),
-    ] = None,
-    learning_rate: Annotated[
-        float | None,
-        _option(
-            ADVANCED,
-            "--learning-rate",
-            "--lr",
-            metavar="RATE",
-            help="The highest learning rate, the same for every cell.",
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        _option(
-            _RUNS,
-            "--out",
-            "-o",
-            metavar="DIR",
-            help="The folder of the runs. Default: ./checkpoints/compare-NAME, called after the "
-            "text (compare-history-NAME, compare-TASK).",
-        ),
-    ] = None,
-    resume: Annotated[
-        bool,
-        _option(
-            _RUNS,
-            "--resume",
-            help="Go on with a comparison that was interrupted; runs that are done are kept.",
-        ),
-    ] = False,
-    force: Annotated[
-        bool,
-        _option(_RUNS, "--force", help="Delete the runs that are in the folder, and start anew."),
-    ] = False,
-    level: LevelOption = "char",
-    fold: FoldOption = False,
-    documents: DocumentsOption = None,
-    encoding: EncodingOption = None,
-    encoding_errors: EncodingErrorsOption = "strict",
-    ending: EndingOption = DEFAULT_ENDING,
-    skip_bad: SkipBadOption = False,
-    val: Annotated[
-        str | None,
-        _option(
-            TEXT,
-            "--val",
-            metavar="SHARE|FILE",
-            help="What is measured on: a share of the text (the end of one text, or documents "
-            "drawn from many), such as 0.1, or a file. Default: 0.1, with --task 0.02.",
-        ),
-    ] = None,
-    device: DeviceOption = "auto",
-    threads: ThreadsOption = None,
-    picture: Annotated[
-        Path | None,
-        _option(
-            _OUT,
-            "--picture",
-            metavar="FILE",
-            help="Also draw the chart into a file whose name ends in .png or .svg.",
-        ),
-    ] = None,
-    json_output: JsonOption = False,
-    csv: Annotated[
-        Path | None,
-        _option(
-            _OUT,
-            "--csv",
-            metavar="FILE",
-            help="Write the figures of every run as a table; - is standard output.",
-        ),
-    ] = None,
-    quiet: QuietOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Train several networks in the same way and show them side by side.
 
     The cells get the same number of parameters and the same training. With --history one cell is
     trained several times and sees more and more of the text. With --task the cells answer
-    generated questions with a known answer. Do not expect one cell to win: a large comparison
-    found no winner (Greff et al. 2017).
+    generated questions with a known answer; each run then has 6000 steps, and 0.02 of the
+    questions are kept to measure with, unless you say otherwise. Do not expect one cell to win: a
+    large comparison found no winner (Greff et al. 2017).
 
     textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --rng 1,2
 
@@ -253,113 +150,127 @@ def compare_command(
 
     textgen compare --task recall --lag 5,10 --cells lstm --params 20k --steps 20
     """
-    _refuse_contradictions(paths, history, task, lag, train_lag, rng)
-    if task is not None:
-        _refuse_text_options(
-            level=level != "char",
-            fold=fold,
-            documents=documents,
-            encoding=encoding,
-            encoding_errors=encoding_errors != "strict",
-            ending=ending != DEFAULT_ENDING,
-            skip_bad=skip_bad,
-        )
-    check_outputs(picture=picture, csv=csv, json_output=json_output)
-    from textgen.cli.comparison import RunsView
-
-    view = RunsView(quiet=quiet)
-    answer = "" if quiet else "stopping after this step and saving the run ..."
+    _refuse_contradictions(what, training, paths or [])
+    check_outputs(picture=what.picture, csv=what.csv, json_output=output.json_output)
+    view = RunsView(quiet=output.quiet)
+    answer = "" if output.quiet else "stopping after this step and saving the run ..."
     with StopSignals(answer) as stop:
-        from textgen.comparison import (
-            compare_cells,
-            compare_history,
-            compare_task,
-            parse_numbers,
-            parse_variants,
-        )
-        from textgen.comparison.task import TASK_VAL
-        from textgen.comparison.width import parse_count
-        from textgen.corpus.corpus_options import CorpusOptions
-        from textgen.options import TrainOptions
-        from textgen.runtime import parse_duration
+        if what.task is not None and "val" not in spelled(context, TrainOptions):
+            from textgen.comparison.task import TASK_VAL
 
-        base = TrainOptions(
-            corpus=CorpusOptions(
-                level=level,
-                fold=fold,
-                documents=documents,
-                encoding=encoding,
-                encoding_errors=encoding_errors,
-                ending=ending,
-                skip_bad=skip_bad,
-            ),
-            num_layers=layers,
-            residual=residual,
-            dropout=dropout,
-            seq_len=seq_len,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            budget=None if budget is None else parse_duration(budget),
-            steps=steps,
-            val=val or (TASK_VAL if task is not None else "0.1"),
-            device=device,
-            threads=threads,
-        )
-        shared: dict[str, Any] = {
-            "out": out,
-            "resume": resume,
-            "force": force,
-            "stop": stop.requested,
-        }
-        if params is not None:
-            shared["params"] = parse_count(params)
-        rngs = parse_numbers(rng, "--rng", least=0)
-        variants = parse_variants(cells or ("lstm" if history else "rnn,lstm,gru"))
-        events: Iterator[Any]
-        if task is not None:
-            lags = parse_numbers(lag or "10..100:10", "--lag")
-            events = compare_task(
-                task, lags, variants, base, train_lag=train_lag, rngs=rngs, **shared
-            )
-        elif history is not None:
-            if len(variants) > 1:
-                raise ConfigError("--history compares lengths for one cell; name one: --cells lstm")
-            histories = parse_numbers(history, "--history")
-            base = replace(base, rng=rngs[0])
-            events = compare_history(paths or [], histories, base, variant=variants[0], **shared)
-        else:
-            events = compare_cells(paths or [], variants, base, rngs=rngs, **shared)
+            training = replace(training, val=TASK_VAL)
+        events = _begin(what, training, paths or [], stop)
         result = _follow(events, stop, view)
-    _show(result, picture=picture, json_output=json_output, csv=csv, quiet=quiet, color=color)
+    _show(result, what, output)
 
 
-def _refuse_contradictions(
-    paths: list[str] | None,
-    history: str | None,
-    task: str | None,
-    lag: str | None,
-    train_lag: int | None,
-    rng: str,
-) -> None:
+def _refuse_contradictions(what: CompareOptions, training: TrainOptions, paths: list[str]) -> None:
     """Raise `ConfigError` where options do not go together."""
-    if task is not None and history is not None:
-        raise ConfigError("--task and --history are two comparisons; give one")
-    if task is not None and paths:
-        raise ConfigError(f"--task {task} generates its text; leave {paths[0]} out")
-    if task is None and (lag is not None or train_lag is not None):
-        raise ConfigError("--lag and --train-lag belong to --task; give it, or leave them out")
-    if history is not None and not rng.strip().isdigit():
-        raise ConfigError(f"--history has one run a length, not of seeds {rng}; give one --rng")
+    task, history = named("task"), named("history")
+    if what.task is not None and what.history is not None:
+        raise ConfigError(f"{task} and {history} are two comparisons; give one")
+    if what.task is not None:
+        changed = [
+            named(item.name)
+            for item in settings_of(CorpusOptions)
+            if value_of(training, item.name) != item.default
+        ]
+        for other in (*paths, *changed):
+            raise ConfigError(f"{task} generates its text; leave {other} out")
+    elif not paths:
+        raise ConfigError("no text was named; type: textgen compare corpus.txt")
+    elif what.lag is not None or what.train_lag is not None:
+        raise ConfigError(
+            f"{named('lag')} and {named('train_lag')} belong to {task}; give it, or leave them out"
+        )
+    if what.history is not None and not what.rng.strip().isdigit():
+        raise ConfigError(
+            f"{history} has one run for each length, not for each of the seeds {what.rng}; give "
+            f"one {named('rng')}"
+        )
 
 
-def _refuse_text_options(**given: object) -> None:
-    """Raise `ConfigError` where a generated text is to be read in another way."""
-    for name, value in given.items():
-        if value:
-            raise ConfigError(f"--task generates its text; leave --{name.replace('_', '-')} out")
+def _begin(
+    what: CompareOptions, base: TrainOptions, paths: list[str], stop: StopSignals
+) -> Iterator[Any]:
+    """The events of the comparison that was asked for."""
+    from textgen.comparison import (
+        compare_cells,
+        compare_history,
+        compare_task,
+        parse_numbers,
+        parse_variants,
+    )
+    from textgen.comparison.variants import parse_count
+
+    shared: dict[str, Any] = {
+        "out": what.out,
+        "resume": what.resume,
+        "force": what.force,
+        "stop": stop.requested,
+    }
+    if what.params is not None:
+        shared["params"] = parse_count(what.params)
+    rngs = parse_numbers(what.rng, "rng", least=0)
+    variants = parse_variants(what.cells or ("lstm" if what.history else "rnn,lstm,gru"))
+    if what.task is not None:
+        lags = parse_numbers(what.lag or "10..100:10", "lag")
+        return compare_task(
+            what.task, lags, variants, base, train_lag=what.train_lag, rngs=rngs, **shared
+        )
+    if what.history is None:
+        return compare_cells(paths, variants, base, rngs=rngs, **shared)
+    if len(variants) > 1:
+        raise ConfigError(
+            f"{named('history')} compares lengths for one cell; name one: {named('cells', 'lstm')}"
+        )
+    histories = parse_numbers(what.history, "history")
+    base = replace(base, rng=rngs[0])
+    return compare_history(paths, histories, base, variant=variants[0], **shared)
 
 
-def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:
+class RunsView:
+    """The runs as they go on, on stderr: figures beside the bar of a terminal, a line for each run.
+
+    Args:
+        quiet: Show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        from textgen.cli.moving import moving_line
+
+        self._quiet = quiet
+        self._line = moving_line()
+        self._said: set[str] = set()
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        from textgen.terminal.text import visible
+
+        if not self._quiet:
+            self._line.say(visible(text))
+
+    def show(self, run: RunEvent) -> None:
+        """Show one event of one run."""
+        from textgen.terminal.text import note_line
+        from textgen.training.events import Report, Started
+
+        event = run.event
+        if isinstance(event, Started):
+            # All runs read the same text, so its notes are printed once.
+            for note in event.notes:
+                if note not in self._said:
+                    self._said.add(note)
+                    self.say(note_line(in_flags(note)))
+        if isinstance(event, Report) and event.val_bits_per_char is not None:
+            self._line.figures = [f"val {event.val_bits_per_char:.3f} bits/char"]
+
+    def measured(self, run: Measured) -> None:
+        """Show that a run is over."""
+        self.say(f"{run.number}/{run.runs} {run.label}: {run.summary}")
+
+
+def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Comparison:
     """Show the runs until the last is over.
 
     Raises:
@@ -386,49 +297,115 @@ def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Result:
             view.say(command_line(["textgen", *words, "--resume"]))
             raise typer.Exit(128 + (stop.signum or 0))
         elif isinstance(event, Compared):
-            result: Result = event.result
+            result: Comparison = event.result
             return result
     raise AssertionError("a comparison ends with its result or is halted")
 
 
-def _show(
-    result: Result,
-    *,
-    picture: Path | None,
-    json_output: bool,
-    csv: Path | None,
-    quiet: bool,
-    color: ColorMode,
-) -> None:
-    from textgen.cli.comparison import csv_text, sheet_of
-    from textgen.comparison.record import RECORD_NAME
+def _show(result: Comparison, what: CompareOptions, output: OutputOptions) -> None:
+    from textgen.comparison.runs import RECORD_NAME
     from textgen.files import atomic_write_bytes
     from textgen.terminal.chart import TerminalChart, save_charts
     from textgen.terminal.console import make_consoles
-    from textgen.terminal.figures import figures_table
+    from textgen.terminal.tables import draw_table
 
-    written = [picture] if picture is not None else []
-    sheet = sheet_of(result)
-    if picture is not None:
-        save_charts(picture, [sheet.chart])
-    if csv is not None:
-        text = csv_text(result.to_rows())
-        if str(csv) == "-":
+    chart = chart_of(result)
+    written = [what.picture] if what.picture is not None else []
+    if what.picture is not None:
+        save_charts(what.picture, [chart])
+    if what.csv is not None:
+        text = result.table().to_csv()
+        if str(what.csv) == "-":
             sys.stdout.write(text)
         else:
-            atomic_write_bytes(csv, text.encode("utf-8"))
-            written.append(csv)
-    if not quiet:
+            atomic_write_bytes(what.csv, text.encode("utf-8"))
+            written.append(what.csv)
+    if not output.quiet:
         for path in (*written, result.folder / RECORD_NAME):
             print(f"written: {path}", file=sys.stderr)
-    if json_output:
+    if output.json_output:
         print_json(result.to_json())
-    if json_output or csv is not None:
+    if output.json_output or what.csv is not None:
         return
-    out = make_consoles(color).out
-    out.print(TerminalChart(sheet.chart, height=16))
-    for headings, rows in sheet.tables:
+    out = make_consoles(output.color).out
+    out.print(TerminalChart(chart))
+    for table in result.summary():
         out.print()
-        out.print(figures_table(headings, rows))
-    out.print()
-    out.print(sheet.note)
+        out.print(draw_table(table, in_flags))
+
+
+def chart_of(result: Comparison) -> Chart:
+    """The chart of a comparison, whichever it is."""
+    from textgen.comparison import CellComparison, HistoryComparison, TaskComparison
+
+    if isinstance(result, CellComparison):
+        return cells_chart(result)
+    if isinstance(result, HistoryComparison):
+        return history_chart(result)
+    assert isinstance(result, TaskComparison)
+    return task_chart(result)
+
+
+def cells_chart(result: CellComparison) -> Chart:
+    """A point for each seed over the names of the cells."""
+    from textgen.terminal import humanize
+    from textgen.terminal.chart import Chart, Series
+
+    series = []
+    for place, row in enumerate(result.rows):
+        bits = row.bits_per_char
+        points = tuple((float(place), value) for value in bits)
+        bars = ((float(place), min(bits), max(bits)),) if bits else ()
+        series.append(Series(name="", points=points, bars=bars, joined=False))
+    return Chart(
+        series=tuple(series),
+        x_label=f"cell, at most {humanize.short(result.params)} parameters, {result.length} each",
+        y_label="bits/char, a point a seed",
+        ticks=tuple((place, row.variant.name) for place, row in enumerate(result.rows)),
+    )
+
+
+def history_chart(result: HistoryComparison) -> Chart:
+    """What each length is worth, and what the usual network makes of the same lengths."""
+    from textgen.terminal.chart import Chart, Series
+
+    own, shown = result.curves()
+    whole = result.carried.at(0)
+    units = result.carried.figures.hidden_size
+    return Chart(
+        series=(
+            Series(name="trained on t and shown t", points=_known(own)),
+            Series(name="state carried in training, shown t", points=_known(shown)),
+        ),
+        x_label=f"history t, {result.length} each, cell {result.variant.name} of {units} units",
+        y_label="bits/char",
+        levels=(("state carried on", whole),) if whole is not None else (),
+        log_x=True,
+    )
+
+
+def _known(points: Iterable[tuple[int, float | None]]) -> tuple[tuple[float, float], ...]:
+    """The points of runs that did not diverge."""
+    return tuple((float(x), y) for x, y in points if y is not None)
+
+
+def task_chart(result: TaskComparison) -> Chart:
+    """The accuracy of each cell at each lag, beside chance."""
+    from textgen.terminal.chart import Chart, Series
+
+    series = []
+    for row in result.rows:
+        points, bars = [], []
+        for place, lag in enumerate(result.lags):
+            found = row.accuracies(place)
+            points.append((float(lag), fmean(found)))
+            if len(found) > 1:
+                bars.append((float(lag), min(found), max(found)))
+        series.append(Series(name=row.variant.name, points=tuple(points), bars=tuple(bars)))
+    return Chart(
+        series=tuple(series),
+        x_label=f"lag in characters, trained up to {result.trained_to}",
+        y_label=f"share of {result.task} answered exactly",
+        levels=(("chance", result.chance),),
+        y_limits=(-0.05, 1.05),
+    )

@@ -39,8 +39,6 @@ _FACTS = {
 
 def choice_label(choice: Choice) -> str:
     """The option that sets it, as it is typed; the name of what no option sets."""
-    if choice.name == "seq_len" and choice.reason.startswith("--history"):
-        return "--history"
     if choice.name in _FACTS:
         return _FACTS[choice.name]
     return label(choice.name)

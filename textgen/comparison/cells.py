@@ -1,6 +1,6 @@
-"""Cells at equal parameters and equal budgets: `textgen compare --cells`.
+"""Cells at equal parameters and equal budgets.
 
-Each cell is trained with several seeds, the width of its layers following from the number of
+Each cell is trained with several seeds; the width of its layers follows from the number of
 parameters. How many steps fill a budget is measured for all cells together, before the first run
 (see `textgen.training.speed`). Do not expect a winner.
 Source: Greff et al. 2017, "LSTM: a search space odyssey", arXiv:1503.04069, which found none.
@@ -14,37 +14,87 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from textgen.arguments import StrPath, checked, path_names
-from textgen.comparison.events import Compared, Halted, Measured, Note, RunEvent
-from textgen.comparison.jobs import (
+from textgen.checkpoint import SavedModel
+from textgen.comparison.runs import (
+    Compared,
+    Comparison,
+    Halted,
     Job,
+    Measured,
+    Note,
+    RunEvent,
     RunFigures,
     Stop,
     check_folders,
     comparison_folder,
     plan_jobs,
+    record_head,
+    run_all,
     run_length,
-    run_task,
-    train_job,
+    spread,
 )
-from textgen.comparison.measure import (
-    GATE_TOKENS,
-    GateShare,
-    Horizon,
-    gate_shares,
-    memory_horizon,
+from textgen.comparison.variants import (
+    Variant,
+    as_variants,
+    check_base,
+    common_layers,
+    variant_config,
+    width_for,
 )
-from textgen.comparison.record import Entry, record_head, save_record
-from textgen.comparison.variant import Variant, as_variants, check_base
-from textgen.comparison.width import width_for
-from textgen.model.config import ModelConfig
+from textgen.errors import BackendError, InspectionError
+from textgen.inspection import quantities, survey_model
+from textgen.inspection.gates import gate_report
+from textgen.inspection.memory import memory_curves
 from textgen.options import TrainOptions
+from textgen.runtime import choose_threads
+from textgen.table import Column, Table
+from textgen.terminal.humanize import percent
 from textgen.training.data import open_data
-from textgen.training.sizing import usual_layers
 from textgen.training.start import check_request
+from textgen.view_options import MemoryOptions
 
-#: Parameters of each network where none are asked for: a minute trains so many on a laptop.
+#: Parameters of each network where none are asked for; a laptop trains them in a minute.
 DEFAULT_PARAMS = 250_000
+#: Validation tokens that the gates are watched on, and those that memory is measured on.
+GATE_TOKENS, MEMORY_TOKENS = 16_384, 131_072
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateShare:
+    """How saturated one gate of one layer is: means over its units.
+
+    Args:
+        layer: The layer, from 0.
+        gate: Its name, such as `forget-gate`.
+        below: Share of the time below 0.1: shut.
+        above: Share of the time above 0.9: open.
+    """
+
+    layer: int
+    gate: str
+    below: float
+    above: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Horizon:
+    """How far back a network remembers, in tokens; see `textgen.inspection.memory`.
+
+    Args:
+        gradient_lag: Where the gradient has fallen to 1 %; None: not within `max_lag`.
+        replacement_lag: Before which all can be replaced by other text; None: the same.
+        max_lag: The largest lag that was looked at; 0: nothing could be measured, for `reason`.
+        reason: Why nothing could be measured.
+    """
+
+    gradient_lag: int | None
+    replacement_lag: int | None
+    max_lag: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +110,11 @@ class CellRun:
     figures: RunFigures
     gates: tuple[GateShare, ...]
     memory: Horizon
+
+    @property
+    def summary(self) -> str:
+        """Its figures in a few words."""
+        return self.figures.summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,12 +157,20 @@ class CellRow:
 
     @property
     def gates(self) -> tuple[GateShare, ...]:
-        """Each gate's shares, the mean over the seeds."""
+        """The shares of each gate, the mean over the seeds."""
         means = []
         for same in zip(*(run.gates for run in self.runs), strict=True):
             below, above = (fmean(getattr(g, side) for g in same) for side in ("below", "above"))
             means.append(replace(same[0], below=below, above=above))
         return tuple(means)
+
+    def lag(self, name: str) -> str:
+        """The mean over the seeds of one of the two lags; `> 200` where one lies beyond."""
+        known = [run.memory for run in self.runs if run.memory.max_lag]
+        lags = [getattr(memory, name) for memory in known]
+        if not known:
+            return "-"
+        return f"> {known[0].max_lag}" if None in lags else f"{fmean(lags):.0f}"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -139,26 +202,24 @@ class CellRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellComparison:
+class CellComparison(Comparison):
     """The outcome of `compare_cells`.
 
     Args:
-        folder: Where the runs are kept.
         paths: The texts.
-        params: Parameters asked for.
-        length: How long each run was, in words, such as `60 s` or `500 steps`.
-        wall_time: Whether that is time, and not steps.
+        wall_time: Whether the length is time, and not steps.
         rows: The cells, in the order asked for.
         level: What a token is, as in `CorpusOptions`: lags are counted in them.
     """
 
-    folder: Path
     paths: tuple[str, ...]
-    params: int
-    length: str
     wall_time: bool
     rows: tuple[CellRow, ...]
     level: str = "char"
+
+    def figures(self) -> list[RunFigures]:
+        """What training came to, run by run."""
+        return [run.figures for row in self.rows for run in row.runs]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data: `textgen.compare.cells`, version 1."""
@@ -173,24 +234,97 @@ class CellComparison:
             "cells": [row.to_json() for row in self.rows],
         }
 
-    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
+    def table(self) -> Table:
         """A row for each run."""
-        yield (
-            *("cell", "nonlinearity", "rng", "hidden_size", "parameters", "bits_per_char"),
-            "learning_rate",
-            *("chars_per_second", "steps", "seconds", "chars_seen"),
-            *("gradient_lag", "replacement_lag", "max_lag", "speed_moved"),
+        figures = ("bits_per_char", "learning_rate", "chars_per_second", "steps", "seconds")
+        lags = ("gradient_lag", "replacement_lag", "max_lag")
+        columns = (
+            *("cell", "nonlinearity", "rng", "hidden_size", "parameters", *figures),
+            *("chars_seen", *lags, "speed_moved"),
         )
-        for row in self.rows:
-            for run in row.runs:
-                done = run.figures
-                yield (
-                    *(row.variant.cell, row.variant.nonlinearity, done.rng, done.hidden_size),
-                    *(done.parameters, done.bits_per_char, done.learning_rate),
-                    *(done.chars_per_second, done.steps),
-                    *(done.seconds, done.chars_seen, run.memory.gradient_lag),
-                    *(run.memory.replacement_lag, run.memory.max_lag, done.speed_moved),
+        records = [
+            {**asdict(row.variant), **asdict(run.figures), **asdict(run.memory)}
+            for row in self.rows
+            for run in row.runs
+        ]
+        return Table.from_records(columns, records)
+
+    def summary(self) -> tuple[Table, ...]:
+        """The figures of the cells, their speed, and their gates."""
+        unit = {"char": "chars", "byte": "bytes"}.get(self.level, "tokens")
+        cells = Table(
+            (
+                *("cell", Column("bits_per_char", "bits/char"), "seeds"),
+                Column("gradient_lag", "memory (gradient)", unit=unit),
+                Column("replacement_lag", "memory (replaced)", unit=unit),
+            ),
+            [
+                (
+                    row.variant.name,
+                    spread(row.mean, row.deviation),
+                    _seeds(len(row.bits_per_char), len(row.runs)),
+                    row.lag("gradient_lag"),
+                    row.lag("replacement_lag"),
                 )
+                for row in self.rows
+            ],
+        )
+        speeds = Table(
+            (
+                *("cell", Column("hidden_size", "units"), "parameters"),
+                Column("chars_per_second", "chars/s"),
+                Column("chars_seen", "chars read"),
+                Column("learning_rate", format="g"),
+            ),
+            [
+                (
+                    row.variant.name,
+                    row.runs[0].figures.hidden_size,
+                    row.runs[0].figures.parameters,
+                    round(row.chars_per_second),
+                    round(row.chars_seen),
+                    row.runs[0].figures.learning_rate,
+                )
+                for row in self.rows
+            ],
+        )
+        gates = Table(
+            (
+                *("cell", "layer", "gate"),
+                Column("below", "time < 0.1", percent),
+                Column("above", "time > 0.9", percent),
+            ),
+            [
+                (row.variant.name, gate.layer, gate.gate, gate.below, gate.above)
+                for row in self.rows
+                for gate in row.gates
+            ],
+        )
+        tables = (cells, speeds, gates) if gates.rows else (cells, speeds)
+        tables[-1].notes = self._notes()
+        return tables
+
+    def _notes(self) -> tuple[str, ...]:
+        reasons = {run.memory.reason for row in self.rows for run in row.runs} - {""}
+        time = (
+            "The time is wall time: a cell that computes faster reads more text. How much was "
+            "fixed before the first run, by the speeds of all cells, measured in turns.",
+        )
+        return (
+            "bits/char: mean and standard deviation over the seeds that did not diverge, on the "
+            "validation text. memory: where the gradient has fallen to 1 %, and before which text "
+            "can be replaced while the prediction changes by less than 0.01, the mean over the "
+            "seeds. learning rate: the one that was given, or the one that suits such a cell and "
+            f"width. Each run had {self.length}.",
+            *(f"No lag where there is none: {reason}." for reason in sorted(reasons)),
+            *(time if self.wall_time else ()),
+            *self.speed_note(),
+        )
+
+
+def _seeds(done: int, all_: int) -> str:
+    """`3`, or `2 of 3` where one diverged."""
+    return str(done) if done == all_ else f"{done} of {all_}"
 
 
 @checked()
@@ -231,16 +365,70 @@ def compare_cells(
     folders = {(v, rng): folder / f"{v.folder}-{rng}" for rng in rngs for v in variants}
     check_folders(folders.values(), resume=resume, force=force)
     data = open_data(paths, base)
+    planned = cell_jobs(variants, folders, base, params, paths, len(data.corpus.vocabulary))
+    jobs = plan_jobs(planned, data, folder, resume=resume)
+    length, wall_time = run_length(base)
+    num_layers = jobs[0].options.num_layers
+    layers = "1 layer" if num_layers == 1 else f"{num_layers} layers"
+    yield Note(
+        text=f"{len(jobs)} runs of {length}, each of at most {params:,} parameters in {layers}"
+    )
+
+    def measure(job: Job, figures: RunFigures, saved: SavedModel) -> CellRun:
+        return CellRun(
+            figures=figures,
+            gates=gate_shares(saved, data.val, job.options),
+            memory=memory_horizon(saved, data.val, job.options),
+        )
+
+    def finish(runs: list[CellRun]) -> CellComparison:
+        return CellComparison(
+            folder=folder,
+            paths=tuple(paths),
+            params=params,
+            length=length,
+            wall_time=wall_time,
+            level=base.corpus.level,
+            rows=tuple(
+                CellRow(
+                    variant=variant,
+                    runs=tuple(
+                        run for job, run in zip(jobs, runs, strict=True) if job.variant == variant
+                    ),
+                )
+                for variant in variants
+            ),
+        )
+
+    yield from run_all(jobs, measure, finish, resume=resume, force=force, stop=stop)
+
+
+def cell_jobs(
+    variants: Sequence[Variant],
+    folders: dict[tuple[Variant, int], Path],
+    base: TrainOptions,
+    params: int,
+    paths: Sequence[str],
+    vocab_size: int,
+) -> list[Job]:
+    """The runs of each cell with each seed, all with as many layers and parameters.
+
+    Args:
+        variants: The cells.
+        folders: Where the run of a cell and a seed is kept.
+        base: Everything else that is asked of the runs.
+        params: Parameters of each network at most.
+        paths: The texts.
+        vocab_size: Symbols of the texts.
+    """
     base = replace(base, num_layers=common_layers(variants, base))
     widths = {
         variant: width_for(
-            params,
-            variant_config(variant, base, len(data.corpus.vocabulary)),
-            embedding_size=base.embedding_size,
+            params, variant_config(variant, base, vocab_size), embedding_size=base.embedding_size
         )
         for variant in variants
     }
-    jobs: Sequence[Job] = [
+    return [
         Job(
             variant=variant,
             label=f"{variant.name}, rng {rng}",
@@ -256,61 +444,53 @@ def compare_cells(
         )
         for (variant, rng), where in folders.items()
     ]
-    jobs = plan_jobs(jobs, data, folder, resume=resume)
-    length, wall_time = run_length(base)
-    layers = "1 layer" if base.num_layers == 1 else f"{base.num_layers} layers"
-    yield Note(
-        text=f"{len(jobs)} runs of {length}, each of at most {params:,} parameters in {layers}"
-    )
-    done: dict[Variant, list[CellRun]] = {variant: [] for variant in variants}
-    for number, job in enumerate(jobs, 1):
-        with run_task(job, number, len(jobs)):
-            trained = yield from train_job(
-                job, number, len(jobs), resume=resume, force=force, stop=stop
-            )
-            if trained is None:
-                return
-            gates = gate_shares(trained.saved, data.val, job.options)
-            memory = memory_horizon(trained.saved, data.val, job.options)
-            done[job.variant].append(CellRun(figures=trained.figures, gates=gates, memory=memory))
-        yield Measured(
-            label=job.label, number=number, runs=len(jobs), summary=trained.figures.summary
+
+
+def memory_horizon(saved: SavedModel, ids: NDArray[np.integer], options: TrainOptions) -> Horizon:
+    """How far back a model remembers on a text.
+
+    Args:
+        saved: The model.
+        ids: The text, `(N,)`.
+        options: How many threads compute.
+    """
+    read = np.asarray(ids[:MEMORY_TOKENS], dtype=np.int64)
+    # A past is replaced by another one as long, from elsewhere in the text.
+    max_lag = max(1, min(MemoryOptions.max_lag, (len(read) - 2) // 4))
+    try:
+        report = memory_curves(
+            saved.config, saved.weights, read, max_lag=max_lag, threads=options.threads
         )
-        if stop() and number < len(jobs):
-            yield Halted(label=job.label, number=number, runs=len(jobs))
-            return
-    result = CellComparison(
-        folder=folder,
-        paths=tuple(paths),
-        params=params,
-        length=length,
-        wall_time=wall_time,
-        level=base.corpus.level,
-        rows=tuple(CellRow(variant=variant, runs=tuple(runs)) for variant, runs in done.items()),
+    except (InspectionError, BackendError) as error:
+        return Horizon(gradient_lag=None, replacement_lag=None, max_lag=0, reason=str(error))
+    return Horizon(
+        gradient_lag=report.gradient_lag, replacement_lag=report.replacement_lag, max_lag=max_lag
     )
-    save_record(folder, result.to_json())
-    yield Compared(result)
 
 
-def common_layers(variants: Sequence[Variant], base: TrainOptions) -> int:
-    """Layers of every network: what is asked for, else the most that one of them needs."""
-    if base.num_layers is not None:
-        return base.num_layers
-    wishes = [
-        replace(base, cell=variant.cell, nonlinearity=variant.nonlinearity) for variant in variants
-    ]
-    return max(usual_layers(wish)[0] for wish in wishes)
+def gate_shares(
+    saved: SavedModel, ids: NDArray[np.integer], options: TrainOptions
+) -> tuple[GateShare, ...]:
+    """The gates of a model over a text, layer by layer; none where its cell has none.
 
-
-def variant_config(variant: Variant, base: TrainOptions, vocab_size: int) -> ModelConfig:
-    """The shape of a variant's network, of one unit, to be made as wide as is wanted."""
-    return ModelConfig(
-        vocab_size=vocab_size,
-        embedding_size=1,
-        hidden_size=1,
-        num_layers=base.num_layers or 1,
-        cell=variant.cell,
-        nonlinearity=variant.nonlinearity,
-        tie=base.tie,
-        residual=base.residual,
+    Args:
+        saved: The model.
+        ids: The text, `(N,)`; its first `GATE_TOKENS` are read.
+        options: How many threads compute, where the native engine does.
+    """
+    names = [name for name in quantities(saved.config.cell_spec) if name.endswith("-gate")]
+    if not names:
+        return ()
+    read = np.asarray(ids[:GATE_TOKENS], dtype=np.int64)
+    chunks = survey_model(
+        saved.config,
+        saved.weights,
+        read,
+        quantities=names,
+        threads=choose_threads(options.threads).value,
+    )
+    report = gate_report(chunks)
+    return tuple(
+        GateShare(layer=gate.layer, gate=gate.gate, below=gate.mean_left, above=gate.mean_right)
+        for gate in report.gates
     )

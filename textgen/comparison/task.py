@@ -1,35 +1,41 @@
-"""Tasks with a known answer, at each lag: `textgen compare --task`.
+"""Tasks with a known answer, at each lag.
 
-Each cell learns from the same generated pairs, prompt and answer, whose lags go up to a limit; the
-loss is of the answers alone. It is then asked fresh questions at each lag, beyond the limit too.
+Each cell learns from the same generated pairs, prompt and answer, whose lags go up to a limit; only
+the answers count in the loss. It is then asked fresh questions at each lag, beyond the limit too.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.arguments import checked
-from textgen.comparison.cells import common_layers, variant_config
-from textgen.comparison.events import Compared, Halted, Measured, Note, RunEvent
-from textgen.comparison.jobs import (
+from textgen.checkpoint import SavedModel
+from textgen.comparison.cells import cell_jobs
+from textgen.comparison.runs import (
+    Compared,
+    Comparison,
+    Halted,
     Job,
+    Measured,
+    Note,
+    RunEvent,
+    RunFigures,
     Stop,
     check_folders,
     plan_jobs,
+    record_head,
+    run_all,
     run_length,
-    run_task,
-    train_job,
 )
-from textgen.comparison.record import save_record
-from textgen.comparison.task_result import LagScore, TaskComparison, TaskRow, TaskRun
-from textgen.comparison.variant import Variant, as_variants, check_base
-from textgen.comparison.width import width_for
+from textgen.comparison.variants import Variant, as_variants, check_base
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, RunFolderError, named
@@ -40,7 +46,8 @@ from textgen.options import TrainOptions
 from textgen.progress import task as progress_task
 from textgen.progress import track
 from textgen.sampling import SamplingNetworks
-from textgen.tasks import Task, get_task
+from textgen.table import Column, Table
+from textgen.tasks import Example, Task, get_task
 from textgen.training.data import open_data
 from textgen.training.start import check_request
 
@@ -56,6 +63,157 @@ QUESTIONS = 200
 TASK_VAL = "0.02"
 #: Longest pair beside its lag, in characters; what fits into a window more is cut off nowhere.
 _ROUND = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class LagScore:
+    """How a network does at one lag.
+
+    Args:
+        lag: Characters of filler.
+        questions: How many it was asked.
+        fresh: Of how many of these the prompt is none that was trained on: where the lag is short
+            there may be few others.
+        accuracy: Share answered exactly.
+        similarity: Mean `textgen.evaluation.exact_match.edit_similarity` of its answer and the
+            right one.
+    """
+
+    lag: int
+    questions: int
+    fresh: int
+    accuracy: float
+    similarity: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRun:
+    """One run of one cell.
+
+    Args:
+        figures: What training came to.
+        scores: At each lag, rising.
+    """
+
+    figures: RunFigures
+    scores: tuple[LagScore, ...]
+
+    @property
+    def summary(self) -> str:
+        """Its accuracy at a few lags, and its time."""
+        some = self.scores[:: max(1, len(self.scores) // 4)]
+        right = ", ".join(f"{score.accuracy:.2f} at {score.lag}" for score in some)
+        return f"{right}; {self.figures.seconds:.0f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRow:
+    """One cell with all its seeds."""
+
+    variant: Variant
+    runs: tuple[TaskRun, ...]
+
+    def accuracies(self, place: int) -> tuple[float, ...]:
+        """Of each seed, at the lag of that place."""
+        return tuple(run.scores[place].accuracy for run in self.runs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskComparison(Comparison):
+    """The outcome of `compare_task`.
+
+    Args:
+        task: Name of the task.
+        description: What it asks.
+        example: A question and its answer.
+        chance: Share that the best constant answer gets right.
+        trained_to: The largest lag that was trained on.
+        lags: The lags asked, rising.
+        rows: The cells, in the order asked for.
+    """
+
+    task: str
+    description: str
+    example: Example
+    chance: float
+    trained_to: int
+    lags: tuple[int, ...]
+    rows: tuple[TaskRow, ...]
+
+    def figures(self) -> list[RunFigures]:
+        """What training came to, run by run."""
+        return [run.figures for row in self.rows for run in row.runs]
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data: `textgen.compare.task`, version 1."""
+        return {
+            **record_head("task"),
+            "folder": str(self.folder),
+            "task": self.task,
+            "description": self.description,
+            "example": asdict(self.example),
+            "chance": self.chance,
+            "params": self.params,
+            "length": self.length,
+            "trained_to": self.trained_to,
+            "lags": list(self.lags),
+            "cells": [
+                {
+                    "cell": row.variant.cell,
+                    "nonlinearity": row.variant.nonlinearity,
+                    "runs": [
+                        {**asdict(run.figures), "scores": [asdict(s) for s in run.scores]}
+                        for run in row.runs
+                    ],
+                }
+                for row in self.rows
+            ],
+        }
+
+    def table(self) -> Table:
+        """A row for each run and lag."""
+        columns = ("cell", "nonlinearity", "rng", "lag", "accuracy", "similarity")
+        records = [
+            {**asdict(row.variant), "rng": run.figures.rng, **asdict(score)}
+            for row in self.rows
+            for run in row.runs
+            for score in run.scores
+        ]
+        return Table.from_records((*columns, "questions", "fresh"), records)
+
+    def summary(self) -> tuple[Table, ...]:
+        """The accuracy of each cell at each lag."""
+        rows: list[tuple[str | float, ...]] = [
+            (
+                f"{lag}" if lag <= self.trained_to else f"{lag} *",
+                *(fmean(row.accuracies(place)) for row in self.rows),
+            )
+            for place, lag in enumerate(self.lags)
+        ]
+        columns = (
+            Column("lag", unit="chars"),
+            *(Column(row.variant.name, row.variant.name, ".3f") for row in self.rows),
+        )
+        units = ", ".join(f"{r.variant.name} {r.runs[0].figures.hidden_size}" for r in self.rows)
+        scores = self.rows[0].runs[0].scores
+        note = (
+            f"asked: {self.description}. One of them: {self.example.prompt!r} -> "
+            f"{self.example.answer!r}. {scores[0].questions} questions at each lag, the same for "
+            f"all, {_freshness(scores)}. An answer counts if every character is right; chance is "
+            f"{self.chance:.3g}. * longer than any trained on. At most {self.params:,} parameters "
+            f"(units: {units}), {self.length} each."
+        )
+        return (Table(columns, rows, notes=(note, *self.speed_note())),)
+
+
+def _freshness(scores: Sequence[LagScore]) -> str:
+    """Whether questions were trained on: where the lag is short there are few others."""
+    stale = [
+        f"{score.questions - score.fresh} at lag {score.lag}"
+        for score in scores
+        if score.fresh < score.questions
+    ]
+    return f"none trained on but {', '.join(stale)}" if stale else "none of them trained on"
 
 
 @checked()
@@ -119,13 +277,12 @@ def compare_task(
         pairs=True,
         seq_len=base.seq_len or -(-longest // _ROUND) * _ROUND,
     )
-    options = replace(options, num_layers=common_layers(variants, options))
-    jobs_at = {
+    folders = {
         (variant, rng): folder / f"{variant.folder}-{rng}" for rng in rngs for variant in variants
     }
     check_request([], options)
     if not resume or not path.is_file():
-        check_folders(jobs_at.values(), resume=resume, force=force)
+        check_folders(folders.values(), resume=resume, force=force)
         make_folder(folder)
         atomic_write_text(path, text)
     elif _digest(path.read_text("utf-8")) != _digest(text):
@@ -136,27 +293,10 @@ def compare_task(
         )
     data = open_data([str(path)], options)
     vocabulary = data.corpus.vocabulary
-    jobs: Sequence[Job] = [
-        Job(
-            variant=variant,
-            label=f"{variant.name}, rng {rng}",
-            folder=where,
-            paths=(str(path),),
-            options=replace(
-                options,
-                cell=variant.cell,
-                nonlinearity=variant.nonlinearity,
-                hidden_size=width_for(
-                    params,
-                    variant_config(variant, options, len(vocabulary)),
-                    embedding_size=base.embedding_size,
-                ),
-                rng=rng,
-            ),
-        )
-        for (variant, rng), where in jobs_at.items()
-    ]
-    check_folders(jobs_at.values(), resume=resume, force=force)
+    jobs: Sequence[Job] = cell_jobs(
+        variants, folders, options, params, [str(path)], len(vocabulary)
+    )
+    check_folders(folders.values(), resume=resume, force=force)
     jobs = plan_jobs(jobs, data, folder, resume=resume)
     words, _ = run_length(base)
     yield Note(
@@ -168,56 +308,48 @@ def compare_task(
         _questions(kind, vocabulary, lag, questions, unlike)
         for lag in track(asked, "making the questions", len(asked))
     ]
-    done: dict[Variant, list[TaskRun]] = {variant: [] for variant in variants}
-    for number, job in enumerate(jobs, 1):
-        with run_task(job, number, len(jobs)):
-            trained = yield from train_job(
-                job, number, len(jobs), resume=resume, force=force, stop=stop
-            )
-            if trained is None:
-                return
-            saved, scores = trained.saved, []
-            with opened(saved, device=base.device, threads=base.threads) as network:
-                writer = SamplingNetworks(saved.config, saved.weights, network.engine.threads).many
-                for lag, (tokens, fresh) in zip(asked, tests, strict=True):
-                    index = index_pairs(tokens, separator_id(vocabulary))
-                    found = measure_pairs(network, writer, vocabulary, tokens, index)
-                    scores.append(
-                        LagScore(
-                            lag=lag,
-                            questions=found.pairs,
-                            fresh=fresh,
-                            accuracy=found.exact_match,
-                            similarity=found.similarity,
-                        )
+
+    def measure(job: Job, figures: RunFigures, saved: SavedModel) -> TaskRun:
+        scores = []
+        with opened(saved, device=base.device, threads=base.threads) as network:
+            writer = SamplingNetworks(saved.config, saved.weights, network.engine.threads).many
+            for lag, (tokens, fresh) in zip(asked, tests, strict=True):
+                index = index_pairs(tokens, separator_id(vocabulary))
+                found = measure_pairs(network, writer, vocabulary, tokens, index)
+                scores.append(
+                    LagScore(
+                        lag=lag,
+                        questions=found.pairs,
+                        fresh=fresh,
+                        accuracy=found.exact_match,
+                        similarity=found.similarity,
                     )
-        done[job.variant].append(TaskRun(figures=trained.figures, scores=tuple(scores)))
-        right = ", ".join(
-            f"{score.accuracy:.2f} at {score.lag}" for score in scores[:: max(1, len(scores) // 4)]
+                )
+        return TaskRun(figures=figures, scores=tuple(scores))
+
+    def finish(runs: list[TaskRun]) -> TaskComparison:
+        return TaskComparison(
+            folder=folder,
+            task=kind.name,
+            description=kind.description,
+            example=learned[0],
+            chance=kind.chance,
+            params=params,
+            length=words,
+            trained_to=limit,
+            lags=asked,
+            rows=tuple(
+                TaskRow(
+                    variant=variant,
+                    runs=tuple(
+                        run for job, run in zip(jobs, runs, strict=True) if job.variant == variant
+                    ),
+                )
+                for variant in variants
+            ),
         )
-        yield Measured(
-            label=job.label,
-            number=number,
-            runs=len(jobs),
-            summary=f"{right}; {trained.figures.seconds:.0f} s",
-        )
-        if stop() and number < len(jobs):
-            yield Halted(label=job.label, number=number, runs=len(jobs))
-            return
-    result = TaskComparison(
-        folder=folder,
-        task=kind.name,
-        description=kind.description,
-        example=learned[0],
-        chance=kind.chance,
-        params=params,
-        length=words,
-        trained_to=limit,
-        lags=asked,
-        rows=tuple(TaskRow(variant=variant, runs=tuple(runs)) for variant, runs in done.items()),
-    )
-    save_record(folder, result.to_json())
-    yield Compared(result)
+
+    yield from run_all(jobs, measure, finish, resume=resume, force=force, stop=stop)
 
 
 def _questions(

@@ -6,7 +6,6 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from shlex import quote
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -34,6 +33,7 @@ from textgen.corpus.split import (
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens, Windows
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
+from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
 from textgen.training.plan import Plan
 from textgen.training.sizing import TextFacts
@@ -327,8 +327,10 @@ def _uncut(corpus: Corpus) -> tuple[str, ...]:
         return ()
     found = "one document" if corpus.documents == 1 else "one document in each file"
     return (
-        f"--documents {quote(mode)} found only {found} ({documents_in_words(mode)}); where there "
-        f"are more, name another way to cut: {DOCUMENTS_SYNTAX}",
+        Message(
+            f"{named('documents', mode)} found only {found} ({documents_in_words(mode)}); where "
+            f"there are more, name another way to cut: {DOCUMENTS_SYNTAX}"
+        ),
     )
 
 
@@ -354,8 +356,10 @@ def _validates_and_trains(corpus: Corpus, val_corpus: Corpus) -> tuple[str, ...]
         return ()
     more = f" and {len(both) - 1:,} more" if len(both) > 1 else ""
     return (
-        f"{both[0]}{more} validates and is trained on too, so its cost says little of other texts; "
-        "name texts without it, or leave --val out",
+        Message(
+            f"{both[0]}{more} validates and is trained on too, so the figure says little about "
+            f"other texts; name texts without it, or leave out {named('val')}"
+        ),
     )
 
 
@@ -367,9 +371,12 @@ def _strange_end(corpus: Corpus, cut: int) -> tuple[str, ...]:
     spans = Spans(np.array([0]), np.array([place]))
     chars = int(span_chars(corpus.tokens, spans, corpus.vocabulary)[0])
     return (
-        f"the end of the text, which validates, is of another kind than the rest, from about "
-        f"character {chars:,} on: perhaps a licence, a list or another language. What it costs "
-        "says little of the rest: cut that part off, or validate on another text: --val FILE",
+        Message(
+            "the end of the text, which validates, is of another kind than the rest, from about "
+            f"character {chars:,} on: perhaps a licence, a list or another language. The figure "
+            "says little about the rest: cut that part off, or validate on another text: "
+            + named("val", "FILE")
+        ),
     )
 
 

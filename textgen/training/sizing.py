@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from textgen.cells import BUILT_IN
-from textgen.errors import ConfigError, EmptyCorpusError
+from textgen.errors import ConfigError, EmptyCorpusError, named
 from textgen.model.config import ModelConfig
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.runtime import Choice
@@ -130,23 +130,23 @@ def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cp
         return
     config = plan.model
     if step > weights:
-        window = "--history" if plan.sliding else "--seq-len"
+        window = "history" if plan.sliding else "seq_len"
         wide = plan.batch_size >= plan.seq_len
-        flag, value = ("--batch-size", plan.batch_size) if wide else (window, plan.seq_len)
+        name, value = ("batch_size", plan.batch_size) if wide else (window, plan.seq_len)
     else:
-        flag, value = max(
-            ("--hidden", config.hidden_size),
-            ("--embedding", config.embedding_size),
-            ("--layers", config.num_layers * 100),
-            ("--max-words", config.vocab_size if config.vocab_size > 2000 else 0),
+        name, value = max(
+            ("hidden_size", config.hidden_size),
+            ("embedding_size", config.embedding_size),
+            ("num_layers", config.num_layers * 100),
+            ("max_words", config.vocab_size if config.vocab_size > 2000 else 0),
             key=lambda setting: setting[1],
         )
-        value = config.num_layers if flag == "--layers" else value
+        value = config.num_layers if name == "num_layers" else value
     raise ConfigError(
         f"this run needs about {_gigabytes(weights + step)} of memory, and "
         f"{_gigabytes(available)} are free: {_gigabytes(weights)} for a model of "
         f"{config.num_parameters():,} numbers, {_gigabytes(step)} for a step of "
-        f"{plan.tokens_per_step:,} tokens; give a smaller {flag} (it is {value:,})"
+        f"{plan.tokens_per_step:,} tokens; give a smaller {named(name)} (it is {value:,})"
     )
 
 
@@ -159,7 +159,7 @@ def usual_layers(options: TrainOptions) -> tuple[int, str]:
     if options.cell == "depth-gated":
         return 2, "the depth gate of this cell joins two layers"
     if options.residual:
-        return 2, "--residual adds a layer's input to its output from the second layer on"
+        return 2, "residual connections begin with the second layer"
     return 1, "one wide layer learns more than two narrow ones in the same time"
 
 
@@ -174,7 +174,7 @@ def _embedding_reason(options: TrainOptions, facts: TextFacts) -> str:
     if options.embedding_size:
         return "asked for"
     if options.tie:
-        return "with --tie each symbol's numbers are also those of the output, one for each unit"
+        return "the embedding is also the weight of the output, with one number for each unit"
     return f"numbers that stand for a symbol: enough to tell {facts.vocab_size:,} symbols apart"
 
 
@@ -187,7 +187,7 @@ def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
             why = "trained by a distance, all vectors would move to one point, and the loss be 0"
         choices.append(Choice("embedding", "frozen", why))
     if config.has_vector_output:
-        why = "--loss distance: how far the output, a vector, is from the next symbol's vector"
+        why = "how far the output, a vector, is from the vector of the next symbol"
         choices.append(Choice("loss", f"{config.head} distance", why))
     return choices
 
@@ -227,11 +227,11 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         seq_len = options.history
         if seq_len > small:
             raise EmptyCorpusError(
-                f"--history {seq_len} is longer than the text, of which {facts.train_tokens:,} "
-                f"{unit} are trained on; give at most {small}, or more text"
+                f"{named('history', seq_len)} is longer than the text, of which "
+                f"{facts.train_tokens:,} {unit} are trained on; give at most {small}, or more text"
             )
-        reason = f"--history: each prediction sees so many {unit} and nothing before them"
-        choices.append(Choice("seq_len", seq_len, reason))
+        reason = f"each prediction sees this many {unit} and nothing before them"
+        choices.append(Choice("history", seq_len, reason))
         largest = facts.train_tokens - seq_len
         room = f"the text has {largest:,} such windows"
     else:
@@ -275,8 +275,8 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
     num_layers = pick("num_layers", options.num_layers, layers, why)
     if num_layers > MOST_LAYERS:
         raise ConfigError(
-            f"--layers {num_layers}: no more than {MOST_LAYERS} can be trained here, and 1 to 4 "
-            "learn most; a wider layer (--hidden) is what makes a model larger"
+            f"{named('num_layers')} is {num_layers}; at most {MOST_LAYERS} can be trained here, "
+            f"and 1 to 4 learn most. Make a model larger with {named('hidden_size')}"
         )
 
     def shape(hidden_size: int) -> ModelConfig:
@@ -378,7 +378,7 @@ def finish(
     elif options.steps:
         choices.append(Choice("steps", plan.steps, "asked for"))
     else:
-        reason = f"--epochs {options.epochs:g}: the text is read so many times"
+        reason = f"the text is read {options.epochs:g} times"
         choices.append(Choice("steps", plan.steps, reason))
     per_save = max(1, int(SECONDS_BETWEEN_SAVES / timing.step))
     plan = replace(
@@ -408,7 +408,8 @@ def evaluation_tokens(val_tokens: int, train_tokens_seen: float) -> int:
 
 
 def _with_rhythm(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
-    """Everything that follows from the number of steps alone, so that `--steps` repeats it."""
+    """Everything that follows from the number of steps alone, so that a run of as many steps
+    repeats it."""
     return replace(
         plan,
         steps=steps,
@@ -424,7 +425,10 @@ def _hidden_size(
 ) -> tuple[int, str]:
     """The width for the run's arithmetic, held back where the text is small."""
     sizes = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
-    best, reason = sizes[0], f"units: the fewest that are taken, for there is little time ({aim})"
+    best, reason = (
+        sizes[0],
+        f"units: the fewest that are chosen, for want of time ({aim})",
+    )
     for size in sizes:
         config = shape(size)
         total = flops_per_token(config) * tokens_of(config)
@@ -445,7 +449,7 @@ def _hidden_size(
             f"{_times(times)}"
         )
     else:
-        reason = "units: the most that are taken unless --hidden asks for more"
+        reason = "units: the most that are chosen; you can ask for more"
     return best, reason
 
 

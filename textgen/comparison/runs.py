@@ -1,43 +1,46 @@
-"""The runs of a comparison: planned together, then trained one after the other as usual."""
+"""The runs of a comparison: planned together, trained one after the other, measured, recorded."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from textgen.checkpoint import MODEL_NAME, SavedModel
-from textgen.comparison.events import Halted, RunEvent
-from textgen.comparison.record import record_head
-from textgen.comparison.variant import Variant
+from textgen.comparison.variants import Variant
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
 from textgen.files import atomic_write_text, make_folder
 from textgen.options import TrainOptions
-from textgen.progress import Task, task
+from textgen.progress import task
+from textgen.table import Table
 from textgen.training.data import TrainingData
-from textgen.training.events import Ended, Report
+from textgen.training.events import Ended, Event, Report
 from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together
 from textgen.training.start import open_run
 
+Result = TypeVar("Result")
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
 
-#: How many steps each kind of run takes, in the comparison's folder: it goes on with as many.
+#: How many steps each kind of run takes, in the folder of the comparison, for when it goes on.
 PLAN_NAME = "plan.json"
-#: Speeds of a run are compared where it has made so many reports, which come once a second.
+#: The result of the comparison, beside its runs.
+RECORD_NAME = "comparison.json"
+#: Grows when a key of the record changes its meaning or goes.
+SCHEMA_VERSION = 1
+#: The fewest reports, which come once a second, from which a change of speed is computed.
 LEAST_REPORTS = 6
-#: A machine whose speed has changed by more than this share during a run is told of.
+#: People are told of a machine whose speed has changed by more than this share during a run.
 SPEED_MOVED = 0.1
 
-#: A run that is taken up again must have been started with every one of these.
+#: A run that goes on must have been started with every one of these.
 _SETTINGS = {field.name for field in (*fields(TrainOptions), *fields(CorpusOptions))} - {"corpus"}
 
 
@@ -46,8 +49,8 @@ class Job:
     """One run of a comparison.
 
     Args:
-        variant: The network's cell.
-        label: The run's name, to people.
+        variant: The cell of the network.
+        label: The name of the run, for people.
         folder: Where it is kept.
         paths: The text.
         options: What is asked of it.
@@ -61,7 +64,7 @@ class Job:
 
     @property
     def kind(self) -> str:
-        """What runs have in common that differ by their seed: the folder's name without it."""
+        """The name of the folder without the seed; the same for runs that differ by their seed."""
         return self.folder.name.rpartition("-")[0]
 
 
@@ -80,14 +83,14 @@ class RunFigures:
         seconds: Wall time from the first step to the end.
         chars_seen: Characters learned from, repetitions included.
         chars_per_second: Mean over the run, its evaluations and saves included.
-        bits_per_char: Validation cost of the best model; None where training diverged, which is an
-            outcome too, and does not end the comparison.
+        bits_per_char: Bits per character of the best model on the validation text; None where
+            training diverged, which is a result too and does not end the comparison.
         val_tokens: Tokens that this was measured on.
         path: What computed it, such as `native (avx512)`.
-        threads: With how many threads.
-        speed_moved: By which share the speed of its last third differs from that of its first,
-            evaluations and saves left out; None for a run too short to say. The machine did other
-            things besides.
+        threads: How many threads computed it.
+        speed_moved: By which share the speed of the last third of the run differs from that of the
+            first, without evaluations and saves; None for a run that is too short. A large share
+            means that the machine did other things besides.
     """
 
     folder: str
@@ -113,30 +116,201 @@ class RunFigures:
 
     @property
     def summary(self) -> str:
-        """Cost, speed and time in a few words."""
+        """Bits per character, speed and time in a few words."""
         cost = "diverged" if self.bits_per_char is None else f"{self.bits_per_char:.3f} bits/char"
         return f"{cost}, {self.speed_text}"
 
     @property
     def speed_text(self) -> str:
-        """Speed and time, and whether the machine kept its own."""
+        """Speed and time, and whether the speed of the machine changed."""
         text = f"{self.chars_per_second:,.0f} chars/s, {self.seconds:.0f} s"
         if self.has_moved:
             text += f"; the machine's speed moved by {self.speed_moved:+.0%} meanwhile"
         return text
 
 
-@dataclass(frozen=True)
-class Trained:
-    """A run that is over.
+@dataclass(frozen=True, kw_only=True)
+class RunEvent:
+    """Something happened in one of the runs.
 
     Args:
-        figures: What it came to.
-        saved: Its best model, or the last before it diverged.
+        label: The name of the run within the comparison, such as `lstm, rng 1`.
+        number: Which of the runs it is, from 1.
+        runs: How many there are.
+        event: What `textgen.training` tells of it.
     """
 
-    figures: RunFigures
-    saved: SavedModel
+    label: str
+    number: int
+    runs: int
+    event: Event
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something that a person should know, once."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A run is over and measured; `summary` has its figures in a few words."""
+
+    label: str
+    number: int
+    runs: int
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halted:
+    """The comparison was stopped in this run, which is saved; `resume` goes on with it."""
+
+    label: str
+    number: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Compared(Generic[Result]):
+    """All runs are over."""
+
+    result: Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The result of a comparison.
+
+    Args:
+        folder: Where the runs are kept.
+        params: Parameters asked for.
+        length: How long each run was, in words, such as `60 s` or `500 steps`.
+    """
+
+    folder: Path
+    params: int
+    length: str
+
+    def figures(self) -> list[RunFigures]:
+        """What training came to, run by run."""
+        raise NotImplementedError
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole result as plain data."""
+        raise NotImplementedError
+
+    def table(self) -> Table:
+        """The figures of every run."""
+        raise NotImplementedError
+
+    def summary(self) -> tuple[Table, ...]:
+        """The tables that people read, with notes below the last one."""
+        raise NotImplementedError
+
+    def speed_note(self) -> tuple[str, ...]:
+        """A note on the runs during which the speed of the machine changed."""
+        moved = [
+            f"{Path(run.folder).name} ({run.speed_moved:+.0%})"
+            for run in self.figures()
+            if run.has_moved
+        ]
+        if not moved:
+            return ()
+        return (
+            f"The machine's speed moved by more than {SPEED_MOVED:.0%} between the first third and "
+            f"the last of: {', '.join(moved)}. Their seconds and chars/s say little; the text that "
+            "they read is as planned.",
+        )
+
+
+class MeasuredRun(Protocol):
+    """A run with what it is compared by."""
+
+    @property
+    def summary(self) -> str:
+        """Its figures in a few words."""
+
+
+Run = TypeVar("Run", bound=MeasuredRun)
+Kind = TypeVar("Kind", bound=Comparison)
+
+
+def run_all(
+    jobs: Sequence[Job],
+    measure: Callable[[Job, RunFigures, SavedModel], Run],
+    finish: Callable[[list[Run]], Kind],
+    *,
+    resume: bool,
+    force: bool,
+    stop: Stop,
+) -> Iterator[RunEvent | Measured | Halted | Compared[Kind]]:
+    """Train and measure each run of a comparison, or take it up again.
+
+    Args:
+        jobs: The runs, as `plan_jobs` returns them.
+        measure: Measures a run that is over.
+        finish: Makes the result of all measured runs, which is written into its folder.
+        resume: Go on with the runs that are there.
+        force: Replace them.
+        stop: Asked after every step.
+    Yields:
+        What happens, and as the last record the result, or `Halted`.
+    """
+    done: list[Run] = []
+    for number, job in enumerate(jobs, 1):
+        place: dict[str, Any] = {"label": job.label, "number": number, "runs": len(jobs)}
+        with task(f"{number}/{len(jobs)} {job.label}"):
+            trained = yield from _train(job, place, resume=resume, force=force, stop=stop)
+            if trained is None:
+                yield Halted(**place)
+                return
+            done.append(measure(job, *trained))
+        yield Measured(**place, summary=done[-1].summary)
+        if stop() and number < len(jobs):
+            yield Halted(**place)
+            return
+    result = finish(done)
+    save_record(result.folder, result.to_json())
+    yield Compared(result)
+
+
+def _train(
+    job: Job, place: Mapping[str, Any], *, resume: bool, force: bool, stop: Stop
+) -> Generator[RunEvent, None, tuple[RunFigures, SavedModel] | None]:
+    """Train one run, or take it up again; a run that is finished is only read.
+
+    Returns:
+        What it came to, and its best model or the last before it diverged; None where it was
+        stopped.
+    """
+    there = has_checkpoint(job.folder)
+    opened = open_run(
+        job.paths,
+        job.options,
+        job.folder,
+        resume=resume and there,
+        force=force and there,
+        given=_SETTINGS,
+        compared=True,
+    )
+    ended: Ended | None = None
+    last: Report | None = None
+    try:
+        with opened as run:
+            for event in run.events(stop):
+                yield RunEvent(**place, event=event)
+                if isinstance(event, Ended):
+                    ended = event
+                elif isinstance(event, Report):
+                    last = event
+    except TrainingDivergedError:
+        pass  # `ended` is None.
+    if stop() or (ended is not None and ended.reason == "stopped"):
+        return None
+    saved = SavedModel.load(job.folder / MODEL_NAME)
+    return _figures(job, ended, last, saved), saved
 
 
 def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = "") -> Path:
@@ -150,7 +324,7 @@ def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = 
         ConfigError: There is no text, or it can be read only once.
     """
     if not paths:
-        raise ConfigError("no text was named; type: textgen compare corpus.txt")
+        raise ConfigError("no text was named; give the path of one, such as corpus.txt")
     if "-" in paths:
         raise ConfigError("every run reads the text anew; give a file, not standard input")
     name = f"compare-{kind}{run_folder(paths, None).name}"
@@ -241,66 +415,15 @@ def _read_plan(path: Path, budget: float) -> dict[str, int]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{path} is damaged, which says how many steps each run takes; start the comparison "
-            f"anew with {named('force')}, or in another folder: {named('out')} DIR"
+            f"anew with {named('force')}, or in another folder: {named('out', 'DIR')}"
         ) from error
     if begun != budget:
         raise RunFolderError(
             f"the comparison in {path.parent} was begun with {begun:g} s for each run, and "
-            f"{budget:g} s are asked for now; go on with {named('budget')} {begun:g}s, or start "
-            f"anew with {named('force')}"
+            f"{budget:g} s are asked for now; go on with {named('budget', f'{begun:g}s')}, or "
+            f"start anew with {named('force')}"
         )
     return steps
-
-
-def run_task(job: Job, number: int, runs: int) -> AbstractContextManager[Task]:
-    """The task of training a run and of measuring it."""
-    return task(f"{number}/{runs} {job.label}")
-
-
-def train_job(
-    job: Job, number: int, runs: int, *, resume: bool, force: bool, stop: Stop
-) -> Generator[RunEvent | Halted, None, Trained | None]:
-    """Train one run, or take it up again; one that is finished is only read.
-
-    Args:
-        job: The run.
-        number: Which of the runs it is, from 1.
-        runs: How many there are.
-        resume: Go on with what is there.
-        force: Replace it.
-        stop: Asked after every step.
-    Yields:
-        What happens; `Halted` as the last where it was stopped.
-    Returns:
-        The outcome; None where it was stopped.
-    """
-    there = has_checkpoint(job.folder)
-    opened = open_run(
-        job.paths,
-        job.options,
-        job.folder,
-        resume=resume and there,
-        force=force and there,
-        given=_SETTINGS,
-        compared=True,
-    )
-    ended: Ended | None = None
-    last: Report | None = None
-    try:
-        with opened as run:
-            for event in run.events(stop):
-                yield RunEvent(label=job.label, number=number, runs=runs, event=event)
-                if isinstance(event, Ended):
-                    ended = event
-                elif isinstance(event, Report):
-                    last = event
-    except TrainingDivergedError:
-        pass  # `ended` is None.
-    if stop() or (ended is not None and ended.reason == "stopped"):
-        yield Halted(label=job.label, number=number, runs=runs)
-        return None
-    saved = SavedModel.load(job.folder / MODEL_NAME)
-    return Trained(_figures(job, ended, last, saved), saved)
 
 
 def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedModel) -> RunFigures:
@@ -351,3 +474,37 @@ def speed_change(speeds: Sequence[float]) -> float | None:
         return None
     third = len(speeds) // 3
     return fmean(speeds[-third:]) / fmean(speeds[:third]) - 1.0
+
+
+def record_head(kind: str) -> dict[str, Any]:
+    """The keys that say what a record is."""
+    return {"schema": f"textgen.compare.{kind}", "version": SCHEMA_VERSION}
+
+
+def save_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write it; what was there before is replaced whole or not at all.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    text = json.dumps(_finite(record), ensure_ascii=False, indent=1, allow_nan=False)
+    # A path may hold bytes that are no text; JSON can say them escaped.
+    atomic_write_text(
+        folder / RECORD_NAME, text.encode("utf-8", "backslashreplace").decode() + "\n"
+    )
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is none, or endless."""
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def spread(mean: float | None, deviation: float | None = None) -> str:
+    """`2.251 ± 0.012`, or the mean alone; `diverged` where there is none."""
+    if mean is None:
+        return "diverged"
+    return f"{mean:.3f}" if deviation is None else f"{mean:.3f} ± {deviation:.3f}"

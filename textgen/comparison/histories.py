@@ -1,9 +1,9 @@
-"""How much a network gains from seeing further back: `textgen compare --history`.
+"""How much a network gains from seeing further back.
 
-One network is trained for each length of history `t`, on the lecture's sliding windows, and
-measured seeing exactly `t` tokens; one more carries its state on from window to window and is
-measured so. All are of one shape, and a step learns from equally many tokens in each, so that equal
-steps are equal amounts of text.
+One network is trained for each length of history `t`, on sliding windows, and measured while it
+sees exactly `t` tokens; one more carries its state on from window to window and is measured so. All
+are of one shape, and a step learns from equally many tokens in each, so equal steps are equal
+amounts of text.
 """
 
 from __future__ import annotations
@@ -15,33 +15,45 @@ from pathlib import Path
 from typing import Any
 
 from textgen.arguments import StrPath, checked, path_names
-from textgen.comparison.cells import DEFAULT_PARAMS, common_layers, variant_config
-from textgen.comparison.events import Compared, Halted, Measured, Note, RunEvent
-from textgen.comparison.jobs import (
+from textgen.checkpoint import SavedModel
+from textgen.comparison.cells import DEFAULT_PARAMS
+from textgen.comparison.runs import (
+    Compared,
+    Comparison,
+    Halted,
     Job,
+    Measured,
+    Note,
+    RunEvent,
     RunFigures,
     Stop,
-    Trained,
     check_folders,
     comparison_folder,
     plan_jobs,
+    record_head,
+    run_all,
     run_length,
-    run_task,
-    train_job,
+    spread,
 )
-from textgen.comparison.record import Entry, record_head, save_record
-from textgen.comparison.variant import Variant, check_base, refuse_twice
-from textgen.comparison.width import width_for
-from textgen.errors import ConfigError
+from textgen.comparison.variants import (
+    Variant,
+    check_base,
+    common_layers,
+    refuse_twice,
+    variant_config,
+    width_for,
+)
+from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import nll_in_streams, nll_with_history
 from textgen.evaluation.prediction import opened
 from textgen.options import TrainOptions
+from textgen.table import Column, Table
 from textgen.training.data import TrainingData, open_data
 from textgen.training.sizing import BATCH_SIZE, SEQ_LEN
 from textgen.training.start import check_request
 
 LSTM = Variant("lstm")
-#: Validation tokens charged, spread evenly over the text; each costs a window of `t` steps.
+#: Validation tokens that are measured, spread evenly over the text; each takes `t` steps.
 POSITIONS = 8192
 
 
@@ -50,10 +62,10 @@ class HistoryRun:
     """One run of the comparison.
 
     Args:
-        history: Tokens that it was trained on; None: its state was carried on in training.
+        history: Tokens that it saw in training; None: its state was carried on.
         figures: What training came to.
-        shown: How many tokens it was shown when it was measured; 0: its state was carried on.
-        bits_per_char: Its cost then, one for each of `shown`; None where training diverged.
+        shown: How many tokens it saw when it was measured; 0: its state was carried on.
+        bits_per_char: The figure for each of `shown`; None where training diverged.
     """
 
     history: int | None
@@ -62,30 +74,31 @@ class HistoryRun:
     bits_per_char: tuple[float | None, ...]
 
     def at(self, shown: int) -> float | None:
-        """Its cost when it is shown so many tokens; None: not measured, or diverged."""
+        """The figure when it sees `shown` tokens; None: not measured, or diverged."""
         return dict(zip(self.shown, self.bits_per_char, strict=True)).get(shown)
+
+    @property
+    def summary(self) -> str:
+        """Its figures in a few words."""
+        last = self.bits_per_char[-1]
+        bits = "diverged" if last is None else f"{last:.3f} bits/char"
+        return f"{bits}, {self.figures.speed_text}"
 
 
 @dataclass(frozen=True, kw_only=True)
-class HistoryComparison:
+class HistoryComparison(Comparison):
     """The outcome of `compare_history`.
 
     Args:
-        folder: Where the runs are kept.
         paths: The texts.
         variant: The cell.
-        params: Parameters asked for.
-        length: How long each run was, in words.
-        wall_time: Whether that is time, and not steps.
-        positions: Validation tokens that each cost was measured on, at most.
-        runs: One for each history, rising, and the one whose state was carried last.
+        wall_time: Whether the length is time, and not steps.
+        positions: Validation tokens that each figure was measured on, at most.
+        runs: One for each history, rising, and at the end the one whose state was carried on.
     """
 
-    folder: Path
     paths: tuple[str, ...]
     variant: Variant
-    params: int
-    length: str
     wall_time: bool
     positions: int
     runs: tuple[HistoryRun, ...]
@@ -94,6 +107,16 @@ class HistoryComparison:
     def carried(self) -> HistoryRun:
         """The run whose state was carried on in training: the usual network."""
         return self.runs[-1]
+
+    def figures(self) -> list[RunFigures]:
+        """What training came to, run by run."""
+        return [run.figures for run in self.runs]
+
+    def curves(self) -> tuple[list[tuple[int, float | None]], list[tuple[int, float | None]]]:
+        """By number of tokens: bits per character of the networks trained on as many, and of the
+        usual network that sees as many."""
+        own = [(run.history, run.bits_per_char[0]) for run in self.runs if run.history is not None]
+        return own, [(tokens, self.carried.at(tokens)) for tokens, _ in own]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data: `textgen.compare.history`, version 1."""
@@ -117,20 +140,43 @@ class HistoryComparison:
             ],
         }
 
-    def to_rows(self) -> Iterator[tuple[Entry, ...]]:
-        """A row for each run and what it was shown; a carried state has no number."""
-        yield (
-            *("cell", "nonlinearity", "rng", "trained_on", "shown", "bits_per_char"),
-            *("hidden_size", "parameters", "steps", "seconds", "chars_seen"),
+    def table(self) -> Table:
+        """A row for each run and what it saw; a state that is carried on has no number."""
+        figures = ("hidden_size", "parameters", "steps", "seconds", "chars_seen")
+        records = [
+            {
+                **asdict(self.variant),
+                **asdict(run.figures),
+                "trained_on": run.history,
+                "shown": shown or None,
+                "bits_per_char": bits,
+            }
+            for run in self.runs
+            for shown, bits in zip(run.shown, run.bits_per_char, strict=True)
+        ]
+        columns = ("cell", "nonlinearity", "rng", "trained_on", "shown", "bits_per_char", *figures)
+        return Table.from_records(columns, records)
+
+    def summary(self) -> tuple[Table, ...]:
+        """What each length is worth, and what the usual network makes of it."""
+        own, shown = self.curves()
+        rows: list[tuple[int | str, str, str]] = [
+            (tokens, spread(bits), spread(usual))
+            for (tokens, bits), (_, usual) in zip(own, shown, strict=True)
+        ]
+        rows.append(("all", "-", spread(self.carried.at(0))))
+        columns = (
+            Column("history", "t", unit="tokens"),
+            Column("trained", "trained on t", unit="bits/char"),
+            Column("carried", "state carried in training", unit="bits/char"),
         )
-        for run in self.runs:
-            done = run.figures
-            for shown, bits in zip(run.shown, run.bits_per_char, strict=True):
-                yield (
-                    *(self.variant.cell, self.variant.nonlinearity, done.rng),
-                    *(run.history, shown or None, bits, done.hidden_size, done.parameters),
-                    *(done.steps, done.seconds, done.chars_seen),
-                )
+        note = (
+            f"bits/char on {self.positions:,} places of the validation text. Each network sees "
+            "exactly t tokens before what it predicts, its state from zero; the last row carries "
+            "the state through the text. Every step had as many tokens, every run "
+            f"{self.length}."
+        )
+        return (Table(columns, rows, notes=(note, *self.speed_note())),)
 
 
 @checked()
@@ -167,7 +213,7 @@ def compare_history(
         TextgenError: The text or an option is unusable, or runs are there already.
     """
     lengths = tuple(sorted(histories))
-    refuse_twice(lengths, "--history")
+    refuse_twice(lengths, "history")
     check_base(base)
     paths = path_names([paths], "compare_history")
     folder = comparison_folder(paths, out, "history-")
@@ -177,7 +223,7 @@ def compare_history(
     data = open_data(paths, base)
     if lengths[-1] >= len(data.train):
         raise ConfigError(
-            f"--history {lengths[-1]} is longer than the text to train on, which has "
+            f"{named('history', lengths[-1])} is longer than the text to train on, which has "
             f"{len(data.train):,} tokens; leave it out, or give a longer text"
         )
     base = replace(base, num_layers=common_layers([variant], base))
@@ -188,46 +234,32 @@ def compare_history(
         nonlinearity=variant.nonlinearity,
         hidden_size=width_for(params, shape, embedding_size=base.embedding_size),
     )
-    seen = (*lengths, None)
-    jobs: Sequence[Job] = [_job(variant, base, history, folder, paths) for history in seen]
+    jobs: Sequence[Job] = [
+        _job(variant, base, history, folder, paths) for history in (*lengths, None)
+    ]
     jobs = plan_jobs(jobs, data, folder, resume=resume)
     words, wall_time = run_length(base)
     yield Note(text=f"{len(jobs)} runs of {words}, each of at most {params:,} parameters")
-    runs = []
-    for number, (history, job) in enumerate(zip(seen, jobs, strict=True), 1):
-        with run_task(job, number, len(jobs)):
-            trained = yield from train_job(
-                job, number, len(jobs), resume=resume, force=force, stop=stop
-            )
-            if trained is None:
-                return
-            shown = (*lengths, 0) if history is None else (history,)
-            run = HistoryRun(
-                history=history,
-                figures=trained.figures,
-                shown=shown,
-                bits_per_char=_costs(trained, job.options, shown, data),
-            )
-        runs.append(run)
-        last = run.bits_per_char[-1]
-        cost = "diverged" if last is None else f"{last:.3f} bits/char"
-        summary = f"{cost}, {run.figures.speed_text}"
-        yield Measured(label=job.label, number=number, runs=len(jobs), summary=summary)
-        if stop() and number < len(jobs):
-            yield Halted(label=job.label, number=number, runs=len(jobs))
-            return
-    result = HistoryComparison(
-        folder=folder,
-        paths=tuple(paths),
-        variant=variant,
-        params=params,
-        length=words,
-        wall_time=wall_time,
-        positions=min(POSITIONS, len(data.val)),
-        runs=tuple(runs),
-    )
-    save_record(folder, result.to_json())
-    yield Compared(result)
+
+    def measure(job: Job, figures: RunFigures, saved: SavedModel) -> HistoryRun:
+        history = job.options.history
+        shown = (*lengths, 0) if history is None else (history,)
+        bits = _bits_per_char(saved, figures, job.options, shown, data)
+        return HistoryRun(history=history, figures=figures, shown=shown, bits_per_char=bits)
+
+    def finish(runs: list[HistoryRun]) -> HistoryComparison:
+        return HistoryComparison(
+            folder=folder,
+            paths=tuple(paths),
+            variant=variant,
+            params=params,
+            length=words,
+            wall_time=wall_time,
+            positions=min(POSITIONS, len(data.val)),
+            runs=tuple(runs),
+        )
+
+    yield from run_all(jobs, measure, finish, resume=resume, force=force, stop=stop)
 
 
 def _job(
@@ -248,14 +280,18 @@ def _job(
     )
 
 
-def _costs(
-    trained: Trained, options: TrainOptions, shown: Sequence[int], data: TrainingData
+def _bits_per_char(
+    saved: SavedModel,
+    figures: RunFigures,
+    options: TrainOptions,
+    shown: Sequence[int],
+    data: TrainingData,
 ) -> tuple[float | None, ...]:
-    """Bits a character when the network sees so many tokens, for each of `shown`."""
-    if trained.figures.bits_per_char is None:
+    """Bits per character when the network sees as many tokens as each of `shown`."""
+    if figures.bits_per_char is None:
         return (None,) * len(shown)
     found: list[float | None] = []
-    with opened(trained.saved, device=options.device, threads=options.threads) as network:
+    with opened(saved, device=options.device, threads=options.threads) as network:
         for length in shown:
             if length:
                 nll = nll_with_history(network, data.val, length, limit=POSITIONS)
