@@ -107,17 +107,18 @@ def test_every_choice_has_a_reason(request_: dict) -> None:
         "embedding_size",
         "dropout",
         "learning_rate",
-        "seq_len",
+        "history" if "history" in request_ else "seq_len",
         "batch_size",
         "steps",
         "save_every",
     }
+    values["history"] = plan.seq_len
     assert decided <= set(choices)
     for name, choice in choices.items():
         assert choice.value == values[name], name
         assert len(choice.reason) > 4, name
         # An unset request is never said to have been asked for, and the other way round.
-        if name not in ("seq_len", "steps"):
+        if name not in ("seq_len", "history", "steps"):
             assert (choice.reason == "asked for") == (request_.get(name) is not None), name
 
 
