@@ -144,6 +144,7 @@ TAKING = {
     textgen.Model.view: "ViewSettings",
     textgen.Model.neurons: "NeuronSettings",
     textgen.Model.similar: "SimilarSettings",
+    textgen.Model.find: "FindSettings",
 }
 
 

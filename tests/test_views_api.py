@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 from typer.testing import CliRunner
 
 import textgen
@@ -116,3 +119,36 @@ def test_a_view_feels_what_steers_the_model(model: textgen.Model) -> None:
         with pytest.raises(ConfigError, match="influence is measured without steering"):
             model.view("кот", show="influence")
     assert not np.allclose(plain, held)
+
+
+def test_find_takes_the_settings_of_the_command(model: textgen.Model) -> None:
+    pytest.importorskip("sklearn")
+    report = model.find(model.read(TEXT), feature="vowel", positions=600)
+    words = ("find", str(TEXT), "--feature", "vowel", "--positions", "600")
+    assert is_part_of(report, as_json(*words))
+    assert report.best(1).keys() == ["name", "sign", "accuracy", "auc", "p_corrected", "note"]
+    assert "on held-out examples" in report.best().to_markdown()
+    with pytest.raises(ConfigError, match="in one way: labels=FILE, positive=FILE"):
+        model.find()
+    with pytest.raises(ConfigError, match="positive and negative go together"):
+        model.find(positive="good.txt")
+    with pytest.raises(ConfigError, match="one of labelled texts"):
+        model.find("кот", labels="table.tsv")
+
+
+def test_a_search_is_drawn_at_any_width(model: textgen.Model) -> None:
+    pytest.importorskip("sklearn")
+    from textgen.cli.inspect.find_neurons import drawn
+
+    report = model.find(model.read(TEXT), feature="vowel", positions=600)
+    for width in (60, 80, 120):
+        file = io.StringIO()
+        Console(file=file, width=width, color_system=None).print(drawn(report, "m\x1b[1m", 1))
+        lines = file.getvalue().splitlines()
+        assert all(cell_len(line) <= width for line in lines)
+        text = " ".join(" ".join(lines).split())
+        assert "\x1b" not in text and report.verdict in text
+        for row in report.best(1).shown():
+            assert all(figure in text for figure in row[1:5])
+        for control in report.controls:
+            assert control.shown in text and control.meaning in text

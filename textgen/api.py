@@ -39,6 +39,7 @@ from textgen.inspection.steerable import calibration_of, find_target
 from textgen.inspection.subject import LongText, open_text
 from textgen.inspection.view import view_text
 from textgen.keywords import (
+    FindSettings,
     MemorySettings,
     NeuronSettings,
     ReadSettings,
@@ -71,7 +72,7 @@ from textgen.sampling import (
     training_text,
 )
 from textgen.sampling.defaults import options_of, seed_of, stop_of
-from textgen.settings import plain_value
+from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
     LiveSteering,
@@ -81,8 +82,10 @@ from textgen.steering import (
     parse_specs,
 )
 from textgen.view_options import (
+    FindOptions,
     MemoryOptions,
     NeuronOptions,
+    PropertyOptions,
     ReadOptions,
     SimilarOptions,
     ViewOptions,
@@ -91,6 +94,7 @@ from textgen.view_options import (
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
     from textgen.inspection.memory import MemoryReport
+    from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
 
 #: How a text is steered: one specification, several, or what was made of them.
@@ -910,6 +914,46 @@ class Model:
         options = SimilarOptions(**cast(dict[str, Any], settings))
         edits = self._constant_edits("search")
         return find_similar(self, query, self._long_text(text), options, edits=edits)
+
+    @checked(PropertyOptions, FindOptions)
+    def find(
+        self,
+        text: Text | None = None,
+        *,
+        encoding: str | None = None,
+        encoding_errors: str = "strict",
+        **settings: Unpack[FindSettings],
+    ) -> FindReport:
+        """The neurons that carry a property, with the controls that such a claim needs.
+
+        Args:
+            text: With `regex` and `feature`: the text, its tokens, or what `read` gave; None: the
+                training text.
+            encoding: The encoding of files of labelled texts; None detects it.
+            encoding_errors: `"replace"` reads what cannot be decoded there as U+FFFD.
+            settings: Any of those below, by name.
+        Raises:
+            ConfigError: The property is not given in exactly one way, or `steered` holds something.
+            BackendError: scikit-learn is not installed.
+        Example:
+            >>> print(model.find(feature="vowel").best().to_markdown())
+        """
+        from textgen.probing import find, open_task
+
+        self._refuse_steering("neurons are")
+        given: dict[str, Any] = dict(settings)
+        own = [item.name for item in settings_of(PropertyOptions) if item.name in given]
+        asked = PropertyOptions(**{name: given.pop(name) for name in own})
+        options = FindOptions(**given)
+        if text is not None and asked.by_text:
+            raise ConfigError("a text was given, and the property is one of labelled texts")
+        task = open_task(
+            asked,
+            lambda: self._long_text(text),
+            encoding=encoding,
+            encoding_errors=encoding_errors,
+        )
+        return find(self.saved, task, options)
 
     @checked(MemoryOptions)
     def memory(self, text: Text | None = None, **settings: Unpack[MemorySettings]) -> MemoryReport:

@@ -149,3 +149,26 @@ class SimilarSettings(TypedDict, total=False):
     top: int
     min_apart: int
     not_same: int
+
+
+class FindSettings(TypedDict, total=False):
+    """What is searched for, and how: the fields of `textgen.view_options.PropertyOptions` and
+    `FindOptions`."""
+
+    labels: StrPath | None
+    positive_label: str | None
+    positive: StrPath | None
+    negative: StrPath | None
+    texts: str
+    regex: str | None
+    feature: str | None
+    protocol: str
+    quantity: str | None
+    held_out: float
+    texts_limit: int | None
+    chars: int | None
+    positions: int
+    direction: str | None
+    rng: int
+    threads: int | None
+    alpha: float

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     import torch
 
+    from textgen.model.torch_network import LanguageModel
+
 Reals = NDArray[np.float64]
 #: Whose gradient it is: `input` (the vector that a symbol enters the first layer with), or one of
 #: the cell's states by its letter; and the layer, from 0.
@@ -58,6 +60,33 @@ class _NotedCell(Cell):
         return new, gates
 
 
+def reference_model(
+    config: ModelConfig, weights: Mapping[str, Floats], instead: str = ""
+) -> LanguageModel:
+    """A model in torch that autograd can differentiate, in float64; no weight has a gradient.
+
+    Args:
+        config: The model's shape.
+        weights: Its weights as `ModelConfig.tensor_shapes` names them.
+        instead: What can be asked for without a gradient; "" for nothing.
+    Raises:
+        BackendError: torch is not installed.
+    """
+    try:
+        with task("loading torch"):
+            from textgen.model.torch_network import LanguageModel
+    except ImportError as error:
+        raise BackendError(
+            f"a gradient needs torch, which cannot be loaded here ({error}); install it"
+            + (f", or ask for {instead}" if instead else "")
+        ) from error
+    with task("preparing the gradients"):
+        model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
+        model.load_arrays(weights)
+        model.double().requires_grad_(False)
+    return model
+
+
 def gradient_norms(
     config: ModelConfig,
     weights: Mapping[str, Floats],
@@ -83,20 +112,8 @@ def gradient_norms(
     Raises:
         BackendError: torch is not installed.
     """
-    try:
-        with task("loading torch"):
-            import torch
-
-            from textgen.model.torch_network import LanguageModel
-    except ImportError as error:
-        raise BackendError(
-            f"a gradient needs torch, which cannot be loaded here ({error}); install it"
-        ) from error
-
-    with task("preparing the gradients"):
-        model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
-        model.load_arrays(weights)
-        model.double().requires_grad_(False)
+    model = reference_model(config, weights)
+    import torch
 
     def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
         entered.append(x_TBE.requires_grad_())

@@ -24,11 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.errors import BackendError, InspectionError, named
+from textgen.errors import InspectionError, named
+from textgen.inspection.gradients import reference_model
 from textgen.inspection.heat import HeatView, heat_row, scale_limits
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.model.config import ModelConfig
-from textgen.model.network import Engine, Floats, State
+from textgen.model.head import log_softmax
+from textgen.model.network import Floats, State
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task, track
 from textgen.view_options import MEASURES as MEASURES
@@ -180,10 +182,7 @@ def read_text(network: NumpyNetwork, ids: NDArray[np.integer]) -> State:
 
 def predictions(network: NumpyNetwork, state: State) -> Reals:
     """The distribution of the next token after each stream's state, `(B, V)`."""
-    logits_BV = network.logits(network.output(state)).astype(np.float64)
-    logits_BV -= logits_BV.max(axis=1, keepdims=True)
-    logits_BV -= np.log(np.exp(logits_BV).sum(axis=1, keepdims=True))
-    result: Reals = np.exp(logits_BV)
+    result: Reals = np.exp(log_softmax(network.logits(network.output(state))))
     return result
 
 
@@ -200,21 +199,10 @@ def embedding_gradient(
     Raises:
         BackendError: torch is not installed.
     """
-    try:
-        with task("loading torch"):
-            import torch
-
-            from textgen.model.torch_network import LanguageModel
-    except ImportError as error:
-        raise BackendError(
-            "a gradient needs torch, which cannot be loaded here "
-            f"({error}); install it, or ask for {named('by', 'omission')}"
-        ) from error
+    model = reference_model(config, weights, named("by", "omission"))
+    import torch
 
     with task("measuring the gradient"):
-        model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
-        model.load_arrays(weights)
-        model.double().requires_grad_(False)
         entered: list[torch.Tensor] = []
 
         def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:

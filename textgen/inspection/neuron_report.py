@@ -164,6 +164,34 @@ class NeuronReport:
         """Whether the text is too short to say what a neuron follows."""
         return self.tokens < self.enough
 
+    def facts(self, profile: NeuronProfile) -> list[str]:
+        """What is said of one of the neurons, in sentences."""
+        stats, gate, best = profile.stats, profile.saturation, profile.best
+        facts = []
+        if self.seen != self.quantity:
+            facts.append(
+                f"spread of {self.seen}, which the rest of the network sees: {stats.effect:.3g}"
+            )
+        if gate is not None:
+            facts.append(f"below 0.1: {gate.shut:.1%} of the time; above 0.9: {gate.open:.1%}")
+        on = f"on {self.scored_on:,} tokens that did not choose it"
+        if self.too_short:
+            facts.append(
+                f"too short a text to say what it follows: {self.tokens:,} tokens, and "
+                f"{self.enough} are needed"
+            )
+        elif profile.follows is not None:
+            facts.append(
+                f"follows {profile.follows.feature}: r {profile.follows.correlation:+.2f} {on}"
+            )
+        elif best is not None:
+            facts.append(
+                f"follows nothing: {best.feature}, the best, has r {best.correlation:+.2f} {on}"
+            )
+        else:
+            facts.append("follows nothing: it, or every feature, is constant on half of the text")
+        return facts
+
     def to_json(self) -> dict[str, Any]:
         """Ready for `json.dumps`: no NaN, no arrays; an endless edge is None."""
         return {

@@ -27,6 +27,7 @@ from textgen.errors import BackendError, InspectionError, named
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.model.engine import open_reader
+from textgen.model.head import log_softmax
 from textgen.model.network import Network, State
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
@@ -494,15 +495,13 @@ class _Run:
         rows = max(1, LOGITS_LIMIT // self._network.config.vocab_size)
         for start in range(0, count + 1, rows):
             stop = min(start + rows, count + 1)
-            logits = self._network.logits(outputs[start:stop]).astype(np.float64)
-            logits -= logits.max(axis=1, keepdims=True)
-            logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+            logprobs = log_softmax(self._network.logits(outputs[start:stop]))
             # Row r of `outputs` predicts token r, and follows token r - 1.
             end = min(stop, count)
-            nats[start:end] = -logits[np.arange(end - start), ids_T[start:end]]
+            nats[start:end] = -logprobs[np.arange(end - start), ids_T[start:end]]
             if top:
-                best = np.argsort(-logits, axis=1, kind="stable")[:, :top]
-                probabilities = np.exp(np.take_along_axis(logits, best, axis=1))
+                best = np.argsort(-logprobs, axis=1, kind="stable")[:, :top]
+                probabilities = np.exp(np.take_along_axis(logprobs, best, axis=1))
                 first = 1 if start == 0 else 0
                 next_ids[start + first - 1 : stop - 1] = best[first:]
                 next_probabilities[start + first - 1 : stop - 1] = probabilities[first:]

@@ -146,7 +146,7 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     ranked = sorted(profile.scores, key=lambda score: -abs(score.correlation or 0.0))
     return NeuronSheet(
         row=row(()),
-        facts=_facts(report, profile),
+        facts=report.facts(profile),
         seen=report.seen,
         scores=[
             ScoreRow(
@@ -166,31 +166,3 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
             for number, passage in enumerate(own, start=1)
         ],
     )
-
-
-def _facts(report: NeuronReport, profile: NeuronProfile) -> list[str]:
-    stats, held, best = profile.stats, profile.saturation, profile.best
-    facts = []
-    if report.seen != report.quantity:
-        facts.append(
-            f"spread of {report.seen}, which the rest of the network sees: {stats.effect:.3g}"
-        )
-    if held is not None:
-        facts.append(f"below 0.1: {held.shut:.1%} of the time; above 0.9: {held.open:.1%}")
-    on = f"on {report.scored_on:,} tokens that did not choose it"
-    if report.too_short:
-        facts.append(
-            f"too short a text to say what it follows: {report.tokens:,} tokens, and "
-            f"{report.enough} are needed"
-        )
-    elif profile.follows is not None:
-        facts.append(
-            f"follows {profile.follows.feature}: r {profile.follows.correlation:+.2f} {on}"
-        )
-    elif best is not None:
-        facts.append(
-            f"follows nothing: {best.feature}, the best, has r {best.correlation:+.2f} {on}"
-        )
-    else:
-        facts.append("follows nothing: it, or every feature, is constant on half of the text")
-    return facts
