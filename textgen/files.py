@@ -134,7 +134,7 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 def atomic_write_text(path: Path, text: str) -> None:
     """Write text as UTF-8 with `atomic_write`; line ends stay as they are.
 
-    Lone surrogates, which Python uses for file names that are no text, are written as JSON escapes
+    Lone surrogates, which Python uses for file names that are not text, are written as JSON escapes
     them: `\\udcff`.
     """
     atomic_write_bytes(path, text.encode("utf-8", errors="backslashreplace"))

@@ -43,7 +43,10 @@ def spoil(folder: Path) -> None:
 def test_a_mac_file_and_an_empty_one_stop_nothing(folder: Path) -> None:
     result = textgen_cli("train", "my texts", *QUICK)
     assert result.exit_code == 0, result.stderr
-    assert "note: 1 file is left out, for nothing is in them: my texts/empty.txt" in result.stderr
+    assert (
+        "note: 1 file is left out because there is nothing in them: my texts/empty.txt"
+        in result.stderr
+    )
     assert "._1" not in result.stderr
     start = events(textgen_cli("train", "my texts", *QUICK, "--json"))[0]
     assert [file["path"] for file in start["files"]] == ["my texts/1.txt", "my texts/2.txt"]
@@ -56,15 +59,13 @@ def test_bad_files_are_named_on_lines_of_their_own_and_can_be_skipped(folder: Pa
     assert refused.exit_code == 3
     lines = refused.stderr.splitlines()
     assert lines[0] == "textgen: 2 of 4 files cannot be read as text:"
-    assert lines[1].startswith("  my texts/cut.txt is no text")
-    assert lines[2].startswith("  my texts/scan.txt is no text")
+    assert lines[1].startswith("  my texts/cut.txt is not text")
+    assert lines[2].startswith("  my texts/scan.txt is not text")
     assert "--skip-bad" in lines[3] and len(lines) == 4
     result = textgen_cli("train", "my texts", *QUICK, "--skip-bad")
     assert result.exit_code == 0, result.stderr
-    assert (
-        "note: 2 files are left out, for they cannot be read as text: my texts/cut.txt is no text"
-        in result.stderr
-    )
+    assert "note: 2 files are left out because they cannot be read as text: " in result.stderr
+    assert "my texts/cut.txt is not text" in result.stderr
     command = textgen.load("run").info["command"]
     assert "'my texts'" in command and " --skip-bad" in command
     # A resumed run reads what it read.
@@ -78,7 +79,7 @@ def test_a_folder_that_validates_is_read_alike(folder: Path) -> None:
     words = ("train", "my texts/1.txt", *QUICK, "--val", "my texts", "--json")
     assert "--skip-bad" in textgen_cli(*words).stderr
     notes = events(textgen_cli(*words, "--skip-bad"))[0]["notes"]
-    assert any(note.startswith("of --val: 2 files are left out, for") for note in notes)
+    assert any(note.startswith("of --val: 2 files are left out because") for note in notes)
 
 
 def test_every_command_that_reads_texts_can_skip_and_choose(folder: Path) -> None:
@@ -102,7 +103,9 @@ def test_every_command_that_reads_texts_can_skip_and_choose(folder: Path) -> Non
         assert refused.exit_code == 3 and "--skip-bad" in refused.stderr, (words, refused.stderr)
         result = textgen_cli(*command, "--skip-bad")
         assert result.exit_code == 0, (words, result.stderr)
-        assert "left out, for they cannot be read as text: my texts/cut.txt" in result.stderr, words
+        assert "left out because they cannot be read as text: my texts/cut.txt" in result.stderr, (
+            words
+        )
         srt = textgen_cli(*command, "--ending", ".srt")
         assert srt.exit_code == 0 and "--skip-bad" not in srt.stderr, (words, srt.stderr)
     assert "note" not in textgen_cli("eval", "my texts", "-c", "run", "--skip-bad", "-q").stderr

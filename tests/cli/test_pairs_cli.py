@@ -149,7 +149,7 @@ def test_malformed_lines(pairs: Path, tmp_path: Path) -> None:
     assert "line 2 has no TAB" in refused("eval", path, "--checkpoint", run, code=3)
     given = path.read_bytes()
     message = refused("eval", "-", "--checkpoint", run, code=3, input=given)
-    assert "1 of 2 lines are no pair: line 2 (blank lines not counted)" in message
+    assert "1 of 2 lines are not pairs: line 2 (blank lines not counted)" in message
 
 
 @pytest.mark.usefixtures("home")

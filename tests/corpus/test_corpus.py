@@ -372,7 +372,7 @@ def test_all_bad_files_are_named_at_once(tmp_path: Path, level: str) -> None:
     assert corpus.cache_key == alone.cache_key and corpus.decode() == alone.decode()
     assert [Path(report.path).stem for report in corpus.files] == list(GOOD)
     (note,) = corpus.notes
-    assert "4 files are left out, for they cannot be read" in note and all(
+    assert "4 files are left out because they cannot be read" in note and all(
         path in note for path in bad
     )
     assert alone.notes == ()
@@ -443,7 +443,7 @@ def test_what_was_not_read_or_twice_is_noted(tmp_path: Path) -> None:
         assert corpus.documents == 3
         again, empty, same, other = corpus.notes
         assert again == f"1 file is named twice and read once: {folder / 'z.txt'}"
-        assert empty.startswith("2 files are left out, for nothing is in them: ")
+        assert empty.startswith("2 files are left out because there is nothing in them: ")
         assert same.endswith(f"{folder / 'copy.txt'} is the same as {folder / 'a.txt'}")
         assert other.endswith(".jpg 1") and not other.startswith("warning")
     assert Corpus.open([folder / "a.txt", folder / "empty.txt"]).documents == 1

@@ -118,7 +118,7 @@ def test_where_the_pairs_lie(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_documents_that_are_no_pair(bad: list[int]) -> None:
     good = [3, TAB, 4]
     tokens = np.array([*good, END_ID, *bad, END_ID, *good], np.uint8)
-    with pytest.raises(MalformedPairs, match="1 of 3 lines are no pair: line 2 ") as raised:
+    with pytest.raises(MalformedPairs, match="1 of 3 lines are not pairs: line 2 ") as raised:
         index_pairs(tokens, TAB)
     assert raised.value.numbers.tolist() == [1]
 
@@ -130,7 +130,7 @@ def test_lines_that_are_no_pair_are_named(tmp_path: Path) -> None:
     with pytest.raises(CorpusError) as raised:
         open_pairs([first, second], LINES)
     message = str(raised.value)
-    assert message.startswith("4 of 6 lines are no pair: ")
+    assert message.startswith("4 of 6 lines are not pairs: ")
     for part in (
         f"{first} line 4 has no TAB ('нет')",
         f"{first} line 5 has an empty source ('\\tno')",

@@ -306,7 +306,7 @@ def test_a_broken_link_in_a_folder(tmp_path: Path) -> None:
 def test_a_gz_that_is_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.gz"
     path.write_bytes(content)
-    with pytest.raises(StorageError, match="no gzip file"):
+    with pytest.raises(StorageError, match="not a gzip file"):
         open_sources([path])
 
 

@@ -80,7 +80,7 @@ def test_the_quirks_of_other_writers(tmp_path: Path) -> None:
         (b"1 2\na 1 1e99\n", "not finite"),
         (b"2 2\n" + b"b" * 9000 + b" 1 2\n", "is no|does not end|has no end"),
         (b"3 4\na " + bytes(16) + b"b " + bytes(7), "ends after 1 of the 3 words"),
-        (b"1 4\n" + bytes(20000), "has no end, so this is no file of vectors"),
+        (b"1 4\n" + bytes(20000), "has no end, so this is another format"),
         ((793712314).to_bytes(4, "little") + bytes(50), "a whole fastText model"),
         (gzip.compress(b"2 2\na 1 2\n" * 999, mtime=0)[:40], "damaged or cut off"),
         (b"\x1f\x8bnonsense", "damaged or cut off"),

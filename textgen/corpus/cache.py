@@ -249,7 +249,7 @@ def _map(path: Path, header: Mapping[str, Any]) -> Ids:
     """
     name, count = header["dtype"], header["tokens"]
     if name not in _DTYPES or not isinstance(count, int) or count < 1:
-        raise ValueError(f"{count!r} tokens of type {name!r} are no array of ids")
+        raise ValueError(f"{count!r} tokens of type {name!r} are not an array of ids")
     dtype = np.dtype(name)
     if path.stat().st_size != count * dtype.itemsize:
         raise ValueError("the file is truncated, or longer than its header says")

@@ -105,8 +105,8 @@ _NO_LETTERS = 1.0  # quotes and dashes only: a Latin text rather than a Cyrillic
 #: A candidate that costs this much more than the best one is out of the question.
 _FAR = 25.0
 
-#: Cost of one byte beyond ASCII above which a candidate is no text. A text with few such bytes may
-#: cost more: its first symbols and loanwords are expensive.
+#: Cost of one byte beyond ASCII above which a candidate is not a text. A text with few such bytes
+#: may cost more: its first symbols and loanwords are expensive.
 _IMPLAUSIBLE = 7.5
 _IMPLAUSIBLE_LATIN = 10.5
 _ONCE = 10.0

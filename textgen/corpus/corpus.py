@@ -111,7 +111,7 @@ class Corpus:
             ConfigError: The options contradict the vocabulary.
             EmptyCorpusError: There is no text; or it is too short, or a single symbol, and a
                 vocabulary was to be built from it.
-            CorpusError: A file is no text in the encoding taken.
+            CorpusError: A file is not text in the encoding taken.
             StorageError: A file is missing or unreadable, or there is no room for the tokens.
         """
         options = _settle(options or CorpusOptions(), vocabulary, normalization)

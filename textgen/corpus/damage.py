@@ -372,7 +372,7 @@ def is_utf8(data: bytes) -> bool:
 def decoding_error(
     source: Source, detection: Detection, position: int, found: bytes
 ) -> EncodingError:
-    """Return the error that bytes of a source are no text in the encoding taken.
+    """Return the error that bytes of a source cannot be decoded in the encoding taken.
 
     Args:
         source: The source of the bytes.
@@ -401,7 +401,7 @@ def nul_error(source: Source, position: int | None) -> BinaryFileError:
     """Return the error that a source holds a NUL character, at byte `position` if that is known."""
     where = "" if position is None else f" at byte {position:,}, line {line_at(source, position):,}"
     return BinaryFileError(
-        f"{source.name} is no text: it holds a NUL character{where}, which no text does. "
+        f"{source.name} is not text: it holds a NUL character{where}, which texts never have. "
         "Name a text file; if it is one and was damaged, "
         f"`tr -d '\\000' < {shlex.quote(source.name)} > clean.txt` takes them out"
     )

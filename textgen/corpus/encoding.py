@@ -2,7 +2,7 @@
 
 The order: an encoding that was asked for; a byte order mark; strict UTF-8; UTF-16 and UTF-32
 without a mark; CESU-8; else the legacy encoding in which the bytes look most like a text
-(`textgen.corpus.codepage`). Files that are no text (`textgen.corpus.formats`) and files in two
+(`textgen.corpus.codepage`). Files that are not text (`textgen.corpus.formats`) and files in two
 encodings (`textgen.corpus.damage`) are refused. A guess with a confidence below `SURE` comes with a
 note that gives the second candidate.
 
@@ -89,7 +89,7 @@ def detect(source: Source, options: FileOptions | None = None) -> Detection:
     Raises:
         ConfigError: The encoding of the options is not known.
         EmptyCorpusError: The source is empty, or holds only a byte order mark.
-        BinaryFileError: It is no text.
+        BinaryFileError: It is not text.
         EncodingError: It is in no known encoding, in two, or not in that of the options.
         StorageError: It cannot be read.
     """
@@ -260,7 +260,7 @@ def _refuse_controls(sample: _Sample, part: int) -> None:
     """Refuse a source with more than a few control characters, and more than one in `part`."""
     if sample.controls > max(4, len(sample.head) // part):
         raise BinaryFileError(
-            f"{sample.source.name} is no text: {sample.controls:,} of the first "
+            f"{sample.source.name} is not text: {sample.controls:,} of the first "
             f"{len(sample.head):,} bytes are control characters; name a text file"
         )
 

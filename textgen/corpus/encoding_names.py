@@ -79,7 +79,7 @@ def encoding_name(name: str) -> str:
     if info is None:
         raise ConfigError(f"the encoding '{name}' is not known{_close_names(name)}")
     known = info.name
-    # Public in effect: codecs.open and bytes.decode use it to refuse what is no text encoding.
+    # Public in effect: codecs.open and bytes.decode use it to refuse what is not a text encoding.
     if not info._is_text_encoding or known.replace("-", "_") in _NO_TEXT_FILES:
         raise ConfigError(
             f"'{name}' is not an encoding of text files; give one such as utf-8, cp1251 or koi8_r"

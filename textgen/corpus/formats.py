@@ -95,7 +95,7 @@ def refuse_other_formats(name: str, head: bytes) -> None:
             what, advice = next(
                 ((inner, how) for mark, inner, how in _IN_ZIP if mark in head), (what, advice)
             )
-        raise BinaryFileError(f"{name} is no text: it looks like {what}; {advice}")
+        raise BinaryFileError(f"{name} is not text: it looks like {what}; {advice}")
 
 
 def written_otherwise(data: bytes) -> tuple[str, ...]:

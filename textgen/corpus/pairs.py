@@ -85,7 +85,7 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
     """Find the pairs of a token array, `(N,)`; it may begin and end with an end mark.
 
     Raises:
-        MalformedPairs: A document is no pair.
+        MalformedPairs: A document is not a pair.
     """
     ends, separators = places(tokens, END_ID), places(tokens, separator)
     borders = np.concatenate(([-1], ends, [len(tokens)]))
@@ -104,7 +104,7 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
 
 
 class MalformedPairs(CorpusError):
-    """Some documents are no pairs: they have no separator or several, or an empty side.
+    """Some documents are not pairs: they have no separator or several, or an empty side.
 
     Args:
         numbers: The indices of these documents.
@@ -116,8 +116,8 @@ class MalformedPairs(CorpusError):
         shown = ", ".join(f"{number + 1:,}" for number in numbers[:_QUOTED].tolist())
         more = "" if len(numbers) <= _QUOTED else f" and {len(numbers) - _QUOTED:,} more"
         super().__init__(
-            f"{len(numbers):,} of {count:,} lines are no pair: line {shown}{more} (blank lines not "
-            "counted); a pair is SOURCE, one TAB, TARGET, neither of them empty"
+            f"{len(numbers):,} of {count:,} lines are not pairs: line {shown}{more} (blank lines "
+            "not counted); a pair is SOURCE, one TAB, TARGET, neither of them empty"
         )
 
 
@@ -128,7 +128,7 @@ def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
         corpus: Opened with `documents="line"`.
         paths: Its files, to tell which of their lines are malformed.
     Raises:
-        CorpusError: A line is no pair; the message names files and lines.
+        CorpusError: A line is not a pair; the message names files and lines.
     """
     try:
         return index_pairs(corpus.tokens, separator_id(corpus.vocabulary))
@@ -140,7 +140,7 @@ def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
             raise
         more = "" if len(lines) <= _QUOTED else f"; and {len(lines) - _QUOTED:,} more"
         raise CorpusError(
-            f"{len(lines):,} of {error.count:,} lines are no pair: {'; '.join(lines[:_QUOTED])}"
+            f"{len(lines):,} of {error.count:,} lines are not pairs: {'; '.join(lines[:_QUOTED])}"
             f"{more}; a pair is SOURCE, one TAB, TARGET, neither of them empty"
         ) from error
 

@@ -98,7 +98,7 @@ class SourceText:
         Yields:
             Non-empty pieces that join to `normalization.apply` of the whole text.
         Raises:
-            EncodingError: Some bytes are no text in the encoding.
+            EncodingError: Some bytes cannot be decoded in the encoding.
             BinaryFileError: The text holds a NUL character.
             StorageError: The source is gone, unreadable, or its compressed data are damaged.
         """

@@ -478,7 +478,7 @@ def _open_file(name: str, status: os.stat_result) -> Source:
     if source.compressed and magic != _GZIP_MAGIC:
         found = "is empty" if not magic else f"starts with the bytes {magic.hex(' ')}"
         raise StorageError(
-            f"{name} is called .gz but is no gzip file: it {found}, expected 1f 8b; "
+            f"{name} is called .gz but is not a gzip file: it {found}, expected 1f 8b; "
             "rename it to .txt when it is plain text"
         )
     return source

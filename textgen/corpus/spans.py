@@ -66,7 +66,7 @@ def places(tokens: Tokens, token: int) -> Integers:
 
 
 def find_documents(tokens: Tokens) -> Spans:
-    """Return the stretches between end marks; empty ones at the two ends are no documents."""
+    """Return the stretches between end marks; empty ones at the two ends are not documents."""
     ends = places(tokens, END_ID)
     borders = np.concatenate(([-1], ends, [len(tokens)]))
     starts, stops = borders[:-1] + 1, borders[1:]

@@ -172,7 +172,7 @@ class TextStream:
     def reads_as(self, files: Sequence[FileReport]) -> bool:
         """Return whether the files still have the encodings of some reports.
 
-        A guess may have become a better one since; Unicode, or what was asked for, is no guess.
+        A guess may have become a better one since; Unicode, or what was asked for, is not a guess.
         """
         return self.options.encoding is not None or all(
             report.encoding == "utf-8" or self._detect(source).encoding == report.encoding
@@ -200,14 +200,15 @@ class TextStream:
             notes.append(f"{_files(len(names))} named twice and read once: {_names(names)}")
         if found.empty:
             which = _files(len(found.empty))
-            notes.append(f"{which} left out, for nothing is in them: {_names(found.empty)}")
+            notes.append(
+                f"{which} left out because there is nothing in them: {_names(found.empty)}"
+            )
         if self._skipped:
             reasons = "; ".join(_short_reason(file) for file in self._skipped[:_LISTED])
             left = len(self._skipped) - _LISTED
-            notes.append(
-                f"{_files(len(self._skipped))} left out, for they cannot be read as text: {reasons}"
-                + (f"; and {left:,} more" if left > 0 else "")
-            )
+            which = _files(len(self._skipped))
+            more = f"; and {left:,} more" if left > 0 else ""
+            notes.append(f"{which} left out because they cannot be read as text: {reasons}{more}")
         if found.linked:
             notes.append(
                 f"folders that are links are not entered: {_names(found.linked)}; name one to read "

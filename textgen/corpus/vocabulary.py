@@ -52,7 +52,7 @@ class Vocabulary:
             level is `"word"`: then the first word of a document gets a space too, so that a word
             has one id in every place; decoding removes the space again.
     Raises:
-        ValueError: The symbols are no vocabulary of this level.
+        ValueError: The symbols are not a vocabulary of this level.
     """
 
     level: str
@@ -233,7 +233,7 @@ class Vocabulary:
         """Make a vocabulary from plain data, every part of which is checked.
 
         Raises:
-            ValueError: The data is no vocabulary; the message says why.
+            ValueError: The data is not a vocabulary; the message says why.
         """
         if not isinstance(data, Mapping):
             raise ValueError(f"a vocabulary is {type(data).__name__}, not a mapping")

@@ -44,7 +44,7 @@ _WORDLIKE = bytes(range(ord("a"), ord("z") + 1)) + b" \r\n\t"
 _LINE_END = b"\r\n"
 #: How many spaces and line ends with swapped bytes are examined; a text may hold one by chance.
 _TRIES = 64
-#: Control bytes that are no white space, which are halves of characters in UTF-16.
+#: Control bytes that are not white space, which are halves of characters in UTF-16.
 _ODD = np.array([byte < 0x20 and byte not in b"\t\n\f\r\x1a\x1b" for byte in range(256)])
 
 

@@ -205,7 +205,7 @@ def _text_rows(
         if len(vector) != width:
             raise ConfigError(
                 f"{name}: line {number + 2} has {len(parts) - 1} numbers after its word, not the "
-                f"{width} of the first line, or one of them is none; {_FORMATS}"
+                f"{width} of the first line, or one of them is not a number; {_FORMATS}"
             )
         yield keys[word], vector
 
@@ -235,7 +235,7 @@ def _until_space(name: str, file: io.BufferedReader[Any], number: int, count: in
             return bytes(word[:-1])
         if len(word) > MOST_WORD_BYTES:
             raise ConfigError(
-                f"{name}: word {number + 1} has no end, so this is no file of vectors; {_FORMATS}"
+                f"{name}: word {number + 1} has no end, so this is another format; {_FORMATS}"
             )
 
 
