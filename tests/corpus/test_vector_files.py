@@ -75,7 +75,7 @@ def test_the_quirks_of_other_writers(tmp_path: Path) -> None:
         (b"2 2\na 1 2\n", "ends after 1 of the 2 words"),
         (b"2 2\nb 1 2\na 1 2 3\n" * 2, None),
         (b"2 2\nb 1 2\na 1\n", "line 3 has 1 numbers after its word, not the 2"),
-        (b"2 2\nb 1 2\na 1 x\n", "or one of them is none"),
+        (b"2 2\nb 1 2\na 1 x\n", "or one of them is not a number"),
         (b"1 2\na 1 nan\n", "not finite"),
         (b"1 2\na 1 1e99\n", "not finite"),
         (b"2 2\n" + b"b" * 9000 + b" 1 2\n", "is no|does not end|has no end"),
