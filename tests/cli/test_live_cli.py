@@ -240,13 +240,13 @@ def test_colours_are_the_users_choice(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--live", "0:3", "--json"), "--live goes with neither"),
-        (("--live", "0:3", "--count", "2"), "--live goes with neither"),
-        (("--live", "0:3", "--interactive"), "--live goes with neither"),
-        (("--live", "0:3", "--novelty"), "--live goes with neither"),
+        (("--live", "0:3", "--json"), "--live does not go with"),
+        (("--live", "0:3", "--count", "2"), "--live does not go with"),
+        (("--live", "0:3", "--interactive"), "--live does not go with"),
+        (("--live", "0:3", "--novelty"), "--live does not go with"),
         (("--live", "0:3"), "--steer TARGET=-2@0..60,+2@60.."),
-        (("--speed", "5"), "--speed is of --live alone"),
-        (("--transcript", "t.json"), "--transcript is of --live alone"),
+        (("--speed", "5"), "--speed needs --live"),
+        (("--transcript", "t.json"), "--transcript needs --live"),
     ],
     ids=" ".join,
 )

@@ -105,7 +105,7 @@ def test_what_sampling_refuses(pairs: Path) -> None:
 
 def test_a_source_is_not_forgotten_before_the_target(pairs: Path) -> None:
     words = ("sample", "--checkpoint", pairs.parent / "run", "--seed", "абв", "--history", "1")
-    assert "forget what it read; leave it out" in refused(*words)
+    assert "forget the source; leave it out" in refused(*words)
 
 
 def test_a_space_is_not_folded_into_the_separator(pairs: Path) -> None:
@@ -184,7 +184,7 @@ def test_sampling_says_the_history(windowed: Path) -> None:
     assert record["settings"]["history"] == 3
     assert record["samples"][0]["text"] == usual.stdout
     message = refused(*words, "--steer", "0:1=+2")
-    assert "with a history of 3 tokens nothing is carried on; add --history 0" in message
+    assert "with a history of 3 tokens no state is carried on; add --history 0" in message
     assert textgen_cli(*words, "--history", "0", "--steer", "0:1=+2").exit_code == 0
 
 

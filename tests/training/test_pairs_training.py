@@ -252,7 +252,7 @@ def test_several_targets_of_a_source(trained: tuple[textgen.Model, list[Event]])
 
 def test_what_is_no_source(trained: tuple[textgen.Model, list[Event]]) -> None:
     model, _ = trained
-    with pytest.raises(SamplingError, match="and there is none; give one: --seed SOURCE"):
+    with pytest.raises(SamplingError, match="and there is none; give one: seed=SOURCE"):
         model.generate("")
     with pytest.raises(SamplingError, match=r"and there is none: seed: .* dropped"):
         model.generate("xyz")

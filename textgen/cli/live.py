@@ -63,18 +63,18 @@ def check_terminal() -> None:
     Raises:
         ConfigError: There is no terminal.
     """
-    instead = "say beforehand what acts where: --steer TARGET=-2@0..60,+2@60.."
+    instead = "give a schedule instead: --steer TARGET=-2@0..60,+2@60.."
     if sys.platform == "win32":
-        raise ConfigError(f"--live reads single keys, which it cannot on Windows; {instead}")
+        raise ConfigError(f"--live cannot read single keys on Windows; {instead}")
     if not (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())):
         raise ConfigError(
-            "--live reads keys and draws on a terminal, and standard input or the output is none; "
+            "--live reads keys and draws on a terminal, but standard input or output is not one; "
             f"run it in a terminal, or {instead}"
         )
     if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
         raise ConfigError(
-            f"--live draws on the screen, which a terminal of TERM={os.environ.get('TERM', '')} "
-            f"cannot; set TERM to what it is, such as xterm-256color, or {instead}"
+            f"--live cannot draw on a terminal with TERM={os.environ.get('TERM', '')}; set TERM to "
+            f"the name of your terminal, such as xterm-256color, or {instead}"
         )
 
 
@@ -89,8 +89,8 @@ def live_steering(model: Model, live: str, base: SteeringPlan | None) -> LiveSte
     first, *more = parse_spec(live, model.target)
     if more or first.mode != "clamp" or first.span != ALWAYS:
         raise ConfigError(
-            f"--live is '{live}'; it takes TARGET or TARGET=DOSE, the dose at the beginning, such "
-            "as sentiment or 0:137=+1: the rest is done by keys"
+            f"--live is '{live}'; it takes TARGET or TARGET=DOSE with the first dose, such as "
+            "sentiment or 0:137=+1; keys do the rest"
         )
     return LiveSteering(first.target, first.dose, base)
 
@@ -120,8 +120,8 @@ def write_live(
     speed = SPEED if asked.speed is None else asked.speed
     if not (isfinite(speed) and speed >= 0.0):
         raise SamplingError(
-            f"--speed is {speed}; it must be 0 or above, in characters a second: 30 can be read, 0 "
-            "is as fast as it goes"
+            f"--speed is {speed}; it must be 0 or above, in characters per second: 30 can be read, "
+            "0 is as fast as possible"
         )
     transcript = asked.transcript
     if transcript is not None and not transcript.absolute().parent.is_dir():

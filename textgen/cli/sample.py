@@ -173,7 +173,7 @@ def sample_command(
         print_notes([*([beginning.note] if beginning.note else []), *_notes(model, options)])
     computed_by = _another(settings, asked.count)
     if model.saved.reads_pairs:
-        _write_targets(model, beginning.text, given, asked, output, computed_by)
+        _write_targets(model, beginning.text, settings, asked, output, computed_by)
         return
     fitted = model.fit_seed(beginning.text)
     say(fitted.notice)
@@ -197,25 +197,25 @@ def sample_command(
 
         converse(model, fitted, settings, output, plan)
     elif asked.count == 1 and not output.json_output and not asked.is_compared:
-        _stream(model, fitted, given, plan)
+        _stream(model, fitted, settings, plan)
     else:
-        _write_texts(model, fitted, given, plan, asked, output)
+        _write_texts(model, fitted, settings, plan, asked, output)
 
 
 def _check_asked(asked: WritingOptions, output: OutputOptions) -> None:
     """Refuse options that contradict each other, and keys where no terminal is."""
     is_many = output.json_output or asked.count > 1 or asked.is_compared
     if asked.interactive and is_many:
-        raise SamplingError("--interactive goes with neither --json, --count nor --novelty")
+        raise SamplingError("--interactive does not go with --json, --count or --novelty")
     if asked.live is None:
         if asked.speed is not None or asked.transcript is not None:
             option = "--transcript" if asked.speed is None else "--speed"
-            raise SamplingError(f"{option} is of --live alone; name what to steer: --live TARGET")
+            raise SamplingError(f"{option} needs --live; name what to steer: --live TARGET")
         return
     if asked.interactive or is_many:
         raise SamplingError(
-            "--live goes with neither --interactive, --json, --count nor --novelty; what it "
-            "writes can be written again with them, by the command that it prints"
+            "--live does not go with --interactive, --json, --count or --novelty; they go with the "
+            "command that it prints, which writes the same text again"
         )
     from textgen.cli.live import check_terminal
 
@@ -227,8 +227,8 @@ def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -
     is_steered = bool(asked.steer or asked.live)
     if settings.history and is_steered:
         raise SamplingError(
-            "--steer and --live act upon the state that a text carries on, and with a history of "
-            f"{settings.history} tokens nothing is carried on; add --history 0"
+            "--steer and --live change the state that a text carries on, but with a history of "
+            f"{settings.history} tokens no state is carried on; add --history 0"
         )
     if not model.saved.reads_pairs:
         return
@@ -240,7 +240,7 @@ def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -
     if settings.history:
         raise SamplingError(
             f"this model reads a whole source before it writes, and --history {settings.history} "
-            "would have it forget what it read; leave it out"
+            "would make it forget the source; leave it out"
         )
 
 
@@ -269,14 +269,14 @@ def _another(settings: SampleOptions, count: int) -> str:
 
 
 def _stream(
-    model: Model, fitted: FittedSeed, given: dict[str, Any], plan: SteeringPlan | None
+    model: Model, fitted: FittedSeed, settings: SampleOptions, plan: SteeringPlan | None
 ) -> None:
     """Write to stdout as the text is made; the same bytes whether it is a terminal or not."""
     live = sys.stdout.isatty()
     shown = _shower(live)
-    symbols = model.stream(fitted, steer=plan, **given)
+    symbols = model.stream(fitted, steer=plan, **asdict(settings))
     if not live:
-        symbols = track(symbols, "writing", model.sample_options(**given).length)
+        symbols = track(symbols, "writing", settings.length)
     sys.stdout.write(shown(fitted.text))
     for symbol in symbols:
         sys.stdout.write(shown(symbol.text))
@@ -301,13 +301,12 @@ def _shower(live: bool, *, keep_newlines: bool = True) -> Callable[[str], str]:
 def _write_texts(
     model: Model,
     fitted: FittedSeed,
-    given: dict[str, Any],
+    settings: SampleOptions,
     plan: SteeringPlan | None,
     asked: WritingOptions,
     output: OutputOptions,
 ) -> None:
     """Write several texts, or one with what is to be known of it."""
-    settings = model.sample_options(**given)
     corpus = None
     if asked.is_compared:
         from textgen.sampling import training_text
@@ -315,7 +314,9 @@ def _write_texts(
         corpus = training_text(model.saved, asked.novelty_corpus)
         if asked.novelty_corpus is not None and not output.quiet:
             print_notes(corpus.notes)
-    texts = model.generate_many(asked.count, fitted, exact=asked.exact, steer=plan, **given)
+    texts = model.generate_many(
+        asked.count, fitted, exact=asked.exact, steer=plan, **asdict(settings)
+    )
     report = None
     if corpus is not None:
         from textgen.sampling import NoveltyReport
@@ -396,7 +397,7 @@ def _marked(fitted: FittedSeed, pieces: list[tuple[str, bool]]) -> Text:
 def _write_targets(
     model: Model,
     text: str,
-    given: dict[str, Any],
+    settings: SampleOptions,
     asked: WritingOptions,
     output: OutputOptions,
     computed_by: str,
@@ -420,13 +421,15 @@ def _write_targets(
         number = len(sources) * asked.count
         described = model.networks.describe(number, exact=asked.exact)
         print(described + computed_by, file=sys.stderr, flush=True)
-    written = model.generate_targets(sources, count=asked.count, exact=asked.exact, **given)
+    written = model.generate_targets(
+        sources, count=asked.count, exact=asked.exact, **asdict(settings)
+    )
     if output.json_output:
         sources = [source for source in sources for _ in range(asked.count)]
         print_json(
             {
                 "checkpoint": str(model.path),
-                "settings": asdict(model.sample_options(**given)),
+                "settings": asdict(settings),
                 "path": model.networks.record(len(written), exact=asked.exact),
                 "samples": [
                     {
