@@ -40,7 +40,7 @@ _FOREIGN = (
 
 
 def check_description(path: Path) -> None:
-    """Refuse what is no file, a foreign one, or a description beyond the limits.
+    """Refuse a path that is not a file, a foreign file, or a description beyond the limits.
 
     What the description says, and whether the file is as long as it says, is left to the
     safetensors library.
@@ -60,7 +60,9 @@ def check_description(path: Path) -> None:
             f"{path / 'model.safetensors'}"
         )
     if not stat.S_ISREG(mode):  # a pipe would wait for ever, a device has no end
-        raise CheckpointFormatError(f"{path} is no regular file (a pipe or a device); {HOW_MADE}")
+        raise CheckpointFormatError(
+            f"{path} is not a regular file (a pipe or a device); {HOW_MADE}"
+        )
     with open(path, "rb") as file:
         start = file.read(4096)
         length = int.from_bytes(start[:8], "little")
@@ -97,7 +99,7 @@ def _refuse(path: Path, start: bytes) -> NoReturn:
     name = next((name for magic, name in _FOREIGN if start.startswith(magic)), None)
     if name is None:
         name = "a text" if _is_text(start) else "binary data of no known kind"
-    raise CheckpointFormatError(f"{path} is no checkpoint: it looks like {name}; {HOW_MADE}")
+    raise CheckpointFormatError(f"{path} is not a checkpoint: it looks like {name}; {HOW_MADE}")
 
 
 def _is_text(start: bytes) -> bool:

@@ -132,7 +132,7 @@ def write_file(
 
 
 def read_header(path: Path, *, kind: str) -> dict[str, Any]:
-    """The header that was handed to `write_file`; the tensors are not read.
+    """Return the header that was handed to `write_file`; the tensors are not read.
 
     Raises:
         As `read_layout`.
@@ -141,7 +141,7 @@ def read_header(path: Path, *, kind: str) -> dict[str, Any]:
 
 
 def read_layout(path: Path, *, kind: str) -> Layout:
-    """What a file tells of itself; the tensors are not read.
+    """Return the description of a file; the tensors are not read.
 
     Args:
         path: The file.
@@ -158,7 +158,7 @@ def read_layout(path: Path, *, kind: str) -> Layout:
 def read_file(
     path: Path, *, kind: str, check: Callable[[Layout], None] | None = None
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    """Header and tensors of a checkpoint; the tensors' sum is verified.
+    """Read the header and the tensors of a checkpoint, and verify the tensors' sum.
 
     Args:
         path: The file.

@@ -44,7 +44,7 @@ class RunEntry:
 
 
 def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
-    """The runs directly below `root`, the newest first; none where there is no such folder.
+    """List the runs directly below `root`, the newest first; none where there is no such folder.
 
     Raises:
         StorageError: The folder cannot be read.
@@ -78,7 +78,7 @@ def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
 
 
 def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints")) -> Path:
-    """The model file that `spec` means.
+    """Return the model file that `spec` names.
 
     Args:
         spec: A file; a run's folder (its model is meant); the name of a run (or of a file in it)
@@ -140,14 +140,14 @@ def _only_state(folder: Path) -> str:
 
 
 def _listed(runs: list[RunEntry], *, full: bool = False) -> str:
-    """The first runs as one line."""
+    """Return the first runs as one line."""
     names = [str(run.path) if full else run.name for run in runs[:_MAX_LISTED]]
     more = len(runs) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What the system knows of a regular file, or None if it is not there.
+    """Return what the system knows of a regular file, or None if it is not there.
 
     Raises:
         StorageError: It may be there, but a folder above it cannot be entered.

@@ -27,11 +27,10 @@ class ModelConfig:
             0 is off.
         tie: Whether the output's weight is the embedding (then `embedding_size` must equal
             `hidden_size`).
-        nonlinearity: Of the cell `rnn`: one of `textgen.cells.NONLINEARITIES`. The others have no
-            choice and keep the default.
-        residual: Whether each layer above the first adds its input to its output, as ResNet does
-            along depth what the cell state does along time. What is dropped is the layer's own
-            share.
+        nonlinearity: The function of the cell `rnn`, one of `textgen.cells.NONLINEARITIES`. Other
+            cells keep the default.
+        residual: Whether each layer above the first adds its input to its output. Dropout acts on
+            the layer's own share.
         head: What the network's output is: `softmax`, a score of every symbol; or `euclidean` or
             `cosine`, a vector of the embedding's width whose distance to each symbol's vector says
             how likely the symbol is (`textgen.model.head`).
@@ -110,7 +109,7 @@ class ModelConfig:
         return frozenset(names | ({"head.scale"} if self.has_vector_output else set()))
 
     def tensor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every weight, in the order they are stored."""
+        """Return the name and shape of every weight, in the order they are stored."""
         cell = self.cell_spec
         rows = len(cell.input_names) * self.hidden_size
         shapes: dict[str, tuple[int, ...]] = {
@@ -134,7 +133,7 @@ class ModelConfig:
         return shapes
 
     def num_parameters(self) -> int:
-        """How many numbers training moves; frozen vectors are not among them."""
+        """Return how many numbers training changes; frozen vectors do not count."""
         total = 0
         for name, shape in self.tensor_shapes().items():
             size = 1
@@ -144,12 +143,12 @@ class ModelConfig:
         return total
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data for a checkpoint's header."""
+        """Return plain data for a checkpoint's header."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
-        """From plain data.
+        """Return the shape that plain data describes.
 
         Raises:
             ConfigError: A key is unknown or missing, or a value is out of range.

@@ -73,7 +73,7 @@ class Edit:
             )
 
     def check(self, state_names: Sequence[str], num_layers: int, hidden_size: int) -> None:
-        """Refuse what a model of this shape does not have.
+        """Check that a model of this shape has what is changed.
 
         Raises:
             ConfigError: It has no such layer, state or unit, or its states have another width.
@@ -94,7 +94,7 @@ class Edit:
                 )
 
     def apply(self, x_BH: Floats) -> Floats:
-        """The edited state; `x_BH` is not modified."""
+        """Return the edited state; `x_BH` is not modified."""
         if self.unit is not None:
             edited = x_BH.copy()
             edited[:, self.unit] = self.scale * x_BH[:, self.unit] + self.shift
@@ -111,7 +111,7 @@ NO_EDITS: Edits = ()
 
 
 def editor(edits_B: Sequence[Edits] | None, layer: int) -> Editor:
-    """What a cell calls with each new state of `layer`.
+    """Return what a cell calls with each new state of `layer`.
 
     Args:
         edits_B: The edits of each stream; None: of none.
@@ -139,7 +139,7 @@ def _apply_all(edits: Edits, state: str, x_BH: Floats) -> Floats:
 
 
 def for_all(edits: Edits, batch_size: int) -> Sequence[Edits] | None:
-    """The same edits for each of `batch_size` streams; None where there are none."""
+    """Return the same edits for each of `batch_size` streams; None where there are none."""
     return [edits] * batch_size if edits else None
 
 

@@ -21,7 +21,7 @@ from textgen.progress import task
 if TYPE_CHECKING:
     import torch
 
-#: Forces a path, or an instruction set of the native one, for tests and comparisons.
+#: Forces an engine, or an instruction set of the native one, for tests and comparisons.
 PATH_VARIABLE = "TEXTGEN_PATH"
 PATH_NAMES = ("native", "torch", "reference")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -50,10 +50,10 @@ def choose_engine(
         device: `cpu`, `cuda` or `mps`.
         precision: `auto` takes bf16 where the hardware multiplies it faster than fp32.
         threads: Computing threads.
-        use: `train` also for evaluating, on any device; `read` to see states and to change them;
-            `write` to read token by token. The last two work on a CPU, and NumPy takes over where
-            the native engine does not compute: torch is not loaded.
-        head: The model's head, of which writing depends.
+        use: `train` is for training and evaluating, on any device; `read` is for seeing states and
+            changing them, `write` for reading token by token. The last two work on a CPU. NumPy
+            computes them where the native engine does not, and torch is not loaded.
+        head: The model's head; writing with a distance head takes NumPy.
     Returns:
         The engine and why it was chosen.
     Raises:

@@ -38,11 +38,11 @@ class Head(Protocol):
     """The last step of a network."""
 
     def logits(self, h_NH: Floats) -> Floats:
-        """Logits `(N, V)` of the next token from the last layer's outputs `(N, H)`."""
+        """Return the logits `(N, V)` of the next token, from the last layer's outputs `(N, H)`."""
 
 
 def open_head(config: ModelConfig, weights: Mapping[str, Floats]) -> Head:
-    """The head of a model.
+    """Open the head of a model.
 
     Args:
         config: The model's shape.
@@ -68,7 +68,7 @@ class ScoreHead:
         self._bias_V = bias_V
 
     def logits(self, h_NH: Floats) -> Floats:
-        """Logits `(N, V)` of the next token from the last layer's outputs `(N, H)`."""
+        """Return the logits `(N, V)` of the next token, from the last layer's outputs `(N, H)`."""
         with np.errstate(over="ignore", invalid="ignore"):
             result: Floats = h_NH @ self._weight_HV + self._bias_V
         return result
@@ -94,12 +94,12 @@ class DistanceHead:
         self._squares_V = np.einsum("ev,ev->v", self._vectors_EV, self._vectors_EV)
 
     def vectors(self, h_NH: Floats) -> Floats:
-        """The network's output F `(N, E)` from the last layer's outputs `(N, H)`."""
+        """Return the network's output F `(N, E)`, from the last layer's outputs `(N, H)`."""
         result: Floats = h_NH @ self._weight_HE + self._bias_E
         return result
 
     def distances(self, h_NH: Floats) -> Floats:
-        """Distance of F to every symbol's vector, `(N, V)`."""
+        """Return the distance of F to every symbol's vector, `(N, V)`."""
         F_NE = self.vectors(h_NH)
         if self._kind == "cosine":
             return np.float32(1.0) - _unit(F_NE) @ self._vectors_EV
@@ -112,7 +112,7 @@ class DistanceHead:
         return distances
 
     def logits(self, h_NH: Floats) -> Floats:
-        """Logits `(N, V)` of the next token from the last layer's outputs `(N, H)`."""
+        """Return the logits `(N, V)` of the next token, from the last layer's outputs `(N, H)`."""
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             result = self.distances(h_NH)
             result *= np.float32(-1.0) / self._scale
@@ -128,7 +128,7 @@ def log_softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def nats_of(logits_NV: Floats, targets_N: NDArray[np.integer]) -> Floats:
-    """The cost in nats of each target `(N,)`; one below 0 is not counted and costs nothing."""
+    """Return the negative log-likelihood of each target `(N,)`, 0 for one below 0, in float32."""
     top_N1 = logits_NV.max(axis=1, keepdims=True)
     sums_N = np.exp(logits_NV - top_N1).sum(axis=1, dtype=np.float32)
     own_N = logits_NV[np.arange(len(targets_N)), np.maximum(targets_N, 0)]
@@ -139,7 +139,7 @@ def nats_of(logits_NV: Floats, targets_N: NDArray[np.integer]) -> Floats:
 def distance_loss(
     kind: str, F_NE: Floats, targets_NE: Floats, counted_N: NDArray[np.bool_] | None = None
 ) -> tuple[float, Floats]:
-    """The mean distance of outputs to their targets, and its gradient by the outputs.
+    """Return the mean distance of outputs to their targets, and its gradient by the outputs.
 
     Args:
         kind: `euclidean` or `cosine`.
@@ -172,7 +172,7 @@ def distance_loss(
 
 
 def fit_scale(distances_NV: Floats, targets_N: NDArray[np.integer]) -> float | None:
-    """The scale s under which the targets are likeliest.
+    """Return the scale s under which the targets are likeliest.
 
     Newton's steps on 1 / s, in which the cost is convex: its slope is the target's distance less
     the mean distance under the distribution, its curvature the distance's variance there.

@@ -1,4 +1,4 @@
-"""What is drawn at random, with NumPy: the same on every engine.
+"""What is drawn at random with NumPy, the same on every engine.
 
 The first weights of a model, and the units that dropout leaves out of a window.
 """
@@ -21,7 +21,7 @@ IDENTITY_SCALE = 0.9
 
 
 def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
-    """Draw the first weights.
+    """Return the first weights.
 
     Symbol vectors are standard normal; the input weights keep the pre-activations at unit
     variance; the recurrent weights are uniform within `1 / sqrt(H)`, torch's own choice, but those
@@ -89,7 +89,7 @@ class Masks:
 
 
 def draw_masks(config: ModelConfig, batch_size: int, seed: int) -> Masks | None:
-    """The masks of one window: a pure function of its arguments.
+    """Return the dropout masks of one window: a pure function of its arguments.
 
     Args:
         config: Dropout rate and sizes.

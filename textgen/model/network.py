@@ -191,6 +191,6 @@ def reset(state: State, resets_B: Bools | None) -> State:
 def no_states(engine: Engine) -> BackendError:
     """Return the error of an engine that neither shows nor changes states on their way."""
     return BackendError(
-        f"a text is read under interventions by the native engine alone, not on the path "
-        f"'{engine.name}'; compile it: python -m textgen.native.build"
+        f"evaluating a steered model needs the native engine; '{engine.name}' cannot change states "
+        "while it reads. Compile the native engine: python -m textgen.native.build"
     )

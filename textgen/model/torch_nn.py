@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 
 
 def to_torch_nn(config: ModelConfig, weights: Mapping[str, Floats]) -> torch.nn.RNNBase:
-    """The recurrent layers as `torch.nn.LSTM`, `GRU` or `RNN`, with the same outputs.
+    """Return the recurrent layers as `torch.nn.LSTM`, `GRU` or `RNN`, with the same outputs.
 
     torch has two biases where one is enough: the second is zero here, but for what the GRU adds
     inside its reset gate. Embedding and head are not in it.
@@ -41,7 +41,7 @@ def to_torch_nn(config: ModelConfig, weights: Mapping[str, Floats]) -> torch.nn.
         which = f"{config.cell} ({config.nonlinearity})" if config.cell == "rnn" else config.cell
         raise ConfigError(f"torch.nn has no '{which}'; it has lstm, gru, and rnn of tanh and relu")
     if config.residual:
-        raise ConfigError("torch.nn's layers add no input to their output; this model is residual")
+        raise ConfigError("torch.nn has no residual layers, and this model is residual")
     module: torch.nn.RNNBase = getattr(torch.nn, config.cell.upper())(
         config.embedding_size, config.hidden_size, config.num_layers, **settings
     )
@@ -63,7 +63,7 @@ def to_torch_nn(config: ModelConfig, weights: Mapping[str, Floats]) -> torch.nn.
 
 
 def from_torch_nn(module: torch.nn.RNNBase) -> dict[str, Floats]:
-    """A torch module's weights by our names, its two biases added up where only their sum counts.
+    """Return the weights of a torch module by textgen's names; its two biases are added up.
 
     Args:
         module: `torch.nn.LSTM`, `GRU` or `RNN`, of one direction, without projection.
@@ -73,10 +73,10 @@ def from_torch_nn(module: torch.nn.RNNBase) -> dict[str, Floats]:
         ConfigError: The module has what our layers have not.
     """
     if module.bidirectional or module.proj_size:
-        raise ConfigError("a module of two directions or with a projection has no equal here")
+        raise ConfigError("textgen has no layer of two directions or with a projection")
     cell, size = module.mode.split("_")[0].lower(), module.hidden_size
     if cell not in ("lstm", "gru", "rnn"):
-        raise ConfigError(f"'{module.mode}' is no LSTM, GRU or RNN of torch.nn")
+        raise ConfigError(f"'{module.mode}' is not an LSTM, GRU or RNN of torch.nn")
     own = {
         name: tensor.detach().float().cpu().numpy() for name, tensor in module.named_parameters()
     }

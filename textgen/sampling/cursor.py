@@ -22,11 +22,11 @@ class ConstantSteering:
         self._edits = edits
 
     def edits_at(self, char: int, sentence: int) -> Edits:
-        """Always the same."""
+        """Return the same edits at every character."""
         return self._edits
 
     def next_change(self, char: int) -> None:
-        """Never."""
+        """Return None: they never change."""
 
 
 class Cursor:
@@ -88,7 +88,7 @@ class Cursor:
 
     @property
     def letters_V(self) -> NDArray[np.bool_]:
-        """Which symbols are a letter."""
+        """Which symbols are letters."""
         return np.array([symbol.isalpha() for symbol in self._symbols])
 
     @property
