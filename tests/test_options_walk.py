@@ -5,44 +5,23 @@ from __future__ import annotations
 import inspect
 import shlex
 from dataclasses import is_dataclass
-from enum import Enum
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from support.other_values import BESIDE, other_value
 from typer.main import get_command
 
 from textgen.cli.app import app
 from textgen.cli.naming import UsageError
 from textgen.errors import ConfigError
 from textgen.repeat import command_text
-from textgen.settings import Option, kinds_of, settings_of, value_of, with_values
+from textgen.settings import Option, settings_of, value_of, with_values
 
 PROGRAM: Any = get_command(app)
-#: What another value needs beside it, so that the two do not contradict each other.
-BESIDE: dict[str, dict[str, Any]] = {
-    "nonlinearity": {"cell": "rnn"},
-    "loss": {"vectors": "word2vec"},
-    "distance": {"vectors": "word2vec", "loss": "distance"},
-    "by": {"show": "influence"},
-    "target": {"show": "influence"},
-    "positive": {"negative": "other.txt"},
-    "negative": {"positive": "other.txt"},
-    "positive_label": {"labels": "table.tsv"},
-}
 #: What a command needs, whatever else is typed.
 NEEDED = {"inspect find": ["--regex", "x"]}
 #: The settings of which such a command takes one.
 EITHER = {"labels", "positive", "negative", "regex", "feature"}
-#: Values of settings whose type does not say what is allowed.
-VALUES = {
-    "cell": "gru",
-    "documents": "line",
-    "ending": ".srt",
-    "nonlinearity": "relu",
-    "val": "0.25",
-    "encoding": "cp1251",
-}
 
 
 def commands(group: Any, path: str = "") -> list[tuple[str, Any]]:
@@ -68,39 +47,6 @@ CASES = [
     for item in settings_of(cls)
     if any(item.flag in param.opts for param in command.params)
 ]
-
-
-def other_value(item: Option) -> Any:
-    """A value that is not the default, made from the type, the choices and the range."""
-    how, default = item.how, item.default
-    if item.name in VALUES:
-        return VALUES[item.name]
-    if how.choices:
-        return next(type(default)(one) if isinstance(default, Enum) else one
-                    for one in how.choices if one != default)  # fmt: skip
-    if item.annotation.startswith("tuple"):
-        if "int" in item.annotation:
-            return (1, 2)
-        return ("a b", "-x\n" if how.escapes else "-x")
-    kinds = kinds_of(item.annotation) or (type(default),)
-    if bool in kinds:
-        return not default
-    if int in kinds or float in kinds:
-        numbers = (7, 3, 1, 0.5, 0.25, 5_000) if float in kinds else (7, 3, 5_000)
-        return next(n for n in numbers if n != default and allowed(n, item))
-    if "Path" in item.annotation:
-        return Path("some file.txt")
-    return "2m" if how.parse else "some text.txt"
-
-
-def allowed(number: float, item: Option) -> bool:
-    how = item.how
-    return (
-        (how.at_least is None or number >= how.at_least)
-        and (how.above is None or number > how.above)
-        and (how.at_most is None or number <= how.at_most)
-        and (how.below is None or number < how.below)
-    )
 
 
 def parsed(command: Any, words: list[str]) -> dict[str, Any]:
