@@ -8,7 +8,8 @@ MOVING := sh scripts/moving.sh
 # The tests start hundreds of processes: each would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree native try-native
+.PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree keywords native
+.PHONY: try-native
 .PHONY: bench bench-quality bench-prepare bench-overhead release clean
 
 help: ## List the targets.
@@ -60,6 +61,9 @@ fix: $(VENV)/.test ## Repair what the linter can repair, and format.
 
 tree: ## Write the tree of files in docs/architecture.md anew.
 	$(PYTHON) scripts/tree.py
+
+keywords: ## Write textgen/keywords.py anew, after an option was added.
+	$(BIN)/python scripts/write_keywords.py
 
 native: $(VENV)/.installed ## Compile the native engine, or say what is missing.
 	$(BIN)/python -m textgen.native.build

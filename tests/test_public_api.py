@@ -4,28 +4,16 @@ from __future__ import annotations
 
 import ast
 import inspect
+import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from support.small_runs import environment
+from support.small_runs import ROOT, environment
 
 import textgen
-from textgen import keywords
-from textgen.corpus.corpus_options import CorpusOptions
-from textgen.inspection import trace
-from textgen.options import TrainOptions
 from textgen.other_names import _CALLED, OTHER_NAMES, closest_name
-from textgen.sampling import SampleOptions
-from textgen.view_options import (
-    MemoryOptions,
-    NeuronOptions,
-    ReadOptions,
-    SimilarOptions,
-    ViewOptions,
-)
 
 NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
@@ -80,52 +68,10 @@ def test_every_public_signature_is_typed() -> None:
                 assert parameter.annotation is not inspect.Parameter.empty, parameter
 
 
-#: What the library's functions take by name, as type checkers and editors see it, and where it is
-#: declared. Wider: a setting that its class makes plain, so that more may be given.
-KEYWORDS = [
-    (keywords.CorpusSettings, CorpusOptions, set(), set()),
-    (
-        keywords.TrainSettings,
-        TrainOptions,
-        # Arguments of `train` itself.
-        {"corpus", "budget"},
-        {"val", "vectors"},
-    ),
-    (keywords.SampleSettings, SampleOptions, set(), {"stop"}),
-    (keywords.TraceSettings, trace, {"vocabulary"}, {"quantities", "layers", "units"}),
-    (
-        keywords.ReadSettings,
-        ReadOptions,
-        # Those of `CorpusSettings`.
-        {"encoding", "encoding_errors", "ending", "skip_bad"},
-        set(),
-    ),
-    (keywords.MemorySettings, MemoryOptions, set(), set()),
-    (keywords.ViewSettings, ViewOptions, set(), {"neurons"}),
-    (keywords.NeuronSettings, NeuronOptions, set(), {"neurons", "layers"}),
-    (keywords.SimilarSettings, SimilarOptions, set(), {"layer"}),
-]
-
-
-@pytest.mark.parametrize(
-    ("typed", "declared", "left_out", "wider"), KEYWORDS, ids=[row[0].__name__ for row in KEYWORDS]
-)
-def test_keywords_are_those_that_are_declared(
-    typed: Any, declared: Any, left_out: set[str], wider: set[str]
-) -> None:
-    """One setting more where it is declared is one line more in `textgen/keywords.py`."""
-    own = set(typed.__annotations__)
-    if typed is not keywords.CorpusSettings:
-        own -= set(keywords.CorpusSettings.__annotations__)
-    parameters = {
-        parameter.name: parameter.annotation
-        for parameter in inspect.signature(declared).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    assert own == set(parameters) - left_out
-    for name in own - wider:
-        assert typed.__annotations__[name].__forward_arg__ == parameters[name], name
-    assert not typed.__required_keys__
+def test_keywords_are_those_that_are_declared() -> None:
+    """`make keywords` has been called after an option was added."""
+    script = runpy.run_path(str(ROOT / "scripts/write_keywords.py"))
+    assert script["FILE"].read_text("utf-8") == script["text"]()
 
 
 #: Functions that take settings, and the class of them.

@@ -1,7 +1,6 @@
-"""The settings of the public functions by name, so that an editor completes them and a type checker
-knows them. What they mean and their defaults stand where they are used: in `TrainOptions`,
-`CorpusOptions`, `SampleOptions`, the classes of `textgen.view_options` and `trace`, with which a
-test compares this file.
+"""The settings of the public functions by name, for editors and type checkers.
+
+`make keywords` writes this file from the options classes that declare them.
 """
 
 from __future__ import annotations
@@ -16,25 +15,32 @@ from textgen.model.network import State
 
 
 class CorpusSettings(TypedDict, total=False):
-    """How a text is read: the fields of `textgen.corpus.corpus_options.CorpusOptions`."""
+    """How a text is read: `textgen.corpus.corpus_options.CorpusOptions`."""
 
-    level: str
-    fold: bool
-    min_count: int
-    min_word_count: int
-    max_words: int
-    documents: str | None
     encoding: str | None
-    newlines: bool
-    nfc: bool
     encoding_errors: str
     ending: str
     skip_bad: bool
+    level: str
+    fold: bool
+    documents: str | None
+    min_count: int
+    min_word_count: int
+    max_words: int
+    newlines: bool
+    nfc: bool
 
 
 class TrainSettings(CorpusSettings, total=False):
-    """How a model is trained: those, and the fields of `textgen.options.TrainOptions`."""
+    """How a model is trained: `textgen.options.TrainOptions`."""
 
+    device: str
+    threads: int | None
+    epochs: float | None
+    steps: int | None
+    patience: int
+    pairs: bool
+    val: StrPath | float
     cell: str
     nonlinearity: str
     hidden_size: int | None
@@ -48,29 +54,23 @@ class TrainSettings(CorpusSettings, total=False):
     tie: bool
     residual: bool
     seq_len: int | None
-    batch_size: int | None
     history: int | None
+    batch_size: int | None
     learning_rate: float | None
     weight_decay: float | None
     clip_norm: float | None
-    epochs: float | None
-    steps: int | None
     rng: int
-    val: StrPath | float
-    patience: int
-    device: str
     precision: str
-    threads: int | None
     eval_every: int | None
     save_every: int | None
-    pairs: bool
 
 
 class SampleSettings(TypedDict, total=False):
-    """How a text is written: the fields of `textgen.sampling.SampleOptions`."""
+    """How a text is written: `textgen.options.SampleOptions`."""
 
     length: int
     temperature: float
+    rng: int
     top_k: int
     top_p: float
     min_p: float
@@ -82,11 +82,10 @@ class SampleSettings(TypedDict, total=False):
     keep_going: bool
     separator: str
     history: int
-    rng: int
 
 
 class TraceSettings(TypedDict, total=False):
-    """What is traced: arguments of `textgen.inspection.trace`."""
+    """What is traced: arguments of `textgen.inspection.trace.trace`."""
 
     quantities: str | Sequence[str] | None
     layers: int | Sequence[int] | None
@@ -99,7 +98,7 @@ class TraceSettings(TypedDict, total=False):
 
 
 class MemorySettings(TypedDict, total=False):
-    """How memory is measured: the fields of `textgen.view_options.MemoryOptions`."""
+    """How memory is measured: `textgen.view_options.MemoryOptions`."""
 
     max_lag: int
     positions: int
@@ -110,7 +109,7 @@ class MemorySettings(TypedDict, total=False):
 
 
 class ReadSettings(TypedDict, total=False):
-    """What long text is read: the fields of `textgen.view_options.ReadOptions`."""
+    """What long text is read: `textgen.view_options.ReadOptions`."""
 
     encoding: str | None
     encoding_errors: str
@@ -121,7 +120,7 @@ class ReadSettings(TypedDict, total=False):
 
 
 class ViewSettings(TypedDict, total=False):
-    """What colours a text: the fields of `textgen.view_options.ViewOptions`."""
+    """What colours a text: `textgen.view_options.ViewOptions`."""
 
     show: str | None
     neurons: Sequence[str | tuple[int, int]]
@@ -131,7 +130,7 @@ class ViewSettings(TypedDict, total=False):
 
 
 class NeuronSettings(TypedDict, total=False):
-    """Which neurons are reported: the fields of `textgen.view_options.NeuronOptions`."""
+    """Which neurons are reported: `textgen.view_options.NeuronOptions`."""
 
     show: str | None
     layers: Sequence[int]
@@ -141,7 +140,7 @@ class NeuronSettings(TypedDict, total=False):
 
 
 class SimilarSettings(TypedDict, total=False):
-    """What is compared: the fields of `textgen.view_options.SimilarOptions`."""
+    """What is compared: `textgen.view_options.SimilarOptions`."""
 
     show: str | None
     layer: int | str | None

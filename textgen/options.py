@@ -246,7 +246,7 @@ class TrainOptions(ComputeOptions):
         "text; a file holds them in the format of word2vec or fastText.",
         by_default="drawn at random",
         joint=_EMBEDDING,
-        accepts="StrPath",
+        accepts="StrPath | None",
     )
     freeze_embedding: bool | None = setting(
         None,

@@ -1,0 +1,95 @@
+"""Write textgen/keywords.py anew: the settings of the public functions, as they are declared.
+
+python scripts/write_keywords.py
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.inspection import trace
+from textgen.options import SampleOptions, TrainOptions
+from textgen.settings import settings_of
+from textgen.view_options import (
+    MemoryOptions,
+    NeuronOptions,
+    ReadOptions,
+    SimilarOptions,
+    ViewOptions,
+)
+
+FILE = Path(__file__).resolve().parents[1] / "textgen/keywords.py"
+#: Of what `trace` takes the type that editors and type checkers see.
+TRACE_TYPES = {
+    "quantities": "str | Sequence[str] | None",
+    "layers": "int | Sequence[int] | None",
+    "units": "str | Sequence[Neuron | str] | None",
+}
+HEAD = '''"""The settings of the public functions by name, for editors and type checkers.
+
+`make keywords` writes this file from the options classes that declare them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+from textgen.arguments import StrPath as StrPath
+from textgen.inspection.trace import Neuron
+from textgen.model.edit import Edits
+from textgen.model.network import State
+'''
+#: The name of each, what it is built on, what it says, where it is declared, and what of it is left
+#: out: an argument of the function itself.
+CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
+    ("CorpusSettings", "TypedDict", "How a text is read.", CorpusOptions, ()),
+    ("TrainSettings", "CorpusSettings", "How a model is trained.", TrainOptions, ("budget",)),
+    ("SampleSettings", "TypedDict", "How a text is written.", SampleOptions, ()),
+    ("TraceSettings", "TypedDict", "What is traced.", trace, ("vocabulary",)),
+    ("MemorySettings", "TypedDict", "How memory is measured.", MemoryOptions, ()),
+    ("ReadSettings", "TypedDict", "What long text is read.", ReadOptions, ()),
+    ("ViewSettings", "TypedDict", "What colours a text.", ViewOptions, ()),
+    ("NeuronSettings", "TypedDict", "Which neurons are reported.", NeuronOptions, ()),
+    ("SimilarSettings", "TypedDict", "What is compared.", SimilarOptions, ()),
+)
+
+
+def text() -> str:
+    """The file as it should be."""
+    parts = [HEAD]
+    inherited = {item.name for item in settings_of(CorpusOptions)}
+    for name, base, about, source, without in CLASSES:
+        taken = {*without, *(inherited if base == "CorpusSettings" else ())}
+        lines = [f"    {key}: {kind}" for key, kind in types(source).items() if key not in taken]
+        head = f"class {name}({base}, total=False):\n"
+        where = f"`{source.__module__}.{source.__qualname__}`"
+        if inspect.isfunction(source):
+            where = f"arguments of {where}"
+        docstring = f'    """{about[:-1]}: {where}."""\n\n'
+        parts.append(head + docstring + "\n".join(lines) + "\n")
+    return "\n\n".join(parts)
+
+
+def types(source: Any) -> dict[str, str]:
+    """The type of each setting that a source declares."""
+    if not isinstance(source, type):
+        return {
+            own.name: TRACE_TYPES.get(own.name, str(own.annotation))
+            for own in inspect.signature(source).parameters.values()
+            if own.kind is own.KEYWORD_ONLY
+        }
+    return {
+        item.name: re.sub(
+            r"tuple\[(.+), \.\.\.\]", r"Sequence[\1]", item.how.accepts or item.annotation
+        )
+        for item in settings_of(source)
+    }
+
+
+if __name__ == "__main__":
+    FILE.write_text(text(), encoding="utf-8")
