@@ -147,7 +147,7 @@ def test_nothing_found_is_said_and_nothing_kept(place: Path) -> None:
         (["corpus.txt", "--regex", "("], "is no regular expression", 2),
         (["--labels", "labels.tsv", "--show", "input-gate"], "cannot be clamped", 2),
         (["--labels", "labels.tsv", "--direction", "probe"], "give it a name", 2),
-        (["--labels", "labels.tsv", "--save", "0:1"], "is no name", 2),
+        (["--labels", "labels.tsv", "--save", "0:1"], "cannot be the name", 2),
         (["--labels", "labels.tsv", "--state", "end"], "one of mean, final", 2),
         (["--labels", "labels.tsv", "--positive-label", "x"], "labels.tsv are: no, yes", 2),
         (["--labels", "labels.tsv", "--top", "0"], "--top is 0", 2),

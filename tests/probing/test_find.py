@@ -128,9 +128,9 @@ def test_progress_is_told(switched_model: SavedModel) -> None:
 
 def test_options_out_of_range() -> None:
     for given, message in (
-        ({"protocol": "last"}, "choose mean .* or final"),
+        ({"protocol": "last"}, "must be one of mean, final"),
         ({"held_out": 1.0}, "held_out is 1.0"),
-        ({"direction": "up"}, "choose one of: probe, difference"),
+        ({"direction": "up"}, "must be one of probe, difference"),
         ({"texts_limit": 0}, "texts_limit is 0"),
         ({"rng": -1}, "rng is -1"),
         ({"alpha": 0.0}, "alpha is 0.0"),
