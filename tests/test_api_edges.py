@@ -244,7 +244,7 @@ WRONG_CALLS: list[tuple[Callable[[textgen.Model], Any], str]] = [
     (lambda m: m.trace("a", quantities=5), "quantities is 5"),
     (lambda m: m.trace("a", layers=["0"]), "layers is '0'"),
     (lambda m: m.trace("a", top="3"), "top is '3'; it must be a whole number: top=3"),
-    (lambda m: m.trace("a", units=[3]), "3 is no neuron"),
+    (lambda m: m.trace("a", units=[3]), "3 is not a neuron"),
     (lambda m: m.trace("a", units="0:999"), "there is no neuron 0:999"),
     (lambda m: m.trace("a", quantity="cell"), "did you mean 'quantities'?"),
     (lambda m: m.evaluate(), "no text was named; give a file, a folder, or text=..."),

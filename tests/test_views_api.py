@@ -106,7 +106,7 @@ def test_errors_speak_of_settings(model: textgen.Model) -> None:
         model.neurons("кот", top=3, neurons=[NEURON])
     with pytest.raises(InspectionError, match="layer 7 is none of this model's"):
         model.similar("кот", "кот спит", layer=7)
-    with pytest.raises(InspectionError, match="is no neuron"):
+    with pytest.raises(InspectionError, match="is not a neuron"):
         model.view("кот", neurons=[object()])  # type: ignore[list-item]
     with pytest.raises(ConfigError, match="quantities"):
         model.view("кот", quantities="cell")  # type: ignore[call-arg]

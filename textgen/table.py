@@ -185,8 +185,8 @@ class Table:
         return arrays
 
 
-class Report(Protocol):
-    """The result of a command as plain data, in every form in which it can be saved."""
+class Exportable(Protocol):
+    """A report: the result of a command as plain data, in every form in which it can be saved."""
 
     def to_json(self) -> dict[str, Any]:
         """The whole report, ready for `json.dumps`: no NaN, no arrays."""

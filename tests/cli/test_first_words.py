@@ -162,7 +162,6 @@ def test_what_to_type_instead_of_a_wrong_command(words: list[str], said: str, ho
         (["sample", "--checkpoint-dir", "x"], "here it is --checkpoint MODEL"),
         (["inspect", "--input-text", "x"], "here it is --text TEXT"),
         (["eval", "a.txt", "--batch_size", "9"], "here it is --streams N"),
-        (["inspect", "neurons", "--layers", "0"], "did you mean --layer L?"),
         (["eval", "a.txt", "--model", "x"], "here it is --checkpoint MODEL"),
         (["eval", "a.txt", "--windw", "3"], "did you mean --window N?"),
         (["eval", "a.txt", "--xyzzy"], "textgen eval --help lists its options"),

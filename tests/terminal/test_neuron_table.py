@@ -12,15 +12,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from textgen.inspection import HeatRow
+from textgen.table import Column, Entry, Table
 from textgen.terminal.excerpt import Excerpt, excerpt
-from textgen.terminal.neuron_sheet import (
-    Histogram,
-    NeuronRow,
-    NeuronSheet,
-    NeuronTable,
-    PassageStrip,
-    ScoreRow,
-)
+from textgen.terminal.humanize import number
+from textgen.terminal.neuron_sheet import Histogram, NeuronSheet, NeuronTable, PassageStrip
 
 System = Literal["standard", "256", "truecolor"]
 
@@ -43,33 +38,29 @@ def render(what: object, width: int, system: System | None = None, **settings: b
 
 
 LONG = "что было до этого места, довольно длинное и с \x1b[31m чужим цветом, вот "
-ROWS = [
-    NeuronRow(
-        name="0:137",
-        mean=-0.25,
-        sd=0.51234,
-        follows="position-in-word",
-        correlation=-0.738,
-        highest=Excerpt(LONG, "ё", "лка и ещё много всего, что было после\n"),
-    ),
-    NeuronRow(name="1:2", mean=12.5, sd=1e-7, highest=Excerpt("日本", "語", "\nя")),
-    NeuronRow(name="1:3", mean=0, sd=0),
+FIGURES = ("neuron", Column("mean", format=number), Column("sd", format=".2g"))
+SHARES = (Column("below_0.1", "<0.1", ".0%"), Column("above_0.9", ">0.9", ".0%"))
+FOLLOWS = ("follows", Column("correlation", "r", "+.2f"))
+
+
+def neuron_table(rows: list[tuple[Entry, ...]], places: list[Excerpt | None]) -> NeuronTable:
+    shares = SHARES if len(rows[0]) > 5 else ()
+    return NeuronTable(Table((*FIGURES, *shares, *FOLLOWS), rows), places)
+
+
+PLACE = Excerpt(LONG, "ё", "лка и ещё много всего, что было после\n")
+ROWS: list[tuple[Entry, ...]] = [
+    ("0:137", -0.25, 0.51234, "position-in-word", -0.738),
+    ("1:2", 12.5, 1e-7, "nothing", None),
+    ("1:3", 0.0, 0.0, "nothing", None),
 ]
-GATES = [
-    NeuronRow(
-        name="0:137",
-        mean=0.75,
-        sd=0.0123,
-        saturation=(0.034, 0.5),
-        follows="position-in-word",
-        correlation=-0.738,
-        highest=Excerpt(LONG, "ё", "лка"),
-    )
-]
+GATES: list[tuple[Entry, ...]] = [("0:137", 0.75, 0.0123, 0.034, 0.5, "position-in-word", -0.738)]
+STATES_TABLE = neuron_table(ROWS, [PLACE, Excerpt("日本", "語", "\nя"), None])
+GATES_TABLE = neuron_table(GATES, [Excerpt(LONG, "ё", "лка")])
 
 
 def test_a_wide_table_has_a_column_for_passages() -> None:
-    lines = render(NeuronTable(ROWS), 80).splitlines()
+    lines = render(STATES_TABLE, 80).splitlines()
     assert lines[0].split() == ["neuron", "mean", "sd", "follows", "r", "highest"]
     assert lines[2].startswith("0:137   -0.25   0.51  position-in-word  -0.74  ")
     assert "вот ▸ё◂лка" in lines[2]
@@ -78,7 +69,7 @@ def test_a_wide_table_has_a_column_for_passages() -> None:
 
 
 def test_a_narrow_table_puts_them_beneath() -> None:
-    lines = render(NeuronTable(GATES), 60).splitlines()
+    lines = render(GATES_TABLE, 60).splitlines()
     assert lines[0].split() == ["neuron", "mean", "sd", "<0.1", ">0.9", "follows,", "highest"]
     assert lines[2].rstrip() == "0:137   0.75  0.012    3%   50%  position-in-word -0.74"
     assert lines[3].startswith(" " * 33) and "▸ё◂лка" in lines[3]
@@ -86,30 +77,32 @@ def test_a_narrow_table_puts_them_beneath() -> None:
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
 @pytest.mark.parametrize("system", [None, "standard", "truecolor"])
-@pytest.mark.parametrize("rows", [ROWS, GATES], ids=["states", "gates"])
+@pytest.mark.parametrize(
+    ("table", "rows"), [(STATES_TABLE, ROWS), (GATES_TABLE, GATES)], ids=["states", "gates"]
+)
 def test_nothing_overflows_or_steers_the_terminal(
-    rows: list[NeuronRow], width: int, system: System | None
+    table: NeuronTable, rows: list[tuple[Entry, ...]], width: int, system: System | None
 ) -> None:
-    text = render(NeuronTable(rows), width, system)
+    text = render(table, width, system)
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert all(cell_len(line) <= width for line in plain.splitlines())
     assert "\x1b[31m" not in text
     assert ("\x1b" in text) == (system is not None)
     for row in rows:
-        assert row.name in plain
-        if row.correlation is not None and width >= 60:
+        assert str(row[0]) in plain
+        if row[-1] is not None and width >= 60:
             assert "-0.74" in plain
 
 
 def test_with_colours_the_place_is_reversed_and_unmarked() -> None:
-    text = render(NeuronTable(ROWS), 100, "standard")
+    text = render(STATES_TABLE, 100, "standard")
     assert "▸" not in text
     assert re.search(r"\x1b\[[0-9;]*7mё", text)
 
 
 @pytest.mark.parametrize("width", [3, 4, 10, 25, 200])
 def test_an_excerpt_fits_and_holds_its_place(width: int) -> None:
-    drawn = excerpt(ROWS[0].highest, width, "utf-8", console(width)).plain
+    drawn = excerpt(PLACE, width, "utf-8", console(width)).plain
     assert "▸ё◂" in drawn
     assert cell_len(drawn) <= width
     if width == 25:  # what one side does not need is the other's
@@ -149,10 +142,16 @@ def sheet() -> NeuronSheet:
         row=heat(()),
         facts=["follows vowel: r +0.52"],
         seen="tanh(c)",
-        scores=[
-            ScoreRow(feature="vowel", chosen=0.5, correlation=0.52, auc=0.871, best=True),
-            ScoreRow(feature="position-in-line", chosen=None, correlation=None, auc=None),
-        ],
+        scores=Table(
+            (
+                "feature",
+                Column("chosen", "r choosing", "+.2f"),
+                Column("correlation", "r held out", "+.2f"),
+                Column("auc", "AUC", ".3f"),
+            ),
+            [("vowel", 0.5, 0.52, 0.871), ("position-in-line", None, None, None)],
+        ),
+        best=0,
         counts=np.array([0, 1, 2, 1] * 16),
         edges=np.linspace(-1, 1, 65),
         passages=[

@@ -65,7 +65,7 @@ class Association:
     Args:
         units: How many.
         graded: Which features are numbers, `(features,)`; the others are 0 or 1.
-        scale: Of the histograms.
+        scale: The bins of the histograms.
     """
 
     def __init__(self, units: int, graded: NDArray[np.bool_], scale: Scale) -> None:
@@ -133,7 +133,7 @@ class Association:
         return int(self._count[CHOOSING]), int(self._count[SCORING])
 
     def correlations(self, half: int) -> Doubles:
-        """Of each unit with each feature on one half, `(units, features)`.
+        """The correlation of each unit with each feature on one half, `(units, features)`.
 
         Not a number where either is constant, or a binary feature too rare: see `MIN_CASES`.
         """

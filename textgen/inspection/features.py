@@ -270,9 +270,9 @@ def feature_matrix(
     """Every built-in feature at every token, in the order of `FEATURES`.
 
     Args:
-        vocabulary: Of the tokens.
+        vocabulary: The vocabulary of the tokens.
         ids: The tokens, `(T,)`; what an unknown one stands for is not known here.
-        skip: So many of the first ones are read for what they open, and left out of the result.
+        skip: How many of the first tokens are read only for what they open.
     Returns:
         `(T - skip, len(FEATURES))`; the row of an end mark is zero.
     """
@@ -290,7 +290,7 @@ def token_text(
     """The text of tokens, with a `DOCUMENT_MARK` for each end mark, and where in it they stand.
 
     Args:
-        vocabulary: Of the tokens.
+        vocabulary: The vocabulary of the tokens.
         ids: The tokens, `(T,)`.
     Returns:
         The text, and the place in it of each token's last character, `(T,)`. Tokens that share a

@@ -79,7 +79,7 @@ class GateReport:
     gates: tuple[GateSaturation, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, ready for `json.dumps`."""
+        """The report as plain data, ready for `json.dumps`."""
         return {
             "tokens": self.tokens,
             "left_below": LEFT,

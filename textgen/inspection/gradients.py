@@ -36,7 +36,7 @@ Reals = NDArray[np.float64]
 Place = tuple[str, int]
 INPUT: Place = ("input", 0)
 
-#: So much memory may be held by what the steps of a part keep for the way back. More is no faster.
+#: The most memory that the steps of a part keep for the way back, in bytes. More is not faster.
 MEMORY_LIMIT = 256 * 2**20
 #: Numbers that a unit of a layer keeps for each step, its gradients included: a cautious guess.
 _NUMBERS_A_UNIT = 24
@@ -54,7 +54,7 @@ class _NotedCell(Cell):
         self.noted: list[dict[str, Array]] = []
 
     def equations(self, inputs: StepInputs) -> Outcome:
-        """As the cell itself."""
+        """Compute a step as the cell does, and keep the new state."""
         new, gates = self._cell.step(*inputs)
         self.noted.append(new)
         return new, gates

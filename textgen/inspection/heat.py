@@ -75,7 +75,7 @@ class HeatView:
     totals: dict[str, float | int | str]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, ready for `json.dumps`."""
+        """The view as plain data, ready for `json.dumps`."""
         return {
             "quantity": self.quantity,
             "tokens": list(self.pieces),

@@ -78,7 +78,9 @@ def influence_view(
         raise InspectionError("the text is empty; give at least one character")
     for measure in by:
         if measure not in MEASURES:
-            raise InspectionError(f"'{measure}' is no measure; choose of: {', '.join(MEASURES)}")
+            raise InspectionError(
+                f"'{measure}' is not a measure; choose one of: {', '.join(MEASURES)}"
+            )
         check_length(measure, len(ids))
     starts = _starts(pieces)
     state = read_text(network, ids)
@@ -168,7 +170,7 @@ def find_target(vocabulary: Vocabulary, text: str) -> int:
             f"{vocabulary.level}s; the next symbol is one: give its first"
         )
     raise InspectionError(
-        f"{named('target')} {text!r} is no symbol of this model; give one that it can write"
+        f"{named('target')} {text!r} is not a symbol of this model; give one that it can write"
     )
 
 
@@ -243,7 +245,7 @@ def omission_effect(
     leaving, joining = set(starts.tolist()), set(ends)
     state = read_text(network, ids[:0])
     rests: list[State] = []  # the state before the character that is being read, if any
-    # So many streams as there are characters are read at the end, from few at the beginning.
+    # The number of streams grows from one at the beginning to the number of characters.
     reading = track(ids.tolist(), "leaving out each character", len(ids))
     for place, token in enumerate(reading):
         if place in joining:

@@ -89,7 +89,7 @@ class MemoryCurve:
 
     @property
     def standard_error_K(self) -> Reals:
-        """Of `relative_K`, a ratio of two means of the same positions; 0 at lag 0."""
+        """The standard error of `relative_K`, a ratio of two means over the same positions."""
         scaled_KN = self._relative(self.norms_KN)
         # The first term of a ratio's expansion.
         off_KN = scaled_KN - self.relative_K[:, None] * scaled_KN[0]
@@ -133,7 +133,7 @@ class Replacement:
 
     @property
     def standard_error_M(self) -> Reals:
-        """Of `mean_M`."""
+        """The standard error of `mean_M`."""
         return _standard_error(self.variations_MN)
 
     @property
@@ -200,7 +200,7 @@ class MemoryReport:
         return f"> {self.max_lag:,}" if lag is None else lag
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, ready for `json.dumps`."""
+        """The report as plain data, ready for `json.dumps`."""
         replaced = self.replacement
         return {
             "cell": self.cell,
@@ -328,7 +328,7 @@ class MemoryReports:
         places = sorted({len(report.places) for report in self.reports})
         note = (
             f"lags in {self.unit}, over {' to '.join(f'{n:,}' for n in places)} places of the "
-            "text; can be replaced: what lies more than so many back, by other text, and the "
+            "text; can be replaced: if all text further back is replaced by other text, the "
             f"prediction changes by less than {VARIATION_LIMIT:g} (mean total variation)"
         )
         beyond = sorted({str(v)[2:] for row in rows for v in row[2:] if str(v).startswith(">")})
@@ -449,7 +449,7 @@ def gradient_lag(
         weights: Its weights.
         ids: The text, `(N,)`.
         max_lag: The largest lag, in tokens.
-        positions: At so many places. Of one LSTM the number lay between 15 and 22 with 32 places,
+        positions: How many places. For one LSTM the number lay between 15 and 22 with 32 places,
             over twelve seeds; with 200 it was 17 or 18.
         rng: Seed of the places.
         threads: Threads that compute; None is all cores.

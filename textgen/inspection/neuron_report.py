@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from textgen.inspection.neuron_stats import NeuronStats
 from textgen.inspection.passages import Passage
-from textgen.table import Entry, Table
+from textgen.table import Column, Entry, Table
+from textgen.terminal.humanize import number
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class NeuronProfile:
 
     Args:
         stats: Its distribution.
-        saturation: Of a gate; None for anything else.
+        saturation: The saturation of a gate; None for anything else.
         scores: How it goes with each built-in feature, in their order.
         best: The one chosen; None where the neuron or every feature is constant.
         follows: The same if it held on the other text, else None; None too where the text is too
@@ -111,6 +112,20 @@ class NeuronProfile:
             "lowest": [passage.to_dict() for passage in self.lowest],
         }
 
+    def ranked(self) -> tuple[Table, int | None]:
+        """The scores, the highest correlation first, as people read them; the row of the best."""
+        scores = sorted(self.scores, key=lambda score: -abs(score.correlation or 0.0))
+        table = Table.from_records(
+            (
+                "feature",
+                Column("chosen", "r choosing", "+.2f"),
+                Column("correlation", "r held out", "+.2f"),
+                Column("auc", "AUC", ".3f"),
+            ),
+            map(vars, scores),
+        )
+        return table, None if self.best is None else scores.index(self.best)
+
     def entries(self) -> tuple[Entry, ...]:
         """The row of `NeuronReport.table`."""
         stats, best, gate = self.stats, self.best, self.saturation
@@ -143,7 +158,7 @@ class NeuronReport:
         threshold: The correlation from which on a neuron follows a feature.
         enough: Tokens from which on it is told what a neuron follows.
         total: Neurons surveyed, of which `profiles` may be a few.
-        edges: Of the bins of every histogram, `(bins + 1,)`.
+        edges: The edges of the bins of every histogram, `(bins + 1,)`.
         profiles: The neurons, in order.
     """
 
@@ -163,6 +178,40 @@ class NeuronReport:
     def too_short(self) -> bool:
         """Whether the text is too short to say what a neuron follows."""
         return self.tokens < self.enough
+
+    def overview(self) -> Table:
+        """A row for each neuron as people read it: figures, and what it follows."""
+        gates = any(profile.saturation for profile in self.profiles)
+        rows: list[tuple[Entry, ...]] = []
+        for profile in self.profiles:
+            stats, gate, follows = profile.stats, profile.saturation, profile.follows
+            shares = (None, None) if gate is None else (gate.shut, gate.open)
+            rows.append(
+                (
+                    *(f"{stats.layer}:{stats.unit}", stats.mean, stats.sd),
+                    *(shares if gates else ()),
+                    *(
+                        ("too short" if self.too_short else "nothing", None)
+                        if follows is None
+                        else (follows.feature, follows.correlation)
+                    ),
+                )
+            )
+        shares_columns = (
+            Column("below_0.1", "<0.1", ".0%"),
+            Column("above_0.9", ">0.9", ".0%"),
+        )
+        return Table(
+            (
+                "neuron",
+                Column("mean", format=number),
+                Column("sd", format=".2g"),
+                *(shares_columns if gates else ()),
+                "follows",
+                Column("correlation", "r", "+.2f"),
+            ),
+            rows,
+        )
 
     def facts(self, profile: NeuronProfile) -> list[str]:
         """What is said of one of the neurons, in sentences."""

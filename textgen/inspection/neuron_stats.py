@@ -85,16 +85,16 @@ class NeuronStats:
 
     @property
     def name(self) -> str:
-        """As in a trace: `layers.0.cell[137]`."""
+        """The name as in a trace: `layers.0.cell[137]`."""
         return neuron_name(self.layer, self.unit, self.quantity)
 
     @property
     def title(self) -> str:
-        """As it is shown to people: `neuron 0:137 cell`."""
+        """The name for people: `neuron 0:137 cell`."""
         return neuron_title(self.layer, self.unit, self.quantity)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """The figures as plain data."""
         return asdict(self)
 
 
@@ -125,7 +125,7 @@ def parse_neuron(
         if guess is None or guess[0] >= num_layers or guess[1] >= hidden_size:
             example = f"0:{min(3, hidden_size - 1)}"
         raise InspectionError(
-            f"'{text}' is no neuron; write LAYER:UNIT with layer 0..{num_layers - 1} "
+            f"'{text}' is not a neuron; write LAYER:UNIT with layer 0..{num_layers - 1} "
             f"and unit 0..{hidden_size - 1}, for example {example}"
         )
     layer, unit, state = found
@@ -158,7 +158,7 @@ def parse_neurons(
             neuron = int(layer), int(unit)
         except (TypeError, ValueError):
             raise InspectionError(
-                f'{name!r:.60} is no neuron; name it by layer and unit: (0, 75) or "0:75"'
+                f'{name!r:.60} is not a neuron; name it by layer and unit: (0, 75) or "0:75"'
             ) from None
         found.append(check_neuron(neuron, *shape))
     return list(dict.fromkeys(found))

@@ -54,11 +54,12 @@ from textgen.view_options import PASSAGES, SORTS, TOP, NeuronOptions
 #: Runs a network over tokens and yields what `Model.survey` does.
 Survey = Callable[[NDArray[np.integer[Any]]], Iterable[Trace]]
 
-#: A correlation below this, on text that did not choose, is no following: 9 % of the variance.
+#: A neuron follows a feature if the correlation is at least this (9 % of the variance) on text that
+#: did not choose the feature.
 FOLLOWS = 0.3
 
-#: Of a text of fewer tokens it is not told what a neuron follows: up to 7 % of the neurons would
-#: pass `FOLLOWS` by chance; from here on none did.
+#: A shorter text, in tokens, does not tell what a neuron follows: up to 7 % of the neurons would
+#: pass `FOLLOWS` by chance. With this many, none did.
 ENOUGH = 300
 
 #: Tokens surveyed at once; memory does not depend on the text's length beyond this.
@@ -95,8 +96,8 @@ def survey_neurons(
         survey: Runs the network, such as `lambda ids: model.survey(ids, [quantity])`. A text longer
             than `block` is read in parts, each after the last tokens of the part before.
         ids: The tokens, `(N,)`; may be a memory-mapped array.
-        vocabulary: Of the tokens.
-        cell: Of the network.
+        vocabulary: The vocabulary of the tokens.
+        cell: The network's cell.
         quantity: What to look at, such as `cell`.
         layers: Which layers; None: all.
         detail: Neurons of which the values around their highest and lowest places are kept.
@@ -154,9 +155,9 @@ class NeuronSurvey:
 
     Args:
         quantity: What was looked at.
-        cell: Of the network.
+        cell: The network's cell.
         ids: The tokens, `(N,)`.
-        vocabulary: Of the tokens.
+        vocabulary: The vocabulary of the tokens.
         stretch: Tokens that choose, and then score, by turns.
         gathered: What was gathered, by layer.
     """
@@ -227,7 +228,7 @@ class NeuronSurvey:
             sort: One of `SORTS`: `feature-score` is the size of the correlation on the half that
                 scores, `saturation` the share of time shut or open, `place` layer and unit.
         Raises:
-            InspectionError: There is no such order, or not of this quantity.
+            InspectionError: There is no such order, or this quantity does not have it.
         """
         if sort not in SORTS:
             raise InspectionError(f"there is no order '{sort}'; choose one of: {', '.join(SORTS)}")
@@ -347,7 +348,7 @@ class LayerFigures:
     Args:
         units: Which units its columns are, `(units,)`.
         quantity: What is looked at.
-        scale: Of the histograms.
+        scale: The bins of the histograms.
         detail: Columns of which the values around their highest and lowest places are kept.
         passages: How many of these places are wanted of each unit.
     """
@@ -409,7 +410,7 @@ class LayerFigures:
             if len(self._window) != stop - start:
                 self._window = np.full((stop - start, len(self._detail)), np.nan, np.float32)
             self._window[places_T - start] = values_TN[:, self._detail]
-        # An end mark is no place in the text.
+        # An end mark is not a place in the text.
         shown = (values_TN[~ends_T], places_T[~ends_T]) if ends_T.any() else (values_TN, places_T)
         self.highest.add(*shown)
         self.lowest.add(*shown)

@@ -34,12 +34,12 @@ from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.page import Page, PageRow, quantise
 from textgen.progress import task
 
-#: A longer text is cut: a browser gives so many characters another colour in a quarter of a second.
+#: A longer text is cut. A browser colours this many characters anew in a quarter of a second.
 MAX_CHARS = 100_000
 #: What a page has room for: this many neurons of this many tokens ...
 FULL_TOKENS = 20_000
 FULL_NEURONS = 500
-#: ... where each token takes as much room as so many values besides.
+#: The room that a token takes besides, in values.
 TOKEN_ROOM = 32
 #: Likeliest next symbols that are kept.
 TOP = 5
@@ -71,7 +71,7 @@ def page_data(
             the page's notice says so.
         quantity: Which quantity of the neurons; None: the default one; `surprise`: no neurons.
         neurons: These neurons; None: those that vary most.
-        top: Without `neurons` at most so many; None: as many as there is room for.
+        top: The most neurons without `neurons`; None: as many as there is room for.
         survey: Reads all neurons of a long text where they are chosen, faster than `trace_chunks`.
         title: What the text is.
         facts: Short facts on the model; the text's own are added.
@@ -146,7 +146,7 @@ def page_data(
 
 
 def room_for(tokens: int) -> int:
-    """How many neurons of a text of so many tokens a page has room for, at least one."""
+    """How many neurons a page has room for, at least one, with a text of this many tokens."""
     room = FULL_TOKENS * (FULL_NEURONS + TOKEN_ROOM)
     return max(room // max(tokens, 1) - TOKEN_ROOM, 1)
 
@@ -266,7 +266,7 @@ def page_of(
         title: What the text is.
         show: A quantity of the neurons, or `surprise` for none of them; None: the default quantity.
         neurons: These neurons; none: those that vary most.
-        top: At most so many of those; None: as many as there is room for.
+        top: The most of those; None: as many as there is room for.
         edits: Changes of the states at every token.
     Raises:
         InspectionError: The text is empty, the model has no such neuron or quantity, or `influence`

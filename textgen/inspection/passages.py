@@ -17,7 +17,7 @@ Places = NDArray[np.int64]
 #: Tokens shown before and after the place.
 BEFORE, AFTER = 120, 60
 
-#: Passages of one unit lie at least so many tokens apart.
+#: The fewest tokens between two passages of one unit.
 DISTANCE = 64
 
 #: Rows of which only the highest can become a passage, and so many candidates are kept for each
@@ -28,7 +28,7 @@ _CANDIDATES = 7
 #: Tokens of the longest character, and some.
 _MARGIN = 4
 
-#: Two passages are the same if so many characters up to the place are.
+#: Two passages are the same if this many characters up to the place are.
 _SAME = 24
 
 
@@ -66,7 +66,7 @@ class Passage:
         return "".join(self.pieces[self.mark + 1 :])
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """The passage as plain data."""
         record: dict[str, Any] = {
             "place": self.place,
             "value": self.value,
@@ -148,7 +148,7 @@ class Highest:
         Args:
             unit: Which column.
             ids: The tokens of the text, `(N,)`.
-            vocabulary: Of the tokens.
+            vocabulary: The vocabulary of the tokens.
             contexts: Place -> the unit's values from `BEFORE` tokens before it up to `AFTER`
                 after it.
         """
@@ -182,7 +182,7 @@ def passage_at(
         place: Number of the token.
         value: The unit's value there.
         ids: The tokens of the text, `(N,)`.
-        vocabulary: Of the tokens.
+        vocabulary: The vocabulary of the tokens.
         around: The unit's values from `BEFORE` tokens before the place up to `AFTER` after it.
     """
     first, last = max(0, place - BEFORE), min(len(ids), place + AFTER + 1)

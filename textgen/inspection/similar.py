@@ -37,9 +37,9 @@ from textgen.view_options import SimilarOptions
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-#: Matches of the same passage, told by so many characters up to them, are shown once.
+#: Two matches are the same passage if this many characters up to them are the same.
 _REPEATED = 24
-#: Candidates are kept for so many times the matches wanted: some are repetitions.
+#: How many times more candidates than matches are kept, because some are repetitions.
 _SPARE = 4
 
 
@@ -95,7 +95,7 @@ class SimilarPlaces:
     matches: tuple[Match, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As plain data, ready for `json.dumps`."""
+        """The places as plain data, ready for `json.dumps`."""
         return {
             "query": self.query,
             "quantity": self.quantity,
@@ -149,9 +149,9 @@ def similar_places(
         vocabulary: Of both.
         quantity: Which of the quantities traced; may be left out where there is one.
         layers: Whose units are compared; None: those of the last layer traced.
-        units: Compare only so many, those that are most unusual after the query; 0 is all.
-        top: How many places; fewer where there are not so many.
-        min_apart: Places lie at least so many symbols apart.
+        units: How many units are compared, those that are most unusual after the query; 0: all.
+        top: How many places; fewer where the text has fewer.
+        min_apart: The fewest symbols between two places.
         not_same: Leave out places whose last `not_same` symbols of the model (tokens) are the
             query's; 0 leaves out none. Of bytes a Cyrillic letter is two.
     Raises:

@@ -341,7 +341,7 @@ def trace_chunks(
     initial: State | None = None,
     edits: Edits = NO_EDITS,
 ) -> Iterator[Trace]:
-    """As `trace`, in pieces of `chunk` tokens: memory does not grow with the text.
+    """Trace a text in pieces of `chunk` tokens, so that memory does not grow with the text.
 
     `ids` may be a memory-mapped array. An empty text yields one empty trace.
 
@@ -556,12 +556,12 @@ def check_numbers(*arrays: NDArray[np.floating]) -> None:
         InspectionError: A value is beyond `LARGEST`, or no number.
     """
     for array in arrays:
-        # So written that it is false of what is no number; unlike abs() it copies nothing.
+        # This is false for NaN too, and unlike abs() it copies nothing.
         if array.size and not (array.min() >= -LARGEST and array.max() <= LARGEST):
             raise InspectionError(
                 "the network's states grow beyond all numbers on this text, so nothing can be "
-                f"said of them; look at a shorter text (of a corpus: {named('chars', 1000)}), or "
-                "at another model"
+                "said about them; look at a shorter text (of a corpus: "
+                f"{named('chars', 1000)}), or at another model"
             )
 
 

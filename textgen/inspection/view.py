@@ -35,8 +35,8 @@ from textgen.view_options import ViewOptions
 
 Bits = NDArray[np.float64]
 
-#: Up to so many tokens all neurons are kept until those to show are chosen; a longer text is read
-#: a second time.
+#: Up to this many tokens, all neurons are kept until those to show are chosen. A longer text is
+#: read twice.
 WHOLE_TRACE_TOKENS = 20_000
 
 

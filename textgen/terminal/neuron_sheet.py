@@ -13,9 +13,10 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
+from textgen.table import Table
 from textgen.terminal import humanize as fmt
 from textgen.terminal.bar import draw_bar
 from textgen.terminal.excerpt import Excerpt, excerpt, marks
@@ -29,38 +30,18 @@ _BARS = 16
 _BOLD, _DIM = Style(bold=True), Style(dim=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class NeuronRow:
-    """One line of the table.
-
-    Args:
-        name: As it is typed: `0:137`.
-        mean: Mean of its values.
-        sd: Their standard deviation.
-        saturation: Shares of time shut and open; None for what is no gate.
-        follows: What it follows; "" for nothing, None where the text is too short to say.
-        correlation: With that, on text that did not choose it; None for nothing.
-        highest: Where it is highest; None where that is not known.
-    """
-
-    name: str
-    mean: float
-    sd: float
-    saturation: tuple[float, float] | None = None
-    follows: str | None = ""
-    correlation: float | None = None
-    highest: Excerpt | None = None
-
-
 class NeuronTable:
     """A table of neurons for any width: narrow ones put each passage beneath what is followed.
 
     Args:
-        rows: One for each neuron, in the order to show.
+        table: A row for each neuron. The first column names it, and the last two say what it
+            follows and the correlation with that.
+        places: Where each neuron is highest; None where that is not known.
     """
 
-    def __init__(self, rows: Sequence[NeuronRow]) -> None:
-        self._rows = rows
+    def __init__(self, table: Table, places: Sequence[Excerpt | None]) -> None:
+        self._headings = table.headings()
+        self._rows = list(zip(table.shown(), places, strict=True))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, at most as wide as the console."""
@@ -80,65 +61,36 @@ class NeuronTable:
         console: Console,
         *,
         follows: bool = True,
-    ) -> Table:
+    ) -> RichTable:
         """With a passage of `width` columns (None: without); `follows` gives it no column."""
-        gates = any(row.saturation for row in self._rows)
         table = close_table()
-        table.add_column("neuron", no_wrap=True)
-        for heading in ("mean", "sd", *(("<0.1", ">0.9") if gates else ())):
+        name, *figures, followed, score = self._headings
+        table.add_column(name, no_wrap=True)
+        for heading in figures:
             table.add_column(heading, justify="right", no_wrap=True)
         if follows:
-            table.add_column("follows", no_wrap=True)
-            table.add_column("r", justify="right", no_wrap=True)
+            table.add_column(followed, no_wrap=True)
+            table.add_column(score, justify="right", no_wrap=True)
         if width is not None:
             heading = "highest" if follows else "follows, highest"
             table.add_column(heading, width=width, no_wrap=True, overflow="crop")
-        for row in self._rows:
-            entries: list[RenderableType] = [
-                Text(row.name),
-                Text(fmt.number(row.mean)),
-                Text(f"{row.sd:.2g}"),
-            ]
-            if gates:
-                shut, open_ = row.saturation or (0.0, 0.0)
-                entries += [Text(f"{shut:.0%}"), Text(f"{open_:.0%}")]
-            feature = _followed(row.follows)
-            score = Text("" if row.correlation is None else signed(row.correlation))
+        for row, place in self._rows:
+            *plain, feature, correlation = row
+            entries: list[RenderableType] = [*map(Text, plain)]
+            about = [_followed(feature), Text(correlation)]
             if follows:
-                entries += [feature, score]
+                entries += about
             if width is not None:
-                drawn = excerpt(row.highest, width, options.encoding, console)
-                if follows:
-                    entries.append(drawn)
-                else:
-                    entries.append(Text("\n").join([Text(" ").join([feature, score]), drawn]))
+                drawn = excerpt(place, width, options.encoding, console)
+                entries.append(
+                    drawn if follows else Text("\n").join([Text(" ").join(about), drawn])
+                )
             table.add_row(*entries)
         return table
 
 
-def _followed(name: str | None) -> Text:
-    if name is None:
-        return Text("too short", _DIM)
-    return Text(visible(name)) if name else Text("nothing", _DIM)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreRow:
-    """How a neuron goes with one feature.
-
-    Args:
-        feature: Its name.
-        chosen: Correlation on the text that chooses; None where it is not known.
-        correlation: On the other text.
-        auc: There.
-        best: Whether this one was chosen.
-    """
-
-    feature: str
-    chosen: float | None
-    correlation: float | None
-    auc: float | None
-    best: bool = False
+def _followed(name: str) -> Text:
+    return Text(visible(name), _DIM if name in ("nothing", "too short") else Style.null())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,7 +118,9 @@ class NeuronSheet:
         row: Its name, figures and scale; has no values.
         facts: Sentences beneath.
         seen: What scores and histogram are of.
-        scores: Its scores on features, in the order to show.
+        scores: A row for each feature: its name, correlation on the text that chooses and on the
+            other one, and AUC.
+        best: Which row was chosen; None: none.
         counts: How many values lie in each bin, `(bins,)`.
         edges: Of the bins, `(bins + 1,)`.
         passages: Where it is highest and lowest.
@@ -175,7 +129,8 @@ class NeuronSheet:
     row: HeatValues
     facts: Sequence[str]
     seen: str
-    scores: Sequence[ScoreRow]
+    scores: Table
+    best: int | None
     counts: NDArray[np.int64]
     edges: NDArray[np.float64]
     passages: Sequence[PassageStrip]
@@ -186,7 +141,7 @@ class NeuronSheet:
         for fact in self.facts:
             yield Text(visible(fact, encoding=options.encoding))
         yield Text()
-        yield score_table(self.scores)
+        yield score_table(self.scores, self.best)
         yield Text()
         yield Text(f"values of {self.seen}", _BOLD)
         yield Histogram(self.counts, self.edges)
@@ -196,22 +151,16 @@ class NeuronSheet:
             yield marked_strip(passage, options.encoding)
 
 
-def score_table(scores: Sequence[ScoreRow]) -> Table:
+def score_table(scores: Table, best: int | None) -> RichTable:
     """Correlations and AUC of one neuron with many features; the chosen one in bold."""
     table = close_table()
-    table.add_column("feature", no_wrap=True)
-    for heading in ("r choosing", "r held out", "AUC"):
+    name, *figures = scores.headings()
+    table.add_column(name, no_wrap=True)
+    for heading in figures:
         table.add_column(heading, justify="right", no_wrap=True)
-    for score in scores:
-        table.add_row(
-            Text(visible(score.feature)),
-            *(
-                Text("" if value is None else signed(value))
-                for value in (score.chosen, score.correlation)
-            ),
-            Text("" if score.auc is None else f"{score.auc:.3f}"),
-            style=_BOLD if score.best else Style.null(),
-        )
+    for place, row in enumerate(scores.shown()):
+        style = _BOLD if place == best else Style.null()
+        table.add_row(*(Text(visible(entry)) for entry in row), style=style)
     return table
 
 
@@ -267,11 +216,6 @@ class _Values:
         self.measure, self.note = row.measure, row.note
 
 
-def close_table() -> Table:
+def close_table() -> RichTable:
     """Closer set than other tables, so that a passage fits beside."""
-    return Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-
-
-def signed(value: float) -> str:
-    """`+0.74`, `-0.03`."""
-    return f"{value:+.2f}"
+    return RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))

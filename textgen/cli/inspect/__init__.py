@@ -14,7 +14,7 @@ from textgen.terminal.text import quote
 
 
 class Inspect(Group):
-    """`textgen inspect`: a first word that is no command is the text to look at."""
+    """`textgen inspect`: a first word that is not a command is the text to look at."""
 
     below: ClassVar = {
         "checkpoint": (

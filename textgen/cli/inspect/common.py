@@ -26,7 +26,7 @@ from textgen.view_options import ReadOptions
 if TYPE_CHECKING:
     from textgen.api import Model
     from textgen.inspection.subject import LongText
-    from textgen.table import Report
+    from textgen.table import Exportable
 
 
 SourcesArgument = Annotated[
@@ -96,7 +96,7 @@ def say_what_is_unknown(model: Model, text: str) -> None:
         print(visible(note), file=sys.stderr, flush=True)
 
 
-def deliver(report: Report, head: Mapping[str, Any], output: SavingOptions) -> bool:
+def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) -> bool:
     """Write the forms asked for; `SavingOptions.check` has looked at them before the work.
 
     Args:
@@ -123,7 +123,7 @@ def deliver(report: Report, head: Mapping[str, Any], output: SavingOptions) -> b
 
 
 @task("writing the figures")
-def npz_bytes(report: Report) -> bytes:
+def npz_bytes(report: Exportable) -> bytes:
     """The report's arrays as `numpy.savez_compressed` writes them."""
     import numpy as np
 
@@ -159,8 +159,8 @@ def what_is(word: str, commands: Iterable[str]) -> str:
     model = word if os.path.exists(word) else os.path.join("checkpoints", word)
     if word and os.path.exists(model):
         raise ConfigError(
-            f"{word} is a model or a folder; what is in a model shows: textgen inspect checkpoint "
-            f"{quote_path(word)}; {as_text}"
+            f"{word} is a model or a folder; to show what is in a model type: textgen inspect "
+            f"checkpoint {quote_path(word)}; {as_text}"
         )
     near = get_close_matches(word.lower(), list(commands), n=1, cutoff=0.75)
     if near:

@@ -79,10 +79,10 @@ def memory_command(
 ) -> None:
     """Show how far back models remember, in gradients and in what they predict.
 
-    It draws two curves over k, the number of symbols back. The first is the size of the gradient
-    of the cost of the next symbol with respect to what the network held k symbols before. The
-    second is how much the prediction changes (total variation) where all text that lies more than
-    k symbols back is replaced by other text.
+    The command draws two curves over k, the number of symbols back. The first is the size of the
+    gradient of the cost of the next symbol with respect to what the network held k symbols before.
+    The second is how much the prediction changes (total variation) where all text that lies more
+    than k symbols back is replaced by other text.
 
     textgen inspect memory --max-lag 100
 
@@ -286,7 +286,7 @@ def _layer(of: str, layer: int | None) -> int | None:
 
 
 def _of_layer(found: MemoryReports, layer: int | None) -> str:
-    """Of which layer the states are, where there are several."""
+    """The layer of the states, in words, where there are several."""
     if all(head["layers"] == 1 for head in found.heads):
         return ""
     return "; of the last layer" if layer is None else f"; of layer {layer}"

@@ -13,7 +13,7 @@ from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.inspection import NeuronProfile, NeuronReport, Passage
-    from textgen.terminal.neuron_sheet import NeuronRow, NeuronSheet, PassageStrip
+    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
 
 
 @guarded
@@ -60,6 +60,7 @@ def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) 
     from rich.text import Text
 
     from textgen.terminal.console import make_consoles
+    from textgen.terminal.excerpt import Excerpt
     from textgen.terminal.neuron_sheet import NeuronTable
 
     out = make_consoles(color).out
@@ -69,7 +70,9 @@ def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) 
                 out.print()
             out.print(_sheet(report, profile))
         return
-    out.print(NeuronTable([_row(report, profile) for profile in report.profiles]))
+    firsts = [profile.highest[0] if profile.highest else None for profile in report.profiles]
+    places = [None if p is None else Excerpt(p.before, p.at, p.after) for p in firsts]
+    out.print(NeuronTable(report.overview(), places))
     out.print()
     out.print(Text(_note(report, sort)))
 
@@ -89,29 +92,12 @@ def _note(report: NeuronReport, sort: str) -> str:
     return " ".join(parts)
 
 
-def _row(report: NeuronReport, profile: NeuronProfile) -> NeuronRow:
-    from textgen.terminal.excerpt import Excerpt
-    from textgen.terminal.neuron_sheet import NeuronRow
-
-    stats, held, follows = profile.stats, profile.saturation, profile.follows
-    first = profile.highest[0] if profile.highest else None
-    return NeuronRow(
-        name=f"{stats.layer}:{stats.unit}",
-        mean=stats.mean,
-        sd=stats.sd,
-        saturation=None if held is None else (held.shut, held.open),
-        follows=None if report.too_short else "" if follows is None else follows.feature,
-        correlation=None if follows is None else follows.correlation,
-        highest=None if first is None else Excerpt(first.before, first.at, first.after),
-    )
-
-
 def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     import numpy as np
 
     from textgen.inspection import HeatRow
     from textgen.inspection.heat import scale_limits
-    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip, ScoreRow
+    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
 
     stats = profile.stats
     passages = [*profile.highest, *profile.lowest]
@@ -143,21 +129,13 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
             row=row(np.full(len(passage.pieces), np.nan) if known is None else known),
         )
 
-    ranked = sorted(profile.scores, key=lambda score: -abs(score.correlation or 0.0))
+    scores, best = profile.ranked()
     return NeuronSheet(
         row=row(()),
         facts=report.facts(profile),
         seen=report.seen,
-        scores=[
-            ScoreRow(
-                feature=score.feature,
-                chosen=score.chosen,
-                correlation=score.correlation,
-                auc=score.auc,
-                best=score is profile.best,
-            )
-            for score in ranked
-        ],
+        scores=scores,
+        best=best,
         counts=profile.histogram,
         edges=report.edges,
         passages=[

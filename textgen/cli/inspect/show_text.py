@@ -22,7 +22,7 @@ from textgen.view_options import ViewOptions
 if TYPE_CHECKING:
     from textgen.api import Model
 
-#: `--generate` writes so many characters after its seed.
+#: How many characters `--generate` writes after its seed.
 GENERATED_LENGTH = 300
 
 
@@ -170,7 +170,7 @@ def check_page_path(path: Path) -> None:
 
     if str(path) == "-":
         raise InspectionError(
-            "--html - is no file; a page is written to one and opened in a browser: "
+            "--html - is not a file; a page is written to a file and opened in a browser: "
             "--html page.html"
         )
 
