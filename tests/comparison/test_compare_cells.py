@@ -172,10 +172,10 @@ def test_a_run_that_diverges_is_an_outcome(corpus: str, monkeypatch: pytest.Monk
     def ends(job: Any, ended: Any, *rest: Any) -> Any:
         return figures(job, None if job.folder.name == "lstm-1" else ended, *rest)
 
-    from textgen.comparison import jobs
+    from textgen.comparison import runs
 
-    figures = jobs._figures
-    monkeypatch.setattr(jobs, "_figures", ends)
+    figures = runs._figures
+    monkeypatch.setattr(runs, "_figures", ends)
     result = result_of(compare(corpus))
     row = result.rows[1]
     assert [run.figures.bits_per_char is None for run in row.runs] == [True, False]

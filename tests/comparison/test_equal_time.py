@@ -126,7 +126,7 @@ def test_going_on_takes_the_steps_of_the_plan(corpus: str, monkeypatch: pytest.M
     assert isinstance(compare(corpus, stop=lambda: next(steps) >= 4)[-1], Halted)
     monkeypatch.setattr(runs_module, "plan_together", lambda requests, data: [30, 50, 70])
     assert steps_of(compare(corpus, resume=True)) == [[3, 3], [5, 5], [7, 7]]
-    with pytest.raises(RunFolderError, match=r"begun with 0\.4 s .* budget 0\.4s"):
+    with pytest.raises(RunFolderError, match=r"begun with 0\.4 s .* budget='0\.4s'"):
         compare(corpus, replace(BASE, budget=0.8), resume=True)
 
 

@@ -189,7 +189,7 @@ def test_a_small_text_holds_the_model_back() -> None:
 def test_epochs_are_passes_over_the_text() -> None:
     plan, choices = resolved(TrainOptions(epochs=3.0))
     assert plan.steps == pytest.approx(3 * BOOK.train_tokens / plan.tokens_per_step, abs=1)
-    assert choices["steps"].reason.startswith("--epochs 3:")
+    assert choices["steps"].reason == "the text is read 3 times"
     # With the lecture's windows an epoch is one of each.
     plan, _ = resolved(TrainOptions(epochs=2.0, history=20, batch_size=100))
     assert plan.sliding and plan.seq_len == 20

@@ -425,10 +425,8 @@ def _hidden_size(
 ) -> tuple[int, str]:
     """The width for the run's arithmetic, held back where the text is small."""
     sizes = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
-    best, reason = (
-        sizes[0],
-        f"units: the fewest that are chosen, for want of time ({aim})",
-    )
+    best = sizes[0]
+    reason = f"units: the fewest that are chosen, because there is little time ({aim})"
     for size in sizes:
         config = shape(size)
         total = flops_per_token(config) * tokens_of(config)
