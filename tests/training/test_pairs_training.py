@@ -423,7 +423,7 @@ def test_a_model_of_text_is_trained_further_on_pairs(lines: list[str], tmp_path:
         **own,
     )
     assert isinstance(seen[0], Started)
-    assert any("for more pairs add --pairs" in note for note in seen[0].notes)
+    assert any("for more pairs add pairs=True" in note for note in seen[0].notes)
     assert not textgen.load(tmp_path / "back").saved.reads_pairs
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from textgen.errors import ConfigError, RunFolderError, named
 from textgen.messages import call
-from textgen.options import TrainOptions
+from textgen.options import RunOptions, TrainOptions
 from textgen.runtime import Choice, parse_duration
+from textgen.settings import typed_words
 from textgen.terminal.text import command_line
 from textgen.training.command import again_folder, more_command
 from textgen.training.folder import RunState
@@ -132,7 +133,7 @@ def extended(
     again = record.get("again")
     if again is None:  # A run of an older version, whose command leaves the folder open.
         again = str(again_folder(folder))
-        record["command"] += " " + command_line(["--out", again])
+        record["command"] += " " + command_line(typed_words(RunOptions(out=again)))
     record |= {
         "again": again,
         "command": f"{record['command']} && {more_command(again, f'{steps}steps')}",
