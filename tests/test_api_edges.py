@@ -449,14 +449,14 @@ def test_a_comparison_takes_a_path_and_names(place: Path) -> None:
 WRONG_COMPARISONS: list[tuple[Callable[[], Any], str]] = [
     (lambda: textgen.compare_cells("one.txt", ["lsmt"], BASE), "cell 'lsmt' is not known"),
     (lambda: textgen.compare_cells("one.txt", ["gru", "GRU"], BASE), "cells names gru twice"),
-    (lambda: textgen.compare_cells("one.txt", [5], BASE), "5 is no cell; name one"),
-    (lambda: textgen.compare_cells("one.txt", 5, BASE), "5 is no cell; name one"),
+    (lambda: textgen.compare_cells("one.txt", [5], BASE), "5 is not a cell; name one"),
+    (lambda: textgen.compare_cells("one.txt", 5, BASE), "5 is not a cell; name one"),
     (lambda: textgen.compare_cells("one.txt", "gru", {"steps": 2}), "TrainOptions(steps=500)"),
     (lambda: textgen.compare_cells("one.txt", "gru", BASE, parms=2000), "did you mean 'params'?"),
     (lambda: textgen.compare_cells("one.txt", "gru", BASE, params=2e3), "params=2000"),
     (lambda: textgen.compare_history(5, [1], BASE), "it takes the paths of texts"),
     (lambda: textgen.compare_history("one.txt", [1], None), "TrainOptions(steps=500)"),
-    (lambda: textgen.compare_task("recall", [1], [5], BASE), "5 is no cell; name one"),
+    (lambda: textgen.compare_task("recall", [1], [5], BASE), "5 is not a cell; name one"),
 ]
 
 

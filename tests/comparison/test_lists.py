@@ -59,8 +59,8 @@ def test_variants() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "no list of cells"),
-        ("lstm,", "no list of cells"),
+        ("", "not a list of cells"),
+        ("lstm,", "not a list of cells"),
         ("lsmt", "'lsmt' is not known"),
         ("lstm:relu", "no choice of nonlinearity"),
         ("rnn:sine", "'sine' is not known"),

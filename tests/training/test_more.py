@@ -91,12 +91,12 @@ def test_lengths(text: str, seconds: float | None, epochs: float | None, steps: 
     ("text", "said"),
     [
         ("500", "more 500 does not say of what; type 500steps, 500s .* or 500epochs"),
-        ("soon", "'soon' is no length; type it like 2m"),
-        ("", "'' is no length"),
+        ("soon", "'soon' is not a length; type it like 2m"),
+        ("", "'' is not a length"),
         ("0steps", "nothing at all"),
-        ("-5steps", "is no length"),
+        ("-5steps", "is not a length"),
         ("2.5steps", "steps are whole"),
-        ("0s", "is no length"),
+        ("0s", "is not a length"),
     ],
 )
 def test_what_is_no_length_says_what_to_type(text: str, said: str) -> None:

@@ -316,7 +316,7 @@ class CellComparison(Comparison):
             "can be replaced while the prediction changes by less than 0.01, the mean over the "
             "seeds. learning rate: the one that was given, or the one that suits such a cell and "
             f"width. Each run had {self.length}.",
-            *(f"No lag where there is none: {reason}." for reason in sorted(reasons)),
+            *(f"Where no lag is shown: {reason}." for reason in sorted(reasons)),
             *(time if self.wall_time else ()),
             *self.speed_note(),
         )

@@ -495,7 +495,7 @@ def save_record(folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def _finite(value: Any) -> Any:
-    """The same with None for every number that is none, or endless."""
+    """The same with None for every number that is infinite or not a number."""
     if isinstance(value, Mapping):
         return {key: _finite(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):

@@ -72,7 +72,7 @@ class LagScore:
     Args:
         lag: Characters of filler.
         questions: How many it was asked.
-        fresh: Of how many of these the prompt is none that was trained on: where the lag is short
+        fresh: How many of these have a prompt that was not trained on: where the lag is short
             there may be few others.
         accuracy: Share answered exactly.
         similarity: Mean `textgen.evaluation.exact_match.edit_similarity` of its answer and the

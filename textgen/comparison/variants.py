@@ -60,7 +60,7 @@ def parse_variants(text: str) -> tuple[Variant, ...]:
         cell, _, nonlinearity = name.strip().lower().partition(":")
         if not cell:
             raise ConfigError(
-                f"'{text}' is no list of cells; type it like rnn,lstm,gru, with names out of: "
+                f"'{text}' is not a list of cells; type it like rnn,lstm,gru, with names out of: "
                 f"{', '.join(CELLS)}"
             )
         variants.append(Variant(cell, nonlinearity or "tanh"))
@@ -83,13 +83,13 @@ def as_variants(variants: str | Iterable[str | Variant]) -> tuple[Variant, ...]:
         elif isinstance(variant, str):
             made += parse_variants(variant)
         else:
-            raise ConfigError(f"{variant!r:.60} is no cell; name one, such as 'lstm'")
+            raise ConfigError(f"{variant!r:.60} is not a cell; name one, such as 'lstm'")
     refuse_twice([variant.name for variant in made], "cells")
     return tuple(made)
 
 
 def check_base(base: object) -> None:
-    """Raise `ConfigError` where what is asked of all runs is no `TrainOptions`."""
+    """Raise `ConfigError` where what is asked of all runs are not `TrainOptions`."""
     if not isinstance(base, TrainOptions):
         raise ConfigError(
             f"base is {base!r:.60}; it must be a textgen.options.TrainOptions, such as "
@@ -112,7 +112,7 @@ def parse_numbers(text: str, setting: str, *, least: int = 1) -> tuple[int, ...]
         setting: Where it was given, for messages.
         least: The smallest that may be in it.
     Raises:
-        ConfigError: It is no such list, one is too small, or one stands there twice.
+        ConfigError: It is not such a list, one is too small, or one is there twice.
     """
     option, numbers = named(setting), list[int]()
     for part in text.replace(" ", "").split(","):
@@ -140,12 +140,12 @@ def parse_count(text: str) -> int:
     """The number in `text`: `250000`, `250k`, `1.5M`.
 
     Raises:
-        ConfigError: It is no number, or less than one.
+        ConfigError: It is not a number, or less than one.
     """
     match = _COUNT.fullmatch(text.strip().replace(",", ""))
     value = 0 if match is None else round(float(match[1]) * _FACTORS[match[2].lower()])
     if value < 1:
-        raise ConfigError(f"'{text}' is no number of parameters; type it like 250k or 1M")
+        raise ConfigError(f"'{text}' is not a number of parameters; type it like 250k or 1M")
     return value
 
 

@@ -20,8 +20,8 @@ from textgen.runtime import Choice
 
 Floats = NDArray[np.float32]
 
-#: The new symbols together start so many nats below the sum of all others: their share of the
-#: probability, e^-20 = 2e-9, changes the cost of the old text by less than float32 can show.
+#: The new symbols together start this many nats below the sum of all others. Their share of the
+#: probability, e^-20 = 2e-9, changes the figures of the old text by less than float32 can show.
 NEW_SYMBOL_NATS = 20.0
 #: Tokens of the new text on which the size of that sum is looked at.
 _LOOK_TOKENS = 512

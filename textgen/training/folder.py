@@ -118,7 +118,7 @@ class RunState:
 
         Raises:
             StorageError: There is no such file.
-            CheckpointError: It is none, damaged, or by a newer version.
+            CheckpointError: It is damaged, of a newer version, or something else.
         """
         header, tensors = read_file(path, kind="resume")
         try:
@@ -137,7 +137,7 @@ class RunState:
             if isinstance(error, TextgenError):
                 raise
             raise CheckpointCorruptError(
-                f"{path} is no complete run: {error}; start anew with {named('force')}"
+                f"{path} is not a complete run: {error}; start anew with {named('force')}"
             ) from error
         best = plan.model.tensor_shapes() if state.best else {}
         for kind, arrays, shapes in (

@@ -55,7 +55,7 @@ def parse_more(text: str) -> More:
     """How much longer a text says: `2m`, `90s`, `500steps` or `3epochs`.
 
     Raises:
-        ConfigError: It is no length, or does not say of what.
+        ConfigError: It is not a length, or does not say of what.
     """
     text = str(text).strip()
     if re.fullmatch(r"[+-]?\d+(\.\d+)?", text):
@@ -69,11 +69,12 @@ def parse_more(text: str) -> More:
             return More(text, seconds=parse_duration(text))
         except ConfigError as error:
             raise ConfigError(
-                f"{named('more')} '{text}' is no length; type it like 2m, 90s, 500steps or 3epochs"
+                f"{named('more')} '{text}' is not a length; type it like 2m, 90s, 500steps or "
+                "3epochs"
             ) from error
     number, unit = match.groups()
     if float(number) <= 0:
-        raise ConfigError(f"{named('more')} {text} is nothing at all; give a number above zero")
+        raise ConfigError(f"{named('more')} {text} is nothing; give a number above zero")
     if unit.startswith("epoch"):
         return More(text, epochs=float(number))
     if not number.isdigit():

@@ -131,7 +131,7 @@ def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> floa
     Args:
         step: The step about to be taken, `0 <= step < total_steps`.
         total_steps: Length of the run.
-        warmup_steps: Length of the rise; 0 is none.
+        warmup_steps: Length of the rise; 0 for no rise.
     Returns:
         A factor in `(0, 1]`.
     """

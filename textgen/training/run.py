@@ -45,14 +45,14 @@ from textgen.training.trainer import Trainer
 
 #: Masked updates in a row after which a run is given up.
 MOST_SKIPPED_IN_A_ROW = 10
-#: Below so many tokens a text is trained on with a warning.
+#: A text of fewer tokens is trained on with a warning.
 LITTLE_TEXT = 5_000
 #: Characters of a sample shown during training.
 SAMPLE_LENGTH = 160
 #: Positions at least that an evaluation of windows of a fixed length charges.
 LEAST_POSITIONS = 1024
-#: At the end of a run on pairs so many targets are written, of so many tokens, to count those that
-#: are exact.
+#: The most targets that are written at the end of a run on pairs, and the most tokens of them, to
+#: count those that are exact.
 WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
@@ -318,7 +318,7 @@ class Run:
             "parent": self._record.get("parent"),
             # Where it was trained longer: from which step on, and by how many.
             "more": self._record.get("more", []),
-            # What the model reads: pairs, and how many tokens at a time if always so many.
+            # What the model reads: pairs, and how many tokens at a time if that is fixed.
             "pairs": data.separator is not None,
             "history": self.plan.seq_len if self.plan.sliding else None,
             "metrics": {

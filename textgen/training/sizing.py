@@ -33,8 +33,8 @@ WEIGHT_DECAY = 0.1
 CELL_RATES = {"gru": 0.35, "rnn": 0.25, "mlstm": 0.25}
 #: The share for a cell that textgen does not come with: the cautious one.
 OWN_CELL_RATE = 0.25
-#: A stream's state starts from zero again after so many tokens. Without that, states that only
-#: count up drift off, and validation from zero was 0.3 nats and more above the training loss.
+#: The state of a stream starts from zero again after this many tokens. Without that, states that
+#: only count up drift off, and validation from zero was 0.3 nats or more above the training loss.
 RESET_TOKENS = 2048
 #: Evaluations over a run, and the share of the run's arithmetic they may take.
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
@@ -46,7 +46,7 @@ MOST_LAYERS = 100
 _UNITS = {"char": "characters", "byte": "bytes", "word": "words"}
 #: Samples of the model's own text shown during a run.
 SAMPLES = 5
-#: At most so many seconds of work are lost when a run is killed.
+#: The most seconds of work that are lost when a run is killed.
 SECONDS_BETWEEN_SAVES = 25.0
 
 

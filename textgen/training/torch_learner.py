@@ -51,7 +51,7 @@ class TorchLearner:
             loss = self._model.distance_loss(scores, targets_TB)
         elif (batch.targets_TB >= 0).any():
             loss = F.cross_entropy(scores.flatten(0, 1), targets_TB.flatten(), ignore_index=-1)
-        else:  # Nothing counts here, of which the mean would not be a number.
+        else:  # Nothing counts here, and the mean of nothing is not a number.
             loss = 0.0 * scores.sum()
         loss.backward()  # type: ignore[no-untyped-call]
         loss = loss.detach()

@@ -29,8 +29,8 @@ from textgen.training.plan import Plan
 
 Floats = NDArray[np.float32]
 
-#: What word2vec learns from at most: of a longer text evenly spread stretches of so many tokens. A
-#: shorter one is read several times.
+#: The most tokens that word2vec learns from, and the length of the stretches that are spread evenly
+#: over a longer text. A shorter text is read several times.
 LEARN_TOKENS, STRETCH = 10_000_000, 1000
 MOST_PASSES = 40
 #: Neighbours on each side that a symbol is to foretell, and wrong ones that it is told from.
