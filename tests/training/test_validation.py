@@ -144,7 +144,7 @@ def test_a_licence_at_the_end_is_told(tmp_path: Path) -> None:
     kind, symbols = opened(path).notes
     assert "the end of the text, which validates, is of another kind" in kind
     place = int(kind.split("character ")[1].split(" ")[0].replace(",", ""))
-    assert abs(place - len(novel)) < 2000 and "--val FILE" in kind
+    assert abs(place - len(novel)) < 2000 and "val=FILE" in kind
     assert "symbols are only in the part that validates, never in training" in symbols
     other = tmp_path / "other.txt"
     other.write_text(russian_text(2000, seed=9), encoding="utf-8")
