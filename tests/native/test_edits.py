@@ -173,7 +173,7 @@ def test_an_edit_that_says_nothing_changes_no_bit(isa: str, cell: tuple[str, str
     plain, _ = native.nll(ids_TB, ids_TB, native.zero_state(7))
     edited, _ = native.nll(ids_TB, ids_TB, native.zero_state(7), None, [nothing] * 7)
     assert (plain == edited).all()
-    one = NativeStep(native.config, weights, native.path)
+    one = NativeStep(native.config, weights, native.engine)
     assert (
         one.read([2, 3, 4], one.zero_state())[0]
         == one.read([2, 3, 4], one.zero_state(), nothing)[0]
@@ -188,7 +188,7 @@ def test_one_stream_is_read_and_written_under_edits(
 ) -> None:
     shape = (520, 1, 2, threads)  # wide enough to pay for a second thread
     numpy, native, weights = networks(cell, shape, isa)
-    one = NativeStep(numpy.config, weights, native.path)
+    one = NativeStep(numpy.config, weights, native.engine)
     edits = some_edits(numpy.config, 1)
     ids = [2, 3, 4, 5, 2]
     _, last = stepped(numpy, np.array(ids)[:, None], edits, None)
@@ -222,7 +222,7 @@ def test_the_last_edits_are_forgotten_with_the_call(isa: str) -> None:
     steered, _ = native.step(ids_B, native.zero_state(3), [clamp] * 3)
     after, _ = native.step(ids_B, native.zero_state(3))
     assert (before == after).all() and (steered != before).any()
-    one = NativeStep(native.config, weights, native.path)
+    one = NativeStep(native.config, weights, native.engine)
     first, _ = one.read([2, 3], one.zero_state())
     one.read([2, 3], one.zero_state(), clamp)
     assert (one.read([2, 3], one.zero_state())[0] == first).all()
