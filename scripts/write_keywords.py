@@ -15,8 +15,10 @@ from textgen.inspection import trace
 from textgen.options import SampleOptions, TrainOptions
 from textgen.settings import settings_of
 from textgen.view_options import (
+    FindOptions,
     MemoryOptions,
     NeuronOptions,
+    PropertyOptions,
     ReadOptions,
     SimilarOptions,
     ViewOptions,
@@ -56,6 +58,8 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("ViewSettings", "TypedDict", "What colours a text.", ViewOptions, ()),
     ("NeuronSettings", "TypedDict", "Which neurons are reported.", NeuronOptions, ()),
     ("SimilarSettings", "TypedDict", "What is compared.", SimilarOptions, ()),
+    ("PropertySettings", "TypedDict", "What is searched for.", PropertyOptions, ()),
+    ("FindSettings", "PropertySettings", "How it is searched for.", FindOptions, ()),
 )
 
 

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from textgen.cli.app import app
 from textgen.cli.naming import UsageError
+from textgen.cli.parameters import Only
 from textgen.errors import ConfigError
 from textgen.repeat import command_text
 from textgen.settings import Option, settings_of, value_of, with_values
@@ -32,20 +33,22 @@ def commands(group: Any, path: str = "") -> list[tuple[str, Any]]:
     return found
 
 
-def classes_of(command: Any) -> dict[str, type]:
-    """The options classes that the function of a command takes, by the names of its parameters."""
+def options_of(command: Any) -> list[tuple[type, Option]]:
+    """The options classes that the function of a command takes, with each setting that it takes."""
+    found = []
     function = inspect.unwrap(command.callback)
-    parameters = inspect.signature(function, eval_str=True).parameters.values()
-    found = {own.name: (get_args(own.annotation) or (own.annotation,))[0] for own in parameters}
-    return {name: cls for name, cls in found.items() if is_dataclass(cls)}
+    for own in inspect.signature(function, eval_str=True).parameters.values():
+        cls, *extra = get_args(own.annotation) or (own.annotation,)
+        if is_dataclass(cls):
+            names = [name for only in extra if isinstance(only, Only) for name in only.names]
+            found += [(cls, item) for item in settings_of(cls) if not names or item.name in names]
+    return found
 
 
 CASES = [
     pytest.param(path, command, cls, item, id=f"{path} {item.name}")
     for path, command in commands(PROGRAM)
-    for cls in classes_of(command).values()
-    for item in settings_of(cls)
-    if any(item.flag in param.opts for param in command.params)
+    for cls, item in options_of(command)
 ]
 
 

@@ -150,9 +150,8 @@ class SimilarSettings(TypedDict, total=False):
     not_same: int
 
 
-class FindSettings(TypedDict, total=False):
-    """What is searched for, and how: the fields of `textgen.view_options.PropertyOptions` and
-    `FindOptions`."""
+class PropertySettings(TypedDict, total=False):
+    """What is searched for: `textgen.view_options.PropertyOptions`."""
 
     labels: StrPath | None
     positive_label: str | None
@@ -161,6 +160,11 @@ class FindSettings(TypedDict, total=False):
     texts: str
     regex: str | None
     feature: str | None
+
+
+class FindSettings(PropertySettings, total=False):
+    """How it is searched for: `textgen.view_options.FindOptions`."""
+
     protocol: str
     quantity: str | None
     held_out: float

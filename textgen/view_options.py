@@ -298,6 +298,7 @@ class PropertyOptions:
         help="A table of texts with two labels: in each row a label, a tab, a text; in a .csv file "
         "a comma instead of the tab (.gz too).",
         metavar="FILE",
+        accepts="StrPath | None",
     )
     positive_label: str | None = setting(
         None,
@@ -306,10 +307,16 @@ class PropertyOptions:
         by_default="the one that comes last in the alphabet",
     )
     positive: str | None = setting(
-        None, help="A file of texts that have the property.", metavar="FILE"
+        None,
+        help="A file of texts that have the property.",
+        metavar="FILE",
+        accepts="StrPath | None",
     )
     negative: str | None = setting(
-        None, help="A file of texts that do not have it.", metavar="FILE"
+        None,
+        help="A file of texts that do not have it.",
+        metavar="FILE",
+        accepts="StrPath | None",
     )
     texts: str = setting(
         "blank",
