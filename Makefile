@@ -21,8 +21,9 @@ demo: try-native ## Install, train a model for a minute, write text, show two ne
 # The tests of one file stay together: they share what they train. tests/conftest.py orders the files.
 ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-# Architecture, public names, errors, the pages' options, and the tests of what was changed.
-QUICK := tests/test_architecture.py tests/test_public_api.py tests/test_errors.py
+# The rules of the house, every option, public names, what the pages name; then what was changed.
+QUICK := $(addprefix tests/test_,architecture.py options_walk.py public_api.py errors.py \
+	messages.py contributing.py scripts.py docs.py::test_every_option_that_the_pages_name_exists)
 quick: $(VENV)/.test ## Run linter, types and the tests of what was changed: about a minute.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -54,8 +54,12 @@ def help_commands() -> list[str]:
     ]
 
 
+#: Of a run whose size does not matter.
+SMALL = {"--hidden": "32", "--batch-size": "8", "--seq-len": "32", "--threads": "1"}
+
+
 def shortened(command: str) -> list[str]:
-    """The command's words; a run by time, or by default, is cut to fifteen steps."""
+    """The command's words; a run is cut to fifteen steps of a small network."""
     words = shlex.split(command)[1:]
     if "--more" in words:
         words[words.index("--more") + 1] = "5steps"
@@ -65,8 +69,13 @@ def shortened(command: str) -> list[str]:
                 place = words.index(flag)
                 del words[place : place + 2]
         words += ["--steps", "15", "--force"]
+        for flag, value in SMALL.items():
+            if flag not in words and "--from" not in words:
+                words += [flag, value]
     if words[0] == "compare":
-        words.append("--force")  # Two pages may compare on the same text.
+        if "--steps" in words:
+            words[words.index("--steps") + 1] = "8"
+        words += ["--force", "--threads", "1"]  # Two pages may compare on the same text.
     return words
 
 
