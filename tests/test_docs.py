@@ -55,7 +55,7 @@ def help_commands() -> list[str]:
 
 
 #: Of a run whose size does not matter.
-SMALL = {"--hidden": "32", "--batch-size": "8", "--seq-len": "32", "--threads": "1"}
+SMALL = {"--hidden": "32", "--batch-size": "8", "--threads": "1"}
 
 
 def shortened(command: str) -> list[str]:
