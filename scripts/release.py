@@ -1,6 +1,6 @@
 """Build a release in `dist/`, after checks: `make release`. Nothing is uploaded.
 
-The version stands in `textgen/__init__.py`. Its section of CHANGELOG.md is the first one below
+The version stands in `textgen/version.py`. Its section of CHANGELOG.md is the first one below
 `## Unreleased`, carries a date, and `Unreleased` is empty. Nothing in the checkout is uncommitted.
 """
 
