@@ -45,7 +45,7 @@ class Example:
     answer: str
 
 
-class Task(ABC):
+class GeneratedTask(ABC):
     """A kind of question. Stateless."""
 
     #: Its key in `TASKS`.
@@ -85,7 +85,7 @@ class Task(ABC):
             yield drawn
 
 
-class RecallTask(Task):
+class RecallTask(GeneratedTask):
     """A name is said once and asked for after other text: `vera the road was lo?` -> `vera`."""
 
     name = "recall"
@@ -98,7 +98,7 @@ class RecallTask(Task):
         return Example(f"{name}{filler(rng, lag)}?", name)
 
 
-class CountTask(Task):
+class CountTask(GeneratedTask):
     """Parts of a number are taken away: `40 the r -4 men we -4*4 old -4*4 lo?` -> `4`.
 
     The example is that of the lecture's forty boys: 40 - (4 + 4*4 + 4*4) = 4.
@@ -122,7 +122,7 @@ class CountTask(Task):
         return Example(count_prompt(rest + taken, parts, between), str(rest))
 
 
-class CopyTask(Task):
+class CopyTask(GeneratedTask):
     """A string is to be repeated after a delay: `sbed the road was lo?` -> `sbed`.
 
     Source: Hochreiter and Schmidhuber 1997, "Long short-term memory", Neural Computation 9(8). Its
@@ -143,10 +143,12 @@ class CopyTask(Task):
 
 
 #: Every task by its name.
-TASKS: dict[str, Task] = {task.name: task for task in (RecallTask(), CountTask(), CopyTask())}
+TASKS: dict[str, GeneratedTask] = {
+    task.name: task for task in (RecallTask(), CountTask(), CopyTask())
+}
 
 
-def get_task(name: str) -> Task:
+def get_task(name: str) -> GeneratedTask:
     """Return the task called `name`; raise `ConfigError` if there is none."""
     if name not in TASKS:
         raise ConfigError(f"task '{name}' is not known; choose one of: {', '.join(TASKS)}")

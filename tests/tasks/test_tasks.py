@@ -15,7 +15,7 @@ from textgen.tasks import (
     NAMES,
     RESTS,
     TASKS,
-    Task,
+    GeneratedTask,
     count_prompt,
     filler,
     get_task,
@@ -35,14 +35,14 @@ def rest_of(prompt: str) -> int:
 
 
 @EACH
-def test_the_same_seed_draws_the_same(task: Task) -> None:
+def test_the_same_seed_draws_the_same(task: GeneratedTask) -> None:
     first, again, other = (list(task.examples(20, range(1, 9), seed=s)) for s in "aab")
     assert first == again != other
 
 
 @EACH
 @pytest.mark.parametrize("lag", [1, 2, 17, 200])
-def test_the_lag_is_that_of_the_filler(task: Task, lag: int) -> None:
+def test_the_lag_is_that_of_the_filler(task: GeneratedTask, lag: int) -> None:
     """However long the lag, everything else is as long as before."""
     kept = {"recall": 4 + 1, "copy": LENGTH + 1}
     for example in task.examples(50, range(lag, lag + 1), seed="lag"):
@@ -55,7 +55,7 @@ def test_the_lag_is_that_of_the_filler(task: Task, lag: int) -> None:
 
 
 @EACH
-def test_the_answer_stands_at_the_beginning_alone(task: Task) -> None:
+def test_the_answer_stands_at_the_beginning_alone(task: GeneratedTask) -> None:
     for example in task.examples(500, range(1, 60), seed="answers"):
         if task.name == "count":
             assert rest_of(example.prompt) == int(example.answer)

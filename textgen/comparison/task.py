@@ -47,7 +47,7 @@ from textgen.progress import task as progress_task
 from textgen.progress import track
 from textgen.sampling import SamplingNetworks
 from textgen.table import Column, Table
-from textgen.tasks import Example, Task, get_task
+from textgen.tasks import Example, GeneratedTask, get_task
 from textgen.training.data import open_data
 from textgen.training.start import check_request
 
@@ -353,7 +353,7 @@ def compare_task(
 
 
 def _questions(
-    task: Task, vocabulary: Vocabulary, lag: int, count: int, unlike: frozenset[str]
+    task: GeneratedTask, vocabulary: Vocabulary, lag: int, count: int, unlike: frozenset[str]
 ) -> tuple[NDArray[np.int64], int]:
     """Questions of one lag as tokens, an end mark after each, and how many of them are fresh."""
     ids: list[int] = []

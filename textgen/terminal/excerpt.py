@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from textgen.terminal.console import ColorDepth
-from textgen.terminal.text import Cell, cells, char_width
+from textgen.terminal.text import TextCell, cells, char_width
 
 _MARKS, _PLAIN_MARKS = ("▸", "◂"), (">", "<")
 #: Share of an excerpt that stands before the place.
@@ -71,7 +71,7 @@ def excerpt(place: Excerpt | None, width: int, encoding: str, console: Console) 
     return text
 
 
-def _fitting(row: Iterable[Cell], width: int) -> Iterator[Cell]:
+def _fitting(row: Iterable[TextCell], width: int) -> Iterator[TextCell]:
     """The first cells that fit into `width` columns."""
     for cell in row:
         width -= cell.width

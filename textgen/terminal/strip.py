@@ -23,7 +23,7 @@ from rich.style import Style
 from textgen.terminal import humanize as fmt
 from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import palette_for, position
-from textgen.terminal.text import Cell, char_width, each_cell, each_row, visible
+from textgen.terminal.text import TextCell, char_width, each_cell, each_row, visible
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 DIGITS = "0123456789"
@@ -180,10 +180,10 @@ class _Painter:
             return " "
         return self._symbols[min(int(place * len(self._symbols)), len(self._symbols) - 1)]
 
-    def _place(self, cell: Cell) -> float:
+    def _place(self, cell: TextCell) -> float:
         return position(float(self._row.values[cell.piece]), self._row.low, self._row.high)
 
-    def text_row(self, line: Sequence[Cell]) -> Iterator[Segment]:
+    def text_row(self, line: Sequence[TextCell]) -> Iterator[Segment]:
         if self._depth is ColorDepth.NONE:
             yield Segment("".join(cell.shown for cell in line))
             yield Segment.line()

@@ -25,7 +25,7 @@ _VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE010
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TextCell:
     """What is drawn in one place.
 
     Args:
@@ -98,12 +98,12 @@ def note_line(note: str) -> str:
     return visible(note if note.startswith("warning: ") else f"note: {note}")
 
 
-def cells(pieces: Iterable[str], *, encoding: str = "utf-8") -> list[Cell]:
+def cells(pieces: Iterable[str], *, encoding: str = "utf-8") -> list[TextCell]:
     """The cells of a text, all at once: see `each_cell`."""
     return list(each_cell(pieces, encoding=encoding))
 
 
-def each_cell(pieces: Iterable[str], *, encoding: str = "utf-8") -> Iterator[Cell]:
+def each_cell(pieces: Iterable[str], *, encoding: str = "utf-8") -> Iterator[TextCell]:
     """The cells of a text given in pieces, in order, one at a time.
 
     Combining marks join the cell of the character before them, also across a border of pieces;
@@ -116,23 +116,23 @@ def each_cell(pieces: Iterable[str], *, encoding: str = "utf-8") -> Iterator[Cel
     """
     newline = NEWLINE_SIGN if char_width(NEWLINE_SIGN, encoding) is not None else escape("\n")
     carrier = MARK_CARRIER if char_width(MARK_CARRIER, encoding) is not None else " "
-    last: Cell | None = None  # held back, for a mark may join it
+    last: TextCell | None = None  # held back, for a mark may join it
     for index, piece in enumerate(pieces):
         for char in piece:
             width = char_width(char, encoding)
             if char == "\n":
-                cell = Cell(newline, len(newline), char, index, ends_row=True)
+                cell = TextCell(newline, len(newline), char, index, ends_row=True)
             elif width is None:
                 shown = escape(char)
-                cell = Cell(shown, len(shown), char, index)
+                cell = TextCell(shown, len(shown), char, index)
             elif width > 0:
-                cell = Cell(char, width, char, index)
+                cell = TextCell(char, width, char, index)
             else:
                 written = "" if char in _VARIATION_SELECTORS else char
                 if last is not None and not last.ends_row and _carries_marks(last):
                     last = _joined(last, written, char)
                     continue
-                cell = Cell(carrier + written, 1, char, index)
+                cell = TextCell(carrier + written, 1, char, index)
             if last is not None:
                 yield last
             last = cell
@@ -140,21 +140,21 @@ def each_cell(pieces: Iterable[str], *, encoding: str = "utf-8") -> Iterator[Cel
         yield last
 
 
-def _carries_marks(cell: Cell) -> bool:
+def _carries_marks(cell: TextCell) -> bool:
     """Whether a mark may join it: an escape would be another text with a mark on it."""
     return cell.shown[0] != "\\" or cell.source[0] == "\\"
 
 
-def _joined(base: Cell, written: str, char: str) -> Cell:
-    return Cell(base.shown + written, base.width, base.source + char, base.piece)
+def _joined(base: TextCell, written: str, char: str) -> TextCell:
+    return TextCell(base.shown + written, base.width, base.source + char, base.piece)
 
 
-def rows(row: Iterable[Cell], width: int) -> list[list[Cell]]:
+def rows(row: Iterable[TextCell], width: int) -> list[list[TextCell]]:
     """The rows of a text, all at once: see `each_row`."""
     return list(each_row(row, width))
 
 
-def each_row(row: Iterable[Cell], width: int) -> Iterator[list[Cell]]:
+def each_row(row: Iterable[TextCell], width: int) -> Iterator[list[TextCell]]:
     """Break cells into rows of at most `width` columns, one row at a time.
 
     A row ends after a newline, else after the last space if there is one in its second half,
@@ -164,7 +164,7 @@ def each_row(row: Iterable[Cell], width: int) -> Iterator[list[Cell]]:
         row: The cells of a text.
         width: Columns of a row, at least 1.
     """
-    line: list[Cell] = []
+    line: list[TextCell] = []
     used = after_space = 0
     for cell in row:
         while line and used + cell.width > width:
