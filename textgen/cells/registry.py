@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells.cell import Array, Cell, Namespace, RecurrentProduct
-from textgen.cells.coupled import CoupledLSTMCell
-from textgen.cells.depth_gated import DepthGatedLSTMCell
-from textgen.cells.gru import GRUCell
-from textgen.cells.lstm import LSTMCell
-from textgen.cells.multiplicative import MultiplicativeLSTMCell
-from textgen.cells.peephole import PeepholeLSTMCell
-from textgen.cells.rnn import NONLINEARITIES, RNNCell
+from textgen.cells.equations import (
+    NONLINEARITIES,
+    CoupledLSTMCell,
+    DepthGatedLSTMCell,
+    GRUCell,
+    LSTMCell,
+    MultiplicativeLSTMCell,
+    PeepholeLSTMCell,
+    RNNCell,
+)
 from textgen.errors import ConfigError
 
 #: Every cell by the name that a checkpoint uses; `register_cell` adds to it.

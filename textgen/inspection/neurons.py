@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
-from textgen.cells.rnn import RNNCell
+from textgen.cells.equations import RNNCell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.inspection.association import CHOOSING, SCORING, Association, Scale
