@@ -62,7 +62,7 @@ LEVELS = {
 LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "torch": (
         {
-            *("model.recurrence", "model.torch_recurrence", "model.torch_network"),
+            *("model.recurrence", "model.torch_network"),
             "training.torch_learner",
         },
         {

@@ -11,7 +11,7 @@ import torch
 from textgen.cells import CELLS, Cell, LSTMCell, get_cell
 from textgen.errors import BackendError, ConfigError
 from textgen.model import engine as module
-from textgen.model import torch_recurrence
+from textgen.model import recurrence
 from textgen.model.engine import OWN_CELL, PATH_VARIABLE, choose_engine
 from textgen.model.network import Engine
 from textgen.native import library
@@ -36,7 +36,7 @@ def torch_can(patch: pytest.MonkeyPatch, capabilities: dict, works: bool = True)
     """Let the library be missing and torch find this CPU."""
     has_isas(patch)
     patch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    patch.setattr(torch_recurrence, "bf16_works", lambda kernel, device: works)
+    patch.setattr(recurrence, "bf16_works", lambda kernel, device: works)
 
 
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
@@ -156,14 +156,14 @@ def test_bf16_is_tried_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
         raise RuntimeError("could not create a primitive")
 
     monkeypatch.setattr(torch, "gru", broken)
-    assert not torch_recurrence.bf16_works("gru", torch.device("cpu"))
+    assert not recurrence.bf16_works("gru", torch.device("cpu"))
 
 
 @pytest.mark.parametrize("kernel", ["lstm", "gru", "rnn_tanh", "rnn_relu"])
 def test_the_trial_does_not_depend_on_who_asks(kernel: str) -> None:
     with torch.no_grad():
-        quiet = torch_recurrence.bf16_works(kernel, torch.device("cpu"))
-    assert quiet == torch_recurrence.bf16_works(kernel, torch.device("cpu"))
+        quiet = recurrence.bf16_works(kernel, torch.device("cpu"))
+    assert quiet == recurrence.bf16_works(kernel, torch.device("cpu"))
 
 
 def force(patch: pytest.MonkeyPatch, name: str, *isas: str) -> None:

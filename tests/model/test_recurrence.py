@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,12 +19,15 @@ from textgen.model.network import Engine
 from textgen.model.recurrence import (
     Recurrence,
     Resets,
+    bf16_works,
+    kernel_of,
     make_resets,
+    recurrence_for,
+    run_kernel,
     run_reference,
     segments,
     zero_state,
 )
-from textgen.model.torch_recurrence import TorchRecurrence, bf16_works, kernel_of, recurrence_for
 
 CPU = torch.device("cpu")
 REFERENCE = Engine("reference", "fp32", "the specification")
@@ -207,13 +211,15 @@ def test_nothing_unwritten_is_read(cell: Cell, path: Engine, poisoned: None) -> 
 def test_all_paths_have_one_signature() -> None:
     expected = list(inspect.signature(Recurrence.__call__).parameters.values())[1:]
     assert list(inspect.signature(run_reference).parameters.values()) == expected
-    assert list(inspect.signature(TorchRecurrence("lstm")).parameters.values()) == expected
+    assert (
+        list(inspect.signature(partial(run_kernel, "lstm", None)).parameters.values()) == expected
+    )
 
 
 def test_torchs_kernels_refuse_another_cell() -> None:
     case = LayerCase.draw(get_cell("gru"), 1, 1, 1, 1)
     with pytest.raises(ValueError, match="kernel 'lstm' does not compute 'gru'"):
-        TorchRecurrence("lstm")(case.cell, case.inputs["x"], case.state, case.weights)
+        run_kernel("lstm", None, case.cell, case.inputs["x"], case.state, case.weights)
 
 
 @pytest.mark.parametrize(

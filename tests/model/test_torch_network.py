@@ -14,9 +14,8 @@ from textgen.model import torch_network as module
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import Masks, draw_masks
 from textgen.model.network import Engine
-from textgen.model.recurrence import make_resets
+from textgen.model.recurrence import bf16_works, make_resets
 from textgen.model.torch_network import RecurrentLayer
-from textgen.model.torch_recurrence import bf16_works
 
 CPU = torch.device("cpu")
 FAST = Engine("torch", "fp32", "asked for")

@@ -8,6 +8,6 @@ network            what every engine offers: a zero state, a step, reading windo
 engine             which engine computes, and why
 native_network     the native engine
 numpy_network      NumPy, with the cells' own equations
-torch_network      torch, with the recurrences of `recurrence` and `torch_recurrence`
+torch_network      torch, with the recurrences of `recurrence`
 torch_nn           the layers as torch.nn modules, and back
 """

@@ -214,7 +214,7 @@ def _in_torch(
     with task("loading torch"):
         import torch
 
-        from textgen.model.torch_recurrence import bf16_works, kernel_of
+        from textgen.model.recurrence import bf16_works, kernel_of
 
     kernel = kernel_of(cell)
     if cell.name not in BUILT_IN:

@@ -1,8 +1,8 @@
-"""The recurrence of one layer over many time steps, in torch: its types, and its specification.
+"""The recurrence of one layer over many time steps, in torch.
 
-`run_reference` loops a cell over time and is differentiated by autograd: slow and plain. torch's
-own kernels (`textgen.model.torch_recurrence`) agree with it in outputs, final state and every
-gradient. The native engine computes whole networks by the same specification.
+`run_reference` is the specification: it loops a cell over time and is differentiated by autograd.
+`run_kernel` calls torch's own kernels (oneDNN or ATen on a CPU, cuDNN on a GPU), which agree with
+it in outputs, final state and every gradient.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from textgen.cells import Cell
+from textgen.model.network import Engine
 
 #: One layer's state: each of the cell's states by name, `(B, H)`.
 TorchState = dict[str, Tensor]
@@ -87,7 +88,7 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 class Recurrence(Protocol):
-    """Run one layer over `T` steps."""
+    """What runs one layer over a window."""
 
     def __call__(
         self,
@@ -98,7 +99,7 @@ class Recurrence(Protocol):
         resets: Resets | None = None,
         below: Sequences | None = None,
     ) -> tuple[dict[str, Tensor], TorchState]:
-        """Compute a window.
+        """Run one layer over `T` steps.
 
         Args:
             cell: The cell.
@@ -143,6 +144,43 @@ def _multiply(weight: Tensor, h_BH: Tensor) -> Tensor:
     return h_BH @ weight.T
 
 
+def run_kernel(
+    kernel: str,
+    autocast: torch.dtype | None,
+    cell: Cell,
+    x_TBI: Tensor,
+    state: TorchState,
+    weights: LayerWeights,
+    resets: Resets | None = None,
+    below: Sequences | None = None,
+) -> tuple[dict[str, Tensor], TorchState]:
+    """Run one layer by one of torch's kernels. See `Recurrence` for shapes.
+
+    The kernels know no resets, so a window is cut where documents begin. They take two biases: the
+    second is zero but for what the GRU adds inside its reset gate.
+
+    Args:
+        kernel: `lstm`, `gru`, `rnn_tanh` or `rnn_relu`, the functions' names in torch.
+        autocast: Compute the products in this type, with float32 weights and gradients, and a
+            float32 state carried between windows; None computes all in the type of the inputs.
+    """
+    if cell.name != kernel.split("_")[0]:
+        raise ValueError(f"torch's kernel '{kernel}' does not compute '{cell.name}'")
+    (weight_hh,) = weights.recurrent
+    parameters = [weights.weight_ih, weight_hh, weights.bias, _second_bias(weights)]
+    outputs = []
+    with torch.autocast(x_TBI.device.type, dtype=autocast, enabled=autocast is not None):
+        for start, stop, reset in segments(len(x_TBI), resets):
+            if resets is not None and reset is not None:
+                state = resets.apply(reset, state)
+            y_TBH, last = _run(kernel, x_TBI[start:stop], state, parameters)
+            outputs.append(y_TBH)
+            # Under autocast a kernel may hand back bf16, and so may the layer below; what is
+            # carried on keeps the type it was given in.
+            state = {name: last[name].to(value.dtype) for name, value in state.items()}
+    return {"h": outputs[0] if len(outputs) == 1 else torch.cat(outputs)}, state
+
+
 def segments(num_steps: int, resets: Resets | None) -> Iterator[tuple[int, int, int | None]]:
     """Cut a window where documents begin: `(start, stop, index into resets or None)`."""
     if resets is None or not resets.times:
@@ -154,6 +192,88 @@ def segments(num_steps: int, resets: Resets | None) -> Iterator[tuple[int, int, 
     for index, start in enumerate(times):
         stop = times[index + 1] if index + 1 < len(times) else num_steps
         yield start, stop, index
+
+
+def recurrence_for(engine: Engine, cell: Cell) -> Recurrence:
+    """What runs one layer of `cell` on `engine`.
+
+    Args:
+        engine: `torch` or `reference`; the native engine computes whole networks instead.
+        cell: The cell.
+    Raises:
+        ValueError: torch has no kernel for the cell, or the engine is another.
+    """
+    if engine.name == "reference":
+        return run_reference
+    kernel = kernel_of(cell)
+    if engine.name != "torch" or not kernel:
+        raise ValueError(f"the engine '{engine.name}' has no recurrence for the cell '{cell.name}'")
+    if engine.device == "cuda":
+        # cuDNN rounds float32 factors to TF32, 10 bits, unless told otherwise. This holds for the
+        # process, but of what textgen computes only this engine asks cuDNN for float32.
+        torch.backends.cudnn.allow_tf32 = False
+    return partial(run_kernel, kernel, autocast_type(engine))
+
+
+def autocast_type(engine: Engine) -> torch.dtype | None:
+    """The type that products are computed in; None is that of their factors."""
+    return torch.bfloat16 if engine.precision == "bf16" else None
+
+
+def kernel_of(cell: Cell) -> str:
+    """The name of torch's function for `cell`; "" where it has none."""
+    if cell.name in ("lstm", "gru"):
+        return cell.name
+    if cell.name == "rnn":
+        return {"tanh": "rnn_tanh", "relu": "rnn_relu"}.get(getattr(cell, "nonlinearity", ""), "")
+    return ""
+
+
+def bf16_works(kernel: str, device: torch.device) -> bool:
+    """Try it: on some builds a tiny forward and backward pass in bf16 raises (pytorch#187334)."""
+    rows = {"lstm": 16, "gru": 12}.get(kernel, 4)
+    try:
+        x = torch.zeros(2, 2, 4, device=device, requires_grad=True)
+        state = {name: torch.zeros(2, 4, device=device) for name in ("h", "c")}
+        parameters = [
+            torch.zeros(shape, device=device, requires_grad=True)
+            for shape in ((rows, 4), (rows, 4), (rows,), (rows,))
+        ]
+        with torch.enable_grad():
+            with torch.autocast(device.type, dtype=torch.bfloat16):
+                y, _ = _run(kernel, x, state, parameters)
+            torch.autograd.grad(y.float().sum(), x)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run(
+    kernel: str, x_TBI: Tensor, state: TorchState, parameters: list[Tensor]
+) -> tuple[Tensor, TorchState]:
+    """One layer without resets: outputs `(T, B, H)` and the final state `(B, H)`."""
+    names = ("h", "c") if kernel == "lstm" else ("h",)
+    first: Any = [state[name][None] for name in names]
+    y_TBH, *last = getattr(torch, kernel)(
+        x_TBI,
+        first if kernel == "lstm" else first[0],
+        parameters,
+        True,  # has_biases
+        1,  # num_layers
+        0.0,  # dropout: between layers, and this is one
+        torch.is_grad_enabled(),  # keeps what the backward pass needs
+        False,  # bidirectional
+        False,  # batch_first
+    )
+    return y_TBH, {name: value[0] for name, value in zip(names, last, strict=True)}
+
+
+def _second_bias(weights: LayerWeights) -> Tensor:
+    zeros = torch.zeros_like(weights.bias)
+    if "bias_hn" not in weights.vectors:
+        return zeros
+    bias_hn = weights.vectors["bias_hn"]
+    return torch.cat([zeros[: -len(bias_hn)], bias_hn])
 
 
 def zero_state(cell: Cell, batch_size: int, hidden_size: int, device: torch.device) -> TorchState:

@@ -25,11 +25,12 @@ from textgen.model.recurrence import (
     Resets,
     Sequences,
     TorchState,
+    autocast_type,
     make_resets,
+    recurrence_for,
     to_device,
     zero_state,
 )
-from textgen.model.torch_recurrence import autocast_type, recurrence_for
 
 
 class RecurrentLayer(nn.Module):
