@@ -237,7 +237,7 @@ def _bar(progress: bool) -> Iterator[Callable[[Event], None]]:
             bars.append(TrainingBar(event.steps, event.resumed_from))
         if isinstance(event, Report):
             for bar in bars:
-                bar.report(event)
+                bar.report(event.step, event.figures())
 
     try:
         yield show

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import shlex
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from support.small_runs import (
     SMALL_OPTIONS,
     digest,
@@ -21,8 +24,61 @@ from support.small_runs import (
 
 import textgen
 from textgen.checkpoint.format import read_file
+from textgen.cli.progress import summary
+from textgen.training.events import Ended
 
 QUICK = ["--steps", "6", *SMALL_OPTIONS]
+
+
+ENDED = Ended(
+    reason="finished",
+    step=3000,
+    steps=3000,
+    seconds=181.2,
+    best_bits_per_char=2.2413,
+    best_step=2850,
+    uniform_bits_per_char=7.0,
+    val_tokens=1000,
+    chars_seen=12_345_678,
+    chars_per_second=68_432.0,
+    skipped=0,
+    folder="checkpoints/crime",
+    model="checkpoints/crime/model.safetensors",
+    encoding="utf-8",
+    confidence=1.0,
+)
+
+
+def shown(event: Ended, curve: Path | None = None, *, width: int = 72) -> list[str]:
+    file = io.StringIO()
+    Console(file=file, width=width, color_system=None).print(summary(event, curve))
+    return file.getvalue().splitlines()
+
+
+def test_the_summary_of_a_run() -> None:
+    assert shown(ENDED) == [
+        "╭─ Training finished ────────────────────────────────────╮",
+        "│ best validation  2.241 bits/char (step 2,850 of 3,000) │",
+        "│ characters seen  12,345,678                            │",
+        "│ speed            68.4 k chars/s, 3 m 01 s in all       │",
+        "│ checkpoint       checkpoints/crime                     │",
+        "╰────────────────────────────────────────────────────────╯",
+    ]
+
+
+def test_the_summary_of_an_unusual_run() -> None:
+    unusual = replace(ENDED, reason="patience", skipped=2, best_bits_per_word=12.5)
+    unusual = replace(unusual, exact_match=0.25, written_pairs=1000)
+    text = "\n".join(shown(unusual, Path("checkpoints/crime/loss.svg"), width=100))
+    for expected in (
+        "Training ended",
+        "best validation   12.500 bits/word, 2.241 bits/char (step 2,850 of 3,000)",
+        "written exactly   25.0% of 1,000 held-out targets",
+        "stopped           no new best for a while (--patience)",
+        "updates left out  2",
+        "loss curve        checkpoints/crime/loss.svg",
+    ):
+        assert expected in text
 
 
 @pytest.fixture

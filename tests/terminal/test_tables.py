@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -14,12 +13,10 @@ from textgen.table import Column, Table
 from textgen.terminal import humanize as fmt
 from textgen.terminal.tables import (
     NARROW,
-    TrainSummary,
     choices_table,
     draw_table,
     evaluation_table,
     key_values,
-    train_summary,
 )
 
 
@@ -29,53 +26,6 @@ def render(renderable: RenderableType, width: int = 72) -> list[str]:
     lines = file.getvalue().splitlines()
     assert all(cell_len(line) <= width for line in lines)
     return [line.rstrip() for line in lines]
-
-
-SUMMARY: dict[str, Any] = {
-    "best_bits_per_char": 2.2413,
-    "best_step": 2850,
-    "steps": 3000,
-    "chars_seen": 12_345_678,
-    "seconds": 181.2,
-    "chars_per_second": 68_432.0,
-    "checkpoint": "checkpoints/crime",
-}
-
-
-def test_the_summary_of_a_run() -> None:
-    assert render(train_summary(TrainSummary(**SUMMARY))) == [
-        "╭─ Training finished ────────────────────────────────────╮",
-        "│ best validation  2.241 bits/char (step 2,850 of 3,000) │",
-        "│ characters seen  12,345,678                            │",
-        "│ speed            68.4 k chars/s, 3 m 01 s in all       │",
-        "│ checkpoint       checkpoints/crime                     │",
-        "╰────────────────────────────────────────────────────────╯",
-    ]
-
-
-def test_the_summary_of_an_unusual_run() -> None:
-    text = "\n".join(
-        render(
-            train_summary(
-                TrainSummary(
-                    **{**SUMMARY, "best_bits_per_char": None},
-                    repeat="textgen train a.txt --steps 3000 --rng 1",
-                    stopped="no improvement in 10 evaluations",
-                    skipped_updates=2,
-                    curve="checkpoints/crime/loss.svg",
-                )
-            )
-        )
-    )
-    assert "Training ended" in text
-    assert "best validation" not in text
-    for expected in (
-        "stopped           no improvement in 10 evaluations",
-        "updates left out  2",
-        "loss curve        checkpoints/crime/loss.svg",
-        "the same again    textgen train a.txt --steps 3000 --rng 1",
-    ):
-        assert expected in text
 
 
 def test_labels_and_values() -> None:
@@ -158,14 +108,13 @@ def test_evaluation() -> None:
 
 @pytest.mark.parametrize("width", [20, 30])
 def test_narrow_terminals(width: int) -> None:
-    lines = render(train_summary(TrainSummary(**SUMMARY)), width=width)
+    lines = render(key_values("Done", [("speed", "68.4 k chars/s in all")]), width=width)
     assert "…" not in "".join(lines)
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (fmt.count(1234567), "1,234,567"),
         (fmt.short(7), "7"),
         (fmt.short(999.4), "999"),
         (fmt.short(999.6), "1.00 k"),
@@ -176,7 +125,6 @@ def test_narrow_terminals(width: int) -> None:
         (fmt.rate(12_345), "12.3 k chars/s"),
         (fmt.size(512), "512 B"),
         (fmt.size(12_345_678), "12.3 MB"),
-        (fmt.bits_per_char(2.2514), "2.251 bits/char"),
         (fmt.duration(0.44), "0.4 s"),
         (fmt.duration(9.96), "10 s"),
         (fmt.duration(59.6), "1 m 00 s"),

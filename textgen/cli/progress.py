@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from rich.panel import Panel
 from rich.text import Text
 
 from textgen.cli.flags import in_flags, label
@@ -15,10 +16,10 @@ from textgen.cli.moving import moving_line
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.runtime import Choice
-from textgen.terminal.bar import figures_of
 from textgen.terminal.chart import Chart, TerminalChart, loss_chart, save_charts
 from textgen.terminal.console import ColorMode, make_consoles
-from textgen.terminal.tables import TrainSummary, choices_table, key_values, train_summary
+from textgen.terminal.humanize import duration, rate
+from textgen.terminal.tables import choices_table, key_values
 from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
 from textgen.training.folder import CURVE_NAME, METRICS_NAME
@@ -161,7 +162,7 @@ class Progress(_View):
             self._console.print(f"resumed from step {event.resumed_from:,} of {event.steps:,}")
 
     def _report(self, event: Report) -> None:
-        figures = figures_of(event)
+        figures = event.figures()
         if self._line.goes_back:
             self._line.figures = figures
         elif event.evaluated:
@@ -193,31 +194,33 @@ class Progress(_View):
                 "--learning-rate too high",
                 soft_wrap=True,
             )
-        stopped = {"finished": None, "patience": "no new best for a while (--patience)"}
-        self._console.print(
-            train_summary(
-                TrainSummary(
-                    best_bits_per_char=event.best_bits_per_char,
-                    best_step=event.best_step,
-                    steps=event.steps,
-                    chars_seen=event.chars_seen,
-                    seconds=event.seconds,
-                    chars_per_second=event.chars_per_second,
-                    checkpoint=event.folder,
-                    curve=None if picture is None else str(picture),
-                    stopped=stopped.get(event.reason, "interrupted; it can be resumed"),
-                    skipped_updates=event.skipped,
-                    best_bits_per_word=event.best_bits_per_word,
-                    exact=exact_line(event),
-                )
-            )
-        )
+        self._console.print(summary(event, picture))
         self._suggest(event)
 
     def _suggest(self, event: Ended) -> None:
         """What to type next, on a line of its own: a box would break a long command."""
         self._line.say("try next:")
         self._line.say(visible(sample_command(event)))
+
+
+def summary(event: Ended, curve: Path | None) -> Panel:
+    """The panel at the end of training; `curve` is the picture of the loss."""
+    stopped = {"finished": None, "patience": "no new best for a while (--patience)"}
+    why = stopped.get(event.reason, "interrupted; it can be resumed")
+    best = f"{best_line(event)} (step {event.best_step:,} of {event.steps:,})"
+    return key_values(
+        "Training finished" if why is None else "Training ended",
+        [
+            ("best validation", best),
+            ("written exactly", exact_line(event)),
+            ("characters seen", event.chars_seen),
+            ("speed", f"{rate(event.chars_per_second)}, {duration(event.seconds)} in all"),
+            ("stopped", why),
+            ("updates left out", event.skipped or None),
+            ("checkpoint", event.folder),
+            ("loss curve", None if curve is None else str(curve)),
+        ],
+    )
 
 
 def best_line(event: Ended) -> str:

@@ -9,11 +9,9 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from rich.cells import cell_len, set_cell_size
 
-from textgen.terminal import humanize as fmt
 from textgen.terminal.text import char_width, visible
 
 #: A sign that turns says that the program lives, even where nothing can be counted.
@@ -118,51 +116,6 @@ _BAR_COLUMNS = 32
 _ON_TERMINAL, _IN_FILE = 0.2, 1.0
 
 
-class Figures(Protocol):
-    """What is shown of a run: `textgen.training.events.Report` has it."""
-
-    @property
-    def step(self) -> int:
-        """Steps taken."""
-
-    @property
-    def train_bits_per_char(self) -> float | None:
-        """Mean training loss."""
-
-    @property
-    def val_bits_per_char(self) -> float | None:
-        """Validation loss of the last evaluation."""
-
-    @property
-    def train_distance(self) -> float | None:
-        """The loss where it is a distance."""
-
-    @property
-    def chars_per_second(self) -> float:
-        """The speed."""
-
-    @property
-    def skipped(self) -> int:
-        """Updates left out."""
-
-
-def figures_of(report: Figures) -> list[str]:
-    """The figures of a run in words, the most important first."""
-    figures = []
-    if report.val_bits_per_char is not None:
-        figures.append(f"val {report.val_bits_per_char:.3f}")
-    if report.train_bits_per_char is not None:
-        figures.append(f"train {report.train_bits_per_char:.3f} bits/char")
-    elif report.val_bits_per_char is not None:
-        figures[-1] += " bits/char"
-    if report.train_distance is not None:
-        figures.append(f"distance {report.train_distance:.3f}")
-    figures.append(fmt.rate(report.chars_per_second))
-    if report.skipped:
-        figures.append(f"{report.skipped} updates left out")
-    return figures
-
-
 class TrainingBar:
     """A bar over the steps of a run.
 
@@ -183,14 +136,13 @@ class TrainingBar:
             bar_format="{percentage:3.0f}% |{bar}| {remaining} left{postfix}",
         )
 
-    def report(self, report: Figures) -> None:
-        """Move on, and show the figures that fit, the most important ones first."""
-        figures = figures_of(report)
+    def report(self, step: int, figures: list[str]) -> None:
+        """Move on to a step, and show the figures that fit, the most important ones first."""
         room = shutil.get_terminal_size().columns - _BAR_COLUMNS
         while len(figures) > 1 and len("  ".join(figures)) > room:
             del figures[-1]
         self._bar.set_postfix_str("  ".join(figures), refresh=False)
-        self._bar.update(report.step - self._bar.n)
+        self._bar.update(step - self._bar.n)
 
     def close(self) -> None:
         """Stop drawing and leave the bar as it is."""

@@ -7,11 +7,6 @@ import math
 _PREFIXES = ("", "k", "M", "G", "T")
 
 
-def count(number: float) -> str:
-    """A whole number with thousands set apart: `1,234,567`."""
-    return f"{round(number):,}"
-
-
 def short(number: float) -> str:
     """About three digits with a prefix: `987`, `12.3 k`, `1.50 M`."""
     power = 0
@@ -34,11 +29,6 @@ def size(number_of_bytes: float) -> str:
     """Decimal units: `512 B`, `12.3 kB`, `1.50 GB`."""
     text = short(number_of_bytes)
     return f"{text}B" if text[-1].isalpha() else f"{text} B"
-
-
-def bits_per_char(bits: float) -> str:
-    """`2.251 bits/char`: three decimals, as far as two runs of one recipe agree."""
-    return f"{bits:.3f} bits/char"
 
 
 def duration(seconds: float) -> str:

@@ -202,18 +202,7 @@ def marked_strip(passage: PassageStrip, encoding: str) -> HeatStrip:
     around = [pieces[mark]] if "\n" in pieces[mark] else [pieces[mark], last]
     pieces[mark : mark + 1] = [first, *around]
     values[mark : mark + 1] = [np.nan, values[mark], np.nan][: len(around) + 1]
-    return HeatStrip(pieces, _Values(passage.row, values), header=False)
-
-
-class _Values:
-    """Other values on the same scale."""
-
-    def __init__(self, row: HeatValues, values: Sequence[float]) -> None:
-        self.values = values
-        self.title, self.mean, self.sd = row.title, row.mean, row.sd
-        self.minimum, self.maximum = row.minimum, row.maximum
-        self.low, self.high = row.low, row.high
-        self.measure, self.note = row.measure, row.note
+    return HeatStrip(pieces, passage.row, header=False, values=values)
 
 
 def close_table() -> RichTable:

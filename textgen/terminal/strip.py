@@ -36,47 +36,28 @@ _BLOCK_ROWS = 256
 
 
 class HeatValues(Protocol):
-    """What a strip needs of a neuron; `textgen.inspection.HeatRow` is one."""
+    """What a strip needs of a neuron; `textgen.inspection.HeatRow` is one, and explains it."""
 
     @property
-    def title(self) -> str:
-        """Printed above."""
-
+    def title(self) -> str: ...
     @property
-    def values(self) -> Sequence[float] | NDArray[np.floating]:
-        """One value for each piece; `nan` is left without colour."""
-
+    def values(self) -> Sequence[float] | NDArray[np.floating]: ...
     @property
-    def mean(self) -> float:
-        """Mean of the values."""
-
+    def mean(self) -> float: ...
     @property
-    def sd(self) -> float:
-        """Standard deviation of the values."""
-
+    def sd(self) -> float: ...
     @property
-    def minimum(self) -> float:
-        """The lowest value."""
-
+    def minimum(self) -> float: ...
     @property
-    def maximum(self) -> float:
-        """The highest value."""
-
+    def maximum(self) -> float: ...
     @property
-    def low(self) -> float:
-        """Value at the lower end of the scale."""
-
+    def low(self) -> float: ...
     @property
-    def high(self) -> float:
-        """Value at its upper end."""
-
+    def high(self) -> float: ...
     @property
-    def measure(self) -> str:
-        """Unit of the values, or ""."""
-
+    def measure(self) -> str: ...
     @property
-    def note(self) -> str:
-        """One more line, or ""."""
+    def note(self) -> str: ...
 
 
 class HeatStrip:
@@ -86,13 +67,22 @@ class HeatStrip:
         pieces: The text, piece by piece; "" takes no column.
         row: The values and their scale.
         header: Whether name, figures and scale are printed above the text.
+        values: Other values than those of `row`.
     Raises:
         ValueError: There is not one value for each piece, or the scale has no extent.
     """
 
-    def __init__(self, pieces: Sequence[str], row: HeatValues, *, header: bool = True) -> None:
-        if len(pieces) != len(row.values):
-            raise ValueError(f"{len(pieces)} pieces but {len(row.values)} values")
+    def __init__(
+        self,
+        pieces: Sequence[str],
+        row: HeatValues,
+        *,
+        header: bool = True,
+        values: Sequence[float] | None = None,
+    ) -> None:
+        self._values = row.values if values is None else values
+        if len(pieces) != len(self._values):
+            raise ValueError(f"{len(pieces)} pieces but {len(self._values)} values")
         if not row.low < row.high:
             raise ValueError(f"the scale {row.low}..{row.high} has no extent")
         self._pieces = pieces
@@ -118,7 +108,8 @@ class HeatStrip:
 
     def _lines(self, console: Console, options: ConsoleOptions) -> Iterator[list[Segment]]:
         """The header, then each row of the text."""
-        painter = _Painter(self._row, ColorDepth.of_rich(console.color_system), options.encoding)
+        depth = ColorDepth.of_rich(console.color_system)
+        painter = _Painter(self._row, self._values, depth, options.encoding)
         width = options.max_width
         if self._header:
             yield list(painter.header(width))
@@ -129,8 +120,15 @@ class HeatStrip:
 class _Painter:
     """Values to segments, for one terminal."""
 
-    def __init__(self, row: HeatValues, depth: ColorDepth, encoding: str) -> None:
+    def __init__(
+        self,
+        row: HeatValues,
+        values: Sequence[float] | NDArray[np.floating],
+        depth: ColorDepth,
+        encoding: str,
+    ) -> None:
         self._row = row
+        self._values = values
         self._depth = depth
         self._encoding = encoding
         self._palette = palette_for(row.low, row.high)
@@ -181,7 +179,7 @@ class _Painter:
         return self._symbols[min(int(place * len(self._symbols)), len(self._symbols) - 1)]
 
     def _place(self, cell: TextCell) -> float:
-        return position(float(self._row.values[cell.piece]), self._row.low, self._row.high)
+        return position(float(self._values[cell.piece]), self._row.low, self._row.high)
 
     def text_row(self, line: Sequence[TextCell]) -> Iterator[Segment]:
         if self._depth is ColorDepth.NONE:

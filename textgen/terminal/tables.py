@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rich.box import ROUNDED, SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -13,7 +12,6 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from textgen.table import Table, show_value
-from textgen.terminal import humanize as fmt
 from textgen.terminal.text import visible
 
 #: Columns below which a table of choices has no room for three columns; and of the first two.
@@ -86,64 +84,6 @@ def _stacked_choices(choices: Sequence[tuple[str, object, str]]) -> RichTable:
         table.add_row(_text(f"{name} {show_value(value)}"))
         table.add_row(Padding(_text(reason), (0, 0, 0, 2)))
     return table
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainSummary:
-    """What is said at the end of training.
-
-    Args:
-        best_bits_per_char: Best validation loss; None where there was no validation.
-        best_step: Step it was measured at.
-        steps: Steps made.
-        chars_seen: Characters trained on, each pass counted.
-        seconds: Wall time from the first step to the end.
-        chars_per_second: Training speed.
-        checkpoint: The run's folder, as it is to be typed.
-        repeat: The command that repeats the run exactly; None if it was that command.
-        curve: The picture of the loss; None if there is none.
-        stopped: Why the run ended before its time; None if it did not.
-        skipped_updates: Updates left out because loss or gradient was not finite.
-        best_bits_per_word: The same loss per word, where the tokens are words.
-        exact: How many held-out targets were written exactly, in words; None where none was.
-    """
-
-    best_bits_per_char: float | None
-    best_step: int | None
-    steps: int
-    chars_seen: int
-    seconds: float
-    chars_per_second: float
-    checkpoint: str
-    repeat: str | None = None
-    curve: str | None = None
-    stopped: str | None = None
-    skipped_updates: int = 0
-    best_bits_per_word: float | None = None
-    exact: str | None = None
-
-
-def train_summary(data: TrainSummary) -> Panel:
-    """The panel at the end of training; the commands stand on lines of their own, to be copied."""
-    best = None
-    if data.best_bits_per_char is not None:
-        best = f"{data.best_bits_per_char:.3f} bits/char"
-        if data.best_bits_per_word is not None:
-            best = f"{data.best_bits_per_word:.3f} bits/word, {best}"
-        if data.best_step is not None:
-            best += f" (step {fmt.count(data.best_step)} of {fmt.count(data.steps)})"
-    rows: list[Row] = [
-        ("best validation", best),
-        ("written exactly", data.exact),
-        ("characters seen", data.chars_seen),
-        ("speed", f"{fmt.rate(data.chars_per_second)}, {fmt.duration(data.seconds)} in all"),
-        ("stopped", data.stopped),
-        ("updates left out", data.skipped_updates or None),
-        ("checkpoint", data.checkpoint),
-        ("loss curve", data.curve),
-        ("the same again", data.repeat),
-    ]
-    return key_values("Training finished" if data.stopped is None else "Training ended", rows)
 
 
 def evaluation_table(

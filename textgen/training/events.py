@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from textgen.corpus.spans import DocumentLengths
 from textgen.runtime import Choice
+from textgen.terminal.humanize import rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,22 @@ class Report(Event):
     grad_norm: float | None
     skipped: int
     train_distance: float | None = None
+
+    def figures(self) -> list[str]:
+        """The figures in words, the most important first."""
+        figures = []
+        if self.val_bits_per_char is not None:
+            figures.append(f"val {self.val_bits_per_char:.3f}")
+        if self.train_bits_per_char is not None:
+            figures.append(f"train {self.train_bits_per_char:.3f} bits/char")
+        elif self.val_bits_per_char is not None:
+            figures[-1] += " bits/char"
+        if self.train_distance is not None:
+            figures.append(f"distance {self.train_distance:.3f}")
+        figures.append(rate(self.chars_per_second))
+        if self.skipped:
+            figures.append(f"{self.skipped} updates left out")
+        return figures
 
 
 @dataclass(frozen=True, kw_only=True)
