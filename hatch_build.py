@@ -30,8 +30,7 @@ class NativeLibraryHook(BuildHookInterface[Any]):
         sys.path.insert(0, self.root)
         try:
             from textgen.native.build import build_library
-            from textgen.native.library import BUILD_COMMAND, COST
-            from textgen.native.sources import LIBRARY, is_current
+            from textgen.native.library import BUILD_COMMAND, COST, LIBRARY, is_current
         finally:
             sys.path.remove(self.root)
         editable = version == "editable"

@@ -29,8 +29,7 @@ from textgen.model.native_network import NativeNetwork, native_shape
 from textgen.model.network import Engine
 from textgen.model.torch_network import LanguageModel
 from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
-from textgen.native.net import Net, weights_of
-from textgen.native.update import AdamW
+from textgen.native.net import AdamW, Net, weights_of
 from textgen.runtime import choose_threads
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from textgen.native import build
-from textgen.native.library import supported_isas
-from textgen.native.sources import INSTRUCTION_SETS
+from textgen.native.library import INSTRUCTION_SETS, supported_isas
 
 
 @pytest.mark.parametrize(

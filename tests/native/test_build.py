@@ -14,7 +14,7 @@ import pytest
 
 from textgen.errors import BackendError, StorageError
 from textgen.native.build import build_library, find_compiler, main
-from textgen.native.sources import INSTRUCTION_SETS, LIBRARY, is_current
+from textgen.native.library import INSTRUCTION_SETS, LIBRARY, is_current
 
 pytestmark = pytest.mark.usefixtures("compiler")
 

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from textgen.cells import BUILT_IN, NONLINEARITIES
-from textgen.native import edits, net, sampler
-from textgen.native.library import ISA_NAMES
-from textgen.native.sources import SOURCES, signature
+from textgen.native import net, sampler
+from textgen.native.library import ISA_NAMES, SOURCES, signature
 
 #: Structures of C: the class of each, and the names of fields that are an array there.
 STRUCTURES: dict[str, type[ctypes.Structure]] = {
@@ -21,8 +20,8 @@ STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "tg_weights": net.Weights,
     "tg_window": net.Window,
     "tg_adamw": net.AdamWStep,
-    "tg_edit": edits._Edit,
-    "tg_edits": edits.EditList,
+    "tg_edit": net._Edit,
+    "tg_edits": net.EditList,
     "tg_choice": sampler._Choice,
     "tg_chosen": sampler._Chosen,
 }
@@ -35,7 +34,7 @@ CONSTANTS = {
     **{f"TG_{name.upper().replace('-', '_')}": i for i, name in enumerate(BUILT_IN)},
     **{f"TG_{name.upper()}": i for i, name in enumerate(NONLINEARITIES)},
     **{f"TG_{name.upper()}": i for i, name in enumerate(ISA_NAMES)},
-    **{f"TG_STATE_{name.upper()}": i for i, name in enumerate(edits.STATES)},
+    **{f"TG_STATE_{name.upper()}": i for i, name in enumerate(net.STATES)},
     "TG_CELL_COUNT": len(BUILT_IN),
     "TG_ISA_COUNT": len(ISA_NAMES),
     "TG_READ_CELL": net.READ_CELL,

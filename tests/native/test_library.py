@@ -15,7 +15,7 @@ import pytest
 from textgen.errors import ConfigError
 from textgen.native import library
 from textgen.native.build import build_library
-from textgen.native.sources import INSTRUCTION_SETS, signature
+from textgen.native.library import INSTRUCTION_SETS, signature
 
 REPORT = """
 import json, sys

@@ -11,8 +11,7 @@ from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
 from textgen.model.network import Engine
 from textgen.native.library import supported_isas
-from textgen.native.net import Net, weights_of
-from textgen.native.update import AdamW
+from textgen.native.net import AdamW, Net, weights_of
 
 #: Awkward on purpose: no multiple of any vector's length.
 T, B, STEPS = 9, 7, 8

@@ -20,12 +20,12 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.head import DistanceHead, distance_loss, nats_of
 from textgen.model.initialise import Masks
 from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, StepNetwork
-from textgen.native.edits import PackedEdits
 from textgen.native.net import (
     READ_CELL,
     READ_HIDDEN,
     READ_OUTPUT,
     Net,
+    PackedEdits,
     Shape,
     weights_of,
 )

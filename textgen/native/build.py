@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from textgen.errors import BackendError, StorageError, TextgenError, exit_code
-from textgen.native.sources import (
+from textgen.native.library import (
     COMMON_FLAGS,
     FAST_FLAGS,
     INSTRUCTION_SETS,

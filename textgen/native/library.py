@@ -1,4 +1,4 @@
-"""Loads the native library and says what it can do on this CPU, or why it is not used.
+"""The native library: its sources, whether it is here, and what it can do on this CPU.
 
 Nothing is compiled here; `textgen.native.build` does that.
 """
@@ -6,14 +6,48 @@ Nothing is compiled here; `textgen.native.build` does that.
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from textgen.errors import BackendError, ConfigError
-from textgen.native.sources import INSTRUCTION_SETS, LIBRARY, SOURCES, is_current
+
+_FOLDER = Path(__file__).resolve().parent
+SOURCES = _FOLDER / "src"
+
+#: The file of the built library.
+LIBRARY = _FOLDER / ("_textgen.dylib" if sys.platform == "darwin" else "_textgen.so")
+
+_AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")
+
+#: The instruction sets that there is code for, best first, each with the compiler's flags.
+INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
+    "amx": (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"),
+    "avx512bf16": (*_AVX512, "-mavx512bf16"),
+    "avx512": _AVX512,
+    "avx2": ("-mavx2", "-mfma"),
+    "generic": (),
+}
+ISA_NAMES = tuple(INSTRUCTION_SETS)
+#: Those that multiply bf16 numbers; the others compute in fp32.
+BF16_ISAS = ("amx", "avx512bf16")
+
+COMMON_FLAGS = ("-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall")
+FAST_FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
+#: AMX is then emulated: the sanitizers do not check the addresses that AMX instructions read, and
+#: the emulation runs on CPUs without AMX.
+SANITIZE_FLAGS = (
+    "-O1",
+    "-g",
+    "-fno-omit-frame-pointer",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-DTG_AMX_EMULATED",
+)
 
 #: An environment variable with another library file, such as the sanitised build of the tests.
 LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
@@ -21,14 +55,28 @@ LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 #: The version of the calls of the C side; `TG_ABI_VERSION` there.
 ABI_VERSION = 3
 
-#: The instruction sets that there is code for, best first.
-ISA_NAMES = tuple(INSTRUCTION_SETS)
-
-#: Those that multiply bf16 numbers; the others compute in fp32.
-BF16_ISAS = ("amx", "avx512bf16")
-
 BUILD_COMMAND = "python -m textgen.native.build"
 COST = "without it training and sampling on a CPU are many times slower"
+
+
+def signature(folder: Path = SOURCES) -> str:
+    """A signature of the sources and flags, which the library contains: an ASCII text.
+
+    The times of the files say little, because a checkout or an installation sets them anew.
+
+    Args:
+        folder: The folder of the C files.
+    """
+    whole = hashlib.sha256(repr((INSTRUCTION_SETS, COMMON_FLAGS, FAST_FLAGS)).encode())
+    for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"), *folder.glob("*.inc"))):
+        whole.update(f"\0{path.name}\0".encode())
+        whole.update(path.read_bytes())
+    return f"textgen-sources:{whole.hexdigest()}"
+
+
+def is_current(library: Path, folder: Path = SOURCES) -> bool:
+    """Whether the file `library` was built from the sources in `folder`."""
+    return library.is_file() and signature(folder).encode() in library.read_bytes()
 
 
 def load() -> ctypes.CDLL | None:

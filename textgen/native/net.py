@@ -1,4 +1,4 @@
-"""The calls of `textgen.h` for whole windows, with NumPy arrays.
+"""The calls of `textgen.h` for NumPy arrays: whole windows, and the step of AdamW.
 
 Shape suffixes: `T` time, `B` streams, `V` vocabulary, `E` embedding, `H` hidden, `L` layers.
 """
@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping, Sequence
-from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_size_t, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_void_p,
+)
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import BUILT_IN, CELLS, NONLINEARITIES
 from textgen.errors import BackendError, named
-from textgen.native.edits import PackedEdits
 from textgen.native.library import ISA_NAMES, bind
 
 Floats = NDArray[np.float32]
@@ -25,6 +36,8 @@ Floats = NDArray[np.float32]
 #: What `Net.read` reads: activated gate blocks by their number, and these. The output is what the
 #: next layer reads: the state h with the dropout masks and, if residual, the layer's input added.
 READ_CELL, READ_HIDDEN, READ_OUTPUT = 16, 17, 18
+#: The states that an edit can change.
+STATES = ("h", "c")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +115,87 @@ class Weights(Structure):
         ("head_bias", c_void_p),
         ("layers", POINTER(Layer)),
     )
+
+
+class EditLike(Protocol):
+    """A change of a state, such as `textgen.model.edit.Edit`, which explains the fields."""
+
+    @property
+    def layer(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def shift(self) -> float: ...
+    @property
+    def unit(self) -> int | None: ...
+    @property
+    def read(self) -> Floats | None: ...
+    @property
+    def write(self) -> Floats | None: ...
+
+
+class _Edit(Structure):
+    """`tg_edit`."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("layer", "state", "unit")),
+        *((name, c_float) for name in ("scale", "shift")),
+        *((name, c_void_p) for name in ("read", "write")),
+    )
+
+
+class EditList(Structure):
+    """`tg_edits`: the edits of one stream."""
+
+    _fields_ = (("list", c_void_p), ("count", c_int32))
+
+
+class PackedEdits:
+    """The edits of several streams, one stream after the other, with the arrays they point to.
+
+    Args:
+        edits_B: The edits of each stream. The library does not check their layers, states and
+            units.
+    """
+
+    def __init__(self, edits_B: Sequence[Sequence[EditLike]]) -> None:
+        # Streams that share their edits also share the vectors.
+        self._vectors: dict[int, Floats] = {}
+        flat = [self._structure(edit) for edits in edits_B for edit in edits]
+        self._array = (_Edit * max(1, len(flat)))(*flat)
+        self._starts = np.zeros(len(edits_B) + 1, np.int32)
+        np.cumsum([len(edits) for edits in edits_B], out=self._starts[1:])
+        # The edits are kept, because the id of a vector identifies it only while it exists.
+        self._edits_B = edits_B
+
+    @property
+    def edits(self) -> int:
+        """The address of the first edit."""
+        return addressof(self._array)
+
+    @property
+    def starts(self) -> int:
+        """The address of the first number of `edit_starts`."""
+        return int(self._starts.ctypes.data)
+
+    def of_one(self) -> EditList:
+        """The edits of the only stream, for a sampler."""
+        count = int(self._starts[-1])
+        return EditList(self.edits if count else None, count)
+
+    def _structure(self, edit: EditLike) -> _Edit:
+        unit = -1 if edit.unit is None else edit.unit
+        read, write = self._pointer(edit.read), self._pointer(edit.write)
+        state = STATES.index(edit.state)
+        return _Edit(edit.layer, state, unit, edit.scale, edit.shift, read, write)
+
+    def _pointer(self, vector: Floats | None) -> int | None:
+        if vector is None:
+            return None
+        kept = self._vectors.setdefault(id(vector), np.ascontiguousarray(vector, np.float32))
+        return int(kept.ctypes.data)
 
 
 class Window(Structure):
@@ -263,8 +357,8 @@ class Net:
             None if resets is None else resets.ctypes.data,
             None if mask_E is None else mask_E.ctypes.data,
             None if mask_LBH is None else mask_LBH.ctypes.data,
-            ctypes.addressof(pointers_h),
-            ctypes.addressof(pointers_c),
+            addressof(pointers_h),
+            addressof(pointers_c),
             int(save),
             None if edits is None else edits.starts,
             None if edits is None else edits.edits,
@@ -327,3 +421,62 @@ class Net:
                 "vocabulary; encode it with that of the model"
             )
         assert code == 0, "the native engine was called out of order"
+
+
+class AdamW:
+    """Decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101), masked and clipped.
+
+    Args:
+        parameters: Flat array `(P,)`, updated in place.
+        gradient: Flat array `(P,)`, read.
+        num_decayed: How many decay, counted from the first: the matrices.
+        isa: One of `supported_isas()`.
+        threads: Computing threads.
+        beta1: Decay rate of the first moment.
+        beta2: Decay rate of the second moment.
+        weight_decay: The share of a weight that a step at learning rate 1 would subtract.
+        clip_norm: A gradient with a larger norm is scaled down to this norm.
+    """
+
+    def __init__(
+        self,
+        parameters: Floats,
+        gradient: Floats,
+        num_decayed: int,
+        *,
+        isa: str,
+        threads: int,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+        clip_norm: float,
+    ) -> None:
+        self.exp_avg = np.zeros_like(parameters)
+        self.exp_avg_sq = np.zeros_like(parameters)
+        #: Updates that were applied.
+        self.steps = 0
+        self._arrays = (parameters, gradient)
+        self._call = functions().tg_adamw_step
+        self._isa, self._threads = ISA_NAMES.index(isa), threads
+        self._step = AdamWStep(
+            *(a.ctypes.data for a in (parameters, gradient, self.exp_avg, self.exp_avg_sq)),
+            *(parameters.size, num_decayed, 0, 0.0, 0.0, beta1, beta2, 1e-8),
+            *(weight_decay, clip_norm, 0.0),
+        )
+
+    def step(self, loss: float, learning_rate: float) -> tuple[bool, float]:
+        """Update the parameters.
+
+        Args:
+            loss: The loss that was differentiated; a non-finite one masks the update.
+            learning_rate: The learning rate of this step.
+        Returns:
+            Whether the update was masked (nothing has changed), because the loss or the norm of
+            the gradient was not finite; and that norm, before clipping.
+        """
+        update = self._step
+        update.loss, update.learning_rate, update.step = loss, learning_rate, self.steps + 1
+        masked = bool(self._call(self._isa, self._threads, byref(update)))
+        if not masked:
+            self.steps += 1
+        return masked, float(update.norm)

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import BackendError, SamplingError
-from textgen.native.edits import EditLike, EditList, PackedEdits
 from textgen.native.library import ISA_NAMES, bind
-from textgen.native.net import Config, Shape, Weights, weights_of
+from textgen.native.net import Config, EditLike, EditList, PackedEdits, Shape, Weights, weights_of
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]

@@ -15,7 +15,7 @@ from textgen.training.plan import OptimizerPlan, Plan
 
 if TYPE_CHECKING:
     from textgen.model.native_network import NativeNetwork
-    from textgen.native.update import AdamW
+    from textgen.native.net import AdamW
 
 Floats = NDArray[np.float32]
 
@@ -114,7 +114,7 @@ class NativeLearner:
 
 def open_optimizer(network: NativeNetwork, settings: OptimizerPlan) -> AdamW:
     """The optimiser of the engine, over all weights of `network` that are trained."""
-    from textgen.native.update import AdamW
+    from textgen.native.net import AdamW
 
     return AdamW(
         network.parameters[: network.num_trained],
