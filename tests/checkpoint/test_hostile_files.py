@@ -570,7 +570,7 @@ def test_a_header_beyond_the_limit(tmp_path: Path) -> None:
     with open(path, "wb") as file:
         file.write(length.to_bytes(8, "little") + b'{"a":1')
         file.truncate(8 + length)
-    with pytest.raises(CheckpointFormatError, match="no checkpoint"):
+    with pytest.raises(CheckpointFormatError, match="is not a checkpoint"):
         SavedModel.load(path)
 
 

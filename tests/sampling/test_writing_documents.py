@@ -132,8 +132,8 @@ def test_the_repetition_penalty_forgets_the_document_before():
     class Close(ScriptNetwork):
         """The script is only a little likelier than the rest."""
 
-        def step(self, ids_B, state):
-            logits, state = super().step(ids_B, state)
+        def step(self, ids_B, state, edits_B=None):
+            logits, state = super().step(ids_B, state, edits_B)
             return np.where(logits > 0, 1.0, 0.9).astype(np.float32), state
 
     options = going(temperature=0.0, repetition_penalty=2.0, separator="\n", length=12)

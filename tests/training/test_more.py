@@ -93,7 +93,7 @@ def test_lengths(text: str, seconds: float | None, epochs: float | None, steps: 
         ("500", "more 500 does not say of what; type 500steps, 500s .* or 500epochs"),
         ("soon", "'soon' is not a length; type it like 2m"),
         ("", "'' is not a length"),
-        ("0steps", "nothing at all"),
+        ("0steps", "0steps is nothing"),
         ("-5steps", "is not a length"),
         ("2.5steps", "steps are whole"),
         ("0s", "is not a length"),

@@ -184,7 +184,8 @@ def reset(state: State, resets_B: Bools | None) -> State:
         return state
     resets_B1 = resets_B[:, None]
     return [
-        {name: np.where(resets_B1, 0.0, value) for name, value in layer.items()} for layer in state
+        {name: np.where(resets_B1, value.dtype.type(0), value) for name, value in layer.items()}
+        for layer in state
     ]
 
 
