@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.inspection import trace
+from textgen.inspection.trace import trace
 from textgen.options import SampleOptions, TrainOptions
 from textgen.settings import settings_of
 from textgen.view_options import (

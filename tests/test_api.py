@@ -12,7 +12,7 @@ from support.small_runs import SMALL, russian_text
 
 import textgen
 from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError
-from textgen.inspection import Trace
+from textgen.inspection.trace import Trace
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from support.small_runs import SMALL, russian_text, textgen_cli
 
 import textgen
 from textgen.cells import BUILT_IN, CELLS
-from textgen.inspection import quantities
+from textgen.inspection.trace import quantities
 
 #: A plain network has no gates.
 GATED = [name for name in CELLS if name != "rnn"]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from textgen.errors import TextgenError as TextgenError
     from textgen.evaluation import Evaluation as Evaluation
     from textgen.evaluation import PairsEvaluation as PairsEvaluation
-    from textgen.inspection import Trace as Trace
+    from textgen.inspection.trace import Trace as Trace
     from textgen.sampling import Generation as Generation
 
 _HOMES = {
@@ -38,7 +38,7 @@ _HOMES = {
     "compare_history": "textgen.comparison",
     "compare_task": "textgen.comparison",
     "TextgenError": "textgen.errors",
-    "Trace": "textgen.inspection",
+    "Trace": "textgen.inspection.trace",
     "Generation": "textgen.sampling",
     "Evaluation": "textgen.evaluation",
     "PairsEvaluation": "textgen.evaluation",

@@ -21,15 +21,9 @@ from textgen.checkpoint import MODEL_NAME, SavedModel, locate_model, read_layout
 from textgen.corpus.corpus_options import DEFAULT_ENDING, CorpusOptions
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, InspectionError, SamplingError
-from textgen.inspection import (
-    Trace,
-    memory_curves,
-    quantities,
-    survey_model,
-    trace,
-)
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
 from textgen.inspection.heat import HeatView
+from textgen.inspection.memory import memory_curves
 from textgen.inspection.neuron_report import NeuronReport
 from textgen.inspection.neuron_stats import parse_neurons
 from textgen.inspection.neurons import report_neurons
@@ -37,6 +31,7 @@ from textgen.inspection.page_data import page_of
 from textgen.inspection.similar import SimilarPlaces, find_similar
 from textgen.inspection.steerable import calibration_of, find_target
 from textgen.inspection.subject import LongText, open_text
+from textgen.inspection.trace import Trace, quantities, survey_model, trace
 from textgen.inspection.view import view_text
 from textgen.keywords import (
     FindSettings,

@@ -12,8 +12,9 @@ import pytest
 from support.small_runs import textgen_cli
 from support.trained import Trained
 
-from textgen.inspection import neuron_stats, trace
 from textgen.inspection.features import FEATURES
+from textgen.inspection.neuron_stats import neuron_stats
+from textgen.inspection.trace import trace
 
 
 def test_the_training_text_is_the_default(home: Path) -> None:

@@ -11,8 +11,15 @@ from hypothesis import strategies as st
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError
-from textgen.inspection import all_features, feature_values, regex_feature, token_values
-from textgen.inspection.features import FEATURES, feature_matrix, token_text
+from textgen.inspection.features import (
+    FEATURES,
+    all_features,
+    feature_matrix,
+    feature_values,
+    regex_feature,
+    token_text,
+    token_values,
+)
 
 
 def drawn(name: str, text: str) -> str:

@@ -9,9 +9,8 @@ import pytest
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import InspectionError
-from textgen.inspection import trace_chunks
 from textgen.inspection.gates import gate_quantities, gate_report
-from textgen.inspection.trace import survey
+from textgen.inspection.trace import survey, trace_chunks
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork

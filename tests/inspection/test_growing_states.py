@@ -9,19 +9,14 @@ import pytest
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection import (
-    influence_view,
-    most_varying,
-    neuron_view,
-    page_data,
-    surprise_view,
-    survey_neurons,
-    trace,
-    trace_chunks,
-)
 from textgen.inspection.gates import gate_report
+from textgen.inspection.influence import influence_view
+from textgen.inspection.neuron_stats import most_varying
+from textgen.inspection.neurons import survey_neurons
+from textgen.inspection.page_data import page_data
 from textgen.inspection.similar import similar_places
-from textgen.inspection.trace import LARGEST, Trace, as_chunks
+from textgen.inspection.trace import LARGEST, Trace, as_chunks, trace, trace_chunks
+from textgen.inspection.view import neuron_view, surprise_view
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
 

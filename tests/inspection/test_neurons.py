@@ -14,19 +14,12 @@ from numpy.typing import NDArray
 from textgen.cells import get_cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection import (
-    NeuronSurvey,
-    Trace,
-    feature_values,
-    neuron_stats,
-    survey_neurons,
-    trace,
-    trace_chunks,
-)
 from textgen.inspection.association import BINS, Association, Scale
-from textgen.inspection.features import FEATURES
-from textgen.inspection.neurons import stretch_length
+from textgen.inspection.features import FEATURES, feature_values
+from textgen.inspection.neuron_stats import neuron_stats
+from textgen.inspection.neurons import NeuronSurvey, stretch_length, survey_neurons
 from textgen.inspection.passages import DISTANCE, Highest
+from textgen.inspection.trace import Trace, trace, trace_chunks
 
 LSTM = get_cell("lstm")
 Floats = NDArray[np.float32]

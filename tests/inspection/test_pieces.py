@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.inspection import source_pieces
+from textgen.inspection.view import source_pieces
 
 
 def pieces_of(text: str, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -10,16 +10,9 @@ import pytest
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection import (
-    Trace,
-    join_chunks,
-    most_varying,
-    neuron_stats,
-    neuron_view,
-    parse_neuron,
-    trace,
-    trace_chunks,
-)
+from textgen.inspection.neuron_stats import most_varying, neuron_stats, parse_neuron
+from textgen.inspection.trace import Trace, join_chunks, trace, trace_chunks
+from textgen.inspection.view import neuron_view
 
 
 def made_up(arrays: dict[str, np.ndarray], units: dict[int, list[int]]) -> Trace:

@@ -11,9 +11,8 @@ import pytest
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection import Trace, trace, trace_chunks
 from textgen.inspection.similar import SimilarPlaces, similar_places
-from textgen.inspection.trace import survey
+from textgen.inspection.trace import Trace, survey, trace, trace_chunks
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Engine

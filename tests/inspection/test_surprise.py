@@ -11,7 +11,8 @@ import pytest
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.evaluation.nll import ESCAPE_BITS, ESCAPE_NATS, SCALAR_VALUES, charge_escapes
-from textgen.inspection import surprise, surprise_view, token_bits, trace
+from textgen.inspection.trace import trace
+from textgen.inspection.view import surprise, surprise_view, token_bits
 
 
 def test_escape_is_a_uniform_choice_among_scalar_values() -> None:

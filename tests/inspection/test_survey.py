@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.inspection import neuron_stats, trace_chunks
-from textgen.inspection.trace import survey
+from textgen.inspection.neuron_stats import neuron_stats
+from textgen.inspection.trace import survey, trace_chunks
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork

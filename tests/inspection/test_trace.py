@@ -12,7 +12,7 @@ from textgen.cells import get_cell
 from textgen.cells.cell import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection import Trace, quantities, trace, trace_chunks
+from textgen.inspection.trace import Trace, quantities, trace, trace_chunks
 
 LSTM_QUANTITIES = ("cell", "hidden", "input-gate", "forget-gate", "output-gate", "candidate")
 

@@ -14,7 +14,9 @@ import pytest
 from support.html_page import network_of
 
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.inspection import Trace, page_data, token_bits, trace
+from textgen.inspection.page_data import page_data
+from textgen.inspection.trace import Trace, trace
+from textgen.inspection.view import token_bits
 from textgen.page.render import render
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")

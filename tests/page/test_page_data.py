@@ -13,8 +13,9 @@ from support.html_page import HTMLPage, network_of
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection import Trace, page_data, surprise, token_bits, trace, trace_chunks
-from textgen.inspection.page_data import FULL_NEURONS, FULL_TOKENS, MAX_CHARS, room_for
+from textgen.inspection.page_data import FULL_NEURONS, FULL_TOKENS, MAX_CHARS, page_data, room_for
+from textgen.inspection.trace import Trace, trace, trace_chunks
+from textgen.inspection.view import surprise, token_bits
 from textgen.page.render import render
 
 TEXT = "Дом у реки.\nДым над домом, и дом как дым.\n" * 3

@@ -8,7 +8,7 @@ import pytest
 from textgen.checkpoint import SavedModel
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.inspection import trace
+from textgen.inspection.trace import trace
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, Edits
 from textgen.model.engine import open_reader

@@ -17,7 +17,7 @@ from support.planted import SWITCHED, late_cue_texts, switched_text
 from textgen.checkpoint import SavedModel
 from textgen.cli.inspect.common import npz_bytes
 from textgen.errors import BackendError, ConfigError, InspectionError
-from textgen.inspection import trace
+from textgen.inspection.trace import trace
 from textgen.probing import (
     FindOptions,
     FindReport,

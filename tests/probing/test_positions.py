@@ -18,7 +18,8 @@ from textgen.probing.examples import (
     position_examples,
     regex_property,
 )
-from textgen.probing.unit_selection import ALPHA, Selector
+from textgen.probing.unit_selection import Selector
+from textgen.view_options import ALPHA
 
 TEXT = "".join(f"слово {number} (в скобках) и ещё; " for number in range(900))
 CHAR = Vocabulary.from_characters(TEXT)

@@ -13,7 +13,8 @@ from textgen.probing import FindOptions, PositionTask, regex_property
 from textgen.probing.activations import read_features
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
 from textgen.probing.search import make_examples
-from textgen.probing.unit_selection import ALPHA, Selector
+from textgen.probing.unit_selection import Selector
+from textgen.view_options import ALPHA
 
 
 def examples_of(labels: np.ndarray, part: np.ndarray) -> Examples:

@@ -11,7 +11,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from textgen.inspection import HeatRow
+from textgen.inspection.heat import HeatRow
 from textgen.table import Column, Entry, Table
 from textgen.terminal.excerpt import Excerpt, excerpt
 from textgen.terminal.humanize import number

@@ -46,9 +46,9 @@ from textgen.comparison.variants import (
     width_for,
 )
 from textgen.errors import BackendError, InspectionError
-from textgen.inspection import quantities, survey_model
 from textgen.inspection.gates import gate_report
 from textgen.inspection.memory import memory_curves
+from textgen.inspection.trace import quantities, survey_model
 from textgen.options import TrainOptions
 from textgen.runtime import choose_threads
 from textgen.table import Column, Table

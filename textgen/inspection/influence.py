@@ -33,7 +33,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import Floats, State
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task, track
-from textgen.view_options import MEASURES as MEASURES
+from textgen.view_options import MEASURES
 
 Reals = NDArray[np.float64]
 

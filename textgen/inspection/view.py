@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.evaluation.nll import charge_escapes
 from textgen.inspection.heat import HeatView, heat_row, scale_limits
-from textgen.inspection.influence import MEASURES, find_target, influence_view
+from textgen.inspection.influence import find_target, influence_view
 from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
 from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import (
@@ -31,7 +31,7 @@ from textgen.inspection.trace import (
     trace_chunks,
 )
 from textgen.model.edit import NO_EDITS, Edits
-from textgen.view_options import ViewOptions
+from textgen.view_options import MEASURES, ViewOptions
 
 Bits = NDArray[np.float64]
 

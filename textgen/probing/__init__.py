@@ -1,8 +1,6 @@
 """Which neurons carry a property: from labelled texts or places to neurons, a probe and controls.
 
 find                    the whole search
-read_labels             a table of labels and texts
-read_two_files          texts of two kinds in two files
 regex_property          whether a character lies in a match
 feature_property        a built-in feature of textgen.inspection.features
 neuron_target           a found neuron as a steering target
@@ -13,17 +11,12 @@ scikit-learn is needed (`pip install 'textgen[probe]'`) and is loaded when `find
 
 from __future__ import annotations
 
-from textgen.probing.examples import Examples as Examples
 from textgen.probing.examples import feature_property as feature_property
 from textgen.probing.examples import regex_property as regex_property
-from textgen.probing.find_report import Control as Control
 from textgen.probing.find_report import FindReport as FindReport
-from textgen.probing.find_report import FoundNeuron as FoundNeuron
 from textgen.probing.find_report import direction_target as direction_target
 from textgen.probing.find_report import neuron_target as neuron_target
 from textgen.probing.labels import LabelledTexts as LabelledTexts
-from textgen.probing.labels import read_labels as read_labels
-from textgen.probing.labels import read_two_files as read_two_files
 from textgen.probing.search import PositionTask as PositionTask
 from textgen.probing.search import find as find
 from textgen.probing.search import open_task as open_task

@@ -30,7 +30,7 @@ from textgen.probing.statistics import (
     score_of,
     thresholds,
 )
-from textgen.view_options import ALPHA as ALPHA
+from textgen.view_options import ALPHA
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,8 @@ from textgen.terminal.console import ColorMode
 from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
-    from textgen.inspection import NeuronProfile, NeuronReport, Passage
+    from textgen.inspection.neuron_report import NeuronProfile, NeuronReport
+    from textgen.inspection.passages import Passage
     from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
 
 
@@ -95,8 +96,7 @@ def _note(report: NeuronReport, sort: str) -> str:
 def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     import numpy as np
 
-    from textgen.inspection import HeatRow
-    from textgen.inspection.heat import scale_limits
+    from textgen.inspection.heat import HeatRow, scale_limits
     from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
 
     stats = profile.stats
