@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,23 @@ class HeatRow:
     measure: str = ""
     note: str = ""
 
+    def to_dict(self) -> dict[str, Any]:
+        """The row as plain data, without what it does not have."""
+        record = {
+            "name": self.name,
+            "layer": self.layer,
+            "unit": self.unit,
+            "measure": self.measure or None,
+            "mean": self.mean,
+            "sd": self.sd,
+            "min": self.minimum,
+            "max": self.maximum,
+            "low": self.low,
+            "high": self.high,
+            "values": self.values.tolist(),
+        }
+        return {key: value for key, value in record.items() if value is not None}
+
     @property
     def title(self) -> str:
         """What stands above it: `neuron 0:137 cell`, or its name where it is no neuron."""
@@ -80,26 +97,7 @@ class HeatView:
             "quantity": self.quantity,
             "tokens": list(self.pieces),
             **self.totals,
-            "rows": [
-                {
-                    key: value
-                    for key, value in (
-                        ("name", row.name),
-                        ("layer", row.layer),
-                        ("unit", row.unit),
-                        ("measure", row.measure or None),
-                        ("mean", row.mean),
-                        ("sd", row.sd),
-                        ("min", row.minimum),
-                        ("max", row.maximum),
-                        ("low", row.low),
-                        ("high", row.high),
-                        ("values", row.values.tolist()),
-                    )
-                    if value is not None
-                }
-                for row in self.rows
-            ],
+            "rows": [row.to_dict() for row in self.rows],
         }
 
     def table(self) -> Table:
@@ -134,38 +132,23 @@ def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, fl
     return (0.0 if quantity in ("surprise", "influence") else -high), high
 
 
-def heat_row(
-    name: str,
-    values: NDArray[np.floating],
-    low: float,
-    high: float,
-    *,
-    layer: int | None = None,
-    unit: int | None = None,
-    quantity: str = "",
-    measure: str = "",
-    note: str = "",
-) -> HeatRow:
-    """A row with the figures of its values; the arguments are as in `HeatRow`."""
-    empty: Sequence[float] = (0.0,) * 4
+def heat_row(name: str, values: NDArray[np.floating], shown: str, **about: Any) -> HeatRow:
+    """A row with the figures of its values, and the colour scale of what is `shown`.
+
+    `about` are the fields of `HeatRow` from `layer` on.
+    """
+    low, high = scale_limits(values, shown)
     # The figures are sums over the whole text, so they are made in float64.
-    wide = values.astype(np.float64)
-    mean, sd, minimum, maximum = (
-        (wide.mean(), wide.std(), wide.min(), wide.max()) if wide.size else empty
-    )
+    wide = values.astype(np.float64) if values.size else np.zeros(1)
     return HeatRow(
         name=name,
         # A copy of its own: a column would keep the whole trace alive.
         values=values.astype(np.float32),
-        mean=float(mean),
-        sd=float(sd),
-        minimum=float(minimum),
-        maximum=float(maximum),
+        mean=float(wide.mean()),
+        sd=float(wide.std()),
+        minimum=float(wide.min()),
+        maximum=float(wide.max()),
         low=low,
         high=high,
-        layer=layer,
-        unit=unit,
-        quantity=quantity,
-        measure=measure,
-        note=note,
+        **about,
     )

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.inspection.gradients import reference_model
-from textgen.inspection.heat import HeatView, heat_row, scale_limits
+from textgen.inspection.heat import HeatView, heat_row
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.model.config import ModelConfig
 from textgen.model.head import log_softmax
@@ -115,12 +115,11 @@ def influence_view(
         check_numbers(values)
         totals[f"{measure}_reach"] = reach(values)
         signed = measure == "omission" and target is not None
-        low, high = scale_limits(values, "change" if signed else "influence")
         note = (
             f"{what}; half of it lies in the last {reach(values)} of {len(values)}; "
             f"p({symbol}) = {chance:.3f}{first_of}"
         )
-        rows.append(heat_row(measure, values, low, high, note=note))
+        rows.append(heat_row(measure, values, "change" if signed else "influence", note=note))
     return HeatView(
         quantity="influence", pieces=_joined(pieces, starts), rows=tuple(rows), totals=totals
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.evaluation.nll import charge_escapes
-from textgen.inspection.heat import HeatView, heat_row, scale_limits
+from textgen.inspection.heat import HeatView, heat_row
 from textgen.inspection.influence import find_target, influence_view
 from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
 from textgen.inspection.subject import Subject, encoded
@@ -160,22 +160,18 @@ def neuron_view(
     """
     (traced,) = as_chunks(traced)
     name = traced.only_quantity(quantity)
-    rows = []
-    for layer, unit in neurons:
-        values = traced.values(layer, unit, name)
-        low, high = scale_limits(values, name)
-        rows.append(
-            heat_row(
-                neuron_name(layer, unit, name),
-                values,
-                low,
-                high,
-                layer=layer,
-                unit=unit,
-                quantity=name,
-            )
+    rows = tuple(
+        heat_row(
+            neuron_name(layer, unit, name),
+            traced.values(layer, unit, name),
+            name,
+            layer=layer,
+            unit=unit,
+            quantity=name,
         )
-    return HeatView(quantity=name, pieces=traced.pieces, rows=tuple(rows), totals={})
+        for layer, unit in neurons
+    )
+    return HeatView(quantity=name, pieces=traced.pieces, rows=rows, totals={})
 
 
 def surprise_view(traced: Trace) -> HeatView:
@@ -188,7 +184,6 @@ def surprise_view(traced: Trace) -> HeatView:
     """
     (traced,) = as_chunks(traced)
     cost = surprise(traced)
-    low, high = scale_limits(cost.bits, "surprise")
     note = f"{cost.total_bits:,.1f} bits in all"
     totals: dict[str, float | int | str] = {
         "bits": cost.total_bits,
@@ -200,7 +195,7 @@ def surprise_view(traced: Trace) -> HeatView:
         totals["bits_per_char"] = cost.bits_per_char
     if cost.unknown:
         note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
-    row = heat_row("surprise", cost.bits, low, high, measure="bits", note=note)
+    row = heat_row("surprise", cost.bits, "surprise", measure="bits", note=note)
     return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
 
 
