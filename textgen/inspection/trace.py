@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +25,13 @@ from textgen.cells import Cell
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import BackendError, InspectionError, named
 from textgen.model.config import ModelConfig
-from textgen.model.edit import NO_EDITS, Edits, for_all
+from textgen.model.edit import NO_EDITS, Edits, StateName, for_all
 from textgen.model.engine import open_reader
 from textgen.model.head import log_softmax
 from textgen.model.network import Network, State
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
+from textgen.steering.target import QUANTITY_OF
 
 if TYPE_CHECKING:
     import pandas
@@ -49,7 +50,8 @@ LARGEST = 1e18
 #: Characters of the text that a trace shows of itself.
 _EXCERPT = 40
 
-_STATE_QUANTITIES = {"h": "hidden", "c": "cell"}
+#: The state of each quantity that is one: `c` of `cell`, `h` of `hidden`.
+STATES: Mapping[str, StateName] = {name: state for state, name in QUANTITY_OF.items()}
 
 
 def quantities(cell: Cell) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ def quantities(cell: Cell) -> tuple[str, ...]:
     States come first (`cell` before `hidden`), then each gate as `<name>-gate`, then `candidate`;
     an LSTM has `cell hidden input-gate forget-gate output-gate candidate`.
     """
-    states = [_STATE_QUANTITIES.get(name, name) for name in cell.state_names]
+    states = list(_states(cell))
     if "cell" in states:
         states.remove("cell")
         states.insert(0, "cell")
@@ -352,69 +354,40 @@ def trace_chunks(
     """
     if chunk < 1:
         raise InspectionError(f"chunk is {chunk}; it must be at least 1")
-    plan = _Plan.make(network, quantities, layers, units)
+    cell = network.cell
+    kept = (default_quantity(cell),) if quantities is None else tuple(dict.fromkeys(quantities))
+    columns = _columns(network.config, layers, units)
+    for name in kept:
+        check_quantity(cell, name)
     array = np.asarray(ids)
-    pieces = _Pieces(vocabulary)
+    decoder = None if vocabulary is None else vocabulary.decoder()
     starts = range(0, max(len(array), 1), chunk)
     with task("reading the text", len(starts)) as reading:
-        run = _Run(network, plan, top, reset_at_end_marks, initial, edits)
+        run = _Run(network, kept, columns, top, reset_at_end_marks, initial, edits)
         for start in starts:
             part = np.asarray(array[start : start + chunk], np.int64)
-            yield run.advance(part, pieces.feed(part, last=start + chunk >= len(array)))
+            pieces = [decoder.feed(token) if decoder else "" for token in part.tolist()]
+            if decoder and pieces and start + chunk >= len(array):
+                pieces[-1] += decoder.flush()
+            yield run.advance(part, tuple(pieces))
             reading.advance()
 
 
-class _Site(NamedTuple):
-    """One array of a trace and where its values come from."""
-
-    name: str
-    layer: int
-    #: The gate of that name, or else the state of that name.
-    gate: str | None
-    state: str
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """Which columns of which of the cell's arrays are kept."""
-
-    sites: tuple[_Site, ...]
-    units: dict[int, NDArray[np.int64]]
-
-    @classmethod
-    def make(
-        cls,
-        network: NumpyNetwork,
-        names: Sequence[str] | None,
-        layers: Sequence[int] | None,
-        neurons: Sequence[Neuron] | None,
-    ) -> _Plan:
-        config, cell = network.config, network.cell
-        for layer in layers or ():
-            check_neuron((layer, 0), config.num_layers, config.hidden_size)
-        chosen = range(config.num_layers) if layers is None else sorted(set(layers))
-        if neurons is None:
-            units = {layer: np.arange(config.hidden_size) for layer in chosen}
-        else:
-            by_layer: dict[int, list[int]] = {}
-            for neuron in dict.fromkeys(neurons):
-                check_neuron(neuron, config.num_layers, config.hidden_size)
-                if neuron[0] in chosen:
-                    by_layer.setdefault(neuron[0], []).append(neuron[1])
-            units = {layer: np.array(by_layer[layer], np.int64) for layer in sorted(by_layer)}
-        kept = (default_quantity(cell),) if names is None else tuple(dict.fromkeys(names))
-        states = {_STATE_QUANTITIES.get(name, name): name for name in cell.state_names}
-        sites = [
-            _Site(
-                f"layers.{layer}.{check_quantity(cell, name)}",
-                layer,
-                None if name in states else name.removesuffix("-gate"),
-                states.get(name, ""),
-            )
-            for layer in units
-            for name in kept
-        ]
-        return cls(tuple(sites), units)
+def _columns(
+    config: ModelConfig, layers: Sequence[int] | None, neurons: Sequence[Neuron] | None
+) -> dict[int, NDArray[np.int64]]:
+    """The units of each layer that are kept."""
+    for layer in layers or ():
+        check_neuron((layer, 0), config.num_layers, config.hidden_size)
+    chosen = range(config.num_layers) if layers is None else sorted(set(layers))
+    if neurons is None:
+        return {layer: np.arange(config.hidden_size) for layer in chosen}
+    by_layer: dict[int, list[int]] = {}
+    for neuron in dict.fromkeys(neurons):
+        check_neuron(neuron, config.num_layers, config.hidden_size)
+        if neuron[0] in chosen:
+            by_layer.setdefault(neuron[0], []).append(neuron[1])
+    return {layer: np.array(by_layer[layer], np.int64) for layer in sorted(by_layer)}
 
 
 class _Run:
@@ -423,7 +396,8 @@ class _Run:
     def __init__(
         self,
         network: NumpyNetwork,
-        plan: _Plan,
+        quantities: Sequence[str],
+        units: Mapping[int, NDArray[np.int64]],
         top: int,
         reset_at_end_marks: bool,
         initial: State | None,
@@ -433,7 +407,14 @@ class _Run:
         if not 0 <= top <= vocab_size:
             raise InspectionError(f"top is {top}; it must lie in 0..{vocab_size}")
         self._network = network
-        self._plan = plan
+        self._units = units
+        states = _states(network.cell)
+        #: Of each array its name, its layer, and what the cell calls it: a state, or else a gate.
+        self._sites = [
+            (f"layers.{layer}.{name}", layer, name in states, _recorded(name))
+            for layer in units
+            for name in quantities
+        ]
         self._top = top
         self._reset = reset_at_end_marks
         self._read = 0
@@ -447,15 +428,15 @@ class _Run:
     # States that grow beyond all numbers are told of in words: see `check_numbers`.
     @np.errstate(over="ignore", invalid="ignore")
     def advance(self, ids_T: NDArray[np.int64], pieces: tuple[str, ...]) -> Trace:
-        network, plan, count = self._network, self._plan, len(ids_T)
+        network, units, count = self._network, self._units, len(ids_T)
         if count and not 0 <= int(ids_T.min()) <= int(ids_T.max()) < network.config.vocab_size:
             raise InspectionError(
                 f"the text has token {int(ids_T.max())}, but the model knows only "
                 f"{network.config.vocab_size}: it was encoded with another vocabulary"
             )
         arrays = {
-            name: np.empty((count, len(plan.units[layer])), np.float32)
-            for name, layer, _, _ in plan.sites
+            name: np.empty((count, len(units[layer])), np.float32)
+            for name, layer, _, _ in self._sites
         }
         # What the head reads before each token and after the last one.
         outputs = np.empty((count + 1, network.config.hidden_size), np.float32)
@@ -465,10 +446,9 @@ class _Run:
                 self._state = network.zero_state()
             records = network.step_traced(ids_T[row : row + 1], self._state, self._edits_B)
             self._state = [record.state for record in records]
-            for name, layer, gate, state in plan.sites:
-                record = records[layer]
-                source = record.state[state] if gate is None else record.gates[gate]
-                arrays[name][row] = source[0, plan.units[layer]]
+            for name, layer, is_state, own in self._sites:
+                source = records[layer].state if is_state else records[layer].gates
+                arrays[name][row] = source[own][0, units[layer]]
             outputs[row + 1] = records[-1].output[0]
         nats, next_ids, next_probabilities = self._predictions(outputs, ids_T)
         self._read += count
@@ -477,7 +457,7 @@ class _Run:
             places=np.arange(self._read - count, self._read),
             pieces=pieces,
             arrays=arrays,
-            units=plan.units,
+            units=units,
             nats=nats,
             next_ids=next_ids,
             next_probabilities=next_probabilities,
@@ -506,21 +486,6 @@ class _Run:
                 next_ids[start + first - 1 : stop - 1] = best[first:]
                 next_probabilities[start + first - 1 : stop - 1] = probabilities[first:]
         return nats, next_ids, next_probabilities
-
-
-class _Pieces:
-    """The text of each token, across chunk borders within a character."""
-
-    def __init__(self, vocabulary: Vocabulary | None) -> None:
-        self._decoder = None if vocabulary is None else vocabulary.decoder()
-
-    def feed(self, ids_T: NDArray[np.int64], *, last: bool) -> tuple[str, ...]:
-        if self._decoder is None:
-            return ("",) * len(ids_T)
-        pieces = [self._decoder.feed(token) for token in ids_T.tolist()]
-        if last and pieces:
-            pieces[-1] += self._decoder.flush()
-        return tuple(pieces)
 
 
 def check_neuron(neuron: Neuron, num_layers: int, hidden_size: int) -> Neuron:
@@ -664,5 +629,9 @@ def survey_model(
 
 def _recorded(quantity: str) -> str:
     """The cell's own name of a quantity."""
-    own = {"hidden": "h", "cell": "c"}
-    return own.get(quantity, quantity.removesuffix("-gate"))
+    return STATES.get(quantity, quantity.removesuffix("-gate"))
+
+
+def _states(cell: Cell) -> list[str]:
+    """The quantities that are states of a cell, in the order of its states."""
+    return [QUANTITY_OF.get(name, name) for name in cell.state_names]  # type: ignore[call-overload]

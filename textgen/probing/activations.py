@@ -9,7 +9,7 @@ Shape suffixes: `T` time, `B` streams, `U` units of all layers, `N` examples, `D
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +17,13 @@ import numpy as np
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.evaluation.nll import charge_escapes
 from textgen.inspection.neuron_stats import Moments
-from textgen.model.edit import Edits, StateName, for_all
+from textgen.inspection.trace import STATES
+from textgen.model.edit import Edits, for_all
 from textgen.model.network import Network, State
 from textgen.probing.examples import Examples
 from textgen.probing.statistics import Bools, Doubles, Floats, Ints
 from textgen.progress import task
-from textgen.steering.target import QUANTITY_OF
 
-#: The state of each quantity: `c` of `cell`, `h` of `hidden`.
-STATES: Mapping[str, StateName] = {name: state for state, name in QUANTITY_OF.items()}
 #: Streams read side by side, and tokens read at once over all streams.
 STREAMS, CHUNK = 64, 4096
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.inspection.trace import STATES
 from textgen.model.edit import Edit
 from textgen.model.engine import open_reader
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Network
-from textgen.probing.activations import STATES, Features, OnTokens, bits_per_char, read_features
+from textgen.probing.activations import Features, OnTokens, bits_per_char, read_features
 from textgen.probing.examples import Examples
 from textgen.probing.find_report import Control, FoundNeuron
 from textgen.probing.probe import NGRAM_RANGE, Probe, fit_probe, ngram_score

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from textgen.errors import InspectionError, named
+from textgen.inspection.trace import STATES
 from textgen.model.edit import StateName
 from textgen.model.network import Network
-from textgen.probing.activations import STATES, Features, read_projection
+from textgen.probing.activations import Features, read_projection
 from textgen.probing.examples import Examples
 from textgen.probing.probe import Probe, fit_probe
 from textgen.probing.statistics import Bools, Doubles, Floats, Score, score_of, thresholds

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
-from textgen.probing.activations import STATES, unseen
+from textgen.inspection.trace import STATES
+from textgen.probing.activations import unseen
 from textgen.probing.direction import Direction
 from textgen.probing.examples import PROTOCOLS
 from textgen.probing.probe import Probe

@@ -13,10 +13,10 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import InspectionError, named
 from textgen.inspection.subject import LongText
-from textgen.inspection.trace import check_quantity, default_quantity
+from textgen.inspection.trace import STATES, check_quantity, default_quantity
 from textgen.model.engine import open_reader
 from textgen.probing import controls
-from textgen.probing.activations import STATES, OnTokens, read_features
+from textgen.probing.activations import OnTokens, read_features
 from textgen.probing.controls import ControlInput
 from textgen.probing.direction import find_direction
 from textgen.probing.examples import (
