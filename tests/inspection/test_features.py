@@ -18,7 +18,6 @@ from textgen.inspection.features import (
     feature_values,
     regex_feature,
     token_text,
-    token_values,
 )
 
 
@@ -157,24 +156,18 @@ def test_a_bad_pattern_is_explained(pattern: str) -> None:
 def test_a_word_takes_the_value_of_its_last_character() -> None:
     vocabulary = Vocabulary.from_words("ab .", {" aba": 3, " bab": 2})
     ids = vocabulary.encode("aba bab. x")
-    pieces = vocabulary.pieces(ids)
-    assert pieces == ["a", "b", "a", " bab", ".", " ", "\ufffd"]
-    text = "".join(pieces)
-    values = token_values(feature_values("position-in-word", text), pieces)
-    assert values.tolist() == [1, 2, 3, 3, 0, 0, 0]
-    assert token_values(feature_values("word-end", text), pieces).tolist()[3]
+    text, places = token_text(vocabulary, ids)
+    assert text == "aba bab. \ufffd"
+    assert feature_values("position-in-word", text)[places].tolist() == [1, 2, 3, 3, 0, 0, 0]
+    assert feature_values("word-end", text)[places].tolist()[3]
 
 
 def test_all_bytes_of_a_character_have_its_value() -> None:
     vocabulary = Vocabulary.utf8()
     ids = np.concatenate([vocabulary.encode("aЁ"), [END_ID], vocabulary.encode("Ё€")])
-    values = token_values(feature_values("capital", "aЁЁ€"), vocabulary.pieces(ids), ids=ids)
+    text, places = token_text(vocabulary, ids)
+    values = feature_values("capital", text)[places]
     assert values.tolist() == [False, True, True, False, True, True, False, False, False]
-
-
-def test_pieces_of_another_text_are_refused() -> None:
-    with pytest.raises(ValueError, match="3 characters, not 2"):
-        token_values(np.array([True, False]), ["ab", "c"])
 
 
 @pytest.mark.parametrize("level", ["char", "byte", "word"])

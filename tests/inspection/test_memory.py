@@ -15,12 +15,7 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.errors import BackendError, InspectionError
 from textgen.inspection import gradients
 from textgen.inspection.gradients import INPUT, gradient_norms
-from textgen.inspection.memory import (
-    MemoryReports,
-    gradient_lag,
-    lag_grid,
-    memory_curves,
-)
+from textgen.inspection.memory import MemoryReports, lag_grid, memory_curves
 from textgen.inspection.memory_reading import Reader, other_places, spread_places, windows
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
@@ -161,8 +156,11 @@ def test_the_gradient_of_a_known_matrix_falls_by_its_factor() -> None:
     np.testing.assert_allclose(hidden.standard_error_K, 0.0, atol=1e-7)
     # 0.9**43 = 0.0108, 0.9**44 = 0.0097
     assert report.gradient_lag == hidden.lag == 44
-    assert gradient_lag(config, weights, random_ids(400), max_lag=60, positions=20) == 44
-    assert gradient_lag(config, weights, random_ids(400), max_lag=43, positions=20) is None
+    for max_lag, expected in ((60, 44), (43, None)):
+        few = memory_curves(
+            config, weights, random_ids(400), max_lag=max_lag, positions=20, replacement=False
+        )
+        assert few.gradient_lag == expected
 
 
 def test_an_open_forget_gate_keeps_the_gradient_of_the_cell() -> None:

@@ -28,6 +28,7 @@ from textgen.probing import (
     neuron_target,
     regex_property,
 )
+from textgen.progress import Task, listening
 from textgen.steering.target import load_target, save_target
 
 
@@ -112,18 +113,22 @@ def test_the_seed_decides(switched_model: SavedModel, report: FindReport) -> Non
 
 
 def test_progress_is_told(switched_model: SavedModel) -> None:
-    seen: list[tuple[str, int, int]] = []
-    find(
-        switched_model,
-        position_task(switched_model),
-        options(),
-        on_progress=lambda *step: seen.append(step),
-    )
-    phases = list(dict.fromkeys(phase for phase, _, _ in seen))
-    assert phases[0] == "reading"
-    assert "ablation" in phases
-    reading = [(done, total) for phase, done, total in seen if phase == "reading"]
-    assert reading[-1][0] == reading[-1][1]
+    ended: list[Task] = []
+
+    class Listening:
+        def began(self, task: Task) -> None: ...
+
+        def moved(self, task: Task) -> None: ...
+
+        def ended(self, task: Task) -> None:
+            ended.append(task)
+
+    with listening(Listening()):
+        find(switched_model, position_task(switched_model), options())
+    phases = [task.what for task in ended]
+    assert {"choosing units", "fitting the probe", "n-grams", "ablation"} <= set(phases)
+    reading = ended[phases.index("reading the texts")]
+    assert 0 < reading.done == reading.total
 
 
 def test_options_out_of_range() -> None:

@@ -117,37 +117,6 @@ def regex_feature(pattern: str, text: str) -> Bools:
     return result
 
 
-def token_values(
-    values: Values,
-    pieces: Sequence[str],
-    *,
-    ids: NDArray[np.integer] | Sequence[int] | None = None,
-) -> Values:
-    """The values of characters as values of tokens: a token has that of its last character.
-
-    At byte level all tokens of a character have its value, for all of them are that character;
-    the network learns which one it is only at the last. An end mark has no feature: False or 0.
-
-    Args:
-        values: Of each character, `(C,)`.
-        pieces: The text of each token, `T` of them; joined they are the text. A token of which a
-            later one prints the character is "".
-        ids: The tokens, `(T,)`; tells end marks from the beginnings of characters.
-    Returns:
-        `(T,)`, of the type of `values`.
-    Raises:
-        ValueError: The pieces are not those of a text of `C` characters.
-    """
-    chars = sum(map(len, pieces))
-    if chars != len(values):
-        raise ValueError(f"the pieces have {chars} characters, not {len(values)}")
-    # What no character follows stands behind the last one.
-    result: Values = np.concatenate([values, np.zeros(1, values.dtype)])[last_characters(pieces)]
-    if ids is not None:
-        result[np.asarray(ids) == END_ID] = 0
-    return result
-
-
 def last_characters(pieces: Sequence[str]) -> NDArray[np.int64]:
     """Where in the text the last character of each token stands, `(T,)`.
 

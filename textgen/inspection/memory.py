@@ -12,14 +12,6 @@ replacement   What really happens to the prediction when only the last `k` token
               distributions of the next symbol (0: the same, 1: disjoint). No gradient is needed.
               Source: the question of Khandelwal, He, Qi and Jurafsky 2018, arXiv:1805.04623.
 
-For other code, with a model's `config`, `saved.weights` and the ids of a text:
-
-    memory_curves(config, weights, ids, max_lag=200, ...) -> MemoryReport
-        .gradient_lag     int, or None: not within max_lag
-        .replacement_lag  the same
-    gradient_lag(config, weights, ids, *, max_lag=200, positions=32, rng=0, threads=None)
-        -> int | None     that number alone, in a tenth of the time
-
 Shape suffixes: `K` lags 0 to max_lag, `N` positions, `M` lags at which text was replaced.
 """
 
@@ -35,19 +27,18 @@ from numpy.typing import NDArray
 from textgen.errors import InspectionError, named
 from textgen.inspection.gradients import INPUT, Place, gradient_norms
 from textgen.inspection.memory_reading import (
-    Pasts,
     Places,
     Reader,
-    of_rows,
     other_places,
     spread_places,
     windows,
 )
 from textgen.messages import Message
 from textgen.model.config import ModelConfig
-from textgen.model.network import Floats
+from textgen.model.network import Floats, State
 from textgen.progress import task, track
 from textgen.runtime import choose_threads
+from textgen.steering.target import QUANTITY_OF
 from textgen.table import Column, Entry, Table
 from textgen.view_options import MemoryOptions
 
@@ -85,12 +76,13 @@ class MemoryCurve:
     @property
     def relative_K(self) -> Reals:
         """The mean norms relative to that at lag 0."""
-        return self._relative(self.norms_KN.mean(axis=1))
+        result: Reals = self.norms_KN.mean(axis=1) / (self.norm or 1.0)
+        return result
 
     @property
     def standard_error_K(self) -> Reals:
         """The standard error of `relative_K`, a ratio of two means over the same positions."""
-        scaled_KN = self._relative(self.norms_KN)
+        scaled_KN = self.norms_KN / (self.norm or 1.0)
         # The first term of a ratio's expansion.
         off_KN = scaled_KN - self.relative_K[:, None] * scaled_KN[0]
         return _standard_error(off_KN)
@@ -98,19 +90,13 @@ class MemoryCurve:
     @property
     def quartiles_3K(self) -> Reals:
         """Lower quartile, median and upper quartile over the positions, in the same unit."""
-        return _quartiles(self._relative(self.norms_KN))
+        return _quartiles(self.norms_KN / (self.norm or 1.0))
 
     @property
     def lag(self) -> int | None:
         """The first lag from which on `relative_K` is `GRADIENT_SHARE` or less; None: there is
         none up to the last one measured."""
-        above = np.flatnonzero(self.relative_K > GRADIENT_SHARE)
-        first = int(above[-1]) + 1 if len(above) else 0
-        return first if first < len(self.norms_KN) else None
-
-    def _relative(self, norms: Reals) -> Reals:
-        result: Reals = norms / (self.norm or 1.0)
-        return result
+        return _first_after(self.relative_K > GRADIENT_SHARE)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,9 +130,8 @@ class Replacement:
     @property
     def lag(self) -> int | None:
         """The first lag measured from which on the mean is below `VARIATION_LIMIT`, or None."""
-        above = np.flatnonzero(~(self.mean_M < VARIATION_LIMIT))
-        first = int(above[-1]) + 1 if len(above) else 0
-        return int(self.lags_M[first]) if first < len(self.lags_M) else None
+        first = _first_after(~(self.mean_M < VARIATION_LIMIT))
+        return None if first is None else int(self.lags_M[first])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -347,6 +332,12 @@ class MemoryReports:
         return arrays
 
 
+def _first_after(flags: NDArray[np.bool_]) -> int | None:
+    """The place after the last flag; None where that is the end."""
+    last = int(np.flatnonzero(flags).max(initial=-1))
+    return last + 1 if last + 1 < len(flags) else None
+
+
 def _standard_error(values_KN: Reals) -> Reals:
     count = values_KN.shape[1]
     if count < 2:
@@ -358,11 +349,6 @@ def _standard_error(values_KN: Reals) -> Reals:
 def _quartiles(values_KN: Reals) -> Reals:
     result: Reals = np.quantile(values_KN, (0.25, 0.5, 0.75), axis=1)
     return result
-
-
-_SPELLED = {"h": "hidden", "c": "cell"}
-#: Places that are enough for the lag of the gradient alone.
-FEW_POSITIONS = 32
 
 
 # States that grow beyond all numbers are told of in words.
@@ -392,10 +378,9 @@ def memory_curves(
     """
     options = MemoryOptions(**settings)
     max_lag, rng, warm_up = options.max_lag, options.rng, options.warm_up
-    replacement = options.replacement
     places_N = spread_places(ids, max_lag=max_lag, count=options.positions, rng=rng)
     others_N = places_N
-    if replacement:
+    if options.replacement:
         others_N = other_places(ids, places_N, max_lag=max_lag, rng=rng)
     count: int = choose_threads(options.threads).value
     reader = Reader(config, weights, count)
@@ -406,17 +391,9 @@ def memory_curves(
     norms = gradient_norms(config, weights, window_TN, targets_N, state, threads=count)
     curves = tuple(_curve(place, values) for place, values in sorted(norms.items(), key=_order))
     replaced = None
-    if replacement:
+    if options.replacement:
         state = reader.read(window_TN[:-1], state)
-        true_NV, state = reader.predict(window_TN[-1], state)
-        pasts = Pasts(
-            reader=reader,
-            last_TN=window_TN,
-            true_NV=true_NV,
-            other=of_rows(state, others_N),
-            other_NV=true_NV[others_N],
-        )
-        replaced = _replace(pasts, max_lag)
+        replaced = _replace(reader, window_TN, *reader.predict(window_TN[-1], state), others_N)
     last = config.num_layers - 1
     return MemoryReport(
         cell=config.cell,
@@ -430,46 +407,6 @@ def memory_curves(
         replacement=replaced,
         replacement_lag=None if replaced is None else replaced.lag,
     )
-
-
-def gradient_lag(
-    config: ModelConfig,
-    weights: Mapping[str, Floats],
-    ids: NDArray[np.integer],
-    *,
-    max_lag: int = MemoryOptions.max_lag,
-    positions: int = FEW_POSITIONS,
-    rng: int = 0,
-    threads: int | None = None,
-) -> int | None:
-    """The lag at which the gradient has fallen to one hundredth, alone and from few places.
-
-    Args:
-        config: The model's shape.
-        weights: Its weights.
-        ids: The text, `(N,)`.
-        max_lag: The largest lag, in tokens.
-        positions: How many places. For one LSTM the number lay between 15 and 22 with 32 places,
-            over twelve seeds; with 200 it was 17 or 18.
-        rng: Seed of the places.
-        threads: Threads that compute; None is all cores.
-    Returns:
-        `MemoryReport.gradient_lag`; None: not within `max_lag`.
-    Raises:
-        InspectionError: As `memory_curves`.
-        BackendError: torch is not installed.
-    """
-    report = memory_curves(
-        config,
-        weights,
-        ids,
-        max_lag=max_lag,
-        positions=positions,
-        rng=rng,
-        threads=threads,
-        replacement=False,
-    )
-    return report.gradient_lag
 
 
 def _order(item: tuple[Place, Reals]) -> tuple[int, str]:
@@ -486,32 +423,47 @@ def _curve(place: Place, norms_KN: Reals) -> MemoryCurve:
             f"smaller {named('max_lag')}, or look at another model"
         )
     name, layer = place
-    return MemoryCurve(of=_SPELLED.get(name, name), layer=layer, norms_KN=norms_KN)
+    of = QUANTITY_OF.get(name, name)  # type: ignore[call-overload]
+    return MemoryCurve(of=of, layer=layer, norms_KN=norms_KN)
 
 
-def _replace(pasts: Pasts, max_lag: int) -> Replacement:
-    """Measure at some lags, then between the last one that matters and the next."""
-    lags = lag_grid(max_lag)
+def _replace(
+    reader: Reader, window_TN: Places, true_NV: Reals, after: State, others_N: Places
+) -> Replacement:
+    """Measure at some lags, then between the last one that matters and the next.
+
+    Args:
+        reader: The model.
+        window_TN: The tokens before each place, `(T, N)`.
+        true_NV: The predictions there after all of the text.
+        after: The state there.
+        others_N: For each place the number of the one whose past takes the place of its own.
+    """
+    other: State = [{name: array[others_N] for name, array in s.items()} for s in after]
+
+    def variation(kept: int) -> Reals:
+        found_NV = true_NV[others_N]
+        if kept:
+            ids_TN = window_TN[len(window_TN) - kept :]
+            found_NV, _ = reader.predict(ids_TN[-1], reader.read(ids_TN[:-1], other))
+        result: Reals = 0.5 * np.abs(found_NV - true_NV).sum(axis=1)
+        return result
+
+    lags = lag_grid(len(window_TN) - 1)
     # A past takes as long as it is far back.
     known = track(lags, "replacing what stood before", sum(lags), float)
-    found = {lag: pasts.variation(lag) for lag in known}
-
-    def measured() -> Replacement:
+    found = {lag: variation(lag) for lag in known}
+    while True:
         lags = sorted(found)
-        return Replacement(
+        result = Replacement(
             lags_M=np.array(lags, np.int64), variations_MN=np.stack([found[lag] for lag in lags])
         )
-
-    while True:
-        result = measured()
         below = result.lag
-        if not below:
-            return result
-        above = int(result.lags_M[np.searchsorted(result.lags_M, below) - 1])
-        if below - above <= 1:
+        above = lags[lags.index(below) - 1] if below else None
+        if not below or above is None or below - above <= 1:
             return result
         middle = (below + above) // 2
-        found[middle] = pasts.variation(middle)
+        found[middle] = variation(middle)
 
 
 def lag_grid(max_lag: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Reading before many places of a text at once, and what other text before them changes.
+"""Reading before many places of a text at once.
 
 Shape suffixes: `T` time, `N` positions, `V` vocabulary.
 """
@@ -6,7 +6,6 @@ Shape suffixes: `T` time, `N` positions, `V` vocabulary.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,37 +134,3 @@ class Reader:
         np.exp(wide_NV, out=wide_NV)
         wide_NV /= wide_NV.sum(axis=1, keepdims=True)
         return wide_NV, after
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Pasts:
-    """What other text before the last `k` tokens changes in the predictions at some places.
-
-    Args:
-        reader: The model.
-        last_TN: The tokens before each place, `(T, N)`.
-        true_NV: The predictions there after all of the text.
-        other: The state after another place's past, for each place.
-        other_NV: The predictions after these pasts alone.
-    """
-
-    reader: Reader
-    last_TN: NDArray[np.int64]
-    true_NV: Reals
-    other: State
-    other_NV: Reals
-
-    def variation(self, kept: int) -> Reals:
-        """The total variation between the predictions, `(N,)`, where `kept` tokens remain."""
-        found_NV = self.other_NV
-        if kept:
-            ids_TN = self.last_TN[len(self.last_TN) - kept :]
-            state = self.reader.read(ids_TN[:-1], self.other)
-            found_NV, _ = self.reader.predict(ids_TN[-1], state)
-        result: Reals = 0.5 * np.abs(found_NV - self.true_NV).sum(axis=1)
-        return result
-
-
-def of_rows(state: State, rows: NDArray[np.integer]) -> State:
-    """The state of some streams."""
-    return [{name: value[rows] for name, value in layer.items()} for layer in state]

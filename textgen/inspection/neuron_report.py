@@ -14,6 +14,9 @@ from textgen.inspection.passages import Passage
 from textgen.table import Column, Entry, Table
 from textgen.terminal.humanize import number
 
+#: What JSON calls a figure of `NeuronStats`.
+_SHORT = {"minimum": "min", "maximum": "max"}
+
 
 @dataclass(frozen=True)
 class Saturation:
@@ -55,12 +58,7 @@ class FeatureScore:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
-        return {
-            "feature": self.feature,
-            "chosen": self.chosen,
-            "correlation": self.correlation,
-            "auc": self.auc,
-        }
+        return {name: value for name, value in vars(self).items() if name != "graded"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -93,14 +91,7 @@ class NeuronProfile:
         stats = self.stats
         return {
             "name": stats.name,
-            "layer": stats.layer,
-            "unit": stats.unit,
-            "quantity": stats.quantity,
-            "mean": stats.mean,
-            "sd": stats.sd,
-            "min": stats.minimum,
-            "max": stats.maximum,
-            "effect": stats.effect,
+            **{_SHORT.get(name, name): value for name, value in vars(stats).items()},
             "saturation": None
             if self.saturation is None
             else {"below_0.1": self.saturation.shut, "above_0.9": self.saturation.open},
@@ -128,10 +119,9 @@ class NeuronProfile:
 
     def entries(self) -> tuple[Entry, ...]:
         """The row of `NeuronReport.table`."""
-        stats, best, gate = self.stats, self.best, self.saturation
+        best, gate = self.best, self.saturation
         return (
-            *(stats.layer, stats.unit, stats.quantity, stats.mean, stats.sd),
-            *(stats.minimum, stats.maximum, stats.effect),
+            *vars(self.stats).values(),
             *((None, None) if gate is None else (gate.shut, gate.open)),
             None if self.follows is None else self.follows.feature,
             *(
@@ -244,15 +234,7 @@ class NeuronReport:
     def to_json(self) -> dict[str, Any]:
         """Ready for `json.dumps`: no NaN, no arrays; an endless edge is None."""
         return {
-            "quantity": self.quantity,
-            "seen": self.seen,
-            "tokens": self.tokens,
-            "chosen_on": self.chosen_on,
-            "scored_on": self.scored_on,
-            "stretch": self.stretch,
-            "threshold": self.threshold,
-            "enough": self.enough,
-            "total": self.total,
+            **{name: value for name, value in vars(self).items() if name != "profiles"},
             "edges": [float(edge) if np.isfinite(edge) else None for edge in self.edges],
             "neurons": [profile.to_dict() for profile in self.profiles],
         }
@@ -275,10 +257,7 @@ class NeuronReport:
         What is not known is not a number; a place that is not there is -1.
         """
         profiles = self.profiles
-        most = max(
-            (max(len(p.highest), len(p.lowest)) for p in profiles),
-            default=0,
-        )
+        most = max((max(len(p.highest), len(p.lowest)) for p in profiles), default=0)
 
         def figures(name: str) -> NDArray[np.float64]:
             return np.array([getattr(p.stats, name) for p in profiles], np.float64)
@@ -294,15 +273,12 @@ class NeuronReport:
             )
 
         arrays: dict[str, NDArray[np.generic]] = {
-            "layer": np.array([p.stats.layer for p in profiles], np.int64),
-            "unit": np.array([p.stats.unit for p in profiles], np.int64),
+            **{name: figures(name).astype(np.int64) for name in ("layer", "unit")},
             "quantity": np.array(self.quantity),
             **{name: figures(name) for name in ("mean", "sd", "minimum", "maximum", "effect")},
             "below_0.1": shares("shut"),
             "above_0.9": shares("open"),
-            "features": np.array([score.feature for score in profiles[0].scores], np.str_)
-            if profiles
-            else np.array([], np.str_),
+            "features": np.array([s.feature for p in profiles[:1] for s in p.scores], np.str_),
             "best": np.array([p.best.feature if p.best else "" for p in profiles], np.str_),
             "follows": np.array(
                 [p.follows.feature if p.follows else "" for p in profiles], np.str_

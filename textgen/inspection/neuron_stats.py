@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
-from textgen.inspection.trace import Neuron, Trace, as_chunks, check_neuron
+from textgen.inspection.trace import STATES, Neuron, Trace, as_chunks, check_neuron
 from textgen.model.config import ModelConfig
 from textgen.model.edit import neuron_guess, neuron_title, split_neuron
 from textgen.steering import Calibration
-from textgen.steering.target import QUANTITY_OF
 
 
 class Moments:
@@ -50,6 +48,16 @@ class Moments:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Mean, standard deviation, minimum, maximum."""
         return self._mean, np.sqrt(self._squares / self.count), self._minimum, self._maximum
+
+    def stats(
+        self, layer: int, units: NDArray[np.int64], quantity: str, effect: NDArray[np.float64]
+    ) -> list[NeuronStats]:
+        """The figures of a layer's units, which are the columns; see `NeuronStats.effect`."""
+        figures = np.stack([*self.summary(), effect], axis=1).tolist()
+        return [
+            NeuronStats(layer, unit, quantity, *row)
+            for unit, row in zip(units.tolist(), figures, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,6 @@ class NeuronStats:
     def title(self) -> str:
         """The name for people: `neuron 0:137 cell`."""
         return neuron_title(self.layer, self.unit, self.quantity)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The figures as plain data."""
-        return asdict(self)
 
 
 def neuron_name(layer: int, unit: int, quantity: str) -> str:
@@ -190,20 +194,10 @@ def neuron_stats(
     if name is None or not any(m.count for m in moments.values()):
         raise InspectionError("the text is empty; give at least one character to trace")
     return [
-        NeuronStats(
-            layer,
-            int(unit),
-            name,
-            float(mean[column]),
-            float(sd[column]),
-            float(minimum[column]),
-            float(maximum[column]),
-            effect=float(effect[column]),
-        )
+        stats
         for layer in sorted(units)
-        for mean, sd, minimum, maximum in [moments[layer].summary()]
         for effect in [seen.get(layer, moments[layer]).summary()[1]]
-        for column, unit in enumerate(units[layer])
+        for stats in moments[layer].stats(layer, units[layer], name, effect)
     ]
 
 
@@ -243,11 +237,9 @@ def calibrate(chunks: Iterable[Trace], *, model: str, source: str) -> Calibratio
         for name, values in chunk.arrays.items():
             moments.setdefault(name, Moments(values.shape[1])).add(values)
     figures = {
-        (layer, state): moments[name].summary()
+        (int(layer), STATES[quantity]): moments[name].summary()
         for name in moments
-        for layer in [int(name.split(".")[1])]
-        for state, quantity in QUANTITY_OF.items()
-        if name.endswith(f".{quantity}")
+        for _, layer, quantity in [name.split(".")]
     }
     return Calibration(
         mean={place: mean for place, (mean, _, _, _) in figures.items()},

@@ -88,7 +88,6 @@ def survey_neurons(
     detail: Sequence[Neuron] = (),
     passages: int = 3,
     block: int = BLOCK,
-    on_progress: Callable[[int, int], object] | None = None,
 ) -> NeuronSurvey:
     """Every neuron of some layers over a text, in one pass and bounded memory.
 
@@ -103,7 +102,6 @@ def survey_neurons(
         detail: Neurons of which the values around their highest and lowest places are kept.
         passages: How many of these places are kept of each neuron.
         block: Tokens surveyed at once.
-        on_progress: Called with tokens done and tokens in all.
     Raises:
         InspectionError: The network has no such quantity, layer or neuron, the text is empty, or
             the states grow beyond all numbers.
@@ -145,8 +143,6 @@ def survey_neurons(
                 looking.advance(len(order))
             for own in gathered.values():
                 own.finish(start)
-            if on_progress is not None:
-                on_progress(stop, count)
         return NeuronSurvey(quantity, cell, ids, vocabulary, stretch, gathered)
 
 
@@ -183,26 +179,18 @@ class NeuronSurvey:
         self._figures: dict[Neuron, tuple[NeuronStats, Saturation | None]] = {}
         self._scores: dict[Neuron, tuple[FeatureScore, ...]] = {}
         for layer, own in sorted(gathered.items()):
-            self._take(layer, own)
-
-    def _take(self, layer: int, own: LayerFigures) -> None:
-        stats = own.stats(layer, self.quantity)
-        chosen, held = own.association.correlations(CHOOSING), own.association.correlations(SCORING)
-        aucs = own.association.aucs()
-        for column, (figures, saturation) in enumerate(stats):
-            neuron = figures.neuron
-            self._columns[neuron] = column
-            self._figures[neuron] = figures, saturation
-            self._scores[neuron] = tuple(
-                FeatureScore(
-                    feature.name,
-                    feature.graded,
-                    _number(chosen[column, index]),
-                    _number(held[column, index]),
-                    _number(aucs[column, index]),
+            halves = (own.association.correlations(half) for half in (CHOOSING, SCORING))
+            scores_NF3 = np.stack([*halves, own.association.aucs()], axis=2)
+            for column, (figures, saturation) in enumerate(own.stats(layer, quantity)):
+                neuron = figures.neuron
+                self._columns[neuron] = column
+                self._figures[neuron] = figures, saturation
+                self._scores[neuron] = tuple(
+                    FeatureScore(feature.name, feature.graded, *map(_number, scores))
+                    for feature, scores in zip(
+                        FEATURES.values(), scores_NF3[column].tolist(), strict=True
+                    )
                 )
-                for index, feature in enumerate(FEATURES.values())
-            )
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
@@ -245,15 +233,10 @@ class NeuronSurvey:
                 return abs(best.correlation or 0.0) if best else -1.0
             if sort == "saturation":
                 return saturation.shut + saturation.open if saturation else 0.0
-            values = {
-                "effect": figures.effect,
-                "mean": figures.mean,
-                "sd": figures.sd,
-                "min": figures.minimum,
-                "max": figures.maximum,
-                "place": 0.0,
-            }
-            return values[sort]
+            if sort == "place":
+                return 0.0
+            value: float = getattr(figures, {"min": "minimum", "max": "maximum"}.get(sort, sort))
+            return value
 
         return sorted(self._columns, key=lambda neuron: -key(neuron))
 
@@ -425,27 +408,13 @@ class LayerFigures:
 
     def stats(self, layer: int, quantity: str) -> list[tuple[NeuronStats, Saturation | None]]:
         """Distribution and, for a gate, saturation of each unit, in the order of `units`."""
-        mean, sd, minimum, maximum = self.moments.summary()
-        effect = self.association.spreads() if self._is_cell else sd
+        effect = self.association.spreads() if self._is_cell else self.moments.summary()[1]
+        stats = self.moments.stats(layer, self.units, quantity, effect)
+        if not self._is_gate:
+            return [(each, None) for each in stats]
         count = self.moments.count
-        return [
-            (
-                NeuronStats(
-                    layer,
-                    int(unit),
-                    quantity,
-                    float(mean[column]),
-                    float(sd[column]),
-                    float(minimum[column]),
-                    float(maximum[column]),
-                    effect=float(effect[column]),
-                ),
-                Saturation(self._shut[column] / count, self._open[column] / count)
-                if self._is_gate
-                else None,
-            )
-            for column, unit in enumerate(self.units)
-        ]
+        shares = zip(self._shut / count, self._open / count, strict=True)
+        return [(each, Saturation(*own)) for each, own in zip(stats, shares, strict=True)]
 
 
 def scale_of(cell: Cell, quantity: str) -> Scale:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,11 +191,12 @@ def _labels(
 
 
 def _surprise_row(cost: Surprise) -> PageRow:
-    low, high = scale_limits(cost.bits, "surprise")
     note = f"{cost.total_bits:,.0f} bits in all"
     if cost.unknown:
         note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
-    return PageRow(
+    return _row(
+        cost.bits,
+        "surprise",
         name="surprise",
         title="surprise",
         layer=None,
@@ -203,18 +205,15 @@ def _surprise_row(cost: Surprise) -> PageRow:
         measure="bits",
         mean=float(cost.bits.mean()),
         sd=float(cost.bits.std()),
-        minimum=float(cost.bits.min()),
-        maximum=float(cost.bits.max()),
         spread=float(cost.bits.std()),
-        low=low,
-        high=high,
         note=note,
     )
 
 
 def _neuron_row(found: NeuronStats, column: NDArray[np.float32]) -> PageRow:
-    low, high = scale_limits(column, found.quantity)
-    return PageRow(
+    return _row(
+        column,
+        found.quantity,
         name=f"{found.layer}:{found.unit}",
         title=found.title,
         layer=found.layer,
@@ -222,12 +221,15 @@ def _neuron_row(found: NeuronStats, column: NDArray[np.float32]) -> PageRow:
         quantity=found.quantity,
         mean=found.mean,
         sd=found.sd,
-        # Of what is shown: between a character's bytes there may have been more.
-        minimum=float(column.min()),
-        maximum=float(column.max()),
         spread=found.effect,
-        low=low,
-        high=high,
+    )
+
+
+def _row(values: NDArray[np.floating], shown: str, **about: Any) -> PageRow:
+    """A row with the range of what is shown: between a character's bytes there may be more."""
+    low, high = scale_limits(values, shown)
+    return PageRow(
+        minimum=float(values.min()), maximum=float(values.max()), low=low, high=high, **about
     )
 
 

@@ -27,9 +27,6 @@ from textgen.progress import task
 #: Streams read side by side, and tokens read at once over all streams.
 STREAMS, CHUNK = 64, 4096
 
-#: Called with tokens read and tokens in all.
-OnTokens = Callable[[int, int], object]
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
@@ -130,7 +127,6 @@ def read_features(
     *,
     edits: Edits = (),
     held_out_only: bool = False,
-    on_tokens: OnTokens | None = None,
 ) -> Features:
     """Read the documents and keep the activations at the examples.
 
@@ -141,13 +137,13 @@ def read_features(
         edits: Changes of the states while reading.
         held_out_only: Read only the documents of held-out examples, without chance positions; the
             rows of other examples are zero.
-        on_tokens: Called with the progress.
     """
     units = network.config.num_layers * network.config.hidden_size
     count, plain, mean = len(examples.labels_N), quantity != "cell", examples.protocol == "mean"
     wanted = np.flatnonzero(examples.held_out_N) if held_out_only else np.arange(count)
     raw_NU = np.zeros((count, units), np.float32)
-    seen_NU = raw_NU if plain else np.zeros((count, units), np.float32)
+    seen_NU = raw_NU if plain else np.zeros_like(raw_NU)
+    kept = [raw_NU] if plain else [raw_NU, seen_NU]
     test = np.flatnonzero(examples.held_out_N)
     draws = 0 if held_out_only else examples.chance_NK.shape[1]
     chance_RU = np.zeros((len(test) * draws, units), np.float32)
@@ -155,7 +151,7 @@ def read_features(
     chance_place = examples.chance_NK[test, :draws].ravel()
     moments = Moments(units)
     numbers = np.unique(examples.document_N[wanted])
-    for batch in _batches(examples.documents, numbers, on_tokens):
+    for batch in _batches(examples.documents, numbers):
         own = _Places(batch, examples.document_N[wanted], examples.place_N[wanted], wanted)
         by_chance = _Places(batch, chance_document, chance_place, np.arange(len(chance_RU)))
         state = network.zero_state(len(batch.numbers))
@@ -165,20 +161,15 @@ def read_features(
             seen_TBU = raw_TBU if plain else seen(raw_TBU, quantity)
             inside_TB = batch.inside(begin, len(ids_TB), examples.skip_D)
             moments.add(raw_TBU[inside_TB])
-            if mean:
-                raw_NU[own.rows] += _sums(raw_TBU, inside_TB)[own.streams]
-                if not plain:
-                    seen_NU[own.rows] += _sums(seen_TBU, inside_TB)[own.streams]
-            else:
-                own.copy(begin, raw_TBU, raw_NU)
-                if not plain:
-                    own.copy(begin, seen_TBU, seen_NU)
+            for values_TBU, values_NU in zip((raw_TBU, seen_TBU), kept, strict=False):
+                if mean:
+                    values_NU[own.rows] += _sums(values_TBU, inside_TB)[own.streams]
+                else:
+                    own.copy(begin, values_TBU, values_NU)
             by_chance.copy(begin, seen_TBU, chance_RU)
     if mean:
-        length_N1 = (examples.place_N + 1).astype(np.float32)[:, None]
-        raw_NU /= length_N1
-        if not plain:
-            seen_NU /= length_N1
+        for values_NU in kept:
+            values_NU /= (examples.place_N + 1).astype(np.float32)[:, None]
     mean_U, sd_U, _, _ = moments.summary()
     return Features(
         raw_NU=raw_NU,
@@ -195,7 +186,7 @@ def read_projection(
 ) -> Projection:
     """The distribution of a projection of one layer's state over all tokens, from one pass."""
     projection = Projection(read_H)
-    for batch in _batches(examples.documents, np.arange(len(examples.documents)), None):
+    for batch in _batches(examples.documents, np.arange(len(examples.documents))):
         state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             layers, state = _states(network, ids_TB, state, quantity, ())
@@ -226,7 +217,7 @@ def bits_per_char(
     numbers = numbers[: int(np.searchsorted(sizes, limit)) + 1]
     lengths_V = vocabulary.symbol_lengths()
     nats, chars = 0.0, 0
-    for batch in _batches(examples.documents, numbers, None):
+    for batch in _batches(examples.documents, numbers):
         state = network.zero_state(len(batch.numbers))
         for begin, ids_TB in batch.windows():
             targets_TB = batch.tokens(begin + 1, len(ids_TB))
@@ -318,20 +309,9 @@ def _sums(values_TBU: Floats, inside_TB: Bools) -> Floats:
     return result
 
 
-def _batches(
-    documents: Sequence[Ids], numbers: Ints, on_tokens: OnTokens | None
-) -> Iterator[_Batch]:
+def _batches(documents: Sequence[Ids], numbers: Ints) -> Iterator[_Batch]:
     lengths = np.array([len(documents[i]) for i in numbers.tolist()], np.int64)
     order = numbers[np.argsort(-lengths, kind="stable")]
-    total, done = int(lengths.sum()), 0
-
-    def on_read(tokens: int) -> None:
-        nonlocal done
-        done += tokens
-        reading.reach(done)
-        if on_tokens is not None:
-            on_tokens(done, total)
-
-    with task("reading the texts", total) as reading:
+    with task("reading the texts", int(lengths.sum())) as reading:
         for start in range(0, len(order), STREAMS):
-            yield _Batch(documents, order[start : start + STREAMS], on_read)
+            yield _Batch(documents, order[start : start + STREAMS], reading.advance)

@@ -20,7 +20,7 @@ from textgen.model.edit import Edit
 from textgen.model.engine import open_reader
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Network
-from textgen.probing.activations import Features, OnTokens, bits_per_char, read_features
+from textgen.probing.activations import Features, bits_per_char, read_features
 from textgen.probing.examples import Examples
 from textgen.probing.find_report import Control, FoundNeuron
 from textgen.probing.probe import NGRAM_RANGE, Probe, fit_probe, ngram_score
@@ -184,13 +184,11 @@ def random_100_best(given: ControlInput) -> Control:
     )
 
 
-def untrained(
-    given: ControlInput, seed: int, threads: int, on_tokens: OnTokens | None = None
-) -> Control:
+def untrained(given: ControlInput, seed: int, threads: int) -> Control:
     """The same search in a network of the same shape with fresh initial weights."""
     config = given.network.config
     network = open_reader(config, initial_weights(config, seed), threads)
-    features = read_features(network, given.examples, given.quantity, on_tokens=on_tokens)
+    features = read_features(network, given.examples, given.quantity)
     labels_N = given.examples.labels_N
     selector = Selector(features.seen_NU, given.examples)
     column, best = selector.best_of(labels_N)
@@ -263,7 +261,7 @@ def chance_positions(given: ControlInput) -> Control:
     )
 
 
-def ablation(given: ControlInput, on_tokens: OnTokens | None = None) -> Control:
+def ablation(given: ControlInput) -> Control:
     """What clamping the neuron to its mean does to the probe and to the model's own predictions.
 
     The held-out texts are read again with the neuron clamped in every step, and once more with a
@@ -281,7 +279,6 @@ def ablation(given: ControlInput, on_tokens: OnTokens | None = None) -> Control:
             given.quantity,
             edits=edits,
             held_out_only=True,
-            on_tokens=on_tokens,
         )
         probes.append(given.probe.score(features.seen_NU[given.selector.test], labels))
         bits.append(_bits(given, edits))

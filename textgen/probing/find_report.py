@@ -138,16 +138,16 @@ class FindReport:
         record = {
             "neurons": [neuron.to_dict() for neuron in self.neurons],
             "probe": {
-                "accuracy": self.probe_score.accuracy,
-                "auc": self.probe_score.auc,
+                **vars(self.probe_score),
                 "validation_accuracy": self.probe.validation_accuracy,
                 "nonzero": self.probe.nonzero,
                 "units": len(self.probe.weight_U),
                 "C": self.probe.strength,
                 "intercept": self.probe.intercept,
                 "weights": [
-                    {**self._place(int(column)), "weight": float(self.probe.weight_U[column])}
-                    for column in order
+                    {"layer": layer, "unit": unit, "weight": float(self.probe.weight_U[column])}
+                    for column in order.tolist()
+                    for layer, unit in [divmod(column, self.hidden_size)]
                 ],
             },
             "controls": {control.name: control.to_dict() for control in self.controls},
@@ -156,14 +156,10 @@ class FindReport:
             "best_on_training": self.chosen.to_dict(),
         }
         if self.direction is not None:
+            figures = ("kind", "layer", "state", "mean", "sd")
             record["direction"] = {
-                "kind": self.direction.kind,
-                "layer": self.direction.layer,
-                "state": self.direction.state,
-                "mean": self.direction.mean,
-                "sd": self.direction.sd,
-                "accuracy": self.direction.score.accuracy,
-                "auc": self.direction.score.auc,
+                **{name: getattr(self.direction, name) for name in figures},
+                **vars(self.direction.score),
             }
         return record
 
@@ -267,10 +263,6 @@ class FindReport:
             shaped["direction_write"] = self.direction.write_H
         return shaped
 
-    def _place(self, column: int) -> dict[str, int]:
-        layer, unit = divmod(column, self.hidden_size)
-        return {"layer": layer, "unit": unit}
-
 
 def make_neuron(
     table: UnitTable,
@@ -367,8 +359,7 @@ def direction_target(report: FindReport, name: str, *, model: str = "") -> Targe
         info={
             **_info(report),
             "kind": direction.kind,
-            "accuracy": direction.score.accuracy,
-            "auc": direction.score.auc,
+            **vars(direction.score),
         },
     )
 

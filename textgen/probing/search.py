@@ -16,7 +16,7 @@ from textgen.inspection.subject import LongText
 from textgen.inspection.trace import STATES, check_quantity, default_quantity
 from textgen.model.engine import open_reader
 from textgen.probing import controls
-from textgen.probing.activations import OnTokens, read_features
+from textgen.probing.activations import read_features
 from textgen.probing.controls import ControlInput
 from textgen.probing.direction import find_direction
 from textgen.probing.examples import (
@@ -37,9 +37,6 @@ from textgen.probing.unit_selection import Selector
 from textgen.progress import task as progress_task
 from textgen.runtime import choose_threads
 from textgen.view_options import FindOptions, PropertyOptions
-
-#: Called with the name of the current phase, its steps done and its steps in all.
-OnProgress = Callable[[str, int, int], object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +60,6 @@ def find(
     saved: SavedModel,
     task: LabelledTexts | PositionTask,
     options: FindOptions | None = None,
-    *,
-    on_progress: OnProgress | None = None,
 ) -> FindReport:
     """Find the neurons that carry a property, with a probe and controls.
 
@@ -75,7 +70,6 @@ def find(
         saved: The model.
         task: Labelled texts, or a property of places in a corpus.
         options: The settings; None: the defaults.
-        on_progress: Called with the progress.
     Returns:
         The neurons found, the probe and the controls.
     Raises:
@@ -88,21 +82,15 @@ def find(
     quantity = _quantity(saved, options.quantity)
     rng = np.random.default_rng(options.rng)
     threads = choose_threads(options.threads).value
-    progress = on_progress or (lambda phase, done, total: None)
     with progress_task("choosing examples"):
         examples = make_examples(saved, task, options, rng)
     network = open_reader(saved.config, saved.weights, threads)
-
-    def tokens(phase: str) -> OnTokens:
-        return lambda done, total: progress(phase, done, total)
-
-    features = read_features(network, examples, quantity, on_tokens=tokens("reading"))
+    features = read_features(network, examples, quantity)
     if not np.isfinite(features.raw_NU).all():
         raise InspectionError(
             "the states of the network become infinite on these texts, so they cannot be "
             f"compared; read less of each text: {named('chars', 1000)}"
         )
-    progress("choosing units", 0, 1)
     with progress_task("choosing units"):
         selector = Selector(features.seen_NU, examples, options.alpha)
         table = selector.find(examples.labels_N)
@@ -114,12 +102,10 @@ def find(
     # Before the controls, which take long: this may fail.
     direction = None
     if options.direction is not None:
-        progress("making the direction", 0, 1)
         with progress_task("making the direction"):
             direction = find_direction(
                 options.direction, network, examples, features, quantity, selector
             )
-    progress("fitting the probe", 0, 1)
     with progress_task("fitting the probe"):
         probe = fit_probe(features.seen_NU, examples.labels_N, examples.part_N)
     test = selector.test
@@ -141,16 +127,13 @@ def find(
         "permuted labels": lambda: controls.permuted(given),
         "a probe on random units": lambda: controls.random_100_probe(given),
         "the best of random units": lambda: controls.random_100_best(given),
-        "an untrained network": lambda: controls.untrained(
-            given, options.rng + 1, threads, tokens("reading, untrained")
-        ),
+        "an untrained network": lambda: controls.untrained(given, options.rng + 1, threads),
         "n-grams": lambda: controls.ngram(given),
         "chance positions": lambda: controls.chance_positions(given),
-        "ablation": lambda: controls.ablation(given, tokens("reading, ablated")),
+        "ablation": lambda: controls.ablation(given),
     }
     done = []
-    for number, (name, measure) in enumerate(measures.items()):
-        progress(name, number, len(measures))
+    for name, measure in measures.items():
         with progress_task(name):
             done.append(measure())
     return FindReport(
