@@ -1,25 +1,11 @@
 """One table for every form in which a report is read: terminal, CSV, JSON, Markdown, NumPy.
 
-A report builds its table once. Each column has a key, which JSON, CSV and NumPy use and which never
-changes, and a heading and a format, which are for people. The values themselves stay plain data:
+Each column has a key, which JSON, CSV and NumPy use and which never changes, and a heading and a
+format, which are for people. The values stay plain data:
 
-    table = Table(
-        (
-            Column("layer"),
-            Column("gate"),
-            Column("mean_left", "time < 0.1", percent),
-            Column("lag", "can be replaced", unit="chars"),
-        ),
-        [(0, "forget-gate", 0.25, 17), (1, "forget-gate", 0.125, None)],
-        title="Gates",
-        notes=["of 512 units a layer"],
-    )
-    table.to_csv()        "layer,gate,mean_left,lag\\n0,forget-gate,0.25,17\\n..."
-    table.records()       [{"layer": 0, "gate": "forget-gate", "mean_left": 0.25, "lag": 17}, ...]
-    table.to_markdown()   "| layer | gate | time < 0.1 | can be replaced, chars |\\n..."
-    table.to_arrays()     {"layer": array([0, 1]), "gate": array(["forget-gate", ...]), ...}
-    table.headings()      ["layer", "gate", "time < 0.1", "can be replaced, chars"]
-    table.shown()         [["0", "forget-gate", "25.0 %", "17"], ["1", "forget-gate", ...]]
+    table = Table(("gate", Column("mean_left", "time < 0.1", percent)), [("forget-gate", 0.25)])
+    table.records()       [{"gate": "forget-gate", "mean_left": 0.25}]
+    table.to_markdown()   "| gate | time < 0.1 |\\n| --- | ---: |\\n| forget-gate | 25.0 % |\\n"
 
 `textgen.terminal.tables.draw_table` draws it. Where what is shown differs from what is saved (CSV
 has a row for each unit, the terminal one for each gate), a report has two tables.

@@ -27,12 +27,9 @@ MIN_CASES = 10
 
 @dataclass(frozen=True)
 class Scale:
-    """Equal bins over a range; without one, over all numbers squeezed by `x / (1 + |x|)`.
+    """Equal bins from `low` to `high`, of all numbers as `x / (1 + |x|)` where `squeezed`.
 
-    Args:
-        low: Lower end of the range; what lies below counts in the first bin.
-        high: Its upper end.
-        squeezed: Whether the range is that of squeezed numbers.
+    What lies beyond an end counts in the bin there.
     """
 
     low: float
@@ -89,13 +86,7 @@ class Association:
         }
 
     def add(self, values_TN: Floats, features_TF: Floats, scoring_T: NDArray[np.bool_]) -> None:
-        """Take in some rows.
-
-        Args:
-            values_TN: What the units had.
-            features_TF: What held at the same tokens.
-            scoring_T: Which rows belong to the half that scores; the others choose.
-        """
+        """Take in some rows, of which those in `scoring_T` score and the others choose."""
         if not len(values_TN):
             return
         if not self._count.any():

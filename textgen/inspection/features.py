@@ -1,12 +1,9 @@
 """What a reader would call a character: in a word, in quotes, a vowel; for any alphabet.
 
-Each built-in feature gives one value for every character of a text: what holds once that character
-has been read, so that a neuron's value after the character can be compared with it. Binary
-features are True or False; graded ones are numbers, 0 where they do not apply.
-
-A combining mark has the values of the character it stands on. A NUL, which no text has, stands
-between two documents (see `textgen.corpus.documents`): it has no feature, and nothing that is open
-before it is open after.
+Each built-in feature has a value for every character of a text: what holds once it has been read.
+Binary features are True or False; graded ones are numbers, 0 where they do not apply. A combining
+mark has the values of the character it stands on. A NUL stands between two documents (see
+`textgen.corpus.documents`): it has no feature, and nothing that is open before it is open after.
 """
 
 from __future__ import annotations

@@ -1,18 +1,12 @@
 """How much each character of a text bears on what the network predicts after all of it.
 
-Two measures that need not agree, so both are shown:
-
 gradient   The norm of the gradient of `log p(target)` by the vector that the character entered
-           with: how much a small change of it would change the prediction. The norms are given as
-           shares of their sum, for their size depends on how long a model's vectors are.
+           with, as a share of the sum of all, for its size depends on how long the vectors are.
            Source: Simonyan, Vedaldi and Zisserman 2013, arXiv:1312.6034, section 3; for text Li,
            Chen, Hovy and Jurafsky 2016, arXiv:1506.01066.
-omission   What really happens when the character is left out and all others are read: the total
-           variation between the two predictions (0: the same, 1: disjoint), or, where one target
-           was asked about, by how much its probability is higher with the character than without.
+omission   What changes when the character is left out and all others are read: the total variation
+           between the two predictions or, of one target, the difference of its probabilities.
            Source: Li, Monroe and Jurafsky 2016, arXiv:1612.08220.
-
-Gradients are those of the cells' specification in torch, in float64; it is loaded for them alone.
 """
 
 from __future__ import annotations
@@ -192,11 +186,6 @@ def embedding_gradient(
 ) -> Reals:
     """The gradient of `log p(target | text)` by the vector of each token, `(T, E)`.
 
-    Args:
-        config: The model's shape.
-        weights: Its weights.
-        ids: The text, `(T,)`.
-        target: The token whose probability after the text it is.
     Raises:
         BackendError: torch is not installed.
     """

@@ -1,15 +1,12 @@
 """How far back a model remembers: gradients against the lag, and what of a text can be replaced.
 
-gradient      The cost of one symbol is differentiated by what the network held `k` symbols before
-              the last one it read: the hidden state, the cell state (the highway of an LSTM), the
-              vector that the symbol entered with. The mean norm over many places, relative to that
-              at lag 0, falls with `k`; where it has all but vanished, training cannot teach the
-              network anything over so many steps.
+gradient      The mean norm of the gradient of one symbol's cost by what the network held `k`
+              symbols before the last one it read, relative to that at lag 0. Where it has all but
+              vanished, training cannot teach the network anything over so many steps.
               Source: Bengio, Simard and Frasconi 1994; Hochreiter and Schmidhuber 1997, section 3;
               Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063.
-replacement   What really happens to the prediction when only the last `k` tokens are the text's own
-              and all before them is another place's past: the total variation between the two
-              distributions of the next symbol (0: the same, 1: disjoint). No gradient is needed.
+replacement   The total variation between two predictions (0: the same, 1: disjoint): after the
+              text, and where all but its last `k` tokens are another place's past.
               Source: the question of Khandelwal, He, Qi and Jurafsky 2018, arXiv:1805.04623.
 
 Shape suffixes: `K` lags 0 to max_lag, `N` positions, `M` lags at which text was replaced.

@@ -95,13 +95,7 @@ def windows(ids: NDArray[np.integer], places_N: Places, length: int) -> NDArray[
 
 
 class Reader:
-    """A model that reads many stretches side by side, in float32.
-
-    Args:
-        config: The model's shape.
-        weights: Its weights.
-        threads: Threads that compute.
-    """
+    """A model that reads many stretches side by side, in float32."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], threads: int) -> None:
         self._steps = NumpyNetwork(config, weights)

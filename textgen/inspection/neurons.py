@@ -1,17 +1,14 @@
 """What each neuron of a model does over a text: its spread, what it follows, where it peaks.
 
-What a neuron follows is a claim, so it is chosen and tested on different text: the text is cut into
-stretches; on every other one the feature is chosen that correlates most with the neuron, and on
-those between its correlation is measured. Where that is weak, or has the other sign, the neuron
-follows nothing that is on the list. Where the text is shorter than `ENOUGH`, nothing is claimed.
+What a neuron follows is chosen on every other stretch of the text and measured on those between.
+Where that is weak, or has the other sign, or the text is shorter than `ENOUGH`, nothing is claimed.
 
 Cells of an LSTM often count far beyond 1, where `tanh(c)`, which is all that the rest of the
-network sees of them, hardly changes any more. So for the quantity `cell`, correlations, AUC and
-histogram are those of `tanh(c)`, and the order is by its spread (`NeuronStats.effect`); mean,
-spread, range and passages are those of the value itself.
+network sees of them, hardly changes. So for the quantity `cell`, correlations, AUC and histogram
+are those of `tanh(c)`; mean, spread, range and passages are those of the value itself.
 
-Source: the idea of naming cells by what they track is that of Karpathy, Johnson and Li 2015,
-"Visualizing and Understanding Recurrent Networks", section 4.2.
+Source: Karpathy, Johnson and Li 2015, "Visualizing and Understanding Recurrent Networks", section
+4.2, had the idea of naming cells by what they track.
 """
 
 from __future__ import annotations
@@ -147,16 +144,7 @@ def survey_neurons(
 
 
 class NeuronSurvey:
-    """What `survey_neurons` found: figures of all neurons, and reports on some of them.
-
-    Args:
-        quantity: What was looked at.
-        cell: The network's cell.
-        ids: The tokens, `(N,)`.
-        vocabulary: The vocabulary of the tokens.
-        stretch: Tokens that choose, and then score, by turns.
-        gathered: What was gathered, by layer.
-    """
+    """What `survey_neurons` found: figures of all neurons, and reports on some of them."""
 
     def __init__(
         self,
@@ -241,10 +229,8 @@ class NeuronSurvey:
         return sorted(self._columns, key=lambda neuron: -key(neuron))
 
     def report(self, neurons: Sequence[Neuron]) -> NeuronReport:
-        """All that is known of some neurons.
+        """All that is known of some neurons, such as `survey.order()[:20]`.
 
-        Args:
-            neurons: Such as `survey.order()[:20]`.
         Raises:
             InspectionError: One of them was not surveyed.
         """
@@ -328,12 +314,7 @@ Floats = NDArray[np.float32]
 class LayerFigures:
     """Everything that is gathered of one layer: moments, scores, highest and lowest places.
 
-    Args:
-        units: Which units its columns are, `(units,)`.
-        quantity: What is looked at.
-        scale: The bins of the histograms.
-        detail: Columns of which the values around their highest and lowest places are kept.
-        passages: How many of these places are wanted of each unit.
+    Of the columns in `detail` the values around these places are kept.
     """
 
     def __init__(
@@ -372,17 +353,7 @@ class LayerFigures:
         start: int,
         stop: int,
     ) -> None:
-        """Take in some rows, which stand in order.
-
-        Args:
-            values_TN: What the units had.
-            features_TF: The built-in features at the same tokens.
-            places_T: Number of each token in the text.
-            scoring_T: Which belong to the half that scores.
-            ends_T: Which are end marks.
-            start: First token of the block that is read.
-            stop: The one after its last.
-        """
+        """Take in some rows of the block from `start` to `stop`, which stand in order."""
         self.moments.add(values_TN)
         seen = np.tanh(values_TN) if self._is_cell else values_TN
         self.association.add(seen, features_TF, scoring_T)
@@ -449,10 +420,6 @@ def resolve_neurons(options: NeuronOptions, config: ModelConfig) -> tuple[str, l
 def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> NeuronReport:
     """What each neuron of a model does over a text.
 
-    Args:
-        model: The model that reads it.
-        text: A long text.
-        options: Which neurons, in which order.
     Raises:
         InspectionError: The model has no such quantity, layer or neuron, or the states grow beyond
             all numbers.

@@ -1,9 +1,8 @@
 """From a model and a text to the data of a page: which neurons it has room for, and their values.
 
 A page holds 8 bits for every neuron and character, and less than 15 MB in all: 500 neurons of
-20,000 characters, fewer of a longer text. Where a model has more, those that vary most over the
-text are kept. Memory is bounded by the page, not by the model: what does not fit is read twice,
-once to choose and once to keep.
+20,000 characters, fewer of a longer text. Of more, those that vary most are kept; then the text is
+read twice, so that memory is bounded by the page.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from textgen.inspection.trace import (
     Neuron,
     Trace,
     as_chunks,
-    check_quantity,
+    chosen_quantity,
     default_quantity,
     trace_chunks,
 )
@@ -95,7 +94,7 @@ def page_data(
     name: str | None = None
     chosen: Sequence[Neuron] | None = ()
     if quantity != "surprise":
-        name = check_quantity(config.cell_spec, quantity or default_quantity(config.cell_spec))
+        name = chosen_quantity(config.cell_spec, quantity or None)
         room = room_for(len(ids))
         if neurons is not None and len(neurons) > room:
             raise InspectionError(
@@ -260,16 +259,8 @@ def page_of(
     top: int | None = None,
     edits: Edits = NO_EDITS,
 ) -> Page:
-    """The page of a text.
+    """The page of a text as it was written; `show` is the quantity, the rest as in `page_data`.
 
-    Args:
-        model: The model that reads it.
-        text: The text, as it was written.
-        title: What the text is.
-        show: A quantity of the neurons, or `surprise` for none of them; None: the default quantity.
-        neurons: These neurons; none: those that vary most.
-        top: The most of those; None: as many as there is room for.
-        edits: Changes of the states at every token.
     Raises:
         InspectionError: The text is empty, the model has no such neuron or quantity, or `influence`
             is asked for, which no page shows.

@@ -86,13 +86,7 @@ class Passage:
 
 
 class Highest:
-    """The highest places of each of many units, found chunk by chunk in bounded memory.
-
-    Args:
-        units: How many.
-        passages: How many are wanted of each.
-        lowest: Whether the lowest ones are wanted instead.
-    """
+    """The highest (or lowest) places of each unit, found chunk by chunk in bounded memory."""
 
     def __init__(self, units: int, passages: int, *, lowest: bool = False) -> None:
         size = _CANDIDATES * passages
@@ -145,12 +139,7 @@ class Highest:
     ) -> tuple[Passage, ...]:
         """The highest places of a unit that lie apart and differ, the highest first.
 
-        Args:
-            unit: Which column.
-            ids: The tokens of the text, `(N,)`.
-            vocabulary: The vocabulary of the tokens.
-            contexts: Place -> the unit's values from `BEFORE` tokens before it up to `AFTER`
-                after it.
+        `contexts` are the values around each place, as `snapshots` keeps them.
         """
         result: list[Passage] = []
         seen: set[str] = set()
@@ -178,12 +167,7 @@ def passage_at(
 ) -> Passage:
     """The passage around a place, cut where its document begins and ends.
 
-    Args:
-        place: Number of the token.
-        value: The unit's value there.
-        ids: The tokens of the text, `(N,)`.
-        vocabulary: The vocabulary of the tokens.
-        around: The unit's values from `BEFORE` tokens before the place up to `AFTER` after it.
+    `around` are the unit's values from `BEFORE` tokens before the place up to `AFTER` after it.
     """
     first, last = max(0, place - BEFORE), min(len(ids), place + AFTER + 1)
     # A little more is decoded than is shown, so that no character is cut in two.

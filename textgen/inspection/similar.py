@@ -1,15 +1,10 @@
 """Where in a corpus the network's state is nearest to its state after a given text.
 
-Values are standardised over the corpus (mean 0, standard deviation 1, unit by unit), so that no
-unit counts for more because it is large, and states are compared by the cosine of the angle
-between them: 1 is the same direction, 0 nothing in common. A cell state enters as its tanh, which
-is what the rest of the network sees of it.
-
-Much likeness is trivial: two places after the same twelve characters have nearly the same state.
-So each match says how many symbols before it are those of the query, and places that share more
-than is wanted can be left out.
-Source: Strobelt, Gehrmann, Pfister and Rush 2018, arXiv:1606.07461 (the question; there places are
-matched by which units are on).
+States are compared by their cosine, each unit standardised over the corpus, so that none counts for
+more because it is large; a cell state enters as its tanh. Two places after the same twelve
+characters have nearly the same state, so each match says how many symbols it shares with the query.
+Source: the question of Strobelt, Gehrmann, Pfister and Rush 2018, arXiv:1606.07461 (there places
+are matched by which units are on).
 """
 
 from __future__ import annotations
@@ -349,12 +344,6 @@ def find_similar(
 ) -> SimilarPlaces:
     """The places of a long text where a model is in nearly the same state as after a short one.
 
-    Args:
-        model: The model that reads both.
-        query: The short text; the state after its end is compared.
-        text: The long text.
-        options: What is compared, and which places are shown.
-        edits: Changes of the states at every token.
     Raises:
         InspectionError: The short text is empty, the model has no such quantity or layer, or a
             number is out of range.

@@ -1,14 +1,12 @@
 """What a network did on a text: named arrays of its states and gates, one row a token.
 
-Needs NumPy only. Row `t` holds the values after token `t` was read; `nats[t]` is what token `t`
-cost before it was read. The state starts at zero and the end mark is fed before the first token,
-as in training and sampling, and that mark is no row; an end mark within the text resets the state.
+Row `t` holds the values after token `t` was read; `nats[t]` is what token `t` cost before it was
+read. The end mark is read before the first token and is no row; one within the text resets the
+state.
 
-The arithmetic of `trace` is the cell's own specification in float32. `survey` reads a long text
-faster: the native engine reads many stretches of it side by side. Each stretch but the first begins
-`WARMUP` tokens early, so that its state is that of the whole text but for what a model remembers
-longer. Where the engine multiplies in bf16, a value differs from that of `trace` by about 2**-8 of
-the largest one.
+`trace` computes by the cell's own specification in float32. `survey` reads many stretches side by
+side on the native engine; each but the first begins `WARMUP` tokens early. Where the engine
+multiplies in bf16, a value differs from that of `trace` by about 2**-8 of the largest one.
 """
 
 from __future__ import annotations
@@ -609,18 +607,7 @@ def survey_model(
     threads: int,
     edits: Edits = NO_EDITS,
 ) -> Iterator[Trace]:
-    """Return every unit's values after every token of a text, from the fastest engine here.
-
-    Args:
-        config: The model's shape.
-        weights: Its weights.
-        ids: The tokens, `(N,)`.
-        quantities: Names as in `trace`.
-        threads: Computing threads.
-        edits: Changes of the states at every token.
-    Returns:
-        The chunks of `survey` on the native engine, else those of `trace_chunks`.
-    """
+    """The chunks of `survey` on the native engine, where there is one, else of `trace_chunks`."""
     network = open_reader(config, weights, threads)
     if isinstance(network, NumpyNetwork):
         return trace_chunks(network, ids, quantities=quantities, edits=edits)

@@ -202,13 +202,8 @@ def surprise_view(traced: Trace) -> HeatView:
 def view_text(
     model: Subject, text: str, options: ViewOptions, *, edits: Edits = NO_EDITS
 ) -> HeatView:
-    """A text and the values that colour it.
+    """A text, as it was written, and the values that colour it.
 
-    Args:
-        model: The model that reads it.
-        text: The text, as it was written.
-        options: What colours it.
-        edits: Changes of the states at every token.
     Raises:
         InspectionError: The text is empty or too long, or the model has no such quantity or neuron.
         BackendError: A gradient is asked for and torch is not installed.

@@ -205,12 +205,7 @@ def bits_per_char(
 ) -> float:
     """The negative log-likelihood of the held-out documents, each read from its start, in bits.
 
-    Args:
-        network: Reads the documents.
-        examples: The labelled examples.
-        vocabulary: The model's.
-        edits: Changes of the states while reading.
-        limit: Take documents, in their order, until they have this many tokens.
+    Documents are taken in their order until they have `limit` tokens.
     """
     numbers = np.unique(examples.document_N[examples.held_out_N])
     sizes = np.cumsum([len(examples.documents[i]) for i in numbers.tolist()])
@@ -275,14 +270,7 @@ class _Batch:
 
 
 class _Places:
-    """The tokens of a batch whose states are copied.
-
-    Args:
-        batch: The documents.
-        document_E: The document of each place.
-        place_E: Its token in that document.
-        row_E: The row it is copied to.
-    """
+    """The tokens of a batch whose states are copied, each to its row."""
 
     def __init__(self, batch: _Batch, document_E: Ints, place_E: Ints, row_E: Ints) -> None:
         stream_D = np.full(int(max(document_E.max(initial=0), batch.numbers.max())) + 1, -1)

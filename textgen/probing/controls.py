@@ -41,17 +41,13 @@ class ControlInput:
     """What the controls are computed from.
 
     Args:
-        examples: The labelled examples.
         features: The activations of the trained network at the examples.
         selector: Chooses among its units.
         probe: The probe on all units.
-        probe_score: Its figures.
         neuron: The unit that was best on the training part.
         column: Its column.
         threshold: Its threshold, for the visible value.
         quantity: `cell` or `hidden`.
-        network: The trained network.
-        vocabulary: The model's.
         rng: Draws units and permutations.
     """
 

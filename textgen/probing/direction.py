@@ -16,8 +16,6 @@ from textgen.probing.probe import Probe, fit_probe
 from textgen.probing.statistics import Bools, Doubles, Floats, Score, score_of, thresholds
 from textgen.probing.unit_selection import Selector
 
-KINDS = ("probe", "difference")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Direction:
@@ -69,13 +67,6 @@ def find_direction(
     Source: Marks and Tegmark 2023, arXiv:2310.06824 (mass-mean probing, here with only the diagonal
     of the covariance).
 
-    Args:
-        kind: `probe` or `difference`.
-        network: The network.
-        examples: The labelled examples.
-        features: Its activations at the examples.
-        quantity: `cell` or `hidden`.
-        selector: Knows the parts.
     Raises:
         InspectionError: No layer separates the two kinds.
     """

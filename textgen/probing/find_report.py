@@ -61,10 +61,6 @@ class FoundNeuron:
         """The name as it is typed: `0:137`."""
         return f"{self.layer}:{self.unit}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The neuron as plain data."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Control:
@@ -136,7 +132,7 @@ class FindReport:
         """The report as plain data."""
         order = np.argsort(-np.abs(self.probe.weight_U), kind="stable")[: self.probe.nonzero]
         record = {
-            "neurons": [neuron.to_dict() for neuron in self.neurons],
+            "neurons": [dict(vars(neuron)) for neuron in self.neurons],
             "probe": {
                 **vars(self.probe_score),
                 "validation_accuracy": self.probe.validation_accuracy,
@@ -153,7 +149,7 @@ class FindReport:
             "controls": {control.name: control.to_dict() for control in self.controls},
             "data": dict(self.data),
             "alpha": self.alpha,
-            "best_on_training": self.chosen.to_dict(),
+            "best_on_training": dict(vars(self.chosen)),
         }
         if self.direction is not None:
             figures = ("kind", "layer", "state", "mean", "sd")
@@ -234,7 +230,7 @@ class FindReport:
         return Table.from_records(
             [*names, "found", "chosen"],
             (
-                {**neuron.to_dict(), "found": bool(self.units.found_U[column])}
+                {**vars(neuron), "found": bool(self.units.found_U[column])}
                 for column, neuron in zip(order, neurons, strict=True)
             ),
         )

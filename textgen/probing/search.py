@@ -13,7 +13,7 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import InspectionError, named
 from textgen.inspection.subject import LongText
-from textgen.inspection.trace import STATES, check_quantity, default_quantity
+from textgen.inspection.trace import STATES, chosen_quantity
 from textgen.model.engine import open_reader
 from textgen.probing import controls
 from textgen.probing.activations import read_features
@@ -184,7 +184,7 @@ def make_examples(
 
 def _quantity(saved: SavedModel, name: str | None) -> str:
     cell = saved.config.cell_spec
-    quantity = default_quantity(cell) if name is None else check_quantity(cell, name)
+    quantity = chosen_quantity(cell, name)
     if saved.config.num_layers * saved.config.hidden_size < 2:
         raise InspectionError("the model has a single unit, so there is nothing to choose from")
     if quantity not in STATES:
@@ -253,13 +253,10 @@ def open_task(
     encoding: str | None = None,
     encoding_errors: str = "strict",
 ) -> LabelledTexts | PositionTask:
-    """The texts, or the characters of a text, that have a property or do not have it.
+    """The texts, or the characters of the text that `read` reads, that have a property or not.
 
-    Args:
-        asked: The property.
-        read: Reads the text whose characters are looked at.
-        encoding: The encoding of files of texts; None detects it.
-        encoding_errors: `"replace"` reads what cannot be decoded as U+FFFD.
+    The encoding is that of files of texts, as in `read_labels`.
+
     Raises:
         ConfigError: There is no such feature, or the pattern is no regular expression.
         CorpusError: The files do not hold texts of two kinds.

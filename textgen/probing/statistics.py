@@ -174,14 +174,10 @@ def accuracy_error(said_N: Bools, labels_N: Bools, counted_N: Bools) -> float:
 
 
 def auc_error(auc: float, labels_N: Bools) -> float:
-    """Standard error of an AUC.
+    """Standard error of an AUC of independent examples.
 
     Source: Hanley and McNeil 1982, The meaning and use of the area under a ROC curve, equation 1;
     the area enters by Laplace's rule, as above.
-
-    Args:
-        auc: The area.
-        labels_N: The labels of independent examples.
     """
     positives = int(labels_N.sum())
     negatives = len(labels_N) - positives

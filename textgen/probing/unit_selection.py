@@ -1,13 +1,10 @@
 """Which units carry a property: chosen on the training part, confirmed on the held-out part.
 
 A unit is a candidate if its AUC on the training part is significant after a correction for all
-units. It is found if its AUC on the held-out part, with the same sign, is significant too. The
-second test uses text that had no part in the first, and is corrected (Holm 1979) as if every unit
-were tested and not only the candidates. So the chance of finding anything where there is nothing is
-at most `alpha`, however the units depend on each other, if the examples that count in the tests are
-independent. Those that count are `Examples.independent_N`: equal texts count once, and so does a
-stretch of a corpus over which the property does not change. The tests cannot know what else the
-examples share, such as an author or a subject of the texts of one kind.
+units. It is found if its AUC on the held-out part, with the same sign, is significant too,
+corrected (Holm 1979) as if every unit were tested. So the chance of finding anything where there is
+nothing is at most `alpha`, if the examples that count (`Examples.independent_N`) are independent.
+The tests cannot know what else they share, such as an author or a subject of the texts of one kind.
 
 Shape suffixes: `N` examples, `U` units.
 """
