@@ -205,7 +205,7 @@ def twice(names: Counter[str]) -> set[str]:
 
 #: Modules outside cli/ that may name a flag: a program of its own with its options, custom
 #: properties of CSS, and how a message is shown at the prompt, in the docstrings that explain it.
-FLAGS_ALLOWED = {"native.build", "page.colors", "messages", "errors"}
+FLAGS_ALLOWED = {"native.build", "page.render", "messages", "errors"}
 
 
 def test_the_library_knows_no_flags() -> None:

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.html_page import HTMLPage
 
-from textgen.page.colors import COLORS, DARK, LIGHT, Theme, color_rules
 from textgen.page.page import STEPS, Page, PageRow, quantise
-from textgen.page.render import SCRIPTS, render
+from textgen.page.render import COLORS, DARK, LIGHT, SCRIPTS, Theme, color_rules, render
 from textgen.terminal.palette import contrast
 
 HOSTILE = (

@@ -87,6 +87,18 @@ def reference_model(
     return model
 
 
+def entering_vectors(model: LanguageModel) -> list[torch.Tensor]:
+    """The vectors by which symbols enter each pass from now on, `(T, B, E)` of each pass."""
+    entered: list[torch.Tensor] = []
+
+    def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
+        entered.append(x_TBE.requires_grad_())
+        return x_TBE
+
+    model.embedding.register_forward_hook(enter)
+    return entered
+
+
 def gradient_norms(
     config: ModelConfig,
     weights: Mapping[str, Floats],
@@ -115,15 +127,12 @@ def gradient_norms(
     model = reference_model(config, weights)
     import torch
 
-    def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
-        entered.append(x_TBE.requires_grad_())
-        return x_TBE
+    entered = entering_vectors(model)
 
     def last_only(_module: object, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
         # Only the last prediction is asked for; of many words the others would be dear.
         return (inputs[0][-1:],)
 
-    model.embedding.register_forward_hook(enter)
     model.head.register_forward_pre_hook(last_only)
     length, count = ids_TN.shape
     layers, names = config.num_layers, config.cell_spec.state_names
@@ -133,7 +142,7 @@ def gradient_norms(
     starts = range(0, count, rows)
     for start in track(starts, "measuring gradients", len(starts)):
         stop = min(start + rows, count)
-        entered: list[torch.Tensor] = []
+        entered.clear()
         cell = _NotedCell(config.cell_spec)
         model.cell = cell
         before = [

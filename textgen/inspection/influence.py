@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import InspectionError, named
-from textgen.inspection.gradients import reference_model
+from textgen.inspection.gradients import entering_vectors, reference_model
 from textgen.inspection.heat import HeatView, heat_row
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.model.config import ModelConfig
@@ -193,13 +193,7 @@ def embedding_gradient(
     import torch
 
     with task("measuring the gradient"):
-        entered: list[torch.Tensor] = []
-
-        def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
-            entered.append(x_TBE.requires_grad_())
-            return x_TBE
-
-        model.embedding.register_forward_hook(enter)
+        entered = entering_vectors(model)
         state = [
             {name: value.double() for name, value in layer.items()} for layer in model.zero_state(1)
         ]

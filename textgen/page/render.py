@@ -1,9 +1,8 @@
 """A page's data becomes HTML: one file that asks nothing of any network.
 
 Nothing of the data is ever read as markup or as code: numbers travel in base64, texts as JSON in
-which `<`, `>` and `&` are escaped, what stands in the HTML itself is escaped for it, and the
-scripts write texts only as texts. A policy in the page's head allows its own script and style, by
-their hashes, and no request at all.
+which `<`, `>` and `&` are escaped, and the scripts write texts only as texts. A policy in the
+page's head allows its own script and style, by their hashes, and no request at all.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import hashlib
 import html
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.page.colors import COLORS, color_rules
 from textgen.page.page import STEPS, Page
+from textgen.terminal.palette import RGB, Palette
 from textgen.terminal.text import visible
 
 #: The page's program, in the order in which it is read.
@@ -95,3 +94,74 @@ def _json(data: object) -> str:
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     # These stand within strings only, where JSON takes any character by its number.
     return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+# The hues are those of the terminal. The middle, or the low end, is the page itself, and the far
+# ends are only as dark (on a dark page: as light) as lets one ink be read on all of them.
+#: Each palette is cut into this many colours; odd, so that the middle is one of them.
+COLORS = 65
+
+
+@dataclass(frozen=True)
+class Theme:
+    """The colours of one theme: diverging where the sign of the values matters, else sequential."""
+
+    ink: RGB
+    diverging: Palette
+    sequential: Palette
+
+
+def _palette(name: str, *anchors: tuple[float, float, float]) -> Palette:
+    return Palette(name, anchors, eight_bit=(), standard=())  # a browser has all colours
+
+
+_PAPER = (0.99, 0.003, 90.0)
+_NIGHT = (0.205, 0.006, 270.0)
+
+LIGHT = Theme(
+    ink=(0x1D, 0x1D, 0x1F),
+    diverging=_palette(
+        "light diverging",
+        (0.67, 0.145, 256.0), (0.83, 0.085, 250.0), _PAPER, (0.86, 0.095, 62.0),
+        (0.70, 0.175, 45.0),
+    ),
+    sequential=_palette(
+        "light sequential",
+        _PAPER, (0.95, 0.06, 95.0), (0.88, 0.11, 78.0), (0.79, 0.14, 56.0), (0.69, 0.16, 36.0),
+    ),
+)  # fmt: skip
+DARK = Theme(
+    ink=(0xEC, 0xEB, 0xE8),
+    diverging=_palette(
+        "dark diverging",
+        (0.52, 0.155, 256.0), (0.37, 0.09, 256.0), _NIGHT, (0.37, 0.085, 50.0),
+        (0.51, 0.145, 42.0),
+    ),
+    sequential=_palette(
+        "dark sequential",
+        _NIGHT, (0.29, 0.08, 305.0), (0.38, 0.13, 345.0), (0.455, 0.15, 15.0), (0.51, 0.145, 40.0),
+    ),
+)  # fmt: skip
+
+
+def color_rules() -> str:
+    """The style of the classes `d0` to `d64` (diverging) and `q0` to `q64` (sequential)."""
+    return "\n".join(
+        [
+            f":root{{--ink:light-dark({_hex(LIGHT.ink)},{_hex(DARK.ink)});"
+            f"--paper:light-dark({_hex(LIGHT.diverging.rgb(0.5))},{_hex(DARK.diverging.rgb(0.5))})}}",
+            *(
+                f".{letter}{step}{{background:light-dark({_hex(light.rgb(step / (COLORS - 1)))},"
+                f"{_hex(dark.rgb(step / (COLORS - 1)))})}}"
+                for letter, light, dark in (
+                    ("d", LIGHT.diverging, DARK.diverging),
+                    ("q", LIGHT.sequential, DARK.sequential),
+                )
+                for step in range(COLORS)
+            ),
+        ]
+    )
+
+
+def _hex(color: RGB) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*color)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,8 +19,7 @@ from textgen.view_options import MemoryOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.inspection.memory import MemoryCurve, MemoryReport, MemoryReports
-    from textgen.inspection.subject import LongText
+    from textgen.inspection.memory import MemoryReport, MemoryReports
     from textgen.terminal.chart import Chart, Series
 
 
@@ -116,7 +115,15 @@ def memory_command(
         if not output.quiet:
             _say(name, model, report, options.positions)
         reports.append(report)
-        heads.append(_head(model, text))
+        heads.append(
+            {
+                "checkpoint": str(model.path),
+                "source": text.name,
+                "chars": text.chars,
+                "layers": model.config.num_layers,
+                "hidden_size": model.config.hidden_size,
+            }
+        )
     found = MemoryReports(names=tuple(names), heads=tuple(heads), reports=tuple(reports))
     if curves.picture is not None:
         save_charts(curves.picture, panels(found, layer))
@@ -144,16 +151,6 @@ def _check(model: Model, layer: int | None, show: str | None) -> None:
         raise InspectionError(
             f"a model of {model.config.cell} cells has no memory cell; choose of: hidden, input"
         )
-
-
-def _head(model: Model, text: LongText) -> dict[str, str | int]:
-    return {
-        "checkpoint": str(model.path),
-        "source": text.name,
-        "chars": text.chars,
-        "layers": model.config.num_layers,
-        "hidden_size": model.config.hidden_size,
-    }
 
 
 def _say(name: str, model: Model, report: MemoryReport, asked: int) -> None:
@@ -217,7 +214,13 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
     # Of several models one that has none keeps its place, so that all look the same in every chart.
     keep = show is not None or len(found.reports) > 1
     return Chart(
-        series=tuple(_drawn(name, curve) for name, curve in curves if keep or curve is not None),
+        series=tuple(
+            _series(name, (), ())
+            if curve is None
+            else _series(name, range(len(curve.relative_K)), curve.relative_K)
+            for name, curve in curves
+            if keep or curve is not None
+        ),
         x_label=f"lag, in {found.unit}",
         y_label="relative to lag 0",
         levels=(("", GRADIENT_SHARE),),
@@ -230,7 +233,7 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
 def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
     """The charts of a picture; the last is that of the replacement."""
     from textgen.inspection.memory import VARIATION_LIMIT
-    from textgen.terminal.chart import Chart, Series
+    from textgen.terminal.chart import Chart
 
     charts = []
     if len(found.reports) == 1:
@@ -241,24 +244,13 @@ def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
             if any(series.points for series in chart.series):
                 charts.append(chart)
     replaced = [
-        Series(
-            name=name,
-            points=()
-            if report.replacement is None
-            else tuple(
-                zip(
-                    map(float, report.replacement.lags_M),
-                    map(float, report.replacement.mean_M),
-                    strict=True,
-                )
-            ),
-        )
-        for name, report in zip(found.names, found.reports, strict=True)
+        ((), ()) if own is None else (own.lags_M, own.mean_M)
+        for own in (report.replacement for report in found.reports)
     ]
     return [
         *charts,
         Chart(
-            series=tuple(replaced),
+            series=tuple(map(_series, found.names, *zip(*replaced, strict=True))),
             x_label=f"{found.unit} that are kept",
             y_label="total variation",
             levels=(("", VARIATION_LIMIT),),
@@ -269,15 +261,10 @@ def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
     ]
 
 
-def _drawn(name: str, curve: MemoryCurve | None) -> Series:
+def _series(name: str, lags: Iterable[Any], values: Iterable[Any]) -> Series:
     from textgen.terminal.chart import Series
 
-    return Series(
-        name=name,
-        points=()
-        if curve is None
-        else tuple((float(lag), float(y)) for lag, y in enumerate(curve.relative_K)),
-    )
+    return Series(name=name, points=tuple(zip(map(float, lags), map(float, values), strict=True)))
 
 
 def _layer(of: str, layer: int | None) -> int | None:

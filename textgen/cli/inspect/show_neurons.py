@@ -106,19 +106,9 @@ def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
     low, high = scale_limits(values, report.quantity)
 
     def row(own: object) -> HeatRow:
-        return HeatRow(
-            name=stats.name,
-            layer=stats.layer,
-            unit=stats.unit,
-            quantity=stats.quantity,
-            values=np.asarray(own, np.float32),
-            mean=stats.mean,
-            sd=stats.sd,
-            minimum=stats.minimum,
-            maximum=stats.maximum,
-            low=low,
-            high=high,
-        )
+        figures = {name: value for name, value in vars(stats).items() if name != "effect"}
+        values = np.asarray(own, np.float32)
+        return HeatRow(name=stats.name, values=values, low=low, high=high, **figures)
 
     def strip(passage: Passage, side: str, number: int) -> PassageStrip:
         known = passage.values

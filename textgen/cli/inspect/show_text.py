@@ -108,8 +108,11 @@ def text_command(
     from textgen.api import load
     from textgen.errors import InspectionError
 
-    if html is not None:
-        check_page_path(html)
+    if str(html) == "-":
+        raise InspectionError(
+            "--html - is not a file; a page is written to a file and opened in a browser: "
+            "--html page.html"
+        )
     output.check()
     if source.given != 1:
         raise InspectionError("give one of --text, --file and --generate")
@@ -160,21 +163,6 @@ def _read(model: Model, source: SourceOptions, files: FileOptions) -> str:
         return model.generate(source.generate or "", length=GENERATED_LENGTH, rng=source.rng)
 
 
-def check_page_path(path: Path) -> None:
-    """Refuse `-`, which is standard output elsewhere and would be a file's name here.
-
-    Raises:
-        InspectionError: It is that.
-    """
-    from textgen.errors import InspectionError
-
-    if str(path) == "-":
-        raise InspectionError(
-            "--html - is not a file; a page is written to a file and opened in a browser: "
-            "--html page.html"
-        )
-
-
 def _write_page(
     path: Path,
     model: Model,
@@ -206,10 +194,11 @@ def _refuse_options_before(context: typer.Context) -> None:
     """Options of `inspect` itself would be ignored by the command after them."""
     from textgen.errors import InspectionError
 
+    sources = ((p, context.get_parameter_source(p.name or "")) for p in context.command.params)
     given = [
         parameter.opts[0]
-        for parameter in context.command.params
-        if parameter.name is not None and _is_given(context, parameter.name)
+        for parameter, source in sources
+        if source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
     ]
     if given:
         name = context.invoked_subcommand
@@ -218,9 +207,3 @@ def _refuse_options_before(context: typer.Context) -> None:
             f"{', '.join(given)} {verb} of 'textgen inspect' for looking at a text and would be "
             f"ignored before '{name}'; leave out either, or write options of '{name}' after it"
         )
-
-
-def _is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option was typed, not left at its default."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name not in ("DEFAULT", "DEFAULT_MAP")
