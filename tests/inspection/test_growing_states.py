@@ -72,7 +72,7 @@ VIEWS: dict[str, Callable[[], object]] = {
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_view_says_so(name: str) -> None:
-    with pytest.raises(InspectionError, match=r"beyond all numbers.*--chars 1000.*another model"):
+    with pytest.raises(InspectionError, match=r"beyond all numbers.*chars=1000.*another model"):
         VIEWS[name]()
 
 

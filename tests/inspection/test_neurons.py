@@ -414,7 +414,6 @@ def test_orders() -> None:
     [
         ({"layers": [2]}, "no neuron 2:0"),
         ({"detail": [(0, 99)]}, "no neuron 0:99"),
-        ({"passages": 0}, "passages is 0"),
         ({"quantity": "reset-gate"}, "no 'reset-gate'"),
     ],
 )

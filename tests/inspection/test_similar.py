@@ -18,6 +18,7 @@ from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import missing_reason, supported_isas
+from textgen.view_options import SimilarOptions
 
 CHARS = Vocabulary.from_characters("абвгдежзийкл ")
 PLANT = "вид клада за жабий"
@@ -56,7 +57,11 @@ def search(
     network: NumpyNetwork, ids: np.ndarray, text: str, quantity: str = "cell", **settings: Any
 ) -> SimilarPlaces:
     query = trace(network, CHARS.encode(text), vocabulary=CHARS, quantities=[quantity])
-    return similar_places(query, ids, reading(network, ids, quantity), CHARS, **settings)
+    layers = settings.pop("layers", None)
+    options = SimilarOptions(**{"not_same": 0, **settings})
+    return similar_places(
+        query, ids, reading(network, ids, quantity), CHARS, options, layers=layers
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,7 +90,7 @@ def test_a_planted_passage_is_the_nearest_in_a_survey() -> None:
     native.load_arrays(weights)
     ids = corpus(5000, (3210, PLANT))
     query = trace(network, CHARS.encode(PLANT), vocabulary=CHARS)
-    found = similar_places(query, ids, lambda: survey(native, ids), CHARS, top=3)
+    found = similar_places(query, ids, lambda: survey(native, ids), CHARS, SimilarOptions(top=3))
     assert found.matches[0].passage.place == 3210 + len(PLANT) - 1
     assert found.tokens == 4999  # and an end mark
 
@@ -191,7 +196,8 @@ def test_bytes_of_one_character_are_no_places() -> None:
     ids = vocabulary.encode(text)
     query = trace(network, vocabulary.encode("ключ"), vocabulary=vocabulary)
     read = reading(network, ids, "hidden")
-    found = similar_places(query, ids, read, vocabulary, top=99, min_apart=1)
+    options = SimilarOptions(top=99, min_apart=1, not_same=0)
+    found = similar_places(query, ids, read, vocabulary, options)
     assert found.tokens == len(text)
     assert sorted(len(match.before) for match in found.matches) == list(range(1, len(text) + 1))
     assert all(match.before + match.after == text for match in found.matches)
@@ -207,7 +213,7 @@ def test_memory_does_not_grow_with_the_corpus() -> None:
         ids = corpus(count)
         read = reading(network, ids, "cell")
         tracemalloc.start()
-        similar_places(query, ids, read, CHARS, top=3, min_apart=5)
+        similar_places(query, ids, read, CHARS, SimilarOptions(top=3, min_apart=5, not_same=0))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return most

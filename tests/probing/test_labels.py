@@ -92,5 +92,3 @@ def test_two_files(tmp_path: Path) -> None:
     assert (found.positive, found.negative) == ("good.txt", "bad.txt.gz")
     by_line = read_two_files(good, bad, mode="line")
     assert by_line.texts == ("one", "line", "two", "three", "four")
-    with pytest.raises(ConfigError, match=r"^texts is 'word'"):
-        read_two_files(good, bad, mode="word")

@@ -107,8 +107,6 @@ def survey_neurons(
     count = len(ids)
     if not count:
         raise InspectionError("the text is empty; give at least one character")
-    if passages < 1:
-        raise InspectionError(f"passages is {passages}; it must be at least 1")
     stretch = stretch_length(count)
     gathered: dict[int, LayerFigures] = {}
     with task("looking at each neuron", count) as looking:

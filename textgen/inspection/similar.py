@@ -123,13 +123,10 @@ def similar_places(
     ids: NDArray[np.integer],
     read: Callable[[], Iterable[Trace]],
     vocabulary: Vocabulary,
+    options: SimilarOptions,
     *,
     quantity: str | None = None,
     layers: Sequence[int] | None = None,
-    units: int = 0,
-    top: int = 10,
-    min_apart: int = 64,
-    not_same: int = 0,
 ) -> SimilarPlaces:
     """Search a corpus for the state after a text.
 
@@ -142,25 +139,14 @@ def similar_places(
         read: Gives the chunks of a trace or survey of `ids`, in any order, each time from the
             start.
         vocabulary: Of both.
+        options: How many units and places, and which; `quantity` and `layers` say the rest.
         quantity: Which of the quantities traced; may be left out where there is one.
         layers: Whose units are compared; None: those of the last layer traced.
-        units: How many units are compared, those that are most unusual after the query; 0: all.
-        top: How many places; fewer where the text has fewer.
-        min_apart: The fewest symbols between two places.
-        not_same: Leave out places whose last `not_same` symbols of the model (tokens) are the
-            query's; 0 leaves out none. Of bytes a Cyrillic letter is two.
     Raises:
-        InspectionError: The query or the corpus is empty, a layer was not traced, a number is out
-            of range, or the states grow beyond all numbers.
+        InspectionError: The query or the corpus is empty, a layer was not traced, or the states
+            grow beyond all numbers.
     """
-    for name, value, least in (
-        (named("top"), top, 1),
-        (named("min_apart"), min_apart, 1),
-        (named("not_same"), not_same, 0),
-        (named("units"), units, 0),
-    ):
-        if value < least:
-            raise InspectionError(f"{name} is {value}; it must be at least {least}")
+    top, min_apart, not_same = options.top, options.min_apart, options.not_same
     if not len(query) or not len(ids):
         what = "corpus" if len(query) else "text whose state is looked for"
         raise InspectionError(f"the {what} is empty; give at least one character")
@@ -180,11 +166,9 @@ def similar_places(
     mean_U, sd_U, _, _ = moments.summary()
     scale_U = np.divide(1.0, sd_U, out=np.zeros_like(sd_U), where=sd_U > 0.0)
     asked_U = (_values(query, chosen, name)[-1] - mean_U) * scale_U
-    if units and units < len(asked_U):
-        unusual = np.argsort(-np.abs(asked_U), kind="stable")[:units]
-        mask = np.zeros(len(asked_U), np.bool_)
-        mask[unusual] = True
-        scale_U, asked_U = np.where(mask, scale_U, 0.0), np.where(mask, asked_U, 0.0)
+    if options.units:
+        usual_units = np.argsort(-np.abs(asked_U), kind="stable")[options.units :]
+        scale_U[usual_units] = asked_U[usual_units] = 0.0
     asked_U /= np.linalg.norm(asked_U) or 1.0
     nearest = _Nearest(_SPARE * top * (2 * min_apart - 1))
     overall = Moments(1)
@@ -359,9 +343,6 @@ def find_similar(
         text.ids,
         lambda: model.survey(text.ids, [quantity]),
         saved.vocabulary,
+        options,
         layers=layers,
-        units=options.units,
-        top=options.top,
-        min_apart=options.min_apart,
-        not_same=options.not_same,
     )

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel
-from textgen.corpus.corpus import Corpus
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, StorageError
 from textgen.inspection.neuron_stats import calibrate, parse_neuron
+from textgen.inspection.subject import cached_text
 from textgen.inspection.trace import quantities, survey_model
 from textgen.messages import call
 from textgen.model.config import ModelConfig
@@ -95,8 +95,7 @@ def _text(saved: SavedModel, networks: SamplingNetworks) -> tuple[NDArray[np.int
 
     They are of the training text if it is in the cache, else of text that the model writes.
     """
-    keys = saved.info.get("corpus", {}).get("keys") or [None]
-    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    corpus = cached_text(saved)
     if corpus is not None:
         size = min(CALIBRATION_TOKENS // CALIBRATION_STRETCHES, len(corpus.tokens))
         last = len(corpus.tokens) - size

@@ -133,13 +133,18 @@ def _given_text(saved: SavedModel, text: str, chars: int) -> LongText:
     )
 
 
+def cached_text(saved: SavedModel) -> Corpus | None:
+    """What the model was trained on, where it is in the cache."""
+    keys = saved.info.get("corpus", {}).get("keys") or [None]
+    return Corpus.from_cache(keys[0]) if keys[0] else None
+
+
 def _training_text(saved: SavedModel) -> Corpus:
-    trained = saved.info.get("corpus", {})
-    keys = trained.get("keys") or [None]
-    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    corpus = cached_text(saved)
     # An entry of that name with other symbols would be read as another text.
     if corpus is None or corpus.vocabulary != saved.vocabulary:
-        names = [file["path"] for file in trained.get("files", [])[:1]] or ["corpus.txt"]
+        files = saved.info.get("corpus", {}).get("files", [])
+        names = [file["path"] for file in files[:1]] or ["corpus.txt"]
         raise ConfigError(
             "what the model was trained on is no longer in the cache; name a text to read, "
             f"for example {names[0]}"

@@ -199,8 +199,6 @@ class Trace:
         """One neuron's values, `(T,)`.
 
         Args:
-            layer: Its layer.
-            unit: Its number within the layer.
             quantity: Which of `quantities`; may be left out where only one was traced.
         Raises:
             InspectionError: It was not traced.
@@ -551,8 +549,7 @@ def survey(
         edits: Changes of the states at every token.
     Yields:
         Traces of some `CHUNK` tokens whose rows stand in no order (`places` says where each
-        belongs); they have no costs and no next
-        tokens (`nats` and `next_ids` are empty), and their `final_state` means nothing.
+        belongs), without costs and next tokens; their `final_state` means nothing.
     """
     cell, count = network.config.cell_spec, len(ids)
     names = (default_quantity(cell),) if quantities is None else tuple(quantities)

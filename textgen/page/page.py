@@ -19,11 +19,8 @@ class PageRow:
         name: In short, such as `0:137` or `surprise`.
         title: In full, such as `neuron 0:137 cell`.
         layer: Layer of the neuron; None if it is none.
-        unit: Its unit; None if it is none.
         quantity: Such as `cell`.
         measure: Unit of the values, such as "bits"; "" for a pure number.
-        mean: Mean of the values.
-        sd: Their standard deviation.
         minimum: The lowest: what 0 stands for in `Page.values`.
         maximum: The highest: what `STEPS` stands for.
         spread: How much it varies; the list begins with the highest.

@@ -13,9 +13,6 @@ from textgen.corpus.reader import read_text
 from textgen.errors import ConfigError, CorpusError, named
 from textgen.progress import task
 
-#: What separates the texts of a file: blank lines, or every line end.
-TEXT_MODES = ("blank", "line")
-
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledTexts:
@@ -122,12 +119,9 @@ def read_two_files(
         encoding: Encoding of the files; None detects it.
         encoding_errors: As in `read_labels`.
     Raises:
-        ConfigError: `mode` is not known.
         CorpusError: A file holds no text.
         StorageError: A file is missing or unreadable.
     """
-    if mode not in TEXT_MODES:
-        raise ConfigError(f"{named('texts')} is '{mode}'; choose one of: {', '.join(TEXT_MODES)}")
     gap = r"\n\s*\n" if mode == "blank" else r"\n"
     notes: list[str] = []
     contents = [
