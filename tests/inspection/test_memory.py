@@ -15,8 +15,15 @@ from textgen.corpus.vocabulary import END_ID
 from textgen.errors import BackendError, InspectionError
 from textgen.inspection import gradients
 from textgen.inspection.gradients import INPUT, gradient_norms
-from textgen.inspection.memory import MemoryReports, lag_grid, memory_curves
-from textgen.inspection.memory_reading import Reader, other_places, spread_places, windows
+from textgen.inspection.memory import (
+    MemoryReports,
+    Reader,
+    lag_grid,
+    memory_curves,
+    other_places,
+    spread_places,
+    windows,
+)
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native import library

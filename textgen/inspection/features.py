@@ -185,10 +185,7 @@ def _sentence_start(text: Characters) -> Bools:
 
 
 _LIST: tuple[tuple[Feature, Callable[[Characters], NDArray[np.generic]]], ...] = (
-    (
-        Feature("word-start", "the first character of a word"),
-        lambda text: text.word_starts,
-    ),
+    (Feature("word-start", "the first character of a word"), lambda text: text.word_starts),
     (Feature("word-end", "the last character of a word"), _word_end),
     (
         Feature("position-in-word", "characters of the word read so far; 0 between words", True),
@@ -204,10 +201,7 @@ _LIST: tuple[tuple[Feature, Callable[[Characters], NDArray[np.generic]]], ...] =
         Feature("position-in-line", "characters of the line read so far; 0 at its end", True),
         _position_in_line,
     ),
-    (
-        Feature("inside-quotes", "between quotation marks"),
-        lambda text: quote_depth(text) > 0,
-    ),
+    (Feature("inside-quotes", "between quotation marks"), lambda text: quote_depth(text) > 0),
     (
         Feature("inside-brackets", "between brackets: ( ), [ ] or { }"),
         lambda text: bracket_depth(text) > 0,
@@ -236,7 +230,6 @@ def feature_matrix(
     """Every built-in feature at every token, in the order of `FEATURES`.
 
     Args:
-        vocabulary: The vocabulary of the tokens.
         ids: The tokens, `(T,)`; what an unknown one stands for is not known here.
         skip: How many of the first tokens are read only for what they open.
     Returns:
@@ -255,9 +248,6 @@ def token_text(
 ) -> tuple[str, NDArray[np.int64]]:
     """The text of tokens, with a `DOCUMENT_MARK` for each end mark, and where in it they stand.
 
-    Args:
-        vocabulary: The vocabulary of the tokens.
-        ids: The tokens, `(T,)`.
     Returns:
         The text, and the place in it of each token's last character, `(T,)`. Tokens that share a
         character, as at byte level, stand at the same place.

@@ -1,9 +1,8 @@
 """The gradient of the cost of one symbol by the states and symbols before it, by autograd.
 
-The model's own forward pass is what is differentiated, in torch, which is loaded for it alone. Of
-its cell only a note is taken: each new state, as it is made. Rows of a batch know nothing of each
-other, so the gradient of their summed cost is that of each. In float64, for what has vanished lies
-below float32's smallest number, and a CPU is slow with what is nearly there.
+The model's own forward pass is differentiated, in torch, which is loaded for it alone. Rows of a
+batch know nothing of each other, so the gradient of their summed cost is that of each. It is in
+float64, for what has vanished lies below float32's smallest number, and a CPU is slow there.
 
 Shape suffixes: `K` lags, 0 first, `N` positions, `B` positions of a part, `T` time, `E` embedding.
 """
@@ -65,12 +64,8 @@ def reference_model(
 ) -> LanguageModel:
     """A model in torch that autograd can differentiate, in float64; no weight has a gradient.
 
-    Args:
-        config: The model's shape.
-        weights: Its weights as `ModelConfig.tensor_shapes` names them.
-        instead: What can be asked for without a gradient; "" for nothing.
     Raises:
-        BackendError: torch is not installed.
+        BackendError: torch is not installed; the message names what to ask for `instead`.
     """
     try:
         with task("loading torch"):
@@ -116,7 +111,6 @@ def gradient_norms(
         ids_TN: A window a position, `(T, N)`; the target follows its last symbol.
         targets_N: The symbols whose cost in nats it is, `(N,)`.
         state: The state before the windows; no gradient goes further back.
-        threads: Threads that compute.
     Returns:
         Of each state of each layer, and of the input, the norms `(T, N)` by lag: row `k` is of `k`
         symbols before the last one, row 0 of the last. A state's gradient is the whole one, along

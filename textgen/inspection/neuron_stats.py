@@ -222,13 +222,10 @@ def most_varying(
 
 
 def calibrate(chunks: Iterable[Trace], *, model: str, source: str) -> Calibration:
-    """Measure what is traced.
+    """Measure how the states of all units are distributed.
 
-    Args:
-        chunks: Of a text that is not empty, in any order; with the quantities `hidden` and, where
-            the cell has one, `cell`, of all units. Each is dropped before the next is asked for.
-        model: Sum over the model's weights.
-        source: What text it is, for people.
+    The chunks are those of a text that is not empty, in any order, with the quantities `hidden`
+    and, where the cell has one, `cell`. Each is dropped before the next is asked for.
     """
     moments: dict[str, Moments] = {}
     tokens = 0

@@ -92,13 +92,10 @@ def survey_neurons(
         survey: Runs the network, such as `lambda ids: model.survey(ids, [quantity])`. A text longer
             than `block` is read in parts, each after the last tokens of the part before.
         ids: The tokens, `(N,)`; may be a memory-mapped array.
-        vocabulary: The vocabulary of the tokens.
-        cell: The network's cell.
         quantity: What to look at, such as `cell`.
         layers: Which layers; None: all.
         detail: Neurons of which the values around their highest and lowest places are kept.
         passages: How many of these places are kept of each neuron.
-        block: Tokens surveyed at once.
     Raises:
         InspectionError: The network has no such quantity, layer or neuron, the text is empty, or
             the states grow beyond all numbers.

@@ -65,20 +65,15 @@ def page_data(
     """What a page shows of a text.
 
     Args:
-        network: The model.
-        vocabulary: Its vocabulary.
         text: The text, normalised as the model's texts were; from `MAX_CHARS` on it is cut, and
             the page's notice says so.
         quantity: Which quantity of the neurons; None: the default one; `surprise`: no neurons.
         neurons: These neurons; None: those that vary most.
         top: The most neurons without `neurons`; None: as many as there is room for.
         survey: Reads all neurons of a long text where they are chosen, faster than `trace_chunks`.
-        title: What the text is.
         facts: Short facts on the model; the text's own are added.
-        edits: Changes of the states at every token.
     Returns:
-        The page's data; its first row is the surprise, then come the neurons, the most varying
-        first.
+        First the row of the surprise, then those of the neurons, the most varying first.
     Raises:
         InspectionError: The text is empty, there is no such neuron or quantity, there is no
             room for so many neurons as were named, or the states grow beyond all numbers.

@@ -40,9 +40,7 @@ def find_target(
         name: One that was saved, or a neuron as `LAYER:UNIT`, with `.h` or `.c` after it for the
             output or the cell state (default: the cell state where there is one).
         path: The model's file.
-        config: Its shape.
         digest: The sum over its weights.
-        calibration: Measures its units.
     Raises:
         ConfigError: The model has no such thing.
         CheckpointError: The file of that name is damaged, or of another model.

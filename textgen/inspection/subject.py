@@ -74,7 +74,6 @@ def open_text(
     """A text for a model to read, encoded as its own texts were.
 
     Args:
-        saved: The model.
         paths: Files and folders; none: the text that the model was trained on, from the cache.
         options: The text itself instead, how much of it is read, and how files are.
     Raises:
@@ -170,12 +169,9 @@ def encoded(saved: SavedModel, text: str) -> tuple[str, Ids]:
 
 
 def unknown_note(vocabulary: Vocabulary, ids: Ids, text: str = "") -> str:
-    """How many characters of a text the model does not know, and which; "" where it knows all.
+    """How many characters of a text the model does not know; "" where it knows all.
 
-    Args:
-        vocabulary: The model's symbols.
-        ids: The tokens of the text.
-        text: The text itself, normalised as the model's own was, where it is at hand.
+    It names them where `text`, normalised as the model's own was, is at hand.
     """
     count = int(np.count_nonzero(np.asarray(ids) == UNKNOWN_ID))
     if not count:

@@ -89,8 +89,7 @@ class Examples:
     @property
     def train_N(self) -> Bools:
         """The examples on which things are chosen."""
-        where: Bools = self.part_N != HELD_OUT
-        return where
+        return ~self.held_out_N
 
     @property
     def held_out_N(self) -> Bools:
@@ -123,12 +122,8 @@ def text_examples(
     """The examples of whole texts: one for each text. Equal texts are on one side of the split.
 
     Args:
-        texts: The texts and their labels.
-        vocabulary: The model's.
-        normalization: The model's.
         protocol: `mean` or `final`.
         held_out: Share of the texts that figures are measured on.
-        rng: Draws the split.
         limit: Use at most this many texts, drawn at random; None: all.
         chars: Read at most this many characters from the start of each text; None: all.
     Raises:
@@ -229,9 +224,7 @@ def position_examples(
         ids: The corpus; documents are separated by end marks.
         holds: The property. An end mark is a NUL in the text that it is given.
         name: What it is called.
-        vocabulary: The model's.
         held_out: Share of the corpus that figures are measured on.
-        rng: Draws the split and the positions.
         count: Positions at most.
     Raises:
         CorpusError: The corpus is too short, or the property holds nowhere, or everywhere, in it.

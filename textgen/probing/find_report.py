@@ -299,7 +299,6 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
     """The neuron `report.kept` as a steering target; a positive dose steers to the positive kind.
 
     Args:
-        report: The result of a search.
         name: The name to save it under.
         model: Checksum of the model's weights.
     Raises:
@@ -332,12 +331,8 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
 
 
 def direction_target(report: FindReport, name: str, *, model: str = "") -> Target:
-    """The direction of a report as a steering target.
+    """The direction of a report as a steering target; it was asked for in `FindOptions`.
 
-    Args:
-        report: The result of a search with `FindOptions.direction`.
-        name: The name to save it under.
-        model: Checksum of the model's weights.
     Raises:
         ConfigError: The name is not valid.
     """
