@@ -194,7 +194,7 @@ def test_targets() -> None:
     with pytest.raises(InspectionError, match="2 symbols"):
         find_target(CHARS, "аб")
     for text in ("", "ж"):
-        with pytest.raises(InspectionError, match="no symbol"):
+        with pytest.raises(InspectionError, match="not a symbol"):
             find_target(CHARS, text)
     with pytest.raises(InspectionError, match="4 symbols of this model of bytes"):
         find_target(Vocabulary.utf8(), "яя")

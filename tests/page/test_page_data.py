@@ -151,8 +151,8 @@ def test_errors_teach(settings: dict, message: str) -> None:
 
 
 def test_no_path_of_the_machine_is_handed_on(tmp_path: Path) -> None:
-    from textgen.cli.inspect.show_text import page_title
+    from textgen.cli.inspect.show_text import SourceOptions
 
-    assert page_title(None, tmp_path / "page.txt", None) == "page.txt"
-    assert page_title("Дом у реки", None, None) == "Дом у реки"
-    assert page_title(None, None, "дом") == "written after “дом”"
+    assert SourceOptions(file=tmp_path / "page.txt").title == "page.txt"
+    assert SourceOptions(text="Дом у реки").title == "Дом у реки"
+    assert SourceOptions(generate="дом").title == "written after “дом”"
