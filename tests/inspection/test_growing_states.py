@@ -19,6 +19,7 @@ from textgen.inspection.trace import LARGEST, Trace, as_chunks, trace, trace_chu
 from textgen.inspection.view import neuron_view, surprise_view
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.view_options import SimilarOptions
 
 CHARS = Vocabulary.from_characters("абвгд ")
 #: Where the state triples at each character it is beyond float32 after 85.
@@ -48,7 +49,8 @@ def traced(text: str = TEXT, **settings: object) -> Trace:
 
 
 def similar(query: str, ids: np.ndarray) -> object:
-    return similar_places(traced(query), ids, lambda: trace_chunks(NETWORK, ids), CHARS)
+    options = SimilarOptions()
+    return similar_places(traced(query), ids, lambda: trace_chunks(NETWORK, ids), CHARS, options)
 
 
 VIEWS: dict[str, Callable[[], object]] = {
