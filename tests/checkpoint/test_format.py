@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from textgen.checkpoint import Layout, description, read_file, read_header, read_layout, write_file
 from textgen.checkpoint import format as checkpoint_format
+from textgen.checkpoint import read_file, read_layout, write_file
+from textgen.checkpoint.format import Layout
 from textgen.errors import CheckpointFormatError, ConfigError, StorageError
 
 DTYPES = ["u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "?"]
@@ -67,7 +68,7 @@ def test_every_type_and_shape_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert_same(found, tensors)
     for array in found.values():
         assert array.flags.writeable and array.flags.c_contiguous
-    assert read_header(path, kind="resume") == HEADER
+    assert read_layout(path, kind="resume").header == HEADER
 
 
 def test_any_memory_layout_is_written(tmp_path: Path) -> None:
@@ -255,7 +256,7 @@ def test_the_other_kind_is_refused_with_what_to_type(tmp_path: Path) -> None:
     assert str(tmp_path / "model.safetensors") in str(caught.value)
     write_file(path, kind="model", header={}, tensors={})
     with pytest.raises(CheckpointFormatError, match=r"textgen.train\(.*, resume=True\)"):
-        read_header(path, kind="resume")
+        read_layout(path, kind="resume")
 
 
 def test_a_newer_version_is_told_before_anything_else(
@@ -280,11 +281,11 @@ def test_what_no_reader_would_take_is_not_written(
     path = tmp_path / "file"
     path.write_bytes(b"old")
     with monkeypatch.context() as patch:
-        patch.setattr(description, "MAX_BYTES", 1000)
+        patch.setattr(checkpoint_format, "MAX_BYTES", 1000)
         with pytest.raises(ConfigError, match="max_words"):
             write_file(path, kind="model", header={"a": "x" * 1000}, tensors={})
     with monkeypatch.context() as patch:
-        patch.setattr(description, "MAX_VALUES", 1000)
+        patch.setattr(checkpoint_format, "MAX_VALUES", 1000)
         with pytest.raises(ConfigError, match="1,000 values"):
             write_file(path, kind="model", header={"a": [0] * 1000}, tensors={})
     with pytest.raises(ConfigError, match="smaller vocabulary"):  # refused by the library itself
@@ -306,7 +307,7 @@ def test_a_large_vocabulary_fits(tmp_path: Path) -> None:
     """Half a million words of ten letters, far above the default of 30,000, and read in time."""
     header = {"symbols": [f" слово{number:05}" for number in range(500_000)]}
     write_file(tmp_path / "file", kind="model", header=header, tensors={})
-    assert read_header(tmp_path / "file", kind="model") == header
+    assert read_layout(tmp_path / "file", kind="model").header == header
 
 
 def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

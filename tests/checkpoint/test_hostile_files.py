@@ -22,7 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import textgen
-from textgen.checkpoint import Layout, SavedModel, description, read_file, write_file
+from textgen.checkpoint import SavedModel, read_file, write_file
+from textgen.checkpoint.format import MAX_BYTES, Layout
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import (
@@ -566,7 +567,7 @@ def test_a_large_sparse_file_is_not_read_into_memory(sound: bytes, tmp_path: Pat
 
 def test_a_header_beyond_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
-    length = description.MAX_BYTES + 1
+    length = MAX_BYTES + 1
     with open(path, "wb") as file:
         file.write(length.to_bytes(8, "little") + b'{"a":1')
         file.truncate(8 + length)

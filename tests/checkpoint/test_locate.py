@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from textgen.checkpoint import MODEL_NAME, RESUME_NAME, RunEntry, list_runs, locate_model
+from textgen.checkpoint import MODEL_NAME, RESUME_NAME, list_runs, locate_model
+from textgen.checkpoint.locate import RunEntry
 from textgen.errors import StorageError
 
 

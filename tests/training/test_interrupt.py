@@ -14,7 +14,7 @@ import pytest
 from support.small_runs import SMALL, command, environment, outcome, russian_text
 
 import textgen
-from textgen.checkpoint.format import read_header
+from textgen.checkpoint.format import read_layout
 
 Start = Callable[..., "Child"]
 
@@ -160,6 +160,6 @@ def test_sigterm_does_the_same_with_its_own_code(text: Path, tmp_path: Path, sta
     assert errors == ""
     ended = json.loads(printed.splitlines()[-1])
     assert (ended["event"], ended["reason"]) == ("end", "stopped")
-    header = read_header(out / "resume.safetensors", kind="resume")
+    header = read_layout(out / "resume.safetensors", kind="resume").header
     assert header["progress"]["step"] == ended["step"] > 0
     assert len(textgen.load(out).generate(length=5)) == 5

@@ -24,7 +24,7 @@ from support.small_runs import (
 )
 
 import textgen
-from textgen.checkpoint.format import read_file, read_header, write_file
+from textgen.checkpoint.format import read_file, read_layout, write_file
 from textgen.cli.flags import at_prompt
 from textgen.errors import ConfigError, RunFolderError
 from textgen.options import TrainOptions
@@ -182,13 +182,16 @@ def test_killed_it_goes_on_where_it_was_saved(text: Path, tmp_path: Path) -> Non
     try:
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and child.poll() is None:
-            if read_header(out / "resume.safetensors", kind="resume")["progress"]["step"] > 20:
+            if (
+                read_layout(out / "resume.safetensors", kind="resume").header["progress"]["step"]
+                > 20
+            ):
                 break
             time.sleep(0.005)
     finally:
         child.kill()
         child.wait()
-    progress = read_header(out / "resume.safetensors", kind="resume")["progress"]
+    progress = read_layout(out / "resume.safetensors", kind="resume").header["progress"]
     assert 20 < progress["step"] < 3020 and not progress["finished"]
     train(out, resume=True)
     assert outcome(out, evaluations_only=True) == outcome(whole, evaluations_only=True)
@@ -314,7 +317,7 @@ def test_the_printed_commands_repeat_it(
 def test_a_plan_knows_where_its_schedule_begins(text: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     first_run(text, out)
-    data = read_header(out / "resume.safetensors", kind="resume")["plan"]
+    data = read_layout(out / "resume.safetensors", kind="resume").header["plan"]
     plan = Plan.from_dict({**data, "first_step": 100, "steps": 200, "warmup_steps": 5})
     usual = Plan.from_dict({**data, "steps": 100, "warmup_steps": 5})
     for step in (0, 3, 5, 50, 99):
@@ -332,7 +335,7 @@ def test_the_second_schedule_is_on_the_disk_before_its_first_step(
         assert isinstance(next(seen), Started)
         assert isinstance(next(seen), Report | Sampled)  # Before the first regular save.
         seen.close()
-    header = read_header(out / "resume.safetensors", kind="resume")
+    header = read_layout(out / "resume.safetensors", kind="resume").header
     assert (header["progress"]["step"], header["progress"]["finished"]) == (20, False)
     ended = train(out, resume=True)[-1]
     assert isinstance(ended, Ended) and ended.step == 30

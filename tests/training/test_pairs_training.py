@@ -19,7 +19,7 @@ from support.models import lecture_nats, make_plan, random_weights
 from support.small_runs import outcome
 
 import textgen
-from textgen.checkpoint import SavedModel, read_header
+from textgen.checkpoint import SavedModel, read_layout
 from textgen.corpus.pairs import index_pairs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.windows import Batch
@@ -396,7 +396,7 @@ def test_nothing_is_learned_of_the_sources(tmp_path: Path) -> None:
     train(write(tmp_path / "pairs.tsv", lines), tmp_path / "run", steps=100)
     report = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
     assert report["train_bits_per_char"] < 0.1
-    header = read_header(tmp_path / "run/resume.safetensors", kind="resume")
+    header = read_layout(tmp_path / "run/resume.safetensors", kind="resume").header
     # No state is zeroed between a source and its target.
     assert header["plan"]["reset_every"] == 0
 

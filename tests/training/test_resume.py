@@ -26,7 +26,7 @@ from support.small_runs import (
 )
 
 import textgen
-from textgen.checkpoint.format import read_file, read_header, write_file
+from textgen.checkpoint.format import read_file, read_layout, write_file
 from textgen.cli.flags import at_prompt
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
 from textgen.training.events import Event, Report, Saved, Started
@@ -523,7 +523,10 @@ def _wait_for_step(out: Path, step: int, child: subprocess.Popen[bytes]) -> None
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and child.poll() is None:
         try:
-            if read_header(out / "resume.safetensors", kind="resume")["progress"]["step"] >= step:
+            if (
+                read_layout(out / "resume.safetensors", kind="resume").header["progress"]["step"]
+                >= step
+            ):
                 return
         except (StorageError, CheckpointError):
             pass  # not there yet
@@ -589,7 +592,7 @@ def test_killed_at_random_moments(
         time.sleep(rng.random() * 0.1)
         child.kill()
         child.wait()
-        if read_header(out / "resume.safetensors", kind="resume")["progress"]["finished"]:
+        if read_layout(out / "resume.safetensors", kind="resume").header["progress"]["finished"]:
             continue  # It was faster than the sleep: nothing was interrupted.
         assert child.returncode == -signal.SIGKILL
         seen: list[Event] = []

@@ -6,16 +6,11 @@ the format of `textgen.checkpoint.format`; `locate_model` finds the file that a 
 
 from __future__ import annotations
 
-from textgen.checkpoint.format import FORMAT_VERSION as FORMAT_VERSION
-from textgen.checkpoint.format import Layout as Layout
-from textgen.checkpoint.format import TensorEntry as TensorEntry
 from textgen.checkpoint.format import read_file as read_file
-from textgen.checkpoint.format import read_header as read_header
 from textgen.checkpoint.format import read_layout as read_layout
 from textgen.checkpoint.format import write_file as write_file
 from textgen.checkpoint.locate import MODEL_NAME as MODEL_NAME
 from textgen.checkpoint.locate import RESUME_NAME as RESUME_NAME
-from textgen.checkpoint.locate import RunEntry as RunEntry
 from textgen.checkpoint.locate import list_runs as list_runs
 from textgen.checkpoint.locate import locate_model as locate_model
 from textgen.checkpoint.model_file import ModelHeader as ModelHeader

@@ -1,33 +1,35 @@
 """The file that a model or a run is kept in: one safetensors file, read with NumPy alone.
 
-The tensors are laid out, described and found again by the safetensors library, and any reader of
-that format opens the file. Its metadata hold one string of ours, `textgen`: a SHA-256, a space,
-and the JSON that it is the sum of (kind, format version, the caller's header, a SHA-256 of the
-tensors). Reading runs no code that is in the file and takes no memory that the file's own size
-does not warrant: the description is limited in size, the library compares every type, shape and
-place in it with the file before an array is made, and the two sums find any damage to what is
-read. Equal content gives equal bytes: nothing here looks at a clock. The format knows neither
-models nor training.
+    8 bytes    length N of the description, little-endian
+    N bytes    the description, JSON: name, type, shape and place of every tensor, and metadata
+    the rest   the tensors
+
+The metadata hold one string of ours, `textgen`: a SHA-256, a space, and the JSON that it is the sum
+of (kind, format version, the caller's header, a SHA-256 of the tensors). Reading runs no code that
+is in the file and takes no memory that the file's own size does not warrant: the description is
+limited in size, the library compares every type, shape and place in it with the file before an
+array is made, and the two sums find any damage to what is read. Equal content gives equal bytes.
 Source: safetensors format, https://github.com/huggingface/safetensors#format.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import safetensors.numpy
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
-from textgen.checkpoint import description
-from textgen.checkpoint.description import HOW_MADE, INSTEAD
 from textgen.errors import (
     CheckpointCorruptError,
     CheckpointFormatError,
@@ -48,6 +50,25 @@ _TYPES = {
     **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
     "BOOL": "bool",
 }
+#: The description may take this many bytes, and hold about this many JSON values: parsing one
+#: costs a hundred bytes of memory or more, however few bytes it took in the file.
+MAX_BYTES = 64 * 2**20
+MAX_VALUES = 2 * 2**20
+
+#: Ends of messages: what to do without a checkpoint, and with a damaged one.
+_HOW_MADE = f"a model is made with {call('train', 'corpus.txt')}"
+_INSTEAD = "restore it from a copy, or choose another checkpoint"
+
+_OURS = b'{"__metadata__":{"textgen":"'
+#: How well-known files begin, and what to call them.
+_FOREIGN = (
+    (b"PK\x03\x04", "a zip archive, such as the .pt files of torch.save"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"\x93NUMPY", "a NumPy array"),
+    (b"\x89HDF", "an HDF5 file"),
+    (b"GGUF", "a GGUF model"),
+    *((bytes((0x80, protocol)), "a Python pickle (never loaded)") for protocol in range(1, 6)),
+)
 _METADATA = "__metadata__"
 _KINDS = {"model": "a model", "resume": "the state of a training run"}
 
@@ -118,26 +139,17 @@ def write_file(
     metadata = {"textgen": f"{_sum_of_text(body)} {body}"}
     try:
         data = safetensors.numpy.save(arrays, metadata)
-        fits = description.is_within_limits(data)
+        fits = _is_within_limits(data)
     except SafetensorError:  # the library's own limit, which is wider
         fits = False
     if not fits:
         raise ConfigError(
             f"the header of this checkpoint takes {len(body):,} bytes, too much for a file (at "
-            f"most {description.MAX_BYTES:,} bytes, {description.MAX_VALUES:,} values, quoting "
+            f"most {MAX_BYTES:,} bytes, {MAX_VALUES:,} values, quoting "
             f"included): use a smaller vocabulary ({named('max_words')}, "
             f"{named('min_word_count')}, {named('min_count')})"
         )
     atomic_write_bytes(path, data)
-
-
-def read_header(path: Path, *, kind: str) -> dict[str, Any]:
-    """Return the header that was handed to `write_file`; the tensors are not read.
-
-    Raises:
-        As `read_layout`.
-    """
-    return read_layout(path, kind=kind).header
 
 
 def read_layout(path: Path, *, kind: str) -> Layout:
@@ -194,7 +206,7 @@ def read_file(
 def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Layout]]:
     """The open file and its checked layout; failures to read it told as errors of ours."""
     try:
-        description.check_description(path)
+        _check_description(path)
         # "pread" reads into memory of our own: a map of a file that shrinks ends the process.
         with safe_open(path, framework="numpy", backend="pread") as file:
             metadata = file.metadata() or {}
@@ -211,17 +223,79 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Layout]]:
     except SafetensorError as error:
         # Its text may quote the file: `repr` keeps control characters off the terminal.
         raise CheckpointCorruptError(
-            f"{path} is damaged or truncated: safetensors says {str(error)[:300]!r}; {INSTEAD}"
+            f"{path} is damaged or truncated: safetensors says {str(error)[:300]!r}; {_INSTEAD}"
         ) from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
+
+
+def _check_description(path: Path) -> None:
+    """Refuse a path that is not a file, a foreign file, or a description beyond the limits."""
+    try:
+        mode = os.stat(path).st_mode
+    except ValueError as error:  # a zero byte in the name
+        raise StorageError(f"cannot read {str(path)!r}: there can be no such file") from error
+    if stat.S_ISDIR(mode):
+        raise CheckpointFormatError(
+            f"{path} is a folder, not a checkpoint file; the model of a run is the file "
+            f"{path / 'model.safetensors'}"
+        )
+    if not stat.S_ISREG(mode):  # a pipe would wait for ever, a device has no end
+        raise CheckpointFormatError(
+            f"{path} is not a regular file (a pipe or a device); {_HOW_MADE}"
+        )
+    with open(path, "rb") as file:
+        start = file.read(4096)
+        length = int.from_bytes(start[:8], "little")
+        if start[8:9] != b"{" or not 2 <= length <= MAX_BYTES:
+            _refuse(path, start)
+        file.seek(8)
+        if _count_values(file.read(length)) > MAX_VALUES:
+            raise CheckpointCorruptError(
+                f"{path} is damaged: its description holds more than {MAX_VALUES:,} values; "
+                f"{_INSTEAD}"
+            )
+
+
+def _is_within_limits(data: bytes) -> bool:
+    """Whether the description of a file of these bytes may be read."""
+    length = int.from_bytes(data[:8], "little")
+    return length <= MAX_BYTES and _count_values(data[8 : 8 + length]) <= MAX_VALUES
+
+
+def _count_values(text: bytes) -> int:
+    """How many values a JSON text holds, or more: each but the first follows one of these."""
+    return sum(text.count(mark) for mark in (b",", b":", b"[", b"{"))
+
+
+def _refuse(path: Path, start: bytes) -> NoReturn:
+    """Say what is wrong with a file that does not begin like a checkpoint."""
+    if not start:
+        raise CheckpointFormatError(f"{path} is empty; {_HOW_MADE}")
+    if start[9:].startswith(_OURS[1:]):
+        raise CheckpointCorruptError(f"{path} is damaged in its first bytes; {_INSTEAD}")
+    if not start.strip(b"\0"):
+        # What some file systems make of a file that was not on the disk when power failed.
+        raise CheckpointCorruptError(f"{path} begins with zeros only; {_INSTEAD}")
+    name = next((name for magic, name in _FOREIGN if start.startswith(magic)), None)
+    if name is None:
+        name = "a text" if _is_text(start) else "binary data of no known kind"
+    raise CheckpointFormatError(f"{path} is not a checkpoint: it looks like {name}; {_HOW_MADE}")
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        # Incremental, as the last character may have been cut in two.
+        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
 
 
 def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     """The JSON that textgen itself put into the metadata."""
     if text is None:
         raise CheckpointFormatError(
-            f"{path} is a safetensors file, but not one of textgen's; {HOW_MADE}"
+            f"{path} is a safetensors file, but not one of textgen's; {_HOW_MADE}"
         )
     checksum, _, text = text.partition(" ")
     try:
@@ -277,4 +351,4 @@ def _sum_of_text(text: str) -> str:
 
 
 def _damaged(path: Path, what: str) -> CheckpointCorruptError:
-    return CheckpointCorruptError(f"{path} is damaged: {what}; {INSTEAD}")
+    return CheckpointCorruptError(f"{path} is damaged: {what}; {_INSTEAD}")

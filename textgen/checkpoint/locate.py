@@ -91,7 +91,13 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
         StorageError: There is none; the message lists the runs there are and says what to type.
     """
     if spec is None:
-        return _newest(root)
+        runs = list_runs(root)
+        for run in runs:
+            if run.has_model:
+                return run.path / MODEL_NAME
+        if runs:
+            raise StorageError(_only_state(runs[0].path))
+        raise StorageError(f"there is no model in {root} yet; {_TRAIN_FIRST}")
     typed = Path(spec)
     named = root / spec
     status = _any_status(typed)
@@ -110,7 +116,7 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
     if is_folder:
         below = list_runs(typed)
         what = f"the folder {typed} holds no {MODEL_NAME}"
-        if below and not _is_same(typed, root):
+        if below and os.path.realpath(typed) != os.path.realpath(root):
             raise StorageError(f"{what}; choose one of the runs in it: {_listed(below, full=True)}")
     else:
         what = f"there is no checkpoint '{spec}': no such file or folder, and no such run in {root}"
@@ -120,16 +126,6 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
     guess = f"did you mean '{close[0]}'? " if close else ""
     there = "Runs" if guess else "runs"
     raise StorageError(f"{what}; {guess}{there} there, the newest first: {_listed(runs)}")
-
-
-def _newest(root: Path) -> Path:
-    runs = list_runs(root)
-    for run in runs:
-        if run.has_model:
-            return run.path / MODEL_NAME
-    if runs:
-        raise StorageError(_only_state(runs[0].path))
-    raise StorageError(f"there is no model in {root} yet; {_TRAIN_FIRST}")
 
 
 def _only_state(folder: Path) -> str:
@@ -147,11 +143,7 @@ def _listed(runs: list[RunEntry], *, full: bool = False) -> str:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """Return what the system knows of a regular file, or None if it is not there.
-
-    Raises:
-        StorageError: It may be there, but a folder above it cannot be entered.
-    """
+    """What the system knows of a regular file, or None if it is not there."""
     status = _any_status(path)
     return status if status is not None and stat.S_ISREG(status.st_mode) else None
 
@@ -167,7 +159,3 @@ def _any_status(path: Path) -> os.stat_result | None:
 
 def _is_file(path: Path) -> bool:
     return _status(path) is not None
-
-
-def _is_same(first: Path, second: Path) -> bool:
-    return os.path.realpath(first) == os.path.realpath(second)

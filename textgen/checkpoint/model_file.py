@@ -111,13 +111,7 @@ class ModelHeader:
         """
         if given.get("documents") is None:
             given["documents"] = self._info("corpus", "options").get("documents")
-        return CorpusOptions(
-            level=self.vocabulary.level,
-            fold=self.normalization.fold,
-            newlines=self.normalization.newlines,
-            nfc=self.normalization.nfc,
-            **given,
-        )
+        return CorpusOptions(level=self.vocabulary.level, **self.normalization.to_dict(), **given)
 
     def _info(self, *keys: str) -> Mapping[str, Any]:
         """Return a part of `info`, whatever is in the file."""
@@ -203,11 +197,9 @@ class SavedModel(ModelHeader):
         """
         path = Path(path)
         parts: dict[str, Any] = {}
-
-        def check(layout: Layout) -> None:
-            parts.update(_parts(layout))
-
-        _, weights = read_file(path, kind="model", check=check)
+        _, weights = read_file(
+            path, kind="model", check=lambda layout: parts.update(_parts(layout))
+        )
         try:
             return cls(**parts, weights=weights)
         except CheckpointCorruptError as error:
