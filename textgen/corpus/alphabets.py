@@ -82,7 +82,7 @@ KAZAKH = 6.0
 
 
 #: Accented letters of Latin alphabets, each with its share of the letters of a text in thousandths.
-LATIN: dict[str, str] = {
+_WEST = {
     "French": "é19 à5 è3 ê2.2 ç.9 ù.6 î.5 ô.5 û.4 â.4 œ.3 ë.1 ï.1 ü.05 ÿ.01",
     "German": "ü10 ä5.6 ö4.4 ß3 é.1",
     "Spanish": "ó8.3 í7.2 á5 é4.3 ñ3 ú1.7 ü.1 º.1 ª.1",
@@ -101,17 +101,22 @@ LATIN: dict[str, str] = {
         "é2 è.5 ê.4 ë.4 á1 à.5 â.3 ä.7 å.2 ã.3 í1 ì.2 ï.2 î.2 ó1 ò.3 ô.3 ö.7 õ.2 ø.2 ú.6 ù.2 û.2 "
         "ü.8 ñ1 ç.7 ý.1 æ.2 œ.1 ß.2 º.05 ª.05"
     ),
+}
+_CENTRAL = {
     "Polish": "ł21 ę11 ó11 ą9 ż9 ś8 ć6 ń4 ź1",
     "Czech": "í31 á21 ě15 é13 ý10 š9 ž10 č10 ř11 ů6 ú2 ň.2 ó.2 ť.4 ď.2",
     "Slovak": "á17 í10 ý11 é9 č10 š9 ž9 ť6 ú8 ľ4 ô2 ň1.5 ď1.5 ä1 ó.5 ĺ.1 ŕ.1",
     "Hungarian": "á39 é45 ö11 ó12 ő9 ü7 í6 ú3 ű2",
     "Romanian": "ă40 î12 â6 ş12 ţ12 ș12 ț12",
     "Croatian or Slovene": "č12 š9 ž7 ć7 đ3",
-    "Turkish": "ı51 ü19 ş18 ğ13 ç12 ö8 â.2 î.1",
+}
+_TURKISH = {"Turkish": "ı51 ü19 ş18 ğ13 ç12 ö8 â.2 î.1"}
+_BALTIC = {
     "Lithuanian": "ė17 š12 ž9 į6 ų12 ū5 č5 ą8 ę3",
     "Latvian": "ā38 ē17 ī17 ū6 š11 ļ5 ņ7 ž3 č2 ģ1 ķ1",
     "Estonian": "ä9 õ10 ü7 ö2 š.2 ž.2",
 }
+LATIN: dict[str, str] = _WEST | _CENTRAL | _TURKISH | _BALTIC
 
 #: Short words without accents, which show the language of a text with few accents.
 WORDS: dict[str, str] = {
@@ -151,57 +156,32 @@ WORDS: dict[str, str] = {
 }
 
 #: Letters of other alphabets, with their shares in hundredths; capitals count as small letters.
-_GREEK = (
-    "α10 ο9 ι8 ε8 τ8 ν7 σ5 ς4 η5 υ4 ρ4 π4 κ4 λ3 μ3 ί3 ά3 ό3 έ2 ή2 γ2 δ2 θ1.2 χ1.2 ω2 ώ1 ύ1.5 φ.9 "
-    "β.8 ξ.4 ζ.4 ψ.2 ϊ.1 ϋ.05 ΐ.05 ΰ.02"
-)
-_HEBREW = (
-    "י11 ו10 ה10 ל7 א6 ר6 ת6 ש5 מ5 ב5 נ4 ם3 ח3 ד3 ע3 ק2 כ2 פ2 ט1.3 ג1.3 צ1.2 ן1.2 ס1.5 ז1 ך.8 "
-    "ף.3 ץ.2"
-)
-_ARABIC = (
-    "ا13 ل11 ي7 م6 و6 ن6 ر5 ت5 ب4 ة4 ع4 د3 س3 ف3 ه3 ك2.5 ق2.5 أ2.5 ح2 ج1.5 ش1.2 ص1 ى1 خ1 إ1 ط1 "
-    "ذ.7 ز.7 ض.7 ث.6 غ.5 ئ.5 ء.4 ظ.3 ؤ.2 آ.2 ، 1"
-).replace(" 1", "1")
-_THAI = (
-    "า8 น7 ร7 อ5 ก5 เ5 ง5 ม4 ย4 ว4 ล4 ท3 ่5 ้4 ั4 ี3 ด3 ส3 ต3 ิ2.5 ค2.5 ์2 ห3 ะ2 ป2 บ2 จ2 แ2 ไ1.7 "
-    "พ1.8 ข1.5 ใ1.2 ใ1 โ1 ช1.5 ุ1.2 ู1 ำ1 ื1.2 ถ1 ผ.7 ซ.6 ณ.5 ็.6 ธ.5 ศ.5 ญ.4 ภ.4 ษ.3 ึ.4 ฐ.2 ฟ.3 ฝ.1 "
-    "ฒ.05 ฏ.05 ฎ.03 ฉ.1 ฮ.1 ฬ.05 ๆ.2 ฯ.05"
-)
+_OTHER: dict[str, str] = {
+    "Greek": (
+        "α10 ο9 ι8 ε8 τ8 ν7 σ5 ς4 η5 υ4 ρ4 π4 κ4 λ3 μ3 ί3 ά3 ό3 έ2 ή2 γ2 δ2 θ1.2 χ1.2 ω2 ώ1 ύ1.5 "
+        "φ.9 β.8 ξ.4 ζ.4 ψ.2 ϊ.1 ϋ.05 ΐ.05 ΰ.02"
+    ),
+    "Hebrew": (
+        "י11 ו10 ה10 ל7 א6 ר6 ת6 ש5 מ5 ב5 נ4 ם3 ח3 ד3 ע3 ק2 כ2 פ2 ט1.3 ג1.3 צ1.2 ן1.2 ס1.5 ז1 ך.8 "
+        "ף.3 ץ.2"
+    ),
+    "Arabic": (
+        "ا13 ل11 ي7 م6 و6 ن6 ر5 ت5 ب4 ة4 ع4 د3 س3 ف3 ه3 ك2.5 ق2.5 أ2.5 ح2 ج1.5 ش1.2 ص1 ى1 خ1 إ1 ط1 "
+        "ذ.7 ز.7 ض.7 ث.6 غ.5 ئ.5 ء.4 ظ.3 ؤ.2 آ.2 ،1"
+    ),
+    "Thai": (
+        "า8 น7 ร7 อ5 ก5 เ5 ง5 ม4 ย4 ว4 ล4 ท3 ่5 ้4 ั4 ี3 ด3 ส3 ต3 ิ2.5 ค2.5 ์2 ห3 ะ2 ป2 บ2 จ2 แ2 ไ1.7 "
+        "พ1.8 ข1.5 ใ1.2 ใ1 โ1 ช1.5 ุ1.2 ู1 ำ1 ื1.2 ถ1 ผ.7 ซ.6 ณ.5 ็.6 ธ.5 ศ.5 ญ.4 ภ.4 ษ.3 ึ.4 ฐ.2 ฟ.3 "
+        "ฝ.1 ฒ.05 ฏ.05 ฎ.03 ฉ.1 ฮ.1 ฬ.05 ๆ.2 ฯ.05"
+    ),
+}
 #: Forms of letters at the end of a word.
 FINAL_FORMS = "ςםןףץך"
-_OTHER: dict[str, str] = {"Greek": _GREEK, "Hebrew": _HEBREW, "Arabic": _ARABIC, "Thai": _THAI}
 #: Languages that have apostrophes within words.
 APOSTROPHES = ("English", "French", "Italian", "Catalan", "Irish", "Albanian", "Latin letters")
 
-WEST = (
-    "English",
-    "Latin letters",
-    "French",
-    "German",
-    "Spanish",
-    "Portuguese",
-    "Italian",
-    "Catalan",
-    "Swedish",
-    "Finnish",
-    "Danish or Norwegian",
-    "Icelandic",
-    "Dutch",
-    "Irish",
-    "Albanian",
-)
-CENTRAL = (
-    "Polish",
-    "Czech",
-    "Slovak",
-    "Hungarian",
-    "Romanian",
-    "Croatian or Slovene",
-    "German",
-)
-BALTIC = ("Lithuanian", "Latvian", "Estonian")
-TURKISH = ("Turkish",)
+WEST, TURKISH, BALTIC = tuple(_WEST), tuple(_TURKISH), tuple(_BALTIC)
+CENTRAL = (*_CENTRAL, "German")
 ALL_CYRILLIC = tuple(language for language in CYRILLIC if language != "Kazakh")
 
 #: Encodings of one byte per character: the cost of each before anything is read (its prior), in

@@ -1,16 +1,10 @@
 """How plausible bytes are as a text in each legacy encoding.
 
 A candidate is an encoding together with a language. Its cost, in nats, comes from a rough model of
-text, and the candidate with the lowest cost is the likeliest. The cost of the bytes beyond ASCII
-depends on what stands on both sides of them: pairs of Cyrillic letters, shares of accented Latin,
-Greek and other letters, capitals within words, letters that stand alone or beside a digit, mixed
-scripts, and symbols in unusual places (`£` not before a number, `½` not after a digit or a space).
-The ASCII letters count as well: a language with an accent on every sixth letter has no page without
-one, and each language has its own short words. What is repeated in the same place counts less each
-time.
-
-The distance to the next candidate that gives another text says how sure the result is. This module
-knows neither files nor Unicode encodings.
+text: pairs of Cyrillic letters, shares of accented Latin, Greek and other letters, capitals within
+words, letters and symbols in unusual places, the short words of each language. What is repeated in
+the same place counts less each time. The candidate with the lowest cost is the likeliest, and the
+distance to the next one that gives another text says how sure that is.
 """
 
 from __future__ import annotations
@@ -26,26 +20,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.alphabets import (
-    APOSTROPHES,
-    COMMON,
-    CYRILLIC,
-    EAST_ASIAN,
-    FINAL_FORMS,
-    KAZAKH,
-    KAZAKH_LETTERS,
-    LATIN,
-    LETTERS,
-    PAIRS,
-    SELDOM,
-    SELDOM_LETTERS,
-    SELDOM_TABLES,
-    TABLES,
-    USUAL_COST,
-    USUAL_PAIRS,
-    WORDS,
-    letter_shares,
-)
+from textgen.corpus import alphabets
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -155,7 +130,7 @@ class Candidate:
     @property
     def _limit(self) -> float:
         # What a Latin text has beyond ASCII may be loanwords and symbols only.
-        limit = _IMPLAUSIBLE_LATIN if self.language in LATIN else _IMPLAUSIBLE
+        limit = _IMPLAUSIBLE_LATIN if self.language in alphabets.LATIN else _IMPLAUSIBLE
         return limit + _ONCE / max(1.0, self.high)
 
 
@@ -164,15 +139,15 @@ def rank(data: bytes) -> list[Candidate]:
     sample = _pick(data)
     places = _HighBytes(sample)
     costs_of_languages = _language_costs(sample, places.weight, places.high)
-    candidates = _candidates(TABLES, places, costs_of_languages)
+    candidates = _candidates(alphabets.TABLES, places, costs_of_languages)
     best = min(candidates, key=lambda candidate: candidate.cost)
     if best.cost_per_byte > _CONVINCING:
         # A text in Latin letters is mostly ASCII; a text in another script is not.
         latin = places.high < _MANY_HIGH * len(sample)
         tables = {
             encoding: table
-            for encoding, table in SELDOM_TABLES.items()
-            if (table[1][0] in LATIN) == latin
+            for encoding, table in alphabets.SELDOM_TABLES.items()
+            if (table[1][0] in alphabets.LATIN) == latin
         }
         candidates += _candidates(tables, places, costs_of_languages)
     nearest = min(candidate.cost for candidate in candidates)
@@ -188,7 +163,7 @@ def rank(data: bytes) -> list[Candidate]:
     ]
     part = sample[: _SAMPLE // 4]
     share = len(sample) / max(1, len(part)) * places.weight / max(1, places.high)
-    for encoding, (prior, language, charset, common) in EAST_ASIAN.items():
+    for encoding, (prior, language, charset, common) in alphabets.EAST_ASIAN.items():
         cost = _east_asian_cost(part, encoding, charset, common) * share
         cost += costs_of_languages["other scripts"]
         same = part.decode(encoding, "replace")
@@ -209,16 +184,18 @@ def _candidates(
     candidates = []
     for encoding, (prior, home) in tables.items():
         costs = {}
-        if home[0] in LATIN:
-            placed = float(places.beside(_beside_cost(encoding)) + places.symbols(encoding))
+        if home[0] in alphabets.LATIN:
+            # A text repeats its symbols, so only the first is expensive.
+            symbols = float(_symbol_costs(encoding)[places.bytes_used].sum())
+            placed = float(places.beside(_beside_cost(encoding)) + symbols)
             apostrophes, misfits = places.within_words(encoding)
             placed += misfits + _ACCENTS_MEET * places.meetings(encoding)
             placed += places.frames(encoding)
-            for language in LATIN:
+            for language in alphabets.LATIN:
                 letters = _latin_costs(encoding, language)
                 cost = placed + float(places.per_byte @ np.minimum(letters, _AGAIN_LETTER))
                 cost += float(np.maximum(letters[places.bytes_used] - _AGAIN_LETTER, 0.0).sum())
-                if language not in APOSTROPHES:
+                if language not in alphabets.APOSTROPHES:
                     cost += _NO_APOSTROPHE * apostrophes
                 foreign = 0.0 if language in home else _FOREIGN_LANGUAGE
                 costs[language] = cost + costs_of_languages[language] + foreign
@@ -231,9 +208,9 @@ def _candidates(
             costs = {language: cost + placed for language, cost in costs.items()}
         language = min(costs, key=costs.__getitem__)
         same = used.decode(encoding, "replace")
-        if language in CYRILLIC and not any(map(str.isalpha, same)):
+        if language in alphabets.CYRILLIC and not any(map(str.isalpha, same)):
             prior += _NO_LETTERS
-        plain = costs_of_languages[language if language in LATIN else "other scripts"]
+        plain = costs_of_languages[language if language in alphabets.LATIN else "other scripts"]
         candidates.append(
             Candidate(encoding, language, prior + costs[language], places.weight, same, plain)
         )
@@ -266,11 +243,11 @@ def confidence(candidates: list[Candidate]) -> float:
 
 def describe(candidate: Candidate) -> str:
     """Return the script or language of a candidate, with some of its letters beyond ASCII."""
-    if candidate.language in LATIN:
+    if candidate.language in alphabets.LATIN:
         chars = [char for char in candidate.text_of_high if char.isprintable()]
         more = " ..." if len(chars) > _SHOWN else ""
         return f"Latin letters with {' '.join(chars[:_SHOWN])}{more}"
-    return "Cyrillic" if candidate.language in CYRILLIC else candidate.language
+    return "Cyrillic" if candidate.language in alphabets.CYRILLIC else candidate.language
 
 
 def first_difference(data: bytes, one: str, two: str) -> tuple[str, str]:
@@ -289,10 +266,7 @@ _NEIGHBOURHOOD = re.compile(rb"[\t -~]{0,12}[\x80-\xff]+(?:[\t -~]{1,12})?")
 
 
 def _pick(data: bytes) -> bytes:
-    """A sample: all of short data; of long data the parts around its bytes beyond ASCII.
-
-    Where these are many, one half starts at the first of them and the other half lies later.
-    """
+    """A sample: all of short data; of long data the parts around its bytes beyond ASCII."""
     if len(data) <= _SAMPLE:
         return data
     high = np.flatnonzero(np.frombuffer(data, np.uint8) & 0x80)
@@ -304,6 +278,7 @@ def _pick(data: bytes) -> bytes:
     if int((ends - starts).sum()) <= _SAMPLE:
         pieces = zip(starts.tolist(), ends.tolist(), strict=True)
         return b"\n".join(data[start:end] for start, end in pieces)
+    # Where these are many, one half starts at the first of them and the other half lies later.
     start = max(0, min(int(high[0]) - _AROUND, len(data) - _SAMPLE))
     later = max(start + _SAMPLE // 2, (start + len(data)) // 2)
     return data[start : start + _SAMPLE // 2] + b"\n" + data[later : later + _SAMPLE // 2]
@@ -343,11 +318,7 @@ _WITHIN: tuple[tuple[str, Booleans, float], ...] = (
 
 
 class _HighBytes:
-    """The bytes beyond ASCII in a sample, with the bytes before and after each.
-
-    The same three bytes for the n-th time weigh 1/n: a name on every page tells hardly more than a
-    name on a few pages.
-    """
+    """The bytes beyond ASCII in a sample, with the bytes before and after each."""
 
     def __init__(self, sample: bytes) -> None:
         codes = np.frombuffer(b"\n" + sample + b"\n", np.uint8)
@@ -360,6 +331,7 @@ class _HighBytes:
         self.before: Integers = unique >> 16
         self.byte: Integers = (unique >> 8) & 0xFF
         self.after: Integers = unique & 0xFF
+        # A name on every page tells hardly more than a name on a few pages.
         self.weights: Floats = 1.0 + np.log(counts)
         self.weight = float(self.weights.sum())
         sums = np.bincount(self.byte, self.weights, 256)
@@ -404,11 +376,7 @@ class _HighBytes:
         return float(self.weights[letters[self.before] & letters[self.byte]].sum())
 
     def frames(self, encoding: str) -> float:
-        """The cost of pieces that make no frame, and of rows that do not belong to a frame.
-
-        A frame has rows of the same piece with other pieces at their ends. Letters that are misread
-        as pieces follow each other in any order.
-        """
+        """The cost of pieces that make no frame, and of rows that do not belong to a frame."""
         kind, row, upright = _framing(encoding)
         before, piece, after = kind[self.before], kind[self.byte], kind[self.after]
         alone = (piece > 0) & (before == 0) & (after == 0)
@@ -422,30 +390,23 @@ class _HighBytes:
             (_FRAME_ALONE * alone + _FRAME_UNLIKE * unlike + _ROW_OF_LETTERS * rows) @ self.weights
         )
 
-    def symbols(self, encoding: str) -> float:
-        """The cost of the symbols: a text repeats its symbols, so only the first is expensive."""
-        return float(_symbol_costs(encoding)[self.bytes_used].sum())
-
 
 def _language_costs(sample: bytes, weight: float, high: int) -> dict[str, float]:
-    """The cost of each language, and of "other scripts", by the ASCII letters of a text.
-
-    It is scaled as the bytes beyond ASCII are: `high` of them count as `weight`.
-    """
-    share = weight / max(1, high)
+    """The cost of each language, and of "other scripts", by the ASCII letters of a text."""
+    share = weight / max(1, high)  # as the bytes beyond ASCII are scaled
     text = sample.decode("latin-1")
     found = Counter(re.findall(r"(?<![\w\x80-\xff])[a-z]+(?![\w\x80-\xff])", text.lower()))
     plain = share * int(np.count_nonzero(_ASCII_LETTER[np.frombuffer(sample, np.uint8)]))
     most = _MOST_FOR_LANGUAGE + _MORE_FOR_LANGUAGE * weight
     hits = {
         language: share * sum(found[word] for word in words.split())
-        for language, words in WORDS.items()
+        for language, words in alphabets.WORDS.items()
     }
     best = max(hits.values())
     others = -math.log(1.0 - _PLAIN_LETTERS) * plain
     costs = {"other scripts": _limited(others, most + _MORE_FOR_SCRIPT)}
-    for language in LATIN:
-        unaccented = -math.log(1.0 - sum(letter_shares(language).values())) * plain
+    for language in alphabets.LATIN:
+        unaccented = -math.log(1.0 - sum(alphabets.letter_shares(language).values())) * plain
         costs[language] = _limited(unaccented + _WORD_BONUS * (best - hits[language]), most)
     return costs
 
@@ -458,8 +419,7 @@ def _limited(cost: float, most: float) -> float:
 def _sentence_cost(sample: bytes, encoding: str) -> float:
     """The cost of capitals within sentences, small letters at their start, and lone quotes.
 
-    Neighbouring bytes do not show these. Only they tell apart encodings that have the same small
-    letters, such as cp1251 and MacCyrillic.
+    Only these tell apart encodings with the same small letters, such as cp1251 and MacCyrillic.
     """
     text = sample[: _SAMPLE // 16].decode(encoding, "replace")
     misplaced: Counter[str] = Counter()
@@ -616,8 +576,10 @@ def _beside_cost(encoding: str) -> tuple[Integers, Floats]:
             else:
                 cost[byte] = _SMALL_WORD_SIDES if word else _SMALL_SIDES
         else:
+            nats = _kind_of_rest(char)[1]
+            nats = _RARE_SYMBOL if nats == _SYMBOL else nats
             role = _ROLE_OF.get(char)
-            cost[byte] = _symbol_cost(char) + _ELSEWHERE if role is None else _AGAIN + role[1]
+            cost[byte] = nats + _ELSEWHERE if role is None else _AGAIN + role[1]
     return _classes(encoding, "LATIN"), cost
 
 
@@ -654,20 +616,14 @@ def _beside(char: str, script: str) -> str:
     return "M" if char in _ROLE_OF else "X"
 
 
-def _lonely(before: str, after: str) -> float:
-    return _ALONE * (before not in "lU" and after not in "lU")
-
-
-def _beside_digits(before: str, after: str) -> float:
-    return 3.0 * ((before == "D") + (after == "D"))
-
-
 @cache
 def _lonely_cost(encoding: str, language: str) -> tuple[Integers, Floats]:
     """The cost of letters that are not Latin and stand alone or beside a digit."""
     script = _script(next(iter(_letter_costs(language))))
-    digits = _by_neighbours(_beside_digits)
-    lonely = digits + _by_neighbours(_lonely)
+    digits = _by_neighbours(lambda before, after: 3.0 * ((before == "D") + (after == "D")))
+    lonely = digits + _by_neighbours(
+        lambda before, after: _ALONE * (before not in "lU" and after not in "lU")
+    )
     cost = np.zeros((256, len(_BESIDE), len(_BESIDE)))
     for byte, char in enumerate(_chars(encoding)[128:], start=128):
         if char.isalpha() and _script(char) == script:
@@ -691,15 +647,12 @@ def _role_cost(encoding: str, language: str) -> tuple[Integers, Floats]:
 @cache
 def _latin_costs(encoding: str, language: str) -> Floats:
     """The cost of each Latin letter beyond ASCII, by its share in a language."""
-    costs = _letter_costs(language)
-    return np.array(
-        [
-            costs.get(char.lower()[0], _RARE_LATIN + (char.lower() not in _WIDESPREAD))
-            if char > "\x7f" and _is_latin(char)
-            else 0.0
-            for char in _chars(encoding)
-        ]
-    )
+    known = _letter_costs(language)
+    costs = np.zeros(256)
+    for byte in np.flatnonzero(_accented(encoding)).tolist():
+        small = _chars(encoding)[byte].lower()
+        costs[byte] = known.get(small[0], _RARE_LATIN + (small not in _WIDESPREAD))
+    return costs
 
 
 @cache
@@ -718,21 +671,16 @@ def _symbol_costs(encoding: str) -> Floats:
     return np.array([_ROLE_OF[char][0] if char in _ROLE_OF else 0.0 for char in _chars(encoding)])
 
 
-def _symbol_cost(char: str) -> float:
-    cost = _kind_of_rest(char)[1]
-    return _RARE_SYMBOL if cost == _SYMBOL else cost
-
-
 def _is_latin(char: str) -> bool:
     return char.isalpha() and char not in "ªºµ" and _script(char) == "LATIN"
 
 
+_PAIR_COSTS = np.array([[int(digit, 36) / 2 for digit in row] for row in alphabets.PAIRS])
+
+
 @cache
 def _table_cost(encoding: str, language: str) -> Floats:
-    """The cost of the second byte of each pair (first times 256 plus second), not for Latin.
-
-    Pairs of ASCII cost nothing: they are the same in every encoding.
-    """
+    """The cost of the second byte of each pair (first times 256 plus second), not for Latin."""
     chars = _chars(encoding)
     letters = _letter_costs(language)
     similar = _similar_letters(language)
@@ -766,25 +714,25 @@ def _table_cost(encoding: str, language: str) -> Floats:
     word_first = (first == _LETTER) | (first == _ASCII)
     word_second = letter_second | (second == _ASCII)
     if script == "CYRILLIC":
-        pair_costs = _pair_costs()[index[:, None], index[None, :]]
+        pair_costs = _PAIR_COSTS[index[:, None], index[None, :]]
         smalls = [char.lower() for char in chars]
-        for pair in USUAL_PAIRS.get(language, "").split():
+        for pair in alphabets.USUAL_PAIRS.get(language, "").split():
             one, two = (
                 kinds <= _DIGIT if char == "_" else np.array([small == char for small in smalls])
                 for char in pair
             )
             both = one[:, None] & two[None, :]
-            pair_costs = np.where(both, np.minimum(pair_costs, USUAL_COST), pair_costs)
+            pair_costs = np.where(both, np.minimum(pair_costs, alphabets.USUAL_COST), pair_costs)
         cost += np.where(letter_second | ((first == _LETTER) & ~letter_second), pair_costs, 0.0)
     mixed = ((first == _LETTER) & (second == _ASCII)) | ((first == _ASCII) & letter_second)
     cost += np.where(mixed, _MIXED_SCRIPT, 0.0)
     cost += np.where((first == _DIGIT) & letter_second, _BROKEN_WORD, 0.0)
     cost += np.where((first == _STRANGE) & word_second, _BROKEN_WORD * 2, 0.0)
-    opening = np.array([char in "„‚¿¡" for char in chars])
+    opening, closing, final = (
+        np.array([char in few for char in chars]) for few in ("„‚¿¡", "…”", alphabets.FINAL_FORMS)
+    )
     cost += np.where(word_first & opening[None, :], _BROKEN_WORD * 2, 0.0)
-    closing = np.array([char in "…”" for char in chars])
     cost += np.where(closing[:, None] & letter_second, _BROKEN_WORD * 1.5, 0.0)
-    final = np.array([char in FINAL_FORMS for char in chars])
     cost += np.where(final[:, None] & letter_second, _BROKEN_WORD * 2, 0.0)
     # Capitals are rare after a small letter, usual at a word's start and after another capital.
     involved = high[:, None] | high[None, :]
@@ -793,7 +741,7 @@ def _table_cost(encoding: str, language: str) -> Floats:
     cost += np.where(after_word & upper[:, None] & upper[None, :], _CAPITALS_GO_ON, 0.0)
     starts = ~word_first & letter_second & upper[None, :]
     cost += np.where(starts, _CAPITAL, 0.0)
-    cost[:0x80, :0x80] = 0.0
+    cost[:0x80, :0x80] = 0.0  # the same in every encoding
     return cost.ravel()
 
 
@@ -816,28 +764,25 @@ def _kind_of_rest(char: str) -> tuple[int, float]:
 @cache
 def _letter_costs(language: str) -> dict[str, float]:
     """The cost of each letter beyond ASCII; 0 where its cost comes from the pairs."""
-    if language in CYRILLIC:
-        letters = (*COMMON, *CYRILLIC[language])
-        seldom = dict.fromkeys(SELDOM_LETTERS, SELDOM) | dict.fromkeys(KAZAKH_LETTERS, KAZAKH)
+    if language in alphabets.CYRILLIC:
+        letters = (*alphabets.COMMON, *alphabets.CYRILLIC[language])
+        seldom = dict.fromkeys(alphabets.SELDOM_LETTERS, alphabets.SELDOM) | dict.fromkeys(
+            alphabets.KAZAKH_LETTERS, alphabets.KAZAKH
+        )
         return {letter: seldom.get(letter, 0.0) for letter in letters}
-    return {letter: -math.log(share) for letter, share in letter_shares(language).items()}
+    return {letter: -math.log(share) for letter, share in alphabets.letter_shares(language).items()}
 
 
 def _similar_letters(language: str) -> dict[str, int]:
     """Which row and column of `PAIRS` each Cyrillic letter of a language has."""
-    if language not in CYRILLIC:
+    if language not in alphabets.CYRILLIC:
         return {}
-    similar = {letter: letter for letter in LETTERS}
-    for others in CYRILLIC.values():
+    similar = {letter: letter for letter in alphabets.LETTERS}
+    for others in alphabets.CYRILLIC.values():
         for letter, like in others.items():
             similar.setdefault(letter, like)
-    similar.update(CYRILLIC[language])
-    return {letter: LETTERS.index(like) + 1 for letter, like in similar.items()}
-
-
-@cache
-def _pair_costs() -> Floats:
-    return np.array([[int(digit, 36) / 2 for digit in row] for row in PAIRS])
+    similar.update(alphabets.CYRILLIC[language])
+    return {letter: alphabets.LETTERS.index(like) + 1 for letter, like in similar.items()}
 
 
 @cache
