@@ -74,12 +74,12 @@ def test_a_file_is_read_once_whatever_it_is_called(
     os.symlink("a.txt", "soft.txt")
     found = find_sources(["a.txt", "./a.txt", "d", "hard.txt", tmp_path / "soft.txt", "d/b.txt"])
     assert [source.name for source in found.sources] == ["a.txt", "d/b.txt"]
-    assert found.repeated == (
+    assert found.repeated == [
         ("./a.txt", "a.txt"),
         ("hard.txt", "a.txt"),
         (str(tmp_path / "soft.txt"), "a.txt"),
         ("d/b.txt", "d/b.txt"),
-    )
+    ]
     # In a folder too, and a copy is another file.
     make(tmp_path, "d/c.txt")
     os.link("d/b.txt", "d/z.txt")
@@ -159,7 +159,7 @@ def test_everything_in_a_folder_that_cannot_be_opened_is_told_at_once(tmp_path: 
     assert reasons.keys() == {"gone.txt", "loop.txt", "pipe.txt", "plain.txt.gz"}
     assert "link" in reasons["gone.txt"] and "link" in reasons["loop.txt"]
     assert all(message.startswith(str(tmp_path / name)) for name, message in reasons.items())
-    assert found.linked == (str(tmp_path / "up"),)
+    assert found.linked == [str(tmp_path / "up")]
     with pytest.raises(StorageError, match="link"):
         open_sources([tmp_path])
 

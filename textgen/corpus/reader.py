@@ -42,6 +42,7 @@ class Findings:
         replaced: Sequences of bytes that stand for no character, each read as U+FFFD.
         first: The position of the first of them, in bytes.
         marks: Byte order marks (U+FEFF) within the text, which are left out.
+        chars: Characters of the text, which the caller counts.
     """
 
     advance: Callable[[int], object] | None = None
@@ -50,6 +51,7 @@ class Findings:
     replaced: int = 0
     first: int | None = None
     marks: int = 0
+    chars: int = 0
 
     def add(self, data: bytes | memoryview) -> None:
         """Count and hash bytes."""

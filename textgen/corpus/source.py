@@ -1,11 +1,8 @@
 """Where bytes come from: files, folders of texts, gzip, standard input.
 
 A `Source` can be opened any number of times and gives decompressed bytes. What can be read only
-once (standard input, a named pipe) is first copied to a temporary file. This module knows no
-encodings.
-
-Of a folder the files with the given ending are read, in the order of the parts of their paths.
-`Found` tells what is not read. Nothing in a folder stops the search.
+once (standard input, a named pipe) is first copied to a temporary file. Of a folder the files with
+the given ending are read, in the order of the parts of their paths; `Found` tells what is not read.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -159,7 +156,7 @@ class Unread:
     size: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Found:
     """What some paths lead to.
 
@@ -173,12 +170,12 @@ class Found:
         endings: The endings that were asked for.
     """
 
-    sources: tuple[Source, ...]
-    bad: tuple[BadFile, ...] = ()
-    empty: tuple[str, ...] = ()
-    repeated: tuple[tuple[str, str], ...] = ()
-    unread: tuple[Unread, ...] = ()
-    linked: tuple[str, ...] = ()
+    sources: list[Source] = field(default_factory=list)
+    bad: list[BadFile] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    repeated: list[tuple[str, str]] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    linked: list[str] = field(default_factory=list)
     endings: tuple[str, ...] = (DEFAULT_ENDING,)
 
 
@@ -221,7 +218,7 @@ def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) 
     found = find_sources(paths, stdin=stdin)
     if found.bad:
         raise found.bad[0].error
-    return list(found.sources)
+    return found.sources
 
 
 def count_endings(unread: Sequence[Unread]) -> str:
@@ -264,12 +261,8 @@ class _Search:
     """Collects what paths lead to."""
 
     def __init__(self, endings: tuple[str, ...], stdin: BinaryIO | None) -> None:
-        self._endings = endings
+        self._found = Found(endings=endings)
         self._stdin = stdin
-        self._sources: list[Source] = []
-        self._bad: list[BadFile] = []
-        self._repeated: list[tuple[str, str]] = []
-        self._linked: list[str] = []
         self._unread: list[tuple[object, Unread]] = []
         #: The first name of each file, by its identity on the disk.
         self._names: dict[object, str] = {}
@@ -279,7 +272,7 @@ class _Search:
         if name == "-":
             called = GIVEN_NAME if isinstance(self._stdin, GivenText) else STDIN_NAME
             stream = sys.stdin.buffer if self._stdin is None else self._stdin
-            self._sources.append(_spool(stream, called))
+            self._found.sources.append(_spool(stream, called))
             return
         try:
             status = os.stat(name)
@@ -292,40 +285,35 @@ class _Search:
 
     def found(self, *, alone: bool) -> Found:
         """Return what was found; if the only path is bad, that is the error."""
-        if self._bad and alone and len(self._bad) == 1 and not self._sources:
-            raise self._bad[0].error
-        sources: list[Source] = []
-        empty: list[Source] = []
-        if len(self._sources) == 1:
-            sources = self._sources  # The reader says what is wrong with an only text.
-        else:
-            for source in self._sources:
-                try:
-                    (empty if _is_blank(source) else sources).append(source)
-                except StorageError as error:  # damaged compressed data, or a file just removed
-                    self._bad.append(BadFile(source.name, error))
-            if not sources and not self._bad:
-                names = ", ".join(source.name for source in empty[:3])
-                more = f" and {len(empty) - 3:,} more" if len(empty) > 3 else ""
-                raise EmptyCorpusError(
-                    f"all {len(empty):,} texts are empty or hold nothing but white space ({names}"
-                    f"{more}); a text is expected"
-                )
-        return Found(
-            sources=tuple(sources),
-            bad=tuple(self._bad),
-            empty=tuple(source.name for source in empty),
-            repeated=tuple(self._repeated),
-            unread=tuple(file for key, file in self._unread if key not in self._names),
-            linked=tuple(self._linked),
-            endings=self._endings,
-        )
+        found = self._found
+        if alone and len(found.bad) == 1 and not found.sources:
+            raise found.bad[0].error
+        found.unread = [file for key, file in self._unread if key not in self._names]
+        if len(found.sources) == 1:
+            return found  # The reader says what is wrong with an only text.
+        sources, found.sources = found.sources, []
+        for source in sources:
+            try:
+                if _is_blank(source):
+                    found.empty.append(source.name)
+                else:
+                    found.sources.append(source)
+            except StorageError as error:  # damaged compressed data, or a file just removed
+                found.bad.append(BadFile(source.name, error))
+        if not found.sources and not found.bad:
+            count = len(found.empty)
+            more = f" and {count - 3:,} more" if count > 3 else ""
+            raise EmptyCorpusError(
+                f"all {count:,} texts are empty or hold nothing but white space "
+                f"({', '.join(found.empty[:3])}{more}); a text is expected"
+            )
+        return found
 
     def _is_new(self, name: str, status: os.stat_result) -> bool:
         """Whether this file was not found before under any name."""
         key = _identity(name, status)
         if key in self._names:
-            self._repeated.append((name, self._names[key]))
+            self._found.repeated.append((name, self._names[key]))
             return False
         self._names[key] = name
         return True
@@ -334,13 +322,13 @@ class _Search:
         try:
             if typed and stat.S_ISFIFO(status.st_mode):
                 with open(name, "rb") as pipe:
-                    self._sources.append(_spool(pipe, name))
+                    self._found.sources.append(_spool(pipe, name))
             else:
-                self._sources.append(_open_file(name, status))
+                self._found.sources.append(_open_file(name, status))
         except StorageError as error:
-            self._bad.append(BadFile(name, error))
+            self._found.bad.append(BadFile(name, error))
         except OSError as error:
-            self._bad.append(BadFile(name, _unreadable(name, error)))
+            self._found.bad.append(BadFile(name, _unreadable(name, error)))
 
     def _add_folder(self, folder: str) -> None:
         """Add the texts of a folder and of those in it, sorted by the parts of their paths."""
@@ -349,29 +337,29 @@ class _Search:
         for directory, folders, names in os.walk(folder, onerror=unreadable.append):
             folders[:] = [name for name in folders if not _is_junk(name, _JUNK_FOLDERS)]
             paths = (os.path.join(directory, name) for name in folders)
-            self._linked += sorted(path for path in paths if os.path.islink(path))
+            self._found.linked += sorted(path for path in paths if os.path.islink(path))
             for name in names:
                 if _is_junk(name, _JUNK_FILES):
                     continue
                 path = os.path.join(directory, name)
-                if name.lower().removesuffix(".gz").endswith(self._endings) or (
-                    name.lower().endswith(self._endings)
-                ):
-                    found.append(path)
-                else:
-                    unread.append(path)
+                small, endings = name.lower(), self._found.endings
+                wanted = small.endswith(endings) or small.removesuffix(".gz").endswith(endings)
+                (found if wanted else unread).append(path)
         for error in unreadable:
             name = os.fspath(error.filename or folder)
-            self._bad.append(BadFile(name, _unreadable(name, error)))
+            self._found.bad.append(BadFile(name, _unreadable(name, error)))
         rest = [(key, file) for key, file in map(_unread, unread) if file is not None]
         if not found and not unreadable:
-            raise _no_texts(folder, self._endings, [file for _, file in rest])
+            raise _no_texts(folder, self._found.endings, [file for _, file in rest])
         self._unread += [(key, file) for key, file in rest]
         for path in sorted(found, key=lambda text: Path(text).parts):
             try:
                 status = os.stat(path)
             except OSError as error:
-                self._bad.append(BadFile(path, _broken_link(path, error)))
+                why = _unreadable(path, error)
+                if os.path.islink(path):
+                    why = StorageError(f"{path} is a link to a file that does not exist; remove it")
+                self._found.bad.append(BadFile(path, why))
                 continue
             if self._is_new(path, status):
                 self._open(path, status)
@@ -454,12 +442,6 @@ def _no_texts(folder: str, endings: tuple[str, ...], unread: Sequence[Unread]) -
     return EmptyCorpusError(f"{message}. To read {which} add {ask_for([texts[0].ending])}")
 
 
-def _broken_link(name: str, error: OSError) -> StorageError:
-    if os.path.islink(name):
-        return StorageError(f"{name} is a link to a file that does not exist; remove it")
-    return _unreadable(name, error)
-
-
 def _open_file(name: str, status: os.stat_result) -> Source:
     if not stat.S_ISREG(status.st_mode):
         raise StorageError(
@@ -506,13 +488,8 @@ def _spool(stream: BinaryIO, name: str) -> Source:
             ) from error
         raise
     source = Source(name, None, size, storage=Path(temporary))
-    weakref.finalize(source, _remove, temporary)
+    weakref.finalize(source, Path(temporary).unlink, missing_ok=True)
     return source
-
-
-def _remove(path: str) -> None:
-    if os.path.exists(path):
-        os.unlink(path)
 
 
 def _unreadable(name: str, error: OSError | ValueError) -> StorageError:

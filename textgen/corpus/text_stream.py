@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -97,15 +97,12 @@ class TextStream:
         self._gaps: Counter[int] = Counter()
         # A text alone is not checked: its own error says best what is wrong with it.
         if found.bad or (options.skip_bad and len(found.sources) > 1):
-            self._leave_out_bad()
-
-    def _leave_out_bad(self) -> None:
-        good, bad = self._check()
-        bad = [*self._found.bad, *bad]
-        if bad and (not self.options.skip_bad or not good):
-            raise _bad_files_error(bad, len(good))
-        self._skipped = bad
-        self.sources, self._detections, self._digests = zip(*good, strict=True)
+            good, bad = self._check()
+            bad = [*found.bad, *bad]
+            if bad and (not options.skip_bad or not good):
+                raise _bad_files_error(bad, len(good))
+            self._skipped = bad
+            self.sources, self._detections, self._digests = zip(*good, strict=True)
 
     def _check(self) -> tuple[list[tuple[Source, Detection, bytes]], list[BadFile]]:
         """Read every source to its end, to know all bad ones at once."""
@@ -114,7 +111,7 @@ class TextStream:
         for source in self.sources:
             findings = Findings()
             try:
-                detection = self._detect(source)
+                detection = detect(source, self.options)
                 for _ in SourceText(source, detection).chunks(as_it_is, findings=findings):
                     pass
             except (CorpusError, StorageError) as error:
@@ -123,9 +120,6 @@ class TextStream:
                 good.append((source, detection, findings.sha256.digest()))
         return good, bad
 
-    def _detect(self, source: Source) -> Detection:
-        return detect(source, self.options)
-
     def text(self) -> Iterator[str]:
         """Read all sources once; their documents are separated by `DOCUMENT_MARK`.
 
@@ -133,20 +127,33 @@ class TextStream:
         """
         if self._detections is None:
             sources = track(self.sources, "finding out the encoding", len(self.sources))
-            self._detections = [self._detect(source) for source in sources]
+            self._detections = [detect(source, self.options) for source in sources]
         self.borders = 0
         self._gaps.clear()
         with task(_READING, _bytes(self.sources)) as reading:
-            texts = [
-                _OneText(source, detection, self.options, reading, self._count)
-                for source, detection in zip(self.sources, self._detections, strict=True)
-            ]
-            yield from join_documents(map(_OneText.documents, texts))
-        digests = [text.findings.sha256.digest() for text in texts]
+            findings = [Findings(reading.advance) for _ in self.sources]
+            texts = map(self._documents, self.sources, self._detections, findings)
+            yield from join_documents(texts)
+        digests = [found.sha256.digest() for found in findings]
         if self._digests is not None and list(self._digests) != digests:
             raise StorageError("a text changed while it was being read; start again")
         self._digests = digests
-        self.files = tuple(text.report() for text in texts)
+        self.files = tuple(map(_report, self.sources, self._detections, findings))
+
+    def _documents(self, source: Source, detection: Detection, findings: Findings) -> Iterator[str]:
+        """The text of one source, with a `DOCUMENT_MARK` between documents."""
+        normalization, mode = self.options.normalization, self.options.documents
+
+        def chunks(normalization: Normalization) -> Iterator[str]:
+            return SourceText(source, detection).chunks(normalization, findings=findings)
+
+        if mode is None:
+            return _counted(chunks(normalization), findings)
+        if normalization.fold:
+            raw = chunks(Normalization(newlines=False, nfc=False))
+            marked = mark_documents(raw, mode, self._count)
+            return _counted(normalize_documents(marked, normalization), findings)
+        return mark_documents(_counted(chunks(normalization), findings), mode, self._count)
 
     def _count(self, borders: int, gaps: Sequence[int]) -> None:
         self.borders += borders
@@ -175,7 +182,7 @@ class TextStream:
         A guess may have become a better one since; Unicode, or what was asked for, is not a guess.
         """
         return self.options.encoding is not None or all(
-            report.encoding == "utf-8" or self._detect(source).encoding == report.encoding
+            report.encoding == "utf-8" or detect(source, self.options).encoding == report.encoding
             for report, source in zip(files, self.sources, strict=True)
         )
 
@@ -218,57 +225,25 @@ class TextStream:
         return (*notes, *_same_content(zip(names, self._hashes(), strict=True)), *_unread(found))
 
 
-class _OneText:
-    """The text of one source, as it is read."""
+def _counted(chunks: Iterable[str], findings: Findings) -> Iterator[str]:
+    """The same text; its characters are counted on the way."""
+    for chunk in chunks:
+        marks = chunk.count(DOCUMENT_MARK) if DOCUMENT_MARK in chunk else 0
+        findings.chars += len(chunk) - marks
+        yield chunk
 
-    def __init__(
-        self,
-        source: Source,
-        detection: Detection,
-        options: CorpusOptions,
-        reading: Task,
-        count_borders: Callable[[int, Sequence[int]], object],
-    ) -> None:
-        self.findings = Findings(reading.advance)
-        self._source = source
-        self._detection = detection
-        self._options = options
-        self._count_borders = count_borders
-        self._chars = 0
 
-    def documents(self) -> Iterator[str]:
-        """The text, with a `DOCUMENT_MARK` between documents."""
-        normalization, mode = self._options.normalization, self._options.documents
-        if mode is None:
-            return self._count(self._chunks(normalization))
-        if normalization.fold:
-            raw = self._chunks(Normalization(newlines=False, nfc=False))
-            marked = mark_documents(raw, mode, self._count_borders)
-            return self._count(normalize_documents(marked, normalization))
-        return mark_documents(self._count(self._chunks(normalization)), mode, self._count_borders)
-
-    def _chunks(self, normalization: Normalization) -> Iterator[str]:
-        text = SourceText(self._source, self._detection)
-        return text.chunks(normalization, findings=self.findings)
-
-    def _count(self, chunks: Iterable[str]) -> Iterator[str]:
-        for chunk in chunks:
-            marks = chunk.count(DOCUMENT_MARK) if DOCUMENT_MARK in chunk else 0
-            self._chars += len(chunk) - marks
-            yield chunk
-
-    def report(self) -> FileReport:
-        """What was found, after all of it was read."""
-        return FileReport(
-            path=self._source.name,
-            encoding=self._detection.encoding,
-            confidence=self._detection.confidence,
-            reason=self._detection.reason,
-            bytes=self.findings.size,
-            chars=self._chars,
-            replaced=self.findings.replaced,
-            notes=self._detection.notes + self.findings.notes(),
-        )
+def _report(source: Source, detection: Detection, findings: Findings) -> FileReport:
+    return FileReport(
+        path=source.name,
+        encoding=detection.encoding,
+        confidence=detection.confidence,
+        reason=detection.reason,
+        bytes=findings.size,
+        chars=findings.chars,
+        replaced=findings.replaced,
+        notes=detection.notes + findings.notes(),
+    )
 
 
 def is_same_text(
