@@ -84,9 +84,7 @@ class Mixture:
 def find_mixture(data: bytes, candidates: Sequence[Candidate] | None = None) -> Mixture | None:
     """Return how much of some bytes is UTF-8; None if hardly any, or all of it.
 
-    Args:
-        data: The bytes.
-        candidates: Those of `codepage.rank` for the data, if they are known.
+    `candidates` are those of `codepage.rank` for the data, if they are known.
     """
     run, _ = _runs(data)
     if not run:
@@ -113,12 +111,7 @@ def mixture_error(
 ) -> EncodingError:
     """Return the error that a source is only partly UTF-8.
 
-    Args:
-        source: The source of the bytes.
-        data: The bytes from `offset` on.
-        bad: The first wrong byte, counted in the source.
-        mixture: From `find_mixture`.
-        offset: Where `data` starts.
+    `data` are its bytes from `offset` on; the first wrong one is byte `bad` of the source.
     """
     rest = data[bad - offset :]
     found = rest[:8]
@@ -158,17 +151,11 @@ def _lines_error(source: Source, position: int, other: str) -> EncodingError:
 
 @dataclass(frozen=True)
 class _TwoParts:
-    """Where UTF-8 and another encoding meet in a text.
-
-    Args:
-        turn: The byte where one follows the other; None if they alternate.
-        unicode_first: Whether UTF-8 comes first.
-        others: The bytes that are not UTF-8.
-    """
+    """Where UTF-8 and another encoding meet in a text; `turn` is None if they alternate."""
 
     turn: int | None
     unicode_first: bool
-    others: bytes
+    others: bytes  # those that are not UTF-8
 
 
 #: From this many bad bytes on a stretch is a part of its own.
@@ -233,10 +220,10 @@ def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 12) -> None:
     Raises:
         EncodingError: The file is mixed.
     """
-    turn = _mixed_lines(data[:_PIECE], least)
-    if turn is None:
+    found = _mixed_lines(data[:_PIECE], least)
+    if found is None:
         return
-    position, utf8_first, other, turns = turn
+    position, utf8_first, other, turns = found
     if turns > 1:
         raise _lines_error(source, position, other)
     first, second = ("UTF-8", other) if utf8_first else (other, "UTF-8")
@@ -256,10 +243,9 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str, int] | None:
         return None
     position = 0
     unicode_bytes = other_bytes = 0
-    turn: tuple[int, bool] | None = None
+    turn = turns = 0  # where the lines first change, and how often they do
     first: bool | None = None
     last: bool | None = None
-    turns = 0
     others: list[bytes] = []
     for line in data.splitlines(keepends=True):
         if not line.isascii():
@@ -278,18 +264,18 @@ def _mixed_lines(data: bytes, least: int) -> tuple[int, bool, str, int] | None:
             else:  # too short to tell
                 position += len(line)
                 continue
-            if first is None:
+            if last is None:
                 first = unicode
-            elif turn is None and unicode != first:
-                turn = (position, first)
-            turns += last is not None and unicode != last
+            elif unicode != last:
+                turn = turn or position
+                turns += 1
             last = unicode
         position += len(line)
     share = (unicode_bytes + other_bytes) // 50 if least >= 12 else 0
-    if turn is None or unicode_bytes < max(least, share):
+    if first is None or not turns or unicode_bytes < max(least, share):
         return None
     sample = b"".join(others)[:_SAMPLE]
-    return turn[0], turn[1], codepage.rank(sample)[0].encoding, turns
+    return turn, first, codepage.rank(sample)[0].encoding, turns
 
 
 #: A text is cut into parts to see whether they are in one encoding: how many parts, and the fewest
@@ -302,9 +288,6 @@ _UNLIKE = 0.5
 def refuse_two_pages(source: Source, data: bytes) -> None:
     """Refuse a text whose start and end are surely in two one-byte encodings.
 
-    Args:
-        source: The source of the bytes.
-        data: The bytes, from the start.
     Raises:
         EncodingError: The text is in two; the message names the line where it changes.
     """
@@ -374,11 +357,8 @@ def decoding_error(
 ) -> EncodingError:
     """Return the error that bytes of a source cannot be decoded in the encoding taken.
 
-    Args:
-        source: The source of the bytes.
-        detection: The encoding.
-        position: Of the first wrong byte, counted from 0, the byte order mark included.
-        found: The bytes there, a few.
+    `position` is that of the first wrong byte, the byte order mark included; `found` are a few
+    bytes there.
     """
     encoding = detection.encoding
     line = line_at(source, position, encoding, detection.bom_length)

@@ -2,12 +2,9 @@
 
 The order: an encoding that was asked for; a byte order mark; strict UTF-8; UTF-16 and UTF-32
 without a mark; CESU-8; else the legacy encoding in which the bytes look most like a text
-(`textgen.corpus.codepage`). Files that are not text (`textgen.corpus.formats`) and files in two
-encodings (`textgen.corpus.damage`) are refused. A guess with a confidence below `SURE` comes with a
-note that gives the second candidate.
-
-A source below `WHOLE_LIMIT` bytes is checked whole. Of a longer one the start and the end are
-checked; the rest is decoded strictly later, unless replacements were asked for.
+(`textgen.corpus.codepage`). A guess with a confidence below `SURE` comes with a note that gives the
+second candidate. A source below `WHOLE_LIMIT` bytes is checked whole. Of a longer one the start and
+the end are checked; the rest is decoded strictly later, unless replacements were asked for.
 """
 
 from __future__ import annotations
@@ -19,14 +16,7 @@ from dataclasses import dataclass, replace
 from textgen.corpus import codepage, damage
 from textgen.corpus.codepage import Candidate
 from textgen.corpus.corpus_options import FileOptions
-from textgen.corpus.damage import (
-    ASKED,
-    HIGH,
-    SEQUENCES,
-    count_high,
-    decoding_error,
-    nul_error,
-)
+from textgen.corpus.damage import ASKED, SEQUENCES, count_high, decoding_error, nul_error
 from textgen.corpus.encoding_names import CESU8, SURROGATE_PAIR, encoding_name, is_byte_table
 from textgen.corpus.formats import refuse_other_formats, written_otherwise
 from textgen.corpus.source import Source
@@ -41,8 +31,7 @@ WHOLE_LIMIT = 16 << 20
 SURE = 0.9
 
 _HEAD = 1 << 20
-_TAIL = 64 << 10
-_SAMPLE = 64 << 10
+_TAIL = _SAMPLE = 64 << 10
 #: The largest share of characters that may be replaced; beyond it the encoding must be wrong.
 _MOST_LOST = 0.25
 
@@ -98,7 +87,8 @@ def detect(source: Source, options: FileOptions | None = None) -> Detection:
     sample = _Sample(source, options.encoding_errors)
     if not sample.head:
         raise EmptyCorpusError(f"{source.name} is empty; a text is expected")
-    mark, marked = _byte_order_mark(sample.head)
+    marks = ((mark, encoding) for mark, encoding in _MARKS if sample.head.startswith(mark))
+    mark, marked = next(marks, (b"", None))
     refuse_other_formats(source.name, sample.head[len(mark) if marked == "utf-8" else 0 :])
     if sample.whole and len(mark) == len(sample.head):
         raise EmptyCorpusError(
@@ -119,22 +109,19 @@ def detect(source: Source, options: FileOptions | None = None) -> Detection:
 class _Sample:
     """The examined part of a source: all of it below `WHOLE_LIMIT`, else its start and end.
 
-    `head` is the start (if `whole`, everything). `tail` holds the last bytes of a long plain file,
-    from `tail_start` on. `errors` says what to do about bytes that cannot be decoded.
+    `head` is the start (if `whole`, everything); `tail` holds the last bytes of a long plain file.
     """
 
     def __init__(self, source: Source, errors: str) -> None:
         self.source = source
         self.errors = errors
         self.tail = b""
-        self.tail_start = 0
         size = source.size
         with source.open() as file:
             if size is not None and size >= WHOLE_LIMIT:
                 self.head = file.read(_HEAD)
                 self.whole = False
-                self.tail_start = size - _TAIL
-                file.seek(self.tail_start)
+                file.seek(size - _TAIL)
                 self.tail = file.read(_TAIL)
             else:
                 self.head = file.read(WHOLE_LIMIT)
@@ -142,49 +129,34 @@ class _Sample:
         self.controls = len(self.head) - len(self.head.translate(None, CONTROLS))
 
 
-@dataclass(frozen=True)
-class _Scan:
+def _scan(data: bytes, encoding: str) -> tuple[int | None, int]:
     """How far bytes decode: the first wrong one, or how many at the end are incomplete."""
-
-    bad: int | None
-    pending: int
-
-
-def _scan(data: bytes, encoding: str) -> _Scan:
     decoder = codecs.getincrementaldecoder(encoding)()
     try:
         decoder.decode(data)
     except UnicodeDecodeError as error:
-        return _Scan(error.start, 0)
+        return error.start, 0
     pending = decoder.getstate()[0]
-    return _Scan(None, len(pending) if isinstance(pending, bytes) else 0)
+    return None, len(pending) if isinstance(pending, bytes) else 0
 
 
 def _checked(sample: _Sample, detection: Detection) -> Detection:
-    """The detection, after the head decodes in it, perhaps with replacements.
-
-    Raises:
-        EncodingError: It does not decode; or too much would be replaced.
-    """
+    """The detection, after the head decodes in it, perhaps with replacements."""
     head = sample.head
     body = head[detection.bom_length :]
-    scan = _scan(body, detection.encoding)
-    if scan.bad is None:
-        if sample.whole and scan.pending:
-            return _drop_end(detection, scan.pending, len(head))
+    bad, pending = _scan(body, detection.encoding)
+    if bad is None:
+        if sample.whole and pending:
+            return _drop_end(detection, pending, len(head))
         return detection
-    bad = scan.bad + detection.bom_length
+    bad += detection.bom_length
     if sample.errors == "strict":
         raise decoding_error(sample.source, detection, bad, head[bad : bad + 8])
     return _replacing(sample, detection, body)
 
 
 def _replacing(sample: _Sample, detection: Detection, body: bytes) -> Detection:
-    """The detection for reading with replacements.
-
-    Raises:
-        EncodingError: Too much would be replaced.
-    """
+    """The detection for reading with replacements, unless there would be too many."""
     text = body.decode(detection.encoding, "replace")
     lost = text.count("\ufffd")
     if lost > _MOST_LOST * len(text):
@@ -229,23 +201,20 @@ def _detect_unmarked(sample: _Sample) -> Detection:
         if wide is not None:
             return wide
     _refuse_nul(source, head)
-    scan = _scan(head, "utf-8")
-    _refuse_controls(sample, 10 if scan.bad is None else 50)
-    if scan.bad is None:
-        found = _detect_utf8(sample, scan.pending)
-        if found is not None:
-            return found
-    else:
-        if SURROGATE_PAIR.search(head) and _scan(head, CESU8).bad is None:
-            return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON))
-        ranked = codepage.rank(head)
-        mixture = damage.find_mixture(head, ranked)
-        if mixture is not None:
-            if sample.errors == "replace":
-                return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON), head)
-            raise damage.mixture_error(source, head, scan.bad, mixture)
+    bad, pending = _scan(head, "utf-8")
+    _refuse_controls(sample, 10 if bad is None else 50)
+    if bad is None:
+        found = _detect_utf8(sample, pending)
+        return found or _detect_legacy(sample, head, codepage.rank(head))
+    if SURROGATE_PAIR.search(head) and _scan(head, CESU8)[0] is None:
+        return _checked(sample, Detection(CESU8, 0.95, _CESU8_REASON))
+    ranked = codepage.rank(head)
+    mixture = damage.find_mixture(head, ranked)
+    if mixture is None:
         return _detect_legacy(sample, head, ranked)
-    return _detect_legacy(sample, head, codepage.rank(head))
+    if sample.errors == "replace":
+        return _replacing(sample, Detection("utf-8", 0.95, _DAMAGED_REASON), head)
+    raise damage.mixture_error(source, head, bad, mixture)
 
 
 #: An accented capital with a dash, a quote or dots after it (`CAFÉ—` in cp1252): in UTF-8 these
@@ -253,6 +222,7 @@ def _detect_unmarked(sample: _Sample) -> Detection:
 _CHANCE = re.compile(rb"(?<=[A-Z]{2})[\xc8-\xcf\xd1-\xdf][\x85\x91-\x97]")
 
 _CESU8_REASON = "CESU-8: UTF-8 with each character beyond U+FFFF in two halves"
+_VALID_REASON = "its bytes are valid UTF-8"
 _DAMAGED_REASON = "UTF-8 for the most part; what is not is replaced"
 
 
@@ -272,26 +242,23 @@ def _detect_utf8(sample: _Sample, pending: int) -> Detection | None:
         if pending:
             if not SEQUENCES.search(head):
                 return None  # no other UTF-8 in it: the last letter of a legacy encoding
-            return _drop_end(
-                Detection("utf-8", 0.95, "its bytes are valid UTF-8"), pending, len(head)
-            )
+            return _drop_end(Detection("utf-8", 0.95, _VALID_REASON), pending, len(head))
         chance = _CHANCE.findall(head)
         if chance and count_high(head) == 2 * len(chance) <= 4:
             return None
-        return _warn(Detection("utf-8", 1.0, "its bytes are valid UTF-8"), head)
-    detection = Detection(
-        "utf-8", 0.99, "valid UTF-8 (start and end; the rest is checked as it is read)", 0
-    )
+        return _warn(Detection("utf-8", 1.0, _VALID_REASON), head)
+    reason = "valid UTF-8 (start and end; the rest is checked as it is read)"
+    detection = Detection("utf-8", 0.99, reason)
     if not sample.tail:
         return _warn(detection, head)
     start = next((i for i, byte in enumerate(sample.tail[:3]) if byte & 0xC0 != 0x80), 3)
-    scan = _scan(sample.tail[start:], "utf-8")
-    if scan.bad is None:
-        if scan.pending:
-            assert source.size is not None
-            return _drop_end(detection, scan.pending, source.size)
-        return _warn(detection, head)
-    return _detect_late(sample)
+    bad, pending = _scan(sample.tail[start:], "utf-8")
+    if bad is not None:
+        return _detect_late(sample)
+    if pending:
+        assert source.size is not None
+        return _drop_end(detection, pending, source.size)
+    return _warn(detection, head)
 
 
 def _detect_late(sample: _Sample) -> Detection:
@@ -319,7 +286,7 @@ def _detect_late(sample: _Sample) -> Detection:
             beyond_ascii = beyond_ascii or not text.isascii()
             position += len(data)
     # Only the tail alone is wrong: it starts inside a character.
-    return Detection("utf-8", 0.99, "its bytes are valid UTF-8")
+    return Detection("utf-8", 0.99, _VALID_REASON)
 
 
 def _detect_legacy(sample: _Sample, data: bytes, ranked: list[Candidate]) -> Detection:
@@ -331,7 +298,7 @@ def _detect_legacy(sample: _Sample, data: bytes, ranked: list[Candidate]) -> Det
     best = ranked[0]
     confidence = codepage.confidence(ranked)
     if confidence < 0.5 and not best.plausible:
-        position = _scan(data, "utf-8").bad or 0
+        position = _scan(data, "utf-8")[0] or 0
         raise EncodingError(
             f"{source.name} is in no known encoding: it is not UTF-8 (first at byte "
             f"{position:,}: {data[position : position + 8].hex(' ')}), and it looks like a text in "
@@ -387,12 +354,10 @@ def _detect_wide(sample: _Sample) -> Detection | None:
     if best is None or best[0] < 0.75:
         return None
     encoding = best[2]
+    name = encoding.upper()
     confidence = 0.95 if len(part) >= 32 else 0.7
-    detection = Detection(
-        encoding, confidence, f"reads as {encoding.upper()} without a byte order mark", 0
-    )
+    detection = Detection(encoding, confidence, f"reads as {name} without a byte order mark")
     if confidence < SURE:
-        name = encoding.upper()
         name_it = named("encoding", "NAME")
         note = f"is read as {name}, which is a guess; if it looks wrong, give {name_it}"
         detection = replace(detection, notes=(Message(note),))
@@ -404,10 +369,10 @@ def _endianness(data: bytes, family: str) -> str:
     decoded = {}
     for order in ("le", "be"):
         encoding = f"{family}-{order}"
-        scan = _scan(data[:_SAMPLE], encoding)
-        if scan.bad is None:
-            part = data[: min(len(data), _SAMPLE)]
-            decoded[encoding] = script_share(part[: len(part) - scan.pending].decode(encoding))
+        part = data[:_SAMPLE]
+        bad, pending = _scan(part, encoding)
+        if bad is None:
+            decoded[encoding] = script_share(part[: len(part) - pending].decode(encoding))
     return max(decoded, key=decoded.__getitem__) if decoded else f"{family}-le"
 
 
@@ -450,7 +415,7 @@ def _double_encoded(text: str) -> str | None:
     """The encoding that UTF-8 was misread in to give this text; None if it was not misread."""
     for encoding in ("cp1252", "latin-1", "cp1251", "koi8_r", "cp866", "mac_roman"):
         data = text.encode(encoding, "replace")
-        high = len(data) - len(data.translate(None, HIGH))
+        high = count_high(data)
         found = SEQUENCES.findall(data)
         covered = sum(map(len, found))
         # A few characters are missing in the encoding it was misread in, hence not all.
@@ -466,10 +431,3 @@ def _refuse_nul(source: Source, data: bytes) -> None:
     position = data.find(0)
     if position >= 0:
         raise nul_error(source, position)
-
-
-def _byte_order_mark(head: bytes) -> tuple[bytes, str | None]:
-    for mark, encoding in _MARKS:
-        if head.startswith(mark):
-            return mark, encoding
-    return b"", None

@@ -23,7 +23,6 @@ from textgen.errors import EncodingError
 _TEXT_CONTROLS = b"\t\n\v\f\r\b\x1a\x1b"
 CONTROLS = bytes(code for code in (*range(1, 32), 127) if code not in _TEXT_CONTROLS)
 
-
 _SAMPLE = 64 << 10
 #: How many bytes decide whether a part is UTF-16.
 _PART = 4096
@@ -220,19 +219,15 @@ def _is_narrow(data: bytes, order: str) -> bool:
         plain = SEQUENCES.sub(b"", part)
         wordlike = len(plain) - len(plain.translate(None, _WORDLIKE))
         return len(part) - len(plain) >= 4 or wordlike * 4 >= len(part) * 3
-    if not _decodes(part, order):
+    if _wide_text(part, order) is None:
         return True
     blocks = _blocks(part, order)
     east = sum(blocks[block] for block in (0x30, 0x4E, 0xAC, 0xFF))
     return _wide_share(part, order) < _TEXT and east * 10 < sum(blocks.values()) * 7
 
 
-def _decodes(data: bytes, order: str) -> bool:
-    """Whether bytes are UTF-16, except for a character cut at their end."""
-    return _wide_text(data, order) is not None
-
-
 def _wide_text(data: bytes, order: str) -> str | None:
+    """Bytes as UTF-16, but for a character cut at their end; None if they do not decode."""
     whole = len(data) & ~1
     try:
         return data[:whole].decode(order)
@@ -248,7 +243,7 @@ def _wide_share(data: bytes, order: str) -> float:
 
 def _alike(one: bytes, two: bytes, order: str) -> bool:
     """Whether `one` is UTF-16 with letters of the same blocks as the UTF-16 of `two`."""
-    if _LINE_END in one or not _decodes(one[:_PART], order):
+    if _LINE_END in one or _wide_text(one[:_PART], order) is None:
         return False
     counts = [_blocks(part, order) for part in (one, two)]
     total = sum(counts[0].values())
