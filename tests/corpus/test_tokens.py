@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from textgen.corpus import tokens as tokens_module
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
     join_documents,
@@ -26,7 +27,6 @@ from textgen.corpus.tokens import (
     MIN_CHARS,
     CharacterTable,
     EncodedText,
-    VocabularyOptions,
     write_tokens,
 )
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
@@ -37,13 +37,8 @@ LEVELS = ("char", "byte", "word")
 LETTERS = st.sampled_from(["a", "б", "漢", "😀", "\u0301", " ", "'", "\n", DOCUMENT_MARK, "слово "])
 
 
-def choice(level: str, **changes: Any) -> VocabularyOptions:
-    defaults = {"folded": False, "min_count": 1, "min_word_count": 2, "max_words": 30_000}
-    return VocabularyOptions(level=level, **{**defaults, **changes})
-
-
 def write(
-    chunks: Iterable[str], how: VocabularyOptions | Vocabulary, path: Path
+    chunks: Iterable[str], how: CorpusOptions | Vocabulary, path: Path
 ) -> tuple[EncodedText, np.ndarray[Any, Any]]:
     held = list(chunks)
     encoded = write_tokens(lambda: held, how, path)
@@ -66,8 +61,8 @@ def test_tokens_do_not_depend_on_chunks(
 ) -> None:
     text = "ab ba ab ba" + text.strip(DOCUMENT_MARK)
     path = tmp_path_factory.mktemp("tokens") / "t"
-    whole, ids = write([text], choice(level), path)
-    pieces, again = write(cut(text, places), choice(level), path)
+    whole, ids = write([text], CorpusOptions(level=level), path)
+    pieces, again = write(cut(text, places), CorpusOptions(level=level), path)
     assert (whole, ids.tolist()) == (pieces, again.tolist())
     assert whole.vocabulary.decode(ids) == text.replace(DOCUMENT_MARK, "")
     assert whole.documents == text.count(DOCUMENT_MARK) + 1 == np.count_nonzero(ids == END_ID) + 1
@@ -90,7 +85,9 @@ def test_types_widen_as_characters_are_met(
     text = "".join(map(chr, range(0xE000, 0xE000 + characters)))
     size = max(1, len(text) // 700) if gradually else len(text)
     encoded, ids = write(
-        [text[i : i + size] for i in range(0, len(text), size)], choice("char"), tmp_path / "t"
+        [text[i : i + size] for i in range(0, len(text), size)],
+        CorpusOptions(level="char"),
+        tmp_path / "t",
     )
     assert ids.dtype == dtype
     np.testing.assert_array_equal(ids, np.arange(2, 2 + characters))
@@ -101,9 +98,9 @@ def test_types_widen_as_characters_are_met(
 def test_long_texts_in_which_new_characters_come_late(tmp_path: Path, rare: int) -> None:
     # Long enough that final ids, wider than the provisional ones, would overwrite those to come.
     text = "abcdefg\n" * 200_000 + "".join(map(chr, range(0xE000, 0xE000 + rare))) + "xyz" * 9
-    encoded, ids = write([text], choice("char"), tmp_path / "t")
+    encoded, ids = write([text], CorpusOptions(level="char"), tmp_path / "t")
     assert encoded.vocabulary.decode(ids) == text
-    few, ids = write([text], choice("char", min_count=2), tmp_path / "t")
+    few, ids = write([text], CorpusOptions(level="char", min_count=2), tmp_path / "t")
     assert ids.dtype == np.uint8 and few.unknown_chars == rare
     assert few.vocabulary.decode(ids).replace("\ufffd", "") == text[:1_600_000] + "xyz" * 9
 
@@ -111,12 +108,12 @@ def test_long_texts_in_which_new_characters_come_late(tmp_path: Path, rare: int)
 def test_slices_of_a_long_text(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     text = "".join(map(chr, rng.integers(32, 1200, 3 * tokens_module.SLICE // 2)))
-    encoded, ids = write([text[:1000], text[1000:]], choice("char"), tmp_path / "t")
+    encoded, ids = write([text[:1000], text[1000:]], CorpusOptions(level="char"), tmp_path / "t")
     assert ids.dtype == np.uint16 and encoded.vocabulary.decode(ids) == text
 
 
 def test_rare_characters_are_unknown(tmp_path: Path) -> None:
-    encoded, ids = write(["aab😀ba", "ё"], choice("char", min_count=2), tmp_path / "t")
+    encoded, ids = write(["aab😀ba", "ё"], CorpusOptions(level="char", min_count=2), tmp_path / "t")
     assert encoded.vocabulary.symbols == ("", "", "a", "b")
     assert ids.tolist() == [2, 2, 3, UNKNOWN_ID, 3, 2, UNKNOWN_ID]
     assert encoded.unknown_chars == 2 and encoded.chars == 7
@@ -124,12 +121,12 @@ def test_rare_characters_are_unknown(tmp_path: Path) -> None:
 
 def test_min_count_must_leave_something(tmp_path: Path) -> None:
     with pytest.raises(EmptyCorpusError, match="min_count 4 leaves fewer than two"):
-        write(["aaaabbb"], choice("char", min_count=4), tmp_path / "t")
+        write(["aaaabbb"], CorpusOptions(level="char", min_count=4), tmp_path / "t")
 
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_unknown_characters_of_another_text_are_counted(tmp_path: Path, level: str) -> None:
-    vocabulary, _ = write(["да да нет "], choice(level), tmp_path / "t")
+    vocabulary, _ = write(["да да нет "], CorpusOptions(level=level), tmp_path / "t")
     encoded, ids = write(["да, не😀т", DOCUMENT_MARK + "q"], vocabulary.vocabulary, tmp_path / "t")
     assert encoded.unknown_chars == 3 == np.count_nonzero(ids == UNKNOWN_ID)
     assert encoded.vocabulary.decode(ids) == "да\ufffd не\ufffdт\ufffd"
@@ -138,19 +135,19 @@ def test_unknown_characters_of_another_text_are_counted(tmp_path: Path, level: s
 
 def test_words_by_count_and_number(tmp_path: Path) -> None:
     text = "раз два раз три два раз, раз"
-    encoded, ids = write([text], choice("word"), tmp_path / "t")
+    encoded, ids = write([text], CorpusOptions(level="word"), tmp_path / "t")
     assert encoded.vocabulary.symbols[-2:] == (" раз", " два")
     assert encoded.vocabulary.pieces(ids)[-4:] == [" два", " раз", ",", " раз"]
-    one, _ = write([text], choice("word", max_words=1), tmp_path / "t")
+    one, _ = write([text], CorpusOptions(level="word", max_words=1), tmp_path / "t")
     assert (
         one.vocabulary.symbols[-1] == " раз" and len(one.vocabulary) == len(encoded.vocabulary) - 1
     )
-    every, _ = write([text], choice("word", min_word_count=1), tmp_path / "t")
+    every, _ = write([text], CorpusOptions(level="word", min_word_count=1), tmp_path / "t")
     assert {"раз", " три"} <= set(every.vocabulary.symbols)
 
 
 def test_folded_documents_start_like_any_word(tmp_path: Path) -> None:
-    how = choice("word", folded=True, min_word_count=1)
+    how = CorpusOptions(level="word", fold=True, min_word_count=1)
     encoded, ids = write(["это я", DOCUMENT_MARK, "я это"], how, tmp_path / "t")
     assert encoded.vocabulary.display(ids) == ["это", "я", "", "я", "это"]
     assert encoded.chars == 10 and ids[0] == ids[-1] != ids[1]
@@ -163,7 +160,7 @@ def test_too_many_words_are_forgotten_the_rarest_first(
     monkeypatch.setattr(tokens_module, "MAX_COUNTED_WORDS", 300)
     words = [f"w{i}" for i in range(1000)]
     chunks = [" ".join(["often common", *words[i : i + 10], ""]) for i in range(0, 1000, 10)]
-    encoded, ids = write(chunks, choice("word", max_words=50), tmp_path / "t")
+    encoded, ids = write(chunks, CorpusOptions(level="word", max_words=50), tmp_path / "t")
     assert encoded.words_forgotten
     assert {" common", "often"} - set(encoded.vocabulary.symbols) <= {"often"}
     assert " often" in encoded.vocabulary.symbols
@@ -182,15 +179,15 @@ def test_too_many_words_are_forgotten_the_rarest_first(
 )
 def test_nothing_to_learn_from(tmp_path: Path, level: str, text: str, message: str) -> None:
     with pytest.raises(EmptyCorpusError, match=message):
-        write([text], choice(level), tmp_path / "t")
+        write([text], CorpusOptions(level=level), tmp_path / "t")
     assert not list(tmp_path.glob("*.provisional"))
 
 
 def test_the_shortest_text(tmp_path: Path) -> None:
-    encoded, ids = write(["abab"], choice("char"), tmp_path / "t")
+    encoded, ids = write(["abab"], CorpusOptions(level="char"), tmp_path / "t")
     assert encoded.tokens == MIN_CHARS and ids.tolist() == [2, 3, 2, 3]
     with pytest.raises(EmptyCorpusError, match="1 tokens long at level word"):
-        write(["abab"], choice("word", min_word_count=1), tmp_path / "u")
+        write(["abab"], CorpusOptions(level="word", min_word_count=1), tmp_path / "u")
 
 
 def test_evaluation_takes_a_single_character(tmp_path: Path) -> None:
@@ -209,9 +206,11 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
             for _ in range(blocks):
                 yield block
 
-        write_tokens(text, choice(level), tmp_path / "t")  # tables made once are not counted
+        write_tokens(
+            text, CorpusOptions(level=level), tmp_path / "t"
+        )  # tables made once are not counted
         tracemalloc.start()
-        write_tokens(text, choice(level), tmp_path / "t")
+        write_tokens(text, CorpusOptions(level=level), tmp_path / "t")
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest

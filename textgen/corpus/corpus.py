@@ -18,7 +18,7 @@ from textgen.corpus.documents import document_separator, has_border_lines
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import find_sources
 from textgen.corpus.text_stream import FileReport, TextStream
-from textgen.corpus.tokens import VocabularyOptions, write_tokens
+from textgen.corpus.tokens import write_tokens
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 from textgen.messages import Message, marks_of
@@ -294,20 +294,10 @@ def _encode(
 ) -> CacheEntry:
     """Encode a text into an entry of `store`."""
     options = stream.options
-    how = vocabulary or VocabularyOptions(
-        level=options.level,
-        folded=options.fold and options.level == "word",
-        min_count=options.min_count,
-        min_word_count=options.min_word_count,
-        max_words=options.max_words,
-        lost_is_unknown=options.encoding_errors == "replace",
-    )
     scratch = store.scratch()
+    forgotten = "the text has too many different words to count them all; rare ones were left"
     try:
-        encoded = write_tokens(stream.text, how, scratch)
-        notes = []
-        if encoded.words_forgotten:
-            notes = ["the text has too many different words to count them all; rare ones were left"]
+        encoded = write_tokens(stream.text, vocabulary or options, scratch)
         key = _key(prefix, request, stream.sha256)
         header = {
             "cache_key": key,
@@ -324,7 +314,7 @@ def _encode(
             "separator": stream.separator,
             "borders": stream.borders if has_border_lines(options.documents) else None,
             "sha256": stream.sha256,
-            "notes": notes,
+            "notes": [forgotten] if encoded.words_forgotten else [],
             **{name: getattr(encoded, name) for name in _NUMBERS},
         }
         return store.store(key, scratch, header)

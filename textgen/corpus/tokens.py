@@ -1,12 +1,9 @@
 """A text of any length turned into a file of token ids, in bounded memory.
 
-Byte level, and word level with a given vocabulary, read the text once. Word level without one reads
-it twice: first it counts, then it writes. Char level reads the text once and writes provisional ids
-in the order in which characters occur; a second pass over these ids, not over the text, replaces
-them by the final ones. Decoding and normalizing the text again would cost more.
-
-Inner loops work on slices that fit into a core's cache, and on whole slices: one table look-up for
-all characters of a slice.
+The text is read once; at word level without a vocabulary twice, first to count, then to write. Char
+level writes provisional ids in the order in which characters occur, and then replaces these: to
+decode and normalize the text again would cost more. Inner loops work on slices that fit into a
+core's cache: one table look-up for all characters of a slice.
 """
 
 from __future__ import annotations
@@ -21,6 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
@@ -72,37 +70,11 @@ class EncodedText:
     words_forgotten: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class VocabularyOptions:
-    """How a vocabulary is built.
-
-    Args:
-        level: `"char"`, `"byte"` or `"word"`.
-        folded: Whether the text is bare words with single spaces between them.
-        min_count: Characters met less often become unknown.
-        min_word_count: Words met less often are spelled.
-        max_words: Words kept at most.
-        lost_is_unknown: Whether U+FFFD, which replaces bytes that cannot be decoded, is unknown.
-    """
-
-    level: str
-    folded: bool
-    min_count: int
-    min_word_count: int
-    max_words: int
-    lost_is_unknown: bool = False
-
-    def symbols(self, table: CharacterTable) -> list[str]:
-        """Return the characters of the vocabulary, out of those in a table."""
-        found = table.frequent(self.min_count)
-        return [char for char in found if char != REPLACEMENT] if self.lost_is_unknown else found
-
-
 #: Opens the text again at its start; documents are separated by `DOCUMENT_MARK`.
 Text = Callable[[], Iterable[str]]
 
 
-def write_tokens(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
+def write_tokens(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> EncodedText:
     """Encode a text into a raw array of ids at `path`.
 
     Args:
@@ -149,18 +121,14 @@ class CharacterTable:
         self._counting = counting
         #: The length in UTF-8 of all the text so far.
         self.utf8_bytes = 0
-        self._points: NDArray[np.uint32] = np.zeros(1, np.uint32)
+        #: The code point of each id, `(K,)`.
+        self.points: NDArray[np.uint32] = np.zeros(1, np.uint32)
         self._counts: NDArray[np.int64] = np.zeros(1, np.int64)
         self._set_type(np.dtype(np.uint8), np.zeros(_CODE_POINTS, np.bool_))
 
-    @property
-    def points(self) -> NDArray[np.uint32]:
-        """The code point of each id, `(K,)`."""
-        return self._points
-
     def frequent(self, min_count: int) -> list[str]:
         """Return characters that occur `min_count` times or more; above 1 the table must count."""
-        points = self._points if min_count <= 1 else self._points[self._counts >= min_count]
+        points = self.points if min_count <= 1 else self.points[self._counts >= min_count]
         return [chr(point) for point in points.tolist() if point != ord(DOCUMENT_MARK)]
 
     def look_up(self, text: str) -> Ids:
@@ -186,13 +154,13 @@ class CharacterTable:
         return np.take(self._table, units, mode="clip", out=out)
 
     def _admit(self, points: NDArray[Any]) -> None:
-        first = self._points.size
-        self._points = np.concatenate([self._points, points.astype(np.uint32)])
+        first = self.points.size
+        self.points = np.concatenate([self.points, points.astype(np.uint32)])
         self._counts = np.concatenate([self._counts, np.zeros(points.size, np.int64)])
-        needed = np.min_scalar_type(self._points.size)  # one more than the highest id, for "new"
+        needed = np.min_scalar_type(self.points.size)  # one more than the highest id, for "new"
         if needed.itemsize > self._table.dtype.itemsize:
             self._set_type(needed, self._table != self._new)
-        self._table[points] = np.arange(first, self._points.size, dtype=self._table.dtype)
+        self._table[points] = np.arange(first, self.points.size, dtype=self._table.dtype)
         self._refresh()
 
     def _set_type(self, dtype: np.dtype[Any], known: NDArray[np.bool_]) -> None:
@@ -230,7 +198,7 @@ class _Writer:
         self._file.write(data)
 
 
-def _write_bytes(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
+def _write_bytes(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> EncodedText:
     vocabulary = choice if isinstance(choice, Vocabulary) else Vocabulary.utf8()
     table = bytearray(256)
     for symbol, i in vocabulary.symbol_index().items():
@@ -243,9 +211,7 @@ def _write_bytes(text: Text, choice: VocabularyOptions | Vocabulary, path: Path)
     return measure.encoded(vocabulary, writer, writer.count - measure.marks)
 
 
-def _write_characters(
-    text: Text, choice: VocabularyOptions | Vocabulary, path: Path
-) -> EncodedText:
+def _write_characters(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> EncodedText:
     counting = not isinstance(choice, Vocabulary) and choice.min_count > 1
     table = CharacterTable(counting=counting)
     measure = _Measure(for_training=not isinstance(choice, Vocabulary))
@@ -264,7 +230,7 @@ def _write_characters(
         if isinstance(choice, Vocabulary):
             vocabulary = choice
         else:
-            vocabulary = Vocabulary.from_characters(choice.symbols(table))
+            vocabulary = Vocabulary.from_characters(_symbols(table, choice))
         index = vocabulary.symbol_index()
         final = np.array(
             [END_ID, *(index.get(chr(point), UNKNOWN_ID) for point in table.points[1:].tolist())],
@@ -307,7 +273,7 @@ def _replace_ids(
     return writer, unknown
 
 
-def _write_words(text: Text, choice: VocabularyOptions | Vocabulary, path: Path) -> EncodedText:
+def _write_words(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> EncodedText:
     forgotten = False
     if isinstance(choice, Vocabulary):
         vocabulary = choice
@@ -331,7 +297,7 @@ def _write_words(text: Text, choice: VocabularyOptions | Vocabulary, path: Path)
     return measure.encoded(vocabulary, writer, utf8_bytes - measure.marks, unknown, forgotten)
 
 
-def _count_words(text: Text, choice: VocabularyOptions) -> tuple[Vocabulary, bool]:
+def _count_words(text: Text, choice: CorpusOptions) -> tuple[Vocabulary, bool]:
     """The vocabulary of word level, and whether rare words were forgotten while counting."""
     table = CharacterTable(counting=choice.min_count > 1)
 
@@ -343,17 +309,25 @@ def _count_words(text: Text, choice: VocabularyOptions) -> tuple[Vocabulary, boo
     limit = max(MAX_COUNTED_WORDS, 4 * choice.max_words)
     counts: Counter[str] = Counter()
     forgotten = False
-    for words in stream_words(_lead(met(), choice.folded)):
+    for words in stream_words(_lead(met(), choice.fold)):
         counts.update(words)
         if len(counts) > limit:
             _forget(counts, limit // 2)
             forgotten = True
-    characters = choice.symbols(table)
-    if choice.folded:
+    characters = _symbols(table, choice)
+    if choice.fold:
         characters.append(" ")  # before the first word of a text that is one word
     kept = ((w, n) for w, n in counts.items() if len(w) > 1 and n >= choice.min_word_count)
     best = sorted(kept, key=lambda item: (-item[1], item[0]))[: choice.max_words]
-    return Vocabulary.from_words(characters, dict(best), folded=choice.folded), forgotten
+    return Vocabulary.from_words(characters, dict(best), folded=choice.fold), forgotten
+
+
+def _symbols(table: CharacterTable, options: CorpusOptions) -> list[str]:
+    """The characters of the vocabulary, out of those in a table."""
+    found = table.frequent(options.min_count)
+    # U+FFFD in place of bytes that cannot be decoded is an unknown character.
+    lost = options.encoding_errors == "replace"
+    return [char for char in found if not (lost and char == REPLACEMENT)]
 
 
 def _forget(counts: Counter[str], limit: int) -> None:
@@ -375,7 +349,7 @@ class _Measure:
         self.chars = 0
         self.marks = 0
         self._for_training = for_training
-        self._only: str | None = None
+        self._only = ""
         self._varied = False
 
     def slices(self, text: Text) -> Iterator[str]:
@@ -383,21 +357,15 @@ class _Measure:
         for chunk in text():
             for start in range(0, len(chunk), SLICE):
                 piece = chunk[start : start + SLICE]
-                self._add(piece)
+                # Looking for a character is thirty times as fast as counting it.
+                marks = piece.count(DOCUMENT_MARK) if DOCUMENT_MARK in piece else 0
+                self.marks += marks
+                self.chars += len(piece) - marks
+                if not self._varied:
+                    self._only = self._only or piece.lstrip(DOCUMENT_MARK)[:1]
+                    self._varied = piece.count(self._only) + marks < len(piece)
                 yield piece
         self._check()
-
-    def _add(self, piece: str) -> None:
-        # Looking for a character is thirty times as fast as counting it.
-        marks = piece.count(DOCUMENT_MARK) if DOCUMENT_MARK in piece else 0
-        self.marks += marks
-        self.chars += len(piece) - marks
-        if self._varied:
-            return
-        if self._only is None:
-            self._only = piece.lstrip(DOCUMENT_MARK)[:1] or None
-        if self._only is not None and piece.count(self._only) + marks < len(piece):
-            self._varied = True
 
     def _check(self) -> None:
         if self.chars == 0:
