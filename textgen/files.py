@@ -15,7 +15,6 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from textgen.errors import RunFolderError, StorageError, TextgenError, named
@@ -72,7 +71,7 @@ def make_folder(path: Path) -> None:
         raise StorageError(f"cannot create the folder {path}: {os_reason(error)}") from error
 
 
-def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace a file as a whole: its readers see the old bytes or the new ones.
 
     The bytes go to a temporary file in the same folder (its name starts with "." and ends with
@@ -124,11 +123,7 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], None]) -> None:
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
     """Write bytes with `atomic_write`."""
-
-    def write(file: BinaryIO) -> None:
-        file.write(data)
-
-    atomic_write(path, write)
+    atomic_write(path, lambda file: file.write(data))
 
 
 def atomic_write_text(path: Path, text: str) -> None:
@@ -230,12 +225,7 @@ class FolderLock:
             raise StorageError(f"cannot lock the folder {self.folder}: {reason}") from error
         raise self._held()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Release the lock and remove its file."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
@@ -352,11 +342,7 @@ def _create_temp(target: Path) -> tuple[Path, int]:
 
 
 def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of killed writers of `target`.
-
-    A live writer has a lock on its temporary file. On Windows an open file cannot be removed
-    anyway; on a disk without locks leftovers stay.
-    """
+    """Remove the temporary files of killed writers of `target`; a live writer has a lock on his."""
     prefix = f".{target.name}."
     # A failure here must not make a save fail; the next save tries again.
     with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
@@ -378,18 +364,14 @@ def _remove_leftovers(target: Path) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a loss of power.
-
-    Some network file systems answer EINVAL, "not possible here", which is ignored. Windows has no
-    such call.
-    """
+    """Make the names in a folder survive a loss of power."""
     if sys.platform == "win32":
         return
     descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _BINARY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno != errno.EINVAL:  # "not possible here", on some network file systems
             raise
     finally:
         os.close(descriptor)

@@ -1,9 +1,8 @@
 """Encoded texts kept on disk, each under a key made from the text and how it was encoded.
 
 An entry is two files: `KEY.tokens` (a raw array of ids) and `KEY.json` (everything else). The
-header is renamed into place last, so an entry with a header is complete. Checksums find damage by a
-crash or a bad disk; a damaged entry counts as absent. Nothing here has to survive: it can be made
-again from the text.
+header is renamed into place last, so an entry with a header is complete. Checksums find damage; a
+damaged entry counts as absent, for it can be made again from the text.
 """
 
 from __future__ import annotations
@@ -142,28 +141,25 @@ class TokenCache:
         return loaded
 
     def prune(self, *, keep: str) -> None:
-        """Remove the entries used longest ago until the rest fit, and files of killed processes.
-
-        Args:
-            keep: The key of an entry that stays.
-        """
+        """Remove the entries used longest ago, but for `keep`, and files of killed processes."""
         now = time.time()
         entries: list[tuple[float, int, str]] = []
         keys = set()
         for path, status in self._files(".json"):
-            key = path.stem
-            keys.add(key)
+            keys.add(path.stem)
             size = status.st_size
             with suppress(OSError):
-                size += self._tokens(key).stat().st_size
-            entries.append((status.st_mtime, size, key))
+                size += self._tokens(path.stem).stat().st_size
+            entries.append((status.st_mtime, size, path.stem))
         total = sum(size for _, size, _ in entries)
         for _, size, key in sorted(entries):
             if total <= self._max_bytes:
                 break
             if key != keep:
-                self._remove(key)
                 total -= size
+                for path in (self._header(key), self._tokens(key)):
+                    with suppress(OSError):
+                        path.unlink()
         for path, status in [*self._files(".tokens"), *self._files(".part", ".provisional")]:
             if path.stem not in keys and now - status.st_mtime > _ABANDONED_SECONDS:
                 with suppress(OSError):
@@ -177,11 +173,6 @@ class TokenCache:
                 if path.suffix in suffixes:
                     found.append((path, path.stat()))
         return found
-
-    def _remove(self, key: str) -> None:
-        for path in (self._header(key), self._tokens(key)):
-            with suppress(OSError):
-                path.unlink()
 
     def _header(self, key: str) -> Path:
         return self.folder / f"{key}.json"
@@ -241,12 +232,7 @@ def _checksum(header: Mapping[str, Any]) -> int:
 
 
 def _map(path: Path, header: Mapping[str, Any]) -> Ids:
-    """Return the tokens of an entry, checked against its header.
-
-    Raises:
-        ValueError: They do not fit the header.
-        OSError: They cannot be read.
-    """
+    """The tokens of an entry; a ValueError if they do not fit its header."""
     name, count = header["dtype"], header["tokens"]
     if name not in _DTYPES or not isinstance(count, int) or count < 1:
         raise ValueError(f"{count!r} tokens of type {name!r} are not an array of ids")

@@ -158,21 +158,16 @@ def mark_documents(
     kind, _, rest = mode.partition(":")
     if kind in ("line", "blank"):
         return _mark_gaps(chunks, 0 if kind == "line" else int(rest or 1))
-    if kind == "separator":
-
-        def separates(line: str) -> bool:
-            found = line.strip()
-            if not found.isascii():
-                found = unicodedata.normalize("NFC", found)
-            return found == rest and len(line) <= _HEAD
-
-        return _mark_lines(chunks, separates, on_border, keep=False)
     pattern = start_pattern(rest)
+
+    def separates(line: str) -> bool:
+        return len(line) <= _HEAD and unicodedata.normalize("NFC", line.strip()) == rest
 
     def begins(line: str) -> bool:
         return pattern.match(line.rstrip("\r\n")[:_HEAD]) is not None
 
-    return _mark_lines(chunks, begins, on_border, keep=True)
+    keep = kind == "start"
+    return _mark_lines(chunks, begins if keep else separates, on_border, keep=keep)
 
 
 def _mark_gaps(chunks: Iterable[str], blanks: int) -> Iterator[str]:
@@ -202,10 +197,9 @@ def _mark_lines(
     *,
     keep: bool,
 ) -> Iterator[str]:
-    """Mark documents at single lines.
+    """Mark documents at single lines; with `keep` these begin the next, else they belong to none.
 
-    `is_border` is asked of each line that is not blank (of a long one, of its beginning). With
-    `keep` such a line begins the next document; otherwise it belongs to none.
+    `is_border` is asked of each line that is not blank (of a long one, of its beginning).
     """
     line = ""  # the last line that is not blank, with its end; "" outside documents
     blanks: list[str] = []  # the blank lines after it, which vanish if the document ends

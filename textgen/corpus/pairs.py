@@ -24,8 +24,8 @@ from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
 from textgen.corpus.source import STDIN_NAME, open_sources
-from textgen.corpus.spans import places
-from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.corpus.spans import find_documents, places
+from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import CorpusError
 
@@ -87,11 +87,8 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
     Raises:
         MalformedPairs: A document is not a pair.
     """
-    ends, separators = places(tokens, END_ID), places(tokens, separator)
-    borders = np.concatenate(([-1], ends, [len(tokens)]))
-    starts, stops = borders[:-1] + 1, borders[1:]
-    filled = stops > starts  # not before a mark at the start, nor after one at the end
-    starts, stops = starts[filled], stops[filled]
+    documents, separators = find_documents(tokens), places(tokens, separator)
+    starts, stops = documents.starts, documents.stops
     first = np.searchsorted(separators, starts)
     counts = np.searchsorted(separators, stops) - first
     bad = counts != 1

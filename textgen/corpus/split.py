@@ -1,22 +1,12 @@
 """Documents in the order of a run: shuffled, and split into training and validation.
 
-The validation documents are drawn by a hash of their text. So a sorted list gives a fair sample,
-the same one for every seed and every reading, and copies of a document lie on one side: what
-validates is never trained on. For pairs the hash is that of the source: all targets of a source lie
-on one side.
-
+The validation documents are drawn by a hash of their text (of pairs, of the source). So a sorted
+list gives a fair sample, the same one for every seed, and copies of a document lie on one side.
 Few files, or few long documents such as the chapters of a novel, give no fair sample: instead the
 end of each validates. Few short documents that the text was cut into are drawn nevertheless, for
-the model has to learn where they end.
-
-Documents are shuffled: the state is zeroed between them, so their order says nothing, and the
-streams that read side by side get a mixture. Ends keep the order of the text, and so do long
-documents if another file validates.
-
-If the end of a text validates, `strange_from` tells whether it is like the rest. A licence, an
-index or a letter in another language says little about the novel before it. Each stretch of the
-text has a distance to the rest; the end is strange if one of its stretches is much further away
-than the others.
+the model has to learn where they end. Documents are shuffled, so that the streams that read side by
+side get a mixture; ends keep the order of the text, and so do long documents if another file
+validates.
 """
 
 from __future__ import annotations
@@ -138,8 +128,7 @@ def split_pairs(
             for side in _draw_pairs(corpus, index, share)
         ]
 
-    name = f"pairs {_PAIRS_VERSION} {corpus.cache_key} {share}"
-    split = _kept(name, corpus, cache, draw)
+    split = _kept(f"pairs {_PAIRS_VERSION} {corpus.cache_key} {share}", corpus, cache, draw)
     assert split is not None
     return split
 
@@ -165,14 +154,17 @@ def split_documents(
         return None
 
     def draw() -> tuple[Way, list[_Part]] | None:
-        way, sides = _documents(corpus, share) or ("whole", None)
-        return None if sides is None else (way, [(side, side) for side in sides])
+        found = _documents(corpus, share)
+        return None if found is None else (found[0], [(side, side) for side in found[1]])
 
     return _kept(f"documents {_DOCUMENTS_VERSION} {corpus.cache_key} {share}", corpus, cache, draw)
 
 
 def strange_from(tokens: Tokens, cut: int, vocabulary: Vocabulary) -> int | None:
     """Return where the end of a text begins to be of another kind than the text before it.
+
+    A licence, an index or a letter in another language says little about the novel before it. The
+    end is strange if one of its stretches is much further away from the rest than the others.
 
     Args:
         tokens: The text, `(N,)`.
@@ -289,9 +281,8 @@ def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, S
     # If one document is nearly all of the text, the others do not reach the share, or all of them
     # are drawn.
     unfair = sizes[drawn].sum() < _LEAST_SHARE * target or count > (1 + share) / 2 * len(sizes)
-    if (are_files or are_long) and (unfair or count < LEAST_DRAWN):
-        return "ends", _ends(corpus, documents, chars, share)
-    if unfair and sizes.max() >= LONG:
+    too_few = (are_files or are_long) and (unfair or count < LEAST_DRAWN)
+    if too_few or (unfair and sizes.max() >= LONG):
         return "ends", _ends(corpus, documents, chars, share)
     if len(copies) < 2:
         return None
@@ -302,10 +293,7 @@ def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, S
 
 
 def _draw(sizes: Integers, target: int) -> NDArray[np.bool_]:
-    """The first sizes that add up to nearly the target; those that are too large are left out.
-
-    At least one is left out, for the target is less than all.
-    """
+    """The first sizes that add up to nearly the target; those that are too large are left out."""
     drawn = np.zeros(len(sizes), np.bool_)
     before = np.concatenate(([0], np.cumsum(sizes)))
     total = start = 0

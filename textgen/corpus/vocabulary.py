@@ -308,13 +308,7 @@ class Vocabulary:
 
 
 class Decoder:
-    """Turns ids into text one at a time; joined, the texts are `Vocabulary.decode`.
-
-    Args:
-        vocabulary: The symbols.
-        at_start: Whether the first id starts a document.
-        end: The text of an end mark.
-    """
+    """Turns ids into text one at a time; joined, the texts are `Vocabulary.decode`."""
 
     def __init__(self, vocabulary: Vocabulary, *, at_start: bool = True, end: str = "") -> None:
         self._symbols = vocabulary.symbols

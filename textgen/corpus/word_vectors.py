@@ -3,9 +3,7 @@
 Both begin with a line of two numbers: how many words, and how many numbers for each. In the text
 format (`.vec`, `.txt`) a line is a word and its numbers. In word2vec's binary format (`.bin`) an
 entry is the word, a space and its numbers as float32. Either may be packed by gzip. The content,
-not the name, decides which format it is. Only the rows of the wanted words are kept, so a file of
-millions of words takes little memory.
-
+not the name, decides which format it is. Only the rows of the wanted words are kept.
 Source: Mikolov et al. 2013, arXiv:1301.3781, and the tool `word2vec` published with it.
 """
 
@@ -79,19 +77,6 @@ def read_word_vectors(path: str | Path, wanted: Collection[str]) -> WordVectors:
         raise StorageError(f"cannot read the vectors {name}: {os_reason(error)}") from error
 
 
-def vocabulary_words(vocabulary: Vocabulary) -> dict[int, tuple[str, ...]]:
-    """Return the names under which a file may have each symbol, the best first.
-
-    A word has no space before it there; it is written as it is, or else in small letters.
-    """
-    names = {}
-    for token, symbol in enumerate(vocabulary.symbols):
-        word = symbol.strip() if len(symbol) > 1 else symbol
-        if word and not word.isspace():
-            names[token] = tuple(dict.fromkeys((word, word.lower())))
-    return names
-
-
 def symbol_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[dict[int, Floats], int]:
     """Return the vectors that a file has of a vocabulary's symbols.
 
@@ -110,13 +95,18 @@ def symbol_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[dict[int, 
             f"are neither; take {named('level')} word, or {named('vectors')} word2vec, which "
             "learns vectors of bytes"
         )
-    names = vocabulary_words(vocabulary)
+    # A word has no space before it there; it is written as it is, or else in small letters.
+    names = {}
+    for token, symbol in enumerate(vocabulary.symbols):
+        word = symbol.strip() if len(symbol) > 1 else symbol
+        if word and not word.isspace():
+            names[token] = (word, word.lower())
     file = read_word_vectors(path, {name for known in names.values() for name in known})
-    found = {
-        token: file.vectors[next(name for name in known if name in file.vectors)]
-        for token, known in names.items()
-        if any(name in file.vectors for name in known)
-    }
+    found = {}
+    for token, known in names.items():
+        vectors = [file.vectors[name] for name in known if name in file.vectors]
+        if vectors:
+            found[token] = vectors[0]
     if not found:
         hint = "is it of another language?"
         if vocabulary.level == "char":
