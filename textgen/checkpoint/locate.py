@@ -30,9 +30,7 @@ class RunEntry:
 
     Args:
         name: The folder's name, as `load` takes it.
-        path: The folder.
         modified: When its model was last written, or else its state: seconds since 1970.
-        has_model: Whether it holds a model.
         has_resume: Whether it holds the state that training goes on from.
     """
 

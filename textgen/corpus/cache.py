@@ -45,12 +45,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One encoded text.
-
-    Args:
-        header: Plain data, as it was stored.
-        tokens: The ids, `(N,)`, mapped read-only.
-    """
+    """One encoded text: the header as it was stored, and the ids, `(N,)`, mapped read-only."""
 
     header: dict[str, Any]
     tokens: Ids
@@ -105,11 +100,7 @@ class TokenCache:
         return CacheEntry(header, tokens)
 
     def scratch(self) -> Path:
-        """Return a path in the folder to write tokens to, for `store`.
-
-        Raises:
-            OSError: The folder cannot be created.
-        """
+        """Return a path in the folder, which is created, to write tokens to for `store`."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return self.folder / f"{secrets.token_hex(8)}.part"
 

@@ -70,15 +70,10 @@ def count_high(data: bytes) -> int:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Bytes that are partly UTF-8.
+    """Bytes that are partly UTF-8."""
 
-    Args:
-        bad: Sequences that are not.
-        damaged: Whether these are single bytes in a text that is UTF-8 otherwise.
-    """
-
-    bad: int
-    damaged: bool
+    bad: int  # sequences that are not
+    damaged: bool  # whether these are single bytes in a text that is UTF-8 otherwise
 
 
 def find_mixture(data: bytes, candidates: Sequence[Candidate] | None = None) -> Mixture | None:
@@ -213,10 +208,8 @@ def _is_usual(char: str) -> bool:
 def refuse_mixed_lines(source: Source, data: bytes, *, least: int = 12) -> None:
     """Refuse a file with some lines in UTF-8 and others in another encoding.
 
-    Args:
-        source: The source of the bytes.
-        data: The bytes, from the start.
-        least: How many bytes beyond ASCII the lines in UTF-8 must have.
+    The lines in UTF-8 must have at least `least` bytes beyond ASCII.
+
     Raises:
         EncodingError: The file is mixed.
     """

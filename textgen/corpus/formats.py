@@ -76,11 +76,8 @@ _JSON_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 
 
 def refuse_other_formats(name: str, head: bytes) -> None:
-    """Refuse a file that begins like a format other than text.
+    """Refuse a file that begins like a format other than text; `head` is some thousand bytes.
 
-    Args:
-        name: The name of the source.
-        head: Its first bytes, some thousands if it has them.
     Raises:
         BinaryFileError: The file has another format; the message says what to do.
     """

@@ -101,12 +101,7 @@ def index_pairs(tokens: Tokens, separator: int) -> PairIndex:
 
 
 class MalformedPairs(CorpusError):
-    """Some documents are not pairs: they have no separator or several, or an empty side.
-
-    Args:
-        numbers: The indices of these documents.
-        count: The number of all documents.
-    """
+    """Documents (`numbers`, of `count`) with no separator or several, or with an empty side."""
 
     def __init__(self, numbers: NDArray[np.int64], count: int) -> None:
         self.numbers, self.count = numbers, count

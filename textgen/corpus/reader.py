@@ -37,8 +37,7 @@ class Findings:
 
     Args:
         advance: Is told the number of bytes of each read.
-        size: Raw (decompressed) bytes, with the byte order mark.
-        sha256: The hash of these bytes.
+        size: Raw (decompressed) bytes, with the byte order mark; `sha256` is their hash.
         replaced: Sequences of bytes that stand for no character, each read as U+FFFD.
         first: The position of the first of them, in bytes.
         marks: Byte order marks (U+FEFF) within the text, which are left out.

@@ -130,12 +130,7 @@ class _Bytes(io.RawIOBase):
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that cannot be read as text.
-
-    Args:
-        name: The name of its `Source`.
-        error: The error of reading it; its message begins with the name.
-    """
+    """A file that cannot be read as text; the error's message begins with its name."""
 
     name: str
     error: CorpusError | StorageError
@@ -143,17 +138,11 @@ class BadFile:
 
 @dataclass(frozen=True)
 class Unread:
-    """A file of a folder that is not read because of its ending.
+    """A file of a folder that is not read because of its ending."""
 
-    Args:
-        name: Its path.
-        ending: In lower case, without `.gz`; "" if there is none.
-        size: In bytes.
-    """
-
-    name: str
-    ending: str
-    size: int
+    name: str  # its path
+    ending: str  # in lower case, without `.gz`; "" if there is none
+    size: int  # in bytes
 
 
 @dataclass(kw_only=True)

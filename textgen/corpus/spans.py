@@ -43,11 +43,7 @@ class Spans:
 class DocumentLengths:
     """The number of documents in a text and their lengths in characters.
 
-    Args:
-        count: How many documents there are.
-        shortest: The length of the shortest.
-        median: The middle length; of two in the middle the smaller one.
-        longest: The length of the longest.
+    The median of an even number is the smaller one of the two in the middle.
     """
 
     count: int

@@ -89,9 +89,6 @@ class Split:
     Args:
         train: Token ids to train on: an end mark, then each document and an end mark, `(N,)`.
         val: Token ids to validate on: each document and an end mark.
-        train_side: What `train` holds.
-        val_side: What `val` holds.
-        way: How it was split.
     """
 
     train: Tokens

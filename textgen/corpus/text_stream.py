@@ -55,9 +55,7 @@ class FileReport:
 
     Args:
         path: As it was typed.
-        encoding: The encoding it was read in.
-        confidence: How sure that is, from 0 to 1.
-        reason: Why that encoding.
+        encoding: The one it was read in, with the `confidence` and the `reason` of `Detection`.
         bytes: Length, decompressed.
         chars: Characters after normalization.
         replaced: Sequences of bytes that stand for no character, each read as U+FFFD.
@@ -77,9 +75,6 @@ class FileReport:
 class TextStream:
     """The texts of several sources, one after the other.
 
-    Args:
-        found: The sources, and what else the paths led to.
-        options: How the sources are read.
     Raises:
         BadFilesError: Some files cannot be read as text and are not to be left out, or none can.
     """
@@ -259,11 +254,10 @@ def is_same_text(
     They are read only if their number and sizes are the same.
 
     Args:
-        paths: As `Corpus.open` takes them.
+        paths: As `Corpus.open` takes them, and `stdin` too.
         options: `Corpus.options`, which say which files of a folder are read.
         sizes: Bytes of each of the corpus's files, decompressed (`FileReport.bytes`).
         sha256: `Corpus.sha256`.
-        stdin: What `-` reads.
     Raises:
         TextgenError: A text is missing or unreadable.
     """

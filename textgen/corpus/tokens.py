@@ -51,11 +51,8 @@ class EncodedText:
 
     Args:
         vocabulary: The one given, or the one built.
-        tokens: Ids in the file, end marks included.
-        crc32: Checksum of the file.
-        documents: Documents in the text.
-        chars: Characters of the text, without marks.
-        utf8_bytes: The length of the text in UTF-8.
+        tokens: Ids in the file, end marks included; `crc32` is its checksum.
+        chars: Characters of the text, without marks; `utf8_bytes` is its length in UTF-8.
         unknown_chars: Characters the vocabulary lacks.
         words_forgotten: Whether there were too many different words to count them all.
     """

@@ -79,10 +79,8 @@ def script_share(text: str) -> float:
 def refuse_joined(source: Source, data: bytes, wide: str | None) -> None:
     """Refuse UTF-16 to which bytes of another encoding were joined.
 
-    Args:
-        source: The source of the bytes.
-        data: The bytes, from the start.
-        wide: The encoding that a byte order mark or the user says; None if there is none.
+    `wide` is the encoding that a byte order mark or the user says, if there is one.
+
     Raises:
         EncodingError: Something was joined; the message names the byte where the encoding changes.
     """

@@ -40,17 +40,11 @@ _FORMATS = (
 
 @dataclass(frozen=True, eq=False)
 class WordVectors:
-    """The vectors that a file has of the wanted words.
-
-    Args:
-        width: Numbers in a vector.
-        words_in_file: As the file's first line says.
-        vectors: The vector `(width,)` of each word that was found.
-    """
+    """The vectors that a file has of the wanted words."""
 
     width: int
-    words_in_file: int
-    vectors: Mapping[str, Floats]
+    words_in_file: int  # as its first line says
+    vectors: Mapping[str, Floats]  # `(width,)` of each word that was found
 
 
 def read_word_vectors(path: str | Path, wanted: Collection[str]) -> WordVectors:
