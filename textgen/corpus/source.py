@@ -321,7 +321,8 @@ class _Search:
 
     def _add_folder(self, folder: str) -> None:
         """Add the texts of a folder and of those in it, sorted by the parts of their paths."""
-        found, unread = [], []
+        found: list[str] = []
+        unread: list[str] = []
         unreadable: list[OSError] = []
         for directory, folders, names in os.walk(folder, onerror=unreadable.append):
             folders[:] = [name for name in folders if not _is_junk(name, _JUNK_FOLDERS)]
