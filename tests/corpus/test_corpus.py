@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from textgen.corpus import corpus as corpus_module
+from textgen.corpus import text_stream
 from textgen.corpus import tokens as tokens_module
 from textgen.corpus.cache import TokenCache
 from textgen.corpus.corpus import Corpus
@@ -620,6 +621,6 @@ class TestDamagedFiles:
         path.write_bytes("A cup of tea and one scone for £5, she said.\n".encode("cp1252") * 9)
         wrong = Detection("cp852", 0.9, "an older guess", 0)
         with monkeypatch.context() as patch:
-            patch.setattr(TextStream, "_detect", lambda *_: wrong)
+            patch.setattr(text_stream, "detect", lambda *_: wrong)
             assert "ú5" in Corpus.open([path]).decode()
         assert "£5" in Corpus.open([path]).decode()
