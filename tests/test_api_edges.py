@@ -511,13 +511,13 @@ def test_help_says_names_defaults_and_meaning() -> None:
     assert inspect.signature(textgen.Model.generate).parameters["temperature"].default == 0.8
     text = inspect.getdoc(textgen.train) or ""
     assert (
-        "\n    hidden_size = None: The number of units (neurons) in each layer. Default: chosen"
+        "\n    hidden_size = None: The number of neurons (units) in each layer. Default: chosen"
         in text
     )
     assert "budget = " not in text  # It is explained among the arguments.
     assert all(len(line) <= 100 for line in text.splitlines())
     shown = inspect.getdoc(textgen.Model.generate) or ""
-    assert "\n    top_k = 0: Choose among the N likeliest symbols; 0 is all of them.\n" in shown
+    assert "\n    top_k = 0: Choose only among the N most likely tokens; 0 allows all.\n" in shown
 
 
 def test_parts_are_loaded_when_they_are_named() -> None:

@@ -48,14 +48,14 @@ class ComputeOptions:
 
     device: str = setting(
         "auto",
-        help="What to compute on: the processor (cpu), an NVIDIA card (cuda), the GPU of a Mac "
-        "(mps).",
+        help="What to compute on: the processor (cpu), an NVIDIA GPU (cuda) or the GPU of a Mac "
+        "(mps). auto: a GPU if there is one.",
         panel=ADVANCED,
         choices=("auto", "cpu", "cuda", "mps"),
     )
     threads: int | None = setting(
         None,
-        help="Compute with N threads.",
+        help="How many threads to compute with.",
         panel=ADVANCED,
         by_default="one for each core",
         at_least=1,
@@ -74,27 +74,30 @@ class RunOptions:
         help="The folder of the run.",
         panel=RUN,
         metavar="DIR",
-        by_default="./checkpoints/NAME, where NAME is that of the text",
+        by_default="./checkpoints/NAME, with the name of the text",
         short="o",
     )
     resume: bool = setting(
         False,
-        help="Continue the run exactly where it was saved. Type the same command again, or the "
-        "run's folder alone.",
+        help="Continue a run that was stopped, from where it was last saved. Give the run's "
+        "folder, or type the same command again.",
         panel=RUN,
     )
     more: str | None = setting(
         None,
-        help="Train a finished run longer, such as 2m, 500steps or 3epochs: "
+        help="Train a finished run for longer, such as 2m, 500steps or 3epochs: "
         f"{call('train', 'RUN', more='2m')}.",
         panel=RUN,
         metavar="LENGTH",
     )
     force: bool = setting(
-        False, help="Delete the run that is in the folder, and start anew.", panel=RUN
+        False, help="Delete the run that is already in the folder, and start again.", panel=RUN
     )
     from_: str | None = setting(
-        None, help="Train this model further on another text.", panel=RUN, metavar="MODEL"
+        None,
+        help="Start from this trained model and train it on another text (fine-tuning).",
+        panel=RUN,
+        metavar="MODEL",
     )
 
 
@@ -143,9 +146,10 @@ def typed_embedding(options: TrainOptions) -> str:
 _EMBEDDING = Joint(
     name="embedding",
     metavar="N|word2vec|FILE",
-    help="How many numbers stand for each symbol (its vector), or where the vectors come from: "
-    "word2vec learns them on the training text first (word2vec:100 gives each 100 numbers); a file "
-    "holds them in the format of word2vec or fastText (.vec, .bin, also .gz).",
+    help="The size of the embedding, the vector of numbers that stands for a token; or where "
+    "these vectors come from. word2vec learns them from the training text before the "
+    "training (word2vec:100 sets their size to 100); a file contains them in the format "
+    "of word2vec or fastText (.vec or .bin, also .gz).",
     parse=parse_embedding,
     typed=typed_embedding,
 )
@@ -177,14 +181,14 @@ class TrainOptions(ComputeOptions):
     )
     steps: int | None = setting(
         None,
-        help=f"How many updates of the weights to make, instead of {named('budget')}. The same "
-        "command then gives the same model again.",
+        help="How many steps to train (one step is one update of the weights), instead of "
+        f"{named('budget')}. The same command then gives the same model again.",
         panel=LENGTH,
         at_least=1,
     )
     patience: int = setting(
         0,
-        help="Stop when N evaluations one after another give no better result.",
+        help="Stop when N evaluations in a row bring no better result.",
         panel=ADVANCED,
         by_default="never",
         at_least=0,
@@ -192,33 +196,34 @@ class TrainOptions(ComputeOptions):
     corpus: CorpusOptions = field(default_factory=CorpusOptions)
     pairs: bool = setting(
         False,
-        help="The text holds pairs, one a line: SOURCE, a TAB, TARGET. The model learns to write "
-        "the target after it has read the source.",
+        help="The text consists of pairs, one on each line: SOURCE, a tab, TARGET. The model "
+        "learns to write the target after it has read the source.",
         panel=TEXT,
     )
     val: str = setting(
         "0.1",
-        help="The text that the model is measured on and does not learn from: a share (the end of "
-        "one text, or documents drawn from many), such as 0.1, or a file.",
+        help="The validation text: the model is measured on it and does not learn from it. Give "
+        "a file, or a share of the text, such as 0.1 (its end, or some of its documents, "
+        "chosen at random).",
         panel=TEXT,
         metavar="SHARE|FILE",
         accepts="StrPath | float",
     )
     cell: str = setting(
         "lstm",
-        help="The recurrent cell: lstm, gru, rnn, peephole, coupled, depth-gated or mlstm.",
+        help="The type of recurrent cell: lstm, gru, rnn, peephole, coupled, depth-gated or mlstm.",
         panel=MODEL,
         metavar="CELL",
     )
     nonlinearity: str = setting(
         "tanh",
-        help=f"With {named('cell', 'rnn')}: the function that gives the new hidden state.",
+        help=f"With {named('cell', 'rnn')}: the activation function.",
         panel=ADVANCED,
         metavar="tanh|relu|identity",
     )
     hidden_size: int | None = setting(
         None,
-        help="The number of units (neurons) in each layer.",
+        help="The number of neurons (units) in each layer.",
         panel=MODEL,
         by_default="chosen from the text and the time",
         at_least=1,
@@ -228,91 +233,94 @@ class TrainOptions(ComputeOptions):
         None,
         help="The number of recurrent layers.",
         panel=MODEL,
-        by_default=f"1, or 2 where {named('residual')} or the cell needs two",
+        by_default=f"1, or 2 if {named('residual')} or the cell needs two",
         at_least=1,
         flag="layers",
     )
     embedding_size: int | None = setting(
         None,
-        help="How many numbers stand for each symbol (its vector).",
+        help="The size of the embedding, the vector of numbers that stands for a token.",
         panel=MODEL,
-        by_default=f"it follows from {named('hidden_size')}",
+        by_default=f"chosen from {named('hidden_size')}",
         at_least=1,
         joint=_EMBEDDING,
     )
     vectors: str | None = setting(
         None,
-        help="Where the symbols' first vectors come from: word2vec learns them on the training "
-        "text; a file holds them in the format of word2vec or fastText.",
+        help="Where the first embedding vectors come from: word2vec learns them from the "
+        "training text; a file contains them in the format of word2vec or fastText.",
         by_default="drawn at random",
         joint=_EMBEDDING,
         accepts="StrPath | None",
     )
     freeze_embedding: bool | None = setting(
         None,
-        help="Keep the symbols' vectors as they are, or train them too.",
+        help="Keep the embedding vectors as they are, or train them too.",
         panel=ADVANCED,
-        by_default=f"train them; with {named('loss', 'distance')} keep them",
+        by_default=f"train them; with {named('loss', 'distance')}, keep them",
         off="train-embedding",
     )
     loss: str = setting(
         "cross-entropy",
-        help="What training makes small. cross-entropy: how badly the next symbol was predicted; "
-        "distance: how far the network's output, a vector, lies from the next symbol's vector.",
+        help="The loss that training makes small. cross-entropy: how badly the next token was "
+        "predicted; distance: how far the output of the network, a vector, is from the "
+        "embedding vector of the next token.",
         panel=ADVANCED,
         choices=LOSSES,
     )
     distance: str | None = setting(
         None,
-        help=f"With {named('loss', 'distance')}: how the distance is measured.",
+        help=f"With {named('loss', 'distance')}: how to measure the distance.",
         panel=ADVANCED,
         by_default="euclidean",
         choices=DISTANCES,
     )
     dropout: float | None = setting(
         None,
-        help="The share of units that is left out at random in training, such as 0.2.",
+        help="The share of neurons that are switched off at random in each training step, such "
+        "as 0.2.",
         panel=MODEL,
         metavar="SHARE",
-        by_default="chosen by how often the text is read",
+        by_default="chosen from how many times the text is read",
         at_least=0,
         below=1,
     )
     tie: bool = setting(
         False,
-        help="Use the symbols' vectors as the weights of the output layer too.",
+        help="Use the embedding vectors as the weights of the output layer too (weight tying).",
         panel=ADVANCED,
     )
     residual: bool = setting(
         False,
-        help="Add the input of each layer to its output, from the second layer on.",
+        help="Add the input of each layer to its output, from the second layer on (residual "
+        "connections).",
         panel=ADVANCED,
     )
     seq_len: int | None = setting(
         None,
-        help="The gradients reach back N tokens.",
+        help="How many tokens back the gradients reach (the length of a training sequence).",
         panel=ADVANCED,
-        by_default="64, less for a short text",
+        by_default="64, or less for a short text",
         at_least=1,
     )
     history: int | None = setting(
         None,
-        help="Train on sliding windows, as in the lecture: the model sees only the last N tokens "
-        "before each prediction.",
+        help="Train on sliding windows: the model sees only the last N tokens before each "
+        "prediction.",
         panel=MODEL,
-        by_default="it sees all that stands before",
+        by_default="it sees all tokens before",
         at_least=1,
     )
     batch_size: int | None = setting(
         None,
-        help="N parts of the text are read side by side.",
+        help="The batch size: how many sequences are read at the same time.",
         panel=ADVANCED,
-        by_default="64, fewer of a short text",
+        by_default="64, or fewer for a short text",
         at_least=1,
     )
     learning_rate: float | None = setting(
         None,
-        help="The highest learning rate: it rises to this value and then falls to 0.",
+        help="The highest learning rate. In training it rises to this value and then falls to 0.",
         panel=ADVANCED,
         metavar="RATE",
         by_default="chosen from the size of the network",
@@ -321,14 +329,15 @@ class TrainOptions(ComputeOptions):
     )
     weight_decay: float | None = setting(
         None,
-        help="How strongly the weights are pulled towards 0 (AdamW); 0 is off.",
+        help="How strongly the weights are pulled towards 0 (the weight decay of AdamW); 0 turns "
+        "it off.",
         panel=ADVANCED,
         by_default="0.1",
         at_least=0,
     )
     clip_norm: float | None = setting(
         None,
-        help="A gradient whose norm is larger than X is scaled down to X.",
+        help="Scale a gradient down to norm X if its norm is larger (gradient clipping).",
         panel=ADVANCED,
         by_default="1",
         above=0,
@@ -336,21 +345,21 @@ class TrainOptions(ComputeOptions):
     )
     rng: int = setting(
         1,
-        help="The number that fixes all random choices: the same number gives the same result.",
+        help="The random seed: the same seed gives the same result.",
         at_least=0,
         below=2**31,
         others=("seed",),
     )
     precision: str = setting(
         "auto",
-        help="How exactly matrices are multiplied: with 32 bits a number (fp32), or with 16 "
-        "(bf16), which is faster where the machine can do it.",
+        help="The precision of matrix multiplication: 32-bit numbers (fp32), or 16-bit numbers "
+        "(bf16), which are faster on some machines.",
         panel=ADVANCED,
         choices=("auto", "fp32", "bf16"),
     )
     eval_every: int | None = setting(
         None,
-        help=f"Measure the model on the text of {named('val')} every N steps.",
+        help="Measure the model on the validation text every N steps.",
         panel=ADVANCED,
         by_default="ten times in a run",
         at_least=1,
@@ -479,65 +488,68 @@ class SampleOptions:
 
     length: int = setting(
         500,
-        help="Write at most N characters after the seed. A model of bytes ends with the last whole "
-        "character, a model of words with the word that reaches the length.",
-        panel=TEXT,
+        help="Write at most N characters, not counting the given beginning. A model of bytes "
+        "stops after the last whole character, a model of words after the word that reaches "
+        "N.",
+        panel=END,
         at_least=0,
         short="n",
     )
     temperature: float = setting(
         0.8,
-        help="How freely symbols are chosen (the logits are divided by it): below 1 safer, above 1 "
-        "wilder; 0 always takes the likeliest symbol.",
+        help="How freely to choose the next token (the logits are divided by X): below 1 the "
+        "text is safer, above 1 it is wilder; 0 always takes the most likely token.",
         panel=CHOICE,
         at_least=0,
         short="t",
     )
     rng: int = setting(
         0,
-        help="Seed of the random choices: another number gives another text.",
+        help="The random seed: the same seed gives the same text, another seed another text.",
         panel=CHOICE,
         at_least=0,
         below=RNG_LIMIT,
     )
     top_k: int = setting(
         0,
-        help="Choose among the N likeliest symbols; 0 is all of them.",
+        help="Choose only among the N most likely tokens; 0 allows all.",
         panel=CHOICE,
         at_least=0,
     )
     top_p: float = setting(
         1.0,
-        help="Choose among the likeliest symbols whose probabilities sum up to X; 1 is all.",
+        help="Choose only among the most likely tokens whose probabilities add up to X; 1 allows "
+        "all.",
         panel=CHOICE,
         above=0,
         at_most=1,
     )
     min_p: float = setting(
         0.0,
-        help="Leave out symbols less likely than X times the likeliest one; 0 leaves out none.",
+        help="Never choose a token whose probability is below X times that of the most likely "
+        "token; 0 allows all.",
         panel=CHOICE,
         at_least=0,
         at_most=1,
     )
     repetition_penalty: float = setting(
         1.0,
-        help="Above 1, make the symbols written last less likely; 1 is off, below 1 makes them "
-        "more likely.",
+        help="Make tokens that were just written less likely (above 1) or more likely (below 1); "
+        "1 turns this off.",
         panel=CHOICE,
         above=0,
     )
     repetition_window: int = setting(
         64,
-        help=f"How many of the symbols written last {named('repetition_penalty')} looks at; 64 is "
-        "about a line.",
+        help=f"How many of the last tokens {named('repetition_penalty')} looks at; 64 characters "
+        "are about one line.",
         panel=ADVANCED,
         at_least=1,
     )
     stop: tuple[str, ...] = setting(
         (),
-        help="End before this text; may be repeated.",
-        typed_help="End before this text; may be repeated. \\n means a line end, \\t a tab, "
+        help="Stop before this text. May be repeated.",
+        typed_help="Stop before this text. May be repeated. \\n means a line end, \\t a tab, "
         "\\\\ a backslash.",
         panel=END,
         metavar="TEXT",
@@ -546,35 +558,36 @@ class SampleOptions:
     )
     until_sentence: bool = setting(
         False,
-        help="End with the first sentence that holds a written word. A sentence ends at . ! ? or "
-        "…, with closing quotes and brackets after it, before a space or a line end.",
+        help="Stop after the first sentence that contains a written word. A sentence ends at . ! "
+        "? or …, with closing quotes and brackets after it, before a space or a line end.",
         panel=END,
     )
     until_end: bool = setting(
         False,
-        help="End where a document ends. A model of several documents does so by itself; a model "
-        "of one text knows no end.",
+        help="Stop at the end of a document. A model of several documents does this without the "
+        "option; a model of one text does not know where a document ends.",
         panel=END,
     )
     keep_going: bool = setting(
         False,
-        help=f"Where a document ends, begin another one, up to {named('length')}.",
+        help=f"Do not stop at the end of a document: begin another one, until {named('length')} "
+        "is reached.",
         panel=END,
     )
     separator: str = setting(
         "\n\n",
-        help=f"What is written between two documents with {named('keep_going')}.",
-        typed_help="What is written between two texts: \\n means a line end, \\t a tab.",
+        help=f"The text between two documents with {named('keep_going')}.",
+        typed_help="The text between two written texts. \\n means a line end, \\t a tab.",
         panel=ADVANCED,
         by_default="a line end or a blank line, as in the training text",
         escapes=True,
     )
     history: int = setting(
         0,
-        help="Let the network see only the last N tokens at each choice, and start from a state of "
-        "zero before them; 0 lets it see all that stands before.",
+        help="Let the model see only the last N tokens before each prediction; 0 lets it see all "
+        "of them.",
         panel=ADVANCED,
-        by_default="as the model was trained",
+        by_default="as in training",
         at_least=0,
     )
 

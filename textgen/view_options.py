@@ -8,7 +8,7 @@ from typing import Any
 from textgen.corpus.corpus_options import FileOptions
 from textgen.errors import ConfigError, InspectionError, named
 from textgen.options import ComputeOptions
-from textgen.settings import ADVANCED, TEXT, check, setting, setting_like
+from textgen.settings import ADVANCED, PROPERTY, TEXT, check, setting, setting_like
 
 #: Characters of a corpus that are read unless more are asked for: 10 to 30 seconds for 1 x 512
 #: units on one core.
@@ -35,7 +35,7 @@ def neurons_setting(text: str) -> Any:
     """A field that names neurons, with the help text of its command."""
     return setting(
         (),
-        help=f"{text}: 0:17 is unit 17 of layer 0. May be repeated.",
+        help=f"{text}: 0:17 is neuron 17 of layer 0. May be repeated.",
         metavar="LAYER:UNIT",
         flag="neuron",
         accepts=_NEURONS,
@@ -64,31 +64,32 @@ class ViewOptions:
     """
 
     show: str | None = quantity_setting(
-        "What colours the text. Of a neuron: cell, hidden, input-gate, forget-gate, output-gate, "
-        "candidate. Of the network: surprise, what each character cost in bits; influence, how "
-        "much each character changes the prediction after the text."
+        "What colours the text. For a neuron: cell, hidden, input-gate, forget-gate, "
+        "output-gate, candidate. For the whole network: surprise (how many bits each "
+        "character cost) or influence (how much each character changes the prediction after "
+        "the text)."
     )
     neurons: tuple[str, ...] = neurons_setting("The neuron that colours the text")
     top: int = setting(
         3,
-        help=f"Without {named('neurons')}: show the N that vary most on the text.",
+        help=f"Without {named('neurons')}: show the N neurons that vary most on the text.",
         at_least=1,
     )
     by: str | None = setting(
         None,
         help=f"With {named('show', 'influence')}: measure it by the gradient, or by leaving the "
-        "character out.",
+        "character out (omission).",
         panel=ADVANCED,
         choices=MEASURES,
         by_default="both",
     )
     target: str | None = setting(
         None,
-        help=f"With {named('show', 'influence')}: the influence on this next character (with a "
-        "model of bytes on its first byte).",
+        help=f"With {named('show', 'influence')}: measure the influence on the probability of "
+        "this next character (in a model of bytes: of its first byte).",
         panel=ADVANCED,
         metavar="CHAR",
-        by_default="the likeliest one",
+        by_default="the most likely one",
     )
 
     def __post_init__(self) -> None:
@@ -111,12 +112,12 @@ class NeuronOptions:
     """
 
     show: str | None = quantity_setting(
-        "What is shown of each neuron: cell, hidden, input-gate, forget-gate, output-gate, "
+        "What to show of each neuron: cell, hidden, input-gate, forget-gate, output-gate or "
         "candidate."
     )
     layers: tuple[int, ...] = setting(
         (),
-        help="Only the neurons of this layer, from 0. May be repeated.",
+        help="Show only the neurons of this layer; the first is 0. May be repeated.",
         flag="layer",
         metavar="L",
         by_default="all layers",
@@ -129,13 +130,13 @@ class NeuronOptions:
     )
     sort: str | None = setting(
         None,
-        help="The order: effect (how much the rest of the network sees it vary), "
+        help="The order of the neurons: effect (how much the output of the neuron varies), "
         "feature-score, mean, sd, min, max, saturation or place.",
         metavar="ORDER",
         by_default="effect",
         parse=str.lower,
     )
-    neurons: tuple[str, ...] = neurons_setting("Show this neuron in depth")
+    neurons: tuple[str, ...] = neurons_setting("Show this neuron in detail")
 
     def __post_init__(self) -> None:
         check(self, InspectionError)
@@ -155,30 +156,31 @@ class SimilarOptions:
     """
 
     show: str | None = quantity_setting(
-        "What is compared: cell, hidden, or a gate such as forget-gate."
+        "What to compare: cell, hidden, or a gate such as forget-gate."
     )
     layer: str | None = setting(
         None,
-        help="Compare the units of this layer, from 0, or of all.",
+        help="Compare only the neurons of this layer (the first is 0), or of all layers.",
         metavar="L|all",
         by_default="the last layer",
         accepts="int | str | None",
     )
     units: int = setting(
         0,
-        help="Compare only the K units whose values are most unusual after TEXT; 0 compares all.",
+        help="Compare only the K neurons whose values are most unusual after TEXT; 0 compares all.",
         panel=ADVANCED,
         metavar="K",
         at_least=0,
     )
-    top: int = setting(10, help="Show the N places that are most similar.", at_least=1)
+    top: int = setting(10, help="Show the N most similar places.", at_least=1)
     min_apart: int = setting(
-        64, help="Show places that lie at least N symbols apart.", panel=ADVANCED, at_least=1
+        64, help="Show only places that are at least N tokens apart.", panel=ADVANCED, at_least=1
     )
     not_same: int = setting(
         12,
-        help="Leave out places whose last N symbols are those of TEXT, for they are alike for no "
-        "other reason; 0 leaves out none. For a model of bytes a Cyrillic letter is two symbols.",
+        help="Leave out places where the last N tokens are the same as in TEXT, because their "
+        "states are similar for this reason alone; 0 leaves out none. In a model of bytes a "
+        "Cyrillic letter is two tokens.",
         panel=ADVANCED,
         at_least=0,
     )
@@ -198,13 +200,13 @@ class MemoryOptions:
         InspectionError: A value is out of range.
     """
 
-    max_lag: int = setting(200, help="Look K tokens back.", metavar="K", at_least=1)
+    max_lag: int = setting(200, help="Look back K tokens.", metavar="K", at_least=1)
     positions: int = setting(
-        200, help="Measure at N places spread over the text.", panel=ADVANCED, at_least=1
+        200, help="Measure at N positions spread over the text.", panel=ADVANCED, at_least=1
     )
     rng: int = setting(
         0,
-        help="The number that fixes all random choices: the same number gives the same result.",
+        help="The random seed: the same seed gives the same result.",
         at_least=0,
     )
     threads: int | None = setting_like(ComputeOptions, "threads")
@@ -227,13 +229,14 @@ class FindOptions:
 
     protocol: str = setting(
         "mean",
-        help="What stands for each text: the mean of its states, or the state after its end.",
+        help="What represents each text: the mean of its states, or the state after its end "
+        "(final).",
         flag="state",
         choices=("mean", "final"),
     )
     quantity: str | None = setting(
         None,
-        help="Which state is looked at: cell or hidden.",
+        help="Which state to look at: cell or hidden.",
         flag="show",
         metavar="WHAT",
         by_default=_USUAL,
@@ -241,7 +244,7 @@ class FindOptions:
     )
     held_out: float = setting(
         0.3,
-        help="The share of the examples that is only measured on.",
+        help="The share of the examples that is kept for measuring only.",
         panel=ADVANCED,
         metavar="SHARE",
         at_least=0.05,
@@ -249,7 +252,7 @@ class FindOptions:
     )
     texts_limit: int | None = setting(
         None,
-        help="Use only N texts, drawn at random.",
+        help="Use only N texts, chosen at random.",
         panel=ADVANCED,
         by_default="all",
         at_least=1,
@@ -263,14 +266,15 @@ class FindOptions:
     )
     positions: int = setting(
         8000,
-        help="Look at N characters of the corpus, drawn at random.",
+        help="Look at N characters of the corpus, chosen at random.",
         panel=ADVANCED,
         at_least=100,
     )
     direction: str | None = setting(
         None,
-        help=f"With {named('save')}: keep a direction of many units instead of one neuron, that of "
-        "the probe or that of the difference between the means of the two kinds.",
+        help=f"With {named('save')}: save a direction, a weighted sum of many neurons, instead of "
+        "one neuron. probe: the weights of the probe; difference: the difference between "
+        "the means of the two classes.",
         panel=ADVANCED,
         choices=("probe", "difference"),
     )
@@ -295,43 +299,51 @@ class PropertyOptions:
 
     labels: str | None = setting(
         None,
-        help="A table of texts with two labels: in each row a label, a tab, a text; in a .csv file "
-        "a comma instead of the tab (.gz too).",
+        help="A table of texts with two labels. Each row is a label, a tab and a text; in a .csv "
+        "file, a comma instead of the tab (also .gz).",
+        panel=PROPERTY,
         metavar="FILE",
         accepts="StrPath | None",
     )
     positive_label: str | None = setting(
         None,
-        help=f"With {named('labels')}: the label to look for.",
+        help=f"With {named('labels')}: the label of the texts that have the property.",
+        panel=PROPERTY,
         metavar="LABEL",
-        by_default="the one that comes last in the alphabet",
+        by_default="the last one in the alphabet",
     )
     positive: str | None = setting(
         None,
         help="A file of texts that have the property.",
+        panel=PROPERTY,
         metavar="FILE",
         accepts="StrPath | None",
     )
     negative: str | None = setting(
         None,
-        help="A file of texts that do not have it.",
+        help="A file of texts that do not have the property.",
+        panel=PROPERTY,
         metavar="FILE",
         accepts="StrPath | None",
     )
     texts: str = setting(
         "blank",
-        help=f"What separates the texts in {named('positive')} and {named('negative')}.",
+        help=f"What separates the texts in {named('positive')} and {named('negative')}: a blank "
+        "line, or a line end (line).",
+        panel=PROPERTY,
         choices=("blank", "line"),
     )
     regex: str | None = setting(
         None,
-        help="Look for characters of a text that lie in a match of this regular expression.",
+        help="Look for the characters that are part of a match of this regular expression.",
+        panel=PROPERTY,
         metavar="PATTERN",
     )
     feature: str | None = setting(
         None,
-        help="Look for characters of a text with a built-in feature, such as inside-quotes, "
-        "inside-brackets, capital, vowel or word-start; an unknown name lists all.",
+        help="Look for the characters that have a built-in feature, such as inside-quotes, "
+        "inside-brackets, capital, vowel or word-start. An unknown name lists all features.",
+        panel=PROPERTY,
         metavar="NAME",
         parse=str.lower,
     )

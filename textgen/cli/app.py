@@ -27,15 +27,15 @@ class Textgen(Group):
         "sample": ("textgen.cli.sample:sample_command", "Write text with a trained model."),
         "eval": (
             "textgen.cli.eval:eval_command",
-            "Measure how well a model predicts a text: bits per character and perplexity.",
+            "Measure how well a model predicts a text, in bits per character and perplexity.",
         ),
         "compare": (
             "textgen.cli.compare:compare_command",
-            "Train several networks in the same way and show them side by side.",
+            "Train several networks in the same way and compare their results.",
         ),
         "inspect": (
             "textgen.cli.inspect:inspect_app",
-            "Show single neurons at work: a text coloured by their values, character by character.",
+            "Look at single neurons: show a text coloured by their value after each character.",
         ),
     }
 
@@ -70,13 +70,13 @@ def textgen(
         typer.Option(
             "--version",
             "-V",
-            help="Print the version, and the instruction sets that this machine computes with.",
+            help="Print the version, and the CPU instruction sets that textgen can use here.",
             is_eager=True,
             callback=_print_version,
         ),
     ] = False,
 ) -> None:
-    """Train a character-level recurrent language model, write with it, look at its neurons.
+    """Train a character-level recurrent language model, write text with it, look at its neurons.
 
     textgen train corpus.txt
 
@@ -84,7 +84,6 @@ def textgen(
 
     textgen inspect --text "Это я убил тогда старуху"
 
-    textgen list
-
-    textgen help sample
+    Type textgen list to see the trained models, and textgen help COMMAND to see the options of a
+    command.
     """

@@ -18,7 +18,7 @@ from textgen.cli.records import check_outputs, print_json
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, named
 from textgen.options import TrainOptions
-from textgen.settings import COMPARED, RUN, setting, settings_of, value_of
+from textgen.settings import COMPARED, RUN, SAVED, setting, settings_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     )
     from textgen.terminal.chart import Chart
 
-_SHOWN = "What is shown"
-
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
@@ -45,26 +43,26 @@ class CompareOptions:
         help="The cells to compare, such as rnn,rnn:relu,lstm,gru.",
         panel=COMPARED,
         metavar="NAME,...",
-        by_default=f"rnn,lstm,gru; with {named('history')} lstm",
+        by_default=f"rnn,lstm,gru; with {named('history')}, lstm",
     )
     history: str | None = setting(
         None,
-        help="Compare lengths instead of cells: one cell sees windows of T tokens, such as "
-        "1,2,4,8,16. This shows what a longer history is worth.",
+        help="Compare history lengths instead of cells: train one cell several times, on windows "
+        "of T tokens, such as 1,2,4,8,16. The result shows what a longer history is worth.",
         panel=COMPARED,
         metavar="T,...",
     )
     task: str | None = setting(
         None,
-        help=f"Compare the cells on generated questions with a known answer, at each "
+        help="Compare the cells on generated questions with a known answer, at each distance in "
         f"{named('lag')}.",
         panel=COMPARED,
         metavar="recall|count|copy",
     )
     lag: str | None = setting(
         None,
-        help=f"With {named('task')}: how many characters lie between what must be remembered and "
-        "the question, such as 5,10 or 10..100:10 (in steps of 10).",
+        help=f"With {named('task')}: how many characters lie between what the model must remember "
+        "and the question, such as 5,10 or 10..100:10 (in steps of 10).",
         panel=COMPARED,
         metavar="K,...",
         by_default="10..100:10",
@@ -78,15 +76,15 @@ class CompareOptions:
     )
     params: str | None = setting(
         None,
-        help="Each network has at most N parameters, such as 250k or 1M; its width follows.",
+        help="The largest number of parameters of each network, such as 250k or 1M. The number "
+        "of neurons follows from it.",
         panel=COMPARED,
         metavar="N",
-        by_default=f"250k; with {named('task')} 100k",
+        by_default=f"250k; with {named('task')}, 100k",
     )
     rng: str = setting(
         "1",
-        help="The numbers that fix the random choices, such as 1,2,3: each cell is trained once "
-        "with each of them.",
+        help="The random seeds, such as 1,2,3: each cell is trained once with each seed.",
         panel=COMPARED,
         metavar="N,...",
     )
@@ -95,27 +93,27 @@ class CompareOptions:
         help="The folder of the runs.",
         panel=RUN,
         metavar="DIR",
-        by_default="./checkpoints/compare-NAME, where NAME is that of the text or the task",
+        by_default="./checkpoints/compare-NAME, with the name of the text or the task",
         short="o",
     )
     resume: bool = setting(
         False,
-        help="Go on with a comparison that was interrupted; runs that are finished are kept.",
+        help="Continue a comparison that was stopped. Finished runs are kept.",
         panel=RUN,
     )
     force: bool = setting(
-        False, help="Delete the runs that are in the folder, and start anew.", panel=RUN
+        False, help="Delete the runs that are already in the folder, and start again.", panel=RUN
     )
     picture: Path | None = setting(
         None,
-        help="Also draw the chart into a file whose name ends in .png or .svg.",
-        panel=_SHOWN,
+        help="Save the chart as a picture too, in a file whose name ends in .png or .svg.",
+        panel=SAVED,
         metavar="FILE",
     )
     csv: Path | None = setting(
         None,
-        help="Write the figures of every run as a table; - is standard output.",
-        panel=_SHOWN,
+        help="Save the numbers of every run as a table (CSV) in a file; - prints it.",
+        panel=SAVED,
         metavar="FILE",
     )
 
@@ -136,13 +134,14 @@ def compare_command(
     output: OutputOptions,
     paths: PathsArgument = None,
 ) -> None:
-    """Train several networks in the same way and show them side by side.
+    """Train several networks in the same way and compare their results.
 
-    The cells get the same number of parameters and the same training. With --history one cell is
-    trained several times and sees more and more of the text. With --task the cells answer
-    generated questions with a known answer; each run then has 6000 steps, and 0.02 of the
-    questions are kept to measure with, unless you say otherwise. Do not expect one cell to win: a
-    large comparison found no winner (Greff et al. 2017).
+    The command compares types of recurrent cell. All networks get about the same number of
+    parameters and the same training; --budget and --steps are for each network. With --history,
+    one cell is trained several times and sees more and more of the text. With --task, the cells
+    answer generated questions with a known answer; then --steps is 6000 and --val is 0.02 unless
+    you change them. Do not expect one cell to win: a large comparison found no winner (Greff et
+    al. 2017).
 
     textgen compare corpus.txt --cells rnn,lstm --params 20k --steps 20 --rng 1,2
 

@@ -30,34 +30,35 @@ class EvalOptions(ModelOptions):
 
     window: int | None = setting(
         None,
-        help="Measure the text a second time in windows of N characters, each read without what "
-        "stands before it.",
+        help="Measure the text a second time, in windows of N characters; the model reads each "
+        "window without the text before it.",
         at_least=1,
     )
     streams: int = setting(
         1,
-        help="Cut the text into N parts that are read side by side: much faster, and nearly the "
-        "same. The 256 characters before each part are read, but not counted.",
+        help="Split the text into N parts that are read at the same time: much faster, with "
+        "nearly the same result. The 256 characters before each part are read but not "
+        "counted.",
         panel=ADVANCED,
         at_least=1,
     )
     history: int | None = setting(
         None,
-        help="Let the model see only the N tokens before each prediction; 0 lets it see all that "
-        "stands before.",
-        by_default="as it was trained",
+        help="Let the model see only the last N tokens before each prediction; 0 lets it see all "
+        "of them.",
+        by_default="as in training",
         at_least=0,
     )
     pairs: bool = setting(
         False,
-        help="The files hold pairs, one a line: SOURCE, a TAB, TARGET. Only the targets are "
-        "measured, and how many of them the model writes exactly is counted. A model of pairs does "
-        "not need --pairs.",
+        help="The text consists of pairs, one on each line: SOURCE, a tab, TARGET. Only the "
+        "targets are measured, and those that the model writes exactly are counted. A model "
+        "of pairs does this without the option.",
     )
     limit: int | None = setting(
         None,
-        help="With a history: measure only N tokens, spread over the text (20000 without --limit). "
-        "With pairs: measure only N of them (all without --limit).",
+        help="With --history: measure only N tokens, spread over the text (default: 20000). With "
+        "pairs: measure only N of them (default: all).",
         panel=ADVANCED,
         at_least=1,
     )
@@ -74,7 +75,7 @@ def eval_command(
         list[str],
         typer.Argument(
             metavar="PATH...",
-            help="The text: files, folders of .txt files, or - for stdin.",
+            help="Text files in any encoding (.gz too), folders of .txt files, or - for stdin.",
             show_default=False,
         ),
     ],
@@ -83,13 +84,13 @@ def eval_command(
     computing: ComputeOptions,
     output: OutputOptions,
 ) -> None:
-    """Measure how well a model predicts a text: bits per character and perplexity.
+    """Measure how well a model predicts a text, in bits per character and perplexity.
 
-    The text is read from its beginning to its end, and every character counts. A character that
-    the model does not know costs as much as the unknown symbol, and 20.08 bits more, for these
-    choose one character among all of Unicode. The perplexity is that of a token. For a model of
-    words bits per word are printed too: the cost of the whole text, spaces and punctuation
-    included, divided by the number of its words.
+    The text is read from the beginning to the end, and every character counts. A character that
+    the model does not know costs as much as the unknown token, plus 20.08 bits, which is the cost
+    of choosing one among all characters of Unicode. The perplexity is per token. For a model of
+    words, bits per word are printed too: the cost of the whole text, with spaces and punctuation,
+    divided by the number of words.
 
     textgen eval novel.txt --window 256
 

@@ -178,10 +178,10 @@ class OutputOptions:
     json_output: bool = setting(
         False, help="Print the result as JSON.", panel=ADVANCED, flag="json"
     )
-    quiet: bool = setting(False, help="Print only the result, and errors.", short="q")
+    quiet: bool = setting(False, help="Print only the result and errors.", short="q")
     color: ColorMode = setting(
         ColorMode.AUTO,
-        help="Whether to print colours. auto: on a terminal, unless NO_COLOR is set.",
+        help="When to print colours. auto: on a terminal, unless NO_COLOR is set.",
         panel=ADVANCED,
         choices=tuple(ColorMode),
     )
@@ -208,7 +208,7 @@ ColorOption = Annotated[
     typer.Option(
         "--color",
         metavar="|".join(mode.value for mode in ColorMode),
-        help="Whether to print colours. auto: on a terminal, unless NO_COLOR is set.",
+        help="When to print colours. auto: on a terminal, unless NO_COLOR is set.",
         rich_help_panel=ADVANCED,
     ),
 ]

@@ -38,7 +38,7 @@ class WritingOptions(ModelOptions):
 
     seed: str | None = setting(
         None,
-        help="The beginning of the text; - reads it from standard input.",
+        help="The beginning of the text; the model continues it. - reads it from stdin.",
         panel=TEXT,
         short="s",
     )
@@ -47,61 +47,63 @@ class WritingOptions(ModelOptions):
     )
     count: int = setting(
         1,
-        help="Write N texts, separated as the documents of the training text were: by a line end "
-        "or a blank line.",
+        help="Write N texts, with a line end or a blank line between them, as between the "
+        "documents of the training text.",
         panel=TEXT,
         at_least=1,
     )
     interactive: bool = setting(
-        False, help="Write a text in turns with the model.", panel=TEXT, short="i"
+        False, help="Write a text together with the model, in turns.", panel=TEXT, short="i"
     )
     novelty: bool = setting(
         False,
-        help="Show what is copied from the training text: runs of symbols, whole documents.",
+        help="Show what is copied from the training text: long runs of tokens, and whole "
+        "documents.",
         panel=TEXT,
     )
     steer: tuple[str, ...] = setting(
         (),
-        help="Clamp a neuron, or a direction that inspect find saved, at a value while the text "
-        "is written. 0:137=+2 holds neuron 137 of layer 0 at 2 standard deviations above "
-        "its mean; 0:137=off sets it to 0. sentiment=-2@s1,+2@s2.. changes the value from "
-        "sentence 2 on; 0:137=+2@0..60 acts on these characters only; 0:137=+2:add adds to "
-        "it; 0:137=2:scale multiplies it. May be repeated.",
+        help="Hold a neuron at a value while the text is written; or a direction that inspect "
+        "find has saved. 0:137=+2 holds neuron 137 of layer 0 at 2 standard deviations "
+        "above its mean; 0:137=off holds it at 0. sentiment=-2@s1,+2@s2.. changes the value "
+        "from sentence 2 on; 0:137=+2@0..60 acts on the first 60 characters only; 0:137=+2:add "
+        "adds to the value; 0:137=2:scale multiplies it. May be repeated.",
         panel=STEERING,
         metavar="SPEC",
     )
     live: str | None = setting(
         None,
-        help="Steer a neuron or a saved direction with keys while the text streams: the arrow "
-        "keys raise and lower the dose, 0 clamps it at its mean, r releases it, q ends the "
-        "text. Without --length the text goes on until you end it. Goes together with "
-        "--steer.",
+        help="Steer a neuron or a saved direction with keys while the text appears. The arrow "
+        "keys raise and lower the dose, 0 holds it at its mean, r releases it, q ends the "
+        "text. Without --length the text goes on until you end it. May be used together "
+        "with --steer.",
         panel=STEERING,
         metavar="TARGET[=DOSE]",
     )
     exact: bool = setting(
         False,
-        help="Compute each text of --count on its own, so that text K is the same for every "
-        "count. Without it, four or more texts are computed together, which is faster and "
-        "rounds differently.",
+        help="Compute each text of --count alone, so that text K is the same for every count. "
+        "Without this option, four or more texts are computed together; this is faster, and "
+        "rounding differs.",
         panel=ADVANCED,
     )
     novelty_corpus: str | None = setting(
         None,
-        help="As --novelty, with the training text from this file or folder; needed where the "
+        help="Like --novelty, but take the training text from this file or folder. Needed if the "
         "text is no longer in the cache.",
         panel=ADVANCED,
         metavar="PATH",
     )
     speed: float | None = setting(
         None,
-        help="Characters that --live writes per second at first; 0 is as fast as possible.",
+        help="How many characters per second --live writes at first; 0 is as fast as possible.",
         panel=ADVANCED,
         by_default="30",
     )
     transcript: Path | None = setting(
         None,
-        help="Save the text of --live as JSON, with its doses and the schedule that repeats it.",
+        help="Save the text of --live as JSON, with its doses and the --steer schedule that "
+        "repeats it.",
         panel=ADVANCED,
         metavar="FILE",
     )
@@ -126,15 +128,16 @@ def sample_command(
         list[str] | None,
         typer.Argument(
             metavar="SEED",
-            help="The beginning of the text, as --seed. A path of a model or of a run's folder is "
-            "taken as --checkpoint.",
+            help="The beginning of the text, like --seed. The path of a model or of a run's "
+            "folder is read as --checkpoint.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
     """Write text with a trained model.
 
-    The text goes to stdout, everything else to stderr. The same command writes the same text.
+    The text goes to stdout, everything else to stderr. The same command always writes the same
+    text; for another text, change --rng.
 
     textgen sample "старуха"
 
@@ -144,9 +147,11 @@ def sample_command(
 
     textgen sample --seed "старуха" --steer 0:17=+2 --steer 0:3=off@60..
 
-    A model of several documents, such as names or poems, ends its text where a document ends.
+    A model that was trained on several documents, such as names or poems, stops at the end of a
+    document.
 
-    A model of pairs takes each line of the seed for a source and writes its target on a line.
+    A model that was trained on pairs reads each line of the beginning as a source, and writes a
+    line with its target.
     """
     from textgen.api import load
     from textgen.cli.beginning import read_beginning

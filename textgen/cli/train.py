@@ -36,9 +36,9 @@ def train_command(
 ) -> None:
     """Train a model on text.
 
-    No option is needed. What you leave out is chosen from the text, the time and the machine; the
-    main settings are printed with their reasons (--explain prints all). Ctrl-C stops and saves the
-    run; --resume continues it.
+    No option is needed. Settings that you leave out are chosen from the text, the time and the
+    machine; the main ones are printed with their reasons (--explain prints all). Ctrl-C stops the
+    run and saves it; --resume continues it.
 
     textgen train corpus.txt --budget 1m
 

@@ -30,25 +30,25 @@ class FileOptions:
         help="The encoding of the text, such as cp1251.",
         panel=TEXT,
         metavar="NAME",
-        by_default="found from its bytes",
+        by_default="detected from its bytes",
     )
     encoding_errors: str = setting(
         "strict",
-        help="What to do about bytes that stand for no character. strict: refuse the file; "
+        help="What to do if some bytes are not valid in the encoding. strict: refuse the file; "
         "replace: read each as the character U+FFFD and say how many there are.",
         panel=ADVANCED,
         choices=ENCODING_ERRORS,
     )
     ending: str = setting(
         DEFAULT_ENDING,
-        help="Which files of a folder are read: those whose names end like this. Several: "
-        ".txt,.srt; every file: all. The same names with .gz after them are read too.",
+        help="Which files of a folder to read: those whose names have this ending, such as .srt. "
+        "Several: .txt,.srt; every file: all. Compressed files (.txt.gz) are read too.",
         panel=ADVANCED,
-        metavar=".srt",
+        metavar="ENDING",
     )
     skip_bad: bool = setting(
         False,
-        help="Leave out files that cannot be read as text, and say which.",
+        help="Skip files that cannot be read as text, and list them.",
         panel=ADVANCED,
     )
 
@@ -67,49 +67,50 @@ class CorpusOptions(FileOptions):
 
     level: str = setting(
         "char",
-        help="What one token is, the piece that the model reads at a time: a character (a Unicode "
-        "code point), a byte of UTF-8, or a word.",
+        help="What a token is, the piece of text that the model reads and writes in one step: a "
+        "character (a Unicode code point), a byte of UTF-8, or a word.",
         panel=TEXT,
         choices=LEVELS,
     )
     fold: bool = setting(
         False,
-        help="Make the text lower case, keep letters only, split words at hyphens.",
+        help="Make the text lower case, and replace everything except letters with a space.",
         panel=TEXT,
     )
     documents: str | None = setting(
         None,
-        help="How a file is cut into documents. blank: at blank lines (blank:2: at two or more); "
-        "line: each line is one; file: each file is one; separator: at lines that are TEXT; start: "
-        "where a line begins with PATTERN, a regular expression or the text itself.",
+        help="How to split a file into documents. blank: at blank lines (blank:2: at two or more "
+        "in a row); line: each line is a document; file: each file is one; separator: at "
+        "lines that consist of TEXT; start: before each line that begins with PATTERN, a "
+        "regular expression or plain text.",
         panel=TEXT,
         metavar="blank|line|file|separator:TEXT|start:PATTERN",
         by_default="file",
     )
     min_count: int = setting(
         1,
-        help="Characters that occur fewer than N times are read as unknown.",
+        help="Read characters that occur fewer than N times as unknown.",
         panel=ADVANCED,
         at_least=1,
     )
     min_word_count: int = setting(
         2,
-        help=f"With {named('level', 'word')}: words that occur fewer than N times are spelled in "
+        help=f"With {named('level', 'word')}: spell words that occur fewer than N times in "
         "characters.",
         panel=ADVANCED,
         at_least=1,
     )
     max_words: int = setting(
         30_000,
-        help=f"With {named('level', 'word')}: the model knows the N most frequent words, and "
-        "spells the others.",
+        help=f"With {named('level', 'word')}: the model knows the N most frequent words and "
+        "spells the others in characters.",
         panel=ADVANCED,
         at_least=0,
     )
     newlines: bool = setting(
         True,
         help="Whether the line ends \\r\\n and \\r become \\n.",
-        typed_help="Leave the line ends \\r\\n and \\r as they are. Default: they become \\n.",
+        typed_help="Keep the line ends \\r\\n and \\r as they are. Default: they become \\n.",
         panel=ADVANCED,
         flag="keep-newlines",
         inverted=True,
@@ -117,8 +118,8 @@ class CorpusOptions(FileOptions):
     nfc: bool = setting(
         True,
         help="Whether a letter and its accent become one character (Unicode NFC).",
-        typed_help="Leave a letter and its accent as two characters where the text has two. "
-        "Default: they become one (Unicode NFC).",
+        typed_help="Keep a letter and its accent as two characters if the text has two. Default: "
+        "they become one (Unicode NFC).",
         panel=ADVANCED,
         flag="no-nfc",
         inverted=True,

@@ -19,33 +19,33 @@ class Inspect(Group):
     below: ClassVar = {
         "checkpoint": (
             "textgen.cli.inspect.show_checkpoint:checkpoint_command",
-            "Show what is in a checkpoint; without a name, list all under ./checkpoints.",
+            "Show what is in a model; without a name, list all models under ./checkpoints.",
         ),
         "neurons": (
             "textgen.cli.inspect.show_neurons:neurons_command",
-            "List what each neuron does over a text: its spread, what it follows, where it is "
-            "highest.",
+            "List what each neuron does on a text: how much it varies, which feature it follows, "
+            "and where it is highest.",
         ),
         "gates": (
             "textgen.cli.inspect.show_gates:gates_command",
-            "Show how often the gates of each unit are shut or open: each unit is a point.",
+            "Show how often the gates of each neuron are closed or open, in a chart.",
         ),
         "find": (
             "textgen.cli.inspect.find_neurons:find_command",
-            "Find the neurons that carry a property, with the controls that such a claim needs.",
+            "Find neurons that carry a property of the text, and test this with controls.",
         ),
         "similar": (
             "textgen.cli.inspect.show_similar:similar_command",
-            "Find the places of a corpus where the network is in nearly the same state as after "
+            "Find places in a corpus where the state of the network is nearly the same as after "
             "TEXT.",
         ),
         "memory": (
             "textgen.cli.inspect.show_memory:memory_command",
-            "Show how far back models remember, in gradients and in what they predict.",
+            "Show how far back models remember, in their gradients and in their predictions.",
         ),
         "windows": (
             "textgen.cli.inspect.show_windows:windows_command",
-            "Print the training pairs of the lecture: t tokens, and the t tokens that begin one "
+            "Print the sliding windows of a text: T tokens, and the T tokens that begin one token "
             "later.",
         ),
     }

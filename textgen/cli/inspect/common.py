@@ -19,7 +19,7 @@ from textgen.cli.parameters import OutputOptions
 from textgen.cli.records import check_outputs, print_json, print_notes
 from textgen.errors import ConfigError
 from textgen.progress import task
-from textgen.settings import ADVANCED, setting
+from textgen.settings import SAVED, setting
 from textgen.terminal.text import quote, quote_path
 from textgen.view_options import ReadOptions
 
@@ -33,12 +33,12 @@ SourcesArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[PATH]...",
-        help="The text to read: files (.gz too), folders of .txt files, or - for stdin. "
-        "Default: what the model was trained on.",
+        help="Text files in any encoding (.gz too), folders of .txt files, or - for stdin. "
+        "Default: the text that the model was trained on.",
         show_default=False,
     ),
 ]
-PICTURE_HELP = "Also draw the chart into a file whose name ends in .png or .svg."
+PICTURE_HELP = "Save the chart as a picture too, in a file whose name ends in .png or .svg."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +47,14 @@ class SavingOptions(OutputOptions):
 
     csv: Path | None = setting(
         None,
-        help="Write the figures as a table into a file; - is standard output.",
-        panel=ADVANCED,
+        help="Save the numbers as a table (CSV) in a file; - prints it.",
+        panel=SAVED,
         metavar="FILE",
     )
     npz: Path | None = setting(
         None,
-        help="Write the figures as NumPy arrays into a file, for numpy.load.",
-        panel=ADVANCED,
+        help="Save the numbers as NumPy arrays in a file, for numpy.load.",
+        panel=SAVED,
         metavar="FILE",
     )
 

@@ -36,7 +36,7 @@ class KeepOptions:
     top: int = setting(5, help="Show the N best neurons.", at_least=1)
     save: str | None = setting(
         None,
-        help="Save the best neuron under this name beside the model; sample --steer takes it.",
+        help="Save the best neuron under this name next to the model, for sample --steer.",
         metavar="NAME",
     )
 
@@ -61,12 +61,12 @@ def find_command(
     output: SavingOptions,
     paths: SourcesArgument = None,
 ) -> None:
-    """Find the neurons that carry a property, with the controls that such a claim needs.
+    """Find neurons that carry a property of the text, and test this with controls.
 
-    Neurons are chosen on one part of the examples and measured on the rest. A neuron is shown
-    where it is significant after a correction for the number of all units. The controls are made
-    for the neuron that is best on the first part. This command needs scikit-learn, which is
-    installed by the extra "probe" of this package.
+    Neurons are chosen on one part of the examples and measured on the rest. A neuron is shown if
+    it is significant after a correction for the number of all neurons. The controls are made for
+    the neuron that is best on the first part. This command needs scikit-learn: pip install
+    "textgen[probe]".
 
     textgen inspect find --labels reviews.tsv --save sentiment
 

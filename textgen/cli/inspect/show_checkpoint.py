@@ -24,15 +24,15 @@ def checkpoint_command(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="The model: its file, its folder, or its name under ./checkpoints. "
-            "Default: list all.",
+            help="The model: its file, its folder, or its name under ./checkpoints. Default: "
+            "list all models.",
             show_default=False,
         ),
     ] = None,
     json_output: JsonOption = False,
     color: ColorOption = ColorMode.AUTO,
 ) -> None:
-    """Show what is in a checkpoint; without a name, list all under ./checkpoints.
+    """Show what is in a model; without a name, list all models under ./checkpoints.
 
     textgen inspect checkpoint mine
     """

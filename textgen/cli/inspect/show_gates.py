@@ -17,6 +17,7 @@ from textgen.cli.inspect.common import (
     read_for,
 )
 from textgen.cli.parameters import ModelOptions, with_options
+from textgen.settings import SAVED
 from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -33,13 +34,19 @@ def gates_command(
     paths: SourcesArgument = None,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE", help=PICTURE_HELP, show_default=False),
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            help=PICTURE_HELP,
+            show_default=False,
+            rich_help_panel=SAVED,
+        ),
     ] = None,
 ) -> None:
-    """Show how often the gates of each unit are shut or open: each unit is a point.
+    """Show how often the gates of each neuron are closed or open, in a chart.
 
-    A gate below 0.1 is shut (left-saturated), a gate above 0.9 is open (right-saturated). The chart
-    is that of Karpathy, Johnson and Li 2015.
+    Each point is a neuron. A gate below 0.1 is closed (left-saturated), a gate above 0.9 is open
+    (right-saturated). The chart is the one of Karpathy, Johnson and Li 2015.
 
     textgen inspect gates
 

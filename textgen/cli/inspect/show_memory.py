@@ -14,7 +14,7 @@ from textgen.cli.boundary import guarded
 from textgen.cli.flags import in_flags
 from textgen.cli.inspect.common import SavingOptions, deliver, read_for, say_what_is_read
 from textgen.cli.parameters import Only, with_options
-from textgen.settings import ADVANCED, TEXT, setting
+from textgen.settings import ADVANCED, SAVED, TEXT, setting
 from textgen.view_options import MemoryOptions, ReadOptions
 
 if TYPE_CHECKING:
@@ -29,21 +29,23 @@ class CurveOptions:
 
     show: str | None = setting(
         None,
-        help="Draw one curve of the gradient: hidden, cell, or input (the vector of a symbol).",
+        help="Draw only one curve of the gradient: hidden, cell, or input (the embedding vector "
+        "of a token).",
         metavar="WHAT",
-        by_default="all curves of one model; of several models that of hidden",
+        by_default="all curves for one model, that of hidden for several",
         parse=str.lower,
     )
     layer: int | None = setting(
         None,
-        help="Draw the states of this layer, from 0.",
+        help="Draw the curves of this layer; the first is 0.",
         panel=ADVANCED,
         metavar="L",
         by_default="the last layer",
     )
     picture: Path | None = setting(
         None,
-        help="Also draw the charts into a file whose name ends in .png or .svg.",
+        help="Save the charts as a picture too, in a file whose name ends in .png or .svg.",
+        panel=SAVED,
         metavar="FILE",
     )
 
@@ -69,19 +71,19 @@ def memory_command(
         typer.Option(
             "--file",
             metavar="PATH",
-            help="Measure on the text of a file or a folder. Default: what each model was trained "
+            help="Read a file or a folder instead. Default: the text that each model was trained "
             "on.",
             show_default=False,
             rich_help_panel=TEXT,
         ),
     ] = None,
 ) -> None:
-    """Show how far back models remember, in gradients and in what they predict.
+    """Show how far back models remember, in their gradients and in their predictions.
 
-    The command draws two curves over k, the number of symbols back. The first is the size of the
-    gradient of the cost of the next symbol with respect to what the network held k symbols before.
-    The second is how much the prediction changes (total variation) where all text that lies more
-    than k symbols back is replaced by other text.
+    The command draws two charts over k, the number of tokens back. The first shows the size of a
+    gradient: that of the loss of the next token with respect to the state of the network k tokens
+    before. The second shows how much the prediction changes (total variation) if all text more
+    than k tokens back is replaced by other text.
 
     textgen inspect memory --max-lag 100
 

@@ -26,13 +26,14 @@ def neurons_command(
     output: SavingOptions,
     paths: SourcesArgument = None,
 ) -> None:
-    """List what each neuron does over a text: its spread, what it follows, where it is highest.
+    """List what each neuron does on a text: how much it varies, which feature it follows, and where
+    it is highest.
 
-    What a neuron follows is one of the built-in features (word-start, inside-quotes, vowel and so
-    on). It is chosen on one half of the text, and r is the correlation on the other half. Below 0.3
-    a neuron follows nothing; a text of fewer than 300 tokens is too short to say. The value of a
-    cell state may lie far beyond 1, where the rest of the network, which sees tanh(c), no longer
-    tells values apart; so its r is the correlation of tanh(c).
+    The features are built in: word-start, inside-quotes, vowel and so on. The feature that a neuron
+    follows is chosen on one half of the text; r is their correlation on the other half. If r is
+    below 0.3, the neuron follows nothing. A text of fewer than 300 tokens is too short for this.
+    The rest of the network sees only tanh(c) of a cell state c, so r is the correlation with
+    tanh(c).
 
     textgen inspect neurons
 

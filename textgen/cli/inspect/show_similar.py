@@ -30,8 +30,8 @@ def similar_command(
         str,
         typer.Argument(
             metavar="TEXT",
-            help="The text. The state after its end is compared with that at each place of the "
-            "corpus.",
+            help="The text. The state after its end is compared with the state at each place in "
+            "the corpus.",
             show_default=False,
         ),
     ],
@@ -43,10 +43,11 @@ def similar_command(
     output: SavingOptions,
     paths: SourcesArgument = None,
 ) -> None:
-    """Find the places of a corpus where the network is in nearly the same state as after TEXT.
+    """Find places in a corpus where the state of the network is nearly the same as after TEXT.
 
-    Similarity is the cosine of the two states, each unit standardised over the corpus. Characters
-    before a place that are the same as in TEXT are bold: these alone can make states alike.
+    Similarity is the cosine of the two states; each neuron is standardised over the corpus first.
+    Characters before a place that are the same as in TEXT are bold, because the same characters
+    alone can make two states similar.
 
     textgen inspect similar "the old woman said"
 

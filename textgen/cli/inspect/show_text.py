@@ -16,7 +16,7 @@ from textgen.cli.parameters import ModelOptions, Only, spelled, with_options
 from textgen.cli.records import print_notes
 from textgen.corpus.corpus_options import FileOptions
 from textgen.progress import task
-from textgen.settings import ADVANCED, TEXT, check, setting
+from textgen.settings import ADVANCED, SAVED, TEXT, check, setting
 from textgen.view_options import ViewOptions
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SourceOptions:
         None, help="The text to look at. It may be typed without --text too.", panel=TEXT
     )
     file: Path | None = setting(
-        None, help="Look at the text of a file.", panel=TEXT, metavar="FILE"
+        None, help="Look at the text in this file.", panel=TEXT, metavar="FILE"
     )
     generate: str | None = setting(
         None,
@@ -44,7 +44,7 @@ class SourceOptions:
     )
     rng: int = setting(
         0,
-        help="With --generate: the number that fixes the random choices.",
+        help="With --generate: the random seed.",
         panel=ADVANCED,
         at_least=0,
     )
@@ -82,13 +82,14 @@ def text_command(
         typer.Option(
             "--html",
             metavar="FILE",
-            help="Write a page for a browser instead: the text with all neurons to choose from (as "
-            "many as 15 MB hold).",
+            help="Write an HTML page for a browser instead: the text, with all neurons to choose "
+            "from (or as many as fit in 15 MB).",
+            rich_help_panel=SAVED,
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show single neurons at work: a text coloured by their values, character by character.
+    """Look at single neurons: show a text coloured by their value after each character.
 
     textgen inspect "Это я убил тогда старуху"
 

@@ -24,7 +24,7 @@ class WindowOptions:
     """
 
     history: int = setting(3, help="The length of a window, in tokens.", metavar="T")
-    limit: int = setting(0, help="Print the first N pairs; 0 prints all.", at_least=0)
+    limit: int = setting(0, help="Print only the first N pairs; 0 prints all.", at_least=0)
     json_output: bool = setting(
         False, help="Print the result as JSON.", panel=ADVANCED, flag="json"
     )
@@ -40,7 +40,7 @@ def windows_command(
         str,
         typer.Argument(
             metavar="PATH",
-            help="The text: a file (.gz too), or a folder of .txt files.",
+            help="A text file in any encoding (.gz too), or a folder of .txt files.",
             show_default=False,
         ),
     ],
@@ -50,7 +50,9 @@ def windows_command(
     ],
     options: WindowOptions,
 ) -> None:
-    """Print the training pairs of the lecture: t tokens, and the t tokens that begin one later.
+    """Print the sliding windows of a text: T tokens, and the T tokens that begin one token later.
+
+    These are the inputs and the targets that training with --history uses.
 
     textgen inspect windows text.txt --level word --fold --history 3
     """
