@@ -104,7 +104,7 @@ def test_errors_speak_of_settings(model: textgen.Model) -> None:
         model.view("кот", target="а")
     with pytest.raises(InspectionError, match="leave top and sort out"):
         model.neurons("кот", top=3, neurons=[NEURON])
-    with pytest.raises(InspectionError, match="layer 7 is none of this model's"):
+    with pytest.raises(InspectionError, match="layer 7 is not in this model"):
         model.similar("кот", "кот спит", layer=7)
     with pytest.raises(InspectionError, match="is not a neuron"):
         model.view("кот", neurons=[object()])  # type: ignore[list-item]

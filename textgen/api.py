@@ -723,7 +723,7 @@ class Model:
         if ids.size == 0:
             ids = ids.astype(np.int64)
         if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-            raise ConfigError(f"{text!r:.60} is no text; give a str, or a list of token ids")
+            raise ConfigError(f"{text!r:.60} is not a text; give a str, or a list of token ids")
         # A corpus, an array that may be large, is looked at where it is read.
         if ids.size and ids is not text and not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
             raise ConfigError(

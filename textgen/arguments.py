@@ -219,5 +219,5 @@ def given_text(text: str, paths: list[str], encoding: object, function: str) -> 
     except UnicodeEncodeError as error:
         raise ConfigError(
             f"character {error.start} of the text is U+{ord(text[error.start]):04X}, half of a "
-            "surrogate pair, which is no character; decode the text anew from its bytes"
+            "surrogate pair, which is not a character; decode the text again from its bytes"
         ) from error

@@ -31,8 +31,8 @@ LOSSES = ("cross-entropy", "distance")
 DISTANCES = ("euclidean", "cosine")
 #: Why the targets of a distance are not trained.
 COLLAPSE = (
-    "a loss that is a distance must not move its own targets: the network and the symbols' vectors "
-    "would come together in one point, where the loss is 0 and all words are alike (it collapses)"
+    "a loss that is a distance must not move its own targets: the network and the embedding "
+    "vectors would meet in one point, where the loss is 0 and all words are the same (a collapse)"
 )
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
@@ -434,8 +434,8 @@ class TrainOptions(ComputeOptions):
             )
         if self.history is not None:
             raise ConfigError(
-                f"{named('history')} shows the network so many tokens and no more, and {pairs} has "
-                "it read a whole source before it writes; give one of them"
+                f"{named('history')} limits how many tokens the network sees, but with {pairs} it "
+                "reads a whole source before it writes; give one of them"
             )
 
     def to_dict(self) -> dict[str, Any]:

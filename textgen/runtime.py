@@ -212,7 +212,7 @@ def parse_duration(duration: str | float | timedelta) -> float:
         duration: A text such as `90`, `90s`, `3m`, `2 minutes`, `1m30s`, `1.5h`; a number of
             seconds; or a `datetime.timedelta`.
     Raises:
-        ConfigError: It is no duration, or not above zero.
+        ConfigError: It is not a duration, or not above zero.
     """
     if isinstance(duration, timedelta):
         seconds = duration.total_seconds()
@@ -230,9 +230,9 @@ def parse_duration(duration: str | float | timedelta) -> float:
     if not math.isfinite(seconds):
         raise _no_duration(duration)
     if seconds <= 0:
-        raise ConfigError(f"'{duration}' is no time at all; type a duration like 90s or 3m")
+        raise ConfigError(f"'{duration}' is not more than 0; type a duration like 90s or 3m")
     return seconds
 
 
 def _no_duration(duration: object) -> ConfigError:
-    return ConfigError(f"'{duration}' is no duration; type it like 90s, 3m, 1m30s or 1h")
+    return ConfigError(f"'{duration}' is not a duration; type it like 90s, 3m, 1m30s or 1h")

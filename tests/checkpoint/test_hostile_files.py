@@ -386,7 +386,7 @@ ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] 
             '{"__metadata__":{"textgen":"x [' + r"\u005b\u005d\u002c" * 300_000 + '[]]"}}'
         ),
         C,
-        "its header is no JSON object",
+        "its header is not a JSON object",
     ),
     "terminal codes": (
         lambda sound: file_of(r'{"w":{"dtype":"\u001b[2J"}}'),
@@ -394,7 +394,7 @@ ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] 
         r"safetensors says .*\\x1b\[2J",
     ),
     "inner no JSON": (inner_bomb("{"), C, "its header is no JSON"),
-    "inner list": (inner_bomb("[]"), C, "its header is no JSON object"),
+    "inner list": (inner_bomb("[]"), C, "its header is not a JSON object"),
     "inner empty": (inner_bomb("{}"), C, "tells no format version"),
     "key twice": (bomb('{"dtype":"U8","dtype":"U8"}'), C, "safetensors says .*duplicate field"),
     "metadata a list": (

@@ -144,7 +144,7 @@ def test_nothing_found_is_said_and_nothing_kept(place: Path) -> None:
         (["--positive", "good.txt"], "--positive and --negative go together", 2),
         (["corpus.txt", "--labels", "labels.tsv"], "corpus.txt would not be read", 2),
         (["corpus.txt", "--feature", "mood"], "choose one of: word-start", 2),
-        (["corpus.txt", "--regex", "("], "is no regular expression", 2),
+        (["corpus.txt", "--regex", "("], "is not a regular expression", 2),
         (["--labels", "labels.tsv", "--show", "input-gate"], "cannot be clamped", 2),
         (["--labels", "labels.tsv", "--direction", "probe"], "give it a name", 2),
         (["--labels", "labels.tsv", "--save", "0:1"], "cannot be the name", 2),

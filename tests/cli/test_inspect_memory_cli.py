@@ -96,7 +96,7 @@ def test_what_is_drawn_can_be_chosen(others: Path) -> None:
     near = memory("--max-lag", "2", COLUMNS="100").stdout
     assert "> 2: not within 2 (--max-lag looks further)" in " ".join(near.split())
     inputs = memory("--show", "input", COLUMNS="100").stdout
-    assert "dL/dx: by the symbol's vector" in inputs and "a small" in inputs
+    assert "dL/dx: by the embedding vector" in inputs and "a small" in inputs
 
 
 def test_lags_count_the_symbols_of_the_model(others: Path) -> None:
@@ -163,7 +163,7 @@ def test_memory_of_nothing(words: list[str], code: int, told: str) -> None:
 
 def test_a_cell_without_a_cell_state(others: Path) -> None:
     result = textgen_cli("inspect", "memory", others / "gru", "--show", "cell")
-    assert result.exit_code == 2 and "choose of: hidden, input" in result.stderr
+    assert result.exit_code == 2 and "choose one of: hidden, input" in result.stderr
 
 
 def test_memory_is_that_of_the_model_as_it_is(trained: Any) -> None:

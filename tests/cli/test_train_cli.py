@@ -662,7 +662,7 @@ def test_a_damaged_text_is_read_on_request(text: Path) -> None:
     result = textgen_cli("train", text, *QUICK, "--encoding-errors", "replace")
     assert result.exit_code == 0, result.stderr
     assert f"has bytes that stand for no character in 1 place at byte {place:,}" in result.stderr
-    assert " --encoding-errors replace" in result.stderr.split("the same again:")[1]
+    assert " --encoding-errors replace" in result.stderr.split("to repeat this run:")[1]
     wrong = textgen_cli("train", text, *QUICK, "--encoding-errors", "ignore")
     assert wrong.exit_code != 0 and "strict, replace" in wrong.stderr
 

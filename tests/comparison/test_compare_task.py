@@ -98,7 +98,7 @@ def test_the_record_and_going_on() -> None:
     assert len(first.table().rows) == 2 * 2 * 4
     again = compare("count", rngs=(1, 2), resume=True)
     assert again.table().to_csv() == first.table().to_csv()
-    with pytest.raises(RunFolderError, match="holds a run already"):
+    with pytest.raises(RunFolderError, match="already contains a run"):
         compare("count")
     with pytest.raises(RunFolderError, match="holds other pairs"):
         compare("count", resume=True, train_lag=3)

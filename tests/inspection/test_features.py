@@ -149,7 +149,7 @@ def test_regex() -> None:
 
 @pytest.mark.parametrize("pattern", ["(", "a{3,1}", "[я-а]", "(?P<1>a)", "a{99999999999999999999}"])
 def test_a_bad_pattern_is_explained(pattern: str) -> None:
-    with pytest.raises(ConfigError, match=r"is no regular expression: .*backslash"):
+    with pytest.raises(ConfigError, match=r"is not a regular expression: .*backslash"):
         regex_feature(pattern, "text")
 
 

@@ -79,7 +79,7 @@ def test_during_training_it_saves_and_says_how_to_go_on(
     out = tmp_path / "a run"
     child = start(text, "--out", out, "--steps", "600", *OPTIONS)
     # The table of choices is printed before the first step.
-    child.wait_for(b"the same again", child.process.stderr)
+    child.wait_for(b"to repeat this run", child.process.stderr)
     time.sleep(0.1)
     returned, printed, errors = child.end(signal.SIGINT)
     assert returned == 130, errors

@@ -442,7 +442,7 @@ def test_a_model_of_text_writes_no_targets(tmp_path: Path) -> None:
     [
         ({"documents": "blank"}, "leave documents out"),
         ({"fold": True}, "fold takes away the TAB"),
-        ({"history": 3}, "history shows the network so many tokens and no more"),
+        ({"history": 3}, "history limits how many tokens the network sees"),
     ],
 )
 def test_options_that_contradict_pairs(settings: dict, message: str, tmp_path: Path) -> None:

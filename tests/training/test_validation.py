@@ -145,7 +145,7 @@ def test_a_licence_at_the_end_is_told(tmp_path: Path) -> None:
     assert "the end of the text, which validates, is of another kind" in kind
     place = int(kind.split("character ")[1].split(" ")[0].replace(",", ""))
     assert abs(place - len(novel)) < 2000 and "val=FILE" in kind
-    assert "symbols are only in the part that validates, never in training" in symbols
+    assert "characters are only in the validation text, never in the training text" in symbols
     other = tmp_path / "other.txt"
     other.write_text(russian_text(2000, seed=9), encoding="utf-8")
     assert not opened(path, val=str(other)).notes
@@ -156,9 +156,13 @@ def test_a_licence_at_the_end_is_told(tmp_path: Path) -> None:
     [
         (
             "char",
-            "2 symbols are only in the part that validates, never in training (3 times): é §.",
+            "2 characters are only in the validation text, never in the training text "
+            "(3 times): é §.",
         ),
-        ("byte", "4 bytes are only in the part that validates, never in training (6 times): 0x"),
+        (
+            "byte",
+            "4 bytes are only in the validation text, never in the training text (6 times): 0x",
+        ),
         ("word", None),
     ],
 )

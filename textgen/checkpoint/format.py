@@ -301,9 +301,9 @@ def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:  # also a whole number of thousands of digits
-        raise _damaged(path, f"its header is no JSON ({error})") from error
+        raise _damaged(path, f"its header is not JSON ({error})") from error
     if not isinstance(body, dict):
-        raise _damaged(path, "its header is no JSON object")
+        raise _damaged(path, "its header is not a JSON object")
     # Before anything else: a newer version may have changed all that follows.
     version = body.get("format_version")
     if type(version) is not int or not 0 < version < 10**6:

@@ -253,7 +253,7 @@ def _build(layout: Layout, what: str, make: Callable[..., T], *args: Any, **name
 
 def _config(data: Any, tensor_count: int) -> ModelConfig:
     if not isinstance(data, dict):
-        raise TypeError("they are no JSON object")
+        raise TypeError("they are not a JSON object")
     cell = data.get("cell")
     if isinstance(cell, str) and cell not in CELLS:
         raise CheckpointFormatError(missing_cell(cell))
@@ -282,5 +282,5 @@ def _check_tensors(config: ModelConfig, tensors: Mapping[str, TensorEntry]) -> N
 
 def _info(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
-        raise TypeError("it is no JSON object")
+        raise TypeError("it is not a JSON object")
     return data

@@ -40,9 +40,12 @@ _FACTS = {
 
 def choice_label(choice: Choice) -> str:
     """The option that sets it, as it is typed; the name of what no option sets."""
-    if choice.name in _FACTS:
-        return _FACTS[choice.name]
-    return label(choice.name)
+    return label_of(choice.name)
+
+
+def label_of(name: str) -> str:
+    """The same for the choice of this name."""
+    return _FACTS[name] if name in _FACTS else label(name)
 
 
 def choice_rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object, str]]:
@@ -153,7 +156,7 @@ class Progress(_View):
             self._console.print(Text(note_line(in_flags(note))), soft_wrap=True)
         self._console.print(
             f"{event.parameters:,} parameters, {event.train_tokens:,} tokens to train on; "
-            "the same again:",
+            "to repeat this run:",
             soft_wrap=True,
         )
         # A line of its own, and nothing in it that a copy would have to leave out.
@@ -190,7 +193,7 @@ class Progress(_View):
         if event.best_bits_per_char > event.uniform_bits_per_char:
             self._console.print(
                 f"note: {event.best_bits_per_char:.3f} bits/char is worse than guessing among all "
-                f"symbols ({event.uniform_bits_per_char:.3f}): the text is too short, or "
+                f"tokens ({event.uniform_bits_per_char:.3f}): the text is too short, or "
                 "--learning-rate too high",
                 soft_wrap=True,
             )

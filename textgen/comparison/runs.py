@@ -326,7 +326,7 @@ def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = 
     if not paths:
         raise ConfigError("no text was named; give the path of one, such as corpus.txt")
     if "-" in paths:
-        raise ConfigError("every run reads the text anew; give a file, not standard input")
+        raise ConfigError("every run reads the text again; give a file, not standard input")
     name = f"compare-{kind}{run_folder(paths, None).name}"
     return Path("checkpoints") / name if out is None else Path(out)
 
@@ -358,8 +358,8 @@ def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None
     taken = [folder for folder in folders if has_checkpoint(folder)]
     if taken and not (resume or force):
         raise RunFolderError(
-            f"{taken[0]} holds a run already; go on with the comparison: {named('resume')}, "
-            f"replace it: {named('force')}, or name another folder: {named('out')}"
+            f"{taken[0]} already contains a run; continue the comparison: {named('resume')}, "
+            f"replace it: {named('force')}, or use another folder: {named('out')}"
         )
 
 
@@ -414,14 +414,14 @@ def _read_plan(path: Path, budget: float) -> dict[str, int]:
         return {}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
-            f"{path} is damaged, which says how many steps each run takes; start the comparison "
-            f"anew with {named('force')}, or in another folder: {named('out', 'DIR')}"
+            f"{path}, which says how many steps each run takes, is damaged; start the comparison "
+            f"again with {named('force')}, or in another folder: {named('out', 'DIR')}"
         ) from error
     if begun != budget:
         raise RunFolderError(
             f"the comparison in {path.parent} was begun with {begun:g} s for each run, and "
             f"{budget:g} s are asked for now; go on with {named('budget', f'{begun:g}s')}, or "
-            f"start anew with {named('force')}"
+            f"start again with {named('force')}"
         )
     return steps
 

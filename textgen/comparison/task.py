@@ -288,7 +288,7 @@ def compare_task(
     elif _digest(path.read_text("utf-8")) != _digest(text):
         raise RunFolderError(
             f"{path} holds other pairs than these options give: another task, "
-            f"{named('train_lag')} or number; start anew with {named('force')}, or in another "
+            f"{named('train_lag')} or number; start again with {named('force')}, or in another "
             f"folder: {named('out')}"
         )
     data = open_data([str(path)], options)

@@ -66,7 +66,7 @@ def read_word_vectors(path: str | Path, wanted: Collection[str]) -> WordVectors:
             with gzip.open(raw, "rb") as packed, io.BufferedReader(packed, _BUFFER) as file:
                 return _read(name, file, keys)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ConfigError(f"{name} is damaged or cut off: {error}; fetch it anew") from error
+        raise ConfigError(f"{name} is damaged or cut off: {error}; download it again") from error
     except OSError as error:
         raise StorageError(f"cannot read the vectors {name}: {os_reason(error)}") from error
 
@@ -225,6 +225,6 @@ def _until_space(name: str, file: io.BufferedReader[Any], number: int, count: in
 
 def _ended(name: str, number: int, count: int) -> ConfigError:
     return ConfigError(
-        f"{name} ends after {number:,} of the {count:,} words that its first line promises; fetch "
-        "it anew, or mend that number"
+        f"{name} ends after {number:,} of the {count:,} words that its first line promises; "
+        "download it again, or correct that number"
     )

@@ -95,13 +95,13 @@ def regex_feature(pattern: str, text: str) -> Bools:
     Returns:
         `(C,)`.
     Raises:
-        ConfigError: The pattern is no regular expression; the message points at the place.
+        ConfigError: The pattern is not a regular expression; the message points at the place.
     """
     try:
         compiled = re.compile(pattern, re.MULTILINE)
     except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(
-            f"'{pattern}' is no regular expression: {error}; write a backslash before a "
+            f"'{pattern}' is not a regular expression: {error}; write a backslash before a "
             r"character that is meant as it stands, such as \( or \."
         ) from error
     edges = np.zeros(len(text) + 1, np.int8)

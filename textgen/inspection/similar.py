@@ -313,7 +313,7 @@ def resolve_similar(options: SimilarOptions, config: ModelConfig) -> tuple[str, 
     number = str(options.layer)
     if not number.isascii() or not number.isdigit() or int(number) >= count:
         raise InspectionError(
-            f"{named('layer')} {number} is none of this model's; give 0..{count - 1}, or all"
+            f"{named('layer')} {number} is not in this model; give 0..{count - 1}, or all"
         )
     return quantity, [int(number)]
 

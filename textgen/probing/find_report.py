@@ -165,8 +165,8 @@ class FindReport:
         held, train = data["counts"]["held_out"], data["counts"]["train"]
         alone = data["split"]["independent"]
         independent = (
-            f"of those measured on {alone['positive']:,} + and {alone['negative']:,} - are "
-            "independent of each other, and count in the tests"
+            f"{alone['positive']:,} + and {alone['negative']:,} - of those measured on are "
+            "independent of each other; only these count in the tests"
         )
         return [
             f"which units tell '{data['positive']}' (+) from '{data['negative']}' (-)?",
@@ -174,8 +174,8 @@ class FindReport:
             f"{sum(held.values()):,} to measure on ({held['positive']:,} + and "
             f"{held['negative']:,} -), {data['tokens']:,} tokens read",
             *([independent] if alone != held else []),
-            f"compared is {data['features']}; accuracy is the mean of both kinds', "
-            "chance is 0.5 for it and for AUC",
+            f"each unit is compared by {data['features']}; accuracy is the mean over both classes; "
+            "chance gives an accuracy and an AUC of 0.5",
             *data["notes"],
         ]
 

@@ -194,7 +194,7 @@ def _quantity(saved: SavedModel, name: str | None) -> str:
             if STATES[name] in cell.state_names
         )
         raise InspectionError(
-            f"'{quantity}' is computed anew at each step and cannot be clamped, so its ablation "
+            f"'{quantity}' is computed again at each step and cannot be clamped, so its ablation "
             f"would say nothing; choose a state that is carried on: {choices}"
         )
     return quantity
@@ -258,7 +258,7 @@ def open_task(
     The encoding is that of files of texts, as in `read_labels`.
 
     Raises:
-        ConfigError: There is no such feature, or the pattern is no regular expression.
+        ConfigError: There is no such feature, or the pattern is not a regular expression.
         CorpusError: The files do not hold texts of two kinds.
     """
     files: dict[str, Any] = {"encoding": encoding, "encoding_errors": encoding_errors}

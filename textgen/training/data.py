@@ -390,12 +390,12 @@ def _unseen(vocabulary: Vocabulary, train: Tokens, val: Tokens) -> tuple[str, ..
     if vocabulary.level == "byte":
         symbols = [f"0x{ord(symbol):02x}" for symbol in symbols]
     shown = " ".join(symbols[:_SHOWN]) + (" ..." if len(symbols) > _SHOWN else "")
-    what = "byte" if vocabulary.level == "byte" else "symbol"
+    what = "byte" if vocabulary.level == "byte" else "character"
     what += " is" if len(symbols) == 1 else "s are"
     times = "once" if count == 1 else f"{count:,} times"
     return (
-        f"{len(symbols):,} {what} only in the part that validates, never in training ({times}): "
-        f"{shown}. They make the validation figure worse than it is for text without them",
+        f"{len(symbols):,} {what} only in the validation text, never in the training text "
+        f"({times}): {shown}. This makes the validation result worse than on text without them",
     )
 
 

@@ -137,7 +137,7 @@ class RunState:
             if isinstance(error, TextgenError):
                 raise
             raise CheckpointCorruptError(
-                f"{path} is not a complete run: {error}; start anew with {named('force')}"
+                f"{path} is not a complete run: {error}; start again with {named('force')}"
             ) from error
         best = plan.model.tensor_shapes() if state.best else {}
         for kind, arrays, shapes in (
@@ -148,7 +148,7 @@ class RunState:
                 if name not in arrays or arrays[name].shape != shape:
                     raise CheckpointCorruptError(
                         f"{path}: the tensor {kind}.{name} is missing or not of shape {shape}; "
-                        f"start anew with {named('force')}"
+                        f"start again with {named('force')}"
                     )
         return state
 
@@ -184,9 +184,9 @@ def refuse_occupied(folder: Path, force: bool) -> None:
     """Raise `RunFolderError` where a run lives already and `force` is not set."""
     if not force and has_checkpoint(folder):
         raise RunFolderError(
-            f"{folder} holds a run already; go on with it where it was stopped: "
-            f"{call('train', str(folder), resume=True)}, train it longer: "
-            f"{call('train', str(folder), more='2m')}, replace it: {named('force')}, or name "
+            f"{folder} already contains a run; continue it: "
+            f"{call('train', str(folder), resume=True)}, train it for longer: "
+            f"{call('train', str(folder), more='2m')}, replace it: {named('force')}, or use "
             f"another folder: {named('out', 'DIR')}"
         )
 

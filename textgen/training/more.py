@@ -151,10 +151,10 @@ def extended(
 def more_note(plan: Plan) -> str:
     """What is and what is not the same as one long run."""
     return (
-        f"this run had come to its end at step {plan.first_step:,} and goes on to step "
-        f"{plan.steps:,}: from its last weights, with a learning rate that rises and falls once "
-        f"more. That is not the run that {plan.steps:,} steps at once would have been, whose rate "
-        "falls once; the best model of both parts is kept"
+        f"this run was finished at step {plan.first_step:,} and now continues to step "
+        f"{plan.steps:,}: from its last weights, with a learning rate that rises and falls again. "
+        f"The result differs from one run of {plan.steps:,} steps, where the learning rate falls "
+        "only once. The best model of both parts is kept"
     )
 
 

@@ -174,8 +174,8 @@ def _embedding_reason(options: TrainOptions, facts: TextFacts) -> str:
     if options.embedding_size:
         return "asked for"
     if options.tie:
-        return "the embedding is also the weight of the output, with one number for each unit"
-    return f"numbers that stand for a symbol: enough to tell {facts.vocab_size:,} symbols apart"
+        return "the embedding is also the weight of the output, with one number for each neuron"
+    return f"numbers in the vector of a token: enough to tell {facts.vocab_size:,} tokens apart"
 
 
 def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
@@ -187,7 +187,7 @@ def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
             why = "trained by a distance, all vectors would move to one point, and the loss be 0"
         choices.append(Choice("embedding", "frozen", why))
     if config.has_vector_output:
-        why = "how far the output, a vector, is from the vector of the next symbol"
+        why = "how far the output, a vector, is from the vector of the next token"
         choices.append(Choice("loss", f"{config.head} distance", why))
     return choices
 
@@ -241,21 +241,21 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
             min(SEQ_LEN, small),
             f"the whole text, which is short; {SEQ_LEN} {unit} are usual"
             if small < SEQ_LEN
-            else f"{unit} that are learned from together; the network's memory goes on from one "
-            "such piece to the next",
+            else f"{unit} in a training sequence; the network's state goes on from one sequence to "
+            "the next",
             most=small,
             room=f"the text has no more to train on ({facts.train_tokens:,} {unit})",
         )
         largest = max(1, small // max(1, seq_len // 4))
-        room = f"the text is read at {largest:,} places side by side at most, for it is short"
+        room = f"the text is short: at most {largest:,} sequences can be read at the same time"
     batch_size = pick(
         "batch_size",
         options.batch_size,
         min(BATCH_SIZE, largest),
-        f"places read from side by side; the text is too short for the usual {BATCH_SIZE}"
+        f"sequences read at the same time; the text is too short for the usual {BATCH_SIZE}"
         if largest < BATCH_SIZE
-        else "places of the text that are read from side by side; with more of them each "
-        "character teaches less",
+        else "sequences read at the same time; with more of them, the model learns less from each "
+        "character",
         most=largest,
         room=room,
     )
@@ -318,8 +318,8 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         "learning_rate",
         options.learning_rate,
         _learning_rate(config, per_step),
-        f"how far a step moves the weights: fits {hidden_size:,} units and {per_step:,} {unit} a "
-        "step; falls to zero by the end",
+        f"how far a step moves the weights: fits {hidden_size:,} neurons and {per_step:,} {unit} a "
+        "step; falls to 0 by the end",
     )
     plan = Plan(
         model=replace(config, dropout=dropout),
@@ -482,9 +482,9 @@ def _times(count: float) -> str:
 
 
 def _dropout_reason(epochs: float) -> str:
-    share = "share of the units left out at each step"
+    share = "share of the neurons switched off at each step"
     if _dropout(epochs) == 0:
-        return f"{share}: none, as a text read {_times(epochs)} is not learned by heart"
+        return f"{share}: none, because a text read {_times(epochs)} is not learned by heart"
     return f"{share}, so that a text read {_times(epochs)} is not learned by heart"
 
 

@@ -132,8 +132,8 @@ def open_run(
     for path in paths:
         if has_checkpoint(Path(path)) and not any(Path(path).glob("**/*.txt*")):
             raise ConfigError(
-                f"{path} is the folder of a run and holds no text; go on with the run where it was "
-                f"stopped: {call('train', path, resume=True)}, or train it longer: "
+                f"{path} is the folder of a run and contains no text; continue the run: "
+                f"{call('train', path, resume=True)}, or train it for longer: "
                 f"{call('train', path, more='2m')}"
             )
     return new_run(
@@ -303,11 +303,11 @@ def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) ->
         Choice("vocabulary", len(vocabulary), _SYMBOLS[vocabulary.level]),
         *_documents_choice(data),
         *_pairs_choice(data),
-        Choice("validation", len(data.val), f"tokens kept to measure with: {data.val_source}"),
+        Choice("validation", len(data.val), f"tokens to measure the model on: {data.val_source}"),
         device,
         threads,
         Choice("path", path_name(path), path.reason),
-        Choice("precision", path.precision, "of what is multiplied; sums are float32"),
+        Choice("precision", path.precision, "of the numbers that are multiplied; sums are float32"),
     )
 
 

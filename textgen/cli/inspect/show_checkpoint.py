@@ -65,7 +65,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
         }
         print_json(record)
         return
-    from textgen.cli.flags import label
+    from textgen.cli.progress import label_of
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import choices_table, key_values
     from textgen.terminal.text import visible
@@ -83,8 +83,8 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
             [
                 ("model", f"{_cell(config)}, {config.num_layers} x {config.hidden_size}"),
                 ("parameters", config.num_parameters()),
-                ("vocabulary", f"{len(saved.vocabulary)} symbols, level {saved.vocabulary.level}"),
-                ("symbols", visible(shown) or None),
+                ("vocabulary", f"{len(saved.vocabulary)} tokens, level {saved.vocabulary.level}"),
+                ("characters", visible(shown) or None),
                 ("validation", None if bits is None else f"{per_word}{bits:.3f} bits/char"),
                 ("at step", _of(metrics.get("step"), metrics.get("steps"))),
                 ("characters seen", metrics.get("chars_seen")),
@@ -96,10 +96,10 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
         )
     )
     if command := info.get("command"):
-        out.print("the same again:")
+        out.print("to repeat this run:")
         # A line of its own, which a narrow terminal does not break.
         out.print(visible(command), soft_wrap=True)
-    choices = [(label(c["name"]), c["value"], c["reason"]) for c in info.get("choices", [])]
+    choices = [(label_of(c["name"]), c["value"], c["reason"]) for c in info.get("choices", [])]
     if choices:
         out.print(choices_table(choices))
     out.print(key_values("weights", [(k, " x ".join(map(str, v))) for k, v in weights.items()]))
@@ -162,7 +162,7 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
     consoles = make_consoles(color)
     if not records:
         consoles.err.print(
-            "there are none under ./checkpoints; train one: textgen train corpus.txt"
+            "there are no models under ./checkpoints; train one: textgen train corpus.txt"
         )
         return
     for record in records:

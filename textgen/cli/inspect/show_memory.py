@@ -99,7 +99,7 @@ def memory_command(
     if reading.text is not None and file is not None:
         raise ConfigError("both --text and --file were given; give one of them")
     if show not in (None, "hidden", "cell", "input"):
-        raise InspectionError(f"--show is '{show}'; choose of: hidden, cell, input")
+        raise InspectionError(f"--show is '{show}'; choose one of: hidden, cell, input")
     given: Sequence[str | None] = checkpoints or [None]
     if len(given) > MOST_CURVES:
         raise ConfigError(f"{len(given)} models were given; at most {MOST_CURVES} can be compared")
@@ -148,10 +148,10 @@ def _check(model: Model, layer: int | None, show: str | None) -> None:
 
     last = model.config.num_layers - 1
     if layer is not None and not 0 <= layer <= last:
-        raise InspectionError(f"--layer {layer} is none of {model.path}; it has 0..{last}")
+        raise InspectionError(f"there is no layer {layer} in {model.path}; it has layers 0..{last}")
     if show == "cell" and "c" not in model.config.cell_spec.state_names:
         raise InspectionError(
-            f"a model of {model.config.cell} cells has no memory cell; choose of: hidden, input"
+            f"a model of {model.config.cell} cells has no memory cell; choose one of: hidden, input"
         )
 
 
@@ -175,7 +175,7 @@ def _say(name: str, model: Model, report: MemoryReport, asked: int) -> None:
 _SPELLED = {
     "hidden": "dL/dh: by the hidden state",
     "cell": "dL/dc: by the cell state",
-    "input": "dL/dx: by the symbol's vector",
+    "input": "dL/dx: by the embedding vector",
 }
 _RELATIVE = "mean norm of the gradient, relative to lag 0"
 

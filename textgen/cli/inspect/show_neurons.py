@@ -87,9 +87,10 @@ def _note(report: NeuronReport, sort: str) -> str:
         + ("; --top 0 shows all." if shown < report.total else "."),
         f"A text below {report.enough} tokens is too short to say what a neuron follows."
         if report.too_short
-        else f"r: correlation of {report.seen} with what it follows, on {report.scored_on:,} "
-        f"tokens that did not choose it; below {report.threshold:g} it follows nothing.",
-        f"In depth: --neuron {report.profiles[0].stats.layer}:{report.profiles[0].stats.unit}",
+        else f"r is the correlation of {report.seen} with the feature, on {report.scored_on:,} "
+        "tokens that were not used to choose the feature; below "
+        f"{report.threshold:g} the neuron follows nothing.",
+        f"In detail: --neuron {report.profiles[0].stats.layer}:{report.profiles[0].stats.unit}",
     ]
     return " ".join(parts)
 

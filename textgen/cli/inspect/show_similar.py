@@ -100,12 +100,12 @@ def _told(found: SimilarPlaces, not_same: int) -> str:
     layers = ", ".join(map(str, found.layers))
     word = "layer" if len(found.layers) == 1 else "layers"
     told = (
-        f"{found.quantity} of {found.units:,} units, {word} {layers}; a place by chance has "
+        f"{found.quantity} of {found.units:,} units, {word} {layers}; a random place has "
         f"similarity {found.mean:.3f} (sd {found.sd:.3f})"
     )
     if found.left_out:
         told += (
-            f"; {found.left_out:,} places whose last {not_same} symbols are the text's were left "
-            "out (--not-same 0 keeps them)"
+            f"; {found.left_out:,} places where the last {not_same} tokens are the same as in "
+            "the text were left out (--not-same 0 keeps them)"
         )
     return told
