@@ -368,7 +368,7 @@ ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] 
         C,
         "safetensors says .*invalid JSON",
     ),
-    "inner nested": (inner_bomb("[" * 10**5), C, "its header is no JSON"),
+    "inner nested": (inner_bomb("[" * 10**5), C, "its header is not JSON"),
     "inner many values": (
         inner_bomb("[" + "[]," * 3_000_000 + "[]]"),
         C,
@@ -393,7 +393,7 @@ ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] 
         C,
         r"safetensors says .*\\x1b\[2J",
     ),
-    "inner no JSON": (inner_bomb("{"), C, "its header is no JSON"),
+    "inner no JSON": (inner_bomb("{"), C, "its header is not JSON"),
     "inner list": (inner_bomb("[]"), C, "its header is not a JSON object"),
     "inner empty": (inner_bomb("{}"), C, "tells no format version"),
     "key twice": (bomb('{"dtype":"U8","dtype":"U8"}'), C, "safetensors says .*duplicate field"),

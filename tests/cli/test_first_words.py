@@ -158,7 +158,6 @@ def test_what_to_type_instead_of_a_wrong_command(words: list[str], said: str, ho
         (["sample", "--num_steps", "9"], "--steps is an option of textgen train and of textgen co"),
         (["train", "a.txt", "--time-limit", "1m"], "here it is --budget TIME"),
         (["compare", "a.txt", "--hidden_layers", "2"], "here it is --layers N"),
-        (["compare", "a.txt", "--num_layers", "2"], "here it is --layers N"),
         (["sample", "--checkpoint-dir", "x"], "here it is --checkpoint MODEL"),
         (["inspect", "--input-text", "x"], "here it is --text TEXT"),
         (["eval", "a.txt", "--batch_size", "9"], "here it is --streams N"),

@@ -41,7 +41,7 @@ def test_the_terminal_tells_all_of_it(place: Path) -> None:
     assert result.exit_code == 0
     out = " ".join(result.stdout.split())
     assert "which units tell 'vowel' (+) from 'not vowel' (-)?" in out
-    assert "chance is 0.5" in out
+    assert "an AUC of 0.5" in out
     assert "are independent of each other" in out
     assert "L1 probe" in out
     assert "units carry it beyond chance at 5%, corrected for all units." in out

@@ -347,7 +347,7 @@ def test_reasons_say_why_in_words() -> None:
     _, choices = resolved(TrainOptions(budget=36_000.0), small)
     assert "is not learned by heart" in choices["dropout"].reason
     _, choices = resolved(TrainOptions(steps=100))
-    assert "none, as a text read in part" in choices["dropout"].reason
+    assert "none, because a text read in part" in choices["dropout"].reason
     assert choices["dropout"].value == 0
 
 
