@@ -113,7 +113,7 @@ def test_a_finished_run_goes_on_from_its_last_weights(text: Path, tmp_path: Path
     started = seen[0]
     assert isinstance(started, Started)
     assert (started.resumed_from, started.steps) == (20, 50)
-    assert any("not the run that 50 steps at once would have been" in n for n in started.notes)
+    assert any("differs from one run of 50 steps" in n for n in started.notes)
     chosen = {choice.name: choice for choice in started.choices}
     assert chosen["more"].value == "30 steps" and "steps 21 to 50" in chosen["more"].reason
     header, after = read_file(out / "resume.safetensors", kind="resume")

@@ -396,7 +396,7 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
     if not HELP_WORDS & set(after) and (re.search(r"\s", text) or not text.isascii()):
         return f"{head}; to continue a text type: textgen sample --seed {quote(text)}"
     there = ", ".join(group.commands)
-    return f"{head}; there are: {there}; textgen --help says what they do"
+    return f"{head}; there are: {there}; for help type: textgen --help"
 
 
 def no_help(path: str, commands: Iterable[str], word: str) -> str:
@@ -414,7 +414,7 @@ def no_help(path: str, commands: Iterable[str], word: str) -> str:
     near = _near(plain_name(word), names, n=1, cutoff=0.7)
     if near:
         return f"{head}; did you mean: {path} {near[0]} --help"
-    return f"{head}; there are: {', '.join(names)}; {path} --help says what they do"
+    return f"{head}; there are: {', '.join(names)}; for help type: {path} --help"
 
 
 def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:
