@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import fields, replace
 from functools import cache
 
 import numpy as np
@@ -22,8 +23,8 @@ from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.sampler import NO_ID, ChoiceSettings, Sampler, choose
-from textgen.sampling import SampleOptions, SymbolGenerator, choose_symbols, filter_logits
-from textgen.sampling.choice import uniforms_at
+from textgen.sampling import SampleOptions, choose_symbols, filter_logits
+from textgen.sampling.choice import choice_settings, uniforms_at
 
 ISAS = supported_isas()
 #: Vocabulary, embedding, hidden, layers, tied, residual. Each is wrong for other code: one of
@@ -246,6 +247,15 @@ def random_options(rng: np.random.Generator) -> SampleOptions:
     )
 
 
+def test_every_filter_of_the_engine_is_among_the_random_options() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [choice_settings(random_options(rng)) for _ in range(50)]
+    for field in fields(ChoiceSettings):
+        if field.name != "banned":
+            values = {getattr(settings, field.name) for settings in drawn}
+            assert len(values) > 1, f"random_options never changes {field.name}; add it there"
+
+
 @pytest.mark.parametrize("isa", ISAS)
 def test_equal_logits_give_numpys_symbol(isa: str) -> None:
     """20,000 choices; NumPy's exp and ours differ in the last bit, which moves one in 1e13."""
@@ -257,16 +267,7 @@ def test_equal_logits_give_numpys_symbol(isa: str) -> None:
         banned = () if size == 2 else (0, 0, size // 2)
         recent = rng.integers(0, size, (rows, rng.integers(0, 70)))
         counters = rng.integers(0, 2**40, rows, dtype=np.uint64)
-        settings = ChoiceSettings(
-            key=SymbolGenerator(options.rng).key,
-            temperature=options.temperature,
-            top_k=options.top_k,
-            top_p=options.top_p,
-            min_p=options.min_p,
-            repetition_penalty=options.repetition_penalty,
-            repetition_window=options.repetition_window,
-            banned=banned,
-        )
+        settings = replace(choice_settings(options), banned=banned)
         allowed = logits.copy()
         allowed[:, list(banned)] = -np.inf
         window = recent[:, -options.repetition_window :]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping, Sequence
 from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from threading import Lock
 from typing import Any, NamedTuple
@@ -103,18 +103,12 @@ def functions() -> ctypes.CDLL:
 def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[np.int32]]:
     """The structure, and the array that it points to."""
     banned = np.array(settings.banned, np.int32)
-    choice = _Choice(
-        settings.repetition_penalty,
-        settings.temperature,
-        min(settings.top_k, _MOST),
-        settings.top_p,
-        settings.min_p,
-        min(settings.repetition_window, _MOST),
-        banned.ctypes.data,
-        len(banned),
-        settings.key,
-    )
-    return choice, banned
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    values["top_k"] = min(settings.top_k, _MOST)
+    values["repetition_window"] = min(settings.repetition_window, _MOST)
+    values |= {"banned": banned.ctypes.data, "banned_count": len(banned)}
+    # By name: the structure refuses one that it has not.
+    return _Choice(**values), banned
 
 
 def choose(

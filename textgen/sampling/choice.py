@@ -157,19 +157,19 @@ def _splitmix64_array(seed: np.uint64, n: NDArray[np.uint64]) -> NDArray[np.uint
 
 
 def choice_settings(options: SampleOptions) -> ChoiceSettings:
-    """The settings of `options` for the native engine.
+    """The settings of `options` for the native engine: those whose names it has.
 
     The unknown character is never chosen, the end mark only where a document may end.
     """
+    own = {field.name for field in fields(ChoiceSettings)}
     return ChoiceSettings(
         key=SymbolGenerator(options.rng).key,
-        temperature=float(options.temperature),
-        top_k=options.top_k,
-        top_p=float(options.top_p),
-        min_p=float(options.min_p),
-        repetition_penalty=float(options.repetition_penalty),
-        repetition_window=options.repetition_window,
         banned=(UNKNOWN_ID,) if options.may_end else (END_ID, UNKNOWN_ID),
+        **{
+            field.name: getattr(options, field.name)
+            for field in fields(options)
+            if field.name in own
+        },
     )
 
 
