@@ -62,7 +62,7 @@ def test_influence(trained: Any, tmp_path: Path) -> None:
         (["--show", "influence", "--neuron", "0:1"], "--neuron"),
         (["--show", "influence", "--by", "magic"], "gradient, omission"),
         (["--show", "influence", "--target", "аб"], "2 symbols"),
-        (["--show", "influence", "--target", "漢"], "no symbol"),
+        (["--show", "influence", "--target", "漢"], "is not a symbol"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

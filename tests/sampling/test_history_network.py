@@ -135,7 +135,7 @@ def test_live_steering_is_refused() -> None:
 
 
 def test_history_must_not_be_negative() -> None:
-    with pytest.raises(SamplingError, match="history is -1; it must be a whole number"):
+    with pytest.raises(SamplingError, match="history is -1; it must be at least 0"):
         SampleOptions(history=-1)
 
 
