@@ -1,7 +1,8 @@
 """Print the test files that belong to what was changed since `main`: for `make quick`.
 
 A changed test file belongs to itself; a changed module `textgen/.../name.py` to the test files with
-`name` in theirs. What changed is what git says: commits since `main`, edits, new files.
+`name` in theirs, an `__init__.py` to the file named after its folder. What changed is what git
+says: commits since `main`, edits, new files.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ def near(changed: Iterable[str], tests: Iterable[str]) -> list[str]:
         changed: Paths from the root of the checkout.
         tests: Every test file there is.
     """
-    names = set()
+    names, folders = set(), set()
     for path in map(PurePosixPath, changed):
         if path.suffix == ".py" and path.parts[0] == "textgen":
-            names.add(path.parent.name if path.stem == "__init__" else path.stem)
+            if path.stem == "__init__":
+                folders.add(path.parent.name)
+            else:
+                names.add(path.stem)
     changed = set(changed)
     return [
         test
         for test in sorted(tests)
-        if test in changed or any(name in PurePosixPath(test).stem for name in names)
+        if test in changed
+        or any(name in PurePosixPath(test).stem for name in names)
+        or PurePosixPath(test).stem.removesuffix("_cli").removeprefix("test_") in folders
     ]
 
 

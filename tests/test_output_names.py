@@ -2,7 +2,9 @@
 
 `old_files/output_names.json` has them as they were on 2026-11-29. A name may come; none may go.
 
-    python tests/test_output_names.py FILE writes the list anew, to look at.
+    python tests/test_output_names.py tests/old_files/output_names.json
+
+writes the list anew, with what has come; look at the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from textgen.cli.app import app
@@ -66,10 +69,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("inspect", "windows", "text.txt", "--limit", "3"): "json",
 }
 
-HELP = (
-    *("train", "sample", "eval", "compare", "inspect", "inspect checkpoint", "inspect neurons"),
-    *("inspect gates", "inspect find", "inspect similar", "inspect memory", "inspect windows"),
-)
+VIEWS = get_command(app).commands["inspect"].commands  # type: ignore[attr-defined]
+HELP = ("train", "sample", "eval", "compare", "inspect", *(f"inspect {name}" for name in VIEWS))
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
 
 
@@ -144,6 +145,17 @@ def _options(command: str) -> list[str]:
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return found_names(tmp_path_factory.mktemp("output"))
+
+
+def test_every_command_is_in_the_list(found: dict[str, list[str]]) -> None:
+    before = json.loads(BEFORE.read_text("utf-8"))
+    new = sorted(set(found) - set(before))
+    assert not new, f"{new} are not held; the first lines of this file say how they come to be"
+    tried = {" ".join(arguments) for arguments in COMMANDS}
+    for name in VIEWS:
+        assert any(words.startswith(f"inspect {name}") for words in tried), (
+            f"inspect {name} is missing in COMMANDS"
+        )
 
 
 def test_no_name_is_lost(found: dict[str, list[str]]) -> None:

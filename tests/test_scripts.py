@@ -26,7 +26,11 @@ def test_make_help_lists_every_target() -> None:
     declared = set(" ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)).split())
     assert targets == declared
     shown = subprocess.run(
-        ["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.splitlines()
     listed = {line.split()[1] for line in shown}
     assert listed == targets - {"try-native"}  # It is a step of others.
@@ -68,6 +72,8 @@ def test_the_tests_near_a_change() -> None:
     assert near(["textgen/cli/eval.py"], tests) == ["tests/cli/test_eval_cli.py"]
     assert near(["tests/test_files.py", "README.md", "pyproject.toml"], tests) == [tests[2]]
     assert near([], tests) == []
+    views = ["tests/cli/test_inspect_cli.py", "tests/cli/test_inspect_find_cli.py"]
+    assert near(["textgen/cli/inspect/__init__.py"], views) == views[:1]
 
 
 UNRELEASED = "# Changelog\n\n## Unreleased\n\n"

@@ -25,6 +25,7 @@ from textgen.sampling import (
     apply_top_k,
     apply_top_p,
     filter_logits,
+    filters,
 )
 
 SIZES = (3, 84, 1000)
@@ -171,6 +172,11 @@ FILTERS = {
     "top_p": lambda x: apply_top_p(x, 1e-9),
     "min_p": lambda x: apply_min_p(x, 1.0),
 }
+
+
+def test_every_filter_is_among_those_that_are_tried():
+    missing = {name for _, name in filters.FILTERS} - set(FILTERS)
+    assert not missing, f"add to FILTERS of this file: {', '.join(sorted(missing))}"
 
 
 @pytest.mark.parametrize("name", FILTERS)

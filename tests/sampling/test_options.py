@@ -11,11 +11,18 @@ import pytest
 
 import textgen.sampling
 from textgen.errors import ConfigError, SamplingError
-from textgen.sampling import SampleOptions
+from textgen.sampling import SampleOptions, filter_logits
 
 
 def test_defaults_filter_nothing_but_by_temperature():
-    assert dataclasses.asdict(SampleOptions()) == {
+    logits = np.array([0.1, -0.2, -np.inf, 3.0], np.float32)
+    recent = np.array([0, 3])
+    result = filter_logits(logits, SampleOptions(temperature=1.0), recent)
+    np.testing.assert_array_equal(result, logits)
+
+
+def test_the_defaults_that_texts_were_written_with_stay():
+    before = {
         "length": 500,
         "temperature": 0.8,
         "top_k": 0,
@@ -31,6 +38,8 @@ def test_defaults_filter_nothing_but_by_temperature():
         "history": 0,
         "rng": 0,
     }
+    now = dataclasses.asdict(SampleOptions())
+    assert {name: now.get(name) for name in before} == before
 
 
 @pytest.mark.parametrize(
