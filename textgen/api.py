@@ -1074,10 +1074,9 @@ class Model:
             paths: Files of pairs, as in training.
             limit: Take so many pairs, drawn evenly; None is all.
             device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
-            threads: Threads that compute; None is all cores.
+            threads: As for `evaluate`, and so are all that follow.
             encoding: Of the files, where detection errs.
-            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD, which is
-                unknown to the model; `"strict"` refuses the file.
+            encoding_errors: What is done where bytes stand for nothing.
             ending: Of the files of a folder that are read.
             skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.

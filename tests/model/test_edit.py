@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.models import random_weights
@@ -13,6 +15,7 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, editor
 from textgen.model.numpy_network import NumpyNetwork
 
+CONFIG = ModelConfig(vocab_size=5, embedding_size=4, hidden_size=4, num_layers=2)
 UNIT = Edit(layer=0, state="c", unit=1, scale=0.5, shift=2.0)
 
 
@@ -80,9 +83,9 @@ def test_what_is_no_edit_is_refused(wrong: dict[str, object]) -> None:
 )
 def test_what_a_model_does_not_have_is_refused(edit: Edit, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        edit.check(("h",), 2, 4)
+        edit.check(replace(CONFIG, cell="gru"))
     with pytest.raises(ConfigError, match="of 5 units"):
-        direction(size=5).check(("h", "c"), 2, 4)
+        direction(size=5).check(CONFIG)
 
 
 def test_streams_have_edits_of_their_own() -> None:

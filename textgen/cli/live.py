@@ -46,7 +46,7 @@ _FRAME_SECONDS = 1 / 60
 
 #: Keys by what they do; with the letters at the same places of a Russian keyboard.
 KEYS = {
-    **dict.fromkeys(("up", "+", "="), "raise"),
+    **dict.fromkeys(("up", "+", "="), "raise_"),
     **dict.fromkeys(("down", "-", "_"), "lower"),
     "0": "zero",
     **dict.fromkeys(("r", "p", "к", "з"), "release"),
@@ -280,14 +280,8 @@ class LiveSession:
     def _press(self, key: str) -> bool:
         """Do what a key says; whether that is to end."""
         does = KEYS.get(key.lower())
-        if does == "raise":
-            self.steering.raise_()
-        elif does == "lower":
-            self.steering.lower()
-        elif does == "zero":
-            self.steering.zero()
-        elif does == "release":
-            self.steering.release()
+        if does in ("raise_", "lower", "zero", "release"):
+            getattr(self.steering, does)()
         elif does == "pause":
             self._paused = not self._paused
         elif does in ("slower", "faster"):

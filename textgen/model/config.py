@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -134,13 +135,8 @@ class ModelConfig:
 
     def num_parameters(self) -> int:
         """Return how many numbers training changes; frozen vectors do not count."""
-        total = 0
-        for name, shape in self.tensor_shapes().items():
-            size = 1
-            for length in shape:
-                size *= length
-            total += 0 if name in self.untrained else size
-        return total
+        shapes = self.tensor_shapes().items()
+        return sum(math.prod(shape) for name, shape in shapes if name not in self.untrained)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for a checkpoint's header."""

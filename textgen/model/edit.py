@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from textgen.cells.cell import Editor, unchanged
 from textgen.errors import ConfigError
+from textgen.model.config import ModelConfig
 
 Floats = NDArray[np.float32]
 StateName = Literal["h", "c"]
@@ -72,25 +73,28 @@ class Edit:
                 f"the edit {self.scale} * x + {self.shift} is not finite; give a smaller dose"
             )
 
-    def check(self, state_names: Sequence[str], num_layers: int, hidden_size: int) -> None:
-        """Check that a model of this shape has what is changed.
+    def check(self, config: ModelConfig) -> None:
+        """Check that a model has what is changed.
 
         Raises:
             ConfigError: It has no such layer, state or unit, or its states have another width.
         """
+        state_names = config.cell_spec.state_names
         if self.state not in state_names:
             raise ConfigError(
                 f"this model's cells have no state '{self.state}'; they have: "
                 f"{', '.join(state_names)}"
             )
-        if not 0 <= self.layer < num_layers:
-            raise ConfigError(f"there is no layer {self.layer}; there are 0..{num_layers - 1}")
-        if self.unit is not None and not 0 <= self.unit < hidden_size:
-            raise ConfigError(f"there is no unit {self.unit}; there are 0..{hidden_size - 1}")
+        if not 0 <= self.layer < config.num_layers:
+            last = config.num_layers - 1
+            raise ConfigError(f"there is no layer {self.layer}; there are 0..{last}")
+        size = config.hidden_size
+        if self.unit is not None and not 0 <= self.unit < size:
+            raise ConfigError(f"there is no unit {self.unit}; there are 0..{size - 1}")
         for vector in (self.read, self.write):
-            if vector is not None and vector.shape != (hidden_size,):
+            if vector is not None and vector.shape != (size,):
                 raise ConfigError(
-                    f"a direction of {vector.shape[-1]} units does not fit a layer of {hidden_size}"
+                    f"a direction of {vector.shape[-1]} units does not fit a layer of {size}"
                 )
 
     def apply(self, x_BH: Floats) -> Floats:
@@ -108,6 +112,12 @@ class Edit:
 #: What happens to the states of one stream in one step, in this order.
 Edits = tuple[Edit, ...]
 NO_EDITS: Edits = ()
+
+
+def check_edits(edits_B: Sequence[Edits], config: ModelConfig) -> None:
+    """Check that a model has what the edits of its streams change, each edit once."""
+    for edit in {id(edit): edit for edits in edits_B for edit in edits}.values():
+        edit.check(config)
 
 
 def editor(edits_B: Sequence[Edits] | None, layer: int) -> Editor:

@@ -16,7 +16,7 @@ from threading import Lock
 import numpy as np
 
 from textgen.model.config import ModelConfig
-from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.edit import NO_EDITS, Edits, check_edits
 from textgen.model.head import DistanceHead, distance_loss, nats_of
 from textgen.model.initialise import Masks
 from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, StepNetwork
@@ -100,14 +100,6 @@ class NativeNetwork(Network):
     def nbytes(self) -> int:
         """Memory that the engine holds beside parameters and gradient."""
         return self._net.nbytes
-
-    def zero_state(self, batch_size: int = 1) -> State:
-        """Return the state at the start of a document, for `batch_size` streams."""
-        shape = (batch_size, self.config.hidden_size)
-        return [
-            {name: np.zeros(shape, np.float32) for name in self.config.cell_spec.state_names}
-            for _ in range(self.config.num_layers)
-        ]
 
     def weights_changed(self) -> None:
         """Say that `parameters` were written: they are packed anew at the next use."""
@@ -275,9 +267,7 @@ class NativeNetwork(Network):
         # same tuple, which cannot have changed.
         known = None if self._edits is None else self._edits[0]
         if self._edits is None or not (known is edits_B or known == tuple(edits_B)):
-            config = self.config
-            for edit in {id(edit): edit for edits in edits_B for edit in edits}.values():
-                edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
+            check_edits(edits_B, self.config)
             self._edits = tuple(edits_B), PackedEdits(edits_B)
         return self._edits[1]
 
@@ -375,9 +365,7 @@ class NativeStep(StepNetwork):
     def _checked(self, edits: Edits) -> Edits:
         """`edits`, once they are known to be of this model: the library does not look."""
         if edits is not self._known_edits:
-            config = self.config
-            for edit in edits:
-                edit.check(config.cell_spec.state_names, config.num_layers, config.hidden_size)
+            check_edits([edits], self.config)
             self._known_edits = edits
         return edits
 

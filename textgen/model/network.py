@@ -102,6 +102,14 @@ class Network(StepNetwork):
     #: Changes of the states at every step of every stream, for `nll` where it is given none.
     edits: Edits = NO_EDITS
 
+    def zero_state(self, batch_size: int = 1) -> State:
+        """Return the state at the start of a document, for `batch_size` streams."""
+        shape = (batch_size, self.config.hidden_size)
+        return [
+            {name: np.zeros(shape, np.float32) for name in self.config.cell_spec.state_names}
+            for _ in range(self.config.num_layers)
+        ]
+
     def nll(
         self,
         inputs_TB: Ids,

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from textgen.cells import Cell
 from textgen.model.config import ModelConfig
-from textgen.model.edit import Edits, editor
+from textgen.model.edit import Edits, check_edits, editor
 from textgen.model.head import open_head
 from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, reset
 
@@ -73,14 +74,6 @@ class NumpyNetwork(Network):
         """Return a copy of every weight, named as `ModelConfig.tensor_shapes` does."""
         return {name: self._weights[name].copy() for name in self.config.tensor_shapes()}
 
-    def zero_state(self, batch_size: int = 1) -> State:
-        """Return the state at the start of a document, for `batch_size` streams."""
-        shape = (batch_size, self.config.hidden_size)
-        return [
-            {name: np.zeros(shape, np.float32) for name in self.cell.state_names}
-            for _ in range(self.config.num_layers)
-        ]
-
     def step(
         self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
@@ -88,12 +81,35 @@ class NumpyNetwork(Network):
         records = self.step_traced(ids_B, state, edits_B)
         return self.logits(records[-1].output), [record.state for record in records]
 
+    @np.errstate(over="ignore", invalid="ignore")
     def step_traced(
         self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> list[LayerRecord]:
         """Read one token a stream, and return what every layer did instead of the logits."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._step_layers(ids_B, state, edits_B)
+        config, records = self.config, []
+        check_edits(edits_B or (), config)
+        zeros = np.zeros((len(ids_B), config.hidden_size), np.float32)
+        below = dict.fromkeys(self.cell.below_names, zeros)
+        x_BI: Floats | None = None
+        for index, layer in enumerate(self._layers):
+            if index == 0 and self._table is not None:
+                pre_BGH = self._table[ids_B]
+            else:
+                pre_BGH = layer.project(self._embedding[ids_B] if x_BI is None else x_BI)
+            new, gates = self.cell.step(
+                np,
+                pre_BGH,
+                state[index],
+                layer.products,
+                layer.vectors,
+                below,
+                editor(edits_B, index),
+            )
+            output = new["h"] if x_BI is None or not config.residual else new["h"] + x_BI
+            records.append(LayerRecord(new, gates, output))
+            x_BI = output
+            below = {name: new[name] for name in self.cell.below_names}
+        return records
 
     def trace(
         self,
@@ -132,35 +148,6 @@ class NumpyNetwork(Network):
             state, outputs_TBH[t] = [record.state for record in records], records[-1].output
         return outputs_TBH, state
 
-    def _step_layers(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None
-    ) -> list[LayerRecord]:
-        config, records = self.config, []
-        for edit in {id(edit): edit for edits in edits_B or () for edit in edits}.values():
-            edit.check(self.cell.state_names, config.num_layers, config.hidden_size)
-        zeros = np.zeros((len(ids_B), config.hidden_size), np.float32)
-        below = dict.fromkeys(self.cell.below_names, zeros)
-        x_BI: Floats | None = None
-        for index, layer in enumerate(self._layers):
-            if index == 0 and self._table is not None:
-                pre_BGH = self._table[ids_B]
-            else:
-                pre_BGH = layer.project(self._embedding[ids_B] if x_BI is None else x_BI)
-            new, gates = self.cell.step(
-                np,
-                pre_BGH,
-                state[index],
-                layer.products,
-                layer.vectors,
-                below,
-                editor(edits_B, index),
-            )
-            output = new["h"] if x_BI is None or not config.residual else new["h"] + x_BI
-            records.append(LayerRecord(new, gates, output))
-            x_BI = output
-            below = {name: new[name] for name in self.cell.below_names}
-        return records
-
     def output(self, state: State) -> Floats:
         """Return what the head reads in a state, `(B, H)`.
 
@@ -189,7 +176,8 @@ class _Layer:
         self.bias = own("bias")
         # A product with the transposed weight kept contiguous is what BLAS does fastest.
         self.products = tuple(
-            _Product(np.ascontiguousarray(own(product.name).T)) for product in cell.products
+            partial(_multiply, np.ascontiguousarray(own(product.name).T))
+            for product in cell.products
         )
         self.vectors = {name: own(name) for name in cell.vector_names}
 
@@ -199,12 +187,7 @@ class _Layer:
         return result
 
 
-class _Product:
-    """`h_BH -> h_BH @ weight.T` for a weight already transposed."""
-
-    def __init__(self, weight_HG: Floats) -> None:
-        self._weight_HG = weight_HG
-
-    def __call__(self, h_BH: Floats) -> Floats:
-        result: Floats = h_BH @ self._weight_HG
-        return result
+def _multiply(weight_HG: Floats, h_BH: Floats) -> Floats:
+    """The product with a weight already transposed."""
+    result: Floats = h_BH @ weight_HG
+    return result

@@ -1,14 +1,4 @@
-"""Text from a trained model. NumPy is enough; the native engine is used where it is there.
-
-filters     what may be chosen: temperature, top-k and the like
-choice      the random choice of a symbol, and its numbers
-seed        a typed seed, in the symbols of a model
-stop        where a text ends
-generate    one text as a stream of symbols, or several at once
-writing     the loops in which networks write
-turns       a text that a person and a model write in turns
-novelty     what of a text is copied from another text
-"""
+"""Text from a trained model. NumPy is enough; the native engine is used where it is there."""
 
 from __future__ import annotations
 

@@ -1,12 +1,4 @@
-"""Steering: neurons and directions that are held, moved or switched off while a model reads.
-
-Target          a neuron or direction, with the scale of its doses; kept beside its model
-Intervention    what is done to it, how strongly, when
-SteeringPlan    several of them over a text
-LiveSteering    one of them that a person changes meanwhile
-parse_specs     the same as users type it
-Calibration     how every unit is distributed: what a dose of a bare neuron means
-"""
+"""Steering: neurons and directions that are held, moved or switched off while a model reads."""
 
 from __future__ import annotations
 

@@ -119,9 +119,7 @@ class Target:
         Raises:
             ConfigError: It has no such layer, state or unit, or another width.
         """
-        self.edit(1.0, 0.0).check(
-            config.cell_spec.state_names, config.num_layers, config.hidden_size
-        )
+        self.edit(1.0, 0.0).check(config)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data; vectors as lists."""
