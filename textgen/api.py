@@ -771,20 +771,13 @@ class Model:
             The chunks of `textgen.inspection.trace` where the native engine is there, else of
             `trace_chunks`.
         """
-        return self._survey(
-            self._tokens(ids), [*_listed(quantities)], self._constant_edits("survey")
-        )
-
-    def _survey(
-        self, ids: NDArray[np.integer], quantities: Sequence[str], edits: Edits
-    ) -> Iterator[Trace]:
         return survey_model(
             self.config,
             self.saved.weights,
-            ids,
-            quantities=quantities,
+            self._tokens(ids),
+            quantities=[*_listed(quantities)],
             threads=choose_threads().value,
-            edits=edits,
+            edits=self._constant_edits("survey"),
         )
 
     @checked(ReadOptions)

@@ -13,7 +13,7 @@ from rich.text import Text
 from textgen.terminal import screen as screen_module
 from textgen.terminal.console import ColorDepth
 from textgen.terminal.screen import TextRows, TextScreen, terminal_size
-from textgen.terminal.text import cells, rows
+from textgen.terminal.text import cells, each_row
 
 
 class Wire(io.StringIO):
@@ -158,7 +158,7 @@ def test_rows_of_a_growing_text_are_those_of_the_whole(width: int) -> None:
             rest = rest[count:]
         whole = [
             "".join(cell.shown for cell in row if not cell.ends_row)
-            for row in rows(cells([text]), width)
+            for row in each_row(cells([text]), width)
         ]
         assert [shown for shown, _ in grown.last(1000)] == whole
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from textgen.terminal.text import cells, char_width, escape, rows, visible
+from textgen.terminal.text import cells, char_width, each_row, escape, visible
 
 #: All kinds of characters, the awkward ones often.
 TEXTS = st.text(
@@ -101,7 +101,7 @@ def test_a_poor_encoding() -> None:
 
 def test_rows_break_at_newlines_then_spaces_then_anywhere() -> None:
     def broken(text: str, width: int) -> list[str]:
-        return ["".join(c.shown for c in row) for row in rows(cells(text), width)]
+        return ["".join(c.shown for c in row) for row in each_row(cells(text), width)]
 
     assert broken("ab\ncd\n", 9) == ["ab↵", "cd↵"]
     assert broken("one two three", 8) == ["one two ", "three"]
@@ -115,7 +115,7 @@ def test_rows_break_at_newlines_then_spaces_then_anywhere() -> None:
 def test_nothing_is_lost_and_every_row_fits(text: str, width: int) -> None:
     found = cells(text)
     assert "".join(c.source for c in found) == text
-    laid = rows(found, width)
+    laid = list(each_row(found, width))
     assert [c for row in laid for c in row] == found
     for row in laid:
         line = "".join(c.shown for c in row)

@@ -18,7 +18,6 @@ Shape suffixes: `N` positions, `V` vocabulary, `E` embedding, `H` hidden.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +33,7 @@ LEAST_NORM = 1e-8
 SCALE_RANGE = 1e3
 
 
-class Head(Protocol):
-    """The last step of a network."""
-
-    def logits(self, h_NH: Floats) -> Floats:
-        """Return the logits `(N, V)` of the next token, from the last layer's outputs `(N, H)`."""
-
-
-def open_head(config: ModelConfig, weights: Mapping[str, Floats]) -> Head:
+def open_head(config: ModelConfig, weights: Mapping[str, Floats]) -> ScoreHead | DistanceHead:
     """Open the head of a model.
 
     Args:

@@ -118,7 +118,7 @@ def start_many(
             for edit, number in zip(edits, order, strict=True)
         ],
     )
-    _check_ids(ids_BT, position.logits_BV.shape[-1])
+    _check_ids((int(ids_BT.min()), int(ids_BT.max())), position.logits_BV.shape[-1])
     done: list[Position] = []  # The rows that have ended, the last ones first.
     for place in range(1, ids_BT.shape[1]):
         left = int(np.count_nonzero(lengths_B >= place))
@@ -130,8 +130,8 @@ def start_many(
     return _joined([position, *reversed(done)]).repeat(np.argsort(order, kind="stable"))
 
 
-def _check_ids(ids_BT: NDArray[np.int64], size: int) -> None:
-    for token in (int(ids_BT.min()), int(ids_BT.max())):
+def _check_ids(ids: Iterable[int], size: int) -> None:
+    for token in ids:
         if not 0 <= token < size:
             raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
 
@@ -186,10 +186,7 @@ def read(
         SamplingError: An id is no symbol of the network.
     """
     tokens = list(ids)
-    size = position.logits_BV.shape[-1]
-    for token in tokens:
-        if not 0 <= token < size:
-            raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
+    _check_ids(tokens, position.logits_BV.shape[-1])
     state = position.state
     if END_ID in tokens:
         # What stands before the last end mark has no bearing on what comes after it.

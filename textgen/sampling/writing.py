@@ -126,7 +126,11 @@ class StreamWriter:
         first, cursor = self._end, self._cursor
         edits = NO_EDITS if cursor is None else cursor.edits
         if isinstance(self._network, NativeStep) and self._chooser.is_known:
-            chosen, end = self._write_many(self._network, count, edits)
+            settings, counter = self._chooser.settings, self._stream.generator.counter
+            written = self._network.write(
+                count, first.logits_BV, first.state, settings, counter, self._recent, END_ID, edits
+            )
+            chosen, end = written.chosen, Position(written.logits_BV, written.state)
             ids = chosen.ids.tolist()
             is_whole = len(ids) == count or END_ID in ids[-1:]
             if cursor is not None and (same := cursor.follow(ids)) < len(ids):
@@ -158,15 +162,6 @@ class StreamWriter:
         if self._begun is None or self._begun[0] is not edits:
             self._begun = edits, start(self._network, (), edits)
         return self._begun[1]
-
-    def _write_many(self, network: NativeStep, count: int, edits: Edits) -> tuple[Chosen, Position]:
-        """A block, and where the network stands after it."""
-        first, counter = self._end, self._stream.generator.counter
-        settings = self._chooser.settings
-        written = network.write(
-            count, first.logits_BV, first.state, settings, counter, self._recent, END_ID, edits
-        )
-        return written.chosen, Position(written.logits_BV, written.state)
 
     def _choose_one(self) -> Chosen:
         """The next symbol, not yet read."""

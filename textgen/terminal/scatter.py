@@ -22,8 +22,7 @@ from rich.segment import Segment
 from rich.style import Style
 
 from textgen.files import atomic_write_bytes
-from textgen.terminal.chart import draw_picture, plain
-from textgen.terminal.chart import picture_kind as picture_kind
+from textgen.terminal.chart import draw_picture, picture_kind, plain
 from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import SEQUENTIAL
 from textgen.terminal.text import char_width, visible

@@ -55,7 +55,7 @@ def key_values(title: str, rows: Sequence[Row], *, note: str = "") -> Panel:
         if value is not None:
             grid.add_row(_text(label), _text(show_value(value)))
     body: RenderableType = Group(grid, Text(), _text(note)) if note else grid
-    return _panel(title, body)
+    return Panel(body, title=_text(title), title_align="left", box=ROUNDED, expand=False)
 
 
 def choices_table(choices: Sequence[tuple[str, object, str]], *, width: int = 80) -> RichTable:
@@ -110,10 +110,6 @@ def evaluation_table(
             *(_text("" if value is None else _figure(value)) for value in values),
         )
     return table
-
-
-def _panel(title: str, body: RenderableType) -> Panel:
-    return Panel(body, title=_text(title), title_align="left", box=ROUNDED, expand=False)
 
 
 def _table(*headings: str) -> RichTable:

@@ -149,11 +149,6 @@ def _joined(base: TextCell, written: str, char: str) -> TextCell:
     return TextCell(base.shown + written, base.width, base.source + char, base.piece)
 
 
-def rows(row: Iterable[TextCell], width: int) -> list[list[TextCell]]:
-    """The rows of a text, all at once: see `each_row`."""
-    return list(each_row(row, width))
-
-
 def each_row(row: Iterable[TextCell], width: int) -> Iterator[list[TextCell]]:
     """Break cells into rows of at most `width` columns, one row at a time.
 
