@@ -28,6 +28,11 @@ from textgen.messages import Message, call, marks_of, named, told
             "textgen.train('my text.txt', resume=True, budget='2m')",
             "textgen train 'my text.txt' --resume --budget 2m",
         ),
+        (
+            call("inspect find", labels="FILE", save="NAME"),
+            "textgen inspect find",
+            "textgen inspect find --labels FILE --save NAME",
+        ),
     ],
 )
 def test_a_part_in_both_words(part: str, python: str, prompt: str) -> None:

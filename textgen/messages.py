@@ -7,6 +7,8 @@ and whoever shows it chooses the words:
     named("encoding", "cp1251")           encoding='cp1251'        --encoding cp1251
     call("train", "my.txt", resume=True)  textgen.train('my.txt', resume=True)
                                           textgen train my.txt --resume
+    call("inspect find", labels="FILE")   textgen inspect find
+                                          textgen inspect find --labels FILE
 
 Every error can carry marks (`textgen.errors`). Any other text that does is a `Message`, which is a
 string in the words of Python.
@@ -77,9 +79,11 @@ def in_python(part: Named | Call) -> str:
     """The words for a reader in Python."""
     if isinstance(part, Named):
         return part.setting if part.value is None else _argument(part.setting, part.value)
+    if " " in part.command:  # a view of `textgen inspect`, which is no function of this package
+        return f"textgen {part.command}"
     given = [_value(path) for path in part.paths]
     given += [_argument(name, value) for name, value in part.settings.items()]
-    return f"textgen.{part.command.replace(' ', '_')}({', '.join(given)})"
+    return f"textgen.{part.command}({', '.join(given)})"
 
 
 class Message(str):

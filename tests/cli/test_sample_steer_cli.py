@@ -61,6 +61,7 @@ def test_turns_are_steered(home: Path) -> None:
     [
         ("1:99=+2", "there is no neuron 1:99"),
         ("mood=+2", "none was saved yet"),
+        ("mood=+2", "or find one: textgen inspect find --labels FILE --save NAME"),
         ("1:5", "does not say what to steer and how"),
         ("1:5=+2@9..3", "is empty"),
         ("1:5=+2:push", "choose: clamp, add, scale, off"),

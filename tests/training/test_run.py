@@ -217,7 +217,7 @@ def test_fine_tuning_refuses_another_shape(text: Path, tmp_path: Path) -> None:
 def test_occupied_folder_is_refused_and_left_alone(text: Path, tmp_path: Path) -> None:
     train(text, tmp_path / "run", steps=2)
     before = outcome(tmp_path / "run")
-    with pytest.raises(RunFolderError, match=r"resume=True.*replace it: force"):
+    with pytest.raises(RunFolderError, match=r"resume=True.*replace it: force=True, "):
         train(text, tmp_path / "run", steps=3)
     assert outcome(tmp_path / "run") == before
     train(text, tmp_path / "run", steps=3, force=True)

@@ -358,8 +358,8 @@ def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None
     taken = [folder for folder in folders if has_checkpoint(folder)]
     if taken and not (resume or force):
         raise RunFolderError(
-            f"{taken[0]} already contains a run; continue the comparison: {named('resume')}, "
-            f"replace it: {named('force')}, or use another folder: {named('out')}"
+            f"{taken[0]} already contains a run; continue the comparison: {named('resume', True)}, "
+            f"replace it: {named('force', True)}, or use another folder: {named('out', 'DIR')}"
         )
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, StorageError
 from textgen.files import atomic_write_text, make_folder, os_reason
+from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName, neuron_guess
 
@@ -234,7 +235,7 @@ def load_target(model: Path, name: str) -> Target:
         there = f"known are: {', '.join(known)}" if known else "none was saved yet"
         raise ConfigError(
             f"the model has no neuron or direction called '{name}'; {there}. Write LAYER:UNIT, "
-            "such as 0:137, or find one and save it with: textgen inspect find"
+            f"such as 0:137, or find one: {call('inspect find', labels='FILE', save='NAME')}"
         )
     path = targets_folder(model) / f"{name}.json"
     data = read_json(path)

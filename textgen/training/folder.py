@@ -186,7 +186,7 @@ def refuse_occupied(folder: Path, force: bool) -> None:
         raise RunFolderError(
             f"{folder} already contains a run; continue it: "
             f"{call('train', str(folder), resume=True)}, train it for longer: "
-            f"{call('train', str(folder), more='2m')}, replace it: {named('force')}, or use "
+            f"{call('train', str(folder), more='2m')}, replace it: {named('force', True)}, or use "
             f"another folder: {named('out', 'DIR')}"
         )
 
