@@ -14,7 +14,7 @@ from support.small_runs import names, process, textgen_cli
 
 import textgen
 from textgen.checkpoint import MODEL_NAME
-from textgen.cli.progress import sample_command
+from textgen.cli.train_view import sample_command
 from textgen.corpus.vocabulary import END_ID
 from textgen.inspection import steerable
 

@@ -9,7 +9,7 @@ import pytest
 from support.small_runs import SMALL_OPTIONS, events, russian_text, textgen_cli
 
 import textgen
-from textgen.cli.progress import MAIN, choice_label, choice_rows, choices_hint
+from textgen.cli.train_view import MAIN, choice_label, choice_rows, choices_hint
 from textgen.runtime import Choice
 
 QUICK = ["--steps", "2", *SMALL_OPTIONS, "--out", "run", "--force"]
@@ -18,7 +18,7 @@ QUICK = ["--steps", "2", *SMALL_OPTIONS, "--out", "run", "--force"]
 @pytest.fixture(autouse=True)
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing a picture takes longer than such a run."""
-    monkeypatch.setattr("textgen.cli.progress.draw_curve", lambda folder: None)
+    monkeypatch.setattr("textgen.cli.train_view.draw_curve", lambda folder: None)
 
 
 @pytest.fixture

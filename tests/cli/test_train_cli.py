@@ -24,7 +24,7 @@ from support.small_runs import (
 
 import textgen
 from textgen.checkpoint.format import read_file
-from textgen.cli.progress import summary
+from textgen.cli.train_view import summary
 from textgen.training.events import Ended
 
 QUICK = ["--steps", "6", *SMALL_OPTIONS]
@@ -92,7 +92,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing a picture takes longer than such a run."""
-    monkeypatch.setattr("textgen.cli.progress.save_charts", lambda *_: None)
+    monkeypatch.setattr("textgen.cli.train_view.save_charts", lambda *_: None)
 
 
 def test_default_folder_and_what_is_left(text: Path) -> None:

@@ -81,20 +81,19 @@ def train_command(
 
 def _follow(run: Run, stop: StopSignals, output: OutputOptions, *, explain: bool) -> Ended:
     """Show the run's events until it ends."""
-    from textgen.cli.progress import JsonLines, Progress, Silence
+    from textgen.cli.train_view import TrainView, print_json_line, stay_silent
     from textgen.training.events import Ended
 
     if output.json_output:
-        view: JsonLines | Progress | Silence = JsonLines()
+        show = print_json_line
     elif output.quiet:
-        view = Silence()
+        show = stay_silent
     else:
-        view = Progress(output.color, explain=explain)
-    with view:
-        for event in run.events(stop.requested):
-            # From the first event on there is a step to finish and a state to save.
-            stop.armed = True
-            view.show(event)
-            if isinstance(event, Ended):
-                ended = event
+        show = TrainView(output.color, explain=explain).show
+    for event in run.events(stop.requested):
+        # From the first event on there is a step to finish and a state to save.
+        stop.armed = True
+        show(event)
+        if isinstance(event, Ended):
+            ended = event
     return ended

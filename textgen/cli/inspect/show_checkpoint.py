@@ -65,7 +65,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
         }
         print_json(record)
         return
-    from textgen.cli.progress import label_of
+    from textgen.cli.train_view import label_of
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import choices_table, key_values
     from textgen.terminal.text import visible

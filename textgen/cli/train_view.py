@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.panel import Panel
@@ -45,16 +44,11 @@ def choice_label(choice: Choice) -> str:
 
 def label_of(name: str) -> str:
     """The same for the choice of this name."""
-    return _FACTS[name] if name in _FACTS else label(name)
+    return _FACTS.get(name) or label(name)
 
 
 def choice_rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object, str]]:
-    """Rows of the table: all, or the main ones and those that are not as they were asked for.
-
-    Args:
-        choices: All that were made.
-        explain: Whether to show all.
-    """
+    """Rows of the table: all, or the main ones and those that are not as they were asked for."""
     latest = list({_key(choice): choice for choice in choices}.values())
     return [
         (choice_label(choice), choice.value, choice.reason)
@@ -80,51 +74,23 @@ def choices_hint(choices: Sequence[Choice], *, explain: bool) -> str:
     return f"{hidden} more with --explain; {change}" if hidden else change
 
 
-class _View:
-    """Base class: a context that is shown events."""
-
-    def __enter__(self) -> _View:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def show(self, event: Event) -> None:
-        """Take notice of one event."""
-
-    def close(self) -> None:
-        """The run is over, or failed."""
+def stay_silent(event: Event) -> None:
+    """Show nothing; the loss curve is drawn all the same."""
+    if isinstance(event, Ended) and event.reason != "already finished":
+        draw_curve(Path(event.folder))
 
 
-class Silence(_View):
-    """Shows nothing; the loss curve is drawn all the same."""
-
-    def show(self, event: Event) -> None:
-        """Draw the curve at the end."""
-        if isinstance(event, Ended) and event.reason != "already finished":
-            draw_curve(Path(event.folder))
-
-
-class JsonLines(_View):
-    """One JSON object a line on stdout."""
-
-    def show(self, event: Event) -> None:
-        """Print it."""
-        print_json(event.to_dict())
-        if isinstance(event, Ended) and event.reason != "already finished":
-            draw_curve(Path(event.folder))
+def print_json_line(event: Event) -> None:
+    """Print an event as a JSON object on stdout."""
+    print_json(event.to_dict())
+    stay_silent(event)
 
 
 #: Tokens in which the first source of a text of pairs is looked for.
 _LOOK_TOKENS = 1000
 
 
-class Progress(_View):
+class TrainView:
     """Figures beside the bar of a terminal, a line an evaluation elsewhere; all on stderr.
 
     Args:
@@ -147,6 +113,9 @@ class Progress(_View):
             self._line.say(f"  sample at step {event.step:,}: {visible(event.text)}")
         elif isinstance(event, Ended):
             self._end(event)
+            # On a line of its own: a box would break a long command.
+            self._line.say("try next:")
+            self._line.say(visible(sample_command(event)))
 
     def _start(self, event: Started) -> None:
         rows = choice_rows(event.choices, explain=self._explain)
@@ -184,7 +153,6 @@ class Progress(_View):
                     ],
                 )
             )
-            self._suggest(event)
             return
         picture = draw_curve(Path(event.folder))
         curve = read_curve(Path(event.folder))
@@ -198,12 +166,6 @@ class Progress(_View):
                 soft_wrap=True,
             )
         self._console.print(summary(event, picture))
-        self._suggest(event)
-
-    def _suggest(self, event: Ended) -> None:
-        """What to type next, on a line of its own: a box would break a long command."""
-        self._line.say("try next:")
-        self._line.say(visible(sample_command(event)))
 
 
 def summary(event: Ended, curve: Path | None) -> Panel:
