@@ -320,7 +320,7 @@ HEAVY = (
         ),
         (
             "import textgen.training.start, textgen.evaluation, textgen.training.finetune,"
-            "textgen.training.native_learner, textgen.model.engine",
+            "textgen.training.learner, textgen.model.engine",
             HEAVY,
         ),
         ("import textgen.cli.app", ("torch", "matplotlib", "plotext")),

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -185,6 +186,15 @@ class Exportable(Protocol):
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """The numbers by name, for `numpy.load`; texts are arrays of `str_`, never objects."""
         ...
+
+
+def finite(value: Any) -> Any:
+    """The same plain data with None for every number that is infinite or not a number."""
+    if isinstance(value, Mapping):
+        return {key: finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def show_value(value: object) -> str:

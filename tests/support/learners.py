@@ -17,8 +17,7 @@ from textgen.model.initialise import Masks, draw_masks
 from textgen.model.network import Engine
 from textgen.native.library import missing_reason, supported_isas
 from textgen.training import trainer as trainer_module
-from textgen.training.learner import Learner
-from textgen.training.native_learner import NativeLearner
+from textgen.training.learner import Learner, NativeLearner
 from textgen.training.plan import Plan
 from textgen.training.trainer import Trainer, open_learner
 

@@ -19,7 +19,7 @@ from textgen.native.library import supported_isas
 SLOW = {
     "textgen.model.native_network": ["NativeNetwork.nll", "NativeNetwork.trace"],
     "textgen.model.numpy_network": ["NumpyNetwork.step", "NumpyNetwork.step_traced"],
-    "textgen.training.native_learner": ["NativeLearner.update", "NativeLearner.tensors"],
+    "textgen.training.learner": ["NativeLearner.update", "NativeLearner.tensors"],
     "textgen.sampling.writing": ["StreamGroup._write_block"],
     "textgen.sampling.novelty": ["_window_hashes"],
     "textgen.corpus.source": ["Source.open"],

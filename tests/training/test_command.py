@@ -17,14 +17,14 @@ from typer.testing import CliRunner
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.options import TrainOptions
 from textgen.settings import Option, settings_of, typed_words, with_values
-from textgen.training.command import (
-    again_folder,
+from textgen.training.folder import again_folder
+from textgen.training.plan import (
+    Plan,
     more_command,
     planned_options,
     repeat_command,
     resume_command,
 )
-from textgen.training.plan import Plan
 from textgen.training.sizing import TextFacts, Timing, draft, finish
 
 FACTS = TextFacts(train_tokens=100_000, val_tokens=10_000, vocab_size=80)

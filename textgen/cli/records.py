@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from textgen.cli.flags import in_flags
 from textgen.errors import ConfigError
 from textgen.messages import Message
+from textgen.table import finite
 
 
 def json_text(record: Any) -> str:
@@ -24,7 +24,7 @@ def json_text(record: Any) -> str:
     try:
         text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     except ValueError:
-        record = _finite(record)
+        record = finite(record)
         text = json.dumps(record, ensure_ascii=False, allow_nan=False)
     try:
         text.encode(sys.stdout.encoding or "utf-8")
@@ -49,15 +49,6 @@ def _in_flags(value: Any) -> Any:
         are_numbers = bool(value) and isinstance(value[0], (int, float))
         return value if are_numbers else [_in_flags(entry) for entry in value]
     return in_flags(value) if isinstance(value, Message) else value
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for every number that is none, or endless."""
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def check_outputs(

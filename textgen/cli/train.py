@@ -72,7 +72,7 @@ def train_command(
             ended = _follow(run, stop, output, explain=explain)
     if ended.reason == "stopped" and stop.signum is not None:
         if not output.json_output:
-            from textgen.training.command import resume_command
+            from textgen.training.plan import resume_command
 
             print(f"stopped after step {ended.step:,} of {ended.steps:,}; go on:", file=sys.stderr)
             print(resume_command(ended.folder), file=sys.stderr)

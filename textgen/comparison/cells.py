@@ -20,30 +20,31 @@ from numpy.typing import NDArray
 from textgen.arguments import StrPath, checked, path_names
 from textgen.checkpoint import SavedModel
 from textgen.comparison.runs import (
+    CellRuns,
     Compared,
     Comparison,
     Halted,
     Job,
     Measured,
+    MeasuredRun,
     Note,
     RunEvent,
     RunFigures,
     Stop,
     check_folders,
     comparison_folder,
+    in_rows,
     plan_jobs,
     record_head,
     run_all,
     run_length,
+    size_jobs,
     spread,
 )
 from textgen.comparison.variants import (
     Variant,
     as_variants,
     check_base,
-    common_layers,
-    variant_config,
-    width_for,
 )
 from textgen.errors import BackendError, InspectionError
 from textgen.inspection.gates import gate_report
@@ -98,36 +99,21 @@ class Horizon:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellRun:
+class CellRun(MeasuredRun):
     """One run of the comparison.
 
     Args:
-        figures: What training came to.
         gates: How saturated its gates are on the validation text; none for a cell without gates.
         memory: How far back it remembers there.
     """
 
-    figures: RunFigures
     gates: tuple[GateShare, ...]
     memory: Horizon
 
-    @property
-    def summary(self) -> str:
-        """Its figures in a few words."""
-        return self.figures.summary
-
 
 @dataclass(frozen=True, kw_only=True)
-class CellRow:
-    """One cell with all its seeds.
-
-    Args:
-        variant: The cell.
-        runs: In the order of the seeds.
-    """
-
-    variant: Variant
-    runs: tuple[CellRun, ...]
+class CellRow(CellRuns[CellRun]):
+    """One cell with all its seeds."""
 
     @property
     def bits_per_char(self) -> tuple[float, ...]:
@@ -145,15 +131,9 @@ class CellRow:
         """Standard deviation over the seeds (with n - 1); None with fewer than two."""
         return stdev(self.bits_per_char) if len(self.bits_per_char) > 1 else None
 
-    @property
-    def chars_per_second(self) -> float:
-        """Mean over the seeds."""
-        return fmean(run.figures.chars_per_second for run in self.runs)
-
-    @property
-    def chars_seen(self) -> float:
-        """Mean over the seeds."""
-        return fmean(run.figures.chars_seen for run in self.runs)
+    def mean_of(self, figure: str) -> float:
+        """The mean over the seeds of one of the figures."""
+        return fmean(getattr(run.figures, figure) for run in self.runs)
 
     @property
     def gates(self) -> tuple[GateShare, ...]:
@@ -174,21 +154,18 @@ class CellRow:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
-        first = self.runs[0].figures
+        first = asdict(self.runs[0].figures)
+        names = ("hidden_size", "embedding_size", "parameters", "learning_rate")
         return {
-            "cell": self.variant.cell,
-            "nonlinearity": self.variant.nonlinearity,
-            "hidden_size": first.hidden_size,
-            "embedding_size": first.embedding_size,
-            "parameters": first.parameters,
-            "learning_rate": first.learning_rate,
+            **asdict(self.variant),
+            **{name: first[name] for name in names},
             "bits_per_char": {
                 "mean": self.mean,
                 "standard_deviation": self.deviation,
                 "least": min(self.bits_per_char, default=None),
                 "most": max(self.bits_per_char, default=None),
             },
-            "chars_per_second": self.chars_per_second,
+            "chars_per_second": self.mean_of("chars_per_second"),
             "gates": [asdict(gate) for gate in self.gates],
             "runs": [
                 {
@@ -262,7 +239,7 @@ class CellComparison(Comparison):
                 (
                     row.variant.name,
                     spread(row.mean, row.deviation),
-                    _seeds(len(row.bits_per_char), len(row.runs)),
+                    _seeds(row),
                     row.lag("gradient_lag"),
                     row.lag("replacement_lag"),
                 )
@@ -281,8 +258,8 @@ class CellComparison(Comparison):
                     row.variant.name,
                     row.runs[0].figures.hidden_size,
                     row.runs[0].figures.parameters,
-                    round(row.chars_per_second),
-                    round(row.chars_seen),
+                    round(row.mean_of("chars_per_second")),
+                    round(row.mean_of("chars_seen")),
                     row.runs[0].figures.learning_rate,
                 )
                 for row in self.rows
@@ -322,8 +299,9 @@ class CellComparison(Comparison):
         )
 
 
-def _seeds(done: int, all_: int) -> str:
+def _seeds(row: CellRow) -> str:
     """`3`, or `2 of 3` where one diverged."""
+    done, all_ = len(row.bits_per_char), len(row.runs)
     return str(done) if done == all_ else f"{done} of {all_}"
 
 
@@ -362,11 +340,10 @@ def compare_cells(
     paths, variants = path_names([paths], "compare_cells"), as_variants(variants)
     folder = comparison_folder(paths, out)
     check_request(paths, base)
-    folders = {(v, rng): folder / f"{v.folder}-{rng}" for rng in rngs for v in variants}
-    check_folders(folders.values(), resume=resume, force=force)
+    jobs = cell_jobs(variants, rngs, base, folder, paths)
+    check_folders(jobs, resume=resume, force=force)
     data = open_data(paths, base)
-    planned = cell_jobs(variants, folders, base, params, paths, len(data.corpus.vocabulary))
-    jobs = plan_jobs(planned, data, folder, resume=resume)
+    jobs = plan_jobs(size_jobs(jobs, params, data), data, folder, resume=resume)
     length, wall_time = run_length(base)
     num_layers = jobs[0].options.num_layers
     layers = "1 layer" if num_layers == 1 else f"{num_layers} layers"
@@ -390,13 +367,7 @@ def compare_cells(
             wall_time=wall_time,
             level=base.corpus.level,
             rows=tuple(
-                CellRow(
-                    variant=variant,
-                    runs=tuple(
-                        run for job, run in zip(jobs, runs, strict=True) if job.variant == variant
-                    ),
-                )
-                for variant in variants
+                CellRow(variant=variant, runs=own) for variant, own in in_rows(variants, jobs, runs)
             ),
         )
 
@@ -405,55 +376,27 @@ def compare_cells(
 
 def cell_jobs(
     variants: Sequence[Variant],
-    folders: dict[tuple[Variant, int], Path],
+    rngs: Sequence[int],
     base: TrainOptions,
-    params: int,
+    folder: Path,
     paths: Sequence[str],
-    vocab_size: int,
-) -> list[Job]:
-    """The runs of each cell with each seed, all with as many layers and parameters.
-
-    Args:
-        variants: The cells.
-        folders: Where the run of a cell and a seed is kept.
-        base: Everything else that is asked of the runs.
-        params: Parameters of each network at most.
-        paths: The texts.
-        vocab_size: Symbols of the texts.
-    """
-    base = replace(base, num_layers=common_layers(variants, base))
-    widths = {
-        variant: width_for(
-            params, variant_config(variant, base, vocab_size), embedding_size=base.embedding_size
-        )
-        for variant in variants
-    }
+) -> Sequence[Job]:
+    """The runs of each cell with each seed; their size follows."""
     return [
         Job(
             variant=variant,
             label=f"{variant.name}, rng {rng}",
-            folder=where,
+            folder=folder / f"{variant.folder}-{rng}",
             paths=tuple(paths),
-            options=replace(
-                base,
-                cell=variant.cell,
-                nonlinearity=variant.nonlinearity,
-                hidden_size=widths[variant],
-                rng=rng,
-            ),
+            options=replace(base, rng=rng),
         )
-        for (variant, rng), where in folders.items()
+        for rng in rngs
+        for variant in variants
     ]
 
 
 def memory_horizon(saved: SavedModel, ids: NDArray[np.integer], options: TrainOptions) -> Horizon:
-    """How far back a model remembers on a text.
-
-    Args:
-        saved: The model.
-        ids: The text, `(N,)`.
-        options: How many threads compute.
-    """
+    """How far back a model remembers on a text of ids, `(N,)`."""
     read = np.asarray(ids[:MEMORY_TOKENS], dtype=np.int64)
     # A past is replaced by another one as long, from elsewhere in the text.
     max_lag = max(1, min(MemoryOptions.max_lag, (len(read) - 2) // 4))
@@ -471,13 +414,7 @@ def memory_horizon(saved: SavedModel, ids: NDArray[np.integer], options: TrainOp
 def gate_shares(
     saved: SavedModel, ids: NDArray[np.integer], options: TrainOptions
 ) -> tuple[GateShare, ...]:
-    """The gates of a model over a text, layer by layer; none where its cell has none.
-
-    Args:
-        saved: The model.
-        ids: The text, `(N,)`; its first `GATE_TOKENS` are read.
-        options: How many threads compute, where the native engine does.
-    """
+    """The gates of a model over the first `GATE_TOKENS` of a text, `(N,)`; none without gates."""
     names = [name for name in quantities(saved.config.cell_spec) if name.endswith("-gate")]
     if not names:
         return ()

@@ -23,6 +23,7 @@ from textgen.comparison.runs import (
     Halted,
     Job,
     Measured,
+    MeasuredRun,
     Note,
     RunEvent,
     RunFigures,
@@ -33,15 +34,13 @@ from textgen.comparison.runs import (
     record_head,
     run_all,
     run_length,
+    size_jobs,
     spread,
 )
 from textgen.comparison.variants import (
     Variant,
     check_base,
-    common_layers,
     refuse_twice,
-    variant_config,
-    width_for,
 )
 from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import nll_in_streams, nll_with_history
@@ -58,18 +57,16 @@ POSITIONS = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
-class HistoryRun:
+class HistoryRun(MeasuredRun):
     """One run of the comparison.
 
     Args:
         history: Tokens that it saw in training; None: its state was carried on.
-        figures: What training came to.
         shown: How many tokens it saw when it was measured; 0: its state was carried on.
         bits_per_char: The figure for each of `shown`; None where training diverged.
     """
 
     history: int | None
-    figures: RunFigures
     shown: tuple[int, ...]
     bits_per_char: tuple[float | None, ...]
 
@@ -124,8 +121,7 @@ class HistoryComparison(Comparison):
             **record_head("history"),
             "paths": list(self.paths),
             "folder": str(self.folder),
-            "cell": self.variant.cell,
-            "nonlinearity": self.variant.nonlinearity,
+            **asdict(self.variant),
             "params": self.params,
             "length": self.length,
             "positions": self.positions,
@@ -203,9 +199,7 @@ def compare_history(
         variant: The cell.
         params: Parameters of each network at most.
         out: Folder of the runs; None is `checkpoints/compare-history-NAME` after the first text.
-        resume: Go on where a comparison was interrupted: finished runs are not trained again.
-        force: Replace the runs that are there.
-        stop: Asked after every step.
+        resume, force, stop: As in `compare_cells`.
     Yields:
         What happens in the runs, and as the last record the result, or `Halted`.
     Raises:
@@ -218,26 +212,17 @@ def compare_history(
     paths = path_names([paths], "compare_history")
     folder = comparison_folder(paths, out, "history-")
     check_request(paths, base)
-    folders = [_job(variant, base, length, folder, paths).folder for length in (*lengths, None)]
-    check_folders(folders, resume=resume, force=force)
+    jobs: Sequence[Job] = [
+        _job(variant, base, history, folder, paths) for history in (*lengths, None)
+    ]
+    check_folders(jobs, resume=resume, force=force)
     data = open_data(paths, base)
     if lengths[-1] >= len(data.train):
         raise ConfigError(
             f"{named('history', lengths[-1])} is longer than the text to train on, which has "
             f"{len(data.train):,} tokens; leave it out, or give a longer text"
         )
-    base = replace(base, num_layers=common_layers([variant], base))
-    shape = variant_config(variant, base, len(data.corpus.vocabulary))
-    base = replace(
-        base,
-        cell=variant.cell,
-        nonlinearity=variant.nonlinearity,
-        hidden_size=width_for(params, shape, embedding_size=base.embedding_size),
-    )
-    jobs: Sequence[Job] = [
-        _job(variant, base, history, folder, paths) for history in (*lengths, None)
-    ]
-    jobs = plan_jobs(jobs, data, folder, resume=resume)
+    jobs = plan_jobs(size_jobs(jobs, params, data), data, folder, resume=resume)
     words, wall_time = run_length(base)
     yield Note(text=f"{len(jobs)} runs of {words}, each of at most {params:,} parameters")
 

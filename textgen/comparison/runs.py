@@ -8,26 +8,25 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from textgen.checkpoint import MODEL_NAME, SavedModel
-from textgen.comparison.variants import Variant
+from textgen.comparison.variants import Variant, equally_large
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
 from textgen.files import atomic_write_text, make_folder
 from textgen.options import TrainOptions
 from textgen.progress import task
-from textgen.table import Table
+from textgen.table import Table, finite
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report
 from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
+from textgen.training.run import Stop as Stop
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together
 from textgen.training.start import open_run
 
 Result = TypeVar("Result")
-#: Asks whether to stop after the step that was just taken.
-Stop = Callable[[], bool]
 
 #: How many steps each kind of run takes, in the folder of the comparison, for when it goes on.
 PLAN_NAME = "plan.json"
@@ -130,19 +129,24 @@ class RunFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunEvent:
-    """Something happened in one of the runs.
+class _OfRun:
+    """What concerns one of the runs.
 
     Args:
         label: The name of the run within the comparison, such as `lstm, rng 1`.
         number: Which of the runs it is, from 1.
         runs: How many there are.
-        event: What `textgen.training` tells of it.
     """
 
     label: str
     number: int
     runs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvent(_OfRun):
+    """Something happened in one of the runs; `event` is what `textgen.training` tells of it."""
+
     event: Event
 
 
@@ -154,22 +158,15 @@ class Note:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measured(_OfRun):
     """A run is over and measured; `summary` has its figures in a few words."""
 
-    label: str
-    number: int
-    runs: int
     summary: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Halted:
+class Halted(_OfRun):
     """The comparison was stopped in this run, which is saved; `resume` goes on with it."""
-
-    label: str
-    number: int
-    runs: int
 
 
 @dataclass(frozen=True)
@@ -177,6 +174,49 @@ class Compared(Generic[Result]):
     """All runs are over."""
 
     result: Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredRun:
+    """A run with what it is compared by.
+
+    Args:
+        figures: What training came to.
+    """
+
+    figures: RunFigures
+
+    @property
+    def summary(self) -> str:
+        """Its figures in a few words."""
+        return self.figures.summary
+
+
+Run = TypeVar("Run", bound=MeasuredRun)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellRuns(Generic[Run]):
+    """One cell with all its seeds.
+
+    Args:
+        variant: The cell.
+        runs: In the order of the seeds.
+    """
+
+    variant: Variant
+    runs: tuple[Run, ...]
+
+
+def in_rows(
+    variants: Sequence[Variant], jobs: Sequence[Job], runs: Sequence[Run]
+) -> Iterator[tuple[Variant, tuple[Run, ...]]]:
+    """Each variant with its runs, which are in the order of the jobs."""
+    for variant in variants:
+        yield (
+            variant,
+            tuple(run for job, run in zip(jobs, runs, strict=True) if job.variant == variant),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,15 +265,6 @@ class Comparison:
         )
 
 
-class MeasuredRun(Protocol):
-    """A run with what it is compared by."""
-
-    @property
-    def summary(self) -> str:
-        """Its figures in a few words."""
-
-
-Run = TypeVar("Run", bound=MeasuredRun)
 Kind = TypeVar("Kind", bound=Comparison)
 
 
@@ -255,8 +286,6 @@ def run_all(
         resume: Go on with the runs that are there.
         force: Replace them.
         stop: Asked after every step.
-    Yields:
-        What happens, and as the last record the result, or `Halted`.
     """
     done: list[Run] = []
     for number, job in enumerate(jobs, 1):
@@ -272,7 +301,7 @@ def run_all(
             yield Halted(**place)
             return
     result = finish(done)
-    save_record(result.folder, result.to_json())
+    _save_record(result.folder, result.to_json())
     yield Compared(result)
 
 
@@ -316,10 +345,8 @@ def _train(
 def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = "") -> Path:
     """Where a comparison is kept: `out`, else `checkpoints/compare-NAME` after the first text.
 
-    Args:
-        paths: The texts.
-        out: As typed.
-        kind: Put before the name, so that two kinds of comparison do not share a folder.
+    `kind` stands before the name, so that two kinds of comparison do not share a folder.
+
     Raises:
         ConfigError: There is no text, or it can be read only once.
     """
@@ -340,13 +367,9 @@ def run_length(base: TrainOptions) -> tuple[str, bool]:
     return f"{base.budget or DEFAULT_BUDGET:g} s", True
 
 
-def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None:
+def check_folders(jobs: Iterable[Job], *, resume: bool, force: bool) -> None:
     """Refuse before the first run what would fail after hours.
 
-    Args:
-        folders: Of the runs.
-        resume: Go on with what is there.
-        force: Replace it.
     Raises:
         ConfigError: Two wishes contradict each other.
         RunFolderError: A run lives where one is to be made.
@@ -355,12 +378,19 @@ def check_folders(folders: Iterable[Path], *, resume: bool, force: bool) -> None
         raise ConfigError(
             f"{named('resume')} goes on with a comparison, {named('force')} replaces it; give one"
         )
-    taken = [folder for folder in folders if has_checkpoint(folder)]
+    taken = [job.folder for job in jobs if has_checkpoint(job.folder)]
     if taken and not (resume or force):
         raise RunFolderError(
             f"{taken[0]} already contains a run; continue the comparison: {named('resume', True)}, "
             f"replace it: {named('force', True)}, or use another folder: {named('out', 'DIR')}"
         )
+
+
+def size_jobs(jobs: Sequence[Job], params: int, data: TrainingData) -> list[Job]:
+    """The jobs with networks of the same number of layers, and of `params` parameters at most."""
+    variants = dict.fromkeys(job.variant for job in jobs)
+    size = equally_large(variants, jobs[0].options, params, len(data.corpus.vocabulary))
+    return [replace(job, options=replace(job.options, **size[job.variant])) for job in jobs]
 
 
 def plan_jobs(
@@ -369,14 +399,9 @@ def plan_jobs(
     """The jobs with the steps that their budget comes to, which is measured for all together.
 
     Jobs that differ by their seed take equally many. The steps are kept in the folder, and a
-    comparison that is taken up again takes them from there.
+    comparison that is taken up again takes them from there. Where a number of steps is asked for,
+    nothing is planned.
 
-    Args:
-        jobs: The runs, all with the same budget; they are left as they are if a number of steps
-            is asked for.
-        data: Their text.
-        folder: The comparison's.
-        resume: Whether it goes on with what is there.
     Raises:
         RunFolderError: It was begun with another budget.
     """
@@ -429,13 +454,9 @@ def _read_plan(path: Path, budget: float) -> dict[str, int]:
 def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedModel) -> RunFigures:
     chosen: dict[str, Any] = {choice["name"]: choice["value"] for choice in saved.info["choices"]}
     config = saved.config
-    steps, seconds, chars_per_second, chars_seen, bits, val_tokens = 0, 0.0, 0.0, 0, None, 0
-    if ended is not None:
-        steps, seconds, chars_per_second = ended.step, ended.seconds, ended.chars_per_second
-        chars_seen, val_tokens = ended.chars_seen, ended.val_tokens
-        bits = ended.best_bits_per_char if math.isfinite(ended.best_bits_per_char) else None
-    elif last is not None:
-        steps, seconds, chars_per_second = last.step, last.seconds, last.chars_per_second
+    # A run that diverged has no end, but reports; a short one not even those.
+    told = ended or last
+    bits = math.nan if ended is None else ended.best_bits_per_char
     return RunFigures(
         folder=str(job.folder),
         rng=job.options.rng,
@@ -443,12 +464,12 @@ def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedMod
         embedding_size=config.embedding_size,
         parameters=config.num_parameters(),
         learning_rate=float(chosen["learning_rate"]),
-        steps=steps,
-        seconds=seconds,
-        chars_seen=chars_seen,
-        chars_per_second=chars_per_second,
-        bits_per_char=bits,
-        val_tokens=val_tokens,
+        steps=told.step if told else 0,
+        seconds=told.seconds if told else 0.0,
+        chars_seen=ended.chars_seen if ended else 0,
+        chars_per_second=told.chars_per_second if told else 0.0,
+        bits_per_char=bits if math.isfinite(bits) else None,
+        val_tokens=ended.val_tokens if ended else 0,
         path=str(chosen["path"]),
         threads=int(chosen["threads"]),
         speed_moved=speed_change(_speeds(job.folder)),
@@ -481,26 +502,12 @@ def record_head(kind: str) -> dict[str, Any]:
     return {"schema": f"textgen.compare.{kind}", "version": SCHEMA_VERSION}
 
 
-def save_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write it; what was there before is replaced whole or not at all.
-
-    Raises:
-        StorageError: It cannot be written.
-    """
-    text = json.dumps(_finite(record), ensure_ascii=False, indent=1, allow_nan=False)
+def _save_record(folder: Path, record: Mapping[str, Any]) -> None:
+    text = json.dumps(finite(record), ensure_ascii=False, indent=1, allow_nan=False)
     # A path may hold bytes that are no text; JSON can say them escaped.
     atomic_write_text(
         folder / RECORD_NAME, text.encode("utf-8", "backslashreplace").decode() + "\n"
     )
-
-
-def _finite(value: Any) -> Any:
-    """The same with None for every number that is infinite or not a number."""
-    if isinstance(value, Mapping):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def spread(mean: float | None, deviation: float | None = None) -> str:

@@ -20,20 +20,24 @@ from textgen.arguments import checked
 from textgen.checkpoint import SavedModel
 from textgen.comparison.cells import cell_jobs
 from textgen.comparison.runs import (
+    CellRuns,
     Compared,
     Comparison,
     Halted,
     Job,
     Measured,
+    MeasuredRun,
     Note,
     RunEvent,
     RunFigures,
     Stop,
     check_folders,
+    in_rows,
     plan_jobs,
     record_head,
     run_all,
     run_length,
+    size_jobs,
 )
 from textgen.comparison.variants import Variant, as_variants, check_base
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
@@ -87,15 +91,9 @@ class LagScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRun:
-    """One run of one cell.
+class TaskRun(MeasuredRun):
+    """One run of one cell; `scores` are those at each lag, rising."""
 
-    Args:
-        figures: What training came to.
-        scores: At each lag, rising.
-    """
-
-    figures: RunFigures
     scores: tuple[LagScore, ...]
 
     @property
@@ -107,11 +105,8 @@ class TaskRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskRow:
+class TaskRow(CellRuns[TaskRun]):
     """One cell with all its seeds."""
-
-    variant: Variant
-    runs: tuple[TaskRun, ...]
 
     def accuracies(self, place: int) -> tuple[float, ...]:
         """Of each seed, at the lag of that place."""
@@ -159,8 +154,7 @@ class TaskComparison(Comparison):
             "lags": list(self.lags),
             "cells": [
                 {
-                    "cell": row.variant.cell,
-                    "nonlinearity": row.variant.nonlinearity,
+                    **asdict(row.variant),
                     "runs": [
                         {**asdict(run.figures), "scores": [asdict(s) for s in run.scores]}
                         for run in row.runs
@@ -246,11 +240,9 @@ def compare_task(
         params: Parameters of each network at most.
         rngs: Seeds of the networks. The pairs and questions are the same for all.
         out: Folder of the runs; None is `checkpoints/compare-TASK`.
-        resume: Go on where a comparison was interrupted.
-        force: Replace the runs that are there.
+        resume, force, stop: As in `compare_cells`.
         pairs: Generated pairs to learn from.
         questions: Fresh questions at each lag.
-        stop: Asked after every step.
     Yields:
         What happens in the runs, and as the last record the result, or `Halted`.
     Raises:
@@ -277,12 +269,10 @@ def compare_task(
         pairs=True,
         seq_len=base.seq_len or -(-longest // _ROUND) * _ROUND,
     )
-    folders = {
-        (variant, rng): folder / f"{variant.folder}-{rng}" for rng in rngs for variant in variants
-    }
+    jobs = cell_jobs(variants, rngs, options, folder, [str(path)])
     check_request([], options)
     if not resume or not path.is_file():
-        check_folders(folders.values(), resume=resume, force=force)
+        check_folders(jobs, resume=resume, force=force)
         make_folder(folder)
         atomic_write_text(path, text)
     elif _digest(path.read_text("utf-8")) != _digest(text):
@@ -293,11 +283,8 @@ def compare_task(
         )
     data = open_data([str(path)], options)
     vocabulary = data.corpus.vocabulary
-    jobs: Sequence[Job] = cell_jobs(
-        variants, folders, options, params, [str(path)], len(vocabulary)
-    )
-    check_folders(folders.values(), resume=resume, force=force)
-    jobs = plan_jobs(jobs, data, folder, resume=resume)
+    check_folders(jobs, resume=resume, force=force)
+    jobs = plan_jobs(size_jobs(jobs, params, data), data, folder, resume=resume)
     words, _ = run_length(base)
     yield Note(
         text=f"{kind.name}: {kind.description}; {len(jobs)} runs of {words} on {pairs:,} pairs "
@@ -339,13 +326,7 @@ def compare_task(
             trained_to=limit,
             lags=asked,
             rows=tuple(
-                TaskRow(
-                    variant=variant,
-                    runs=tuple(
-                        run for job, run in zip(jobs, runs, strict=True) if job.variant == variant
-                    ),
-                )
-                for variant in variants
+                TaskRow(variant=variant, runs=own) for variant, own in in_rows(variants, jobs, runs)
             ),
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from textgen.cells import CELLS, get_cell
 from textgen.errors import ConfigError, named
@@ -187,25 +188,30 @@ def shaped(config: ModelConfig, width: int, *, embedding_size: int | None = None
     return replace(config, hidden_size=width, embedding_size=embedding)
 
 
-def common_layers(variants: Sequence[Variant], base: TrainOptions) -> int:
-    """Layers of every network: what is asked for, else the most that one of them needs."""
-    if base.num_layers is not None:
-        return base.num_layers
-    wishes = [
-        replace(base, cell=variant.cell, nonlinearity=variant.nonlinearity) for variant in variants
-    ]
-    return max(usual_layers(wish)[0] for wish in wishes)
+def equally_large(
+    variants: Iterable[Variant], base: TrainOptions, params: int, vocab_size: int
+) -> dict[Variant, dict[str, Any]]:
+    """The settings of each variant's network: as many layers as one of them needs, as wide as fits.
 
-
-def variant_config(variant: Variant, base: TrainOptions, vocab_size: int) -> ModelConfig:
-    """The shape of a variant's network, of one unit, to be made as wide as is wanted."""
-    return ModelConfig(
-        vocab_size=vocab_size,
-        embedding_size=1,
-        hidden_size=1,
-        num_layers=base.num_layers or 1,
-        cell=variant.cell,
-        nonlinearity=variant.nonlinearity,
-        tie=base.tie,
-        residual=base.residual,
-    )
+    Args:
+        variants: The networks.
+        base: Everything else that is asked of them.
+        params: Parameters of each network at most.
+        vocab_size: Symbols of the texts.
+    """
+    asked = {variant: replace(base, **asdict(variant)) for variant in variants}
+    layers = base.num_layers or max(usual_layers(options)[0] for options in asked.values())
+    settings = {}
+    for variant in asked:
+        shape = ModelConfig(
+            vocab_size=vocab_size,
+            embedding_size=1,
+            hidden_size=1,
+            num_layers=layers,
+            **asdict(variant),
+            tie=base.tie,
+            residual=base.residual,
+        )
+        width = width_for(params, shape, embedding_size=base.embedding_size)
+        settings[variant] = {**asdict(variant), "num_layers": layers, "hidden_size": width}
+    return settings

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.pairs import PairIndex, find_pairs
-from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens, permute
 from textgen.errors import ConfigError, named
-from textgen.evaluation.nll import CHUNK, MEASURING, Nll, steps_at_once, token_nll
+from textgen.evaluation.nll import MEASURING, Nll, nll_of_spans, sum_of
 from textgen.evaluation.prediction import opened
 from textgen.model.network import Network, StepNetwork
 from textgen.progress import track
@@ -116,14 +116,9 @@ def measure_pairs(
     tokens: Tokens,
     pairs: PairIndex,
 ) -> PairsEvaluation:
-    """Measure a model on encoded pairs.
+    """Measure a model on encoded pairs of `tokens`, at least one.
 
-    Args:
-        network: The model, to read the targets with.
-        writer: The same model, to write them with.
-        vocabulary: Its symbols.
-        tokens: Where the pairs lie, `(N,)`.
-        pairs: Which of them, at least one.
+    `network` reads the targets, `writer`, the same model, writes them.
     """
     nll = target_nll(network, tokens, pairs)
     written = dict(write_targets(writer, vocabulary, tokens, pairs))
@@ -138,31 +133,16 @@ def measure_pairs(
 
 
 def target_nll(network: Network, tokens: Tokens, pairs: PairIndex) -> Nll:
-    """The negative log-likelihood of the targets, end marks included.
+    """The negative log-likelihood of the targets, end marks included, of at least one pair."""
 
-    Args:
-        network: The model.
-        tokens: Where the pairs lie, `(N,)`.
-        pairs: Which of them, at least one.
-    """
-    total, seen = 0.0, 0
-    alike = _alike(pairs.stops - pairs.starts + 1)
-    for numbers in track(alike, MEASURING, len(pairs), len):
-        part = pairs.take(numbers)
-        steps = int((part.stops - part.starts).max()) + 1
-        state = network.zero_state(len(part))
-        chunk = steps_at_once(network, len(part), CHUNK)
-        for begin in range(0, steps, chunk):
-            time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
-            places_TB = part.starts[None, :] + time_T1
-            before_TB = (time_T1 > 0) & (places_TB - 1 < part.stops)
-            targets_TB = _tokens_at(tokens, places_TB, places_TB < part.stops)
-            inputs_TB = _tokens_at(tokens, places_TB - 1, before_TB)
-            nats_TB, state = token_nll(network, inputs_TB, targets_TB, state)
-            counted_TB = (places_TB > part.separators) & (places_TB <= part.stops)
-            total += float(nats_TB[counted_TB].sum())
-            seen += int(counted_TB.sum())
-    return Nll(total, seen)
+    def parts() -> Iterator[Nll]:
+        alike = _alike(pairs.stops - pairs.starts + 1)
+        for numbers in track(alike, MEASURING, len(pairs), len):
+            own = pairs.take(numbers)
+            # The end mark after a target counts as well.
+            yield from nll_of_spans(network, tokens, own.starts, own.separators + 1, own.stops + 1)
+
+    return sum_of(parts())
 
 
 def write_targets(
@@ -170,11 +150,6 @@ def write_targets(
 ) -> Iterator[tuple[int, str]]:
     """What a model writes after each source, the likeliest token each time.
 
-    Args:
-        network: The model.
-        vocabulary: Its symbols.
-        tokens: Where the pairs lie, `(N,)`.
-        pairs: Which of them.
     Yields:
         The number of a pair and the text, which is cut where it is far too long.
     """
@@ -227,14 +202,6 @@ def _alike(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         count = min(TOGETHER, room)
         yield order[first : first + count]
         first += count
-
-
-def _tokens_at(
-    tokens: Tokens, places_TB: NDArray[np.int64], inside_TB: NDArray[np.bool_]
-) -> NDArray[np.int64]:
-    """The tokens there, end marks elsewhere."""
-    found = np.where(inside_TB, tokens[np.clip(places_TB, 0, len(tokens) - 1)], END_ID)
-    return found.astype(np.int64)
 
 
 def first_pairs(pairs: PairIndex, tokens: int, count: int) -> PairIndex:

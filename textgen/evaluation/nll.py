@@ -15,7 +15,7 @@ in nats; the second term, the escape, is about 20.08 bits.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -135,30 +135,59 @@ def nll_in_streams(
     streams = max(1, min(streams, charged // WARMUP))
     starts_B = np.arange(streams, dtype=np.int64) * count // streams
     if charged < count:
-        lengths_B = np.full(streams, charged // streams, dtype=np.int64)
+        stops_B = starts_B + charged // streams
     else:
-        lengths_B = np.diff(np.append(starts_B, count))
+        stops_B = np.append(starts_B[1:], count)
     warmup = min(WARMUP, int(starts_B[1])) if streams > 1 else 0
-    steps = warmup + int(lengths_B.max())
-    state = network.zero_state(streams)
+    firsts_B = starts_B - warmup
+    return sum_of(nll_of_spans(network, tokens, firsts_B, starts_B, stops_B, WARMUP, MEASURING))
+
+
+def sum_of(parts: Iterable[Nll]) -> Nll:
+    """The figure of all parts together."""
     total, seen = 0.0, 0
-    chunk = steps_at_once(network, streams, WARMUP)
-    begins = range(0, steps, chunk)
-    for begin in track(begins, MEASURING, len(begins)):
-        time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
-        place_TB = starts_B[None, :] - warmup + time_T1
-        inside_TB = (place_TB >= 0) & (time_T1 < warmup + lengths_B[None, :])
-        targets_TB = np.where(inside_TB, tokens[np.clip(place_TB, 0, count - 1)], END_ID)
-        inputs_TB = np.where(
-            inside_TB & (place_TB > 0), tokens[np.clip(place_TB - 1, 0, count - 1)], END_ID
-        )
-        nats_TB, state = token_nll(
-            network, inputs_TB.astype(np.int64), targets_TB.astype(np.int64), state
-        )
-        charged_TB = inside_TB & (time_T1 >= warmup)
-        total += float(nats_TB[charged_TB].sum())
-        seen += int(charged_TB.sum())
+    for part in parts:
+        total, seen = total + part.total, seen + part.tokens
     return Nll(total, seen)
+
+
+def nll_of_spans(
+    network: Network,
+    tokens: Tokens,
+    firsts_B: NDArray[np.int64],
+    counted_B: NDArray[np.int64],
+    stops_B: NDArray[np.int64],
+    at_once: int = CHUNK,
+    what: str = "",
+) -> Iterator[Nll]:
+    """The figure of spans of a text that are read side by side, chunk by chunk.
+
+    Each is read from `firsts_B` to `stops_B`, from a zero state and the token before it (an end
+    mark before the text); the predictions from `counted_B` on count. An end mark follows the text.
+    With `what` it is a task of that name.
+    """
+    steps = int((stops_B - firsts_B).max())
+    state = network.zero_state(len(firsts_B))
+    chunk = steps_at_once(network, len(firsts_B), at_once)
+    begins = range(0, steps, chunk)
+    for begin in track(begins, what, len(begins)) if what else begins:
+        time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
+        places_TB = firsts_B[None, :] + time_T1
+        inside_TB = places_TB < stops_B
+        targets_TB = tokens_at(tokens, places_TB, inside_TB)
+        inputs_TB = tokens_at(tokens, places_TB - 1, inside_TB)
+        nats_TB, state = token_nll(network, inputs_TB, targets_TB, state)
+        counted_TB = inside_TB & (places_TB >= counted_B)
+        yield Nll(float(nats_TB[counted_TB].sum()), int(counted_TB.sum()))
+
+
+def tokens_at(
+    tokens: Tokens, places_TB: NDArray[np.int64], inside_TB: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """The tokens at some places of a text, end marks beyond its ends and where none is inside."""
+    within_TB = inside_TB & (places_TB >= 0) & (places_TB < len(tokens))
+    found_TB = np.where(within_TB, tokens[np.clip(places_TB, 0, len(tokens) - 1)], END_ID)
+    return found_TB.astype(np.int64)
 
 
 def nll_in_windows(
@@ -175,26 +204,16 @@ def nll_in_windows(
         starts: The first token of each window, rising from 0, `(W,)`; see `window_starts`.
         batch_size: Windows read side by side.
     """
-    starts = starts[starts < len(tokens) - 1]
-    stops = np.append(starts[1:], len(tokens) - 1)
-    total, seen = 0.0, 0
-    firsts = range(0, len(starts), batch_size)
-    for first in track(firsts, "measuring the cost of windows", len(firsts)):
-        starts_B, stops_B = starts[first : first + batch_size], stops[first : first + batch_size]
-        steps = int((stops_B - starts_B).max())
-        chunk = steps_at_once(network, len(starts_B), CHUNK)
-        state = network.zero_state(len(starts_B))
-        for begin in range(0, steps, chunk):
-            time_T1 = np.arange(begin, min(begin + chunk, steps))[:, None]
-            place_TB = starts_B[None, :] + time_T1
-            inside_TB = place_TB < stops_B[None, :]
-            place_TB = np.minimum(place_TB, len(tokens) - 2)
-            inputs_TB = np.where(inside_TB, tokens[place_TB], END_ID).astype(np.int64)
-            targets_TB = np.asarray(tokens[place_TB + 1], dtype=np.int64)
-            nats_TB, state = token_nll(network, inputs_TB, targets_TB, state)
-            total += float(nats_TB[inside_TB].sum())
-            seen += int(inside_TB.sum())
-    return Nll(total, seen)
+    targets = starts[starts < len(tokens) - 1] + 1
+    stops = np.append(targets[1:], len(tokens))
+
+    def parts() -> Iterator[Nll]:
+        firsts = range(0, len(targets), batch_size)
+        for first in track(firsts, "measuring the cost of windows", len(firsts)):
+            own_B = targets[first : first + batch_size]
+            yield from nll_of_spans(network, tokens, own_B, own_B, stops[first:][:batch_size])
+
+    return sum_of(parts())
 
 
 def nll_with_history(network: Network, tokens: Tokens, history: int, *, limit: int) -> Nll:
@@ -217,7 +236,8 @@ def nll_with_history(network: Network, tokens: Tokens, history: int, *, limit: i
             f"{named('history')} is {history} and {named('limit')} {limit}; both must be at least "
             "1 token"
         )
-    positions = spread_positions(len(tokens), limit)
+    wanted = min(len(tokens), limit)
+    positions = np.arange(wanted, dtype=np.int64) * len(tokens) // wanted
     # A longer history sees no more, because an end mark stands before the text.
     history = min(history, len(tokens))
     logits = LOGITS // history // network.config.vocab_size
@@ -228,15 +248,11 @@ def nll_with_history(network: Network, tokens: Tokens, history: int, *, limit: i
     for first in track(firsts, MEASURING, len(firsts)):
         positions_B = positions[first : first + together]
         places_TB = positions_B[None, :] + back_T1
-        inputs_TB = np.where(places_TB < 0, END_ID, tokens[np.maximum(places_TB, 0)])
+        inputs_TB = tokens_at(tokens, places_TB, places_TB >= 0)
         # Only the last prediction counts; any targets do for the others.
-        targets_TB = np.vstack([inputs_TB[1:], tokens[positions_B][None, :]])
-        nats_TB, _ = token_nll(
-            network,
-            inputs_TB.astype(np.int64),
-            targets_TB.astype(np.int64),
-            network.zero_state(len(positions_B)),
-        )
+        targets_TB = tokens_at(tokens, places_TB + 1, places_TB >= -1)
+        state = network.zero_state(len(positions_B))
+        nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state)
         total += float(nats_TB[-1].sum())
     return Nll(total, len(positions))
 
@@ -259,9 +275,3 @@ def window_starts(chars_per_token: NDArray[Any], window: int) -> NDArray[np.int6
     starts: NDArray[np.int64] = first[np.diff(number, prepend=-1) > 0]
     starts[:1] = 0  # What stands before the first character is read with it.
     return starts
-
-
-def spread_positions(count: int, limit: int) -> NDArray[np.int64]:
-    """At most `limit` of `count` positions, spread evenly, `(P,)`."""
-    wanted = min(count, limit)
-    return np.arange(wanted, dtype=np.int64) * count // wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -216,3 +217,16 @@ def cut_metrics(folder: Path, step: int) -> None:
             continue  # A line that the kill cut short.
     if kept != lines:
         atomic_write_text(path, "".join(line + "\n" for line in kept))
+
+
+def again_folder(folder: Path) -> Path:
+    """Where a repeated run is kept: NAME-2 beside NAME, or the first number that is free."""
+    if folder.name in ("", ".."):
+        folder = folder.resolve()  # `.` has a name of its own.
+    stem, dash, number = folder.name.rpartition("-")
+    if not (dash and stem and number.isdecimal() and len(number) < 4):
+        stem, number = folder.name or "run", "1"
+    count = int(number) + 1
+    while os.path.lexists(folder.parent / f"{stem}-{count}"):
+        count += 1
+    return folder.parent / f"{stem}-{count}"

@@ -7,7 +7,6 @@ that is in the resumable state, so a run that is trained longer can be stopped a
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,17 +18,9 @@ from textgen.options import RunOptions, TrainOptions
 from textgen.runtime import Choice, parse_duration
 from textgen.settings import typed_words
 from textgen.terminal.text import command_line
-from textgen.training.command import again_folder, more_command
-from textgen.training.folder import RunState
-from textgen.training.plan import Plan
-from textgen.training.sizing import (
-    EVALUATIONS,
-    FINAL_EVALUATION,
-    SAMPLES,
-    SECONDS_BETWEEN_SAVES,
-    TextFacts,
-    Timing,
-)
+from textgen.training.folder import RunState, again_folder
+from textgen.training.plan import Plan, more_command
+from textgen.training.sizing import TextFacts, Timing, steps_within, with_pauses, with_rhythm
 
 _COUNTED = re.compile(r"(\d+(?:\.\d+)?)\s*(steps?|epochs?)")
 
@@ -112,18 +103,10 @@ def extended(
     """
     first = state.progress.step
     steps, reason = _steps(state.plan, more, facts, timing)
-    plan = replace(
-        state.plan,
-        first_step=first,
-        steps=first + steps,
-        warmup_steps=min(steps // 20, 200),
-        # `eval_tokens` stays, for the best model so far was measured on as many; so does the peak:
-        # with a half or a quarter of it a run learned less (docs/log.md).
-        eval_every=options.eval_every or max(1, math.ceil(steps / EVALUATIONS)),
-        sample_every=max(1, math.ceil(steps / SAMPLES)),
-        save_every=options.save_every or max(1, min(steps, _per(timing, SECONDS_BETWEEN_SAVES))),
-    )
-    plan = replace(plan, report_every=max(1, min(plan.eval_every, _per(timing, 1.0))))
+    # `eval_tokens` stays, for the best model so far was measured on as many; so does the peak: with
+    # a half or a quarter of it a run learned less (docs/log.md).
+    plan = replace(state.plan, first_step=first, steps=first + steps)
+    plan = with_pauses(with_rhythm(plan, options, steps), options, steps, timing)
     rate = plan.optimizer.learning_rate
     choices = (
         Choice("more", f"{steps} steps", f"{reason}: steps {first + 1:,} to {plan.steps:,}"),
@@ -168,11 +151,5 @@ def _steps(plan: Plan, more: More, facts: TextFacts, timing: Timing) -> tuple[in
             tokens = (tokens - plan.seq_len) * plan.seq_len
         return max(1, round(more.epochs * tokens / plan.tokens_per_step)), f"{more.epochs:g} epochs"
     seconds = more.seconds or 0.0
-    saves = 1 + seconds / SECONDS_BETWEEN_SAVES
-    spent = (EVALUATIONS + FINAL_EVALUATION) * timing.evaluation + saves * timing.save
-    steps = max(1, int(max(seconds - spent, seconds / 2) / timing.step))
+    steps = steps_within(seconds, timing)
     return steps, f"{seconds:g} s at {timing.step * 1e3:.3g} ms a step"
-
-
-def _per(timing: Timing, seconds: float) -> int:
-    return max(1, int(seconds / timing.step))

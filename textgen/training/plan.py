@@ -1,14 +1,17 @@
-"""What a run does, resolved: the model, the optimiser, the length and the rhythm, all in steps."""
+"""What a run does, resolved, all in steps; and the commands that do it again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from textgen.cells import CELLS, missing_cell
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
 from textgen.model.config import ModelConfig
+from textgen.options import WORD2VEC, RunOptions, TrainOptions
+from textgen.repeat import command_text
 
 #: Numbers of a plan that may be zero.
 _FROM_ZERO = ("warmup_steps", "patience", "rng", "reset_every", "first_step")
@@ -138,3 +141,59 @@ def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> floa
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
     return (total_steps - step) / max(total_steps - warmup_steps, 1)
+
+
+def repeat_command(
+    paths: Sequence[str | Path],
+    options: TrainOptions,
+    plan: Plan,
+    *,
+    folder: str | Path | None = None,
+    parent: str = "",
+) -> str:
+    """`textgen train` with everything that a budget or the hardware decided spelled out.
+
+    Args:
+        paths: The texts as they were typed.
+        options: What was asked for.
+        plan: What became of it.
+        folder: Of the new run (`again_folder`); None leaves it to the command.
+        parent: The model trained further, as it was typed.
+    """
+    wanted = RunOptions(from_=parent or None, out=None if folder is None else str(folder))
+    return command_text("train", paths, planned_options(options, plan), wanted)
+
+
+def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
+    """The options with all that was chosen for this text, this time and this machine.
+
+    What is the same for every run of a version, such as the weight decay, stays as it was asked.
+    """
+    model = plan.model
+    said = model.tie or options.vectors not in (None, WORD2VEC)
+    return replace(
+        options,
+        budget=None,
+        epochs=None,
+        steps=plan.steps,
+        hidden_size=model.hidden_size,
+        num_layers=model.num_layers,
+        # A tied embedding is as wide as a layer, and a file says how wide its vectors are.
+        embedding_size=options.embedding_size if said else model.embedding_size,
+        distance=model.head if model.has_vector_output else None,
+        dropout=model.dropout,
+        history=plan.seq_len if plan.sliding else None,
+        seq_len=None if plan.sliding else plan.seq_len,
+        batch_size=plan.batch_size,
+        learning_rate=plan.optimizer.learning_rate,
+    )
+
+
+def resume_command(folder: str | Path) -> str:
+    """Goes on with a run that was stopped."""
+    return command_text("train", [folder], RunOptions(resume=True))
+
+
+def more_command(folder: str | Path, more: str = "2m") -> str:
+    """Trains a finished run longer."""
+    return command_text("train", [folder], RunOptions(more=more))

@@ -33,9 +33,8 @@ from textgen.model.network import Engine
 from textgen.options import WORD2VEC, TrainOptions, validation_share
 from textgen.runtime import choose_device, computing_threads
 from textgen.settings import settings_of, with_values
-from textgen.training.command import again_folder
 from textgen.training.data import reopen_data
-from textgen.training.folder import RunState, cut_metrics
+from textgen.training.folder import RunState, again_folder, cut_metrics
 from textgen.training.more import More, extended, more_note, refuse_unfinished
 from textgen.training.plan import Plan
 from textgen.training.run import Run

@@ -348,7 +348,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         else max(2, RESET_TOKENS // seq_len),
     )
     if plan.steps:
-        plan = _with_rhythm(plan, options, facts, plan.steps)
+        plan = _of_length(plan, options, facts, plan.steps)
     return Draft(plan, tuple(choices))
 
 
@@ -369,10 +369,8 @@ def finish(
     choices = []
     if plan.steps == 0:
         budget = options.budget or DEFAULT_BUDGET
-        saves = 1 + budget / SECONDS_BETWEEN_SAVES
-        spent = (EVALUATIONS + FINAL_EVALUATION) * timing.evaluation + saves * timing.save
-        steps = max(1, int(max(budget - spent, budget / 2) / timing.step))
-        plan = _with_rhythm(plan, options, facts, steps)
+        steps = steps_within(budget, timing)
+        plan = _of_length(plan, options, facts, steps)
         reason = f"as many as fit into {duration_words(budget)}: one takes {_milliseconds(timing)}"
         choices.append(Choice("steps", steps, f"{reason} on this machine"))
     elif options.steps:
@@ -380,12 +378,7 @@ def finish(
     else:
         reason = f"the text is read {options.epochs:g} times"
         choices.append(Choice("steps", plan.steps, reason))
-    per_save = max(1, int(SECONDS_BETWEEN_SAVES / timing.step))
-    plan = replace(
-        plan,
-        report_every=max(1, min(plan.eval_every, int(1.0 / timing.step))),
-        save_every=options.save_every or min(per_save, plan.steps),
-    )
+    plan = with_pauses(plan, options, plan.steps, timing)
     choices.append(
         Choice(
             "save_every",
@@ -407,16 +400,37 @@ def evaluation_tokens(val_tokens: int, train_tokens_seen: float) -> int:
     return max(1, min(val_tokens, max(int(share), 4096)))
 
 
-def _with_rhythm(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
+def steps_within(seconds: float, timing: Timing) -> int:
+    """The steps that fit into some seconds beside evaluations and saves."""
+    saves = 1 + seconds / SECONDS_BETWEEN_SAVES
+    spent = (EVALUATIONS + FINAL_EVALUATION) * timing.evaluation + saves * timing.save
+    return max(1, int(max(seconds - spent, seconds / 2) / timing.step))
+
+
+def _of_length(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
     """Everything that follows from the number of steps alone, so that a run of as many steps
     repeats it."""
+    tokens = evaluation_tokens(facts.val_tokens, steps * plan.tokens_per_step)
+    return with_rhythm(replace(plan, steps=steps, eval_tokens=tokens), options, steps)
+
+
+def with_rhythm(plan: Plan, options: TrainOptions, steps: int) -> Plan:
+    """The plan with the warm-up, the evaluations and the samples of a schedule of some steps."""
     return replace(
         plan,
-        steps=steps,
         warmup_steps=min(steps // 20, 200),
         eval_every=options.eval_every or max(1, math.ceil(steps / EVALUATIONS)),
-        eval_tokens=evaluation_tokens(facts.val_tokens, steps * plan.tokens_per_step),
         sample_every=max(1, math.ceil(steps / SAMPLES)),
+    )
+
+
+def with_pauses(plan: Plan, options: TrainOptions, steps: int, timing: Timing) -> Plan:
+    """The plan with its reports and saves, which are some seconds apart."""
+    per_report, per_save = (max(1, int(s / timing.step)) for s in (1.0, SECONDS_BETWEEN_SAVES))
+    return replace(
+        plan,
+        report_every=min(plan.eval_every, per_report),
+        save_every=options.save_every or min(per_save, steps),
     )
 
 

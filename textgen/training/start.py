@@ -33,7 +33,6 @@ from textgen.runtime import (
     choose_threads,
     computing_threads,
 )
-from textgen.training.command import again_folder, repeat_command
 from textgen.training.data import (
     TrainingData,
     corpus_record,
@@ -42,12 +41,13 @@ from textgen.training.data import (
 from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
 from textgen.training.folder import (
     RunProgress,
+    again_folder,
     has_checkpoint,
     refuse_occupied,
     run_folder,
 )
 from textgen.training.more import parse_more
-from textgen.training.plan import Plan
+from textgen.training.plan import Plan, repeat_command
 from textgen.training.resume import (
     absolute,
     file_digest_of,

@@ -17,7 +17,7 @@ from textgen.model.engine import open_network
 from textgen.model.initialise import draw_masks
 from textgen.model.network import Engine, Network
 from textgen.sampling.choice import splitmix64
-from textgen.training.learner import Learner
+from textgen.training.learner import Learner, NativeLearner, open_optimizer
 from textgen.training.plan import Plan
 
 
@@ -122,7 +122,6 @@ def open_learner(network: Network, plan: Plan) -> Learner:
     """A learner for `network`, whose path decides what computes."""
     if network.engine.name == "native":
         from textgen.model.native_network import NativeNetwork
-        from textgen.training.native_learner import NativeLearner, open_optimizer
 
         assert isinstance(network, NativeNetwork)
         return NativeLearner(network, open_optimizer(network, plan.optimizer), plan)
