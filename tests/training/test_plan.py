@@ -378,7 +378,7 @@ def test_a_budget_needs_the_machines_speed() -> None:
 @pytest.mark.parametrize("request_", REQUESTS.values(), ids=REQUESTS)
 def test_a_plan_comes_back_from_json(request_: dict) -> None:
     plan, _ = resolved(TrainOptions(**request_))
-    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+    assert Plan.from_dict(json.loads(json.dumps(asdict(plan)))) == plan
 
 
 def good() -> dict[str, Any]:

@@ -31,11 +31,10 @@ from textgen.corpus.split import (
     unseen_symbols,
 )
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.corpus.windows import Tokens, Windows
+from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
-from textgen.training.plan import Plan
 from textgen.training.sizing import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
@@ -93,18 +92,6 @@ class TrainingData:
     def train_chars_read(self) -> float:
         """Characters that a token of the training text has, whether it counts or not."""
         return self.train_chars / len(self.train)
-
-    def windows(self, plan: Plan) -> Windows:
-        """The windows of a run on this text."""
-        return Windows(
-            self.train,
-            seq_len=plan.seq_len,
-            batch_size=plan.batch_size,
-            sliding=plan.sliding,
-            reset_every=plan.reset_every,
-            separator=self.separator,
-            rng=plan.rng,
-        )
 
     @property
     def facts(self) -> TextFacts:

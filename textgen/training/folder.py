@@ -101,7 +101,7 @@ class RunState:
     def save(self, path: Path) -> None:
         """Write it in one rename."""
         header = {
-            "plan": self.plan.to_dict(),
+            "plan": asdict(self.plan),
             "record": self.record,
             "vocabulary": self.vocabulary.to_dict(),
             "normalization": self.normalization.to_dict(),

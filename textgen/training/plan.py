@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.cells import CELLS, missing_cell
+from textgen.corpus.windows import Tokens, Windows
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
 from textgen.model.config import ModelConfig
 from textgen.options import WORD2VEC, RunOptions, TrainOptions
@@ -78,16 +79,24 @@ class Plan:
         """Tokens that one update learns from."""
         return self.batch_size * self.seq_len
 
+    def windows(self, tokens: Tokens, separator: int | None = None) -> Windows:
+        """The windows of a run on a training text; `separator` is that of pairs."""
+        return Windows(
+            tokens,
+            seq_len=self.seq_len,
+            batch_size=self.batch_size,
+            sliding=self.sliding,
+            reset_every=self.reset_every,
+            separator=separator,
+            rng=self.rng,
+        )
+
     def learning_rate(self, step: int) -> float:
         """The learning rate of the step after `step` others."""
         factor = learning_rate_factor(
             step - self.first_step, self.steps - self.first_step, self.warmup_steps
         )
         return self.optimizer.learning_rate * factor
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data for the resumable file."""
-        return asdict(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Plan:
@@ -157,7 +166,7 @@ def repeat_command(
         paths: The texts as they were typed.
         options: What was asked for.
         plan: What became of it.
-        folder: Of the new run (`again_folder`); None leaves it to the command.
+        folder: Of the new run; None leaves it to the command.
         parent: The model trained further, as it was typed.
     """
     wanted = RunOptions(from_=parent or None, out=None if folder is None else str(folder))

@@ -90,11 +90,8 @@ def resumed_run(
         state = RunState.load(path)
         record = state.record
         refuse_other_text(folder, record, paths)
-        if asked is not None:
-            spelled = spelled_out(request_of(asked, parent_name), given)
-            refuse_other_options(folder, state, spelled, compared=compared)
-        else:
-            spelled = {}
+        spelled = {} if asked is None else spelled_out(request_of(asked, parent_name), given)
+        refuse_other_options(folder, state, spelled, compared=compared)
         if more is not None:
             refuse_unfinished(folder, state)
         notes = list(
@@ -114,7 +111,7 @@ def resumed_run(
                 state = extended(state, more, options, data.facts, timing, folder)
                 notes.append(more_note(state.plan))
             plan = state.plan
-            trainer = open_trainer(plan, compute, data.windows(plan), None)
+            trainer = open_trainer(plan, compute, plan.windows(data.train, data.separator), None)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
             cut_metrics(folder, state.progress.step)
             yield Run(
@@ -125,7 +122,7 @@ def resumed_run(
                 trainer=trainer,
                 progress=state.progress,
                 best=state.best,
-                notes=(*notes, *_other_path(record, compute), *_other_measure(record, plan)),
+                notes=(*notes, *_other_numbers(record, plan, compute)),
             )
 
 
@@ -314,22 +311,17 @@ def file_digest_of(name: str | None) -> dict[str, Any] | None:
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
 
 
-def _other_path(record: Mapping[str, Any], path: Engine) -> tuple[str, ...]:
-    """A note where a run goes on upon another path than it began on."""
+def _other_numbers(record: Mapping[str, Any], plan: Plan, path: Engine) -> Iterator[str]:
+    """Notes where a run goes on otherwise than it began: its path, or how it is measured."""
     began, now = record.get("path", "torch"), path_name(path)
-    if now == began:
-        return ()
-    return (
-        f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
-        "will not end with exactly the same weights",
-    )
-
-
-def _other_measure(record: Mapping[str, Any], plan: Plan) -> tuple[str, ...]:
-    """A note where a run was begun by a version that measured it in another way."""
-    if not plan.sliding or "validation_history" in record:
-        return ()
-    return (
-        "the version that began this run measured it with its state carried on; from here on it is "
-        f"shown {plan.seq_len} tokens, as in training, so the figures before cannot be compared",
-    )
+    if now != began:
+        yield (
+            f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
+            "will not end with exactly the same weights"
+        )
+    if plan.sliding and "validation_history" not in record:
+        yield (
+            "the version that began this run measured it with its state carried on; from here on "
+            f"it is shown {plan.seq_len} tokens, as in training, so the figures before cannot be "
+            "compared"
+        )

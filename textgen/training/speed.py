@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from textgen.cells import get_cell
-from textgen.corpus.windows import Tokens, Windows
+from textgen.corpus.windows import Tokens
 from textgen.evaluation.nll import nll_in_streams
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
@@ -49,13 +49,7 @@ _MEASURING = "measuring the speed of this machine"
 
 
 def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
-    """Floating-point operations a second that training reaches here; takes about half a second.
-
-    Args:
-        path: What computes, and where.
-        cell: Name of the cell.
-        nonlinearity: Of the cell, where it has a choice.
-    """
+    """Floating-point operations a second that training reaches here; takes about half a second."""
     config = ModelConfig(
         vocab_size=PROBE_VOCABULARY,
         embedding_size=64,
@@ -80,7 +74,7 @@ def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
         rng=0,
     )
     tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
-    step = _median_step(plan, tokens, path, at_least=4, seconds=0.4)
+    step = measure_step(plan, tokens, path, 0.4, at_least=4)
     return flops_per_token(config) * plan.tokens_per_step / step
 
 
@@ -110,20 +104,10 @@ def measure_timing(
     return Timing(
         step=step,
         evaluation=measure_evaluation(plan, steps, data.val, path),
-        save=saving_seconds(plan.model),
+        # Weights, two moments and the best model are 16 bytes a parameter, and evaluations write
+        # the model once more. 200 MB/s is slow for a disk that syncs.
+        save=0.05 + 20 * plan.model.num_parameters() / 200e6,
     )
-
-
-def measure_step(plan: Plan, tokens: Tokens, path: Engine, seconds: float) -> float:
-    """Seconds of one update of the planned model, on a copy that is thrown away.
-
-    Args:
-        plan: A plan, or that of a draft.
-        tokens: The training text.
-        path: What computes, and where.
-        seconds: How long to measure, at least three steps.
-    """
-    return _median_step(plan, tokens, path, at_least=3, seconds=seconds)
 
 
 def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Engine) -> float:
@@ -138,12 +122,6 @@ def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Engine) -> 
     started = time.perf_counter()
     fit_head_scale(network, tokens)
     return seconds + time.perf_counter() - started
-
-
-def saving_seconds(model: ModelConfig) -> float:
-    """Seconds of a save: weights, two moments and the best model are 16 bytes a parameter, and
-    evaluations write the model once more. 200 MB/s is slow for a disk that syncs."""
-    return 0.05 + 20 * model.num_parameters() / 200e6
 
 
 def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[int]:
@@ -186,14 +164,9 @@ def measure_in_turns(
 ) -> list[float]:
     """Seconds of one update of each of several models, measured within the same seconds.
 
-    They take turns of a few updates. Whatever disturbs the machine meets all of them, so the
-    ratios between them hold even while the speed changes.
-
-    Args:
-        plans: Plans, or those of drafts.
-        tokens: The training text of all of them.
-        paths: What computes each, and where.
-        seconds: How long to measure all of them together, at least `_LEAST_TURNS` turns.
+    They take turns of a few updates, for `seconds` in all and `_LEAST_TURNS` turns at least.
+    Whatever disturbs the machine meets all of them, so the ratios between them hold even while the
+    speed changes.
     """
     turns: list[list[float]] = []
     spent = 0.0
@@ -212,14 +185,13 @@ def measure_in_turns(
     # A disturbance makes an update longer, never shorter: the fastest turns have the true ratios.
     # The level is that of the machine as it is.
     own_M = np.quantile(times_TM, _UNDISTURBED, axis=0)
-    result: list[float] = (own_M / own_M.sum() * np.median(times_TM.sum(axis=1))).tolist()
-    return result
+    return [float(time) for time in own_M / own_M.sum() * np.median(times_TM.sum(axis=1))]
 
 
-def _median_step(
-    plan: Plan, tokens: Tokens, path: Engine, *, at_least: int, seconds: float
+def measure_step(
+    plan: Plan, tokens: Tokens, path: Engine, seconds: float, *, at_least: int = 3
 ) -> float:
-    """The median seconds of a single step, without the first one."""
+    """The median seconds of one update of a copy of the planned model, without the first one."""
     times: list[float] = []
     with task(_MEASURING, seconds) as measuring:
         trainer = _trainer(plan, tokens, path)
@@ -231,15 +203,7 @@ def _median_step(
 
 def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:
     """A copy of the planned model, after its first update."""
-    windows = Windows(
-        tokens,
-        seq_len=plan.seq_len,
-        batch_size=plan.batch_size,
-        sliding=plan.sliding,
-        reset_every=plan.reset_every,
-        rng=plan.rng,
-    )
-    trainer = open_trainer(plan, path, windows, initial_weights(plan.model, 0))
+    trainer = open_trainer(plan, path, plan.windows(tokens), initial_weights(plan.model, 0))
     _seconds_of(trainer, 1)
     return trainer
 

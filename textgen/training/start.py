@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from textgen.cells import BUILT_IN, Cell, get_cell
+from textgen.cells import BUILT_IN, get_cell
 from textgen.checkpoint import SavedModel, locate_model
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.documents import documents_in_words
@@ -33,11 +33,7 @@ from textgen.runtime import (
     choose_threads,
     computing_threads,
 )
-from textgen.training.data import (
-    TrainingData,
-    corpus_record,
-    open_data,
-)
+from textgen.training.data import TrainingData, corpus_record, open_data
 from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
 from textgen.training.folder import (
     RunProgress,
@@ -48,23 +44,10 @@ from textgen.training.folder import (
 )
 from textgen.training.more import parse_more
 from textgen.training.plan import Plan, repeat_command
-from textgen.training.resume import (
-    absolute,
-    file_digest_of,
-    request_of,
-    resumed_run,
-)
+from textgen.training.resume import absolute, file_digest_of, request_of, resumed_run
 from textgen.training.run import Run
-from textgen.training.sizing import (
-    DEFAULT_BUDGET,
-    draft,
-    finish,
-    refuse_beyond_memory,
-)
-from textgen.training.speed import (
-    measure_timing,
-    probe_speed,
-)
+from textgen.training.sizing import DEFAULT_BUDGET, draft, finish, refuse_beyond_memory
+from textgen.training.speed import measure_timing, probe_speed
 from textgen.training.trainer import open_trainer, path_name
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
 from textgen.version import __version__
@@ -136,14 +119,8 @@ def open_run(
                 f"{call('train', path, resume=True)}, or train it for longer: "
                 f"{call('train', path, more='2m')}"
             )
-    return new_run(
-        paths,
-        options,
-        run_folder(paths, out),
-        force=force,
-        parent=from_,
-        stdin=stdin,
-    )
+    own = run_folder(paths, out)
+    return new_run(paths, options, own, force=force, parent=from_, stdin=stdin)
 
 
 @contextmanager
@@ -160,13 +137,10 @@ def new_run(
     """Prepare a run.
 
     Args:
-        paths: Files, folders, or `-` for `stdin`.
-        options: What was asked for.
         folder: Where the run is kept.
-        force: Replace the run that is there.
         parent: A model to train further: a file, the folder of a run, or a name.
         cache: The folder of encoded corpora; None is that of the user.
-        stdin: What `-` reads.
+        paths, options, force, stdin: As in `open_run`.
     Yields:
         The run; the folder is locked until the block is left.
     Raises:
@@ -206,7 +180,7 @@ def new_run(
                 vocabulary = data.corpus.vocabulary
                 weights = extended_weights(saved, plan.model, vocabulary, data.train)
                 about = (taken_over(parent or "", saved, vocabulary),)
-            trainer = open_trainer(plan, path, data.windows(plan), weights)
+            trainer = open_trainer(plan, path, plan.windows(data.train, data.separator), weights)
             all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
             again = again_folder(folder)
             record = {
@@ -234,11 +208,7 @@ def new_run(
                 trainer=trainer,
                 progress=RunProgress(),
                 best={},
-                notes=(
-                    *_other_kind(options, saved),
-                    *_unknown_symbols(data, options, fine_tuned=saved is not None),
-                    *_own_cell(plan.model.cell_spec),
-                ),
+                notes=tuple(_notes(data, options, saved)),
             )
 
 
@@ -301,8 +271,7 @@ def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) ->
     return (
         *_encodings(data.corpus),
         Choice("vocabulary", len(vocabulary), _SYMBOLS[vocabulary.level]),
-        *_documents_choice(data),
-        *_pairs_choice(data),
+        *_of_parts(data),
         Choice("validation", len(data.val), f"tokens to measure the model on: {data.val_source}"),
         device,
         threads,
@@ -345,41 +314,18 @@ def _of_parent(
     )
 
 
-def _documents_choice(data: TrainingData) -> tuple[Choice, ...]:
-    lengths = data.lengths
-    if lengths is None:
-        return ()
-    reason = (
-        f"{documents_in_words(data.corpus.options.documents)}; the shortest has "
-        f"{lengths.shortest:,} characters, the median {lengths.median:,}, the longest "
-        f"{lengths.longest:,}"
-    )
-    return (Choice("documents", lengths.count, reason),)
-
-
-def _pairs_choice(data: TrainingData) -> tuple[Choice, ...]:
-    if data.separator is None:
-        return ()
-    reason = "a source is read, its target is written; only the targets count"
-    return (Choice("pairs", data.corpus.documents, reason),)
-
-
-def _other_kind(options: TrainOptions, parent: SavedModel | None) -> tuple[str, ...]:
-    """A note where a model of pairs is trained further on a text."""
-    if parent is None or not parent.reads_pairs or options.pairs:
-        return ()
-    return (
-        Message(
-            "the model that is trained further writes the targets of pairs, and this run trains it "
-            "on plain text, which it will write afterwards; for more pairs add "
-            + named("pairs", True)
-        ),
-    )
-
-
-def _own_cell(cell: Cell) -> tuple[str, ...]:
-    """A note where the cell was registered."""
-    return () if cell.name in BUILT_IN else (OWN_CELL.format(name=cell.name),)
+def _of_parts(data: TrainingData) -> Iterator[Choice]:
+    """What the text is made of: documents, pairs; nothing of one text."""
+    if (lengths := data.lengths) is not None:
+        reason = (
+            f"{documents_in_words(data.corpus.options.documents)}; the shortest has "
+            f"{lengths.shortest:,} characters, the median {lengths.median:,}, the longest "
+            f"{lengths.longest:,}"
+        )
+        yield Choice("documents", lengths.count, reason)
+    if data.separator is not None:
+        reason = "a source is read, its target is written; only the targets count"
+        yield Choice("pairs", data.corpus.documents, reason)
 
 
 def _versions(path: Engine) -> dict[str, str]:
@@ -394,26 +340,28 @@ def _versions(path: Engine) -> dict[str, str]:
     }
 
 
-def _unknown_symbols(
-    data: TrainingData, options: TrainOptions, *, fine_tuned: bool
-) -> tuple[str, ...]:
-    """Notes where the model has no symbol for a part of the text, or of that which validates."""
-    notes: list[str] = []
+def _notes(data: TrainingData, options: TrainOptions, parent: SavedModel | None) -> Iterator[str]:
+    """What a person should know of the model that a new run begins with."""
+    if parent is not None and parent.reads_pairs and not options.pairs:
+        yield Message(
+            "the model that is trained further writes the targets of pairs, and this run trains it "
+            "on plain text, which it will write afterwards; for more pairs add "
+            + named("pairs", True)
+        )
     # Other notes tell of bytes that stand for no character.
     lost = sum(file.replaced for file in data.corpus.files)
     unknown = data.corpus.unknown_chars - lost
-    if fine_tuned and unknown > 0 and options.corpus.min_count == 1:
-        notes.append(
-            Message(
-                f"{unknown:,} of the {data.corpus.chars:,} characters of the text are unknown to "
-                "the model that is trained further, whose frozen embedding learns no new ones; add "
-                + named("freeze_embedding", False)
-            )
+    if parent is not None and unknown > 0 and options.corpus.min_count == 1:
+        yield Message(
+            f"{unknown:,} of the {data.corpus.chars:,} characters of the text are unknown to "
+            "the model that is trained further, whose frozen embedding learns no new ones; add "
+            + named("freeze_embedding", False)
         )
     if (val := data.val_corpus) is not None and val.unknown_chars:
-        notes.append(
+        yield (
             f"{val.unknown_chars:,} of the {val.chars:,} characters of {options.val} "
             f"({val.unknown_chars / val.chars:.2%}) are unknown to the model: the training text "
             "has none like them, so each counts as the unknown character"
         )
-    return tuple(notes)
+    if options.cell not in BUILT_IN:
+        yield OWN_CELL.format(name=options.cell)
