@@ -27,8 +27,6 @@ if TYPE_CHECKING:
         CellComparison,
         Comparison,
         HistoryComparison,
-        Measured,
-        RunEvent,
         TaskComparison,
     )
     from textgen.terminal.chart import Chart
@@ -151,7 +149,6 @@ def compare_command(
     """
     _refuse_contradictions(what, training, paths or [])
     check_outputs(picture=what.picture, csv=what.csv, json_output=output.json_output)
-    view = RunsView(quiet=output.quiet)
     answer = "" if output.quiet else "stopping after this step and saving the run ..."
     with StopSignals(answer) as stop:
         if what.task is not None and "val" not in spelled(context, TrainOptions):
@@ -159,7 +156,7 @@ def compare_command(
 
             training = replace(training, val=TASK_VAL)
         events = _begin(what, training, paths or [], stop)
-        result = _follow(events, stop, view)
+        result = _follow(events, stop, quiet=output.quiet)
     _show(result, what, output)
 
 
@@ -202,12 +199,8 @@ def _begin(
     )
     from textgen.comparison.variants import parse_count
 
-    shared: dict[str, Any] = {
-        "out": what.out,
-        "resume": what.resume,
-        "force": what.force,
-        "stop": stop.requested,
-    }
+    shared: dict[str, Any] = {name: getattr(what, name) for name in ("out", "resume", "force")}
+    shared["stop"] = stop.requested
     if what.params is not None:
         shared["params"] = parse_count(what.params)
     rngs = parse_numbers(what.rng, "rng", least=0)
@@ -228,72 +221,48 @@ def _begin(
     return compare_history(paths, histories, base, variant=variants[0], **shared)
 
 
-class RunsView:
-    """The runs as they go on, on stderr: figures beside the bar of a terminal, a line for each run.
-
-    Args:
-        quiet: Show nothing.
-    """
-
-    def __init__(self, *, quiet: bool) -> None:
-        from textgen.cli.moving import moving_line
-
-        self._quiet = quiet
-        self._line = moving_line()
-        self._said: set[str] = set()
-
-    def say(self, text: str) -> None:
-        """Print a line."""
-        from textgen.terminal.text import visible
-
-        if not self._quiet:
-            self._line.say(visible(text))
-
-    def show(self, run: RunEvent) -> None:
-        """Show one event of one run."""
-        from textgen.terminal.text import note_line
-        from textgen.training.events import Report, Started
-
-        event = run.event
-        if isinstance(event, Started):
-            # All runs read the same text, so its notes are printed once.
-            for note in event.notes:
-                if note not in self._said:
-                    self._said.add(note)
-                    self.say(note_line(in_flags(note)))
-        if isinstance(event, Report) and event.val_bits_per_char is not None:
-            self._line.figures = [f"val {event.val_bits_per_char:.3f} bits/char"]
-
-    def measured(self, run: Measured) -> None:
-        """Show that a run is over."""
-        self.say(f"{run.number}/{run.runs} {run.label}: {run.summary}")
-
-
-def _follow(events: Iterator[Any], stop: StopSignals, view: RunsView) -> Comparison:
-    """Show the runs until the last is over.
+def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Comparison:
+    """Show the runs on stderr until the last is over: a line for each, figures beside the bar.
 
     Raises:
         typer.Exit: They were stopped.
     """
+    from textgen.cli.moving import moving_line
     from textgen.comparison import Compared, Halted, Measured, Note, RunEvent
-    from textgen.terminal.text import command_line
+    from textgen.terminal.text import command_line, note_line, visible
+    from textgen.training.events import Report, Started
+
+    line = moving_line()
+    said: set[str] = set()
+
+    def say(text: str) -> None:
+        if not quiet:
+            line.say(visible(text))
 
     for event in events:
         # From the first event on there is a run to save.
         stop.armed = True
         if isinstance(event, RunEvent):
-            view.show(event)
+            told = event.event
+            if isinstance(told, Started):
+                # All runs read the same text, so its notes are printed once.
+                for note in dict.fromkeys(told.notes):
+                    if note not in said:
+                        say(note_line(in_flags(note)))
+                said.update(told.notes)
+            elif isinstance(told, Report) and told.val_bits_per_char is not None:
+                line.figures = [f"val {told.val_bits_per_char:.3f} bits/char"]
         elif isinstance(event, Measured):
-            view.measured(event)
+            say(f"{event.number}/{event.runs} {event.label}: {event.summary}")
         elif isinstance(event, Note):
-            view.say(event.text)
+            say(event.text)
         elif isinstance(event, Halted):
-            view.say(
+            say(
                 f"stopped in run {event.number} of {event.runs} ({event.label}), which is saved; "
                 "go on:"
             )
             words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
-            view.say(command_line(["textgen", *words, "--resume"]))
+            say(command_line(["textgen", *words, "--resume"]))
             raise typer.Exit(128 + (stop.signum or 0))
         elif isinstance(event, Compared):
             result: Comparison = event.result

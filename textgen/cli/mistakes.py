@@ -114,7 +114,11 @@ def wrong_dashes(ctx: Any, words: list[str]) -> str:
         if word == "--":
             break
         is_long = word.startswith(_LONG_DASHES)
-        if not (is_long or re.match(r"-[^\W\d_]{3}", word)) or value_follows(ctx.command, before):
+        is_value = any(
+            before in param.opts and not getattr(param, "is_flag", False)
+            for param in ctx.command.params
+        )
+        if is_value or not (is_long or re.match(r"-[^\W\d_]{3}", word)):
             continue
         flag = f"--{plain_name(word.lstrip(''.join(_LONG_DASHES) + '-').partition('=')[0])}"
         if flag in own or flag == "--help":
@@ -136,13 +140,6 @@ def split_length(words: list[str]) -> str:
     return ""
 
 
-def value_follows(command: Any, word: str) -> bool:
-    """Whether a word is an option whose value is the next word."""
-    return any(
-        word in param.opts and not getattr(param, "is_flag", False) for param in command.params
-    )
-
-
 def _options(command: Any) -> dict[str, Any]:
     """The options of a command by their long names, with two dashes."""
     return {
@@ -157,9 +154,10 @@ def _unknown_option(option: str, ctx: Any, words: list[str]) -> str:
     own = _options(ctx.command)
     typed = _as_typed(option, words)
     if any(char.isspace() for char in typed):
+        after = next((f'as in {flag} "- text"' for flag in ("--text", "--seed") if flag in own), "")
         return (
             f"{typed!r} was taken for an option because it begins with a dash; type a text that "
-            f"does so after its option, {_text_option(own)}"
+            f"does so after its option, {after or 'or put -- before it'}"
         )
     name = plain_name(typed.lstrip("-"))
     head = f"{_short(ctx)} has no option {typed}" if ctx.parent else f"there is no option {typed}"
@@ -173,13 +171,6 @@ def _unknown_option(option: str, ctx: Any, words: list[str]) -> str:
             what = "it" if flag == f"--{name}" else flag
             return f"{head}; {what} is an option of {where}"
     return f"{head}; {ctx.command_path} --help lists its options"
-
-
-def _text_option(own: dict[str, Any]) -> str:
-    for name in ("--text", "--seed"):
-        if name in own:
-            return f'as in {name} "- text"'
-    return "or put -- before it"
 
 
 def _suggestions(name: str, own: dict[str, Any], ctx: Any) -> list[str]:
@@ -213,16 +204,11 @@ def _here(targets: tuple[str, ...], own: dict[str, Any], ctx: Any) -> str | None
         if flag in own:
             return target if value else _typed_name(own[flag], flag)
         if flag == "PATH":
-            argument = next((p for p in ctx.command.params if _takes_paths(p)), None)
-            if argument is not None:
-                return f"typed without an option: {ctx.command_path} {_SOME_TEXT}"
+            for param in ctx.command.params:
+                is_argument = param.param_type_name == "argument"
+                if is_argument and re.search(r"\b(PATH|FILE)\b", param.metavar or ""):
+                    return f"typed without an option: {ctx.command_path} {_SOME_TEXT}"
     return None
-
-
-def _takes_paths(param: Any) -> bool:
-    return param.param_type_name == "argument" and bool(
-        re.search(r"\b(PATH|FILE)\b", param.metavar or "")
-    )
 
 
 def _typed_name(param: Any, flag: str) -> str:
@@ -269,25 +255,19 @@ def _bad_use(error: Any, ctx: Any) -> str:
     )
     if param is None or "require" not in error.format_message():
         return f"{error.option_name} takes no value; leave it out"
-    value = _expected(param)
-    example = f": {error.option_name} {value_name(param)}"
-    return f"{error.option_name} needs {value or 'a value'} after it{example}"
+    needed = _expected(param) or "a value"
+    return f"{error.option_name} needs {needed} after it: {error.option_name} {value_name(param)}"
 
 
 def _missing(param: Any, ctx: Any) -> str:
     name = (param.metavar or param.name.upper()).strip("[]")
     if param.param_type_name == "option":
         name = option_name(param)
-    example = next(
-        (
-            paragraph
-            for paragraph in (ctx.command.help or "").split("\n\n")
-            if paragraph.strip().startswith("textgen ")
-        ),
-        f"{ctx.command_path} --help",
-    )
+    paragraphs = map(str.strip, (ctx.command.help or "").split("\n\n"))
+    examples = (paragraph for paragraph in paragraphs if paragraph.startswith("textgen "))
+    example = next(examples, f"{ctx.command_path} --help")
     told = (param.help or "").split(". ")[0].rstrip(".")
-    return f"{_short(ctx)} needs {name} ({told}); type for example: {example.strip()}"
+    return f"{_short(ctx)} needs {name} ({told}); type for example: {example}"
 
 
 def _expected(param: Any) -> str:
@@ -385,7 +365,12 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
         return f"{head}; type: {_complete(group, ('inspect', name), after)}"
     for path in (word, os.path.join("checkpoints", word)):
         if word and os.path.exists(path):
-            return f"{head}, but there is {_kind_of(path)} of that name; type: {_with_path(path)}"
+            kind, right = "file", f"textgen train {quote_path(path)}"
+            if _is_model(path):
+                kind, right = "model", f"textgen sample --checkpoint {quote(path)}"
+            elif os.path.isdir(path):
+                kind = "folder"
+            return f"{head}, but there is a {kind} of that name; type: {right}"
     near = _near(name, [*group.commands, *COMMANDS, *below], n=1, cutoff=0.7)
     if near:
         meant = COMMANDS.get(near[0]) or (
@@ -433,23 +418,10 @@ def _complete(group: Any, meant: tuple[str, ...], after: list[str]) -> str:
     return command_line([*path, *after])
 
 
-def _kind_of(path: str) -> str:
-    if _is_model(path):
-        return "a model"
-    return "a folder" if os.path.isdir(path) else "a file"
-
-
 def _is_model(path: str) -> bool:
     from textgen.checkpoint import MODEL_NAME
 
     return path.endswith(".safetensors") or os.path.exists(os.path.join(path, MODEL_NAME))
-
-
-def _with_path(path: str) -> str:
-    """The command that a path is most likely meant for."""
-    if _is_model(path):
-        return f"textgen sample --checkpoint {quote(path)}"
-    return f"textgen train {quote_path(path)}"
 
 
 def options() -> dict[str, tuple[str, ...]]:

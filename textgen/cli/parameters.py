@@ -200,18 +200,6 @@ class ModelOptions:
     )
 
 
-JsonOption = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON.", rich_help_panel=ADVANCED)
-]
-ColorOption = Annotated[
-    ColorMode,
-    typer.Option(
-        "--color",
-        metavar="|".join(mode.value for mode in ColorMode),
-        help="When to print colours. auto: on a terminal, unless NO_COLOR is set.",
-        rich_help_panel=ADVANCED,
-    ),
-]
 PathsArgument = Annotated[
     list[str] | None,
     typer.Argument(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.parameters import ColorOption, JsonOption
+from textgen.cli.parameters import Only, OutputOptions, with_options
 from textgen.cli.records import print_json
 from textgen.terminal.console import ColorMode
 from textgen.terminal.text import quote_path
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @guarded
+@with_options
 def checkpoint_command(
+    output: Annotated[OutputOptions, Only("json_output", "color")],
     name: Annotated[
         str | None,
         typer.Argument(
@@ -29,17 +31,15 @@ def checkpoint_command(
             show_default=False,
         ),
     ] = None,
-    json_output: JsonOption = False,
-    color: ColorOption = ColorMode.AUTO,
 ) -> None:
     """Show what is in a model; without a name, list all models under ./checkpoints.
 
     textgen inspect checkpoint mine
     """
     if name is None:
-        _list_all(json_output, color)
+        _list_all(output.json_output, output.color)
     else:
-        _show(name, json_output, color)
+        _show(name, output.json_output, output.color)
 
 
 def _show(name: str, json_output: bool, color: ColorMode) -> None:
