@@ -42,7 +42,6 @@ LEVELS = {
     "arguments": 3,
     "page": 3,
     "model": 4,
-    "repeat": 5,
     "checkpoint": 5,
     "steering": 5,
     "sampling": 6,

@@ -15,7 +15,7 @@ from textgen.cli.app import app
 from textgen.cli.naming import UsageError
 from textgen.cli.parameters import Only
 from textgen.errors import ConfigError
-from textgen.repeat import command_text
+from textgen.options import command_text
 from textgen.settings import Option, settings_of, value_of, with_values
 
 PROGRAM: Any = get_command(app)

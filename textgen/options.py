@@ -1,17 +1,21 @@
-"""The options of a run and of a text, each declared once; see `textgen.settings`.
+"""The options of a run and of a text, each declared once, and the command that says them.
 
 How a text is read is declared in `textgen.corpus.corpus_options`.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.messages import call
+from textgen.runtime import PATH_VARIABLE, parse_duration
 from textgen.settings import (
     ADVANCED,
     CHOICE,
@@ -23,7 +27,9 @@ from textgen.settings import (
     Joint,
     check,
     setting,
+    typed_words,
 )
+from textgen.terminal.text import command_line, quote, quote_path
 
 #: What `vectors` is where they are learned on the training text.
 WORD2VEC = "word2vec"
@@ -103,8 +109,6 @@ class RunOptions:
 
 def _seconds(time: Any) -> float:
     """The seconds in a length of time, such as `"3m"`."""
-    from textgen.runtime import parse_duration
-
     return parse_duration(time)
 
 
@@ -619,3 +623,26 @@ def _stop_texts(value: object) -> tuple[str, ...]:
     if "" in value:
         raise SamplingError(f"{named('stop')} is empty; it must hold at least one character")
     return tuple(value)
+
+
+def command_text(
+    command: str,
+    paths: Iterable[str | Path],
+    *options: Any,
+    usual: Any = None,
+    always: Collection[str] = (),
+) -> str:
+    """A command as it is typed in a shell, with every option that is not at its default.
+
+    Args:
+        command: Its name, such as `train`.
+        paths: What comes first, without an option.
+        options: Instances of options classes.
+        usual: An instance whose values are the defaults; None takes those of the classes.
+        always: Settings that are typed even at their default.
+    """
+    words = [word for own in options for word in typed_words(own, usual, always)]
+    forced = os.environ.get(PATH_VARIABLE)
+    before = [f"{PATH_VARIABLE}={quote(forced)}"] if forced else []
+    typed = [command_line(words)] if words else []
+    return " ".join([*before, "textgen", command, *map(quote_path, paths), *typed])

@@ -19,6 +19,8 @@ from typing import Any
 from textgen.errors import BackendError, ConfigError, named
 from textgen.progress import task
 
+#: Forces an engine, or an instruction set of the native one, for tests and comparisons.
+PATH_VARIABLE = "TEXTGEN_PATH"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Threads at most on a machine with fewer cores.
 MOST_THREADS = 256

@@ -22,8 +22,7 @@ from textgen.cli.live import ALWAYS_SAID, check_terminal, write_live
 from textgen.cli.parameters import OutputOptions
 from textgen.cli.sample import WritingOptions
 from textgen.errors import SamplingError
-from textgen.options import SampleOptions
-from textgen.repeat import command_text
+from textgen.options import SampleOptions, command_text
 from textgen.sampling import LiveSymbol
 from textgen.steering import LiveSteering
 from textgen.terminal.console import ColorMode

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from support.small_runs import events, russian_text, textgen_cli
 
-from textgen.options import SampleOptions
-from textgen.repeat import command_text
+from textgen.options import SampleOptions, command_text
 
 SMALL = ("--hidden", "32", "--batch-size", "16", "--seq-len", "24", "--threads", "1")
 

@@ -16,8 +16,7 @@ from support.small_runs import ROOT, command, textgen_cli
 from test_sample_cli import _in_terminal
 
 from textgen.cli.app import app
-from textgen.options import SampleOptions
-from textgen.repeat import command_text
+from textgen.options import SampleOptions, command_text
 from textgen.settings import escape, unescape
 
 

@@ -12,9 +12,10 @@ from textgen.cells import CELLS, Cell, LSTMCell, get_cell
 from textgen.errors import BackendError, ConfigError
 from textgen.model import engine as module
 from textgen.model import recurrence
-from textgen.model.engine import OWN_CELL, PATH_VARIABLE, choose_engine
+from textgen.model.engine import OWN_CELL, choose_engine
 from textgen.model.network import Engine
 from textgen.native import library
+from textgen.runtime import PATH_VARIABLE
 
 LSTM = get_cell("lstm")
 EVERY_ISA = library.ISA_NAMES

@@ -19,8 +19,7 @@ from rich.text import Text
 from textgen.cli.boundary import StopSignals
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
-from textgen.options import SampleOptions
-from textgen.repeat import command_text
+from textgen.options import SampleOptions, command_text
 from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan, parse_spec
 from textgen.terminal.console import ColorDepth, ColorMode, make_consoles
 from textgen.terminal.gauge import GaugeReading, gauge_line

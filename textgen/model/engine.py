@@ -17,12 +17,11 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import Engine, Floats, Network, no_states
 from textgen.native import library
 from textgen.progress import task
+from textgen.runtime import PATH_VARIABLE
 
 if TYPE_CHECKING:
     import torch
 
-#: Forces an engine, or an instruction set of the native one, for tests and comparisons.
-PATH_VARIABLE = "TEXTGEN_PATH"
 PATH_NAMES = ("native", "torch", "reference")
 PRECISIONS = ("auto", "fp32", "bf16")
 #: What a network is opened for.

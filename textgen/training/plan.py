@@ -11,8 +11,7 @@ from textgen.cells import CELLS, missing_cell
 from textgen.corpus.windows import Tokens, Windows
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
 from textgen.model.config import ModelConfig
-from textgen.options import WORD2VEC, RunOptions, TrainOptions
-from textgen.repeat import command_text
+from textgen.options import WORD2VEC, RunOptions, TrainOptions, command_text
 
 #: Numbers of a plan that may be zero.
 _FROM_ZERO = ("warmup_steps", "patience", "rng", "reset_every", "first_step")
