@@ -105,13 +105,8 @@ def check_names(
     where: str,
     error: type[ConfigError] = ConfigError,
 ) -> None:
-    """Refuse a setting that a function does not have.
+    """Refuse names `given` that are not among the `known` settings of the function `where`.
 
-    Args:
-        given: Names of the settings given.
-        known: Names of all that there are.
-        where: The function, such as `train`, for the message.
-        error: The class of error.
     Raises:
         ConfigError: One is not known; the message suggests the right name.
     """

@@ -118,12 +118,7 @@ def _fail(message: str, code: int, *, lines: bool = False) -> NoReturn:
 
 
 def refuse(message: str, words: Sequence[str]) -> NoReturn:
-    """End a command whose words are wrong.
-
-    Args:
-        message: What to say.
-        words: What was typed; with `--json` among it the error is an object on stdout too.
-    """
+    """End a command with a message; with `--json` among its words it is an object on stdout too."""
     _fail_with(ConfigError(message), as_json="--json" in words)
 
 

@@ -217,12 +217,8 @@ class Group(_Reading, TyperGroup):
         return super().read(ctx, args)
 
     def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
-        """The words that were meant where the first of `rest` is no command.
+        """The words that were meant where the first of `rest`, after those `before`, is no command.
 
-        Args:
-            ctx: The context.
-            before: Words before it: options of the group.
-            rest: It and all words after it.
         Raises:
             typer.Exit: Nothing was meant that could be done; what to type was said.
         """

@@ -29,9 +29,7 @@ _FLAGS: dict[str, tuple[str, ...]] = {
 def flags_of(name: str, value: object = None) -> tuple[str, ...]:
     """What is typed for a setting, by the name of its field; in some commands one of the later.
 
-    Args:
-        name: Of the field or argument.
-        value: What it is to be: `False` may have an option of its own.
+    The `value` `False` may have an option of its own.
     """
     if name in _FLAGS:
         return _FLAGS[name]

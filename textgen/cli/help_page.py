@@ -24,12 +24,7 @@ Row = tuple[str, str]
 
 
 def print_help(command: Any, context: Any) -> None:
-    """Print the help page of a command or a group on stdout.
-
-    Args:
-        command: The command of the library that parses.
-        context: Its context.
-    """
+    """Print the help page of a command or a group on stdout."""
     from rich.text import Text
 
     from textgen.terminal.console import make_console

@@ -77,13 +77,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 
 
 def mistake(error: Exception, ctx: Any, words: list[str]) -> str:
-    """What is wrong, in one line.
-
-    Args:
-        error: What the library that parses raised.
-        ctx: The context of the command.
-        words: What was typed after the command.
-    """
+    """What is wrong with `words`, typed after a command, in one line; typer raised `error`."""
     # The classes have no public names in all versions of the library.
     kind = type(error).__name__
     found: Any = error
@@ -104,10 +98,6 @@ def wrong_dashes(ctx: Any, words: list[str]) -> str:
     """What to type where a long option begins with other dashes than two hyphens; "" if none does.
 
     `-seed x` would be read as `-s eed`, and `—seed` as a text.
-
-    Args:
-        ctx: The context of the command.
-        words: What was typed after it.
     """
     own = _options(ctx.command)
     for before, word in zip(["", *words], words, strict=False):
@@ -348,13 +338,7 @@ def _extra(ctx: Any, words: list[str]) -> str:
 
 
 def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
-    """What to type where the first of `rest` is no command of the program.
-
-    Args:
-        group: The program.
-        ctx: Its context.
-        rest: What was typed from that word on.
-    """
+    """What to type where the first of `rest`, the words from there on, is no command of `group`."""
     word, after = rest[0], rest[1:]
     name = plain_name(word)
     head = f"there is no command {quote(word)}"
@@ -385,13 +369,7 @@ def unknown_command(group: Any, ctx: Any, rest: list[str]) -> str:
 
 
 def no_help(path: str, commands: Iterable[str], word: str) -> str:
-    """What to type where help was asked for a command that there is not.
-
-    Args:
-        path: The command above it, as it is typed.
-        commands: What stands below that one.
-        word: What was typed after it.
-    """
+    """What to type where help was asked for `word`, none of the `commands` below `path`."""
     names = list(commands)
     if not names:
         return f"{path} has no command {quote(word)} nor any other; type: {path} --help"

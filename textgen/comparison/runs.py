@@ -279,13 +279,8 @@ def run_all(
 ) -> Iterator[RunEvent | Measured | Halted | Compared[Kind]]:
     """Train and measure each run of a comparison, or take it up again.
 
-    Args:
-        jobs: The runs, as `plan_jobs` returns them.
-        measure: Measures a run that is over.
-        finish: Makes the result of all measured runs, which is written into its folder.
-        resume: Go on with the runs that are there.
-        force: Replace them.
-        stop: Asked after every step.
+    `measure` is asked for each run that is over, `finish` makes the result of all of them, which is
+    written into its folder.
     """
     done: list[Run] = []
     for number, job in enumerate(jobs, 1):

@@ -63,13 +63,9 @@ class Nll(NamedTuple):
 
 
 def charge_escapes(nats: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The negative log-likelihood of each token with the escape of unknown characters.
+    """The negative log-likelihood of tokens with the escape of unknown characters, in float64.
 
-    Args:
-        nats: `-log p(token)` in nats, any shape. Not modified.
-        ids: The tokens, of the same shape.
-    Returns:
-        `nats` with `ESCAPE_NATS` added where the token is `UNKNOWN_ID`, in float64.
+    `nats` are `-log p(token)`, in any shape, and not modified; `ids` has the same shape.
     """
     charged: NDArray[np.float64] = nats.astype(np.float64) + ESCAPE_NATS * (ids == UNKNOWN_ID)
     return charged
@@ -97,9 +93,6 @@ def steps_at_once(network: Network, streams: int, wanted: int) -> int:
 def nll_in_one_pass(network: Network, tokens: Tokens) -> Iterator[Nll]:
     """Read a text from its start to its end, with the state carried on.
 
-    Args:
-        network: The model; the precision is that of its path.
-        tokens: The text, `(N,)`.
     Yields:
         The figure of the tokens read so far.
     """

@@ -194,14 +194,7 @@ def opened(
     threads: int | None = None,
     edits: Edits = NO_EDITS,
 ) -> Iterator[Network]:
-    """A model to measure, in float32, with its computing threads inside the block.
-
-    Args:
-        saved: The model.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: Threads that compute; None is all cores.
-        edits: Changes of the states at every step.
-    """
+    """A model to measure, in float32, with its computing threads inside the block."""
     place, _ = choose_device(device)
     count: int = choose_threads(threads).value
     engine = choose_engine(saved.config.cell_spec, place, "fp32", count)

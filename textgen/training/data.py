@@ -168,8 +168,7 @@ def reopen_data(
     Args:
         record: The record of the run.
         options: The options of the run.
-        vocabulary: The vocabulary of the run, to encode with where the cache was emptied.
-        normalization: The normalization of the run, likewise.
+        vocabulary, normalization: Of the run, to encode with where the cache was emptied.
         cache: The folder of encoded corpora; None is that of the user.
     Raises:
         RunFolderError: The text is not the one that the run was started with.

@@ -82,13 +82,7 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
 
 
 def taken_over(name: str, parent: SavedModel, vocabulary: Vocabulary) -> Choice:
-    """What a fine-tuned model has from its parent, in one line.
-
-    Args:
-        name: The parent, as it was typed.
-        parent: The parent.
-        vocabulary: Of the new model.
-    """
+    """What a fine-tuned model with that vocabulary has from its parent, `name`, in one line."""
     marks = UNKNOWN_ID + 1
     kept, added = len(parent.vocabulary) - marks, len(vocabulary) - len(parent.vocabulary)
     shape, own = parent.config, parent.normalization
@@ -129,16 +123,10 @@ def _check_loss(options: TrainOptions, shape: ModelConfig) -> None:
 def extended_weights(
     parent: SavedModel, config: ModelConfig, vocabulary: Vocabulary, text: Tokens
 ) -> Mapping[str, Floats]:
-    """The parent's weights, with rows for the symbols that its vocabulary lacks.
+    """The parent's weights, with rows for the symbols of `vocabulary` that the parent lacks.
 
-    Args:
-        parent: The model to start from; its symbols are the first of `vocabulary`.
-        config: The new model's shape.
-        vocabulary: The extended vocabulary.
-        text: The new text in ids of `vocabulary`, to look at the size of the logits.
-    Returns:
-        Weights as `config.tensor_shapes()` names them. The cost of a text without new symbols is
-        what the parent gives.
+    `text`, in ids of `vocabulary`, is looked at for the size of the logits. The cost of a text
+    without new symbols is what the parent gives.
     """
     added = len(vocabulary) - len(parent.vocabulary)
     weights = dict(parent.weights)

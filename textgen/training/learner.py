@@ -109,10 +109,6 @@ def fit_head_scale(network: Network, tokens: Tokens) -> None:
     The loss does not depend on the scale, so no gradient trains it. It is fitted whenever the
     weights are about to be evaluated, sampled from or kept, as a function of the weights and the
     text alone.
-
-    Args:
-        network: The model.
-        tokens: The training text, of which evenly spread parts are read.
     """
     if not network.config.has_vector_output:
         return
@@ -137,15 +133,10 @@ def fit_head_scale(network: Network, tokens: Tokens) -> None:
 
 
 class NativeLearner:
-    """Updates a network in place; see `Learner`.
+    """Updates a network in place by the native engine; see `Learner`.
 
-    The moments lie in flat arrays as the weights do in `network.parameters`, so that the optimiser
+    The moments lie in flat arrays as the weights do in `network.parameters`, so that `optimizer`
     goes over everything in one pass; their names are those of the weights.
-
-    Args:
-        network: What is trained.
-        optimizer: Updates `network.parameters` from `network.gradient`.
-        plan: The run's settings.
     """
 
     def __init__(self, network: NativeNetwork, optimizer: AdamW, plan: Plan) -> None:

@@ -91,16 +91,7 @@ def extended(
     timing: Timing,
     folder: Path,
 ) -> RunState:
-    """The state of a finished run with a second schedule ahead of it.
-
-    Args:
-        state: Of the run, finished.
-        more: How much longer.
-        options: Of the run.
-        facts: Of its text.
-        timing: Measured on this machine.
-        folder: The run's.
-    """
+    """The state of a finished run with a second schedule ahead of it."""
     first = state.progress.step
     steps, reason = _steps(state.plan, more, facts, timing)
     # `eval_tokens` stays, for the best model so far was measured on as many; so does the peak: with

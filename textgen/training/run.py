@@ -58,16 +58,6 @@ WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
 Stop = Callable[[], bool]
 
 
-def _too_little(tokens: int) -> tuple[str, ...]:
-    """A warning where the text is too short for words to be learned."""
-    if tokens >= LITTLE_TEXT:
-        return ()
-    return (
-        f"{tokens:,} tokens are very little to learn from; 50,000 are enough to try, a million is "
-        "good",
-    )
-
-
 class Run:
     """A run that is ready to go on; made by `new_run` and `resumed_run`."""
 
@@ -123,9 +113,6 @@ class Run:
         if self._progress.step == 0:
             clear_results(self.folder)
         self._started = time.perf_counter()
-        yield from self._train(stop)
-
-    def _train(self, stop: Stop) -> Iterator[Event]:
         with task("training", self.plan.steps, done=self._trainer.step) as training:
             reason = yield from self._steps(stop, training)
         yield from self._finish(reason or "finished")
@@ -366,13 +353,18 @@ class Run:
         data = self._data
         files = tuple(asdict(report) for report in data.corpus.files)
         val_notes = data.val_corpus.notes if data.val_corpus is not None else ()
+        tokens = len(data.train)
+        too_little = (
+            f"{tokens:,} tokens are very little to learn from; 50,000 are enough to try, a million "
+            "is good"
+        )
         return Started(
             folder=str(self.folder),
             resumed_from=self._resumed_from,
             steps=self.plan.steps,
             parameters=self.plan.model.num_parameters(),
             vocab_size=self.plan.model.vocab_size,
-            train_tokens=len(data.train),
+            train_tokens=tokens,
             val_tokens=len(data.val),
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
@@ -381,7 +373,7 @@ class Run:
                 *data.corpus.notes,
                 *data.notes,
                 *(Message(f"of {named('val')}: {marks_of(note)}") for note in val_notes),
-                *_too_little(len(data.train)),
+                *((too_little,) if tokens < LITTLE_TEXT else ()),
                 *self._notes,
             ),
             choices=tuple(Choice(**choice) for choice in self._record["choices"]),

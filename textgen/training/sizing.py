@@ -122,8 +122,6 @@ def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cp
         plan: A plan, or a draft's.
         available: Bytes that are free; None where that is not known.
         device: As in `memory_needed`.
-    Raises:
-        ConfigError: It needs more.
     """
     weights, step = memory_needed(plan, device=device)
     if available is None or weights + step <= available:
@@ -193,15 +191,13 @@ def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
 
 
 def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | None) -> Draft:
-    """Choose the model and the shape of a step.
+    """Choose the model and the shape of a step, each with a reason.
 
     Args:
         options: What was asked for.
         facts: The text's size.
         flops_per_second: What this machine computes in training; None where the run's length is
             given in steps or epochs.
-    Returns:
-        The draft, with a reason for every choice.
     Raises:
         ConfigError: There are more layers than `MOST_LAYERS`.
         EmptyCorpusError: A history is longer than the text.
@@ -357,11 +353,8 @@ def finish(
 ) -> tuple[Plan, tuple[Choice, ...]]:
     """Turn a budget into steps, and seconds between saves and reports into steps.
 
-    Args:
-        drafted: The draft.
-        options: What was asked for.
-        facts: The text's size.
-        timing: Measured on this machine with the drafted model.
+    `timing` was measured on this machine with the drafted model.
+
     Returns:
         The plan, and the choices made here.
     """

@@ -88,13 +88,9 @@ def measure_timing(
 ) -> Timing:
     """Measure what the length and the rhythm of a run depend on.
 
-    Args:
-        plan: A plan, or that of a draft.
-        data: The text.
-        path: What computes, and where.
-        budget: Seconds of the run; None where its length is given otherwise. Then only the rhythm
-            of saves and reports depends on the speed, and a glance is enough.
-        step: Seconds of one update, where that is measured already.
+    With a `budget` of None, where the length is given otherwise, only the rhythm of saves and
+    reports depends on the speed, and a glance is enough. `step` is one update in seconds, where
+    that is measured already.
     """
     if budget is None:
         return Timing(step=measure_step(plan, data.train, path, 0.1), evaluation=0.0, save=0.0)
@@ -127,10 +123,8 @@ def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Engine) -> 
 def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[int]:
     """The steps that each of several runs takes in the same time, evaluations and saves included.
 
-    Args:
-        requests: What is asked of each run: one budget, one device, one number of threads; with
-            `hidden_size`.
-        data: The text of all of them.
+    All of them have one budget, one device, one number of threads, one text, and a `hidden_size`.
+
     Raises:
         TextgenError: An option or the device is unusable.
     """

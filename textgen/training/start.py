@@ -218,8 +218,6 @@ def check_request(
     """Refuse what a new run cannot do, before a text is read or a folder looked at.
 
     Args:
-        paths: The texts.
-        options: What was asked for.
         fine_tuned: Whether a model gives the run its cell and its vectors.
     Returns:
         What computes, and the choices of the device and of the threads.

@@ -41,13 +41,7 @@ class StepFigures:
 
 
 class Trainer:
-    """Takes the steps of a plan; `tensors` and `step` are everything it needs to go on.
-
-    Args:
-        learner: What is updated, on whichever path.
-        windows: Where the batches come from.
-        plan: The settings of the run.
-    """
+    """Takes the steps of a plan; `tensors` and `step` are everything it needs to go on."""
 
     def __init__(self, learner: Learner, windows: Windows, plan: Plan) -> None:
         self.step = 0
@@ -107,14 +101,7 @@ class Trainer:
 def open_trainer(
     plan: Plan, path: Engine, windows: Windows, weights: Mapping[str, NDArray[np.float32]] | None
 ) -> Trainer:
-    """A trainer at the beginning of a run.
-
-    Args:
-        plan: The settings of the run.
-        path: What computes, and where.
-        windows: Where the batches come from.
-        weights: The first weights; None leaves them for `Trainer.load`.
-    """
+    """A trainer at the beginning of a run; weights of None are left for `Trainer.load`."""
     return Trainer(open_learner(open_network(plan.model, path, weights), plan), windows, plan)
 
 

@@ -113,12 +113,8 @@ def with_vectors(
 ) -> tuple[Mapping[str, Floats], tuple[Choice, ...]]:
     """First weights with the vectors that `options` ask for, and what is to be said of them.
 
-    Args:
-        weights: As they were drawn; not modified.
-        options: What was asked for.
-        plan: The run's settings.
-        data: Its text, on whose training part word2vec learns.
-        vectors: Those of a file, if one is named.
+    The drawn `weights` are not modified. `vectors` are those of a file, if one is named; word2vec
+    learns on the training part of the text.
     """
     if options.vectors is None:
         return weights, ()
