@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,10 @@ from textgen.cli.records import print_json, print_notes
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.options import ComputeOptions
 from textgen.settings import ADVANCED, check, setting, setting_like
-from textgen.terminal.console import ColorMode
 from textgen.terminal.text import visible
+
+if TYPE_CHECKING:
+    from textgen.evaluation import Evaluation, PairsEvaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,13 +125,7 @@ def eval_command(
                 "--documents are for models of text"
             )
         measured = model.evaluate_pairs(*paths, limit=asked.limit, **reading)
-        figures = measured.to_dict()
-        if output.json_output:
-            print_json({**figures, "notes": list(measured.notes)})
-        else:
-            if not output.quiet:
-                print_notes(measured.notes)
-            _show(figures, None, output.color, heading="pairs")
+        _show(measured, output, heading="pairs")
         return
     as_trained = asked.history is None
     seen = asked.history or 0
@@ -146,41 +142,44 @@ def eval_command(
         documents=asked.documents,
         **reading,
     )
-    cold = whole.cold
-    if output.json_output:
-        record: dict[str, object] = {**whole.to_dict()}
-        if cold is not None:
-            record["cold"] = {"cold_window": asked.window, **cold.to_dict("cold_")}
-        print_json({**record, "notes": list(whole.notes)})
-        return
-    if not output.quiet:
-        print_notes(whole.notes)
-        if sys.stderr.isatty() and asked.checkpoint is None:
-            print(f"the newest model: {visible(str(model.path))}", file=sys.stderr)
-        if model.saved.history and as_trained and not seen:
-            print(
-                f"the model was trained to see {model.saved.history} tokens at each prediction; "
-                "--streams carries its state on instead: leave it out to measure it as it was "
-                "trained",
-                file=sys.stderr,
-            )
-        if seen and as_trained:
-            print(
-                f"the model sees {seen} tokens at each prediction, as in training; --history 0 "
-                "carries its state on",
-                file=sys.stderr,
-            )
-    _show(whole.to_dict(), None if cold is None else cold.to_dict("cold_"), output.color)
+    notices = []
+    if sys.stderr.isatty() and asked.checkpoint is None:
+        notices.append(f"the newest model: {visible(str(model.path))}")
+    if model.saved.history and as_trained and not seen:
+        notices.append(
+            f"the model was trained to see {model.saved.history} tokens at each prediction; "
+            "--streams carries its state on instead: leave it out to measure it as it was "
+            "trained"
+        )
+    if seen and as_trained:
+        notices.append(
+            f"the model sees {seen} tokens at each prediction, as in training; --history 0 "
+            "carries its state on"
+        )
+    _show(whole, output, whole.cold, window=asked.window, notices=notices)
 
 
 def _show(
-    figures: Mapping[str, object],
-    cold: Mapping[str, object] | None,
-    color: ColorMode,
+    measured: Evaluation | PairsEvaluation,
+    output: OutputOptions,
+    cold: Evaluation | None = None,
     *,
+    window: int | None = None,
+    notices: Iterable[str] = (),
     heading: str = "whole text",
 ) -> None:
+    """Print the figures; the notes and notices on stderr."""
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import evaluation_table
 
-    make_consoles(color).out.print(evaluation_table(figures, cold, heading=heading))
+    figures = measured.to_dict()
+    beside = None if cold is None else cold.to_dict("cold_")
+    if output.json_output:
+        record = {} if beside is None else {"cold": {"cold_window": window, **beside}}
+        print_json({**figures, **record, "notes": list(measured.notes)})
+        return
+    if not output.quiet:
+        print_notes(measured.notes)
+        for notice in notices:
+            print(notice, file=sys.stderr)
+    make_consoles(output.color).out.print(evaluation_table(figures, beside, heading=heading))

@@ -75,10 +75,9 @@ def as_variants(variants: str | Iterable[str | Variant]) -> tuple[Variant, ...]:
     Raises:
         ConfigError: One is not known, or stands there twice.
     """
-    if isinstance(variants, str):
-        return parse_variants(variants)
     made: list[Variant] = []
-    for variant in variants if isinstance(variants, Iterable) else [variants]:
+    several = isinstance(variants, Iterable) and not isinstance(variants, str)
+    for variant in variants if several else [variants]:
         if isinstance(variant, Variant):
             made.append(variant)
         elif isinstance(variant, str):

@@ -25,12 +25,12 @@ Floats = NDArray[np.float32]
 NEW_SYMBOL_NATS = 20.0
 #: Tokens of the new text on which the size of that sum is looked at.
 _LOOK_TOKENS = 512
-#: What a fine-tuned model has from its parent.
-_KEPT = (
+#: What a fine-tuned model has from its parent: its shape, and how it reads a text.
+_SHAPE = (
     *("cell", "nonlinearity", "hidden_size", "num_layers", "embedding_size"),
     *("tie", "residual"),
-    *("level", "fold", "newlines", "nfc"),
 )
+_READING = ("fold", "newlines", "nfc")
 
 
 def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
@@ -42,37 +42,26 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
     shape, normalization = parent.config, parent.normalization
     default = TrainOptions()
     _check_loss(options, shape)
-    for asked, usual, own in (
-        (options, default, shape),
-        (options.corpus, default.corpus, parent.vocabulary),
-        (options.corpus, default.corpus, normalization),
+    kept_corpus = {
+        "level": parent.vocabulary.level,
+        **{name: getattr(normalization, name) for name in _READING},
+    }
+    kept_shape = {name: getattr(shape, name) for name in _SHAPE}
+    for asked, usual, kept in (
+        (options, default, kept_shape),
+        (options.corpus, default.corpus, kept_corpus),
     ):
-        for name in _KEPT:
-            if not hasattr(asked, name) or not hasattr(own, name):
-                continue
-            value, kept = getattr(asked, name), getattr(own, name)
-            if value not in (getattr(usual, name), kept):
+        for name, own in kept.items():
+            value = getattr(asked, name)
+            if value not in (getattr(usual, name), own):
                 raise ConfigError(
                     f"{named(name)} {value} was asked for, but the model given by "
-                    f"{named('from_')} has {kept}; leave it out"
+                    f"{named('from_')} has {own}; leave it out"
                 )
-    corpus = replace(
-        options.corpus,
-        level=parent.vocabulary.level,
-        fold=normalization.fold,
-        newlines=normalization.newlines,
-        nfc=normalization.nfc,
-    )
     return replace(
         options,
-        corpus=corpus,
-        cell=shape.cell,
-        nonlinearity=shape.nonlinearity,
-        hidden_size=shape.hidden_size,
-        num_layers=shape.num_layers,
-        embedding_size=shape.embedding_size,
-        tie=shape.tie,
-        residual=shape.residual,
+        corpus=replace(options.corpus, **kept_corpus),
+        **kept_shape,
         loss="distance" if shape.has_vector_output else "cross-entropy",
         distance=shape.head if shape.has_vector_output else None,
         freeze_embedding=shape.frozen_embedding
