@@ -8,7 +8,7 @@ import pickle
 
 import pytest
 
-from textgen.cli.flags import at_prompt
+from textgen.cli.parameters import at_prompt
 from textgen.errors import ConfigError
 from textgen.messages import Message, call, marks_of, named, told
 

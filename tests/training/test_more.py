@@ -25,7 +25,7 @@ from support.small_runs import (
 
 import textgen
 from textgen.checkpoint.format import read_file, read_layout, write_file
-from textgen.cli.flags import at_prompt
+from textgen.cli.parameters import at_prompt
 from textgen.errors import ConfigError, RunFolderError
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Event, Report, Sampled, Started

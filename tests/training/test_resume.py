@@ -27,7 +27,7 @@ from support.small_runs import (
 
 import textgen
 from textgen.checkpoint.format import read_file, read_layout, write_file
-from textgen.cli.flags import at_prompt
+from textgen.cli.parameters import at_prompt
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
 from textgen.training.events import Event, Report, Saved, Started
 from textgen.training.start import resumed_run

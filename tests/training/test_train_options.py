@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from textgen.cli.flags import at_prompt
+from textgen.cli.parameters import at_prompt
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError
 from textgen.options import TrainOptions

@@ -98,7 +98,7 @@ def _check_streams() -> None:
 
 def _fail_with(error: TextgenError, *, as_json: bool) -> NoReturn:
     """End with an error, in the words of the prompt; as JSON it goes to stdout too."""
-    from textgen.cli.flags import at_prompt
+    from textgen.cli.parameters import at_prompt
 
     message, code = error.told(at_prompt), exit_code(error)
     if as_json:

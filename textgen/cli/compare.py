@@ -12,8 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import StopSignals, guarded
-from textgen.cli.flags import in_flags
-from textgen.cli.parameters import Only, OutputOptions, PathsArgument, spelled, with_options
+from textgen.cli.parameters import (
+    Only,
+    OutputOptions,
+    PathsArgument,
+    in_flags,
+    spelled,
+    with_options,
+)
 from textgen.cli.records import check_outputs, print_json
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, named

@@ -407,7 +407,7 @@ def options() -> dict[str, tuple[str, ...]]:
 
     The names of the settings in Python are among them: `hidden-size`, for `--hidden`.
     """
-    from textgen.cli.flags import flags_of
+    from textgen.cli.parameters import flags_of
     from textgen.options import TrainOptions
     from textgen.other_names import OTHER_NAMES
     from textgen.settings import settings_of

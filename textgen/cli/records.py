@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from textgen.cli.flags import in_flags
+from textgen.cli.parameters import in_flags
 from textgen.errors import ConfigError
 from textgen.messages import Message
 from textgen.table import finite

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from rich.panel import Panel
 from rich.text import Text
 
-from textgen.cli.flags import in_flags, label
 from textgen.cli.moving import moving_line
+from textgen.cli.parameters import in_flags, label
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
 from textgen.runtime import Choice

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textgen.cli.flags import in_flags
-from textgen.cli.parameters import OutputOptions
+from textgen.cli.parameters import OutputOptions, in_flags
 from textgen.cli.records import check_outputs, print_json, print_notes
 from textgen.errors import ConfigError
 from textgen.progress import task

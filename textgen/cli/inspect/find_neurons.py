@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from textgen.cli.boundary import guarded
-from textgen.cli.flags import in_flags
 from textgen.cli.inspect.common import SavingOptions, SourcesArgument, deliver, read_for
-from textgen.cli.parameters import ModelOptions, Only, with_options
+from textgen.cli.parameters import ModelOptions, Only, in_flags, with_options
 from textgen.corpus.corpus_options import FileOptions
 from textgen.settings import check, setting
 from textgen.terminal.text import quote

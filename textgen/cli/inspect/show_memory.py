@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.flags import in_flags
 from textgen.cli.inspect.common import SavingOptions, deliver, read_for, say_what_is_read
-from textgen.cli.parameters import Only, with_options
+from textgen.cli.parameters import Only, in_flags, with_options
 from textgen.settings import ADVANCED, SAVED, TEXT, setting
 from textgen.view_options import MemoryOptions, ReadOptions
 
