@@ -186,7 +186,7 @@ def test_settings_are_shown_by_what_is_typed() -> None:
     assert [choice_label(choice) for choice in choices] == [
         *("--hidden", "--layers", "--learning-rate", "--seq-len", "computed by", "validation"),
     ]
-    assert choice_label(Choice("seq_len", 3, "--history: ...")) == "--history"
+    assert choice_label(Choice("history", 3, "why")) == "--history"
     assert [row[0] for row in choice_rows(choices, explain=False)] == ["--hidden", "validation"]
     slow = Choice("path", "torch", "no compiler was found")
     assert [row[0] for row in choice_rows([slow], explain=False)] == ["computed by"]

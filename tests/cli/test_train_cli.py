@@ -539,7 +539,7 @@ def test_the_command_is_wrong_before_the_folder_is_taken(text: Path) -> None:
     assert textgen_cli(*words, TEXTGEN_PATH="road").exit_code == 2
     result = textgen_cli(*words)
     assert result.exit_code == 7
-    assert "textgen train run --resume, train it longer: textgen train run --more 2m" in (
+    assert "textgen train run --resume, train it for longer: textgen train run --more 2m" in (
         result.stderr
     )
     assert files(Path("run")) == before

@@ -25,6 +25,7 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.corpus.windows import Batch
 from textgen.errors import ConfigError, CorpusError, RunFolderError, SamplingError
 from textgen.evaluation import exact_match
+from textgen.evaluation import nll as nll_module
 from textgen.evaluation.exact_match import PairsEvaluation, edit_similarity, target_nll
 from textgen.model.config import ModelConfig
 from textgen.model.engine import open_network
@@ -116,7 +117,7 @@ def test_targets_cost_what_the_equations_say(
     kind: str, together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exact_match, "TOGETHER", together)
-    monkeypatch.setattr(exact_match, "CHUNK", 3)
+    monkeypatch.setattr(nll_module, "steps_at_once", lambda network, streams, wanted: 3)
     plan, tokens = make_plan(CONFIG), random_pairs()
     network = open_network(CONFIG, path_of(kind, plan), random_weights(CONFIG))
     index = index_pairs(tokens, TAB)
