@@ -201,7 +201,7 @@ def test_shapes_and_what_is_not_trained(kind: str) -> None:
 
 
 def test_trained_targets_are_refused_with_the_reason() -> None:
-    with pytest.raises(ConfigError, match="collapses"):
+    with pytest.raises(ConfigError, match="collapse"):
         replace(CONFIG, frozen_embedding=False)
 
 
