@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
 from typing import Any
 
@@ -223,6 +224,7 @@ def test_memory_does_not_grow_with_the_text(make_network: Any) -> None:
 
     def peak(count: int) -> int:
         ids = np.full(count, 3, np.uint8)
+        gc.collect()
         tracemalloc.start()
         for part in trace_chunks(network, ids, quantities=LSTM_QUANTITIES, chunk=200):
             assert isinstance(part, Trace)
@@ -230,6 +232,6 @@ def test_memory_does_not_grow_with_the_text(make_network: Any) -> None:
         tracemalloc.stop()
         return most
 
-    # Below 3,200 tokens it grows a little, until the garbage collector begins to run.
+    # Below 3,200 tokens it grows a little, until the garbage collector runs by itself.
     # Twice the text; kept whole, the longer trace alone would take 5 MB.
     assert peak(6400) < peak(3200) + 100_000
