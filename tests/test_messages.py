@@ -39,6 +39,7 @@ def test_a_part_in_both_words(part: str, python: str, prompt: str) -> None:
     error = ConfigError(f"do this: {part}, then go on")
     message = Message(f"do this: {part}, then go on")
     assert str(error) == str(message) == f"do this: {python}, then go on"
+    assert repr(error) == f"ConfigError({str(error)!r})"
     assert error.told(at_prompt) == f"do this: {prompt}, then go on"
     assert told(message.marked, at_prompt) == f"do this: {prompt}, then go on"
 

@@ -37,6 +37,9 @@ class TextgenError(Exception):
     def __str__(self) -> str:
         return self.told(in_python)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
     @property
     def marked(self) -> str:
         """The message with its marks, to become part of another message."""
