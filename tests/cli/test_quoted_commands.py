@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -17,7 +18,9 @@ from typer.main import get_command
 from textgen.cli.app import app
 from textgen.cli.commands import SETTINGS
 from textgen.cli.naming import UsageError
+from textgen.cli.parameters import at_prompt
 from textgen.errors import TextgenError
+from textgen.messages import Call
 from textgen.terminal.text import command_line, quote, quote_path, visible
 
 PACKAGE = ROOT / "textgen"
@@ -62,6 +65,17 @@ def commands_in(text: str) -> Iterator[str]:
         yield rest[: end.start() if end else None].strip()
 
 
+def marked_call(node: ast.Call) -> Call:
+    """What `textgen.messages.call` marks there; 3 stands for what is only known later."""
+
+    def value(part: ast.expr) -> Any:
+        return part.value if isinstance(part, ast.Constant) else "3"
+
+    command, *paths = map(value, node.args)
+    settings = {part.arg: value(part.value) for part in node.keywords if part.arg}
+    return Call(command, paths, settings)
+
+
 def quoted() -> list[tuple[str, str]]:
     """Where a command is quoted in the package, and the command."""
     found = []
@@ -71,6 +85,8 @@ def quoted() -> list[tuple[str, str]]:
         for line, text in texts(tree):
             found += [(f"{where}:{line}", command) for command in commands_in(text)]
         for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "call":
+                found.append((f"{where}:{node.lineno}", at_prompt(marked_call(node))))
             if isinstance(node, ast.FunctionDef) and (help_text := ast.get_docstring(node)):
                 found += [
                     (f"{where}:{node.lineno}", paragraph)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.small_runs import ROOT, command, textgen_cli
+from support.small_runs import command, textgen_cli
 from test_sample_cli import _in_terminal
 
-from textgen.cli.app import app
 from textgen.options import SampleOptions, command_text
 from textgen.settings import escape, unescape
 
@@ -165,57 +161,3 @@ def test_settings_are_those_of_the_model() -> None:
     settings = json.loads(sample("-n", "5", "--json"))["settings"]
     assert settings["until_end"] is False and settings["separator"] == "\n\n"
     assert settings["history"] == 0 and settings["rng"] == 0
-
-
-_SOURCES = [
-    *sorted((ROOT / "textgen/sampling").glob("*.py")),
-    *(ROOT / "textgen/cli" / f"{name}.py" for name in (
-        "sample", "interactive", "live", "repeat", "beginning", "progress")),
-]  # fmt: skip
-
-
-def quoted_commands() -> list[str]:
-    """Every command in a message of these files, what is filled in replaced by a word."""
-    found = []
-    for path in _SOURCES:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        docs = {ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef)}  # fmt: skip
-        parts = {
-            id(part)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.JoinedStr)
-            for part in node.values
-        }
-        for node in ast.walk(tree):
-            if id(node) in parts:
-                continue
-            if isinstance(node, ast.JoinedStr):
-                text = "".join(
-                    part.value if isinstance(part, ast.Constant) else "FILLED"
-                    for part in node.values
-                )
-            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                text = node.value
-            else:
-                continue
-            if text not in docs:
-                found += re.findall(r"textgen (?:sample|train|inspect|eval|compare)[^;`,]*", text)
-    return found
-
-
-def test_commands_in_messages_can_be_pasted() -> None:
-    """They parse: each option is one that the command has, none lacks its value."""
-    from typer.main import get_command
-
-    commands = quoted_commands()
-    assert len(commands) >= 5
-    for line in commands:
-        program, *words = shlex.split(line)
-        group = get_command(app)
-        context = group.make_context(program, [*words], resilient_parsing=False)
-        name, sub, rest = group.resolve_command(context, words)  # type: ignore[attr-defined]
-        if hasattr(sub, "commands") and rest and rest[0] in sub.commands:
-            name, sub, rest = sub.resolve_command(context, rest)
-        assert "..." not in line and "PATH" not in line
-        sub.make_context(name, [*rest], parent=context)

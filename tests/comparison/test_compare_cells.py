@@ -135,7 +135,7 @@ def test_more_seeds_later(corpus: str) -> None:
 
 def test_what_is_refused(corpus: str) -> None:
     compare(corpus)
-    with pytest.raises(RunFolderError, match="go on with the comparison: resume"):
+    with pytest.raises(RunFolderError, match="continue the comparison: resume=True"):
         compare(corpus)
     with pytest.raises(RunFolderError, match="steps = 6, not 7"):
         compare(corpus, replace(BASE, steps=7), resume=True)

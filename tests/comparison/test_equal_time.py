@@ -154,7 +154,7 @@ def test_a_comparison_of_an_older_version_goes_on_as_it_was(
 def test_a_damaged_plan_is_told(corpus: str) -> None:
     folder = compare(corpus, rngs=(1,))[-1].result.folder
     (folder / PLAN_NAME).write_text('{"budget": 0.4, "steps": {"rnn": "many"}}')
-    with pytest.raises(RunFolderError, match=r"plan\.json is damaged.*again with force"):
+    with pytest.raises(RunFolderError, match=r"plan\.json.*is damaged.*again with force=True"):
         compare(corpus, rngs=(1,), resume=True)
 
 

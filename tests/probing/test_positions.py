@@ -201,5 +201,5 @@ def test_what_cannot_be_looked_for() -> None:
         examples_of(pattern=r"[\s\S]")
     with pytest.raises(CorpusError, match=r"has 300 tokens; 1,152 are the least"):
         examples_of(text=TEXT[:300])
-    with pytest.raises(ConfigError, match="no regular expression"):
+    with pytest.raises(ConfigError, match="is not a regular expression"):
         examples_of(pattern="(")

@@ -382,7 +382,7 @@ def test_a_plan_comes_back_from_json(request_: dict) -> None:
 
 
 def good() -> dict[str, Any]:
-    return make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4)).to_dict()
+    return asdict(make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4)))
 
 
 @pytest.mark.parametrize(

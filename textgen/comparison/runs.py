@@ -435,13 +435,13 @@ def _read_plan(path: Path, budget: float) -> dict[str, int]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{path}, which says how many steps each run takes, is damaged; start the comparison "
-            f"again with {named('force')}, or in another folder: {named('out', 'DIR')}"
+            f"again with {named('force', True)}, or in another folder: {named('out', 'DIR')}"
         ) from error
     if begun != budget:
         raise RunFolderError(
             f"the comparison in {path.parent} was begun with {begun:g} s for each run, and "
             f"{budget:g} s are asked for now; go on with {named('budget', f'{begun:g}s')}, or "
-            f"start again with {named('force')}"
+            f"start again with {named('force', True)}"
         )
     return steps
 

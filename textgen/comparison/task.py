@@ -278,8 +278,8 @@ def compare_task(
     elif _digest(path.read_text("utf-8")) != _digest(text):
         raise RunFolderError(
             f"{path} holds other pairs than these options give: another task, "
-            f"{named('train_lag')} or number; start again with {named('force')}, or in another "
-            f"folder: {named('out')}"
+            f"{named('train_lag')} or number; start again with {named('force', True)}, or in "
+            f"another folder: {named('out', 'DIR')}"
         )
     data = open_data([str(path)], options)
     vocabulary = data.corpus.vocabulary
