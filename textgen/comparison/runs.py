@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -220,7 +221,7 @@ def in_rows(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(ABC):
     """The result of a comparison.
 
     Args:
@@ -233,21 +234,21 @@ class Comparison:
     params: int
     length: str
 
+    @abstractmethod
     def figures(self) -> list[RunFigures]:
         """What training came to, run by run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_json(self) -> dict[str, Any]:
         """The whole result as plain data."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table(self) -> Table:
         """The figures of every run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def summary(self) -> tuple[Table, ...]:
         """The tables that people read, with notes below the last one."""
-        raise NotImplementedError
 
     def speed_note(self) -> tuple[str, ...]:
         """A note on the runs during which the speed of the machine changed."""
