@@ -181,6 +181,44 @@ def test_signal_before_the_first_step_ends_at_once() -> None:
     assert not stop.requested()
 
 
+#: A command that gets a signal inside a finalizer, and then works on for a minute.
+IN_A_FINALIZER = """
+import signal, time, typer
+from textgen.cli import app, boundary
+import textgen.cli
+
+class Released:
+    def __del__(self):
+        signal.raise_signal(signal.{signum})
+
+app.app = typer.Typer()
+
+@app.app.command()
+@boundary.guarded
+def work():
+    with boundary.StopSignals():
+        Released()
+        time.sleep(60)
+
+textgen.cli.main()
+"""
+
+
+@pytest.mark.parametrize(("signum", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signal_in_a_finalizer_is_not_lost(signum: str, code: int) -> None:
+    """Python drops the exception there; the program would go on as if nobody had pressed Ctrl-C."""
+    script = IN_A_FINALIZER.format(signum=signum)
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
+    )
+    assert ended.stderr == "textgen: interrupted\n"
+    assert ended.returncode == code
+
+
 def test_interruption_is_no_ordinary_error() -> None:
     """Code that handles `Exception` must not swallow it."""
     assert not issubclass(Interrupted, Exception)

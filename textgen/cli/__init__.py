@@ -20,10 +20,11 @@ def main() -> None:
 
 def _run() -> None:
     from textgen.cli.app import app
-    from textgen.cli.boundary import silence_streams
+    from textgen.cli.boundary import deliver_again, silence_streams
     from textgen.errors import StorageError, exit_code
     from textgen.terminal.console import escape_what_is_lacking
 
+    sys.unraisablehook = deliver_again
     for stream in (sys.stdout, sys.stderr):
         escape_what_is_lacking(stream)
     try:

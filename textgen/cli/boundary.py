@@ -7,6 +7,7 @@ import functools
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, TypeVar, cast
@@ -31,6 +32,23 @@ class Interrupted(BaseException):
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
         self.signum = signum
+
+
+def deliver_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception was lost; a `sys.unraisablehook`.
+
+    Python drops what is raised inside a finalizer (`__del__`, a callback of `weakref`), and Ctrl-C
+    may arrive in one: the user would press it in vain. A thread waits until the finalizer is over.
+    """
+    if issubclass(lost.exc_type, (KeyboardInterrupt, Interrupted)):
+        signum = getattr(lost.exc_value, "signum", signal.SIGINT)
+        # To the main thread, so that a wait in it ends too; Windows has one way only.
+        kill = getattr(signal, "pthread_kill", lambda _, signum: signal.raise_signal(signum))
+        timer = threading.Timer(0.01, kill, (threading.main_thread().ident, signum))
+        timer.daemon = True
+        timer.start()
+    else:
+        sys.__unraisablehook__(lost)
 
 
 def guarded(command: F) -> F:
