@@ -20,6 +20,12 @@ def test_without_a_rise_it_starts_at_the_peak() -> None:
     assert learning_rate_factor(0, 1, 0) == 1.0
 
 
+def test_after_the_last_step_it_stays() -> None:
+    """A measurement of speed takes more steps than a short plan has; none may go uphill."""
+    last = learning_rate_factor(9, 10, 3)
+    assert [learning_rate_factor(step, 10, 3) for step in (10, 11, 5000)] == [last] * 3
+
+
 @given(data=st.data(), total=st.integers(1, 10_000))
 def test_it_stays_above_zero_and_at_most_one(data: st.DataObject, total: int) -> None:
     warmup = data.draw(st.integers(0, total - 1))

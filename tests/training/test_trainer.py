@@ -323,6 +323,21 @@ def test_counters(kind: str, broken_steps: set[int]) -> None:
     assert (fourth.steps, fourth.skipped, fourth.skipped_in_a_row) == (1, 0, 0)
 
 
+def test_losses_with_a_sum_too_large_for_a_number_are_told_as_infinite(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each is finite, so no step is masked, and nobody reads a warning of numpy."""
+    trainer = make("fake", make_plan(CONFIG))
+    network = trainer.network
+    differentiate = network.differentiate  # type: ignore[attr-defined]
+    huge = float(np.finfo(np.float32).max)
+    monkeypatch.setattr(network, "differentiate", lambda *args: (huge, differentiate(*args)[1]))
+    advance(trainer, 2)
+    figures = trainer.read_figures()
+    assert figures.skipped == 0
+    assert figures.nats_per_token == float("inf")
+
+
 @on_both_learners
 def test_a_run_of_masked_steps_is_counted_across_a_resume(
     kind: str, broken_steps: set[int]

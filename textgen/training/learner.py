@@ -177,11 +177,13 @@ class NativeLearner:
                 masked=seen.masked + 1, run=run, longest_run=max(seen.longest_run, run)
             )
         else:
-            self._counters = seen._replace(
-                loss=seen.loss + np.float32(loss),
-                grad_norm=seen.grad_norm + np.float32(norm),
-                run=np.float32(0),
-            )
+            # Finite losses may have a sum that is not; the report then says so.
+            with np.errstate(over="ignore"):
+                self._counters = seen._replace(
+                    loss=seen.loss + np.float32(loss),
+                    grad_norm=seen.grad_norm + np.float32(norm),
+                    run=np.float32(0),
+                )
 
     def wait(self) -> None:
         """Return at once: the engine's calls end when they are done."""

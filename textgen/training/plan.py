@@ -140,7 +140,8 @@ def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> floa
     arXiv:2310.07831, section 4).
 
     Args:
-        step: The step about to be taken, `0 <= step < total_steps`.
+        step: The step about to be taken. From the last one on it stays: speed is measured on
+            plans that may be shorter than the measurement.
         total_steps: Length of the run.
         warmup_steps: Length of the rise; 0 for no rise.
     Returns:
@@ -148,7 +149,7 @@ def learning_rate_factor(step: int, total_steps: int, warmup_steps: int) -> floa
     """
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
-    return (total_steps - step) / max(total_steps - warmup_steps, 1)
+    return max(total_steps - step, 1) / max(total_steps - warmup_steps, 1)
 
 
 def repeat_command(
