@@ -11,6 +11,10 @@ from rich.style import Style
 
 from textgen.runtime import computing_threads
 
+# Read when NumPy is loaded, here and in the processes that tests start. Its threads wait for each
+# other by computing: where every core has a test of its own, small products take ten times as long.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
