@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.inspection.trace import trace
+from textgen.inspection.trace import trace_chunks
 from textgen.options import SampleOptions, TrainOptions
 from textgen.settings import settings_of
 from textgen.view_options import (
@@ -25,7 +25,7 @@ from textgen.view_options import (
 )
 
 FILE = Path(__file__).resolve().parents[1] / "textgen/keywords.py"
-#: Of what `trace` takes the type that editors and type checkers see.
+#: Of what `trace_chunks` takes the type that editors and type checkers see.
 TRACE_TYPES = {
     "quantities": "str | Sequence[str] | None",
     "layers": "int | Sequence[int] | None",
@@ -52,7 +52,7 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("CorpusSettings", "TypedDict", "How a text is read.", CorpusOptions, ()),
     ("TrainSettings", "CorpusSettings", "How a model is trained.", TrainOptions, ("budget",)),
     ("SampleSettings", "TypedDict", "How a text is written.", SampleOptions, ()),
-    ("TraceSettings", "TypedDict", "What is traced.", trace, ("vocabulary",)),
+    ("TraceSettings", "TypedDict", "What is traced.", trace_chunks, ("vocabulary",)),
     ("MemorySettings", "TypedDict", "How memory is measured.", MemoryOptions, ()),
     ("ReadSettings", "TypedDict", "What long text is read.", ReadOptions, ()),
     ("ViewSettings", "TypedDict", "What colours a text.", ViewOptions, ()),

@@ -31,7 +31,7 @@ from textgen.inspection.page_data import page_of
 from textgen.inspection.similar import SimilarPlaces, find_similar
 from textgen.inspection.steerable import calibration_of, find_target
 from textgen.inspection.subject import LongText, open_text
-from textgen.inspection.trace import Trace, quantities, survey_model, trace
+from textgen.inspection.trace import Trace, quantities, survey_model, trace, trace_chunks
 from textgen.inspection.view import view_text
 from textgen.keywords import (
     FindSettings,
@@ -732,7 +732,7 @@ class Model:
             )
         return ids
 
-    @checked(trace, without=("vocabulary",))
+    @checked(trace_chunks, without=("vocabulary",))
     def trace(self, text: str, **settings: Unpack[TraceSettings]) -> Trace:
         """What the network does on `text`: every state and gate, unless `quantities` says less.
 

@@ -85,7 +85,7 @@ class SampleSettings(TypedDict, total=False):
 
 
 class TraceSettings(TypedDict, total=False):
-    """What is traced: arguments of `textgen.inspection.trace.trace`."""
+    """What is traced: arguments of `textgen.inspection.trace.trace_chunks`."""
 
     quantities: str | Sequence[str] | None
     layers: int | Sequence[int] | None

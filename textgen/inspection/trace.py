@@ -253,56 +253,17 @@ class Trace:
 
 
 def trace(
-    network: NumpyNetwork,
-    ids: NDArray[np.integer] | Sequence[int],
-    *,
-    vocabulary: Vocabulary | None = None,
-    quantities: Sequence[str] | None = None,
-    layers: Sequence[int] | None = None,
-    units: Sequence[Neuron] | None = None,
-    reset_at_end_marks: bool = True,
-    top: int = 0,
-    chunk: int = 4096,
-    initial: State | None = None,
-    edits: Edits = NO_EDITS,
+    network: NumpyNetwork, ids: NDArray[np.integer] | Sequence[int], **settings: Any
 ) -> Trace:
     """Run `network` over a text and keep what it did.
 
     The result takes `4 * T * units * quantities` bytes a layer; for texts beyond some 100,000
-    tokens use `trace_chunks`.
+    tokens use `trace_chunks`, whose `settings` these are.
 
-    Args:
-        network: The model.
-        ids: The tokens, `(T,)`.
-        vocabulary: Gives `pieces`; None leaves them empty.
-        quantities: Names from `quantities(cell)`; None: the default one; an empty sequence keeps
-            none, which leaves the costs.
-        layers: Which layers; None: all.
-        units: Which neurons, as `(layer, unit)`; None: all of `layers`. Columns stand in this
-            order.
-        reset_at_end_marks: Whether an end mark within the text zeroes the state before it is read.
-        top: How many of the likeliest next tokens to keep; 0 is off.
-        chunk: Tokens worked on at once.
-        initial: The state before the first token; None: after the end mark, from zeros.
-        edits: Changes of the states at every token, the end mark before the first included.
     Raises:
         InspectionError: A layer, neuron, quantity or token that the model does not have.
     """
-    return join_chunks(
-        trace_chunks(
-            network,
-            ids,
-            vocabulary=vocabulary,
-            quantities=quantities,
-            layers=layers,
-            units=units,
-            reset_at_end_marks=reset_at_end_marks,
-            top=top,
-            chunk=chunk,
-            initial=initial,
-            edits=edits,
-        )
-    )
+    return join_chunks(trace_chunks(network, ids, **settings))
 
 
 def join_chunks(chunks: Iterable[Trace]) -> Trace:
@@ -341,31 +302,63 @@ def trace_chunks(
 ) -> Iterator[Trace]:
     """Trace a text in pieces of `chunk` tokens, so that memory does not grow with the text.
 
-    `ids` may be a memory-mapped array. An empty text yields one empty trace.
+    An empty text yields one empty trace.
 
+    Args:
+        network: The model.
+        ids: The tokens, `(T,)`; may be a memory-mapped array.
+        vocabulary: Gives `pieces`; None leaves them empty.
+        quantities: Names from `quantities(cell)`; None: the default one; an empty sequence keeps
+            none, which leaves the costs.
+        layers: Which layers; None: all.
+        units: Which neurons, as `(layer, unit)`; None: all of `layers`. Columns stand in this
+            order.
+        reset_at_end_marks: Whether an end mark within the text zeroes the state before it is read.
+        top: How many of the most probable next tokens to keep; 0 is off.
+        chunk: Tokens worked on at once.
+        initial: The state before the first token; None: after the end mark, from zeros.
+        edits: Changes of the states at every token, the end mark before the first included.
     Yields:
-        Consecutive stretches; laid end to end they equal what `trace` returns.
+        Consecutive stretches; joined they equal what `trace` returns.
     Raises:
         InspectionError: A layer, neuron, quantity or token that the model does not have.
     """
     if chunk < 1:
         raise InspectionError(f"chunk is {chunk}; it must be at least 1")
+    if not 0 <= top <= network.config.vocab_size:
+        raise InspectionError(f"top is {top}; it must lie in 0..{network.config.vocab_size}")
     cell = network.cell
     kept = (default_quantity(cell),) if quantities is None else tuple(dict.fromkeys(quantities))
-    columns = _columns(network.config, layers, units)
+    kept_units = _columns(network.config, layers, units)
     for name in kept:
         check_quantity(cell, name)
-    array = np.asarray(ids)
+    array, edits_B = np.asarray(ids), for_all(edits, 1)
     decoder = None if vocabulary is None else vocabulary.decoder()
+    state = initial
     starts = range(0, max(len(array), 1), chunk)
     with task("reading the text", len(starts)) as reading:
-        run = _Run(network, kept, columns, top, reset_at_end_marks, initial, edits)
+        if state is None:
+            _, state = network.step(np.array([END_ID]), network.zero_state(), edits_B)
         for start in starts:
-            part = np.asarray(array[start : start + chunk], np.int64)
-            pieces = [decoder.feed(token) if decoder else "" for token in part.tolist()]
+            ids_T = np.asarray(array[start : start + chunk], np.int64)
+            pieces = [decoder.feed(token) if decoder else "" for token in ids_T.tolist()]
             if decoder and pieces and start + chunk >= len(array):
                 pieces[-1] += decoder.flush()
-            yield run.advance(part, tuple(pieces))
+            arrays, outputs, state = _read(
+                network, ids_T, state, kept, kept_units, reset_at_end_marks, edits_B
+            )
+            nats, next_ids, next_probabilities = _predictions(network, outputs, ids_T, top)
+            yield Trace(
+                ids=ids_T,
+                places=np.arange(start, start + len(ids_T)),
+                pieces=tuple(pieces),
+                arrays=arrays,
+                units=kept_units,
+                nats=nats,
+                next_ids=next_ids,
+                next_probabilities=next_probabilities,
+                final_state=[{name: own.copy() for name, own in layer.items()} for layer in state],
+            )
             reading.advance()
 
 
@@ -386,102 +379,74 @@ def _columns(
     return {layer: np.array(by_layer[layer], np.int64) for layer in sorted(by_layer)}
 
 
-class _Run:
-    """The network on its way through a text."""
+# `check_numbers` names in words the states that grow beyond all numbers.
+@np.errstate(over="ignore", invalid="ignore")
+def _read(
+    network: NumpyNetwork,
+    ids_T: NDArray[np.int64],
+    state: State,
+    quantities: Sequence[str],
+    units: Mapping[int, NDArray[np.int64]],
+    reset: bool,
+    edits_B: Sequence[Edits] | None,
+) -> tuple[dict[str, Floats], Floats, State]:
+    """The arrays of a trace, what the head reads before each token and after the last, the state.
 
-    def __init__(
-        self,
-        network: NumpyNetwork,
-        quantities: Sequence[str],
-        units: Mapping[int, NDArray[np.int64]],
-        top: int,
-        reset_at_end_marks: bool,
-        initial: State | None,
-        edits: Edits,
-    ) -> None:
-        vocab_size = network.config.vocab_size
-        if not 0 <= top <= vocab_size:
-            raise InspectionError(f"top is {top}; it must lie in 0..{vocab_size}")
-        self._network = network
-        self._units = units
-        states = _states(network.cell)
-        #: Of each array its name, its layer, and what the cell calls it: a state, or else a gate.
-        self._sites = [
-            (f"layers.{layer}.{name}", layer, name in states, _recorded(name))
-            for layer in units
-            for name in quantities
-        ]
-        self._top = top
-        self._reset = reset_at_end_marks
-        self._read = 0
-        self._edits_B = for_all(edits, 1)
-        if initial is None:
-            mark = np.array([END_ID])
-            _, self._state = network.step(mark, network.zero_state(), self._edits_B)
-        else:
-            self._state = initial
-
-    # States that grow beyond all numbers are told of in words: see `check_numbers`.
-    @np.errstate(over="ignore", invalid="ignore")
-    def advance(self, ids_T: NDArray[np.int64], pieces: tuple[str, ...]) -> Trace:
-        network, units, count = self._network, self._units, len(ids_T)
-        if count and not 0 <= int(ids_T.min()) <= int(ids_T.max()) < network.config.vocab_size:
-            raise InspectionError(
-                f"the text has token {int(ids_T.max())}, but the model knows only "
-                f"{network.config.vocab_size}: it was encoded with another vocabulary"
-            )
-        arrays = {
-            name: np.empty((count, len(units[layer])), np.float32)
-            for name, layer, _, _ in self._sites
-        }
-        # What the head reads before each token and after the last one.
-        outputs = np.empty((count + 1, network.config.hidden_size), np.float32)
-        outputs[0] = network.output(self._state)[0]
-        for row, token in enumerate(ids_T.tolist()):
-            if token == END_ID and self._reset:
-                self._state = network.zero_state()
-            records = network.step_traced(ids_T[row : row + 1], self._state, self._edits_B)
-            self._state = [record.state for record in records]
-            for name, layer, is_state, own in self._sites:
-                source = records[layer].state if is_state else records[layer].gates
-                arrays[name][row] = source[own][0, units[layer]]
-            outputs[row + 1] = records[-1].output[0]
-        nats, next_ids, next_probabilities = self._predictions(outputs, ids_T)
-        self._read += count
-        return Trace(
-            ids=ids_T,
-            places=np.arange(self._read - count, self._read),
-            pieces=pieces,
-            arrays=arrays,
-            units=units,
-            nats=nats,
-            next_ids=next_ids,
-            next_probabilities=next_probabilities,
-            final_state=[{name: array.copy() for name, array in s.items()} for s in self._state],
+    Raises:
+        InspectionError: A token is not in the vocabulary.
+    """
+    count, vocab_size = len(ids_T), network.config.vocab_size
+    if count and not 0 <= int(ids_T.min()) <= int(ids_T.max()) < vocab_size:
+        raise InspectionError(
+            f"the text has token {int(ids_T.max())}, but the model knows only "
+            f"{vocab_size}: it was encoded with another vocabulary"
         )
+    states = _states(network.cell)
+    arrays: dict[str, Floats] = {}
+    #: Of each array: its layer, whether it is a state or a gate, and what the cell calls it.
+    sites = []
+    for layer in units:
+        for name in quantities:
+            values = np.empty((count, len(units[layer])), np.float32)
+            arrays[f"layers.{layer}.{name}"] = values
+            sites.append((values, layer, name in states, _recorded(name)))
+    outputs = np.empty((count + 1, network.config.hidden_size), np.float32)
+    outputs[0] = network.output(state)[0]
+    for row, token in enumerate(ids_T.tolist()):
+        if token == END_ID and reset:
+            state = network.zero_state()
+        records = network.step_traced(ids_T[row : row + 1], state, edits_B)
+        state = [record.state for record in records]
+        for values, layer, is_state, own in sites:
+            source = records[layer].state if is_state else records[layer].gates
+            values[row] = source[own][0, units[layer]]
+        outputs[row + 1] = records[-1].output[0]
+    return arrays, outputs, state
 
-    def _predictions(
-        self, outputs: Floats, ids_T: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64], Floats]:
-        """Cost of each token, and the likeliest tokens after it with their probabilities."""
-        count, top = len(ids_T), self._top
-        nats = np.empty(count)
-        next_ids = np.empty((count, top), np.int64)
-        next_probabilities = np.empty((count, top), np.float32)
-        rows = max(1, LOGITS_LIMIT // self._network.config.vocab_size)
-        for start in range(0, count + 1, rows):
-            stop = min(start + rows, count + 1)
-            logprobs = log_softmax(self._network.logits(outputs[start:stop]))
-            # Row r of `outputs` predicts token r, and follows token r - 1.
-            end = min(stop, count)
-            nats[start:end] = -logprobs[np.arange(end - start), ids_T[start:end]]
-            if top:
-                best = np.argsort(-logprobs, axis=1, kind="stable")[:, :top]
-                probabilities = np.exp(np.take_along_axis(logprobs, best, axis=1))
-                first = 1 if start == 0 else 0
-                next_ids[start + first - 1 : stop - 1] = best[first:]
-                next_probabilities[start + first - 1 : stop - 1] = probabilities[first:]
-        return nats, next_ids, next_probabilities
+
+@np.errstate(over="ignore", invalid="ignore")
+def _predictions(
+    network: NumpyNetwork, outputs: Floats, ids_T: NDArray[np.int64], top: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64], Floats]:
+    """Cost of each token, and the most probable tokens after it with their probabilities."""
+    count = len(ids_T)
+    nats = np.empty(count)
+    next_ids = np.empty((count, top), np.int64)
+    next_probabilities = np.empty((count, top), np.float32)
+    rows = max(1, LOGITS_LIMIT // network.config.vocab_size)
+    for start in range(0, count + 1, rows):
+        stop = min(start + rows, count + 1)
+        logprobs = log_softmax(network.logits(outputs[start:stop]))
+        # Row r of `outputs` predicts token r, and follows token r - 1.
+        end = min(stop, count)
+        nats[start:end] = -logprobs[np.arange(end - start), ids_T[start:end]]
+        if top:
+            best = np.argsort(-logprobs, axis=1, kind="stable")[:, :top]
+            probabilities = np.exp(np.take_along_axis(logprobs, best, axis=1))
+            first = 1 if start == 0 else 0
+            next_ids[start + first - 1 : stop - 1] = best[first:]
+            next_probabilities[start + first - 1 : stop - 1] = probabilities[first:]
+    return nats, next_ids, next_probabilities
 
 
 def check_neuron(neuron: Neuron, num_layers: int, hidden_size: int) -> Neuron:
