@@ -27,6 +27,7 @@ LEVELS = {
     "progress": -3,
     "messages": -3,
     "table": -3,
+    "heat": -2,
     "errors": -2,
     "files": -1,
     "terminal": 0,

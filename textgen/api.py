@@ -21,8 +21,8 @@ from textgen.checkpoint import MODEL_NAME, SavedModel, locate_model, read_layout
 from textgen.corpus.corpus_options import DEFAULT_ENDING, CorpusOptions
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, InspectionError, SamplingError
+from textgen.heat import HeatView
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
-from textgen.inspection.heat import HeatView
 from textgen.inspection.memory import memory_curves
 from textgen.inspection.neuron_report import NeuronReport
 from textgen.inspection.neuron_stats import parse_neurons

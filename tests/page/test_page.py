@@ -14,8 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.html_page import HTMLPage
 
-from textgen.page.page import STEPS, Page, PageRow, quantise
-from textgen.page.render import COLORS, DARK, LIGHT, SCRIPTS, Theme, color_rules, render
+from textgen.heat import HeatRow
+from textgen.page.render import (
+    COLORS,
+    DARK,
+    LIGHT,
+    SCRIPTS,
+    STEPS,
+    Page,
+    Theme,
+    color_rules,
+    quantise,
+    render,
+)
 from textgen.terminal.palette import contrast
 
 HOSTILE = (
@@ -24,22 +35,21 @@ HOSTILE = (
 )
 
 
-def row(name: str = "0:1", **changes: Any) -> PageRow:
+def row(unit: int = 1, values: object = (-1.0, 0.5, 1.0), **changes: Any) -> HeatRow:
     """A neuron of little interest."""
+    numbers = np.asarray(values, np.float32)
     settings: dict[str, Any] = {
-        "title": f"neuron {name} cell",
         "layer": 0,
-        "unit": int(name[2:]),
+        "unit": unit,
         "quantity": "cell",
         "mean": 0.0,
         "sd": 1.0,
-        "minimum": -1.0,
-        "maximum": 1.0,
-        "spread": 1.0,
+        "minimum": float(numbers.min()),
+        "maximum": float(numbers.max()),
         "low": -1.0,
         "high": 1.0,
     }
-    return PageRow(name=name, **{**settings, **changes})
+    return HeatRow(name=f"layers.0.cell[{unit}]", values=numbers, **{**settings, **changes})
 
 
 def page(text: str, neurons: int = 1, **changes: Any) -> Page:
@@ -50,8 +60,8 @@ def page(text: str, neurons: int = 1, **changes: Any) -> Page:
         "title": "a text",
         "facts": ("small",),
         "pieces": tuple(text),
-        "rows": tuple(row(f"0:{unit}") for unit in range(neurons)),
-        "values": rng.integers(0, 256, (neurons, count), np.uint8),
+        "rows": tuple(row(unit, rng.uniform(-1, 1, count)) for unit in range(neurons)),
+        "spreads": (1.0,) * neurons,
         "bits": rng.random(count),
         "labels": ("а", "б", "в", "г", "‹end›"),
         "next_labels": rng.integers(0, 5, (count, 5)),
@@ -74,7 +84,9 @@ def test_a_value_in_8_bits_is_at_most_half_a_step_off(values: list[float]) -> No
 def test_numbers_survive_the_page() -> None:
     source = page("дом", 3)
     read = HTMLPage(render(source))
-    np.testing.assert_allclose(read.values, source.values / 255 * 2 - 1, rtol=0, atol=1e-12)
+    for one, values in zip(source.rows, read.values, strict=True):
+        half_step = (one.maximum - one.minimum) / 255 / 2
+        assert np.abs(values - one.values).max() <= half_step * 1.001
     np.testing.assert_allclose(read.bits, source.bits, rtol=1e-6)
     np.testing.assert_array_equal(read.next_symbols, np.array(source.labels)[source.next_labels])
     error = np.abs(read.next_probabilities - source.next_probabilities)
@@ -98,7 +110,7 @@ def test_hostile_texts_stay_texts() -> None:
                 facts=(HOSTILE,),
                 notice=HOSTILE,
                 labels=(HOSTILE,) * 5,
-                rows=(row(note=HOSTILE, title=HOSTILE),),
+                rows=(row(values=np.arange(len(HOSTILE)), note=HOSTILE, quantity=HOSTILE),),
             )
         )
     )
@@ -163,9 +175,8 @@ def test_the_text_stands_in_the_page_without_scripts() -> None:
 
 def test_20000_characters_and_500_neurons_are_below_15_mb() -> None:
     text = "Ж\n\x00<𝕏" * 4000
-    rows = tuple(
-        row(f"0:{unit}", note="seems to follow the beginning of a word") for unit in range(500)
-    )
+    values, note = np.random.default_rng(0).normal(size=len(text)), "seems to follow words"
+    rows = tuple(row(unit, values, note=note) for unit in range(500))
     html = render(page(text, 500, rows=rows))
     assert 13.3e6 < len(html.encode()) < 15e6
 
@@ -173,8 +184,9 @@ def test_20000_characters_and_500_neurons_are_below_15_mb() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"values": np.zeros((1, 2), np.uint8)}, "1 rows and 3 pieces"),
+        ({"rows": (row(values=(0.0, 1.0)),)}, "1 rows and 3 pieces"),
         ({"rows": ()}, "0 rows"),
+        ({"spreads": ()}, "1 rows"),
         ({"bits": np.zeros(2)}, "costs"),
         ({"next_probabilities": np.zeros((3, 4))}, "next symbols"),
         ({"rows": (row(low=1.0),)}, "no extent"),

@@ -9,13 +9,16 @@ from typing import Literal
 import numpy as np
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 
-from textgen.inspection.heat import HeatRow
+from textgen.cli.inspect.show_neurons import sheet
+from textgen.inspection.neuron_report import FeatureScore, NeuronProfile, NeuronReport
+from textgen.inspection.neuron_stats import NeuronStats
+from textgen.inspection.passages import Passage
 from textgen.table import Column, Entry, Table
 from textgen.terminal.excerpt import Excerpt, excerpt
 from textgen.terminal.humanize import number
-from textgen.terminal.neuron_sheet import Histogram, NeuronSheet, NeuronTable, PassageStrip
+from textgen.terminal.neuron_sheet import Histogram, NeuronTable
 
 System = Literal["standard", "256", "truecolor"]
 
@@ -119,67 +122,53 @@ def test_an_excerpt_of_what_has_no_column_of_its_own() -> None:
     assert excerpt(Excerpt("a", "b", ""), 9, "ascii", console(9)).plain == "a>b<"
 
 
-def heat(values: object) -> HeatRow:
-    return HeatRow(
-        name="layers.0.cell[137]",
-        layer=0,
-        unit=137,
-        quantity="cell",
-        values=np.asarray(values, np.float32),
-        mean=0.5,
-        sd=0.25,
-        minimum=-1,
-        maximum=2,
-        low=-1,
-        high=1,
-    )
-
-
-def sheet() -> NeuronSheet:
+def neuron_sheet() -> Group:
     pieces = ("о", "к", "\x07", "но", "\n")
-    values = (-1.0, 0.0, 0.5, 1.0, np.nan)
-    return NeuronSheet(
-        row=heat(()),
-        facts=["follows vowel: r +0.52"],
-        seen="tanh(c)",
-        scores=Table(
-            (
-                "feature",
-                Column("chosen", "r choosing", "+.2f"),
-                Column("correlation", "r held out", "+.2f"),
-                Column("auc", "AUC", ".3f"),
-            ),
-            [("vowel", 0.5, 0.52, 0.871), ("position-in-line", None, None, None)],
-        ),
-        best=0,
-        counts=np.array([0, 1, 2, 1] * 16),
-        edges=np.linspace(-1, 1, 65),
-        passages=[
-            PassageStrip(
-                title="highest 1: 1 after token 3", pieces=pieces, mark=3, row=heat(values)
-            ),
-            PassageStrip(title="lowest 1", pieces=pieces, mark=4, row=heat(values)),
-        ],
+    values = np.array([-1.0, 0.0, 0.5, 1.0, np.nan], np.float32)
+    vowel = FeatureScore("vowel", False, 0.5, 0.52, 0.871)
+    profile = NeuronProfile(
+        stats=NeuronStats(0, 137, "cell", 0.5, 0.25, -1.0, 2.0, 0.25),
+        saturation=None,
+        scores=(vowel, FeatureScore("position-in-line", True, None, None, None)),
+        best=vowel,
+        follows=vowel,
+        histogram=np.array([0, 1, 2, 1] * 16),
+        highest=(Passage(3, 1.0, pieces, 3, values),),
+        lowest=(Passage(4, -1.0, pieces, 4, None),),
     )
+    report = NeuronReport(
+        quantity="cell",
+        seen="tanh(c)",
+        tokens=1000,
+        chosen_on=500,
+        scored_on=500,
+        stretch=250,
+        threshold=0.3,
+        enough=300,
+        total=1,
+        edges=np.linspace(-1, 1, 65),
+        profiles=(profile,),
+    )
+    return Group(*sheet(report, profile))
 
 
 def test_the_sheet_without_colours() -> None:
-    text = render(sheet(), 60)
+    text = render(neuron_sheet(), 60)
     lines = [line.rstrip() for line in text.splitlines()]
     assert lines[0] == "neuron 0:137 cell  mean 0.5  sd 0.25  min -1  max 2"
-    assert "follows vowel: r +0.52" in lines
+    assert "follows vowel: r +0.52 on 500 tokens that did not choose it" in lines
     assert "vowel                  +0.50       +0.52  0.871" in lines
     assert "position-in-line" in lines
     place = lines.index("highest 1: 1 after token 3")
     assert lines[place + 1 : place + 3] == ["ок\\x07▸но◂↵", "▁▅▇▇▇▇ ██"]
-    place = lines.index("lowest 1")
+    place = lines.index("lowest 1: -1 after token 4")
     assert lines[place + 1] == "ок\\x07но▸↵"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])
 @pytest.mark.parametrize("system", [None, "256", "truecolor"])
 def test_the_sheet_fits(width: int, system: System | None) -> None:
-    text = re.sub(r"\x1b\[[0-9;]*m", "", render(sheet(), width, system))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", render(neuron_sheet(), width, system))
     assert all(cell_len(line) <= width for line in text.splitlines())
     assert "\x1b" not in text and "\x07" not in text
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from textgen.inspection.heat import HeatRow
+from textgen.heat import HeatRow
 from textgen.terminal.palette import DIVERGING
 from textgen.terminal.strip import HeatStrip
 from textgen.terminal.text import cells

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
+from textgen.heat import neuron_title
 from textgen.inspection.trace import STATES, Neuron, Trace, as_chunks, check_neuron
 from textgen.model.config import ModelConfig
-from textgen.model.edit import neuron_guess, neuron_title, split_neuron
+from textgen.model.edit import neuron_guess, split_neuron
 from textgen.steering import Calibration
 
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import InspectionError, named
-from textgen.inspection.heat import scale_limits
-from textgen.inspection.neuron_stats import NeuronStats, most_varying, neuron_stats, parse_neurons
+from textgen.inspection.neuron_stats import most_varying, neuron_stats, parse_neurons
 from textgen.inspection.subject import Subject
 from textgen.inspection.trace import (
     Neuron,
@@ -28,11 +27,19 @@ from textgen.inspection.trace import (
     default_quantity,
     trace_chunks,
 )
-from textgen.inspection.view import Surprise, source_pieces, surprise
+from textgen.inspection.view import (
+    Surprise,
+    neuron_row,
+    source_pieces,
+    surprise,
+    surprise_row,
+)
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.page.page import Page, PageRow, quantise
 from textgen.progress import task
+
+if TYPE_CHECKING:
+    from textgen.page.render import Page
 
 #: A longer text is cut. A browser colours this many characters anew in a quarter of a second.
 MAX_CHARS = 100_000
@@ -78,6 +85,8 @@ def page_data(
         InspectionError: The text is empty, there is no such neuron or quantity, there is no
             room for so many neurons as were named, or the states grow beyond all numbers.
     """
+    from textgen.page.render import Page
+
     if not text:
         raise InspectionError("the text is empty; give at least one character")
     if top is not None and top < 1:
@@ -117,18 +126,19 @@ def page_data(
     stats = [] if name is None else neuron_stats(parts, quantity=name)
     if neurons is None:
         stats.sort(key=lambda found: -found.effect)
-    rows, values = [_surprise_row(cost)], [quantise(cost.bits)]
+    rows = [surprise_row(cost)]
     for found in stats:
         column = np.concatenate([p.values(*found.neuron, found.quantity) for p in parts])[places]
-        rows.append(_neuron_row(found, column))
-        values.append(quantise(column))
+        # Mean and spread are those of all tokens, of the bytes within a character, too.
+        row = neuron_row(found.neuron, found.quantity, column)
+        rows.append(replace(row, mean=found.mean, sd=found.sd))
     return Page(
         title=title,
         facts=(*facts, *_facts(cost, name, len(stats), in_all, named=neurons is not None)),
         noun="token" if vocabulary.level == "word" else "character",
         pieces=cost.pieces,
         rows=tuple(rows),
-        values=np.stack(values),
+        spreads=(rows[0].sd, *(found.effect for found in stats)),
         bits=cost.bits,
         labels=labels,
         next_labels=next_labels,
@@ -182,49 +192,6 @@ def _labels(
         return symbol
 
     return tuple(map(label, found.tolist())), numbers.reshape(next_ids.shape)
-
-
-def _surprise_row(cost: Surprise) -> PageRow:
-    note = f"{cost.total_bits:,.0f} bits in all"
-    if cost.unknown:
-        note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
-    return _row(
-        cost.bits,
-        "surprise",
-        name="surprise",
-        title="surprise",
-        layer=None,
-        unit=None,
-        quantity="what each character cost",
-        measure="bits",
-        mean=float(cost.bits.mean()),
-        sd=float(cost.bits.std()),
-        spread=float(cost.bits.std()),
-        note=note,
-    )
-
-
-def _neuron_row(found: NeuronStats, column: NDArray[np.float32]) -> PageRow:
-    return _row(
-        column,
-        found.quantity,
-        name=f"{found.layer}:{found.unit}",
-        title=found.title,
-        layer=found.layer,
-        unit=found.unit,
-        quantity=found.quantity,
-        mean=found.mean,
-        sd=found.sd,
-        spread=found.effect,
-    )
-
-
-def _row(values: NDArray[np.floating], shown: str, **about: Any) -> PageRow:
-    """A row with the range of what is shown: between a character's bytes there may be more."""
-    low, high = scale_limits(values, shown)
-    return PageRow(
-        minimum=float(values.min()), maximum=float(values.max()), low=low, high=high, **about
-    )
 
 
 def _facts(

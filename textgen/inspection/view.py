@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.evaluation.nll import charge_escapes
-from textgen.inspection.heat import HeatView, heat_row
+from textgen.heat import HeatRow, HeatView, heat_row
 from textgen.inspection.influence import find_target, influence_view
 from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
 from textgen.inspection.subject import Subject, encoded
@@ -160,18 +160,15 @@ def neuron_view(
     """
     (traced,) = as_chunks(traced)
     name = traced.only_quantity(quantity)
-    rows = tuple(
-        heat_row(
-            neuron_name(layer, unit, name),
-            traced.values(layer, unit, name),
-            name,
-            layer=layer,
-            unit=unit,
-            quantity=name,
-        )
-        for layer, unit in neurons
-    )
+    rows = tuple(neuron_row(neuron, name, traced.values(*neuron, name)) for neuron in neurons)
     return HeatView(quantity=name, pieces=traced.pieces, rows=rows, totals={})
+
+
+def neuron_row(neuron: Neuron, quantity: str, values: NDArray[np.floating]) -> HeatRow:
+    """The values of one quantity of a neuron, `(T,)`, as a row of colours."""
+    layer, unit = neuron
+    name = neuron_name(layer, unit, quantity)
+    return heat_row(name, values, quantity, layer=layer, unit=unit, quantity=quantity)
 
 
 def surprise_view(traced: Trace) -> HeatView:
@@ -184,19 +181,25 @@ def surprise_view(traced: Trace) -> HeatView:
     """
     (traced,) = as_chunks(traced)
     cost = surprise(traced)
-    note = f"{cost.total_bits:,.1f} bits in all"
     totals: dict[str, float | int | str] = {
         "bits": cost.total_bits,
         "chars": cost.chars,
         "unknown_chars": cost.unknown,
     }
     if cost.chars:
-        note += f", {cost.bits_per_char:.3f} bits/char"
         totals["bits_per_char"] = cost.bits_per_char
+    row = surprise_row(cost)
+    return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
+
+
+def surprise_row(cost: Surprise) -> HeatRow:
+    """The cost of each piece of a text in bits, as a row of colours."""
+    note = f"{cost.total_bits:,.1f} bits in all"
+    if cost.chars:
+        note += f", {cost.bits_per_char:.3f} bits/char"
     if cost.unknown:
         note += f"; {cost.unknown:,} outside the vocabulary, charged an escape"
-    row = heat_row("surprise", cost.bits, "surprise", measure="bits", note=note)
-    return HeatView(quantity="surprise", pieces=cost.pieces, rows=(row,), totals=totals)
+    return heat_row("surprise", cost.bits, "surprise", measure="bits", note=note)
 
 
 def view_text(

@@ -153,11 +153,6 @@ def for_all(edits: Edits, batch_size: int) -> Sequence[Edits] | None:
     return [edits] * batch_size if edits else None
 
 
-def neuron_title(layer: int, unit: int, quantity: str) -> str:
-    """One quantity of one neuron as every view shows it: `neuron 0:75 cell`."""
-    return f"neuron {layer}:{unit} {quantity}"
-
-
 def split_neuron(text: str) -> tuple[int, int, str | None] | None:
     """Read `LAYER:UNIT`, with `.c` or `.h` after it for the state that is meant.
 

@@ -1,4 +1,4 @@
-"""A page's data becomes HTML: one file that asks nothing of any network.
+"""A page: its data, and the HTML that becomes of it, one file that asks nothing of any network.
 
 Nothing of the data is ever read as markup or as code: numbers travel in base64, texts as JSON in
 which `<`, `>` and `&` are escaped, and the scripts write texts only as texts. A policy in the
@@ -12,13 +12,14 @@ import hashlib
 import html
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.page.page import STEPS, Page
+from textgen.heat import HeatRow
 from textgen.terminal.palette import RGB, Palette
 from textgen.terminal.text import visible
 
@@ -27,6 +28,85 @@ SCRIPTS = ("data.js", "text.js", "neurons.js", "panel.js", "page.js")
 
 #: A probability of 1 is stored as this.
 PROBABILITY_ONE = 65_535
+
+
+#: Values are kept as whole numbers from 0 to this.
+STEPS = 255
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Page:
+    """A page before it is drawn.
+
+    Args:
+        title: What the text is, such as a file's name.
+        facts: Short facts on model and text, shown below the title.
+        noun: What a piece is: "character" or "token".
+        pieces: The text piece by piece, `T` of them.
+        rows: What can colour it, at least one. The first that is a neuron (else the first) colours
+            it when the page is opened.
+        spreads: How much each row varies, `(rows,)`; the list begins with the highest.
+        bits: What each piece cost, `(T,)`, in bits.
+        labels: The symbols that `next_labels` means.
+        next_labels: The most probable next symbols after each piece, best first, as numbers of
+            `labels`, `(T, top)`.
+        next_probabilities: Their probabilities, `(T, top)`.
+        neurons_in_all: How many neurons there were to choose from.
+        notice: Something to know of the page as a whole, such as what was left out; "" for none.
+    Raises:
+        ValueError: The sizes do not fit each other, or a scale has no extent.
+    """
+
+    title: str
+    facts: tuple[str, ...]
+    noun: str = "character"
+    pieces: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+    spreads: tuple[float, ...]
+    bits: NDArray[np.floating]
+    labels: tuple[str, ...]
+    next_labels: NDArray[np.integer]
+    next_probabilities: NDArray[np.floating]
+    neurons_in_all: int
+    notice: str = ""
+
+    def __post_init__(self) -> None:
+        count = len(self.pieces)
+        sizes = {len(row.values) for row in self.rows}
+        if sizes != {count} or len(self.spreads) != len(self.rows):
+            raise ValueError(f"{len(self.rows)} rows and {count} pieces, but {sizes} values")
+        if self.bits.shape != (count,):
+            raise ValueError(f"{count} pieces, but costs {self.bits.shape}")
+        shape = self.next_labels.shape
+        if shape != self.next_probabilities.shape or shape[:1] != (count,):
+            raise ValueError(
+                f"{count} pieces, but next symbols {shape} and their probabilities "
+                f"{self.next_probabilities.shape}"
+            )
+        for row in self.rows:
+            if not row.low < row.high:
+                raise ValueError(f"the scale {row.low}..{row.high} of {row.name} has no extent")
+
+    @property
+    def neurons(self) -> int:
+        """How many neurons it shows."""
+        return sum(row.layer is not None for row in self.rows)
+
+
+def quantise(values: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """One row of values in 8 bits: 0 is the lowest of them, `STEPS` the highest.
+
+    Read back as `minimum + number * (maximum - minimum) / STEPS`, a value is at most half a step
+    off.
+    """
+    wide = np.asarray(values, np.float64)
+    if not wide.size:
+        return np.empty(0, np.uint8)
+    low, high = wide.min(), wide.max()
+    if not low < high:
+        return np.zeros(wide.shape, np.uint8)
+    result: NDArray[np.uint8] = np.rint((wide - low) * (STEPS / (high - low))).astype(np.uint8)
+    return result
 
 
 def render(page: Page) -> str:
@@ -51,7 +131,7 @@ def render(page: Page) -> str:
             {
                 "noun": page.noun,
                 "pieces": page.pieces,
-                "rows": [asdict(row) for row in page.rows],
+                "rows": list(map(_row, page.rows, page.spreads)),
                 "labels": page.labels,
                 "top": int(page.next_labels.shape[1]),
                 "labelBytes": 4 if wide else 2,
@@ -62,7 +142,7 @@ def render(page: Page) -> str:
                 "neuronsInAll": page.neurons_in_all,
             }
         ),
-        "values": _base64(page.values),
+        "values": _base64(np.stack([quantise(row.values) for row in page.rows])),
         "bits": _base64(page.bits.astype("<f4")),
         "next_labels": _base64(page.next_labels.astype("<u4" if wide else "<u2")),
         "next_probabilities": _base64(
@@ -71,6 +151,27 @@ def render(page: Page) -> str:
     }
     # In one pass: what stands in for one place is never searched for another.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _resource("page.html"))
+
+
+def _row(row: HeatRow, spread: float) -> dict[str, Any]:
+    """What the page knows of a row beside its values; `name` is what is typed to find it."""
+    is_neuron = row.layer is not None
+    return {
+        "name": f"{row.layer}:{row.unit}" if is_neuron else row.name,
+        "title": row.title,
+        "layer": row.layer,
+        "unit": row.unit,
+        "quantity": row.quantity if is_neuron else "what each character cost",
+        "measure": row.measure,
+        "mean": row.mean,
+        "sd": row.sd,
+        "minimum": row.minimum,
+        "maximum": row.maximum,
+        "spread": spread,
+        "low": row.low,
+        "high": row.high,
+        "note": row.note,
+    }
 
 
 def _resource(name: str) -> str:

@@ -10,8 +10,9 @@ from math import isfinite
 from typing import Any, Literal, Protocol, get_args
 
 from textgen.errors import ConfigError
+from textgen.heat import neuron_title
 from textgen.model.config import ModelConfig
-from textgen.model.edit import NO_EDITS, Edit, Edits, neuron_title
+from textgen.model.edit import NO_EDITS, Edit, Edits
 from textgen.steering.target import Target
 
 

@@ -1,9 +1,8 @@
-"""A table of neurons, and a sheet on one of them. They take plain data."""
+"""A table of neurons, and what a sheet on one of them shows. They take plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -16,11 +15,12 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from textgen.heat import HeatRow
 from textgen.table import Table
 from textgen.terminal import humanize as fmt
 from textgen.terminal.bar import draw_bar
 from textgen.terminal.excerpt import Excerpt, excerpt, marks
-from textgen.terminal.strip import HeatStrip, HeatValues
+from textgen.terminal.strip import HeatStrip
 from textgen.terminal.text import char_width, visible
 
 #: A narrower excerpt moves beneath the feature instead of into a column of its own.
@@ -93,64 +93,6 @@ def _followed(name: str) -> Text:
     return Text(visible(name), _DIM if name in ("nothing", "too short") else Style.null())
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PassageStrip:
-    """A passage coloured by a neuron's values.
-
-    Args:
-        title: Printed above.
-        pieces: The text, token by token.
-        mark: Which piece is meant.
-        row: The values and their scale.
-    """
-
-    title: str
-    pieces: tuple[str, ...]
-    mark: int
-    row: HeatValues
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NeuronSheet:
-    """One neuron in depth; give it to a rich console.
-
-    Args:
-        row: Its name, figures and scale; has no values.
-        facts: Sentences beneath.
-        seen: What scores and histogram are of.
-        scores: A row for each feature: its name, correlation on the text that chooses and on the
-            other one, and AUC.
-        best: Which row was chosen; None: none.
-        counts: How many values lie in each bin, `(bins,)`.
-        edges: Of the bins, `(bins + 1,)`.
-        passages: Where it is highest and lowest.
-    """
-
-    row: HeatValues
-    facts: Sequence[str]
-    seen: str
-    scores: Table
-    best: int | None
-    counts: NDArray[np.int64]
-    edges: NDArray[np.float64]
-    passages: Sequence[PassageStrip]
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Figures, scores, histogram, passages."""
-        yield HeatStrip((), self.row)
-        for fact in self.facts:
-            yield Text(visible(fact, encoding=options.encoding))
-        yield Text()
-        yield score_table(self.scores, self.best)
-        yield Text()
-        yield Text(f"values of {self.seen}", _BOLD)
-        yield Histogram(self.counts, self.edges)
-        for passage in self.passages:
-            yield Text()
-            yield Text(passage.title, _BOLD)
-            yield marked_strip(passage, options.encoding)
-
-
 def score_table(scores: Table, best: int | None) -> RichTable:
     """Correlations and AUC of one neuron with many features; the chosen one in bold."""
     table = close_table()
@@ -192,17 +134,29 @@ class Histogram:
             yield Segment.line()
 
 
-def marked_strip(passage: PassageStrip, encoding: str) -> HeatStrip:
-    """The passage as a heat map with marks around the place that is meant."""
+def marked_strip(
+    pieces: Sequence[str],
+    mark: int,
+    values: Iterable[float],
+    row: HeatRow,
+    encoding: str,
+) -> HeatStrip:
+    """A passage coloured by a neuron's values, with marks around the place that is meant.
+
+    Args:
+        pieces: The text, token by token.
+        mark: Which piece is meant.
+        values: One number for each piece; not a number has no colour.
+        row: Has the scale of the values.
+        encoding: The encoding of the stream.
+    """
     first, last = marks(encoding)
-    mark = passage.mark
-    pieces = list(passage.pieces)
-    values = [float(value) for value in passage.row.values]
+    parts, numbers = list(pieces), [float(value) for value in values]
     # After a newline the second mark would stand on a row of its own.
-    around = [pieces[mark]] if "\n" in pieces[mark] else [pieces[mark], last]
-    pieces[mark : mark + 1] = [first, *around]
-    values[mark : mark + 1] = [np.nan, values[mark], np.nan][: len(around) + 1]
-    return HeatStrip(pieces, passage.row, header=False, values=values)
+    around = [parts[mark]] if "\n" in parts[mark] else [parts[mark], last]
+    parts[mark : mark + 1] = [first, *around]
+    numbers[mark : mark + 1] = [np.nan, numbers[mark], np.nan][: len(around) + 1]
+    return HeatStrip(parts, row, header=False, values=numbers)
 
 
 def close_table() -> RichTable:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from rich.measure import Measurement
 from rich.segment import Segment, Segments
 from rich.style import Style
 
+from textgen.heat import HeatRow
 from textgen.terminal import humanize as fmt
 from textgen.terminal.console import ColorDepth
 from textgen.terminal.palette import palette_for, position
@@ -33,31 +33,6 @@ _SCALE_COLUMNS = 32
 
 #: Rows of text that are laid out at once where a strip is printed in blocks.
 _BLOCK_ROWS = 256
-
-
-class HeatValues(Protocol):
-    """What a strip needs of a neuron; `textgen.inspection.HeatRow` is one, and explains it."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def values(self) -> Sequence[float] | NDArray[np.floating]: ...
-    @property
-    def mean(self) -> float: ...
-    @property
-    def sd(self) -> float: ...
-    @property
-    def minimum(self) -> float: ...
-    @property
-    def maximum(self) -> float: ...
-    @property
-    def low(self) -> float: ...
-    @property
-    def high(self) -> float: ...
-    @property
-    def measure(self) -> str: ...
-    @property
-    def note(self) -> str: ...
 
 
 class HeatStrip:
@@ -75,7 +50,7 @@ class HeatStrip:
     def __init__(
         self,
         pieces: Sequence[str],
-        row: HeatValues,
+        row: HeatRow,
         *,
         header: bool = True,
         values: Sequence[float] | None = None,
@@ -122,7 +97,7 @@ class _Painter:
 
     def __init__(
         self,
-        row: HeatValues,
+        row: HeatRow,
         values: Sequence[float] | NDArray[np.floating],
         depth: ColorDepth,
         encoding: str,

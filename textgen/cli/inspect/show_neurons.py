@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from textgen.cli.boundary import guarded
@@ -12,9 +13,9 @@ from textgen.terminal.console import ColorMode
 from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from textgen.inspection.neuron_report import NeuronProfile, NeuronReport
-    from textgen.inspection.passages import Passage
-    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
 
 
 @guarded
@@ -70,7 +71,8 @@ def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) 
         for index, profile in enumerate(report.profiles):
             if index:
                 out.print()
-            out.print(_sheet(report, profile))
+            for part in sheet(report, profile, out.encoding):
+                out.print(part)
         return
     firsts = [profile.highest[0] if profile.highest else None for profile in report.profiles]
     places = [None if p is None else Excerpt(p.before, p.at, p.after) for p in firsts]
@@ -95,44 +97,37 @@ def _note(report: NeuronReport, sort: str) -> str:
     return " ".join(parts)
 
 
-def _sheet(report: NeuronReport, profile: NeuronProfile) -> NeuronSheet:
+def sheet(
+    report: NeuronReport, profile: NeuronProfile, encoding: str = "utf-8"
+) -> Iterator[RenderableType]:
+    """One neuron in detail: figures, scores, histogram, and where it is highest and lowest."""
     import numpy as np
+    from rich.text import Text
 
-    from textgen.inspection.heat import HeatRow, scale_limits
-    from textgen.terminal.neuron_sheet import NeuronSheet, PassageStrip
+    from textgen.heat import HeatRow, scale_limits
+    from textgen.terminal.neuron_sheet import Histogram, marked_strip, score_table
+    from textgen.terminal.strip import HeatStrip
+    from textgen.terminal.text import visible
 
-    stats = profile.stats
+    stats, none = profile.stats, np.empty(0, np.float32)
     passages = [*profile.highest, *profile.lowest]
-    parts = [p.values[np.isfinite(p.values)] for p in passages if p.values is not None]
-    values = np.concatenate(parts) if parts else np.empty(0, np.float32)
-    low, high = scale_limits(values, report.quantity)
-
-    def row(own: object) -> HeatRow:
-        figures = {name: value for name, value in vars(stats).items() if name != "effect"}
-        values = np.asarray(own, np.float32)
-        return HeatRow(name=stats.name, values=values, low=low, high=high, **figures)
-
-    def strip(passage: Passage, side: str, number: int) -> PassageStrip:
-        known = passage.values
-        return PassageStrip(
-            title=f"{side} {number}: {passage.value:.3g} after token {passage.place:,}",
-            pieces=passage.pieces,
-            mark=passage.mark,
-            row=row(np.full(len(passage.pieces), np.nan) if known is None else known),
-        )
-
-    scores, best = profile.ranked()
-    return NeuronSheet(
-        row=row(()),
-        facts=report.facts(profile),
-        seen=report.seen,
-        scores=scores,
-        best=best,
-        counts=profile.histogram,
-        edges=report.edges,
-        passages=[
-            strip(passage, side, number)
-            for side, own in (("highest", profile.highest), ("lowest", profile.lowest))
-            for number, passage in enumerate(own, start=1)
-        ],
-    )
+    values = [p.values[np.isfinite(p.values)] for p in passages if p.values is not None]
+    low, high = scale_limits(np.concatenate([none, *values]), report.quantity)
+    figures = {name: value for name, value in vars(stats).items() if name != "effect"}
+    row = HeatRow(name=stats.name, values=none, low=low, high=high, **figures)
+    yield HeatStrip((), row)
+    for fact in report.facts(profile):
+        yield Text(visible(fact, encoding=encoding))
+    yield Text()
+    yield score_table(*profile.ranked())
+    yield Text()
+    yield Text(f"values of {report.seen}", "bold")
+    yield Histogram(profile.histogram, report.edges)
+    for side, own in (("highest", profile.highest), ("lowest", profile.lowest)):
+        for number, passage in enumerate(own, start=1):
+            yield Text()
+            title = f"{side} {number}: {passage.value:.3g} after token {passage.place:,}"
+            yield Text(title, "bold")
+            known = passage.values
+            shown = np.full(len(passage.pieces), np.nan) if known is None else known
+            yield marked_strip(passage.pieces, passage.mark, shown, row, encoding)

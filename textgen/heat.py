@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.model.edit import neuron_title
 from textgen.table import Table
 
 #: Share of the values that a robust scale covers; the rest are drawn in its last colour.
 ROBUST_SHARE = 0.99
 
 
+def neuron_title(layer: int, unit: int, quantity: str) -> str:
+    """One quantity of one neuron as every view shows it: `neuron 0:75 cell`."""
+    return f"neuron {layer}:{unit} {quantity}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HeatRow:
-    """One line of colours beneath, or behind, the text.
+    """One number for each piece of a text, and the scale on which the numbers become colours.
 
     Args:
         name: Such as `layers.0.cell[137]`, or `surprise`; a key of JSON, CSV and NumPy files.
