@@ -158,7 +158,7 @@ def test_the_gradient_of_a_known_matrix_falls_by_its_factor() -> None:
     config, weights = identity(0.9 * rotation)
     report = memory_curves(config, weights, random_ids(400), max_lag=60, positions=50, warm_up=30)
     (hidden,) = (curve for curve in report.curves if curve.of == "hidden")
-    np.testing.assert_allclose(hidden.relative_K, 0.9 ** np.arange(61), rtol=1e-5)
+    np.testing.assert_allclose(hidden.mean_K, 0.9 ** np.arange(61), rtol=1e-5)
     # Of each position too, so that there is no error.
     np.testing.assert_allclose(hidden.standard_error_K, 0.0, atol=1e-7)
     # 0.9**43 = 0.0108, 0.9**44 = 0.0097
@@ -180,10 +180,10 @@ def test_an_open_forget_gate_keeps_the_gradient_of_the_cell() -> None:
     report = memory_curves(config, weights, random_ids(400), max_lag=80, positions=30, warm_up=9)
     cell, hidden = report.curve("cell"), report.curve("hidden")
     assert cell is not None and hidden is not None
-    np.testing.assert_allclose(cell.relative_K, 1.0, rtol=1e-12)
+    np.testing.assert_allclose(cell.mean_K, 1.0, rtol=1e-12)
     assert cell.lag is None
     # Nothing reads h but the head.
-    assert hidden.relative_K[0] == 1.0 and not hidden.relative_K[1:].any()
+    assert hidden.mean_K[0] == 1.0 and not hidden.mean_K[1:].any()
     assert report.gradient_lag == 1
 
 
@@ -200,7 +200,7 @@ def test_what_a_register_has_forgotten_can_be_replaced() -> None:
     replaced = report.replacement
     assert replaced is not None
     assert report.replacement_lag == length
-    measured = dict(zip(replaced.lags_M.tolist(), replaced.mean_M, strict=True))
+    measured = dict(zip(replaced.lags_K.tolist(), replaced.mean_K, strict=True))
     assert measured[length - 1] > 0.01 and measured[length] == pytest.approx(0, abs=1e-6)
     assert measured[0] > measured[2] > 0.01
     assert report.gradient_lag == length
@@ -235,14 +235,14 @@ def test_replacement_is_reading_other_text(native: bool, monkeypatch: pytest.Mon
         e = np.exp(logits[0].astype(np.float64))
         return e / e.sum()
 
-    for row, kept in enumerate(report.replacement.lags_M.tolist()):
+    for row, kept in enumerate(report.replacement.lags_K.tolist()):
         for column, place in enumerate(report.places.tolist()):
             other = before(int(report.places[others[column]]))
             mixed = np.concatenate([other, ids[place - kept : place]])
             change = 0.5 * np.abs(prediction(mixed) - prediction(before(place))).sum()
-            found = report.replacement.variations_MN[row, column]
+            found = report.replacement.values_KN[row, column]
             assert found == pytest.approx(change, abs=2e-5), (kept, place)
-    assert report.replacement.mean_M[0] > 0.05
+    assert report.replacement.mean_K[0] > 0.05
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -328,10 +328,10 @@ def test_forms_of_a_report() -> None:
     assert report.curve("memory") is None
     for curve in report.curves:
         low, median, high = curve.quartiles_3K
-        assert curve.relative_K[0] == 1.0 and curve.standard_error_K[0] == pytest.approx(0)
+        assert curve.mean_K[0] == 1.0 and curve.standard_error_K[0] == pytest.approx(0)
         assert (low <= median).all() and (median <= high).all()
         assert (curve.standard_error_K[1:] > 0).all()
-        spread = curve.norms_KN[4] / curve.norms_KN[0].mean()
+        spread = curve.values_KN[4] / curve.values_KN[0].mean()
         assert low[4] == pytest.approx(np.quantile(spread, 0.25))
     both = MemoryReports(names=("а", "b"), heads=({"x": 1}, {}), reports=(report, report))
     record = json.loads(json.dumps(both.to_json(), allow_nan=False))
@@ -343,6 +343,6 @@ def test_forms_of_a_report() -> None:
     assert keys[:4] == ["model", "of", "layer", "lag"] and rows[0][:4] == ("а", "input", 0, 0)
     assert {len(row) for row in rows} == {9}
     assert report.replacement is not None
-    assert len(rows) == 2 * (5 * 21 + len(report.replacement.lags_M))
+    assert len(rows) == 2 * (5 * 21 + len(report.replacement.lags_K))
     arrays = both.to_arrays()
     assert arrays["1.hidden.1"].shape == (21, 15) and arrays["names"].tolist() == ["а", "b"]

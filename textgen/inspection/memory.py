@@ -9,13 +9,12 @@ replacement   The total variation between two predictions (0: the same, 1: disjo
               text, and where all but its last `k` tokens are another place's past.
               Source: the question of Khandelwal, He, Qi and Jurafsky 2018, arXiv:1805.04623.
 
-Shape suffixes: `K` lags 0 to max_lag, `N` positions, `M` lags at which text was replaced, `T` time,
-`V` vocabulary.
+Shape suffixes: `K` lags measured, `N` positions, `T` time, `V` vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,82 +54,67 @@ _COLUMNS = ("of", "layer", "lag", "mean", "standard_error", "lower", "median", "
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MemoryCurve:
-    """The gradient by one thing, against the lag.
+    """What was measured against the lag, at each position of the text.
 
     Args:
-        of: `hidden`, `cell`, or `input`, the vector of the symbol.
-        layer: The layer, from 0; 0 for the input.
-        norms_KN: Its norms, `(K, N)`, in nats per unit of the thing.
+        of: `hidden`, `cell` or `input` (the vector of the symbol): the gradient by it. Or
+            `replacement`: the change of the prediction where all text further back is other text.
+        layer: The layer, from 0; 0 for the input, None for the replacement.
+        lags_K: The lags, rising; for the replacement how many of the last tokens are kept.
+        values_KN: The norms of the gradients in nats per unit of the thing, or the total
+            variations, from 0 to 1; `(K, N)`.
     """
 
     of: str
-    layer: int
-    norms_KN: Reals
+    layer: int | None
+    lags_K: NDArray[np.int64]
+    values_KN: Reals
 
     @property
     def norm(self) -> float:
-        """The mean norm at lag 0, which is the unit of all below."""
-        return float(self.norms_KN[0].mean())
+        """The mean at lag 0, which is the unit of all gradients below."""
+        return float(self.values_KN[0].mean())
 
     @property
-    def relative_K(self) -> Reals:
-        """The mean norms relative to that at lag 0."""
-        result: Reals = self.norms_KN.mean(axis=1) / (self.norm or 1.0)
+    def _scaled_KN(self) -> Reals:
+        return self.values_KN if self.of == "replacement" else self.values_KN / (self.norm or 1.0)
+
+    @property
+    def mean_K(self) -> Reals:
+        """The means over the positions; those of a gradient are relative to that at lag 0."""
+        unit = 1.0 if self.of == "replacement" else self.norm or 1.0
+        result: Reals = self.values_KN.mean(axis=1) / unit
         return result
 
     @property
     def standard_error_K(self) -> Reals:
-        """The standard error of `relative_K`, a ratio of two means over the same positions."""
-        scaled_KN = self.norms_KN / (self.norm or 1.0)
-        # The first term of a ratio's expansion.
-        off_KN = scaled_KN - self.relative_K[:, None] * scaled_KN[0]
-        return _standard_error(off_KN)
+        """The standard error of `mean_K`; for a gradient that of a ratio of two means."""
+        off_KN = self._scaled_KN
+        if self.of != "replacement":
+            # The first term of a ratio's expansion.
+            off_KN = off_KN - self.mean_K[:, None] * off_KN[0]
+        count = off_KN.shape[1]
+        if count < 2:
+            return np.zeros(len(off_KN))
+        result: Reals = off_KN.std(axis=1, ddof=1) / np.sqrt(count)
+        return result
 
     @property
     def quartiles_3K(self) -> Reals:
         """Lower quartile, median and upper quartile over the positions, in the same unit."""
-        return _quartiles(self.norms_KN / (self.norm or 1.0))
-
-    @property
-    def lag(self) -> int | None:
-        """The first lag from which on `relative_K` is `GRADIENT_SHARE` or less; None: there is
-        none up to the last one measured."""
-        return _first_after(self.relative_K > GRADIENT_SHARE)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Replacement:
-    """The change of the prediction where all but the last tokens is other text.
-
-    Args:
-        lags_M: How many of the last tokens are the text's own, rising; 0: none.
-        variations_MN: The total variation of each prediction, `(M, N)`, from 0 to 1.
-    """
-
-    lags_M: NDArray[np.int64]
-    variations_MN: Reals
-
-    @property
-    def mean_M(self) -> Reals:
-        """The mean over the positions."""
-        result: Reals = self.variations_MN.mean(axis=1)
+        result: Reals = np.quantile(self._scaled_KN, (0.25, 0.5, 0.75), axis=1)
         return result
 
     @property
-    def standard_error_M(self) -> Reals:
-        """The standard error of `mean_M`."""
-        return _standard_error(self.variations_MN)
-
-    @property
-    def quartiles_3M(self) -> Reals:
-        """Lower quartile, median and upper quartile over the positions."""
-        return _quartiles(self.variations_MN)
-
-    @property
     def lag(self) -> int | None:
-        """The first lag measured from which on the mean is below `VARIATION_LIMIT`, or None."""
-        first = _first_after(~(self.mean_M < VARIATION_LIMIT))
-        return None if first is None else int(self.lags_M[first])
+        """The first lag measured from which on `mean_K` is small; None: there is none.
+
+        Small is `GRADIENT_SHARE` at most, or less than `VARIATION_LIMIT`.
+        """
+        replaced = self.of == "replacement"
+        large_K = ~(self.mean_K < VARIATION_LIMIT) if replaced else self.mean_K > GRADIENT_SHARE
+        first = int(np.flatnonzero(large_K).max(initial=-1)) + 1
+        return int(self.lags_K[first]) if first < len(large_K) else None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -148,7 +132,7 @@ class MemoryReport:
         gradient_lag: The lag at which the gradient by the last layer's hidden state, which every
             cell has, has fallen to `GRADIENT_SHARE` of that at lag 0 for good; None: not within
             `max_lag`.
-        replacement: What other text changes; None where that was not asked for.
+        replacement: The curve of what other text changes; None where that was not asked for.
         replacement_lag: The smallest `k` such that all more than `k` tokens back can be replaced
             by other text of the corpus, the prediction changing by less than `VARIATION_LIMIT` in
             the mean; None: not within `max_lag`.
@@ -164,7 +148,7 @@ class MemoryReport:
     rng: int
     curves: tuple[MemoryCurve, ...]
     gradient_lag: int | None
-    replacement: Replacement | None
+    replacement: MemoryCurve | None
     replacement_lag: int | None
     unit: str = "tokens"
     chars_per_token: float = 1.0
@@ -205,7 +189,7 @@ class MemoryReport:
                     "layer": curve.layer,
                     "lag": curve.lag,
                     "norm": curve.norm,
-                    "relative": curve.relative_K.tolist(),
+                    "relative": curve.mean_K.tolist(),
                     "standard_error": curve.standard_error_K.tolist(),
                     "quartiles": curve.quartiles_3K.tolist(),
                 }
@@ -214,38 +198,36 @@ class MemoryReport:
             "replacement": None
             if replaced is None
             else {
-                "lags": replaced.lags_M.tolist(),
-                "variation": replaced.mean_M.tolist(),
-                "standard_error": replaced.standard_error_M.tolist(),
-                "quartiles": replaced.quartiles_3M.tolist(),
+                "lags": replaced.lags_K.tolist(),
+                "variation": replaced.mean_K.tolist(),
+                "standard_error": replaced.standard_error_K.tolist(),
+                "quartiles": replaced.quartiles_3K.tolist(),
             },
             "places": self.places.tolist(),
         }
 
+    @property
+    def _all(self) -> tuple[MemoryCurve, ...]:
+        return self.curves if self.replacement is None else (*self.curves, self.replacement)
+
     def table(self) -> Table:
         """A row for each lag of each curve; those of the replacement have no layer."""
-        return Table(_COLUMNS, self._rows())
-
-    def _rows(self) -> Iterator[tuple[Entry, ...]]:
-        for curve in self.curves:
-            columns = (curve.relative_K, curve.standard_error_K, *curve.quartiles_3K)
-            for lag, values in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-                yield curve.of, curve.layer, lag, *values
-        if (replaced := self.replacement) is not None:
-            columns = (replaced.mean_M, replaced.standard_error_M, *replaced.quartiles_3M)
-            rows = zip(*(c.tolist() for c in columns), strict=True)
-            for lag, values in zip(replaced.lags_M.tolist(), rows, strict=True):
-                yield "replacement", None, lag, *values
+        rows: list[tuple[Entry, ...]] = []
+        for curve in self._all:
+            columns = (curve.lags_K, curve.mean_K, curve.standard_error_K, *curve.quartiles_3K)
+            values = zip(*(column.tolist() for column in columns), strict=True)
+            rows += [(curve.of, curve.layer, *row) for row in values]
+        return Table(_COLUMNS, rows)
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """`<of>.<layer>`, the norms `(K, N)`; `replacement`, `(M, N)`, and `replacement.lags`;
+        """`<of>.<layer>`, the norms `(K, N)`; `replacement`, `(K, N)`, and `replacement.lags`;
         `places`, `(N,)`."""
         arrays: dict[str, NDArray[np.generic]] = {"places": self.places}
-        for curve in self.curves:
-            arrays[f"{curve.of}.{curve.layer}"] = curve.norms_KN
+        for curve in self._all:
+            name = curve.of if curve.layer is None else f"{curve.of}.{curve.layer}"
+            arrays[name] = curve.values_KN
         if self.replacement is not None:
-            arrays["replacement.lags"] = self.replacement.lags_M
-            arrays["replacement"] = self.replacement.variations_MN
+            arrays["replacement.lags"] = self.replacement.lags_K
         return arrays
 
 
@@ -331,25 +313,6 @@ class MemoryReports:
         return arrays
 
 
-def _first_after(flags: NDArray[np.bool_]) -> int | None:
-    """The place after the last flag; None where that is the end."""
-    last = int(np.flatnonzero(flags).max(initial=-1))
-    return last + 1 if last + 1 < len(flags) else None
-
-
-def _standard_error(values_KN: Reals) -> Reals:
-    count = values_KN.shape[1]
-    if count < 2:
-        return np.zeros(len(values_KN))
-    result: Reals = values_KN.std(axis=1, ddof=1) / np.sqrt(count)
-    return result
-
-
-def _quartiles(values_KN: Reals) -> Reals:
-    result: Reals = np.quantile(values_KN, (0.25, 0.5, 0.75), axis=1)
-    return result
-
-
 # States that grow beyond all numbers are told of in words.
 @np.errstate(over="ignore", invalid="ignore")
 @task("measuring memory")
@@ -423,12 +386,12 @@ def _curve(place: Place, norms_KN: Reals) -> MemoryCurve:
         )
     name, layer = place
     of = QUANTITY_OF.get(name, name)  # type: ignore[call-overload]
-    return MemoryCurve(of=of, layer=layer, norms_KN=norms_KN)
+    return MemoryCurve(of=of, layer=layer, lags_K=np.arange(len(norms_KN)), values_KN=norms_KN)
 
 
 def _replace(
     reader: Reader, window_TN: Places, true_NV: Reals, after: State, others_N: Places
-) -> Replacement:
+) -> MemoryCurve:
     """Measure at some lags, then between the last one that matters and the next.
 
     Args:
@@ -454,8 +417,11 @@ def _replace(
     found = {lag: variation(lag) for lag in known}
     while True:
         lags = sorted(found)
-        result = Replacement(
-            lags_M=np.array(lags, np.int64), variations_MN=np.stack([found[lag] for lag in lags])
+        result = MemoryCurve(
+            of="replacement",
+            layer=None,
+            lags_K=np.array(lags, np.int64),
+            values_KN=np.stack([found[lag] for lag in lags]),
         )
         below = result.lag
         above = lags[lags.index(below) - 1] if below else None

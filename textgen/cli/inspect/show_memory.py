@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +18,7 @@ from textgen.view_options import MemoryOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.inspection.memory import MemoryReport, MemoryReports
+    from textgen.inspection.memory import MemoryCurve, MemoryReport, MemoryReports
     from textgen.terminal.chart import Chart, Series
 
 
@@ -215,13 +215,7 @@ def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) ->
     # Of several models one that has none keeps its place, so that all look the same in every chart.
     keep = show is not None or len(found.reports) > 1
     return Chart(
-        series=tuple(
-            _series(name, (), ())
-            if curve is None
-            else _series(name, range(len(curve.relative_K)), curve.relative_K)
-            for name, curve in curves
-            if keep or curve is not None
-        ),
+        series=tuple(_series(name, curve) for name, curve in curves if keep or curve is not None),
         x_label=f"lag, in {found.unit}",
         y_label="relative to lag 0",
         levels=(("", GRADIENT_SHARE),),
@@ -244,14 +238,11 @@ def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
             chart = gradient_chart(found, of, layer)
             if any(series.points for series in chart.series):
                 charts.append(chart)
-    replaced = [
-        ((), ()) if own is None else (own.lags_M, own.mean_M)
-        for own in (report.replacement for report in found.reports)
-    ]
+    replaced = [report.replacement for report in found.reports]
     return [
         *charts,
         Chart(
-            series=tuple(map(_series, found.names, *zip(*replaced, strict=True))),
+            series=tuple(map(_series, found.names, replaced)),
             x_label=f"{found.unit} that are kept",
             y_label="total variation",
             levels=(("", VARIATION_LIMIT),),
@@ -262,10 +253,13 @@ def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
     ]
 
 
-def _series(name: str, lags: Iterable[Any], values: Iterable[Any]) -> Series:
+def _series(name: str, curve: MemoryCurve | None) -> Series:
     from textgen.terminal.chart import Series
 
-    return Series(name=name, points=tuple(zip(map(float, lags), map(float, values), strict=True)))
+    if curve is None:
+        return Series(name=name, points=())
+    points = zip(map(float, curve.lags_K), map(float, curve.mean_K), strict=True)
+    return Series(name=name, points=tuple(points))
 
 
 def _layer(of: str, layer: int | None) -> int | None:
