@@ -13,7 +13,7 @@ from textgen.probing import FindOptions, FindReport, PositionTask, controls, fin
 from textgen.probing.activations import Features
 from textgen.probing.controls import ControlInput
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples, Property
-from textgen.probing.find_report import make_neuron
+from textgen.probing.find_report import all_neurons
 from textgen.probing.probe import Probe, fit_probe
 from textgen.probing.statistics import Score, accuracy_error, auc_error, score_of
 from textgen.probing.unit_selection import Selector
@@ -167,7 +167,7 @@ def case_of(
         selector=selector,
         probe=probe,
         probe_score=probe.score(values[test], labels[test]),
-        neuron=make_neuron(table, table.chosen, values.shape[1], "hidden", zeros, zeros),
+        neuron=all_neurons(table, features, values.shape[1], "hidden")[table.chosen],
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
         quantity="hidden",

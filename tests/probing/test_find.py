@@ -282,7 +282,9 @@ def test_of_those_found_the_best_on_training_is_kept(report: FindReport) -> None
     assert report.kept == report.chosen
     others = tuple(neuron for neuron in report.neurons if not neuron.chosen)
     assert len(others) > 1
-    refuted = replace(report, neurons=others)
+    units = [replace(unit, found=unit.found and not unit.chosen) for unit in report.units]
+    refuted = replace(report, units=tuple(units))
+    assert refuted.neurons == others
     kept = max(others, key=lambda neuron: neuron.train_auc)
     assert neuron_target(refuted, "cue").unit == kept.unit
     assert refuted.to_json()["best_on_training"]["unit"] == report.chosen.unit

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,22 @@ from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
 from textgen.inspection.trace import STATES
-from textgen.probing.activations import unseen
+from textgen.probing.activations import Features, unseen
 from textgen.probing.direction import Direction
 from textgen.probing.examples import PROTOCOLS
 from textgen.probing.probe import Probe
-from textgen.probing.statistics import Doubles, Score
+from textgen.probing.statistics import Score
 from textgen.probing.unit_selection import UnitTable
 from textgen.steering.target import Target, check_name
 from textgen.table import Column, Entry, Table
 
+#: Of a neuron what is no figure of it, so that it is in no array.
+_PLACE = ("layer", "unit", "quantity", "chosen")
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True)
 class FoundNeuron:
-    """A unit and its figures, which are of the held-out part where the name has no `train`.
+    """A neuron and its figures, which are of the held-out part where the name has no `train`.
 
     Args:
         layer: Layer, from 0.
@@ -39,7 +43,8 @@ class FoundNeuron:
         train_auc: As `auc`, on the part it was chosen on.
         mean: Mean of the quantity over all tokens read.
         sd: Its standard deviation there.
-        chosen: Whether it is the best on the training part. The controls are about this unit.
+        found: Whether it is reported.
+        chosen: Whether it is the best on the training part. The controls are about this neuron.
     """
 
     layer: int
@@ -54,12 +59,17 @@ class FoundNeuron:
     train_auc: float
     mean: float
     sd: float
+    found: bool
     chosen: bool
 
     @property
     def name(self) -> str:
         """The name as it is typed: `0:137`."""
         return f"{self.layer}:{self.unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures as plain data."""
+        return {name: value for name, value in vars(self).items() if name != "found"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,35 +100,33 @@ class FindReport:
     """Which neurons carry a property.
 
     Args:
-        neurons: The neurons found, the best on held-out text first.
-        chosen: The unit that was best on the training part, found or not. The controls are about
-            this unit.
-        probe: The probe on all units.
+        units: Every neuron of the network, by layer and unit.
+        probe: The probe on all of them.
         probe_score: Its figures on the held-out part.
         controls: The controls.
         data: The question, the number of examples and how they were split.
         alpha: Chance of finding anything where there is nothing.
-        units: The figures of every unit, by column.
-        mean_U: Mean of every unit over all tokens read.
-        sd_U: Its standard deviation there.
-        hidden_size: Units of a layer.
-        quantity: `cell` or `hidden`.
         direction: The direction, if one was asked for.
     """
 
-    neurons: tuple[FoundNeuron, ...]
-    chosen: FoundNeuron
+    units: tuple[FoundNeuron, ...]
     probe: Probe
     probe_score: Score
     controls: tuple[Control, ...]
     data: Mapping[str, Any]
     alpha: float
-    units: UnitTable
-    mean_U: Doubles
-    sd_U: Doubles
-    hidden_size: int
-    quantity: str
     direction: Direction | None = None
+
+    @cached_property
+    def neurons(self) -> tuple[FoundNeuron, ...]:
+        """The neurons found, the best on held-out text first."""
+        found = (neuron for neuron in self.units if neuron.found)
+        return tuple(sorted(found, key=lambda neuron: -neuron.auc))
+
+    @cached_property
+    def chosen(self) -> FoundNeuron:
+        """The neuron that was best on the training part, found or not."""
+        return next(neuron for neuron in self.units if neuron.chosen)
 
     @property
     def kept(self) -> FoundNeuron | None:
@@ -132,7 +140,7 @@ class FindReport:
         """The report as plain data."""
         order = np.argsort(-np.abs(self.probe.weight_U), kind="stable")[: self.probe.nonzero]
         record = {
-            "neurons": [dict(vars(neuron)) for neuron in self.neurons],
+            "neurons": [neuron.to_dict() for neuron in self.neurons],
             "probe": {
                 **vars(self.probe_score),
                 "validation_accuracy": self.probe.validation_accuracy,
@@ -141,15 +149,18 @@ class FindReport:
                 "C": self.probe.strength,
                 "intercept": self.probe.intercept,
                 "weights": [
-                    {"layer": layer, "unit": unit, "weight": float(self.probe.weight_U[column])}
-                    for column in order.tolist()
-                    for layer, unit in [divmod(column, self.hidden_size)]
+                    {"layer": unit.layer, "unit": unit.unit, "weight": float(weight)}
+                    for unit, weight in zip(
+                        map(self.units.__getitem__, order.tolist()),
+                        self.probe.weight_U[order],
+                        strict=True,
+                    )
                 ],
             },
             "controls": {control.name: control.to_dict() for control in self.controls},
             "data": dict(self.data),
             "alpha": self.alpha,
-            "best_on_training": dict(vars(self.chosen)),
+            "best_on_training": self.chosen.to_dict(),
         }
         if self.direction is not None:
             figures = ("kind", "layer", "state", "mean", "sd")
@@ -184,7 +195,7 @@ class FindReport:
         """How many units carry the property, in a sentence."""
         found = f"{len(self.neurons):,}" if self.neurons else "None"
         return (
-            f"{found} of {len(self.units.auc_U):,} units carry it beyond chance at "
+            f"{found} of {len(self.units):,} units carry it beyond chance at "
             f"{self.alpha:.0%}, corrected for all units."
         )
 
@@ -201,7 +212,7 @@ class FindReport:
             )
             for neuron in (*shown, *about)
         ]
-        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units.auc_U):,} units"
+        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units):,} units"
         rows.append((name, "", score.accuracy, score.auc, None, ""))
         if direction is not None:
             name = f"direction, layer {direction.layer}"
@@ -220,72 +231,47 @@ class FindReport:
         )
 
     def table(self) -> Table:
-        """A row for every unit: those found first, then by AUC on held-out text."""
-        names = [name for name in vars(self.chosen) if name != "chosen"]
-        order = np.lexsort((-self.units.auc_U, ~self.units.found_U)).tolist()
-        neurons = (
-            make_neuron(self.units, column, self.hidden_size, self.quantity, self.mean_U, self.sd_U)
-            for column in order
-        )
-        return Table.from_records(
-            [*names, "found", "chosen"],
-            (
-                {**vars(neuron), "found": bool(self.units.found_U[column])}
-                for column, neuron in zip(order, neurons, strict=True)
-            ),
-        )
+        """A row for every neuron: those found first, then by AUC on held-out text."""
+        ordered = sorted(self.units, key=lambda unit: (not unit.found, -unit.auc))
+        return Table.from_records(list(vars(self.chosen)), map(vars, ordered))
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """The figures of every unit, each `(layers, units)`, and the weights of the probe."""
-        table = self.units
+        """The figures of every neuron, each `(layers, units)`, and the weights of the probe."""
+        names = [name for name in vars(self.chosen) if name not in _PLACE]
+        figures = {name: np.array([vars(unit)[name] for unit in self.units]) for name in names}
+        figures["probe_weight"] = self.probe.weight_U
+        figures["probe_center"] = self.probe.center_U
+        figures["probe_scale"] = self.probe.scale_U
+        layers = self.units[-1].layer + 1
         arrays: dict[str, NDArray[np.generic]] = {
-            "auc": table.auc_U,
-            "accuracy": table.accuracy_U,
-            "sign": table.sign_U,
-            "threshold": np.array([unseen(cut, self.quantity) for cut in table.threshold_U]),
-            "p_value": table.p_value_U,
-            "p_corrected": table.corrected_U,
-            "train_auc": np.where(table.sign_U > 0, table.train_auc_U, 1.0 - table.train_auc_U),
-            "found": table.found_U,
-            "mean": self.mean_U,
-            "sd": self.sd_U,
-            "probe_weight": self.probe.weight_U,
-            "probe_center": self.probe.center_U,
-            "probe_scale": self.probe.scale_U,
+            name: array.reshape(layers, -1) for name, array in figures.items()
         }
-        shaped = {name: array.reshape(-1, self.hidden_size) for name, array in arrays.items()}
         if self.direction is not None:
-            shaped["direction_read"] = self.direction.read_H
-            shaped["direction_write"] = self.direction.write_H
-        return shaped
+            arrays["direction_read"] = self.direction.read_H
+            arrays["direction_write"] = self.direction.write_H
+        return arrays
 
 
-def make_neuron(
-    table: UnitTable,
-    column: int,
-    hidden_size: int,
-    quantity: str,
-    mean_U: Doubles,
-    sd_U: Doubles,
-) -> FoundNeuron:
-    """The figures of the unit in a column; the threshold is in units of the quantity."""
-    layer, unit = divmod(column, hidden_size)
-    sign = int(table.sign_U[column])
-    train_auc = float(table.train_auc_U[column])
-    return FoundNeuron(
-        layer=layer,
-        unit=unit,
-        quantity=quantity,
-        sign=sign,
-        threshold=unseen(float(table.threshold_U[column]), quantity),
-        auc=float(table.auc_U[column]),
-        accuracy=float(table.accuracy_U[column]),
-        p_value=float(table.p_value_U[column]),
-        p_corrected=float(table.corrected_U[column]),
-        train_auc=train_auc if sign > 0 else 1.0 - train_auc,
-        mean=float(mean_U[column]),
-        sd=float(sd_U[column]),
-        chosen=column == table.chosen,
+def all_neurons(
+    table: UnitTable, features: Features, hidden_size: int, quantity: str
+) -> tuple[FoundNeuron, ...]:
+    """The figures of every unit; the thresholds are in units of the quantity."""
+    columns = (
+        table.sign_U,
+        np.array([unseen(cut, quantity) for cut in table.threshold_U.tolist()]),
+        table.auc_U,
+        table.accuracy_U,
+        table.p_value_U,
+        table.corrected_U,
+        np.where(table.sign_U > 0, table.train_auc_U, 1.0 - table.train_auc_U),
+        features.mean_U,
+        features.sd_U,
+        table.found_U,
+        np.arange(len(table.auc_U)) == table.chosen,
+    )
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return tuple(
+        FoundNeuron(*divmod(column, hidden_size), quantity, *row) for column, row in enumerate(rows)
     )
 
 

@@ -30,7 +30,7 @@ from textgen.probing.examples import (
     regex_property,
     text_examples,
 )
-from textgen.probing.find_report import Control, FindReport, describe_protocol, make_neuron
+from textgen.probing.find_report import Control, FindReport, all_neurons, describe_protocol
 from textgen.probing.labels import LabelledTexts, read_labels, read_two_files
 from textgen.probing.probe import fit_probe, require_sklearn
 from textgen.probing.unit_selection import Selector
@@ -94,11 +94,7 @@ def find(
     with progress_task("choosing units"):
         selector = Selector(features.seen_NU, examples, options.alpha)
         table = selector.find(examples.labels_N)
-    found = sorted(np.flatnonzero(table.found_U).tolist(), key=lambda unit: -table.auc_U[unit])
-    chosen, *neurons = (
-        make_neuron(table, unit, saved.config.hidden_size, quantity, features.mean_U, features.sd_U)
-        for unit in (table.chosen, *found)
-    )
+        units = all_neurons(table, features, saved.config.hidden_size, quantity)
     # Before the controls, which take long: this may fail.
     direction = None
     if options.direction is not None:
@@ -115,7 +111,7 @@ def find(
         selector=selector,
         probe=probe,
         probe_score=probe.score(features.seen_NU[test], examples.labels_N[test]),
-        neuron=chosen,
+        neuron=units[table.chosen],
         column=table.chosen,
         threshold=float(table.threshold_U[table.chosen]),
         quantity=quantity,
@@ -137,18 +133,12 @@ def find(
         with progress_task(name):
             done.append(measure())
     return FindReport(
-        neurons=tuple(neurons),
-        chosen=chosen,
+        units=units,
         probe=probe,
         probe_score=given.probe_score,
         controls=tuple(done),
         data=_data(task, examples, features.tokens, selector, quantity, options),
         alpha=options.alpha,
-        units=table,
-        mean_U=features.mean_U,
-        sd_U=features.sd_U,
-        hidden_size=saved.config.hidden_size,
-        quantity=quantity,
         direction=direction,
     )
 
