@@ -219,10 +219,9 @@ class Group(_Reading, TyperGroup):
     def meant(self, ctx: Any, before: list[str], rest: list[str]) -> list[str]:
         """The words that were meant where the first of `rest`, after those `before`, is no command.
 
-        Raises:
-            typer.Exit: Nothing was meant that could be done; what to type was said.
+        A group that knows nothing better leaves them as they are: the library refuses the word.
         """
-        raise NotImplementedError
+        return [*before, *rest]
 
     def _with_help(self, ctx: Any, args: list[str]) -> list[str]:
         """`help` as a command of its own becomes `--help` of the command that follows it."""

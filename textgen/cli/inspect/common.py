@@ -6,7 +6,7 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,6 +23,8 @@ from textgen.terminal.text import quote, quote_path
 from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from textgen.api import Model
     from textgen.inspection.subject import LongText
     from textgen.table import Exportable
@@ -37,7 +39,6 @@ SourcesArgument = Annotated[
         show_default=False,
     ),
 ]
-PICTURE_HELP = "Save the chart as a picture too, in a file whose name ends in .png or .svg."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,29 @@ class SavingOptions(OutputOptions):
     def check(self, picture: Path | None = None) -> None:
         """Refuse before the work what cannot be saved after it; see `check_outputs`."""
         check_outputs(self.npz, picture=picture, csv=self.csv, json_output=self.json_output)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingOptions(SavingOptions):
+    """The same for a view that is a chart."""
+
+    picture: Path | None = setting(
+        None,
+        help="Save the chart as a picture too, in a file whose name ends in .png or .svg.",
+        panel=SAVED,
+        metavar="FILE",
+    )
+
+    def check(self, picture: Path | None = None) -> None:
+        """Refuse before the work what cannot be saved after it, the picture included."""
+        super().check(self.picture)
+
+    def save_picture(self, save: Callable[[Path], object]) -> None:
+        """Let `save` write the picture, if one was asked for, and say where it is."""
+        if self.picture is not None:
+            save(self.picture)
+            if not self.quiet:
+                print(f"written: {self.picture}", file=sys.stderr)
 
 
 def read_for(
@@ -95,7 +119,7 @@ def say_what_is_unknown(model: Model, text: str) -> None:
         print(visible(note), file=sys.stderr, flush=True)
 
 
-def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) -> bool:
+def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) -> Console | None:
     """Write the forms asked for; `SavingOptions.check` has looked at them before the work.
 
     Args:
@@ -103,7 +127,7 @@ def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) 
         head: What stands before it in the JSON: the checkpoint, the text.
         output: The forms.
     Returns:
-        Whether any form was asked for, so that nothing is to be drawn.
+        The console to draw the report on; None where a form was asked for instead.
     Raises:
         StorageError: A file cannot be written; what was there before is left as it was.
     """
@@ -118,7 +142,11 @@ def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) 
         _save(output.npz, npz_bytes(report), quiet=output.quiet)
     if output.json_output:
         print_json({**head, **report.to_json()})
-    return output.json_output or output.csv is not None or output.npz is not None
+    if output.json_output or output.csv is not None or output.npz is not None:
+        return None
+    from textgen.terminal.console import make_consoles
+
+    return make_consoles(output.color).out
 
 
 @task("writing the figures")

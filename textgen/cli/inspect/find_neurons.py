@@ -112,10 +112,9 @@ def find_command(
         except StorageError as error:
             # The report is given all the same: it took long.
             head["saved"], failure = None, error
-    if not deliver(report, head, output):
-        from textgen.terminal.console import make_consoles
-
-        make_consoles(output.color).out.print(drawn(report, str(loaded.path), keep.top))
+    out = deliver(report, head, output)
+    if out is not None:
+        out.print(drawn(report, str(loaded.path), keep.top))
     if failure is not None:
         raise failure
 

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from textgen.cli.boundary import guarded
-from textgen.cli.inspect.common import (
-    PICTURE_HELP,
-    SavingOptions,
-    SourcesArgument,
-    deliver,
-    read_for,
-)
+from textgen.cli.inspect.common import DrawingOptions, SourcesArgument, deliver, read_for
 from textgen.cli.parameters import ModelOptions, with_options
-from textgen.settings import SAVED
 from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -30,18 +20,8 @@ if TYPE_CHECKING:
 def gates_command(
     reading: ReadOptions,
     model: ModelOptions,
-    output: SavingOptions,
+    output: DrawingOptions,
     paths: SourcesArgument = None,
-    picture: Annotated[
-        Path | None,
-        typer.Option(
-            "--picture",
-            metavar="FILE",
-            help=PICTURE_HELP,
-            show_default=False,
-            rich_help_panel=SAVED,
-        ),
-    ] = None,
 ) -> None:
     """Show how often the gates of each neuron are closed or open, in a chart.
 
@@ -52,28 +32,22 @@ def gates_command(
 
     textgen inspect gates corpus.txt --chars 100000 --picture gates.png
     """
-    import sys
-
     from textgen.api import load
     from textgen.inspection.gates import gate_quantities
     from textgen.terminal.scatter import TerminalScatters, save_scatters
 
-    output.check(picture)
+    output.check()
     loaded = load(model.checkpoint)
     gate_quantities(loaded.config.cell_spec)
     text = read_for(loaded, paths, reading, quiet=output.quiet)
     report = loaded.gates(text)
-    if picture is not None:
-        save_scatters(picture, _sheet(report))
-        if not output.quiet:
-            print(f"written: {picture}", file=sys.stderr)
+    output.save_picture(lambda path: save_scatters(path, _sheet(report)))
     head = {"checkpoint": str(loaded.path), "source": text.name, "chars": text.chars}
-    if deliver(report, head, output):
+    out = deliver(report, head, output)
+    if out is None:
         return
-    from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import draw_table
 
-    out = make_consoles(output.color).out
     out.print(TerminalScatters(_sheet(report)))
     out.print()
     out.print(draw_table(report.means()))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.inspect.common import SavingOptions, deliver, read_for, say_what_is_read
+from textgen.cli.inspect.common import DrawingOptions, deliver, read_for, say_what_is_read
 from textgen.cli.parameters import Only, in_flags, with_options
-from textgen.settings import ADVANCED, SAVED, TEXT, setting
+from textgen.settings import ADVANCED, TEXT, setting
 from textgen.view_options import MemoryOptions, ReadOptions
 
 if TYPE_CHECKING:
@@ -41,12 +41,6 @@ class CurveOptions:
         metavar="L",
         by_default="the last layer",
     )
-    picture: Path | None = setting(
-        None,
-        help="Save the charts as a picture too, in a file whose name ends in .png or .svg.",
-        panel=SAVED,
-        metavar="FILE",
-    )
 
 
 @guarded
@@ -55,7 +49,7 @@ def memory_command(
     options: Annotated[MemoryOptions, Only("max_lag", "positions", "rng", "threads")],
     curves: CurveOptions,
     reading: ReadOptions,
-    output: SavingOptions,
+    output: DrawingOptions,
     checkpoints: Annotated[
         list[str] | None,
         typer.Argument(
@@ -94,7 +88,7 @@ def memory_command(
     from textgen.terminal.chart import MOST_CURVES, TerminalChart, save_charts
 
     show, layer = curves.show, curves.layer
-    output.check(curves.picture)
+    output.check()
     if reading.text is not None and file is not None:
         raise ConfigError("both --text and --file were given; give one of them")
     if show not in (None, "hidden", "cell", "input"):
@@ -126,16 +120,12 @@ def memory_command(
             }
         )
     found = MemoryReports(names=tuple(names), heads=tuple(heads), reports=tuple(reports))
-    if curves.picture is not None:
-        save_charts(curves.picture, panels(found, layer))
-        if not output.quiet:
-            print(f"written: {curves.picture}", file=sys.stderr)
-    if deliver(found, {}, output):
+    output.save_picture(lambda path: save_charts(path, panels(found, layer)))
+    out = deliver(found, {}, output)
+    if out is None:
         return
-    from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import draw_table
 
-    out = make_consoles(output.color).out
     out.print(TerminalChart(gradient_chart(found, show, layer)))
     out.print(TerminalChart(panels(found, layer)[-1]))
     out.print()

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import SavingOptions, SourcesArgument, deliver, read_for
 from textgen.cli.parameters import ModelOptions, with_options
-from textgen.terminal.console import ColorMode
 from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from textgen.inspection.neuron_report import NeuronProfile, NeuronReport
 
@@ -51,22 +50,21 @@ def neurons_command(
     text = read_for(loaded, paths, reading, quiet=output.quiet)
     report = loaded.neurons(text, **vars(options))
     head = {"checkpoint": str(loaded.path), "text": text.name, "chars": text.chars}
-    if deliver(report, head, output):
+    out = deliver(report, head, output)
+    if out is None:
         return
     if not output.quiet:
         units = f"{loaded.config.num_layers} x {loaded.config.hidden_size}"
         print(f"{loaded.path}: {quantity} of {units} neurons", file=sys.stderr)
-    _draw(report, options.sort or "effect", output.color, in_depth=bool(chosen))
+    _draw(report, options.sort or "effect", out, in_depth=bool(chosen))
 
 
-def _draw(report: NeuronReport, sort: str, color: ColorMode, *, in_depth: bool) -> None:
+def _draw(report: NeuronReport, sort: str, out: Console, *, in_depth: bool) -> None:
     from rich.text import Text
 
-    from textgen.terminal.console import make_consoles
     from textgen.terminal.excerpt import Excerpt
     from textgen.terminal.neuron_sheet import NeuronTable
 
-    out = make_consoles(color).out
     if in_depth:
         for index, profile in enumerate(report.profiles):
             if index:

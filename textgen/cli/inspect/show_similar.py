@@ -66,11 +66,10 @@ def similar_command(
     corpus = read_for(loaded, paths, reading, quiet=output.quiet)
     found = loaded.similar(text, corpus, **vars(options))
     head = {"checkpoint": str(loaded.path), "source": corpus.name, "chars": corpus.chars}
-    if deliver(found, head, output):
+    out = deliver(found, head, output)
+    if out is None:
         return
-    from textgen.terminal.console import make_consoles
-
-    make_consoles(output.color).out.print(_concordance(found))
+    out.print(_concordance(found))
     if not output.quiet:
         print(_told(found, options.not_same), file=sys.stderr)
 

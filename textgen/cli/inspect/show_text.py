@@ -130,18 +130,17 @@ def text_command(
             return
     view = loaded.view(text, **vars(options))
     head = {"checkpoint": str(loaded.path), "text": text}
-    if deliver(view, head, output):
+    out = deliver(view, head, output)
+    if out is None:
         return
-    from textgen.terminal.console import make_consoles
     from textgen.terminal.strip import HeatStrip
 
-    consoles = make_consoles(output.color)
     if not output.quiet:
         # Which model is looked at is talk; what was seen is the product.
         when = "of each character" if options.show == "influence" else "after each character"
         print(f"{loaded.path}: {view.quantity} {when}", file=sys.stderr)
     for row in view.rows:
-        HeatStrip(view.pieces, row).print_to(consoles.out)
+        HeatStrip(view.pieces, row).print_to(out)
 
 
 def _read(model: Model, source: SourceOptions, files: FileOptions) -> str:
