@@ -16,7 +16,8 @@ import typer
 from support.small_runs import command, environment
 
 from textgen import errors
-from textgen.cli.boundary import Interrupted, StopSignals, guarded
+from textgen.cli.boundary import guarded
+from textgen.cli.interruption import Interrupted, StopSignals
 from textgen.cli.records import json_text
 
 
@@ -184,7 +185,7 @@ def test_signal_before_the_first_step_ends_at_once() -> None:
 #: A command that gets a signal inside a finalizer, and then works on for a minute.
 IN_A_FINALIZER = """
 import signal, time, typer
-from textgen.cli import app, boundary
+from textgen.cli import app, boundary, interruption
 import textgen.cli
 
 class Released:
@@ -196,7 +197,7 @@ app.app = typer.Typer()
 @app.app.command()
 @boundary.guarded
 def work():
-    with boundary.StopSignals():
+    with interruption.StopSignals():
         Released()
         time.sleep(60)
 
@@ -217,6 +218,92 @@ def test_signal_in_a_finalizer_is_not_lost(signum: str, code: int) -> None:
     )
     assert ended.stderr == "textgen: interrupted\n"
     assert ended.returncode == code
+
+
+#: A program that gets a signal at a place, where it would work on for a minute.
+AT_A_PLACE = """
+import signal, time, typer
+import textgen.cli
+from textgen.cli import app, boundary
+
+def signalled():
+    signal.raise_signal(signal.{signum})
+    time.sleep(60)
+
+def masking():
+    try:
+        signalled()
+    except BaseException as error:
+        raise ImportError("a broken module") from error
+
+def reading_words(words=None):
+    if {place!r} == "parsing":
+        signalled()
+    return words
+
+app.app = typer.Typer()
+
+@app.app.command()
+@boundary.guarded
+def work(words: str = typer.Argument("a", callback=reading_words)):
+    if {place!r} == "an import":
+        masking()
+
+textgen.cli.main()
+"""
+
+
+@pytest.mark.parametrize("place", ["parsing", "an import"])
+@pytest.mark.parametrize(("signum", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_signal_ends_with_one_line_wherever_it_comes(place: str, signum: str, code: int) -> None:
+    """typer ends without a word; an extension in C says that it cannot be imported."""
+    ended = subprocess.run(
+        [sys.executable, "-c", AT_A_PLACE.format(place=place, signum=signum)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
+    )
+    assert ended.stderr == "textgen: interrupted\n"
+    assert ended.returncode == code
+
+
+def test_signal_after_the_end_leaves_no_traceback() -> None:
+    script = """
+import atexit, os, signal, sys, textgen.cli
+atexit.register(os.kill, os.getpid(), signal.SIGINT)
+sys.argv = ["textgen", "--version"]
+textgen.cli.main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
+    )
+    assert ended.stdout.startswith("textgen ")
+    assert ended.stderr == ""
+
+
+def test_ignored_signal_stays_ignored() -> None:
+    """`nohup`, and a shell that runs a command in the background, have signals ignored."""
+    script = """
+import signal, sys, textgen.cli
+from textgen.cli import app
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+sys.argv = ["textgen", "--version"]
+app.app = lambda: (signal.raise_signal(signal.SIGTERM), print("went on"))
+textgen.cli.main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=30,
+    )
+    assert (ended.returncode, ended.stdout) == (0, "went on\n")
 
 
 def test_interruption_is_no_ordinary_error() -> None:

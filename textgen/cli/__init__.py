@@ -11,20 +11,22 @@ import sys
 
 def main() -> None:
     """Run the command line; the console script `textgen`."""
-    try:
-        _run()
-    except KeyboardInterrupt:  # Ctrl-C while the command itself is being loaded
-        print("textgen: interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
+    from textgen.cli.interruption import Interrupted, ended_by_signals
+
+    with ended_by_signals():
+        try:
+            _run()
+        except Interrupted as interrupted:  # while the command itself is being loaded
+            print("textgen: interrupted", file=sys.stderr)
+            raise SystemExit(128 + interrupted.signum) from None
 
 
 def _run() -> None:
     from textgen.cli.app import app
-    from textgen.cli.boundary import deliver_again, silence_streams
+    from textgen.cli.boundary import silence_streams
     from textgen.errors import StorageError, exit_code
     from textgen.terminal.console import escape_what_is_lacking
 
-    sys.unraisablehook = deliver_again
     for stream in (sys.stdout, sys.stderr):
         escape_what_is_lacking(stream)
     try:

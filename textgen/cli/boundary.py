@@ -1,20 +1,18 @@
-"""Where errors become messages and exit codes, and signals become requests."""
+"""Where errors become messages and exit codes."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from types import FrameType, TracebackType
 from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
-from textgen.cli.moving import is_live, moving, moving_line
+from textgen.cli.interruption import Interrupted, unmasked
+from textgen.cli.moving import is_live, moving
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
 from textgen.progress import task
 
@@ -24,31 +22,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 DEBUG_VARIABLE = "TEXTGEN_DEBUG"
 
 _OUT_OF_MEMORY = "out of memory; try a smaller --hidden, --batch-size or text"
-
-
-class Interrupted(BaseException):
-    """A signal arrived while there was nothing to finish."""
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signum)
-        self.signum = signum
-
-
-def deliver_again(lost: sys.UnraisableHookArgs) -> None:
-    """Send a signal again whose exception was lost; a `sys.unraisablehook`.
-
-    Python drops what is raised inside a finalizer (`__del__`, a callback of `weakref`), and Ctrl-C
-    may arrive in one: the user would press it in vain. A thread waits until the finalizer is over.
-    """
-    if issubclass(lost.exc_type, (KeyboardInterrupt, Interrupted)):
-        signum = getattr(lost.exc_value, "signum", signal.SIGINT)
-        # To the main thread, so that a wait in it ends too; Windows has one way only.
-        kill = getattr(signal, "pthread_kill", lambda _, signum: signal.raise_signal(signum))
-        timer = threading.Timer(0.01, kill, (threading.main_thread().ident, signum))
-        timer.daemon = True
-        timer.start()
-    else:
-        sys.__unraisablehook__(lost)
 
 
 def guarded(command: F) -> F:
@@ -61,7 +34,7 @@ def guarded(command: F) -> F:
             live = is_live(
                 quiet=bool(kwargs.get("quiet")), json_output=bool(kwargs.get("json_output"))
             )
-            with moving(live=live):
+            with unmasked(), moving(live=live):
                 if live:
                     # Most of what a command loads. It is named, for a slow disk takes long over it.
                     with task("starting"):
@@ -152,45 +125,3 @@ def silence_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):  # A captured stream has no descriptor.
             os.dup2(devnull, stream.fileno())
-
-
-class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop, the second into an end at once.
-
-    Used as a context manager. Until `armed` is set a signal ends the program at once, because there
-    is no step to finish.
-
-    Args:
-        answer: What is said on stderr when the first signal comes, before anything else is done.
-    """
-
-    def __init__(self, answer: str = "") -> None:
-        self.armed = False
-        self._answer = answer
-        self.signum: int | None = None
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> StopSignals:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            self._before[signum] = signal.signal(signum, self._receive)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for signum, handler in self._before.items():
-            signal.signal(signum, handler)
-
-    def _receive(self, signum: int, frame: FrameType | None) -> None:
-        if not self.armed or self.signum is not None:
-            raise Interrupted(signum)
-        self.signum = signum
-        if self._answer:
-            moving_line().say_at_once(self._answer)
-
-    def requested(self) -> bool:
-        """Whether to stop after this step."""
-        return self.signum is not None

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from textgen.cli.boundary import StopSignals, guarded
+from textgen.cli.boundary import guarded
+from textgen.cli.interruption import StopSignals
 from textgen.cli.parameters import (
     Only,
     OutputOptions,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.text import Text
 
-from textgen.cli.boundary import StopSignals
+from textgen.cli.interruption import StopSignals
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
 from textgen.options import SampleOptions, command_text

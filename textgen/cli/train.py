@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from textgen.cli.boundary import StopSignals, guarded
+from textgen.cli.boundary import guarded
+from textgen.cli.interruption import StopSignals
 from textgen.cli.parameters import OutputOptions, PathsArgument, spelled, with_options
 from textgen.options import RunOptions, TrainOptions
 from textgen.progress import task

@@ -1,0 +1,127 @@
+"""Ctrl-C and SIGTERM: the program ends with one line, or a step is finished first."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, NoReturn
+
+#: Signals whose exception was raised and is not known to have ended the command.
+_raised: list[int] = []
+
+
+class Interrupted(BaseException):
+    """A signal arrived while there was nothing to finish.
+
+    It is no `KeyboardInterrupt`, of which typer makes an end without a word.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    _raised.append(signum)
+    raise Interrupted(signum)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM raise `Interrupted` in the block, the whole program.
+
+    A signal that the caller has this process ignore stays ignored. After the block the program has
+    nothing to do but to end, so a signal ends it there and then, without a traceback.
+    """
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    taken = [signum for signum in usual if signal.getsignal(signum) == usual[signum]]
+    sys.unraisablehook = deliver_again
+    try:
+        for signum in taken:
+            signal.signal(signum, _interrupt)
+        yield
+    finally:
+        for signum in taken:
+            signal.signal(signum, signal.SIG_DFL)
+
+
+@contextmanager
+def unmasked() -> Iterator[None]:
+    """Raise `Interrupted` where a signal arrived in the block and became another error.
+
+    Extensions in C do that while they are imported: NumPy makes an ImportError of it.
+    """
+    _raised.clear()
+    try:
+        yield
+    except Exception as error:
+        if _raised:
+            raise Interrupted(_raised[-1]) from error
+        raise
+
+
+def deliver_again(lost: sys.UnraisableHookArgs) -> None:
+    """Send a signal again whose exception was lost; a `sys.unraisablehook`.
+
+    Python drops what is raised inside a finalizer (`__del__`, a callback of `weakref`), and Ctrl-C
+    may arrive in one: the user would press it in vain. A thread waits until the finalizer is over.
+    """
+    import threading
+
+    if issubclass(lost.exc_type, (KeyboardInterrupt, Interrupted)):
+        signum = getattr(lost.exc_value, "signum", signal.SIGINT)
+        # To the main thread, so that a wait in it ends too; Windows has one way only.
+        kill = getattr(signal, "pthread_kill", lambda _, signum: signal.raise_signal(signum))
+        timer = threading.Timer(0.01, kill, (threading.main_thread().ident, signum))
+        timer.daemon = True
+        timer.start()
+    else:
+        sys.__unraisablehook__(lost)
+
+
+class StopSignals:
+    """Turns the first Ctrl-C or SIGTERM into a request to stop, the second into an end at once.
+
+    Used as a context manager. Until `armed` is set a signal ends the program at once, because there
+    is no step to finish.
+
+    Args:
+        answer: What is said on stderr when the first signal comes, before anything else is done.
+    """
+
+    def __init__(self, answer: str = "") -> None:
+        from textgen.cli.moving import moving_line
+
+        self.armed = False
+        self._answer = answer
+        self._line = moving_line
+        self.signum: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            self._before[signum] = signal.signal(signum, self._receive)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)
+
+    def _receive(self, signum: int, frame: FrameType | None) -> None:
+        if not self.armed or self.signum is not None:
+            _interrupt(signum, frame)
+        self.signum = signum
+        if self._answer:
+            self._line().say_at_once(self._answer)
+
+    def requested(self) -> bool:
+        """Whether to stop after this step."""
+        return self.signum is not None
