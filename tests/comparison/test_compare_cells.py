@@ -21,7 +21,7 @@ from textgen.comparison import (
     parse_variants,
 )
 from textgen.comparison.runs import comparison_folder
-from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError
+from textgen.errors import ConfigError, RunFolderError, StorageError, TrainingDivergedError
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Report
 from textgen.training.run import Run
@@ -196,9 +196,13 @@ def test_all_have_as_many_layers_as_one_needs(corpus: str) -> None:
             assert 8000 < row.runs[0].figures.parameters <= 9000
 
 
-def test_texts_that_cannot_be_read_again() -> None:
+def test_texts_that_cannot_be_read_again(corpus: str) -> None:
     with pytest.raises(ConfigError, match="no text was named"):
         comparison_folder([], None)
     with pytest.raises(ConfigError, match="standard input"):
         comparison_folder(["-"], None)
+    with pytest.raises(StorageError, match="does not exist"):
+        comparison_folder(["a/b.txt.gz"], None)
+    Path("a").mkdir()
+    Path("a/b.txt.gz").touch()
     assert comparison_folder(["a/b.txt.gz"], None) == Path("checkpoints/compare-b")

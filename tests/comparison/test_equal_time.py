@@ -22,7 +22,7 @@ from textgen.comparison import (
 )
 from textgen.comparison import runs as runs_module
 from textgen.comparison.runs import PLAN_NAME, SPEED_MOVED, RunFigures, speed_change
-from textgen.comparison.task import TaskRow, TaskRun
+from textgen.comparison.task import TaskRun
 from textgen.errors import RunFolderError
 from textgen.options import TrainOptions
 from textgen.tasks import Example
@@ -146,7 +146,7 @@ def test_a_comparison_of_an_older_version_goes_on_as_it_was(
 ) -> None:
     """Its runs were begun with the budget, each by itself, and there is no plan."""
     with monkeypatch.context() as older:
-        older.setattr("textgen.comparison.cells.plan_jobs", lambda jobs, data, folder, resume: jobs)
+        older.setattr(runs_module, "plan_jobs", lambda jobs, data, folder, resume: jobs)
         begun = steps_of(compare(corpus, rngs=(1,)))
     assert steps_of(compare(corpus, rngs=(1,), resume=True)) == begun
 
@@ -203,9 +203,10 @@ def test_a_machine_that_slowed_down_is_told_of(moved: float | None, told: str) -
         chance=0.1,
         params=1,
         length="3 steps",
+        wall_time=False,
         trained_to=1,
         lags=(),
-        rows=(TaskRow(variant=Variant("lstm"), runs=(TaskRun(figures=figures, scores=()),)),),
+        runs=(TaskRun(variant=Variant("lstm"), figures=figures, scores=()),),
     )
     assert (f"lstm-1 ({told})" in "".join(result.speed_note())) == bool(told)
     assert SPEED_MOVED == 0.1

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,13 +28,7 @@ from textgen.settings import COMPARED, RUN, SAVED, setting, settings_of, value_o
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from textgen.comparison import (
-        CellComparison,
-        Comparison,
-        HistoryComparison,
-        TaskComparison,
-    )
-    from textgen.terminal.chart import Chart
+    from textgen.comparison import Comparison
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,7 +220,7 @@ def _begin(
     return compare_history(paths, histories, base, variant=variants[0], **shared)
 
 
-def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Comparison:
+def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Comparison[Any]:
     """Show the runs on stderr until the last is over: a line for each, figures beside the bar.
 
     Raises:
@@ -272,19 +264,19 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
             say(command_line(["textgen", *words, "--resume"]))
             raise typer.Exit(128 + (stop.signum or 0))
         elif isinstance(event, Compared):
-            result: Comparison = event.result
+            result: Comparison[Any] = event.result
             return result
     raise AssertionError("a comparison ends with its result or is halted")
 
 
-def _show(result: Comparison, what: CompareOptions, output: OutputOptions) -> None:
+def _show(result: Comparison[Any], what: CompareOptions, output: OutputOptions) -> None:
     from textgen.comparison.runs import RECORD_NAME
     from textgen.files import atomic_write_bytes
     from textgen.terminal.chart import TerminalChart, save_charts
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import draw_table
 
-    chart = chart_of(result)
+    chart = result.chart()
     written = [what.picture] if what.picture is not None else []
     if what.picture is not None:
         save_charts(what.picture, [chart])
@@ -307,80 +299,3 @@ def _show(result: Comparison, what: CompareOptions, output: OutputOptions) -> No
     for table in result.summary():
         out.print()
         out.print(draw_table(table, in_flags))
-
-
-def chart_of(result: Comparison) -> Chart:
-    """The chart of a comparison, whichever it is."""
-    from textgen.comparison import CellComparison, HistoryComparison, TaskComparison
-
-    if isinstance(result, CellComparison):
-        return cells_chart(result)
-    if isinstance(result, HistoryComparison):
-        return history_chart(result)
-    assert isinstance(result, TaskComparison)
-    return task_chart(result)
-
-
-def cells_chart(result: CellComparison) -> Chart:
-    """A point for each seed over the names of the cells."""
-    from textgen.terminal import humanize
-    from textgen.terminal.chart import Chart, Series
-
-    series = []
-    for place, row in enumerate(result.rows):
-        bits = row.bits_per_char
-        points = tuple((float(place), value) for value in bits)
-        bars = ((float(place), min(bits), max(bits)),) if bits else ()
-        series.append(Series(name="", points=points, bars=bars, joined=False))
-    return Chart(
-        series=tuple(series),
-        x_label=f"cell, at most {humanize.short(result.params)} parameters, {result.length} each",
-        y_label="bits/char, a point a seed",
-        ticks=tuple((place, row.variant.name) for place, row in enumerate(result.rows)),
-    )
-
-
-def history_chart(result: HistoryComparison) -> Chart:
-    """What each length is worth, and what the usual network makes of the same lengths."""
-    from textgen.terminal.chart import Chart, Series
-
-    own, shown = result.curves()
-    whole = result.carried.at(0)
-    units = result.carried.figures.hidden_size
-    return Chart(
-        series=(
-            Series(name="trained on t and shown t", points=_known(own)),
-            Series(name="state carried in training, shown t", points=_known(shown)),
-        ),
-        x_label=f"history t, {result.length} each, cell {result.variant.name} of {units} units",
-        y_label="bits/char",
-        levels=(("state carried on", whole),) if whole is not None else (),
-        log_x=True,
-    )
-
-
-def _known(points: Iterable[tuple[int, float | None]]) -> tuple[tuple[float, float], ...]:
-    """The points of runs that did not diverge."""
-    return tuple((float(x), y) for x, y in points if y is not None)
-
-
-def task_chart(result: TaskComparison) -> Chart:
-    """The accuracy of each cell at each lag, beside chance."""
-    from textgen.terminal.chart import Chart, Series
-
-    series = []
-    for row in result.rows:
-        points, bars = [], []
-        for place, lag in enumerate(result.lags):
-            found = row.accuracies(place)
-            points.append((float(lag), fmean(found)))
-            if len(found) > 1:
-                bars.append((float(lag), min(found), max(found)))
-        series.append(Series(name=row.variant.name, points=tuple(points), bars=tuple(bars)))
-    return Chart(
-        series=tuple(series),
-        x_label=f"lag in characters, trained up to {result.trained_to}",
-        y_label=f"share of {result.task} answered exactly",
-        levels=(("chance", result.chance),),
-        y_limits=(-0.05, 1.05),
-    )

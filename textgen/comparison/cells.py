@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,29 +24,18 @@ from textgen.comparison.runs import (
     CellRuns,
     Compared,
     Comparison,
-    Halted,
+    Happening,
     Job,
-    Measured,
     MeasuredRun,
     Note,
-    RunEvent,
     RunFigures,
+    Runs,
     Stop,
-    check_folders,
     comparison_folder,
-    in_rows,
-    plan_jobs,
     record_head,
-    run_all,
-    run_length,
-    size_jobs,
     spread,
 )
-from textgen.comparison.variants import (
-    Variant,
-    as_variants,
-    check_base,
-)
+from textgen.comparison.variants import Variant, check_base, parse_variants
 from textgen.errors import BackendError, InspectionError
 from textgen.inspection.gates import gate_report
 from textgen.inspection.memory import memory_curves
@@ -53,10 +43,11 @@ from textgen.inspection.trace import quantities, survey_model
 from textgen.options import TrainOptions
 from textgen.runtime import choose_threads
 from textgen.table import Column, Table
-from textgen.terminal.humanize import percent
-from textgen.training.data import open_data
-from textgen.training.start import check_request
+from textgen.terminal import humanize
 from textgen.view_options import MemoryOptions
+
+if TYPE_CHECKING:
+    from textgen.terminal.chart import Chart
 
 #: Parameters of each network where none are asked for; a laptop trains them in a minute.
 DEFAULT_PARAMS = 250_000
@@ -179,24 +170,21 @@ class CellRow(CellRuns[CellRun]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CellComparison(Comparison):
+class CellComparison(Comparison[CellRun]):
     """The outcome of `compare_cells`.
 
     Args:
         paths: The texts.
-        wall_time: Whether the length is time, and not steps.
-        rows: The cells, in the order asked for.
         level: What a token is, as in `CorpusOptions`: lags are counted in them.
     """
 
     paths: tuple[str, ...]
-    wall_time: bool
-    rows: tuple[CellRow, ...]
     level: str = "char"
 
-    def figures(self) -> list[RunFigures]:
-        """What training came to, run by run."""
-        return [run.figures for row in self.rows for run in row.runs]
+    @property
+    def rows(self) -> tuple[CellRow, ...]:
+        """The cells, in the order asked for."""
+        return CellRow.of(self.runs)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data: `textgen.compare.cells`, version 1."""
@@ -220,11 +208,28 @@ class CellComparison(Comparison):
             *("chars_seen", *lags, "speed_moved"),
         )
         records = [
-            {**asdict(row.variant), **asdict(run.figures), **asdict(run.memory)}
+            {**asdict(run.variant), **asdict(run.figures), **asdict(run.memory)}
             for row in self.rows
             for run in row.runs
         ]
         return Table.from_records(columns, records)
+
+    def chart(self) -> Chart:
+        """A point for each seed over the names of the cells."""
+        from textgen.terminal.chart import Chart, Series
+
+        series = []
+        for place, row in enumerate(self.rows):
+            bits = row.bits_per_char
+            points = tuple((float(place), value) for value in bits)
+            bars = ((float(place), min(bits), max(bits)),) if bits else ()
+            series.append(Series(name="", points=points, bars=bars, joined=False))
+        return Chart(
+            series=tuple(series),
+            x_label=f"cell, at most {humanize.short(self.params)} parameters, {self.length} each",
+            y_label="bits/char, a point a seed",
+            ticks=tuple((place, row.variant.name) for place, row in enumerate(self.rows)),
+        )
 
     def summary(self) -> tuple[Table, ...]:
         """The figures of the cells, their speed, and their gates."""
@@ -268,8 +273,8 @@ class CellComparison(Comparison):
         gates = Table(
             (
                 *("cell", "layer", "gate"),
-                Column("below", "time < 0.1", percent),
-                Column("above", "time > 0.9", percent),
+                Column("below", "time < 0.1", humanize.percent),
+                Column("above", "time > 0.9", humanize.percent),
             ),
             [
                 (row.variant.name, gate.layer, gate.gate, gate.below, gate.above)
@@ -282,7 +287,7 @@ class CellComparison(Comparison):
         return tables
 
     def _notes(self) -> tuple[str, ...]:
-        reasons = {run.memory.reason for row in self.rows for run in row.runs} - {""}
+        reasons = {run.memory.reason for run in self.runs} - {""}
         time = (
             "The time is wall time: a cell that computes faster reads more text. How much was "
             "fixed before the first run, by the speeds of all cells, measured in turns.",
@@ -317,7 +322,7 @@ def compare_cells(
     resume: bool = False,
     force: bool = False,
     stop: Stop = lambda: False,
-) -> Iterator[RunEvent | Note | Measured | Halted | Compared[CellComparison]]:
+) -> Iterator[Happening | Compared[CellComparison]]:
     """Train each cell with each seed, equally large and equally long, and measure them.
 
     Args:
@@ -337,49 +342,38 @@ def compare_cells(
         TextgenError: The text or an option is unusable, or runs are there already.
     """
     check_base(base)
-    paths, variants = path_names([paths], "compare_cells"), as_variants(variants)
+    paths, variants = path_names([paths], "compare_cells"), parse_variants(variants)
     folder = comparison_folder(paths, out)
-    check_request(paths, base)
-    jobs = cell_jobs(variants, rngs, base, folder, paths)
-    check_folders(jobs, resume=resume, force=force)
-    data = open_data(paths, base)
-    jobs = plan_jobs(size_jobs(jobs, params, data), data, folder, resume=resume)
-    length, wall_time = run_length(base)
-    num_layers = jobs[0].options.num_layers
+    runs = Runs(
+        folder=folder,
+        paths=paths,
+        jobs=cell_jobs(variants, rngs, base, folder),
+        params=params,
+        resume=resume,
+        force=force,
+        stop=stop,
+    )
+    num_layers = runs.planned[0].options.num_layers
     layers = "1 layer" if num_layers == 1 else f"{num_layers} layers"
     yield Note(
-        text=f"{len(jobs)} runs of {length}, each of at most {params:,} parameters in {layers}"
+        text=f"{len(runs.jobs)} runs of {runs.length}, each of at most {params:,} parameters in "
+        f"{layers}"
     )
 
     def measure(job: Job, figures: RunFigures, saved: SavedModel) -> CellRun:
         return CellRun(
+            variant=job.variant,
             figures=figures,
-            gates=gate_shares(saved, data.val, job.options),
-            memory=memory_horizon(saved, data.val, job.options),
+            gates=gate_shares(saved, runs.data.val, job.options),
+            memory=memory_horizon(saved, runs.data.val, job.options),
         )
 
-    def finish(runs: list[CellRun]) -> CellComparison:
-        return CellComparison(
-            folder=folder,
-            paths=tuple(paths),
-            params=params,
-            length=length,
-            wall_time=wall_time,
-            level=base.corpus.level,
-            rows=tuple(
-                CellRow(variant=variant, runs=own) for variant, own in in_rows(variants, jobs, runs)
-            ),
-        )
-
-    yield from run_all(jobs, measure, finish, resume=resume, force=force, stop=stop)
+    finish = partial(CellComparison, paths=tuple(paths), level=base.corpus.level)
+    yield from runs.events(measure, finish)
 
 
 def cell_jobs(
-    variants: Sequence[Variant],
-    rngs: Sequence[int],
-    base: TrainOptions,
-    folder: Path,
-    paths: Sequence[str],
+    variants: Sequence[Variant], rngs: Sequence[int], base: TrainOptions, folder: Path
 ) -> Sequence[Job]:
     """The runs of each cell with each seed; their size follows."""
     return [
@@ -387,7 +381,6 @@ def cell_jobs(
             variant=variant,
             label=f"{variant.name}, rng {rng}",
             folder=folder / f"{variant.folder}-{rng}",
-            paths=tuple(paths),
             options=replace(base, rng=rng),
         )
         for rng in rngs

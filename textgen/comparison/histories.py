@@ -11,8 +11,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textgen.arguments import StrPath, checked, path_names
 from textgen.checkpoint import SavedModel
@@ -20,36 +21,28 @@ from textgen.comparison.cells import DEFAULT_PARAMS
 from textgen.comparison.runs import (
     Compared,
     Comparison,
-    Halted,
+    Happening,
     Job,
-    Measured,
     MeasuredRun,
     Note,
-    RunEvent,
     RunFigures,
+    Runs,
     Stop,
-    check_folders,
     comparison_folder,
-    plan_jobs,
     record_head,
-    run_all,
-    run_length,
-    size_jobs,
     spread,
 )
-from textgen.comparison.variants import (
-    Variant,
-    check_base,
-    refuse_twice,
-)
+from textgen.comparison.variants import Variant, check_base, refuse_twice
 from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import nll_in_streams, nll_with_history
 from textgen.evaluation.prediction import opened
 from textgen.options import TrainOptions
 from textgen.table import Column, Table
-from textgen.training.data import TrainingData, open_data
+from textgen.training.data import TrainingData
 from textgen.training.sizing import BATCH_SIZE, SEQ_LEN
-from textgen.training.start import check_request
+
+if TYPE_CHECKING:
+    from textgen.terminal.chart import Chart
 
 LSTM = Variant("lstm")
 #: Validation tokens that are measured, spread evenly over the text; each takes `t` steps.
@@ -83,31 +76,27 @@ class HistoryRun(MeasuredRun):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HistoryComparison(Comparison):
-    """The outcome of `compare_history`.
+class HistoryComparison(Comparison[HistoryRun]):
+    """The outcome of `compare_history`: one run for each history, rising, and at the end the one
+    whose state was carried on.
 
     Args:
         paths: The texts.
-        variant: The cell.
-        wall_time: Whether the length is time, and not steps.
         positions: Validation tokens that each figure was measured on, at most.
-        runs: One for each history, rising, and at the end the one whose state was carried on.
     """
 
     paths: tuple[str, ...]
-    variant: Variant
-    wall_time: bool
     positions: int
-    runs: tuple[HistoryRun, ...]
+
+    @property
+    def variant(self) -> Variant:
+        """The cell, the same for all runs."""
+        return self.carried.variant
 
     @property
     def carried(self) -> HistoryRun:
         """The run whose state was carried on in training: the usual network."""
         return self.runs[-1]
-
-    def figures(self) -> list[RunFigures]:
-        """What training came to, run by run."""
-        return [run.figures for run in self.runs]
 
     def curves(self) -> tuple[list[tuple[int, float | None]], list[tuple[int, float | None]]]:
         """By number of tokens: bits per character of the networks trained on as many, and of the
@@ -141,7 +130,7 @@ class HistoryComparison(Comparison):
         figures = ("hidden_size", "parameters", "steps", "seconds", "chars_seen")
         records = [
             {
-                **asdict(self.variant),
+                **asdict(run.variant),
                 **asdict(run.figures),
                 "trained_on": run.history,
                 "shown": shown or None,
@@ -152,6 +141,24 @@ class HistoryComparison(Comparison):
         ]
         columns = ("cell", "nonlinearity", "rng", "trained_on", "shown", "bits_per_char", *figures)
         return Table.from_records(columns, records)
+
+    def chart(self) -> Chart:
+        """What each length is worth, and what the usual network makes of the same lengths."""
+        from textgen.terminal.chart import Chart, Series
+
+        own, shown = self.curves()
+        whole = self.carried.at(0)
+        units = self.carried.figures.hidden_size
+        return Chart(
+            series=(
+                Series(name="trained on t and shown t", points=_known(own)),
+                Series(name="state carried in training, shown t", points=_known(shown)),
+            ),
+            x_label=f"history t, {self.length} each, cell {self.variant.name} of {units} units",
+            y_label="bits/char",
+            levels=(("state carried on", whole),) if whole is not None else (),
+            log_x=True,
+        )
 
     def summary(self) -> tuple[Table, ...]:
         """What each length is worth, and what the usual network makes of it."""
@@ -187,7 +194,7 @@ def compare_history(
     resume: bool = False,
     force: bool = False,
     stop: Stop = lambda: False,
-) -> Iterator[RunEvent | Note | Measured | Halted | Compared[HistoryComparison]]:
+) -> Iterator[Happening | Compared[HistoryComparison]]:
     """Train a network for each history, and measure each seeing exactly so much.
 
     Args:
@@ -211,45 +218,47 @@ def compare_history(
     check_base(base)
     paths = path_names([paths], "compare_history")
     folder = comparison_folder(paths, out, "history-")
-    check_request(paths, base)
-    jobs: Sequence[Job] = [
-        _job(variant, base, history, folder, paths) for history in (*lengths, None)
-    ]
-    check_folders(jobs, resume=resume, force=force)
-    data = open_data(paths, base)
+    runs = Runs(
+        folder=folder,
+        paths=paths,
+        jobs=[_job(variant, base, history, folder) for history in (*lengths, None)],
+        params=params,
+        resume=resume,
+        force=force,
+        stop=stop,
+    )
+    data = runs.data
     if lengths[-1] >= len(data.train):
         raise ConfigError(
             f"{named('history', lengths[-1])} is longer than the text to train on, which has "
             f"{len(data.train):,} tokens; leave it out, or give a longer text"
         )
-    jobs = plan_jobs(size_jobs(jobs, params, data), data, folder, resume=resume)
-    words, wall_time = run_length(base)
-    yield Note(text=f"{len(jobs)} runs of {words}, each of at most {params:,} parameters")
+    yield Note(
+        text=f"{len(runs.planned)} runs of {runs.length}, each of at most {params:,} parameters"
+    )
 
     def measure(job: Job, figures: RunFigures, saved: SavedModel) -> HistoryRun:
         history = job.options.history
         shown = (*lengths, 0) if history is None else (history,)
-        bits = _bits_per_char(saved, figures, job.options, shown, data)
-        return HistoryRun(history=history, figures=figures, shown=shown, bits_per_char=bits)
-
-    def finish(runs: list[HistoryRun]) -> HistoryComparison:
-        return HistoryComparison(
-            folder=folder,
-            paths=tuple(paths),
+        return HistoryRun(
             variant=variant,
-            params=params,
-            length=words,
-            wall_time=wall_time,
-            positions=min(POSITIONS, len(data.val)),
-            runs=tuple(runs),
+            figures=figures,
+            history=history,
+            shown=shown,
+            bits_per_char=_bits_per_char(saved, figures, job.options, shown, data),
         )
 
-    yield from run_all(jobs, measure, finish, resume=resume, force=force, stop=stop)
+    positions = min(POSITIONS, len(data.val))
+    finish = partial(HistoryComparison, paths=tuple(paths), positions=positions)
+    yield from runs.events(measure, finish)
 
 
-def _job(
-    variant: Variant, base: TrainOptions, history: int | None, folder: Path, paths: Sequence[str]
-) -> Job:
+def _known(points: Iterable[tuple[int, float | None]]) -> tuple[tuple[float, float], ...]:
+    """The points of runs that did not diverge."""
+    return tuple((float(x), y) for x, y in points if y is not None)
+
+
+def _job(variant: Variant, base: TrainOptions, history: int | None, folder: Path) -> Job:
     """A run; its steps have as many tokens whatever the window."""
     name, options = "carried", base
     if history is not None:
@@ -260,7 +269,6 @@ def _job(
         variant=variant,
         label=f"{variant.name}, {name}",
         folder=folder / f"{variant.folder}-{name.replace(' ', '-')}-{base.rng}",
-        paths=tuple(paths),
         options=options,
     )
 

@@ -7,27 +7,32 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from textgen.checkpoint import MODEL_NAME, SavedModel
 from textgen.comparison.variants import Variant, equally_large
 from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.source import check_paths
 from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
 from textgen.files import atomic_write_text, make_folder
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.table import Table, finite
-from textgen.training.data import TrainingData
+from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Ended, Event, Report
 from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
 from textgen.training.run import Stop as Stop
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together
-from textgen.training.start import open_run
+from textgen.training.start import check_request, open_run
 
-Result = TypeVar("Result")
+if TYPE_CHECKING:
+    from textgen.terminal.chart import Chart
+
+Result = TypeVar("Result", bound="Comparison[Any]")
 
 #: How many steps each kind of run takes, in the folder of the comparison, for when it goes on.
 PLAN_NAME = "plan.json"
@@ -52,14 +57,12 @@ class Job:
         variant: The cell of the network.
         label: The name of the run, for people.
         folder: Where it is kept.
-        paths: The text.
         options: What is asked of it.
     """
 
     variant: Variant
     label: str
     folder: Path
-    paths: tuple[str, ...]
     options: TrainOptions
 
     @property
@@ -177,14 +180,20 @@ class Compared(Generic[Result]):
     result: Result
 
 
+#: What happens in the runs, before the result.
+Happening = RunEvent | Note | Measured | Halted
+
+
 @dataclass(frozen=True, kw_only=True)
 class MeasuredRun:
     """A run with what it is compared by.
 
     Args:
+        variant: Its cell.
         figures: What training came to.
     """
 
+    variant: Variant
     figures: RunFigures
 
     @property
@@ -208,35 +217,32 @@ class CellRuns(Generic[Run]):
     variant: Variant
     runs: tuple[Run, ...]
 
-
-def in_rows(
-    variants: Sequence[Variant], jobs: Sequence[Job], runs: Sequence[Run]
-) -> Iterator[tuple[Variant, tuple[Run, ...]]]:
-    """Each variant with its runs, which are in the order of the jobs."""
-    for variant in variants:
-        yield (
-            variant,
-            tuple(run for job, run in zip(jobs, runs, strict=True) if job.variant == variant),
-        )
+    @classmethod
+    def of(cls, runs: Iterable[Run]) -> tuple[Self, ...]:
+        """The runs of each cell, in the order in which the cells come first."""
+        found: dict[Variant, list[Run]] = {}
+        for run in runs:
+            found.setdefault(run.variant, []).append(run)
+        return tuple(cls(variant=variant, runs=tuple(own)) for variant, own in found.items())
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison(ABC):
+class Comparison(ABC, Generic[Run]):
     """The result of a comparison.
 
     Args:
         folder: Where the runs are kept.
         params: Parameters asked for.
         length: How long each run was, in words, such as `60 s` or `500 steps`.
+        wall_time: Whether the length is time, and not steps.
+        runs: In the order in which they were trained.
     """
 
     folder: Path
     params: int
     length: str
-
-    @abstractmethod
-    def figures(self) -> list[RunFigures]:
-        """What training came to, run by run."""
+    wall_time: bool
+    runs: tuple[Run, ...]
 
     @abstractmethod
     def to_json(self) -> dict[str, Any]:
@@ -247,15 +253,19 @@ class Comparison(ABC):
         """The figures of every run."""
 
     @abstractmethod
+    def chart(self) -> Chart:
+        """What people see first."""
+
+    @abstractmethod
     def summary(self) -> tuple[Table, ...]:
         """The tables that people read, with notes below the last one."""
 
     def speed_note(self) -> tuple[str, ...]:
         """A note on the runs during which the speed of the machine changed."""
         moved = [
-            f"{Path(run.folder).name} ({run.speed_moved:+.0%})"
-            for run in self.figures()
-            if run.has_moved
+            f"{Path(run.figures.folder).name} ({run.figures.speed_moved:+.0%})"
+            for run in self.runs
+            if run.figures.has_moved
         ]
         if not moved:
             return ()
@@ -266,76 +276,152 @@ class Comparison(ABC):
         )
 
 
-Kind = TypeVar("Kind", bound=Comparison)
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The runs of a comparison: checked here, then planned together and trained one by one.
 
-
-def run_all(
-    jobs: Sequence[Job],
-    measure: Callable[[Job, RunFigures, SavedModel], Run],
-    finish: Callable[[list[Run]], Kind],
-    *,
-    resume: bool,
-    force: bool,
-    stop: Stop,
-) -> Iterator[RunEvent | Measured | Halted | Compared[Kind]]:
-    """Train and measure each run of a comparison, or take it up again.
-
-    `measure` is asked for each run that is over, `finish` makes the result of all of them, which is
-    written into its folder.
+    Args:
+        folder: The folder of the comparison.
+        paths: The text, the same for all runs. It may be made after the checks.
+        jobs: The runs, each with what is asked of it; the sizes of the networks follow.
+        params: Parameters of each network at most.
+        resume: Go on where a comparison was interrupted.
+        force: Replace the runs that are there.
+        stop: Asked after every step; once it says True the run is saved and the comparison ends.
+    Raises:
+        ConfigError: A run cannot be made so, or two wishes contradict each other.
+        RunFolderError: A run lives where one is to be made.
     """
-    done: list[Run] = []
-    for number, job in enumerate(jobs, 1):
-        place: dict[str, Any] = {"label": job.label, "number": number, "runs": len(jobs)}
-        with task(f"{number}/{len(jobs)} {job.label}"):
-            trained = yield from _train(job, place, resume=resume, force=force, stop=stop)
-            if trained is None:
+
+    folder: Path
+    paths: Sequence[str]
+    jobs: Sequence[Job]
+    params: int
+    resume: bool
+    force: bool
+    stop: Stop
+
+    def __post_init__(self) -> None:
+        # What is asked of all runs is the same, but for their cells and windows.
+        check_request([], self.jobs[0].options)
+        if self.resume and self.force:
+            raise ConfigError(
+                f"{named('resume')} goes on with a comparison, {named('force')} replaces it; give "
+                "one"
+            )
+        taken = [job.folder for job in self.jobs if has_checkpoint(job.folder)]
+        if taken and not (self.resume or self.force):
+            raise RunFolderError(
+                f"{taken[0]} already contains a run; continue the comparison: "
+                f"{named('resume', True)}, replace it: {named('force', True)}, or use another "
+                f"folder: {named('out', 'DIR')}"
+            )
+
+    @cached_property
+    def data(self) -> TrainingData:
+        """The text."""
+        return open_data(self.paths, self.jobs[0].options)
+
+    @cached_property
+    def planned(self) -> Sequence[Job]:
+        """The runs with the sizes of their networks and, where a time was asked for, their steps.
+
+        Raises:
+            RunFolderError: The comparison was begun with another budget.
+        """
+        variants = dict.fromkeys(job.variant for job in self.jobs)
+        vocab_size = len(self.data.corpus.vocabulary)
+        size = equally_large(variants, self.jobs[0].options, self.params, vocab_size)
+        jobs = [
+            replace(job, options=replace(job.options, **size[job.variant])) for job in self.jobs
+        ]
+        return plan_jobs(jobs, self.data, self.folder, resume=self.resume)
+
+    @property
+    def wall_time(self) -> bool:
+        """Whether the length of a run is a time."""
+        return self.jobs[0].options.steps is None and self.jobs[0].options.epochs is None
+
+    @property
+    def length(self) -> str:
+        """How long each run is, in words."""
+        options = self.jobs[0].options
+        if options.steps is not None:
+            return f"{options.steps:,} steps"
+        if options.epochs is not None:
+            return f"{options.epochs:g} passes over the text"
+        return f"{options.budget or DEFAULT_BUDGET:g} s"
+
+    def events(
+        self,
+        measure: Callable[[Job, RunFigures, SavedModel], Run],
+        finish: Callable[..., Result],
+    ) -> Iterator[Happening | Compared[Result]]:
+        """Train and measure each run, or take it up again, and write the record.
+
+        Args:
+            measure: Makes what is compared of a run that is over.
+            finish: Makes the result of the fields of `Comparison`.
+        """
+        done: list[Run] = []
+        jobs = self.planned
+        for number, job in enumerate(jobs, 1):
+            place: dict[str, Any] = {"label": job.label, "number": number, "runs": len(jobs)}
+            with task(f"{number}/{len(jobs)} {job.label}"):
+                trained = yield from self._train(job, place)
+                if trained is None:
+                    yield Halted(**place)
+                    return
+                done.append(measure(job, *trained))
+            yield Measured(**place, summary=done[-1].summary)
+            if self.stop() and number < len(jobs):
                 yield Halted(**place)
                 return
-            done.append(measure(job, *trained))
-        yield Measured(**place, summary=done[-1].summary)
-        if stop() and number < len(jobs):
-            yield Halted(**place)
-            return
-    result = finish(done)
-    _save_record(result.folder, result.to_json())
-    yield Compared(result)
+        result = finish(
+            folder=self.folder,
+            params=self.params,
+            length=self.length,
+            wall_time=self.wall_time,
+            runs=tuple(done),
+        )
+        _save_record(self.folder, result.to_json())
+        yield Compared(result)
 
+    def _train(
+        self, job: Job, place: Mapping[str, Any]
+    ) -> Generator[RunEvent, None, tuple[RunFigures, SavedModel] | None]:
+        """Train one run, or take it up again; a run that is finished is only read.
 
-def _train(
-    job: Job, place: Mapping[str, Any], *, resume: bool, force: bool, stop: Stop
-) -> Generator[RunEvent, None, tuple[RunFigures, SavedModel] | None]:
-    """Train one run, or take it up again; a run that is finished is only read.
-
-    Returns:
-        What it came to, and its best model or the last before it diverged; None where it was
-        stopped.
-    """
-    there = has_checkpoint(job.folder)
-    opened = open_run(
-        job.paths,
-        job.options,
-        job.folder,
-        resume=resume and there,
-        force=force and there,
-        given=_SETTINGS,
-        compared=True,
-    )
-    ended: Ended | None = None
-    last: Report | None = None
-    try:
-        with opened as run:
-            for event in run.events(stop):
-                yield RunEvent(**place, event=event)
-                if isinstance(event, Ended):
-                    ended = event
-                elif isinstance(event, Report):
-                    last = event
-    except TrainingDivergedError:
-        pass  # `ended` is None.
-    if stop() or (ended is not None and ended.reason == "stopped"):
-        return None
-    saved = SavedModel.load(job.folder / MODEL_NAME)
-    return _figures(job, ended, last, saved), saved
+        Returns:
+            What it came to, and its best model or the last before it diverged; None where it was
+            stopped.
+        """
+        there = has_checkpoint(job.folder)
+        opened = open_run(
+            self.paths,
+            job.options,
+            job.folder,
+            resume=self.resume and there,
+            force=self.force and there,
+            given=_SETTINGS,
+            compared=True,
+        )
+        ended: Ended | None = None
+        last: Report | None = None
+        try:
+            with opened as run:
+                for event in run.events(self.stop):
+                    yield RunEvent(**place, event=event)
+                    if isinstance(event, Ended):
+                        ended = event
+                    elif isinstance(event, Report):
+                        last = event
+        except TrainingDivergedError:
+            pass  # `ended` is None.
+        if self.stop() or (ended is not None and ended.reason == "stopped"):
+            return None
+        saved = SavedModel.load(job.folder / MODEL_NAME)
+        return _figures(job, ended, last, saved), saved
 
 
 def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = "") -> Path:
@@ -345,48 +431,15 @@ def comparison_folder(paths: Sequence[str], out: str | Path | None, kind: str = 
 
     Raises:
         ConfigError: There is no text, or it can be read only once.
+        StorageError: A text is missing.
     """
     if not paths:
         raise ConfigError("no text was named; give the path of one, such as corpus.txt")
     if "-" in paths:
         raise ConfigError("every run reads the text again; give a file, not standard input")
+    check_paths(paths)
     name = f"compare-{kind}{run_folder(paths, None).name}"
     return Path("checkpoints") / name if out is None else Path(out)
-
-
-def run_length(base: TrainOptions) -> tuple[str, bool]:
-    """How long each run is, in words, and whether that is wall time."""
-    if base.steps is not None:
-        return f"{base.steps:,} steps", False
-    if base.epochs is not None:
-        return f"{base.epochs:g} passes over the text", False
-    return f"{base.budget or DEFAULT_BUDGET:g} s", True
-
-
-def check_folders(jobs: Iterable[Job], *, resume: bool, force: bool) -> None:
-    """Refuse before the first run what would fail after hours.
-
-    Raises:
-        ConfigError: Two wishes contradict each other.
-        RunFolderError: A run lives where one is to be made.
-    """
-    if resume and force:
-        raise ConfigError(
-            f"{named('resume')} goes on with a comparison, {named('force')} replaces it; give one"
-        )
-    taken = [job.folder for job in jobs if has_checkpoint(job.folder)]
-    if taken and not (resume or force):
-        raise RunFolderError(
-            f"{taken[0]} already contains a run; continue the comparison: {named('resume', True)}, "
-            f"replace it: {named('force', True)}, or use another folder: {named('out', 'DIR')}"
-        )
-
-
-def size_jobs(jobs: Sequence[Job], params: int, data: TrainingData) -> list[Job]:
-    """The jobs with networks of the same number of layers, and of `params` parameters at most."""
-    variants = dict.fromkeys(job.variant for job in jobs)
-    size = equally_large(variants, jobs[0].options, params, len(data.corpus.vocabulary))
-    return [replace(job, options=replace(job.options, **size[job.variant])) for job in jobs]
 
 
 def plan_jobs(

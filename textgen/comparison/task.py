@@ -6,12 +6,12 @@ the answers count in the loss. It is then asked fresh questions at each lag, bey
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,23 +23,16 @@ from textgen.comparison.runs import (
     CellRuns,
     Compared,
     Comparison,
-    Halted,
+    Happening,
     Job,
-    Measured,
     MeasuredRun,
     Note,
-    RunEvent,
     RunFigures,
+    Runs,
     Stop,
-    check_folders,
-    in_rows,
-    plan_jobs,
     record_head,
-    run_all,
-    run_length,
-    size_jobs,
 )
-from textgen.comparison.variants import Variant, as_variants, check_base
+from textgen.comparison.variants import Variant, check_base, parse_variants
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import ConfigError, RunFolderError, named
@@ -52,8 +45,9 @@ from textgen.progress import track
 from textgen.sampling import SamplingNetworks
 from textgen.table import Column, Table
 from textgen.tasks import Example, GeneratedTask, get_task
-from textgen.training.data import open_data
-from textgen.training.start import check_request
+
+if TYPE_CHECKING:
+    from textgen.terminal.chart import Chart
 
 #: Generated pairs: as many as are seen some times in as many steps as are usual here.
 TRAIN_PAIRS = 50_000
@@ -114,7 +108,7 @@ class TaskRow(CellRuns[TaskRun]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TaskComparison(Comparison):
+class TaskComparison(Comparison[TaskRun]):
     """The outcome of `compare_task`.
 
     Args:
@@ -124,7 +118,6 @@ class TaskComparison(Comparison):
         chance: Share that the best constant answer gets right.
         trained_to: The largest lag that was trained on.
         lags: The lags asked, rising.
-        rows: The cells, in the order asked for.
     """
 
     task: str
@@ -133,11 +126,11 @@ class TaskComparison(Comparison):
     chance: float
     trained_to: int
     lags: tuple[int, ...]
-    rows: tuple[TaskRow, ...]
 
-    def figures(self) -> list[RunFigures]:
-        """What training came to, run by run."""
-        return [run.figures for row in self.rows for run in row.runs]
+    @property
+    def rows(self) -> tuple[TaskRow, ...]:
+        """The cells, in the order asked for."""
+        return TaskRow.of(self.runs)
 
     def to_json(self) -> dict[str, Any]:
         """As plain data: `textgen.compare.task`, version 1."""
@@ -168,28 +161,50 @@ class TaskComparison(Comparison):
         """A row for each run and lag."""
         columns = ("cell", "nonlinearity", "rng", "lag", "accuracy", "similarity")
         records = [
-            {**asdict(row.variant), "rng": run.figures.rng, **asdict(score)}
+            {**asdict(run.variant), "rng": run.figures.rng, **asdict(score)}
             for row in self.rows
             for run in row.runs
             for score in run.scores
         ]
         return Table.from_records((*columns, "questions", "fresh"), records)
 
+    def chart(self) -> Chart:
+        """The accuracy of each cell at each lag, beside chance."""
+        from textgen.terminal.chart import Chart, Series
+
+        series = []
+        for row in self.rows:
+            points, bars = [], []
+            for place, lag in enumerate(self.lags):
+                found = row.accuracies(place)
+                points.append((float(lag), fmean(found)))
+                if len(found) > 1:
+                    bars.append((float(lag), min(found), max(found)))
+            series.append(Series(name=row.variant.name, points=tuple(points), bars=tuple(bars)))
+        return Chart(
+            series=tuple(series),
+            x_label=f"lag in characters, trained up to {self.trained_to}",
+            y_label=f"share of {self.task} answered exactly",
+            levels=(("chance", self.chance),),
+            y_limits=(-0.05, 1.05),
+        )
+
     def summary(self) -> tuple[Table, ...]:
         """The accuracy of each cell at each lag."""
+        cells = self.rows
         rows: list[tuple[str | float, ...]] = [
             (
                 f"{lag}" if lag <= self.trained_to else f"{lag} *",
-                *(fmean(row.accuracies(place)) for row in self.rows),
+                *(fmean(row.accuracies(place)) for row in cells),
             )
             for place, lag in enumerate(self.lags)
         ]
         columns = (
             Column("lag", unit="chars"),
-            *(Column(row.variant.name, row.variant.name, ".3f") for row in self.rows),
+            *(Column(row.variant.name, row.variant.name, ".3f") for row in cells),
         )
-        units = ", ".join(f"{r.variant.name} {r.runs[0].figures.hidden_size}" for r in self.rows)
-        scores = self.rows[0].runs[0].scores
+        units = ", ".join(f"{r.variant.name} {r.runs[0].figures.hidden_size}" for r in cells)
+        scores = self.runs[0].scores
         note = (
             f"asked: {self.description}. One of them: {self.example.prompt!r} -> "
             f"{self.example.answer!r}. {scores[0].questions} questions at each lag, the same for "
@@ -226,7 +241,7 @@ def compare_task(
     pairs: int = TRAIN_PAIRS,
     questions: int = QUESTIONS,
     stop: Stop = lambda: False,
-) -> Iterator[RunEvent | Note | Measured | Halted | Compared[TaskComparison]]:
+) -> Iterator[Happening | Compared[TaskComparison]]:
     """Train each cell on a task and ask it at each lag.
 
     Args:
@@ -253,42 +268,40 @@ def compare_task(
         base = replace(base, steps=TASK_STEPS)
     base = replace(base, learning_rate=base.learning_rate or TASK_RATE)
     check_base(base)
-    variants = as_variants(variants)
+    variants = parse_variants(variants)
     asked = tuple(sorted(lags))
     limit = asked[(len(asked) - 1) // 2] if train_lag is None else train_lag
     if limit < 1:
         raise ConfigError(f"{named('train_lag')} is {limit}; it must be at least 1")
-    folder = Path("checkpoints") / f"compare-{task}" if out is None else Path(out)
     with progress_task("making the pairs"):
         learned = list(kind.examples(pairs, range(1, limit + 1), seed="train"))
-    path = folder / "pairs.tsv"
-    text = "".join(f"{e.prompt}{SEPARATOR}{e.answer}\n" for e in learned)
     longest = max(len(e.prompt) + len(e.answer) + 2 for e in learned)
-    options = replace(
-        base,
-        pairs=True,
-        seq_len=base.seq_len or -(-longest // _ROUND) * _ROUND,
+    options = replace(base, pairs=True, seq_len=base.seq_len or -(-longest // _ROUND) * _ROUND)
+    folder = Path("checkpoints") / f"compare-{task}" if out is None else Path(out)
+    path = folder / "pairs.tsv"
+    runs = Runs(
+        folder=folder,
+        paths=[str(path)],
+        jobs=cell_jobs(variants, rngs, options, folder),
+        params=params,
+        resume=resume,
+        force=force,
+        stop=stop,
     )
-    jobs = cell_jobs(variants, rngs, options, folder, [str(path)])
-    check_request([], options)
+    text = "".join(f"{e.prompt}{SEPARATOR}{e.answer}\n" for e in learned)
     if not resume or not path.is_file():
-        check_folders(jobs, resume=resume, force=force)
         make_folder(folder)
         atomic_write_text(path, text)
-    elif _digest(path.read_text("utf-8")) != _digest(text):
+    elif path.read_bytes() != text.encode():
         raise RunFolderError(
             f"{path} holds other pairs than these options give: another task, "
             f"{named('train_lag')} or number; start again with {named('force', True)}, or in "
             f"another folder: {named('out', 'DIR')}"
         )
-    data = open_data([str(path)], options)
-    vocabulary = data.corpus.vocabulary
-    check_folders(jobs, resume=resume, force=force)
-    jobs = plan_jobs(size_jobs(jobs, params, data), data, folder, resume=resume)
-    words, _ = run_length(base)
+    vocabulary = runs.data.corpus.vocabulary
     yield Note(
-        text=f"{kind.name}: {kind.description}; {len(jobs)} runs of {words} on {pairs:,} pairs "
-        f"with lags 1..{limit}, gradients over {options.seq_len} tokens"
+        text=f"{kind.name}: {kind.description}; {len(runs.planned)} runs of {runs.length} on "
+        f"{pairs:,} pairs with lags 1..{limit}, gradients over {options.seq_len} tokens"
     )
     unlike = frozenset(example.prompt for example in learned)
     tests = [
@@ -312,25 +325,18 @@ def compare_task(
                         similarity=found.similarity,
                     )
                 )
-        return TaskRun(figures=figures, scores=tuple(scores))
+        return TaskRun(variant=job.variant, figures=figures, scores=tuple(scores))
 
-    def finish(runs: list[TaskRun]) -> TaskComparison:
-        return TaskComparison(
-            folder=folder,
-            task=kind.name,
-            description=kind.description,
-            example=learned[0],
-            chance=kind.chance,
-            params=params,
-            length=words,
-            trained_to=limit,
-            lags=asked,
-            rows=tuple(
-                TaskRow(variant=variant, runs=own) for variant, own in in_rows(variants, jobs, runs)
-            ),
-        )
-
-    yield from run_all(jobs, measure, finish, resume=resume, force=force, stop=stop)
+    finish = partial(
+        TaskComparison,
+        task=kind.name,
+        description=kind.description,
+        example=learned[0],
+        chance=kind.chance,
+        trained_to=limit,
+        lags=asked,
+    )
+    yield from runs.events(measure, finish)
 
 
 def _questions(
@@ -344,7 +350,3 @@ def _questions(
         ids.append(END_ID)
         fresh += example.prompt not in unlike
     return np.array(ids, np.int64), fresh
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

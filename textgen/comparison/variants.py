@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -50,13 +50,26 @@ class Variant:
         return self.name.replace(":", "-")
 
 
-def parse_variants(text: str) -> tuple[Variant, ...]:
-    """The variants in a list such as `rnn,rnn:relu,lstm`.
+def parse_variants(variants: str | Iterable[str | Variant]) -> tuple[Variant, ...]:
+    """What is compared: out of a list such as `rnn,rnn:relu,lstm`, names of cells, or variants.
 
     Raises:
         ConfigError: One is not known, or stands there twice.
     """
-    variants = []
+    found: list[Variant] = []
+    several = isinstance(variants, Iterable) and not isinstance(variants, str)
+    for variant in variants if several else [variants]:
+        if isinstance(variant, Variant):
+            found.append(variant)
+        elif isinstance(variant, str):
+            found += _variants_in(variant)
+        else:
+            raise ConfigError(f"{variant!r:.60} is not a cell; name one, such as 'lstm'")
+    refuse_twice([variant.name for variant in found], "cells")
+    return tuple(found)
+
+
+def _variants_in(text: str) -> Iterator[Variant]:
     for name in text.split(","):
         cell, _, nonlinearity = name.strip().lower().partition(":")
         if not cell:
@@ -64,28 +77,7 @@ def parse_variants(text: str) -> tuple[Variant, ...]:
                 f"'{text}' is not a list of cells; type it like rnn,lstm,gru, with names out of: "
                 f"{', '.join(CELLS)}"
             )
-        variants.append(Variant(cell, nonlinearity or "tanh"))
-    refuse_twice([variant.name for variant in variants], "cells")
-    return tuple(variants)
-
-
-def as_variants(variants: str | Iterable[str | Variant]) -> tuple[Variant, ...]:
-    """What is compared, out of variants, the names of cells, or a list such as `rnn,lstm`.
-
-    Raises:
-        ConfigError: One is not known, or stands there twice.
-    """
-    made: list[Variant] = []
-    several = isinstance(variants, Iterable) and not isinstance(variants, str)
-    for variant in variants if several else [variants]:
-        if isinstance(variant, Variant):
-            made.append(variant)
-        elif isinstance(variant, str):
-            made += parse_variants(variant)
-        else:
-            raise ConfigError(f"{variant!r:.60} is not a cell; name one, such as 'lstm'")
-    refuse_twice([variant.name for variant in made], "cells")
-    return tuple(made)
+        yield Variant(cell, nonlinearity or "tanh")
 
 
 def check_base(base: object) -> None:
