@@ -12,7 +12,7 @@ from typing import Any
 
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.inspection.trace import trace_chunks
-from textgen.options import SampleOptions, TrainOptions
+from textgen.options import TEXT_ONLY, EvalOptions, SampleOptions, TrainOptions
 from textgen.settings import settings_of
 from textgen.view_options import (
     FindOptions,
@@ -52,6 +52,11 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("CorpusSettings", "TypedDict", "How a text is read.", CorpusOptions, ()),
     ("TrainSettings", "CorpusSettings", "How a model is trained.", TrainOptions, ("budget",)),
     ("SampleSettings", "TypedDict", "How a text is written.", SampleOptions, ()),
+    (
+        *("EvalPairsSettings", "TypedDict", "What is measured of pairs.", EvalOptions),
+        ("pairs", *TEXT_ONLY),
+    ),
+    ("EvalSettings", "EvalPairsSettings", "What is measured of a text.", EvalOptions, ("pairs",)),
     ("TraceSettings", "TypedDict", "What is traced.", trace_chunks, ("vocabulary",)),
     ("MemorySettings", "TypedDict", "How memory is measured.", MemoryOptions, ()),
     ("ReadSettings", "TypedDict", "What long text is read.", ReadOptions, ()),
@@ -66,10 +71,12 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
 def text() -> str:
     """The file as it should be."""
     parts = [HEAD]
-    inherited = {item.name for item in settings_of(CorpusOptions)}
+    written: dict[str, dict[str, str]] = {}
     for name, base, about, source, without in CLASSES:
-        taken = {*without, *(inherited if base == "CorpusSettings" else ())}
-        lines = [f"    {key}: {kind}" for key, kind in types(source).items() if key not in taken]
+        taken = {*without, *written.get(base, ())}
+        own = {key: kind for key, kind in types(source).items() if key not in taken}
+        written[name] = own
+        lines = [f"    {key}: {kind}" for key, kind in own.items()]
         head = f"class {name}({base}, total=False):\n"
         where = f"`{source.__module__}.{source.__qualname__}`"
         if inspect.isfunction(source):

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import MODEL_NAME, SavedModel, locate_model, read_layout
-from textgen.corpus.corpus_options import DEFAULT_ENDING, CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import ConfigError, InspectionError, SamplingError
+from textgen.errors import ConfigError, InspectionError, SamplingError, named
 from textgen.heat import HeatView
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
 from textgen.inspection.memory import memory_curves
@@ -34,6 +34,8 @@ from textgen.inspection.subject import LongText, open_text
 from textgen.inspection.trace import Trace, quantities, survey_model, trace, trace_chunks
 from textgen.inspection.view import view_text
 from textgen.keywords import (
+    EvalPairsSettings,
+    EvalSettings,
     FindSettings,
     MemorySettings,
     NeuronSettings,
@@ -48,7 +50,7 @@ from textgen.keywords import (
 from textgen.messages import call
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.options import TrainOptions
+from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions
 from textgen.runtime import choose_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
@@ -641,8 +643,8 @@ class Model:
     def _require_pairs(self, what: str) -> None:
         if not self.saved.reads_pairs:
             raise ConfigError(
-                f"{what} needs a model of pairs, and this one was trained on text; train one: "
-                f"{call('train', 'FILE.tsv', pairs=True)}"
+                f"{named(what)} needs a model of pairs, and this one was trained on text; train "
+                f"one: {call('train', 'FILE.tsv', pairs=True)}"
             )
 
     @checked()
@@ -968,131 +970,76 @@ class Model:
             chars_per_token=chars / max(int(np.count_nonzero(ids != END_ID)), 1),
         )
 
-    @checked()
+    @checked(EvalOptions, without=("pairs",))
     def evaluate(
         self,
         *paths: StrPath | Iterable[StrPath],
         text: str | None = None,
-        window: int | None = None,
-        streams: int = 1,
-        history: int | None = None,
-        limit: int = 20_000,
-        device: str = "auto",
-        threads: int | None = None,
-        documents: str | None = None,
-        encoding: str | None = None,
-        encoding_errors: str = "strict",
-        ending: str = DEFAULT_ENDING,
-        skip_bad: bool = False,
         stdin: BinaryIO | None = None,
         on_progress: Callable[[int, int], object] | None = None,
+        **settings: Unpack[EvalSettings],
     ) -> Evaluation:
         """The cost of texts under the model, in float32.
 
         Args:
             paths: Files, folders, patterns or lists of these, read as in training.
             text: The text itself, instead of files.
-            window: Also read the text in windows of so many characters, each from a zero state.
-            streams: Parts that the text is cut into and that are read side by side, each after 256
-                characters before it that are not charged: many times faster than one pass, and
-                within some thousandths of a bit of it.
-            history: Instead of one pass, let the model see exactly so many tokens before each, the
-                state from zero before them; 0 carries the state on. None is as in training.
-            limit: With a history, charge at most so many tokens, spread evenly over the text.
-            device: `auto`, `cpu`, `cuda` or `mps`.
-            threads: Threads that compute; None is all cores.
-            documents: How documents are separated, as in training (see `CorpusOptions`); `file`
-                is one a file, None is as it was there.
-            encoding: Of the files, where detection errs.
-            encoding_errors: `"replace"` reads bytes that stand for nothing as U+FFFD, which is
-                unknown to the model; `"strict"` refuses the file.
-            ending: Of the files of a folder that are read.
-            skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
             on_progress: Called with tokens done and tokens in all.
+            settings: Any of those below, by name.
         Returns:
             The cost in one stateful pass, or with a history; where `window` is given, its `cold`
             is that of the windows.
         Raises:
-            ConfigError: The model was trained on pairs, or `history` comes with `streams`.
+            ConfigError: The model was trained on pairs, or two settings do not go together.
         Example:
             >>> model.evaluate(text="Once upon a time").bits_per_char
         """
         from textgen.evaluation import evaluate
 
+        given: dict[str, Any] = dict(settings)
         names = path_names(paths, "evaluate")
         if text is not None:
-            stdin = given_text(text, names, encoding, "evaluate")
-            names, encoding = ["-"], "utf-8"
+            stdin = given_text(text, names, given.get("encoding"), "evaluate")
+            names, given["encoding"] = ["-"], "utf-8"
         if not names:
             raise ConfigError("no text was named; give a file, a folder, or text=...")
         return evaluate(
             self.saved,
             names,
-            window=window,
-            streams=streams,
-            history=history,
-            limit=limit,
-            device=device,
-            threads=threads,
+            EvalOptions(**given),
             edits=self._constant_edits("evaluate"),
-            documents=documents,
-            encoding=encoding,
-            encoding_errors=encoding_errors,
-            ending=ending,
-            skip_bad=skip_bad,
             stdin=stdin,
             on_progress=on_progress,
         )
 
-    @checked()
+    @checked(EvalOptions, without=("pairs", *TEXT_ONLY))
     def evaluate_pairs(
         self,
         *paths: StrPath | Iterable[StrPath],
-        limit: int | None = None,
-        device: str = "auto",
-        threads: int | None = None,
-        encoding: str | None = None,
-        encoding_errors: str = "strict",
-        ending: str = DEFAULT_ENDING,
-        skip_bad: bool = False,
         stdin: BinaryIO | None = None,
+        **settings: Unpack[EvalPairsSettings],
     ) -> PairsEvaluation:
         """How a model of pairs does on pairs: the cost of the targets, and how many it writes.
 
-        Each target is written from its source by the likeliest token each time, and cut where it
+        Each target is written from its source by the most likely token each time, and cut where it
         is twice as long as the longest of about its length and 16 characters more.
 
         Args:
             paths: Files of pairs, as in training.
-            limit: Take so many pairs, drawn evenly; None is all.
-            device: Of the cost: `auto`, `cpu`, `cuda` or `mps`.
-            threads: As for `evaluate`, and so are all that follow.
-            encoding: Of the files, where detection errs.
-            encoding_errors: What is done where bytes stand for nothing.
-            ending: Of the files of a folder that are read.
-            skip_bad: Whether files that cannot be read as text are left out.
             stdin: What the path `-` reads.
+            settings: Any of those below, by name.
         Raises:
             ConfigError: The model was not trained on pairs, or `steered` holds something.
             CorpusError: A line is no pair.
         """
         from textgen.evaluation import evaluate_pairs
 
+        options = EvalOptions(pairs=True, **settings)
         self._require_pairs("evaluate_pairs")
         self._refuse_steering("pairs are")
-        return evaluate_pairs(
-            self.saved,
-            path_names(paths, "evaluate_pairs"),
-            limit=limit,
-            device=device,
-            threads=threads,
-            encoding=encoding,
-            encoding_errors=encoding_errors,
-            ending=ending,
-            skip_bad=skip_bad,
-            stdin=stdin,
-        )
+        names = path_names(paths, "evaluate_pairs")
+        return evaluate_pairs(self.saved, names, options, stdin=stdin)
 
 
 def _listed(values: Any) -> Iterable[Any]:

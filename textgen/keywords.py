@@ -84,6 +84,27 @@ class SampleSettings(TypedDict, total=False):
     history: int
 
 
+class EvalPairsSettings(TypedDict, total=False):
+    """What is measured of pairs: `textgen.options.EvalOptions`."""
+
+    device: str
+    threads: int | None
+    encoding: str | None
+    encoding_errors: str
+    ending: str
+    skip_bad: bool
+    limit: int | None
+
+
+class EvalSettings(EvalPairsSettings, total=False):
+    """What is measured of a text: `textgen.options.EvalOptions`."""
+
+    window: int | None
+    streams: int
+    history: int | None
+    documents: str | None
+
+
 class TraceSettings(TypedDict, total=False):
     """What is traced: arguments of `textgen.inspection.trace.trace_chunks`."""
 

@@ -1,4 +1,5 @@
-"""The options of a run and of a text, each declared once, and the command that says them.
+"""The options of training, of writing and of measuring, each declared once, and the command that
+says them.
 
 How a text is read is declared in `textgen.corpus.corpus_options`.
 """
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.messages import call
 from textgen.runtime import PATH_VARIABLE, parse_duration
@@ -27,6 +28,8 @@ from textgen.settings import (
     Joint,
     check,
     setting,
+    setting_like,
+    settings_of,
     typed_words,
 )
 from textgen.terminal.text import command_line, quote, quote_path
@@ -42,6 +45,8 @@ COLLAPSE = (
 )
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
+#: What can be measured of a text and not of pairs, each of which is read from its beginning.
+TEXT_ONLY = ("window", "streams", "history", "documents")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -623,6 +628,69 @@ def _stop_texts(value: object) -> tuple[str, ...]:
     if "" in value:
         raise SamplingError(f"{named('stop')} is empty; it must hold at least one character")
     return tuple(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvalOptions(FileOptions, ComputeOptions):
+    """What is measured of a text or of pairs, how it is read, and what computes.
+
+    Raises:
+        ConfigError: A value is out of range, or two do not go together.
+    """
+
+    window: int | None = setting(
+        None,
+        help="Measure the text a second time, in windows of N characters; the model reads each "
+        "window without the text before it.",
+        at_least=1,
+    )
+    streams: int = setting(
+        1,
+        help="Split the text into N parts that are read at the same time: much faster, with "
+        "nearly the same result. The 256 characters before each part are read but not "
+        "counted.",
+        panel=ADVANCED,
+        at_least=1,
+    )
+    history: int | None = setting(
+        None,
+        help="Let the model see only the last N tokens before each prediction; 0 lets it see all "
+        "of them.",
+        by_default="as in training",
+        at_least=0,
+    )
+    pairs: bool = setting(
+        False,
+        help="The text consists of pairs, one on each line: SOURCE, a tab, TARGET. Only the "
+        "targets are measured, and those that the model writes exactly are counted. A model "
+        "of pairs does this without the option.",
+    )
+    limit: int | None = setting(
+        None,
+        help=f"With {named('history')}: measure only N tokens, spread over the text (default: "
+        "20000). With pairs: measure only N of them (default: all).",
+        panel=ADVANCED,
+        at_least=1,
+    )
+    documents: str | None = setting_like(CorpusOptions, "documents", by_default="as in training")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.pairs and any(
+            getattr(self, item.name) != item.default
+            for item in settings_of(EvalOptions)
+            if item.name in TEXT_ONLY
+        ):
+            *first, last = map(named, TEXT_ONLY)
+            raise ConfigError(
+                f"pairs are each read from the beginning: {', '.join(first)} and {last} are for "
+                "models of text"
+            )
+        if self.history and self.streams > 1:
+            raise ConfigError(
+                f"{named('history')} is {self.history}, so the model sees that many tokens at each "
+                f"prediction, and {named('streams')} carries its state on; give one of them"
+            )
 
 
 def command_text(

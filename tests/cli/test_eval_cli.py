@@ -86,8 +86,13 @@ def test_streams_side_by_side_cost_nearly_the_same(
     assert evaluate(path, "--streams", "1") == whole
     # This small model forgets within 256 characters, so the figures alone do not tell.
     assert asked == [8]
-    refused = textgen_cli("eval", path, "--streams", "0")
-    assert refused.exit_code == 2 and "--streams is 0" in refused.stderr
+    for words, said in (
+        (("--streams", "0"), "--streams is 0"),
+        (("--streams", "2", "--history", "3"), "--streams carries its state on"),
+        (("--limit", "9"), "--limit goes with --history, or with pairs; --history N sees"),
+    ):
+        refused = textgen_cli("eval", path, *words)
+        assert refused.exit_code == 2 and said in refused.stderr
 
 
 @pytest.mark.parametrize("foreign", ["", "漢字 и ещё 字\n"])

@@ -134,7 +134,8 @@ def test_evaluation(pairs: Path) -> None:
     assert json.loads(textgen_cli(*words, "--pairs", "--json").stdout) == figures
     shown = textgen_cli(*words, "--limit", "20").stdout
     assert "exact match" in shown and "pairs" in shown and "20" in shown
-    assert "pairs are each read from the beginning" in refused(*words, "--window", "5")
+    message = refused(*words, "--window", "5")
+    assert "from the beginning: --window, --streams, --history and --documents are" in message
     assert "--limit is 0" in refused(*words, "--limit", "0")
 
 
@@ -153,7 +154,9 @@ def test_malformed_lines(pairs: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_a_model_of_text_measures_no_pairs(pairs: Path) -> None:
-    assert "textgen train FILE.tsv --pairs" in refused("eval", "--pairs", pairs)
+    message = refused("eval", "--pairs", pairs)
+    assert "--pairs needs a model of pairs" in message and "evaluate_pairs" not in message
+    assert "textgen train FILE.tsv --pairs" in message
 
 
 @pytest.fixture(scope="module")
@@ -225,4 +228,4 @@ def test_evaluation_by_history(windowed: Path) -> None:
     assert "history" not in carried
     assert carried["bits_per_char"] != pytest.approx(record["bits_per_char"], rel=1e-4)
     assert "--limit goes with --history" in refused(*words, "--history", "0", "--limit", "5")
-    assert "goes without --streams" in refused(*words, "--history", "2", "--streams", "4")
+    assert "give one of them" in refused(*words, "--history", "2", "--streams", "4")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,61 +13,11 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.parameters import ModelOptions, OutputOptions, with_options
 from textgen.cli.records import print_json, print_notes
-from textgen.corpus.corpus_options import CorpusOptions, FileOptions
-from textgen.options import ComputeOptions
-from textgen.settings import ADVANCED, check, setting, setting_like
+from textgen.options import TEXT_ONLY, EvalOptions
 from textgen.terminal.text import visible
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvalOptions(ModelOptions):
-    """What is measured.
-
-    Raises:
-        ConfigError: A value is out of range.
-    """
-
-    window: int | None = setting(
-        None,
-        help="Measure the text a second time, in windows of N characters; the model reads each "
-        "window without the text before it.",
-        at_least=1,
-    )
-    streams: int = setting(
-        1,
-        help="Split the text into N parts that are read at the same time: much faster, with "
-        "nearly the same result. The 256 characters before each part are read but not "
-        "counted.",
-        panel=ADVANCED,
-        at_least=1,
-    )
-    history: int | None = setting(
-        None,
-        help="Let the model see only the last N tokens before each prediction; 0 lets it see all "
-        "of them.",
-        by_default="as in training",
-        at_least=0,
-    )
-    pairs: bool = setting(
-        False,
-        help="The text consists of pairs, one on each line: SOURCE, a tab, TARGET. Only the "
-        "targets are measured, and those that the model writes exactly are counted. A model "
-        "of pairs does this without the option.",
-    )
-    limit: int | None = setting(
-        None,
-        help="With --history: measure only N tokens, spread over the text (default: 20000). With "
-        "pairs: measure only N of them (default: all).",
-        panel=ADVANCED,
-        at_least=1,
-    )
-    documents: str | None = setting_like(CorpusOptions, "documents", by_default="as in training")
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 @guarded
@@ -81,9 +31,8 @@ def eval_command(
             show_default=False,
         ),
     ],
+    used: ModelOptions,
     asked: EvalOptions,
-    files: FileOptions,
-    computing: ComputeOptions,
     output: OutputOptions,
 ) -> None:
     """Measure how well a model predicts a text, in bits per character and perplexity.
@@ -102,7 +51,6 @@ def eval_command(
     """
     from textgen.api import load
     from textgen.errors import ConfigError
-    from textgen.evaluation import POSITIONS
     from textgen.terminal.text import command_line
     from textgen.training.folder import has_checkpoint
 
@@ -112,38 +60,18 @@ def eval_command(
                 f"{path} is a model, and a text is expected; type: "
                 f"{command_line(['textgen', 'eval', 'corpus.txt', '--checkpoint', path])}"
             )
-    model = load(asked.checkpoint)
-    reading: dict[str, Any] = {
-        **asdict(files),
-        **asdict(computing),
-        "stdin": sys.stdin.buffer if "-" in paths else None,
-    }
-    if asked.pairs or model.saved.reads_pairs:
-        if asked.window or asked.history is not None or asked.streams > 1 or asked.documents:
-            raise ConfigError(
-                "pairs are each read from the beginning: --window, --history, --streams and "
-                "--documents are for models of text"
-            )
-        measured = model.evaluate_pairs(*paths, limit=asked.limit, **reading)
-        _show(measured, output, heading="pairs")
+    model = load(used.checkpoint)
+    asked = replace(asked, pairs=asked.pairs or model.saved.reads_pairs)
+    settings: dict[str, Any] = asdict(asked) | {"stdin": sys.stdin.buffer if "-" in paths else None}
+    if settings.pop("pairs"):
+        for name in TEXT_ONLY:
+            settings.pop(name)
+        _show(model.evaluate_pairs(*paths, **settings), output, heading="pairs")
         return
-    as_trained = asked.history is None
-    seen = asked.history or 0
-    if as_trained and asked.streams == 1:
-        seen = model.saved.history or 0
-    if asked.limit is not None and not seen:
-        raise ConfigError("--limit goes with --history, or with pairs; --history N sees N tokens")
-    whole = model.evaluate(
-        *paths,
-        window=asked.window,
-        streams=asked.streams,
-        history=seen,
-        limit=POSITIONS if asked.limit is None else asked.limit,
-        documents=asked.documents,
-        **reading,
-    )
+    whole = model.evaluate(*paths, **settings)
+    seen, as_trained = whole.history, asked.history is None
     notices = []
-    if sys.stderr.isatty() and asked.checkpoint is None:
+    if sys.stderr.isatty() and used.checkpoint is None:
         notices.append(f"the newest model: {visible(str(model.path))}")
     if model.saved.history and as_trained and not seen:
         notices.append(

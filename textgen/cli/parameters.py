@@ -214,8 +214,9 @@ _OPTIONS: dict[str, Option] = {
     item.name: item for cls in (TrainOptions, RunOptions) for item in settings_of(cls)
 }
 #: Settings that are typed in another way than their name says, the usual way first. `PATH` is typed
-#: without an option.
+#: without an option; `evaluate_pairs` is a function in Python.
 _FLAGS: dict[str, tuple[str, ...]] = {
+    "evaluate_pairs": ("--pairs",),
     "layers": ("--layer",),
     "length": ("--length", "--chars"),
     "neurons": ("--neuron",),

@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.checkpoint import SavedModel
-from textgen.corpus.corpus import Corpus
 from textgen.corpus.pairs import PairIndex, find_pairs
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens, permute
-from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import MEASURING, Nll, nll_of_spans, sum_of
-from textgen.evaluation.prediction import opened
+from textgen.evaluation.prediction import open_corpus, opened
 from textgen.model.network import Network, StepNetwork
+from textgen.options import EvalOptions
 from textgen.progress import track
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
 
@@ -77,33 +76,23 @@ class PairsEvaluation:
 def evaluate_pairs(
     saved: SavedModel,
     paths: Sequence[str],
+    options: EvalOptions,
     *,
-    limit: int | None = None,
-    device: str = "auto",
-    threads: int | None = None,
     stdin: BinaryIO | None = None,
-    **reading: Any,
 ) -> PairsEvaluation:
-    """Measure a model on files of pairs; `textgen.Model.evaluate_pairs` has the same arguments.
+    """Measure a model on files of pairs; see `textgen.Model.evaluate_pairs`.
 
     Args:
         saved: The model.
         paths: The files.
-        reading: More fields of `CorpusOptions`.
+        options: How many pairs are measured, how the files are read, and what computes.
+        stdin: What the path `-` reads.
     """
-    if limit is not None and limit < 1:
-        raise ConfigError(f"{named('limit')} is {limit}; it must be at least 1 pair")
-    corpus = Corpus.open(
-        paths,
-        saved.corpus_options(documents="line", **reading),
-        vocabulary=saved.vocabulary,
-        normalization=saved.normalization,
-        stdin=stdin,
-    )
+    corpus = open_corpus(saved, paths, options, stdin, documents="line")
     pairs = find_pairs(corpus, paths)
-    if limit is not None and limit < len(pairs):
-        pairs = pairs.take(permute(np.arange(limit), len(pairs), 0))
-    with opened(saved, device=device, threads=threads) as network:
+    if options.limit is not None and options.limit < len(pairs):
+        pairs = pairs.take(permute(np.arange(options.limit), len(pairs), 0))
+    with opened(saved, device=options.device, threads=options.threads) as network:
         writer = SamplingNetworks(saved.config, saved.weights, network.engine.threads).many
         figures = measure_pairs(network, writer, saved.vocabulary, corpus.tokens, pairs)
     return replace(figures, notes=corpus.notes)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.vocabulary import UNKNOWN_ID
 from textgen.corpus.words import count_words
 from textgen.errors import ConfigError, named
@@ -26,6 +27,7 @@ from textgen.evaluation.nll import (
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.network import Network
+from textgen.options import EvalOptions
 from textgen.runtime import choose_device, choose_threads, computing_threads
 
 #: With a history: tokens that are measured unless told otherwise.
@@ -117,54 +119,41 @@ class Evaluation:
 def evaluate(
     saved: SavedModel,
     paths: Sequence[str],
+    options: EvalOptions,
     *,
-    window: int | None = None,
-    streams: int = 1,
-    history: int | None = None,
-    limit: int = POSITIONS,
-    device: str = "auto",
-    threads: int | None = None,
     edits: Edits = NO_EDITS,
-    documents: str | None = None,
     stdin: BinaryIO | None = None,
     on_progress: Callable[[int, int], object] | None = None,
-    **reading: Any,
 ) -> Evaluation:
-    """Measure a model on texts; see `textgen.Model.evaluate`, which has the same arguments.
+    """Measure a model on texts; see `textgen.Model.evaluate`.
 
     Args:
         saved: The model.
         paths: The texts.
+        options: What is measured.
         edits: Changes of the states at every step.
-        reading: More fields of `CorpusOptions`.
+        stdin: What the path `-` reads.
+        on_progress: Called with tokens done and tokens in all.
     """
     if saved.reads_pairs:
         raise ConfigError("this model was trained on pairs; measure it with evaluate_pairs")
+    history = options.history
     if history is None:
-        history = 0 if streams > 1 else saved.history or 0
-    if history < 0 or (history and streams > 1):
+        history = 0 if options.streams > 1 else saved.history or 0
+    if options.limit is not None and not history:
         raise ConfigError(
-            f"{named('history')} is {history}: it must be 0 (the state is carried on) or more, "
-            f"and goes without {named('streams')}"
+            f"{named('limit')} goes with {named('history')}, or with pairs; "
+            f"{named('history', 'N')} sees N tokens"
         )
-    if streams < 1:
-        raise ConfigError(f"{named('streams')} is {streams}; it must be at least 1")
-    options = saved.corpus_options(documents=documents, **reading)
-    corpus = Corpus.open(
-        paths,
-        options,
-        vocabulary=saved.vocabulary,
-        normalization=saved.normalization,
-        stdin=stdin,
-    )
-    if documents is not None:
+    corpus = open_corpus(saved, paths, options, stdin, documents=options.documents)
+    if options.documents is not None:
         corpus.require_borders()
     tokens = corpus.tokens
-    with opened(saved, device=device, threads=threads, edits=edits) as network:
+    with opened(saved, device=options.device, threads=options.threads, edits=edits) as network:
         if history:
-            nll = nll_with_history(network, tokens, history, limit=limit)
-        elif streams > 1:
-            nll = nll_in_streams(network, tokens, streams=streams)
+            nll = nll_with_history(network, tokens, history, limit=options.limit or POSITIONS)
+        elif options.streams > 1:
+            nll = nll_in_streams(network, tokens, streams=options.streams)
         else:
             nll = Nll(0.0, 0)
             for nll in nll_in_one_pass(network, tokens):
@@ -181,9 +170,28 @@ def evaluate(
             positions=nll.tokens if history else None,
             notes=corpus.notes,
         )
-        if window is None:
+        if options.window is None:
             return whole
-        return replace(whole, cold=_in_windows(network, saved, tokens, whole, window))
+        return replace(whole, cold=_in_windows(network, saved, tokens, whole, options.window))
+
+
+def open_corpus(
+    saved: SavedModel,
+    paths: Sequence[str],
+    options: FileOptions,
+    stdin: BinaryIO | None,
+    *,
+    documents: str | None,
+) -> Corpus:
+    """Texts as a model reads them: in its tokens, and normalised as in training."""
+    reading = {item.name: getattr(options, item.name) for item in fields(FileOptions)}
+    return Corpus.open(
+        paths,
+        saved.corpus_options(documents=documents, **reading),
+        vocabulary=saved.vocabulary,
+        normalization=saved.normalization,
+        stdin=stdin,
+    )
 
 
 @contextmanager
