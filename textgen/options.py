@@ -1,5 +1,4 @@
-"""The options of training, of writing and of measuring, each declared once, and the command that
-says them.
+"""The options of training, writing and measuring, each declared once; the command that says them.
 
 How a text is read is declared in `textgen.corpus.corpus_options`.
 """
