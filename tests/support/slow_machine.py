@@ -35,11 +35,12 @@ SLOW = {
 }
 #: What takes seconds to load is slowed down only for the commands with one of these words.
 NEEDED_BY = {
-    "textgen.model.network": {"influence", "memory", "compare"},
+    "textgen.model.torch_network": {"influence", "memory", "compare"},
     "sklearn.linear_model": {"find"},
     "sklearn.feature_extraction.text": {"find"},
     "gensim.models": {"word2vec:8"},
 }
+assert NEEDED_BY.keys() <= SLOW.keys()
 #: So many frames tell one place from another.
 FRAMES = 3
 #: Writing what was asked for, after the work, is of a moment.
