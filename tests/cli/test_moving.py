@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
-from support.silence import Watched, watch
+from support.silence import watch
 from support.small_runs import SMALL_OPTIONS, process
 
 from textgen.cli import moving as moving_module

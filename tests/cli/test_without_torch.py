@@ -17,7 +17,10 @@ pytestmark = pytest.mark.skipif(not supported_isas(), reason=missing_reason() or
 
 #: The command line in a process in which `import torch` fails, as where it is not installed.
 _BLOCKED = """
+import json
 import sys
+
+END = "\\0"
 
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
@@ -26,8 +29,18 @@ class NoTorch:
 
 sys.meta_path.insert(0, NoTorch())
 from textgen.cli import main
-main()
+
+for words in json.loads(sys.argv[1]):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    print(flush=True, end=END)
 """
+#: Stands after what each command prints.
+END = "\0"
 
 
 @pytest.fixture
@@ -36,10 +49,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *words: str) -> str:
-    """What a command prints on stdout, in a process without torch."""
+def run(folder: Path, *commands: list[str]) -> list[str]:
+    """What each command prints on stdout, one after the other in a process without torch."""
     result = subprocess.run(
-        [sys.executable, "-c", _BLOCKED, *words],
+        [sys.executable, "-c", _BLOCKED, json.dumps(commands)],
         capture_output=True,
         env=environment(TEXTGEN_DEBUG="1", TEXTGEN_PATH=""),
         timeout=120,
@@ -47,7 +60,9 @@ def run(folder: Path, *words: str) -> str:
         check=False,
     )
     assert result.returncode == 0, result.stderr.decode()
-    return result.stdout.decode()
+    *printed, rest = result.stdout.decode().split(END)
+    assert len(printed) == len(commands) and not rest
+    return printed
 
 
 def chosen(printed: str) -> dict[str, Any]:
@@ -57,30 +72,38 @@ def chosen(printed: str) -> dict[str, Any]:
 
 
 def test_training(folder: Path) -> None:
-    printed = run(folder, "train", "text.txt", *SMALL_OPTIONS, "--steps", "20", "--json")
+    printed, described = run(
+        folder,
+        ["train", "text.txt", *SMALL_OPTIONS, "--steps", "20", "--json"],
+        ["inspect", "checkpoint", "text", "--json"],
+    )
     assert chosen(printed)["path"] == f"native ({supported_isas()[0]})"
     assert json.loads(printed.splitlines()[-1])["reason"] == "finished"
-    described = json.loads(run(folder, "inspect", "checkpoint", "text", "--json"))
-    assert "torch" not in described["info"]["versions"]
+    assert "torch" not in json.loads(described)["info"]["versions"]
 
 
 def test_training_for_a_time(folder: Path) -> None:
     """Calibration and sizing included."""
-    printed = run(folder, "train", "text.txt", "--budget", "2s", "--json")
+    (printed,) = run(folder, ["train", "text.txt", "--budget", "2s", "--json"])
     assert chosen(printed)["path"] == f"native ({supported_isas()[0]})"
     assert json.loads(printed.splitlines()[-1])["reason"] == "finished"
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_all_that_is_done_with_a_model(folder: Path, cell: str) -> None:
-    words = [*SMALL_OPTIONS, "--steps", "6", "-q"]
-    run(folder, "train", "text.txt", *words, "--cell", cell, "--layers", "2", "--dropout", "0.2")
-    run(folder, "train", "checkpoints/text", "--resume", "-q")
     (folder / "new.txt").write_text("Zebra § " + russian_text(2000, seed=1), encoding="utf-8")
-    tuning = ["--from", "text", "--steps", "6", "-q"]
-    run(folder, "train", "new.txt", *tuning)
-    figures = json.loads(run(folder, "eval", "new.txt", "--window", "50", "-c", "new", "--json"))
-    assert figures["unknown_chars"] == 0
-    assert figures["bits_per_char"] < 10
-    assert len(run(folder, "sample", "-n", "5", "-c", "new").strip()) > 0
-    assert "surprise" in run(folder, "inspect", "--text", "дом", "--show", "surprise", "-c", "new")
+    words = [*SMALL_OPTIONS, "--steps", "6", "-q"]
+    *_, figures, sampled, inspected = run(
+        folder,
+        ["train", "text.txt", *words, "--cell", cell, "--layers", "2", "--dropout", "0.2"],
+        ["train", "checkpoints/text", "--resume", "-q"],
+        ["train", "new.txt", "--from", "text", "--steps", "6", "-q"],
+        ["eval", "new.txt", "--window", "50", "-c", "new", "--json"],
+        ["sample", "-n", "5", "-c", "new"],
+        ["inspect", "--text", "дом", "--show", "surprise", "-c", "new"],
+    )
+    measured = json.loads(figures)
+    assert measured["unknown_chars"] == 0
+    assert measured["bits_per_char"] < 10
+    assert len(sampled.strip()) > 0
+    assert "surprise" in inspected
