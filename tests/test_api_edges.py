@@ -373,7 +373,7 @@ def test_representations(trained: textgen.TrainResult, model: textgen.Model) -> 
     info = repr(model)
     for part in (
         str(trained.model),
-        "lstm, 1 layer of 24 units",
+        "lstm, 1 layer of 24 neurons",
         f"{len(model.vocabulary)} symbols at level char",
         "trained on text.txt",
         f"{trained.bits_per_char:.3f} bits/char",
@@ -390,7 +390,7 @@ def test_a_model_that_says_nothing_of_its_making_has_a_representation(model: tex
 
     for info in ({}, {"corpus": {"files": [3, {}]}, "metrics": None}):
         bare = textgen.Model(replace(model.saved, info=info), Path("some.safetensors"))
-        assert repr(bare).startswith("<Model some.safetensors: lstm, 1 layer of 24 units")
+        assert repr(bare).startswith("<Model some.safetensors: lstm, 1 layer of 24 neurons")
 
 
 def test_a_trace_is_read_by_quantity(model: textgen.Model) -> None:

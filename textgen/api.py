@@ -298,7 +298,7 @@ class Model:
         config = self.config
         layers = "1 layer" if config.num_layers == 1 else f"{config.num_layers} layers"
         parts = [
-            f"{config.cell}, {layers} of {config.hidden_size} units, "
+            f"{config.cell}, {layers} of {config.hidden_size} neurons, "
             f"{config.num_parameters():,} parameters",
             f"{len(self.vocabulary):,} symbols at level {self.vocabulary.level}",
         ]
@@ -325,10 +325,10 @@ class Model:
 
     @checked()
     def fit_seed(self, seed: str) -> FittedSeed:
-        """`seed` in the symbols of the vocabulary, with a notice of what had to be changed.
+        """`seed` as tokens of the model, with a notice of what had to be changed.
 
         For a model of pairs it is a source, and its ids end with the separator. Of several
-        documents, cut as the training text was, the text goes on from the last one.
+        documents, cut as the training text was, the text continues the last one.
 
         Raises:
             SamplingError: It is no source, and the model one of pairs.
@@ -366,7 +366,7 @@ class Model:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """How every unit is distributed, on the training text or on text of the model's own.
+        """The mean and spread of every neuron, on the training text or on text of the model itself.
 
         Measured at first use and kept beside the model, where that can be written to.
         """
@@ -400,7 +400,7 @@ class Model:
     def steered(self, *steer: str | SteeringPlan) -> Iterator[SteeringPlan]:
         """Steer all that the model does inside a `with` block: writing, tracing, evaluating.
 
-        Blocks may stand in one another; the inner one's interventions come after the outer one's.
+        Blocks can be nested; the inner one's interventions come after the outer one's.
         Nothing of it is left after the block, whatever ended it. A stream or a writer that was made
         inside keeps what it was made with. The block is the model's: threads that share a model
         share it.
@@ -469,7 +469,7 @@ class Model:
         steer: Steer | None = None,
         **settings: Unpack[SampleSettings],
     ) -> Iterator[GeneratedSymbol]:
-        """As `generate`, but symbol by symbol, as they are made; the seed is not repeated."""
+        """As `generate`, but token by token, as they are made; the seed is not repeated."""
         return stream_text(
             self.networks.one,
             self.vocabulary,
@@ -489,7 +489,7 @@ class Model:
         index: int = 0,
         **settings: Unpack[SampleSettings],
     ) -> Iterator[LiveSymbol]:
-        """As `stream`, each symbol only when it is asked for, under a dose that may change between
+        """As `stream`, each token only when it is asked for, under a dose that may change between
         any two of them.
 
         Args:
@@ -656,11 +656,11 @@ class Model:
         separator: str = "",
         novelty_corpus: StrPath | None = None,
     ) -> NoveltyReport:
-        """What of some texts is copied from the training text: runs of tokens, whole documents.
+        """Which parts of texts are copied from the training text: runs of tokens, whole documents.
 
         Args:
             texts: What `generate_many` gave, or texts from anywhere.
-            seed: What each of them goes on from.
+            seed: The text that each of them continues.
             separator: What stands between two documents of a text, with `keep_going`.
             novelty_corpus: A file or folder with the training text; None takes it from the cache.
         Raises:
@@ -741,9 +741,9 @@ class Model:
         Args:
             text: The text; normalised as the model's texts were.
             settings: Any of those below, by name. `quantities` is all that the cell has unless
-                given, and may be a single name; units may be named as `"0:75"`, too.
+                given, and may be a single name; neurons may be named as `"0:75"`, too.
         Raises:
-            InspectionError: The model has no such quantity, layer or unit.
+            InspectionError: The model has no such quantity, layer or neuron.
         Example:
             >>> model.trace("once")["cell"].shape  # tokens, neurons
         """
@@ -764,7 +764,7 @@ class Model:
 
     @checked()
     def survey(self, ids: str | NDArray[np.integer], quantities: Sequence[str]) -> Iterator[Trace]:
-        """What the network does on a long text, in chunks that may stand in no order.
+        """What the network does on a long text, in chunks of any order.
 
         Args:
             ids: The tokens, as `encode` gives them; or the text.
@@ -786,7 +786,7 @@ class Model:
     def read(
         self, *paths: StrPath | Iterable[StrPath], **settings: Unpack[ReadSettings]
     ) -> LongText:
-        """A long text for `neurons`, `gates`, `similar` and `memory`, in the model's symbols.
+        """A long text for `neurons`, `gates`, `similar` and `memory`, in the model's tokens.
 
         Args:
             paths: Files and folders; none: the text that the model was trained on.
@@ -874,7 +874,7 @@ class Model:
 
     @checked()
     def gates(self, text: Text | None = None) -> GateReport:
-        """How often the gates of each unit are shut or open.
+        """How often the gates of each neuron are shut or open.
 
         Args:
             text: The text, its tokens, or what `read` gave; None: the training text.

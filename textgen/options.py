@@ -77,7 +77,7 @@ class ComputeOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Where a run is kept, and what it goes on from."""
+    """Where a run is kept, and what it continues."""
 
     out: str | None = setting(
         None,
@@ -402,7 +402,7 @@ class TrainOptions(ComputeOptions):
 
     @property
     def frozen_embedding(self) -> bool:
-        """Whether the symbols' vectors stay as they are."""
+        """Whether the embedding vectors stay as they are."""
         if self.freeze_embedding is None:
             return self.loss == "distance"
         return self.freeze_embedding
@@ -415,8 +415,8 @@ class TrainOptions(ComputeOptions):
                 )
         elif self.tie:
             raise ConfigError(
-                f"{named('loss')} distance has an output of the embedding's width, not a weight of "
-                f"a row a symbol that could be the embedding; leave {named('tie')} out"
+                f"with {named('loss')} distance the output layer has no weights that could be the "
+                f"embedding vectors; leave {named('tie')} out"
             )
         elif not self.frozen_embedding:
             raise ConfigError(f"{COLLAPSE}; leave {named('freeze_embedding', False)} out")
@@ -651,13 +651,7 @@ class EvalOptions(FileOptions, ComputeOptions):
         panel=ADVANCED,
         at_least=1,
     )
-    history: int | None = setting(
-        None,
-        help="Let the model see only the last N tokens before each prediction; 0 lets it see all "
-        "of them.",
-        by_default="as in training",
-        at_least=0,
-    )
+    history: int | None = setting_like(SampleOptions, "history", default=None, panel=None)
     pairs: bool = setting(
         False,
         help="The text consists of pairs, one on each line: SOURCE, a tab, TARGET. Only the "

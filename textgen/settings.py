@@ -2,7 +2,7 @@
 
     hidden_size: int | None = setting(
         None,
-        help="The number of units in each layer.",
+        help="The number of neurons in each layer.",
         panel=MODEL,
         by_default="chosen from the text and the time",
         at_least=1,

@@ -8,7 +8,7 @@ format, which are for people. The values stay plain data:
     table.to_markdown()   "| gate | time < 0.1 |\\n| --- | ---: |\\n| forget-gate | 25.0 % |\\n"
 
 `textgen.terminal.tables.draw_table` draws it. Where what is shown differs from what is saved (CSV
-has a row for each unit, the terminal one for each gate), a report has two tables.
+has a row for each neuron, the terminal one for each gate), a report has two tables.
 """
 
 from __future__ import annotations

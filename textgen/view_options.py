@@ -11,7 +11,7 @@ from textgen.options import ComputeOptions
 from textgen.settings import ADVANCED, PROPERTY, TEXT, check, setting, setting_like
 
 #: Characters of a corpus that are read unless more are asked for: 10 to 30 seconds for 1 x 512
-#: units on one core.
+#: neurons on one core.
 DEFAULT_CHARS = 1_000_000
 #: Neurons that a report has where no number is asked for, and passages that it has of each.
 TOP, PASSAGES = 20, 5

@@ -37,7 +37,7 @@ def test_the_embedding_follows_the_plan_or_the_wish() -> None:
 
 
 def test_too_few_parameters_for_a_single_unit() -> None:
-    with pytest.raises(ConfigError, match=r"too few: one unit of cell 'gru'.*raise params"):
+    with pytest.raises(ConfigError, match=r"too few: one neuron of cell 'gru'.*raise params"):
         width_for(100, config("gru"))
 
 

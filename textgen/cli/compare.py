@@ -22,8 +22,8 @@ from textgen.cli.parameters import (
 from textgen.cli.records import check_outputs, print_json
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, named
-from textgen.options import TrainOptions
-from textgen.settings import COMPARED, RUN, SAVED, setting, settings_of, value_of
+from textgen.options import RunOptions, TrainOptions
+from textgen.settings import COMPARED, SAVED, setting, setting_like, settings_of, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,21 +85,21 @@ class CompareOptions:
         panel=COMPARED,
         metavar="N,...",
     )
-    out: str | None = setting(
-        None,
+    out: str | None = setting_like(
+        RunOptions,
+        "out",
         help="The folder of the runs.",
-        panel=RUN,
-        metavar="DIR",
         by_default="./checkpoints/compare-NAME, with the name of the text or the task",
-        short="o",
     )
-    resume: bool = setting(
-        False,
+    resume: bool = setting_like(
+        RunOptions,
+        "resume",
         help="Continue a comparison that was stopped. Finished runs are kept.",
-        panel=RUN,
     )
-    force: bool = setting(
-        False, help="Delete the runs that are already in the folder, and start again.", panel=RUN
+    force: bool = setting_like(
+        RunOptions,
+        "force",
+        help="Delete the runs that are already in the folder, and start again.",
     )
     picture: Path | None = setting(
         None,

@@ -6,12 +6,10 @@ import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from textgen.cli.boundary import guarded
-from textgen.cli.parameters import ModelOptions, OutputOptions, with_options
+from textgen.cli.parameters import ModelOptions, NeededPaths, OutputOptions, with_options
 from textgen.cli.records import print_json, print_notes
 from textgen.options import TEXT_ONLY, EvalOptions
 from textgen.terminal.text import visible
@@ -23,14 +21,7 @@ if TYPE_CHECKING:
 @guarded
 @with_options
 def eval_command(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="PATH...",
-            help="Text files in any encoding (.gz too), folders of .txt files, or - for stdin.",
-            show_default=False,
-        ),
-    ],
+    paths: NeededPaths,
     used: ModelOptions,
     asked: EvalOptions,
     output: OutputOptions,

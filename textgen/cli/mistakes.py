@@ -332,8 +332,8 @@ def _extra(ctx: Any, words: list[str]) -> str:
         return f"{_short(ctx)} takes options only; leave out: {shown}"
     taken = " ".join(map(argument_name, arguments))
     return (
-        f"{_short(ctx)} takes {taken} and nothing after it; leave out: {shown} (a text or a "
-        "name of several words stands in quotes)"
+        f"{_short(ctx)} takes {taken} and nothing after it; leave out: {shown} (put a text "
+        "or a name of several words in quotes)"
     )
 
 
@@ -403,7 +403,7 @@ def _is_model(path: str) -> bool:
 
 
 def options() -> dict[str, tuple[str, ...]]:
-    """The name of an option elsewhere, with dashes -> what it may be here, the likeliest first.
+    """The name of an option elsewhere, with dashes -> what it may be here, the most likely first.
 
     The names of the settings in Python are among them: `hidden-size`, for `--hidden`.
     """

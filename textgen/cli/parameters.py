@@ -201,14 +201,13 @@ class ModelOptions:
     )
 
 
-PathsArgument = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="PATH...",
-        help="Text files in any encoding (.gz too), folders of .txt files, or - for stdin.",
-        show_default=False,
-    ),
-]
+_PATHS: Any = typer.Argument(
+    metavar="PATH...",
+    help="Text files in any encoding (.gz too), folders of .txt files, or - for stdin.",
+    show_default=False,
+)
+PathsArgument = Annotated[list[str] | None, _PATHS]
+NeededPaths = Annotated[list[str], _PATHS]
 
 _OPTIONS: dict[str, Option] = {
     item.name: item for cls in (TrainOptions, RunOptions) for item in settings_of(cls)

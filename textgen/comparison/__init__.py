@@ -1,4 +1,4 @@
-"""Networks side by side: cells, lengths of history, tasks with a known answer.
+"""Comparisons of networks: cells, lengths of history, tasks with a known answer.
 
 Each comparison is a function that yields what happens and, as the last record, `Compared` with its
 result (or `Halted`); the runs are ordinary ones, kept in ordinary folders.

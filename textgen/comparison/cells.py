@@ -57,7 +57,7 @@ GATE_TOKENS, MEMORY_TOKENS = 16_384, 131_072
 
 @dataclass(frozen=True, kw_only=True)
 class GateShare:
-    """How saturated one gate of one layer is: means over its units.
+    """How saturated one gate of one layer is: means over its neurons.
 
     Args:
         layer: The layer, from 0.
@@ -253,7 +253,7 @@ class CellComparison(Comparison[CellRun]):
         )
         speeds = Table(
             (
-                *("cell", Column("hidden_size", "units"), "parameters"),
+                *("cell", Column("hidden_size", "neurons"), "parameters"),
                 Column("chars_per_second", "chars/s"),
                 Column("chars_seen", "chars read"),
                 Column("learning_rate", format="g"),

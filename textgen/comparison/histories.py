@@ -148,13 +148,13 @@ class HistoryComparison(Comparison[HistoryRun]):
 
         own, shown = self.curves()
         whole = self.carried.at(0)
-        units = self.carried.figures.hidden_size
+        neurons = self.carried.figures.hidden_size
         return Chart(
             series=(
                 Series(name="trained on t and shown t", points=_known(own)),
                 Series(name="state carried in training, shown t", points=_known(shown)),
             ),
-            x_label=f"history t, {self.length} each, cell {self.variant.name} of {units} units",
+            x_label=f"history t, {self.length} each, cell {self.variant.name} of {neurons} neurons",
             y_label="bits/char",
             levels=(("state carried on", whole),) if whole is not None else (),
             log_x=True,

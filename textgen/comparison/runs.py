@@ -78,8 +78,8 @@ class RunFigures:
     Args:
         folder: Where it is kept.
         rng: Its seed.
-        hidden_size: Units of a layer.
-        embedding_size: Width of a symbol's vector.
+        hidden_size: Neurons of a layer.
+        embedding_size: The size of a token's embedding vector.
         parameters: Numbers it learned.
         learning_rate: The peak of its schedule.
         steps: Updates it made.
@@ -289,7 +289,7 @@ class Runs:
         force: Replace the runs that are there.
         stop: Asked after every step; once it says True the run is saved and the comparison ends.
     Raises:
-        ConfigError: A run cannot be made so, or two wishes contradict each other.
+        ConfigError: A run cannot be made so, or two settings contradict each other.
         RunFolderError: A run lives where one is to be made.
     """
 

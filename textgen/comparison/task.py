@@ -203,14 +203,14 @@ class TaskComparison(Comparison[TaskRun]):
             Column("lag", unit="chars"),
             *(Column(row.variant.name, row.variant.name, ".3f") for row in cells),
         )
-        units = ", ".join(f"{r.variant.name} {r.runs[0].figures.hidden_size}" for r in cells)
+        neurons = ", ".join(f"{r.variant.name} {r.runs[0].figures.hidden_size}" for r in cells)
         scores = self.runs[0].scores
         note = (
             f"asked: {self.description}. One of them: {self.example.prompt!r} -> "
             f"{self.example.answer!r}. {scores[0].questions} questions at each lag, the same for "
             f"all, {_freshness(scores)}. An answer counts if every character is right; chance is "
             f"{self.chance:.3g}. * longer than any trained on. At most {self.params:,} parameters "
-            f"(units: {units}), {self.length} each."
+            f"(neurons: {neurons}), {self.length} each."
         )
         return (Table(columns, rows, notes=(note, *self.speed_note())),)
 

@@ -54,7 +54,7 @@ def parse_variants(variants: str | Iterable[str | Variant]) -> tuple[Variant, ..
     """What is compared: out of a list such as `rnn,rnn:relu,lstm`, names of cells, or variants.
 
     Raises:
-        ConfigError: One is not known, or stands there twice.
+        ConfigError: One is not known, or is named twice.
     """
     found: list[Variant] = []
     several = isinstance(variants, Iterable) and not isinstance(variants, str)
@@ -148,12 +148,12 @@ def width_for(params: int, config: ModelConfig, *, embedding_size: int | None = 
         params: Numbers that the model may learn.
         config: The rest of its shape: vocabulary, cell, layers, `tie`. Its `hidden_size` and
             `embedding_size` do not matter.
-        embedding_size: Width of a symbol's vector; None: as `textgen train` chooses it for each
-            width.
+        embedding_size: The size of a token's embedding vector; None: as `textgen train` chooses it
+            for each width.
     Returns:
         The width; `shaped(config, width).num_parameters()` is what it comes to.
     Raises:
-        ConfigError: Even one unit has more.
+        ConfigError: Even a network of one neuron has more.
     """
 
     def count(width: int) -> int:
@@ -161,7 +161,7 @@ def width_for(params: int, config: ModelConfig, *, embedding_size: int | None = 
 
     if count(1) > params:
         raise ConfigError(
-            f"{params:,} parameters are too few: one unit of cell '{config.cell}' with "
+            f"{params:,} parameters are too few: one neuron of cell '{config.cell}' with "
             f"{config.vocab_size:,} symbols has {count(1):,}; raise {named('params')}"
         )
     low, high = 1, 2
@@ -174,7 +174,7 @@ def width_for(params: int, config: ModelConfig, *, embedding_size: int | None = 
 
 
 def shaped(config: ModelConfig, width: int, *, embedding_size: int | None = None) -> ModelConfig:
-    """`config` with layers of that width, and a symbol's vector as `textgen train` makes it."""
+    """`config` with layers of that width, and an embedding as `textgen train` makes it."""
     embedding = embedding_size or embedding_width(width, tie=config.tie)
     return replace(config, hidden_size=width, embedding_size=embedding)
 

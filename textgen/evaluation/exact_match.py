@@ -1,7 +1,7 @@
 """How well a model of pairs writes: the likelihood of the targets, and how many it writes exactly.
 
 The tokens of a target and the end mark after it count, given its source. To write a target, the
-model reads the source and takes the likeliest token each time, many pairs side by side.
+model reads the source and takes the most likely token each time, many pairs at the same time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from textgen.options import EvalOptions
 from textgen.progress import track
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
 
-#: The most pairs that are read or written side by side, and the most tokens of them.
+#: The most pairs that are read or written together, and the most tokens of them.
 TOGETHER, TOKENS_TOGETHER = 256, 1 << 16
 #: A written target is cut at this many times the true length, and this many characters more.
 LONGEST_TIMES, LONGEST_MORE = 2, 16
@@ -137,7 +137,7 @@ def target_nll(network: Network, tokens: Tokens, pairs: PairIndex) -> Nll:
 def write_targets(
     network: StepNetwork, vocabulary: Vocabulary, tokens: Tokens, pairs: PairIndex
 ) -> Iterator[tuple[int, str]]:
-    """What a model writes after each source, the likeliest token each time.
+    """What a model writes after each source: the most likely token each time.
 
     Yields:
         The number of a pair and the text, which is cut where it is far too long.

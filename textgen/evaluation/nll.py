@@ -112,7 +112,7 @@ def nll_in_one_pass(network: Network, tokens: Tokens) -> Iterator[Nll]:
 def nll_in_streams(
     network: Network, tokens: Tokens, *, streams: int = 64, limit: int | None = None
 ) -> Nll:
-    """Read a text in parts side by side, at the speed of training.
+    """Read the parts of a text at the same time, at the speed of training.
 
     The `WARMUP` tokens before each part are read first and do not count, so the result is within
     noise of a single pass.
@@ -153,7 +153,7 @@ def nll_of_spans(
     at_once: int = CHUNK,
     what: str = "",
 ) -> Iterator[Nll]:
-    """The figure of spans of a text that are read side by side, chunk by chunk.
+    """The figure of spans of a text that are read at the same time, chunk by chunk.
 
     Each is read from `firsts_B` to `stops_B`, from a zero state and the token before it (an end
     mark before the text); the predictions from `counted_B` on count. An end mark follows the text.
@@ -195,7 +195,7 @@ def nll_in_windows(
         network: The model.
         tokens: The text, `(N,)`.
         starts: The first token of each window, rising from 0, `(W,)`; see `window_starts`.
-        batch_size: Windows read side by side.
+        batch_size: Windows read at the same time.
     """
     targets = starts[starts < len(tokens) - 1] + 1
     stops = np.append(targets[1:], len(tokens))
@@ -214,7 +214,7 @@ def nll_with_history(network: Network, tokens: Tokens, history: int, *, limit: i
 
     The state is zero before the first of these. Nothing before a document is seen: near the
     beginning of a document the window is shorter and begins with the end mark. Every token takes a
-    window of `history` steps; many windows are read side by side.
+    window of `history` steps; many windows are read at the same time.
 
     Args:
         network: The model.

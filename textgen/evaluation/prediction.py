@@ -94,7 +94,7 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """Perplexity per token: among how many equally likely symbols the model hesitates."""
+        """Perplexity per token: as hard as a choice among so many equally likely tokens."""
         return math.exp(min(self.nats / self.tokens, 700.0))
 
     def to_dict(self, prefix: str = "") -> dict[str, float]:
