@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -44,6 +45,8 @@ PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
 #: Where several models are measured: seconds of a turn, the fewest turns, and the share of them
 #: that is taken to be undisturbed.
 _TURN, _LEAST_TURNS, _UNDISTURBED = 0.005, 10, 0.25
+#: Updates that no measurement takes.
+_ENDLESS = 10**9
 #: What is being done, to people.
 _MEASURING = "measuring the speed of this machine"
 
@@ -197,6 +200,8 @@ def measure_step(
 
 def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:
     """A copy of the planned model, after its first update."""
+    # More updates may be measured than a short run has: past its end the learning rate is negative.
+    plan = replace(plan, steps=plan.steps + _ENDLESS)
     trainer = open_trainer(plan, path, plan.windows(tokens), initial_weights(plan.model, 0))
     _seconds_of(trainer, 1)
     return trainer
