@@ -113,6 +113,8 @@ def test_gates_of_other_cells(tmp_path: Path) -> None:
     result = textgen_cli("inspect", "gates", text, "-c", tmp_path / "rnn")
     assert result.exit_code == 2
     assert "no gates" in result.stderr and "--cell lstm" in result.stderr
+    # `gates` itself has no such option.
+    assert "textgen inspect neurons --show hidden" in result.stderr
     # Both other views know all cells.
     for cell in ("gru", "rnn"):
         found = as_json("similar", "дом", text, "-c", tmp_path / cell)

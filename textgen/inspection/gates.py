@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cells import Cell
-from textgen.errors import InspectionError, named
+from textgen.errors import InspectionError
 from textgen.inspection.trace import Trace, as_chunks, quantities
+from textgen.messages import call, named
 from textgen.table import Column, Table
 from textgen.terminal.humanize import percent
 
@@ -148,7 +149,7 @@ def gate_quantities(cell: Cell) -> tuple[str, ...]:
     if not names:
         raise InspectionError(
             f"this is a model of {cell.name} cells, which have no gates to saturate: their state "
-            f"is all there is ({named('show', 'hidden')}); models trained with "
+            f"is all there is ({call('inspect neurons', show='hidden')}); models trained with "
             f"{named('cell', 'lstm')} or {named('cell', 'gru')} have gates"
         )
     return names
