@@ -53,10 +53,12 @@ def repository() -> Path:
 
 #: The files that take longest, the longest first: none of them is left to one worker at the end.
 LONGEST = (
-    *("native/test_amx.py", "cli/test_moving.py", "test_docs.py", "test_lessons.py"),
-    *("cli/test_first_words.py", "cli/test_train_cli.py", "cli/test_sample_cli.py"),
-    *("training/test_resume.py", "training/test_more.py", "native/test_net.py"),
-    *("native/test_installing.py", "cli/test_live_cli.py", "cli/test_compare_cli.py"),
+    *("test_lessons.py", "cli/test_moving.py", "test_docs.py", "native/test_amx.py"),
+    *("native/test_sampler.py", "training/test_more.py", "native/test_installing.py"),
+    *("comparison/test_equal_time.py", "comparison/test_compare_cells.py"),
+    *("cli/test_train_cli.py", "corpus/test_encoding.py", "training/test_resume.py"),
+    *("training/test_distance.py", "test_steering_api.py", "cli/test_live_cli.py"),
+    *("test_every_cell.py", "native/test_edits.py", "native/test_build.py"),
 )
 
 
