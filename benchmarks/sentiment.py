@@ -32,7 +32,7 @@ import numpy as np
 
 import textgen
 from textgen.corpus.vocabulary import END_ID
-from textgen.sampling.stop import SentenceEnds
+from textgen.sampling.stream import SentenceEnds
 from textgen.steering import Intervention, SteeringPlan, Target
 
 #: «8 из 10», «8,5 из 10», «8/10», at any place: the label in other words.

@@ -319,8 +319,8 @@ HEAVY = (
             HEAVY,
         ),
         (
-            "import textgen.training.start, textgen.evaluation, textgen.training.finetune,"
-            "textgen.training.learner, textgen.model.engine",
+            "import textgen.training.start, textgen.evaluation, textgen.training.learner, "
+            "textgen.model.engine",
             HEAVY,
         ),
         ("import textgen.cli.app", ("torch", "matplotlib", "plotext")),

@@ -12,7 +12,7 @@ from support.other_values import BESIDE, other_value
 from typer.main import get_command
 
 from textgen.cli.app import app
-from textgen.cli.naming import UsageError
+from textgen.cli.help_page import UsageError
 from textgen.cli.parameters import Only
 from textgen.errors import ConfigError
 from textgen.options import command_text

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from support.small_runs import russian_text
 
 import textgen
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, SamplingError
 from textgen.native.library import supported_isas
 from textgen.sampling import Generation
 from textgen.steering import Target, save_target
@@ -176,6 +178,18 @@ def test_the_price_of_a_text_is_its_cost_when_nobody_steers(model: textgen.Model
     assert isinstance(steered, Generation)
     price = model.bits_per_char(steered.ids, seed="дом")
     assert price != pytest.approx(steered.bits_per_char, rel=1e-3)
+
+
+def test_what_cannot_be_steered_is_refused_as_at_the_prompt(model: textgen.Model) -> None:
+    saved = model.saved
+    pairs = textgen.Model(replace(saved, info={**saved.info, "pairs": True}), model.path)
+    for call in (model.stream, model.generate, partial(model.generate_many, 2)):
+        with pytest.raises(SamplingError, match=r"history of 3 tokens .*; add history=0"):
+            call("дом", steer="0:5=+4", history=3)
+    with pytest.raises(SamplingError, match="only a model of text can be steered"):
+        pairs.stream("дом", steer="0:5=+4")
+    with pytest.raises(SamplingError, match="history=3 would make it forget the source"):
+        pairs.stream("дом", history=3)
 
 
 def test_turns_take_no_schedule(model: textgen.Model) -> None:

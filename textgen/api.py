@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -68,7 +68,7 @@ from textgen.sampling import (
     stream_text,
     training_text,
 )
-from textgen.sampling.defaults import options_of, seed_of, stop_of
+from textgen.sampling.seed import options_of, refuse_steering, seed_of, stop_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
@@ -444,6 +444,15 @@ class Model:
         plan.check(self.config)
         return plan if plan.interventions else None
 
+    def _asked(
+        self, steer: Steer | None, settings: Mapping[str, Any]
+    ) -> tuple[SampleOptions, Steering | None]:
+        """The settings of a text, and what steers it."""
+        options, plan = options_of(self.saved, settings), self._plan(steer)
+        if plan is not None:
+            refuse_steering(self.saved, options)
+        return options, plan
+
     def _refuse_steering(self, what: str) -> None:
         """Raise `ConfigError` where `steered` holds something."""
         if self._steering is not None:
@@ -470,14 +479,15 @@ class Model:
         **settings: Unpack[SampleSettings],
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but token by token, as they are made; the seed is not repeated."""
+        options, steering = self._asked(steer, settings)
         return stream_text(
             self.networks.one,
             self.vocabulary,
-            self.sample_options(**settings),
+            options,
             seed_ids=seed_of(self.saved, seed).ids,
             primer_ids=self.saved.primer,
             index=index,
-            steering=self._plan(steer),
+            steering=steering,
         )
 
     @checked(SampleOptions)
@@ -508,11 +518,11 @@ class Model:
         if not isinstance(steer, LiveSteering):
             raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
-        self._plan(steer)
+        options, _ = self._asked(steer, settings)
         return generate_live(
             self.networks.one,
             self.vocabulary,
-            self.sample_options(**settings),
+            options,
             steer,
             seed_ids=seed_of(self.saved, seed).ids,
             primer_ids=self.saved.primer,
@@ -571,7 +581,7 @@ class Model:
             >>> for text in model.generate_many(["Once", "Never"], length=100):
             ...     print(text.text)
         """
-        options, plan = self.sample_options(**settings), self._plan(steer)
+        options, plan = self._asked(steer, settings)
         if isinstance(count, str | bytes | FittedSeed):
             raise SamplingError(
                 f"count is {count!r:.60}; it must be a number or a list of seeds: "
@@ -700,14 +710,14 @@ class Model:
         """
         if self.saved.reads_pairs:
             raise ConfigError("a model of pairs writes targets, not a text by turns")
-        plan = self._plan(steer)
+        options, plan = self._asked(steer, settings)
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         return Writer(
             self.networks.one,
             self.vocabulary,
             self.saved.normalization,
-            self.sample_options(**settings),
+            options,
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
         )

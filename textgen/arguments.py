@@ -56,7 +56,8 @@ def checked(
         known = [p.name for p in (*explicit, *more.values()) if p.kind in _BY_NAME]
         # What comes from a dataclass of options is made plain there.
         plain = [*explicit, *_settings(filter(inspect.isfunction, sources), set()).values()]
-        kinds = {p.name: kinds for p in plain if (kinds := _kinds_of(p))}
+        plain = [p for p in plain if p.kind is not p.VAR_POSITIONAL]
+        kinds = {p.name: kinds for p in plain if (kinds := kinds_of(str(p.annotation)))}
         functions = {p.name for p in explicit if str(p.annotation).startswith("Callable[")}
         place = function.__qualname__
 
@@ -130,12 +131,6 @@ def _texts_of(source: Any) -> dict[str, str]:
                 line = match[2]
             lines.append(line.strip())
     return {name: " ".join(parts) for name, parts in texts.items()}
-
-
-def _kinds_of(parameter: inspect.Parameter) -> tuple[type, ...] | None:
-    if parameter.kind is parameter.VAR_POSITIONAL:
-        return None
-    return kinds_of(str(parameter.annotation))
 
 
 def path_names(paths: Iterable[Any], function: str) -> list[str]:

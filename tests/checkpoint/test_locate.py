@@ -126,7 +126,7 @@ def test_without_any_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_run_killed_before_its_first_model(root: Path, tmp_path: Path) -> None:
     expected = (
         "the run in checkpoints/killed has written no model yet: while it is training, wait for "
-        "the first; if it was stopped, go on with it: "
+        "the first; if it was stopped, continue it: "
         "textgen.train('checkpoints/killed', resume=True)"
     )
     assert message_of("killed") == expected

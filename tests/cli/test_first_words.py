@@ -18,8 +18,8 @@ from typer.main import get_command
 from textgen.cli import main
 from textgen.cli.app import ALIASES, app
 from textgen.cli.commands import SETTINGS
+from textgen.cli.help_page import choices_of, value_kind, value_name
 from textgen.cli.mistakes import COMMANDS, options
-from textgen.cli.naming import choices_of, value_kind, value_name
 
 PROGRAM: Any = get_command(app)
 TEXT = "Утром доктор нашёл мёд"

@@ -9,7 +9,7 @@ import pytest
 from support.small_runs import SMALL_OPTIONS, events, russian_text, textgen_cli
 
 import textgen
-from textgen.cli.train_view import MAIN, choice_label, choice_rows, choices_hint
+from textgen.cli.train_view import MAIN, choice_rows, choices_hint, label_of
 from textgen.runtime import Choice
 
 QUICK = ["--steps", "2", *SMALL_OPTIONS, "--out", "run", "--force"]
@@ -44,7 +44,7 @@ def test_a_mac_file_and_an_empty_one_stop_nothing(folder: Path) -> None:
     result = textgen_cli("train", "my texts", *QUICK)
     assert result.exit_code == 0, result.stderr
     assert (
-        "note: 1 file is left out because there is nothing in them: my texts/empty.txt"
+        "note: 1 file is left out because there is nothing in it: my texts/empty.txt"
         in result.stderr
     )
     assert "._1" not in result.stderr
@@ -183,10 +183,10 @@ def test_what_would_take_all_memory_is_refused_at_once(
 def test_settings_are_shown_by_what_is_typed() -> None:
     names = ("hidden_size", "num_layers", "learning_rate", "seq_len", "path", "validation")
     choices = [Choice(name, "native" if name == "path" else 1, "why") for name in names]
-    assert [choice_label(choice) for choice in choices] == [
+    assert [label_of(choice.name) for choice in choices] == [
         *("--hidden", "--layers", "--learning-rate", "--seq-len", "computed by", "validation"),
     ]
-    assert choice_label(Choice("history", 3, "why")) == "--history"
+    assert label_of("history") == "--history"
     assert [row[0] for row in choice_rows(choices, explain=False)] == ["--hidden", "validation"]
     slow = Choice("path", "torch", "no compiler was found")
     assert [row[0] for row in choice_rows([slow], explain=False)] == ["computed by"]
@@ -201,5 +201,5 @@ def test_every_flag_shown_is_an_option_of_train() -> None:
     decided = ("hidden_size", "num_layers", "embedding_size", "dropout", "learning_rate", "seq_len")
     more = ("batch_size", "steps", "save_every", "device", "threads", "precision", "vectors")
     for name in (*MAIN, *decided, *more):
-        flag = choice_label(Choice(name, 1, "why"))
+        flag = label_of(name)
         assert not flag.startswith("--") or flag in text, name

@@ -242,7 +242,7 @@ def test_colours_are_the_users_choice(home: Path) -> None:
         (("--live", "0:3", "--json"), "--live does not go with"),
         (("--live", "0:3", "--count", "2"), "--live does not go with"),
         (("--live", "0:3", "--interactive"), "--live does not go with"),
-        (("--live", "0:3", "--novelty"), "--live does not go with"),
+        (("--live", "0:3", "--novelty"), "--live does not go with --novelty"),
         (("--live", "0:3"), "--steer TARGET=-2@0..60,+2@60.."),
         (("--speed", "5"), "--speed needs --live"),
         (("--transcript", "t.json"), "--transcript needs --live"),
@@ -320,7 +320,7 @@ def test_an_error_in_between_leaves_the_terminal_as_it_was(
                 SampleOptions(length=10),
                 LiveSteering(model.target("0:3")),
                 "дом",
-                WritingOptions(speed=0.0),
+                WritingOptions(live="0:3", speed=0.0),
                 OutputOptions(color=ColorMode.NEVER, quiet=True),
             )
         monkeypatch.undo()

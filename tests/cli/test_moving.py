@@ -115,7 +115,7 @@ def test_ctrl_c_is_answered_at_once(home: Path, trained: object) -> None:
     assert seen.code == 130
     assert seen.answer is not None and seen.answer <= 1.0 * seen.slowness
     _, _, after = seen.sent.partition("stopping after this step and saving the run ...")
-    assert "go on: textgen train long --resume" in " ".join(after.split())
+    assert "continue: textgen train long --resume" in " ".join(after.split())
     drawn = [line for line in seen.lines if "training" in line and "%" in line]
     assert drawn and all(cell_len(line) < 40 for line in drawn)
     assert (home / "long/resume.safetensors").exists()

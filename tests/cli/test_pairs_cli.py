@@ -91,7 +91,7 @@ def test_a_target_cut_short_is_said(pairs: Path) -> None:
     words = ("sample", "--checkpoint", pairs.parent / "run", "-t", "0", "--length", "1")
     result = textgen_cli(*words, "--seed", "абв")
     assert len(result.stdout) == 2
-    assert "1 of 1 targets did not end within --length" in result.stderr
+    assert "1 of 1 target did not end within --length" in result.stderr
 
 
 def test_what_sampling_refuses(pairs: Path) -> None:
@@ -149,7 +149,7 @@ def test_malformed_lines(pairs: Path, tmp_path: Path) -> None:
     assert "line 2 has no TAB" in refused("eval", path, "--checkpoint", run, code=3)
     given = path.read_bytes()
     message = refused("eval", "-", "--checkpoint", run, code=3, input=given)
-    assert "1 of 2 lines are not pairs: line 2 (blank lines not counted)" in message
+    assert "1 of 2 lines is not a pair: line 2 (blank lines not counted)" in message
 
 
 @pytest.mark.usefixtures("home")

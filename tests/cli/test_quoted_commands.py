@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from textgen.cli.app import app
 from textgen.cli.commands import SETTINGS
-from textgen.cli.naming import UsageError
+from textgen.cli.help_page import UsageError
 from textgen.cli.parameters import at_prompt
 from textgen.errors import TextgenError
 from textgen.messages import Call
@@ -169,7 +169,7 @@ def test_an_error_about_an_odd_name_quotes_what_can_be_pasted(name: str, home: P
     (run / "resume.safetensors").write_bytes(b"")
     found = textgen_cli("sample", "-c", str(run))
     assert found.exit_code == 6
-    line = found.stderr.partition("go on with it: ")[2].strip()
+    line = found.stderr.partition("continue it: ")[2].strip()
     words = (
         subprocess.run(
             ["bash", "-c", f"textgen() {{ printf '%s\\0' \"$@\"; }}; {line}"],

@@ -305,14 +305,14 @@ def test_a_full_disk_leaves_nothing_and_says_so(
     cache = tmp_path / "cache"
     path = write(tmp_path / "a.txt", "дом и сад и дом")
     everywhere = False
-    real = tokens_module._Writer.write
+    real = tokens_module.TokenWriter.write
 
     def full(self: Any, data: Any) -> None:
         if everywhere or Path(self._file.name).parent == cache:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(self, data)
 
-    monkeypatch.setattr(tokens_module._Writer, "write", full)
+    monkeypatch.setattr(tokens_module.TokenWriter, "write", full)
     corpus = Corpus.open([path], CorpusOptions(level=level), cache=cache)
     assert corpus.decode() == "дом и сад и дом"
     assert "full" in corpus.notes[0] and not list(cache.iterdir())

@@ -118,7 +118,7 @@ def test_where_the_pairs_lie(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_documents_that_are_no_pair(bad: list[int]) -> None:
     good = [3, TAB, 4]
     tokens = np.array([*good, END_ID, *bad, END_ID, *good], np.uint8)
-    with pytest.raises(MalformedPairs, match="1 of 3 lines are not pairs: line 2 ") as raised:
+    with pytest.raises(MalformedPairs, match="1 of 3 lines is not a pair: line 2 ") as raised:
         index_pairs(tokens, TAB)
     assert raised.value.numbers.tolist() == [1]
 
@@ -290,6 +290,6 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_one_source_cannot_be_split(tmp_path: Path) -> None:
     corpus, index = open_pairs([write(tmp_path / "n.tsv", ["a\tb", "a\tc", "a\td"])], LINES)
-    with pytest.raises(EmptyCorpusError, match=r"3 pair\(s\) with one source between them"):
+    with pytest.raises(EmptyCorpusError, match="3 pairs with a single source"):
         split_pairs(corpus, index, 0.1)
     assert split_pairs(corpus, index, None).train_side.documents == 3

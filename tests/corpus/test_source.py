@@ -14,7 +14,6 @@ import pytest
 
 from textgen.corpus.source import (
     STDIN_NAME,
-    Found,
     Source,
     Unread,
     count_endings,
@@ -100,7 +99,8 @@ def test_hidden_files_and_what_systems_leave_are_passed_over(tmp_path: Path) -> 
     make(tmp_path, "a.txt", "._a.txt", ".hidden.txt", ".git/b.txt", "__MACOSX/a.txt")
     make(tmp_path, ".DS_Store", "Thumbs.db", "desktop.ini", "a.txt~", "sub/.x/c.txt")
     found = find_sources([tmp_path])
-    assert found == Found(sources=found.sources)  # nothing else is told
+    told = (found.bad, found.empty, found.repeated, found.unread, found.linked)
+    assert told == ([], [], [], [], [])
     assert [source.name for source in found.sources] == [str(tmp_path / "a.txt")]
     # Named themselves they are read.
     named = find_sources([tmp_path / "._a.txt", tmp_path / ".git"])

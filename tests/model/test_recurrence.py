@@ -26,7 +26,6 @@ from textgen.model.recurrence import (
     run_kernel,
     run_reference,
     segments,
-    zero_state,
 )
 
 CPU = torch.device("cpu")
@@ -138,7 +137,7 @@ def test_a_reset_hides_everything_before_it(cell: Cell, path: Engine) -> None:
         x_TBI = case.inputs["x"]
         x_TBI[:cut] = torch.nan
         sequences, last = run(cell, x_TBI, case.state, case.weights, case.resets, below)
-        zeros = zero_state(cell, B, H, CPU)
+        zeros = {name: torch.zeros(B, H) for name in cell.state_names}
         later = {name: value[cut:] for name, value in below.items()}
         alone, last_alone = run(cell, x_TBI[cut:], zeros, case.weights, None, later)
     assert sequences["h"][:cut].isnan().all()

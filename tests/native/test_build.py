@@ -6,9 +6,13 @@ import ctypes
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +119,41 @@ def test_an_output_that_cannot_be_written(stand_in: Path, tmp_path: Path) -> Non
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match="the library goes there"):
         build_library(tmp_path / "file" / "library.so", sources=stand_in)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_compilers_end_with_the_build(number: signal.Signals, tmp_path: Path) -> None:
+    """And what they have started, however the build ends."""
+    slow, started = tmp_path / "slow-cc", tmp_path / "started"
+    slow.write_text(f'#!/bin/sh\nsleep 300 &\necho $$ $! >> "{started}"\nwait\n')
+    slow.chmod(0o755)
+    words = [sys.executable, "-m", "textgen.native.build", "--force"]
+    building = subprocess.Popen(
+        [*words, "--output", str(tmp_path / "library.so")],
+        env={**os.environ, "CC": str(slow)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    processes = waited_for(lambda: started.is_file() and started.read_text("ascii").split())
+    building.send_signal(number)
+    assert building.wait(60) != 0
+    assert len(processes) >= 2
+    waited_for(lambda: not any(map(runs, processes)))
+
+
+def runs(process: str) -> bool:
+    """Whether a process runs; one that has ended and waits to be seen does not."""
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", process], capture_output=True, text=True)
+    return shown.stdout.strip() != "" and not shown.stdout.strip().startswith("Z")
+
+
+def waited_for(happens: Callable[[], Any]) -> Any:
+    """What a function returns once that is true."""
+    end = time.monotonic() + 60
+    while not (result := happens()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return result
 
 
 def test_the_command_builds_what_is_not_up_to_date(small_tree: Path) -> None:

@@ -24,7 +24,7 @@ from textgen.sampling import (
     generate,
     generate_live,
 )
-from textgen.sampling.stream import start, start_many
+from textgen.sampling.networks import start, start_many
 from textgen.steering import LiveSteering
 
 LETTERS = "abcdefgh"
@@ -122,15 +122,15 @@ def test_many_texts_with_filters() -> None:
 def test_steering_is_refused() -> None:
     network = HistoryNetwork(numpy_network(), 2)
     edit = Edit(layer=0, state="c", unit=0, scale=0.0, shift=1.0)
-    with pytest.raises(SamplingError, match="with history nothing is carried on"):
+    with pytest.raises(SamplingError, match="with a history of 2 tokens no state is carried on"):
         network.step(np.array([3]), network.zero_state(1), [(edit,)])
-    with pytest.raises(SamplingError, match="give history=0"):
+    with pytest.raises(SamplingError, match="add history=0"):
         network.read([3], network.zero_state(1), (edit,))
 
 
 def test_live_steering_is_refused() -> None:
     hand: LiveSteering = None  # type: ignore[assignment]  # It is not looked at.
-    with pytest.raises(SamplingError, match="give history=0"):
+    with pytest.raises(SamplingError, match="add history=0"):
         next(generate_live(numpy_network(), VOCABULARY, SampleOptions(history=2), hand))
 
 

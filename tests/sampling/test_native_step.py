@@ -28,8 +28,7 @@ from textgen.sampling import (
     stream_text,
     writing,
 )
-from textgen.sampling.networks import TOGETHER_FROM
-from textgen.sampling.stream import read, start
+from textgen.sampling.networks import TOGETHER_FROM, read, start
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
 BYTES = Vocabulary.utf8()
@@ -328,6 +327,6 @@ def test_a_seed_of_many_tokens_costs_one_call(monkeypatch: pytest.MonkeyPatch) -
 
 
 def _zero_position(network: NativeStep):  # type: ignore[no-untyped-def]
-    from textgen.sampling.stream import Position
+    from textgen.sampling.networks import Position
 
     return Position(np.zeros((1, len(CHARS)), np.float32), network.zero_state(1))

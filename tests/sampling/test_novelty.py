@@ -161,19 +161,13 @@ def test_documents_are_counted_as_lists_are_compared(block, data):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(novelty, "_BLOCK", block)
-        patch.setattr(novelty, "_SCAN", 7)
         counts = count_documents(wanted, np.array(corpus, dtype))
     assert counts == [documents.count(one) if one else 0 for one in wanted]
 
 
-def test_documents_of_equal_hashes_are_told_apart(monkeypatch):
-    monkeypatch.setattr(
-        novelty,
-        "_document_hashes",
-        lambda tokens, lengths: np.zeros(len(lengths), np.uint64),
-    )
-    corpus = np.array([3, 4, END_ID, 4, 3, END_ID, 3, 4], np.uint8)
-    assert count_documents([[3, 4], [4, 4], []], corpus) == [2, 0, 0]
+def test_documents_whose_bytes_end_with_zeros_are_told_apart():
+    corpus = np.array([3, 0x100, END_ID, 3, 1, END_ID, 3, 0x10000, END_ID, 3], np.uint32)
+    assert count_documents([[3, 0x100], [3, 0x10000], [3, 1], [3], []], corpus) == [1, 1, 1, 1, 0]
 
 
 def test_a_million_documents_are_searched_at_once():

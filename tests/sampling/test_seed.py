@@ -89,14 +89,14 @@ def test_a_seed_of_which_nothing_is_left():
     seed = fit_seed("☃☃", chars("ab"), PLAIN)
     assert (seed.ids, seed.text) == ((), "")
     assert seed.notice == (
-        "seed: '☃' dropped (not in the model's vocabulary of 4); going on without a seed"
+        "seed: '☃' dropped (not in the model's vocabulary of 4); continuing without a seed"
     )
     empty = fit_seed("", chars("ab"), PLAIN)
     assert (empty.ids, empty.notice) == ((), None)
     folded = Normalization(fold=True)
     vanished = fit_seed("!?", Vocabulary.from_words(" ab", {}, folded=True), folded)
     assert vanished.ids == ()
-    assert vanished.notice == "seed: nothing that the model reads; going on without a seed"
+    assert vanished.notice == "seed: nothing that the model reads; continuing without a seed"
 
 
 def test_a_long_notice_counts_and_shows_the_invisible_as_code_points():

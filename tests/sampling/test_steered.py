@@ -14,8 +14,8 @@ from textgen.model.network import State, StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.sampling import SampleOptions, SamplingNetworks, Writer, generate, stream_text
-from textgen.sampling.cursor import ConstantSteering, Cursor
-from textgen.sampling.stream import start
+from textgen.sampling.networks import start
+from textgen.sampling.stream import Cursor
 from textgen.steering import SteeringPlan, Target, parse_specs
 
 LENGTH = 120
@@ -218,9 +218,9 @@ def test_turns_are_steered_throughout(_needs_library: None) -> None:
 
 
 def test_a_cursor_of_what_always_acts_asks_nothing_more() -> None:
-    edits = plan("0:3.c=1").edits_at(0, 1)
-    cursor = Cursor(ConstantSteering(edits), CHARS)
-    assert cursor.is_settled and cursor.edits is edits
+    always = plan("0:3.c=1")
+    cursor = Cursor(always, CHARS)
+    assert cursor.is_settled and cursor.edits is always.edits_at(0, 1)
     assert cursor.follow([3, 4, 5]) == 3
     ended = Cursor(plan("0:3.c=1@0..2"), CHARS)
     assert not ended.is_settled

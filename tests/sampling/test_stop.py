@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.sampling.stop import StopMatcher, fit_stop
+from textgen.sampling.seed import fit_stop
+from textgen.sampling.stream import StopMatcher
 
 
 def run(text, stop=(), until_sentence=False, cuts=None):

@@ -24,8 +24,8 @@ from textgen.sampling import (
     generate,
     stream_text,
 )
-from textgen.sampling.cursor import Cursor
-from textgen.sampling.stream import read, start
+from textgen.sampling.networks import read, start
+from textgen.sampling.stream import Cursor
 
 WORDS = Vocabulary.from_words("абвг .\n", {" абв": 9, " где": 5, "аб": 3, " аааа": 2})
 FOLDED = Vocabulary.from_words("абвг ", {" абв": 9, " где": 5, " аб": 3}, folded=True)

@@ -18,6 +18,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "positive": {"negative": "other.txt"},
     "negative": {"positive": "other.txt"},
     "positive_label": {"labels": "table.tsv"},
+    "speed": {"live": "0:3"},
+    "transcript": {"live": "0:3"},
 }
 
 

@@ -22,7 +22,7 @@ from textgen.model.engine import choose_engine, open_network
 from textgen.model.network import Network
 from textgen.model.torch_network import LanguageModel
 from textgen.options import TrainOptions
-from textgen.training.finetune import extended_weights, parent_options
+from textgen.training.start import extended_weights, parent_options
 
 OLD = "а все-таки она вертится. " * 8
 NEW = "quod erat demonstrandum; а она - нет. " * 8

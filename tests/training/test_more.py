@@ -29,8 +29,8 @@ from textgen.cli.parameters import at_prompt
 from textgen.errors import ConfigError, RunFolderError
 from textgen.options import TrainOptions
 from textgen.training.events import Ended, Event, Report, Sampled, Started
-from textgen.training.more import parse_more
 from textgen.training.plan import Plan
+from textgen.training.resume import parse_more
 from textgen.training.start import open_run
 
 
@@ -272,7 +272,7 @@ def test_the_texts_and_options_are_the_runs(text: Path, tmp_path: Path) -> None:
         train(text, out=out, more="10steps")
     seen = train(out, more="10steps")
     assert isinstance(seen[0], Started)
-    assert any("it goes on with the old one" in note for note in seen[0].notes)
+    assert any("it continues with the old one" in note for note in seen[0].notes)
 
 
 def test_pairs_and_fine_tuned_runs(text: Path, tmp_path: Path) -> None:

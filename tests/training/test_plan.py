@@ -179,7 +179,7 @@ def test_a_small_text_holds_the_model_back() -> None:
     large, of_large = resolved(options)
     assert plan.model.hidden_size < large.model.hidden_size
     assert "2,000 characters" in choices["hidden_size"].reason
-    assert "by heart" in choices["hidden_size"].reason
+    assert "memorize" in choices["hidden_size"].reason
     assert "1,000,000 characters" in of_large["hidden_size"].reason
     assert "learn most in 3 minutes" in resolved(TrainOptions())[1]["hidden_size"].reason
     short = resolved(TrainOptions(budget=0.01))[1]["hidden_size"]
@@ -323,7 +323,7 @@ def test_the_memory_of_a_run_is_about_what_was_measured() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
-        (1.0, "1 seconds"),
+        (1.0, "1 second"),
         (90.0, "90 seconds"),
         (60.0, "1 minute"),
         (180.0, "3 minutes"),
@@ -345,7 +345,7 @@ def test_reasons_say_why_in_words() -> None:
                 for choice in resolved(options, facts)[1].values():
                     assert not re.search(r"e[+-]\d|[a-z]_[a-z]|operations", choice.reason), choice
     _, choices = resolved(TrainOptions(budget=36_000.0), small)
-    assert "is not learned by heart" in choices["dropout"].reason
+    assert "is not memorized" in choices["dropout"].reason
     _, choices = resolved(TrainOptions(steps=100))
     assert "none, because a text read in part" in choices["dropout"].reason
     assert choices["dropout"].value == 0

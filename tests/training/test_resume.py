@@ -252,7 +252,9 @@ def test_a_text_that_is_named_and_has_changed_is_refused_whatever_the_cache_hold
     # By its folder alone the run goes on with the text that it began with, and says so.
     seen: list[Event] = []
     textgen.train(out, resume=True, on_event=seen.append)
-    assert "text.txt) has changed since this run began; it goes on with the old one" in notes(seen)
+    assert "text.txt) has changed since this run began; it continues with the old one" in notes(
+        seen
+    )
     assert outcome(out) == outcome(tmp_path / "whole")
     # A finished one has nothing to learn from it; named, it is refused still.
     textgen.train(out, resume=True, on_event=seen.append)
@@ -379,7 +381,7 @@ def test_going_on_upon_another_path_is_told(
         assert isinstance(started, Started)
         notes = [note for note in started.notes if "began on the path torch" in note]
         assert bool(notes) == told
-        assert all("goes on on reference" in note for note in notes)
+        assert all("continues on reference" in note for note in notes)
 
 
 def test_a_run_that_was_measured_in_another_way_says_so(text: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from support.learners import break_steps
 from support.small_runs import SMALL, outcome, russian_text
 
 import textgen
-from textgen.checkpoint import SavedModel
+from textgen.checkpoint import SavedModel, has_checkpoint
 from textgen.errors import (
     ConfigError,
     EmptyCorpusError,
@@ -23,7 +23,7 @@ from textgen.errors import (
 )
 from textgen.evaluation.nll import Nll
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import has_checkpoint, run_folder
+from textgen.training.folder import run_folder
 from textgen.training.run import MOST_SKIPPED_IN_A_ROW
 
 

@@ -98,7 +98,7 @@ class RNNCell(Cell):
         if self.nonlinearity == "tanh":
             a = xp.tanh(a)
         elif self.nonlinearity == "relu":
-            # Zero itself passes no gradient, as in torch: every unit is zero at the start of a
+            # Zero itself passes no gradient, as in torch: every neuron is zero at the start of a
             # document. A NaN stays one.
             a = xp.where(a <= 0.0, xp.zeros_like(a), a)
         return {"h": edit("h", a)}, {}
@@ -115,7 +115,7 @@ class PeepholeLSTMCell(Cell):
         h_t = o_t * tanh(c_t)
 
     The input and the forget gate look at the state before the step, the output gate at the one
-    after it; each unit sees its own state alone (`weight_ci`, `weight_cf`, `weight_co` are the
+    after it; each neuron sees its own state alone (`weight_ci`, `weight_cf`, `weight_co` are the
     diagonals). Row blocks in the order i, f, g, o.
     Source: Gers and Schmidhuber 2000, "Recurrent nets that time and count", section 3; in this
     notation Greff et al. 2017, arXiv:1503.04069, section 2.

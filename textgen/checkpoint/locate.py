@@ -14,6 +14,7 @@ from pathlib import Path
 from textgen.errors import StorageError
 from textgen.files import os_reason
 from textgen.messages import call
+from textgen.terminal.humanize import listed
 
 #: The best model of a run, in the run's folder.
 MODEL_NAME = "model.safetensors"
@@ -39,6 +40,11 @@ class RunEntry:
     modified: float
     has_model: bool
     has_resume: bool
+
+
+def has_checkpoint(folder: str | Path) -> bool:
+    """Whether a run lives in `folder`."""
+    return any(os.path.isfile(os.path.join(folder, name)) for name in (MODEL_NAME, RESUME_NAME))
 
 
 def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
@@ -129,15 +135,13 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
 def _only_state(folder: Path) -> str:
     return (
         f"the run in {folder} has written no model yet: while it is training, wait for the first; "
-        f"if it was stopped, go on with it: {call('train', str(folder), resume=True)}"
+        f"if it was stopped, continue it: {call('train', str(folder), resume=True)}"
     )
 
 
 def _listed(runs: list[RunEntry], *, full: bool = False) -> str:
     """Return the first runs as one line."""
-    names = [str(run.path) if full else run.name for run in runs[:_MAX_LISTED]]
-    more = len(runs) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
+    return listed([str(run.path) if full else run.name for run in runs], _MAX_LISTED)
 
 
 def _status(path: Path) -> os.stat_result | None:

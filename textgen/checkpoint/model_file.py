@@ -24,6 +24,7 @@ from textgen.model.config import ModelConfig
 from textgen.model.network import Floats
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import task
+from textgen.terminal.humanize import listed
 
 T = TypeVar("T")
 
@@ -100,8 +101,7 @@ class ModelHeader:
             for file in (files if isinstance(files, list) else [])
             if isinstance(file, dict) and "path" in file
         ]
-        more = f" and {len(names) - 2} more" if len(names) > 3 else ""
-        return ", ".join(names[: 2 if more else 3]) + more
+        return listed(names, 3 if len(names) == 3 else 2)
 
     def corpus_options(self, **given: Any) -> CorpusOptions:
         """Return how texts are read for this model: as in training, but for what is given.

@@ -8,7 +8,7 @@ import typer
 
 from textgen.cli.boundary import refuse
 from textgen.cli.commands import Group
-from textgen.cli.naming import plain_name
+from textgen.cli.help_page import plain_name
 from textgen.version import __version__
 
 #: Words that mean just this.

@@ -19,8 +19,15 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from textgen.cli.boundary import close_quietly, refuse
-from textgen.cli.help_page import print_help
-from textgen.cli.naming import HELP_WORDS, TYPED, UsageError, choices_of, plain_name, value_kind
+from textgen.cli.help_page import (
+    HELP_WORDS,
+    TYPED,
+    UsageError,
+    choices_of,
+    plain_name,
+    print_help,
+    value_kind,
+)
 from textgen.errors import TextgenError
 
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+%?")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textgen.cli.boundary import guarded
@@ -41,12 +40,12 @@ def eval_command(
     textgen eval novel.txt --history 8
     """
     from textgen.api import load
+    from textgen.checkpoint import has_checkpoint
     from textgen.errors import ConfigError
     from textgen.terminal.text import command_line
-    from textgen.training.folder import has_checkpoint
 
     for path in paths:
-        if has_checkpoint(Path(path)):
+        if has_checkpoint(path):
             raise ConfigError(
                 f"{path} is a model, and a text is expected; type: "
                 f"{command_line(['textgen', 'eval', 'corpus.txt', '--checkpoint', path])}"

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 HELP = """\
 Type text and press Enter: it is added and the model goes on.
   Enter alone   the model goes on
-  ?             show the likeliest next symbols; then type a number to take one
+  ?             show the most likely next tokens; then type a number to take one
   /undo         take back the last turn
   /show         show the whole text
   /new          start again
   /quit         leave (Ctrl-D too)
 A line that begins with / or is ? is a command; begin it with a space to add it as text."""
 
-#: How many of the likeliest symbols are offered.
+#: How many of the most likely tokens are offered.
 OFFERED = 9
 
 
@@ -64,7 +64,7 @@ def converse(
             out.file.write(visible(symbol.text, keep_newlines=True))
             out.file.flush()
             ended = symbol.finish_reason == "end"
-        # After its end the document is over, and stands apart from the next one.
+        # The document has ended: it is separated from the next one.
         out.file.write(settings.separator if ended else "\n")
         out.file.flush()
         if ended and not quiet:
@@ -127,4 +127,4 @@ def _turn_notice(fitted: FittedSeed) -> str | None:
     notice = fitted.notice.removeprefix("seed: ")
     if fitted.ids:
         return notice
-    return f"{notice.removesuffix('; going on without a seed')}; nothing of this turn is added"
+    return f"{notice.removesuffix('; continuing without a seed')}; nothing of this turn is added"

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
-from math import isfinite, nan
+from math import nan
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -116,17 +116,11 @@ def write_live(
     Raises:
         typer.Exit: A signal ended the text; all has been done by then.
     """
-    speed = SPEED if asked.speed is None else asked.speed
-    if not (isfinite(speed) and speed >= 0.0):
-        raise SamplingError(
-            f"--speed is {speed}; it must be 0 or above, in characters per second: 30 can be read, "
-            "0 is as fast as possible"
-        )
     transcript = asked.transcript
     if transcript is not None and not transcript.absolute().parent.is_dir():
         raise StorageError(f"cannot write {transcript}: there is no such folder; create it first")
     symbols = model.live_stream(fitted, steer=steering, **asdict(settings))
-    session = LiveSession(symbols, steering, speed)
+    session = LiveSession(symbols, steering, SPEED if asked.speed is None else asked.speed)
     problem = None
     signals = StopSignals()
     try:
@@ -209,7 +203,7 @@ class LiveSession:
     """A text between its first character and its end, on the screen, steered by keys.
 
     Args:
-        symbols: What `Model.live_stream` gives.
+        tokens: What `Model.live_stream` gives.
         steering: What the keys change.
         speed: Characters a second; 0: as fast as it goes.
     """
@@ -269,7 +263,7 @@ class LiveSession:
                     drawn = now
 
     def _take(self, symbol: LiveSymbol, screen: TextScreen) -> bool:
-        """Add a symbol; whether it is the last."""
+        """Add a token; whether it is the last."""
         self._last = symbol
         self._parts.append(symbol.text)
         self.chars += symbol.chars

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from textgen.cli.naming import (
+from textgen.cli.help_page import (
     HELP_WORDS,
     TYPED,
     UsageError,

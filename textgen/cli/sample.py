@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,14 +13,16 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, with_options
 from textgen.cli.records import print_json, print_notes
-from textgen.errors import SamplingError
+from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
 from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.progress import track
 from textgen.settings import ADVANCED, STEERING, TEXT, check, setting
+from textgen.terminal.humanize import plural
+from textgen.terminal.text import quote, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from rich.text import Text
 
@@ -27,13 +30,15 @@ if TYPE_CHECKING:
     from textgen.sampling import FittedSeed, Generation, NoveltyReport
     from textgen.steering import SteeringPlan
 
+_RUNS = "checkpoints"
+
 
 @dataclass(frozen=True, kw_only=True)
 class WritingOptions(ModelOptions):
     """What is written, by which model, and how it is shown.
 
     Raises:
-        SamplingError: A value is out of range.
+        SamplingError: A value is out of range, or two options contradict each other.
     """
 
     seed: str | None = setting(
@@ -99,6 +104,7 @@ class WritingOptions(ModelOptions):
         help="How many characters per second --live writes at first; 0 is as fast as possible.",
         panel=ADVANCED,
         by_default="30",
+        at_least=0,
     )
     transcript: Path | None = setting(
         None,
@@ -110,6 +116,33 @@ class WritingOptions(ModelOptions):
 
     def __post_init__(self) -> None:
         check(self, SamplingError)
+        if self.live is None:
+            for name in ("speed", "transcript"):
+                if getattr(self, name) is not None:
+                    raise SamplingError(
+                        f"{named(name)} needs {named('live')}; name what to steer: "
+                        + named("live", "TARGET")
+                    )
+        self.refuse_others(
+            {"interactive": self.interactive, "count": self.count > 1, "novelty": self.is_compared}
+        )
+
+    def refuse_others(self, wanted: Mapping[str, bool]) -> None:
+        """Refuse what cannot come together with a text that a person takes part in.
+
+        Args:
+            wanted: Whether each of some options is asked for, by name.
+        Raises:
+            SamplingError: One of them is, and so is `live` or `interactive`.
+        """
+        for name in [name for name, is_wanted in wanted.items() if is_wanted]:
+            if self.live is not None:
+                raise SamplingError(
+                    f"{named('live')} does not go with {named(name)}; the command that it prints "
+                    "writes the same text again and goes with everything"
+                )
+            if self.interactive and name != "interactive":
+                raise SamplingError(f"{named('interactive')} does not go with {named(name)}")
 
     @property
     def is_compared(self) -> bool:
@@ -154,18 +187,17 @@ def sample_command(
     line with its target.
     """
     from textgen.api import load
-    from textgen.cli.beginning import read_beginning
-    from textgen.terminal.text import visible
 
     quiet = output.quiet
-    _check_asked(asked, output)
+    asked.refuse_others({"json": output.json_output})
     given = {name: getattr(options, name) for name in spelled(context, SampleOptions)}
     if asked.live is not None:
-        from textgen.cli.live import LENGTH
+        from textgen.cli.live import LENGTH, check_terminal
 
+        check_terminal()
         given.setdefault("length", LENGTH)
-    beginning = read_beginning(words or (), asked.seed, asked.seed_file, asked.checkpoint)
-    model = load(beginning.checkpoint)
+    text, checkpoint, note = _beginning(words or (), asked)
+    model = load(checkpoint)
     # What is out of range is refused before anything is announced.
     settings = model.sample_options(**given)
     _check_model(model, asked, settings)
@@ -175,20 +207,21 @@ def sample_command(
             print(visible(line), file=sys.stderr, flush=True)
 
     if not quiet:
-        print_notes([*([beginning.note] if beginning.note else []), *_notes(model, options)])
+        print_notes([*([note] if note else []), *_notes(model, options)])
     computed_by = _another(settings, asked.count)
     if model.saved.reads_pairs:
-        _write_targets(model, beginning.text, settings, asked, output, computed_by)
+        _write_targets(model, text, settings, asked, output, computed_by)
         return
-    fitted = model.fit_seed(beginning.text)
+    fitted = model.fit_seed(text)
     say(fitted.notice)
-    if beginning.checkpoint is None and sys.stderr.isatty():
+    if checkpoint is None and sys.stderr.isatty():
         say(f"the newest model: {visible(str(model.path))}")
     plan = model.steering(*asked.steer) if asked.steer else None
     say(model.networks.describe(asked.count, exact=asked.exact) + computed_by)
     if settings.history:
         why = "" if "history" in given else ", as in training (--history 0 carries its state)"
-        say(f"history: the network sees {settings.history} tokens at each choice{why}")
+        seen = plural(settings.history, "token")
+        say(f"history: the network sees {seen} at each choice{why}")
     for line in [] if plan is None else plan.describe():
         say(f"steering: {line}")
     if asked.live is not None:
@@ -196,7 +229,7 @@ def sample_command(
 
         steering = live_steering(model, asked.live, plan)
         say(f"steering: {describe(steering)}")
-        write_live(model, fitted, settings, steering, beginning.text, asked, output)
+        write_live(model, fitted, settings, steering, text, asked, output)
     elif asked.interactive:
         from textgen.cli.interactive import converse
 
@@ -207,45 +240,16 @@ def sample_command(
         _write_texts(model, fitted, settings, plan, asked, output)
 
 
-def _check_asked(asked: WritingOptions, output: OutputOptions) -> None:
-    """Refuse options that contradict each other, and keys where no terminal is."""
-    is_many = output.json_output or asked.count > 1 or asked.is_compared
-    if asked.interactive and is_many:
-        raise SamplingError("--interactive does not go with --json, --count or --novelty")
-    if asked.live is None:
-        if asked.speed is not None or asked.transcript is not None:
-            option = "--transcript" if asked.speed is None else "--speed"
-            raise SamplingError(f"{option} needs --live; name what to steer: --live TARGET")
-        return
-    if asked.interactive or is_many:
-        raise SamplingError(
-            "--live does not go with --interactive, --json, --count or --novelty; they go with the "
-            "command that it prints, which writes the same text again"
-        )
-    from textgen.cli.live import check_terminal
-
-    check_terminal()
-
-
 def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -> None:
     """Refuse options that the model cannot follow."""
-    is_steered = bool(asked.steer or asked.live)
-    if settings.history and is_steered:
+    from textgen.sampling.seed import refuse_steering
+
+    if asked.steer or asked.live:
+        refuse_steering(model.saved, settings)
+    if model.saved.reads_pairs and (asked.interactive or asked.is_compared):
+        name = "interactive" if asked.interactive else "novelty"
         raise SamplingError(
-            "--steer and --live change the state that a text carries on, but with a history of "
-            f"{settings.history} tokens no state is carried on; add --history 0"
-        )
-    if not model.saved.reads_pairs:
-        return
-    if is_steered or asked.interactive or asked.is_compared:
-        raise SamplingError(
-            "this model writes the targets of pairs: --steer, --live, --interactive, "
-            "and --novelty are for models of text"
-        )
-    if settings.history:
-        raise SamplingError(
-            f"this model reads a whole source before it writes, and --history {settings.history} "
-            "would make it forget the source; leave it out"
+            f"this model writes the targets of pairs; {named(name)} is for models of text"
         )
 
 
@@ -294,7 +298,6 @@ def _stream(
 def _shower(live: bool, *, keep_newlines: bool = True) -> Callable[[str], str]:
     """On a terminal, control characters from a corpus are shown and not obeyed."""
     from textgen.terminal.console import make_console
-    from textgen.terminal.text import visible
 
     make_console(sys.stdout)  # a character that the stream lacks is escaped, never an error
     if not live:
@@ -391,8 +394,6 @@ def _marked(fitted: FittedSeed, pieces: list[tuple[str, bool]]) -> Text:
     """A text with its copied parts in reverse."""
     from rich.text import Text
 
-    from textgen.terminal.text import visible
-
     drawn = Text(visible(fitted.text, keep_newlines=True))
     for piece, is_copied in pieces:
         drawn.append(visible(piece, keep_newlines=True), "reverse" if is_copied else "")
@@ -454,4 +455,74 @@ def _write_targets(
         sys.stdout.write(shown(target.text) + "\n")
     cut = sum(target.finish_reason == "length" for target in written)
     if cut and not output.quiet:
-        print(f"{cut} of {len(written)} targets did not end within --length", file=sys.stderr)
+        which = f"{cut:,} of {plural(len(written), 'target')}"
+        print(f"{which} did not end within --length", file=sys.stderr)
+
+
+def _beginning(words: Sequence[str], asked: WritingOptions) -> tuple[str, str | None, str | None]:
+    """What a text begins with, and the model that writes it, by the words without an option.
+
+    Words are the beginning of the text. One that names a model is the model, unless `--checkpoint`
+    names one.
+
+    Returns:
+        The beginning, "" where nothing was said; the model, as `textgen.load` takes it; one line
+        for a person on how a word was understood, None where nothing is unclear.
+    Raises:
+        SamplingError: Two things say what the text begins with.
+        ConfigError: A word is a file of text.
+        TextgenError: The file of `--seed-file` cannot be read.
+    """
+    seed, seed_file, checkpoint = asked.seed, asked.seed_file, asked.checkpoint
+    rest, note = list(words), None
+    if checkpoint is None:
+        for place in dict.fromkeys((0, len(rest) - 1)):
+            if rest and _is_model(rest[place], alone=len(rest) == 1):
+                checkpoint = rest.pop(place)
+                if not {"/", os.sep} & set(checkpoint) and not checkpoint.endswith(".safetensors"):
+                    note = (
+                        f"'{checkpoint}' is taken as the name of a model; as the beginning of a "
+                        f"text: textgen sample --seed {quote(checkpoint)}"
+                    )
+                break
+    said = " ".join(rest)
+    if rest and seed is not None:
+        raise SamplingError(
+            f"--seed is '{seed}', and '{said}' is written without an option; put a text of several "
+            f"words in quotes: textgen sample --seed {quote(f'{seed} {said}')}"
+        )
+    if seed_file is not None and (rest or seed is not None):
+        other = "--seed" if seed is not None else f"'{said}'"
+        raise SamplingError(f"{other} and --seed-file contradict each other; give one")
+    if len(rest) == 1 and Path(said).suffix and os.path.isfile(said):
+        raise ConfigError(
+            f"'{said}' is a file; to continue the text in it: textgen sample --seed-file "
+            f"{quote(said)}; from its name: textgen sample --seed {quote(said)}"
+        )
+    return _text(said if rest else seed, seed_file), checkpoint, note
+
+
+def _text(seed: str | None, seed_file: Path | None) -> str:
+    from textgen.corpus.reader import read_text
+
+    if seed_file is not None:
+        notes: list[str] = []
+        text = read_text(seed_file, notes=notes)
+        print_notes(notes)
+        return text
+    if seed == "-":
+        return sys.stdin.buffer.read().decode("utf-8", errors="replace")
+    return seed or ""
+
+
+def _is_model(word: str, *, alone: bool) -> bool:
+    """Whether a word is a model rather than text: a run's folder, a model's file, a run's name."""
+    from textgen.checkpoint import has_checkpoint
+
+    if not word:
+        return False
+    if "/" in word or os.sep in word or word.endswith(".safetensors"):
+        # One that is mistyped is answered when it is looked for.
+        is_meant = word.endswith(".safetensors") or Path(word).parts[:1] == (_RUNS,)
+        return is_meant or has_checkpoint(word)
+    return alone and (has_checkpoint(os.path.join(_RUNS, word)) or has_checkpoint(word))

@@ -75,7 +75,8 @@ def train_command(
         if not output.json_output:
             from textgen.training.plan import resume_command
 
-            print(f"stopped after step {ended.step:,} of {ended.steps:,}; go on:", file=sys.stderr)
+            where = f"step {ended.step:,} of {ended.steps:,}"
+            print(f"stopped after {where}; continue:", file=sys.stderr)
             print(resume_command(ended.folder), file=sys.stderr)
         raise typer.Exit(128 + stop.signum)
 

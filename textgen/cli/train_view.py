@@ -37,29 +37,20 @@ _FACTS = {
 }
 
 
-def choice_label(choice: Choice) -> str:
-    """The option that sets it, as it is typed; the name of what no option sets."""
-    return label_of(choice.name)
-
-
 def label_of(name: str) -> str:
-    """The same for the choice of this name."""
+    """The option that sets what was chosen, as it is typed; the name of what no option sets."""
     return _FACTS.get(name) or label(name)
 
 
 def choice_rows(choices: Sequence[Choice], *, explain: bool) -> list[tuple[str, object, str]]:
     """Rows of the table: all, or the main ones and those that are not as they were asked for."""
-    latest = list({_key(choice): choice for choice in choices}.values())
+    # A later choice replaces an earlier one of its name; there may be several encodings.
+    latest = {choice if choice.name == "encoding" else choice.name: choice for choice in choices}
     return [
-        (choice_label(choice), choice.value, choice.reason)
-        for choice in latest
+        (label_of(choice.name), choice.value, choice.reason)
+        for choice in latest.values()
         if explain or choice.changed or choice.name in MAIN or _is_slow(choice)
     ]
-
-
-def _key(choice: Choice) -> object:
-    """What a later choice replaces: one of each name, but as many encodings as there are."""
-    return choice if choice.name == "encoding" else choice.name
 
 
 def _is_slow(choice: Choice) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from textgen.checkpoint import MODEL_NAME, SavedModel
+from textgen.checkpoint import MODEL_NAME, SavedModel, has_checkpoint
 from textgen.comparison.variants import Variant, equally_large
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
@@ -23,7 +23,7 @@ from textgen.progress import task
 from textgen.table import Table, finite
 from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Ended, Event, Report
-from textgen.training.folder import METRICS_NAME, has_checkpoint, run_folder
+from textgen.training.folder import METRICS_NAME, run_folder
 from textgen.training.run import Stop as Stop
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together

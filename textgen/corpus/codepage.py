@@ -3,8 +3,8 @@
 A candidate is an encoding together with a language. Its cost, in nats, comes from a rough model of
 text: pairs of Cyrillic letters, shares of accented Latin, Greek and other letters, capitals within
 words, letters and symbols in unusual places, the short words of each language. What is repeated in
-the same place counts less each time. The candidate with the lowest cost is the likeliest, and the
-distance to the next one that gives another text says how sure that is.
+the same place counts less each time. The candidate with the lowest cost is the most likely one, and
+the distance to the next one that gives another text says how sure that is.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Candidate:
 
 
 def rank(data: bytes) -> list[Candidate]:
-    """Return a candidate for each encoding of bytes that are not UTF-8, the likeliest first."""
+    """Return a candidate for each encoding of bytes that are not UTF-8, the most likely first."""
     sample = _pick(data)
     places = _HighBytes(sample)
     costs_of_languages = _language_costs(sample, places.weight, places.high)
@@ -218,7 +218,7 @@ def _candidates(
 
 
 def rival(candidates: list[Candidate]) -> Candidate | None:
-    """Return the likeliest candidate with another text than the first; None if it is far behind."""
+    """Return the best candidate with another text than the first; None if it is far behind."""
     best = candidates[0]
     for candidate in candidates[1:]:
         if candidate.text_of_high != best.text_of_high:

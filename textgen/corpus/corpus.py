@@ -22,6 +22,7 @@ from textgen.corpus.tokens import write_tokens
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 from textgen.messages import Message, marks_of
+from textgen.terminal.humanize import listed, plural
 
 #: Tokens looked at together when a character is searched for.
 _SCAN = 1 << 20
@@ -136,7 +137,7 @@ class Corpus:
         except EmptyCorpusError as error:
             if any(str(error).startswith(name) for name in names):
                 raise  # It was one of several texts, and the message names it.
-            raise EmptyCorpusError(f"{_first_names(names)}: {error.marked}") from error
+            raise EmptyCorpusError(f"{listed(names)}: {error.marked}") from error
         except (CorpusError, StorageError) as error:
             explained = stream.explain(error)
             if explained is error:
@@ -179,7 +180,7 @@ class Corpus:
                 "upper and lower case count, and so do spaces; what follows start: is a regular "
                 "expression"
             )
-        names = _first_names([report.path for report in self.files])
+        names = listed([report.path for report in self.files])
         raise CorpusError(f"{names}: {missing}, so {named('documents', mode)} cuts nothing; {hint}")
 
     def decode(self, start: int = 0, stop: int | None = None) -> str:
@@ -370,11 +371,6 @@ def _file_notes(files: Sequence[FileReport]) -> tuple[str, ...]:
         for note in report.notes
     ]
     if len(noted) > _NOTED:
-        more = len(noted) - _NOTED
-        notes.append(f"{more:,} more files have such notes; the JSON output has them")
+        more = plural(len(noted) - _NOTED, "more file has", "more files have")
+        notes.append(f"{more} such notes; the JSON output has them")
     return tuple(notes)
-
-
-def _first_names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more

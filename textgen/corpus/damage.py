@@ -20,6 +20,7 @@ from textgen.corpus.codepage import Candidate
 from textgen.corpus.source import Source
 from textgen.errors import BinaryFileError, EncodingError
 from textgen.messages import named
+from textgen.terminal.humanize import plural
 
 if TYPE_CHECKING:
     from textgen.corpus.encoding import Detection
@@ -112,7 +113,7 @@ def mixture_error(
     found = rest[:8]
     parts = _find_parts(data, bad - offset, starts=offset > 0)
     if parts is None or (mixture.damaged and (mixture.bad < _MANY or parts.turn is None)):
-        many = "1 bad byte" if mixture.bad == 1 else f"{mixture.bad:,} bad bytes, the first"
+        many = plural(mixture.bad, "bad byte", "bad bytes, the first")
         return EncodingError(
             f"{source.name} is UTF-8 with {many} ({found[:1].hex()}) at byte {bad:,} (line "
             f"{line_at(source, bad, 'utf-8'):,}). Repair the file, or {_REPLACE}"

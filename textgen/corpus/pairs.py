@@ -28,6 +28,7 @@ from textgen.corpus.spans import find_documents, places
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import CorpusError
+from textgen.terminal.humanize import listed, plural
 
 SEPARATOR = "\t"
 #: How many malformed lines a message quotes, and how many characters of each.
@@ -105,12 +106,8 @@ class MalformedPairs(CorpusError):
 
     def __init__(self, numbers: NDArray[np.int64], count: int) -> None:
         self.numbers, self.count = numbers, count
-        shown = ", ".join(f"{number + 1:,}" for number in numbers[:_QUOTED].tolist())
-        more = "" if len(numbers) <= _QUOTED else f" and {len(numbers) - _QUOTED:,} more"
-        super().__init__(
-            f"{len(numbers):,} of {count:,} lines are not pairs: line {shown}{more} (blank lines "
-            "not counted); a pair is SOURCE, one TAB, TARGET, neither of them empty"
-        )
+        lines = listed([f"{number + 1:,}" for number in numbers.tolist()], _QUOTED)
+        super().__init__(_not_pairs(len(numbers), count, f"line {lines} (blank lines not counted)"))
 
 
 def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
@@ -130,11 +127,15 @@ def find_pairs(corpus: Corpus, paths: Sequence[str | Path] = ()) -> PairIndex:
         lines = [] if STDIN_NAME in files else list(_malformed_lines(files, corpus.options))
         if not lines:
             raise
-        more = "" if len(lines) <= _QUOTED else f"; and {len(lines) - _QUOTED:,} more"
-        raise CorpusError(
-            f"{len(lines):,} of {error.count:,} lines are not pairs: {'; '.join(lines[:_QUOTED])}"
-            f"{more}; a pair is SOURCE, one TAB, TARGET, neither of them empty"
-        ) from error
+        raise CorpusError(_not_pairs(len(lines), error.count, listed(lines, _QUOTED))) from error
+
+
+def _not_pairs(bad: int, count: int, which: str) -> str:
+    verb = "is not a pair" if bad == 1 else "are not pairs"
+    return (
+        f"{bad:,} of {plural(count, 'line')} {verb}: {which}; a pair is SOURCE, one TAB, TARGET, "
+        "neither of them empty"
+    )
 
 
 def _malformed_lines(paths: Sequence[str | Path], options: CorpusOptions) -> Iterator[str]:

@@ -26,6 +26,7 @@ from textgen.corpus.vocabulary import REPLACEMENT
 from textgen.errors import ConfigError
 from textgen.messages import Message, marks_of
 from textgen.progress import task
+from textgen.terminal.humanize import plural
 
 #: How far back, in bytes, an ASCII character is looked for before the tail is decoded.
 _REACH = 256
@@ -63,14 +64,14 @@ class Findings:
         """Return what the user should know, without the name of the source."""
         notes = []
         if self.replaced:
-            what = "1 place" if self.replaced == 1 else f"{self.replaced:,} places, the first"
+            what = plural(self.replaced, "place", "places, the first")
             notes.append(
                 f"has bytes that stand for no character in {what} at byte {self.first:,}; each is "
                 "read as U+FFFD, which counts as an unknown character"
             )
         if self.marks:
-            many = "a byte order mark" if self.marks == 1 else f"{self.marks:,} byte order marks"
-            notes.append(f"has {many} (U+FEFF) inside, as joined files have; left out")
+            marks = plural(self.marks, "byte order mark")
+            notes.append(f"has {marks} (U+FEFF) inside, as joined files have; left out")
         return tuple(notes)
 
 

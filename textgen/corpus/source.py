@@ -17,12 +17,13 @@ import tempfile
 import weakref
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from textgen.corpus.corpus_options import ALL_ENDINGS, DEFAULT_ENDING, parse_endings
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
+from textgen.terminal.humanize import listed
 
 STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -145,27 +146,127 @@ class Unread:
     size: int  # in bytes
 
 
-@dataclass(kw_only=True)
 class Found:
     """What some paths lead to.
 
     Args:
+        endings: The endings that were asked for.
+
+    Attributes:
         sources: The texts, each once, in the order of the paths.
         bad: Files that cannot be opened: no permission, a broken link, a device, no gzip data.
         empty: Names of files left out because they hold nothing but white space.
         repeated: Files that were named again: the new name, and the first one.
-        unread: Files of the folders with other endings.
         linked: Links to folders within the folders; they are not entered.
-        endings: The endings that were asked for.
     """
 
-    sources: list[Source] = field(default_factory=list)
-    bad: list[BadFile] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    repeated: list[tuple[str, str]] = field(default_factory=list)
-    unread: list[Unread] = field(default_factory=list)
-    linked: list[str] = field(default_factory=list)
-    endings: tuple[str, ...] = (DEFAULT_ENDING,)
+    def __init__(self, endings: tuple[str, ...] = (DEFAULT_ENDING,)) -> None:
+        self.endings = endings
+        self.sources: list[Source] = []
+        self.bad: list[BadFile] = []
+        self.empty: list[str] = []
+        self.repeated: list[tuple[str, str]] = []
+        self.linked: list[str] = []
+        self._others: list[tuple[object, Unread]] = []
+        # The first name of each file, by its identity on the disk.
+        self._names: dict[object, str] = {}
+
+    @property
+    def unread(self) -> list[Unread]:
+        """Files of the folders with other endings."""
+        return [file for key, file in self._others if key not in self._names]
+
+    def add(self, name: str, stdin: BinaryIO | None) -> None:
+        """Add a path that was typed."""
+        if name == "-":
+            called = GIVEN_NAME if isinstance(stdin, GivenText) else STDIN_NAME
+            self.sources.append(_spool(stdin or sys.stdin.buffer, called))
+            return
+        try:
+            status = os.stat(name)
+        except (OSError, ValueError) as error:
+            raise _unreadable(name, error) from error
+        if stat.S_ISDIR(status.st_mode):
+            self._add_folder(name)
+        elif self._is_new(name, status):
+            self._open(name, status, typed=True)
+
+    def leave_out_empty(self, *, alone: bool) -> None:
+        """Keep the texts that are not empty; if the only path is bad, that is the error."""
+        if alone and len(self.bad) == 1 and not self.sources:
+            raise self.bad[0].error
+        if len(self.sources) == 1:
+            return  # The reader says what is wrong with an only text.
+        sources, self.sources = self.sources, []
+        for source in sources:
+            try:
+                if _is_blank(source):
+                    self.empty.append(source.name)
+                else:
+                    self.sources.append(source)
+            except StorageError as error:  # damaged compressed data, or a file just removed
+                self.bad.append(BadFile(source.name, error))
+        if not self.sources and not self.bad:
+            raise EmptyCorpusError(
+                f"all {len(self.empty):,} texts are empty or hold nothing but white space "
+                f"({listed(self.empty)}); a text is expected"
+            )
+
+    def _is_new(self, name: str, status: os.stat_result) -> bool:
+        """Whether this file was not found before under any name."""
+        key = _identity(name, status)
+        if key in self._names:
+            self.repeated.append((name, self._names[key]))
+            return False
+        self._names[key] = name
+        return True
+
+    def _open(self, name: str, status: os.stat_result, *, typed: bool = False) -> None:
+        try:
+            if typed and stat.S_ISFIFO(status.st_mode):
+                with open(name, "rb") as pipe:
+                    self.sources.append(_spool(pipe, name))
+            else:
+                self.sources.append(_open_file(name, status))
+        except StorageError as error:
+            self.bad.append(BadFile(name, error))
+        except OSError as error:
+            self.bad.append(BadFile(name, _unreadable(name, error)))
+
+    def _add_folder(self, folder: str) -> None:
+        """Add the texts of a folder and of those in it, sorted by the parts of their paths."""
+        found: list[str] = []
+        unread: list[str] = []
+        unreadable: list[OSError] = []
+        for directory, folders, names in os.walk(folder, onerror=unreadable.append):
+            folders[:] = [name for name in folders if not _is_junk(name, _JUNK_FOLDERS)]
+            paths = (os.path.join(directory, name) for name in folders)
+            self.linked += sorted(path for path in paths if os.path.islink(path))
+            for name in names:
+                if _is_junk(name, _JUNK_FILES):
+                    continue
+                path = os.path.join(directory, name)
+                small, endings = name.lower(), self.endings
+                wanted = small.endswith(endings) or small.removesuffix(".gz").endswith(endings)
+                (found if wanted else unread).append(path)
+        for error in unreadable:
+            name = os.fspath(error.filename or folder)
+            self.bad.append(BadFile(name, _unreadable(name, error)))
+        rest = [(key, file) for key, file in map(_unread, unread) if file is not None]
+        if not found and not unreadable:
+            raise _no_texts(folder, self.endings, [file for _, file in rest])
+        self._others += [(key, file) for key, file in rest]
+        for path in sorted(found, key=lambda text: Path(text).parts):
+            try:
+                status = os.stat(path)
+            except OSError as error:
+                why = _unreadable(path, error)
+                if os.path.islink(path):
+                    why = StorageError(f"{path} is a link to a file that does not exist; remove it")
+                self.bad.append(BadFile(path, why))
+                continue
+            if self._is_new(path, status):
+                self._open(path, status)
 
 
 def find_sources(
@@ -192,10 +293,11 @@ def find_sources(
         raise ConfigError("no text was named; give a file, a folder, or - for standard input")
     if [str(path) for path in paths].count("-") > 1:
         raise ConfigError("- (standard input) is named twice; it can be read once only")
-    search = _Search(parse_endings(ending), stdin)
+    found = Found(parse_endings(ending))
     for path in paths:
-        search.add(os.fspath(path))
-    return search.found(alone=len(paths) == 1)
+        found.add(os.fspath(path), stdin)
+    found.leave_out_empty(alone=len(paths) == 1)
+    return found
 
 
 def open_sources(paths: Sequence[str | Path], *, stdin: BinaryIO | None = None) -> list[Source]:
@@ -244,115 +346,6 @@ def check_paths(paths: Sequence[str | Path]) -> None:
                 os.stat(name)
             except (OSError, ValueError) as error:
                 raise _unreadable(name, error) from error
-
-
-class _Search:
-    """Collects what paths lead to."""
-
-    def __init__(self, endings: tuple[str, ...], stdin: BinaryIO | None) -> None:
-        self._found = Found(endings=endings)
-        self._stdin = stdin
-        self._unread: list[tuple[object, Unread]] = []
-        #: The first name of each file, by its identity on the disk.
-        self._names: dict[object, str] = {}
-
-    def add(self, name: str) -> None:
-        """Add a path that was typed."""
-        if name == "-":
-            called = GIVEN_NAME if isinstance(self._stdin, GivenText) else STDIN_NAME
-            stream = sys.stdin.buffer if self._stdin is None else self._stdin
-            self._found.sources.append(_spool(stream, called))
-            return
-        try:
-            status = os.stat(name)
-        except (OSError, ValueError) as error:
-            raise _unreadable(name, error) from error
-        if stat.S_ISDIR(status.st_mode):
-            self._add_folder(name)
-        elif self._is_new(name, status):
-            self._open(name, status, typed=True)
-
-    def found(self, *, alone: bool) -> Found:
-        """Return what was found; if the only path is bad, that is the error."""
-        found = self._found
-        if alone and len(found.bad) == 1 and not found.sources:
-            raise found.bad[0].error
-        found.unread = [file for key, file in self._unread if key not in self._names]
-        if len(found.sources) == 1:
-            return found  # The reader says what is wrong with an only text.
-        sources, found.sources = found.sources, []
-        for source in sources:
-            try:
-                if _is_blank(source):
-                    found.empty.append(source.name)
-                else:
-                    found.sources.append(source)
-            except StorageError as error:  # damaged compressed data, or a file just removed
-                found.bad.append(BadFile(source.name, error))
-        if not found.sources and not found.bad:
-            count = len(found.empty)
-            more = f" and {count - 3:,} more" if count > 3 else ""
-            raise EmptyCorpusError(
-                f"all {count:,} texts are empty or hold nothing but white space "
-                f"({', '.join(found.empty[:3])}{more}); a text is expected"
-            )
-        return found
-
-    def _is_new(self, name: str, status: os.stat_result) -> bool:
-        """Whether this file was not found before under any name."""
-        key = _identity(name, status)
-        if key in self._names:
-            self._found.repeated.append((name, self._names[key]))
-            return False
-        self._names[key] = name
-        return True
-
-    def _open(self, name: str, status: os.stat_result, *, typed: bool = False) -> None:
-        try:
-            if typed and stat.S_ISFIFO(status.st_mode):
-                with open(name, "rb") as pipe:
-                    self._found.sources.append(_spool(pipe, name))
-            else:
-                self._found.sources.append(_open_file(name, status))
-        except StorageError as error:
-            self._found.bad.append(BadFile(name, error))
-        except OSError as error:
-            self._found.bad.append(BadFile(name, _unreadable(name, error)))
-
-    def _add_folder(self, folder: str) -> None:
-        """Add the texts of a folder and of those in it, sorted by the parts of their paths."""
-        found: list[str] = []
-        unread: list[str] = []
-        unreadable: list[OSError] = []
-        for directory, folders, names in os.walk(folder, onerror=unreadable.append):
-            folders[:] = [name for name in folders if not _is_junk(name, _JUNK_FOLDERS)]
-            paths = (os.path.join(directory, name) for name in folders)
-            self._found.linked += sorted(path for path in paths if os.path.islink(path))
-            for name in names:
-                if _is_junk(name, _JUNK_FILES):
-                    continue
-                path = os.path.join(directory, name)
-                small, endings = name.lower(), self._found.endings
-                wanted = small.endswith(endings) or small.removesuffix(".gz").endswith(endings)
-                (found if wanted else unread).append(path)
-        for error in unreadable:
-            name = os.fspath(error.filename or folder)
-            self._found.bad.append(BadFile(name, _unreadable(name, error)))
-        rest = [(key, file) for key, file in map(_unread, unread) if file is not None]
-        if not found and not unreadable:
-            raise _no_texts(folder, self._found.endings, [file for _, file in rest])
-        self._unread += [(key, file) for key, file in rest]
-        for path in sorted(found, key=lambda text: Path(text).parts):
-            try:
-                status = os.stat(path)
-            except OSError as error:
-                why = _unreadable(path, error)
-                if os.path.islink(path):
-                    why = StorageError(f"{path} is a link to a file that does not exist; remove it")
-                self._found.bad.append(BadFile(path, why))
-                continue
-            if self._is_new(path, status):
-                self._open(path, status)
 
 
 def _identity(name: str, status: os.stat_result) -> object:

@@ -12,7 +12,6 @@ validates.
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,10 +24,12 @@ from textgen.corpus.cache import CacheEntry, TokenCache, write_entry
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.pairs import PairIndex
 from textgen.corpus.spans import Integers, Spans, find_documents, gather, span_chars, span_hashes
+from textgen.corpus.tokens import TokenWriter
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, permute
 from textgen.errors import EmptyCorpusError, named
 from textgen.progress import track
+from textgen.terminal.humanize import plural
 
 #: Change them whenever the same pairs, or documents, get another order or another split.
 _PAIRS_VERSION, _DOCUMENTS_VERSION = 2, 1
@@ -249,7 +250,7 @@ def _draw_pairs(
     different = np.unique(hashes)
     if len(different) < 2:
         raise EmptyCorpusError(
-            f"{len(index)} pair(s) with one source between them cannot be split into some to train "
+            f"{plural(len(index), 'pair')} with a single source cannot be split into some to train "
             "on and others to validate on; give more lines, some hundreds to learn anything, or "
             f"name a file of pairs to validate on: {named('val', 'FILE')}"
         )
@@ -319,22 +320,19 @@ def _ends(corpus: Corpus, documents: Spans, chars: Integers, share: float) -> tu
 
 
 def _write(store: TokenCache, corpus: Corpus, way: Way, parts: list[_Part], key: str) -> CacheEntry:
-    first = np.array([END_ID], corpus.tokens.dtype).tobytes()
-    crc32, scratch = zlib.crc32(first), store.scratch()
+    scratch = store.scratch()
     try:
-        with scratch.open("wb", buffering=1 << 20) as file:
-            file.write(first)
+        with TokenWriter(scratch) as writer:
+            writer.write(np.array([END_ID], corpus.tokens.dtype).tobytes())
             for spans, _ in parts:
                 pieces = gather(corpus.tokens, spans)
                 for ids in track(pieces, "shuffling the documents", _tokens(spans), len):
-                    data = ids.tobytes()
-                    file.write(data)
-                    crc32 = zlib.crc32(data, crc32)
+                    writer.write(ids.tobytes())
         sides = [_side(corpus, *part) for part in parts]
         header = {
             "dtype": corpus.tokens.dtype.name,
             "tokens": 1 + sum(side.tokens for side in sides),
-            "crc32": crc32,
+            "crc32": writer.crc32,
             "vocab_size": len(corpus.vocabulary),
             "sides": [asdict(side) for side in sides],
             "way": way,

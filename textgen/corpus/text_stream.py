@@ -34,11 +34,12 @@ from textgen.corpus.source import (
 from textgen.errors import BadFilesError, CorpusError, StorageError, TextgenError
 from textgen.messages import Message, named
 from textgen.progress import Task, task, track
+from textgen.terminal.humanize import listed, plural
 
 #: What is being done, as the progress line calls it.
 _READING = "reading the text"
-#: Bad files listed in an error, and names given in a note.
-_LISTED, _NAMED = 10, 3
+#: Bad files listed in a message.
+_LISTED = 10
 #: Where the advice of a message begins: after a semicolon, or a full sentence.
 _ADVICE = re.compile(r"; |\. (?=[A-Z])")
 #: Characters of a bad file's reason.
@@ -199,23 +200,20 @@ class TextStream:
             names = [
                 f"{name} is {first}" if name != first else name for name, first in found.repeated
             ]
-            notes.append(f"{_files(len(names))} named twice and read once: {_names(names)}")
+            which = plural(len(names), "file is", "files are")
+            notes.append(f"{which} named twice and read once: {listed(names)}")
         if found.empty:
-            which = _files(len(found.empty))
-            notes.append(
-                f"{which} left out because there is nothing in them: {_names(found.empty)}"
-            )
+            why = _left_out(len(found.empty), "there is nothing in {}", "it", "them")
+            notes.append(f"{why}: {listed(found.empty)}")
         if self._skipped:
             reasons = "; ".join(_short_reason(file) for file in self._skipped[:_LISTED])
             left = len(self._skipped) - _LISTED
-            which = _files(len(self._skipped))
+            why = _left_out(len(self._skipped), "{} cannot be read as text", "it", "they")
             more = f"; and {left:,} more" if left > 0 else ""
-            notes.append(f"{which} left out because they cannot be read as text: {reasons}{more}")
+            notes.append(f"{why}: {reasons}{more}")
         if found.linked:
-            notes.append(
-                f"folders that are links are not entered: {_names(found.linked)}; name one to read "
-                "it"
-            )
+            links = listed(found.linked)
+            notes.append(f"folders that are links are not entered: {links}; name one to read it")
         names = [source.name for source in self.sources]
         return (*notes, *_same_content(zip(names, self._hashes(), strict=True)), *_unread(found))
 
@@ -286,7 +284,7 @@ def _bytes(sources: Sequence[Source]) -> int:
 
 def _bad_files_error(bad: Sequence[BadFile], good: int) -> BadFilesError:
     """One error for all the files that cannot be read; `good` others can."""
-    lines = [f"{len(bad):,} of {len(bad) + good:,} files cannot be read as text:"]
+    lines = [f"{len(bad):,} of {plural(len(bad) + good, 'file')} cannot be read as text:"]
     lines += [f"  {_short_reason(file)}" for file in bad[:_LISTED]]
     if len(bad) > _LISTED:
         lines.append(f"  and {len(bad) - _LISTED:,} more")
@@ -305,7 +303,7 @@ def _unread(found: Found) -> list[str]:
         return []
     wanted = " or ".join(found.endings)
     count = len(found.unread)
-    which = "1 other file is" if count == 1 else f"{count:,} other files are"
+    which = plural(count, "other file is", "other files are")
     note = (
         f"of a folder only files that end in {wanted} are read; {which} not: "
         f"{count_endings(found.unread)}"
@@ -335,16 +333,13 @@ def _same_content(digests: Iterable[tuple[str, bytes]]) -> list[str]:
             first[digest] = name
     if not same:
         return []
-    return [f"{_files(len(same))} read again under another name: {_names(same)}"]
+    which = plural(len(same), "file is", "files are")
+    return [f"{which} read again under another name: {listed(same)}"]
 
 
-def _files(count: int) -> str:
-    return "1 file is" if count == 1 else f"{count:,} files are"
-
-
-def _names(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+def _left_out(count: int, why: str, one: str, many: str) -> str:
+    which = plural(count, "file is", "files are")
+    return f"{which} left out because {why.format(one if count == 1 else many)}"
 
 
 def _short_reason(file: BadFile) -> str:

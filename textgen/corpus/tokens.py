@@ -23,6 +23,7 @@ from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError, named
+from textgen.terminal.humanize import plural
 
 #: Characters or ids in a slice.
 SLICE = 1 << 18
@@ -98,8 +99,8 @@ def write_tokens(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
         )
     if result.tokens < MIN_TOKENS:
         raise EmptyCorpusError(
-            f"the text is {result.tokens} tokens long at {named('level')} {choice.level}, too "
-            f"short to learn from; at least {MIN_TOKENS} are needed: give more text or use "
+            f"the text has {plural(result.tokens, 'token')} at {named('level')} {choice.level}, "
+            f"too short to learn from; at least {MIN_TOKENS} are needed: give more text or use "
             f"{named('level')} char"
         )
     return result
@@ -175,7 +176,7 @@ class CharacterTable:
         self._ascii = self._table[:256].tobytes() if one_byte else b""
 
 
-class _Writer:
+class TokenWriter:
     """Writes arrays to a new file or over an old one; knows their checksum and length."""
 
     def __init__(self, path: Path, *, over: bool = False) -> None:
@@ -183,13 +184,14 @@ class _Writer:
         self.crc32 = 0
         self.count = 0
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> TokenWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def write(self, data: bytes | memoryview) -> None:
+        """Append the bytes of ids."""
         self.crc32 = zlib.crc32(data, self.crc32)
         self.count += len(data)
         self._file.write(data)
@@ -202,7 +204,7 @@ def _write_bytes(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
         table[ord(symbol)] = i
     table[ord(DOCUMENT_MARK)] = END_ID
     measure = _Measure(for_training=not isinstance(choice, Vocabulary))
-    with _Writer(path) as writer:
+    with TokenWriter(path) as writer:
         for piece in measure.slices(text):
             writer.write(piece.encode("utf-8").translate(table))
     return measure.encoded(vocabulary, writer, writer.count - measure.marks)
@@ -241,7 +243,7 @@ def _write_characters(text: Text, choice: CorpusOptions | Vocabulary, path: Path
 
 def _replace_ids(
     provisional: Path, runs: list[tuple[np.dtype[Any], int]], final: Ids, path: Path
-) -> tuple[_Writer, int]:
+) -> tuple[TokenWriter, int]:
     """Make a file of final ids at `path`; returns its writer and how many ids are unknown."""
     unknown = 0
     some_unknown = bool((final == UNKNOWN_ID).any())
@@ -250,7 +252,7 @@ def _replace_ids(
     over = all(dtype == final.dtype for dtype, _ in runs)
     with (
         provisional.open("rb") as file,
-        _Writer(provisional if over else path, over=over) as writer,
+        TokenWriter(provisional if over else path, over=over) as writer,
     ):
         for dtype, count in runs:
             bytewise = b""
@@ -286,7 +288,7 @@ def _write_words(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
             utf8_bytes += len(piece.encode("utf-8"))
             yield piece
 
-    with _Writer(path) as writer:
+    with TokenWriter(path) as writer:
         for words in stream_words(_lead(measured(), vocabulary.folded)):
             ids = vocabulary.encode_words(words, end=DOCUMENT_MARK)
             unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
@@ -374,8 +376,9 @@ class _Measure:
             return
         if self.chars < MIN_CHARS:
             raise EmptyCorpusError(
-                f"the text has {self.chars} character(s), too short to learn from; at least "
-                f"{MIN_CHARS} are needed, and some thousands for words to appear: give more text"
+                f"the text has {plural(self.chars, 'character')}, too short to learn from; at "
+                f"least {MIN_CHARS} are needed, and some thousands for words to appear: give more "
+                "text"
             )
         if not self._varied:
             raise EmptyCorpusError(
@@ -386,7 +389,7 @@ class _Measure:
     def encoded(
         self,
         vocabulary: Vocabulary,
-        writer: _Writer,
+        writer: TokenWriter,
         utf8_bytes: int,
         unknown_chars: int = 0,
         words_forgotten: bool = False,

@@ -237,28 +237,21 @@ class Vocabulary:
         """
         if not isinstance(data, Mapping):
             raise ValueError(f"a vocabulary is {type(data).__name__}, not a mapping")
-        level = data.get("level")
-        if level not in LEVELS:
-            raise ValueError(f"the level is {level!r}; it must be one of {', '.join(LEVELS)}")
-        expected = {
-            "char": {"level", "symbols"},
-            "byte": {"level"},
-            "word": {"level", "symbols", "folded"},
-        }[level]
-        if set(data) != expected:
+        level: Any = data.get("level")
+        folded = data.get("folded", False)
+        symbols = data.get("symbols", [])
+        expected = {"level"} if level == "byte" else {"level", "symbols"}
+        expected |= {"folded"} if level == "word" else set()
+        if level in LEVELS and set(data) != expected:
             raise ValueError(
                 f"a vocabulary of level {level!r} has the keys {', '.join(map(str, data))}; "
                 f"expected {', '.join(sorted(expected))}"
             )
-        if level == "byte":
-            return cls.utf8()
-        symbols = data["symbols"]
         if not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols):
             raise ValueError("the symbols are not a list of strings")
-        folded = data.get("folded", False)
         if not isinstance(folded, bool):
             raise ValueError(f"folded is {folded!r}; it must be true or false")
-        return cls(level, ("", "", *symbols), folded)
+        return cls.utf8() if level == "byte" else cls(level, ("", "", *symbols), folded)
 
     def symbol_lengths(self) -> NDArray[np.int64]:
         """Return how many characters each id adds to a text, `(len(self),)`.

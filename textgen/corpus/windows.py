@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, EmptyCorpusError
+from textgen.terminal.humanize import plural
 
 Tokens = NDArray[Any]
 
@@ -41,10 +42,11 @@ class Batch:
 class Windows:
     """Windows over a token array.
 
-    By default `batch_size` streams read the text side by side. Each moves on by a window at every
-    step, and its state is carried over (truncated back-propagation). The text is a ring: a stream
-    that reaches the start of the next one reads on. The state is zeroed at every end-of-document
-    mark, at the beginning of the text and, with `reset_every`, from time to time.
+    By default `batch_size` streams read the text at the same time, each from another place. Each
+    moves on by a window at every step, and its state is carried over (truncated back-propagation).
+    The text is a ring: a stream that reaches the start of the next one reads on. The state is
+    zeroed at every end-of-document mark, at the beginning of the text and, with `reset_every`, from
+    time to time.
 
     With `sliding` they are the lecture's windows, one at every position, shuffled in each epoch; in
     each the state starts from zero.
@@ -83,7 +85,7 @@ class Windows:
             )
         if len(tokens) < seq_len + 1:
             raise EmptyCorpusError(
-                f"the text has {len(tokens)} tokens, too few for a window of {seq_len}; "
+                f"the text has {plural(len(tokens), 'token')}, too few for a window of {seq_len}; "
                 f"a window of at most {max(len(tokens) - 1, 1)} fits"
             )
         self._tokens = tokens

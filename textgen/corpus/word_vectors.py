@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import ConfigError, StorageError, named
 from textgen.files import os_reason
+from textgen.terminal.humanize import plural
 
 Floats = NDArray[np.float32]
 
@@ -109,8 +110,8 @@ def symbol_vectors(path: str | Path, vocabulary: Vocabulary) -> tuple[dict[int, 
                 f"at {level} char the symbols are characters; most files have words: {level} word"
             )
         raise ConfigError(
-            f"{path} has vectors of {file.words_in_file:,} words, and none of them is among the "
-            f"{len(names):,} symbols of this text; {hint}"
+            f"{path} has vectors of {plural(file.words_in_file, 'word')}, and none of them is "
+            f"among the {len(names):,} symbols of this text; {hint}"
         )
     return found, file.width
 
@@ -225,6 +226,6 @@ def _until_space(name: str, file: io.BufferedReader[Any], number: int, count: in
 
 def _ended(name: str, number: int, count: int) -> ConfigError:
     return ConfigError(
-        f"{name} ends after {number:,} of the {count:,} words that its first line promises; "
-        "download it again, or correct that number"
+        f"{name} ends after {number:,} of the {plural(count, 'word')} that its first line "
+        "promises; download it again, or correct that number"
     )

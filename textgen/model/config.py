@@ -21,7 +21,7 @@ class ModelConfig:
     Args:
         vocab_size: Symbols, the two marks (end of document, unknown) included.
         embedding_size: Width of a symbol's vector, the first layer's input size.
-        hidden_size: Units of each recurrent layer.
+        hidden_size: Neurons of each recurrent layer.
         num_layers: Recurrent layers.
         cell: Name of the cell, one of `textgen.cells.CELLS`.
         dropout: Share of the embedding's and each layer's outputs dropped in training, `[0, 1)`;

@@ -1,6 +1,6 @@
 """A change of a state at the moment when it stands and before anything has read it.
 
-An edit is an affine map of one coordinate of one layer's state: of a single unit, or of the
+An edit is an affine map of one coordinate of one layer's state: of a single neuron, or of the
 projection on a direction. Clamping, adding, scaling and ablating are all of this form, so every
 path (NumPy, torch, native) knows nothing but this.
 
@@ -38,7 +38,7 @@ _NUMBERS = re.compile(r"[0-9]{1,9}")
 class Edit:
     """The coordinate `p` of a state becomes `scale * p + shift`.
 
-    A unit's coordinate is its value. A direction's is the projection `read . x`, and the state
+    A neuron's coordinate is its value. A direction's is the projection `read . x`, and the state
     moves along `write`, with `read . write = 1`.
 
     Args:
@@ -46,11 +46,11 @@ class Edit:
         state: `h`, the output, or `c`, the cell state.
         scale: Factor; 1 leaves the coordinate, 0 forgets it.
         shift: What is added, in the units of the coordinate.
-        unit: The unit, or None for a direction.
+        unit: The neuron, or None for a direction.
         read: What the state is projected on, `(H,)`; of a direction only.
         write: What it moves along, `(H,)`; of a direction only.
     Raises:
-        ConfigError: It is neither a unit nor a direction, or a number is not finite.
+        ConfigError: It is neither a neuron nor a direction, or a number is not finite.
     """
 
     layer: int
@@ -64,7 +64,7 @@ class Edit:
     def __post_init__(self) -> None:
         vectors = sum(vector is not None for vector in (self.read, self.write))
         if vectors != (2 if self.unit is None else 0):
-            raise ConfigError("an edit is of a unit, or of a direction to read and to write")
+            raise ConfigError("an edit is of a neuron, or of a direction to read and to write")
         # The engine computes with float32, in which a large number may be none.
         with np.errstate(over="ignore"):
             finite = np.isfinite(np.array([self.scale, self.shift], np.float32)).all()
@@ -77,7 +77,7 @@ class Edit:
         """Check that a model has what is changed.
 
         Raises:
-            ConfigError: It has no such layer, state or unit, or its states have another width.
+            ConfigError: It has no such layer, state or neuron, or its states have another width.
         """
         state_names = config.cell_spec.state_names
         if self.state not in state_names:
@@ -90,11 +90,11 @@ class Edit:
             raise ConfigError(f"there is no layer {self.layer}; there are 0..{last}")
         size = config.hidden_size
         if self.unit is not None and not 0 <= self.unit < size:
-            raise ConfigError(f"there is no unit {self.unit}; there are 0..{size - 1}")
+            raise ConfigError(f"there is no neuron {self.unit}; there are 0..{size - 1}")
         for vector in (self.read, self.write):
             if vector is not None and vector.shape != (size,):
                 raise ConfigError(
-                    f"a direction of {vector.shape[-1]} units does not fit a layer of {size}"
+                    f"a direction of {vector.shape[-1]} neurons does not fit a layer of {size}"
                 )
 
     def apply(self, x_BH: Floats) -> Floats:

@@ -2,7 +2,7 @@
 
 Two kinds. The usual head gives every symbol a score, its logit. The lectures' other reading gives a
 vector F of the embedding's width, which says where in the space of the words the next one is
-expected; a symbol with vector v is the likelier the nearer it lies:
+expected; the nearer the vector v of a symbol is, the more likely the symbol:
 
     loss of a window: the mean of d(F_t, v_{t+1}) over its tokens
     p(v | F) = exp(-d(F, v) / s) / sum over all symbols w of exp(-d(F, w) / s)
@@ -164,7 +164,7 @@ def distance_loss(
 
 
 def fit_scale(distances_NV: Floats, targets_N: NDArray[np.integer]) -> float | None:
-    """Return the scale s under which the targets are likeliest.
+    """Return the scale s under which the targets are most likely.
 
     Newton's steps on 1 / s, in which the cost is convex: its slope is the target's distance less
     the mean distance under the distribution, its curvature the distance's variance there.

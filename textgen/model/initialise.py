@@ -1,6 +1,6 @@
 """What is drawn at random with NumPy, the same on every engine.
 
-The first weights of a model, and the units that dropout leaves out of a window.
+The first weights of a model, and the neurons that dropout leaves out of a window.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from textgen.model.config import ModelConfig
 
 Floats = NDArray[np.float32]
 
-#: Of the identity that a rectified or linear network starts from. At 1 a unit adds up all it ever
+#: Of the identity that a rectified or linear network starts from. At 1 a neuron adds up all it ever
 #: read, which a text without end lets grow without bound; at 0.9 it forgets within some ten tokens.
 IDENTITY_SCALE = 0.9
 

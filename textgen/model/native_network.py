@@ -2,7 +2,7 @@
 
 `NativeNetwork` reads windows of many streams, for training, evaluating and writing many texts
 together. `NativeStep` reads and writes one stream: a matrix-vector product a layer, in calls of
-many symbols each.
+many tokens each.
 
 Shape suffixes: `T` time, `B` streams, `V` vocabulary, `H` hidden, `P` parameters.
 """
@@ -277,9 +277,9 @@ class Written:
     """What one call wrote.
 
     Args:
-        chosen: The symbols: fewer than asked for where the last one ends the text, or where
+        chosen: The tokens: fewer than asked for where the last one ends the text, or where
             the logits after it are not finite.
-        logits_BV: Of the symbol after the last, `(1, V)`.
+        logits_BV: Of the token after the last, `(1, V)`.
         state: After the last.
     """
 
@@ -291,7 +291,7 @@ class Written:
 class NativeStep(StepNetwork):
     """A trained model on the native engine, one stream at a time.
 
-    What it computes for a text does not depend on how many symbols a call writes, on the number
+    What it computes for a text does not depend on how many tokens a call writes, on the number
     of threads or on the texts beside it.
 
     Args:
@@ -344,7 +344,7 @@ class NativeStep(StepNetwork):
         end: int,
         edits: Edits = NO_EDITS,
     ) -> Written:
-        """Choose and read up to `count` symbols of one stream.
+        """Choose and read up to `count` tokens of one stream.
 
         Args:
             count: How many at most.
@@ -354,7 +354,7 @@ class NativeStep(StepNetwork):
             counter: Number of the first random draw.
             recent: The tokens before, which a repetition penalty looks at.
             end: The id after which no more is chosen.
-            edits: Changes of the states at each symbol that is read.
+            edits: Changes of the states at each token that is read.
         """
         logits, packed = logits_BV[0].copy(), self._packed(state, 0)
         chosen = self._sampler.write(

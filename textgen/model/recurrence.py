@@ -274,11 +274,3 @@ def _second_bias(weights: LayerWeights) -> Tensor:
         return zeros
     bias_hn = weights.vectors["bias_hn"]
     return torch.cat([zeros[: -len(bias_hn)], bias_hn])
-
-
-def zero_state(cell: Cell, batch_size: int, hidden_size: int, device: torch.device) -> TorchState:
-    """The state at the start of a document: zeros `(B, H)`, float32."""
-    return {
-        name: torch.zeros(batch_size, hidden_size, device=device, dtype=torch.float32)
-        for name in cell.state_names
-    }

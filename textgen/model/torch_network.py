@@ -29,7 +29,6 @@ from textgen.model.recurrence import (
     make_resets,
     recurrence_for,
     to_device,
-    zero_state,
 )
 
 
@@ -97,9 +96,10 @@ class LanguageModel(nn.Module):
 
     def zero_state(self, batch_size: int) -> list[TorchState]:
         """The state at the start of a document, per layer, each `(B, H)`."""
-        device = self.embedding.weight.device
+        shape, device = (batch_size, self.config.hidden_size), self.embedding.weight.device
         return [
-            zero_state(self.cell, batch_size, self.config.hidden_size, device) for _ in self.layers
+            {name: torch.zeros(shape, device=device) for name in self.cell.state_names}
+            for _ in self.layers
         ]
 
     def forward(

@@ -15,8 +15,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +124,14 @@ def build_library(
         place = tempfile.TemporaryDirectory(prefix=".build-", dir=output.parent)
     except OSError as error:
         raise StorageError(f"{output.parent}: {error.strerror}; the library goes there") from error
-    with place, ThreadPoolExecutor(cores) as pool:
+    with place, ThreadPoolExecutor(cores) as pool, _group() as group:
         folder = Path(place.name)
+
+        def run(words: list[str]) -> str:
+            return _run([*compiler, *words], group)
+
         names = _of_this_cpu()
-        knows = pool.map(lambda name: _knows(compiler, INSTRUCTION_SETS[name], folder), names)
+        knows = pool.map(lambda name: _knows(run, INSTRUCTION_SETS[name], folder), names)
         known = dict(zip(names, knows, strict=True))
         sets = tuple(name for name in names if known[name])
         left_out = tuple(name for name in names if not known[name])
@@ -152,14 +157,12 @@ def build_library(
                 jobs[folder / f"{path.stem}.o"] = [*have, str(path)]
         jobs[folder / "mark.o"] = [str(mark)]
         compiled = pool.map(
-            lambda job: _run([*compiler, *flags, *job[1], "-c", "-o", str(job[0])]), jobs.items()
+            lambda job: run([*flags, *job[1], "-c", "-o", str(job[0])]), jobs.items()
         )
         remarks = list(compiled)
         library = folder / output.name
         objects = [str(path) for path in jobs]
-        remarks.append(
-            _run([*compiler, *flags, "-shared", *objects, "-o", str(library), *LIBRARIES])
-        )
+        remarks.append(run([*flags, "-shared", *objects, "-o", str(library), *LIBRARIES]))
         for remark in filter(None, remarks):
             say(remark)
         size = library.stat().st_size
@@ -176,8 +179,8 @@ def _of_this_cpu() -> list[str]:
     return ["generic"]
 
 
-def _knows(compiler: Sequence[str], flags: Sequence[str], folder: Path) -> bool:
-    """Whether the compiler knows `flags`."""
+def _knows(run: Callable[[list[str]], str], flags: Sequence[str], folder: Path) -> bool:
+    """Whether the compiler, which `run` calls, knows `flags`."""
     if not flags:
         return True
     with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder) as probe:
@@ -185,18 +188,41 @@ def _knows(compiler: Sequence[str], flags: Sequence[str], folder: Path) -> bool:
         probe.write(PROBE)
         probe.flush()
         try:
-            _run([*compiler, *flags, "-c", probe.name, "-o", f"{probe.name}.o"])
+            run([*flags, "-c", probe.name, "-o", f"{probe.name}.o"])
         except BackendError:
             return False
     return True
 
 
-def _run(words: list[str]) -> str:
-    """Run the compiler and return its remarks; `BackendError` if it fails."""
+@contextmanager
+def _group() -> Iterator[int]:
+    """A group of processes that ends with the block, and with this process however that ends.
+
+    Its first process waits for the end of a pipe that is open as long as this one lives, and then
+    kills the group: compilers, and the programs that they start.
+    """
+    with subprocess.Popen(
+        ["sh", "-c", "read _; kill -9 0"], stdin=subprocess.PIPE, process_group=0
+    ) as first:
+        yield first.pid
+
+
+def _run(words: list[str], group: int) -> str:
+    """Run the compiler in a group of processes and return its remarks.
+
+    Raises:
+        BackendError: It fails.
+    """
     # The compiler itself must not run with the checks of a sanitised library.
     env = {name: value for name, value in os.environ.items() if name != "LD_PRELOAD"}
     done = subprocess.run(
-        words, capture_output=True, text=True, errors="replace", env=env, check=False
+        words,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        env=env,
+        check=False,
+        process_group=group,
     )
     if done.returncode != 0:
         raise BackendError(

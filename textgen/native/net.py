@@ -157,7 +157,7 @@ class PackedEdits:
 
     Args:
         edits_B: The edits of each stream. The library does not check their layers, states and
-            units.
+            neurons.
     """
 
     def __init__(self, edits_B: Sequence[Sequence[EditLike]]) -> None:

@@ -1,4 +1,4 @@
-"""The calls of `sample_api.h`, for NumPy arrays: one stream, and the choice of symbols.
+"""The calls of `sample_api.h`, for NumPy arrays: one stream, and the choice of tokens.
 
 Shape suffixes: `B` streams, `V` vocabulary, `N` recent tokens.
 """
@@ -23,7 +23,7 @@ from textgen.native.net import Config, EditLike, EditList, PackedEdits, Shape, W
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
-#: No symbol: nothing ends the text.
+#: No token: nothing ends the text.
 NO_ID = -1
 _MOST = 2**62
 #: This many logits keep a thread busy for about 0.3 ms, longer than it takes to wake another.
@@ -32,7 +32,7 @@ _MANY_LOGITS = 2**16
 
 @dataclass(frozen=True, kw_only=True)
 class ChoiceSettings:
-    """How symbols are chosen; `textgen.sampling` says what each setting means.
+    """How tokens are chosen; `textgen.sampling` says what each setting means.
 
     Args:
         key: Of the random generator: `SymbolGenerator.key`.
@@ -50,7 +50,7 @@ class ChoiceSettings:
 
 
 class Chosen(NamedTuple):
-    """Symbols that were chosen: ids, probabilities after the filters, logprobs before them."""
+    """Tokens that were chosen: ids, probabilities after the filters, logprobs before them."""
 
     ids: NDArray[np.int32]
     probabilities: Doubles
@@ -119,7 +119,7 @@ def choose(
     recent_BN: NDArray[np.integer[Any]] | None = None,
     threads: int = 1,
 ) -> Chosen:
-    """Choose one symbol a row.
+    """Choose one token a row.
 
     Args:
         isa: One of `supported_isas()`.
@@ -232,17 +232,17 @@ class Sampler:
         end: int = NO_ID,
         edits: Sequence[EditLike] = (),
     ) -> Chosen:
-        """Choose and read symbols.
+        """Choose and read tokens.
 
         Args:
             count: How many at most.
             settings: Filters and generator.
             counter: Number of the first draw.
-            logits: Of the first symbol, `(V,)`; overwritten with those of the next after the last.
+            logits: Of the first token, `(V,)`; overwritten with those of the next after the last.
             state: Before the first; overwritten with that after the last.
             recent: Tokens before, which the repetition penalty looks at.
             end: The id after which no more is chosen.
-            edits: Changes of the states at each symbol that is read.
+            edits: Changes of the states at each token that is read.
         Returns:
             What was chosen: fewer than `count` where the last is `end`, or where the next logits
             are not finite.

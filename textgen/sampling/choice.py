@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.corpus.windows import mix
 from textgen.errors import SamplingError, named
 from textgen.model.head import log_softmax
 from textgen.model.network import Engine
@@ -44,7 +45,7 @@ INDEX_LIMIT = 2**24
 DRAW_LIMIT = 2**40
 
 NOT_FINITE = (
-    "the model's output is not finite, so no symbol can be chosen; "
+    "the model's output is not finite, so no token can be chosen; "
     "check the model with `textgen inspect checkpoint`"
 )
 
@@ -107,25 +108,27 @@ class SymbolGenerator:
         return uniforms_at(self._key, counters)
 
     def choose(self, logits: NDArray[np.floating]) -> int:
-        """Draw a symbol from `softmax(logits)`, `(V,)`; see `choose_symbols`."""
+        """Draw a token from `softmax(logits)`, `(V,)`; see `choose_symbols`."""
         ids, _ = choose_symbols(logits[None, :], [self.uniform()])
         return int(ids[0])
 
 
 def uniforms_at(key: int, counters: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """The draws of these numbers under a generator's key, doubles in `[0, 1)`."""
-    places = _splitmix64_array(np.uint64(0), counters)
-    bits = _splitmix64_array(np.uint64(key), places)
-    return (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    """The draws of these numbers under a generator's key: doubles in `[0, 1)`, the same shape."""
+    gamma, one = np.uint64(_GAMMA), np.uint64(1)
+    places = mix((counters + one) * gamma)
+    bits = mix(np.uint64(key) + (places + one) * gamma)
+    uniforms: NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return uniforms
 
 
 def choose_symbols(
     logits_BV: NDArray[np.floating], uniforms: Sequence[float] | NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Choose one symbol a row by inversion of the cumulative distribution.
+    """Choose one token a row by inversion of the cumulative distribution.
 
     With `w = exp(logits - max)` in float64 and its running sum in id order, the choice is the
-    first id whose sum exceeds `u * total`. A symbol of probability 0 is never chosen: the sum
+    first id whose sum exceeds `u * total`. A token of probability 0 is never chosen: the sum
     does not grow there, and `u * total` is below `total`.
 
     Args:
@@ -145,15 +148,6 @@ def choose_symbols(
     targets = np.asarray(uniforms, np.float64)[:, None] * sums[:, -1:]
     ids = (sums > targets).argmax(axis=-1)
     return ids, weights[np.arange(len(ids)), ids] / sums[:, -1]
-
-
-def _splitmix64_array(seed: np.uint64, n: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """`splitmix64` for arrays, whose arithmetic wraps as wanted."""
-    z: NDArray[np.uint64] = seed + (n + np.uint64(1)) * np.uint64(_GAMMA)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(_MULTIPLIER_1)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(_MULTIPLIER_2)
-    z ^= z >> np.uint64(31)
-    return z
 
 
 def choice_settings(options: SampleOptions) -> ChoiceSettings:
@@ -183,7 +177,7 @@ def _engine_knows(options: SampleOptions) -> bool:
 
 
 class Chooser:
-    """Chooses one symbol a row.
+    """Chooses one token a row.
 
     Args:
         options: Filters, seed and what may be chosen.

@@ -1,12 +1,12 @@
-"""What may be chosen next: pure functions from logits to logits, a dropped symbol at `-inf`.
+"""What may be chosen next: pure functions from logits to logits, a dropped token at `-inf`.
 
 They mean what the logits processors of the `transformers` library mean, whose names users know,
 and are tested against them. `filter_logits` applies them in that library's order. Two things
 differ: a tie at the border of top-k or top-p is broken in id order, lowest first, so that top-k
-keeps exactly k symbols; and temperature 0 is allowed, meaning the likeliest symbol alone.
+keeps exactly k tokens; and temperature 0 is allowed, which keeps the most likely token alone.
 
 Decisions are taken in float64 whatever the type of the logits, and the result has the type of
-the logits. None modifies its argument; a filter that is off may return it. A symbol that is at
+the logits. None modifies its argument; a filter that is off may return it. A token that is at
 `-inf` stays there, and at least one of the others survives every filter.
 
 Shape suffixes of this package: `B` streams, `V` symbols, `N` recent tokens.
@@ -54,9 +54,9 @@ def filter_logits(
 def apply_repetition_penalty(
     logits: NDArray[Logit], recent_ids: NDArray[np.integer], penalty: float
 ) -> NDArray[Logit]:
-    """Make symbols that occur in `recent_ids` less likely.
+    """Make tokens that occur in `recent_ids` less likely.
 
-    A positive logit is divided by the penalty and a negative one multiplied, once for each symbol
+    A positive logit is divided by the penalty and a negative one multiplied, once for each token
     however often it occurs. Not invariant under a shift of all logits.
     Source: Keskar et al. 2019, arXiv:1909.05858, section 4.1.
 
@@ -92,7 +92,7 @@ def apply_temperature(logits: NDArray[Logit], temperature: float) -> NDArray[Log
     Args:
         logits: Unnormalised log-probabilities, `(..., V)`.
         temperature: What the logits are divided by, at least 0; `1.0` is off, `0.0` keeps only
-            the likeliest symbol (the lowest id of several).
+            the most likely token (of several, the lowest id).
     Returns:
         An array like `logits`.
     Raises:
@@ -117,7 +117,7 @@ def apply_temperature(logits: NDArray[Logit], temperature: float) -> NDArray[Log
 
 
 def apply_top_k(logits: NDArray[Logit], top_k: int) -> NDArray[Logit]:
-    """Keep the `top_k` likeliest symbols; of equal ones at the border those of the lowest ids.
+    """Keep the `top_k` most likely tokens; of equal ones at the border those of the lowest ids.
 
     Source: Fan, Lewis and Dauphin 2018, arXiv:1805.04833.
 
@@ -142,9 +142,9 @@ def apply_top_k(logits: NDArray[Logit], top_k: int) -> NDArray[Logit]:
 
 
 def apply_top_p(logits: NDArray[Logit], top_p: float) -> NDArray[Logit]:
-    """Keep the smallest set of symbols whose probability reaches `top_p`.
+    """Keep the smallest set of tokens whose probability reaches `top_p`.
 
-    The likeliest symbol always survives; ties are kept in id order.
+    The most likely token is always kept; ties are kept in id order.
     Source: Holtzman et al. 2020, arXiv:1904.09751, section 3.1.
 
     Args:
@@ -161,7 +161,7 @@ def apply_top_p(logits: NDArray[Logit], top_p: float) -> NDArray[Logit]:
         return logits
     order = np.argsort(-logits, axis=-1, kind="stable")
     weights = np.take_along_axis(_relative(logits), order, axis=-1)
-    # Summed from the unlikeliest up, where the small terms do not drown in the large ones.
+    # Summed from the least likely up, so that small terms are not lost beside large ones.
     tail = weights[..., ::-1].cumsum(axis=-1)[..., ::-1]
     dropped = tail <= (1.0 - top_p) * tail[..., :1]
     dropped[..., 0] = False
@@ -171,13 +171,13 @@ def apply_top_p(logits: NDArray[Logit], top_p: float) -> NDArray[Logit]:
 
 
 def apply_min_p(logits: NDArray[Logit], min_p: float) -> NDArray[Logit]:
-    """Drop symbols less likely than `min_p` times the likeliest.
+    """Drop tokens less likely than `min_p` times the most likely one.
 
     Source: Nguyen et al. 2024, arXiv:2407.01082.
 
     Args:
         logits: Unnormalised log-probabilities, `(..., V)`.
-        min_p: Share of the likeliest symbol's probability, in `[0, 1]`; `0.0` is off.
+        min_p: Share of the most likely token's probability, in `[0, 1]`; `0.0` is off.
     Returns:
         An array like `logits`.
     Raises:
@@ -201,14 +201,14 @@ FILTERS: tuple[tuple[Callable[[NDArray[Any], Any], NDArray[Any]], str], ...] = (
 
 
 def _relative(logits: NDArray[Logit]) -> NDArray[np.float64]:
-    """Probabilities as shares of the likeliest symbol's, `(..., V)`."""
+    """Probabilities as shares of that of the most likely token, `(..., V)`."""
     wide = logits.astype(np.float64)
     result: NDArray[np.float64] = np.exp(wide - wide.max(axis=-1, keepdims=True))
     return result
 
 
 def _drop(logits: NDArray[Logit], dropped: NDArray[np.bool_]) -> NDArray[Logit]:
-    """A copy of `logits` with the symbols in `dropped` at `-inf`."""
+    """A copy of `logits` with the tokens in `dropped` at `-inf`."""
     result = logits.copy()
     result[dropped] = -np.inf
     return result

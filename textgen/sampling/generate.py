@@ -1,4 +1,4 @@
-"""Text from a model: one as a stream of symbols, or several at once."""
+"""Text from a model: one as a stream of tokens, or several at once."""
 
 from __future__ import annotations
 
@@ -17,19 +17,15 @@ from textgen.model.network import Floats, StepNetwork
 from textgen.options import SampleOptions
 from textgen.progress import track
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
-from textgen.sampling.cursor import Cursor
-from textgen.sampling.networks import HistoryNetwork
+from textgen.sampling.networks import Position, no_steering, read, seen_by, start, start_many
 from textgen.sampling.stream import (
+    Cursor,
     FinishReason,
     GeneratedSymbol,
     Piece,
-    Position,
     Stream,
     bits,
     decoder_after,
-    read,
-    start,
-    start_many,
 )
 from textgen.sampling.writing import StreamGroup, StreamWriter
 from textgen.steering import LiveSteering, Steering, Target
@@ -85,7 +81,7 @@ def stream_text(
     index: int = 0,
     steering: Steering | None = None,
 ) -> Iterator[GeneratedSymbol]:
-    """Generate one text symbol by symbol.
+    """Generate one text token by token.
 
     The network starts with a zero state, reads the end-of-document mark and then the seed, or
     the primer where there is no seed. Neither is printed. The unknown character is never
@@ -101,7 +97,7 @@ def stream_text(
         steering: What changes the states while the text is written, its first character included;
             the seed is read without it. None changes nothing.
     Yields:
-        The symbols; the last one says why the text ended. None at all for a length of 0.
+        The tokens; the last one says why the text ended. None at all for a length of 0.
     Raises:
         SamplingError: An id is outside the vocabulary, or the model's output is not finite.
     """
@@ -125,7 +121,7 @@ def generate(
 
     Text k is what `stream_text` writes after seed k with `index=first_index + k`. Texts that are
     written together are so as far as the network's arithmetic for many rows rounds as it does for
-    one; where two symbols are almost equally likely, that can differ.
+    one; where two tokens are almost equally likely, that can differ.
 
     Args:
         network: The model.
@@ -219,11 +215,6 @@ class _Texts:
         return Cursor(self._steering, self._vocabulary, seed, self._options.end_text)
 
 
-def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
-    """The network as the options have it see the text."""
-    return HistoryNetwork(network, options.history) if options.history else network
-
-
 class LiveSymbol(NamedTuple):
     """One token of a text that is steered by hand.
 
@@ -260,30 +251,27 @@ def generate_live(
     primer_ids: Iterable[int] = (),
     index: int = 0,
 ) -> Iterator[LiveSymbol]:
-    """Generate one text symbol by symbol, none before it is asked for.
+    """Generate one text token by token, none before it is asked for.
 
-    A dose that is set after a symbol was handed out acts from the second one after it: the state
+    A dose that is set after a token was handed out acts from the second one after it: the state
     that the next one is chosen from is computed already.
 
     Args:
         network: The model.
         vocabulary: Its symbols.
         options: The settings.
-        steering: Of this text alone; its dose may be changed between any two symbols.
+        steering: Of this text alone; its dose may be changed between any two tokens.
         seed_ids: As for `stream_text`.
         primer_ids: As for `stream_text`.
         index: As for `stream_text`.
     Yields:
-        The symbols. `stream_text` writes the same text when it is steered by what
+        The tokens. `stream_text` writes the same text when it is steered by what
         `steering.schedule` says in the end.
     Raises:
         SamplingError: As `stream_text`, or there is a history.
     """
     if options.history:
-        raise SamplingError(
-            "a text is steered by the state that it carries on, and with a history it carries "
-            f"none; give {named('history', 0)}"
-        )
+        raise no_steering(options.history)
     seed = list(map(int, seed_ids))
     cursor = Cursor(steering, vocabulary, seed, options.end_text)
     position = start(network, seed or primer_ids, cursor.edits)

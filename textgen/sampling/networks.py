@@ -1,12 +1,14 @@
-"""The networks that texts are written with.
+"""The networks that texts are read and written with, and where they stand in a text.
 
 `SamplingNetworks` opens a trained model for one text at a time, or for many together.
 `HistoryNetwork` sees a fixed number of tokens at each prediction and carries nothing else.
+A `Position` is where a network stands. It is handed edits where a text is steered, and only then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +22,9 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.native_network import NativeStep
 from textgen.model.network import Engine, Floats, Ids, Network, State, StepNetwork, reset
+from textgen.options import SampleOptions
+from textgen.sampling.stream import after_last_end
+from textgen.terminal.humanize import plural
 
 #: Texts that one matrix product writes faster than as many vector products one after the other.
 TOGETHER_FROM = 4
@@ -92,7 +97,7 @@ class SamplingNetworks:
         way = f"{count} texts together" if record["together"] else "one text at a time"
         if record["name"] != "native":
             return f"sampling: numpy, fp32, {way}: {record['reason']}"
-        threads = "1 thread" if record["threads"] == 1 else f"{record['threads']} threads"
+        threads = plural(record["threads"], "thread")
         return f"sampling: native {record['isa']}, {record['precision']} weights, {threads}, {way}"
 
 
@@ -124,8 +129,8 @@ class HistoryNetwork(StepNetwork):
         Raises:
             SamplingError: There are edits: there is no state for them to act upon.
         """
-        for edits in edits_B or ():
-            _refuse(edits)
+        if edits_B is not None and any(edits_B):
+            raise no_steering(self._history)
         tokens_BT = np.hstack([_tokens(state), np.asarray(ids_B, np.int64)[:, None]])
         tokens_BT = tokens_BT[:, -self._history :]
         return self._predict(tokens_BT), _state(tokens_BT)
@@ -134,7 +139,8 @@ class HistoryNetwork(StepNetwork):
         self, ids: Sequence[int], state: State, edits: Edits = NO_EDITS
     ) -> tuple[Floats, State]:
         """Read tokens of one stream: as so many calls of `step`, of which the last one computes."""
-        _refuse(edits)
+        if edits:
+            raise no_steering(self._history)
         row = np.concatenate([_tokens(state)[0], np.asarray(ids, np.int64)])[-self._history :]
         return self._predict(row[None, :]), _state(row[None, :])
 
@@ -162,10 +168,152 @@ def _state(tokens_BT: NDArray[np.int64]) -> State:
     return [{_TOKENS: tokens_BT.astype(np.float32)}]
 
 
-def _refuse(edits: Edits) -> None:
-    if edits:
-        raise SamplingError(
-            f"{named('steer')} acts upon the state that a text carries on, and with "
-            f"{named('history')} nothing is carried on: leave one of them out, or give "
-            f"{named('history', 0)}"
+def no_steering(history: int) -> SamplingError:
+    """The error that a text with a history cannot be steered."""
+    return SamplingError(
+        f"steering changes the state that a text carries on, but with a history of "
+        f"{plural(history, 'token')} no state is carried on; add {named('history', 0)}"
+    )
+
+
+def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
+    """The network as the options have it see the text."""
+    return HistoryNetwork(network, options.history) if options.history else network
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a network stands: the logits of the next token, `(B, V)`, and the state."""
+
+    logits_BV: Floats
+    state: State
+
+    def repeat(self, rows: NDArray[np.intp]) -> Position:
+        """The given rows, in that order."""
+        return Position(
+            self.logits_BV[rows],
+            [{name: array[rows] for name, array in layer.items()} for layer in self.state],
         )
+
+
+def start(network: StepNetwork, ids: Iterable[int] = (), edits: Edits = NO_EDITS) -> Position:
+    """A document's start, one row: a zero state that has read the end mark, then `ids`.
+
+    Args:
+        network: The model.
+        ids: What is read.
+        edits: Changes of the last state, the one that the text goes on from.
+    Raises:
+        SamplingError: An id is no symbol of the network.
+    """
+    *before, last = [END_ID, *ids]
+    zero = network.zero_state(1)
+    if not before:
+        return step(network, np.array([last]), zero, [edits])
+    first = step(network, np.array([END_ID]), zero)
+    return read(network, read(network, first, before[1:]), [last], edits)
+
+
+def start_many(
+    network: StepNetwork, texts: Sequence[Sequence[int]], edits_B: Sequence[Edits] | None = None
+) -> Position:
+    """The starts of several documents, one row each: as `start` for each of them.
+
+    Args:
+        network: The model.
+        texts: What is read of each after the end mark, of any lengths; at least one text.
+        edits_B: Changes of each text's last state; None: none.
+    Raises:
+        SamplingError: An id is no symbol of the network, or the end mark.
+    """
+    lengths_B = np.array([len(text) for text in texts])
+    # The longest first: those that are still being read are always the first rows.
+    order = np.argsort(-lengths_B, kind="stable")
+    ids_BT = np.full((len(texts), 1 + int(lengths_B.max())), END_ID, np.int64)
+    for row, number in enumerate(order.tolist()):
+        ids_BT[row, 1 : 1 + len(texts[number])] = texts[number]
+    edits = [NO_EDITS if edits_B is None else edits_B[number] for number in order.tolist()]
+    position = step(
+        network,
+        ids_BT[:, 0],
+        network.zero_state(len(texts)),
+        [
+            edit if not lengths_B[number] else NO_EDITS
+            for edit, number in zip(edits, order, strict=True)
+        ],
+    )
+    _check_ids((int(ids_BT.min()), int(ids_BT.max())), position.logits_BV.shape[-1])
+    done: list[Position] = []  # The rows that have ended, the last ones first.
+    for place in range(1, ids_BT.shape[1]):
+        left = int(np.count_nonzero(lengths_B >= place))
+        if left < len(position.logits_BV):
+            done.append(position.repeat(np.arange(left, len(position.logits_BV))))
+            position = position.repeat(np.arange(left))
+        now = [edits[row] if lengths_B[order[row]] == place else NO_EDITS for row in range(left)]
+        position = step(network, ids_BT[:left, place], position.state, now)
+    return _joined([position, *reversed(done)]).repeat(np.argsort(order, kind="stable"))
+
+
+def _check_ids(ids: Iterable[int], size: int) -> None:
+    for token in ids:
+        if not 0 <= token < size:
+            raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
+
+
+def _joined(positions: Sequence[Position]) -> Position:
+    """All rows, one after the other."""
+    layers = zip(*(position.state for position in positions), strict=True)
+    return Position(
+        np.concatenate([position.logits_BV for position in positions]),
+        [
+            {name: np.concatenate(_as_wide([part[name] for part in parts])) for name in parts[0]}
+            for parts in layers
+        ],
+    )
+
+
+def _as_wide(arrays: Sequence[Floats]) -> list[Floats]:
+    """Arrays of one width: a history of few tokens is as good with end marks before it, and nothing
+    else differs."""
+    width = max(array.shape[1] for array in arrays)
+    return [
+        array
+        if array.shape[1] == width
+        else np.pad(array, ((0, 0), (width - array.shape[1], 0)), constant_values=END_ID)
+        for array in arrays
+    ]
+
+
+def step(
+    network: StepNetwork,
+    ids_B: NDArray[np.integer],
+    state: State,
+    edits_B: Sequence[Edits] | None = None,
+) -> Position:
+    """The position after one token a stream; a network is told of edits only where there are."""
+    if edits_B is None or not any(edits_B):
+        return Position(*network.step(ids_B, state))
+    return Position(*network.step(ids_B, state, edits_B))
+
+
+def read(
+    network: StepNetwork, position: Position, ids: Iterable[int], edits: Edits = NO_EDITS
+) -> Position:
+    """The position after reading `ids` too, one row; an end mark starts a new document.
+
+    Args:
+        network: The model.
+        position: Before them.
+        ids: The tokens.
+        edits: Changes of the states at each of them.
+    Raises:
+        SamplingError: An id is no symbol of the network.
+    """
+    tokens = list(ids)
+    _check_ids(tokens, position.logits_BV.shape[-1])
+    state = position.state
+    if END_ID in tokens:
+        # What stands before the last end mark has no bearing on what comes after it.
+        tokens = [END_ID, *after_last_end(tokens)]
+        state = network.zero_state(1)
+    return Position(*network.read(tokens, state, edits)) if tokens else position

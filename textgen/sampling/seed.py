@@ -1,16 +1,27 @@
-"""Makes a typed seed readable for a model: what its vocabulary lacks is folded or dropped."""
+"""What a person asks of a text, as a model can read and write it: seeds, sources, stops, settings.
+
+What the vocabulary lacks of a seed is folded or dropped. What is not asked for is as in training: a
+model continues a seed as it reads texts, and ends a text where its documents end.
+"""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from textgen.checkpoint import SavedModel
+from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.normalization import Normalization
+from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError, named
+from textgen.messages import Message
+from textgen.options import SampleOptions
+from textgen.sampling.networks import no_steering
 
 #: Characters that are written one for another: those that may be lacking, and what they become,
 #: the nearest first.
@@ -110,7 +121,7 @@ def fit_seed(
     if parts:
         notice = f"seed: {', '.join(parts)} (not in the model's vocabulary of {len(vocabulary)})"
     if text and not kept:
-        notice = f"{notice or 'seed: nothing that the model reads'}; going on without a seed"
+        notice = f"{notice or 'seed: nothing that the model reads'}; continuing without a seed"
     return FittedSeed(
         ids=kept,
         text=vocabulary.decode(kept),
@@ -131,7 +142,7 @@ def as_source(fitted: FittedSeed, separator: int) -> FittedSeed:
     """
     if separator in fitted.ids:
         raise SamplingError(
-            f"the source {fitted.text!r:.60} has a TAB, which ends a source; give only what stands "
+            f"the source {fitted.text!r:.60} has a TAB, which ends a source; give only the text "
             "before it"
         )
     if not fitted.ids:
@@ -141,6 +152,113 @@ def as_source(fitted: FittedSeed, separator: int) -> FittedSeed:
             f"{named('seed', 'SOURCE')}"
         )
     return replace(fitted, ids=(*fitted.ids, separator))
+
+
+@dataclass(frozen=True)
+class FittedStop:
+    """A stop text as a model can write it.
+
+    Args:
+        text: Normalised as the model's texts were.
+        notice: One line for the user where no text of the model can contain it; None where one
+            can.
+    """
+
+    text: str
+    notice: str | None = None
+
+
+def fit_stop(
+    text: str, vocabulary: Vocabulary, normalization: Normalization, end: str = ""
+) -> FittedStop:
+    """Normalise a stop text as a model's texts were, and see whether the model can write it.
+
+    Args:
+        text: The stop text.
+        vocabulary: The model's symbols.
+        normalization: What the model's texts went through.
+        end: What is written between two documents, which the vocabulary need not have.
+    """
+    fitted = _normalized(text, normalization)
+    if not fitted:
+        # Nothing of it is left in any text; as it is, it is never found there.
+        return FittedStop(text, _never(text, "the model's texts were folded to words"))
+    lacking = dict.fromkeys(char for char in fitted if not _can_write(char, vocabulary, end))
+    if not lacking:
+        return FittedStop(fitted)
+    chars = " or ".join(_quoted(char) for char in lacking)
+    return FittedStop(fitted, _never(fitted, f"the model's vocabulary has no {chars}"))
+
+
+def options_of(saved: SavedModel, settings: Mapping[str, Any]) -> SampleOptions:
+    """The settings of a text; those not given are as in training.
+
+    Raises:
+        SamplingError: A setting lies outside its range, or a model of pairs is to keep going or to
+            see a history only.
+    """
+    keeps_going = bool(settings.get("keep_going"))
+    if keeps_going and saved.reads_pairs:
+        raise SamplingError(
+            f"{named('keep_going')} writes one document after another, and this model writes the "
+            "target of each source: give several sources, one a line"
+        )
+    usual: dict[str, Any] = {
+        "until_end": (saved.reads_pairs or saved.writes_documents) and not keeps_going,
+        "separator": saved.document_separator,
+        "history": saved.history or 0,
+    }
+    options = SampleOptions(**{**usual, **settings})
+    if options.history and saved.reads_pairs:
+        raise SamplingError(
+            "this model reads a whole source before it writes, and "
+            f"{named('history', options.history)} would make it forget the source; leave it out"
+        )
+    return replace(options, stop=tuple(stop_of(saved, text).text for text in options.stop))
+
+
+def refuse_steering(saved: SavedModel, options: SampleOptions) -> None:
+    """Refuse a text whose model cannot be steered.
+
+    Raises:
+        SamplingError: The text has a history, so no state is carried on that could be steered; or
+            the model writes the targets of pairs.
+    """
+    if saved.reads_pairs:
+        raise SamplingError(
+            "this model writes the targets of pairs; only a model of text can be steered"
+        )
+    if options.history:
+        raise no_steering(options.history)
+
+
+def stop_of(saved: SavedModel, stop: str, *, keep_going: bool = False) -> FittedStop:
+    """A stop text as the model can write it, with a notice where it never can."""
+    end = saved.document_separator if keep_going else ""
+    return fit_stop(stop, saved.vocabulary, saved.normalization, end)
+
+
+def seed_of(saved: SavedModel, seed: object) -> FittedSeed:
+    """A seed in the symbols of the model, with a notice of what had to be changed.
+
+    For a model of pairs it is a source, and its ids end with the separator. Of several documents,
+    cut as the training text was, the text goes on from the last one.
+
+    Raises:
+        SamplingError: It is not a text, or no source, and the model one of pairs.
+    """
+    if isinstance(seed, FittedSeed):
+        return seed
+    if not (seed is None or isinstance(seed, str)):
+        raise SamplingError(f"the seed is {seed!r:.60}; it must be a str: {_instead(seed)}")
+    last, before = _last_document(saved, seed or "")
+    reserved = SEPARATOR if saved.reads_pairs else ""
+    fitted = fit_seed(last, saved.vocabulary, saved.normalization, reserved)
+    if before:
+        more = fitted.notice.removeprefix("seed: ") if fitted.notice else None
+        notice = f"seed: it holds {before + 1:,} documents; the text continues the last one"
+        fitted = replace(fitted, notice=f"{notice}; {more}" if more else notice)
+    return as_source(fitted, separator_id(saved.vocabulary)) if saved.reads_pairs else fitted
 
 
 def _nearest_form(char: str, known: Callable[[str], bool]) -> str | None:
@@ -188,3 +306,54 @@ def _listed(items: list[str], verb: str) -> list[str]:
     if len(items) <= _LISTED:
         return items
     return [*items[:_LISTED], f"{len(items) - _LISTED} more {verb}"]
+
+
+def _never(text: str, reason: str) -> Message:
+    return Message(f"{named('stop')} {_quoted(text)} can never occur: {reason}")
+
+
+def _normalized(text: str, normalization: Normalization) -> str:
+    """`text` as it stands in the middle of a normalised text."""
+    fitted = normalization.apply(text)
+    if not (normalization.fold and fitted):
+        return fitted
+    # Folding joins words by single spaces and has none at the ends of a text.
+    before = " " if text[:1].isspace() else ""
+    after = " " if text[-1:].isspace() else ""
+    return f"{before}{fitted}{after}"
+
+
+def _quoted(text: str) -> str:
+    """In quotes, line ends and tabs as they are typed; or as code points."""
+    typed = text.replace("\n", "\\n").replace("\t", "\\t")
+    return f"'{typed}'" if typed != text and typed.isprintable() else shown(text)
+
+
+def _can_write(char: str, vocabulary: Vocabulary, end: str) -> bool:
+    if char in end:
+        return True
+    if vocabulary.level == "byte":
+        return not is_surrogate(char)
+    if vocabulary.level == "char":
+        return char in vocabulary.symbol_index()
+    return any(char in symbol for symbol in vocabulary.symbols)
+
+
+def _instead(seed: object) -> str:
+    if isinstance(seed, bytes):
+        return "seed.decode()"
+    if isinstance(seed, int | float):
+        return f"'{seed}'; to write another text, give rng={seed}"
+    return "generate_many(seeds) writes a text after each of several"
+
+
+def _last_document(saved: SavedModel, seed: str) -> tuple[str, int]:
+    """The last document in a seed, and how many stand before it."""
+    mode = saved.documents
+    if mode is None or not saved.writes_documents:
+        return seed, 0
+    clean = seed.replace(DOCUMENT_MARK, "")
+    *before, last = "".join(mark_documents([clean], mode)).split(DOCUMENT_MARK)
+    if not before and mode != "line":
+        return clean, 0  # What stands at its two ends may be of use.
+    return last, len(before)

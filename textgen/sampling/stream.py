@@ -1,27 +1,26 @@
-"""One text on its way: the network that it is read and written by, where that stands, what it is.
-
-Where a text is steered, the network is handed edits too, and only then.
-"""
+"""A text while it is written: what it has come to, where it ends, and what steers it next."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
-from textgen.errors import SamplingError
-from textgen.model.edit import NO_EDITS, Edits
-from textgen.model.network import Floats, State, StepNetwork
+from textgen.model.edit import Edits
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
-from textgen.sampling.stop import StopMatcher
+from textgen.steering import Steering
 
+StopReason = Literal["stop", "sentence"]
 FinishReason = Literal["length", "stop", "sentence", "end"]
+
+SENTENCE_ENDS = frozenset(".!?…")
+#: What may close a sentence after its end: quotes and brackets. `“` closes in German and Russian.
+CLOSERS = frozenset("\"'»”“’›)]}")
 
 
 class GeneratedSymbol(NamedTuple):
@@ -48,7 +47,7 @@ class GeneratedSymbol(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Tokens of a generated text that stand side by side; the fields as in `GeneratedSymbol`."""
+    """Consecutive tokens of a generated text; the fields as in `GeneratedSymbol`."""
 
     ids: list[int]
     text: str
@@ -57,142 +56,95 @@ class Piece(NamedTuple):
     finish_reason: FinishReason | None
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a network stands: the logits of the next token, `(B, V)`, and the state."""
+class SentenceEnds:
+    """Finds where sentences end.
 
-    logits_BV: Floats
-    state: State
+    A sentence ends at `.`, `!`, `?` or `…` after a word, closing quotes and brackets after it
+    included, before white space; abbreviations are not recognised.
+    """
 
-    def repeat(self, rows: NDArray[np.intp]) -> Position:
-        """The given rows, in that order."""
-        return Position(
-            self.logits_BV[rows],
-            [{name: array[rows] for name, array in layer.items()} for layer in self.state],
-        )
+    def __init__(self) -> None:
+        self._has_word = False
+        self._at_end = False
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether the sentence is over, but for the white space after it."""
+        return self._at_end
+
+    def pass_letters(self) -> None:
+        """Go past one letter or more: as `ends_before` for each of them."""
+        self._has_word, self._at_end = True, False
+
+    def ends_before(self, char: str) -> bool:
+        """Whether `char` is the white space after a sentence; the next one begins after it."""
+        if char.isalpha():  # Most are, and none of them is anything else.
+            self.pass_letters()
+            return False
+        if self._at_end and char.isspace():
+            self._has_word = self._at_end = False
+            return True
+        if char in SENTENCE_ENDS:
+            self._at_end = self._has_word
+        elif char not in CLOSERS:
+            self._at_end = False
+            self._has_word = self._has_word or char.isalnum()
+        return False
 
 
-def start(network: StepNetwork, ids: Iterable[int] = (), edits: Edits = NO_EDITS) -> Position:
-    """A document's start, one row: a zero state that has read the end mark, then `ids`.
+class StopMatcher:
+    """Reads the generated text piece by piece and says what may be printed.
+
+    Text is held back while it could still be the beginning of a stop text, so that what is
+    printed at once and what is printed at the end are the same.
 
     Args:
-        network: The model.
-        ids: What is read.
-        edits: Changes of the last state, the one that the text goes on from.
-    Raises:
-        SamplingError: An id is no symbol of the network.
+        stop: Texts that end the generation and are not printed. The one that is complete first
+            counts, of several the longest.
+        until_sentence: Whether the white space after a sentence ends it too; see `SampleOptions`.
     """
-    *before, last = [END_ID, *ids]
-    zero = network.zero_state(1)
-    if not before:
-        return step(network, np.array([last]), zero, [edits])
-    first = step(network, np.array([END_ID]), zero)
-    return read(network, read(network, first, before[1:]), [last], edits)
 
+    def __init__(self, stop: Sequence[str] = (), until_sentence: bool = False) -> None:
+        self._stop = sorted(stop, key=len, reverse=True)
+        self._until_sentence = until_sentence
+        self._held = ""
+        self._sentences = SentenceEnds()
 
-def start_many(
-    network: StepNetwork, texts: Sequence[Sequence[int]], edits_B: Sequence[Edits] | None = None
-) -> Position:
-    """Documents' starts side by side, one row each: as `start` for each of them.
+    def feed(self, text: str) -> tuple[str, StopReason | None]:
+        """Read the next piece.
 
-    Args:
-        network: The model.
-        texts: What is read of each after the end mark, of any lengths; at least one text.
-        edits_B: Changes of each text's last state; None: none.
-    Raises:
-        SamplingError: An id is no symbol of the network, or the end mark.
-    """
-    lengths_B = np.array([len(text) for text in texts])
-    # The longest first: those that are still being read are always the first rows.
-    order = np.argsort(-lengths_B, kind="stable")
-    ids_BT = np.full((len(texts), 1 + int(lengths_B.max())), END_ID, np.int64)
-    for row, number in enumerate(order.tolist()):
-        ids_BT[row, 1 : 1 + len(texts[number])] = texts[number]
-    edits = [NO_EDITS if edits_B is None else edits_B[number] for number in order.tolist()]
-    position = step(
-        network,
-        ids_BT[:, 0],
-        network.zero_state(len(texts)),
-        [
-            edit if not lengths_B[number] else NO_EDITS
-            for edit, number in zip(edits, order, strict=True)
-        ],
-    )
-    _check_ids((int(ids_BT.min()), int(ids_BT.max())), position.logits_BV.shape[-1])
-    done: list[Position] = []  # The rows that have ended, the last ones first.
-    for place in range(1, ids_BT.shape[1]):
-        left = int(np.count_nonzero(lengths_B >= place))
-        if left < len(position.logits_BV):
-            done.append(position.repeat(np.arange(left, len(position.logits_BV))))
-            position = position.repeat(np.arange(left))
-        now = [edits[row] if lengths_B[order[row]] == place else NO_EDITS for row in range(left)]
-        position = step(network, ids_BT[:left, place], position.state, now)
-    return _joined([position, *reversed(done)]).repeat(np.argsort(order, kind="stable"))
+        Returns:
+            What may be printed now, and why the text ends here, or `None`. After an end nothing
+            is held back: `flush` has nothing to add.
+        """
+        if not self._stop and not self._until_sentence:
+            return text, None
+        printed: list[str] = []
+        for char in text:
+            if self._until_sentence and self._sentences.ends_before(char):
+                return "".join(printed) + self.flush(), "sentence"
+            self._held += char
+            for stop in self._stop:
+                if self._held.endswith(stop):
+                    printed.append(self._held.removesuffix(stop))
+                    self._held = ""
+                    return "".join(printed), "stop"
+            keep = self._prefix_length()
+            printed.append(self._held[: len(self._held) - keep])
+            self._held = self._held[len(self._held) - keep :]
+        return "".join(printed), None
 
+    def flush(self) -> str:
+        """The text still held back: to be printed where the generation ends otherwise."""
+        text, self._held = self._held, ""
+        return text
 
-def _check_ids(ids: Iterable[int], size: int) -> None:
-    for token in ids:
-        if not 0 <= token < size:
-            raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
-
-
-def _joined(positions: Sequence[Position]) -> Position:
-    """All rows, one after the other."""
-    layers = zip(*(position.state for position in positions), strict=True)
-    return Position(
-        np.concatenate([position.logits_BV for position in positions]),
-        [
-            {name: np.concatenate(_as_wide([part[name] for part in parts])) for name in parts[0]}
-            for parts in layers
-        ],
-    )
-
-
-def _as_wide(arrays: Sequence[Floats]) -> list[Floats]:
-    """Arrays of one width: a history of few tokens is as good with end marks before it, and nothing
-    else differs."""
-    width = max(array.shape[1] for array in arrays)
-    return [
-        array
-        if array.shape[1] == width
-        else np.pad(array, ((0, 0), (width - array.shape[1], 0)), constant_values=END_ID)
-        for array in arrays
-    ]
-
-
-def step(
-    network: StepNetwork,
-    ids_B: NDArray[np.integer],
-    state: State,
-    edits_B: Sequence[Edits] | None = None,
-) -> Position:
-    """The position after one token a stream; a network is told of edits only where there are."""
-    if edits_B is None or not any(edits_B):
-        return Position(*network.step(ids_B, state))
-    return Position(*network.step(ids_B, state, edits_B))
-
-
-def read(
-    network: StepNetwork, position: Position, ids: Iterable[int], edits: Edits = NO_EDITS
-) -> Position:
-    """The position after reading `ids` too, one row; an end mark starts a new document.
-
-    Args:
-        network: The model.
-        position: Before them.
-        ids: The tokens.
-        edits: Changes of the states at each of them.
-    Raises:
-        SamplingError: An id is no symbol of the network.
-    """
-    tokens = list(ids)
-    _check_ids(tokens, position.logits_BV.shape[-1])
-    state = position.state
-    if END_ID in tokens:
-        # What stands before the last end mark has no bearing on what comes after it.
-        tokens = [END_ID, *after_last_end(tokens)]
-        state = network.zero_state(1)
-    return Position(*network.read(tokens, state, edits)) if tokens else position
+    def _prefix_length(self) -> int:
+        """Length of the longest end of the held text that begins a stop text."""
+        for length in range(len(self._held), 0, -1):
+            if any(stop.startswith(self._held[-length:]) for stop in self._stop):
+                return length
+        return 0
 
 
 class Stream:
@@ -295,3 +247,114 @@ def after_last_end(ids: Sequence[int]) -> list[int]:
 def bits(logprobs: Iterable[float]) -> float:
     """The cost in bits of tokens of these natural log-probabilities."""
     return -math.fsum(logprobs) / math.log(2)
+
+
+class Cursor:
+    """Follows a text token by token.
+
+    Character `n` is chosen from a state that `Steering.edits_at(n, ...)` changed, so what acts
+    while a token is read is what is asked for the character after it. Within a character of
+    several bytes that is the character itself.
+
+    Args:
+        steering: What the text is steered by.
+        vocabulary: The model's symbols.
+        context_ids: What stands before the text: the seed.
+        end: What an end mark is written as.
+    """
+
+    def __init__(
+        self,
+        steering: Steering,
+        vocabulary: Vocabulary,
+        context_ids: Sequence[int] = (),
+        end: str = "",
+    ) -> None:
+        self._steering = steering
+        self._decoder = vocabulary.decoder(end=end)
+        # Where each token is a character, how many there are need not be found out.
+        self._is_plain = vocabulary.level == "char" and not end
+        self._symbols = vocabulary.symbols
+        self._ends = SentenceEnds()
+        # The seed may stand within a sentence, which is then the first.
+        for token in context_ids:
+            for char in self._decoder.feed(token):
+                self._ends.ends_before(char)
+        if self._ends.is_at_end:
+            self._ends = SentenceEnds()
+        self._char, self._sentence = 0, 1
+        self._next = steering.next_change(0)
+        #: What acts on the next state.
+        self.edits: Edits = steering.edits_at(0, 1)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what acts now will act to the end."""
+        return self._next is None and not self._steering.counts_sentences
+
+    @property
+    def tokens_to_change(self) -> int | None:
+        """How many tokens on other edits act for certain; None where that is not known."""
+        if self._next is None or not self._is_plain:
+            return None
+        return self._next - self._char
+
+    @property
+    def quiet_tokens(self) -> int:
+        """How many tokens may be gone past by `skip`, for they change nothing."""
+        if self._next is None or not self._is_plain or self._steering.counts_sentences:
+            return 0
+        return self._next - self._char - 1
+
+    @property
+    def letters_V(self) -> NDArray[np.bool_]:
+        """Which symbols are letters."""
+        return np.array([symbol.isalpha() for symbol in self._symbols])
+
+    @property
+    def waits_for_sentences(self) -> bool:
+        """Whether only the end of a sentence can change the edits, so that letters cannot."""
+        return self._is_plain and self._next is None and self._steering.counts_sentences
+
+    def skip_letters(self, count: int) -> None:
+        """Go past tokens that are a letter each, while `waits_for_sentences`."""
+        if count:
+            self._char += count
+            self._ends.pass_letters()
+
+    def skip(self, count: int) -> None:
+        """Go past tokens of which `quiet_tokens` says that they change nothing."""
+        self._char += count
+
+    def advance(self, token: int) -> bool:
+        """Go past a token; `edits` is then what acts while it is read.
+
+        Returns:
+            Whether they changed.
+        """
+        sentence = self._sentence
+        text = self._symbols[token] if self._is_plain else self._decoder.feed(token)
+        self._char += len(text)
+        if self._steering.counts_sentences:
+            for char in text:
+                self._sentence += self._ends.ends_before(char)
+        if self._sentence == sentence and (self._next is None or self._char < self._next):
+            return False
+        self._next = self._steering.next_change(self._char)
+        before, self.edits = self.edits, self._steering.edits_at(self._char, self._sentence)
+        return before != self.edits
+
+    def follow(self, ids: Sequence[int]) -> int:
+        """Go past tokens up to the first at which the edits change, that one included.
+
+        Returns:
+            How many stand before it; all of them where there is none.
+        """
+        if self.is_settled:
+            return len(ids)
+        first = min(len(ids), self.quiet_tokens)
+        self.skip(first)
+        for count in range(first, len(ids)):
+            if self.advance(ids[count]):
+                return count
+        return len(ids)

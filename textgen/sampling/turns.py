@@ -14,17 +14,9 @@ from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
-from textgen.sampling.cursor import ConstantSteering, Cursor
-from textgen.sampling.generate import seen_by
+from textgen.sampling.networks import Position, read, seen_by, start
 from textgen.sampling.seed import FittedSeed, fit_seed
-from textgen.sampling.stream import (
-    GeneratedSymbol,
-    Position,
-    Stream,
-    decoder_after,
-    read,
-    start,
-)
+from textgen.sampling.stream import GeneratedSymbol, Stream, decoder_after
 from textgen.sampling.writing import StreamWriter
 
 
@@ -142,12 +134,12 @@ class Writer:
         Args:
             length: Characters at most; `None` is that of the options.
         Yields:
-            The symbols. Whoever stops listening stops the writing there.
+            The tokens. Whoever stops listening stops the writing there.
         """
         return self._write(self.options if length is None else replace(self.options, length=length))
 
     def likeliest(self, count: int = 5) -> list[tuple[int, str, float]]:
-        """The likeliest next tokens under the model as it is, likeliest first, ties by id.
+        """The most likely next tokens under the model as it is, in order; ties by id.
 
         The unknown character is left out, and so is the end mark unless a document may end.
 
@@ -179,8 +171,7 @@ class Writer:
     def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
         self._remember()
         stream = Stream(self._vocabulary, options, self._generator, self.ids[:])
-        cursor = Cursor(ConstantSteering(self._edits), self._vocabulary) if self._edits else None
-        writing = StreamWriter(self._network, options, stream, self._position, cursor)
+        writing = StreamWriter(self._network, options, stream, self._position, edits=self._edits)
         for symbol in writing.symbols():
             self.ids.append(symbol.id)
             self._writing = writing

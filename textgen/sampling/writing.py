@@ -1,4 +1,4 @@
-"""The loops in which networks write: one text symbol by symbol, or several together.
+"""The loops in which networks write: one text token by token, or several together.
 
 These are the only places where generation steps a network.
 """
@@ -19,19 +19,10 @@ from textgen.model.network import StepNetwork
 from textgen.native.sampler import Chosen
 from textgen.options import SampleOptions
 from textgen.sampling.choice import NOT_FINITE, Chooser
-from textgen.sampling.cursor import Cursor
-from textgen.sampling.stream import (
-    GeneratedSymbol,
-    Piece,
-    Position,
-    Stream,
-    after_last_end,
-    read,
-    start,
-    step,
-)
+from textgen.sampling.networks import Position, read, start, step
+from textgen.sampling.stream import Cursor, GeneratedSymbol, Piece, Stream, after_last_end
 
-#: Symbols that one call of a `NativeStep` writes at most. The first calls write fewer, so that
+#: Tokens that one call of a `NativeStep` writes at most. The first calls write fewer, so that
 #: the first character appears at once; and a slow model's write no more than `BLOCK_SECONDS` take,
 #: so that a reader sees no jumps.
 BLOCK_SIZE = 64
@@ -48,8 +39,9 @@ class StreamWriter:
         options: Filters and what may be chosen.
         stream: The text.
         position: Where the network stands, one row.
-        cursor: What steers the text; None: nothing.
-        block_size: Symbols that one call writes at most; 1 hands each out before the next is
+        cursor: What steers the text; None: nothing but `edits`.
+        edits: What is done to the states throughout, where there is no cursor.
+        block_size: Tokens that one call writes at most; 1 hands each out before the next is
             thought of. None: `BLOCK_SIZE`.
     """
 
@@ -60,13 +52,15 @@ class StreamWriter:
         stream: Stream,
         position: Position,
         cursor: Cursor | None = None,
+        *,
+        edits: Edits = NO_EDITS,
         block_size: int | None = None,
     ) -> None:
         self._network = network
         self._options = options
         self._stream = stream
         self._chooser = Chooser(options)
-        # Nothing to write: a length of 0 ends a text before its first symbol.
+        # Nothing to write: a length of 0 ends a text before its first token.
         self._is_empty = options.length == 0
         self._recent: list[int] = []
         if options.repetition_penalty != 1.0:
@@ -77,14 +71,15 @@ class StreamWriter:
         self._taken = 0
         self._cursor = cursor
         self._block_size = BLOCK_SIZE if block_size is None else block_size
+        self._constant = edits
         # What acted on all of the block but perhaps its last token.
-        self._edits = NO_EDITS
+        self._edits = edits
         # Where documents begin, and what acted there.
         self._begun: tuple[Edits, Position] | None = None
 
     @property
     def position(self) -> Position:
-        """Where the network stands after the symbol last handed out.
+        """Where the network stands after the token last handed out.
 
         Within a block it is found by reading again what was handed out of it.
         """
@@ -122,9 +117,8 @@ class StreamWriter:
         return size if border is None else min(size, max(border, 1))
 
     def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
-        """Id, probability and logprob of each symbol; whether the block is as long as it should."""
-        first, cursor = self._end, self._cursor
-        edits = NO_EDITS if cursor is None else cursor.edits
+        """Id, probability and logprob of each token; whether the block is as long as it should."""
+        first, cursor, edits = self._end, self._cursor, self._acting
         if isinstance(self._network, NativeStep) and self._chooser.is_known:
             settings, counter = self._chooser.settings, self._stream.generator.counter
             written = self._network.write(
@@ -144,11 +138,10 @@ class StreamWriter:
             ids, is_whole = chosen.ids.tolist(), True
             if cursor is not None:
                 cursor.advance(ids[0])
-            now = NO_EDITS if cursor is None else cursor.edits
-            end = step(self._network, chosen.ids, first.state, [now])
+            end = step(self._network, chosen.ids, first.state, [self._acting])
         if END_ID in ids[-1:]:
             # What comes after it is another document, which begins as the first did.
-            end = self._begin(NO_EDITS if cursor is None else cursor.edits)
+            end = self._begin(self._acting)
         if self._options.repetition_penalty != 1.0:
             self._recent = _seen([*self._recent, *ids], self._options)
         self._start, self._ids, self._taken, self._end = first, ids, 0, end
@@ -157,6 +150,11 @@ class StreamWriter:
         # Of a block that was cut short there are more of these than ids.
         return list(zip(ids, probabilities, logprobs, strict=False)), is_whole
 
+    @property
+    def _acting(self) -> Edits:
+        """What acts on the next state."""
+        return self._constant if self._cursor is None else self._cursor.edits
+
     def _begin(self, edits: Edits) -> Position:
         """Where a document begins under these edits: read once, for it is the same each time."""
         if self._begun is None or self._begun[0] is not edits:
@@ -164,7 +162,7 @@ class StreamWriter:
         return self._begun[1]
 
     def _choose_one(self) -> Chosen:
-        """The next symbol, not yet read."""
+        """The next token, not yet read."""
         recent = np.array([self._recent], np.intp) if self._recent else None
         counters = np.array([self._stream.generator.counter], np.uint64)
         return self._chooser.choose(self._end.logits_BV, counters, recent)
@@ -195,7 +193,7 @@ class StreamGroup:
         engine = network.engine
         self._chooser = Chooser(options, engine)
         self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
-        # Nothing to write: a length of 0 ends a text before its first symbol.
+        # Nothing to write: a length of 0 ends a text before its first token.
         self._streams = list(enumerate(streams)) if options.length else []
         self._cursors = None if cursors is None else list(cursors)
         # Tokens that the cursors were not told of, for they change nothing: of all, and letters.
@@ -322,7 +320,7 @@ class StreamGroup:
             return None
         rows = [_seen(stream.context_ids, self._options) for _, stream in self._streams]
         width = max(map(len, rows), default=0)
-        # Shorter ones begin with a symbol that is never chosen.
+        # Shorter ones begin with a token that is never chosen.
         filled = [[UNKNOWN_ID] * (width - len(row)) + row for row in rows]
         return np.array(filled, np.intp).reshape(len(rows), -1)
 

@@ -1,8 +1,9 @@
-"""Numbers as people read them. One way to write each kind, used by every table and bar."""
+"""Numbers and lists as people read them. One way to write each kind, for tables, bars, messages."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _PREFIXES = ("", "k", "M", "G", "T")
 
@@ -18,6 +19,30 @@ def short(number: float) -> str:
     digits = 0 if power == 0 or size >= 99.95 else 1 if size >= 9.995 else 2
     sign = "-" if number < 0 else ""
     return f"{sign}{size:.{digits}f} {_PREFIXES[power]}".rstrip()
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """A number of things: `1 file`, `2,000 files`.
+
+    Args:
+        count: How many.
+        one: What one is called; a verb may follow: `file is`.
+        many: What several are called; "" is `one` with an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def times(count: float) -> str:
+    """How often: `once`, `12 times`."""
+    if count == 1:
+        return "once"
+    return f"{count:,} times" if isinstance(count, int) else f"{count:g} times"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """The first names, and how many more there are: `a, b, c and 4 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def rate(per_second: float, noun: str = "chars") -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,6 +35,7 @@ from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
+from textgen.terminal.humanize import listed, plural, times
 from textgen.training.sizing import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
@@ -140,14 +141,11 @@ def open_data(
         first = Corpus.open(paths, asked, cache=cache, stdin=stdin)
         vocabulary, _ = parent.extend(first.vocabulary)
         corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
-    val_corpus = None
     corpus.require_borders()
-    share = validation_share(options.val)
-    if share is None:
+    val_corpus = None
+    if validation_share(options.val) is None:
         val_corpus = _open_validation(options, corpus, cache)
-    if options.pairs:
-        return _pairs(corpus, paths, val_corpus, options.val, share, cache)
-    return _split(corpus, val_corpus, options.val, share, cache)
+    return _split(corpus, paths, val_corpus, options, cache)
 
 
 def corpus_options(options: TrainOptions) -> CorpusOptions:
@@ -175,7 +173,6 @@ def reopen_data(
     """
     paths, text, val = record["paths"], record["corpus"], options.val
     key, val_key = text["keys"]
-    share = validation_share(val)
     corpus = Corpus.from_cache(key, cache)
     if corpus is None:
         if "-" in paths:
@@ -186,17 +183,14 @@ def reopen_data(
         asked = replace(corpus_options(options), level=vocabulary.level, **normalization.to_dict())
         corpus = _read_again(paths, asked, vocabulary, text, cache)
     val_corpus = None
-    if share is None:
+    if validation_share(val) is None:
         val_corpus = Corpus.from_cache(val_key, cache) if val_key else None
         if val_corpus is None:
             val_corpus = _open_validation(options, corpus, cache)
         if val_corpus.cache_key != val_key:
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
-    if options.pairs:
-        return _pairs(corpus, paths, val_corpus, val, share, cache)
     # Runs of older versions do not say: the end of the text validates.
-    way = text.get("split", TAIL)
-    return _split(corpus, val_corpus, val, share, cache, way=way)
+    return _split(corpus, paths, val_corpus, options, cache, way=text.get("split", TAIL))
 
 
 def _open_validation(options: TrainOptions, corpus: Corpus, cache: Path | None) -> Corpus:
@@ -232,23 +226,23 @@ def _read_again(
             corpus = Corpus.open(paths, options, vocabulary=known, cache=cache)
             if corpus.sha256 != text["sha256"]:
                 raise RunFolderError(
-                    f"{paths[0]} has changed since this run was started, so it cannot go on "
-                    "exactly; put the old text back, or start a new run with another "
+                    f"{paths[0]} has changed since this run was started, so the run cannot "
+                    "be continued exactly; put the old text back, or start a new run with another "
                     f"{named('out')}"
                 )
             if corpus.vocabulary == vocabulary and len(corpus.tokens) == text["tokens"]:
                 return corpus
     raise RunFolderError(
         f"this version of textgen reads {paths[0]} in another way than the one that began the run, "
-        f"so it cannot go on exactly; start a new run with another {named('out')}"
+        f"so it cannot be continued exactly; start a new run with another {named('out')}"
     )
 
 
 def _split(
     corpus: Corpus,
+    paths: Sequence[str | Path],
     val_corpus: Corpus | None,
-    val: str,
-    share: float | None,
+    options: TrainOptions,
     cache: Path | None,
     *,
     way: str | None = None,
@@ -256,8 +250,11 @@ def _split(
     """A text, split as its documents allow.
 
     Args:
-        way: `TrainingData.split` of a run that goes on; None for a new one.
+        way: `TrainingData.split` of a run that continues; None for a new one.
     """
+    val, share = options.val, validation_share(options.val)
+    if options.pairs:
+        return _pairs(corpus, paths, val_corpus, val, share, cache)
     split = None if way == TAIL else split_documents(corpus, share, cache=cache)
     if split is not None:
         train, train_chars = split.train, split.train_side.chars
@@ -276,8 +273,8 @@ def _split(
         source = f"the file {val}"
     if len(train) < 3 or len(held_out) < 1:
         raise EmptyCorpusError(
-            f"{len(train)} tokens to train on and {len(held_out)} to validate on are too few; "
-            "at least 3 and 1 are needed: give more text"
+            f"{plural(len(train), 'token')} to train on and {len(held_out):,} to validate on are "
+            "too few; at least 3 and 1 are needed: give more text"
         )
     lengths = None
     if corpus.documents > 1:
@@ -296,93 +293,60 @@ def _split(
         lengths=lengths,
         split=TAIL if split is None else split.way,
         train_chars=train_chars,
-        notes=(
-            *_uncut(corpus),
-            *_few_different(corpus),
-            *(() if val_corpus is None else _validates_and_trains(corpus, val_corpus)),
-            *(() if split is not None or share is None else _strange_end(corpus, len(train))),
-            *(() if share is None else _unseen(corpus.vocabulary, train, held_out)),
-        ),
+        notes=tuple(_notes(corpus, val_corpus, train, held_out, split)),
     )
 
 
-def _uncut(corpus: Corpus) -> tuple[str, ...]:
-    """A note where the text was to be cut into documents, and none was cut."""
+def _notes(
+    corpus: Corpus, val_corpus: Corpus | None, train: Tokens, val: Tokens, split: Split | None
+) -> Iterator[str]:
+    """What a person should know about how a text was split."""
     mode = corpus.options.documents
-    if mode is None or corpus.documents > len(corpus.files):
-        return ()
-    found = "one document" if corpus.documents == 1 else "one document in each file"
-    return (
-        Message(
+    if mode is not None and corpus.documents <= len(corpus.files):
+        found = "one document" if corpus.documents == 1 else "one document in each file"
+        yield Message(
             f"{named('documents', mode)} found only {found} ({documents_in_words(mode)}); where "
             f"there are more, name another way to cut: {DOCUMENTS_SYNTAX}"
-        ),
-    )
-
-
-def _few_different(corpus: Corpus) -> tuple[str, ...]:
-    """A note where nearly all documents are copies of a few: no draw of them is fair."""
-    if not _FEW < corpus.documents <= _MOST_COUNTED:
-        return ()
-    documents = find_documents(corpus.tokens)
-    different = len(np.unique(span_hashes(corpus.tokens, documents, corpus.vocabulary)))
-    if different >= _FEW:
-        return ()
-    return (
-        f"the {corpus.documents:,} documents are {different:,} different ones, repeated: too few "
-        "to train on some and to measure on others, so the validation figures say little",
-    )
-
-
-def _validates_and_trains(corpus: Corpus, val_corpus: Corpus) -> tuple[str, ...]:
-    """A note where a file validates that is trained on too."""
-    trained = {os.path.realpath(file.path) for file in corpus.files}
-    both = [file.path for file in val_corpus.files if os.path.realpath(file.path) in trained]
-    if not both:
-        return ()
-    more = f" and {len(both) - 1:,} more" if len(both) > 1 else ""
-    return (
-        Message(
-            f"{both[0]}{more} validates and is trained on too, so the figure says little about "
-            f"other texts; name texts without it, or leave out {named('val')}"
-        ),
-    )
-
-
-def _strange_end(corpus: Corpus, cut: int) -> tuple[str, ...]:
-    """A note where the end of the text, which validates, is unlike the rest."""
-    place = strange_from(corpus.tokens, cut, corpus.vocabulary)
-    if place is None:
-        return ()
-    spans = Spans(np.array([0]), np.array([place]))
-    chars = int(span_chars(corpus.tokens, spans, corpus.vocabulary)[0])
-    return (
-        Message(
+        )
+    if _FEW < corpus.documents <= _MOST_COUNTED:
+        documents = find_documents(corpus.tokens)
+        different = len(np.unique(span_hashes(corpus.tokens, documents, corpus.vocabulary)))
+        if different < _FEW:  # Nearly all are copies of a few, of which no draw is fair.
+            yield (
+                f"the {corpus.documents:,} documents are {different:,} different ones, repeated: "
+                "too few to train on some and to measure on others, so the validation figures say "
+                "little"
+            )
+    if val_corpus is not None:
+        trained = {os.path.realpath(file.path) for file in corpus.files}
+        both = [file.path for file in val_corpus.files if os.path.realpath(file.path) in trained]
+        if both:
+            yield Message(
+                f"{listed(both, 1)} validates and is trained on too, so the figure says little "
+                f"about other texts; name texts without it, or leave out {named('val')}"
+            )
+        return
+    if split is None and (place := strange_from(corpus.tokens, len(train), corpus.vocabulary)):
+        spans = Spans(np.array([0]), np.array([place]))
+        chars = int(span_chars(corpus.tokens, spans, corpus.vocabulary)[0])
+        yield Message(
             "the end of the text, which validates, is of another kind than the rest, from about "
             f"character {chars:,} on: perhaps a licence, a list or another language. The figure "
             "says little about the rest: cut that part off, or validate on another text: "
             + named("val", "FILE")
-        ),
-    )
-
-
-def _unseen(vocabulary: Vocabulary, train: Tokens, val: Tokens) -> tuple[str, ...]:
-    """A note on symbols that are never trained on; words are too many for that."""
-    if vocabulary.level == "word":
-        return ()
-    symbols, count = unseen_symbols(train, val, vocabulary)
-    if not symbols:
-        return ()
-    if vocabulary.level == "byte":
-        symbols = [f"0x{ord(symbol):02x}" for symbol in symbols]
-    shown = " ".join(symbols[:_SHOWN]) + (" ..." if len(symbols) > _SHOWN else "")
-    what = "byte" if vocabulary.level == "byte" else "character"
-    what += " is" if len(symbols) == 1 else "s are"
-    times = "once" if count == 1 else f"{count:,} times"
-    return (
-        f"{len(symbols):,} {what} only in the validation text, never in the training text "
-        f"({times}): {shown}. This makes the validation result worse than on text without them",
-    )
+        )
+    level = corpus.vocabulary.level
+    symbols, count = ([], 0) if level == "word" else unseen_symbols(train, val, corpus.vocabulary)
+    if symbols:  # Words are too many for that.
+        what = "byte" if level == "byte" else "character"
+        if level == "byte":
+            symbols = [f"0x{ord(symbol):02x}" for symbol in symbols]
+        shown = " ".join(symbols[:_SHOWN]) + (" ..." if len(symbols) > _SHOWN else "")
+        which = plural(len(symbols), f"{what} is", f"{what}s are")
+        yield (
+            f"{which} only in the validation text, never in the training text ({times(count)}): "
+            f"{shown}. This makes the validation result worse than on text without them"
+        )
 
 
 def _in_words(corpus: Corpus, split: Split, share: float) -> str:
@@ -410,11 +374,13 @@ def _pairs(
     index = find_pairs(corpus, paths)
     split = split_pairs(corpus, index, share, cache=cache)
     held_out, side = split.val, split.val_side
-    source = f"{side.documents:,} pairs drawn by their source, whose sources are not trained on"
+    source = (
+        f"{plural(side.documents, 'pair')} drawn by their source; these sources are not trained on"
+    )
     if val_corpus is not None:
         others = split_pairs(val_corpus, find_pairs(val_corpus, [val]), None, cache=cache)
         held_out, side = others.train[1:], others.train_side
-        source = f"{side.documents:,} pairs of the file {val}"
+        source = f"{plural(side.documents, 'pair')} of the file {val}"
     separator = separator_id(corpus.vocabulary)
     return TrainingData(
         corpus=corpus,

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from textgen.corpus.spans import DocumentLengths
 from textgen.runtime import Choice
-from textgen.terminal.humanize import rate
+from textgen.terminal.humanize import plural, rate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Report(Event):
             figures.append(f"distance {self.train_distance:.3f}")
         figures.append(rate(self.chars_per_second))
         if self.skipped:
-            figures.append(f"{self.skipped} updates left out")
+            figures.append(f"{plural(self.skipped, 'update')} left out")
         return figures
 
 

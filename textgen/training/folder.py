@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.checkpoint import MODEL_NAME, RESUME_NAME
+from textgen.checkpoint import MODEL_NAME, has_checkpoint
 from textgen.checkpoint.format import read_file, write_file
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
@@ -84,7 +84,7 @@ class RunState:
         normalization: How texts are prepared.
         primer: Ids read before a sample without seed.
         progress: Where it stands.
-        tensors: What `Trainer.tensors` gave.
+        tensors: What `Trainer.tensors` gave; empty before the first save.
         best: The best model's weights so far; empty before the first evaluation.
     """
 
@@ -93,9 +93,9 @@ class RunState:
     vocabulary: Vocabulary
     normalization: Normalization
     primer: tuple[int, ...]
-    progress: RunProgress
-    tensors: Arrays
-    best: Arrays
+    progress: RunProgress = RunProgress()
+    tensors: Arrays = field(default_factory=dict)
+    best: Arrays = field(default_factory=dict)
 
     @task("saving the run")
     def save(self, path: Path) -> None:
@@ -174,11 +174,6 @@ def run_folder(paths: Sequence[str | Path], out: str | Path | None) -> Path:
     for suffix in (".gz", ".txt"):
         name = name.removesuffix(suffix)
     return Path("checkpoints") / (name or "model")
-
-
-def has_checkpoint(folder: Path) -> bool:
-    """Whether a run lives in `folder`."""
-    return any((folder / name).exists() for name in (MODEL_NAME, RESUME_NAME))
 
 
 def refuse_occupied(folder: Path, force: bool) -> None:

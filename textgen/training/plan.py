@@ -53,7 +53,7 @@ class Plan:
         reset_every: Windows after which a stream's state is zeroed; 0 is never, as in runs whose
             plan does not name it, those begun by version 0.1.
         first_step: Steps taken before the schedule began: 0, but in a run that is trained longer
-            (see `textgen.training.more`).
+            (see `textgen.training.resume`).
     """
 
     model: ModelConfig

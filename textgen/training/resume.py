@@ -1,16 +1,22 @@
 """How a run goes on: the command must agree with the run, and the text with what it was.
 
-The record of a run keeps what was asked for (`request_of`) and what was read. A command that goes
-on with the run may repeat that or leave it out; anything else is refused.
+The record of a run keeps what was asked for (`request_of`) and what was read. A command that
+continues the run may repeat that or leave it out; anything else is refused.
+
+A finished run can be trained longer, by a second schedule after the first (`More`). It continues
+from its last weights, not its best ones, with the optimiser's moments, the streams' state and the
+place in the text where it ended. The learning rate rises and falls once more. All of that is in the
+resumable state, so a run that is trained longer can be stopped and resumed like any other.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +27,7 @@ from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import is_same_text
 from textgen.errors import (
     CheckpointFormatError,
+    ConfigError,
     RunFolderError,
     StorageError,
     TextgenError,
@@ -30,19 +37,70 @@ from textgen.files import FolderLock
 from textgen.messages import call
 from textgen.model.engine import choose_engine
 from textgen.model.network import Engine
-from textgen.options import WORD2VEC, TrainOptions, validation_share
-from textgen.runtime import choose_device, computing_threads
-from textgen.settings import settings_of, with_values
+from textgen.options import WORD2VEC, RunOptions, TrainOptions, validation_share
+from textgen.runtime import Choice, choose_device, computing_threads, parse_duration
+from textgen.settings import settings_of, typed_words, with_values
+from textgen.terminal.humanize import plural, times
+from textgen.terminal.text import command_line
 from textgen.training.data import reopen_data
 from textgen.training.folder import RunState, again_folder, cut_metrics
-from textgen.training.more import More, extended, more_note, refuse_unfinished
-from textgen.training.plan import Plan
+from textgen.training.plan import Plan, more_command
 from textgen.training.run import Run
+from textgen.training.sizing import TextFacts, Timing, steps_within, with_pauses, with_rhythm
 from textgen.training.speed import measure_timing
 from textgen.training.trainer import open_trainer, path_name
 
 #: Settings that say how long a run is.
 _LENGTHS = ("budget", "epochs", "steps")
+_COUNTED = re.compile(r"(\d+(?:\.\d+)?)\s*(steps?|epochs?)")
+
+
+@dataclass(frozen=True)
+class More:
+    """How much longer: one of the three is given.
+
+    Args:
+        asked: As it was typed.
+        seconds: Wall time.
+        epochs: Passes over the training text.
+        steps: Updates.
+    """
+
+    asked: str
+    seconds: float | None = None
+    epochs: float | None = None
+    steps: int | None = None
+
+
+def parse_more(text: str) -> More:
+    """How much longer a text says: `2m`, `90s`, `500steps` or `3epochs`.
+
+    Raises:
+        ConfigError: It is not a length, or does not say of what.
+    """
+    text = str(text).strip()
+    if re.fullmatch(r"[+-]?\d+(\.\d+)?", text):
+        raise ConfigError(
+            f"{named('more')} {text} does not say of what; type {text}steps, {text}s (seconds) or "
+            f"{text}epochs"
+        )
+    match = _COUNTED.fullmatch(text.lower())
+    if match is None:
+        try:
+            return More(text, seconds=parse_duration(text))
+        except ConfigError as error:
+            raise ConfigError(
+                f"{named('more')} '{text}' is not a length; type it like 2m, 90s, 500steps or "
+                "3epochs"
+            ) from error
+    number, unit = match.groups()
+    if float(number) <= 0:
+        raise ConfigError(f"{named('more')} {text} is nothing; give a number above zero")
+    if unit.startswith("epoch"):
+        return More(text, epochs=float(number))
+    if not number.isdigit():
+        raise ConfigError(f"{named('more')} {text}: steps are whole; type {round(float(number))}")
+    return More(text, steps=int(number))
 
 
 @contextmanager
@@ -92,8 +150,11 @@ def resumed_run(
         refuse_other_text(folder, record, paths)
         spelled = {} if asked is None else spelled_out(request_of(asked, parent_name), given)
         refuse_other_options(folder, state, spelled, compared=compared)
-        if more is not None:
-            refuse_unfinished(folder, state)
+        if more is not None and not state.progress.finished:
+            raise RunFolderError(
+                f"the run in {folder} was stopped after step {state.progress.step:,} of "
+                f"{state.plan.steps:,}; let it come to its end first: {_going_on(folder)}"
+            )
         notes = list(
             changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
         )
@@ -108,21 +169,14 @@ def resumed_run(
                 timing = measure_timing(
                     replace(state.plan, first_step=0), data, compute, more.seconds
                 )
-                state = extended(state, more, options, data.facts, timing, folder)
-                notes.append(more_note(state.plan))
+                state = _extended(state, more, options, data.facts, timing, folder)
+                notes.append(_more_note(state.plan))
             plan = state.plan
             trainer = open_trainer(plan, compute, plan.windows(data.train, data.separator), None)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
             cut_metrics(folder, state.progress.step)
             yield Run(
-                folder=folder,
-                plan=plan,
-                record=state.record,
-                data=data,
-                trainer=trainer,
-                progress=state.progress,
-                best=state.best,
-                notes=(*notes, *_other_numbers(record, plan, compute)),
+                folder, state, data, trainer, (*notes, *_other_numbers(record, plan, compute))
             )
 
 
@@ -267,11 +321,12 @@ def changed_text(
         if now == "has changed" and is_named:
             further = {"from_": str(folder), "out": str(again_folder(folder))}
             raise RunFolderError(
-                f"{what} ({shown}) has changed since the run in {folder} began, and a run goes on "
-                f"with what it began with. To go on so: {_going_on(folder)}. To train its model "
-                f"further on what is there now: {call('train', *record['paths'], **further)}"
+                f"{what} ({shown}) has changed since the run in {folder} began, and a run "
+                f"continues with what it began with. To continue it: {_going_on(folder)}. To train "
+                "its model further on what is there now: "
+                + call("train", *record["paths"], **further)
             )
-        yield f"{what} ({shown}) {now} since this run began; it goes on with the old one"
+        yield f"{what} ({shown}) {now} since this run began; it continues with the old one"
 
 
 def _validation_text(corpus: Mapping[str, Any], cache: Path | None) -> Mapping[str, Any] | None:
@@ -316,8 +371,8 @@ def _other_numbers(record: Mapping[str, Any], plan: Plan, path: Engine) -> Itera
     began, now = record.get("path", "torch"), path_name(path)
     if now != began:
         yield (
-            f"this run began on the path {began} and goes on on {now}, whose roundings differ: it "
-            "will not end with exactly the same weights"
+            f"this run began on the path {began} and continues on {now}, which rounds differently: "
+            "it will not end with exactly the same weights"
         )
     if plan.sliding and "validation_history" not in record:
         yield (
@@ -325,3 +380,67 @@ def _other_numbers(record: Mapping[str, Any], plan: Plan, path: Engine) -> Itera
             f"it is shown {plan.seq_len} tokens, as in training, so the figures before cannot be "
             "compared"
         )
+
+
+def _extended(
+    state: RunState,
+    more: More,
+    options: TrainOptions,
+    facts: TextFacts,
+    timing: Timing,
+    folder: Path,
+) -> RunState:
+    """The state of a finished run with a second schedule ahead of it."""
+    first = state.progress.step
+    steps, reason = _more_steps(state.plan, more, facts, timing)
+    # `eval_tokens` stays, for the best model so far was measured on as many; so does the peak: with
+    # a half or a quarter of it a run learned less (docs/log.md).
+    plan = replace(state.plan, first_step=first, steps=first + steps)
+    plan = with_pauses(with_rhythm(plan, options, steps), options, steps, timing)
+    rate = plan.optimizer.learning_rate
+    choices = (
+        Choice("more", plural(steps, "step"), f"{reason}: steps {first + 1:,} to {plan.steps:,}"),
+        Choice("steps", plan.steps, f"{first:,} before, and {steps:,} more"),
+        Choice("learning_rate", rate, f"from step {first + 1:,} on; falls to zero once more"),
+    )
+    record: dict[str, Any] = dict(state.record)
+    again = record.get("again")
+    if again is None:  # A run of an older version, whose command leaves the folder open.
+        again = str(again_folder(folder))
+        record["command"] += " " + command_line(typed_words(RunOptions(out=again)))
+    record |= {
+        "again": again,
+        "command": f"{record['command']} && {more_command(again, f'{steps}steps')}",
+        "choices": [*record["choices"], *(choice.to_dict() for choice in choices)],
+        "more": [
+            *record.get("more", []),
+            {"asked": more.asked, "first_step": first, "steps": steps, "learning_rate": rate},
+        ],
+    }
+    progress = replace(state.progress, finished=False, reason="", without_best=0)
+    return replace(state, plan=plan, record=record, progress=progress)
+
+
+def _more_note(plan: Plan) -> str:
+    """What is and what is not the same as one long run."""
+    return (
+        f"this run was finished at step {plan.first_step:,} and now continues to step "
+        f"{plan.steps:,}: from its last weights, with a learning rate that rises and falls again. "
+        f"The result differs from one run of {plan.steps:,} steps, where the learning rate falls "
+        "only once. The best model of both parts is kept"
+    )
+
+
+def _more_steps(plan: Plan, more: More, facts: TextFacts, timing: Timing) -> tuple[int, str]:
+    """How many steps that are, and why."""
+    if more.steps is not None:
+        return more.steps, "asked for"
+    if more.epochs is not None:
+        tokens = facts.train_tokens
+        if plan.sliding:
+            tokens = (tokens - plan.seq_len) * plan.seq_len
+        count = max(1, round(more.epochs * tokens / plan.tokens_per_step))
+        return count, f"the text is read {times(more.epochs)} more"
+    seconds = more.seconds or 0.0
+    steps = steps_within(seconds, timing)
+    return steps, f"{seconds:g} s at {timing.step * 1e3:.3g} ms a step"

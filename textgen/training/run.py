@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,8 @@ from textgen.runtime import Choice
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import METRICS_NAME, Arrays, RunProgress, RunState, clear_results
+from textgen.training.folder import METRICS_NAME, Arrays, RunState, clear_results
 from textgen.training.learner import fit_head_scale
-from textgen.training.plan import Plan
 from textgen.training.sizing import FINAL_EVALUATION
 from textgen.training.trainer import Trainer
 
@@ -63,26 +62,22 @@ class Run:
 
     def __init__(
         self,
-        *,
         folder: Path,
-        plan: Plan,
-        record: dict[str, Any],
+        state: RunState,
         data: TrainingData,
         trainer: Trainer,
-        progress: RunProgress,
-        best: Arrays,
-        notes: tuple[str, ...] = (),
+        notes: Iterable[str] = (),
     ) -> None:
         self.folder = folder
-        self.plan = plan
-        self._record = record
+        self.plan = state.plan
+        self._state = state
+        self._record = state.record
         self._data = data
         self._trainer = trainer
-        self._progress = progress
-        self._best = best
-        self._notes = notes
-        self._seconds_before = progress.seconds
-        self._resumed_from = progress.step
+        self._progress = state.progress
+        self._best = state.best
+        self._notes = tuple(notes)
+        self._resumed_from = state.progress.step
         self._started = 0.0
         self._val_words_per_token: float | None = None
         if data.corpus.vocabulary.level == "word" and data.val_pairs is None:
@@ -266,9 +261,8 @@ class Run:
         yield Sampled(step=self._progress.step, text=text)
 
     def _seconds(self) -> float:
-        if not self._started:
-            return self._seconds_before
-        return self._seconds_before + time.perf_counter() - self._started
+        before = self._state.progress.seconds
+        return before + time.perf_counter() - self._started if self._started else before
 
     def _bits(self, nats_per_token: float | None, chars_per_token: float) -> float | None:
         if nats_per_token is None or not math.isfinite(nats_per_token):
@@ -286,16 +280,8 @@ class Run:
             self._progress, steps_counted=self._trainer.steps_counted, seconds=self._seconds()
         )
         path = self.folder / RESUME_NAME
-        RunState(
-            plan=self.plan,
-            record=self._record,
-            vocabulary=self._data.corpus.vocabulary,
-            normalization=self._data.corpus.normalization,
-            primer=self._data.primer,
-            progress=self._progress,
-            tensors=self._trainer.tensors(),
-            best=self._best,
-        ).save(path)
+        tensors = self._trainer.tensors()
+        replace(self._state, progress=self._progress, tensors=tensors, best=self._best).save(path)
         return Saved(step=self._progress.step, path=str(path))
 
     def _write_model(self, weights: Arrays, nats: float | None, tokens: int) -> None:

@@ -19,6 +19,7 @@ from textgen.errors import ConfigError, EmptyCorpusError, named
 from textgen.model.config import ModelConfig
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.runtime import Choice
+from textgen.terminal.humanize import plural, times
 from textgen.training.plan import OptimizerPlan, Plan
 
 DEFAULT_BUDGET = 180.0
@@ -162,7 +163,7 @@ def usual_layers(options: TrainOptions) -> tuple[int, str]:
 
 
 def embedding_width(hidden_size: int, *, tie: bool = False) -> int:
-    """Width of a symbol's vector where none is asked for: enough to tell the symbols apart."""
+    """Width of a token's vector where none is asked for: enough to tell the tokens apart."""
     return hidden_size if tie else min(64, hidden_size)
 
 
@@ -369,7 +370,7 @@ def finish(
     elif options.steps:
         choices.append(Choice("steps", plan.steps, "asked for"))
     else:
-        reason = f"the text is read {options.epochs:g} times"
+        reason = f"the text is read {times(options.epochs or 0)}"
         choices.append(Choice("steps", plan.steps, reason))
     plan = with_pauses(plan, options, plan.steps, timing)
     choices.append(
@@ -433,7 +434,7 @@ def _hidden_size(
     """The width for the run's arithmetic, held back where the text is small."""
     sizes = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
     best = sizes[0]
-    reason = f"units: the fewest that are chosen, because there is little time ({aim})"
+    reason = f"neurons: the fewest that are chosen, because there is little time ({aim})"
     for size in sizes:
         config = shape(size)
         total = flops_per_token(config) * tokens_of(config)
@@ -443,27 +444,27 @@ def _hidden_size(
             break
         if size > by_text * 1.1:
             reason = (
-                f"units: as many as {facts.train_tokens:,} {unit} of text can teach; with more the "
-                "model would learn them by heart"
+                f"neurons: as many as {facts.train_tokens:,} {unit} of text can teach; with more, "
+                "the model would memorize it"
             )
             break
         best = size
         times = tokens_of(config) / facts.train_tokens
         reason = (
-            f"units: about as many as learn most in {aim}, in which the text is read "
+            f"neurons: about as many as learn most in {aim}, in which the text is read "
             f"{_times(times)}"
         )
     else:
-        reason = "units: the most that are chosen; you can ask for more"
+        reason = "neurons: the most that are chosen; you can ask for more"
     return best, reason
 
 
 def _length_words(options: TrainOptions) -> str:
     """How long the run is, as it was asked for."""
     if options.steps is not None:
-        return f"{options.steps:,} steps"
+        return plural(options.steps, "step")
     if options.epochs is not None:
-        return f"{options.epochs:g} passes over the text"
+        return f"{options.epochs:g} pass{'' if options.epochs == 1 else 'es'} over the text"
     return duration_words(options.budget or DEFAULT_BUDGET)
 
 
@@ -472,8 +473,8 @@ def duration_words(seconds: float) -> str:
     for size, name in ((3600.0, "hour"), (60.0, "minute")):
         if seconds >= size and seconds % size == 0:
             count = round(seconds / size)
-            return f"{count} {name}" + ("" if count == 1 else "s")
-    return f"{seconds:g} seconds"
+            return plural(count, name)
+    return f"{seconds:g} second{'' if seconds == 1 else 's'}"
 
 
 def _milliseconds(timing: Timing) -> str:
@@ -491,8 +492,8 @@ def _times(count: float) -> str:
 def _dropout_reason(epochs: float) -> str:
     share = "share of the neurons switched off at each step"
     if _dropout(epochs) == 0:
-        return f"{share}: none, because a text read {_times(epochs)} is not learned by heart"
-    return f"{share}, so that a text read {_times(epochs)} is not learned by heart"
+        return f"{share}: none, because a text read {_times(epochs)} is not memorized"
+    return f"{share}, so that a text read {_times(epochs)} is not memorized"
 
 
 def _dropout(epochs: float) -> float:

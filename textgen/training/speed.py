@@ -11,14 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 
 import numpy as np
 
 from textgen.cells import get_cell
 from textgen.corpus.windows import Tokens
 from textgen.evaluation.nll import nll_in_streams
-from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Engine
@@ -27,11 +25,10 @@ from textgen.progress import task
 from textgen.runtime import choose_device, choose_threads, computing_threads
 from textgen.training.data import TrainingData
 from textgen.training.learner import fit_head_scale
-from textgen.training.plan import OptimizerPlan, Plan
+from textgen.training.plan import Plan
 from textgen.training.sizing import (
-    BATCH_SIZE,
     DEFAULT_BUDGET,
-    SEQ_LEN,
+    TextFacts,
     Timing,
     draft,
     evaluation_tokens,
@@ -42,43 +39,28 @@ from textgen.training.trainer import Trainer, open_trainer
 
 #: The model that measures the arithmetic: so wide that products and not calls take the time.
 PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
-#: Where several models are measured: seconds of a turn, the fewest turns, and the share of them
-#: that is taken to be undisturbed.
-_TURN, _LEAST_TURNS, _UNDISTURBED = 0.005, 10, 0.25
+#: Where several models are measured: seconds of a turn, and the share of the turns that is taken to
+#: be undisturbed.
+_TURN, _UNDISTURBED = 0.005, 0.25
 #: Updates that no measurement takes.
 _ENDLESS = 10**9
-#: What is being done, to people.
-_MEASURING = "measuring the speed of this machine"
 
 
 def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
     """Floating-point operations a second that training reaches here; takes about half a second."""
-    config = ModelConfig(
-        vocab_size=PROBE_VOCABULARY,
-        embedding_size=64,
-        hidden_size=PROBE_HIDDEN,
+    tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
+    options = TrainOptions(
         cell=cell,
         nonlinearity=nonlinearity,
-    )
-    plan = Plan(
-        model=config,
-        optimizer=OptimizerPlan(learning_rate=1e-3, beta2=0.99, weight_decay=0.0, clip_norm=1.0),
-        batch_size=BATCH_SIZE,
-        seq_len=SEQ_LEN,
-        sliding=False,
+        hidden_size=PROBE_HIDDEN,
+        num_layers=1,
+        dropout=0.0,
         steps=1000,
-        warmup_steps=0,
-        report_every=1,
-        eval_every=1000,
-        eval_tokens=1,
-        save_every=1000,
-        sample_every=1000,
-        patience=0,
-        rng=0,
     )
-    tokens = np.random.default_rng(0).integers(2, PROBE_VOCABULARY, 8192, dtype=np.uint8)
+    facts = TextFacts(train_tokens=len(tokens), val_tokens=1, vocab_size=PROBE_VOCABULARY)
+    plan = draft(options, facts, None).plan
     step = measure_step(plan, tokens, path, 0.4, at_least=4)
-    return flops_per_token(config) * plan.tokens_per_step / step
+    return flops_per_token(plan.model) * plan.tokens_per_step / step
 
 
 def measure_timing(
@@ -156,21 +138,35 @@ def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[
     return planned
 
 
+def measure_step(
+    plan: Plan, tokens: Tokens, path: Engine, seconds: float, *, at_least: int = 3
+) -> float:
+    """The median seconds of one update of a copy of the planned model, without the first one."""
+    return measure_in_turns([plan], tokens, [path], seconds, at_least=at_least)[0]
+
+
 def measure_in_turns(
-    plans: Sequence[Plan], tokens: Tokens, paths: Sequence[Engine], seconds: float
+    plans: Sequence[Plan],
+    tokens: Tokens,
+    paths: Sequence[Engine],
+    seconds: float,
+    *,
+    at_least: int = 10,
 ) -> list[float]:
     """Seconds of one update of each of several models, measured within the same seconds.
 
-    They take turns of a few updates, for `seconds` in all and `_LEAST_TURNS` turns at least.
-    Whatever disturbs the machine meets all of them, so the ratios between them hold even while the
-    speed changes.
+    They take turns of a few updates, for `seconds` in all and `at_least` so many turns. Whatever
+    disturbs the machine meets all of them, so the ratios between them hold even while the speed
+    changes.
     """
     turns: list[list[float]] = []
     spent = 0.0
-    with task(_MEASURING, seconds) as measuring:
+    with task("measuring the speed of this machine", seconds) as measuring:
         trainers = [_trainer(plan, tokens, path) for plan, path in zip(plans, paths, strict=True)]
-        steps = [max(1, int(_TURN / _seconds_of(trainer, 1))) for trainer in trainers]
-        while len(turns) < _LEAST_TURNS or (spent < seconds and len(turns) < 1000):
+        steps = [1] * len(plans)
+        if len(plans) > 1:
+            steps = [max(1, int(_TURN / _seconds_of(trainer, 1))) for trainer in trainers]
+        while len(turns) < at_least or (spent < seconds and len(turns) < 1000):
             turn = [
                 _seconds_of(trainer, count) / count
                 for trainer, count in zip(trainers, steps, strict=True)
@@ -183,19 +179,6 @@ def measure_in_turns(
     # The level is that of the machine as it is.
     own_M = np.quantile(times_TM, _UNDISTURBED, axis=0)
     return [float(time) for time in own_M / own_M.sum() * np.median(times_TM.sum(axis=1))]
-
-
-def measure_step(
-    plan: Plan, tokens: Tokens, path: Engine, seconds: float, *, at_least: int = 3
-) -> float:
-    """The median seconds of one update of a copy of the planned model, without the first one."""
-    times: list[float] = []
-    with task(_MEASURING, seconds) as measuring:
-        trainer = _trainer(plan, tokens, path)
-        while len(times) < at_least or (sum(times) < seconds and len(times) < 1000):
-            times.append(_seconds_of(trainer, 1))
-            measuring.reach(min(sum(times), seconds))
-    return median(times)
 
 
 def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:

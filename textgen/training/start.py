@@ -1,7 +1,12 @@
-"""How a run begins: the text is read, what was left open is chosen, the folder is locked."""
+"""How a run begins: the text is read, what was left open is chosen, the folder is locked.
+
+A model that is trained further (fine-tuning) gives the run its shape, its symbols and its first
+weights; symbols that only the new text has are added to them.
+"""
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -12,16 +17,21 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.cells import BUILT_IN, get_cell
-from textgen.checkpoint import SavedModel, locate_model
+from textgen.checkpoint import SavedModel, has_checkpoint, locate_model
 from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import documents_in_words
 from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import FileReport
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
 from textgen.files import FolderLock, make_folder
 from textgen.messages import Message, call
+from textgen.model.config import ModelConfig
 from textgen.model.engine import OWN_CELL, choose_engine
 from textgen.model.initialise import initial_weights
 from textgen.model.network import Engine
@@ -34,23 +44,28 @@ from textgen.runtime import (
     computing_threads,
 )
 from textgen.training.data import TrainingData, corpus_record, open_data
-from textgen.training.finetune import Floats, extended_weights, parent_options, taken_over
 from textgen.training.folder import (
-    RunProgress,
+    RunState,
     again_folder,
-    has_checkpoint,
     refuse_occupied,
     run_folder,
 )
-from textgen.training.more import parse_more
 from textgen.training.plan import Plan, repeat_command
-from textgen.training.resume import absolute, file_digest_of, request_of, resumed_run
+from textgen.training.resume import (
+    absolute,
+    file_digest_of,
+    parse_more,
+    request_of,
+    resumed_run,
+)
 from textgen.training.run import Run
 from textgen.training.sizing import DEFAULT_BUDGET, draft, finish, refuse_beyond_memory
 from textgen.training.speed import measure_timing, probe_speed
 from textgen.training.trainer import open_trainer, path_name
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
 from textgen.version import __version__
+
+Floats = NDArray[np.float32]
 
 #: Files of which each is told its encoding; of more than that the encodings are counted.
 _FILES_SHOWN = 3
@@ -60,8 +75,17 @@ _SYMBOLS = {
     "byte": "different bytes, and two marks: unknown, end of a document",
     "word": "words, the characters that spell rare ones, and two marks: unknown, end of a document",
 }
-#: Choices that a model trained further has made before.
-_SHAPE = ("hidden_size", "num_layers", "embedding_size")
+#: The new symbols together start this many nats below the sum of all others. Their share of the
+#: probability, e^-20 = 2e-9, changes the figures of the old text by less than float32 can show.
+NEW_SYMBOL_NATS = 20.0
+#: Tokens of the new text on which the size of that sum is looked at.
+_LOOK_TOKENS = 512
+#: What a fine-tuned model has from its parent: its shape, and how it reads a text.
+_SHAPE = (
+    *("cell", "nonlinearity", "hidden_size", "num_layers", "embedding_size"),
+    *("tie", "residual"),
+)
+_READING = ("fold", "newlines", "nfc")
 
 
 def open_run(
@@ -84,7 +108,7 @@ def open_run(
         options: What was asked for.
         out: The folder of the run; None names it after the first text.
         resume: Go on with the run that is there.
-        more: Train the finished run that is there longer; see `textgen.training.more.parse_more`.
+        more: Train the finished run that is there longer; see `textgen.training.resume.parse_more`.
         force: Replace the run that is there.
         from_: A model to train further: a file, the folder of a run, or a name.
         given: As in `resumed_run`.
@@ -110,16 +134,14 @@ def open_run(
             more=longer,
             stdin=stdin,
         )
-    if not paths:
-        raise ConfigError(f"no text was named; give one: {call('train', 'corpus.txt')}")
+    own = run_folder(paths, out if paths else None)  # Which refuses where there is no text.
     for path in paths:
-        if has_checkpoint(Path(path)) and not any(Path(path).glob("**/*.txt*")):
+        if has_checkpoint(path) and not any(Path(path).glob("**/*.txt*")):
             raise ConfigError(
                 f"{path} is the folder of a run and contains no text; continue the run: "
                 f"{call('train', path, resume=True)}, or train it for longer: "
                 f"{call('train', path, more='2m')}"
             )
-    own = run_folder(paths, out)
     return new_run(paths, options, own, force=force, parent=from_, stdin=stdin)
 
 
@@ -200,16 +222,14 @@ def new_run(
                 # Tokens that the network sees when it is measured; None: its state is carried on.
                 "validation_history": plan.seq_len if plan.sliding else None,
             }
-            yield Run(
-                folder=folder,
+            state = RunState(
                 plan=plan,
                 record=record,
-                data=data,
-                trainer=trainer,
-                progress=RunProgress(),
-                best={},
-                notes=tuple(_notes(data, options, saved)),
+                vocabulary=data.corpus.vocabulary,
+                normalization=data.corpus.normalization,
+                primer=data.primer,
             )
+            yield Run(folder, state, data, trainer, _notes(data, options, saved))
 
 
 def check_request(
@@ -237,7 +257,7 @@ def check_request(
 
 def _run_named(name: str) -> str | None:
     """The folder of a run that a path means: itself, or of that name under `checkpoints`."""
-    if has_checkpoint(Path(name)):
+    if has_checkpoint(name):
         return name
     below = Path("checkpoints") / name
     return str(below) if not os.path.exists(name) and has_checkpoint(below) else None
@@ -363,3 +383,115 @@ def _notes(data: TrainingData, options: TrainOptions, parent: SavedModel | None)
         )
     if options.cell not in BUILT_IN:
         yield OWN_CELL.format(name=options.cell)
+
+
+def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
+    """The options with the parent's shape and tokens, which a fine-tuned model keeps.
+
+    Raises:
+        ConfigError: Something else was asked for.
+    """
+    shape, normalization = parent.config, parent.normalization
+    default = TrainOptions()
+    _check_loss(options, shape)
+    kept_corpus = {
+        "level": parent.vocabulary.level,
+        **{name: getattr(normalization, name) for name in _READING},
+    }
+    kept_shape = {name: getattr(shape, name) for name in _SHAPE}
+    for asked, usual, kept in (
+        (options, default, kept_shape),
+        (options.corpus, default.corpus, kept_corpus),
+    ):
+        for name, own in kept.items():
+            value = getattr(asked, name)
+            if value not in (getattr(usual, name), own):
+                raise ConfigError(
+                    f"{named(name)} {value} was asked for, but the model given by "
+                    f"{named('from_')} has {own}; leave it out"
+                )
+    return replace(
+        options,
+        corpus=replace(options.corpus, **kept_corpus),
+        **kept_shape,
+        loss="distance" if shape.has_vector_output else "cross-entropy",
+        distance=shape.head if shape.has_vector_output else None,
+        freeze_embedding=shape.frozen_embedding
+        if options.freeze_embedding is None
+        else options.freeze_embedding,
+    )
+
+
+def taken_over(name: str, parent: SavedModel, vocabulary: Vocabulary) -> Choice:
+    """What a fine-tuned model with that vocabulary has from its parent, `name`, in one line."""
+    marks = UNKNOWN_ID + 1
+    kept, added = len(parent.vocabulary) - marks, len(vocabulary) - len(parent.vocabulary)
+    shape, own = parent.config, parent.normalization
+    usual = CorpusOptions()
+    reading = [
+        words
+        for words, differs in (
+            (f"level {vocabulary.level}", vocabulary.level != usual.level),
+            ("lower case, letters only", own.fold),
+            ("line ends as they are", not own.newlines),
+            ("characters not composed", not own.nfc),
+        )
+        if differs
+    ]
+    step = parent.info.get("metrics", {}).get("step")
+    reason = (
+        f"weights of {name}: {shape.cell} {shape.num_layers} x {shape.hidden_size}"
+        + (f", at step {step:,}" if isinstance(step, int) else "")
+        + (f"; the text is read as its was: {', '.join(reading)}" if reading else "")
+    )
+    return Choice("from", f"{kept:,} symbols kept, {added:,} new", reason)
+
+
+def _check_loss(options: TrainOptions, shape: ModelConfig) -> None:
+    if options.vectors is not None:
+        raise ConfigError(
+            f"{named('vectors')} {options.vectors} was asked for, but the model given by "
+            f"{named('from_')} has vectors of its own, which its weights were trained with; leave "
+            "it out"
+        )
+    if options.loss == "distance" and options.head != shape.head:
+        raise ConfigError(
+            f"{named('loss')} distance ({options.head}) was asked for, but the head of the model "
+            f"given by {named('from_')} is: {shape.head}; leave it out"
+        )
+
+
+def extended_weights(
+    parent: SavedModel, config: ModelConfig, vocabulary: Vocabulary, text: Tokens
+) -> Mapping[str, Floats]:
+    """The parent's weights, with rows for the symbols of `vocabulary` that the parent lacks.
+
+    `text`, in ids of `vocabulary`, is looked at for the size of the logits. The cost of a text
+    without new symbols is what the parent gives.
+    """
+    added = len(vocabulary) - len(parent.vocabulary)
+    weights = dict(parent.weights)
+    if added == 0:
+        return weights
+    floor = _least_logsumexp(parent, text) - NEW_SYMBOL_NATS - math.log(added)
+    for name in ("embedding.weight", "head.weight"):
+        if name in weights:
+            old = weights[name]
+            weights[name] = np.concatenate([old, np.zeros((added, old.shape[1]), np.float32)])
+    bias = weights["head.bias"]
+    weights["head.bias"] = np.concatenate([bias, np.full(added, floor, np.float32)])
+    assert all(weights[name].shape == shape for name, shape in config.tensor_shapes().items())
+    return weights
+
+
+def _least_logsumexp(parent: SavedModel, text: Tokens) -> float:
+    """The least logarithm of the softmax's denominator that the parent shows on some text."""
+    network = parent.network()
+    state = network.zero_state()
+    ids = [END_ID, *(int(i) for i in text[:_LOOK_TOKENS] if i < len(parent.vocabulary))]
+    least = np.inf
+    for token in ids:
+        logits_BV, state = network.step(np.array([token]), state)
+        top = float(logits_BV.max())
+        least = min(least, top + float(np.log(np.exp(logits_BV - top).sum())))
+    return float(least)

@@ -3,7 +3,7 @@
 What all vectors have in common is taken away: their mean and the few directions in which they
 differ most, which in word vectors tell a word's frequency more than its meaning (Mu, Bhat and
 Viswanath 2018, arXiv:1702.01417, section 2). Else rare words, whose vectors are short, would lie in
-the midst of all others, near to everything. Then each gets the length that a drawn one has: the
+the middle of all others, near to everything. Then each gets the length that a drawn one has: the
 first layer's weights are drawn for that. A symbol that has no vector keeps its drawn one; so do the
 two marks, the end of a document and the unknown character, where the text has none of them.
 """
@@ -24,6 +24,7 @@ from textgen.errors import BackendError, ConfigError, named
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.progress import Task, task
 from textgen.runtime import Choice
+from textgen.terminal.humanize import plural, times
 from textgen.training.data import TrainingData
 from textgen.training.plan import Plan
 
@@ -33,7 +34,7 @@ Floats = NDArray[np.float32]
 #: over a longer text. A shorter text is read several times.
 LEARN_TOKENS, STRETCH = 10_000_000, 1000
 MOST_PASSES = 40
-#: Neighbours on each side that a symbol is to foretell, and wrong ones that it is told from.
+#: Neighbours on each side that a token is to predict, and wrong ones that are set against them.
 WINDOW, NEGATIVE = 5, 5
 #: Words more frequent than this share are read less often; letters all are.
 FREQUENT = 1e-3
@@ -165,10 +166,8 @@ def learn_vectors(tokens: Tokens, *, width: int, level: str, rng: int) -> Vector
             seed=rng,
         )
     by_id = {int(key): model.wv[key].astype(np.float32) for key in model.wv.index_to_key}
-    often = "once" if passes == 1 else f"{passes} times"
-    return Vectors(
-        width, by_id, f"skip-gram over {seen:,} tokens of the training text, read {often}"
-    )
+    source = f"skip-gram over {plural(seen, 'token')} of the training text, read {times(passes)}"
+    return Vectors(width, by_id, source)
 
 
 def place_vectors(drawn_VE: Floats, vectors: Vectors, *, rng: int, marks: bool) -> Floats:
@@ -179,7 +178,7 @@ def place_vectors(drawn_VE: Floats, vectors: Vectors, *, rng: int, marks: bool) 
         vectors: What takes the place of some rows.
         rng: Seed of what is drawn here.
         marks: Draw the two marks' vectors too, which else are zero: where distances are measured,
-            zero lies in the midst of all words and would be near to each.
+            zero lies in the middle of all words and would be near to each.
     """
     result = drawn_VE.copy()
     # A tied embedding is drawn smaller, for it is the output's weight as well.
