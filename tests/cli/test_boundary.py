@@ -248,15 +248,20 @@ app.app = typer.Typer()
 def work(words: str = typer.Argument("a", callback=reading_words)):
     if {place!r} == "an import":
         masking()
+    try:
+        signalled()
+    except BaseException:
+        time.sleep(60)
 
 textgen.cli.main()
 """
 
 
-@pytest.mark.parametrize("place", ["parsing", "an import"])
+@pytest.mark.parametrize("place", ["parsing", "an import", "a bare except"])
 @pytest.mark.parametrize(("signum", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signal_ends_with_one_line_wherever_it_comes(place: str, signum: str, code: int) -> None:
-    """typer ends without a word; an extension in C says that it cannot be imported."""
+    """typer ends without a word, and an extension in C says that it cannot be imported; another
+    one drops the exception, and so would the command be done to its end."""
     ended = subprocess.run(
         [sys.executable, "-c", AT_A_PLACE.format(place=place, signum=signum)],
         capture_output=True,

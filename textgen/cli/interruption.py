@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 #: Signals whose exception was raised and is not known to have ended the command.
 _raised: list[int] = []
+#: Seconds after which the exception is raised again where nobody has noticed it.
+_AGAIN_SECONDS = 1.0
 
 
 class Interrupted(BaseException):
@@ -26,7 +28,22 @@ class Interrupted(BaseException):
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
     _raised.append(signum)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGALRM) == _interrupt_again:
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     raise Interrupted(signum)
+
+
+def _interrupt_again(alarm: int, frame: FrameType | None) -> None:
+    """Raise what a library has dropped with a bare `except`, or in C."""
+    if _raised:
+        _interrupt(_raised[-1], frame)
+
+
+def _notice() -> None:
+    """The exception has arrived where the command ends: it need not be raised again."""
+    _raised.clear()
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 @contextmanager
@@ -40,10 +57,13 @@ def ended_by_signals() -> Iterator[None]:
     taken = [signum for signum in usual if signal.getsignal(signum) == usual[signum]]
     sys.unraisablehook = deliver_again
     try:
+        if sys.platform != "win32":
+            signal.signal(signal.SIGALRM, _interrupt_again)
         for signum in taken:
             signal.signal(signum, _interrupt)
         yield
     finally:
+        _notice()
         for signum in taken:
             signal.signal(signum, signal.SIG_DFL)
 
@@ -54,12 +74,17 @@ def unmasked() -> Iterator[None]:
 
     Extensions in C do that while they are imported: NumPy makes an ImportError of it.
     """
-    _raised.clear()
+    _notice()
     try:
         yield
+    except Interrupted:
+        _notice()
+        raise
     except Exception as error:
         if _raised:
-            raise Interrupted(_raised[-1]) from error
+            signum = _raised[-1]
+            _notice()
+            raise Interrupted(signum) from error
         raise
 
 
