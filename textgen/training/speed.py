@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -42,8 +41,6 @@ PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
 #: Where several models are measured: seconds of a turn, and the share of the turns that is taken to
 #: be undisturbed.
 _TURN, _UNDISTURBED = 0.005, 0.25
-#: Updates that no measurement takes.
-_ENDLESS = 10**9
 
 
 def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
@@ -183,8 +180,6 @@ def measure_in_turns(
 
 def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:
     """A copy of the planned model, after its first update."""
-    # More updates may be measured than a short run has: past its end the learning rate is negative.
-    plan = replace(plan, steps=plan.steps + _ENDLESS)
     trainer = open_trainer(plan, path, plan.windows(tokens), initial_weights(plan.model, 0))
     _seconds_of(trainer, 1)
     return trainer
