@@ -142,7 +142,7 @@ def test_what_held_only_where_it_was_chosen_is_not_followed() -> None:
         assert profile.best is not None
         assert (profile.best.feature, profile.follows) == ("vowel", None)
         assert profile.best.chosen == pytest.approx(0.98, abs=0.02)
-    assert abs(survey.best((0, 0)).correlation or 1) < 0.05  # type: ignore[union-attr]
+    assert abs(survey.report([(0, 0)]).profiles[0].best.correlation or 1) < 0.05  # type: ignore[union-attr]
 
 
 def test_a_feature_that_is_constant_on_a_half_cannot_be_chosen() -> None:

@@ -130,7 +130,6 @@ def neuron_sheet() -> Group:
         stats=NeuronStats(0, 137, "cell", 0.5, 0.25, -1.0, 2.0, 0.25),
         saturation=None,
         scores=(vowel, FeatureScore("position-in-line", True, None, None, None)),
-        best=vowel,
         follows=vowel,
         histogram=np.array([0, 1, 2, 1] * 16),
         highest=(Passage(3, 1.0, pieces, 3, values),),

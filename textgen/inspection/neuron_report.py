@@ -62,25 +62,41 @@ class FeatureScore:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class NeuronProfile:
-    """All that is told of one neuron.
+class NeuronFigures:
+    """The figures of one neuron.
 
     Args:
         stats: Its distribution.
         saturation: The saturation of a gate; None for anything else.
         scores: How it goes with each built-in feature, in their order.
-        best: The one chosen; None where the neuron or every feature is constant.
-        follows: The same if it held on the other text, else None; None too where the text is too
+    """
+
+    stats: NeuronStats
+    saturation: Saturation | None
+    scores: tuple[FeatureScore, ...]
+
+    @property
+    def best(self) -> FeatureScore | None:
+        """The feature that correlates most with the neuron on the half that chooses.
+
+        None where the neuron or every feature is constant on a half.
+        """
+        usable = (s for s in self.scores if s.chosen is not None and s.correlation is not None)
+        return max(usable, key=lambda score: abs(score.chosen or 0.0), default=None)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeuronProfile(NeuronFigures):
+    """All that is told of one neuron.
+
+    Args:
+        follows: `best` if it held on the other text, else None; None too where the text is too
             short to say.
         histogram: How many of its values lie in each bin, `(bins,)`.
         highest: Passages in which it is highest, the highest first.
         lowest: Passages in which it is lowest, the lowest first.
     """
 
-    stats: NeuronStats
-    saturation: Saturation | None
-    scores: tuple[FeatureScore, ...]
-    best: FeatureScore | None
     follows: FeatureScore | None
     histogram: NDArray[np.int64]
     highest: tuple[Passage, ...]

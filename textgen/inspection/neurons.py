@@ -13,7 +13,7 @@ Source: Karpathy, Johnson and Li 2015, "Visualizing and Understanding Recurrent 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,12 @@ from textgen.inspection.features import FEATURES, feature_matrix
 from textgen.inspection.gates import LEFT, RIGHT
 from textgen.inspection.neuron_report import (
     FeatureScore,
+    NeuronFigures,
     NeuronProfile,
     NeuronReport,
     Saturation,
 )
-from textgen.inspection.neuron_stats import Moments, NeuronStats, parse_neurons
+from textgen.inspection.neuron_stats import Moments, parse_neurons
 from textgen.inspection.passages import Highest, snapshots
 from textgen.inspection.subject import LongText, Subject
 from textgen.inspection.trace import (
@@ -158,39 +159,17 @@ class NeuronSurvey:
         self.seen = "tanh(c)" if quantity == "cell" else quantity
         self._scale = scale_of(cell, quantity)
         self._gathered = gathered
-        self._columns: dict[Neuron, int] = {}
-        self._figures: dict[Neuron, tuple[NeuronStats, Saturation | None]] = {}
-        self._scores: dict[Neuron, tuple[FeatureScore, ...]] = {}
-        for layer, own in sorted(gathered.items()):
-            halves = (own.association.correlations(half) for half in (CHOOSING, SCORING))
-            scores_NF3 = np.stack([*halves, own.association.aucs()], axis=2)
-            for column, (figures, saturation) in enumerate(own.stats(layer, quantity)):
-                neuron = figures.neuron
-                self._columns[neuron] = column
-                self._figures[neuron] = figures, saturation
-                self._scores[neuron] = tuple(
-                    FeatureScore(feature.name, feature.graded, *map(_number, scores))
-                    for feature, scores in zip(
-                        FEATURES.values(), scores_NF3[column].tolist(), strict=True
-                    )
-                )
+        #: Of each neuron its column in the figures of its layer, and what it has there.
+        self._found = {
+            figures.stats.neuron: (column, figures)
+            for layer, own in sorted(gathered.items())
+            for column, figures in enumerate(own.figures(layer, quantity))
+        }
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
         """All of them, by layer and unit."""
-        return tuple(self._columns)
-
-    def best(self, neuron: Neuron) -> FeatureScore | None:
-        """The feature that correlates most with a neuron on the half that chooses.
-
-        None where the neuron or every feature is constant on a half.
-        """
-        usable = [
-            score
-            for score in self._scores[neuron]
-            if score.chosen is not None and score.correlation is not None
-        ]
-        return max(usable, key=lambda score: abs(score.chosen or 0.0), default=None)
+        return tuple(self._found)
 
     def order(self, sort: str = "effect") -> list[Neuron]:
         """The neurons, those with most of `sort` first; equals by layer and unit.
@@ -210,18 +189,20 @@ class NeuronSurvey:
             )
 
         def key(neuron: Neuron) -> float:
-            figures, saturation = self._figures[neuron]
+            _, figures = self._found[neuron]
             if sort == "feature-score":
-                best = self.best(neuron)
+                best = figures.best
                 return abs(best.correlation or 0.0) if best else -1.0
             if sort == "saturation":
-                return saturation.shut + saturation.open if saturation else 0.0
+                gate = figures.saturation
+                return gate.shut + gate.open if gate else 0.0
             if sort == "place":
                 return 0.0
-            value: float = getattr(figures, {"min": "minimum", "max": "maximum"}.get(sort, sort))
+            name = {"min": "minimum", "max": "maximum"}.get(sort, sort)
+            value: float = getattr(figures.stats, name)
             return value
 
-        return sorted(self._columns, key=lambda neuron: -key(neuron))
+        return sorted(self._found, key=lambda neuron: -key(neuron))
 
     def report(self, neurons: Sequence[Neuron]) -> NeuronReport:
         """All that is known of some neurons, such as `survey.order()[:20]`.
@@ -230,7 +211,7 @@ class NeuronSurvey:
             InspectionError: One of them was not surveyed.
         """
         for layer, unit in neurons:
-            if (layer, unit) not in self._columns:
+            if (layer, unit) not in self._found:
                 known = ", ".join(map(str, sorted(self._gathered)))
                 raise InspectionError(
                     f"neuron {layer}:{unit} is not in this survey, which has layers {known}"
@@ -245,21 +226,16 @@ class NeuronSurvey:
             stretch=self.stretch,
             threshold=FOLLOWS,
             enough=ENOUGH,
-            total=len(self._columns),
+            total=len(self._found),
             edges=self._scale.edges(),
             profiles=tuple(map(self._profile, neurons)),
         )
 
     def _profile(self, neuron: Neuron) -> NeuronProfile:
-        layer, column = neuron[0], self._columns[neuron]
-        own = self._gathered[layer]
-        figures, saturation = self._figures[neuron]
-        best = self.best(neuron)
+        column, figures = self._found[neuron]
+        own, best = self._gathered[neuron[0]], figures.best
         return NeuronProfile(
-            stats=figures,
-            saturation=saturation,
-            scores=self._scores[neuron],
-            best=best,
+            **vars(figures),
             follows=best
             if best is not None and best.holds(FOLLOWS) and len(self.ids) >= ENOUGH
             else None,
@@ -372,15 +348,22 @@ class LayerFigures:
                 snapshots(self._window[:, row], start, places, self.contexts[lowest][column])
         self._window[:] = np.nan
 
-    def stats(self, layer: int, quantity: str) -> list[tuple[NeuronStats, Saturation | None]]:
-        """Distribution and, for a gate, saturation of each unit, in the order of `units`."""
+    def figures(self, layer: int, quantity: str) -> Iterator[NeuronFigures]:
+        """Distribution, scores and, for a gate, saturation: a neuron each, as `units` has them."""
         effect = self.association.spreads() if self._is_cell else self.moments.summary()[1]
         stats = self.moments.stats(layer, self.units, quantity, effect)
-        if not self._is_gate:
-            return [(each, None) for each in stats]
-        count = self.moments.count
-        shares = zip(self._shut / count, self._open / count, strict=True)
-        return [(each, Saturation(*own)) for each, own in zip(stats, shares, strict=True)]
+        halves = (self.association.correlations(half) for half in (CHOOSING, SCORING))
+        scores_NF3 = np.stack([*halves, self.association.aucs()], axis=2).tolist()
+        shut, open_ = self._shut / self.moments.count, self._open / self.moments.count
+        for column, own in enumerate(stats):
+            yield NeuronFigures(
+                stats=own,
+                saturation=Saturation(shut[column], open_[column]) if self._is_gate else None,
+                scores=tuple(
+                    FeatureScore(feature.name, feature.graded, *map(_number, scores))
+                    for feature, scores in zip(FEATURES.values(), scores_NF3[column], strict=True)
+                ),
+            )
 
 
 def scale_of(cell: Cell, quantity: str) -> Scale:

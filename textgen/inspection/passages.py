@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,7 +96,7 @@ class Highest:
         self._places = np.full((size, units), -1, np.int64)
 
     def add(self, values_TN: Floats, places_T: Places) -> None:
-        """Take in the rows of a chunk; rows of neighbouring places stand side by side."""
+        """Take in the rows of a chunk; rows of neighbouring places are neighbours."""
         count = len(places_T)
         if not count:
             return
@@ -141,21 +141,41 @@ class Highest:
 
         `contexts` are the values around each place, as `snapshots` keeps them.
         """
-        result: list[Passage] = []
-        seen: set[str] = set()
-        for place, value in self.found(unit):
-            if any(abs(place - passage.place) < DISTANCE for passage in result):
-                continue
+
+        def passage(place: int, value: float) -> Passage:
             around = None if contexts is None else contexts.get(place)
-            passage = passage_at(place, value, ids, vocabulary, around)
-            same = (passage.before + passage.at)[-_SAME:]
-            if same in seen:
-                continue
+            return passage_at(place, value, ids, vocabulary, around)
+
+        return tuple(distinct(self.found(unit), passage, self._passages, DISTANCE))
+
+
+def distinct(
+    found: Iterable[tuple[int, float]],
+    passage: Callable[[int, float], Passage],
+    most: int,
+    distance: int,
+) -> Iterator[Passage]:
+    """The first passages that lie apart and differ.
+
+    Args:
+        found: Places and values, the best first.
+        passage: Makes the passage of a place and its value.
+        most: How many at most.
+        distance: The fewest tokens between two of them.
+    """
+    taken: list[int] = []
+    seen: set[str] = set()
+    for place, value in found:
+        if len(taken) == most:
+            return
+        if any(abs(place - other) < distance for other in taken):
+            continue
+        one = passage(place, value)
+        same = (one.before + one.at)[-_SAME:]
+        if same not in seen:
             seen.add(same)
-            result.append(passage)
-            if len(result) == self._passages:
-                break
-        return tuple(result)
+            taken.append(place)
+            yield one
 
 
 def passage_at(

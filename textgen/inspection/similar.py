@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
 from textgen.inspection.neuron_stats import Moments
-from textgen.inspection.passages import Passage, passage_at
+from textgen.inspection.passages import Passage, distinct, passage_at
 from textgen.inspection.subject import LongText, Subject, encoded
 from textgen.inspection.trace import Trace, as_chunks, check_numbers, chosen_quantity, trace
 from textgen.inspection.view import source_pieces
@@ -32,8 +32,6 @@ from textgen.view_options import SimilarOptions
 Reals = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-#: Two matches are the same passage if this many characters up to them are the same.
-_REPEATED = 24
 #: How many times more candidates than matches are kept, because some are repetitions.
 _SPARE = 4
 
@@ -197,7 +195,15 @@ def similar_places(
         left_out=left_out,
         mean=mean,
         sd=sd,
-        matches=tuple(_matches(nearest, ids, query.ids, vocabulary, top, min_apart)),
+        matches=tuple(
+            Match(passage.value, _count_same(ids, passage.place, query.ids), passage)
+            for passage in distinct(
+                nearest,
+                lambda place, likeness: passage_at(place, likeness, ids, vocabulary),
+                top,
+                min_apart,
+            )
+        ),
     )
 
 
@@ -272,31 +278,6 @@ class _Nearest:
     def __iter__(self) -> Iterator[tuple[int, float]]:
         """Places and similarities, the most similar first."""
         return zip(self._places.tolist(), self._likeness.tolist(), strict=True)
-
-
-def _matches(
-    nearest: Iterable[tuple[int, float]],
-    ids: NDArray[np.integer],
-    query: NDArray[np.integer],
-    vocabulary: Vocabulary,
-    top: int,
-    min_apart: int,
-) -> Iterator[Match]:
-    """The first of each neighbourhood, each passage once."""
-    taken: list[int] = []
-    seen: set[str] = set()
-    for place, likeness in nearest:
-        if any(abs(place - other) < min_apart for other in taken):
-            continue
-        passage = passage_at(place, likeness, ids, vocabulary)
-        match = Match(likeness, _count_same(ids, place, query), passage)
-        if match.before[-_REPEATED:] in seen:
-            continue
-        seen.add(match.before[-_REPEATED:])
-        taken.append(place)
-        yield match
-        if len(taken) == top:
-            return
 
 
 def resolve_similar(options: SimilarOptions, config: ModelConfig) -> tuple[str, list[int]]:
