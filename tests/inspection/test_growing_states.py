@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from support.html_page import page_data
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
@@ -13,7 +14,6 @@ from textgen.inspection.gates import gate_report
 from textgen.inspection.influence import influence_view
 from textgen.inspection.neuron_stats import most_varying
 from textgen.inspection.neurons import survey_neurons
-from textgen.inspection.page_data import page_data
 from textgen.inspection.similar import similar_places
 from textgen.inspection.trace import LARGEST, Trace, as_chunks, trace, trace_chunks
 from textgen.inspection.view import neuron_view, surprise_view
@@ -59,7 +59,7 @@ VIEWS: dict[str, Callable[[], object]] = {
     "surprise": lambda: surprise_view(traced(quantities=())),
     "influence": lambda: influence_view(NETWORK, WEIGHTS, IDS, list(TEXT), CHARS),
     "page": lambda: page_data(NETWORK, CHARS, TEXT),
-    "page of surprise": lambda: page_data(NETWORK, CHARS, TEXT, quantity="surprise"),
+    "page of surprise": lambda: page_data(NETWORK, CHARS, TEXT, show="surprise"),
     "neurons": lambda: survey_neurons(
         lambda ids: trace_chunks(NETWORK, ids, chunk=50),
         IDS,

@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.html_page import network_of
+from support.html_page import network_of, page_data
 
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.inspection.page_data import page_data
 from textgen.inspection.trace import Trace, trace
 from textgen.inspection.view import token_bits
 from textgen.page.render import render
@@ -56,7 +55,7 @@ def whole() -> Trace:
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of `TEXT`."""
     file = tmp_path_factory.mktemp("page") / "page.html"
-    page = page_data(network_of(CHARS), CHARS, TEXT, title="Дом", facts=("small",))
+    page = page_data(network_of(CHARS), CHARS, TEXT, title="Дом", name="small")
     file.write_text(render(page), encoding="utf-8")
     return file
 
@@ -368,7 +367,7 @@ def test_every_width_will_do(browser: Chrome, path: Path, width: int) -> None:
 
 def test_hostile_texts_are_only_shown(browser: Chrome, tmp_path: Path) -> None:
     vocabulary = Vocabulary.from_characters(set(HOSTILE) - set("\0\udc80"))
-    page = page_data(network_of(vocabulary), vocabulary, HOSTILE, title=HOSTILE, facts=(HOSTILE,))
+    page = page_data(network_of(vocabulary), vocabulary, HOSTILE, title=HOSTILE, name=HOSTILE)
     noted = tuple(replace(row, note=HOSTILE) for row in page.rows)
     page = replace(page, rows=noted, notice=HOSTILE, labels=(HOSTILE,) * len(page.labels))
     file = tmp_path / "page.html"
@@ -400,7 +399,7 @@ def test_hostile_texts_are_only_shown(browser: Chrome, tmp_path: Path) -> None:
 
 
 def test_a_text_of_one_line_of_one_character_works(browser: Chrome, tmp_path: Path) -> None:
-    page = page_data(network_of(CHARS), CHARS, "Д", quantity="surprise")
+    page = page_data(network_of(CHARS), CHARS, "Д", show="surprise")
     file = tmp_path / "page.html"
     file.write_text(render(page), encoding="utf-8")
     shown = Shown(browser, file)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.html_page import HTMLPage, network_of
+from support.html_page import HTMLPage, network_of, page_data
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection.page_data import FULL_NEURONS, FULL_TOKENS, MAX_CHARS, page_data, room_for
+from textgen.inspection.page_data import FULL_NEURONS, FULL_TOKENS, MAX_CHARS, room_for
 from textgen.inspection.trace import Trace, trace, trace_chunks
 from textgen.inspection.view import surprise, token_bits
 from textgen.page.render import render
@@ -63,14 +63,14 @@ def test_the_most_varying_come_first_and_the_page_says_how_many() -> None:
 
 def test_neurons_can_be_named_and_quantities_chosen() -> None:
     network = network_of(CHARS)
-    page = page_data(network, CHARS, TEXT, quantity="forget-gate", neurons=[(1, 5), (0, 2)])
+    page = page_data(network, CHARS, TEXT, show="forget-gate", neurons=[(1, 5), (0, 2)])
     assert {(row.layer, row.unit) for row in page.rows[1:]} == {(1, 5), (0, 2)}
     assert {(row.low, row.high) for row in page.rows[1:]} == {(0.0, 1.0)}
     assert "2 of 12 neurons, those named" in page.facts
 
 
 def test_surprise_alone_needs_no_neuron() -> None:
-    page = page_data(network_of(CHARS), CHARS, TEXT, quantity="surprise")
+    page = page_data(network_of(CHARS), CHARS, TEXT, show="surprise")
     assert [row.name for row in page.rows] == ["surprise"]
     assert page.neurons == 0
     HTMLPage(render(page))
@@ -140,7 +140,7 @@ def test_words_are_tokens_and_unknown_characters_are_shown() -> None:
     ("settings", "message"),
     [
         ({"text": ""}, "empty"),
-        ({"quantity": "reset-gate"}, "choose one of: cell"),
+        ({"show": "reset-gate"}, "choose one of: cell"),
         ({"neurons": [(0, 6)]}, "no neuron 0:6"),
         ({"top": 0}, "at least 1"),
     ],

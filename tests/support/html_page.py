@@ -5,14 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
+from collections.abc import Iterator
 from html.parser import HTMLParser
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.inspection.page_data import page_of
+from textgen.inspection.trace import Trace, trace_chunks
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.page.render import Page
 
 
 def network_of(vocabulary: Vocabulary, *, hidden_size: int = 6, layers: int = 2) -> NumpyNetwork:
@@ -31,6 +36,25 @@ def network_of(vocabulary: Vocabulary, *, hidden_size: int = 6, layers: int = 2)
             for name, shape in config.tensor_shapes().items()
         },
     )
+
+
+def page_data(network: NumpyNetwork, vocabulary: Vocabulary, text: str, **settings: Any) -> Page:
+    """The page of a text by a network alone; `survey` and `name` are those of its model."""
+
+    def survey(ids: np.ndarray, quantities: list[str]) -> Iterator[Trace]:
+        return trace_chunks(network, ids, quantities=quantities)
+
+    model: Any = SimpleNamespace(
+        name=settings.pop("name", "a model"),
+        network=network,
+        survey=settings.pop("survey", survey),
+        saved=SimpleNamespace(
+            config=network.config,
+            vocabulary=vocabulary,
+            normalization=SimpleNamespace(apply=str),
+        ),
+    )
+    return page_of(model, text, **settings)
 
 
 class HTMLPage:

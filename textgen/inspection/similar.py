@@ -10,7 +10,7 @@ are matched by which units are on).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from textgen.inspection.neuron_stats import Moments
 from textgen.inspection.passages import Passage, distinct, passage_at
 from textgen.inspection.subject import LongText, Subject, encoded
 from textgen.inspection.trace import Trace, as_chunks, check_numbers, chosen_quantity, trace
-from textgen.inspection.view import source_pieces
+from textgen.inspection.view import with_source
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.progress import track
@@ -320,7 +320,7 @@ def find_similar(
         model.network, ids, vocabulary=saved.vocabulary, quantities=[quantity], edits=edits
     )
     return similar_places(
-        replace(traced, pieces=source_pieces(whole, traced.pieces, traced.ids)),
+        with_source(traced, whole),
         text.ids,
         lambda: model.survey(text.ids, [quantity]),
         saved.vocabulary,

@@ -227,7 +227,7 @@ def view_text(
     wanted: dict[str, Any] = {"vocabulary": vocabulary, "edits": edits}
     if options.show == "surprise":
         traced = trace(network, ids, quantities=(), **wanted)
-        return surprise_view(_with_source(traced, whole))
+        return surprise_view(with_source(traced, whole))
     quantity = chosen_quantity(saved.config.cell_spec, options.show)
     wanted["quantities"] = [quantity]
     chosen = parse_neurons(options.neurons, saved.config, quantity)
@@ -242,9 +242,9 @@ def view_text(
             stats = most_varying(chunks, options.top, quantity=quantity)
             chosen = [each.neuron for each in stats]
         traced = trace(network, ids, units=chosen, **wanted)
-    return neuron_view(_with_source(traced, whole), chosen, quantity=quantity)
+    return neuron_view(with_source(traced, whole), chosen, quantity=quantity)
 
 
-def _with_source(traced: Trace, text: str) -> Trace:
-    """A trace whose pieces are those of the text, unknown characters too."""
+def with_source(traced: Trace, text: str) -> Trace:
+    """A trace whose pieces are those of `text`, unknown characters too; see `source_pieces`."""
     return replace(traced, pieces=source_pieces(text, traced.pieces, traced.ids))
