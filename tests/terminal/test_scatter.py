@@ -16,7 +16,6 @@ from rich.console import Console
 from textgen.errors import ConfigError
 from textgen.terminal.scatter import (
     Scatter,
-    ScatterRow,
     ScatterSheet,
     TerminalScatters,
     save_scatters,
@@ -35,8 +34,7 @@ def sheet(rows: int = 2, columns: int = 3) -> ScatterSheet:
 
     return ScatterSheet(
         rows=tuple(
-            ScatterRow(title=f"слой {row}", plots=tuple(plot(f"gate-{n}") for n in range(columns)))
-            for row in range(rows)
+            (f"слой {row}", tuple(plot(f"gate-{n}") for n in range(columns))) for row in range(rows)
         ),
         x_label="share below",
         y_label="share above",
@@ -46,8 +44,7 @@ def sheet(rows: int = 2, columns: int = 3) -> ScatterSheet:
 
 def one(*points: tuple[float, float]) -> ScatterSheet:
     x, y = np.array(points).T
-    row = ScatterRow(title="t", plots=(Scatter(title="p", x=x, y=y),))
-    return ScatterSheet(rows=(row,), x_label="x", y_label="y")
+    return ScatterSheet(rows=(("t", (Scatter(title="p", x=x, y=y),)),), x_label="x", y_label="y")
 
 
 def render(

@@ -57,30 +57,17 @@ class Scatter:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScatterRow:
-    """Plots that stand side by side.
-
-    Args:
-        title: Written above them.
-        plots: At least one.
-    """
-
-    title: str
-    plots: tuple[Scatter, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
 class ScatterSheet:
     """Rows of plots that share their axes.
 
     Args:
-        rows: At least one.
+        rows: The title of each row and the plots that stand in it; at least one.
         x_label: What is shown across, in words.
         y_label: What is shown upwards.
         noun: What a point is, in the plural.
     """
 
-    rows: tuple[ScatterRow, ...]
+    rows: tuple[tuple[str, tuple[Scatter, ...]], ...]
     x_label: str
     y_label: str
     noun: str = "points"
@@ -100,19 +87,19 @@ class TerminalScatters:
         """The plots with what their axes mean, then the scale of their colours."""
         sheet = self._sheet
         depth = ColorDepth.of_rich(console.color_system)
-        columns = max(len(row.plots) for row in sheet.rows)
+        columns = max(len(plots) for _, plots in sheet.rows)
         beside = max(1, min(columns, (options.max_width + _GAP) // (_NARROWEST + 2 + _GAP)))
         room = (options.max_width - _GAP * (beside - 1)) // beside - 2
         # An even number, so that the plot has the same number of pixels upwards and across.
         width = max(2, min(_WIDEST, room) // 2 * 2)
-        plots = chain.from_iterable(row.plots for row in sheet.rows)
+        plots = chain.from_iterable(plots for _, plots in sheet.rows)
         most = max(int(_counts(plot, width, width).max()) for plot in plots)
         canvas = _Canvas(width, depth, options.encoding, most)
-        for row in sheet.rows:
-            yield Segment(visible(row.title, encoding=options.encoding)[: options.max_width], _BOLD)
+        for title, plots_of_row in sheet.rows:
+            yield Segment(visible(title, encoding=options.encoding)[: options.max_width], _BOLD)
             yield Segment.line()
-            for start in range(0, len(row.plots), beside):
-                part = row.plots[start : start + beside]
+            for start in range(0, len(plots_of_row), beside):
+                part = plots_of_row[start : start + beside]
                 drawn = [list(self._plot(plot, canvas)) for plot in part]
                 for line in zip(*drawn, strict=True):
                     for index, segments in enumerate(line):
@@ -255,7 +242,7 @@ def scatter_picture(sheet: ScatterSheet, kind: str = "svg") -> bytes:
         sheet: What to draw; each point is a translucent disc, as in the paper.
         kind: `svg` or `png`.
     """
-    columns = max(len(row.plots) for row in sheet.rows)
+    columns = max(len(plots) for _, plots in sheet.rows)
 
     def draw(figure: Any) -> None:
         _draw(sheet.rows, figure.subplots(len(sheet.rows), columns, squeeze=False))
@@ -266,13 +253,13 @@ def scatter_picture(sheet: ScatterSheet, kind: str = "svg") -> bytes:
     return draw_picture(draw, kind, size=size, font_size=10.0)
 
 
-def _draw(rows: Sequence[ScatterRow], axes: Any) -> None:
-    for row, line in zip(rows, axes, strict=True):
-        for axis, plot in zip_longest(line, row.plots):
+def _draw(rows: Sequence[tuple[str, tuple[Scatter, ...]]], axes: Any) -> None:
+    for (heading, plots), line in zip(rows, axes, strict=True):
+        for axis, plot in zip_longest(line, plots):
             if plot is None:
                 axis.set_axis_off()
                 continue
-            title = f"{row.title}, {plot.title}"
+            title = f"{heading}, {plot.title}"
             axis.set_title(plain(title), fontsize=10.0)
             axis.plot([0.0, 1.0], [1.0, 0.0], color="0.85", lw=0.8, zorder=1)
             axis.scatter(plot.x, plot.y, s=26.0, color=_BLUE, alpha=0.25, linewidths=0, zorder=2)

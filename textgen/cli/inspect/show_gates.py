@@ -55,13 +55,13 @@ def gates_command(
 
 def _sheet(report: GateReport) -> ScatterSheet:
     from textgen.inspection.gates import LEFT, RIGHT
-    from textgen.terminal.scatter import Scatter, ScatterRow, ScatterSheet
+    from textgen.terminal.scatter import Scatter, ScatterSheet
 
     return ScatterSheet(
         rows=tuple(
-            ScatterRow(
-                title=f"layer {layer}",
-                plots=tuple(Scatter(title=gate.gate, x=gate.left, y=gate.right) for gate in gates),
+            (
+                f"layer {layer}",
+                tuple(Scatter(title=gate.gate, x=gate.left, y=gate.right) for gate in gates),
             )
             for layer, gates in groupby(report.gates, key=lambda gate: gate.layer)
         ),
