@@ -18,7 +18,7 @@ from textgen.inspection.passages import Passage
 from textgen.table import Column, Entry, Table
 from textgen.terminal.excerpt import Excerpt, excerpt
 from textgen.terminal.humanize import number
-from textgen.terminal.neuron_sheet import Histogram, NeuronTable
+from textgen.terminal.tables import Histogram, NeuronTable
 
 System = Literal["standard", "256", "truecolor"]
 

@@ -9,7 +9,7 @@ even that).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 import numpy as np
@@ -22,6 +22,7 @@ from rich.style import Style
 from textgen.heat import HeatRow
 from textgen.terminal import humanize as fmt
 from textgen.terminal.console import ColorDepth
+from textgen.terminal.excerpt import marks
 from textgen.terminal.palette import palette_for, position
 from textgen.terminal.text import TextCell, char_width, each_cell, each_row, visible
 
@@ -90,6 +91,31 @@ class HeatStrip:
             yield list(painter.header(width))
         for line in each_row(each_cell(self._pieces, encoding=options.encoding), width):
             yield list(painter.text_row(line))
+
+
+def marked_strip(
+    pieces: Sequence[str],
+    mark: int,
+    values: Iterable[float],
+    row: HeatRow,
+    encoding: str,
+) -> HeatStrip:
+    """A passage coloured by a neuron's values, with marks around the place that is meant.
+
+    Args:
+        pieces: The text, token by token.
+        mark: Which piece is meant.
+        values: One number for each piece; not a number has no colour.
+        row: Has the scale of the values.
+        encoding: The encoding of the stream.
+    """
+    first, last = marks(encoding)
+    parts, numbers = list(pieces), [float(value) for value in values]
+    # After a newline the second mark would stand on a row of its own.
+    around = [parts[mark]] if "\n" in parts[mark] else [parts[mark], last]
+    parts[mark : mark + 1] = [first, *around]
+    numbers[mark : mark + 1] = [np.nan, numbers[mark], np.nan][: len(around) + 1]
+    return HeatStrip(parts, row, header=False, values=numbers)
 
 
 class _Painter:

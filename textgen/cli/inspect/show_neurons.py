@@ -63,7 +63,7 @@ def _draw(report: NeuronReport, sort: str, out: Console, *, in_depth: bool) -> N
     from rich.text import Text
 
     from textgen.terminal.excerpt import Excerpt
-    from textgen.terminal.neuron_sheet import NeuronTable
+    from textgen.terminal.tables import NeuronTable
 
     if in_depth:
         for index, profile in enumerate(report.profiles):
@@ -103,8 +103,8 @@ def sheet(
     from rich.text import Text
 
     from textgen.heat import HeatRow, scale_limits
-    from textgen.terminal.neuron_sheet import Histogram, marked_strip, score_table
-    from textgen.terminal.strip import HeatStrip
+    from textgen.terminal.strip import HeatStrip, marked_strip
+    from textgen.terminal.tables import Histogram, score_table
     from textgen.terminal.text import visible
 
     stats, none = profile.stats, np.empty(0, np.float32)
