@@ -40,11 +40,11 @@ def test_the_terminal_tells_all_of_it(place: Path) -> None:
     )  # fmt: skip
     assert result.exit_code == 0
     out = " ".join(result.stdout.split())
-    assert "which units tell 'vowel' (+) from 'not vowel' (-)?" in out
+    assert "which neurons distinguish 'vowel' (+) from 'not vowel' (-)?" in out
     assert "an AUC of 0.5" in out
     assert "are independent of each other" in out
     assert "L1 probe" in out
-    assert "units carry it beyond chance at 5%, corrected for all units." in out
+    assert "neurons carry it beyond chance at 5%, corrected for all neurons." in out
     for control in ("permuted", "random 100 probe", "random 100 best", "untrained", "ngram"):
         assert control in out
     for sentence in ("read at random positions", "held at its mean", "bits/char instead of"):
@@ -130,7 +130,7 @@ def test_nothing_found_is_said_and_nothing_kept(place: Path) -> None:
     words = ["inspect", "find", "--labels", "noise.tsv", *QUICK]
     result = textgen_cli(*words, "--save", "noise", COLUMNS="120")
     assert result.exit_code == 0
-    assert "None of 64 units carry it" in result.stdout
+    assert "None of 64 neurons carry it" in result.stdout
     assert "nothing saved: no neuron was found" in result.stderr
     assert not (place / "checkpoints/small/neurons/noise.json").exists()
     assert json.loads(textgen_cli(*words, "--json").stdout)["neurons"] == []

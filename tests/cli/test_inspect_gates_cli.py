@@ -46,7 +46,7 @@ def test_gates_of_a_text(trained: Any) -> None:
 def test_gates_read_the_training_text_or_a_file(home: Path, trained: Any) -> None:
     result = inspect("gates", "--chars", "1500", COLUMNS="80")
     assert "reading the training text: the first 1,500 of its 8,000 characters" in result.stderr
-    assert "forget-gate" in result.stdout and "of 32 units a layer" in result.stdout
+    assert "forget-gate" in result.stdout and "of 32 neurons in a layer" in result.stdout
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
     assert as_json("gates", "--chars", "0")["tokens"] == 8000
     assert as_json("gates", trained.text, "--chars", "0") == {

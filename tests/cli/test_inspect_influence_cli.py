@@ -70,7 +70,7 @@ def test_wrong_questions_about_influence(words: list[str], told: str) -> None:
     result = textgen_cli("inspect", "--text", TEXT, *words)
     assert result.exit_code == 2 and told in result.stderr
     long = textgen_cli("inspect", "--text", "дом" * 400, "--show", "influence")
-    assert long.exit_code == 2 and "1,200 symbols" in long.stderr
+    assert long.exit_code == 2 and "1,200 tokens" in long.stderr
 
 
 _LOADED = """

@@ -191,12 +191,12 @@ def test_reach() -> None:
 
 def test_targets() -> None:
     assert find_target(CHARS, "а") == CHARS.encode("а")[0]
-    with pytest.raises(InspectionError, match="2 symbols"):
+    with pytest.raises(InspectionError, match="2 tokens"):
         find_target(CHARS, "аб")
     for text in ("", "ж"):
-        with pytest.raises(InspectionError, match="not a symbol"):
+        with pytest.raises(InspectionError, match="not a token"):
             find_target(CHARS, text)
-    with pytest.raises(InspectionError, match="4 symbols of this model of bytes"):
+    with pytest.raises(InspectionError, match="4 tokens of this model of bytes"):
         find_target(Vocabulary.utf8(), "яя")
 
 
@@ -226,7 +226,7 @@ def test_what_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         ask(0, "omission")
     with pytest.raises(InspectionError, match="gradient, omission"):
         ask(1, "magic")
-    with pytest.raises(InspectionError, match=r"1,001 symbols.*1,000.*by='gradient'"):
+    with pytest.raises(InspectionError, match=r"1,001 tokens.*1,000.*by='gradient'"):
         ask(LONGEST["omission"] + 1, "omission")
     with pytest.raises(InspectionError, match=r"at most 4,000"):
         ask(LONGEST["gradient"] + 1, "gradient")

@@ -188,7 +188,7 @@ def test_figures_are_those_of_a_plain_trace(
         values = plain.values(*expected.neuron)
         if quantity == "forget-gate":
             assert profile.saturation is not None
-            assert profile.saturation.shut == (values < 0.1).mean()
+            assert profile.saturation.closed == (values < 0.1).mean()
             assert profile.saturation.open == (values > 0.9).mean()
         else:
             assert profile.saturation is None

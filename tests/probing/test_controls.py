@@ -213,7 +213,7 @@ def test_random_units_that_know_as_much_are_told_of(all_alike: ControlInput) -> 
     assert probe.figures["accuracy"]["mean"] > all_alike.neuron.accuracy + 0.1
     assert not probe.holds
     assert "most of the property is elsewhere" in probe.meaning
-    assert "on 100 random other units" in probe.meaning
+    assert "on 100 random other neurons" in probe.meaning
     best = controls.random_100_best(all_alike)
     assert best.figures["accuracy"]["max"] > 0.6
     assert not best.holds
@@ -259,8 +259,8 @@ def test_luck_is_no_better_where_all_units_know(seed: int) -> None:
 @pytest.mark.parametrize(
     ("ngrams", "holds", "sentence"),
     [
-        (0.55, True, "the neuron knows what short pieces of text do not tell"),
-        (None, False, "short pieces of text tell as much as the neuron"),
+        (0.55, True, "the neuron knows more than short pieces of text show"),
+        (None, False, "short pieces of text show as much as the neuron"),
         (0.999, False, "more than the neuron alone, but no more than the probe"),
     ],
 )

@@ -126,7 +126,7 @@ def test_progress_is_told(switched_model: SavedModel) -> None:
     with listening(Listening()):
         find(switched_model, position_task(switched_model), options())
     phases = [task.what for task in ended]
-    assert {"choosing units", "fitting the probe", "n-grams", "ablation"} <= set(phases)
+    assert {"choosing neurons", "fitting the probe", "n-grams", "ablation"} <= set(phases)
     reading = ended[phases.index("reading the texts")]
     assert 0 < reading.done == reading.total
 

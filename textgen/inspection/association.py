@@ -1,6 +1,6 @@
-"""How strongly the values of many units go with each of several features, in one pass.
+"""How strongly many neurons are associated with each of several features, in one pass.
 
-The rows are dealt into two halves. On one half a feature may be chosen for a unit; on the other
+The rows are dealt into two halves. On one half a feature may be chosen for a neuron; on the other
 one the choice is scored. Kept are sums and histograms, whose size does not depend on the text.
 """
 
@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 #: The halves: a feature is chosen on one and scored on the other.
 CHOOSING, SCORING = 0, 1
 
-#: Bins of a unit's histogram; two values in one bin count as equal in an AUC.
+#: Bins of a neuron's histogram; two values in one bin count as equal in an AUC.
 BINS = 64
 
 #: A binary feature that is true, or false, less often than this on a half says nothing.
@@ -124,7 +124,7 @@ class Association:
         return int(self._count[CHOOSING]), int(self._count[SCORING])
 
     def correlations(self, half: int) -> Doubles:
-        """The correlation of each unit with each feature on one half, `(units, features)`.
+        """The correlation of each neuron with each feature on one half, `(units, features)`.
 
         Not a number where either is constant, or a binary feature too rare: see `MIN_CASES`.
         """
@@ -156,7 +156,7 @@ class Association:
         return result
 
     def spreads(self) -> Doubles:
-        """Standard deviation of each unit's values over both halves, `(units,)`."""
+        """Standard deviation of each neuron's values over both halves, `(units,)`."""
         sums = self._v.sum(axis=0), self._vv.sum(axis=0)
         count = max(float(self._count.sum()), 1.0)
         squares = sums[1] / count - (sums[0] / count) ** 2
@@ -164,7 +164,7 @@ class Association:
         return result
 
     def histograms(self) -> Counts:
-        """How many values of each unit lie in each bin, both halves together, `(units, BINS)`."""
+        """How many values of each neuron lie in each bin, both halves together, `(units, BINS)`."""
         result: Counts = self._all.sum(axis=0).reshape(-1, BINS)
         return result
 

@@ -1,8 +1,8 @@
-"""Gate saturation: for how much of a text each gate of each unit stands wide open or shut.
+"""Gate saturation: how often each gate of each neuron is open or closed on a text.
 
-A gate below 0.1 is left-saturated (shut), above 0.9 right-saturated (open). A unit whose forget
-gate is open nearly always keeps what it has seen for long; one whose forget gate is shut nearly
-always looks at the current symbol alone.
+A gate below 0.1 is left-saturated (closed), above 0.9 right-saturated (open). A neuron whose forget
+gate is open nearly always keeps for long what it has read; one whose forget gate is closed nearly
+always reads the current token alone.
 Source: Karpathy, Johnson and Li 2015, arXiv:1506.02078.
 """
 
@@ -24,7 +24,7 @@ from textgen.terminal.humanize import percent
 
 #: A gate is left-saturated below the one and right-saturated above the other.
 LEFT, RIGHT = 0.1, 0.9
-#: A unit is saturated almost always where it is for more than this share of the time.
+#: A neuron is saturated almost always where it is for more than this share of the time.
 ALMOST_ALWAYS = 0.9
 
 Shares = NDArray[np.float64]
@@ -32,7 +32,7 @@ Shares = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class GateSaturation:
-    """One gate of one layer, unit by unit.
+    """One gate of one layer, neuron by neuron.
 
     Args:
         layer: The layer, from 0.
@@ -48,22 +48,22 @@ class GateSaturation:
 
     @property
     def mean_left(self) -> float:
-        """Mean of `left` over the units."""
+        """Mean of `left` over the neurons."""
         return float(self.left.mean())
 
     @property
     def mean_right(self) -> float:
-        """Mean of `right` over the units."""
+        """Mean of `right` over the neurons."""
         return float(self.right.mean())
 
     @property
     def almost_always_left(self) -> int:
-        """How many units are left-saturated for more than `ALMOST_ALWAYS` of the time."""
+        """How many neurons are left-saturated for more than `ALMOST_ALWAYS` of the time."""
         return int(np.count_nonzero(self.left > ALMOST_ALWAYS))
 
     @property
     def almost_always_right(self) -> int:
-        """How many units are right-saturated for more than `ALMOST_ALWAYS` of the time."""
+        """How many neurons are right-saturated for more than `ALMOST_ALWAYS` of the time."""
         return int(np.count_nonzero(self.right > ALMOST_ALWAYS))
 
 
@@ -93,8 +93,8 @@ class GateReport:
         }
 
     def means(self) -> Table:
-        """A row for each gate of each layer: the means over its units."""
-        nearly = "units nearly always"
+        """A row for each gate of each layer: the means over its neurons."""
+        nearly = "neurons nearly always"
         return Table(
             (
                 "layer",
@@ -114,13 +114,13 @@ class GateReport:
                 for gate in self.gates
             ),
             notes=[
-                f"of {len(self.gates[0].left):,} units a layer; nearly always: more than "
+                f"of {len(self.gates[0].left):,} neurons in a layer; nearly always means more than "
                 f"{ALMOST_ALWAYS:.0%} of the time"
             ],
         )
 
     def table(self) -> Table:
-        """A row for each unit of each gate."""
+        """A row for each neuron of each gate."""
         return Table(
             ("layer", "gate", "unit", "left", "right"),
             (
@@ -148,15 +148,15 @@ def gate_quantities(cell: Cell) -> tuple[str, ...]:
     names = tuple(name for name in quantities(cell) if name.endswith("-gate"))
     if not names:
         raise InspectionError(
-            f"this is a model of {cell.name} cells, which have no gates to saturate: their state "
-            f"is all there is ({call('inspect neurons', show='hidden')}); models trained with "
+            f"a model of {cell.name} cells has no gates, only a state "
+            f"({call('inspect neurons', show='hidden')}); models trained with "
             f"{named('cell', 'lstm')} or {named('cell', 'gru')} have gates"
         )
     return names
 
 
 def gate_report(source: Trace | Iterable[Trace]) -> GateReport:
-    """Count for each gate of each unit how often it is saturated.
+    """Count for each gate of each neuron how often it is saturated.
 
     Args:
         source: A trace, or the chunks of one or of a survey in any order: each is dropped before

@@ -1,4 +1,4 @@
-"""The gradient of the cost of one symbol by the states and symbols before it, by autograd.
+"""The gradient of the cost of one token by the states and tokens before it, by autograd.
 
 The model's own forward pass is differentiated, in torch, which is loaded for it alone. Rows of a
 batch know nothing of each other, so the gradient of their summed cost is that of each. It is in
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from textgen.model.torch_network import LanguageModel
 
 Reals = NDArray[np.float64]
-#: Whose gradient it is: `input` (the vector that a symbol enters the first layer with), or one of
+#: Whose gradient it is: `input` (the vector with which a token enters the first layer), or one of
 #: the cell's states by its letter; and the layer, from 0.
 Place = tuple[str, int]
 INPUT: Place = ("input", 0)
 
 #: The most memory that the steps of a part keep for the way back, in bytes. More is not faster.
 MEMORY_LIMIT = 256 * 2**20
-#: Numbers that a unit of a layer keeps for each step, its gradients included: a cautious guess.
+#: Numbers that a neuron of a layer keeps for each step, its gradients included: a cautious guess.
 _NUMBERS_A_UNIT = 24
 
 
@@ -83,7 +83,7 @@ def reference_model(
 
 
 def entering_vectors(model: LanguageModel) -> list[torch.Tensor]:
-    """The vectors by which symbols enter each pass from now on, `(T, B, E)` of each pass."""
+    """The vectors by which tokens enter each pass from now on, `(T, B, E)` of each pass."""
     entered: list[torch.Tensor] = []
 
     def enter(_module: object, _inputs: object, x_TBE: torch.Tensor) -> torch.Tensor:
@@ -108,12 +108,12 @@ def gradient_norms(
     Args:
         config: The model's shape.
         weights: Its weights as `ModelConfig.tensor_shapes` names them.
-        ids_TN: A window a position, `(T, N)`; the target follows its last symbol.
-        targets_N: The symbols whose cost in nats it is, `(N,)`.
+        ids_TN: A window a position, `(T, N)`; the target follows its last token.
+        targets_N: The tokens whose cost in nats it is, `(N,)`.
         state: The state before the windows; no gradient goes further back.
     Returns:
         Of each state of each layer, and of the input, the norms `(T, N)` by lag: row `k` is of `k`
-        symbols before the last one, row 0 of the last. A state's gradient is the whole one, along
+        tokens before the last one, row 0 of the last. A state's gradient is the whole one, along
         all ways from it to the target.
     Raises:
         BackendError: torch is not installed.
@@ -124,7 +124,7 @@ def gradient_norms(
     entered = entering_vectors(model)
 
     def last_only(_module: object, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-        # Only the last prediction is asked for; of many words the others would be dear.
+        # Only the last prediction is asked for; of many words the others would be expensive.
         return (inputs[0][-1:],)
 
     model.head.register_forward_pre_hook(last_only)

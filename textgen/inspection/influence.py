@@ -1,4 +1,4 @@
-"""How much each character of a text bears on what the network predicts after all of it.
+"""How much each character of a text changes what the network predicts after the text.
 
 gradient   The norm of the gradient of `log p(target)` by the vector that the character entered
            with, as a share of the sum of all, for its size depends on how long the vectors are.
@@ -36,7 +36,7 @@ Reals = NDArray[np.float64]
 LONGEST = {"gradient": 4000, "omission": 1000}
 
 
-# States that grow beyond all numbers are told of in words: see `check_numbers`.
+# `check_numbers` reports states that grow without limit.
 @np.errstate(over="ignore", invalid="ignore")
 @task("measuring influence")
 def influence_view(
@@ -50,7 +50,7 @@ def influence_view(
     target: int | None = None,
     asked: str = "",
 ) -> HeatView:
-    """The text coloured by each character's bearing on the next one, a row for each measure.
+    """The text coloured by the influence of each character on the next one, a row for each measure.
 
     Args:
         network: The model.
@@ -60,12 +60,12 @@ def influence_view(
             and is left out as a whole.
         vocabulary: Names the target.
         by: Which of `MEASURES`, in the order of the rows.
-        target: The next token asked about; None: the likeliest one.
+        target: The next token asked about; None: the most likely one.
         asked: What a person typed for `target`, as given to `find_target`: where that is only its
             first byte, the view says so.
     Raises:
         InspectionError: A measure is not known, the text is empty or too long for it, or the states
-            grow beyond all numbers.
+            grow without limit.
         BackendError: A gradient is asked for and torch is not installed.
     """
     if not len(ids):
@@ -81,7 +81,7 @@ def influence_view(
     whole_V = predictions(network, state)[0]
     check_numbers(whole_V)
     aim = int(whole_V.argmax()) if target is None else target
-    symbol, chance = _named(vocabulary, aim), float(whole_V[aim])
+    target_name, chance = _named(vocabulary, aim), float(whole_V[aim])
     totals: dict[str, float | int | str] = {
         "target": vocabulary.display([aim])[0],
         "target_probability": chance,
@@ -89,7 +89,7 @@ def influence_view(
     first_of = ""
     if len(vocabulary.encode(asked)) > 1:
         totals["target_first_of"] = asked
-        first_of = f"; {symbol} is the first of {asked!r}, a symbol of this model is a byte"
+        first_of = f"; {target_name} is the first of {asked!r}, a token of this model is a byte"
     rows = []
     for measure in by:
         if measure == "gradient":
@@ -98,20 +98,23 @@ def influence_view(
             total = float(norms.sum())
             values = norms / total if total else norms
             totals["gradient_norm"] = total
-            what = f"norm of the gradient of log p({symbol}), as a share of their sum, {total:.3g}"
+            what = (
+                f"norm of the gradient of log p({target_name}), as a share of the sum of all, "
+                f"{total:.3g}"
+            )
         else:
             values = omission_effect(network, ids, starts, target)
             what = (
                 "total variation between the predictions with and without each character"
                 if target is None
-                else f"p({symbol}) with each character less that without it"
+                else f"p({target_name}) with each character minus p({target_name}) without it"
             )
         check_numbers(values)
         totals[f"{measure}_reach"] = reach(values)
         signed = measure == "omission" and target is not None
         note = (
-            f"{what}; half of it lies in the last {reach(values)} of {len(values)}; "
-            f"p({symbol}) = {chance:.3f}{first_of}"
+            f"{what}; half of it is in the last {reach(values)} of {len(values)}; "
+            f"p({target_name}) = {chance:.3f}{first_of}"
         )
         rows.append(heat_row(measure, values, "change" if signed else "influence", note=note))
     return HeatView(
@@ -139,18 +142,18 @@ def check_length(measure: str, tokens: int) -> None:
         else "what each step did is kept"
     )
     raise InspectionError(
-        f"the text has {tokens:,} symbols; influence by {measure} takes at most {longest:,}, "
+        f"the text has {tokens:,} tokens; influence by {measure} takes at most {longest:,}, "
         f"because {why}; give a shorter text, such as its end{other}"
     )
 
 
 def find_target(vocabulary: Vocabulary, text: str) -> int:
-    """The token that a person means by `text` as the next symbol.
+    """The token that a person means by `text` as the next token.
 
     Of a model of bytes it is the first byte of a character, for a lone byte cannot be typed.
 
     Raises:
-        InspectionError: It is not one symbol of the model, nor one character of a model of bytes.
+        InspectionError: It is not one token of the model, nor one character of a model of bytes.
     """
     ids = vocabulary.encode(text)
     if len(ids) == 1 and ids[0] != UNKNOWN_ID:
@@ -159,11 +162,11 @@ def find_target(vocabulary: Vocabulary, text: str) -> int:
         return int(ids[0])
     if len(ids) > 1:
         raise InspectionError(
-            f"{named('target')} {text!r} is {len(ids)} symbols of this model of "
-            f"{vocabulary.level}s; the next symbol is one: give its first"
+            f"{named('target')} {text!r} is {len(ids)} tokens of this model of "
+            f"{vocabulary.level}s; the next token is one: give the first"
         )
     raise InspectionError(
-        f"{named('target')} {text!r} is not a symbol of this model; give one that it can write"
+        f"{named('target')} {text!r} is not a token of this model; give one that it can write"
     )
 
 

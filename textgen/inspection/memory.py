@@ -1,12 +1,12 @@
 """How far back a model remembers: gradients against the lag, and what of a text can be replaced.
 
-gradient      The mean norm of the gradient of one symbol's cost by what the network held `k`
-              symbols before the last one it read, relative to that at lag 0. Where it has all but
+gradient      The mean norm of the gradient of one token's cost by what the network held `k`
+              tokens before the last one it read, relative to that at lag 0. Where it has nearly
               vanished, training cannot teach the network anything over so many steps.
               Source: Bengio, Simard and Frasconi 1994; Hochreiter and Schmidhuber 1997, section 3;
               Pascanu, Mikolov and Bengio 2013, arXiv:1211.5063.
 replacement   The total variation between two predictions (0: the same, 1: disjoint): after the
-              text, and where all but its last `k` tokens are another place's past.
+              text, and where the text before its last `k` tokens is that of another place.
               Source: the question of Khandelwal, He, Qi and Jurafsky 2018, arXiv:1805.04623.
 
 Shape suffixes: `K` lags measured, `N` positions, `T` time, `V` vocabulary.
@@ -41,7 +41,7 @@ Places = NDArray[np.int64]
 
 #: A gradient has vanished where it has fallen to this share of that at lag 0.
 GRADIENT_SHARE = 0.01
-#: Text is without influence where its replacement changes the prediction by less, in the mean.
+#: Text is without influence where its replacement changes the prediction by less on average.
 VARIATION_LIMIT = 0.01
 
 #: Tokens that the native engine reads at once: it holds what their steps did until the next.
@@ -57,7 +57,7 @@ class MemoryCurve:
     """What was measured against the lag, at each position of the text.
 
     Args:
-        of: `hidden`, `cell` or `input` (the vector of the symbol): the gradient by it. Or
+        of: `hidden`, `cell` or `input` (the vector of the token): the gradient by it. Or
             `replacement`: the change of the prediction where all text further back is other text.
         layer: The layer, from 0; 0 for the input, None for the replacement.
         lags_K: The lags, rising; for the replacement how many of the last tokens are kept.
@@ -130,14 +130,14 @@ class MemoryReport:
         rng: Seed of the places.
         curves: Of each layer's states and of the input.
         gradient_lag: The lag at which the gradient by the last layer's hidden state, which every
-            cell has, has fallen to `GRADIENT_SHARE` of that at lag 0 for good; None: not within
-            `max_lag`.
+            cell has, has fallen to `GRADIENT_SHARE` of that at lag 0 and stays there; None: not
+            within `max_lag`.
         replacement: The curve of what other text changes; None where that was not asked for.
         replacement_lag: The smallest `k` such that all more than `k` tokens back can be replaced
             by other text of the corpus, the prediction changing by less than `VARIATION_LIMIT` in
             the mean; None: not within `max_lag`.
         unit: What a lag counts, in the plural.
-        chars_per_token: Characters that a token of the text has in the mean.
+        chars_per_token: Characters that a token of the text has on average.
     """
 
     cell: str
@@ -302,7 +302,7 @@ class MemoryReports:
             note += f"; > {beyond[0]}: not within {beyond[0]} ({named('max_lag')} looks further)"
         parts = sorted({f"{r.chars_per_token:.2f}" for r in self.reports if r.unit != "characters"})
         if parts:
-            note += f"; a token has {' to '.join(parts)} characters in the mean"
+            note += f"; a token has {' to '.join(parts)} characters on average"
         return Message(note)
 
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
@@ -313,7 +313,7 @@ class MemoryReports:
         return arrays
 
 
-# States that grow beyond all numbers are told of in words.
+# `check_numbers` reports states that grow without limit.
 @np.errstate(over="ignore", invalid="ignore")
 @task("measuring memory")
 def memory_curves(
@@ -334,8 +334,8 @@ def memory_curves(
         ids: The text, `(N,)`; may be a memory-mapped array. An end mark resets the state.
         settings: Fields of `MemoryOptions`.
     Raises:
-        InspectionError: The text is too short for such a lag, or states or gradients grow beyond
-            all numbers.
+        InspectionError: The text is too short for such a lag, or states or gradients grow without
+            limit.
         BackendError: torch is not installed.
     """
     options = MemoryOptions(**settings)
@@ -381,7 +381,7 @@ def _order(item: tuple[Place, Reals]) -> tuple[int, str]:
 def _curve(place: Place, norms_KN: Reals) -> MemoryCurve:
     if not np.isfinite(norms_KN).all():
         raise InspectionError(
-            "the gradients grow beyond all numbers over so many steps: they explode; give a "
+            "the gradients grow without limit over so many steps: they explode; give a "
             f"smaller {named('max_lag')}, or look at another model"
         )
     name, layer = place
@@ -506,7 +506,7 @@ def windows(ids: NDArray[np.integer], places_N: Places, length: int) -> NDArray[
 
 
 class Reader:
-    """A model that reads many stretches side by side, in float32."""
+    """A model that reads many stretches in parallel, in float32."""
 
     def __init__(self, config: ModelConfig, weights: Mapping[str, Floats], threads: int) -> None:
         self._steps = NumpyNetwork(config, weights)

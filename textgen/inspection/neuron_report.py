@@ -1,4 +1,4 @@
-"""What is told of neurons, as plain data: JSON, a table, arrays."""
+"""The report on neurons, as plain data: JSON, a table, arrays."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Saturation:
     """Shares of time in which a gate is at one of its ends.
 
     Args:
-        shut: Below 0.1.
+        closed: Below 0.1.
         open: Above 0.9.
     """
 
-    shut: float
+    closed: float
     open: float
 
 
 @dataclass(frozen=True)
 class FeatureScore:
-    """How a neuron goes with one feature.
+    """How strongly a neuron is associated with one feature.
 
     Args:
         feature: Its name.
@@ -68,7 +68,7 @@ class NeuronFigures:
     Args:
         stats: Its distribution.
         saturation: The saturation of a gate; None for anything else.
-        scores: How it goes with each built-in feature, in their order.
+        scores: How strongly it is associated with each built-in feature, in their order.
     """
 
     stats: NeuronStats
@@ -87,7 +87,7 @@ class NeuronFigures:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NeuronProfile(NeuronFigures):
-    """All that is told of one neuron.
+    """All that is reported of one neuron.
 
     Args:
         follows: `best` if it held on the other text, else None; None too where the text is too
@@ -110,7 +110,7 @@ class NeuronProfile(NeuronFigures):
             **{_SHORT.get(name, name): value for name, value in vars(stats).items()},
             "saturation": None
             if self.saturation is None
-            else {"below_0.1": self.saturation.shut, "above_0.9": self.saturation.open},
+            else {"below_0.1": self.saturation.closed, "above_0.9": self.saturation.open},
             "follows": None if self.follows is None else self.follows.feature,
             "best": None if self.best is None else self.best.to_dict(),
             "scores": [score.to_dict() for score in self.scores],
@@ -138,7 +138,7 @@ class NeuronProfile(NeuronFigures):
         best, gate = self.best, self.saturation
         return (
             *vars(self.stats).values(),
-            *((None, None) if gate is None else (gate.shut, gate.open)),
+            *((None, None) if gate is None else (gate.closed, gate.open)),
             None if self.follows is None else self.follows.feature,
             *(
                 (None,) * 4
@@ -155,14 +155,14 @@ class NeuronReport:
     """Some neurons of a model over a text.
 
     Args:
-        quantity: What was looked at.
+        quantity: What was read of the neurons.
         seen: What correlations, AUC and histogram are of: `tanh(c)` for `cell`, else the quantity.
         tokens: Tokens read.
         chosen_on: Tokens on which features were chosen.
         scored_on: Tokens on which the choice was scored.
-        stretch: Length of the stretches that choose and score by turns.
+        stretch: Length of the stretches that choose and score alternately.
         threshold: The correlation from which on a neuron follows a feature.
-        enough: Tokens from which on it is told what a neuron follows.
+        enough: The fewest tokens of a text that shows what a neuron follows.
         total: Neurons surveyed, of which `profiles` may be a few.
         edges: The edges of the bins of every histogram, `(bins + 1,)`.
         profiles: The neurons, in order.
@@ -191,7 +191,7 @@ class NeuronReport:
         rows: list[tuple[Entry, ...]] = []
         for profile in self.profiles:
             stats, gate, follows = profile.stats, profile.saturation, profile.follows
-            shares = (None, None) if gate is None else (gate.shut, gate.open)
+            shares = (None, None) if gate is None else (gate.closed, gate.open)
             rows.append(
                 (
                     *(f"{stats.layer}:{stats.unit}", stats.mean, stats.sd),
@@ -228,11 +228,11 @@ class NeuronReport:
                 f"spread of {self.seen}, which the rest of the network sees: {stats.effect:.3g}"
             )
         if gate is not None:
-            facts.append(f"below 0.1: {gate.shut:.1%} of the time; above 0.9: {gate.open:.1%}")
+            facts.append(f"below 0.1: {gate.closed:.1%} of the time; above 0.9: {gate.open:.1%}")
         on = f"on {self.scored_on:,} tokens that did not choose it"
         if self.too_short:
             facts.append(
-                f"too short a text to say what it follows: {self.tokens:,} tokens, and "
+                f"the text is too short to say what it follows: {self.tokens:,} tokens; "
                 f"{self.enough} are needed"
             )
         elif profile.follows is not None:
@@ -292,7 +292,7 @@ class NeuronReport:
             **{name: figures(name).astype(np.int64) for name in ("layer", "unit")},
             "quantity": np.array(self.quantity),
             **{name: figures(name) for name in ("mean", "sd", "minimum", "maximum", "effect")},
-            "below_0.1": shares("shut"),
+            "below_0.1": shares("closed"),
             "above_0.9": shares("open"),
             "features": np.array([s.feature for p in profiles[:1] for s in p.scores], np.str_),
             "best": np.array([p.best.feature if p.best else "" for p in profiles], np.str_),

@@ -53,7 +53,7 @@ class Moments:
     def stats(
         self, layer: int, units: NDArray[np.int64], quantity: str, effect: NDArray[np.float64]
     ) -> list[NeuronStats]:
-        """The figures of a layer's units, which are the columns; see `NeuronStats.effect`."""
+        """The figures of a layer's neurons, which are the columns; see `NeuronStats.effect`."""
         figures = np.stack([*self.summary(), effect], axis=1).tolist()
         return [
             NeuronStats(layer, unit, quantity, *row)
@@ -74,7 +74,7 @@ class NeuronStats:
         minimum: Lowest value.
         maximum: Highest value.
         effect: Standard deviation of what the rest of the network sees of it: of `tanh(c)` for a
-            cell state, which may count far beyond the range where tanh tells values apart; of the
+            cell state, which may count far beyond the range where tanh distinguishes values; of the
             value itself for everything else.
     """
 
@@ -114,10 +114,10 @@ def parse_neuron(
     """Read a neuron as users type it: `LAYER:UNIT`, both counted from 0.
 
     Args:
-        text: Such as `0:137`; `0:137.c`, as steering prints it, where its cell state is looked at.
+        text: Such as `0:137`; `0:137.c`, as steering prints it, where its cell state is shown.
         num_layers: Layers of the model.
-        hidden_size: Units of each layer.
-        quantity: What is looked at; None: anything.
+        hidden_size: Neurons of each layer.
+        quantity: What is shown; None: anything.
     Returns:
         `(layer, unit)`.
     Raises:
@@ -136,8 +136,8 @@ def parse_neuron(
     layer, unit, state = found
     if state is not None and quantity is not None and state != quantity:
         raise InspectionError(
-            f"'{text}' is the {state} state, but {quantity} is looked at; write {layer}:{unit}, or "
-            f"look at the {state} state: {named('show', state)}"
+            f"'{text}' is the {state} state, but {quantity} is shown; write {layer}:{unit}, or "
+            f"show the {state} state: {named('show', state)}"
         )
     return check_neuron((layer, unit), num_layers, hidden_size)
 
@@ -178,7 +178,7 @@ def neuron_stats(
         source: A trace, or the chunks of one: each is dropped before the next is asked for.
         quantity: Which of the quantities traced; may be left out where there is one.
     Raises:
-        InspectionError: The quantity was not traced, or there is no token to speak of.
+        InspectionError: The quantity was not traced, or there is no token.
     """
     moments: dict[int, Moments] = {}
     seen: dict[int, Moments] = {}
@@ -207,8 +207,8 @@ def most_varying(
 ) -> list[NeuronStats]:
     """The `top` neurons whose values vary most over the text, the most varying first.
 
-    Ranked by `NeuronStats.effect`: a cell that only counts up, long beyond what tanh tells apart,
-    has a large spread and says nothing. Ties stand in order of layer and unit.
+    Ranked by `NeuronStats.effect`: a cell that only counts up, far beyond what tanh distinguishes,
+    has a large spread and no meaning. Ties are in order of layer and unit.
 
     Args:
         source: A trace, or the chunks of one.
@@ -223,7 +223,7 @@ def most_varying(
 
 
 def calibrate(chunks: Iterable[Trace], *, model: str, source: str) -> Calibration:
-    """Measure how the states of all units are distributed.
+    """Measure how the states of all neurons are distributed.
 
     The chunks are those of a text that is not empty, in any order, with the quantities `hidden`
     and, where the cell has one, `cell`. Each is dropped before the next is asked for.

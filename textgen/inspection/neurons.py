@@ -56,7 +56,7 @@ Survey = Callable[[NDArray[np.integer[Any]]], Iterable[Trace]]
 #: did not choose the feature.
 FOLLOWS = 0.3
 
-#: A shorter text, in tokens, does not tell what a neuron follows: up to 7 % of the neurons would
+#: A shorter text, in tokens, does not show what a neuron follows: up to 7 % of the neurons would
 #: pass `FOLLOWS` by chance. With this many, none did.
 ENOUGH = 300
 
@@ -71,7 +71,7 @@ _STRETCHES, _SHORTEST, _LONGEST = 16, 256, 16384
 
 
 def stretch_length(tokens: int) -> int:
-    """Tokens of the stretches that choose and score by turns."""
+    """Tokens of the stretches that choose and score alternately."""
     return min(max(tokens // _STRETCHES, _SHORTEST, 1), _LONGEST, max(1, -(-tokens // 2)))
 
 
@@ -99,7 +99,7 @@ def survey_neurons(
         passages: How many of these places are kept of each neuron.
     Raises:
         InspectionError: The network has no such quantity, layer or neuron, the text is empty, or
-            the states grow beyond all numbers.
+            the states grow without limit.
     """
     check_quantity(cell, quantity)
     count = len(ids)
@@ -176,7 +176,7 @@ class NeuronSurvey:
 
         Args:
             sort: One of `SORTS`: `feature-score` is the size of the correlation on the half that
-                scores, `saturation` the share of time shut or open, `place` layer and unit.
+                scores, `saturation` the share of time closed or open, `place` layer and unit.
         Raises:
             InspectionError: There is no such order, or this quantity does not have it.
         """
@@ -195,7 +195,7 @@ class NeuronSurvey:
                 return abs(best.correlation or 0.0) if best else -1.0
             if sort == "saturation":
                 gate = figures.saturation
-                return gate.shut + gate.open if gate else 0.0
+                return gate.closed + gate.open if gate else 0.0
             if sort == "place":
                 return 0.0
             name = {"min": "minimum", "max": "maximum"}.get(sort, sort)
@@ -309,7 +309,7 @@ class LayerFigures:
         }
         self._is_cell = quantity == "cell"
         self._is_gate = quantity.endswith("-gate")
-        self._shut = np.zeros(size, np.int64)
+        self._closed = np.zeros(size, np.int64)
         self._open = np.zeros(size, np.int64)
         self._detail = list(detail)
         self._window: Floats = np.empty((0, len(self._detail)), np.float32)
@@ -329,7 +329,7 @@ class LayerFigures:
         seen = np.tanh(values_TN) if self._is_cell else values_TN
         self.association.add(seen, features_TF, scoring_T)
         if self._is_gate:
-            self._shut += (values_TN < LEFT).sum(axis=0)
+            self._closed += (values_TN < LEFT).sum(axis=0)
             self._open += (values_TN > RIGHT).sum(axis=0)
         if self._detail:
             if len(self._window) != stop - start:
@@ -354,11 +354,11 @@ class LayerFigures:
         stats = self.moments.stats(layer, self.units, quantity, effect)
         halves = (self.association.correlations(half) for half in (CHOOSING, SCORING))
         scores_NF3 = np.stack([*halves, self.association.aucs()], axis=2).tolist()
-        shut, open_ = self._shut / self.moments.count, self._open / self.moments.count
+        closed, open_ = self._closed / self.moments.count, self._open / self.moments.count
         for column, own in enumerate(stats):
             yield NeuronFigures(
                 stats=own,
-                saturation=Saturation(shut[column], open_[column]) if self._is_gate else None,
+                saturation=Saturation(closed[column], open_[column]) if self._is_gate else None,
                 scores=tuple(
                     FeatureScore(feature.name, feature.graded, *map(_number, scores))
                     for feature, scores in zip(FEATURES.values(), scores_NF3[column], strict=True)
@@ -399,8 +399,8 @@ def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> Ne
     """What each neuron of a model does over a text.
 
     Raises:
-        InspectionError: The model has no such quantity, layer or neuron, or the states grow beyond
-            all numbers.
+        InspectionError: The model has no such quantity, layer or neuron, or the states grow without
+            limit.
     """
     saved = model.saved
     quantity, chosen = resolve_neurons(options, saved.config)

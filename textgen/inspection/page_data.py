@@ -39,9 +39,9 @@ MAX_CHARS = 100_000
 #: What a page has room for: this many neurons of this many tokens ...
 FULL_TOKENS = 20_000
 FULL_NEURONS = 500
-#: The room that a token takes besides, in values.
+#: The room that a token takes in addition, in values.
 TOKEN_ROOM = 32
-#: Most probable next symbols that are kept.
+#: Most likely next tokens that are kept.
 TOP = 5
 
 
@@ -71,7 +71,7 @@ def page_of(
     Raises:
         InspectionError: The text is empty, there is no such neuron or quantity, there is no
             room for so many neurons as were named, `influence` is asked for, which no page shows,
-            or the states grow beyond all numbers.
+            or the states grow without limit.
     """
     from textgen.page.render import Page
 
@@ -167,7 +167,7 @@ def room_for(tokens: int) -> int:
 def _labels(
     vocabulary: Vocabulary, next_ids: NDArray[np.int64]
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The symbols that occur among the most probable, and which of them stands where."""
+    """The tokens that occur among the most likely, and which of them is where."""
     found, numbers = np.unique(next_ids, return_inverse=True)
 
     def label(token: int) -> str:

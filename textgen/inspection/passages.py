@@ -1,4 +1,4 @@
-"""Where in a text a unit is highest, and what stands there."""
+"""Where in a text a neuron is highest, and what the text is there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Places = NDArray[np.int64]
 #: Tokens shown before and after the place.
 BEFORE, AFTER = 120, 60
 
-#: The fewest tokens between two passages of one unit.
+#: The fewest tokens between two passages of one neuron.
 DISTANCE = 64
 
 #: Rows of which only the highest can become a passage, and so many candidates are kept for each
@@ -38,10 +38,10 @@ class Passage:
 
     Args:
         place: Number of the token in the text, from 0.
-        value: The unit's value after it.
+        value: The neuron's value after it.
         pieces: The text around it, token by token, within one document.
         mark: Which of the pieces is that token.
-        values: The unit's values after each piece, not a number where unknown; None: not kept.
+        values: The neuron's values after each piece, not a number where unknown; None: not kept.
     """
 
     place: int
@@ -86,7 +86,7 @@ class Passage:
 
 
 class Highest:
-    """The highest (or lowest) places of each unit, found chunk by chunk in bounded memory."""
+    """The highest (or lowest) places of each neuron, found chunk by chunk in bounded memory."""
 
     def __init__(self, units: int, passages: int, *, lowest: bool = False) -> None:
         size = _CANDIDATES * passages
@@ -96,7 +96,7 @@ class Highest:
         self._places = np.full((size, units), -1, np.int64)
 
     def add(self, values_TN: Floats, places_T: Places) -> None:
-        """Take in the rows of a chunk; rows of neighbouring places are neighbours."""
+        """Take in the rows of a chunk; rows of neighbouring places follow each other."""
         count = len(places_T)
         if not count:
             return
@@ -105,7 +105,7 @@ class Highest:
         padded[:count] = values_TN * self._sign
         blocks = padded.reshape(groups, _GROUP, -1)
         best_GN = blocks.max(axis=1)
-        # Most chunks bring nothing new for most units.
+        # Most chunks bring nothing new for most neurons.
         columns = np.flatnonzero((best_GN > self._values.min(axis=0)).any(axis=0))
         if not columns.size:
             return
@@ -122,7 +122,7 @@ class Highest:
         self._places[:, columns] = places
 
     def found(self, unit: int) -> list[tuple[int, float]]:
-        """All candidates of a unit, `(place, value)`, the highest first, then by place."""
+        """All candidates of a neuron, `(place, value)`, the highest first, then by place."""
         pairs = [
             (int(place), float(value * self._sign))
             for place, value in zip(self._places[:, unit], self._values[:, unit], strict=True)
@@ -137,7 +137,7 @@ class Highest:
         vocabulary: Vocabulary,
         contexts: dict[int, Floats] | None = None,
     ) -> tuple[Passage, ...]:
-        """The highest places of a unit that lie apart and differ, the highest first.
+        """The highest places of a neuron that lie apart and differ, the highest first.
 
         `contexts` are the values around each place, as `snapshots` keeps them.
         """
@@ -187,7 +187,7 @@ def passage_at(
 ) -> Passage:
     """The passage around a place, cut where its document begins and ends.
 
-    `around` are the unit's values from `BEFORE` tokens before the place up to `AFTER` after it.
+    `around` are the neuron's values from `BEFORE` tokens before the place up to `AFTER` after it.
     """
     first, last = max(0, place - BEFORE), min(len(ids), place + AFTER + 1)
     # A little more is decoded than is shown, so that no character is cut in two.
@@ -210,7 +210,7 @@ def passage_at(
 def snapshots(
     values_T: Floats, start: int, places: Iterable[int], known: dict[int, Floats]
 ) -> None:
-    """Keep a unit's values around its highest places while they are at hand.
+    """Keep a neuron's values around its highest places while they are in memory.
 
     Args:
         values_T: Its values after consecutive tokens.

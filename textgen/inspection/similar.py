@@ -1,10 +1,10 @@
 """Where in a corpus the network's state is nearest to its state after a given text.
 
-States are compared by their cosine, each unit standardised over the corpus, so that none counts for
-more because it is large; a cell state enters as its tanh. Two places after the same twelve
-characters have nearly the same state, so each match says how many symbols it shares with the query.
-Source: the question of Strobelt, Gehrmann, Pfister and Rush 2018, arXiv:1606.07461 (there places
-are matched by which units are on).
+States are compared by their cosine, each neuron standardised over the corpus, so that none counts
+for more because it is large; a cell state enters as its tanh. Two places after the same twelve
+characters have nearly the same state, so each match says how many of its last tokens are those of
+the query. Source: the question of Strobelt, Gehrmann, Pfister and Rush 2018, arXiv:1606.07461
+(there places are matched by which neurons are on).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Match:
 
     Args:
         similarity: Cosine of the standardised states, from -1 to 1.
-        same: How many symbols up to the place are those of the query, counted backwards.
+        same: How many tokens up to the place are those of the query, counted backwards.
         passage: The place, and the text before and after it.
     """
 
@@ -69,7 +69,7 @@ class SimilarPlaces:
         query: Its text.
         quantity: What was compared, such as `cell`.
         layers: Of which layers.
-        units: How many units in all.
+        units: How many neurons in all.
         tokens: How many places were compared: ends of characters.
         left_out: How many more share too much of the query's end and were not.
         mean: Mean similarity over all places compared: what chance gives.
@@ -128,8 +128,8 @@ def similar_places(
 ) -> SimilarPlaces:
     """Search a corpus for the state after a text.
 
-    The corpus is read twice: for what is usual of each unit, then for the nearest places. Memory
-    does not grow with it.
+    The corpus is read twice: for the usual values of each neuron, then for the nearest places.
+    Memory does not grow with it.
 
     Args:
         query: A trace of the text; its last row is looked for.
@@ -137,12 +137,12 @@ def similar_places(
         read: Gives the chunks of a trace or survey of `ids`, in any order, each time from the
             start.
         vocabulary: Of both.
-        options: How many units and places, and which; `quantity` and `layers` say the rest.
+        options: How many neurons and places, and which; `quantity` and `layers` say the rest.
         quantity: Which of the quantities traced; may be left out where there is one.
-        layers: Whose units are compared; None: those of the last layer traced.
+        layers: Whose neurons are compared; None: those of the last layer traced.
     Raises:
         InspectionError: The query or the corpus is empty, a layer was not traced, or the states
-            grow beyond all numbers.
+            grow without limit.
     """
     top, min_apart, not_same = options.top, options.min_apart, options.not_same
     if not len(query) or not len(ids):
@@ -155,7 +155,7 @@ def similar_places(
         raise InspectionError(f"layer {missing[0]} is not in the trace; it has: {known}")
     check_numbers(*query.arrays.values())
     moments: Moments | None = None
-    usual = track(as_chunks(read()), "learning what is usual of each unit", len(ids), len)
+    usual = track(as_chunks(read()), "measuring the usual values of each neuron", len(ids), len)
     for chunk in usual:
         values_TU = _values(chunk, chosen, name)
         moments = moments or Moments(values_TU.shape[1])
@@ -171,7 +171,7 @@ def similar_places(
     nearest = _Nearest(_SPARE * top * (2 * min_apart - 1))
     overall = Moments(1)
     left_out = 0
-    # Symbols that go on with a character, which only bytes do.
+    # Tokens that continue a character, which only bytes do.
     goes_on_V = vocabulary.symbol_lengths() == 0
     goes_on_V[END_ID] = False
     looking = track(as_chunks(read()), "looking for the nearest places", len(ids), len)
@@ -240,17 +240,17 @@ def _is_place(
 def _ends_alike(
     ids: NDArray[np.integer], places_T: Places, query: NDArray[np.integer], count: int
 ) -> NDArray[np.bool_]:
-    """Whether the `count` symbols up to each place are the last of the query, `(T,)`."""
+    """Whether the `count` tokens up to each place are the last of the query, `(T,)`."""
     alike = places_T >= count - 1
     for back in range(count):
-        # Few places are left after a symbol or two.
+        # Few places are left after a token or two.
         rows = np.flatnonzero(alike)
         alike[rows] = np.asarray(ids[places_T[rows] - back]) == query[len(query) - 1 - back]
     return alike
 
 
 def _count_same(ids: NDArray[np.integer], place: int, query: NDArray[np.integer]) -> int:
-    """How many symbols up to a place are the query's, counted backwards."""
+    """How many tokens up to a place are the query's, counted backwards."""
     count = min(place + 1, len(query))
     alike = np.asarray(ids[place + 1 - count : place + 1]) == query[len(query) - count :]
     different = np.flatnonzero(~alike)

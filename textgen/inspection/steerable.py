@@ -22,7 +22,7 @@ from textgen.runtime import choose_threads
 from textgen.sampling import SamplingNetworks, generate
 from textgen.steering import Calibration, Target, load_target
 
-#: Tokens that a model's units are measured on: in stretches of the training text, or in texts of
+#: Tokens that a model's neurons are measured on: in stretches of the training text, or in texts of
 #: its own, which are written together.
 CALIBRATION_TOKENS, CALIBRATION_STRETCHES, CALIBRATION_TEXTS = 131_072, 16, 64
 
@@ -40,7 +40,7 @@ def find_target(
         name: One that was saved, or a neuron as `LAYER:UNIT`, with `.h` or `.c` after it for the
             output or the cell state (default: the cell state where there is one).
         path: The model's file.
-        digest: The sum over its weights.
+        digest: The checksum of its weights.
     Raises:
         ConfigError: The model has no such thing.
         CheckpointError: The file of that name is damaged, or of another model.
@@ -70,9 +70,9 @@ def find_target(
 def calibration_of(
     saved: SavedModel, path: Path, digest: str, networks: SamplingNetworks
 ) -> Calibration:
-    """Return how every unit is distributed, on the training text or on text of the model's own.
+    """Return how every neuron is distributed, on the training text or on text of the model's own.
 
-    It is measured at first use and kept beside the model, where that can be written to.
+    It is measured at first use and kept next to the model, where that can be written to.
     """
     known = Calibration.load(path, digest)
     if known is not None:

@@ -1,4 +1,4 @@
-"""What is looked at: a model, and the text that it reads."""
+"""What a view reads: a model and a text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAMED = 6
 
 
 class Subject(Protocol):
-    """A model that is looked at, such as `textgen.Model`."""
+    """A model that a view reads, such as `textgen.Model`."""
 
     saved: SavedModel
 
@@ -40,13 +40,13 @@ class Subject(Protocol):
         ...
 
     def survey(self, ids: NDArray[np.integer[Any]], quantities: Sequence[str]) -> Iterator[Trace]:
-        """The values of all units over a long text, in chunks that stand in no order."""
+        """The values of all neurons over a long text, in chunks that stand in no order."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LongText:
-    """A text in the symbols of a model.
+    """A text in the tokens of a model.
 
     Args:
         ids: Its tokens, `(N,)`, at least one; mapped from the disk where they come from a corpus.
@@ -140,13 +140,13 @@ def cached_text(saved: SavedModel) -> Corpus | None:
 
 def _training_text(saved: SavedModel) -> Corpus:
     corpus = cached_text(saved)
-    # An entry of that name with other symbols would be read as another text.
+    # An entry of that name with another vocabulary would be read as another text.
     if corpus is None or corpus.vocabulary != saved.vocabulary:
         files = saved.info.get("corpus", {}).get("files", [])
         names = [file["path"] for file in files[:1]] or ["corpus.txt"]
         raise ConfigError(
-            "what the model was trained on is no longer in the cache; name a text to read, "
-            f"for example {names[0]}"
+            "the text that the model was trained on is no longer in the cache; name a text to "
+            f"read, for example {names[0]}"
         )
     return corpus
 
@@ -171,7 +171,7 @@ def encoded(saved: SavedModel, text: str) -> tuple[str, Ids]:
 def unknown_note(vocabulary: Vocabulary, ids: Ids, text: str = "") -> str:
     """How many characters of a text the model does not know; "" where it knows all.
 
-    It names them where `text`, normalised as the model's own was, is at hand.
+    It names them where `text`, normalised as the model's own was, is given.
     """
     count = int(np.count_nonzero(np.asarray(ids) == UNKNOWN_ID))
     if not count:

@@ -4,8 +4,8 @@ Row `t` holds the values after token `t` was read; `nats[t]` is what token `t` c
 read. The end mark is read before the first token and is no row; one within the text resets the
 state.
 
-`trace` computes by the cell's own specification in float32. `survey` reads many stretches side by
-side on the native engine; each but the first begins `WARMUP` tokens early. Where the engine
+`trace` computes by the cell's own specification in float32. `survey` reads many stretches in
+parallel on the native engine; each except the first begins `WARMUP` tokens early. Where the engine
 multiplies in bf16, a value differs from that of `trace` by about 2**-8 of the largest one.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 Floats = NDArray[np.float32]
-#: One unit of one layer: `(layer, unit)`, both counted from 0.
+#: One neuron of one layer: `(layer, unit)`, both counted from 0.
 Neuron = tuple[int, int]
 
 #: Logits are made for as many rows at once as keep them below this many numbers.
@@ -109,9 +109,9 @@ class Trace:
             of several tokens stands at the last of them, with "" before. Empty strings throughout
             if no vocabulary was given.
         arrays: `layers.<layer>.<quantity>` -> values after each token, `(T, units)`.
-        units: Layer -> which units the columns of its arrays are, `(units,)`.
+        units: Layer -> which neurons the columns of its arrays are, `(units,)`.
         nats: What each token cost given all before it, `(T,)`, in nats.
-        next_ids: The likeliest tokens to come after each row, best first, `(T, top)`.
+        next_ids: The most likely tokens after each row, best first, `(T, top)`.
         next_probabilities: Their probabilities, `(T, top)`.
         final_state: The state after the last token: hand it as `initial` to go on from here.
     """
@@ -161,7 +161,7 @@ class Trace:
         name, layer = key if isinstance(key, tuple) and len(key) == 2 else (key, None)
         if not isinstance(name, str):
             raise InspectionError(
-                f"a trace is read by quantity, and {key!r:.60} is none; it has: "
+                f"a trace is read by quantity, and {key!r:.60} is not one; it has: "
                 f"{', '.join(self.quantities)}"
             )
         quantity = self.only_quantity(name)
@@ -203,12 +203,15 @@ class Trace:
         Raises:
             InspectionError: It was not traced.
         """
-        column = np.flatnonzero(self.units.get(layer, np.empty(0)) == unit)
-        array = self.arrays.get(f"layers.{layer}.{self.only_quantity(quantity)}")
-        if array is None or not column.size:
+        name = self.only_quantity(quantity)
+        column = self._column(layer, unit)
+        return self.arrays[f"layers.{layer}.{name}"][:, column]
+
+    def _column(self, layer: int, unit: int) -> int:
+        found = np.flatnonzero(self.units.get(layer, np.empty(0)) == unit)
+        if not found.size:
             raise InspectionError(f"neuron {layer}:{unit} is not in this trace")
-        result: Floats = array[:, column[0]]
-        return result
+        return int(found[0])
 
     def select(self, neurons: Iterable[Neuron]) -> Trace:
         """The same trace with the columns of `neurons` alone, in this order.
@@ -218,10 +221,7 @@ class Trace:
         """
         by_layer: dict[int, list[int]] = {}
         for layer, unit in dict.fromkeys(neurons):
-            column = np.flatnonzero(self.units.get(layer, np.empty(0)) == unit)
-            if not column.size:
-                raise InspectionError(f"neuron {layer}:{unit} is not in this trace")
-            by_layer.setdefault(layer, []).append(int(column[0]))
+            by_layer.setdefault(layer, []).append(self._column(layer, unit))
         return replace(
             self,
             arrays={
@@ -314,7 +314,7 @@ def trace_chunks(
         units: Which neurons, as `(layer, unit)`; None: all of `layers`. Columns stand in this
             order.
         reset_at_end_marks: Whether an end mark within the text zeroes the state before it is read.
-        top: How many of the most probable next tokens to keep; 0 is off.
+        top: How many of the most likely next tokens to keep; 0 is off.
         chunk: Tokens worked on at once.
         initial: The state before the first token; None: after the end mark, from zeros.
         edits: Changes of the states at every token, the end mark before the first included.
@@ -365,7 +365,7 @@ def trace_chunks(
 def _columns(
     config: ModelConfig, layers: Sequence[int] | None, neurons: Sequence[Neuron] | None
 ) -> dict[int, NDArray[np.int64]]:
-    """The units of each layer that are kept."""
+    """The neurons of each layer that are kept."""
     for layer in layers or ():
         check_neuron((layer, 0), config.num_layers, config.hidden_size)
     chosen = range(config.num_layers) if layers is None else sorted(set(layers))
@@ -379,7 +379,7 @@ def _columns(
     return {layer: np.array(by_layer[layer], np.int64) for layer in sorted(by_layer)}
 
 
-# `check_numbers` names in words the states that grow beyond all numbers.
+# `check_numbers` reports states that grow without limit.
 @np.errstate(over="ignore", invalid="ignore")
 def _read(
     network: NumpyNetwork,
@@ -428,7 +428,7 @@ def _read(
 def _predictions(
     network: NumpyNetwork, outputs: Floats, ids_T: NDArray[np.int64], top: int
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], Floats]:
-    """Cost of each token, and the most probable tokens after it with their probabilities."""
+    """Cost of each token, and the most likely tokens after it with their probabilities."""
     count = len(ids_T)
     nats = np.empty(count)
     next_ids = np.empty((count, top), np.int64)
@@ -485,7 +485,7 @@ def check_numbers(*arrays: NDArray[np.floating]) -> None:
         # This is false for NaN too, and unlike abs() it copies nothing.
         if array.size and not (array.min() >= -LARGEST and array.max() <= LARGEST):
             raise InspectionError(
-                "the network's states grow beyond all numbers on this text, so nothing can be "
+                "the states of the network grow without limit on this text, so nothing can be "
                 "said about them; look at a shorter text (of a corpus: "
                 f"{named('chars', 1000)}), or at another model"
             )
@@ -504,13 +504,13 @@ def survey(
     streams: int = 64,
     edits: Edits = NO_EDITS,
 ) -> Iterator[Trace]:
-    """Every unit's values after every token of a text, in chunks, in no order.
+    """Every neuron's values after every token of a text, in chunks, in no order.
 
     Args:
         network: The model, on an engine that reads many streams at once.
         ids: The tokens, `(N,)`; may be a memory-mapped array. An end mark resets the state.
         quantities: Names as in `trace`; None: the default one.
-        streams: Stretches read side by side; fewer for a short text.
+        streams: Stretches read in parallel; fewer for a short text.
         edits: Changes of the states at every token.
     Yields:
         Traces of some `CHUNK` tokens whose rows stand in no order (`places` says where each

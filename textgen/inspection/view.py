@@ -155,8 +155,8 @@ def neuron_view(
         neurons: Such as `(0, 137)`.
         quantity: Which of the quantities traced; may be left out where there is one.
     Raises:
-        InspectionError: A neuron or the quantity was not traced, or the states grow beyond all
-            numbers.
+        InspectionError: A neuron or the quantity was not traced, or the states grow without
+            limit.
     """
     (traced,) = as_chunks(traced)
     name = traced.only_quantity(quantity)
@@ -177,7 +177,7 @@ def surprise_view(traced: Trace) -> HeatView:
     Args:
         traced: Made with a vocabulary.
     Raises:
-        InspectionError: The states grow beyond all numbers.
+        InspectionError: The states grow without limit.
     """
     (traced,) = as_chunks(traced)
     cost = surprise(traced)

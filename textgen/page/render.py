@@ -47,8 +47,8 @@ class Page:
             it when the page is opened.
         spreads: How much each row varies, `(rows,)`; the list begins with the highest.
         bits: What each piece cost, `(T,)`, in bits.
-        labels: The symbols that `next_labels` means.
-        next_labels: The most probable next symbols after each piece, best first, as numbers of
+        labels: The names of the tokens that `next_labels` means.
+        next_labels: The most likely next tokens after each piece, best first, as numbers of
             `labels`, `(T, top)`.
         next_probabilities: Their probabilities, `(T, top)`.
         neurons_in_all: How many neurons there were to choose from.
@@ -80,7 +80,7 @@ class Page:
         shape = self.next_labels.shape
         if shape != self.next_probabilities.shape or shape[:1] != (count,):
             raise ValueError(
-                f"{count} pieces, but next symbols {shape} and their probabilities "
+                f"{count} pieces, but next tokens {shape} and their probabilities "
                 f"{self.next_probabilities.shape}"
             )
         for row in self.rows:
@@ -154,7 +154,7 @@ def render(page: Page) -> str:
 
 
 def _row(row: HeatRow, spread: float) -> dict[str, Any]:
-    """What the page knows of a row beside its values; `name` is what is typed to find it."""
+    """What the page knows of a row apart from its values; `name` is what is typed to find it."""
     is_neuron = row.layer is not None
     return {
         "name": f"{row.layer}:{row.unit}" if is_neuron else row.name,

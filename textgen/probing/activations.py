@@ -1,4 +1,4 @@
-"""Activations of a network at labelled examples, read from many documents side by side.
+"""Activations of a network at labelled examples, read from many documents in parallel.
 
 Documents are sorted by length and padded. Only sums and the states at chosen places are kept, so
 memory does not grow with the number or the length of the documents.
@@ -24,13 +24,13 @@ from textgen.probing.examples import Examples
 from textgen.probing.statistics import Bools, Doubles, Floats, Ints
 from textgen.progress import task
 
-#: Streams read side by side, and tokens read at once over all streams.
+#: Streams read in parallel, and tokens read at once over all streams.
 STREAMS, CHUNK = 64, 4096
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """The activations of every unit at the examples.
+    """The activations of every neuron at the examples.
 
     Unit `u` of layer `l` is column `l * H + u`.
 
@@ -53,9 +53,9 @@ class Features:
 
 
 class Projection:
-    """Running mean and variance of `x . read`, and its covariance with every unit of `x`.
+    """Running mean and variance of `x . read`, and its covariance with every neuron of `x`.
 
-    The sums are merged pairwise and need no matrix of all pairs of units. Source: Chan, Golub and
+    The sums are merged pairwise and need no matrix of all pairs of neurons. Source: Chan, Golub and
     LeVeque 1983, equation 2.1.
 
     Args:
@@ -94,9 +94,9 @@ class Projection:
 
     @property
     def pattern_H(self) -> Doubles | None:
-        """Covariance with each unit divided by the variance, so that `read . pattern` is 1.
+        """Covariance with each neuron divided by the variance, so that `read . pattern` is 1.
 
-        It is how far each unit moves on average when the projection moves by 1; None if the
+        It is how far each neuron moves on average when the projection moves by 1; None if the
         projection does not vary.
         """
         return self._products_H / self._squares if self._squares > 0.0 else None
@@ -238,7 +238,7 @@ def _states(
 
 
 class _Batch:
-    """Documents of similar length, read side by side. Row 0 is the start mark."""
+    """Documents of similar length, read in parallel. Row 0 is the start mark."""
 
     def __init__(self, documents: Sequence[Ids], numbers: Ints, on_read: Callable[[int], object]):
         self.numbers = numbers

@@ -28,9 +28,9 @@ from textgen.probing.statistics import Bools, Ints, Score, accuracy_error, auc_e
 from textgen.probing.unit_selection import Selector
 from textgen.progress import track
 
-#: Units in a random group, and how many groups are drawn.
+#: Neurons in a random group, and how many groups are drawn.
 GROUP, GROUPS = 100, 5
-#: Permutations of the labels, for single units and for the probe.
+#: Permutations of the labels, for single neurons and for the probe.
 PERMUTATIONS, PROBE_PERMUTATIONS = 20, 5
 #: Held-out tokens that are predicted with a neuron clamped to its mean.
 CLAMPED_TOKENS = 200_000
@@ -42,13 +42,13 @@ class ControlInput:
 
     Args:
         features: The activations of the trained network at the examples.
-        selector: Chooses among its units.
-        probe: The probe on all units.
-        neuron: The unit that was best on the training part.
+        selector: Chooses among its neurons.
+        probe: The probe on all neurons.
+        neuron: The neuron that was best on the training part.
         column: Its column.
         threshold: Its threshold, for the visible value.
         quantity: `cell` or `hidden`.
-        rng: Draws units and permutations.
+        rng: Draws neurons and permutations.
     """
 
     examples: Examples
@@ -99,7 +99,7 @@ def permuted(given: ControlInput) -> Control:
     """The same search with permuted labels: what chance reaches.
 
     The labels are permuted within each part, the held-out part included. With its true labels, any
-    unit picked by chance would score as high as the neuron where many units carry the property.
+    neuron picked by chance would score as high as this one where many neurons carry the property.
     """
     labels_N = given.examples.labels_N
     train, test = given.selector.train, given.selector.test
@@ -126,17 +126,17 @@ def permuted(given: ControlInput) -> Control:
         },
         shown=f"{_mean(units):.3f}",
         holds=holds,
-        meaning=f"with permuted labels the best unit reaches {_mean(units):.2f} on average and "
+        meaning=f"with permuted labels the best neuron reaches {_mean(units):.2f} on average and "
         f"{most:.2f} at most, the probe {_mean(probes):.2f}; a neuron would be reported in "
         f"{reported} of {PERMUTATIONS} permutations: {end}",
     )
 
 
 def random_100_probe(given: ControlInput) -> Control:
-    """A probe on 100 random other units."""
+    """A probe on 100 random other neurons."""
     labels_N, test = given.examples.labels_N, given.selector.test
     scores, groups = [], _groups(given)
-    for group in track(groups, "fitting probes on random units", len(groups)):
+    for group in track(groups, "fitting probes on random neurons", len(groups)):
         values = given.features.seen_NU[:, group]
         probe = fit_probe(values, labels_N, given.examples.part_N)
         scores.append(probe.score(values[test], labels_N[test]))
@@ -158,11 +158,11 @@ def random_100_probe(given: ControlInput) -> Control:
 
 
 def random_100_best(given: ControlInput) -> Control:
-    """The best of 100 random other units, chosen on the training part."""
+    """The best of 100 random other neurons, chosen on the training part."""
     groups = _groups(given)
     scores = [
         given.selector.best_of(given.examples.labels_N, group)[1]
-        for group in track(groups, "choosing among random units", len(groups))
+        for group in track(groups, "choosing among random neurons", len(groups))
     ]
     most, own = max(score.accuracy for score in scores), given.neuron.accuracy
     holds = own > most + given.margin
@@ -206,26 +206,26 @@ def untrained(given: ControlInput, seed: int, threads: int) -> Control:
         },
         shown=f"{best.accuracy:.3f}",
         holds=holds,
-        meaning=f"in an untrained network of the same shape the best unit reaches "
+        meaning=f"in an untrained network of the same shape the best neuron reaches "
         f"{best.accuracy:.2f} and the probe {score.accuracy:.2f}, here {given.neuron.accuracy:.2f} "
         f"and {given.probe_score.accuracy:.2f}: {end}",
     )
 
 
 def ngram(given: ControlInput) -> Control:
-    """Logistic regression on character n-grams: what the text itself tells."""
+    """Logistic regression on character n-grams: what the text itself shows."""
     score, count = ngram_score(given.examples)
     low, high = NGRAM_RANGE
     own, probe = given.neuron.accuracy, given.probe_score.accuracy
     holds = own > score.accuracy + given.margin
     if holds:
-        end = "the neuron knows what short pieces of text do not tell"
+        end = "the neuron knows more than short pieces of text show"
     elif own >= score.accuracy - given.margin:
-        end = "short pieces of text tell as much as the neuron"
+        end = "short pieces of text show as much as the neuron"
     elif score.accuracy > probe + given.probe_margin:
-        end = "short pieces of text tell more than the network's states"
+        end = "short pieces of text show more than the network's states"
     else:
-        end = "short pieces of text tell more than the neuron alone, but no more than the probe"
+        end = "short pieces of text show more than the neuron alone, but no more than the probe"
     return Control(
         name="ngram",
         figures={**vars(score), "ngrams": count, "lengths": [low, high]},
@@ -301,7 +301,7 @@ def ablation(given: ControlInput) -> Control:
 
 
 def _clamp(given: ControlInput, column: int) -> Edit:
-    """The edit that clamps the unit in that column to its mean."""
+    """The edit that clamps the neuron in that column to its mean."""
     layer, unit = divmod(column, given.network.config.hidden_size)
     mean = float(given.features.mean_U[column])
     return Edit(layer=layer, state=STATES[given.quantity], unit=unit, scale=0.0, shift=mean)
@@ -318,7 +318,7 @@ def _three(values: Sequence[float]) -> dict[str, float]:
 
 
 def _groups(given: ControlInput) -> list[Ints]:
-    """Several groups of random other units, or all others once if there are not enough."""
+    """Several groups of random other neurons, or all others once if there are not enough."""
     others = np.delete(np.arange(given.selector.units), given.column)
     if len(others) <= GROUP:
         return [others]
@@ -327,7 +327,7 @@ def _groups(given: ControlInput) -> list[Ints]:
 
 def _called(groups: Sequence[Ints]) -> str:
     size = len(groups[0])
-    return f"all {size} others" if len(groups) == 1 else f"{size} random other units"
+    return f"all {size} others" if len(groups) == 1 else f"{size} random other neurons"
 
 
 def _mean(scores: Sequence[Score]) -> float:

@@ -53,19 +53,19 @@ def find_direction(
 ) -> Direction:
     """The direction in the layer whose own probe is best on the validation part.
 
-    `probe`: the state is read by the weights of an L1 probe on the units of that layer. It is moved
-    along the pattern that belongs to these weights: the covariance of the state times the weights.
-    The weights themselves also cancel what the units share, so they are not a direction to push.
-    The covariance is taken over tokens, and so is the standard deviation in which a dose is
-    measured, because steering moves the state at each token. Means over texts vary in other
-    directions and far less: a pattern taken from them would move some units much further than they
-    ever go. Source: Haufe et al. 2014, NeuroImage 87, theorem 1.
+    `probe`: the state is read by the weights of an L1 probe on the neurons of that layer. It is
+    moved along the pattern that belongs to these weights: the covariance of the state times the
+    weights. The weights themselves also cancel what the neurons share, so they are not a direction
+    to push. The covariance is taken over tokens, and so is the standard deviation in which a dose
+    is measured, because steering moves the state at each token. Means over texts vary in other
+    directions and far less: a pattern taken from them would move some neurons much further than
+    they ever go. Source: Haufe et al. 2014, NeuroImage 87, theorem 1.
 
     `difference`: the state is moved along the difference between the means of the two kinds. It is
-    read by that difference with each unit divided by its variance, so that units with large values
-    do not hide the others. Nothing is fitted and no unit is left out; it often steers better.
-    Source: Marks and Tegmark 2023, arXiv:2310.06824 (mass-mean probing, here with only the diagonal
-    of the covariance).
+    read by that difference with each neuron divided by its variance, so that neurons with large
+    values do not hide the others. Nothing is fitted and no neuron is left out; it often steers
+    better. Source: Marks and Tegmark 2023, arXiv:2310.06824 (mass-mean probing, here with only the
+    diagonal of the covariance).
 
     Raises:
         InspectionError: No layer separates the two kinds.
@@ -124,7 +124,7 @@ def _difference(values_NH: Doubles, labels_N: Bools) -> tuple[Doubles, Doubles]:
     step_H = ups.mean(axis=0) - downs.mean(axis=0)
     share = labels_N.mean()
     variance_H = share * ups.var(axis=0) + (1.0 - share) * downs.var(axis=0)
-    # A unit that hardly varies within a kind, or only by rounding, must not dominate.
+    # A neuron that hardly varies within a kind, or only by rounding, must not dominate.
     floor_H = np.maximum(0.01 * values_NH.var(axis=0), 1e-6)
     read_H = step_H / np.maximum(variance_H, floor_H)
     length = float(np.linalg.norm(read_H))

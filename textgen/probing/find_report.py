@@ -31,7 +31,7 @@ class FoundNeuron:
 
     Args:
         layer: Layer, from 0.
-        unit: Unit, from 0.
+        unit: Unit within the layer, from 0.
         quantity: `cell` or `hidden`.
         sign: 1 where the positive kind lies above the threshold, -1 where below.
         threshold: In units of the quantity. With the protocol `mean` and the cell state, the value
@@ -39,7 +39,7 @@ class FoundNeuron:
         auc: Chance that a positive example lies further in the direction of the sign.
         accuracy: Mean of the two kinds' accuracies.
         p_value: Two-sided p-value of the Mann-Whitney test on independent examples.
-        p_corrected: The same, corrected for all units of the network (Holm).
+        p_corrected: The same, corrected for all neurons of the network (Holm).
         train_auc: As `auc`, on the part it was chosen on.
         mean: Mean of the quantity over all tokens read.
         sd: Its standard deviation there.
@@ -180,23 +180,23 @@ class FindReport:
             "independent of each other; only these count in the tests"
         )
         return [
-            f"which units tell '{data['positive']}' (+) from '{data['negative']}' (-)?",
+            f"which neurons distinguish '{data['positive']}' (+) from '{data['negative']}' (-)?",
             f"{data['source']}: {sum(train.values()):,} {data['task']} to choose on, "
             f"{sum(held.values()):,} to measure on ({held['positive']:,} + and "
             f"{held['negative']:,} -), {data['tokens']:,} tokens read",
             *([independent] if alone != held else []),
-            f"each unit is compared by {data['features']}; accuracy is the mean over both classes; "
-            "chance gives an accuracy and an AUC of 0.5",
+            f"each neuron is compared by {data['features']}; accuracy is the mean over both "
+            "classes; chance gives an accuracy and an AUC of 0.5",
             *data["notes"],
         ]
 
     @property
     def verdict(self) -> str:
-        """How many units carry the property, in a sentence."""
+        """How many neurons carry the property, in a sentence."""
         found = f"{len(self.neurons):,}" if self.neurons else "None"
         return (
-            f"{found} of {len(self.units):,} units carry it beyond chance at "
-            f"{self.alpha:.0%}, corrected for all units."
+            f"{found} of {len(self.units):,} neurons carry it beyond chance at "
+            f"{self.alpha:.0%}, corrected for all neurons."
         )
 
     def best(self, top: int = 5) -> Table:
@@ -212,7 +212,7 @@ class FindReport:
             )
             for neuron in (*shown, *about)
         ]
-        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units):,} units"
+        name = f"L1 probe, {self.probe.nonzero:,} of {len(self.units):,} neurons"
         rows.append((name, "", score.accuracy, score.auc, None, ""))
         if direction is not None:
             name = f"direction, layer {direction.layer}"
@@ -255,7 +255,7 @@ class FindReport:
 def all_neurons(
     table: UnitTable, features: Features, hidden_size: int, quantity: str
 ) -> tuple[FoundNeuron, ...]:
-    """The figures of every unit; the thresholds are in units of the quantity."""
+    """The figures of every neuron; the thresholds are in units of the quantity."""
     columns = (
         table.sign_U,
         np.array([unseen(cut, quantity) for cut in table.threshold_U.tolist()]),
@@ -294,7 +294,7 @@ def neuron_target(report: FindReport, name: str, *, model: str = "") -> Target:
     name, neuron = check_name(name), report.kept
     if neuron is None:
         raise InspectionError(
-            "no neuron was found, so there is none to save; a direction of many units may work: "
+            "no neuron was found, so nothing can be saved; a direction of many neurons may work: "
             f"{named('direction', 'difference')}"
         )
     return Target(

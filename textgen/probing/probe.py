@@ -1,4 +1,4 @@
-"""Logistic regression on many units and on character n-grams.
+"""Logistic regression on many neurons and on character n-grams.
 
 This is the only module that imports scikit-learn. The strength of the penalty is chosen on the
 validation part; then the model is fitted on the whole training part.
@@ -53,12 +53,12 @@ def require_sklearn() -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Probe:
-    """A logistic regression on units.
+    """A logistic regression on neurons.
 
     Args:
-        center_U: Mean of each unit over the training part.
-        scale_U: Its standard deviation there; 1 for a unit that does not vary.
-        weight_U: Weight of each standardised unit.
+        center_U: Mean of each neuron over the training part.
+        scale_U: Its standard deviation there; 1 for a neuron that does not vary.
+        weight_U: Weight of each standardised neuron.
         intercept: Added to the weighted sum.
         strength: The inverse strength of the penalty that was chosen.
         validation_accuracy: Its accuracy on the validation part with that strength.
@@ -83,7 +83,7 @@ class Probe:
 
     @property
     def nonzero(self) -> int:
-        """How many units have a weight."""
+        """How many neurons have a weight."""
         return int(np.count_nonzero(self.weight_U))
 
 
@@ -99,7 +99,7 @@ def fit_probe(
     Source: Radford, Jozefowicz and Sutskever 2017, arXiv:1704.01444, section 3.1.
 
     Args:
-        values_NU: The units.
+        values_NU: The neurons.
         labels_N: The labels; those of the held-out part are not used.
         part_N: The part of each example.
         strengths: Inverse strengths of the penalty to choose from, smallest first.

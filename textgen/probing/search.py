@@ -88,10 +88,10 @@ def find(
     features = read_features(network, examples, quantity)
     if not np.isfinite(features.raw_NU).all():
         raise InspectionError(
-            "the states of the network become infinite on these texts, so they cannot be "
+            "the states of the network grow without limit on these texts, so they cannot be "
             f"compared; read less of each text: {named('chars', 1000)}"
         )
-    with progress_task("choosing units"):
+    with progress_task("choosing neurons"):
         selector = Selector(features.seen_NU, examples, options.alpha)
         table = selector.find(examples.labels_N)
         units = all_neurons(table, features, saved.config.hidden_size, quantity)
@@ -121,8 +121,8 @@ def find(
     )
     measures: dict[str, Callable[[], Control]] = {
         "permuted labels": lambda: controls.permuted(given),
-        "a probe on random units": lambda: controls.random_100_probe(given),
-        "the best of random units": lambda: controls.random_100_best(given),
+        "a probe on random neurons": lambda: controls.random_100_probe(given),
+        "the best of random neurons": lambda: controls.random_100_best(given),
         "an untrained network": lambda: controls.untrained(given, options.rng + 1, threads),
         "n-grams": lambda: controls.ngram(given),
         "chance positions": lambda: controls.chance_positions(given),
@@ -176,7 +176,7 @@ def _quantity(saved: SavedModel, name: str | None) -> str:
     cell = saved.config.cell_spec
     quantity = chosen_quantity(cell, name)
     if saved.config.num_layers * saved.config.hidden_size < 2:
-        raise InspectionError("the model has a single unit, so there is nothing to choose from")
+        raise InspectionError("the model has a single neuron, so there is nothing to choose from")
     if quantity not in STATES:
         choices = " or ".join(
             named("quantity", name)
@@ -185,7 +185,7 @@ def _quantity(saved: SavedModel, name: str | None) -> str:
         )
         raise InspectionError(
             f"'{quantity}' is computed again at each step and cannot be clamped, so its ablation "
-            f"would say nothing; choose a state that is carried on: {choices}"
+            f"would show nothing; choose a state that is carried on: {choices}"
         )
     return quantity
 
@@ -205,7 +205,7 @@ def _data(
     if not selector.can_find(examples.labels_N):
         train, test = independent["train"], independent["held_out"]
         notes.append(
-            f"too few independent examples for any unit to be found: {train['positive']:,} + and "
+            f"too few independent examples for any neuron to be found: {train['positive']:,} + and "
             f"{train['negative']:,} - to choose on, {test['positive']:,} + and "
             f"{test['negative']:,} - to measure on; give more text, or look for a property that "
             "changes more often"

@@ -37,7 +37,7 @@ class Ranks:
     """The ranks of every column, from which one product makes the AUC of any labelling.
 
     Args:
-        values_NU: One column for each unit.
+        values_NU: One column for each neuron.
     """
 
     def __init__(self, values_NU: NDArray[np.floating]) -> None:
@@ -112,7 +112,7 @@ def thresholds(values_NU: NDArray[np.floating], labels_N: Bools, signs_U: Ints) 
     values that occur; for a constant column it is that value.
 
     Args:
-        values_NU: One column for each unit.
+        values_NU: One column for each neuron.
         labels_N: Which examples are positive; both kinds occur.
         signs_U: 1 where positive examples lie above the threshold, -1 where below.
     """

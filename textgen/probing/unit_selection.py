@@ -1,10 +1,11 @@
-"""Which units carry a property: chosen on the training part, confirmed on the held-out part.
+"""Which neurons carry a property: chosen on the training part, confirmed on the held-out part.
 
-A unit is a candidate if its AUC on the training part is significant after a correction for all
-units. It is found if its AUC on the held-out part, with the same sign, is significant too,
-corrected (Holm 1979) as if every unit were tested. So the chance of finding anything where there is
-nothing is at most `alpha`, if the examples that count (`Examples.independent_N`) are independent.
-The tests cannot know what else they share, such as an author or a subject of the texts of one kind.
+A neuron is a candidate if its AUC on the training part is significant after a correction for all
+neurons. It is found if its AUC on the held-out part, with the same sign, is significant too,
+corrected (Holm 1979) as if every neuron were tested. So the chance of finding anything where there
+is nothing is at most `alpha`, if the examples that count (`Examples.independent_N`) are
+independent. The tests cannot know what else they share, such as an author or a subject of the texts
+of one kind.
 
 Shape suffixes: `N` examples, `U` units.
 """
@@ -32,7 +33,7 @@ from textgen.view_options import ALPHA
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class UnitTable:
-    """The figures of every unit; the columns are those of `Features`.
+    """The figures of every neuron; the columns are those of `Features`.
 
     Args:
         train_auc_U: AUC on the training part; below 0.5 where the positive kind lies lower.
@@ -41,8 +42,8 @@ class UnitTable:
         auc_U: AUC on the held-out part in the direction of the sign; below 0.5 the sign is wrong.
         accuracy_U: Accuracy on the held-out part with that threshold.
         p_value_U: Two-sided p-value on the held-out part.
-        corrected_U: The same, corrected for all units; 1 for units that are not candidates.
-        found_U: Whether the unit is reported.
+        corrected_U: The same, corrected for all neurons; 1 for neurons that are not candidates.
+        found_U: Whether the neuron is reported.
         chosen: The unit that is best on the training part, found or not.
     """
 
@@ -58,10 +59,10 @@ class UnitTable:
 
 
 class Selector:
-    """Chooses units for the true labels and for permuted ones, from ranks that are made once.
+    """Chooses neurons for the true labels and for permuted ones, from ranks that are made once.
 
     Args:
-        values_NU: The visible value of each unit (`Features.seen_NU`).
+        values_NU: The visible value of each neuron (`Features.seen_NU`).
         examples: The labelled examples.
         alpha: Chance of finding anything where there is nothing.
     """
@@ -87,7 +88,7 @@ class Selector:
         self.units = values_NU.shape[1]
 
     def find(self, labels_N: Bools) -> UnitTable:
-        """Return the figures of every unit for a labelling."""
+        """Return the figures of every neuron for a labelling."""
         train_labels, test_labels = labels_N[self.train], labels_N[self.test]
         train_auc_U = self._train_ranks.auc(train_labels)
         sign_U = np.where(train_auc_U >= 0.5, 1, -1)
@@ -111,7 +112,7 @@ class Selector:
         )
 
     def can_find(self, labels_N: Bools) -> bool:
-        """Whether both parts have enough independent examples for any unit to be found.
+        """Whether both parts have enough independent examples for any neuron to be found.
 
         The smallest possible p-value is that of a unit which is the label itself.
         """
@@ -122,7 +123,7 @@ class Selector:
         )
 
     def finds_any(self, labels_N: Bools) -> bool:
-        """Whether any unit would be reported for a labelling."""
+        """Whether any neuron would be reported for a labelling."""
         train_U = self._train_ranks.auc(labels_N[self.train])
         test_U = self._test_ranks.auc(labels_N[self.test])
         auc_U = np.where(train_U >= 0.5, test_U, 1.0 - test_U)
@@ -133,7 +134,7 @@ class Selector:
 
         Args:
             labels_N: The labels, true or permuted.
-            units: The units to choose from; None: all.
+            units: The neurons to choose from; None: all.
         """
         among = np.arange(self.units) if units is None else units
         train_labels = labels_N[self.train]
@@ -142,7 +143,7 @@ class Selector:
         return unit, self.score_of_unit(unit, labels_N)
 
     def score_of_unit(self, unit: int, labels_N: Bools) -> Score:
-        """Figures of a unit on the held-out part; threshold and sign are from the training part."""
+        """Figures of a neuron on held-out text; threshold and sign are from the training part."""
         values = self._train_values[:, unit : unit + 1]
         labels = labels_N[self.train]
         above = float(Ranks(values).auc(labels)[0]) >= 0.5
@@ -155,7 +156,7 @@ class Selector:
         )
 
     def _tested(self, labels_N: Bools, auc_U: Doubles) -> tuple[Doubles, Doubles, Bools]:
-        """The p-values on the held-out part, the same corrected, and which units are found."""
+        """The p-values on the held-out part, the same corrected, and which neurons are found."""
         train_p_U = self._train_test.p_values(labels_N[self._train_first])
         candidates = np.flatnonzero(holm(train_p_U, self.units) <= self._alpha)
         p_value_U = self._test_test.p_values(labels_N[self._test_first])

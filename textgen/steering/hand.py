@@ -16,7 +16,7 @@ STEP, LARGEST_DOSE = 0.5, 10.0
 
 
 class LiveSteering:
-    """One target whose dose may change at any time, beside fixed interventions; a `Steering`.
+    """One target whose dose may change at any time, and fixed interventions; a `Steering`.
 
     The target is clamped after all else has acted. A dose counts from the first character that is
     chosen under it: what is set while a character is being written, or several times between two,

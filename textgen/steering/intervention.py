@@ -147,7 +147,7 @@ class Intervention:
         if self.is_unfelt:
             return (
                 f"{said}. There tanh is flat, and the rest of the network sees tanh(c), so this "
-                f"will do little; steer the output: {target.layer}:{target.unit}.h"
+                f"will have little effect; steer the output: {target.layer}:{target.unit}.h"
             )
         return said
 

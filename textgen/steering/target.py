@@ -1,10 +1,10 @@
 """What is steered: a neuron or a direction, with the scale on which a dose is measured.
 
-A named target is a JSON file in the folder `neurons` beside its model: `checkpoints/mine/neurons/
+A named target is a JSON file in the folder `neurons` next to its model: `checkpoints/mine/neurons/
 sentiment.json`. Numbers in it are repeated exactly, nothing in it is code.
 
-The calibration of a model is kept there too: how every unit is distributed over text, which is what
-a dose of a bare neuron means.
+The calibration of a model is kept there too: how every neuron is distributed over text, which is
+what a dose of a bare neuron means.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FORMAT = 1
 _NAME = re.compile(r"[^\W\d_][\w-]{0,63}")
 #: The quantity of a trace that each state is.
 QUANTITY_OF: Mapping[StateName, str] = {"h": "hidden", "c": "cell"}
-#: A file of this size holds directions of some 100,000 units; nothing larger is read.
+#: A file of this size holds directions of some 100,000 neurons; nothing larger is read.
 _LARGEST_FILE = 8 << 20
 
 
@@ -54,7 +54,7 @@ class Target:
         unit: The neuron; None for a direction.
         read: Of a direction: what the state is projected on, `(H,)`.
         write: What it moves along, `(H,)`, with `read . write = 1`.
-        model: Sum over the weights of the model it was found in; "" is not known.
+        model: Checksum of the weights of the model it was found in; "" is not known.
         info: Where it comes from, for people: as plain data.
     Raises:
         ConfigError: A number is out of range, or the parts contradict each other.
@@ -118,7 +118,7 @@ class Target:
         """Check that a model has it.
 
         Raises:
-            ConfigError: It has no such layer, state or unit, or another width.
+            ConfigError: It has no such layer, state or neuron, or another width.
         """
         self.edit(1.0, 0.0).check(config)
 
@@ -192,7 +192,7 @@ def targets_folder(model: Path) -> Path:
 
 
 def save_target(model: Path, target: Target) -> Path:
-    """Save a target beside its model, in place of one of the same name.
+    """Save a target next to its model, in place of one of the same name.
 
     Args:
         model: The model's file.
@@ -211,7 +211,7 @@ def save_target(model: Path, target: Target) -> Path:
 
 
 def target_names(model: Path) -> list[str]:
-    """The names of the targets kept beside a model, sorted."""
+    """The names of the targets kept next to a model, sorted."""
     stems = (path.stem for path in targets_folder(model).glob("*.json"))
     return sorted(stem for stem in stems if _NAME.fullmatch(stem))
 
@@ -274,12 +274,12 @@ def read_json(path: Path) -> Any:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Calibration:
-    """Mean and standard deviation of every unit over a text.
+    """Mean and standard deviation of every neuron over a text.
 
     Args:
         mean: By layer and state, `(H,)`.
         sd: The same.
-        model: Sum over the weights of the model.
+        model: Checksum of the weights of the model.
         source: What text it was, for people.
         tokens: How many.
     """
@@ -304,7 +304,7 @@ class Calibration:
         )
 
     def save(self, model: Path) -> None:
-        """Save it beside a model file.
+        """Save it next to a model file.
 
         Raises:
             StorageError: It could not be written.
@@ -336,7 +336,7 @@ class Calibration:
 
         Args:
             model: The model's file.
-            digest: Sum over its weights.
+            digest: Checksum of its weights.
         """
         try:
             record = read_json(_path(model))

@@ -31,7 +31,7 @@ COLORS = (
     *((0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167)),
     *((86, 180, 233), (230, 159, 0), (128, 128, 128)),
 )
-#: Marks and letters tell series apart where there are no colours.
+#: Marks and letters distinguish series where there are no colours.
 _MARKS = "●▲■◆○△□"
 _ASCII_MARKS = "ox*+#@%"
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -87,12 +87,12 @@ class Chart:
             all points are marked, and round numbers stand there elsewhere.
         log_x: Whether equal steps across are equal factors; every x is then above zero.
         log_y: Whether equal steps upwards are equal factors; the axis ends at `FLOOR`.
-        letters: Whether the series are told apart by letters: for many points, and for up to
+        letters: Whether letters distinguish the series: for many points, and for up to
             `MOST_CURVES` series.
         x_limits: The range of x; None is what the points take.
         y_limits: The range of y; None is what the points take.
         title: The heading.
-        labels: Words beside points, `(x, y, words)`, in pictures.
+        labels: Words next to points, `(x, y, words)`, in pictures.
     """
 
     series: tuple[Series, ...]
@@ -342,7 +342,7 @@ def _plot(chart: Chart, width: int, height: int, ascii_only: bool) -> list[Text]
 
 def _marked(chart: Chart, number: int) -> Points:
     """Where marks stand: at all points of a series, or where its letter is seen best: spread over
-    it, beside those of the others."""
+    it, next to those of the others."""
     points = [point for part in chart.parts(chart.series[number]) for point in part]
     if not chart.letters or not points:
         return tuple(points)

@@ -1,4 +1,4 @@
-"""Points in the unit square, several small plots side by side: in the terminal and as a picture.
+"""Points in the unit square, several small plots in a row: in the terminal and as a picture.
 
 With colours a plot is a sheet of paper of two pixels a character, each coloured by how many points
 fall into it; without, the points are braille dots, or letters on a stream that has no braille.
@@ -74,7 +74,7 @@ class ScatterSheet:
 
 
 class TerminalScatters:
-    """A sheet for a rich console; its width decides how many plots stand side by side."""
+    """A sheet for a rich console; its width decides how many plots stand in a row."""
 
     def __init__(self, sheet: ScatterSheet) -> None:
         self._sheet = sheet

@@ -210,7 +210,7 @@ class Keyboard:
         termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._before)
 
     def read(self, seconds: float) -> list[str]:
-        """The keys pressed meanwhile.
+        """The keys pressed since the last call.
 
         Args:
             seconds: How long to wait for the first one.

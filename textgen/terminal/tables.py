@@ -32,7 +32,7 @@ _NARROWEST = 26
 _BARS = 16
 _BOLD, _DIM = Style(bold=True), Style(dim=True)
 
-#: A label and what to print beside it: text, or a number that gets its thousands set apart.
+#: A label and what to print next to it: text, or a number that gets its thousands set apart.
 Row = tuple[str, object]
 
 
@@ -107,7 +107,7 @@ def evaluation_table(
     *,
     heading: str = "whole text",
 ) -> RichTable:
-    """The figures of `eval`: one stateful pass, and beside it cold windows where asked for.
+    """The figures of `eval`: one stateful pass, and next to it cold windows where asked for.
 
     Args:
         result: Name -> figure.
@@ -232,7 +232,7 @@ class Histogram:
 
 
 def _close_table() -> RichTable:
-    """Closer set than other tables, so that a passage fits beside."""
+    """A table with narrower gaps than others, so that a passage fits into a column."""
     return RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
 
 

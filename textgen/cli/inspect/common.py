@@ -120,7 +120,7 @@ def say_what_is_unknown(model: Model, text: str) -> None:
 
 
 def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) -> Console | None:
-    """Write the forms asked for; `SavingOptions.check` has looked at them before the work.
+    """Write the forms asked for; `SavingOptions.check` has tested them before the work.
 
     Args:
         report: The outcome of a view.

@@ -90,12 +90,12 @@ def find_command(
         raise ConfigError("--direction says what to keep; give it a name: --save sentiment")
     if paths and asked.by_text:
         raise ConfigError(
-            f"{paths[0]} would not be read: a PATH goes with --regex and --feature, labelled texts "
-            "come by --labels, or by --positive and --negative"
+            f"{paths[0]} would not be read: a PATH is for --regex and --feature; labelled texts "
+            "are given by --labels, or by --positive and --negative"
         )
     loaded = load(model.checkpoint)
     if keep.save is not None:
-        # So that what cannot be kept is told before all the reading and not after it.
+        # What cannot be kept is refused before all the reading and not after it.
         make_folder(targets_folder(loaded.path))
 
     def read() -> LongText:
@@ -127,7 +127,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
     kept = report.kept
     if report.direction is None and kept is None:
         print(
-            f"nothing saved: no neuron was found; a direction may do: --save {name} "
+            f"nothing saved: no neuron was found; a direction may work: --save {name} "
             "--direction difference",
             file=sys.stderr,
         )
@@ -139,7 +139,7 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
         which = "a direction"
         if report.direction is not None:
             share = report.direction.score.accuracy
-            which += f", which reads {share:.2f} of the held-out part right"
+            which += f", whose accuracy on the held-out part is {share:.2f}"
         elif kept is not None:
             which = f"neuron {kept.name}"
             if not kept.chosen:
@@ -152,8 +152,8 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
         )
         if Intervention(target=target, dose=2.0).is_unfelt:
             print(
-                "its values lie where the rest of the network, which sees tanh(c), hardly tells "
-                "them apart: steering it will do little; look in the output: --show hidden",
+                "its values lie where tanh(c), which the rest of the network reads, is nearly "
+                "constant: steering it will have little effect; search the output: --show hidden",
                 file=sys.stderr,
             )
     return str(path)

@@ -67,5 +67,5 @@ def _sheet(report: GateReport) -> ScatterSheet:
         ),
         x_label=f"share below {LEFT}",
         y_label=f"share above {RIGHT}",
-        noun="units",
+        noun="neurons",
     )

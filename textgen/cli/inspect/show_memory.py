@@ -253,7 +253,7 @@ def _series(name: str, curve: MemoryCurve | None) -> Series:
 
 
 def _layer(of: str, layer: int | None) -> int | None:
-    """The symbol's vector enters below all layers."""
+    """The vector of a token enters below all layers."""
     return None if of == "input" else layer
 
 

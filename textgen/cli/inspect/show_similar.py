@@ -99,7 +99,7 @@ def _told(found: SimilarPlaces, not_same: int) -> str:
     layers = ", ".join(map(str, found.layers))
     word = "layer" if len(found.layers) == 1 else "layers"
     told = (
-        f"{found.quantity} of {found.units:,} units, {word} {layers}; a random place has "
+        f"{found.quantity} of {found.units:,} neurons, {word} {layers}; a random place has "
         f"similarity {found.mean:.3f} (sd {found.sd:.3f})"
     )
     if found.left_out:

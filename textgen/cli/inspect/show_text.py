@@ -28,7 +28,7 @@ GENERATED_LENGTH = 300
 
 @dataclass(frozen=True, kw_only=True)
 class SourceOptions:
-    """The text that is looked at."""
+    """The text that is shown."""
 
     text: str | None = setting(
         None, help="The text to look at. It may be typed without --text too.", panel=TEXT
@@ -136,7 +136,7 @@ def text_command(
     from textgen.terminal.strip import HeatStrip
 
     if not output.quiet:
-        # Which model is looked at is talk; what was seen is the product.
+        # The name of the model is a message; the coloured text is the result.
         when = "of each character" if options.show == "influence" else "after each character"
         print(f"{loaded.path}: {view.quantity} {when}", file=sys.stderr)
     for row in view.rows:
