@@ -270,7 +270,7 @@ def test_another_name_of_a_neuron_is_answered_with_its_name(typed: str) -> None:
 
 @pytest.mark.usefixtures("home")
 def test_another_state_or_a_neuron_that_is_not_there() -> None:
-    assert "write 0:5, or look at the hidden state" in answer("inspect", TEXT, "--neuron", "0:5.h")
+    assert "write 0:5, or show the hidden state" in answer("inspect", TEXT, "--neuron", "0:5.h")
     assert "for example 0:3" in answer("inspect", TEXT, "--neuron", "75")  # there is no 0:75
     assert "layers 0..1 and units 0..31" in answer("inspect", TEXT, "--neuron", "0:75")
 

@@ -112,7 +112,7 @@ def test_of_a_short_text_it_is_not_said_what_a_neuron_follows(home: Path) -> Non
     assert all(n["follows"] is None and n["best"] and n["highest"] for n in data["neurons"])
     assert "too short" not in textgen_cli(*words, "300", COLUMNS="100").stdout
     one = textgen_cli("inspect", "neurons", "--neuron", "0:3", "--chars", "299").stdout
-    assert "too short a text to say what it follows: 299 tokens" in one
+    assert "the text is too short to say what it follows: 299 tokens" in one
     assert "follows nothing" not in one
 
 

@@ -188,7 +188,7 @@ def test_20000_characters_and_500_neurons_are_below_15_mb() -> None:
         ({"rows": ()}, "0 rows"),
         ({"spreads": ()}, "1 rows"),
         ({"bits": np.zeros(2)}, "costs"),
-        ({"next_probabilities": np.zeros((3, 4))}, "next symbols"),
+        ({"next_probabilities": np.zeros((3, 4))}, "next tokens"),
         ({"rows": (row(low=1.0),)}, "no extent"),
     ],
 )

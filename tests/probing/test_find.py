@@ -301,6 +301,6 @@ def test_too_few_independent_examples_are_told_of(switched_model: SavedModel) ->
     few = find(switched_model, task, options())
     assert few.neurons == ()
     assert few.data["split"]["independent"] == {"positive": 1, "negative": 2}
-    assert any("too few independent examples for any unit" in note for note in few.data["notes"])
+    assert any("too few independent examples for any neuron" in note for note in few.data["notes"])
     enough = find(switched_model, position_task(switched_model), options())
     assert enough.data["notes"] == []
