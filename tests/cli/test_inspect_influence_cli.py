@@ -61,8 +61,8 @@ def test_influence(trained: Any, tmp_path: Path) -> None:
         (["--target", "а", "--show", "surprise"], "add --show influence"),
         (["--show", "influence", "--neuron", "0:1"], "--neuron"),
         (["--show", "influence", "--by", "magic"], "gradient, omission"),
-        (["--show", "influence", "--target", "аб"], "2 symbols"),
-        (["--show", "influence", "--target", "漢"], "is not a symbol"),
+        (["--show", "influence", "--target", "аб"], "2 tokens"),
+        (["--show", "influence", "--target", "漢"], "is not a token"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
