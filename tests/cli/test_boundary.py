@@ -239,6 +239,11 @@ def masking():
 def reading_words(words=None):
     if {place!r} == "parsing":
         signalled()
+    if {place!r} == "dropped while parsing":
+        try:
+            signal.raise_signal(signal.{signum})
+        except BaseException:
+            pass
     return words
 
 app.app = typer.Typer()
@@ -248,16 +253,20 @@ app.app = typer.Typer()
 def work(words: str = typer.Argument("a", callback=reading_words)):
     if {place!r} == "an import":
         masking()
-    try:
-        signalled()
-    except BaseException:
-        time.sleep(60)
+    if {place!r} == "a bare except":
+        try:
+            signalled()
+        except BaseException:
+            pass
+    time.sleep(60)
 
 textgen.cli.main()
 """
 
 
-@pytest.mark.parametrize("place", ["parsing", "an import", "a bare except"])
+@pytest.mark.parametrize(
+    "place", ["parsing", "dropped while parsing", "an import", "a bare except"]
+)
 @pytest.mark.parametrize(("signum", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_signal_ends_with_one_line_wherever_it_comes(place: str, signum: str, code: int) -> None:
     """typer ends without a word, and an extension in C says that it cannot be imported; another

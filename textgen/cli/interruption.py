@@ -11,6 +11,8 @@ from typing import Any, NoReturn
 
 #: Signals whose exception was raised and is not known to have ended the command.
 _raised: list[int] = []
+#: Whether this is the program itself, and not a test or another program that calls a part of it.
+_is_program = False
 #: Seconds after which the exception is raised again where nobody has noticed it.
 _AGAIN_SECONDS = 1.0
 
@@ -27,9 +29,10 @@ class Interrupted(BaseException):
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    _raised.append(signum)
-    if sys.platform != "win32" and signal.getsignal(signal.SIGALRM) == _interrupt_again:
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    if _is_program:
+        _raised.append(signum)
+        if sys.platform != "win32":
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     raise Interrupted(signum)
 
 
@@ -53,10 +56,12 @@ def ended_by_signals() -> Iterator[None]:
     A signal that the caller has this process ignore stays ignored. After the block the program has
     nothing to do but to end, so a signal ends it there and then, without a traceback.
     """
+    global _is_program
     usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
     taken = [signum for signum in usual if signal.getsignal(signum) == usual[signum]]
     sys.unraisablehook = deliver_again
     try:
+        _is_program = True
         if sys.platform != "win32":
             signal.signal(signal.SIGALRM, _interrupt_again)
         for signum in taken:
@@ -74,8 +79,9 @@ def unmasked() -> Iterator[None]:
 
     Extensions in C do that while they are imported: NumPy makes an ImportError of it.
     """
-    _notice()
     try:
+        if _raised:  # It was dropped before the command began.
+            raise Interrupted(_raised[-1])
         yield
     except Interrupted:
         _notice()
