@@ -159,7 +159,7 @@ def test_a_named_target_steers_and_belongs_to_its_weights(model: textgen.Model) 
     with pytest.raises(ConfigError, match="trained since"):
         model.target("old")
     save_target(model.path, Target(name="wide", layer=0, state="c", mean=0, sd=1, unit=500))
-    with pytest.raises(ConfigError, match="no unit 500"):
+    with pytest.raises(ConfigError, match="no neuron 500"):
         model.target("wide")
 
 
