@@ -13,6 +13,7 @@ from typing import Any
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.inspection.trace import trace_chunks
 from textgen.options import TEXT_ONLY, EvalOptions, SampleOptions, TrainOptions
+from textgen.series.number_options import NumberOptions
 from textgen.settings import settings_of
 from textgen.view_options import (
     FindOptions,
@@ -52,6 +53,10 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("CorpusSettings", "TypedDict", "How a text is read.", CorpusOptions, ()),
     ("TrainSettings", "CorpusSettings", "How a model is trained.", TrainOptions, ("budget",)),
     ("SampleSettings", "TypedDict", "How a text is written.", SampleOptions, ()),
+    (
+        *("NumberSettings", "TypedDict", "How a network of numbers is trained."),
+        *(NumberOptions, ("budget",)),
+    ),
     (
         *("EvalPairsSettings", "TypedDict", "What is measured of pairs.", EvalOptions),
         ("pairs", *TEXT_ONLY),

@@ -53,6 +53,7 @@ LEVELS = {
     "comparison": 9,
     "keywords": 9,
     "api": 10,
+    "series": 10,
     "cli": 11,
     "__main__": 12,
 }
@@ -63,11 +64,11 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "torch": (
         {
             *("model.recurrence", "model.torch_network"),
-            "training.torch_learner",
+            *("training.torch_learner", "series.number_network", "series.number_training"),
         },
         {
             *("model.engine", "runtime", "model.torch_nn"),
-            *("inspection.influence", "inspection.gradients"),
+            *("inspection.influence", "inspection.gradients", "series.number_model"),
         },
     ),
     "typer": ({"cli"}, set()),

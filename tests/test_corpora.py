@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import runpy
 import unicodedata
 from collections import Counter
 from fractions import Fraction
@@ -191,3 +192,11 @@ def test_the_bar_check_itself(body: str, count: int | None) -> None:
             faults(tune)
     else:
         assert len(faults(tune)) == count
+
+
+def test_the_tides_are_what_the_script_writes() -> None:
+    script = runpy.run_path(str(CORPORA / "tides.py"))
+    table = read("tides.csv")
+    assert table == script["text"]()
+    lines = table.splitlines()
+    assert lines[0] == "hour,height" and len(lines) == 1 + 60 * 24

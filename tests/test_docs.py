@@ -86,6 +86,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "corpora/english.txt").read_text("utf-8")[:6000]
     for name in ("corpus.txt", "novel.txt", "page.txt", "text.txt"):
         (folder / name).write_text(text[:300] if name in ("page.txt", "text.txt") else text)
+    (folder / "numbers.csv").write_text("1\n1\n2\n3\n5\n8\n13\n21\n34\n55\n")
     (folder / "letters").mkdir()
     (folder / "letters/one.txt").write_text(text[:2000])
     sentences = [" ".join(part.split()) for part in text.split(".") if part.strip()]

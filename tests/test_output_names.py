@@ -43,6 +43,12 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("sample", *LSTM, "--length", "40", "--novelty-corpus", "text.txt"): "json",
     ("sample", *LSTM, "--length", "20", "--steer", "0:1=+2"): "json",
     ("sample", "--checkpoint", "pairs.safetensors", "--seed", "ab"): "json",
+    (
+        *("train", "numbers.txt", "--numbers", "--cell", "rnn", "--hidden", "1", "--history", "2"),
+        *("--steps", "3", "--out", "numbers"),
+    ): "json",
+    ("sample", "--numbers", "--checkpoint", "numbers", "--length", "2"): "json",
+    ("inspect", "checkpoint", "numbers"): "json",
     ("eval", "text.txt", *LSTM, "--window", "20"): "json",
     ("eval", "text.txt", "--checkpoint", "word.safetensors", "--history", "3"): "json",
     ("eval", "pairs.tsv", "--pairs", "--checkpoint", "pairs.safetensors"): "json",
@@ -120,6 +126,7 @@ def found_names(base: Path) -> dict[str, list[str]]:
     """What every command prints and writes today, by the command and the kind of output."""
     here = base / "files"
     shutil.copytree(FILES, here)
+    (here / "numbers.txt").write_text("1 1 2 3 5 8 13 21 34 55\n")
     (here / "checkpoints" / "mine").mkdir(parents=True)
     shutil.copy(here / "lstm.safetensors", here / "checkpoints" / "mine" / "model.safetensors")
     with pytest.MonkeyPatch.context() as patch:

@@ -19,6 +19,7 @@ NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
     *("compare_cells", "compare_history", "compare_task"),
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
+    *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers"),
 }
 
 
@@ -58,6 +59,12 @@ def test_everything_public_has_a_docstring() -> None:
 def test_every_public_signature_is_typed() -> None:
     for function in (
         *(textgen.train, textgen.load, textgen.cells.register_cell),
+        *(textgen.train_numbers, textgen.load_numbers),
+        *(
+            m
+            for n, m in vars(textgen.NumbersModel).items()
+            if inspect.isfunction(m) and n[0] != "_"
+        ),
         *(m for n, m in vars(textgen.Model).items() if inspect.isfunction(m) and n[0] != "_"),
         *(textgen.compare_cells, textgen.compare_history, textgen.compare_task),
     ):
@@ -77,6 +84,7 @@ def test_keywords_are_those_that_are_declared() -> None:
 #: Functions that take settings, and the class of them.
 TAKING = {
     textgen.train: "TrainSettings",
+    textgen.train_numbers: "NumberSettings",
     textgen.Model.generate: "SampleSettings",
     textgen.Model.generate_many: "SampleSettings",
     textgen.Model.generate_targets: "SampleSettings",
@@ -99,8 +107,8 @@ TAKING = {
 def test_every_function_that_takes_settings_types_them() -> None:
     taking = {}
     for function in (
-        textgen.train,
-        textgen.load,
+        *(textgen.train, textgen.train_numbers),
+        *(textgen.load, textgen.load_numbers),
         *(member for member in vars(textgen.Model).values() if inspect.isfunction(member)),
     ):
         for parameter in inspect.signature(function).parameters.values():

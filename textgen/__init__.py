@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from textgen.evaluation import PairsEvaluation as PairsEvaluation
     from textgen.inspection.trace import Trace as Trace
     from textgen.sampling import Generation as Generation
+    from textgen.series.number_api import NumbersResult as NumbersResult
+    from textgen.series.number_api import load_numbers as load_numbers
+    from textgen.series.number_api import train_numbers as train_numbers
+    from textgen.series.number_model import NumbersModel as NumbersModel
 
 _HOMES = {
     "Model": "textgen.api",
@@ -42,6 +46,10 @@ _HOMES = {
     "Generation": "textgen.sampling",
     "Evaluation": "textgen.evaluation",
     "PairsEvaluation": "textgen.evaluation",
+    "NumbersModel": "textgen.series.number_model",
+    "NumbersResult": "textgen.series.number_api",
+    "load_numbers": "textgen.series.number_api",
+    "train_numbers": "textgen.series.number_api",
 }
 #: Parts that are loaded when they are first named: `textgen.cells.register_cell`.
 _PARTS = ("cells", "errors")
@@ -49,6 +57,8 @@ __all__ = [
     "Evaluation",
     "Generation",
     "Model",
+    "NumbersModel",
+    "NumbersResult",
     "PairsEvaluation",
     "TextgenError",
     "Trace",
@@ -58,7 +68,9 @@ __all__ = [
     "compare_history",
     "compare_task",
     "load",
+    "load_numbers",
     "train",
+    "train_numbers",
 ]
 
 

@@ -84,6 +84,29 @@ class SampleSettings(TypedDict, total=False):
     history: int
 
 
+class NumberSettings(TypedDict, total=False):
+    """How a network of numbers is trained: `textgen.series.number_options.NumberOptions`."""
+
+    encoding: str | None
+    encoding_errors: str
+    epochs: float | None
+    steps: int | None
+    patience: int
+    val: str | float
+    cell: str
+    nonlinearity: str
+    hidden_size: int | None
+    num_layers: int | None
+    history: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    weight_decay: float | None
+    clip_norm: float | None
+    rng: int
+    threads: int | None
+    eval_every: int | None
+
+
 class EvalPairsSettings(TypedDict, total=False):
     """What is measured of pairs: `textgen.options.EvalOptions`."""
 

@@ -251,7 +251,7 @@ def test_the_other_kind_is_refused_with_what_to_type(tmp_path: Path) -> None:
     write_file(path, kind="resume", header={}, tensors={})
     with pytest.raises(CheckpointFormatError) as caught:
         read_file(path, kind="model")
-    assert "holds the state of a training run, but a model is needed" in str(caught.value)
+    assert "holds the state of a training run, but a model of text is needed" in str(caught.value)
     assert f"textgen.train('{tmp_path}', resume=True)" in str(caught.value)
     assert str(tmp_path / "model.safetensors") in str(caught.value)
     write_file(path, kind="model", header={}, tensors={})

@@ -244,7 +244,7 @@ def test_a_cell_of_the_future_is_told(tmp_path: Path) -> None:
 def test_a_state_of_a_run_is_no_model(tmp_path: Path) -> None:
     path = tmp_path / "resume.safetensors"
     write_file(path, kind="resume", header={}, tensors={})
-    with pytest.raises(CheckpointFormatError, match="a model is needed"):
+    with pytest.raises(CheckpointFormatError, match="a model of text is needed"):
         SavedModel.load(path)
 
 

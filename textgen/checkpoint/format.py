@@ -70,7 +70,11 @@ _FOREIGN = (
     *((bytes((0x80, protocol)), "a Python pickle (never loaded)") for protocol in range(1, 6)),
 )
 _METADATA = "__metadata__"
-_KINDS = {"model": "a model", "resume": "the state of a training run"}
+_KINDS = {
+    "model": "a model of text",
+    "resume": "the state of a training run",
+    "numbers": "a model of a series of numbers",
+}
 
 
 class TensorEntry(NamedTuple):
@@ -87,12 +91,14 @@ class Layout:
 
     Args:
         path: The file.
+        kind: What it holds, one of `_KINDS`.
         header: What the writer handed in.
         tensors: Its tensors by name, in the order they stand in the file.
         sha256: Sum over the tensors' names, types, shapes and bytes.
     """
 
     path: Path
+    kind: str
     header: dict[str, Any]
     tensors: dict[str, TensorEntry]
     sha256: str
@@ -107,7 +113,7 @@ def write_file(
 
     Args:
         path: The file.
-        kind: `model` or `resume`.
+        kind: `model`, `resume` or `numbers`.
         header: Plain JSON data; keeps its order. Tuples come back as lists. Numbers that are not
             finite are kept, and so is any string, lone surrogates included.
         tensors: Arrays of booleans, integers of 8 to 64 bits or floats of 16 to 64; any shape,
@@ -152,12 +158,12 @@ def write_file(
     atomic_write_bytes(path, data)
 
 
-def read_layout(path: Path, *, kind: str) -> Layout:
+def read_layout(path: Path, *, kind: str | None) -> Layout:
     """Return the description of a file; the tensors are not read.
 
     Args:
         path: The file.
-        kind: What it must be, `model` or `resume`.
+        kind: What it must be, as in `write_file`; None takes any of them.
     Raises:
         CheckpointFormatError: It is no checkpoint, one of another kind, or a newer version's.
         CheckpointCorruptError: It is truncated or damaged.
@@ -174,7 +180,7 @@ def read_file(
 
     Args:
         path: The file.
-        kind: What it must be, `model` or `resume`.
+        kind: What it must be, as in `write_file`.
         check: Called with the layout before memory is taken; raises what makes the file unfit.
     Returns:
         The header as it was handed to `write_file`, and the arrays by name in the file's order;
@@ -203,7 +209,7 @@ def read_file(
 
 
 @contextmanager
-def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Layout]]:
+def _opened(path: Path, kind: str | None) -> Iterator[tuple[Any, Layout]]:
     """The open file and its checked layout; failures to read it told as errors of ours."""
     try:
         _check_description(path)
@@ -216,7 +222,13 @@ def _opened(path: Path, kind: str) -> Iterator[tuple[Any, Layout]]:
             }
             yield (
                 file,
-                Layout(path=path, header=body["header"], tensors=tensors, sha256=body["sha256"]),
+                Layout(
+                    path=path,
+                    kind=body["kind"],
+                    header=body["header"],
+                    tensors=tensors,
+                    sha256=body["sha256"],
+                ),
             )
     except StorageError:
         raise
@@ -291,7 +303,7 @@ def _is_text(start: bytes) -> bool:
         return False
 
 
-def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
+def _read_body(path: Path, text: str | None, kind: str | None) -> dict[str, Any]:
     """The JSON that textgen itself put into the metadata."""
     if text is None:
         raise CheckpointFormatError(
@@ -319,8 +331,13 @@ def _read_body(path: Path, text: str | None, kind: str) -> dict[str, Any]:
     # `tuple`, as what cannot be hashed is no key to look for.
     if not (found in tuple(_KINDS) and isinstance(header, dict) and isinstance(tensor_sum, str)):
         raise _damaged(path, "its header lacks a part")
-    if found != kind:
-        hint = f"the run is continued with {call('train', str(path.parent), resume=True)}"
+    if kind is not None and found != kind:
+        if found == "numbers":
+            hint = f"the next numbers are computed with {call('load_numbers', str(path))}"
+        elif kind == "numbers":
+            hint = f"one is made with {call('train_numbers', 'numbers.csv')}"
+        else:
+            hint = f"the run is continued with {call('train', str(path.parent), resume=True)}"
         if found == "resume":
             hint += f", its model is the file {path.with_name('model.safetensors')}"
         raise CheckpointFormatError(

@@ -226,6 +226,9 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "seed": ("--seed", "--generate"),
 }
 
+#: Functions of the library that are a command with a switch.
+_COMMANDS = {"train_numbers": ("train", ("--numbers",)), "load_numbers": ("sample", ("--numbers",))}
+
 
 def flags_of(name: str, value: object = None) -> tuple[str, ...]:
     """What is typed for a setting, by the name of its field; in some commands one of the later.
@@ -244,8 +247,9 @@ def at_prompt(part: Named | Call) -> str:
     """What is marked in a message, in the words of the prompt."""
     if isinstance(part, Named):
         return " ".join(_typed(part.setting, part.value))
+    command, switches = _COMMANDS.get(part.command, (part.command, ()))
     words = [word for name, value in part.settings.items() for word in _typed(name, value)]
-    return " ".join(["textgen", part.command, *map(quote_path, part.paths), *words])
+    return " ".join(["textgen", command, *map(quote_path, part.paths), *switches, *words])
 
 
 def in_flags(text: str) -> str:

@@ -50,6 +50,14 @@ class WritingOptions(ModelOptions):
     seed_file: Path | None = setting(
         None, help="Read the beginning of the text from a file.", panel=TEXT, metavar="FILE"
     )
+    numbers: bool = setting(
+        False,
+        help="Write the numbers that follow, with a model of a series of numbers: the beginning "
+        f"consists of numbers, such as 1,1,2,3,5, and {named('length')} numbers are written (10 "
+        "without it). Without a beginning the model continues the series that it was trained on. "
+        "The newest model of numbers is taken.",
+        panel=TEXT,
+    )
     count: int = setting(
         1,
         help="Write N texts, with a line end or a blank line between them, as between the "
@@ -180,6 +188,8 @@ def sample_command(
 
     textgen sample --seed "старуха" --steer 0:17=+2 --steer 0:3=off@60..
 
+    textgen sample --numbers --seed "1,1,2,3,5" --length 3
+
     A model that was trained on several documents, such as names or poems, stops at the end of a
     document.
 
@@ -187,6 +197,8 @@ def sample_command(
     line with its target.
     """
     from textgen.api import load
+    from textgen.checkpoint import locate_model
+    from textgen.series.number_model import holds_numbers, locate_numbers
 
     quiet = output.quiet
     asked.refuse_others({"json": output.json_output})
@@ -197,7 +209,16 @@ def sample_command(
         check_terminal()
         given.setdefault("length", LENGTH)
     text, checkpoint, note = _beginning(words or (), asked)
-    model = load(checkpoint)
+    path = (locate_numbers if asked.numbers else locate_model)(checkpoint)
+    if asked.numbers or holds_numbers(path):
+        from textgen.cli.numbers import sample_numbers
+
+        typed = spelled(context, SampleOptions) | spelled(context, WritingOptions)
+        if checkpoint is None and not asked.numbers:
+            note = f"the newest model is one of numbers: {path}"
+        sample_numbers(path, text, given.get("length"), typed, output, note)
+        return
+    model = load(path)
     # What is out of range is refused before anything is announced.
     settings = model.sample_options(**given)
     _check_model(model, asked, settings)

@@ -11,8 +11,10 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.interruption import StopSignals
 from textgen.cli.parameters import OutputOptions, PathsArgument, spelled, with_options
+from textgen.errors import ConfigError, named
 from textgen.options import RunOptions, TrainOptions
 from textgen.progress import task
+from textgen.series.number_options import SeriesOptions
 
 if TYPE_CHECKING:
     from textgen.training.events import Ended
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 def train_command(
     context: typer.Context,
     options: TrainOptions,
+    series: SeriesOptions,
     wanted: RunOptions,
     output: OutputOptions,
     paths: PathsArgument = None,
@@ -43,6 +46,8 @@ def train_command(
 
     textgen train corpus.txt --budget 1m
 
+    textgen train numbers.csv --numbers --history 2
+
     textgen train letters/ diary.txt.gz --out checkpoints/mine
 
     textgen train checkpoints/mine --resume
@@ -50,12 +55,24 @@ def train_command(
     textgen train checkpoints/mine --more 2m
     """
     paths = paths or []
+    given = spelled(context, TrainOptions)
+    if series.numbers:
+        from textgen.cli.numbers import train_on_numbers
+
+        given |= spelled(context, RunOptions)
+        train_on_numbers(paths, series, options, wanted, given, output, explain=explain)
+        return
+    if series.column is not None:
+        raise ConfigError(f"{named('column')} needs {named('numbers')}; give both")
+    if wanted.resume or wanted.more:
+        from textgen.cli.numbers import refuse_going_on
+
+        refuse_going_on(paths, wanted)
     is_silent = output.json_output or output.quiet
     answer = "" if is_silent else "stopping after this step and saving the run ..."
     with StopSignals(answer) as stop:
         from textgen.training.start import open_run
 
-        given = spelled(context, TrainOptions)
         opened = open_run(
             paths,
             options,

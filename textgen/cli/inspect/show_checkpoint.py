@@ -44,8 +44,14 @@ def checkpoint_command(
 
 def _show(name: str, json_output: bool, color: ColorMode) -> None:
     from textgen.checkpoint import SavedModel, locate_model
+    from textgen.series.number_model import holds_numbers
 
     path = locate_model(name)
+    if holds_numbers(path):
+        from textgen.cli.numbers import show_numbers
+
+        show_numbers(path, json_output, color)
+        return
     saved = SavedModel.load(path)
     weights = {key: list(array.shape) for key, array in saved.weights.items()}
     symbols = [symbol for symbol in saved.vocabulary.symbols if symbol]
@@ -124,6 +130,7 @@ def _of(step: int | None, steps: int | None) -> str | None:
 def _list_all(json_output: bool, color: ColorMode) -> None:
     from textgen.checkpoint import MODEL_NAME, ModelHeader, SavedModel, list_runs
     from textgen.errors import CheckpointError, StorageError
+    from textgen.series.number_model import NumbersModel, holds_numbers
     from textgen.table import Column, Table
     from textgen.terminal import humanize as fmt
     from textgen.terminal.console import make_consoles
@@ -133,10 +140,15 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
     records: list[dict[str, Any]] = []
     for run in runs:
         header: ModelHeader | None = None
+        numbers: NumbersModel | None = None
         note = ""
         if run.has_model:
+            path = run.path / MODEL_NAME
             try:
-                header = SavedModel.load_header(run.path / MODEL_NAME)
+                if holds_numbers(path):
+                    numbers = NumbersModel.load(path)
+                else:
+                    header = SavedModel.load_header(path)
             except (CheckpointError, StorageError) as error:
                 note = str(error)
         else:
@@ -155,6 +167,9 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
                 f"{_cell(config)} {config.num_layers} x {config.hidden_size}, "
                 f"{header.vocabulary.level}"
             )
+        if numbers is not None:
+            record["parameters"] = numbers.parameters
+            record["model"] = numbers.summary
         records.append(record)
     if json_output:
         print_json({"checkpoints": records})
