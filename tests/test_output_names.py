@@ -45,10 +45,10 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("sample", "--checkpoint", "pairs.safetensors", "--seed", "ab"): "json",
     (
         *("train", "numbers.txt", "--numbers", "--cell", "rnn", "--hidden", "1", "--history", "2"),
-        *("--steps", "3", "--out", "numbers"),
+        *("--steps", "3", "--out", "series"),
     ): "json",
-    ("sample", "--numbers", "--checkpoint", "numbers", "--length", "2"): "json",
-    ("inspect", "checkpoint", "numbers"): "json",
+    ("sample", "--numbers", "--checkpoint", "series", "--length", "2"): "json",
+    ("inspect", "checkpoint", "series"): "json",
     ("eval", "text.txt", *LSTM, "--window", "20"): "json",
     ("eval", "text.txt", "--checkpoint", "word.safetensors", "--history", "3"): "json",
     ("eval", "pairs.tsv", "--pairs", "--checkpoint", "pairs.safetensors"): "json",
