@@ -21,7 +21,12 @@ FOLDER = ROOT / "docs/lessons"
 INDEX = FOLDER / "README.md"
 PAGES = sorted(path.name for path in FOLDER.glob("[0-9]*.md"))
 #: What a page needs beside the package itself: its extras, of the library's name and their own.
-NEEDS = {"08_neuron.md": "sklearn", "09_agreement.md": "sklearn", "12_distances.md": "gensim"}
+NEEDS = {
+    "08_neuron.md": "sklearn",
+    "09_agreement.md": "sklearn",
+    "12_distances.md": "gensim",
+    "18_sentiment_neuron.md": "sklearn",
+}
 SAID = {"sklearn": ("scikit-learn", "'.[probe]'"), "gensim": ("gensim", "'.[vectors]'")}
 
 
