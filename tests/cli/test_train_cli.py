@@ -553,7 +553,7 @@ def test_nothing_slow_is_done_before_a_refusal(text: Path, monkeypatch: pytest.M
         raise AssertionError("the text is read before a cheap refusal")
 
     monkeypatch.setattr("textgen.training.start.open_data", read)
-    monkeypatch.setattr("textgen.comparison.cells.open_data", read)
+    monkeypatch.setattr("textgen.comparison.runs.open_data", read)
     assert textgen_cli("train", text, "--out", "run").exit_code == 7
     assert textgen_cli("train", text, "--cell", "brain").exit_code == 2
     Path("all/lstm-1").mkdir(parents=True)

@@ -76,7 +76,7 @@ def test_what_is_no_edit_is_refused(wrong: dict[str, object]) -> None:
     ("edit", "message"),
     [
         (Edit(layer=2, state="h", unit=0, scale=1, shift=0), "layer 2"),
-        (Edit(layer=0, state="h", unit=9, scale=1, shift=0), "unit 9"),
+        (Edit(layer=0, state="h", unit=9, scale=1, shift=0), "no neuron 9"),
         (Edit(layer=0, state="c", unit=0, scale=1, shift=0), "no state 'c'"),
         (direction(size=5), "no state 'c'"),
     ],
@@ -84,7 +84,7 @@ def test_what_is_no_edit_is_refused(wrong: dict[str, object]) -> None:
 def test_what_a_model_does_not_have_is_refused(edit: Edit, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         edit.check(replace(CONFIG, cell="gru"))
-    with pytest.raises(ConfigError, match="of 5 units"):
+    with pytest.raises(ConfigError, match="of 5 neurons"):
         direction(size=5).check(CONFIG)
 
 
