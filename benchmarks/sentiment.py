@@ -9,7 +9,8 @@
 many reviews say their label, and deals the texts into `find.tsv`, in which a neuron or direction is
 looked for, and `judge.tsv`, on which the judge is trained, so that none is in both.
 
-`turn` is the lecture's example: a seed, negative in the first sentence, positive from the second.
+`turn` takes the lecture's example further: a seed, negative in the first sentence, positive
+from the second. (The lecture holds the neuron positive from the second word on.)
 
 `doses` lets the model write reviews at each dose and has a judge that never saw the model say how
 many are positive: logistic regression on character n-grams, trained on pieces of the length of what

@@ -68,7 +68,7 @@ def test_the_lectures_windows_of_words(tmp_path: Path) -> None:
     assert np.shares_memory(x, corpus.tokens)
 
 
-def test_the_lectures_windows_of_characters(tmp_path: Path) -> None:
+def test_the_same_windows_of_characters(tmp_path: Path) -> None:
     path = tmp_path / "sentence.txt"
     path.write_text(SENTENCE, encoding="utf-8")
     corpus = Corpus.open([path])
