@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -23,14 +24,16 @@ from textgen.errors import (
     RunFolderError,
     TrainingDivergedError,
 )
+from textgen.options import TrainOptions
 from textgen.series import number_training
 from textgen.series.number_events import NumbersEnded, NumbersReport, NumbersStarted
 from textgen.series.number_file import given_series
 from textgen.series.number_network import NumberNetwork, first_weights
 from textgen.series.number_options import NumberOptions
+from textgen.series.number_plan import plan_numbers
 from textgen.series.number_shape import has_readout, number_config, weight_shapes
-from textgen.series.number_training import plan_numbers
 from textgen.series.scaling import choose_scaling
+from textgen.settings import settings_of
 from textgen.training.events import Event
 
 FIBONACCI = [1, 1, 2, 3, 5, 8, 13, 21, 34, 55]
@@ -43,7 +46,7 @@ def trained(folder: Path, series: Iterable[float], **settings: Any) -> textgen.N
 
 
 def choices(series: Iterable[float], **settings: Any) -> dict[str, tuple[Any, str]]:
-    _, found = plan_numbers(given_series(series), NumberOptions(**settings))
+    _, found = plan_numbers(given_series(series), NumberOptions(**settings), lambda plan: 0.5)
     return {choice.name: (choice.value, choice.reason) for choice in found}
 
 
@@ -216,11 +219,12 @@ def test_choices_of_a_long_series() -> None:
     assert choices(SINE)["optimizer"][0] == "L-BFGS"
     assert choices(SINE, learning_rate=0.1)["optimizer"][0] == "AdamW"
     assert choices(SINE, cell="depth-gated")["num_layers"][0] == 2
-    assert choices(SINE, budget=60.0)["steps"][0] > 10
+    steps, reason = choices(SINE, budget=60.0)["steps"]
+    assert steps == 120 and reason.startswith("about 60 s, at 500 ms a step on this machine")
 
 
 def test_units_are_as_many_as_there_is_room_for() -> None:
-    plan, _ = plan_numbers(given_series(SINE[:60]), NumberOptions(cell="gru"))
+    plan, _ = plan_numbers(given_series(SINE[:60]), NumberOptions(cell="gru"), lambda _: 1.0)
     windows = 60 - 6 - plan.history
     sizes = {
         units: sum(map(math.prod, weight_shapes(number_config("gru", "tanh", units, 1)).values()))
@@ -292,6 +296,25 @@ def test_what_is_refused(
 
 
 # How a run goes
+
+
+def test_a_budget_is_kept_about(tmp_path: Path) -> None:
+    """It is turned into steps by measuring; the machine may be busy."""
+    seen: list[Event] = []
+    begun = time.perf_counter()
+    trained(tmp_path, SINE, cell="gru", hidden_size=4, budget="1s", on_event=seen.append)
+    started = next(event for event in seen if isinstance(event, NumbersStarted))
+    assert started.steps > 5
+    assert "--steps" not in started.command  # numbers that a program gave have no command
+    assert time.perf_counter() - begun < 30
+
+
+def test_settings_of_numbers_are_settings_of_train() -> None:
+    """The command line reads them as those of `train`, so they have its names and defaults."""
+    train = {item.name: item for item in settings_of(TrainOptions)}
+    for item in settings_of(NumberOptions):
+        own = train[item.name]
+        assert (item.default, item.annotation, item.flag) == (own.default, own.annotation, own.flag)
 
 
 def test_the_end_of_the_series_is_not_learned_from(tmp_path: Path) -> None:
