@@ -884,7 +884,7 @@ class Model:
 
     @checked()
     def gates(self, text: Text | None = None) -> GateReport:
-        """How often the gates of each neuron are shut or open.
+        """How often the gates of each neuron are closed or open.
 
         Args:
             text: The text, its tokens, or what `read` gave; None: the training text.

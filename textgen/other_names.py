@@ -1,7 +1,7 @@
 """What other programs and libraries call a setting: the one table, for Python and the prompt.
 
 A name is in lower case with underscores: `max_epochs` is `max-epochs` at the prompt. What exists
-only at the prompt stands in `textgen.cli.foreign`.
+only at the prompt stands in `textgen.cli.mistakes`.
 """
 
 from __future__ import annotations

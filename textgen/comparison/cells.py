@@ -62,7 +62,7 @@ class GateShare:
     Args:
         layer: The layer, from 0.
         gate: Its name, such as `forget-gate`.
-        below: Share of the time below 0.1: shut.
+        below: Share of the time below 0.1: closed.
         above: Share of the time above 0.9: open.
     """
 

@@ -21,6 +21,7 @@ from textgen.files import atomic_write_text, make_folder
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.table import Table, finite
+from textgen.terminal.humanize import plural
 from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Ended, Event, Report
 from textgen.training.folder import METRICS_NAME, run_folder
@@ -347,7 +348,7 @@ class Runs:
         """How long each run is, in words."""
         options = self.jobs[0].options
         if options.steps is not None:
-            return f"{options.steps:,} steps"
+            return plural(options.steps, "step")
         if options.epochs is not None:
             return f"{options.epochs:g} passes over the text"
         return f"{options.budget or DEFAULT_BUDGET:g} s"

@@ -18,6 +18,7 @@ from textgen.errors import CorpusError
 from textgen.inspection.features import check_feature, feature_values, regex_feature
 from textgen.probing.labels import LabelledTexts
 from textgen.probing.statistics import Bools, Ints
+from textgen.terminal.humanize import plural
 
 #: Parts of the split. `FIT` and `VALIDATION` together are the training part: everything is chosen
 #: there, and everything reported is measured on `HELD_OUT`.
@@ -140,23 +141,21 @@ def text_examples(
         notes.append(f"the first {chars:,} characters of each text")
     kept = [i for i, text in enumerate(contents) if text]
     if len(kept) < len(contents):
-        notes.append(
-            f"{len(contents) - len(kept):,} texts left out: they hold nothing the model reads"
-        )
+        empty = plural(len(contents) - len(kept), "text")
+        notes.append(f"{empty} left out, with nothing in it that the model reads")
     contents = [contents[i] for i in kept]
     labels = np.array([texts.labels[i] for i in chosen[kept].tolist()], bool)
     for kind, name in ((True, texts.positive), (False, texts.negative)):
         count = int((labels == kind).sum())
         if count < LEAST:
             raise CorpusError(
-                f"{count} texts are labelled '{name}'; at least {LEAST} of each kind are needed, "
-                "and some hundred to find anything"
+                f"{plural(count, 'text is', 'texts are')} labelled '{name}'; at least {LEAST} of "
+                "each kind are needed, and some hundred to find anything"
             )
     groups, first = _equal_texts(contents)
     if not first.all():
-        notes.append(
-            f"{int((~first).sum()):,} texts repeat an earlier one; equal texts are on one side"
-        )
+        repeated = plural(int((~first).sum()), "text repeats", "texts repeat")
+        notes.append(f"{repeated} an earlier one; equal texts are on one side")
     documents = [vocabulary.encode(text) for text in contents]
     lengths = np.array([len(ids) for ids in documents], np.int64)
     part = _split_texts(labels, groups, held_out, rng)
