@@ -19,6 +19,7 @@ from textgen.view_options import (
     FindOptions,
     MemoryOptions,
     NeuronOptions,
+    OccurrenceOptions,
     PropertyOptions,
     ReadOptions,
     SimilarOptions,
@@ -68,6 +69,10 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("ViewSettings", "TypedDict", "What colours a text.", ViewOptions, ()),
     ("NeuronSettings", "TypedDict", "Which neurons are reported.", NeuronOptions, ()),
     ("SimilarSettings", "TypedDict", "What is compared.", SimilarOptions, ()),
+    (
+        *("OccurrenceSettings", "TypedDict", "How the places of a word are listed."),
+        *(OccurrenceOptions, ()),
+    ),
     ("PropertySettings", "TypedDict", "What is searched for.", PropertyOptions, ()),
     ("FindSettings", "PropertySettings", "How it is searched for.", FindOptions, ()),
 )

@@ -19,7 +19,7 @@ NAMES = {
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
     *("compare_cells", "compare_history", "compare_task"),
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
-    *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers"),
+    *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers", "occurrences"),
 }
 
 
@@ -59,7 +59,7 @@ def test_everything_public_has_a_docstring() -> None:
 def test_every_public_signature_is_typed() -> None:
     for function in (
         *(textgen.train, textgen.load, textgen.cells.register_cell),
-        *(textgen.train_numbers, textgen.load_numbers),
+        *(textgen.train_numbers, textgen.load_numbers, textgen.occurrences),
         *(
             m
             for n, m in vars(textgen.NumbersModel).items()
@@ -101,6 +101,7 @@ TAKING = {
     textgen.Model.neurons: "NeuronSettings",
     textgen.Model.similar: "SimilarSettings",
     textgen.Model.find: "FindSettings",
+    textgen.occurrences: "OccurrenceSettings",
 }
 
 
@@ -108,7 +109,7 @@ def test_every_function_that_takes_settings_types_them() -> None:
     taking = {}
     for function in (
         *(textgen.train, textgen.train_numbers),
-        *(textgen.load, textgen.load_numbers),
+        *(textgen.load, textgen.load_numbers, textgen.occurrences),
         *(member for member in vars(textgen.Model).values() if inspect.isfunction(member)),
     ):
         for parameter in inspect.signature(function).parameters.values():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from textgen.api import Model as Model
     from textgen.api import TrainResult as TrainResult
     from textgen.api import load as load
+    from textgen.api import occurrences as occurrences
     from textgen.api import train as train
     from textgen.comparison import compare_cells as compare_cells
     from textgen.comparison import compare_history as compare_history
@@ -37,6 +38,7 @@ _HOMES = {
     "Model": "textgen.api",
     "TrainResult": "textgen.api",
     "load": "textgen.api",
+    "occurrences": "textgen.api",
     "train": "textgen.api",
     "compare_cells": "textgen.comparison",
     "compare_history": "textgen.comparison",
@@ -69,6 +71,7 @@ __all__ = [
     "compare_task",
     "load",
     "load_numbers",
+    "occurrences",
     "train",
     "train_numbers",
 ]

@@ -27,6 +27,7 @@ from textgen.inspection.memory import memory_curves
 from textgen.inspection.neuron_report import NeuronReport
 from textgen.inspection.neuron_stats import parse_neurons
 from textgen.inspection.neurons import report_neurons
+from textgen.inspection.occurrences import Occurrences, find_occurrences
 from textgen.inspection.page_data import page_of
 from textgen.inspection.similar import SimilarPlaces, find_similar
 from textgen.inspection.steerable import calibration_of, find_target
@@ -39,6 +40,7 @@ from textgen.keywords import (
     FindSettings,
     MemorySettings,
     NeuronSettings,
+    OccurrenceSettings,
     ReadSettings,
     SampleSettings,
     SimilarSettings,
@@ -82,6 +84,7 @@ from textgen.view_options import (
     FindOptions,
     MemoryOptions,
     NeuronOptions,
+    OccurrenceOptions,
     PropertyOptions,
     ReadOptions,
     SimilarOptions,
@@ -258,6 +261,41 @@ def load(checkpoint: StrPath | Model | TrainResult | None = None) -> Model:
         return checkpoint
     path = locate_model(None if checkpoint is None else _checkpoint(checkpoint))
     return Model(SavedModel.load(path), path)
+
+
+@checked(OccurrenceOptions)
+def occurrences(
+    word: str,
+    *paths: StrPath | Iterable[StrPath],
+    text: str | None = None,
+    stdin: BinaryIO | None = None,
+    **settings: Unpack[OccurrenceSettings],
+) -> Occurrences:
+    """Every place of a word in texts, and how the places are spread. No model is needed.
+
+    Args:
+        word: The word, or several with spaces between; only whole words count. `*` stands for any
+            letters at the beginning or the end of a word, or for none: `"hous*"`.
+        paths: Text files (any encoding, `.gz` too), folders, patterns, or lists of these.
+        text: The text itself, instead of files.
+        stdin: What the path `-` reads.
+        settings: Any of those below, by name.
+    Raises:
+        InspectionError: There is no word in `word`.
+        CorpusError: A file is not text, or there is none.
+        StorageError: A file is missing or unreadable.
+    Example:
+        >>> found = textgen.occurrences("hous*", "novel.txt")
+        >>> print(len(found), found.spread())  # in all, and in each tenth of the text
+    """
+    given: dict[str, Any] = dict(settings)
+    names = path_names(paths, "occurrences")
+    if text is not None:
+        stdin = given_text(text, names, given.get("encoding"), "occurrences")
+        names, given["encoding"] = ["-"], "utf-8"
+    if not names:
+        raise ConfigError("no text was named; give a file, a folder, or text=...")
+    return find_occurrences(word, names, OccurrenceOptions(**given), stdin=stdin)
 
 
 def _checkpoint(checkpoint: StrPath | Model | TrainResult) -> str:

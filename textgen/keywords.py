@@ -194,6 +194,18 @@ class SimilarSettings(TypedDict, total=False):
     not_same: int
 
 
+class OccurrenceSettings(TypedDict, total=False):
+    """How the places of a word are listed: `textgen.view_options.OccurrenceOptions`."""
+
+    encoding: str | None
+    encoding_errors: str
+    ending: str
+    skip_bad: bool
+    match_case: bool
+    limit: int
+    context: int
+
+
 class PropertySettings(TypedDict, total=False):
     """What is searched for: `textgen.view_options.PropertyOptions`."""
 

@@ -193,6 +193,36 @@ class SimilarOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OccurrenceOptions(FileOptions):
+    """How the places of a word are looked for, and which are shown.
+
+    Raises:
+        InspectionError: A value is out of range.
+    """
+
+    match_case: bool = setting(
+        False, help="Tell capital from small letters. Without it they count as the same."
+    )
+    limit: int = setting(
+        0,
+        help="List only the first N places; 0 lists all. All are counted.",
+        metavar="N",
+        at_least=0,
+    )
+    context: int = setting(
+        80,
+        help="Keep N characters before and after each place.",
+        panel=ADVANCED,
+        metavar="N",
+        at_least=0,
+    )
+
+    def __post_init__(self) -> None:
+        check(self, InspectionError)
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemoryOptions:
     """How memory is measured.
 

@@ -82,11 +82,23 @@ def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
 
 
 @cache
-def _pattern() -> re.Pattern[str]:
+def word_characters() -> tuple[str, str]:
+    """Two regular expressions of one character: a letter or digit; that, or a combining mark.
+
+    Between two of them an apostrophe belongs to the word if a letter or digit follows it.
+    """
+    return r"[^\W_]", rf"(?:[^\W_]|[{_marks()}])"
+
+
+def _marks() -> str:
     # `\w` lacks the combining marks, without which Hindi or decomposed Russian falls to pieces.
-    marks = "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in _mark_ranges())
-    letter = r"[^\W_]"
-    word = rf"(?:{letter}|[{marks}])"
+    return "".join(f"\\U{first:08x}-\\U{last:08x}" for first, last in _mark_ranges())
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    marks = _marks()
+    letter, word = word_characters()
     # The first branch is three times as fast and is right if no mark or apostrophe follows. Its
     # quantifier is possessive: it fails rather than fall back to a shorter word.
     return re.compile(

@@ -43,6 +43,10 @@ class Inspect(Group):
             "textgen.cli.inspect.show_memory:memory_command",
             "Show how far back models remember, in their gradients and in their predictions.",
         ),
+        "occurrences": (
+            "textgen.cli.inspect.show_occurrences:occurrences_command",
+            "List every place of a word in a text, and show how the places are spread.",
+        ),
         "windows": (
             "textgen.cli.inspect.show_windows:windows_command",
             "Print the sliding windows of a text: T tokens, and the T tokens that begin one token "
