@@ -18,6 +18,7 @@ from support.small_runs import environment, events, textgen_cli
 from support.trained import Trained
 
 import textgen
+from textgen.cli.numbers import weights_in_words
 
 LINEAR = ("--cell", "rnn", "--nonlinearity", "identity", "--hidden", "1", "--history", "2")
 SMALL = ("--hidden", "1", "--history", "2", "--steps", "3")
@@ -232,3 +233,12 @@ def test_the_steps_of_a_run_are_told_on_the_way(folder: Path) -> None:
     assert textgen_cli("train", "fib.csv", "--numbers", *SMALL, "--force", "-q").stderr == ""
     explained = textgen_cli("train", "fib.csv", "--numbers", *SMALL, "--force", "--explain").stderr
     assert "squared error" in explained and "float64" in explained
+
+
+def test_weights_are_rounded_to_what_the_series_can_tell_apart() -> None:
+    exact = {"w": 0.9999999999, "b": -3e-13, "v": 1.0}
+    assert weights_in_words(exact, "F(x) = x w", [34.0, 55.0]) == "w = 1, b = 0, v = 1"
+    small = {"w": 1.0, "b": 2e-9, "v": 1.0}
+    assert weights_in_words(small, "F(x) = x w", [1e-9, 3e-9]) == "w = 1, b = 2e-09, v = 1"
+    large = {"w": 2e-9, "b": 0.5, "v": 1.0}
+    assert weights_in_words(large, "F(x) = tanh(x w)", [1e9]) == "w = 2e-09, b = 0.5, v = 1"

@@ -237,8 +237,8 @@ def _beside(rmse: float, naive: float) -> str:
 def weights_in_words(weights: Mapping[str, float], equation: str, series: Sequence[float]) -> str:
     """w, b and v, rounded to what can be told apart in a series of such numbers."""
     size = max(map(abs, series), default=0.0) or 1.0
-    # b has the units of the series, but inside tanh it has none.
-    sizes = {} if "tanh" in equation else {"b": size}
+    # b has the units of the series; inside tanh it has none, and w their inverse.
+    sizes = {"w": 1.0 / size} if "tanh" in equation else {"b": size}
     return ", ".join(
         f"{name} = {rounded(value, sizes.get(name, 1.0))}" for name, value in weights.items()
     )
