@@ -247,7 +247,7 @@ def weights_in_words(weights: Mapping[str, float], equation: str, series: Sequen
 def rounded(value: float, size: float = 1.0) -> str:
     """A number to six places after the point of its `size`: 1 for 0.99999999."""
     near = round(value / size, 6) * size
-    return f"{near + 0.0:.7g}"
+    return f"{near + 0.0:.6g}"
 
 
 def _sample_command(event: NumbersEnded) -> str:
