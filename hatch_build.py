@@ -1,8 +1,11 @@
-"""Compiles the native library while textgen is installed, where a C compiler is found.
+"""Compiles the native library while textgen is installed, and brings the lessons' files along.
 
 `pip install .` and `python -m build` put it into the wheel, which is then of one platform;
 `pip install -e .` puts it beside its sources. Without a compiler the wheel is pure Python, and a
 warning says so: an installation never fails for it.
+
+The lessons' pages and the texts that they read stand outside the package, where a reader of the
+repository looks for them. A wheel holds a copy of them inside it; a clone needs none.
 """
 
 from __future__ import annotations
@@ -13,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+#: What the lessons need: where it stands here -> where it stands in the wheel.
+LESSONS = {"docs/lessons": "textgen/lessons/pages", "corpora": "textgen/lessons/corpora"}
 
 
 class NativeLibraryHook(BuildHookInterface[Any]):
@@ -34,6 +40,9 @@ class NativeLibraryHook(BuildHookInterface[Any]):
         finally:
             sys.path.remove(self.root)
         editable = version == "editable"
+        if not editable:
+            for here, there in LESSONS.items():
+                build_data["force_include"][str(Path(self.root, here))] = there
         self.folder = tempfile.TemporaryDirectory(prefix="textgen-build-")
         output = LIBRARY if editable else Path(self.folder.name) / LIBRARY.name
         try:

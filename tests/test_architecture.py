@@ -54,6 +54,7 @@ LEVELS = {
     "keywords": 9,
     "api": 10,
     "series": 10,
+    "lessons": 10,
     "cli": 11,
     "__main__": 12,
 }
@@ -226,7 +227,9 @@ CALLED_FROM_OUTSIDE = {
         "format_help",
         "seekable",
         "on_broken_pipe",
-    ),  # codecs, click, io, rich
+        "report_success",
+        "report_unexpected_exception",
+    ),  # codecs, click, io, rich, doctest
     *("from_torch_nn", "to_torch_nn"),  # public functions
 }
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import doctest
-import io
-import os
 import re
 import subprocess
 import sys
-from contextlib import redirect_stdout
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 from test_docs import run_all, shell_commands
+
+import textgen
+from textgen.lessons import lesson_page
+from textgen.lessons.lesson_page import Lesson
+from textgen.lessons.lesson_run import ExampleResult
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/lessons"
@@ -30,46 +30,14 @@ NEEDS = {
 SAID = {"sklearn": ("scikit-learn", "'.[probe]'"), "gensim": ("gensim", "'.[vectors]'")}
 
 
-@dataclass
-class PageRun:
-    """What became of a page.
-
-    Args:
-        passed: Its examples that gave what stands there, with what they gave.
-        report: What differs; "" where nothing does.
-        names: What its examples have defined; what they hold goes with them.
-    """
-
-    passed: list[tuple[doctest.Example, str]] = field(default_factory=list)
-    report: str = ""
-    names: dict[str, Any] = field(default_factory=dict)
-
-
-class Runner(doctest.DocTestRunner):
-    """As `python -m doctest`, but keeps what came out."""
-
-    def __init__(self) -> None:
-        # Without flags, so that the command of the index is enough.
-        super().__init__(verbose=False)
-        self.run_of_page = PageRun()
-
-    def report_success(self, out: Any, test: doctest.DocTest, example: Any, got: str) -> None:
-        self.run_of_page.passed.append((example, got))
-
-
-def run_page(text: str, name: str) -> PageRun:
-    """Run a page's examples."""
-    test = doctest.DocTestParser().get_doctest(text, {"__name__": "__main__"}, name, name, 0)
-    runner, report = Runner(), io.StringIO()
-    with redirect_stdout(report):
-        runner.run(test, clear_globs=False)
-    runner.run_of_page.report = report.getvalue()
-    runner.run_of_page.names = test.globs
-    return runner.run_of_page
-
-
-def examples(page: str) -> list[doctest.Example]:
+def of_doctest(page: str) -> list[doctest.Example]:
+    """What `python -m doctest` runs of a page."""
     return doctest.DocTestParser().get_examples((FOLDER / page).read_text("utf-8"), page)
+
+
+def examples(lesson: Lesson) -> list[doctest.Example]:
+    """What `textgen lessons` runs of it."""
+    return [example for step in lesson.steps for example in step.examples]
 
 
 def with_another_digit(text: str) -> list[str]:
@@ -80,21 +48,9 @@ def with_another_digit(text: str) -> list[str]:
     ]
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder that holds the project's own texts."""
-    folder = tmp_path / "place"
-    folder.mkdir()
-    (folder / "corpora").symlink_to(ROOT / "corpora", target_is_directory=True)
-    monkeypatch.chdir(folder)
-    return folder
-
-
-# A page's temporary folder goes when Python ends, and Python says so to who asks for warnings.
-@pytest.mark.filterwarnings("ignore:Implicitly cleaning up:ResourceWarning")
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_says_what_the_program_gives(
-    page: str, place: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each example gives what stands there, and no digit of it could be another.
 
@@ -105,28 +61,30 @@ def test_a_page_says_what_the_program_gives(
         pytest.importorskip(NEEDS[page])
     for library in SAID.keys() - {NEEDS.get(page)}:
         monkeypatch.setitem(sys.modules, library, None)
-    run = run_page((FOLDER / page).read_text("utf-8"), page)
-    own = Path.cwd()
-    try:
-        check_page(page, run)
-        assert [path.name for path in place.iterdir()] == ["corpora"]
-        if own != place:
-            (own / "corpora").symlink_to(ROOT / "corpora", target_is_directory=True)
+    place = tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    lesson = Lesson.read((FOLDER / page).read_text("utf-8"))
+    with lesson.running() as run:
+        check_page(page, [run.try_example(example) for example in examples(lesson)])
+        assert [path.name for path in run.start.iterdir()] == ["corpora"]
+        run.bring_corpora()
+        monkeypatch.chdir(run.folder)
         run_all(shell_commands(f"docs/lessons/{page}"))
-    finally:
-        os.chdir(place)
-        run.names.clear()
-    assert own == place or not own.exists()
+        monkeypatch.chdir(place)
+    assert not run.folder.exists() and not run.start.exists()
+    assert not list(place.iterdir())
 
 
-def check_page(page: str, run: PageRun) -> None:
+def check_page(page: str, results: list[ExampleResult]) -> None:
     """Fail where an example gave something else, or could have."""
-    assert not run.report, run.report
+    assert not [result.report for result in results if result.report]
     checker, digits = doctest.OutputChecker(), 0
-    for example, got in run.passed:
-        flags = sum(flag for flag, is_on in example.options.items() if is_on)
-        for wrong in with_another_digit(example.want):
-            assert not checker.check_output(wrong, got, flags), f"{page} would pass with {wrong!r}"
+    for result in results:
+        flags = sum(flag for flag, is_on in result.example.options.items() if is_on)
+        for wrong in with_another_digit(result.example.want):
+            given = checker.check_output(wrong, result.got, flags)
+            assert not given, f"{page} would pass with {wrong!r}"
             digits += 1
     assert digits >= 5
 
@@ -149,7 +107,7 @@ def test_a_page_says_what_it_needs(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_nothing_of_a_page_is_left_out(page: str) -> None:
     """No example is skipped, and none lets everything pass."""
-    for example in examples(page):
+    for example in of_doctest(page):
         place = f"{page}:{example.lineno + 1}"
         assert not example.options.get(doctest.SKIP), f"{place} is skipped"
         assert example.want.strip() != "...", f"{place} says nothing"
@@ -158,22 +116,96 @@ def test_nothing_of_a_page_is_left_out(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_has_no_network_of_its_own(page: str) -> None:
     """Cells, layers and optimisers are textgen's; torch lends a page its arithmetic."""
-    source = "".join(example.source for example in examples(page))
+    source = "".join(example.source for example in of_doctest(page))
     assert not re.search(r"\bnn\b|\btorch\.optim\b|^ *class ", source, re.M)
+
+
+HEAD = "# 1. Sum\n\nNeeds nothing beside textgen. Takes a second.\n\n"
+
+
+def reports(page: str) -> str:
+    """What differs on a page."""
+    lesson = Lesson.read(HEAD + page)
+    with lesson.running() as run:
+        return "".join(run.try_example(example).report for example in examples(lesson))
 
 
 def test_a_wrong_number_fails() -> None:
     """Any of them, and an example that prints what nobody expects."""
-    good = "# Sum\n\n```python\n>>> 12 + 13\n25\n>>> print('a', 0.5)\na 0.5\n\n```\n"
-    run = run_page(good, "good")
-    assert (run.report, len(run.passed)) == ("", 2)
+    good = "```python\n>>> 12 + 13\n25\n>>> print('a', 0.5)\na 0.5\n\n```\n"
+    assert reports(good) == ""
     for want in ("25", "a 0.5"):
         for wrong in with_another_digit(want):
-            report = run_page(good.replace(f"\n{want}\n", f"\n{wrong}\n"), "wrong").report
+            report = reports(good.replace(f"\n{want}\n", f"\n{wrong}\n"))
             assert f"Expected:\n    {wrong}\nGot:\n    {want}\n" in report
-    assert "Got:\n    26\n" in run_page(good.replace("13", "14"), "wrong").report
-    assert "Expected nothing" in run_page(good.replace("25\n", ""), "wrong").report
-    assert "ZeroDivisionError" in run_page(good.replace("13", "1 / 0"), "wrong").report
+    assert "Got:\n    26\n" in reports(good.replace("13", "14"))
+    assert "Expected nothing" in reports(good.replace("25\n", ""))
+    assert "ZeroDivisionError" in reports(good.replace("13", "1 / 0"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_step_leaves_nothing_out(page: str) -> None:
+    """Steps have all text and all examples of a page, and each begins with text."""
+    text = (FOLDER / page).read_text("utf-8")
+    lesson = Lesson.read(text)
+    own, every = examples(lesson), of_doctest(page)
+    assert [(e.source, e.want) for e in own] == [(e.source, e.want) for e in every]
+    assert len(lesson.steps) >= 4 and all(step.text.strip() for step in lesson.steps)
+    prose = re.sub(r"```python\n.*?```\n", "", text, flags=re.S)
+    assert "".join(step.text for step in lesson.steps) == prose
+
+
+def test_the_working_folder_is_that_of_an_example_only_while_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An example may go to another folder, and stays there; the caller does not."""
+    monkeypatch.chdir(tmp_path)
+    code = (
+        ">>> import os, tempfile\n>>> other = tempfile.TemporaryDirectory()\n"
+        ">>> os.chdir(other.name)\n>>> open('new', 'w').close()\n>>> os.listdir()\n['new']\n"
+    )
+    lesson = Lesson.read(f"{HEAD}```python\n{code}\n```\n")
+    with lesson.running() as run:
+        assert (run.start / "corpora/russian.txt").is_file()
+        for example in examples(lesson):
+            assert run.try_example(example).agrees
+            assert Path.cwd() == tmp_path
+        assert run.folder != run.start and (run.folder / "new").is_file()
+    assert not run.folder.exists() and not run.start.exists()
+
+
+def test_an_interruption_is_no_wrong_result() -> None:
+    """doctest itself takes what is no `KeyboardInterrupt` for a mistake of the example."""
+    lesson = Lesson.read(f"{HEAD}```python\n>>> raise GeneratorExit\n\n```\n")
+    with pytest.raises(GeneratorExit), lesson.running() as run:
+        run.try_example(examples(lesson)[0])
+    assert not run.start.exists()
+
+
+def test_a_lesson_by_number() -> None:
+    """All of them, in order; another number is refused."""
+    lessons = textgen.list_lessons()
+    assert [lesson.number for lesson in lessons] == [int(page[:2]) for page in PAGES]
+    assert textgen.load_lesson(8).needs == ("scikit-learn",)
+    twelve = textgen.load_lesson(12)
+    assert (twelve.needs, twelve.commands_need) == ((), ("gensim",))
+    assert twelve.takes == "a few seconds"
+    with pytest.raises(textgen.TextgenError, match=r"there is no lesson 0; there are 1 to \d+"):
+        textgen.load_lesson(0)
+
+
+def test_what_a_lesson_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its page says it in a clone; elsewhere without the name that another project has."""
+    monkeypatch.setattr(lesson_page, "find_spec", lambda name: None)
+    lesson = textgen.load_lesson(8)
+    assert lesson.missing == ("scikit-learn",)
+    said = "lesson 8 needs scikit-learn, which is not installed; "
+    for clone, typed in ((ROOT, "pip install '.[probe]'"), (FOLDER, "pip install scikit-learn")):
+        monkeypatch.setattr(lesson_page, "_CLONE", clone)
+        monkeypatch.setattr(lesson_page, "_shipped", lambda *_: ROOT / "corpora")
+        with pytest.raises(textgen.TextgenError) as error, lesson.running():
+            pass
+        assert str(error.value).startswith(said) and str(error.value).endswith(typed)
 
 
 def test_the_command_of_the_index(tmp_path: Path) -> None:

@@ -74,10 +74,13 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ),
     ("inspect", "occurrences", "дом*", "text.txt"): "json csv npz",
     ("inspect", "windows", "text.txt", "--limit", "3"): "json",
+    ("lessons",): "json",
+    ("lessons", "4"): "json",
+    ("lessons", "4", "--notebook", "lesson.ipynb"): "json",
 }
 
 VIEWS = get_command(app).commands["inspect"].commands  # type: ignore[attr-defined]
-HELP = ("train", "sample", "eval", "compare", "inspect", *(f"inspect {name}" for name in VIEWS))
+HELP = ("train", "sample", "eval", "compare", "lessons", "inspect", *(f"inspect {name}" for name in VIEWS))
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from textgen.evaluation import Evaluation as Evaluation
     from textgen.evaluation import PairsEvaluation as PairsEvaluation
     from textgen.inspection.trace import Trace as Trace
+    from textgen.lessons.lesson_page import Lesson as Lesson
+    from textgen.lessons.lesson_page import list_lessons as list_lessons
+    from textgen.lessons.lesson_page import load_lesson as load_lesson
     from textgen.sampling import Generation as Generation
     from textgen.series.number_api import NumbersResult as NumbersResult
     from textgen.series.number_api import load_numbers as load_numbers
@@ -48,6 +51,9 @@ _HOMES = {
     "Generation": "textgen.sampling",
     "Evaluation": "textgen.evaluation",
     "PairsEvaluation": "textgen.evaluation",
+    "Lesson": "textgen.lessons.lesson_page",
+    "list_lessons": "textgen.lessons.lesson_page",
+    "load_lesson": "textgen.lessons.lesson_page",
     "NumbersModel": "textgen.series.number_model",
     "NumbersResult": "textgen.series.number_api",
     "load_numbers": "textgen.series.number_api",
@@ -58,6 +64,7 @@ _PARTS = ("cells", "errors")
 __all__ = [
     "Evaluation",
     "Generation",
+    "Lesson",
     "Model",
     "NumbersModel",
     "NumbersResult",
@@ -69,7 +76,9 @@ __all__ = [
     "compare_cells",
     "compare_history",
     "compare_task",
+    "list_lessons",
     "load",
+    "load_lesson",
     "load_numbers",
     "occurrences",
     "train",

@@ -81,7 +81,8 @@ def tree(tmp_path: Path, repository: Path) -> Path:
     """A copy of what is installed, the engine's sources included, without anything built."""
     copy = tmp_path / "tree"
     built = shutil.ignore_patterns("__pycache__", "_textgen.*", ".build-*")
-    shutil.copytree(repository / "textgen", copy / "textgen", ignore=built)
+    for name in ("textgen", "docs/lessons", "corpora"):
+        shutil.copytree(repository / name, copy / name, ignore=built)
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(repository / name, copy / name)
     return copy

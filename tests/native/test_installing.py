@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tarfile
 import zipfile
@@ -11,6 +12,7 @@ import pytest
 from support.environments import Environment
 from support.small_runs import SMALL_OPTIONS, russian_text
 
+import textgen
 from textgen.native.library import BUILD_COMMAND, COST, LIBRARY
 
 
@@ -41,6 +43,35 @@ def test_a_wheel_carries_the_library(environment: Environment, small_tree: Path)
     assert environment.describe().startswith("native engine: ")
 
 
+def test_a_wheel_carries_the_lessons(
+    environment: Environment, small_tree: Path, tmp_path: Path
+) -> None:
+    """With the texts that they read: listed, run and written as in the clone, which is gone."""
+    environment.run("python", "-m", "hatchling", "build", cwd=small_tree)
+    (archive,) = (small_tree / "dist").glob("*.tar.gz")
+    (wheel,) = (small_tree / "dist").glob("*.whl")
+    pages = {path.name for path in (small_tree / "docs/lessons").glob("*.md")}
+    texts = {path.name for path in (small_tree / "corpora").iterdir()}
+    with zipfile.ZipFile(wheel) as packed:
+        names = set(packed.namelist())
+    assert {f"textgen/lessons/pages/{name}" for name in pages} <= names
+    assert {f"textgen/lessons/corpora/{name}" for name in texts} <= names
+    assert not [name for name in names if name.startswith(("docs/", "corpora/"))]
+    with tarfile.open(archive) as packed_sources:
+        inside = {name.partition("/")[2] for name in packed_sources.getnames()}
+    assert {f"docs/lessons/{name}" for name in pages} <= inside
+
+    environment.install(archive)
+    archive.rename(tmp_path / "archive")
+    small_tree.rename(tmp_path / "moved")
+    listed = json.loads(environment.run("textgen", "lessons", "--json").stdout)
+    assert [own["number"] for own in listed] == [own.number for own in textgen.list_lessons()]
+    first = environment.run("textgen", "lessons", "19", "--all")
+    assert "all as on the page" in first.stderr  # It reads corpora/russian.txt.
+    hint = "from textgen.lessons.lesson_page import install_hint; print(install_hint('gensim'))"
+    assert environment.run("python", "-c", hint).stdout == "type: pip install gensim\n"
+
+
 @pytest.mark.usefixtures("compiler")
 def test_an_editable_installation_builds_in_the_tree(
     environment: Environment, small_tree: Path
@@ -51,6 +82,7 @@ def test_an_editable_installation_builds_in_the_tree(
     before = library.stat().st_mtime_ns
     environment.install("--editable", small_tree, compiler=True)
     assert library.stat().st_mtime_ns == before  # It was up to date.
+    assert not (environment.packages / "textgen").exists()  # The lessons stand in the tree.
 
 
 @pytest.mark.usefixtures("compiler")

@@ -15,6 +15,7 @@ from textgen.version import __version__
 ALIASES: dict[str, tuple[str, ...]] = {
     "list": ("inspect", "checkpoint"),
     "ls": ("inspect", "checkpoint"),
+    "lesson": ("lessons",),
     "version": ("--version",),
 }
 
@@ -36,6 +37,10 @@ class Textgen(Group):
         "inspect": (
             "textgen.cli.inspect:inspect_app",
             "Look at single neurons: show a text coloured by their value after each character.",
+        ),
+        "lessons": (
+            "textgen.cli.lessons:lessons_command",
+            "Show the lectures' worked examples, and run one of them step by step.",
         ),
     }
 

@@ -6,7 +6,7 @@ feature_property        a built-in feature of textgen.inspection.features
 neuron_target           a found neuron as a steering target
 direction_target        a direction as a steering target
 
-scikit-learn is needed (`pip install 'textgen[probe]'`) and is loaded when `find` is called.
+scikit-learn is needed (`pip install scikit-learn`) and is loaded when `find` is called.
 """
 
 from __future__ import annotations

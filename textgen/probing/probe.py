@@ -47,7 +47,7 @@ def require_sklearn() -> None:
     except ImportError as error:
         raise BackendError(
             "this search needs scikit-learn, which is not installed; "
-            "type: pip install 'textgen[probe]'"
+            "type: pip install scikit-learn"
         ) from error
 
 

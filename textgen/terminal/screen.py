@@ -232,6 +232,16 @@ class Keyboard:
         return [*keys, "escape"] if rest else keys
 
 
+def forget_typed(descriptor: int) -> None:
+    """Drop what was typed while nobody read: it answers a question that was not asked yet.
+
+    Args:
+        descriptor: Of a terminal.
+    """
+    if sys.platform != "win32":
+        termios.tcflush(descriptor, termios.TCIFLUSH)
+
+
 def parse_keys(text: str) -> tuple[list[str], str]:
     """The keys in what a terminal sent, and a sequence at its end that is not complete.
 

@@ -75,7 +75,7 @@ def require_vectors(options: TrainOptions) -> None:
         except ImportError as error:
             raise BackendError(
                 f"{named('vectors')} word2vec needs gensim, which is not installed; "
-                "type: pip install 'textgen[vectors]'"
+                "type: pip install gensim"
             ) from error
 
 

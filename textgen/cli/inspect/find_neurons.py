@@ -65,7 +65,7 @@ def find_command(
     Neurons are chosen on one part of the examples and measured on the rest. A neuron is shown if
     it is significant after a correction for the number of all neurons. The controls are made for
     the neuron that is best on the first part. This command needs scikit-learn: pip install
-    "textgen[probe]".
+    scikit-learn.
 
     textgen inspect find --labels reviews.tsv --save sentiment
 
