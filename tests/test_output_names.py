@@ -80,7 +80,15 @@ COMMANDS: dict[tuple[str, ...], str] = {
 }
 
 VIEWS = get_command(app).commands["inspect"].commands  # type: ignore[attr-defined]
-HELP = ("train", "sample", "eval", "compare", "lessons", "inspect", *(f"inspect {name}" for name in VIEWS))
+HELP = (
+    "train",
+    "sample",
+    "eval",
+    "compare",
+    "lessons",
+    "inspect",
+    *(f"inspect {name}" for name in VIEWS),
+)
 _OPTION = re.compile(r"--?[a-z][a-z-]*")
 
 

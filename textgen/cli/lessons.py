@@ -138,15 +138,15 @@ def _write_notebook(lesson: Lesson, path: Path, output: OutputOptions) -> None:
 
 
 def _run_as_json(lesson: Lesson) -> None:
-    steps, examples, differ = [], 0, 0
+    steps, ran, differ = [], 0, 0
     with lesson.running() as run:
         for step in lesson.steps:
             results = [run.try_example(example) for example in step.examples]
-            examples += len(results)
+            ran += len(results)
             differ += sum(not result.agrees for result in results)
             shown = [result.to_dict() for result in results]
             steps.append({"text": step.text.strip(), "examples": shown})
-    print_json({**_described(lesson), "steps": steps, "examples": examples, "differ": differ})
+    print_json({**_described(lesson), "steps": steps, "ran": ran, "differ": differ})
     if differ:
         raise typer.Exit(1)
 

@@ -46,8 +46,7 @@ def require_sklearn() -> None:
             import sklearn  # noqa: F401
     except ImportError as error:
         raise BackendError(
-            "this search needs scikit-learn, which is not installed; "
-            "type: pip install scikit-learn"
+            "this search needs scikit-learn, which is not installed; type: pip install scikit-learn"
         ) from error
 
 
