@@ -70,13 +70,6 @@ def test_a_notebook_is_valid(lesson: Lesson) -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_nbformat_takes_it() -> None:
-    """Where it is installed."""
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
-    for lesson in LESSONS:
-        nbformat.validate(lesson.to_notebook())
-
-
 def run_cell(code: str, names: dict[str, Any]) -> str:
     """What a notebook shows below a cell: what it prints, and the value of its last line."""
     body = ast.parse(code).body

@@ -153,7 +153,7 @@ def _run_as_json(lesson: Lesson) -> None:
 
 def _run(lesson: Lesson, options: LessonOptions, output: OutputOptions) -> None:
     """Print the steps of a lesson, with what its examples give now."""
-    is_watched = sys.stdin.isatty() and sys.stdout.isatty()
+    is_watched = all(own.isatty() for own in (sys.stdin, sys.stdout, sys.stderr))
     waits = is_watched and not (options.all_steps or output.quiet)
     agree = differ = 0
     with lesson.running() as run:
