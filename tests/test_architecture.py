@@ -227,6 +227,7 @@ CALLED_FROM_OUTSIDE = {
         "format_help",
         "seekable",
         "on_broken_pipe",
+        "report_failure",
         "report_success",
         "report_unexpected_exception",
     ),  # codecs, click, io, rich, doctest

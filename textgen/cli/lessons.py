@@ -105,7 +105,7 @@ def _list(output: OutputOptions) -> None:
     columns = (Column("number", "#"), Column("title", "lesson"), "needs", "takes")
     make_consoles(output.color).out.print(draw_table(Table(columns, rows)))
     if not output.quiet:
-        print("textgen lessons 4 runs lesson 4 step by step", file=sys.stderr)
+        print("to run one step by step, type: textgen lessons 4", file=sys.stderr)
 
 
 def _needs(lesson: Lesson) -> str:
