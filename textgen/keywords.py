@@ -192,6 +192,7 @@ class SimilarSettings(TypedDict, total=False):
     top: int
     min_apart: int
     not_same: int
+    warm_up: int
 
 
 class OccurrenceSettings(TypedDict, total=False):

@@ -185,6 +185,16 @@ class SimilarOptions:
         at_least=0,
     )
 
+    warm_up: int = setting(
+        256,
+        help="Read TEXT after N tokens of the corpus, at 16 places, and look for the mean of the "
+        "states after it. 0 reads TEXT as the beginning of a document; to such a state the "
+        "beginnings of documents are nearest.",
+        panel=ADVANCED,
+        metavar="N",
+        at_least=0,
+    )
+
     def __post_init__(self) -> None:
         layer: Any = self.layer
         if isinstance(layer, int):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +17,7 @@ from textgen.errors import BackendError, InspectionError
 from textgen.inspection import gradients
 from textgen.inspection.gradients import INPUT, gradient_norms
 from textgen.inspection.memory import (
+    MemoryCurve,
     MemoryReports,
     Reader,
     lag_grid,
@@ -185,6 +187,26 @@ def test_an_open_forget_gate_keeps_the_gradient_of_the_cell() -> None:
     # Nothing reads h but the head.
     assert hidden.mean_K[0] == 1.0 and not hidden.mean_K[1:].any()
     assert report.gradient_lag == 1
+    assert report.longest() is cell
+    record = report.to_json()
+    assert (record["longest_state"], record["longest_lag"]) == ("cell", None)
+
+
+def test_the_state_that_lasts_longest() -> None:
+    def curve(of: str, layer: int, *values: float) -> MemoryCurve:
+        lags = np.arange(len(values))
+        return MemoryCurve(of=of, layer=layer, lags_K=lags, values_KN=np.array(values)[:, None])
+
+    config, weights = make()
+    report = memory_curves(config, weights, random_ids(300), max_lag=3, positions=5)
+    # By the lag at which it has vanished; where both go on, by what is left.
+    curves = (
+        *(curve("hidden", 0, 1, 0.5, 0.3, 0.001), curve("cell", 0, 1, 0.9, 0.001, 0.001)),
+        *(curve("hidden", 1, 1, 0.5, 0.3, 0.2), curve("cell", 1, 1, 0.9, 0.8, 0.7)),
+        curve("input", 0, 1, 1, 1, 1),
+    )
+    report = replace(report, curves=curves)
+    assert [report.longest(layer) for layer in (0, 1, None)] == [curves[0], curves[3], curves[3]]
 
 
 def test_what_a_register_has_forgotten_can_be_replaced() -> None:

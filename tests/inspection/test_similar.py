@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
+from textgen.checkpoint import SavedModel
+from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError
-from textgen.inspection.similar import SimilarPlaces, similar_places
+from textgen.inspection.memory import spread_places
+from textgen.inspection.similar import (
+    SimilarPlaces,
+    find_similar,
+    read_after_others,
+    similar_places,
+)
+from textgen.inspection.subject import LongText
 from textgen.inspection.trace import Trace, survey, trace, trace_chunks
 from textgen.model.config import ModelConfig
+from textgen.model.edit import NO_EDITS, Edit
 from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
@@ -258,3 +268,101 @@ def test_nothing_to_compare() -> None:
         search(network, corpus(3)[:0], "жаба")
     with pytest.raises(InspectionError, match="text whose state"):
         search(network, corpus(30), "")
+
+
+class Tiny:
+    """A model as `find_similar` takes it: random weights, a vocabulary, no file."""
+
+    def __init__(self) -> None:
+        self.network, weights = make()
+        self.saved: Any = SavedModel(
+            config=self.network.config,
+            weights=weights,
+            vocabulary=CHARS,
+            normalization=Normalization(),
+            info={},
+        )
+        self.name = "tiny"
+
+    def survey(self, ids: np.ndarray, quantities: Sequence[str]) -> Iterator[Trace]:
+        return trace_chunks(self.network, ids, quantities=quantities, chunk=100)
+
+
+def long_text(count: int = 2000) -> LongText:
+    return LongText(ids=corpus(count), name="random", chars=count)
+
+
+def test_a_short_text_is_read_after_other_text() -> None:
+    model, text = Tiny(), long_text()
+    query, edits = CHARS.encode("жаба"), (Edit(layer=0, unit=1, state="c", scale=0.0, shift=0.7),)
+    for held in (NO_EDITS, edits):
+        found = read_after_others(model, query, text.ids, "cell", 40, edits=held)
+        assert set(found) == {"layers.0.cell", "layers.1.cell"}
+        places = spread_places(text.ids, max_lag=40 + 64, count=16, rng=0)
+        for row, place in enumerate(places):
+            # The query begins a word, so the place moves to the beginning of one.
+            while text.ids[place - 1] != CHARS.encode(" ")[0]:
+                place -= 1
+            read = np.concatenate([text.ids[place - 40 : place], query])
+            alone = trace(
+                model.network,
+                read,
+                quantities=["cell"],
+                initial=model.network.zero_state(),
+                edits=held,
+            )
+            for layer in range(2):
+                expected = alone.arrays[f"layers.{layer}.cell"][-1]
+                np.testing.assert_allclose(found[f"layers.{layer}.cell"][row], expected, atol=1e-5)
+
+
+def test_the_mean_state_after_other_text_is_looked_for() -> None:
+    model, text = Tiny(), long_text()
+    options = SimilarOptions(warm_up=40, not_same=0, top=1)
+    found = find_similar(model, "жаба", text, options)
+    assert (found.contexts, found.warm_up) == (16, 40)
+    ends = np.tanh(
+        read_after_others(model, CHARS.encode("жаба"), text.ids, "cell", 40)["layers.1.cell"]
+    )
+    values = np.tanh(trace(model.network, text.ids, quantities=["cell"]).arrays["layers.1.cell"])
+    mean, sd = values.mean(axis=0), values.std(axis=0)
+    z, q = (values - mean) / sd, ((ends - mean) / sd)
+    asked = q.mean(axis=0)
+    likeness = z @ asked / np.linalg.norm(z, axis=1) / np.linalg.norm(asked)
+    best = found.matches[0]
+    assert best.similarity == pytest.approx(likeness[best.passage.place], abs=1e-4)
+    assert best.similarity == pytest.approx(likeness[text.ids != END_ID].max(), abs=1e-4)
+    single = q @ asked / np.linalg.norm(q, axis=1) / np.linalg.norm(asked)
+    assert found.agreement == pytest.approx(single.mean(), abs=1e-4)
+    assert found.to_json()["contexts"] == 16
+
+
+def test_the_beginning_of_a_document_is_nearest_only_to_a_beginning() -> None:
+    """A network whose state has a long memory of where the document began."""
+    model, text = Tiny(), long_text()
+    weights = model.saved.weights
+    for layer in range(2):
+        # The cell counts slowly up to a limit: near a beginning it is unlike anywhere else.
+        weights[f"layers.{layer}.bias"][:36] = np.repeat([-2.0, 4.0, 3.0], 12)
+        weights[f"layers.{layer}.weight_hh"][:] *= 0.1
+    model.network.load_arrays(weights)
+    begins = [0, len(text.ids) // 3 + 1]
+
+    def near_a_beginning(warm_up: int) -> list[bool]:
+        options = SimilarOptions(warm_up=warm_up, top=2)
+        places = [m.passage.place for m in find_similar(model, "жаба", text, options).matches]
+        return [any(begin <= place < begin + 20 for begin in begins) for place in places]
+
+    assert near_a_beginning(0) == [True, True]
+    assert near_a_beginning(256) == [False, False]
+
+
+def test_documents_too_short_to_be_read_first() -> None:
+    model = Tiny()
+    ids = corpus(300)
+    ids[::30] = END_ID
+    text = LongText(ids=ids, name="short", chars=300)
+    found = find_similar(model, "жаба", text, SimilarOptions())
+    assert (found.contexts, found.warm_up, found.agreement) == (0, 0, pytest.approx(1.0))
+    cold = find_similar(model, "жаба", text, SimilarOptions(warm_up=0))
+    assert [m.passage.place for m in cold.matches] == [m.passage.place for m in found.matches]

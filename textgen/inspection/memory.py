@@ -48,7 +48,7 @@ VARIATION_LIMIT = 0.01
 _CHUNK = 4096
 
 #: How the gradient by a thing is written.
-_WRITTEN = {"hidden": "dL/dh", "cell": "dL/dc", "input": "dL/dx"}
+WRITTEN = {"hidden": "dL/dh", "cell": "dL/dc", "input": "dL/dx"}
 _COLUMNS = ("of", "layer", "lag", "mean", "standard_error", "lower", "median", "upper")
 
 
@@ -163,6 +163,25 @@ class MemoryReport:
         found = [c for c in self.curves if c.of == of and layer in (None, c.layer)]
         return found[-1] if found else None
 
+    def longest(self, layer: int | None = None) -> MemoryCurve:
+        """The curve of the state that lasts longest: its gradient is the last to vanish.
+
+        Of an LSTM it is that by the cell state, unless training went wrong; a cell with one state
+        has no choice.
+
+        Args:
+            layer: The layer; None is the last.
+        """
+        states = [curve for of in QUANTITY_OF.values() if (curve := self.curve(of, layer))]
+        # Where two reach equally far, or beyond the largest lag, more is left of the larger one.
+        return max(
+            states,
+            key=lambda curve: (
+                np.inf if curve.lag is None else curve.lag,
+                float(np.log(curve.mean_K + 1e-300).mean()),
+            ),
+        )
+
     def within(self, lag: int | None) -> int | str:
         """A lag, or `> 200` where it lies beyond the largest one measured."""
         return f"> {self.max_lag:,}" if lag is None else lag
@@ -181,6 +200,8 @@ class MemoryReport:
             "rng": self.rng,
             "gradient_share": GRADIENT_SHARE,
             "gradient_lag": self.gradient_lag,
+            "longest_state": self.longest().of,
+            "longest_lag": self.longest().lag,
             "variation_limit": VARIATION_LIMIT,
             "replacement_lag": self.replacement_lag,
             "curves": [
@@ -283,7 +304,7 @@ class MemoryReports:
         return Table(
             (
                 *("model", "cell"),
-                *(Column(f"{of}_lag", f"{_WRITTEN[of]} to 1 %", unit=unit) for of in shown),
+                *(Column(f"{of}_lag", f"{WRITTEN[of]} to 1 %", unit=unit) for of in shown),
                 Column("replacement_lag", "can be replaced", unit=unit),
             ),
             rows,

@@ -1,10 +1,16 @@
 """Where in a corpus the network's state is nearest to its state after a given text.
 
 States are compared by their cosine, each neuron standardised over the corpus, so that none counts
-for more because it is large; a cell state enters as its tanh. Two places after the same twelve
-characters have nearly the same state, so each match says how many of its last tokens are those of
-the query. Source: the question of Strobelt, Gehrmann, Pfister and Rush 2018, arXiv:1606.07461
-(there places are matched by which neurons are on).
+for more because it is large; a cell state enters as its tanh.
+
+A network that has read nothing but a short text is in a state that hardly any place of the corpus
+has: the first letters of each document are nearest to it, whatever the text is. So the text is read
+after other text, at several places of the corpus, and the mean of the states after it is looked
+for.
+
+Two places after the same twelve characters have nearly the same state, so each match says how many
+of its last tokens are those of the query. Source: the question of Strobelt, Gehrmann, Pfister and
+Rush 2018, arXiv:1606.07461 (there places are matched by which neurons are on).
 """
 
 from __future__ import annotations
@@ -18,13 +24,21 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import InspectionError, named
+from textgen.inspection.memory import spread_places, windows
 from textgen.inspection.neuron_stats import Moments
 from textgen.inspection.passages import Passage, distinct, passage_at
 from textgen.inspection.subject import LongText, Subject, encoded
-from textgen.inspection.trace import Trace, as_chunks, check_numbers, chosen_quantity, trace
+from textgen.inspection.trace import (
+    Trace,
+    as_chunks,
+    check_numbers,
+    chosen_quantity,
+    own_name,
+    trace,
+)
 from textgen.inspection.view import with_source
 from textgen.model.config import ModelConfig
-from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.progress import track
 from textgen.table import Table
 from textgen.view_options import SimilarOptions
@@ -34,6 +48,8 @@ Places = NDArray[np.int64]
 
 #: How many times more candidates than matches are kept, because some are repetitions.
 _SPARE = 4
+#: After how many other texts a short one is read, and how far back its word may begin.
+_CONTEXTS, _WORD = 16, 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +91,11 @@ class SimilarPlaces:
         mean: Mean similarity over all places compared: what chance gives.
         sd: Its standard deviation.
         matches: The nearest first.
+        contexts: After how many other stretches of text the query was read; 0: it was read as the
+            beginning of a document.
+        warm_up: Tokens of each of these stretches.
+        agreement: Mean similarity between the state after the query in one of them and the mean of
+            these states, which was looked for: near 1 where the query alone makes the state.
     """
 
     query: str
@@ -86,6 +107,9 @@ class SimilarPlaces:
     mean: float
     sd: float
     matches: tuple[Match, ...]
+    contexts: int = 0
+    warm_up: int = 0
+    agreement: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """The places as plain data, ready for `json.dumps`."""
@@ -98,6 +122,9 @@ class SimilarPlaces:
             "left_out": self.left_out,
             "mean_similarity": self.mean,
             "sd_similarity": self.sd,
+            "contexts": self.contexts,
+            "warm_up": self.warm_up,
+            "agreement": self.agreement,
             "matches": self.table().records(),
         }
 
@@ -125,6 +152,7 @@ def similar_places(
     *,
     quantity: str | None = None,
     layers: Sequence[int] | None = None,
+    contexts: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> SimilarPlaces:
     """Search a corpus for the state after a text.
 
@@ -132,7 +160,7 @@ def similar_places(
     Memory does not grow with it.
 
     Args:
-        query: A trace of the text; its last row is looked for.
+        query: A trace of the text; its last row is looked for, unless there are `contexts`.
         ids: The corpus, `(N,)`; may be memory-mapped.
         read: Gives the chunks of a trace or survey of `ids`, in any order, each time from the
             start.
@@ -140,6 +168,8 @@ def similar_places(
         options: How many neurons and places, and which; `quantity` and `layers` say the rest.
         quantity: Which of the quantities traced; may be left out where there is one.
         layers: Whose neurons are compared; None: those of the last layer traced.
+        contexts: The states after the text where it was read after other text, as in
+            `Trace.arrays`, a row for each of these texts; their mean is looked for.
     Raises:
         InspectionError: The query or the corpus is empty, a layer was not traced, or the states
             grow without limit.
@@ -153,21 +183,25 @@ def similar_places(
     if missing := [layer for layer in chosen if layer not in query.units]:
         known = ", ".join(map(str, sorted(query.units)))
         raise InspectionError(f"layer {missing[0]} is not in the trace; it has: {known}")
-    check_numbers(*query.arrays.values())
+    check_numbers(*query.arrays.values(), *(contexts or {}).values())
     moments: Moments | None = None
     usual = track(as_chunks(read()), "measuring the usual values of each neuron", len(ids), len)
     for chunk in usual:
-        values_TU = _values(chunk, chosen, name)
+        values_TU = _values(chunk.arrays, chosen, name)
         moments = moments or Moments(values_TU.shape[1])
         moments.add(values_TU)
     assert moments is not None and moments.count == len(ids)
     mean_U, sd_U, _, _ = moments.summary()
     scale_U = np.divide(1.0, sd_U, out=np.zeros_like(sd_U), where=sd_U > 0.0)
-    asked_U = (_values(query, chosen, name)[-1] - mean_U) * scale_U
+    ends = contexts or {key: values[-1:] for key, values in query.arrays.items()}
+    asked_NU = (_values(ends, chosen, name) - mean_U) * scale_U
+    asked_U = asked_NU.mean(axis=0)
     if options.units:
         usual_units = np.argsort(-np.abs(asked_U), kind="stable")[options.units :]
         scale_U[usual_units] = asked_U[usual_units] = 0.0
     asked_U /= np.linalg.norm(asked_U) or 1.0
+    asked_NU *= scale_U > 0.0
+    agreement_N = asked_NU @ asked_U / np.maximum(np.linalg.norm(asked_NU, axis=1), 1e-12)
     nearest = _Nearest(_SPARE * top * (2 * min_apart - 1))
     overall = Moments(1)
     left_out = 0
@@ -176,7 +210,7 @@ def similar_places(
     goes_on_V[END_ID] = False
     looking = track(as_chunks(read()), "looking for the nearest places", len(ids), len)
     for chunk in looking:
-        likeness_T = _cosines(_values(chunk, chosen, name), mean_U, scale_U, asked_U)
+        likeness_T = _cosines(_values(chunk.arrays, chosen, name), mean_U, scale_U, asked_U)
         kept = _is_place(ids, chunk.places, goes_on_V)
         if not_same and not_same <= len(query):
             alike = _ends_alike(ids, chunk.places, query.ids, not_same)
@@ -204,12 +238,17 @@ def similar_places(
                 min_apart,
             )
         ),
+        contexts=len(asked_NU) if contexts else 0,
+        warm_up=options.warm_up if contexts else 0,
+        agreement=float(agreement_N.mean()),
     )
 
 
-def _values(chunk: Trace, layers: Sequence[int], quantity: str) -> NDArray[np.float32]:
+def _values(
+    arrays: Mapping[str, NDArray[np.float32]], layers: Sequence[int], quantity: str
+) -> NDArray[np.float32]:
     """What is compared, `(T, U)`."""
-    parts = [chunk.arrays[f"layers.{layer}.{quantity}"] for layer in layers]
+    parts = [arrays[f"layers.{layer}.{quantity}"] for layer in layers]
     values_TU = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
     result: NDArray[np.float32] = np.tanh(values_TU) if quantity == "cell" else values_TU
     return result
@@ -299,6 +338,51 @@ def resolve_similar(options: SimilarOptions, config: ModelConfig) -> tuple[str, 
     return quantity, [int(number)]
 
 
+def read_after_others(
+    model: Subject,
+    query: NDArray[np.integer],
+    ids: NDArray[np.integer],
+    quantity: str,
+    warm_up: int,
+    *,
+    edits: Edits = NO_EDITS,
+) -> dict[str, NDArray[np.float32]]:
+    """What the network does at the end of a short text that it reads after other texts.
+
+    Args:
+        query: The tokens of the short text.
+        ids: The corpus that the other texts are taken from, `(N,)`.
+        quantity: What is kept, as in `textgen.inspection.trace`.
+        warm_up: Tokens of each of the other texts.
+        edits: Changes of the states at every token.
+    Returns:
+        `layers.<layer>.<quantity>` -> a row for each of the other texts, `(N, H)`. Where no
+        document is long enough to take one from, there is nothing.
+    """
+    try:
+        # A place may move back to the beginning of a word.
+        places_N = spread_places(ids, max_lag=warm_up + _WORD, count=_CONTEXTS, rng=0)
+    except InspectionError:
+        return {}
+    vocabulary = model.saved.vocabulary
+    if vocabulary.decode(query)[:1].isalnum():
+        before_TN = windows(ids, places_N, _WORD)
+        spaces = np.isin(before_TN, vocabulary.encode(" \n"))
+        # After the last white space there, if there is any.
+        back_N = np.where(spaces.any(axis=0), np.argmax(spaces[::-1], axis=0), 0)
+        places_N = places_N - back_N
+    network, count = model.network, len(places_N)
+    read_TN = np.concatenate(
+        [windows(ids, places_N, warm_up), np.repeat(np.asarray(query)[:, None], count, axis=1)]
+    )
+    edits_B, state = for_all(edits, count), network.zero_state(count)
+    for ids_N in read_TN:
+        records = network.step_traced(ids_N, state, edits_B)
+        state = [record.state for record in records]
+    ends = [{**record.gates, **record.state} for record in records]
+    return {f"layers.{layer}.{quantity}": end[own_name(quantity)] for layer, end in enumerate(ends)}
+
+
 def find_similar(
     model: Subject,
     query: str,
@@ -319,6 +403,11 @@ def find_similar(
     traced = trace(
         model.network, ids, vocabulary=saved.vocabulary, quantities=[quantity], edits=edits
     )
+    contexts = (
+        read_after_others(model, ids, text.ids, quantity, options.warm_up, edits=edits)
+        if options.warm_up
+        else {}
+    )
     return similar_places(
         with_source(traced, whole),
         text.ids,
@@ -326,4 +415,5 @@ def find_similar(
         saved.vocabulary,
         options,
         layers=layers,
+        contexts=contexts,
     )

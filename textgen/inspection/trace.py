@@ -409,7 +409,7 @@ def _read(
         for name in quantities:
             values = np.empty((count, len(units[layer])), np.float32)
             arrays[f"layers.{layer}.{name}"] = values
-            sites.append((values, layer, name in states, _recorded(name)))
+            sites.append((values, layer, name in states, own_name(name)))
     outputs = np.empty((count + 1, network.config.hidden_size), np.float32)
     outputs[0] = network.output(state)[0]
     for row, token in enumerate(ids_T.tolist()):
@@ -518,7 +518,7 @@ def survey(
     """
     cell, count = network.config.cell_spec, len(ids)
     names = (default_quantity(cell),) if quantities is None else tuple(quantities)
-    wanted = {check_quantity(cell, name): _recorded(name) for name in names}
+    wanted = {check_quantity(cell, name): own_name(name) for name in names}
     streams = max(1, min(streams, count // (4 * WARMUP)))
     starts_B = np.arange(streams, dtype=np.int64) * count // streams
     stops_B = np.append(starts_B[1:], count)
@@ -576,7 +576,7 @@ def survey_model(
     return survey(network, ids, quantities=quantities, edits=edits)
 
 
-def _recorded(quantity: str) -> str:
+def own_name(quantity: str) -> str:
     """The cell's own name of a quantity."""
     return STATES.get(quantity, quantity.removesuffix("-gate"))
 

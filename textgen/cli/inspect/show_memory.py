@@ -31,7 +31,7 @@ class CurveOptions:
         help="Draw only one curve of the gradient: hidden, cell, or input (the embedding vector "
         "of a token).",
         metavar="WHAT",
-        by_default="all curves for one model, that of hidden for several",
+        by_default="all curves for one model; for several, of each the state that lasts longest",
         parse=str.lower,
     )
     layer: int | None = setting(
@@ -75,8 +75,9 @@ def memory_command(
 
     The command draws two charts over k, the number of tokens back. The first shows the size of a
     gradient: that of the loss of the next token with respect to the state of the network k tokens
-    before. The second shows how much the prediction changes (total variation) if all text more
-    than k tokens back is replaced by other text.
+    before. An LSTM has two states, h and c; of several models the chart shows for each the state
+    whose gradient lasts longest, and says which. The second shows how much the prediction changes
+    (total variation) if all text more than k tokens back is replaced by other text.
 
     textgen inspect memory --max-lag 100
 
@@ -186,22 +187,32 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) -> Chart:
-    """The gradients: of one model all of them, of several those by one thing."""
-    from textgen.inspection.memory import GRADIENT_SHARE
+    """The gradients: of one model all of them; of several those by one thing, or by the state that
+    lasts longest in each."""
+    from textgen.inspection.memory import GRADIENT_SHARE, WRITTEN
     from textgen.terminal.chart import Chart
 
     if show is None and len(found.reports) == 1:
         report = found.reports[0]
         curves = [(text, report.curve(of, _layer(of, layer))) for of, text in _SPELLED.items()]
         title = f"{_RELATIVE}{_of_layer(found, layer)}"
-    else:
-        of = show or "hidden"
+    elif show is None:
+        longest = [report.longest(layer) for report in found.reports]
         curves = [
-            (name, report.curve(of, _layer(of, layer)))
+            (f"{name}, {WRITTEN[curve.of]}", curve)
+            for name, curve in zip(found.names, longest, strict=True)
+        ]
+        title = (
+            "the gradient by the state that lasts longest in each model (h: hidden state, c: cell "
+            f"state); {_RELATIVE}{_of_layer(found, layer)}"
+        )
+    else:
+        curves = [
+            (name, report.curve(show, _layer(show, layer)))
             for name, report in zip(found.names, found.reports, strict=True)
         ]
-        title = f"{_SPELLED[of]}; {_RELATIVE}"
-        title += "" if of == "input" else _of_layer(found, layer)
+        title = f"{_SPELLED[show]}; {_RELATIVE}"
+        title += "" if show == "input" else _of_layer(found, layer)
     # Of several models one that has none keeps its place, so that all look the same in every chart.
     keep = show is not None or len(found.reports) > 1
     return Chart(

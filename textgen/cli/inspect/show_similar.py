@@ -71,7 +71,7 @@ def similar_command(
         return
     out.print(_concordance(found))
     if not output.quiet:
-        print(_told(found, options.not_same), file=sys.stderr)
+        print(_told(found, options.not_same, not_asked=options.warm_up > 0), file=sys.stderr)
 
 
 def _concordance(found: SimilarPlaces) -> Concordance:
@@ -95,13 +95,23 @@ def _shared_end(first: str, second: str) -> int:
     return count
 
 
-def _told(found: SimilarPlaces, not_same: int) -> str:
+def _told(found: SimilarPlaces, not_same: int, *, not_asked: bool) -> str:
     layers = ", ".join(map(str, found.layers))
     word = "layer" if len(found.layers) == 1 else "layers"
     told = (
         f"{found.quantity} of {found.units:,} neurons, {word} {layers}; a random place has "
         f"similarity {found.mean:.3f} (sd {found.sd:.3f})"
     )
+    if found.contexts:
+        told += (
+            f"; the text was read after {found.contexts} other passages of {found.warm_up} tokens, "
+            "and the mean of the states was looked for (the single ones have similarity "
+            f"{found.agreement:.3f} with it)"
+        )
+    else:
+        told += "; the text was read as the beginning of a document"
+        if not_asked:
+            told += ", because no document is long enough to read it after other text"
     if found.left_out:
         told += (
             f"; {found.left_out:,} places where the last {not_same} tokens are the same as in "
