@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.models import random_weights
 
+import textgen
+from textgen.checkpoint import SavedModel
+from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import InspectionError
 from textgen.inspection.neuron_stats import most_varying, neuron_stats, parse_neuron
-from textgen.inspection.trace import Trace, join_chunks, trace, trace_chunks
+from textgen.inspection.trace import Trace, acting_layers, join_chunks, trace, trace_chunks
 from textgen.inspection.view import neuron_view
+from textgen.model.config import ModelConfig
+
+CHARS = Vocabulary.from_characters("абвг ")
 
 
 def made_up(arrays: dict[str, np.ndarray], units: dict[int, list[int]]) -> Trace:
@@ -164,3 +172,34 @@ def test_selected_columns_are_those_of_a_trace_of_them(make_network: Any) -> Non
     assert {layer: units.tolist() for layer, units in found.units.items()} == {0: [2], 1: [4, 0]}
     with pytest.raises(InspectionError, match="0:3 is not in this trace"):
         found.select([(0, 3)])
+
+
+@pytest.mark.parametrize("quantity", ["depth-gate", "forget-gate", "cell"])
+def test_a_gate_of_the_layer_below_acts_on_nothing_in_the_first_layer(quantity: str) -> None:
+    config = ModelConfig(
+        vocab_size=len(CHARS), embedding_size=4, hidden_size=6, num_layers=2, cell="depth-gated"
+    )
+    weights = random_weights(config)
+    for name in ("weight_ih", "bias"):
+        weights[f"layers.0.{name}"] *= np.float32(30.0)  # the first layer varies most
+    saved = SavedModel(
+        config=config, vocabulary=CHARS, normalization=Normalization(), info={}, weights=weights
+    )
+    model = textgen.Model(saved, Path("none"))
+    layers = [1] if quantity == "depth-gate" else [0, 1]
+    assert list(acting_layers(config, quantity)) == layers
+    text = "абвг вбаг " * 8
+    shown = {row.layer for row in model.view(text, show=quantity, top=4).rows}
+    listed = model.neurons(text, show=quantity, top=0).table().records()
+    report = {record["layer"] for record in listed}
+    assert report == set(layers) and shown <= report
+    assert quantity == "depth-gate" or 0 in shown
+    # Whoever names a neuron or a layer sees it.
+    assert model.view(text, show=quantity, neurons=["0:2"]).rows[0].layer == 0
+    first = model.neurons(text, show=quantity, layers=[0]).table().records()
+    assert {record["layer"] for record in first} == {0}
+
+
+def test_the_gate_of_an_only_layer_is_shown() -> None:
+    config = ModelConfig(vocab_size=9, embedding_size=4, hidden_size=6, cell="depth-gated")
+    assert list(acting_layers(config, "depth-gate")) == [0]

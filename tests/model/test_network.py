@@ -10,9 +10,12 @@ import torch
 from support.models import REFERENCE, random_weights
 from torch.nn import functional as F
 
+from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.engine import open_network
-from textgen.model.network import Engine
+from textgen.model.native_network import NativeStep
+from textgen.model.network import Engine, StepNetwork
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.torch_network import TorchNetwork
 from textgen.native.library import missing_reason, supported_isas
 
@@ -113,3 +116,25 @@ def test_evaluation_keeps_no_graph() -> None:
     inputs, targets, _ = window()
     _, state = network.nll(inputs, targets, network.zero_state(3))
     assert not any(value.requires_grad for layer in state for value in layer.values())
+
+
+@pytest.mark.parametrize("path", [*KINDS, "numpy", "writer"])
+def test_a_step_takes_one_token_a_stream(path: str) -> None:
+    """A whole number is that of one stream; what else is no row of ids is refused in words."""
+    config = replace(CONFIG, num_layers=1)
+    weights = random_weights(config)
+    if path == "numpy":
+        network: StepNetwork = NumpyNetwork(config, weights)
+    elif path == "writer":
+        network = NativeStep(config, weights, path_of("native"))
+    else:
+        network = open_network(config, path_of(path), weights)
+    state = network.zero_state()
+    expected, after = network.step(np.array([3]), state)
+    for token in (3, np.int64(3), [3], (3,)):
+        logits, new = network.step(token, network.zero_state())  # type: ignore[arg-type]
+        np.testing.assert_array_equal(logits, expected)
+        np.testing.assert_array_equal(new[0]["h"], after[0]["h"])
+    for wrong in (3.0, "3", [[3]], [], [3, 4], None):
+        with pytest.raises(ConfigError, match="step was given"):
+            network.step(wrong, network.zero_state())  # type: ignore[arg-type]

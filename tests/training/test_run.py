@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from support.small_runs import SMALL, outcome, russian_text
 
 import textgen
 from textgen.checkpoint import SavedModel, has_checkpoint
+from textgen.cli.train_view import measured_line
 from textgen.errors import (
     ConfigError,
     EmptyCorpusError,
@@ -58,6 +60,55 @@ def test_course_of_a_run(text: Path, tmp_path: Path) -> None:
         "resume.safetensors",
         "metrics.jsonl",
     }
+
+
+def test_a_sample_goes_on_from_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network has been at the beginning of a text once; samples begin where it has been often."""
+    from textgen.training import run as module
+
+    seeds: list[list[int]] = []
+    whole = module.generate
+
+    def spy(network: Any, vocabulary: Any, given: Any, *rest: Any, **more: Any) -> Any:
+        seeds.append(list(given[0]))
+        return whole(network, vocabulary, given, *rest, **more)
+
+    monkeypatch.setattr(module, "generate", spy)
+    text = tmp_path / "text.txt"
+    text.write_text(russian_text(20_000).replace(". ", ".\n"), encoding="utf-8")
+    _, seen = train(text, tmp_path / "run")
+    model = textgen.load(tmp_path / "run")
+    read = [model.vocabulary.decode(seed) for seed in seeds]
+    samples = [event for event in seen if isinstance(event, Sampled)]
+    assert len(read) == len(samples) > 1
+    source = text.read_text("utf-8")
+    for passage, sample in zip(read, samples, strict=True):
+        assert len(passage) == module.PASSAGE_TOKENS
+        assert passage in source and passage.endswith("\n")
+        assert len(sample.text) == module.SAMPLE_LENGTH  # without what it goes on from
+    assert len(set(read)) > 1
+    # Documents begin where training saw beginnings.
+    seeds.clear()
+    train(text, tmp_path / "lines", documents="line")
+    assert set(map(tuple, seeds)) == {()}
+
+
+def test_the_last_figure_says_on_what_it_was_measured(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The course is measured on a part of a long validation text, the end on more of it."""
+    same, _ = train(text, tmp_path / "same")
+    assert same.ended.course_bits_per_char is None and same.ended.course_tokens == 0
+    monkeypatch.setattr("textgen.training.sizing.evaluation_tokens", lambda *_: 40)
+    result, seen = train(text, tmp_path / "part")
+    course = [event for event in seen if isinstance(event, Report) and event.evaluated]
+    ended = result.ended
+    assert (ended.course_tokens, ended.val_tokens) == (40, 120)
+    assert ended.course_bits_per_char == course[-1].best_bits_per_char
+    assert ended.course_bits_per_char != ended.best_bits_per_char
+    told = measured_line(ended)
+    assert told is not None
+    assert f"120 tokens; {ended.course_bits_per_char:.3f} bits/char, shown while" in told
 
 
 def test_stored_figure_is_that_of_eval(text: Path, tmp_path: Path) -> None:

@@ -87,6 +87,9 @@ class Cell(ABC):
     vector_names: tuple[str, ...] = ()
     #: States of the layer below, at the same step, that the equations read.
     below_names: tuple[str, ...] = ()
+    #: Gates that do nothing but let states of the layer below in: in the first layer, which has
+    #: zeros below it, they act on nothing.
+    below_gate_names: tuple[str, ...] = ()
 
     @property
     def input_names(self) -> tuple[str, ...]:

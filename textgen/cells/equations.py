@@ -195,6 +195,7 @@ class DepthGatedLSTMCell(Cell):
     state_names = ("h", "c")
     vector_names = ("weight_ci", "weight_cf", "weight_co", "weight_cd", "weight_ld")
     below_names = ("c",)
+    below_gate_names = ("depth",)
     products = (RecurrentProduct("weight_hh", 4),)
 
     def equations(self, inputs: StepInputs) -> Outcome:

@@ -168,6 +168,7 @@ def summary(event: Ended, curve: Path | None) -> Panel:
         "Training finished" if why is None else "Training ended",
         [
             ("best validation", best),
+            ("measured on", measured_line(event)),
             ("written exactly", exact_line(event)),
             ("characters seen", event.chars_seen),
             ("speed", f"{rate(event.chars_per_second)}, {duration(event.seconds)} in all"),
@@ -185,6 +186,16 @@ def best_line(event: Ended) -> str:
     if event.best_bits_per_word is None:
         return line
     return f"{event.best_bits_per_word:.3f} bits/word, {line}"
+
+
+def measured_line(event: Ended) -> str | None:
+    """Why the last figure is not that of the course; None where it is the same."""
+    if event.course_bits_per_char is None:
+        return None
+    return (
+        f"{event.val_tokens:,} tokens; {event.course_bits_per_char:.3f} bits/char, shown while "
+        f"training, was on {event.course_tokens:,}"
+    )
 
 
 def exact_line(event: Ended) -> str | None:

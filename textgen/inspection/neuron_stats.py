@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -203,7 +203,11 @@ def neuron_stats(
 
 
 def most_varying(
-    source: Trace | Iterable[Trace], top: int, *, quantity: str | None = None
+    source: Trace | Iterable[Trace],
+    top: int,
+    *,
+    quantity: str | None = None,
+    layers: Container[int] | None = None,
 ) -> list[NeuronStats]:
     """The `top` neurons whose values vary most over the text, the most varying first.
 
@@ -214,12 +218,15 @@ def most_varying(
         source: A trace, or the chunks of one.
         top: How many; all where there are fewer.
         quantity: Which of the quantities traced; may be left out where there is one.
+        layers: Of these layers only, such as `acting_layers`; None: of all traced.
     Raises:
         InspectionError: `top` is below 1, the quantity was not traced, or the text is empty.
     """
     if top < 1:
         raise InspectionError(f"{named('top')} is {top}; it must be at least 1")
-    return sorted(neuron_stats(source, quantity=quantity), key=lambda s: -s.effect)[:top]
+    stats = neuron_stats(source, quantity=quantity)
+    kept = [each for each in stats if layers is None or each.layer in layers]
+    return sorted(kept, key=lambda each: -each.effect)[:top]
 
 
 def calibrate(chunks: Iterable[Trace], *, model: str, source: str) -> Calibration:

@@ -40,6 +40,7 @@ from textgen.inspection.trace import (
     WARMUP,
     Neuron,
     Trace,
+    acting_layers,
     as_chunks,
     check_neuron,
     check_quantity,
@@ -410,7 +411,9 @@ def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> Ne
         saved.vocabulary,
         saved.config.cell_spec,
         quantity=quantity,
-        layers=sorted({layer for layer, _ in chosen}) or options.layers or None,
+        layers=sorted({layer for layer, _ in chosen})
+        or options.layers
+        or acting_layers(saved.config, quantity),
         detail=chosen,
         passages=PASSAGES,
     )

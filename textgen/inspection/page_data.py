@@ -21,6 +21,7 @@ from textgen.inspection.neuron_stats import most_varying, neuron_stats, parse_ne
 from textgen.inspection.subject import Subject
 from textgen.inspection.trace import (
     Neuron,
+    acting_layers,
     as_chunks,
     chosen_quantity,
     default_quantity,
@@ -155,7 +156,8 @@ def _chosen(
     if neurons or count >= in_all:
         return neurons or None
     chunks = model.survey(ids, [quantity])
-    return [stats.neuron for stats in most_varying(chunks, count, quantity=quantity)]
+    layers = acting_layers(config, quantity)
+    return [each.neuron for each in most_varying(chunks, count, quantity=quantity, layers=layers)]
 
 
 def room_for(tokens: int) -> int:

@@ -95,6 +95,16 @@ def chosen_quantity(cell: Cell, name: str | None) -> str:
     return default_quantity(cell) if name is None else check_quantity(cell, name)
 
 
+def acting_layers(config: ModelConfig, quantity: str) -> range:
+    """The layers in which a quantity does something.
+
+    All of them, but for a gate of the layer below, such as `depth-gate`: the first layer has no
+    layer below. Where it is the only one, it is named all the same.
+    """
+    below = quantity.removesuffix("-gate") in config.cell_spec.below_gate_names
+    return range(1 if below and config.num_layers > 1 else 0, config.num_layers)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
     """A stretch of text and what the network did on it.

@@ -24,6 +24,7 @@ from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import (
     Neuron,
     Trace,
+    acting_layers,
     as_chunks,
     chosen_quantity,
     join_chunks,
@@ -230,16 +231,18 @@ def view_text(
         return surprise_view(with_source(traced, whole))
     quantity = chosen_quantity(saved.config.cell_spec, options.show)
     wanted["quantities"] = [quantity]
+    layers = acting_layers(saved.config, quantity)
     chosen = parse_neurons(options.neurons, saved.config, quantity)
     if not chosen and len(ids) <= WHOLE_TRACE_TOKENS:
         parts = list(trace_chunks(network, ids, **wanted))
-        chosen = [stats.neuron for stats in most_varying(parts, options.top, quantity=quantity)]
+        stats = most_varying(parts, options.top, quantity=quantity, layers=layers)
+        chosen = [each.neuron for each in stats]
         traced = join_chunks(part.select(chosen) for part in parts)
     else:
         # All neurons of a long text would fill the memory: one pass chooses, another keeps.
         if not chosen:
             chunks = model.survey(ids, [quantity])
-            stats = most_varying(chunks, options.top, quantity=quantity)
+            stats = most_varying(chunks, options.top, quantity=quantity, layers=layers)
             chosen = [each.neuron for each in stats]
         traced = trace(network, ids, units=chosen, **wanted)
     return neuron_view(with_source(traced, whole), chosen, quantity=quantity)

@@ -19,7 +19,16 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, check_edits
 from textgen.model.head import DistanceHead, distance_loss, nats_of
 from textgen.model.initialise import Masks
-from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, StepNetwork
+from textgen.model.network import (
+    Bools,
+    Engine,
+    Floats,
+    Ids,
+    Network,
+    State,
+    StepNetwork,
+    one_a_stream,
+)
 from textgen.native.net import (
     READ_CELL,
     READ_HIDDEN,
@@ -194,7 +203,7 @@ class NativeNetwork(Network):
         self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`."""
-        ids_TB = np.asarray(ids_B)[None, :]
+        ids_TB = one_a_stream(ids_B, state)[None, :]
         with self._lock:
             after = self._read(ids_TB, state, None, None, save=False, edits_B=edits_B)
             if self.config.has_vector_output:
@@ -317,6 +326,7 @@ class NativeStep(StepNetwork):
         self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream, one stream after the other; see `StepNetwork.step`."""
+        ids_B = one_a_stream(ids_B, state)
         states = [self._packed(state, row) for row in range(len(ids_B))]
         every_B = [NO_EDITS] * len(ids_B) if edits_B is None else edits_B
         logits = [

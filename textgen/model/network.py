@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.errors import BackendError
+from textgen.errors import BackendError, ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.model.head import log_softmax
@@ -69,11 +69,13 @@ class StepNetwork(ABC):
         """Read one token a stream.
 
         Args:
-            ids_B: Token ids, `(B,)`.
+            ids_B: Token ids, `(B,)`; a whole number is that of one stream.
             state: The state before it; not modified.
             edits_B: Changes of each stream's new states; None: none.
         Returns:
             Logits of the next token `(B, V)`, and the state after it.
+        Raises:
+            ConfigError: `ids_B` is neither, or has not one token for each stream of the state.
         """
 
     def read(
@@ -184,6 +186,26 @@ class Network(StepNetwork):
 
     def _edits_of(self, edits_B: Sequence[Edits] | None, batch_size: int) -> Sequence[Edits] | None:
         return for_all(self.edits, batch_size) if edits_B is None else edits_B
+
+
+def one_a_stream(ids_B: Any, state: State) -> Ids:
+    """What `StepNetwork.step` is given, as an array `(B,)`.
+
+    Raises:
+        ConfigError: It is no whole number and no row of them, or the state has other streams.
+    """
+    ids = np.atleast_1d(np.asarray(ids_B))
+    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+        raise ConfigError(
+            f"step was given {ids_B!r:.60}; it wants token ids, one for each stream: 3, or [3, 5]"
+        )
+    streams = len(next(iter(state[0].values())))
+    if len(ids) != streams:
+        raise ConfigError(
+            f"step was given {len(ids)} token ids, and the state is that of {streams} streams; it "
+            f"wants one for each stream: zero_state({len(ids)}) is a state of {len(ids)}"
+        )
+    return ids
 
 
 def reset(state: State, resets_B: Bools | None) -> State:

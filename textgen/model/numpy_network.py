@@ -16,7 +16,7 @@ from textgen.cells import Cell
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits, check_edits, editor
 from textgen.model.head import open_head
-from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, reset
+from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, one_a_stream, reset
 
 #: The first layer's input weights are folded into a table of one row a symbol up to this size.
 TABLE_LIMIT_BYTES = 64 * 2**20
@@ -87,6 +87,7 @@ class NumpyNetwork(Network):
     ) -> list[LayerRecord]:
         """Read one token a stream, and return what every layer did instead of the logits."""
         config, records = self.config, []
+        ids_B = one_a_stream(ids_B, state)
         check_edits(edits_B or (), config)
         zeros = np.zeros((len(ids_B), config.hidden_size), np.float32)
         below = dict.fromkeys(self.cell.below_names, zeros)

@@ -19,7 +19,16 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits
 from textgen.model.head import LEAST_NORM
 from textgen.model.initialise import Masks
-from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, no_states
+from textgen.model.network import (
+    Bools,
+    Engine,
+    Floats,
+    Ids,
+    Network,
+    State,
+    no_states,
+    one_a_stream,
+)
 from textgen.model.recurrence import (
     LayerWeights,
     Resets,
@@ -229,7 +238,7 @@ class TorchNetwork(Network):
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`. Waits for the device."""
         self._refuse(edits_B)
-        logits_TBV, after = self.model(self._ids(np.asarray(ids_B)[None]), state)
+        logits_TBV, after = self.model(self._ids(one_a_stream(ids_B, state)[None]), state)
         return logits_TBV[0].cpu().numpy(), after
 
     @torch.no_grad()

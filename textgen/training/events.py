@@ -154,6 +154,10 @@ class Ended(Event):
         exact_match: Share of `written_pairs` pairs to validate on whose targets the best model
             writes exactly; None where it was not trained on pairs, or not to the end.
         written_pairs: How many that are.
+        course_bits_per_char: What the best model cost in the evaluation that chose it, over
+            `course_tokens`: less of the validation text, so another figure. None: nothing else was
+            measured.
+        course_tokens: Tokens that each evaluation of the course was measured on.
     """
 
     name = "end"
@@ -175,3 +179,5 @@ class Ended(Event):
     best_bits_per_word: float | None = None
     exact_match: float | None = None
     written_pairs: int = 0
+    course_bits_per_char: float | None = None
+    course_tokens: int = 0

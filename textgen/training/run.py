@@ -48,6 +48,9 @@ MOST_SKIPPED_IN_A_ROW = 10
 LITTLE_TEXT = 5_000
 #: Characters of a sample shown during training.
 SAMPLE_LENGTH = 160
+#: Tokens of text that a sample goes on from; after so many more it should be at the end of a
+#: paragraph; and how many such passages there are.
+PASSAGE_TOKENS, LOOK_TOKENS, PASSAGES = 256, 2048, 16
 #: Positions at least that an evaluation of windows of a fixed length charges.
 LEAST_POSITIONS = 1024
 #: The most targets that are written at the end of a run on pairs, and the most tokens of them, to
@@ -79,6 +82,8 @@ class Run:
         self._notes = tuple(notes)
         self._resumed_from = state.progress.step
         self._started = 0.0
+        # Tokens that the last evaluation of the course was measured on.
+        self._course_tokens = 0
         self._val_words_per_token: float | None = None
         if data.corpus.vocabulary.level == "word" and data.val_pairs is None:
             words = count_words(data.corpus.vocabulary, data.val)
@@ -188,6 +193,7 @@ class Run:
     def _evaluate(self) -> None:
         fit_head_scale(self._trainer.network, self._data.train)
         nats, tokens = self._nll(self._trainer.network, self.plan.eval_tokens)
+        self._course_tokens = tokens
         before = self._progress.best_nats
         self._progress = self._progress.evaluated(nats)
         if self._progress.best_nats != before:
@@ -242,7 +248,9 @@ class Run:
             keep_going=data.separator is None and corpus.documents > 1,
             separator=document_separator(corpus.options.documents),
         )
-        source: list[int] = []
+        # A text of one document is begun once in training, so that a network knows nothing of a
+        # beginning: samples go on from the text.
+        source = self._passage() if corpus.documents == 1 and data.val_pairs is None else []
         if (pairs := data.val_pairs) is not None:
             # One pair after the other, a new one at each sample.
             number = self._progress.step // self.plan.sample_every % len(pairs)
@@ -256,9 +264,25 @@ class Run:
         except SamplingError:
             return  # Logits that are not finite: the counters and evaluations decide what follows.
         text = written.text
-        if source:
+        if pairs is not None:
             text = corpus.vocabulary.decode(source).replace(SEPARATOR, " -> ") + text
         yield Sampled(step=self._progress.step, text=text)
+
+    def _passage(self) -> list[int]:
+        """Training text that a sample goes on from, another one for each sample.
+
+        It ends where the primer does, with a paragraph or a line; without a primer it ends with a
+        space.
+        """
+        tokens, corpus = self._data.train, self._data.corpus
+        number = self._progress.step // self.plan.sample_every
+        first = len(tokens) * (number % PASSAGES) // PASSAGES
+        stretch: list[int] = tokens[first : first + PASSAGE_TOKENS + LOOK_TOKENS].tolist()
+        end = list(self._data.primer) or corpus.vocabulary.encode(" ").tolist()
+        for stop in range(PASSAGE_TOKENS, len(stretch) + 1):
+            if stretch[stop - len(end) : stop] == end:
+                return stretch[stop - PASSAGE_TOKENS : stop]
+        return stretch[:PASSAGE_TOKENS]
 
     def _seconds(self) -> float:
         before = self._state.progress.seconds
@@ -401,6 +425,8 @@ class Run:
         seconds = self._seconds()
         chars = self._chars_seen(progress.step)
         exact, written = self._record.get("final_pairs") or (None, 0)
+        # The evaluations of the course take a part of a long validation text, the last one more.
+        other = 0 < self._course_tokens < tokens
         return Ended(
             reason=reason,
             step=progress.step,
@@ -420,4 +446,8 @@ class Run:
             best_bits_per_word=self._bits_per_word(nats),
             exact_match=exact,
             written_pairs=written,
+            course_bits_per_char=(
+                self._bits(progress.best_nats, data.val_chars_per_token) if other else None
+            ),
+            course_tokens=self._course_tokens if other else 0,
         )
