@@ -19,7 +19,12 @@ from textgen.native.library import INSTRUCTION_SETS, supported_isas
     [
         # The compiler takes a minute for the code of all sets as it is built for users.
         pytest.param(("amx", "generic"), ["-O1"], id="tiles and plain code"),
-        pytest.param(tuple(INSTRUCTION_SETS), [], id="all", marks=pytest.mark.slow),
+        pytest.param(
+            tuple(INSTRUCTION_SETS),
+            [],
+            id="all",
+            marks=[pytest.mark.slow, pytest.mark.timeout(1800)],
+        ),
     ],
 )
 def test_amx_path_passes_the_engines_tests_with_emulated_tiles(
