@@ -72,6 +72,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("inspect", "memory", "lstm.safetensors", "--file", "text.txt", "--max-lag", "10"): (
         "json csv npz"
     ),
+    ("inspect", "cell", "lstm"): "json csv npz",
+    ("inspect", "cell", "--text", "кот", *LSTM): "json csv npz",
     ("inspect", "occurrences", "дом*", "text.txt"): "json csv npz",
     ("inspect", "windows", "text.txt", "--limit", "3"): "json",
     ("lessons",): "json",

@@ -20,7 +20,7 @@ NAMES = {
     *("compare_cells", "compare_history", "compare_task"),
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
     *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers", "occurrences"),
-    *("Lesson", "list_lessons", "load_lesson"),
+    *("Lesson", "list_lessons", "load_lesson", "describe_cell"),
 }
 
 
@@ -60,7 +60,7 @@ def test_everything_public_has_a_docstring() -> None:
 def test_every_public_signature_is_typed() -> None:
     for function in (
         *(textgen.train, textgen.load, textgen.cells.register_cell),
-        *(textgen.train_numbers, textgen.load_numbers, textgen.occurrences),
+        *(textgen.describe_cell, textgen.train_numbers, textgen.load_numbers, textgen.occurrences),
         *(textgen.list_lessons, textgen.load_lesson),
         *(
             m

@@ -18,6 +18,7 @@ from textgen.version import __version__ as __version__
 if TYPE_CHECKING:
     from textgen.api import Model as Model
     from textgen.api import TrainResult as TrainResult
+    from textgen.api import describe_cell as describe_cell
     from textgen.api import load as load
     from textgen.api import occurrences as occurrences
     from textgen.api import train as train
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Model": "textgen.api",
     "TrainResult": "textgen.api",
+    "describe_cell": "textgen.api",
     "load": "textgen.api",
     "occurrences": "textgen.api",
     "train": "textgen.api",
@@ -76,6 +78,7 @@ __all__ = [
     "compare_cells",
     "compare_history",
     "compare_task",
+    "describe_cell",
     "list_lessons",
     "load",
     "load_lesson",

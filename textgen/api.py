@@ -22,6 +22,7 @@ from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, InspectionError, SamplingError, named
 from textgen.heat import HeatView
+from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
 from textgen.inspection.memory import memory_curves
 from textgen.inspection.neuron_report import NeuronReport
@@ -261,6 +262,25 @@ def load(checkpoint: StrPath | Model | TrainResult | None = None) -> Model:
         return checkpoint
     path = locate_model(None if checkpoint is None else _checkpoint(checkpoint))
     return Model(SavedModel.load(path), path)
+
+
+@checked()
+def describe_cell(
+    name: str, *, hidden_size: int = 1, input_size: int = 1, nonlinearity: str = "tanh"
+) -> CellAnatomy:
+    """A recurrent cell: its equations in both notations of the lectures, its weights, a drawing.
+
+    Args:
+        name: Of the cell, one of `textgen.cells.CELLS`.
+        hidden_size: Neurons.
+        input_size: Numbers that it reads at a step.
+        nonlinearity: The function of the cell `rnn`.
+    Raises:
+        ConfigError: There is no such cell, or a size is below 1.
+    Example:
+        >>> print("\\n".join(textgen.describe_cell("lstm").drawing()))
+    """
+    return dissect(name, hidden_size, input_size, nonlinearity=nonlinearity)
 
 
 @checked(OccurrenceOptions)
@@ -919,6 +939,31 @@ class Model:
         """
         options = NeuronOptions(**cast(dict[str, Any], settings))
         return report_neurons(self, self._long_text(text), options)
+
+    @checked()
+    def describe_cell(self, text: str | None = None, neuron: str | None = None) -> CellAnatomy:
+        """The model's cell: equations, weights, and the numbers of one neuron at one step.
+
+        Args:
+            text: The step is that of its last token; None: no numbers.
+            neuron: `LAYER:UNIT`; None: the one of the last layer that varies most on the text.
+        Raises:
+            ConfigError: A neuron without a text.
+            InspectionError: The text is empty, or the model has no such neuron.
+        Example:
+            >>> print(model.describe_cell("once upon").table().to_markdown())
+        """
+        if text is not None:
+            return dissect_step(self, text, neuron, edits=self._constant_edits("show"))
+        if neuron is not None:
+            raise ConfigError(f"{named('neuron')} goes with {named('text')}: give both")
+        config = self.config
+        return dissect(
+            config.cell,
+            config.hidden_size,
+            config.embedding_size,
+            nonlinearity=config.nonlinearity,
+        )
 
     @checked()
     def gates(self, text: Text | None = None) -> GateReport:

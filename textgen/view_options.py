@@ -203,6 +203,32 @@ class SimilarOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CellOptions:
+    """Of which size a cell is shown, and with which numbers."""
+
+    text: str | None = setting(
+        None,
+        help="Show the numbers of one neuron of a model, after the last token of this text.",
+        panel=TEXT,
+    )
+    neuron: str | None = setting(
+        None,
+        help="With TEXT: the neuron: 0:17 is neuron 17 of layer 0.",
+        metavar="LAYER:UNIT",
+        by_default="the one of the last layer that varies most on the text",
+    )
+    hidden_size: int = setting(
+        1, help="Without a model: the number of neurons.", flag="hidden", at_least=1
+    )
+    input_size: int = setting(
+        1, help="Without a model: how many numbers the cell reads at a step.", at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OccurrenceOptions(FileOptions):
     """How the places of a word are looked for, and which are shown.
 

@@ -200,7 +200,7 @@ class NativeNetwork(Network):
         return records, after
 
     def step(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`."""
         ids_TB = one_a_stream(ids_B, state)[None, :]
@@ -323,7 +323,7 @@ class NativeStep(StepNetwork):
         )
 
     def step(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream, one stream after the other; see `StepNetwork.step`."""
         ids_B = one_a_stream(ids_B, state)

@@ -64,7 +64,7 @@ class StepNetwork(ABC):
 
     @abstractmethod
     def step(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream.
 

@@ -75,7 +75,7 @@ class NumpyNetwork(Network):
         return {name: self._weights[name].copy() for name in self.config.tensor_shapes()}
 
     def step(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`."""
         records = self.step_traced(ids_B, state, edits_B)
@@ -83,7 +83,7 @@ class NumpyNetwork(Network):
 
     @np.errstate(over="ignore", invalid="ignore")
     def step_traced(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> list[LayerRecord]:
         """Read one token a stream, and return what every layer did instead of the logits."""
         config, records = self.config, []

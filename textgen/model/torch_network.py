@@ -234,7 +234,7 @@ class TorchNetwork(Network):
 
     @torch.no_grad()
     def step(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`. Waits for the device."""
         self._refuse(edits_B)

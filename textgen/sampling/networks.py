@@ -21,7 +21,16 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.native_network import NativeStep
-from textgen.model.network import Engine, Floats, Ids, Network, State, StepNetwork, reset
+from textgen.model.network import (
+    Engine,
+    Floats,
+    Ids,
+    Network,
+    State,
+    StepNetwork,
+    one_a_stream,
+    reset,
+)
 from textgen.options import SampleOptions
 from textgen.sampling.stream import after_last_end
 from textgen.terminal.humanize import plural
@@ -122,7 +131,7 @@ class HistoryNetwork(StepNetwork):
         return _state(np.full((batch_size, 1), END_ID, np.int64))
 
     def step(
-        self, ids_B: Ids, state: State, edits_B: Sequence[Edits] | None = None
+        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
     ) -> tuple[Floats, State]:
         """Read one token a stream: logits of the next `(B, V)`, and the tokens seen then.
 
@@ -131,7 +140,8 @@ class HistoryNetwork(StepNetwork):
         """
         if edits_B is not None and any(edits_B):
             raise no_steering(self._history)
-        tokens_BT = np.hstack([_tokens(state), np.asarray(ids_B, np.int64)[:, None]])
+        read_B1 = one_a_stream(ids_B, state)[:, None].astype(np.int64)
+        tokens_BT = np.hstack([_tokens(state), read_B1])
         tokens_BT = tokens_BT[:, -self._history :]
         return self._predict(tokens_BT), _state(tokens_BT)
 

@@ -21,6 +21,11 @@ class Inspect(Group):
             "textgen.cli.inspect.show_checkpoint:checkpoint_command",
             "Show what is in a model; without a name, list all models under ./checkpoints.",
         ),
+        "cell": (
+            "textgen.cli.inspect.show_cell:cell_command",
+            "Show a recurrent cell: a drawing, its equations, its weights, and its numbers at one "
+            "step.",
+        ),
         "neurons": (
             "textgen.cli.inspect.show_neurons:neurons_command",
             "List what each neuron does on a text: how much it varies, which feature it follows, "
