@@ -81,6 +81,9 @@ def test_the_list_names_every_lesson() -> None:
         assert lesson.title in row and lesson.takes in row
         assert all(name in row for name in (*lesson.needs, *lesson.commands_need))
     assert textgen_cli("lesson", COLUMNS="120").stdout == result.stdout
+    narrow = textgen_cli("lessons", COLUMNS="40").stdout
+    assert "One neuron (about half a minute; needs scikit-learn)" in " ".join(narrow.split())
+    assert max(map(len, narrow.splitlines())) <= 40
     shown = json.loads(textgen_cli("lessons", "--json").stdout)
     assert [own["title"] for own in shown] == [own.title for own in textgen.list_lessons()]
     assert shown[7]["needs"] == ["scikit-learn"]

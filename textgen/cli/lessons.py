@@ -95,15 +95,20 @@ def _list(output: OutputOptions) -> None:
     from textgen.lessons.lesson_page import list_lessons
     from textgen.table import Column, Table
     from textgen.terminal.console import make_consoles
-    from textgen.terminal.tables import draw_table
+    from textgen.terminal.tables import NARROW, draw_table
 
     lessons = list_lessons()
     if output.json_output:
         print_json([_described(lesson) for lesson in lessons])
         return
-    rows = [(own.number, own.title, _needs(own), own.takes) for own in lessons]
-    columns = (Column("number", "#"), Column("title", "lesson"), "needs", "takes")
-    make_consoles(output.color).out.print(draw_table(Table(columns, rows)))
+    out = make_consoles(output.color).out
+    number, title = Column("number", "#"), Column("title", "lesson")
+    if out.width < NARROW:
+        short = [(own.number, f"{own.title} ({_in_short(own)})") for own in lessons]
+        out.print(draw_table(Table((number, title), short)))
+    else:
+        rows = [(own.number, own.title, _needs(own), own.takes) for own in lessons]
+        out.print(draw_table(Table((number, title, "needs", "takes"), rows)))
     if not output.quiet:
         print("to run one step by step, type: textgen lessons 4", file=sys.stderr)
 
@@ -112,6 +117,12 @@ def _needs(lesson: Lesson) -> str:
     """What a lesson needs, for the list; what is not installed is marked."""
     own = [f"{name}, missing" if name in lesson.missing else name for name in lesson.needs]
     return ", ".join([*own, *(f"{name} (commands)" for name in lesson.commands_need)])
+
+
+def _in_short(lesson: Lesson) -> str:
+    """What a lesson needs and how long it takes, for a terminal without room for columns."""
+    needs = _needs(lesson)
+    return f"{lesson.takes}; needs {needs}" if needs else lesson.takes
 
 
 def _described(lesson: Lesson) -> dict[str, object]:
