@@ -191,12 +191,23 @@ def test_a_terminal_waits_for_enter(tmp_path: Path, env: dict[str, str]) -> None
         shows(terminal, "Enter: step 2 of 6; q: end")
         assert "run the code" not in "".join(terminal.screen.display)
         assert "rnn 3 10 20100" in "".join(terminal.screen.display)
-        assert b"The step" not in terminal.sent
         assert (b"\x1b[36m" in terminal.sent) == (not env)
         terminal.press("q\r")
         assert terminal.finish() == 0
+    assert b"The step" not in terminal.sent
     assert b"lesson 4: 7 examples ran, all as on the page" in terminal.sent
     assert nothing_is_left(tmp_path)
+
+
+def test_enter_that_is_pressed_too_often_skips_no_step(tmp_path: Path) -> None:
+    """What was typed before a question was asked does not answer it."""
+    with in_a_terminal(tmp_path, "4") as terminal:
+        shows(terminal, "Enter: run the code")
+        terminal.press("\r\r\r")
+        shows(terminal, "Enter: step 2 of 6")
+        terminal.press("q\r")
+        assert terminal.finish() == 0
+    assert b"The step" not in terminal.sent
 
 
 def test_ctrl_c_ends_with_one_line(tmp_path: Path) -> None:

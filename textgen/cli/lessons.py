@@ -234,8 +234,8 @@ def _goes_on(prompt: str) -> bool:
     from textgen.terminal.screen import forget_typed
 
     forget_typed(sys.stdin.fileno())
-    print(prompt, end=" ", file=sys.stderr, flush=True)
     try:
+        print(prompt, end=" ", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
     except BaseException:
         print(file=sys.stderr)  # The message about an interruption has a line of its own.
