@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from support.small_runs import textgen_cli
@@ -45,8 +46,16 @@ def test_the_numbers_of_a_model() -> None:
         (["lstm", "--neuron", "0:1"], "--text"),
         (["--text", "кот", "--neuron", "9:9"], "9:9"),
         (["lstm", "--hidden", "0"], "--hidden"),
+        (["lstm", "--picture", "cell.png"], ".svg file"),
     ],
 )
 def test_mistakes(words: list[str], told: str) -> None:
     result = textgen_cli("inspect", "cell", *words)
     assert result.exit_code == 2 and told in result.stderr
+
+
+def test_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "cell.svg"
+    result = textgen_cli("inspect", "cell", "lstm", "--picture", path)
+    assert result.exit_code == 0 and "written: " in result.stderr and "C_t" in result.stdout
+    assert path.read_text("utf-8").startswith("<svg")

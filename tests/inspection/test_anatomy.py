@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -206,3 +207,28 @@ def test_what_cannot_be_shown() -> None:
 
     with pytest.raises(ConfigError, match="no equations in its docstring"):
         equations_of(Own())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_picture_of_every_cell(cell: str) -> None:
+    found = model_of(cell).describe_cell("аб вг", "1:3")
+    root = ElementTree.fromstring(found.svg())
+    name = "{http://www.w3.org/2000/svg}"
+    kinds = [box.get("class") for box in root.iter(f"{name}rect")]
+    assert kinds.count("layer") == found.layers
+    texts = ["".join(text.itertext()).replace("\u200b", "") for text in root.iter(f"{name}text")]
+    values = {
+        each.symbol: f"{each.value:.3f}" for each in found.equations if each.value is not None
+    }
+    # The output with its number, and nothing outside of the picture.
+    assert texts[texts.index("ht") + 1] == values["h_t"]
+    _, _, width, height = map(float, (root.get("viewBox") or "").split())
+    for box in root.iter(f"{name}rect"):
+        assert 0 <= float(box.get("x", -1)) <= width - float(box.get("width", 0))
+        assert 0 <= float(box.get("y", -1)) <= height - float(box.get("height", 0))
+    assert "prefers-color-scheme: dark" in found.svg()
+    if "C̃t" in " ".join(texts):
+        last = {each.symbol: each.value or 0.0 for each in found.equations}
+        assert texts[texts.index("+ it * C̃t") + 1] == f"{last['i_t'] * last['g_t']:.3f}"
+    # Without a text there are no numbers.
+    assert 'class="value"' not in textgen.describe_cell(cell).svg()

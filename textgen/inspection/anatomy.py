@@ -25,6 +25,7 @@ from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import STATES, Neuron, quantities, trace
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.table import Column, Table
+from textgen.terminal.cell_picture import Box, cell_svg
 
 _LINE = re.compile(r"^ +(\w+_t) = (.+)$", re.M)
 #: The order of the lectures, where an equation needs none that stands later.
@@ -165,24 +166,13 @@ class CellAnatomy:
 
     def drawing(self) -> list[str]:
         """A small drawing: the road of the memory, and the layers below it."""
-        last = {each.symbol: each for each in self.equations}
         layers_of = [each for each in self.equations if each.is_layer]
-        road = last.get("c_t") or last["h_t"]
-        state = road.symbol[0]
-        shown = state.upper() if state == "c" else state
-
-        def named_as(term: str) -> str:
-            return Equation("", term).joined.removeprefix(" = ")
-
-        layers = [f"[{each.function} {named_as(each.symbol)}]" for each in layers_of]
+        layers = [f"[{each.function} {_written(each.symbol)}]" for each in layers_of]
+        state, terms = self._road()
         lines = []
-        if not road.is_layer:
-            terms = road.right.split(" + ")
-            kept = next(term for term in terms if f"{state}_{{t-1}}" in term)
-            factor = kept.replace(f" * {state}_{{t-1}}", "").replace(f"{state}_{{t-1}} * ", "")
-            boxes = [f"[× {named_as(factor)}]"]
-            boxes += [f"[+ {named_as(term)}]" for term in terms if term != kept]
-            begin = f"{shown}_{{t-1}} ──{'──'.join(boxes)}──"
+        if terms:
+            boxes = "──".join(f"[{sign} {_written(term)}]" for sign, term in terms)
+            begin = f"{_written(f'{state}_{{t-1}}')} ──{boxes}──"
             if state == "c":
                 lines.append(f"{begin}┬──▶ C_t")
                 lines.append(f"{' ' * len(begin)}└─[tanh]─[× o_t]──▶ h_t")
@@ -193,9 +183,63 @@ class CellAnatomy:
         lines.append(row if lines else f"{row}──▶ h_t")
         places = [match.start() + 1 for match in re.finditer(r"\[", row)]
         feet = "".join("┴" if place in places else "─" for place in range(places[-1] + 1))
-        read = "h_{t-1} or m_t" if "m_t" in last else "h_{t-1}"
-        lines.append(" " * places[0] + feet[places[0] :] + f"── {read}, x_t")
+        lines.append(" " * places[0] + feet[places[0] :] + f"── {self._reads}")
         return lines
+
+    def svg(self) -> str:
+        """The same drawing as the text of an SVG file, with the numbers where there are some."""
+        state, terms = self._road()
+        known = {each.symbol: each.value for each in self.equations} | dict(self.before or {})
+
+        def box(label: str, term: str = "") -> Box:
+            # The number of a symbol, or of a product of them.
+            factors = [known.get(symbol) for symbol in term.split(" * ")]
+            value = None if None in factors else prod(each or 0.0 for each in factors)
+            return Box(label, "" if value is None else f"{value:.3f}")
+
+        layers = [
+            box(f"{each.function}  {_written(each.symbol)}", each.symbol)
+            for each in self.equations
+            if each.is_layer
+        ]
+        output = box("h_t", "h_t")
+        before, after = f"{state}_{{t-1}}", f"{state}_t"
+        road = [box(f"{sign} {_written(term)}", term) for sign, term in terms]
+        return cell_svg(
+            (box(_written(before), before), box(_written(after), after)) if terms else None,
+            road,
+            (Box("tanh"), box("× o_t", "o_t"), output)
+            if state == "c"
+            else ()
+            if terms
+            else (output,),
+            layers,
+            self._reads,
+        )
+
+    @property
+    def _reads(self) -> str:
+        """What the layers read."""
+        through = any(each.symbol == "m_t" for each in self.equations)
+        return f"h_{{t-1}}{' or m_t' if through else ''}, x_t"
+
+    def _road(self) -> tuple[str, list[tuple[str, str]]]:
+        """The state that is carried on, and what is done to it: signs and terms; none where it is
+        made anew at each step."""
+        last = {each.symbol: each for each in self.equations}
+        road = last.get("c_t") or last["h_t"]
+        state = road.symbol[0]
+        if road.is_layer:
+            return state, []
+        terms = road.right.split(" + ")
+        kept = next(term for term in terms if f"{state}_{{t-1}}" in term)
+        factor = kept.replace(f" * {state}_{{t-1}}", "")
+        return state, [("×", factor), *(("+", term) for term in terms if term != kept)]
+
+
+def _written(term: str) -> str:
+    """A part of an equation in the letters of the lectures."""
+    return Equation("", term).joined.removeprefix(" = ")
 
 
 def dissect(name: str, hidden_size: int = 1, input_size: int = 1, **kind: str) -> CellAnatomy:

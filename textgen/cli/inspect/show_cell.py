@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.inspect.common import SavingOptions, deliver, say_what_is_unknown
+from textgen.cli.inspect.common import DrawingOptions, deliver, say_what_is_unknown
 from textgen.cli.parameters import ModelOptions, with_options
 from textgen.errors import ConfigError
 from textgen.view_options import CellOptions
@@ -37,7 +37,7 @@ _PLAIN = {
 def cell_command(
     options: CellOptions,
     model: ModelOptions,
-    output: SavingOptions,
+    output: DrawingOptions,
     name: Annotated[
         str | None,
         typer.Argument(
@@ -57,11 +57,14 @@ def cell_command(
 
     textgen inspect cell gru --hidden 256 --input-size 64
 
-    textgen inspect cell --text "the old woman"
+    textgen inspect cell --text "the old woman" --picture cell.svg
     """
     from textgen.api import describe_cell, load
+    from textgen.files import atomic_write_bytes
 
     output.check()
+    if output.picture is not None and output.picture.suffix.lower() != ".svg":
+        raise ConfigError(f"--picture is {output.picture}; the picture of a cell is an .svg file")
     if name is not None and options.text is None and model.checkpoint is None:
         if options.neuron is not None:
             raise ConfigError("--neuron shows a neuron of a model on a text: add --text")
@@ -80,6 +83,7 @@ def cell_command(
             say_what_is_unknown(loaded, options.text)
         found = loaded.describe_cell(options.text, options.neuron)
         head = {"checkpoint": str(loaded.path)}
+    output.save_picture(lambda path: atomic_write_bytes(path, found.svg().encode("utf-8")))
     out = deliver(found, head, output)
     if out is not None:
         _draw(found, out)
