@@ -25,8 +25,9 @@ class CorpusSettings(TypedDict, total=False):
     fold: bool
     documents: str | None
     min_count: int
-    min_word_count: int
+    min_word_count: int | None
     max_words: int
+    spell_rare: bool
     newlines: bool
     nfc: bool
 

@@ -276,7 +276,7 @@ LECTURE = """\
 
 
 def test_windows_of_the_lecture(sentence: Path) -> None:
-    words = ("windows", sentence, "--level", "word", "--fold", "--history", "3")
+    words = ("windows", sentence, "--val", sentence, "--level", "word", "--fold", "--history", "3")
     result = inspect(*words)
     lines = result.stdout.splitlines()
     assert len(lines) == 10
@@ -294,14 +294,15 @@ def test_windows_of_the_lecture(sentence: Path) -> None:
 
 
 def test_some_of_the_windows(sentence: Path) -> None:
-    words = ("windows", sentence, "--level", "word", "--fold", "--history", "3", "--limit", "6")
+    words = ("windows", sentence, "--val", sentence, "--level", "word", "--fold", "--history", "3")
+    words = (*words, "--limit", "6")
     result = inspect(*words)
     assert result.stdout == LECTURE
     assert result.stderr == "... and 4 more, 10 in all\n"
 
 
 def test_windows_of_characters(sentence: Path) -> None:
-    record = as_json("windows", sentence, "--history", "4")
+    record = as_json("windows", sentence, "--val", sentence, "--history", "4")
     assert record["count"] == len(SENTENCE) - 4
     for index in (0, 17, record["count"] - 1):
         window = record["windows"][index]
@@ -313,7 +314,7 @@ def test_windows_of_characters(sentence: Path) -> None:
 
 def test_windows_that_do_not_exist(sentence: Path, tmp_path: Path) -> None:
     assert textgen_cli("inspect", "windows", sentence, "--history", "0").exit_code == 2
-    too_long = textgen_cli("inspect", "windows", sentence, "--history", "999")
+    too_long = textgen_cli(*("inspect", "windows", sentence, "--val", sentence, "--history", "999"))
     assert too_long.exit_code == 3
     assert str(len(SENTENCE) - 1) in too_long.stderr
     assert textgen_cli("inspect", "windows", sentence, "--limit", "-1").exit_code == 2

@@ -94,9 +94,9 @@ def test_every_option_reaches_the_text(tmp_path: Path, level: str) -> None:
     assert other.decode() == raw.replace("\r", "") and not other.options.nfc
     cyrillic = tmp_path / "old.txt"
     cyrillic.write_bytes("дом и сад".encode("koi8-r"))
-    assert Corpus.open([cyrillic], CorpusOptions(level=level, encoding="koi8-r")).decode() == (
-        "дом и сад"
-    )
+    assert Corpus.open(
+        [cyrillic], CorpusOptions(level=level, encoding="koi8-r", spell_rare=True)
+    ).decode() == ("дом и сад")
 
 
 def test_the_words_of_the_lecture(tmp_path: Path) -> None:
@@ -149,7 +149,9 @@ def test_other_sources(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_given_vocabulary(tmp_path: Path, level: str) -> None:
-    first = Corpus.open([write(tmp_path / "a.txt", "дом дом и сад")], CorpusOptions(level=level))
+    first = Corpus.open(
+        [write(tmp_path / "a.txt", "дом дом и сад")], CorpusOptions(level=level, spell_rare=True)
+    )
     path = write(tmp_path / "b.txt", "дом q")
     corpus = Corpus.open([path], vocabulary=first.vocabulary)
     assert corpus.vocabulary == first.vocabulary and corpus.options.level == level
@@ -535,7 +537,7 @@ def test_summary_is_plain_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_novel(shared: Path, level: str) -> None:
     path = shared / "corpora" / "dostoevsky" / "prestuplenie_i_nakazanie.txt"
-    corpus = Corpus.open([path], CorpusOptions(level=level))
+    corpus = Corpus.open([path], CorpusOptions(level=level, spell_rare=True))
     text = path.read_text(encoding="utf-8")
     assert corpus.decode() == unicodedata.normalize("NFC", text)
     # Words stand for several characters each, or the level would be of no use.

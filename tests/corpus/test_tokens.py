@@ -6,6 +6,7 @@ import itertools
 import tracemalloc
 import zlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,9 @@ def test_min_count_must_leave_something(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("level", ["char", "word"])
 def test_unknown_characters_of_another_text_are_counted(tmp_path: Path, level: str) -> None:
-    vocabulary, _ = write(["да да нет "], CorpusOptions(level=level), tmp_path / "t")
+    vocabulary, _ = write(
+        ["да да нет "], CorpusOptions(level=level, spell_rare=True), tmp_path / "t"
+    )
     encoded, ids = write(["да, не😀т", DOCUMENT_MARK + "q"], vocabulary.vocabulary, tmp_path / "t")
     assert encoded.unknown_chars == 3 == np.count_nonzero(ids == UNKNOWN_ID)
     assert encoded.vocabulary.decode(ids) == "да\ufffd не\ufffdт\ufffd"
@@ -135,10 +138,11 @@ def test_unknown_characters_of_another_text_are_counted(tmp_path: Path, level: s
 
 def test_words_by_count_and_number(tmp_path: Path) -> None:
     text = "раз два раз три два раз, раз"
-    encoded, ids = write([text], CorpusOptions(level="word"), tmp_path / "t")
+    how = CorpusOptions(level="word", spell_rare=True)
+    encoded, ids = write([text], how, tmp_path / "t")
     assert encoded.vocabulary.symbols[-2:] == (" раз", " два")
     assert encoded.vocabulary.pieces(ids)[-4:] == [" два", " раз", ",", " раз"]
-    one, _ = write([text], CorpusOptions(level="word", max_words=1), tmp_path / "t")
+    one, _ = write([text], replace(how, max_words=1), tmp_path / "t")
     assert (
         one.vocabulary.symbols[-1] == " раз" and len(one.vocabulary) == len(encoded.vocabulary) - 1
     )
@@ -160,7 +164,8 @@ def test_too_many_words_are_forgotten_the_rarest_first(
     monkeypatch.setattr(tokens_module, "MAX_COUNTED_WORDS", 300)
     words = [f"w{i}" for i in range(1000)]
     chunks = [" ".join(["often common", *words[i : i + 10], ""]) for i in range(0, 1000, 10)]
-    encoded, ids = write(chunks, CorpusOptions(level="word", max_words=50), tmp_path / "t")
+    how = CorpusOptions(level="word", max_words=50, spell_rare=True)
+    encoded, ids = write(chunks, how, tmp_path / "t")
     assert encoded.words_forgotten
     assert {" common", "often"} - set(encoded.vocabulary.symbols) <= {"often"}
     assert " often" in encoded.vocabulary.symbols

@@ -287,9 +287,11 @@ def _bits_per_char(
     with opened(saved, device=options.device, threads=options.threads) as network:
         for length in shown:
             if length:
-                nll = nll_with_history(network, data.val, length, limit=POSITIONS)
+                nll = nll_with_history(
+                    network, data.val, length, limit=POSITIONS, escape=data.escape
+                )
             else:
-                nll = nll_in_streams(network, data.val, limit=POSITIONS)
+                nll = nll_in_streams(network, data.val, limit=POSITIONS, escape=data.escape)
             bits = nll.mean / data.val_chars_per_token / math.log(2)
             found.append(bits if math.isfinite(bits) else None)
     return tuple(found)

@@ -7,19 +7,20 @@ import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache, write_entry
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import USUAL_WORD_COUNT, CorpusOptions
 from textgen.corpus.documents import document_separator, has_border_lines
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import find_sources
 from textgen.corpus.text_stream import FileReport, TextStream
 from textgen.corpus.tokens import write_tokens
-from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 from textgen.messages import Message, marks_of
 from textgen.terminal.humanize import listed, plural
@@ -56,7 +57,8 @@ class Corpus:
             ask for such lines.
         chars: Characters after normalization, without end marks.
         utf8_bytes: The same text's length in UTF-8.
-        unknown_chars: Characters that the vocabulary lacks.
+        unknown_chars: Characters that the vocabulary lacks; where rare words are not spelled, all
+            those of unknown tokens.
         sha256: Hash of the raw (decompressed) bytes; of several files, of their hashes, so that
             the borders between them count.
         cache_key: The name of the cache entry, for `from_cache`.
@@ -183,6 +185,17 @@ class Corpus:
         names = listed([report.path for report in self.files])
         raise CorpusError(f"{names}: {missing}, so {named('documents', mode)} cuts nothing; {hint}")
 
+    @cached_property
+    def unknown_tokens(self) -> int:
+        """How many tokens are unknown."""
+        return int(np.count_nonzero(self.tokens == UNKNOWN_ID))
+
+    @property
+    def decoded_chars(self) -> int:
+        """Characters of the decoded text, in which each unknown token has the same length."""
+        shown = self.unknown_tokens * len(self.vocabulary.unknown_text)
+        return self.chars - self.unknown_chars + shown
+
     def decode(self, start: int = 0, stop: int | None = None) -> str:
         """The text of the tokens from `start` up to `stop`; all the rest if that is None."""
         at_start = start <= 0 or bool(self.tokens[start - 1] == END_ID)
@@ -192,7 +205,8 @@ class Corpus:
         """The first token that starts at or after a character, in bounded memory.
 
         Args:
-            position: Number of a character of the text, from 0; end marks are none.
+            position: Number of a character of the text, from 0; end marks are none. Where rare
+                words are not spelled, the result is near it.
         Returns:
             An index into `tokens`; their number if no token starts there or later.
         """
@@ -200,7 +214,9 @@ class Corpus:
             return 0
         if position >= self.chars:
             return len(self.tokens)
-        if self.chars == len(self.tokens):  # each token is a character, and there is no mark
+        if not self.vocabulary.spelled:  # Unknown words are as long as they are on average.
+            position = position * self.decoded_chars // self.chars
+        elif self.chars == len(self.tokens):  # each token is a character, and there is no mark
             return position
         lengths = self.vocabulary.symbol_lengths()
         # At byte level a character starts at its first byte only, the one that counts.
@@ -263,14 +279,23 @@ def _settle(
 def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str, Any]:
     """Everything but the text that decides what the tokens are."""
     usual = asdict(CorpusOptions())
+    given = asdict(options)
+    if options.level != "word" and options.min_word_count is None:
+        given["min_word_count"] = USUAL_WORD_COUNT  # As in the keys of older versions.
     return {
         "format": FORMAT_VERSION,
         "unicode": unicodedata.unidata_version,
         # A newer option counts only if it is used: otherwise every old key would change.
         "options": {
             name: value
-            for name, value in asdict(options).items()
-            if name not in _CHOOSING and (name in _FIRST_OPTIONS or value != usual[name])
+            for name, value in given.items()
+            if name not in _CHOOSING
+            and (
+                name in _FIRST_OPTIONS
+                or value != usual[name]
+                # Older versions spelled without being asked.
+                or (name == "spell_rare" and options.level == "word")
+            )
         },
         "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
     }

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 LEVELS = ("char", "byte", "word")
 ENCODING_ERRORS = ("strict", "replace")
+#: A text with at most so many different words keeps all of them.
+FEW_WORDS = 1000
+#: How often a word must occur in a longer text, to be no unknown one.
+USUAL_WORD_COUNT = 2
 #: The default ending of texts in a folder, and the word for every ending.
 DEFAULT_ENDING, ALL_ENDINGS = ".txt", "all"
 
@@ -93,19 +97,25 @@ class CorpusOptions(FileOptions):
         panel=ADVANCED,
         at_least=1,
     )
-    min_word_count: int = setting(
-        2,
-        help=f"With {named('level', 'word')}: spell words that occur fewer than N times in "
-        "characters.",
+    min_word_count: int | None = setting(
+        None,
+        help=f"With {named('level', 'word')}: read words that occur fewer than N times as unknown.",
         panel=ADVANCED,
         at_least=1,
+        by_default=f"2, or 1 where the text has at most {FEW_WORDS:,} different words",
     )
     max_words: int = setting(
         30_000,
-        help=f"With {named('level', 'word')}: the model knows the N most frequent words and "
-        "spells the others in characters.",
+        help=f"With {named('level', 'word')}: the model knows the N most frequent words; the "
+        "others are unknown.",
         panel=ADVANCED,
         at_least=0,
+    )
+    spell_rare: bool = setting(
+        False,
+        help=f"With {named('level', 'word')}: spell unknown words in characters. Otherwise each is "
+        "read as one unknown token, which is never written.",
+        panel=ADVANCED,
     )
     newlines: bool = setting(
         True,

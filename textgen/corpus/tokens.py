@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import FEW_WORDS, USUAL_WORD_COUNT, CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
@@ -54,7 +54,8 @@ class EncodedText:
         vocabulary: The one given, or the one built.
         tokens: Ids in the file, end marks included; `crc32` is its checksum.
         chars: Characters of the text, without marks; `utf8_bytes` is its length in UTF-8.
-        unknown_chars: Characters the vocabulary lacks.
+        unknown_chars: Characters the vocabulary lacks; where rare words are not spelled, all those
+            of unknown tokens, the space before a word included.
         words_forgotten: Whether there were too many different words to count them all.
     """
 
@@ -92,16 +93,21 @@ def write_tokens(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
         result = _write_words(text, choice, path)
     if isinstance(choice, Vocabulary):
         return result
-    if len(result.vocabulary) < _MIN_VOCABULARY:
-        raise EmptyCorpusError(
-            f"{named('min_count')} {choice.min_count} leaves fewer than two symbols of the text; "
-            "give a smaller one"
-        )
     if result.tokens < MIN_TOKENS:
         raise EmptyCorpusError(
             f"the text has {plural(result.tokens, 'token')} at {named('level')} {choice.level}, "
             f"too short to learn from; at least {MIN_TOKENS} are needed: give more text or use "
             f"{named('level')} char"
+        )
+    if len(result.vocabulary) < _MIN_VOCABULARY:
+        if choice.level == "word" and not choice.spell_rare:
+            raise EmptyCorpusError(
+                "the text has fewer than two different words that are known: there is nothing to "
+                f"learn from it; give more text, or a smaller {named('min_word_count')}"
+            )
+        raise EmptyCorpusError(
+            f"{named('min_count')} {choice.min_count} leaves fewer than two symbols of the text; "
+            "give a smaller one"
         )
     return result
 
@@ -291,7 +297,11 @@ def _write_words(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
     with TokenWriter(path) as writer:
         for words in stream_words(_lead(measured(), vocabulary.folded)):
             ids = vocabulary.encode_words(words, end=DOCUMENT_MARK)
-            unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
+            places = np.flatnonzero(ids == UNKNOWN_ID)
+            if vocabulary.spelled:
+                unknown += len(places)
+            else:  # Each token is one of the words.
+                unknown += sum(len(words[place]) for place in places.tolist())
             writer.write(ids.data)
     return measure.encoded(vocabulary, writer, utf8_bytes - measure.marks, unknown, forgotten)
 
@@ -314,11 +324,20 @@ def _count_words(text: Text, choice: CorpusOptions) -> tuple[Vocabulary, bool]:
             _forget(counts, limit // 2)
             forgotten = True
     characters = _symbols(table, choice)
-    if choice.fold:
+    if not choice.spell_rare:
+        characters = [char for char in characters if char in counts]  # those between words
+    elif choice.fold:
         characters.append(" ")  # before the first word of a text that is one word
-    kept = ((w, n) for w, n in counts.items() if len(w) > 1 and n >= choice.min_word_count)
+    least = choice.min_word_count
+    if least is None:
+        keeps_all = not choice.spell_rare and sum(len(w) > 1 for w in counts) <= FEW_WORDS
+        least = 1 if keeps_all else USUAL_WORD_COUNT
+    kept = ((w, n) for w, n in counts.items() if len(w) > 1 and n >= least)
     best = sorted(kept, key=lambda item: (-item[1], item[0]))[: choice.max_words]
-    return Vocabulary.from_words(characters, dict(best), folded=choice.fold), forgotten
+    vocabulary = Vocabulary.from_words(
+        characters, dict(best), folded=choice.fold, spelled=choice.spell_rare
+    )
+    return vocabulary, forgotten
 
 
 def _symbols(table: CharacterTable, options: CorpusOptions) -> list[str]:

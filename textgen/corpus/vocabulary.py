@@ -1,14 +1,14 @@
 """The symbols a model reads and writes, and the ids that stand for them.
 
-Two ids are marks without a text of their own: the end of a document and the unknown character. This
-module knows no files.
+Two ids are marks without a text of their own: the end of a document and the unknown token, a
+character or, where rare words are not spelled, a word. This module knows no files.
 """
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import repeat
 from types import MappingProxyType
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.corpus_options import LEVELS
-from textgen.corpus.words import split_words
+from textgen.corpus.words import junctions, split_words
 from textgen.errors import ConfigError, named
 
 #: Ids of tokens, in the smallest unsigned type that holds the vocabulary.
@@ -26,10 +26,12 @@ Ids = NDArray[np.unsignedinteger[Any]]
 
 #: The end-of-document mark; it stands between documents and is never printed.
 END_ID = 0
-#: The id of characters that are not in the vocabulary.
+#: The id of what is not in the vocabulary: a character, or a word that is not spelled.
 UNKNOWN_ID = 1
-#: The text of an unknown character.
+#: The text of an unknown token.
 REPLACEMENT = "\ufffd"
+#: An unknown word as people see it.
+UNKNOWN_WORD = "<unk>"
 
 #: The byte values that occur in UTF-8: all but C0, C1 and F5 to FF.
 UTF8_BYTES = bytes(value for value in range(256) if value not in (0xC0, 0xC1) and value < 0xF5)
@@ -51,6 +53,8 @@ class Vocabulary:
         folded: Whether the text is bare words separated by single spaces and the
             level is `"word"`: then the first word of a document gets a space too, so that a word
             has one id in every place; decoding removes the space again.
+        spelled: At level `"word"`, whether a word that is no symbol is spelled in characters.
+            Otherwise it is one unknown token.
     Raises:
         ValueError: The symbols are not a vocabulary of this level.
     """
@@ -58,12 +62,15 @@ class Vocabulary:
     level: str
     symbols: tuple[str, ...]
     folded: bool = False
+    spelled: bool = True
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
             raise ValueError(f"the level is {self.level!r}; it must be one of {', '.join(LEVELS)}")
         if self.folded and self.level != "word":
             raise ValueError(f"a vocabulary of level {self.level!r} cannot be folded, only 'word'")
+        if not self.spelled and self.level != "word":
+            raise ValueError(f"level {self.level!r} has no unknown words, only 'word' has")
         if self.symbols[:_FIRST_ID] != ("", ""):
             raise ValueError("the first two symbols must be the marks, which are empty")
         symbols = self.symbols[_FIRST_ID:]
@@ -94,20 +101,25 @@ class Vocabulary:
 
     @classmethod
     def from_words(
-        cls, characters: Iterable[str], words: Mapping[str, int], *, folded: bool = False
+        cls,
+        characters: Iterable[str],
+        words: Mapping[str, int],
+        *,
+        folded: bool = False,
+        spelled: bool = True,
     ) -> Vocabulary:
         """Make a vocabulary of words: first the characters by code point, then words by count.
 
         Args:
-            characters: They spell rare words and everything between words.
+            characters: Everything between words; if `spelled`, they spell rare words too.
             words: Words, with the space before them, and their counts. Those of one character are
                 left out; words with equal counts are in alphabetic order.
-            folded: As in the class.
+            folded, spelled: As in the class.
         """
         ranked = sorted(
             (word for word in words if len(word) > 1), key=lambda word: (-words[word], word)
         )
-        return cls("word", ("", "", *sorted(set(characters)), *ranked), folded)
+        return cls("word", ("", "", *sorted(set(characters)), *ranked), folded, spelled)
 
     def __len__(self) -> int:
         return len(self.symbols)
@@ -130,7 +142,7 @@ class Vocabulary:
         return self.encode_words(split_words(f" {text}" if self.folded and text else text))
 
     def encode_words(self, words: Sequence[str], *, end: str | None = None) -> Ids:
-        """Return the ids of a text that is cut into words; unknown words are spelled.
+        """Return the ids of a text that is cut into words; unknown words as `spelled` says.
 
         Args:
             words: As `textgen.corpus.words` cuts them.
@@ -141,6 +153,9 @@ class Vocabulary:
         if end is not None and missing.size:
             ids[[place for place in missing.tolist() if words[place] == end]] = END_ID
             missing = np.flatnonzero(ids < 0)
+        if not self.spelled:
+            ids[missing] = UNKNOWN_ID
+            missing = missing[:0]
         if not missing.size:
             return ids.astype(self.dtype)
         spelled = [words[place] for place in missing.tolist()]
@@ -153,7 +168,7 @@ class Vocabulary:
     def decode(
         self, ids: Iterable[int] | NDArray[np.integer[Any]], *, at_start: bool = True, end: str = ""
     ) -> str:
-        """Return the text of `ids`; end marks give `end`, unknown characters U+FFFD.
+        """Return the text of `ids`; end marks give `end`, unknown tokens U+FFFD.
 
         At byte level, bytes that are not UTF-8 give U+FFFD too.
 
@@ -186,8 +201,15 @@ class Vocabulary:
         return pieces
 
     def display(self, ids: Iterable[int] | NDArray[np.integer[Any]]) -> list[str]:
-        """Return the text of each id as people see it: a folded word without its space."""
+        """Return the text of each id as people see it: a folded word without its space.
+
+        An unknown word is `<unk>`.
+        """
+        ids = np.fromiter(_as_ints(ids), np.int64)
         pieces = self.pieces(ids, at_start=False)
+        if not self.spelled:
+            for place in np.flatnonzero(ids == UNKNOWN_ID).tolist():
+                pieces[place] = UNKNOWN_WORD
         if not self.folded:
             return pieces
         return [piece[1:] if len(piece) > 1 and piece[0] == " " else piece for piece in pieces]
@@ -201,13 +223,16 @@ class Vocabulary:
         Raises:
             ConfigError: The two cut texts in different ways.
         """
-        if (self.level, self.folded) != (other.level, other.folded):
+        if (self.level, self.folded, self.spelled) != (other.level, other.folded, other.spelled):
+            same = f"{named('level')} and {named('fold')}"
+            if self.spelled != other.spelled:
+                same += f" and {named('spell_rare')}"
             raise ConfigError(
                 f"the vocabularies differ in kind: {self._kind()} and {other._kind()}; "
-                f"read the new text with the same {named('level')} and {named('fold')} as the first"
+                f"read the new text with the same {same} as the first"
             )
         new = tuple(symbol for symbol in other.symbols[_FIRST_ID:] if symbol not in self._index)
-        result = Vocabulary(self.level, self.symbols + new, self.folded) if new else self
+        result = replace(self, symbols=self.symbols + new) if new else self
         ids = np.fromiter(
             (result._index[symbol] for symbol in other.symbols[_FIRST_ID:]),
             np.int64,
@@ -226,6 +251,8 @@ class Vocabulary:
             data["symbols"] = list(self.symbols[_FIRST_ID:])
         if self.level == "word":
             data["folded"] = self.folded
+        if not self.spelled:
+            data["spelled"] = False
         return data
 
     @classmethod
@@ -239,9 +266,11 @@ class Vocabulary:
             raise ValueError(f"a vocabulary is {type(data).__name__}, not a mapping")
         level: Any = data.get("level")
         folded = data.get("folded", False)
+        spelled = data.get("spelled", True)  # Older files do not say: they spell.
         symbols = data.get("symbols", [])
         expected = {"level"} if level == "byte" else {"level", "symbols"}
-        expected |= {"folded"} if level == "word" else set()
+        if level == "word":
+            expected |= {"folded"} | ({"spelled"} & set(data))
         if level in LEVELS and set(data) != expected:
             raise ValueError(
                 f"a vocabulary of level {level!r} has the keys {', '.join(map(str, data))}; "
@@ -251,7 +280,9 @@ class Vocabulary:
             raise ValueError("the symbols are not a list of strings")
         if not isinstance(folded, bool):
             raise ValueError(f"folded is {folded!r}; it must be true or false")
-        return cls.utf8() if level == "byte" else cls(level, ("", "", *symbols), folded)
+        if not isinstance(spelled, bool):
+            raise ValueError(f"spelled is {spelled!r}; it must be true or false")
+        return cls.utf8() if level == "byte" else cls(level, ("", "", *symbols), folded, spelled)
 
     def symbol_lengths(self) -> NDArray[np.int64]:
         """Return how many characters each id adds to a text, `(len(self),)`.
@@ -263,14 +294,25 @@ class Vocabulary:
             lengths = [int(not 0x80 <= ord(symbol) < 0xC0) for symbol in self.symbols[_FIRST_ID:]]
         else:
             lengths = [len(symbol) for symbol in self.symbols[_FIRST_ID:]]
-        return np.array([0, 1, *lengths], np.int64)
+        return np.array([0, len(self.unknown_text), *lengths], np.int64)
+
+    @property
+    def unknown_text(self) -> str:
+        """What an unknown token is decoded to: as a folded word it has a space in front."""
+        return f" {REPLACEMENT}" if self.folded and not self.spelled else REPLACEMENT
+
+    @cached_property
+    def junctions(self) -> bytes:
+        """Which tokens may follow each other (`textgen.corpus.words.junctions`); b"": all may."""
+        return junctions(self.symbols, spelled=self.spelled) if self.level == "word" else b""
 
     def _kind(self) -> str:
-        return f"{self.level} (folded)" if self.folded else self.level
+        folded = " (folded)" if self.folded else ""
+        return self.level + folded + ("" if self.spelled else ", rare words unknown")
 
     @cached_property
     def _texts(self) -> tuple[str, ...]:
-        return ("", REPLACEMENT, *self.symbols[_FIRST_ID:])
+        return ("", self.unknown_text, *self.symbols[_FIRST_ID:])
 
     @cached_property
     def _index(self) -> Mapping[str, int]:
@@ -306,6 +348,7 @@ class Decoder:
     def __init__(self, vocabulary: Vocabulary, *, at_start: bool = True, end: str = "") -> None:
         self._symbols = vocabulary.symbols
         self._folded = vocabulary.folded
+        self._unknown = vocabulary.unknown_text
         self._at_start = at_start
         self._end = end
         self._bytes = (
@@ -317,10 +360,9 @@ class Decoder:
         if token == END_ID:
             self._at_start = True
             return self.flush() + self._end
-        if token == UNKNOWN_ID:
-            self._at_start = False
-            return self.flush() + REPLACEMENT
-        symbol = self._symbols[token]
+        symbol = self._unknown if token == UNKNOWN_ID else self._symbols[token]
+        if token == UNKNOWN_ID and self._bytes is not None:
+            return self.flush() + symbol
         if self._bytes is not None:
             return self._bytes.decode(symbol.encode("latin-1"))
         if self._folded and self._at_start:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -66,7 +66,12 @@ def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
         vocabulary: Of level `word`.
         tokens: A text, `(N,)`.
     """
+    from textgen.corpus.vocabulary import UNKNOWN_ID
+
     kinds_V = np.array([_kind(symbol) for symbol in vocabulary.symbols], np.uint8)
+    if not vocabulary.spelled:  # Each token of letters is a word, and so is nearly each unknown.
+        kinds_V[(kinds_V == _LETTER) | (kinds_V == _MARK)] = _WORD
+        kinds_V[UNKNOWN_ID] = _WORD
     total, before = 0, np.full(2, _OTHER, np.uint8)
     for start in range(0, len(tokens), _CHUNK):
         kinds = kinds_V[tokens[start : start + _CHUNK]]
@@ -79,6 +84,35 @@ def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
         total += int(np.count_nonzero((here == _WORD) | (spelled & ~goes_on)))
         before = along[-2:]
     return total
+
+
+def junctions(symbols: Sequence[str], *, spelled: bool) -> bytes:
+    """Return which tokens may follow each other, a byte for each token; b"" where all may.
+
+    A text is never cut between two letters, save those of a spelled word: no letter stands behind
+    a whole word, and no word without a space in front behind a letter, or a space that begins a
+    spelled word. The low four bits of a byte are 1 for a letter, 2 for a word without a space in
+    front, 0 for all else. The high four are how strict a token is: token `b` does not follow
+    token `a` where `(a >> 4) + (b & 15) > 2`.
+
+    Args:
+        symbols: Of a vocabulary of words; the first two are the marks.
+        spelled: Whether it spells rare words.
+    """
+    begins, strict = np.zeros(len(symbols), np.uint8), np.zeros(len(symbols), np.uint8)
+    for token, symbol in enumerate(symbols):
+        if len(symbol) > 1:
+            begins[token], strict[token] = 0 if symbol[0] == " " else 2, 2
+        elif symbol and _kind(symbol) in (_LETTER, _MARK):
+            begins[token], strict[token] = 1, 1 if spelled else 2
+        elif symbol == " " or (token == 1 and not spelled):  # 1: an unknown word
+            strict[token] = 1 if spelled else 2
+    if not begins.any():
+        return b""
+    # Something must be able to follow: the least that a symbol begins with.
+    strict = np.minimum(strict, 2 - begins[2:].min())
+    table: bytes = (strict << 4 | begins).tobytes()
+    return table
 
 
 @cache

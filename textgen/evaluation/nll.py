@@ -10,6 +10,13 @@ values, each equally likely. So an unknown character has the negative log-likeli
     -log p(UNKNOWN) + log(1,112,064)
 
 in nats; the second term, the escape, is about 20.08 bits.
+
+An unknown word, where rare words are not spelled, has an escape too: its characters, the space that
+ends it among them, each one of those that the model's words consist of, equally likely. So the
+figure is a code length of the text, to be compared with that of a model that writes every word.
+Word-level models are usually reported without it: perplexity with <unk> as a word like others
+(Mikolov et al. 2010, "Recurrent neural network based language model"). That is lower the more words
+are unknown, and says nothing of them.
 """
 
 from __future__ import annotations
@@ -21,7 +28,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
 from textgen.model.network import Network, State
@@ -62,17 +70,37 @@ class Nll(NamedTuple):
         return self.total / self.tokens
 
 
-def charge_escapes(nats: NDArray[np.floating], ids: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The negative log-likelihood of tokens with the escape of unknown characters, in float64.
+def letter_nats(vocabulary: Vocabulary) -> float:
+    """What an unknown token costs for each of its characters, in nats, once that is said."""
+    if vocabulary.spelled:
+        return ESCAPE_NATS
+    return math.log(max(2, len(set().union(*vocabulary.symbols))))
+
+
+def escape_nats(corpus: Corpus) -> float:
+    """The escape of an unknown token of a corpus: of unknown words the mean, in nats."""
+    if corpus.vocabulary.spelled or not corpus.unknown_tokens:
+        return letter_nats(corpus.vocabulary)
+    return letter_nats(corpus.vocabulary) * corpus.unknown_chars / corpus.unknown_tokens
+
+
+def charge_escapes(
+    nats: NDArray[np.floating], ids: NDArray[np.integer], escape: float = ESCAPE_NATS
+) -> NDArray[np.float64]:
+    """The negative log-likelihood of tokens with the escape of unknown ones, in float64.
 
     `nats` are `-log p(token)`, in any shape, and not modified; `ids` has the same shape.
     """
-    charged: NDArray[np.float64] = nats.astype(np.float64) + ESCAPE_NATS * (ids == UNKNOWN_ID)
+    charged: NDArray[np.float64] = nats.astype(np.float64) + escape * (ids == UNKNOWN_ID)
     return charged
 
 
 def token_nll(
-    network: Network, inputs_TB: NDArray[np.int64], targets_TB: NDArray[np.int64], state: State
+    network: Network,
+    inputs_TB: NDArray[np.int64],
+    targets_TB: NDArray[np.int64],
+    state: State,
+    escape: float = ESCAPE_NATS,
 ) -> tuple[NDArray[np.float64], State]:
     """The figure of each target in nats, `(T, B)`, escapes included, and the state afterwards.
 
@@ -82,7 +110,7 @@ def token_nll(
     nats_TB, state = network.nll(
         inputs_TB, targets_TB, state, resets_TB if resets_TB.any() else None
     )
-    return charge_escapes(nats_TB, targets_TB), state
+    return charge_escapes(nats_TB, targets_TB, escape), state
 
 
 def steps_at_once(network: Network, streams: int, wanted: int) -> int:
@@ -90,7 +118,9 @@ def steps_at_once(network: Network, streams: int, wanted: int) -> int:
     return max(1, min(wanted, LOGITS // (streams * network.config.vocab_size)))
 
 
-def nll_in_one_pass(network: Network, tokens: Tokens) -> Iterator[Nll]:
+def nll_in_one_pass(
+    network: Network, tokens: Tokens, *, escape: float = ESCAPE_NATS
+) -> Iterator[Nll]:
     """Read a text from its start to its end, with the state carried on.
 
     Yields:
@@ -103,14 +133,19 @@ def nll_in_one_pass(network: Network, tokens: Tokens) -> Iterator[Nll]:
     for start in track(starts, MEASURING, len(starts)):
         targets = np.asarray(tokens[start : start + chunk], dtype=np.int64)
         inputs = np.concatenate(([previous], targets[:-1]))
-        nats_TB, state = token_nll(network, inputs[:, None], targets[:, None], state)
+        nats_TB, state = token_nll(network, inputs[:, None], targets[:, None], state, escape)
         total += float(nats_TB.sum())
         previous = int(targets[-1])
         yield Nll(total, start + len(targets))
 
 
 def nll_in_streams(
-    network: Network, tokens: Tokens, *, streams: int = 64, limit: int | None = None
+    network: Network,
+    tokens: Tokens,
+    *,
+    streams: int = 64,
+    limit: int | None = None,
+    escape: float = ESCAPE_NATS,
 ) -> Nll:
     """Read the parts of a text at the same time, at the speed of training.
 
@@ -122,6 +157,7 @@ def nll_in_streams(
         tokens: The text, `(N,)`.
         streams: Parts; fewer for a short text.
         limit: The most tokens to count, in parts spread evenly over the text; None is all.
+        escape: What an unknown token costs beside its probability, in nats.
     """
     count = len(tokens)
     charged = count if limit is None else min(limit, count)
@@ -133,7 +169,8 @@ def nll_in_streams(
         stops_B = np.append(starts_B[1:], count)
     warmup = min(WARMUP, int(starts_B[1])) if streams > 1 else 0
     firsts_B = starts_B - warmup
-    return sum_of(nll_of_spans(network, tokens, firsts_B, starts_B, stops_B, WARMUP, MEASURING))
+    spans = firsts_B, starts_B, stops_B
+    return sum_of(nll_of_spans(network, tokens, *spans, WARMUP, MEASURING, escape=escape))
 
 
 def sum_of(parts: Iterable[Nll]) -> Nll:
@@ -152,6 +189,8 @@ def nll_of_spans(
     stops_B: NDArray[np.int64],
     at_once: int = CHUNK,
     what: str = "",
+    *,
+    escape: float = ESCAPE_NATS,
 ) -> Iterator[Nll]:
     """The figure of spans of a text that are read at the same time, chunk by chunk.
 
@@ -169,7 +208,7 @@ def nll_of_spans(
         inside_TB = places_TB < stops_B
         targets_TB = tokens_at(tokens, places_TB, inside_TB)
         inputs_TB = tokens_at(tokens, places_TB - 1, inside_TB)
-        nats_TB, state = token_nll(network, inputs_TB, targets_TB, state)
+        nats_TB, state = token_nll(network, inputs_TB, targets_TB, state, escape)
         counted_TB = inside_TB & (places_TB >= counted_B)
         yield Nll(float(nats_TB[counted_TB].sum()), int(counted_TB.sum()))
 
@@ -184,7 +223,12 @@ def tokens_at(
 
 
 def nll_in_windows(
-    network: Network, tokens: Tokens, starts: NDArray[np.int64], batch_size: int = 64
+    network: Network,
+    tokens: Tokens,
+    starts: NDArray[np.int64],
+    batch_size: int = 64,
+    *,
+    escape: float = ESCAPE_NATS,
 ) -> Nll:
     """Read a text in windows, each from a zero state.
 
@@ -204,12 +248,15 @@ def nll_in_windows(
         firsts = range(0, len(targets), batch_size)
         for first in track(firsts, "measuring the cost of windows", len(firsts)):
             own_B = targets[first : first + batch_size]
-            yield from nll_of_spans(network, tokens, own_B, own_B, stops[first:][:batch_size])
+            spans = own_B, own_B, stops[first:][:batch_size]
+            yield from nll_of_spans(network, tokens, *spans, escape=escape)
 
     return sum_of(parts())
 
 
-def nll_with_history(network: Network, tokens: Tokens, history: int, *, limit: int) -> Nll:
+def nll_with_history(
+    network: Network, tokens: Tokens, history: int, *, limit: int, escape: float = ESCAPE_NATS
+) -> Nll:
     """Predict each token from exactly the `history` tokens before it.
 
     The state is zero before the first of these. Nothing before a document is seen: near the
@@ -245,7 +292,7 @@ def nll_with_history(network: Network, tokens: Tokens, history: int, *, limit: i
         # Only the last prediction counts; any targets do for the others.
         targets_TB = tokens_at(tokens, places_TB + 1, places_TB >= -1)
         state = network.zero_state(len(positions_B))
-        nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state)
+        nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state, escape)
         total += float(nats_TB[-1].sum())
     return Nll(total, len(positions))
 

@@ -18,6 +18,7 @@ from textgen.corpus.words import count_words
 from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import (
     Nll,
+    escape_nats,
     nll_in_one_pass,
     nll_in_streams,
     nll_in_windows,
@@ -43,9 +44,12 @@ class Evaluation:
         tokens: Tokens of the text.
         chars: Its characters (Unicode code points after normalisation).
         utf8_bytes: Its bytes in UTF-8.
-        unknown_chars: Characters outside the vocabulary among them.
+        unknown_chars: Characters outside the vocabulary among them; where rare words are not
+            spelled, all those of unknown words.
         words: At word level, the words of the text, that is runs of letters and digits, whether
             they are one token or spelled; None at other levels.
+        unknown_words: How many of them are unknown; None where every word can be written.
+        spelling: What of `nats` is charged for the letters of unknown words.
         history: Tokens that were seen before each prediction, the state from zero; None: the state
             was carried on.
         positions: With a history, how many tokens were measured; `nats` is extrapolated from them.
@@ -60,6 +64,8 @@ class Evaluation:
     utf8_bytes: int
     unknown_chars: int
     words: int | None = None
+    unknown_words: int | None = None
+    spelling: float = 0.0
     history: int | None = None
     positions: int | None = None
     notes: tuple[str, ...] = ()
@@ -74,8 +80,19 @@ class Evaluation:
 
     @property
     def bits_per_word(self) -> float | None:
-        """Bits per word, with everything between the words included."""
+        """Bits per word, with everything between the words and the letters of unknown ones."""
         return self.nats / self.words / math.log(2) if self.words else None
+
+    @property
+    def bits_per_word_with_unk(self) -> float | None:
+        """The same without these letters: an unknown word is the word <unk>, no matter which.
+
+        So papers report word-level models. It is no cost of the text: with more unknown words it
+        is lower. None where every word can be written.
+        """
+        if self.unknown_words is None or not self.words:
+            return None
+        return (self.nats - self.spelling) / self.words / math.log(2)
 
     @property
     def nats_per_char(self) -> float:
@@ -94,8 +111,11 @@ class Evaluation:
 
     @property
     def perplexity(self) -> float:
-        """Perplexity per token: as hard as a choice among so many equally likely tokens."""
-        return math.exp(min(self.nats / self.tokens, 700.0))
+        """Perplexity per token: as hard as a choice among so many equally likely tokens.
+
+        Unknown words are one of them, `<unk>`.
+        """
+        return math.exp(min((self.nats - self.spelling) / self.tokens, 700.0))
 
     def to_dict(self, prefix: str = "") -> dict[str, float]:
         """The figures by name, each name after `prefix`, without those of `cold`."""
@@ -113,6 +133,13 @@ class Evaluation:
             per_word = self.bits_per_word
             figures |= {} if per_word is None else {"bits_per_word": per_word}
             figures |= {"words": self.words, "tokens": self.tokens}
+        with_unk = self.bits_per_word_with_unk
+        if with_unk is not None and self.words and self.unknown_words is not None:
+            figures |= {
+                "bits_per_word_with_unk": with_unk,
+                "unknown_words": self.unknown_words,
+                "unknown_share": self.unknown_words / self.words,
+            }
         return {prefix + name: value for name, value in figures.items()}
 
 
@@ -149,30 +176,38 @@ def evaluate(
     if options.documents is not None:
         corpus.require_borders()
     tokens = corpus.tokens
+    # The letters of unknown words are charged below, for they are known exactly.
+    spells = saved.vocabulary.spelled
+    escape = escape_nats(corpus) if spells else 0.0
     with opened(saved, device=options.device, threads=options.threads, edits=edits) as network:
         if history:
-            nll = nll_with_history(network, tokens, history, limit=options.limit or POSITIONS)
+            limit = options.limit or POSITIONS
+            nll = nll_with_history(network, tokens, history, limit=limit, escape=escape)
         elif options.streams > 1:
-            nll = nll_in_streams(network, tokens, streams=options.streams)
+            nll = nll_in_streams(network, tokens, streams=options.streams, escape=escape)
         else:
             nll = Nll(0.0, 0)
-            for nll in nll_in_one_pass(network, tokens):
+            for nll in nll_in_one_pass(network, tokens, escape=escape):
                 if on_progress is not None:
                     on_progress(nll.tokens, len(tokens))
+        spelling = 0.0 if spells else corpus.unknown_tokens * escape_nats(corpus)
         whole = Evaluation(
-            nll.mean * len(tokens) if history else nll.total,
+            (nll.mean * len(tokens) if history else nll.total) + spelling,
             len(tokens),
             corpus.chars,
             corpus.utf8_bytes,
             corpus.unknown_chars,
             _words(saved, tokens),
+            unknown_words=None if spells else corpus.unknown_tokens,
+            spelling=spelling,
             history=history or None,
             positions=nll.tokens if history else None,
             notes=corpus.notes,
         )
         if options.window is None:
             return whole
-        return replace(whole, cold=_in_windows(network, saved, tokens, whole, options.window))
+        cold = _in_windows(network, saved, corpus, whole, options.window)
+        return replace(whole, cold=cold)
 
 
 def open_corpus(
@@ -211,15 +246,18 @@ def opened(
 
 
 def _in_windows(
-    network: Network, saved: SavedModel, tokens: Any, whole: Evaluation, window: int
+    network: Network, saved: SavedModel, corpus: Corpus, whole: Evaluation, window: int
 ) -> Evaluation:
     """The figures of a text that is read in windows of `window` characters.
 
     The first token is context only, so no figure counts it.
     """
+    tokens, spells, escape = corpus.tokens, saved.vocabulary.spelled, escape_nats(corpus)
     lengths = saved.vocabulary.symbol_lengths()[np.asarray(tokens)]
-    nll = nll_in_windows(network, tokens, window_starts(lengths, window))
+    starts = window_starts(lengths, window)
+    nll = nll_in_windows(network, tokens, starts, escape=escape)
     first = int(tokens[0])
+    unknown = corpus.unknown_tokens - (first == UNKNOWN_ID)
     symbol = saved.vocabulary.decode([first])
     size = 1 if saved.vocabulary.level == "byte" else len(symbol.encode("utf-8"))
     return replace(
@@ -232,6 +270,8 @@ def _in_windows(
         utf8_bytes=max(whole.utf8_bytes - size, 1),
         unknown_chars=whole.unknown_chars - (first == UNKNOWN_ID),
         words=_words(saved, tokens[1:]),
+        unknown_words=None if spells else unknown,
+        spelling=0.0 if spells else unknown * escape,
     )
 
 

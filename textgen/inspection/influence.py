@@ -287,7 +287,7 @@ def _named(vocabulary: Vocabulary, token: int) -> str:
     if token == END_ID:
         return "the end of the text"
     if token == UNKNOWN_ID:
-        return "an unknown character"
+        return "an unknown character" if vocabulary.spelled else "an unknown word"
     if vocabulary.level == "byte" and ord(vocabulary.symbols[token]) > 0x7F:
         return f"byte {ord(vocabulary.symbols[token]):02X}"
     return repr(vocabulary.display([token])[0])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import InspectionError, named
+from textgen.evaluation.nll import letter_nats
 from textgen.inspection.neuron_stats import most_varying, neuron_stats, parse_neurons
 from textgen.inspection.subject import Subject
 from textgen.inspection.trace import (
@@ -103,8 +104,8 @@ def page_of(
             edits=edits,
         )
     )
-    traced = with_source(join_chunks(as_chunks(parts)), text)
-    cost = surprise(traced)
+    traced = with_source(join_chunks(as_chunks(parts)), text, vocabulary)
+    cost = surprise(traced, letter_nats(vocabulary))
     # Bytes within a character print nothing: the page shows the character, with the values after
     # its last byte.
     printing = np.fromiter(map(bool, traced.pieces), np.bool_, len(ids))

@@ -409,7 +409,7 @@ def find_similar(
         else {}
     )
     return similar_places(
-        with_source(traced, whole),
+        with_source(traced, whole, saved.vocabulary),
         text.ids,
         lambda: model.survey(text.ids, [quantity]),
         saved.vocabulary,

@@ -13,6 +13,7 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.vocabulary import UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, InspectionError, named
 from textgen.messages import Message
+from textgen.terminal.humanize import plural
 from textgen.view_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -176,6 +177,9 @@ def unknown_note(vocabulary: Vocabulary, ids: Ids, text: str = "") -> str:
     count = int(np.count_nonzero(np.asarray(ids) == UNKNOWN_ID))
     if not count:
         return ""
+    if not vocabulary.spelled:
+        which = plural(count, "word is", "words are")
+        return f"{which} unknown to the model, which reads each as the unknown word"
     known = vocabulary.symbol_index()
     lacking = list(dict.fromkeys(char for char in text if char not in known)) if text else []
     names = ", ".join(map(_shown, lacking[:_NAMED]))

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
-from textgen.evaluation.nll import charge_escapes
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.corpus.words import split_words
+from textgen.evaluation.nll import ESCAPE_NATS, charge_escapes, letter_nats
 from textgen.heat import HeatRow, HeatView, heat_row
 from textgen.inspection.influence import find_target, influence_view
 from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
@@ -76,18 +77,26 @@ class Surprise:
         return self.total_bits / self.chars if self.chars else math.nan
 
 
-def token_bits(traced: Trace) -> Bits:
-    """The cost of each token in bits, escapes included, `(T,)`."""
-    return charge_escapes(traced.nats, traced.ids) / math.log(2.0)
+def token_bits(traced: Trace, letter: float = ESCAPE_NATS) -> Bits:
+    """The cost of each token in bits, escapes included, `(T,)`.
+
+    `letter` is what each character of an unknown token costs; see `letter_nats`.
+    """
+    nats = charge_escapes(traced.nats, traced.ids, letter)
+    if letter != ESCAPE_NATS:  # Unknown words: the first character is charged.
+        more = [max(len(piece) - 1, 0) for piece in traced.pieces]
+        nats += letter * np.array(more) * (traced.ids == UNKNOWN_ID)
+    return nats / math.log(2.0)
 
 
-def surprise(traced: Trace) -> Surprise:
+def surprise(traced: Trace, letter: float = ESCAPE_NATS) -> Surprise:
     """The cost of the traced text.
 
     Args:
         traced: A trace made with a vocabulary (its `pieces` say which tokens print together).
+        letter: As for `token_bits`.
     """
-    bits = token_bits(traced)
+    bits = token_bits(traced, letter)
     count = len(traced.ids)
     marks = traced.ids == END_ID
     printing = np.fromiter(map(bool, traced.pieces), np.bool_, count)
@@ -106,18 +115,23 @@ def surprise(traced: Trace) -> Surprise:
 
 
 def source_pieces(
-    text: str, pieces: Sequence[str], ids: NDArray[np.integer] | Sequence[int]
+    text: str,
+    pieces: Sequence[str],
+    ids: NDArray[np.integer] | Sequence[int],
+    vocabulary: Vocabulary | None = None,
 ) -> tuple[str, ...]:
-    """`pieces` with the real character wherever a token stands for an unknown one.
+    """`pieces` with the real character, or word, wherever a token stands for an unknown one.
 
-    At every level an `UNKNOWN_ID` stands for exactly one character of the text. The one exception
-    is the space that a folded word vocabulary puts before the first word of a text and may lack:
-    it stands for nothing, and its piece becomes "".
+    Where rare words are not spelled, each token is one of the words of the text. Otherwise an
+    `UNKNOWN_ID` stands for exactly one character, except for the space that a folded word
+    vocabulary puts before the first word of a text and may lack: it stands for nothing, and its
+    piece becomes "".
 
     Args:
         text: What was encoded, normalised as it was for that.
         pieces: The text of each token as the vocabulary prints it, `T` of them.
         ids: The tokens, `(T,)`.
+        vocabulary: What they mean; None: one that spells rare words.
     Returns:
         `T` pieces.
     Raises:
@@ -128,6 +142,14 @@ def source_pieces(
         raise ValueError(f"{len(pieces)} pieces but {len(ids)} tokens")
     result = list(pieces)
     if not places.size:
+        return tuple(result)
+    if vocabulary is not None and not vocabulary.spelled:
+        words = split_words(f" {text}" if vocabulary.folded else text)
+        if len(words) != len(ids):
+            raise ValueError(f"{len(words)} words but {len(ids)} tokens")
+        for place in places.tolist():
+            result[place] = words[place]
+        result[0] = result[0][1:] if vocabulary.folded and places[0] == 0 else result[0]
         return tuple(result)
     lengths = np.fromiter(map(len, pieces), np.int64, len(pieces))
     lengths[places] = 1
@@ -172,16 +194,17 @@ def neuron_row(neuron: Neuron, quantity: str, values: NDArray[np.floating]) -> H
     return heat_row(name, values, quantity, layer=layer, unit=unit, quantity=quantity)
 
 
-def surprise_view(traced: Trace) -> HeatView:
+def surprise_view(traced: Trace, letter: float = ESCAPE_NATS) -> HeatView:
     """The text coloured by the cost of each character in bits; the totals carry the sum.
 
     Args:
         traced: Made with a vocabulary.
+        letter: As for `token_bits`.
     Raises:
         InspectionError: The states grow without limit.
     """
     (traced,) = as_chunks(traced)
-    cost = surprise(traced)
+    cost = surprise(traced, letter)
     totals: dict[str, float | int | str] = {
         "bits": cost.total_bits,
         "chars": cost.chars,
@@ -219,7 +242,7 @@ def view_text(
             network,
             saved.weights,
             ids,
-            source_pieces(whole, vocabulary.pieces(ids), ids),
+            source_pieces(whole, vocabulary.pieces(ids), ids, vocabulary),
             vocabulary,
             by=MEASURES if options.by is None else (options.by,),
             target=None if options.target is None else find_target(vocabulary, options.target),
@@ -228,7 +251,7 @@ def view_text(
     wanted: dict[str, Any] = {"vocabulary": vocabulary, "edits": edits}
     if options.show == "surprise":
         traced = trace(network, ids, quantities=(), **wanted)
-        return surprise_view(with_source(traced, whole))
+        return surprise_view(with_source(traced, whole, vocabulary), letter_nats(vocabulary))
     quantity = chosen_quantity(saved.config.cell_spec, options.show)
     wanted["quantities"] = [quantity]
     layers = acting_layers(saved.config, quantity)
@@ -245,9 +268,9 @@ def view_text(
             stats = most_varying(chunks, options.top, quantity=quantity, layers=layers)
             chosen = [each.neuron for each in stats]
         traced = trace(network, ids, units=chosen, **wanted)
-    return neuron_view(with_source(traced, whole), chosen, quantity=quantity)
+    return neuron_view(with_source(traced, whole, vocabulary), chosen, quantity=quantity)
 
 
-def with_source(traced: Trace, text: str) -> Trace:
-    """A trace whose pieces are those of `text`, unknown characters too; see `source_pieces`."""
-    return replace(traced, pieces=source_pieces(text, traced.pieces, traced.ids))
+def with_source(traced: Trace, text: str, vocabulary: Vocabulary) -> Trace:
+    """A trace whose pieces are those of `text`, unknown ones too; see `source_pieces`."""
+    return replace(traced, pieces=source_pieces(text, traced.pieces, traced.ids, vocabulary))

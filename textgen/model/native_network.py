@@ -38,7 +38,7 @@ from textgen.native.net import (
     Shape,
     weights_of,
 )
-from textgen.native.sampler import ChoiceSettings, Chosen, Sampler
+from textgen.native.sampler import NO_ID, ChoiceSettings, Chosen, Sampler
 
 
 def native_shape(config: ModelConfig, engine: Engine) -> Shape:
@@ -353,6 +353,7 @@ class NativeStep(StepNetwork):
         recent: Sequence[int],
         end: int,
         edits: Edits = NO_EDITS,
+        previous: int = NO_ID,
     ) -> Written:
         """Choose and read up to `count` tokens of one stream.
 
@@ -365,10 +366,11 @@ class NativeStep(StepNetwork):
             recent: The tokens before, which a repetition penalty looks at.
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
+            previous: The token before the first, where `settings` say what may follow it.
         """
         logits, packed = logits_BV[0].copy(), self._packed(state, 0)
         chosen = self._sampler.write(
-            count, settings, counter, logits, packed, recent, end, self._checked(edits)
+            count, settings, counter, logits, packed, recent, end, self._checked(edits), previous
         )
         return Written(chosen, logits[None, :], self._named(packed[:, None]))
 

@@ -37,6 +37,7 @@ class ChoiceSettings:
     Args:
         key: Of the random generator: `SymbolGenerator.key`.
         banned: Ids that are never chosen.
+        junctions: Which tokens may follow each other: `Vocabulary.junctions`; b"": all.
     """
 
     key: int
@@ -47,6 +48,7 @@ class ChoiceSettings:
     repetition_penalty: float = 1.0
     repetition_window: int = 64
     banned: tuple[int, ...] = ()
+    junctions: bytes = b""
 
 
 class Chosen(NamedTuple):
@@ -69,6 +71,7 @@ class _Choice(Structure):
         ("repetition_window", c_int64),
         ("banned", c_void_p),
         ("banned_count", c_int64),
+        ("junctions", c_void_p),
         ("key", c_uint64),
     )
 
@@ -89,26 +92,31 @@ def functions() -> ctypes.CDLL:
     p, i64 = c_void_p, c_int64
     return bind(
         {
-            "tg_choose": (i64, [c_int, c_int, p, c_int32, i64, p, p, i64, p, p]),
+            "tg_choose": (i64, [c_int, c_int, p, c_int32, i64, p, p, i64, p, p, p]),
             "tg_sampler_new": (p, [POINTER(Config), POINTER(Weights)]),
             "tg_sampler_free": (None, [p]),
             "tg_sampler_threads": (c_int, [p]),
             "tg_sampler_read": (None, [p, p, i64, EditList, p, p]),
-            "tg_sampler_write": (i64, [p, p, i64, c_int32, c_uint64, p, i64, EditList, p, p, p]),
+            "tg_sampler_write": (
+                i64,
+                [p, p, i64, c_int32, c_int32, c_uint64, p, i64, EditList, p, p, p],
+            ),
         }
     )
 
 
 @cache
-def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[np.int32]]:
-    """The structure, and the array that it points to."""
+def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[Any], NDArray[Any]]:
+    """The structure, and the arrays that it points to."""
     banned = np.array(settings.banned, np.int32)
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     values["top_k"] = min(settings.top_k, _MOST)
     values["repetition_window"] = min(settings.repetition_window, _MOST)
+    junctions = np.frombuffer(settings.junctions, np.uint8)
     values |= {"banned": banned.ctypes.data, "banned_count": len(banned)}
+    values["junctions"] = junctions.ctypes.data if len(junctions) else None
     # By name: the structure refuses one that it has not.
-    return _Choice(**values), banned
+    return _Choice(**values), banned, junctions
 
 
 def choose(
@@ -118,6 +126,7 @@ def choose(
     counters_B: NDArray[np.uint64],
     recent_BN: NDArray[np.integer[Any]] | None = None,
     threads: int = 1,
+    previous_B: NDArray[np.integer[Any]] | None = None,
 ) -> Chosen:
     """Choose one token a row.
 
@@ -128,6 +137,8 @@ def choose(
         counters_B: Number of each row's draw.
         recent_BN: The tokens that the repetition penalty reads; None: none.
         threads: Computing threads at most; the result does not depend on their number.
+        previous_B: The token before each, which `settings.junctions` asks for; -1 where there is
+            none, `None`: nowhere.
     Returns:
         Arrays `(B,)`. They end before the first row whose logits are not finite, for which nothing
         can be chosen.
@@ -140,7 +151,8 @@ def choose(
     recent = np.empty((rows, 0), np.int32)
     if recent_BN is not None and settings.repetition_penalty != 1.0:
         recent = np.ascontiguousarray(recent_BN, np.int32)
-    choice, _ = _choice_of(settings)
+    previous = None if previous_B is None else np.ascontiguousarray(previous_B, np.int32)
+    choice, *_ = _choice_of(settings)
     done = functions().tg_choose(
         ISA_NAMES.index(isa),
         min(threads, rows) if logits.size >= _MANY_LOGITS else 1,
@@ -150,6 +162,7 @@ def choose(
         logits.ctypes.data,
         recent.ctypes.data,
         recent.shape[1],
+        None if previous is None else previous.ctypes.data,
         np.ascontiguousarray(counters_B, np.uint64).ctypes.data,
         byref(_pointers(chosen)),
     )
@@ -231,6 +244,7 @@ class Sampler:
         recent: Sequence[int] = (),
         end: int = NO_ID,
         edits: Sequence[EditLike] = (),
+        previous: int = NO_ID,
     ) -> Chosen:
         """Choose and read tokens.
 
@@ -243,6 +257,7 @@ class Sampler:
             recent: Tokens before, which the repetition penalty looks at.
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
+            previous: The token before the first, which `settings.junctions` asks for.
         Returns:
             What was chosen: fewer than `count` where the last is `end`, or where the next logits
             are not finite.
@@ -251,13 +266,14 @@ class Sampler:
         history = np.empty(len(recent) + count, np.int32)
         history[: len(recent)] = recent
         room = _room(count)
-        choice, _ = _choice_of(settings)
+        choice, *_ = _choice_of(settings)
         with self._lock:
             done = self._library.tg_sampler_write(
                 self._handle,
                 byref(choice),
                 count,
                 end,
+                previous,
                 counter,
                 history.ctypes.data,
                 len(recent),

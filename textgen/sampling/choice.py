@@ -150,14 +150,16 @@ def choose_symbols(
     return ids, weights[np.arange(len(ids)), ids] / sums[:, -1]
 
 
-def choice_settings(options: SampleOptions) -> ChoiceSettings:
+def choice_settings(options: SampleOptions, junctions: bytes = b"") -> ChoiceSettings:
     """The settings of `options` for the native engine: those whose names it has.
 
-    The unknown character is never chosen, the end mark only where a document may end.
+    The unknown token is never chosen, the end mark only where a document may end, and no token
+    after one that it never follows: `Vocabulary.junctions`.
     """
     own = {field.name for field in fields(ChoiceSettings)}
     return ChoiceSettings(
         key=SymbolGenerator(options.rng).key,
+        junctions=junctions,
         banned=(UNKNOWN_ID,) if options.may_end else (END_ID, UNKNOWN_ID),
         **{
             field.name: getattr(options, field.name)
@@ -183,10 +185,14 @@ class Chooser:
         options: Filters, seed and what may be chosen.
         engine: What computes the logits; the native engine chooses too, unless it lacks a filter.
             `None` is NumPy.
+        junctions: Which tokens may follow each other: `Vocabulary.junctions`.
     """
 
-    def __init__(self, options: SampleOptions, engine: Engine | None = None) -> None:
-        self.settings = choice_settings(options)
+    def __init__(
+        self, options: SampleOptions, engine: Engine | None = None, junctions: bytes = b""
+    ) -> None:
+        self.settings = choice_settings(options, junctions)
+        self._junctions_V = np.frombuffer(junctions, np.uint8)
         self._options = options
         #: Whether the native engine may choose.
         self.is_known = _engine_knows(options)
@@ -198,6 +204,7 @@ class Chooser:
         logits_BV: NDArray[np.float32],
         counters_B: NDArray[np.uint64],
         recent_BN: NDArray[np.intp] | None,
+        previous_B: NDArray[np.integer] | None = None,
     ) -> Chosen:
         """Choose.
 
@@ -205,15 +212,22 @@ class Chooser:
             logits_BV: The logits of the model before the filters; not modified.
             counters_B: The number of each row's random draw.
             recent_BN: The tokens that the repetition penalty looks at; `None` is none.
+            previous_B: The token before each, -1 where there is none; `None` is none at all.
         Returns:
             Ids, their probabilities after the filters and log-probabilities before them, `(B,)`.
         Raises:
             SamplingError: The logits are not finite.
         """
         if self._engine is None:
-            return self._choose_by_numpy(logits_BV, counters_B, recent_BN)
+            return self._choose_by_numpy(logits_BV, counters_B, recent_BN, previous_B)
         chosen = choose(
-            self._engine.isa, self.settings, logits_BV, counters_B, recent_BN, self._engine.threads
+            self._engine.isa,
+            self.settings,
+            logits_BV,
+            counters_B,
+            recent_BN,
+            self._engine.threads,
+            previous_B,
         )
         if len(chosen.ids) < len(logits_BV):
             raise SamplingError(NOT_FINITE)
@@ -224,9 +238,13 @@ class Chooser:
         logits_BV: NDArray[np.float32],
         counters_B: NDArray[np.uint64],
         recent_BN: NDArray[np.intp] | None,
+        previous_B: NDArray[np.integer] | None,
     ) -> Chosen:
         allowed_BV = logits_BV.copy()
         allowed_BV[:, list(self.settings.banned)] = -np.inf
+        if previous_B is not None and self._junctions_V.size:
+            strict_B = np.where(previous_B < 0, 0, self._junctions_V[previous_B] >> 4)
+            allowed_BV[strict_B[:, None] + (self._junctions_V & 15) > 2] = -np.inf
         filtered_BV = filter_logits(allowed_BV, self._options, recent_BN)
         uniforms = uniforms_at(self.settings.key, counters_B)
         ids, probabilities = choose_symbols(filtered_BV, uniforms)

@@ -7,7 +7,7 @@ model continues a seed as it reads texts, and ends a text where its documents en
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pairs import SEPARATOR, separator_id
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
+from textgen.corpus.words import split_words
 from textgen.errors import SamplingError, named
 from textgen.messages import Message
 from textgen.options import SampleOptions
@@ -77,7 +78,8 @@ def fit_seed(
     becomes the nearest form it has, tried in this order: the other case; `ё` or `е`, another
     quotation mark, apostrophe, dash, ellipsis or space; the same without accents and
     typographic form (the base letters of Unicode's compatibility decomposition); full width.
-    Without any it is dropped. A word that a word vocabulary lacks is spelled.
+    Without any it is dropped. A word that a word vocabulary lacks is spelled; where words are not
+    spelled, it is taken in the other case, with or without the space before it, or dropped.
 
     Args:
         text: Any string, lone surrogates and the empty one included.
@@ -94,7 +96,20 @@ def fit_seed(
     ids = vocabulary.encode(clean)
     folded: dict[str, str] = {}
     dropped = dict.fromkeys(surrogates)
-    if (ids == UNKNOWN_ID).any():
+    if not vocabulary.spelled and (ids == UNKNOWN_ID).any():
+        lead = " " if vocabulary.folded else ""
+        fitted = []
+        for word in split_words(lead + clean):
+            form = _word_form(word, vocabulary.symbol_index().keys() - set(reserved))
+            bare = word.strip(" ") or word
+            if form is None:
+                dropped[bare] = None
+            else:
+                fitted.append(form)
+                if form.strip(" ") != bare.strip(" "):
+                    folded[bare] = form.strip(" ")
+        ids = vocabulary.encode_words(fitted)
+    elif (ids == UNKNOWN_ID).any():
         known = vocabulary.symbol_index()
         usable = known.keys() - set(reserved)
         if "..." in clean and "." not in known and "…" in known:
@@ -259,6 +274,16 @@ def seed_of(saved: SavedModel, seed: object) -> FittedSeed:
         notice = f"seed: it holds {before + 1:,} documents; the text continues the last one"
         fitted = replace(fitted, notice=f"{notice}; {more}" if more else notice)
     return as_source(fitted, separator_id(saved.vocabulary)) if saved.reads_pairs else fitted
+
+
+def _word_form(word: str, known: Collection[str]) -> str | None:
+    """The first form of a word that is known, the nearest first, or `None`."""
+    bare = word.removeprefix(" ") or word
+    spaces = (" ", "") if word[:1] == " " else ("", " ")
+    cases = dict.fromkeys((bare, bare.lower(), bare.capitalize(), bare.upper()))
+    letters = {form: None for case in cases for form in (case, case.replace("ё", "е"))}
+    forms = (space + form for form in letters for space in spaces)
+    return next((form for form in forms if form in known), None)
 
 
 def _nearest_form(char: str, known: Callable[[str], bool]) -> str | None:

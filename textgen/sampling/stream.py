@@ -166,6 +166,7 @@ class Stream:
     ) -> None:
         self.generator = generator
         self.context_ids = context_ids
+        self.junctions = vocabulary.junctions
         self._symbols = vocabulary.symbols
         self._decoder = decoder_after(vocabulary, context_ids)
         self._end_text = options.end_text

@@ -16,7 +16,7 @@ from textgen.errors import SamplingError
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_network import NativeStep
 from textgen.model.network import StepNetwork
-from textgen.native.sampler import Chosen
+from textgen.native.sampler import NO_ID, Chosen
 from textgen.options import SampleOptions
 from textgen.sampling.choice import NOT_FINITE, Chooser
 from textgen.sampling.networks import Position, read, start, step
@@ -59,7 +59,8 @@ class StreamWriter:
         self._network = network
         self._options = options
         self._stream = stream
-        self._chooser = Chooser(options)
+        self._chooser = Chooser(options, junctions=stream.junctions)
+        self._previous = stream.context_ids[-1] if len(stream.context_ids) else NO_ID
         # Nothing to write: a length of 0 ends a text before its first token.
         self._is_empty = options.length == 0
         self._recent: list[int] = []
@@ -122,7 +123,9 @@ class StreamWriter:
         if isinstance(self._network, NativeStep) and self._chooser.is_known:
             settings, counter = self._chooser.settings, self._stream.generator.counter
             written = self._network.write(
-                count, first.logits_BV, first.state, settings, counter, self._recent, END_ID, edits
+                *(count, first.logits_BV, first.state, settings, counter, self._recent, END_ID),
+                edits=edits,
+                previous=self._previous,
             )
             chosen, end = written.chosen, Position(written.logits_BV, written.state)
             ids = chosen.ids.tolist()
@@ -139,6 +142,7 @@ class StreamWriter:
             if cursor is not None:
                 cursor.advance(ids[0])
             end = step(self._network, chosen.ids, first.state, [self._acting])
+        self._previous = ids[-1] if ids else self._previous
         if END_ID in ids[-1:]:
             # What comes after it is another document, which begins as the first did.
             end = self._begin(self._acting)
@@ -165,7 +169,8 @@ class StreamWriter:
         """The next token, not yet read."""
         recent = np.array([self._recent], np.intp) if self._recent else None
         counters = np.array([self._stream.generator.counter], np.uint64)
-        return self._chooser.choose(self._end.logits_BV, counters, recent)
+        previous = np.array([self._previous])
+        return self._chooser.choose(self._end.logits_BV, counters, recent, previous)
 
 
 class StreamGroup:
@@ -191,7 +196,7 @@ class StreamGroup:
         self._options = options
         self._position = position
         engine = network.engine
-        self._chooser = Chooser(options, engine)
+        self._chooser = Chooser(options, engine, streams[0].junctions if streams else b"")
         self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
         # Nothing to write: a length of 0 ends a text before its first token.
         self._streams = list(enumerate(streams)) if options.length else []
@@ -199,6 +204,8 @@ class StreamGroup:
         # Tokens that the cursors were not told of, for they change nothing: of all, and letters.
         self._skipped = self._quiet = 0
         self._passed_B = np.zeros(len(streams), np.int64)
+        contexts = [stream.context_ids for stream in streams]
+        self._previous_B = np.array([ids[-1] if len(ids) else NO_ID for ids in contexts], np.int32)
         self._take_edits()
         self._recent_BN = self._first_recent()
 
@@ -224,7 +231,10 @@ class StreamGroup:
         counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
         ids, logprobs = [], []
         for _ in range(count):
-            chosen = self._chooser.choose(self._position.logits_BV, counters_B, self._recent_BN)
+            chosen = self._chooser.choose(
+                self._position.logits_BV, counters_B, self._recent_BN, self._previous_B
+            )
+            self._previous_B = chosen.ids
             edits_B = self._edits_for(chosen.ids)
             state = self._position.state
             is_end_B = None
@@ -311,6 +321,7 @@ class StreamGroup:
             self._take_edits()
         if len(rows):
             self._position = self._position.repeat(rows)
+            self._previous_B = self._previous_B[rows]
             if self._recent_BN is not None:
                 self._recent_BN = self._recent_BN[rows]
 

@@ -33,6 +33,7 @@ from textgen.corpus.split import (
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
+from textgen.evaluation.nll import escape_nats
 from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
 from textgen.terminal.humanize import listed, plural, times
@@ -93,6 +94,26 @@ class TrainingData:
     def train_chars_read(self) -> float:
         """Characters that a token of the training text has, whether it counts or not."""
         return self.train_chars / len(self.train)
+
+    @property
+    def escape(self) -> float:
+        """What an unknown token of the validation text costs beside its probability, in nats."""
+        return escape_nats(self.val_corpus or self.corpus)
+
+    @property
+    def unknown_share(self) -> float:
+        """The share of unknown words in the text; 0 where every word can be written."""
+        if self.corpus.vocabulary.spelled:
+            return 0.0
+        return self.corpus.unknown_tokens / len(self.corpus.tokens)
+
+    @property
+    def train_spelling(self) -> float:
+        """What the letters of unknown words cost, a token of the training text, in nats.
+
+        It makes the training loss a figure of the same kind as the validation cost.
+        """
+        return self.unknown_share * escape_nats(self.corpus) if self.unknown_share else 0.0
 
     @property
     def facts(self) -> TextFacts:
@@ -268,6 +289,10 @@ def _split(
         source = f"the text from character {position:,} on"
     else:
         train, train_chars = corpus.tokens, corpus.chars
+    if split is not None and not corpus.vocabulary.spelled:
+        # Documents are measured decoded; their unknown words are as long as they are on average.
+        longer = corpus.chars / max(corpus.decoded_chars, 1)
+        train_chars, val_chars = round(train_chars * longer), round(val_chars * longer)
     if val_corpus is not None:
         held_out, val_chars = val_corpus.tokens, val_corpus.chars
         source = f"the file {val}"

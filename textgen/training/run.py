@@ -218,9 +218,9 @@ class Run:
             # As it is trained and will be used; each position takes a window of steps.
             history = self.plan.seq_len
             limit = max(LEAST_POSITIONS, limit // history)
-            nll = nll_with_history(network, data.val, history, limit=limit)
+            nll = nll_with_history(network, data.val, history, limit=limit, escape=data.escape)
         else:
-            nll = nll_in_streams(network, data.val, limit=limit)
+            nll = nll_in_streams(network, data.val, limit=limit, escape=data.escape)
         return nll.mean, nll.tokens
 
     def _write_pairs(self) -> PairsEvaluation:
@@ -401,7 +401,7 @@ class Run:
             seconds=self._seconds(),
             train_bits_per_char=None
             if plan.model.has_vector_output
-            else self._bits(nats, data.train_chars_per_token),
+            else self._bits(nats + data.train_spelling, data.train_chars_per_token),
             val_bits_per_char=self._bits(progress.last_nats, data.val_chars_per_token),
             best_bits_per_char=self._bits(progress.best_nats, data.val_chars_per_token),
             evaluated=evaluated,

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from textgen.cells import BUILT_IN
+from textgen.corpus.corpus_options import FEW_WORDS
 from textgen.errors import ConfigError, EmptyCorpusError, named
 from textgen.model.config import ModelConfig
 from textgen.options import WORD2VEC, TrainOptions
@@ -41,6 +42,8 @@ RESET_TOKENS = 2048
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
 #: The best model is validated at the end on this many times as much text, as far as there is.
 FINAL_EVALUATION = 3
+#: Dropout of a large vocabulary of words, for texts read more often than this (docs/log.md).
+WORDS_DROPOUT, WORDS_EPOCHS = 0.5, 2.0
 #: Layers at most: each has a gradient through all those above it, which is soon lost.
 MOST_LAYERS = 100
 #: What a token is, by level, in words.
@@ -310,7 +313,10 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
     )
     choices += _loss_choices(options, config)
     epochs = tokens_of(config) / facts.train_tokens
-    dropout = pick("dropout", options.dropout, _dropout(epochs), _dropout_reason(epochs))
+    rare = options.corpus.level == "word" and facts.vocab_size > FEW_WORDS
+    dropout = pick(
+        "dropout", options.dropout, _dropout(epochs, rare), _dropout_reason(epochs, rare)
+    )
     learning_rate = pick(
         "learning_rate",
         options.learning_rate,
@@ -489,15 +495,20 @@ def _times(count: float) -> str:
     return "about once" if count < 1.5 else f"about {count:.0f} times"
 
 
-def _dropout_reason(epochs: float) -> str:
+def _dropout_reason(epochs: float, rare: bool) -> str:
     share = "share of the neurons switched off at each step"
-    if _dropout(epochs) == 0:
+    if _dropout(epochs, rare) == 0:
         return f"{share}: none, because a text read {_times(epochs)} is not memorized"
     return f"{share}, so that a text read {_times(epochs)} is not memorized"
 
 
-def _dropout(epochs: float) -> float:
-    """None for a text read a few times, half and more for one read a hundred times."""
+def _dropout(epochs: float, rare: bool) -> float:
+    """None for a text read a few times, half and more for one read a hundred times.
+
+    `rare`: tokens are words, most of which come a few times in the text; they are soon memorized.
+    """
+    if rare and epochs > WORDS_EPOCHS:
+        return max(WORDS_DROPOUT, _dropout(epochs, rare=False))
     if epochs <= 6.0:
         return 0.0
     return round(min(0.65, 0.11 * math.log2(epochs / 4.0)), 2)

@@ -75,6 +75,9 @@ _SYMBOLS = {
     "byte": "different bytes, and two marks: unknown, end of a document",
     "word": "words, the characters that spell rare ones, and two marks: unknown, end of a document",
 }
+#: The same of words where rare ones are not spelled.
+_WORDS = "words, what stands between them, and two marks: unknown word, end of a document"
+
 #: The new symbols together start this many nats below the sum of all others. Their share of the
 #: probability, e^-20 = 2e-9, changes the figures of the old text by less than float32 can show.
 NEW_SYMBOL_NATS = 20.0
@@ -288,13 +291,24 @@ def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) ->
     vocabulary = data.corpus.vocabulary
     return (
         *_encodings(data.corpus),
-        Choice("vocabulary", len(vocabulary), _SYMBOLS[vocabulary.level]),
+        Choice("vocabulary", len(vocabulary), _vocabulary_reason(data)),
         *_of_parts(data),
         Choice("validation", len(data.val), f"tokens to measure the model on: {data.val_source}"),
         device,
         threads,
         Choice("path", path_name(path), path.reason),
         Choice("precision", path.precision, "of the numbers that are multiplied; sums are float32"),
+    )
+
+
+def _vocabulary_reason(data: TrainingData) -> str:
+    if data.corpus.vocabulary.spelled:
+        return _SYMBOLS[data.corpus.vocabulary.level]
+    if not data.unknown_share:
+        return f"{_WORDS}; it has every word of the text"
+    return (
+        f"{_WORDS}; {data.unknown_share:.1%} of the text's words are rarer ones, which are read as "
+        "unknown and never written"
     )
 
 
@@ -369,7 +383,8 @@ def _notes(data: TrainingData, options: TrainOptions, parent: SavedModel | None)
     # Other notes tell of bytes that stand for no character.
     lost = sum(file.replaced for file in data.corpus.files)
     unknown = data.corpus.unknown_chars - lost
-    if parent is not None and unknown > 0 and options.corpus.min_count == 1:
+    spells = data.corpus.vocabulary.spelled
+    if parent is not None and spells and unknown > 0 and options.corpus.min_count == 1:
         yield Message(
             f"{unknown:,} of the {data.corpus.chars:,} characters of the text are unknown to "
             "the model that is trained further, whose frozen embedding learns no new ones; add "
@@ -380,6 +395,10 @@ def _notes(data: TrainingData, options: TrainOptions, parent: SavedModel | None)
             f"{val.unknown_chars:,} of the {val.chars:,} characters of {options.val} "
             f"({val.unknown_chars / val.chars:.2%}) are unknown to the model: the training text "
             "has none like them, so each counts as the unknown character"
+            if spells
+            else f"{val.unknown_tokens:,} of the {len(val):,} tokens of {options.val} "
+            f"({val.unknown_tokens / len(val):.2%}) are words that the model does not know; each "
+            "counts as the unknown word, and its letters are charged to it"
         )
     if options.cell not in BUILT_IN:
         yield OWN_CELL.format(name=options.cell)
@@ -397,6 +416,7 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
     kept_corpus = {
         "level": parent.vocabulary.level,
         **{name: getattr(normalization, name) for name in _READING},
+        "spell_rare": parent.vocabulary.level == "word" and parent.vocabulary.spelled,
     }
     kept_shape = {name: getattr(shape, name) for name in _SHAPE}
     for asked, usual, kept in (

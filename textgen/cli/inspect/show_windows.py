@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.parameters import Only, with_options
+from textgen.cli.parameters import with_options
 from textgen.cli.records import json_text, print_notes
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.settings import ADVANCED, check, setting
+from textgen.settings import ADVANCED, TEXT, check, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,13 @@ class WindowOptions:
     """
 
     history: int = setting(3, help="The length of a window, in tokens.", metavar="T")
+    val: str = setting(
+        "0.1",
+        help="What is left out, for it validates: a share of the text, as training leaves it out, "
+        "or a file, and then all of the text is windows.",
+        panel=TEXT,
+        metavar="SHARE|FILE",
+    )
     limit: int = setting(0, help="Print only the first N pairs; 0 prints all.", at_least=0)
     json_output: bool = setting(
         False, help="Print the result as JSON.", panel=ADVANCED, flag="json"
@@ -44,26 +51,24 @@ def windows_command(
             show_default=False,
         ),
     ],
-    reading: Annotated[
-        CorpusOptions,
-        Only("level", "fold", "encoding", "encoding_errors", "ending", "skip_bad"),
-    ],
+    reading: CorpusOptions,
     options: WindowOptions,
 ) -> None:
     """Print the sliding windows of a text: T tokens, and the T tokens that begin one token later.
 
-    These are the inputs and the targets that training with --history uses.
+    These are the inputs and the targets of `train` with the same options, in the order of the text.
 
     textgen inspect windows text.txt --level word --fold --history 3
     """
-    from textgen.corpus.corpus import Corpus
     from textgen.corpus.windows import Windows
+    from textgen.options import TrainOptions
+    from textgen.training.data import open_data
 
-    corpus = Corpus.open([path], replace(reading, min_word_count=1))
-    print_notes(corpus.notes)
-    windows = Windows(corpus.tokens, seq_len=options.history, sliding=True)
+    data = open_data([path], TrainOptions(corpus=reading, history=options.history, val=options.val))
+    print_notes(data.corpus.notes)
+    windows = Windows(data.train, seq_len=options.history, sliding=True)
     shown = min(options.limit or len(windows), len(windows))
-    display = corpus.vocabulary.display
+    display = data.corpus.vocabulary.display
 
     def pair(index: int) -> tuple[list[str], list[str]]:
         x, y = windows[index]
@@ -99,4 +104,5 @@ def windows_command(
             print(f"{left}{' ' * (widest - width(left))}   | {right}")
     left_out = len(windows) - shown
     more = f"... and {left_out:,} more, " if left_out else ""
-    print(f"{more}{len(windows):,} in all", file=sys.stderr)
+    validates = "" if data.val_corpus else f"; {data.val_source} is left out, for it validates"
+    print(f"{more}{len(windows):,} in all{validates}", file=sys.stderr)

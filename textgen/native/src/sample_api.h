@@ -14,6 +14,8 @@ typedef struct {
     int64_t repetition_window;
     const int32_t *banned;                /* ids that are never chosen */
     int64_t banned_count;
+    const uint8_t *junctions;             /* (V,), NULL: none; b does not follow a where
+                                             (junctions[a] >> 4) + (junctions[b] & 15) > 2 */
     uint64_t key;                         /* of the generator: splitmix64(rng, 0) */
 } tg_choice;
 
@@ -25,12 +27,13 @@ typedef struct {
 } tg_chosen;
 
 /* Choose one symbol for each of `rows` rows of logits `(rows, V)`. Row r looks back at
- * `recent[r * recent_count ...]`, of which the last `repetition_window` count, and makes draw
- * `counters[r]` of the generator. Returns how many rows were chosen for before one whose logits
+ * `recent[r * recent_count ...]`, of which the last `repetition_window` count, follows the symbol
+ * `previous[r]` (negative: none; NULL: none for all), and makes draw `counters[r]` of the generator. Returns how many rows were chosen for before one whose logits
  * allow no choice, for they are not finite; -1 when memory ran out. */
 TG_API int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                          const float *logits, const int32_t *recent, int64_t recent_count,
-                         const uint64_t *counters, const tg_chosen *chosen);
+                         const int32_t *previous, const uint64_t *counters,
+                         const tg_chosen *chosen);
 
 /* A network that reads one token at a time, for one caller at a time. It keeps a copy of the weights
  * in its own layout, save embedding, and the first layer's weight_ih and bias, which must outlive
@@ -53,12 +56,12 @@ TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, 
                             float *state, float *logits);
 
 /* Choose and read up to `n` symbols, the first by `logits`: as `tg_choose` and `tg_sampler_read` in
- * turns, draws `counter`, `counter + 1`, ... `history` holds `history_count` tokens of context for
+ * turns, draws `counter`, `counter + 1`, ... `previous` is the symbol before the first. `history` holds `history_count` tokens of context for
  * the repetition penalty and room for n more: those chosen are appended (`chosen->ids` is not
  * used). Returns how many: fewer where `end` was chosen, which is the last then, or where the
  * logits were not finite. */
 TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n,
-                                int32_t end, uint64_t counter, int32_t *history,
+                                int32_t end, int32_t previous, uint64_t counter, int32_t *history,
                                 int64_t history_count, tg_edits edits, float *state,
                                 float *logits, const tg_chosen *chosen);
 
@@ -66,13 +69,13 @@ TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, in
 typedef struct {
     int64_t (*choose)(int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                       const float *logits, const int32_t *recent, int64_t recent_count,
-                      const uint64_t *counters, const tg_chosen *chosen);
+                      const int32_t *previous, const uint64_t *counters, const tg_chosen *chosen);
     tg_sampler *(*open)(const tg_config *config, const tg_weights *weights);
     void (*read)(tg_sampler *sampler, const int32_t *ids, int64_t n, tg_edits edits, float *state,
                  float *logits);
     int64_t (*write)(tg_sampler *sampler, const tg_choice *choice, int64_t n, int32_t end,
-                     uint64_t counter, int32_t *history, int64_t history_count, tg_edits edits,
-                     float *state, float *logits, const tg_chosen *chosen);
+                     int32_t previous, uint64_t counter, int32_t *history, int64_t history_count,
+                     tg_edits edits, float *state, float *logits, const tg_chosen *chosen);
 } tg_sample_kernels;
 
 /* The beginning of every sampler. */

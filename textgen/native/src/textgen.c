@@ -145,11 +145,11 @@ int tg_adamw_step(int isa, int threads, tg_adamw *update) {
 
 int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                   const float *logits, const int32_t *recent, int64_t recent_count,
-                  const uint64_t *counters, const tg_chosen *chosen) {
+                  const int32_t *previous, const uint64_t *counters, const tg_chosen *chosen) {
     const tg_kernels *kernels = kernels_of(isa);
     if (!kernels) return -1;
     return kernels->sample->choose(threads, choice, vocab, rows, logits, recent, recent_count,
-                                   counters, chosen);
+                                   previous, counters, chosen);
 }
 
 tg_sampler *tg_sampler_new(const tg_config *config, const tg_weights *weights) {
@@ -168,8 +168,9 @@ void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, tg_edit
 }
 
 int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n, int32_t end,
-                         uint64_t counter, int32_t *history, int64_t history_count, tg_edits edits,
-                         float *state, float *logits, const tg_chosen *chosen) {
-    return sampler->kernels->write(sampler, choice, n, end, counter, history, history_count, edits,
-                                   state, logits, chosen);
+                         int32_t previous, uint64_t counter, int32_t *history,
+                         int64_t history_count, tg_edits edits, float *state, float *logits,
+                         const tg_chosen *chosen) {
+    return sampler->kernels->write(sampler, choice, n, end, previous, counter, history,
+                                   history_count, edits, state, logits, chosen);
 }

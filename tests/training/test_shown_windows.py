@@ -1,0 +1,93 @@
+"""`inspect windows` shows what `train` reads, and models of words are measured honestly."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.small_runs import textgen_cli
+
+import textgen
+from textgen.corpus.windows import Windows
+from textgen.training.plan import Plan
+
+TEXT = (
+    "кот спит, пёс ест рыбу. Кот ест, а пёс спит: кот не ест рыбу!\n" * 3
+    + "Слон ушёл далеко.\n" * 2
+)
+#: The words that occur four times or more.
+KNOWN = {"кот", "спит", "ест", "пёс", "рыбу"}
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        [],
+        ["--level", "word", "--fold"],
+        ["--level", "word", "--min-word-count", "4"],
+        ["--level", "word", "--min-word-count", "4", "--spell-rare", "--val", "0.3"],
+        ["--level", "word", "--documents", "line", "--fold"],
+    ],
+    ids=" ".join,
+)
+def test_the_windows_shown_are_those_trained_on(
+    text: Path, flags: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = textgen_cli("inspect", "windows", text, *flags, "--history", "3", "--json")
+    shown = json.loads(found.stdout)
+    trained: list[Windows] = []
+    windows_of = Plan.windows
+
+    def spy(plan: Plan, *args: Any) -> Windows:
+        trained.append(windows_of(plan, *args))
+        return trained[-1]
+
+    monkeypatch.setattr(Plan, "windows", spy)
+    run = ("train", text, *flags, "--history", "3", "--out", "run", "--steps", "1", "--hidden", "4")
+    assert textgen_cli(*run).exit_code == 0
+    display = textgen.load("run").vocabulary.display
+    windows = trained[-1]
+    assert shown["count"] == len(windows) > 3
+    for index, pair in enumerate(shown["windows"]):
+        inputs, targets = windows[index]
+        assert pair == {"input": display(inputs), "target": display(targets)}
+
+
+def test_an_evaluation_says_what_unknown_words_cost(text: Path) -> None:
+    settings = {"level": "word", "fold": True, "min_word_count": 4, "hidden_size": 8, "steps": 5}
+    model = textgen.train(text, out="run", **settings).load()
+    found = model.evaluate(text)
+    words = TEXT.lower().split()
+    assert found.words == found.tokens == len(words)
+    assert found.unknown_words == sum(word.strip(",.:!") not in KNOWN for word in words) > 0
+    record = found.to_dict()
+    share = found.unknown_words / len(words)
+    assert record["unknown_share"] == pytest.approx(share)
+    # Papers count <unk> as a word like others; the code length has the letters, too.
+    assert found.bits_per_word_with_unk == pytest.approx(math.log2(found.perplexity))
+    letters = len(set("".join(model.vocabulary.symbols)))
+    spelling = found.unknown_chars * math.log2(letters) / len(words)
+    assert found.bits_per_word == pytest.approx(found.bits_per_word_with_unk + spelling)
+    assert found.bits_per_char == pytest.approx(found.bits_per_word * len(words) / found.chars)
+    in_windows = model.evaluate(text, window=20).cold
+    assert in_windows is not None and in_windows.spelling == pytest.approx(found.spelling)
+    spelled = textgen.train(text, out="spelled", spell_rare=True, **settings).load()
+    assert spelled.evaluate(text).unknown_words is None
+
+
+def test_a_model_of_words_writes_words_of_its_text(text: Path) -> None:
+    settings = {"level": "word", "fold": True, "min_word_count": 4, "hidden_size": 8, "steps": 5}
+    model = textgen.train(text, out="run", **settings).load()
+    written = model.generate("кот", length=500, temperature=2.0).split()
+    assert len(written) > 50 and set(written) <= KNOWN
