@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +31,7 @@ from textgen.corpus.split import (
     strange_from,
     unseen_symbols,
 )
-from textgen.corpus.vocabulary import Vocabulary
+from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.evaluation.nll import escape_nats
@@ -107,13 +108,23 @@ class TrainingData:
             return 0.0
         return self.corpus.unknown_tokens / len(self.corpus.tokens)
 
-    @property
+    @cached_property
     def train_spelling(self) -> float:
         """What the letters of unknown words cost, a token of the training text, in nats.
 
         It makes the training loss a figure of the same kind as the validation cost.
         """
-        return self.unknown_share * escape_nats(self.corpus) if self.unknown_share else 0.0
+        return self._spelling(self.train, escape_nats(self.corpus))
+
+    @cached_property
+    def val_spelling(self) -> float:
+        """The same of the validation text."""
+        return self._spelling(self.val, self.escape)
+
+    def _spelling(self, tokens: Tokens, escape: float) -> float:
+        if self.corpus.vocabulary.spelled:
+            return 0.0
+        return escape * float(np.mean(np.asarray(tokens) == UNKNOWN_ID))
 
     @property
     def facts(self) -> TextFacts:

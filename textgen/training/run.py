@@ -434,7 +434,9 @@ class Run:
             seconds=seconds,
             best_bits_per_char=nats / data.val_chars_per_token / math.log(2),
             best_step=progress.best_step or progress.step,
-            uniform_bits_per_char=math.log2(self.plan.model.vocab_size) / data.val_chars_per_token,
+            uniform_bits_per_char=(math.log(self.plan.model.vocab_size) + data.val_spelling)
+            / data.val_chars_per_token
+            / math.log(2),
             val_tokens=tokens,
             chars_seen=chars,
             chars_per_second=chars / seconds if seconds else 0.0,
