@@ -29,6 +29,9 @@ SLICE_CHARS = 1 << 18
 #: How far the pattern looks past the end of a token: an apostrophe and the letter after it.
 _LOOKAHEAD = 2
 
+#: `UNKNOWN_ID` of the vocabulary, which imports this module.
+_UNKNOWN = 1
+
 #: Tokens looked at together when words are counted, and the kinds of tokens.
 _CHUNK = 1 << 20
 _OTHER, _MARK, _LETTER, _WORD, _APOSTROPHE = range(5)
@@ -66,12 +69,10 @@ def count_words(vocabulary: Vocabulary, tokens: Tokens) -> int:
         vocabulary: Of level `word`.
         tokens: A text, `(N,)`.
     """
-    from textgen.corpus.vocabulary import UNKNOWN_ID
-
     kinds_V = np.array([_kind(symbol) for symbol in vocabulary.symbols], np.uint8)
     if not vocabulary.spelled:  # Each token of letters is a word, and so is nearly each unknown.
         kinds_V[(kinds_V == _LETTER) | (kinds_V == _MARK)] = _WORD
-        kinds_V[UNKNOWN_ID] = _WORD
+        kinds_V[_UNKNOWN] = _WORD
     total, before = 0, np.full(2, _OTHER, np.uint8)
     for start in range(0, len(tokens), _CHUNK):
         kinds = kinds_V[tokens[start : start + _CHUNK]]
@@ -105,7 +106,7 @@ def junctions(symbols: Sequence[str], *, spelled: bool) -> bytes:
             begins[token], strict[token] = 0 if symbol[0] == " " else 2, 2
         elif symbol and _kind(symbol) in (_LETTER, _MARK):
             begins[token], strict[token] = 1, 1 if spelled else 2
-        elif symbol == " " or (token == 1 and not spelled):  # 1: an unknown word
+        elif symbol == " " or (token == _UNKNOWN and not spelled):
             strict[token] = 1 if spelled else 2
     if not begins.any():
         return b""
