@@ -40,13 +40,14 @@ test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: 
 test-long: $(VENV)/.test try-native ## Run the tests that take minutes each.
 	$(BIN)/python -m pytest -m slow
 
-# The runtimes of the sanitizers come first: Python itself is not built with them.
+# The runtimes of the sanitizers come first: Python itself is not built with them. Left out are the
+# tests that start compilers, which would be checked, too.
 ASAN := build/_textgen_asan.so
 test-native-asan: $(VENV)/.test ## Run the engine's tests with every address checked.
 	$(BIN)/python -m textgen.native.build --sanitize --output $(ASAN)
 	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0 TEXTGEN_NATIVE_LIBRARY=$(CURDIR)/$(ASAN) $(BIN)/python -m pytest \
-	-m "not slow" --ignore tests/native/test_installing.py tests/native
+	-m "not slow" $(addprefix --ignore tests/native/test_,installing.py build.py) tests/native
 
 test-qemu: $(VENV)/.installed native ## Run the engine on emulated CPUs without AVX; needs qemu-user.
 	sh tests/native/qemu.sh $(BIN)/python
