@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -168,7 +169,12 @@ def test_many_borders_cost_no_symbol_twice(_needs_library: None) -> None:
     network = native()
     counts = []
     write = network.write
-    network.write = lambda count, *rest: counts.append(count) or write(count, *rest)  # type: ignore[method-assign]
+
+    def counted(count: int, *rest: Any, **settings: Any) -> Any:
+        counts.append(count)
+        return write(count, *rest, **settings)
+
+    network.write = counted  # type: ignore[method-assign]
     specs = [f"0:3.c=+1@{start}..{start + 10}" for start in range(0, 100, 20)]
     options = SampleOptions(length=100, rng=1)
     list(stream_text(network, CHARS, options, steering=plan(*specs)))

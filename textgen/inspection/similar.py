@@ -39,7 +39,7 @@ from textgen.inspection.trace import (
 from textgen.inspection.view import with_source
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
-from textgen.progress import track
+from textgen.progress import task, track
 from textgen.table import Table
 from textgen.view_options import SimilarOptions
 
@@ -400,14 +400,15 @@ def find_similar(
     saved = model.saved
     quantity, layers = resolve_similar(options, saved.config)
     whole, ids = encoded(saved, query)
-    traced = trace(
-        model.network, ids, vocabulary=saved.vocabulary, quantities=[quantity], edits=edits
-    )
-    contexts = (
-        read_after_others(model, ids, text.ids, quantity, options.warm_up, edits=edits)
-        if options.warm_up
-        else {}
-    )
+    with task("reading the query"):
+        traced = trace(
+            model.network, ids, vocabulary=saved.vocabulary, quantities=[quantity], edits=edits
+        )
+        contexts = (
+            read_after_others(model, ids, text.ids, quantity, options.warm_up, edits=edits)
+            if options.warm_up
+            else {}
+        )
     return similar_places(
         with_source(traced, whole, saved.vocabulary),
         text.ids,
