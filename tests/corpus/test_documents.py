@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from textgen.corpus import documents as documents_module
@@ -181,6 +181,7 @@ def expected_documents(text: str, mode: str) -> list[str]:
     st.sampled_from(["separator:*", "start:#", "blank:2", "blank:3", "start:#a"]),
     st.sampled_from([200, 1, 3]),
 )
+@example("\r\n#a", [], "start:#", 1)
 def test_documents_are_those_of_the_whole_text(
     text: str, places: list[int], mode: str, head: int
 ) -> None:

@@ -215,7 +215,8 @@ def _mark_lines(
                 line, goes_on = piece, False
                 continue
             is_blank = piece.isspace()
-            if is_blank and len(piece) <= _HEAD and waiting < _WAITING:
+            # A line end alone is never long: without it there would be an empty document.
+            if is_blank and len(piece.rstrip("\r\n")) <= _HEAD and waiting < _WAITING:
                 if line:  # Blank lines before a document vanish.
                     blanks.append(piece)
                     waiting += len(piece)
