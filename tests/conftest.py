@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,15 @@ LONGEST = (
     *("training/test_distance.py", "test_steering_api.py", "cli/test_live_cli.py"),
     *("test_every_cell.py", "native/test_edits.py", "native/test_build.py"),
 )
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C, though a shell that starts the tests in the background has it ignored.
+
+    The programs that tests start and interrupt would ignore it, too.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
