@@ -309,13 +309,25 @@ def occurrences(
         >>> print(len(found), found.spread())  # in all, and in each tenth of the text
     """
     given: dict[str, Any] = dict(settings)
-    names = path_names(paths, "occurrences")
+    names, stdin = _source(paths, text, stdin, given, "occurrences")
+    return find_occurrences(word, names, OccurrenceOptions(**given), stdin=stdin)
+
+
+def _source(
+    paths: Sequence[object],
+    text: str | None,
+    stdin: BinaryIO | None,
+    given: dict[str, Any],
+    function: str,
+) -> tuple[list[str], BinaryIO | None]:
+    """The paths to read and what `-` stands for; of a text, its encoding goes into `given`."""
+    names = path_names(paths, function)
     if text is not None:
-        stdin = given_text(text, names, given.get("encoding"), "occurrences")
+        stdin = given_text(text, names, given.get("encoding"), function)
         names, given["encoding"] = ["-"], "utf-8"
     if not names:
         raise ConfigError("no text was named; give a file, a folder, or text=...")
-    return find_occurrences(word, names, OccurrenceOptions(**given), stdin=stdin)
+    return names, stdin
 
 
 def _checkpoint(checkpoint: StrPath | Model | TrainResult) -> str:
@@ -1091,12 +1103,7 @@ class Model:
         from textgen.evaluation import evaluate
 
         given: dict[str, Any] = dict(settings)
-        names = path_names(paths, "evaluate")
-        if text is not None:
-            stdin = given_text(text, names, given.get("encoding"), "evaluate")
-            names, given["encoding"] = ["-"], "utf-8"
-        if not names:
-            raise ConfigError("no text was named; give a file, a folder, or text=...")
+        names, stdin = _source(paths, text, stdin, given, "evaluate")
         return evaluate(
             self.saved,
             names,

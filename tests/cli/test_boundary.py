@@ -182,6 +182,12 @@ def test_signal_before_the_first_step_ends_at_once() -> None:
     assert not stop.requested()
 
 
+def run_program(script: str) -> subprocess.CompletedProcess[str]:
+    """Run a program that calls parts of the command line."""
+    words = [sys.executable, "-c", script]
+    return subprocess.run(words, capture_output=True, text=True, env=environment(), timeout=30)
+
+
 #: A command that gets a signal inside a finalizer, and then works on for a minute.
 IN_A_FINALIZER = """
 import signal, time, typer
@@ -209,13 +215,7 @@ textgen.cli.main()
 def test_signal_in_a_finalizer_is_not_lost(signum: str, code: int) -> None:
     """Python drops the exception there; the program would go on as if nobody had pressed Ctrl-C."""
     script = IN_A_FINALIZER.format(signum=signum)
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=30,
-    )
+    ended = run_program(script)
     assert ended.stderr == "textgen: interrupted\n"
     assert ended.returncode == code
 
@@ -271,13 +271,7 @@ textgen.cli.main()
 def test_signal_ends_with_one_line_wherever_it_comes(place: str, signum: str, code: int) -> None:
     """typer ends without a word, and an extension in C says that it cannot be imported; another
     one drops the exception, and so would the command be done to its end."""
-    ended = subprocess.run(
-        [sys.executable, "-c", AT_A_PLACE.format(place=place, signum=signum)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=30,
-    )
+    ended = run_program(AT_A_PLACE.format(place=place, signum=signum))
     assert ended.stderr == "textgen: interrupted\n"
     assert ended.returncode == code
 
@@ -289,13 +283,7 @@ atexit.register(os.kill, os.getpid(), signal.SIGINT)
 sys.argv = ["textgen", "--version"]
 textgen.cli.main()
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=30,
-    )
+    ended = run_program(script)
     assert ended.stdout.startswith("textgen ")
     assert ended.stderr == ""
 
@@ -310,13 +298,7 @@ sys.argv = ["textgen", "--version"]
 app.app = lambda: (signal.raise_signal(signal.SIGTERM), print("went on"))
 textgen.cli.main()
 """
-    ended = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=30,
-    )
+    ended = run_program(script)
     assert (ended.returncode, ended.stdout) == (0, "went on\n")
 
 

@@ -350,7 +350,8 @@ class Runs:
         if options.steps is not None:
             return plural(options.steps, "step")
         if options.epochs is not None:
-            return f"{options.epochs:g} passes over the text"
+            passes = "pass" if options.epochs == 1 else "passes"
+            return f"{options.epochs:g} {passes} over the text"
         return f"{options.budget or DEFAULT_BUDGET:g} s"
 
     def events(

@@ -28,8 +28,9 @@ typedef struct {
 
 /* Choose one symbol for each of `rows` rows of logits `(rows, V)`. Row r looks back at
  * `recent[r * recent_count ...]`, of which the last `repetition_window` count, follows the symbol
- * `previous[r]` (negative: none; NULL: none for all), and makes draw `counters[r]` of the generator. Returns how many rows were chosen for before one whose logits
- * allow no choice, for they are not finite; -1 when memory ran out. */
+ * `previous[r]` (negative: none; NULL: none for all), and makes draw `counters[r]` of the
+ * generator. Returns how many rows were chosen for before one whose logits allow no choice, for
+ * they are not finite; -1 when memory ran out. */
 TG_API int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                          const float *logits, const int32_t *recent, int64_t recent_count,
                          const int32_t *previous, const uint64_t *counters,
@@ -56,10 +57,10 @@ TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, 
                             float *state, float *logits);
 
 /* Choose and read up to `n` symbols, the first by `logits`: as `tg_choose` and `tg_sampler_read` in
- * turns, draws `counter`, `counter + 1`, ... `previous` is the symbol before the first. `history` holds `history_count` tokens of context for
- * the repetition penalty and room for n more: those chosen are appended (`chosen->ids` is not
- * used). Returns how many: fewer where `end` was chosen, which is the last then, or where the
- * logits were not finite. */
+ * turns, draws `counter`, `counter + 1`, ... `previous` is the symbol before the first. `history`
+ * holds `history_count` tokens of context for the repetition penalty and room for n more: those
+ * chosen are appended (`chosen->ids` is not used). Returns how many: fewer where `end` was chosen,
+ * which is the last then, or where the logits were not finite. */
 TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n,
                                 int32_t end, int32_t previous, uint64_t counter, int32_t *history,
                                 int64_t history_count, tg_edits edits, float *state,
