@@ -151,7 +151,9 @@ def choose(
     recent = np.empty((rows, 0), np.int32)
     if recent_BN is not None and settings.repetition_penalty != 1.0:
         recent = np.ascontiguousarray(recent_BN, np.int32)
-    previous = None if previous_B is None else np.ascontiguousarray(previous_B, np.int32)
+    previous = None
+    if previous_B is not None and settings.junctions:
+        previous = np.ascontiguousarray(previous_B, np.int32)
     choice, *_ = _choice_of(settings)
     done = functions().tg_choose(
         ISA_NAMES.index(isa),
