@@ -9,7 +9,7 @@ MOVING := sh scripts/moving.sh
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree keywords native
-.PHONY: try-native
+.PHONY: pictures try-native
 .PHONY: bench bench-quality bench-prepare bench-overhead release clean
 
 help: ## List the targets.
@@ -66,6 +66,9 @@ tree: ## Write the tree of files in docs/architecture.md anew.
 
 keywords: ## Write textgen/keywords.py anew, after an option was added.
 	$(BIN)/python scripts/write_keywords.py
+
+pictures: $(VENV)/.installed ## Draw the pictures of the lessons anew.
+	$(BIN)/python scripts/draw_pictures.py
 
 native: $(VENV)/.installed ## Compile the native engine, or say what is missing.
 	$(BIN)/python -m textgen.native.build

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,14 @@ def test_a_cell_without_a_model(cell: str) -> None:
     result = textgen_cli("inspect", "cell", cell, COLUMNS="80")
     assert result.exit_code == 0, result.stderr
     assert "h_t = " in result.stdout and "weight_ih" in result.stdout
-    assert any("┴──" in line and line.endswith(", x_t") for line in result.stdout.splitlines())
+    assert any(re.match(r"h_.*, x_t +─+.*┘$", line) for line in result.stdout.splitlines())
+
+
+def test_a_cell_on_a_narrow_terminal() -> None:
+    """A drawing that would be broken into pieces is not drawn; the equations are."""
+    result = textgen_cli("inspect", "cell", "lstm", COLUMNS="40")
+    assert "the drawing of the cell needs" in result.stdout and "┘" not in result.stdout
+    assert "C_t = f_t * C_{t-1}" in result.stdout
 
 
 def test_sizes() -> None:

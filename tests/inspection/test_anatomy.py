@@ -110,13 +110,13 @@ def test_the_lstm_in_the_letters_of_the_lectures() -> None:
     # Four layers against one, and the twelve weights of single numbers.
     assert (lstm.layers, lstm.parameters) == (4, 12)
     assert textgen.describe_cell("rnn").layers == 1
-    assert lstm.drawing() == [
-        "C_{t-1} ──[× f_t]──[+ i_t * C̃_t]──┬──▶ C_t",
-        "                                   └─[tanh]─[× o_t]──▶ h_t",
-        "",
-        "[σ f_t]  [σ i_t]  [tanh C̃_t]  [σ o_t]",
-        " ┴────────┴────────┴────────────┴── h_{t-1}, x_t",
+    drawn = lstm.diagram().text()
+    assert [line for line in drawn if "×" in line or "σ" in line] == [
+        "   C_{t-1} ─────│× f_t│──│+ i_t * C̃_t│┬──────────────────────▶ C_t",
+        "                                      └─│  tanh   │──│× o_t│─▶ h_t",
+        "                │σ f_t│  │   σ i_t   │  │tanh C̃_t │  │σ o_t│",
     ]
+    assert drawn[-1] == "h_{t-1}, x_t ──────┴───────────┴─────────────┴──────────┘"
 
 
 def test_one_matrix_only_where_the_sum_is_plain() -> None:
@@ -133,7 +133,7 @@ def test_weights_are_those_of_a_model(name: str) -> None:
     shapes = {key: shape for key, shape in config.tensor_shapes().items() if "layers" in key}
     assert {f"layers.0.{key}": shape for key, _, shape in found.weights} == shapes
     assert found.parameters == sum(map(np.prod, shapes.values()))
-    assert found.drawing()
+    assert max(map(len, found.diagram().text())) <= 80 + 1  # A tilde takes no column.
     assert found.weight_table().records()[0]["shape"].endswith("H x I")
 
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_shown() -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_picture_of_every_cell(cell: str) -> None:
     found = model_of(cell).describe_cell("аб вг", "1:3")
-    root = ElementTree.fromstring(found.svg())
+    root = ElementTree.fromstring(found.diagram().svg())
     name = "{http://www.w3.org/2000/svg}"
     kinds = [box.get("class") for box in root.iter(f"{name}rect")]
     assert kinds.count("layer") == found.layers
@@ -226,9 +226,9 @@ def test_a_picture_of_every_cell(cell: str) -> None:
     for box in root.iter(f"{name}rect"):
         assert 0 <= float(box.get("x", -1)) <= width - float(box.get("width", 0))
         assert 0 <= float(box.get("y", -1)) <= height - float(box.get("height", 0))
-    assert "prefers-color-scheme: dark" in found.svg()
+    assert "prefers-color-scheme: dark" in found.diagram().svg()
     if "C̃t" in " ".join(texts):
         last = {each.symbol: each.value or 0.0 for each in found.equations}
         assert texts[texts.index("+ it * C̃t") + 1] == f"{last['i_t'] * last['g_t']:.3f}"
     # Without a text there are no numbers.
-    assert 'class="value"' not in textgen.describe_cell(cell).svg()
+    assert 'class="value"' not in textgen.describe_cell(cell).diagram().svg()

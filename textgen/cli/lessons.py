@@ -15,6 +15,7 @@ from textgen.cli.moving import can_go_back, moving_line
 from textgen.cli.parameters import OutputOptions, with_options
 from textgen.cli.records import check_outputs, print_json
 from textgen.errors import ConfigError, named
+from textgen.lessons import LANGUAGES
 from textgen.progress import task
 from textgen.settings import setting
 from textgen.terminal.console import ColorMode
@@ -32,6 +33,11 @@ _QUIT = ("q", "quit", "exit")
 class LessonOptions:
     """What is done with a lesson."""
 
+    language: str = setting(
+        "en",
+        help="The language of the pages: English, Russian or Macedonian.",
+        choices=LANGUAGES,
+    )
     all_steps: bool = setting(
         False, help="Run all steps without waiting for Enter between them.", flag="all"
     )
@@ -68,6 +74,8 @@ def lessons_command(
 
     textgen lessons 4
 
+    textgen lessons 4 --language ru
+
     textgen lessons 4 --all
 
     textgen lessons 4 --notebook lesson4.ipynb
@@ -80,9 +88,9 @@ def lessons_command(
                 f"{named('notebook')} needs the number of a lesson; type: "
                 f"textgen lessons 4 --notebook {quote_path(options.notebook)}"
             )
-        _list(output)
+        _list(options.language, output)
         return
-    lesson = load_lesson(number)
+    lesson = load_lesson(number, options.language)
     if options.notebook is not None:
         _write_notebook(lesson, options.notebook, output)
     elif output.json_output:
@@ -91,13 +99,13 @@ def lessons_command(
         _run(lesson, options, output)
 
 
-def _list(output: OutputOptions) -> None:
+def _list(language: str, output: OutputOptions) -> None:
     from textgen.lessons.lesson_page import list_lessons
     from textgen.table import Column, Table
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import NARROW, draw_table
 
-    lessons = list_lessons()
+    lessons = list_lessons(language)
     if output.json_output:
         print_json([_described(lesson) for lesson in lessons])
         return
@@ -110,7 +118,8 @@ def _list(output: OutputOptions) -> None:
         rows = [(own.number, own.title, _needs(own), own.takes) for own in lessons]
         out.print(draw_table(Table((number, title, "needs", "takes"), rows)))
     if not output.quiet:
-        print("to run one step by step, type: textgen lessons 4", file=sys.stderr)
+        typed = "textgen lessons 4" + ("" if language == "en" else f" --language {language}")
+        print(f"to run one step by step, type: {typed}", file=sys.stderr)
 
 
 def _needs(lesson: Lesson) -> str:
@@ -194,12 +203,13 @@ def _print_text(step: LessonStep, color: ColorMode, *, waits: bool) -> bool:
 
     They are asked where the code would push the beginning of the text off the screen.
     """
+    from textgen.lessons.lesson_page import with_drawn_pictures
     from textgen.lessons.notebook import without_page_links
     from textgen.terminal.console import make_consoles
     from textgen.terminal.markdown import print_page
 
     out = make_consoles(color).out
-    used = print_page(out, without_page_links(step.text).strip())
+    used = print_page(out, with_drawn_pictures(without_page_links(step.text)).strip())
     out.print()
     lines = [line for own in step.examples for line in (own.source + own.want).splitlines()]
     used += sum(1 + (len(line) + 3) // out.width for line in lines) + 3

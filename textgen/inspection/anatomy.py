@@ -25,7 +25,7 @@ from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import STATES, Neuron, quantities, trace
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.table import Column, Table
-from textgen.terminal.cell_picture import Box, cell_svg
+from textgen.terminal.diagram import Arrow, Diagram, Kind, Node
 
 _LINE = re.compile(r"^ +(\w+_t) = (.+)$", re.M)
 #: The order of the lectures, where an equation needs none that stands later.
@@ -164,64 +164,47 @@ class CellAnatomy:
         """The columns of the table."""
         return self.table().to_arrays()
 
-    def drawing(self) -> list[str]:
-        """A small drawing: the road of the memory, and the layers below it."""
-        layers_of = [each for each in self.equations if each.is_layer]
-        layers = [f"[{each.function} {_written(each.symbol)}]" for each in layers_of]
-        state, terms = self._road()
-        lines = []
-        if terms:
-            boxes = "──".join(f"[{sign} {_written(term)}]" for sign, term in terms)
-            begin = f"{_written(f'{state}_{{t-1}}')} ──{boxes}──"
-            if state == "c":
-                lines.append(f"{begin}┬──▶ C_t")
-                lines.append(f"{' ' * len(begin)}└─[tanh]─[× o_t]──▶ h_t")
-            else:
-                lines.append(f"{begin}──▶ h_t")
-            lines.append("")
-        row = "  ".join(layers)
-        lines.append(row if lines else f"{row}──▶ h_t")
-        places = [match.start() + 1 for match in re.finditer(r"\[", row)]
-        feet = "".join("┴" if place in places else "─" for place in range(places[-1] + 1))
-        lines.append(" " * places[0] + feet[places[0] :] + f"── {self._reads}")
-        return lines
-
-    def svg(self) -> str:
-        """The same drawing as the text of an SVG file, with the numbers where there are some."""
+    def diagram(self) -> Diagram:
+        """The road of the memory and the layers below it, with the numbers if there are some."""
         state, terms = self._road()
         known = {each.symbol: each.value for each in self.equations} | dict(self.before or {})
 
-        def box(label: str, term: str = "") -> Box:
+        def node(column: float, row: float, label: str, term: str = "", kind: Kind = "box") -> Node:
             # The number of a symbol, or of a product of them.
             factors = [known.get(symbol) for symbol in term.split(" * ")]
             value = None if None in factors else prod(each or 0.0 for each in factors)
-            return Box(label, "" if value is None else f"{value:.3f}")
+            return Node((column, row), label, "" if value is None else f"{value:.3f}", kind)
 
-        layers = [
-            box(f"{each.function}  {_written(each.symbol)}", each.symbol)
-            for each in self.equations
-            if each.is_layer
-        ]
-        output = box("h_t", "h_t")
-        before, after = f"{state}_{{t-1}}", f"{state}_t"
-        road = [box(f"{sign} {_written(term)}", term) for sign, term in terms]
-        return cell_svg(
-            (box(_written(before), before), box(_written(after), after)) if terms else None,
-            road,
-            (Box("tanh"), box("× o_t", "o_t"), output)
-            if state == "c"
-            else ()
-            if terms
-            else (output,),
-            layers,
-            self._reads,
-        )
+        layers = [each for each in self.equations if each.is_layer]
+        bottom = (2 if state == "c" else 1) if terms else 0
+        nodes = [Node((0, bottom + 1), self._reads, kind="text")]
+        arrows = []
+        for column, each in enumerate(layers, start=1):
+            label = f"{each.function} {_written(each.symbol)}"
+            nodes.append(node(column, bottom, label, each.symbol, "layer"))
+            arrows.append(Arrow(((0, bottom + 1), (column, bottom + 1), (column, bottom))))
+        last = max(len(terms) + (3 if state == "c" else 1), len(layers) + 1)
+        if terms:
+            before, after = f"{state}_{{t-1}}", f"{state}_t"
+            nodes.append(node(0, 0, _written(before), before, "text"))
+            nodes.append(node(last, 0, _written(after), after, "text"))
+            arrows.append(Arrow(((0, 0), (last, 0)), kind="strong"))
+            for column, (sign, term) in enumerate(terms, start=1):
+                nodes.append(node(column, 0, f"{sign} {_written(term)}", term))
+        if not terms or state == "c":
+            fork, row = (len(terms) + 0.5, 1) if terms else (1, 0)
+            nodes.append(node(last, row, "h_t", "h_t", "text"))
+            if terms:
+                nodes += [Node((fork + 0.5, row), "tanh")]
+                nodes += [node(fork + 1.5, row, "× o_t", "o_t")]
+            arrows.append(Arrow(((fork, 0), (fork, row), (last, row))[0 if terms else 1 :]))
+        return Diagram(nodes, arrows)
 
     @property
     def _reads(self) -> str:
         """What the layers read."""
         through = any(each.symbol == "m_t" for each in self.equations)
-        return f"h_{{t-1}}{' or m_t' if through else ''}, x_t"
+        return f"h_{{t-1}}{', m_t' if through else ''}, x_t"
 
     def _road(self) -> tuple[str, list[tuple[str, str]]]:
         """The state that is carried on, and what is done to it: signs and terms; none where it is

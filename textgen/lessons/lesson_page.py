@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from textgen.errors import BackendError, ConfigError, StorageError
+from textgen.lessons import LANGUAGES
 from textgen.lessons.lesson_run import LessonRun
 from textgen.lessons.notebook import notebook
 
@@ -24,7 +25,10 @@ _LIBRARIES = {"scikit-learn": ("sklearn", "probe"), "gensim": ("gensim", "vector
 
 _FENCE = re.compile(r"^```python\n(.*?)^```\n", re.S | re.M)
 _TITLE = re.compile(r"# (\d+)\. (.+)")
-_NEEDS = re.compile(r"Needs (.*)\. Takes (.*)\.", re.S)
+#: How the two sentences of a page's second paragraph begin, in each language.
+_NEEDS = (("Needs ", "Takes "), ("Нужно: ", "Время: "), ("Потребно: ", "Време: "))
+#: A picture of a page: what it shows, and its name.
+_PICTURE = re.compile(r"!\[([^\]]*)\]\((?:\.\./)?pictures/(\w+)\.svg\)")
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,12 @@ class Lesson:
     def read(cls, text: str) -> Lesson:
         """The lesson of a page."""
         head, needs, _ = text.split("\n\n", 2)
-        title, said = _TITLE.fullmatch(head), _NEEDS.fullmatch(needs)
+        title = _TITLE.fullmatch(head)
+        ways = (rf"{first}(.*)\. {second}(.*)\." for first, second in _NEEDS)
+        said = next(filter(None, (re.fullmatch(way, needs, re.S) for way in ways)), None)
         if title is None or said is None:
             raise ConfigError(f"this is no page of a lesson: {head[:60]!r}")
         own, _, later = said[1].partition(";")
-        if "nothing beside textgen" not in own:
-            own, later = said[1], ""
         return cls(
             number=int(title[1]),
             title=title[2],
@@ -123,12 +127,18 @@ class Lesson:
             finally:
                 run.close()
 
+    @property
+    def outputs(self) -> str:
+        """What all its examples give, as the page says it, one after the other."""
+        return "".join(example.want for step in self.steps for example in step.examples)
+
     def to_notebook(self) -> dict[str, Any]:
         """The page as a Jupyter notebook (nbformat 4.5), with the results of the page as outputs.
 
         `json.dump` writes it into a file.
         """
-        return notebook(self.text, [(step.text, step.examples) for step in self.steps])
+        steps = [(step.text, step.examples) for step in self.steps]
+        return notebook(self.text, steps, picture_file)
 
 
 def make_folder() -> TemporaryDirectory[str]:
@@ -143,6 +153,25 @@ def make_folder() -> TemporaryDirectory[str]:
     return folder
 
 
+def picture_file(name: str, kind: str) -> Path:
+    """The file of a picture of the pages: `svg`, or `txt`, which is drawn in letters.
+
+    Raises:
+        StorageError: The pages are not there.
+    """
+    return _shipped("pages", "docs/lessons") / "pictures" / f"{name}.{kind}"
+
+
+def with_drawn_pictures(text: str) -> str:
+    """Markdown in which each picture is drawn in letters, below what it shows."""
+
+    def drawn(found: re.Match[str]) -> str:
+        lines = picture_file(found[2], "txt").read_text("utf-8").splitlines()
+        return "\n".join([f"{found[1]}:\n", *(f"    {line}" for line in lines), ""])
+
+    return _PICTURE.sub(drawn, text)
+
+
 def install_hint(name: str) -> str:
     """What to type for a library that lessons need.
 
@@ -154,25 +183,36 @@ def install_hint(name: str) -> str:
     return f"type: pip install {name}"
 
 
-def list_lessons() -> tuple[Lesson, ...]:
+def list_lessons(language: str = "en") -> tuple[Lesson, ...]:
     """All lessons, in their order.
 
+    Args:
+        language: Of the pages: `en`, `ru` or `mk`.
     Raises:
+        ConfigError: There are no pages in that language.
         StorageError: The pages are not there.
     """
-    pages = sorted(_shipped("pages", "docs/lessons").glob("[0-9]*.md"))
+    if language not in LANGUAGES:
+        raise ConfigError(
+            f"there are no lessons in {language!r}; there are some in {', '.join(LANGUAGES)}"
+        )
+    folder = _shipped("pages", "docs/lessons")
+    pages = sorted((folder if language == "en" else folder / language).glob("[0-9]*.md"))
     lessons = (Lesson.read(page.read_text("utf-8")) for page in pages)
     return tuple(sorted(lessons, key=lambda lesson: lesson.number))
 
 
-def load_lesson(number: int) -> Lesson:
+def load_lesson(number: int, language: str = "en") -> Lesson:
     """A lesson by its number.
 
+    Args:
+        number: As in the list.
+        language: Of the page: `en`, `ru` or `mk`.
     Raises:
-        ConfigError: There is none of that number.
+        ConfigError: There is none of that number, or in that language.
         StorageError: The pages are not there.
     """
-    lessons = {lesson.number: lesson for lesson in list_lessons()}
+    lessons = {lesson.number: lesson for lesson in list_lessons(language)}
     if number not in lessons:
         raise ConfigError(
             f"there is no lesson {number}; there are {min(lessons)} to {max(lessons)}"

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from doctest import Example
+from pathlib import Path
 from typing import Any
 
 from textgen.lessons.lesson_run import plain_code, plain_want
 
 #: In a notebook beside nothing else, a link to another page leads nowhere.
 _PAGE_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!\w+:)[^)\s]+\)")
+#: Where the file of a picture stands.
+_PICTURE = re.compile(r"\((?:\.\./)?pictures/(\w+)\.svg\)")
 #: Before the first example of a page that reads a text: what `textgen lessons` does by itself.
 _CORPORA = """\
 # A temporary folder with the texts that the lessons read; it goes when Python ends.
@@ -26,13 +30,18 @@ def without_page_links(text: str) -> str:
     return _PAGE_LINK.sub(r"\1", text)
 
 
-def notebook(page: str, steps: Iterable[tuple[str, Sequence[Example]]]) -> dict[str, Any]:
+def notebook(
+    page: str,
+    steps: Iterable[tuple[str, Sequence[Example]]],
+    picture_file: Callable[[str, str], Path],
+) -> dict[str, Any]:
     """A notebook of a page.
 
     Args:
         page: All of it.
         steps: Its texts, each with the examples that follow it. Each result ends a cell, and is
             its output.
+        picture_file: The file of a picture, by its name and its kind, such as `svg`.
     """
     cells: list[dict[str, Any]] = []
     code = "\n".join(plain_code(example) for _, examples in steps for example in examples)
@@ -40,7 +49,7 @@ def notebook(page: str, steps: Iterable[tuple[str, Sequence[Example]]]) -> dict[
         cells.append(_code_cell(_CORPORA, None))
     for text, examples in steps:
         if text.strip():
-            cells.append({"cell_type": "markdown", "source": without_page_links(text).strip()})
+            cells.append(_text_cell(without_page_links(text).strip(), picture_file))
         lines: list[str] = []
         for example in examples:
             lines.append(plain_code(example))
@@ -60,6 +69,15 @@ def notebook(page: str, steps: Iterable[tuple[str, Sequence[Example]]]) -> dict[
         "nbformat": 4,
         "nbformat_minor": 5,
     }
+
+
+def _text_cell(text: str, picture_file: Callable[[str, str], Path]) -> dict[str, Any]:
+    """A cell of Markdown, with its pictures inside it."""
+    cell: dict[str, Any] = {"cell_type": "markdown"}
+    for name in _PICTURE.findall(text):
+        svg = base64.b64encode(picture_file(name, "svg").read_bytes()).decode("ascii")
+        cell.setdefault("attachments", {})[f"{name}.svg"] = {"image/svg+xml": svg}
+    return cell | {"source": _PICTURE.sub(r"(attachment:\1.svg)", text)}
 
 
 def _code_cell(source: str, last: Example | None) -> dict[str, Any]:

@@ -25,10 +25,12 @@ _PLAIN = {
     "·": "*",
     "×": "x",
     "─": "-",
-    "┬": "+",
-    "└": "+",
-    "┴": "+",
+    "│": "|",
     "▶": ">",
+    "▲": "^",
+    "▼": "v",
+    "◀": "<",
+    **dict.fromkeys("┬└┴┌┐┘├┤┼", "+"),
 }
 
 
@@ -83,7 +85,9 @@ def cell_command(
             say_what_is_unknown(loaded, options.text)
         found = loaded.describe_cell(options.text, options.neuron)
         head = {"checkpoint": str(loaded.path)}
-    output.save_picture(lambda path: atomic_write_bytes(path, found.svg().encode("utf-8")))
+    output.save_picture(
+        lambda path: atomic_write_bytes(path, found.diagram().svg().encode("utf-8"))
+    )
     out = deliver(found, head, output)
     if out is not None:
         _draw(found, out)
@@ -105,9 +109,12 @@ def _draw(found: CellAnatomy, out: Console) -> None:
         shown = "".join(c if c in signs else visible(c, encoding=out.encoding) for c in text)
         out.print(shown, markup=False, highlight=False, soft_wrap=True)
 
-    for line in found.drawing():
+    drawing = found.diagram().text(out.width)
+    wide = max(map(len, drawing))
+    if wide > out.width:
+        drawing = [f"(the drawing of the cell needs {wide} columns; this terminal has {out.width})"]
+    for line in (*drawing, ""):
         say(line)
-    say()
     width = max(len(each.joined) for each in found.equations)
     for each in found.equations:
         # A tilde stands on its letter and takes no column.
