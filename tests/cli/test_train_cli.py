@@ -69,10 +69,12 @@ def test_the_summary_of_a_run() -> None:
 def test_the_summary_of_an_unusual_run() -> None:
     unusual = replace(ENDED, reason="patience", skipped=2, best_bits_per_word=12.5)
     unusual = replace(unusual, exact_match=0.25, written_pairs=1000)
+    unusual = replace(unusual, best_bits_per_word_with_unk=9.25, unknown_share=0.096)
     text = "\n".join(shown(unusual, Path("checkpoints/crime/loss.svg"), width=100))
     for expected in (
         "Training ended",
         "best validation   12.500 bits/word, 2.241 bits/char (step 2,850 of 3,000)",
+        "with <unk>        9.250 bits/word, where the letters of unknown words cost nothing; ",
         "written exactly   25.0% of 1,000 held-out targets",
         "stopped           no new best for a while (--patience)",
         "updates left out  2",

@@ -64,7 +64,7 @@ def test_total_is_that_of_the_equations(size: int, monkeypatch: pytest.MonkeyPat
     expected = costs_by_hand(model, text)
     seen = list(nll_in_one_pass(model, text))
     assert [nll.tokens for nll in seen] == [*range(64, size, 64), size]
-    for nats, done in seen:
+    for nats, done, _ in seen:
         assert nats == pytest.approx(expected[:done].sum(), abs=CLOSE * done)
 
 
@@ -165,7 +165,7 @@ def test_no_token_is_charged_twice(
 
     monkeypatch.setattr(nll_module, "token_nll", charge)
     config = ModelConfig(vocab_size=size + 2, embedding_size=1, hidden_size=1)
-    total, charged = nll_in_streams(open_network(config, REFERENCE, None), text, limit=limit)
+    total, charged, _ = nll_in_streams(open_network(config, REFERENCE, None), text, limit=limit)
     wanted = min(size, limit or size)
     streams = max(1, min(64, wanted // nll_module.WARMUP))
     assert wanted - streams < charged <= wanted  # the same for each part
@@ -195,7 +195,7 @@ def brute_cold(model: Network, text: np.ndarray, starts: np.ndarray) -> tuple[fl
 def test_cold_windows_are_each_read_from_zero(window: int, batch_size: int) -> None:
     model, text = make(), random_text(120)
     starts = np.arange(0, len(text) - 1, window)
-    nats, charged = nll_in_windows(model, text, starts, batch_size)
+    nats, charged, _ = nll_in_windows(model, text, starts, batch_size)
     expected, count = brute_cold(model, text, starts)
     assert charged == count == len(text) - 1
     assert nats == pytest.approx(expected, abs=CLOSE * count)
@@ -204,14 +204,14 @@ def test_cold_windows_are_each_read_from_zero(window: int, batch_size: int) -> N
 def test_cold_windows_of_unequal_length() -> None:
     model, text = make(), random_text(60)
     starts = np.array([0, 1, 17, 18, 40, 59])  # the last holds no prediction
-    nats, charged = nll_in_windows(model, text, starts, 2)
+    nats, charged, _ = nll_in_windows(model, text, starts, 2)
     expected, count = brute_cold(model, text, starts[:-1])
     assert charged == count == 59
     assert nats == pytest.approx(expected, abs=CLOSE * 59)
 
 
 def test_a_text_of_one_token_has_no_window() -> None:
-    assert nll_in_windows(make(), random_text(1), np.array([0])) == (0.0, 0)
+    assert nll_in_windows(make(), random_text(1), np.array([0])) == (0.0, 0, 0)
 
 
 def test_windows_of_characters() -> None:

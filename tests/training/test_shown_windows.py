@@ -86,6 +86,28 @@ def test_an_evaluation_says_what_unknown_words_cost(text: Path) -> None:
     assert spelled.evaluate(text).unknown_words is None
 
 
+def test_training_says_what_eval_says_of_unknown_words(text: Path, tmp_path: Path) -> None:
+    val = tmp_path / "val.txt"
+    val.write_text("кот нигде не спит, топор лежит на полу. " * 20, encoding="utf-8")
+    settings = {"level": "word", "fold": True, "min_word_count": 4, "hidden_size": 8, "steps": 5}
+    result = textgen.train(text, out="run", val=val, **settings)
+    ended, found = result.ended, result.load().evaluate(val)
+    assert found.unknown_words
+    assert ended.unknown_share == pytest.approx(found.unknown_words / found.words)
+    assert ended.best_bits_per_word == pytest.approx(found.bits_per_word, rel=1e-3)
+    assert ended.best_bits_per_word_with_unk == pytest.approx(
+        found.bits_per_word_with_unk, rel=1e-3
+    )
+    again = textgen.train(text, out="run", val=val, resume=True, **settings).ended
+    assert again.best_bits_per_word_with_unk == ended.best_bits_per_word_with_unk
+    share = f"{ended.unknown_share:.1%} of the words are unknown"
+    shown = textgen_cli("train", "run", "--resume"), textgen_cli("inspect", "checkpoint", "run")
+    assert all(share in output.stderr + output.stdout for output in shown)
+    spelled = textgen.train(text, out="spelled", val=val, spell_rare=True, **settings).ended
+    assert spelled.best_bits_per_word is not None
+    assert spelled.best_bits_per_word_with_unk is spelled.unknown_share is None
+
+
 def test_a_model_of_words_writes_words_of_its_text(text: Path) -> None:
     settings = {"level": "word", "fold": True, "min_word_count": 4, "hidden_size": 8, "steps": 5}
     model = textgen.train(text, out="run", **settings).load()

@@ -139,6 +139,7 @@ class TrainView:
                     [
                         ("steps", event.steps),
                         ("best validation", best_line(event)),
+                        ("with <unk>", unk_line(event)),
                         ("written exactly", exact_line(event)),
                         ("checkpoint", event.folder),
                     ],
@@ -168,6 +169,7 @@ def summary(event: Ended, curve: Path | None) -> Panel:
         "Training finished" if why is None else "Training ended",
         [
             ("best validation", best),
+            ("with <unk>", unk_line(event)),
             ("measured on", measured_line(event)),
             ("written exactly", exact_line(event)),
             ("characters seen", event.chars_seen),
@@ -186,6 +188,17 @@ def best_line(event: Ended) -> str:
     if event.best_bits_per_word is None:
         return line
     return f"{event.best_bits_per_word:.3f} bits/word, {line}"
+
+
+def unk_line(event: Ended) -> str | None:
+    """The cost as word-level models are reported; None where no word is unknown."""
+    bits = event.best_bits_per_word_with_unk
+    if bits is None or not event.unknown_share:
+        return None
+    return (
+        f"{bits:.3f} bits/word, where the letters of unknown words cost nothing; "
+        f"{event.unknown_share:.1%} of the words are unknown"
+    )
 
 
 def measured_line(event: Ended) -> str | None:

@@ -59,10 +59,12 @@ class Nll(NamedTuple):
     Args:
         total: Sum over the tokens, in nats.
         tokens: How many they are.
+        unknown: How many of these are unknown.
     """
 
     total: float
     tokens: int
+    unknown: int = 0
 
     @property
     def mean(self) -> float:
@@ -127,7 +129,7 @@ def nll_in_one_pass(
         The figure of the tokens read so far.
     """
     state = network.zero_state(1)
-    previous, total = END_ID, 0.0
+    previous, total, unknown = END_ID, 0.0, 0
     chunk = steps_at_once(network, 1, CHUNK)
     starts = range(0, len(tokens), chunk)
     for start in track(starts, MEASURING, len(starts)):
@@ -135,8 +137,9 @@ def nll_in_one_pass(
         inputs = np.concatenate(([previous], targets[:-1]))
         nats_TB, state = token_nll(network, inputs[:, None], targets[:, None], state, escape)
         total += float(nats_TB.sum())
+        unknown += int((targets == UNKNOWN_ID).sum())
         previous = int(targets[-1])
-        yield Nll(total, start + len(targets))
+        yield Nll(total, start + len(targets), unknown)
 
 
 def nll_in_streams(
@@ -175,10 +178,10 @@ def nll_in_streams(
 
 def sum_of(parts: Iterable[Nll]) -> Nll:
     """The figure of all parts together."""
-    total, seen = 0.0, 0
+    total, seen, unknown = 0.0, 0, 0
     for part in parts:
-        total, seen = total + part.total, seen + part.tokens
-    return Nll(total, seen)
+        total, seen, unknown = total + part.total, seen + part.tokens, unknown + part.unknown
+    return Nll(total, seen, unknown)
 
 
 def nll_of_spans(
@@ -210,7 +213,8 @@ def nll_of_spans(
         inputs_TB = tokens_at(tokens, places_TB - 1, inside_TB)
         nats_TB, state = token_nll(network, inputs_TB, targets_TB, state, escape)
         counted_TB = inside_TB & (places_TB >= counted_B)
-        yield Nll(float(nats_TB[counted_TB].sum()), int(counted_TB.sum()))
+        unknown_TB = counted_TB & (targets_TB == UNKNOWN_ID)
+        yield Nll(float(nats_TB[counted_TB].sum()), int(counted_TB.sum()), int(unknown_TB.sum()))
 
 
 def tokens_at(
@@ -294,7 +298,8 @@ def nll_with_history(
         state = network.zero_state(len(positions_B))
         nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state, escape)
         total += float(nats_TB[-1].sum())
-    return Nll(total, len(positions))
+    unknown = int((np.asarray(tokens)[positions] == UNKNOWN_ID).sum())
+    return Nll(total, len(positions), unknown)
 
 
 def window_starts(chars_per_token: NDArray[Any], window: int) -> NDArray[np.int64]:

@@ -151,6 +151,9 @@ class Ended(Event):
         best_bits_per_word: At word level, the same cost over the number of words, that is of runs
             of letters and digits: spaces, punctuation and words that are spelled are charged to
             them.
+        best_bits_per_word_with_unk: The same without the letters of unknown words, as word-level
+            models are usually reported; None where rare words are spelled.
+        unknown_share: The share of unknown words in the text that both were measured on.
         exact_match: Share of `written_pairs` pairs to validate on whose targets the best model
             writes exactly; None where it was not trained on pairs, or not to the end.
         written_pairs: How many that are.
@@ -177,6 +180,8 @@ class Ended(Event):
     encoding: str
     confidence: float
     best_bits_per_word: float | None = None
+    best_bits_per_word_with_unk: float | None = None
+    unknown_share: float | None = None
     exact_match: float | None = None
     written_pairs: int = 0
     course_bits_per_char: float | None = None

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
 from textgen.corpus.documents import document_separator
@@ -60,6 +60,20 @@ WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
 Stop = Callable[[], bool]
 
 
+class _Cost(NamedTuple):
+    """What a model costs on the validation text.
+
+    Args:
+        nats: Per token, the letters of unknown words included.
+        tokens: That it was measured on.
+        unknown: The share of unknown ones among them; None where that is not known.
+    """
+
+    nats: float
+    tokens: int
+    unknown: float | None = None
+
+
 class Run:
     """A run that is ready to go on; made by `new_run` and `resumed_run`."""
 
@@ -82,8 +96,8 @@ class Run:
         self._notes = tuple(notes)
         self._resumed_from = state.progress.step
         self._started = 0.0
-        # Tokens that the last evaluation of the course was measured on.
-        self._course_tokens = 0
+        # The last evaluation of the course.
+        self._course: _Cost | None = None
         self._val_words_per_token: float | None = None
         if data.corpus.vocabulary.level == "word" and data.val_pairs is None:
             words = count_words(data.corpus.vocabulary, data.val)
@@ -171,45 +185,44 @@ class Run:
             if not self._best:
                 # Every run that ends leaves a model; this one is not part of the run's course.
                 fit_head_scale(self._trainer.network, self._data.train)
-                nats, tokens = self._validate()
-                self._write_model(self._trainer.network.arrays(), nats, tokens)
-                yield self._end_event(reason, (nats, tokens))
+                cost = self._validate()
+                self._write_model(self._trainer.network.arrays(), cost)
+                yield self._end_event(reason, cost)
                 return
             yield self._end_event(reason, self._figure(None))
             return
         if not self._best:
             raise self._diverged(0)
         yield from self._sample()
-        nats, tokens = self._validate(self._best)
+        cost = self._validate(self._best)
         if self._data.val_pairs is not None:
             written = self._write_pairs()
             self._record["final_pairs"] = [written.exact_match, written.pairs]
-        self._write_model(self._best, nats, tokens)
-        self._record["final"] = [nats, tokens]
+        self._write_model(self._best, cost)
+        self._record["final"] = list(cost)
         self._progress = replace(self._progress, finished=True, reason=reason)
         yield self._save()
-        yield self._end_event(reason, (nats, tokens))
+        yield self._end_event(reason, cost)
 
     def _evaluate(self) -> None:
         fit_head_scale(self._trainer.network, self._data.train)
-        nats, tokens = self._nll(self._trainer.network, self.plan.eval_tokens)
-        self._course_tokens = tokens
+        self._course = cost = self._cost(self._trainer.network, self.plan.eval_tokens)
         before = self._progress.best_nats
-        self._progress = self._progress.evaluated(nats)
+        self._progress = self._progress.evaluated(cost.nats)
         if self._progress.best_nats != before:
             self._best = self._trainer.network.arrays()
-            self._write_model(self._best, nats, tokens)
+            self._write_model(self._best, cost)
 
-    def _validate(self, weights: Arrays | None = None) -> tuple[float, int]:
-        """Cost a token over the whole validation text, or as much of it as time allows."""
+    def _validate(self, weights: Arrays | None = None) -> _Cost:
+        """The cost over the whole validation text, or as much of it as time allows."""
         network = self._trainer.network
         if weights is not None:
             network = open_network(self.plan.model, network.engine, weights)
         limit = FINAL_EVALUATION * self.plan.eval_tokens
-        return self._nll(network, limit)
+        return self._cost(network, limit)
 
-    def _nll(self, network: Network, limit: int) -> tuple[float, int]:
-        """Nats per token, and of how many tokens: at most `limit` of the validation text."""
+    def _cost(self, network: Network, limit: int) -> _Cost:
+        """The cost over at most `limit` tokens of the validation text."""
         data = self._data
         nll: Nll
         if data.val_pairs is not None:
@@ -221,7 +234,7 @@ class Run:
             nll = nll_with_history(network, data.val, history, limit=limit, escape=data.escape)
         else:
             nll = nll_in_streams(network, data.val, limit=limit, escape=data.escape)
-        return nll.mean, nll.tokens
+        return _Cost(nll.mean, nll.tokens, nll.unknown / nll.tokens)
 
     def _write_pairs(self) -> PairsEvaluation:
         """How the best model does on some pairs of the validation text."""
@@ -308,8 +321,18 @@ class Run:
         replace(self._state, progress=self._progress, tensors=tensors, best=self._best).save(path)
         return Saved(step=self._progress.step, path=str(path))
 
-    def _write_model(self, weights: Arrays, nats: float | None, tokens: int) -> None:
+    def _with_unk(self, cost: _Cost) -> tuple[float | None, float | None]:
+        """Bits per word without the letters of unknown words, and the share of these words."""
+        per_token = self._val_words_per_token
+        if per_token is None or cost.unknown is None or self._data.corpus.vocabulary.spelled:
+            return None, None
+        bits = self._bits_per_word(cost.nats - cost.unknown * self._data.escape)
+        return bits, min(1.0, cost.unknown / per_token)
+
+    def _write_model(self, weights: Arrays, cost: _Cost | None) -> None:
         progress, data = self._progress, self._data
+        nats, tokens = (None, 0) if cost is None else (cost.nats, cost.tokens)
+        with_unk, unknown = (None, None) if cost is None else self._with_unk(cost)
         info = {
             **{key: self._record[key] for key in ("versions", "corpus", "choices", "command")},
             "parent": self._record.get("parent"),
@@ -324,6 +347,8 @@ class Run:
                 "val_nats_per_token": nats,
                 "val_bits_per_char": self._bits(nats, data.val_chars_per_token),
                 "val_bits_per_word": self._bits_per_word(nats),
+                "val_bits_per_word_with_unk": with_unk,
+                "val_unknown_share": unknown,
                 "val_tokens": tokens,
                 "chars_seen": self._chars_seen(progress.best_step or progress.step),
                 "val_exact_match": self._record.get("final_pairs"),
@@ -346,7 +371,7 @@ class Run:
         path = self.folder / MODEL_NAME
         left = f"the best model before that is {path}"
         if not self._best:
-            self._write_model(self._trainer.network.arrays(), None, 0)
+            self._write_model(self._trainer.network.arrays(), None)
             left = f"{path} holds the weights before that, which no evaluation has found good"
         what = (
             f"the loss or its gradient was not finite in {skipped} updates in a row"
@@ -412,21 +437,25 @@ class Run:
             train_distance=nats if plan.model.has_vector_output and math.isfinite(nats) else None,
         )
 
-    def _figure(self, final: Any) -> tuple[float, int]:
-        """Nats a token of the best model and the tokens they were measured on."""
+    def _figure(self, final: Any) -> _Cost:
+        """The cost of the best model; `final` is from the run's record."""
         if final is not None:
-            return float(final[0]), int(final[1])
+            return _Cost(*final)  # Of two numbers in a run of version 0.1.
         best = self._progress.best_nats
-        return (math.nan if best is None else best), self.plan.eval_tokens
+        # All evaluations of the course read the same tokens.
+        unknown = None if self._course is None else self._course.unknown
+        return _Cost(math.nan if best is None else best, self.plan.eval_tokens, unknown)
 
-    def _end_event(self, reason: str, figure: tuple[float, int]) -> Ended:
+    def _end_event(self, reason: str, cost: _Cost) -> Ended:
         progress, data = self._progress, self._data
-        nats, tokens = figure
+        nats, tokens = cost.nats, cost.tokens
+        with_unk, unknown = self._with_unk(cost)
         seconds = self._seconds()
         chars = self._chars_seen(progress.step)
         exact, written = self._record.get("final_pairs") or (None, 0)
         # The evaluations of the course take a part of a long validation text, the last one more.
-        other = 0 < self._course_tokens < tokens
+        course_tokens = 0 if self._course is None else self._course.tokens
+        other = 0 < course_tokens < tokens
         return Ended(
             reason=reason,
             step=progress.step,
@@ -446,10 +475,12 @@ class Run:
             encoding=data.corpus.files[0].encoding,
             confidence=min(report.confidence for report in data.corpus.files),
             best_bits_per_word=self._bits_per_word(nats),
+            best_bits_per_word_with_unk=with_unk,
+            unknown_share=unknown,
             exact_match=exact,
             written_pairs=written,
             course_bits_per_char=(
                 self._bits(progress.best_nats, data.val_chars_per_token) if other else None
             ),
-            course_tokens=self._course_tokens if other else 0,
+            course_tokens=course_tokens if other else 0,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,6 +93,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
                 ("vocabulary", f"{len(saved.vocabulary)} tokens, level {saved.vocabulary.level}"),
                 ("characters", visible(shown) or None),
                 ("validation", None if bits is None else f"{per_word}{bits:.3f} bits/char"),
+                ("with <unk>", _with_unk(metrics)),
                 ("at step", _of(metrics.get("step"), metrics.get("steps"))),
                 ("characters seen", metrics.get("chars_seen")),
                 ("corpus sha256", corpus.get("sha256")),
@@ -109,6 +111,12 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
     if choices:
         out.print(choices_table(choices))
     out.print(key_values("weights", [(k, " x ".join(map(str, v))) for k, v in weights.items()]))
+
+
+def _with_unk(metrics: Mapping[str, Any]) -> str | None:
+    """The figure without the letters of unknown words; None where no word is unknown."""
+    bits, share = metrics.get("val_bits_per_word_with_unk"), metrics.get("val_unknown_share")
+    return f"{bits:.3f} bits/word; {share:.1%} of the words are unknown" if share else None
 
 
 def _cell(config: ModelConfig) -> str:
