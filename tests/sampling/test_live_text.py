@@ -151,14 +151,24 @@ def test_replay_is_exact_in_other_cells(cell: str) -> None:
 
 
 def test_every_change_of_the_schedule_matters() -> None:
-    """A border a character off writes another text: the test above would see it."""
-    steering = LiveSteering(target("0:3.c"))
-    symbols = write(steering, {20: lambda s: setattr(s, "dose", 6.0)})
-    assert steering.spec(90) == "0:3.c=+6@22..90"
-    ids = tuple(symbol.id for symbol in symbols)
-    assert replay(["0:3.c=+6@22..90"], 90).ids == ids
-    others = [replay([f"0:3.c=+6@{start}..90"], 90).ids for start in range(16, 29) if start != 22]
-    assert ids not in others
+    """A border a character off writes another text: the test above would see it.
+
+    Not each text shows it, and which do depends on the CPU's rounding.
+    """
+    network, borders, seen = network_of(CHARS), range(16, 29), set()
+    for rng in range(8):
+        steering = LiveSteering(target("0:3.c"))
+        options = SampleOptions(length=90, rng=rng, temperature=1.0)
+        press = {20: lambda s: setattr(s, "dose", 6.0)}
+        symbols = write(steering, press, network=network, options=options)
+        assert steering.spec(90) == "0:3.c=+6@22..90"
+        texts = {
+            border: replay([f"0:3.c=+6@{border}..90"], 90, network=network, rng=rng).ids
+            for border in borders
+        }
+        assert texts[22] == tuple(symbol.id for symbol in symbols)
+        seen |= {border for border in borders if texts[border] != texts[22]}
+    assert seen == set(borders) - {22}
 
 
 @pytest.mark.parametrize("level", LEVELS)
