@@ -86,3 +86,12 @@ def test_bars_as_a_picture() -> None:
     assert texts[:3] == ["What", "time", "?"] and texts[4:7] == ["0.10", "0.25", "1.00"]
     zero = [float(bar.get("y", 0)) for bar in bars[3:5]]
     assert zero[0] == pytest.approx(zero[1] + 28.0, abs=0.1)
+
+
+def test_bars_of_one_scale() -> None:
+    """Equal numbers of different rows are equally high; else each row fills its own height."""
+    both = Bars(("a", "b"), (("one", (1.0, 0.5)), ("two", (0.25, -0.5))), one_scale=True)
+    root = ElementTree.fromstring(both.svg())
+    heights = [float(bar.get("height", 0)) for bar in root.iter(f"{SVG}rect")]
+    assert heights == pytest.approx([56.0, 28.0, 14.0, 28.0], abs=0.06)
+    assert both.text()[1] == "a   1.00 ████████   0.25 ██"

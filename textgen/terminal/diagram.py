@@ -256,11 +256,13 @@ class Bars:
         words: What stands above the bars.
         rows: Names, each with a number for every word.
         digits: Digits of the numbers after the point.
+        one_scale: Whether the bars of all rows have the same scale; else each row fills its own.
     """
 
     words: Sequence[str]
     rows: Sequence[tuple[str, Sequence[float]]]
     digits: int = 2
+    one_scale: bool = False
 
     def svg(self) -> str:
         """The bars as the text of an SVG file."""
@@ -274,7 +276,7 @@ class Bars:
         y = float(_MARGIN + 28)
         for name, values in self.rows:
             most, least = max(0.0, *values), min(0.0, *values)
-            scale = _BAR / ((most - least) or 1.0)
+            scale = _BAR / (self._range(values) or 1.0)
             zero = y + 22 + most * scale
             low = zero - min(least * scale, 0.0)
             parts.append(
@@ -303,13 +305,24 @@ class Bars:
         for number, word in enumerate(self.words):
             cells = []
             for _, values in self.rows:
-                most = max(0.0, *values) or 1.0
+                most = self._most(values) or 1.0
                 eighths = round(max(values[number], 0.0) / most * 64)
                 bar = "█" * (eighths // 8) + _SHADES[eighths % 8].strip()
                 cells.append(f"{values[number]:{self.digits + 4}.{self.digits}f} {bar:8}")
             rows.append((word + " " * (head - _width(word)) + " " + " ".join(cells)).rstrip())
         names = "".join(f"{name:>{self.digits + 5}}{'':9}" for name, _ in self.rows)
         return [f"{'':{head}}{names}".rstrip(), *rows]
+
+    def _most(self, values: Sequence[float]) -> float:
+        """The largest value that the bars of a row have room for."""
+        return max(0.0, *itertools.chain(*self._scaled_together(values)))
+
+    def _range(self, values: Sequence[float]) -> float:
+        """From the lowest end of a bar to the highest one."""
+        return max(max(0.0, *row) - min(0.0, *row) for row in self._scaled_together(values))
+
+    def _scaled_together(self, values: Sequence[float]) -> list[Sequence[float]]:
+        return [own for _, own in self.rows] if self.one_scale else [values]
 
 
 def _between(columns: dict[int, Place], at: float) -> Place:
