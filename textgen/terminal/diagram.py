@@ -132,7 +132,8 @@ class Diagram:
                 if node := self._node_at(arrow.places[end]):
                     size = _between(columns, node.at[0])[1], high
                     if node.kind == "text":
-                        size = _LETTER * _width(_plain(node.label)) + 8, high - 8
+                        widest = max(_width(_plain(node.label)), _width(node.value))
+                        size = _LETTER * widest + 8, high - 8
                     points[end] = _clipped(points[end], points[end + way], size)
             if arrow.head:
                 (a, b), (c, d) = points[-2:]
@@ -194,7 +195,7 @@ class Diagram:
                 if node:
                     size: Place = (_between(columns, node.at[0])[1] + 1, high + 1)
                     if node.kind == "text":
-                        size = _width(node.label) + 3, 3 + bool(node.value)
+                        size = max(_width(node.label), _width(node.value)) + 3, 3 + bool(node.value)
                     x, y = _clipped(points[end], points[end + way], size)
                     points[end] = round(x), round(y)
             for one, other in itertools.pairwise(points):
