@@ -14,9 +14,12 @@ in nats; the second term, the escape, is about 20.08 bits.
 An unknown word, where rare words are not spelled, has an escape too: its characters, the space that
 ends it among them, each one of those that the model's words consist of, equally likely. So the
 figure is a code length of the text, to be compared with that of a model that writes every word.
-Word-level models are usually reported without it: perplexity with <unk> as a word like others
-(Mikolov et al. 2010, "Recurrent neural network based language model"). That is lower the more words
-are unknown, and says nothing of them.
+Word-level models are usually reported without it: perplexity with <unk> as a word like others, as
+in the Penn Treebank with 10,000 words. That is lower the more words are unknown, and says nothing
+of them. (Mikolov et al. 2010, "Recurrent neural network based language model", charge a part: the
+rare words share the probability of their class in equal parts.) Costs of one text can be compared
+over models with other tokens if each model pays for all of it (Mielke 2019, "Can you compare
+perplexity across different segmentations?").
 """
 
 from __future__ import annotations
