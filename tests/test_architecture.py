@@ -354,3 +354,12 @@ def test_names_of_the_package_are_all_there() -> None:
     assert set(textgen.__all__) <= set(dir(textgen))
     with pytest.raises(AttributeError, match="has no attribute 'tarin'"):
         _ = textgen.tarin
+
+
+def test_no_text_installs_the_package_of_another_project() -> None:
+    """On the package index the name textgen is not ours: no text has pip install it by name."""
+    named = re.compile(r"pip3? install\b[^`'\"\n]*\s[\"']?textgen\b(?!/)|\btextgen\[[a-z]+\]")
+    assert named.search("pip install -U textgen") and named.search("pip install 'textgen[all]'")
+    texts = [*PACKAGE.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    said = {path: named.findall(path.read_text("utf-8")) for path in texts}
+    assert not {path: found for path, found in said.items() if found}

@@ -271,7 +271,7 @@ def test_a_newer_version_is_told_before_anything_else(
         read_file(path, kind="resume")
     assert str(caught.value) == (
         f"{path} was written by a newer textgen (format 2, this one reads up to 1): "
-        "upgrade with pip install -U textgen"
+        "install a newer textgen, in the same way as this one (in a clone: git pull)"
     )
 
 

@@ -91,7 +91,7 @@ def test_other_files_that_are_none(tmp_path: Path) -> None:
         with pytest.raises(CheckpointCorruptError):
             load_target(model, "mood")
     path.write_text(json.dumps(neuron().to_dict() | {"format": 99}))
-    with pytest.raises(CheckpointFormatError, match="upgrade"):
+    with pytest.raises(CheckpointFormatError, match="install a newer textgen"):
         load_target(model, "mood")
     path.unlink()
     path.mkdir()

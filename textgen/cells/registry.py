@@ -22,6 +22,7 @@ from textgen.cells.equations import (
     RNNCell,
 )
 from textgen.errors import ConfigError
+from textgen.version import UPGRADE
 
 #: Every cell by the name that a checkpoint uses; `register_cell` adds to it.
 CELLS: dict[str, Cell] = {
@@ -116,7 +117,7 @@ def missing_cell(name: str) -> str:
     """The rest of a sentence about a file that needs an unknown cell: what to do."""
     return (
         f"needs the cell {name!r:.80}, which textgen does not have: if it is your own, register "
-        "it before (textgen.cells.register_cell), otherwise upgrade: pip install -U textgen"
+        "it before (textgen.cells.register_cell), otherwise " + UPGRADE
     )
 
 

@@ -39,6 +39,7 @@ from textgen.errors import (
 )
 from textgen.files import atomic_write_bytes, os_reason
 from textgen.messages import call
+from textgen.version import UPGRADE
 
 #: Raised by one whenever an older textgen could no longer read what this one writes.
 FORMAT_VERSION = 1
@@ -323,7 +324,7 @@ def _read_body(path: Path, text: str | None, kind: str | None) -> dict[str, Any]
     if version > FORMAT_VERSION:
         raise CheckpointFormatError(
             f"{path} was written by a newer textgen (format {version}, this one reads up to "
-            f"{FORMAT_VERSION}): upgrade with pip install -U textgen"
+            f"{FORMAT_VERSION}): {UPGRADE}"
         )
     if checksum != _sum_of_text(text):
         raise _damaged(path, "the header does not match its checksum")

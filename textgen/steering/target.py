@@ -25,6 +25,7 @@ from textgen.files import atomic_write_text, make_folder, os_reason
 from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName, neuron_guess
+from textgen.version import UPGRADE
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -241,8 +242,7 @@ def load_target(model: Path, name: str) -> Target:
     data = read_json(path)
     if isinstance(data, dict) and isinstance(found := data.get("format"), int) and found > FORMAT:
         raise CheckpointFormatError(
-            f"{path} has format {found}, this version knows {FORMAT}: upgrade with "
-            "pip install -U textgen"
+            f"{path} has format {found}, this version knows {FORMAT}: {UPGRADE}"
         )
     try:
         return Target.from_dict(data)
