@@ -10,7 +10,7 @@ import itertools
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 from xml.sax.saxutils import escape
@@ -125,7 +125,7 @@ class Diagram:
                 _MARGIN + high / 2 + (place[1] - min(rows)) * (high + _ROOM),
             )
 
-        parts = []
+        parts: list[str] = []
         for arrow in self.arrows:
             points = [point(place) for place in arrow.places]
             for end, way in ((0, 1), (-1, -1)):
@@ -135,34 +135,9 @@ class Diagram:
                         widest = max(_width(_plain(node.label)), _width(node.value))
                         size = _LETTER * widest + 8, high - 8
                     points[end] = _clipped(points[end], points[end + way], size)
-            if arrow.head:
-                (a, b), (c, d) = points[-2:]
-                dx, dy = (c > a) - (c < a), (d > b) - (d < b)
-                points[-1] = c - 8 * dx, d - 8 * dy
-                wings = f"L{c - 10 * dx - 6 * dy:g} {d - 10 * dy - 6 * dx:g} "
-                wings += f"L{c - 10 * dx + 6 * dy:g} {d - 10 * dy + 6 * dx:g}"
-                name = "head" if arrow.kind == "line" else f"{arrow.kind}-head"
-                parts.append(f'<path class="{name}" d="M{c:g} {d:g} {wings} Z"/>')
-            path = " L".join(f"{x:g} {y:g}" for x, y in points)
-            parts.append(f'<path class="{arrow.kind}" d="M{path}"/>')
-            if arrow.label:
-                (a, b), (c, d) = _longest(points)
-                x, y = ((a + c) / 2, b - 8) if b == d else (a + 6, (b + d) / 2 + 5)
-                anchor = "" if b == d else ' style="text-anchor:start"'
-                parts.append(f'<text x="{x:g}" y="{y:g}"{anchor}>{_lowered(arrow.label)}</text>')
+            parts += _arrow_svg(arrow, points)
         for node in self.nodes:
-            x, y = point(node.at)
-            wide = _between(columns, node.at[0])[1]
-            if node.kind != "text":
-                parts.append(
-                    f'<rect class="{node.kind}" x="{x - wide / 2:g}" y="{y - high / 2:g}" '
-                    f'width="{wide:g}" height="{high:g}" rx="8"/>'
-                )
-            up = 5 if not node.value else 5 - _VALUE / 2
-            parts.append(f'<text x="{x:g}" y="{y + up:g}">{_lowered(node.label)}</text>')
-            if node.value:
-                value = escape(node.value)
-                parts.append(f'<text class="value" x="{x:g}" y="{y + up + 20:g}">{value}</text>')
+            parts += _node_svg(node, point(node.at), (_between(columns, node.at[0])[1], high))
         right, wide = columns[max(columns)]
         return _file(
             right + wide / 2 + 2 * _MARGIN, point((0, max(rows)))[1] + high / 2 + _MARGIN, parts
@@ -324,6 +299,37 @@ class Bars:
 
     def _scaled_together(self, values: Sequence[float]) -> list[Sequence[float]]:
         return [own for _, own in self.rows] if self.one_scale else [values]
+
+
+def _arrow_svg(arrow: Arrow, points: list[Place]) -> Iterator[str]:
+    if arrow.head:
+        (a, b), (c, d) = points[-2:]
+        dx, dy = (c > a) - (c < a), (d > b) - (d < b)
+        points[-1] = c - 8 * dx, d - 8 * dy
+        wings = f"L{c - 10 * dx - 6 * dy:g} {d - 10 * dy - 6 * dx:g} "
+        wings += f"L{c - 10 * dx + 6 * dy:g} {d - 10 * dy + 6 * dx:g}"
+        name = "head" if arrow.kind == "line" else f"{arrow.kind}-head"
+        yield f'<path class="{name}" d="M{c:g} {d:g} {wings} Z"/>'
+    path = " L".join(f"{x:g} {y:g}" for x, y in points)
+    yield f'<path class="{arrow.kind}" d="M{path}"/>'
+    if arrow.label:
+        (a, b), (c, d) = _longest(points)
+        x, y = ((a + c) / 2, b - 8) if b == d else (a + 6, (b + d) / 2 + 5)
+        anchor = "" if b == d else ' style="text-anchor:start"'
+        yield f'<text x="{x:g}" y="{y:g}"{anchor}>{_lowered(arrow.label)}</text>'
+
+
+def _node_svg(node: Node, middle: Place, size: tuple[float, float]) -> Iterator[str]:
+    (x, y), (wide, high) = middle, size
+    if node.kind != "text":
+        yield (
+            f'<rect class="{node.kind}" x="{x - wide / 2:g}" y="{y - high / 2:g}" '
+            f'width="{wide:g}" height="{high:g}" rx="8"/>'
+        )
+    up = 5 if not node.value else 5 - _VALUE / 2
+    yield f'<text x="{x:g}" y="{y + up:g}">{_lowered(node.label)}</text>'
+    if node.value:
+        yield f'<text class="value" x="{x:g}" y="{y + up + 20:g}">{escape(node.value)}</text>'
 
 
 def _between(columns: dict[int, Place], at: float) -> Place:
