@@ -23,13 +23,13 @@ def draw(lesson: Lesson) -> dict[str, Diagram | Bars]:
         Node((2, 1), "× f_t"),
         Node((2, 2), "+ i_t * C̃_t"),
         Node((2, 3), "C_t", numbers["C_t"], "text"),
-        Node((2, 4), "o_t * tanh(C_t)"),
+        Node((2, 4), "o_t * tanh C_t"),
         Node((3, 4), "h_t", numbers["h_t"], "text"),
     ]
     arrows = [Arrow(((2, row), (2, row + 1)), kind="strong") for row in (0, 1, 2)]
     arrows += [Arrow(((2, 3), (2, 4))), Arrow(((2, 4), (3, 4)))]
     for row, (name, layer) in enumerate(LAYERS, start=1):
-        label = f"{name} = {layer}·[h, x])"
+        label = f"{name} = {layer}·[h,x])"
         nodes.append(Node((1, row), label, numbers[name], "layer"))
         arrows.append(Arrow(((0, 0), (0, row), (1, row))))
         if row != 3:
