@@ -118,3 +118,12 @@ def test_products_and_talk_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
     consoles.out.print("product")
     consoles.err.print("talk")
     assert capsys.readouterr() == ("product\n", "talk\n")
+
+
+@pytest.mark.parametrize("zero", ["0", "00"])
+def test_a_size_of_zero_is_none(zero: str) -> None:
+    """A terminal of no columns has no room for a character: a text would never be wrapped."""
+    environ = {"COLUMNS": zero, "LINES": zero}
+    console = make_console(io.StringIO(), AUTO, environ=environ)
+    assert console.width == 80 and console.height == 25
+    assert make_console(io.StringIO(), AUTO, environ={"COLUMNS": "40"}).width == 40

@@ -194,6 +194,9 @@ def make_console(
         width: Columns; None takes those of the terminal, or 80.
     """
     environ = os.environ if environ is None else environ
+    # As in other programs, a size of 0 says nothing of the terminal; rich would take its word.
+    zero = {name for name in ("COLUMNS", "LINES") if _is_zero(environ.get(name, ""))}
+    environ = {name: value for name, value in environ.items() if name not in zero}
     escape_what_is_lacking(stream)
     is_terminal = stream.isatty()
     depth = color_depth(mode, is_terminal=is_terminal, environ=environ)
@@ -210,3 +213,7 @@ def make_console(
         highlight=False,
         _environ=environ,
     )
+
+
+def _is_zero(text: str) -> bool:
+    return text.isdecimal() and int(text) == 0
