@@ -65,6 +65,16 @@ def test_a_diagram_as_a_picture() -> None:
 BARS = Bars(("What", "time", "?"), (("f_t", (0.1, 0.25, 1.0)), ("h_t", (-0.5, 0.5, 0.0))))
 
 
+def test_a_label_at_the_right_edge_has_room() -> None:
+    nodes = [Node((0, 0), "a"), Node((0, 1), "b")]
+    arrow = ((0.0, 0.0), (0.0, 1.0))
+    plain, labelled = (
+        Diagram(nodes, [Arrow(arrow, label)]).svg() for label in ("", "w_{t-1} = 0.5")
+    )
+    widths = [float(ElementTree.fromstring(svg).get("width", 0)) for svg in (plain, labelled)]
+    assert widths[1] > widths[0] + 50
+
+
 def test_bars_in_the_terminal() -> None:
     assert BARS.text() == [
         "        f_t             h_t",

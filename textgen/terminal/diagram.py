@@ -126,6 +126,8 @@ class Diagram:
             )
 
         parts: list[str] = []
+        last, wide = columns[max(columns)]
+        right = _MARGIN + last + wide / 2
         for arrow in self.arrows:
             points = [point(place) for place in arrow.places]
             for end, way in ((0, 1), (-1, -1)):
@@ -136,12 +138,12 @@ class Diagram:
                         size = _LETTER * widest + 8, high - 8
                     points[end] = _clipped(points[end], points[end + way], size)
             parts += _arrow_svg(arrow, points)
+            (x, y), (_, other) = _longest(points)
+            if arrow.label and y != other:
+                right = max(right, x + 6 + _LETTER * _width(_plain(arrow.label)))
         for node in self.nodes:
             parts += _node_svg(node, point(node.at), (_between(columns, node.at[0])[1], high))
-        right, wide = columns[max(columns)]
-        return _file(
-            right + wide / 2 + 2 * _MARGIN, point((0, max(rows)))[1] + high / 2 + _MARGIN, parts
-        )
+        return _file(right + _MARGIN, point((0, max(rows)))[1] + high / 2 + _MARGIN, parts)
 
     def text(self, width: int = 79) -> list[str]:
         """The diagram as lines of text; where they would be wider, boxes and gaps are narrower."""
