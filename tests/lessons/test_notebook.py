@@ -51,14 +51,15 @@ def test_a_notebook_has_the_whole_page(lesson: Lesson) -> None:
 
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: str(lesson.number))
 def test_a_notebook_is_valid(lesson: Lesson) -> None:
-    """By the schema of nbformat 4.5: its required keys, and no others."""
+    """By the schema of nbformat 4.5: its required keys, pictures inside text, and no others."""
     written = json.loads(json.dumps(lesson.to_notebook()))
     assert set(written) == {"cells", "metadata", "nbformat", "nbformat_minor"}
     assert (written["nbformat"], written["nbformat_minor"]) == (4, 5)
     common = {"cell_type", "id", "metadata", "source"}
     for cell in written["cells"]:
         code = {"execution_count", "outputs"} if cell["cell_type"] == "code" else set()
-        assert set(cell) == common | code
+        pictures = {"attachments"} & set(cell) if cell["cell_type"] == "markdown" else set()
+        assert set(cell) == common | code | pictures
         assert isinstance(cell["source"], str) and re.fullmatch(r"[\w-]{1,64}", cell["id"])
         for output in cell.get("outputs", ()):
             if output["output_type"] == "stream":
