@@ -18,6 +18,8 @@ from textgen.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ["README.md", "docs/guide.md", "docs/neurons.md", "docs/networks.md"]
+#: Their commands are those of `PAGES`: `test_guides.py` compares them.
+GUIDES = ["docs/guide_ru.md", "docs/guide_mk.md", "docs/glossary.md"]
 #: Their commands are run by `test_lessons.py`.
 LESSONS = [f"docs/lessons/{path.name}" for path in sorted((ROOT / "docs/lessons").glob("*.md"))]
 
@@ -149,7 +151,7 @@ def test_every_option_that_the_pages_name_exists() -> None:
     """A flag that is no longer there is no longer written about."""
     parameters = [own for command in [get_command(app), *COMMANDS] for own in command.params]
     flags = {flag for own in parameters for flag in (*own.opts, *own.secondary_opts)} | {"--help"}
-    for page in [*PAGES, *LESSONS]:
+    for page in [*PAGES, *GUIDES, *LESSONS]:
         for flag in set(re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text("utf-8"))):
             assert flag in flags, f"{page} names {flag}"
     assert "--cell" in flags and "--no-nfc" in flags
