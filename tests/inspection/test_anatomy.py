@@ -110,13 +110,26 @@ def test_the_lstm_in_the_letters_of_the_lectures() -> None:
     # Four layers against one, and the twelve weights of single numbers.
     assert (lstm.layers, lstm.parameters) == (4, 12)
     assert textgen.describe_cell("rnn").layers == 1
-    drawn = lstm.diagram().text()
-    assert [line for line in drawn if "×" in line or "σ" in line] == [
-        "   C_{t-1} ─────│× f_t│──│+ i_t * C̃_t│┬──────────────────────▶ C_t",
-        "                                      └─│  tanh   │──│× o_t│─▶ h_t",
-        "                │σ f_t│  │   σ i_t   │  │tanh C̃_t │  │σ o_t│",
+    # Each layer stands below the block that it acts on; the candidate joins the input gate.
+    assert lstm.diagram().text() == [
+        "                ┌───────┐  ┌───────────┐",
+        "   C_{t-1} ─────│ × f_t │──│+ i_t * C̃_t│┬──────────────────────────▶ C_t",
+        "                └───────┘  └───────────┘│",
+        "                    ▲            ▲      │",
+        "                    │            │      │",
+        "                    │            │      │ ┌───────────┐  ┌───────┐",
+        "                    │            │      └─│   tanh    │──│ × o_t │─▶ h_t",
+        "                    │            │        └───────────┘  └───────┘",
+        "                    │            ├──────────────┐            ▲",
+        "                    │            │              │            │",
+        "                ┌───────┐  ┌───────────┐  ┌───────────┐  ┌───────┐",
+        "                │f_t = σ│  │  i_t = σ  │  │C̃_t = tanh │  │o_t = σ│",
+        "                └───────┘  └───────────┘  └───────────┘  └───────┘",
+        "                    ▲            ▲              ▲            ▲",
+        "                    │            │              │            │",
+        "                    │            │              │            │",
+        "h_{t-1}, x_t ───────┴────────────┴──────────────┴────────────┘",
     ]
-    assert drawn[-1] == "h_{t-1}, x_t ──────┴───────────┴─────────────┴──────────┘"
 
 
 def test_one_matrix_only_where_the_sum_is_plain() -> None:

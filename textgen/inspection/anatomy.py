@@ -9,7 +9,7 @@ of textgen by these lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -25,7 +25,7 @@ from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import STATES, Neuron, quantities, trace
 from textgen.model.edit import NO_EDITS, Edits, for_all
 from textgen.table import Column, Table
-from textgen.terminal.diagram import Arrow, Diagram, Kind, Node
+from textgen.terminal.diagram import Arrow, Diagram, Kind, Node, Place
 
 _LINE = re.compile(r"^ +(\w+_t) = (.+)$", re.M)
 #: The order of the lectures, where an equation needs none that stands later.
@@ -180,10 +180,13 @@ class CellAnatomy:
         nodes = [Node((0, bottom + 1), self._reads, kind="text")]
         arrows = []
         for column, each in enumerate(layers, start=1):
-            label = f"{each.function} {_written(each.symbol)}"
+            label = _written(each.symbol)
+            if each.function != "×":
+                label += f" = {each.function}"
             nodes.append(node(column, bottom, label, each.symbol, "layer"))
             arrows.append(Arrow(((0, bottom + 1), (column, bottom + 1), (column, bottom))))
         last = max(len(terms) + (3 if state == "c" else 1), len(layers) + 1)
+        blocks: dict[Place, str] = {(k, 0): term for k, (_, term) in enumerate(terms, start=1)}
         if terms:
             before, after = f"{state}_{{t-1}}", f"{state}_t"
             nodes.append(node(0, 0, _written(before), before, "text"))
@@ -197,8 +200,9 @@ class CellAnatomy:
             if terms:
                 nodes += [Node((fork + 0.5, row), "tanh")]
                 nodes += [node(fork + 1.5, row, "× o_t", "o_t")]
+                blocks[fork + 1.5, row] = "o_t"
             arrows.append(Arrow(((fork, 0), (fork, row), (last, row))[0 if terms else 1 :]))
-        return Diagram(nodes, arrows)
+        return Diagram(nodes, arrows + _ways_up(layers, blocks, bottom))
 
     @property
     def _reads(self) -> str:
@@ -218,6 +222,23 @@ class CellAnatomy:
         kept = next(term for term in terms if f"{state}_{{t-1}}" in term)
         factor = kept.replace(f" * {state}_{{t-1}}", "")
         return state, [("×", factor), *(("+", term) for term in terms if term != kept)]
+
+
+def _ways_up(layers: Sequence[Equation], blocks: Mapping[Place, str], bottom: float) -> list[Arrow]:
+    """From each layer to the block that has its symbol: straight up, or into the way beside it;
+    none at all where that is not so for every layer."""
+    arrows = []
+    for column, each in enumerate(layers, start=1):
+        own = [place for place, term in blocks.items() if each.symbol in term.split(" * ")]
+        if len(own) != 1 or own[0][0] not in (column, column - 1):
+            return []
+        if own[0][0] == column:
+            arrows.append(Arrow(((column, bottom), own[0])))
+        else:
+            turn = bottom - 0.6
+            ways = (column, bottom), (column, turn), (column - 1, turn)
+            arrows.append(Arrow(ways, head=False))
+    return arrows
 
 
 def _written(term: str) -> str:
