@@ -44,6 +44,7 @@ LEVELS = {
     "page": 3,
     "model": 4,
     "checkpoint": 5,
+    "mixing": 5,
     "steering": 5,
     "sampling": 6,
     "evaluation": 7,

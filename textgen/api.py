@@ -51,7 +51,9 @@ from textgen.keywords import (
     ViewSettings,
 )
 from textgen.messages import call
+from textgen.mixing import Mixture, mixed
 from textgen.model.edit import NO_EDITS, Edits
+from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions
 from textgen.runtime import choose_threads, parse_duration
@@ -66,6 +68,7 @@ from textgen.sampling import (
     SamplingNetworks,
     Writer,
     bits_per_char,
+    fitted_mixture,
     generate,
     generate_live,
     stream_text,
@@ -363,6 +366,7 @@ class Model:
         self.networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
+        self._mixtures: dict[int | None, Mixture] = {}
 
     def __repr__(self) -> str:
         config = self.config
@@ -539,6 +543,27 @@ class Model:
             )
         return self._steering.edits_at(0, 1)
 
+    def mixture(self, order: int | None = None) -> Mixture:
+        """What `mix` mixes the model with: counts of its training text, and a fitted gate.
+
+        It is made at first use, and kept as long as the model.
+
+        Args:
+            order: The longest context that is counted, in tokens; None: chosen by the text's size.
+        Raises:
+            ConfigError: The training text is neither in the cache nor where it was, or is another
+                one now; or the model was trained on pairs.
+            BackendError: The native engine is not there, which counts.
+        """
+        if order not in self._mixtures:
+            self._mixtures[order] = fitted_mixture(self.saved, self.networks.many, order)
+        return self._mixtures[order]
+
+    def _network_for(self, options: SampleOptions, *, together: bool = False) -> StepNetwork:
+        """What writes one text, or many together, as the options ask."""
+        network = self.networks.many if together else self.networks.one
+        return mixed(network, self.mixture(options.mix_order)) if options.mix else network
+
     @checked(SampleOptions)
     def stream(
         self,
@@ -551,7 +576,7 @@ class Model:
         """As `generate`, but token by token, as they are made; the seed is not repeated."""
         options, steering = self._asked(steer, settings)
         return stream_text(
-            self.networks.one,
+            self._network_for(options),
             self.vocabulary,
             options,
             seed_ids=seed_of(self.saved, seed).ids,
@@ -590,7 +615,7 @@ class Model:
         steer.check(self.config)
         options, _ = self._asked(steer, settings)
         return generate_live(
-            self.networks.one,
+            self._network_for(options),
             self.vocabulary,
             options,
             steer,
@@ -679,7 +704,7 @@ class Model:
         """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
         together = self.networks.are_together(len(seeds), exact=exact)
         return generate(
-            self.networks.many if together else self.networks.one,
+            self._network_for(options, together=together),
             self.vocabulary,
             seeds,
             options,
@@ -784,7 +809,7 @@ class Model:
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         return Writer(
-            self.networks.one,
+            self._network_for(options),
             self.vocabulary,
             self.saved.normalization,
             options,

@@ -83,6 +83,8 @@ class SampleSettings(TypedDict, total=False):
     keep_going: bool
     separator: str
     history: int
+    mix: bool
+    mix_order: int | None
 
 
 class NumberSettings(TypedDict, total=False):
@@ -127,6 +129,8 @@ class EvalSettings(EvalPairsSettings, total=False):
     streams: int
     history: int | None
     documents: str | None
+    mix: bool
+    mix_order: int | None
 
 
 class TraceSettings(TypedDict, total=False):

@@ -42,10 +42,12 @@ COLLAPSE = (
     "a loss that is a distance must not move its own targets: the network and the embedding "
     "vectors would meet in one point, where the loss is 0 and all words are the same (a collapse)"
 )
+#: The longest context that can be counted, in tokens.
+MOST_ORDER = 64
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
 #: What can be measured of a text and not of pairs, each of which is read from its beginning.
-TEXT_ONLY = ("window", "streams", "history", "documents")
+TEXT_ONLY = ("window", "streams", "history", "documents", "mix", "mix_order")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -598,9 +600,31 @@ class SampleOptions:
         by_default="as in training",
         at_least=0,
     )
+    mix: bool = setting(
+        False,
+        help="Mix the model with counts of its training text: how often each token followed the "
+        "last ones there. The texts have fewer spelling mistakes and copy more.",
+        panel=CHOICE,
+    )
+    mix_order: int | None = setting(
+        None,
+        help=f"With {named('mix')}: count what followed the last N tokens at most. A small N "
+        "copies less from the training text.",
+        panel=ADVANCED,
+        by_default="chosen by the size of the text",
+        at_least=1,
+        at_most=MOST_ORDER,
+    )
 
     def __post_init__(self) -> None:
         check(self, SamplingError)
+        if self.mix_order is not None and not self.mix:
+            raise SamplingError(f"{named('mix_order')} goes with {named('mix')}; give both")
+        if self.mix and self.history:
+            raise SamplingError(
+                f"the model sees {self.history} tokens at each prediction, and {named('mix')} "
+                f"carries its state on; add {named('history', 0)}"
+            )
         object.__setattr__(self, "stop", _stop_texts(self.stop))
         if self.until_end and self.keep_going:
             raise SamplingError(
@@ -666,6 +690,12 @@ class EvalOptions(FileOptions, ComputeOptions):
         at_least=1,
     )
     documents: str | None = setting_like(CorpusOptions, "documents", by_default="as in training")
+    mix: bool = setting(
+        False,
+        help="Measure the text also under a mixture of the model with counts of its training text: "
+        "how often each token followed the last ones there.",
+    )
+    mix_order: int | None = setting_like(SampleOptions, "mix_order")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -683,6 +713,14 @@ class EvalOptions(FileOptions, ComputeOptions):
             raise ConfigError(
                 f"{named('history')} is {self.history}, so the model sees that many tokens at each "
                 f"prediction, and {named('streams')} carries its state on; give one of them"
+            )
+        if self.mix_order is not None and not self.mix:
+            raise ConfigError(f"{named('mix_order')} goes with {named('mix')}; give both")
+        if self.mix and (self.window is not None or self.streams > 1 or self.history):
+            raise ConfigError(
+                f"{named('mix')} reads the text once, from its beginning to its end, for it learns "
+                f"on the way; leave out {named('window')}, {named('streams')} and "
+                f"{named('history')}"
             )
 
 

@@ -243,6 +243,12 @@ def sample_command(
         why = "" if "history" in given else ", as in training (--history 0 carries its state)"
         seen = plural(settings.history, "token")
         say(f"history: the network sees {seen} at each choice{why}")
+    if settings.mix:
+        mixture = model.mixture(settings.mix_order)
+        say(
+            f"mixing: counts of {plural(mixture.tokens, 'token')} of the training text, after up "
+            f"to {plural(mixture.counts.order, 'token')}"
+        )
     for line in [] if plan is None else plan.describe():
         say(f"steering: {line}")
     if asked.live is not None:
@@ -376,6 +382,8 @@ def _write_texts(
         "path": model.networks.record(len(texts), exact=asked.exact),
         "samples": samples,
     }
+    if settings.mix:
+        record["mix"] = model.mixture(settings.mix_order).to_json()
     if report is not None:
         record["novelty"] = report.to_json()
     print_json(record)

@@ -14,6 +14,7 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.vocabulary import UNKNOWN_ID
+from textgen.corpus.windows import Tokens
 from textgen.corpus.words import count_words
 from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import (
@@ -25,11 +26,13 @@ from textgen.evaluation.nll import (
     nll_with_history,
     window_starts,
 )
+from textgen.mixing import Mixture, count_text
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.network import Network
 from textgen.options import EvalOptions
 from textgen.runtime import choose_device, choose_threads, computing_threads
+from textgen.sampling.training_part import training_part
 
 #: With a history: tokens that are measured unless told otherwise.
 POSITIONS = 20_000
@@ -56,6 +59,7 @@ class Evaluation:
         notes: What a person should know about how the text was read; usually nothing.
         cold: Where windows were asked for, the figures of the same text read in windows, each from
             a zero state.
+        mixed: Where it was asked for, the figures of the network mixed with counts.
     """
 
     nats: float
@@ -70,9 +74,12 @@ class Evaluation:
     positions: int | None = None
     notes: tuple[str, ...] = ()
     cold: Evaluation | None = None
+    mixed: MixedCost | None = None
 
     def __repr__(self) -> str:
         cold = "" if self.cold is None else f", in windows {self.cold.bits_per_char:.4f}"
+        if self.mixed is not None:
+            cold += f", mixed {self.mixed.frozen_nats / self.chars / math.log(2):.4f}"
         return (
             f"<Evaluation: {self.bits_per_char:.4f} bits/char{cold}; {self.chars:,} characters, "
             f"{self.unknown_chars:,} unknown>"
@@ -140,7 +147,38 @@ class Evaluation:
                 "unknown_words": self.unknown_words,
                 "unknown_share": self.unknown_words / self.words,
             }
+        if self.mixed is not None:
+            figures |= self.mixed.to_dict(self.chars)
         return {prefix + name: value for name, value in figures.items()}
+
+
+@dataclass(frozen=True)
+class MixedCost:
+    """What a text costs under a mixture of the network with counts of its training text.
+
+    In both, the gate between them learns while the text is read, from each token after it was
+    predicted.
+
+    Args:
+        frozen_nats: With the counts of the training text alone, in nats; as a text is written.
+        learning_nats: With counts that count what was read as well.
+        order: The longest context that is counted, in tokens.
+        counted_tokens: Tokens of the training text.
+    """
+
+    frozen_nats: float
+    learning_nats: float
+    order: int
+    counted_tokens: int
+
+    def to_dict(self, chars: int) -> dict[str, float]:
+        """The figures by name, for a text of so many characters."""
+        return {
+            "mix_frozen_bits_per_char": self.frozen_nats / chars / math.log(2),
+            "mix_learning_bits_per_char": self.learning_nats / chars / math.log(2),
+            "mix_order": self.order,
+            "mix_counted_tokens": self.counted_tokens,
+        }
 
 
 def evaluate(
@@ -172,6 +210,18 @@ def evaluate(
             f"{named('limit')} goes with {named('history')}, or with pairs; "
             f"{named('history', 'N')} sees N tokens"
         )
+    mixture = None
+    if options.mix:
+        if history:
+            raise ConfigError(
+                f"the model was trained to see {history} tokens at each prediction, and "
+                f"{named('mix')} carries its state on; add {named('history', 0)}"
+            )
+        if edits:
+            raise ConfigError(f"{named('mix')} measures without steering; leave the block")
+        counted = training_part(saved).train
+        counts = count_text(counted, len(saved.vocabulary), options.mix_order)
+        mixture = Mixture.of(counts, len(counted))
     corpus = open_corpus(saved, paths, options, stdin, documents=options.documents)
     if options.documents is not None:
         corpus.require_borders()
@@ -204,6 +254,9 @@ def evaluate(
             positions=nll.tokens if history else None,
             notes=corpus.notes,
         )
+        if mixture is not None:
+            mixed = _mixed(network, mixture, tokens, escape, spelling)
+            return replace(whole, mixed=mixed)
         if options.window is None:
             return whole
         cold = _in_windows(network, saved, corpus, whole, options.window)
@@ -243,6 +296,18 @@ def opened(
     engine = choose_engine(saved.config.cell_spec, place, "fp32", count)
     with computing_threads(count, torch=engine.name != "native"):
         yield open_network(saved.config, engine, saved.weights, edits)
+
+
+def _mixed(
+    network: Network, mixture: Mixture, tokens: Tokens, escape: float, spelling: float
+) -> MixedCost:
+    """What a text costs, first with counts that stay as they are, then with counts that learn."""
+    escapes = escape * float(np.count_nonzero(np.asarray(tokens) == UNKNOWN_ID)) + spelling
+    frozen, learning = (
+        sum(float(nats.sum()) for nats in mixture.nats(network, tokens, learn=learn)) + escapes
+        for learn in (False, True)
+    )
+    return MixedCost(frozen, learning, mixture.counts.order, mixture.tokens)
 
 
 def _in_windows(

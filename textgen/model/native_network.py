@@ -29,6 +29,7 @@ from textgen.model.network import (
     StepNetwork,
     one_a_stream,
 )
+from textgen.native.counts import Blend, Context
 from textgen.native.net import (
     READ_CELL,
     READ_HIDDEN,
@@ -314,7 +315,7 @@ class NativeStep(StepNetwork):
         self._sampler = Sampler(native_shape(config, engine), weights)
         self._known_edits = NO_EDITS
         #: What computes, with the number of threads that pay.
-        self.engine = replace(engine, threads=self._sampler.threads)
+        self.engine: Engine = replace(engine, threads=self._sampler.threads)
 
     def zero_state(self, batch_size: int = 1) -> State:
         """Return the state at the start of a document, for `batch_size` streams."""
@@ -354,6 +355,9 @@ class NativeStep(StepNetwork):
         end: int,
         edits: Edits = NO_EDITS,
         previous: int = NO_ID,
+        *,
+        blend: Blend | None = None,
+        context: Context | None = None,
     ) -> Written:
         """Choose and read up to `count` tokens of one stream.
 
@@ -367,11 +371,16 @@ class NativeStep(StepNetwork):
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
             previous: The token before the first, where `settings` say what may follow it.
+            blend: Counts that the network is mixed with; the logits are then the mixture's.
+            context: With them, the contexts before the first; overwritten with those after it all.
         """
         logits, packed = logits_BV[0].copy(), self._packed(state, 0)
-        chosen = self._sampler.write(
-            count, settings, counter, logits, packed, recent, end, self._checked(edits), previous
-        )
+        edits = self._checked(edits)
+        asked = (count, settings, counter, logits, packed, recent, end, edits, previous)
+        if blend is None or context is None:
+            chosen = self._sampler.write(*asked)
+        else:
+            chosen = blend.write(self._sampler, self.engine.isa, context, *asked)
         return Written(chosen, logits[None, :], self._named(packed[:, None]))
 
     def _checked(self, edits: Edits) -> Edits:

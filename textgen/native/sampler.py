@@ -6,7 +6,7 @@ Shape suffixes: `B` streams, `V` vocabulary, `N` recent tokens.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass, fields
 from functools import cache
@@ -247,6 +247,8 @@ class Sampler:
         end: int = NO_ID,
         edits: Sequence[EditLike] = (),
         previous: int = NO_ID,
+        *,
+        by: Callable[..., int] | None = None,
     ) -> Chosen:
         """Choose and read tokens.
 
@@ -260,6 +262,7 @@ class Sampler:
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
             previous: The token before the first, which `settings.junctions` asks for.
+            by: Another call of the library, which takes what `tg_sampler_write` takes.
         Returns:
             What was chosen: fewer than `count` where the last is `end`, or where the next logits
             are not finite.
@@ -270,7 +273,7 @@ class Sampler:
         room = _room(count)
         choice, *_ = _choice_of(settings)
         with self._lock:
-            done = self._library.tg_sampler_write(
+            done = (by or self._library.tg_sampler_write)(
                 self._handle,
                 byref(choice),
                 count,

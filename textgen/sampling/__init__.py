@@ -5,6 +5,7 @@ from __future__ import annotations
 from textgen.options import SampleOptions as SampleOptions
 from textgen.sampling.choice import SymbolGenerator as SymbolGenerator
 from textgen.sampling.choice import choose_symbols as choose_symbols
+from textgen.sampling.counted import fitted_mixture as fitted_mixture
 from textgen.sampling.filters import apply_min_p as apply_min_p
 from textgen.sampling.filters import apply_repetition_penalty as apply_repetition_penalty
 from textgen.sampling.filters import apply_temperature as apply_temperature
@@ -33,4 +34,5 @@ from textgen.sampling.seed import as_source as as_source
 from textgen.sampling.seed import fit_seed as fit_seed
 from textgen.sampling.seed import fit_stop as fit_stop
 from textgen.sampling.stream import GeneratedSymbol as GeneratedSymbol
+from textgen.sampling.training_part import training_part as training_part
 from textgen.sampling.turns import Writer as Writer

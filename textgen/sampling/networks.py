@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import SamplingError, named
+from textgen.mixing import MixedNetwork
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
@@ -187,7 +188,16 @@ def no_steering(history: int) -> SamplingError:
 
 
 def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
-    """The network as the options have it see the text."""
+    """The network as the options have it see the text.
+
+    Raises:
+        SamplingError: They ask for a mixture, and the network is none.
+    """
+    if options.mix and not isinstance(network, MixedNetwork):
+        raise SamplingError(
+            f"{named('mix')} needs the counts of a training text; write with the methods of "
+            "`textgen.Model`, or give `textgen.mixing.mixed(network, mixture)` as the network"
+        )
     return HistoryNetwork(network, options.history) if options.history else network
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import SamplingError
+from textgen.mixing import MixedStep
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_network import NativeStep
 from textgen.model.network import StepNetwork
@@ -120,7 +121,7 @@ class StreamWriter:
     def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
         """Id, probability and logprob of each token; whether the block is as long as it should."""
         first, cursor, edits = self._end, self._cursor, self._acting
-        if isinstance(self._network, NativeStep) and self._chooser.is_known:
+        if isinstance(self._network, NativeStep | MixedStep) and self._chooser.is_known:
             settings, counter = self._chooser.settings, self._stream.generator.counter
             written = self._network.write(
                 *(count, first.logits_BV, first.state, settings, counter, self._recent, END_ID),

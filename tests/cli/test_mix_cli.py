@@ -1,0 +1,143 @@
+"""`eval --mix` and `sample --mix`, from the command to the figures."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.small_runs import russian_text, textgen_cli
+from support.trained import Trained
+
+import textgen
+from textgen.errors import ConfigError, SamplingError
+from textgen.native.library import missing_reason
+
+pytestmark = pytest.mark.skipif(bool(missing_reason()), reason=missing_reason() or "it is there")
+
+
+@pytest.fixture
+def cache(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache in which the training text lies."""
+    monkeypatch.setenv("TEXTGEN_CACHE", str(trained.cache))
+
+
+def measured(run: Trained, path: Path, *words: str, **env: str) -> dict[str, Any]:
+    """What `eval --json` says."""
+    result = textgen_cli("eval", path, "-c", run.folder, "--json", *words, **env)
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def refused(*words: str | Path) -> str:
+    """What a command that is refused says."""
+    result = textgen_cli(*words)
+    assert result.exit_code != 0
+    assert not result.stdout
+    return result.stderr
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Another text of the same kind, with a character that the model has never seen."""
+    path = tmp_path / "other.txt"
+    path.write_text(russian_text(1500, seed=9) + "%")
+    return path
+
+
+def test_eval_gives_both_figures_beside_the_network_alone(
+    trained: Trained, cache: None, other: Path
+) -> None:
+    alone, found = measured(trained, other), measured(trained, other, "--mix")
+    assert {name: found[name] for name in alone} == alone
+    assert found["mix_frozen_bits_per_char"] < alone["bits_per_char"] - 0.05
+    assert found["mix_learning_bits_per_char"] < found["mix_frozen_bits_per_char"]
+    whole = trained.load().info["corpus"]["tokens"]
+    assert 0.85 * whole < found["mix_counted_tokens"] < 0.95 * whole
+    low = measured(trained, other, "--mix", "--mix-order", "1")
+    assert (found["mix_order"] > 2, low["mix_order"]) == (True, 1)
+    assert low["mix_frozen_bits_per_char"] > found["mix_frozen_bits_per_char"]
+
+
+def test_an_unknown_character_pays_its_escape_in_the_mixture_too(
+    trained: Trained, cache: None, other: Path, tmp_path: Path
+) -> None:
+    known = tmp_path / "known.txt"
+    known.write_text(other.read_text()[:-1])
+    model = trained.load()
+    with_it, without = model.evaluate(other, mix=True), model.evaluate(known, mix=True)
+    assert with_it.mixed is not None
+    assert without.mixed is not None
+    assert with_it.mixed.frozen_nats - without.mixed.frozen_nats > 13.9  # log(1,112,064)
+    assert with_it.mixed.learning_nats - without.mixed.learning_nats > 13.9
+    assert "mixed" in repr(with_it)
+
+
+def test_documents_are_measured(named: Trained, tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_text("Anbela\nCordana\nElfinor\nGarhola\n")
+    found = measured(named, path, "--mix", TEXTGEN_CACHE=str(named.cache))
+    assert found["mix_frozen_bits_per_char"] < found["bits_per_char"] + 0.3
+
+
+def test_sample_tells_what_is_mixed(trained: Trained, cache: None) -> None:
+    words = ("sample", "-c", trained.folder, "--length", "60", "--count", "2", "--json")
+    plain = json.loads(textgen_cli(*words).stdout)
+    result = textgen_cli(*words, "--mix", "--mix-order", "3", "--novelty")
+    assert "mixing: counts of 7,2" in result.stderr
+    assert "after up to 3 tokens" in result.stderr
+    record = json.loads(result.stdout)
+    assert record["settings"]["mix"] is True
+    assert record["mix"]["order"] == 3
+    assert record["mix"]["fitted_tokens"] > 700
+    assert "mix" not in plain
+    for sample, other in zip(record["samples"], plain["samples"], strict=True):
+        assert sample["text"] != other["text"]
+        assert sample["novelty"]["longest"] > 0
+
+
+def test_a_longer_context_copies_more(trained: Trained, cache: None) -> None:
+    model = trained.load()
+    copied = [
+        model.novelty(model.generate_many(4, length=400, mix=True, mix_order=order)).copied_share
+        for order in (1, 12)
+    ]
+    assert copied[0] < copied[1]
+
+
+def test_all_ways_of_writing_mix(trained: Trained, cache: None) -> None:
+    model = trained.load()
+    text = model.generate("Вчера", length=80, mix=True)
+    assert "Вчера" + "".join(s.text for s in model.stream("Вчера", length=80, mix=True)) == text
+    assert model.generate_many(1, "Вчера", length=80, mix=True)[0].text == text[5:]
+    writer = model.writer(mix=True)
+    writer.feed("Вчера")
+    assert "".join(symbol.text for symbol in writer.write(80)) == text[5:]
+    steered = model.generate("Вчера", length=80, mix=True, steer="0:1=+2")
+    assert steered != text
+    assert model.mixture() is model.mixture()
+
+
+def test_what_does_not_go_together_is_refused(trained: Trained, cache: None, other: Path) -> None:
+    run = ("eval", other, "-c", trained.folder, "--mix")
+    for words in (("--window", "9"), ("--streams", "2"), ("--history", "3")):
+        assert "--mix reads the text once" in refused(*run, *words)
+    assert "--mix-order goes with --mix" in refused(*run[:-1], "--mix-order", "4")
+    assert "--mix-order is 0" in refused(*run, "--mix-order", "0")
+    model = trained.load()
+    with model.steered("0:1=+2"), pytest.raises(ConfigError, match="without steering"):
+        model.evaluate(other, mix=True)
+    with pytest.raises(SamplingError, match="mix_order goes with mix"):
+        model.generate(mix_order=3)
+
+
+def test_without_the_training_text_nothing_is_mixed(trained: Trained, tmp_path: Path) -> None:
+    """The cache of a test is empty, and here the file is gone too."""
+    folder = tmp_path / "alone"
+    shutil.copytree(trained.folder, folder)
+    model = textgen.load(folder)
+    model.info["corpus"]["files"][0]["path"] = str(tmp_path / "gone.txt")
+    with pytest.raises(ConfigError, match=r"no longer in the cache.*gone\.txt"):
+        model.generate(mix=True)

@@ -1,0 +1,91 @@
+"""The part of its text that a model learned from: the very tokens that the run trained on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from support.small_runs import names, russian_text
+
+import textgen
+from textgen.checkpoint import SavedModel
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.errors import ConfigError
+from textgen.options import TrainOptions
+from textgen.sampling import training_part
+from textgen.training.data import open_data
+
+TINY = {"steps": 1, "hidden_size": 8, "batch_size": 2, "seq_len": 8, "num_layers": 1}
+
+
+def trained(*paths: Path, out: Path, **settings) -> SavedModel:
+    """A model after one step; its text is in the cache."""
+    return textgen.train(*paths, out=out, **TINY, **settings).load().saved
+
+
+def expected(*paths: Path, val: str = "0.1", **corpus) -> tuple[np.ndarray, np.ndarray]:
+    """What such a run trains on and validates on."""
+    options = TrainOptions(corpus=CorpusOptions(**corpus), val=val)
+    data = open_data(list(paths), options)
+    return np.asarray(data.train), np.asarray(data.val)
+
+
+@pytest.mark.parametrize("val", ["0.1", "0.3"])
+def test_of_one_text_the_end_is_held_out(tmp_path, val):
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(6_000))
+    part = training_part(trained(path, out=tmp_path / "run", val=val))
+    train, held_out = expected(path, val=val)
+    assert np.array_equal(part.train, train)
+    assert np.array_equal(part.val, held_out)
+
+
+def test_of_documents_some_are_held_out(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(names(200)))
+    part = training_part(trained(path, out=tmp_path / "run", documents="line", val="0.2"))
+    train, held_out = expected(path, val="0.2", documents="line")
+    assert np.array_equal(part.train, train)
+    assert np.array_equal(part.val, held_out)
+    assert len(part.val) > 100
+
+
+def test_another_file_validates(tmp_path):
+    path, other = tmp_path / "text.txt", tmp_path / "other.txt"
+    path.write_text(russian_text(4_000))
+    other.write_text(russian_text(1_000, seed=1))
+    part = training_part(trained(path, out=tmp_path / "run", val=str(other)))
+    train, held_out = expected(path, val=str(other))
+    assert np.array_equal(part.train, train)
+    assert np.array_equal(part.val, held_out)
+
+
+def test_the_text_is_read_again_where_the_cache_was_emptied(tmp_path, monkeypatch):
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(4_000))
+    saved = trained(path, out=tmp_path / "run")
+    train, _ = expected(path)
+    monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "another"))
+    assert np.array_equal(training_part(saved).train, train)
+    path.write_text(russian_text(4_000).replace("топор", "тапор"))
+    monkeypatch.setenv("TEXTGEN_CACHE", str(tmp_path / "third"))
+    with pytest.raises(ConfigError, match=r"text\.txt has changed since the model was trained"):
+        training_part(saved)
+    path.unlink()
+    with pytest.raises(ConfigError, match=r"no longer in the cache.*text\.txt"):
+        training_part(saved)
+
+
+def test_a_model_that_does_not_tell_is_refused(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(russian_text(3_000))
+    saved = trained(path, out=tmp_path / "run")
+    with pytest.raises(ConfigError, match="does not tell which part"):
+        training_part(replace(saved, info={**saved.info, "choices": []}))
+    with pytest.raises(ConfigError, match="no longer in the cache.*it was no file"):
+        training_part(replace(saved, info={}))
+    with pytest.raises(ConfigError, match="trained on pairs"):
+        training_part(replace(saved, info={**saved.info, "pairs": True}))

@@ -1,0 +1,122 @@
+"""The gate: how much of the network and how much of the counts is in a mixture, and how it learns.
+
+The mixture is geometric. With n(x) of the network and c(x) of the counts,
+
+    log p(x) = a log n(x) + b log c(x) - log(sum over all symbols of n^a c^b)
+
+so it is a distribution over all symbols. The weights a and b are each the sum of four entries of a
+table: one that is always the same, one of the entropy of n, one of the entropy of c (classes of
+both), and one of the length of the longest context that the counts know. They begin at 0.7 and
+0.25.
+
+After each token that was predicted, the entries that took part move against the gradient of its
+cost, which for a is `E[log n] - log n(x)` with the expectation under p. Every entry has a rate of
+its own, 0.02 divided by the root of the sum of its squared gradients so far (Duchi, Hazan and
+Singer 2011, AdaGrad). So what a token costs never depends on the tokens after it. The gate that
+writes was fitted on validation text in the same way, and stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.corpus.vocabulary import END_ID
+from textgen.model.head import open_head
+from textgen.model.network import Floats, Network
+from textgen.native.counts import Blend, Counts, sets_of
+
+#: The weights of the network and of the counts before anything was read.
+FIRST_WEIGHTS = 0.7, 0.25
+RATE = 0.02
+#: Tokens that are read at once, and the most logits.
+_CHUNK, _LOGITS = 2048, 1 << 24
+
+Tokens = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Counts and the weights of a gate.
+
+    Args:
+        counts: The counts of the training text.
+        weights_S2: The weights of the network and of the counts, for each set.
+        tokens: Tokens that were counted.
+        fitted: Tokens that the weights learned from.
+    """
+
+    counts: Counts
+    weights_S2: NDArray[np.float64]
+    tokens: int
+    fitted: int = 0
+
+    @classmethod
+    def of(cls, counts: Counts, tokens: int) -> Mixture:
+        """Counts with the gate as it begins."""
+        weights_S2 = np.zeros((sets_of(counts), 2))
+        weights_S2[0] = FIRST_WEIGHTS
+        return cls(counts, weights_S2, tokens)
+
+    def fit(self, network: Network, tokens: Tokens) -> Mixture:
+        """The same with a gate that has learned from a text."""
+        weights_S2 = self.weights_S2.copy()
+        for _ in self._read(network, tokens, weights_S2, learn=False):
+            pass
+        return Mixture(self.counts, weights_S2, self.tokens, len(tokens))
+
+    def nats(
+        self, network: Network, tokens: Tokens, *, learn: bool
+    ) -> Iterator[NDArray[np.float64]]:
+        """Read a text from its beginning; the gate, a copy of its own, learns on the way.
+
+        Args:
+            network: The model.
+            tokens: The text.
+            learn: Whether the counts learn too: they have this text in them afterwards.
+        Yields:
+            What the next tokens cost, in nats, without escapes.
+        """
+        return self._read(network, tokens, self.weights_S2.copy(), learn=learn)
+
+    def _read(
+        self, network: Network, tokens: Tokens, weights_S2: NDArray[np.float64], *, learn: bool
+    ) -> Iterator[NDArray[np.float64]]:
+        blend = Blend(self.counts, weights_S2, RATE)
+        context = self.counts.no_context()
+        self._begin(context)
+        for part, logits_NV in _predictions(network, tokens):
+            yield blend.read(part, logits_NV, context, learn=learn)
+
+    def _begin(self, context: NDArray[np.int32]) -> None:
+        """A text follows an end mark, as the first token of a document does."""
+        self.counts.move(context, END_ID)
+
+    def to_json(self) -> dict[str, Any]:
+        """What is mixed, as plain data."""
+        return {
+            "order": self.counts.order,
+            "counted_tokens": self.tokens,
+            "fitted_tokens": self.fitted,
+        }
+
+
+def _predictions(network: Network, tokens: Tokens) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+    """The tokens of a text, and the logits before each of them `(N, V)`, in parts."""
+    head = open_head(network.config, network.arrays())
+    state, previous = network.zero_state(1), END_ID
+    chunk = max(1, min(_CHUNK, _LOGITS // network.config.vocab_size))
+    for first in range(0, len(tokens), chunk):
+        part = np.asarray(tokens[first : first + chunk], np.int64)
+        inputs_T1 = np.concatenate(([previous], part[:-1]))[:, None]
+        resets_T1 = inputs_T1 == END_ID
+        outputs_T1H, state = network.outputs(
+            inputs_T1, state, resets_T1 if resets_T1.any() else None
+        )
+        logits_NV = head.logits(outputs_T1H[:, 0])
+        yield part, np.ascontiguousarray(logits_NV, np.float32)
+        previous = int(part[-1])

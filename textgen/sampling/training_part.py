@@ -1,0 +1,141 @@
+"""What of its text a model was trained on, and what it was only measured on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from textgen.checkpoint import ModelHeader
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.split import split_documents
+from textgen.corpus.windows import Tokens
+from textgen.errors import ConfigError, TextgenError
+from textgen.options import TrainOptions, validation_share
+
+
+@dataclass(frozen=True)
+class TrainingPart:
+    """The tokens of a run.
+
+    Args:
+        train: Those that the network learned from, `(N,)`.
+        val: Those that it was measured on; none where that text is not known any more.
+    """
+
+    train: Tokens
+    val: Tokens
+
+
+def training_part(model: ModelHeader) -> TrainingPart:
+    """The tokens that a model was trained on, and those that validated.
+
+    They are taken from the cache, or from the files, if these have the same content as then.
+
+    Args:
+        model: A model of text.
+    Raises:
+        ConfigError: It is a model of pairs, or the text is not there, or is another one now.
+    """
+    if model.reads_pairs:
+        raise ConfigError("counts are mixed with models of text; this one was trained on pairs")
+    record = model.info.get("corpus")
+    record = record if isinstance(record, dict) else {}
+    corpus = _corpus(model, record)
+    asked = _asked_val(model.info.get("command"))
+    share = validation_share(asked)
+    if share is None:
+        keys = record.get("keys")
+        key = keys[1] if isinstance(keys, list) and len(keys) == 2 else None
+        val = Corpus.from_cache(key) if key else None
+        return TrainingPart(corpus.tokens, corpus.tokens[:0] if val is None else val.tokens)
+    held_out = _held_out(model.info.get("choices"))
+    if record.get("split", "tail") == "tail":
+        cut = len(corpus.tokens) - held_out
+        part = TrainingPart(corpus.tokens[:cut], corpus.tokens[cut:])
+    else:
+        split = split_documents(corpus, share)
+        if split is None:
+            raise _unclear()
+        part = TrainingPart(split.train, split.val)
+    if len(part.val) != held_out or not len(part.train):
+        raise _unclear()
+    return part
+
+
+def _corpus(model: ModelHeader, record: Mapping[str, Any]) -> Corpus:
+    """The whole text, validation text included."""
+    keys = record.get("keys") or [None]
+    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    if corpus is None:
+        files = record.get("files")
+        files = files if isinstance(files, list) else []
+        paths = [file["path"] for file in files if isinstance(file, dict) and "path" in file]
+        corpus = _read_again(model, paths)
+        if corpus.sha256 != record.get("sha256"):
+            raise ConfigError(
+                f"{paths[0]} has changed since the model was trained on it, and the counts that "
+                "are mixed must be those of its training text; put the old text back"
+            )
+    if corpus.vocabulary != model.vocabulary:
+        raise ConfigError(
+            "the training text in the cache has other symbols than the model, so it cannot be "
+            "counted for it"
+        )
+    return corpus
+
+
+def _read_again(model: ModelHeader, paths: Sequence[str]) -> Corpus:
+    """The text from its files.
+
+    Raises:
+        ConfigError: They are not known, or not there.
+    """
+    missing = (
+        "the training text, which the counts are made of, is no longer in the cache, and cannot be "
+        "read again: "
+    )
+    if not paths or "-" in paths:
+        raise ConfigError(f"{missing}it was no file; train on a file to mix")
+    try:
+        return Corpus.open(
+            paths,
+            model.corpus_options(),
+            vocabulary=model.vocabulary,
+            normalization=model.normalization,
+        )
+    except TextgenError as error:
+        raise ConfigError(f"{missing}{error}") from error
+
+
+def _asked_val(command: object) -> str:
+    """What `val` was in the command that repeats the run."""
+    try:
+        words = shlex.split(command) if isinstance(command, str) else []
+    except ValueError:
+        words = []
+    if "--val" in words[:-1]:
+        return words[words.index("--val") + 1]
+    return TrainOptions().val
+
+
+def _held_out(choices: object) -> int:
+    """How many tokens validated.
+
+    Raises:
+        ConfigError: The model does not tell.
+    """
+    for choice in choices if isinstance(choices, list) else []:
+        if isinstance(choice, dict) and choice.get("name") == "validation":
+            value = choice.get("value")
+            if type(value) is int and value > 0:
+                return value
+    raise _unclear()
+
+
+def _unclear() -> ConfigError:
+    return ConfigError(
+        "the model's file does not tell which part of its text it was trained on, so that part "
+        "cannot be counted; train the model again with this version"
+    )
