@@ -41,6 +41,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("train", "missing.txt"): "json",
     ("sample", *LSTM, "--seed", "кот", "--length", "20", "--count", "2"): "json",
     ("sample", *LSTM, "--length", "40", "--novelty-corpus", "text.txt"): "json",
+    ("sample", "--checkpoint", "new", "--length", "20", "--mix"): "json",
     ("sample", *LSTM, "--length", "20", "--steer", "0:1=+2"): "json",
     ("sample", "--checkpoint", "pairs.safetensors", "--seed", "ab"): "json",
     (
@@ -50,6 +51,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("sample", "--numbers", "--checkpoint", "series", "--length", "2"): "json",
     ("inspect", "checkpoint", "series"): "json",
     ("eval", "text.txt", *LSTM, "--window", "20"): "json",
+    ("eval", "text.txt", "--checkpoint", "new", "--mix"): "json",
     ("eval", "text.txt", "--checkpoint", "word.safetensors", "--history", "3"): "json",
     ("eval", "pairs.tsv", "--pairs", "--checkpoint", "pairs.safetensors"): "json",
     (*COMPARE, "--cells", "rnn,lstm", "--out", "cells"): "json csv",

@@ -51,7 +51,7 @@ from textgen.keywords import (
     ViewSettings,
 )
 from textgen.messages import call
-from textgen.mixing import Mixture, mixed
+from textgen.mixing import CountMixture, mixed
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
@@ -366,7 +366,7 @@ class Model:
         self.networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
-        self._mixtures: dict[int | None, Mixture] = {}
+        self._mixtures: dict[int | None, CountMixture] = {}
 
     def __repr__(self) -> str:
         config = self.config
@@ -543,7 +543,7 @@ class Model:
             )
         return self._steering.edits_at(0, 1)
 
-    def mixture(self, order: int | None = None) -> Mixture:
+    def mixture(self, order: int | None = None) -> CountMixture:
         """What `mix` mixes the model with: counts of its training text, and a fitted gate.
 
         It is made at first use, and kept as long as the model.

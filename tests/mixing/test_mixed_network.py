@@ -7,7 +7,7 @@ import pytest
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError
-from textgen.mixing import MixedNetwork, MixedStep, Mixture, count_text, mixed
+from textgen.mixing import CountMixture, MixedNetwork, MixedStep, count_text, mixed
 from textgen.model.config import ModelConfig
 from textgen.model.head import log_softmax
 from textgen.model.initialise import initial_weights
@@ -25,11 +25,11 @@ def networks() -> SamplingNetworks:
 
 
 @pytest.fixture(scope="module")
-def mixture() -> Mixture:
+def mixture() -> CountMixture:
     """Counts of one line, many times: whoever listens to them writes it."""
     line = VOCABULARY.encode(LINE)
     tokens = np.concatenate([np.append(line, END_ID)] * 50)
-    mixture = Mixture.of(count_text(tokens, len(VOCABULARY), 5), len(tokens))
+    mixture = CountMixture.of(count_text(tokens, len(VOCABULARY), 5), len(tokens))
     mixture.weights_S2[0] = 1.0, 1.0
     return mixture
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.mixing import Mixture, count_text
+from textgen.mixing import CountMixture, count_text
 from textgen.mixing.gate import FIRST_WEIGHTS, RATE
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
@@ -38,7 +38,7 @@ def network():
 def mixture():
     """Counts of a text, with the gate as it begins."""
     train = text_of(8_000, 0)
-    return Mixture.of(count_text(train, VOCAB, 7), len(train))
+    return CountMixture.of(count_text(train, VOCAB, 7), len(train))
 
 
 @pytest.mark.parametrize("learn", [False, True])
@@ -120,7 +120,7 @@ def test_what_a_token_costs_does_not_depend_on_the_tokens_after_it(network, lear
     train, tokens = text_of(4_000, 3), text_of(3_000, 4)
 
     def costs(tokens: np.ndarray) -> np.ndarray:
-        mixture = Mixture.of(count_text(train, VOCAB, 7), len(train))
+        mixture = CountMixture.of(count_text(train, VOCAB, 7), len(train))
         return np.concatenate(list(mixture.nats(network, tokens, learn=learn)))
 
     whole = costs(tokens)

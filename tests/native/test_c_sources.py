@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from textgen.cells import BUILT_IN, NONLINEARITIES
-from textgen.native import net, sampler
+from textgen.native import counts, net, sampler
 from textgen.native.library import ISA_NAMES, SOURCES, signature
 
 #: Structures of C: the class of each, and the names of fields that are an array there.
@@ -24,6 +24,7 @@ STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "tg_edits": net.EditList,
     "tg_choice": sampler._Choice,
     "tg_chosen": sampler._Chosen,
+    "tg_mixer": counts._Mixer,
 }
 #: How C writes a field that has another name there.
 IN_C = {
@@ -97,7 +98,7 @@ def test_python_declares_what_c_declares(tmp_path: Path, compiler: list[str]) ->
     asked |= CONSTANTS
     prints = "\n".join(f'    printf("%zu\\n", (size_t)({what}));' for what in asked)
     (tmp_path / "ask.c").write_text(
-        '#include <stdio.h>\n#include "sample_api.h"\n'
+        '#include <stdio.h>\n#include "count_api.h"\n'
         "#define NAME(cell, name, with) puts(name);\n"
         f"int main(void) {{\n{prints}\n    TG_EACH_CELL(NAME, )\n    return 0;\n}}\n"
     )

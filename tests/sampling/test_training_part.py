@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from support.small_runs import names, russian_text
 
 import textgen
@@ -85,7 +84,7 @@ def test_a_model_that_does_not_tell_is_refused(tmp_path):
     saved = trained(path, out=tmp_path / "run")
     with pytest.raises(ConfigError, match="does not tell which part"):
         training_part(replace(saved, info={**saved.info, "choices": []}))
-    with pytest.raises(ConfigError, match="no longer in the cache.*it was no file"):
+    with pytest.raises(ConfigError, match=r"no longer in the cache.*it was no file"):
         training_part(replace(saved, info={}))
     with pytest.raises(ConfigError, match="trained on pairs"):
         training_part(replace(saved, info={**saved.info, "pairs": True}))

@@ -18,6 +18,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "positive": {"negative": "other.txt"},
     "negative": {"positive": "other.txt"},
     "positive_label": {"labels": "table.tsv"},
+    "mix_order": {"mix": True},
     "speed": {"live": "0:3"},
     "transcript": {"live": "0:3"},
 }

@@ -26,7 +26,7 @@ from textgen.evaluation.nll import (
     nll_with_history,
     window_starts,
 )
-from textgen.mixing import Mixture, count_text
+from textgen.mixing import CountMixture, count_text
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.network import Network
@@ -221,7 +221,7 @@ def evaluate(
             raise ConfigError(f"{named('mix')} measures without steering; leave the block")
         counted = training_part(saved).train
         counts = count_text(counted, len(saved.vocabulary), options.mix_order)
-        mixture = Mixture.of(counts, len(counted))
+        mixture = CountMixture.of(counts, len(counted))
     corpus = open_corpus(saved, paths, options, stdin, documents=options.documents)
     if options.documents is not None:
         corpus.require_borders()
@@ -299,7 +299,7 @@ def opened(
 
 
 def _mixed(
-    network: Network, mixture: Mixture, tokens: Tokens, escape: float, spelling: float
+    network: Network, mixture: CountMixture, tokens: Tokens, escape: float, spelling: float
 ) -> MixedCost:
     """What a text costs, first with counts that stay as they are, then with counts that learn."""
     escapes = escape * float(np.count_nonzero(np.asarray(tokens) == UNKNOWN_ID)) + spelling

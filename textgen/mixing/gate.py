@@ -40,7 +40,7 @@ Tokens = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture:
+class CountMixture:
     """Counts and the weights of a gate.
 
     Args:
@@ -56,18 +56,18 @@ class Mixture:
     fitted: int = 0
 
     @classmethod
-    def of(cls, counts: Counts, tokens: int) -> Mixture:
+    def of(cls, counts: Counts, tokens: int) -> CountMixture:
         """Counts with the gate as it begins."""
         weights_S2 = np.zeros((sets_of(counts), 2))
         weights_S2[0] = FIRST_WEIGHTS
         return cls(counts, weights_S2, tokens)
 
-    def fit(self, network: Network, tokens: Tokens) -> Mixture:
+    def fit(self, network: Network, tokens: Tokens) -> CountMixture:
         """The same with a gate that has learned from a text."""
         weights_S2 = self.weights_S2.copy()
         for _ in self._read(network, tokens, weights_S2, learn=False):
             pass
-        return Mixture(self.counts, weights_S2, self.tokens, len(tokens))
+        return CountMixture(self.counts, weights_S2, self.tokens, len(tokens))
 
     def nats(
         self, network: Network, tokens: Tokens, *, learn: bool

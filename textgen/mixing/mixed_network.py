@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.mixing.gate import Mixture
+from textgen.mixing.gate import CountMixture
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_network import NativeStep, Written
 from textgen.model.network import Floats, Ids, State, StepNetwork, one_a_stream
@@ -29,7 +29,7 @@ class MixedNetwork(StepNetwork):
         mixture: The counts and the gate, which stay as they are.
     """
 
-    def __init__(self, network: StepNetwork, mixture: Mixture) -> None:
+    def __init__(self, network: StepNetwork, mixture: CountMixture) -> None:
         self._network = network
         self._counts = mixture.counts
         self._blend = Blend(mixture.counts, mixture.weights_S2)
@@ -74,7 +74,7 @@ class MixedNetwork(StepNetwork):
 class MixedStep(MixedNetwork):
     """The same on the native engine, one stream at a time: it writes many tokens in a call."""
 
-    def __init__(self, network: NativeStep, mixture: Mixture) -> None:
+    def __init__(self, network: NativeStep, mixture: CountMixture) -> None:
         super().__init__(network, mixture)
         self._native = network
 
@@ -102,7 +102,7 @@ class MixedStep(MixedNetwork):
         )
 
 
-def mixed(network: StepNetwork, mixture: Mixture) -> MixedNetwork:
+def mixed(network: StepNetwork, mixture: CountMixture) -> MixedNetwork:
     """A network mixed with counts, on the path that is fastest for it."""
     if isinstance(network, NativeStep):
         return MixedStep(network, mixture)

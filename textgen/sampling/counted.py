@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from textgen.checkpoint import ModelHeader
-from textgen.mixing import Mixture, count_text
+from textgen.mixing import CountMixture, count_text
 from textgen.model.network import Network
 from textgen.progress import task
 from textgen.sampling.training_part import training_part
@@ -13,7 +13,7 @@ FIT_TOKENS = 20_000
 
 
 @task("counting the training text")
-def fitted_mixture(model: ModelHeader, network: Network, order: int | None = None) -> Mixture:
+def fitted_mixture(model: ModelHeader, network: Network, order: int | None = None) -> CountMixture:
     """Counts of the text that a model was trained on, and a gate that its validation text fits.
 
     Args:
@@ -26,4 +26,4 @@ def fitted_mixture(model: ModelHeader, network: Network, order: int | None = Non
     """
     part = training_part(model)
     counts = count_text(part.train, len(model.vocabulary), order)
-    return Mixture.of(counts, len(part.train)).fit(network, part.val[:FIT_TOKENS])
+    return CountMixture.of(counts, len(part.train)).fit(network, part.val[:FIT_TOKENS])

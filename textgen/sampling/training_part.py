@@ -13,6 +13,7 @@ from textgen.corpus.split import split_documents
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, TextgenError
 from textgen.options import TrainOptions, validation_share
+from textgen.settings import settings_of
 
 
 @dataclass(frozen=True)
@@ -115,9 +116,8 @@ def _asked_val(command: object) -> str:
         words = shlex.split(command) if isinstance(command, str) else []
     except ValueError:
         words = []
-    if "--val" in words[:-1]:
-        return words[words.index("--val") + 1]
-    return TrainOptions().val
+    (flag,) = (item.flag for item in settings_of(TrainOptions) if item.name == "val")
+    return words[words.index(flag) + 1] if flag in words[:-1] else TrainOptions().val
 
 
 def _held_out(choices: object) -> int:
