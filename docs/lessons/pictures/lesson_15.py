@@ -34,7 +34,7 @@ def roads(outputs: str) -> Diagram:
     bridge = Node((6, 1), "tanh")
     nodes.append(bridge)
     arrows += [Arrow(((6, 0), bridge.at), kind="strong"), Arrow((bridge.at, (6, 2)), kind="strong")]
-    return Diagram(nodes, arrows)
+    return Diagram(nodes, arrows, rooms=0.8)
 
 
 def resnet(outputs: str) -> Diagram:
