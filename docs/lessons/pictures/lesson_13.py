@@ -21,9 +21,9 @@ def draw(lesson: Lesson) -> dict[str, Diagram | Bars]:
         Node((0, 0), "[h_{t-1}, x_t]", HX, "text"),
         Node((2, 0), "C_{t-1}", C, "text"),
         Node((2, 1), "× f_t"),
-        Node((2, 2), "+ i_t × C̃_t"),
+        Node((2, 2), "+ i_t×C̃_t"),
         Node((2, 3), "C_t", numbers["C_t"], "text"),
-        Node((2, 4), "o_t × tanh(C_t)"),
+        Node((2, 4), "o_t×tanh(C_t)"),
         Node((3, 4), "h_t", numbers["h_t"], "text"),
     ]
     arrows = [Arrow(((2, row), (2, row + 1)), kind="strong") for row in (0, 1, 2)]
