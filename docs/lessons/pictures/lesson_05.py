@@ -24,7 +24,7 @@ def draw(lesson: Lesson) -> dict[str, Diagram | Bars]:
             parts.append(Node((1, row), "tanh"))
         parts.append(Node((column + 1 + bridged, row), "h_t", h, "text"))
         kind = "layer" if float(slope) else "off"
-        parts.append(Node((column + 2 + bridged, row), "σ f_{t+1}", gate, kind))
+        parts.append(Node((column + 2 + bridged, row), "f_{t+1} = σ", gate, kind))
         nodes += parts
         arrows += [Arrow((one.at, other.at)) for one, other in itertools.pairwise(parts)]
     return {"05_bridge": Diagram(nodes, arrows)}

@@ -16,13 +16,13 @@ def draw(lesson: Lesson) -> dict[str, Diagram | Bars]:
 
 def joins(outputs: str) -> Diagram:
     """A row for each cell: its name with the weights of one neuron, and the way of its state."""
-    counts = re.findall(r"^(?:LSTM|first join|second join|with .*) (\d+) \d+$", outputs, re.M)
-    out = ("C_t", "o_t*tanh", "h_t")
+    counts = re.findall(r"^(?:LSTM|coupled|r_t = 1|GRU): (\d+) \d+$", outputs, re.M)
+    out = ("C_t", "o_t×tanh", "h_t")
     rows = (
-        ("LSTM", "C_{t-1}", "× f_t", "+ i_t*C̃_t", *out),
-        ("coupled", "C_{t-1}", "× (1-i_t)", "+ i_t*C̃_t", *out),
-        ("r_t = 1", "h_{t-1}", "× z_t", "+ (1-z_t)*h̃_t", "h_t"),
-        ("GRU", "h_{t-1}", "× z_t", "+ (1-z_t)*h̃_t", "h_t"),
+        ("LSTM", "C_{t-1}", "× f_t", "+ i_t×C̃_t", *out),
+        ("coupled", "C_{t-1}", "× (1-i_t)", "+ i_t×C̃_t", *out),
+        ("r_t = 1", "h_{t-1}", "× z_t", "+ (1-z_t)×h̃_t", "h_t"),
+        ("GRU", "h_{t-1}", "× z_t", "+ (1-z_t)×h̃_t", "h_t"),
     )
     nodes: list[Node] = []
     arrows: list[Arrow] = []
@@ -39,7 +39,7 @@ def joins(outputs: str) -> Diagram:
             for (one, other), kind in zip(itertools.pairwise(parts), kinds, strict=False)
         ]
     last = len(rows)
-    nodes += [Node((2, last), "× r_t"), Node((3, last), "tanh h̃_t", kind="layer")]
+    nodes += [Node((2, last), "× r_t"), Node((3, last), "h̃_t = tanh", kind="layer")]
     arrows += [
         Arrow(((1, last - 1), (1, last), (2, last))),
         Arrow(((2, last), (3, last))),
@@ -56,9 +56,9 @@ def peephole(outputs: str) -> Diagram:
     for row, gate in ((0, lstm), (1, eye)):
         nodes += [
             Node((0, row), "C_{t-1}", c, "text"),
-            Node((1, row), "o_{t-1} * tanh", "0", "off"),
+            Node((1, row), "o_{t-1}×tanh", "0", "off"),
             Node((2, row), "h_{t-1}", "0", "text"),
-            Node((3, row), "σ f_t", gate, "layer"),
+            Node((3, row), "f_t = σ", gate, "layer"),
         ]
         arrows.append(Arrow(((0, row), (1, row))))
         arrows += [Arrow(((column, row), (column + 1, row)), kind="faint") for column in (1, 2)]
