@@ -603,7 +603,7 @@ class SampleOptions:
     mix: bool = setting(
         False,
         help="Mix the model with counts of its training text: how often each token followed the "
-        "last ones there. The texts have fewer spelling mistakes and copy more.",
+        "last ones there. What the counts know are passages of that text.",
         panel=CHOICE,
     )
     mix_order: int | None = setting(

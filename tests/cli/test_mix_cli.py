@@ -120,6 +120,24 @@ def test_all_ways_of_writing_mix(trained: Trained, cache: None) -> None:
     assert model.mixture() is model.mixture()
 
 
+@pytest.mark.parametrize("settings", [{"level": "byte"}, {"level": "word"}, {"documents": "line"}])
+def test_every_level_and_documents(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """Counts make an untrained network better; what they write are tokens of the model."""
+    path, other = tmp_path / "text.txt", tmp_path / "other.txt"
+    path.write_text(russian_text(9000))
+    other.write_text(russian_text(600, seed=3))
+    size: dict[str, Any] = {"steps": 2, "hidden_size": 8, "batch_size": 4, "seq_len": 16}
+    model = textgen.train(path, out=tmp_path / "run", **size, **settings).load()
+    found = model.evaluate(other, mix=True)
+    assert found.mixed is not None
+    assert found.mixed.learning_nats < 0.8 * found.nats
+    assert found.mixed.frozen_nats < 0.8 * found.nats
+    texts = model.generate_many(5, length=60, mix=True, keep_going=True)
+    alone = model.generate_many(5, length=60, mix=True, keep_going=True, exact=True)
+    assert [text.text for text in texts] == [text.text for text in alone]
+    assert model.novelty(texts).longest > 3
+
+
 def test_what_does_not_go_together_is_refused(trained: Trained, cache: None, other: Path) -> None:
     run = ("eval", other, "-c", trained.folder, "--mix")
     for words in (("--window", "9"), ("--streams", "2"), ("--history", "3")):
