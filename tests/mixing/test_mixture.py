@@ -44,7 +44,7 @@ def mixture():
 @pytest.mark.parametrize("learn", [False, True])
 def test_every_mixed_prediction_is_a_distribution(mixture, learn):
     rng = np.random.default_rng(0)
-    tokens = text_of(20_000, 1)
+    tokens = text_of(50_000, 1)
     logits_NV = rng.normal(0, 3, (len(tokens), VOCAB)).astype(np.float32)
     weights_S2 = mixture.weights_S2 + rng.normal(0, 0.2, mixture.weights_S2.shape)
     nats = Blend(mixture.counts, weights_S2, RATE).read(
