@@ -8,7 +8,7 @@ from textgen.terminal.diagram import Bars
 
 def draw(lesson: Lesson) -> dict[str, Bars]:
     """The pictures of lesson 18."""
-    read = re.search(r"^ {4}(Дураки -.*)$", lesson.text, re.M)
+    read = re.search(r"^ {4}(Дураки -.*\n.*)$", lesson.text, re.M)
     turned = re.search(r"^ {4}word (.*)\n {4}free (.*)\n {4}held (.*)$", lesson.text, re.M)
     assert read and turned
     words, values = read[1].split()[::2], [float(value) for value in read[1].split()[1::2]]
