@@ -48,6 +48,7 @@ LEVELS = {
     "steering": 5,
     "sampling": 6,
     "evaluation": 7,
+    "compression": 8,
     "inspection": 8,
     "training": 8,
     "probing": 9,
@@ -83,6 +84,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "sklearn": (set(), {"probing.probe"}),
     "gensim": (set(), {"training.vectors"}),
     "pandas": (set(), {"inspection.trace"}),
+    "constriction": (set(), {"compression.range_coder"}),
     "wcwidth": (set(), {"terminal.text"}),
 }
 FREE = {"numpy"}

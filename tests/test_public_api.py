@@ -21,6 +21,7 @@ NAMES = {
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
     *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers", "occurrences"),
     *("Lesson", "list_lessons", "load_lesson", "describe_cell"),
+    *("compress", "decompress"),
 }
 
 

@@ -18,6 +18,8 @@ from textgen.version import __version__ as __version__
 if TYPE_CHECKING:
     from textgen.api import Model as Model
     from textgen.api import TrainResult as TrainResult
+    from textgen.api import compress as compress
+    from textgen.api import decompress as decompress
     from textgen.api import describe_cell as describe_cell
     from textgen.api import load as load
     from textgen.api import occurrences as occurrences
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "Model": "textgen.api",
     "TrainResult": "textgen.api",
+    "compress": "textgen.api",
+    "decompress": "textgen.api",
     "describe_cell": "textgen.api",
     "load": "textgen.api",
     "occurrences": "textgen.api",
@@ -78,6 +82,8 @@ __all__ = [
     "compare_cells",
     "compare_history",
     "compare_task",
+    "compress",
+    "decompress",
     "describe_cell",
     "list_lessons",
     "load",

@@ -268,6 +268,44 @@ def load(checkpoint: StrPath | Model | TrainResult | None = None) -> Model:
 
 
 @checked()
+def compress(
+    data: bytes,
+    checkpoint: StrPath | Model | TrainResult | None = None,
+    *,
+    threads: int | None = None,
+) -> bytes:
+    """Bytes, compressed by a model; `textgen.Model.compress` says how.
+
+    Args:
+        data: Any bytes, such as those of a text file.
+        checkpoint: The model, as for `load`.
+        threads: Computing threads; None is one for each core.
+    Raises:
+        BackendError: The library constriction is not installed.
+    Example:
+        >>> small = textgen.compress(open("novel.txt", "rb").read(), "mine")
+    """
+    return load(checkpoint).compress(data, threads=threads)
+
+
+@checked()
+def decompress(data: bytes, checkpoint: StrPath | Model | TrainResult | None = None) -> bytes:
+    """The bytes that `compress` was given.
+
+    Args:
+        data: What `compress` returned.
+        checkpoint: The model that compressed them, as for `load`.
+    Raises:
+        CompressionError: They would come out wrong: the data are damaged, or the model, the machine
+            or the version of textgen is another one.
+        BackendError: The library constriction is not installed.
+    Example:
+        >>> textgen.decompress(small, "mine").decode()
+    """
+    return load(checkpoint).decompress(data)
+
+
+@checked()
 def describe_cell(
     name: str, *, hidden_size: int = 1, input_size: int = 1, nonlinearity: str = "tanh"
 ) -> CellAnatomy:
@@ -1165,6 +1203,57 @@ class Model:
         self._refuse_steering("pairs are")
         names = path_names(paths, "evaluate_pairs")
         return evaluate_pairs(self.saved, names, options, stdin=stdin)
+
+    @checked()
+    def compress(self, data: bytes, *, threads: int | None = None) -> bytes:
+        """Bytes, compressed by this model: a token that it expects takes few bits.
+
+        The size is what `evaluate` says of the text, and some 60 bytes. `decompress` gives exactly
+        these bytes again, whatever they are: what the model does not know is spelled. Where nothing
+        is gained, they are stored as they are.
+
+        Args:
+            data: Any bytes, such as those of a text file in any encoding.
+            threads: Computing threads; None is one for each core.
+        Raises:
+            ConfigError: `data` is something else, or `steered` holds something.
+            BackendError: The library constriction is not installed.
+        Example:
+            >>> small = model.compress("Once upon a time".encode())
+        """
+        from textgen.compression import compress
+
+        self._refuse_steering("a text is compressed and")
+        return compress(self.saved, _bytes_of(data, "compress"), threads=threads)
+
+    @checked()
+    def decompress(self, data: bytes) -> bytes:
+        """The bytes that `compress` was given.
+
+        This works with the same model and the same version of textgen, on the machine that
+        compressed them or one that computes the same numbers; otherwise it is refused. Nothing in
+        the data is run, and they take no more memory than a fixed multiple of their length.
+
+        Args:
+            data: What `compress` returned.
+        Raises:
+            ConfigError: `data` is something else, or `steered` holds something.
+            CompressionError: The data are damaged, or would come out wrong here.
+            BackendError: The library constriction is not installed.
+        Example:
+            >>> model.decompress(small).decode()
+        """
+        from textgen.compression import decompress
+
+        self._refuse_steering("a text is decompressed and")
+        return decompress(self.saved, _bytes_of(data, "decompress"))
+
+
+def _bytes_of(data: object, function: str) -> bytes:
+    if isinstance(data, bytes | bytearray | memoryview):
+        return bytes(data)
+    hint = "; of a text that is text.encode()" if isinstance(data, str) else ""
+    raise ConfigError(f"{function} was given {data!r:.40}, and it takes bytes{hint}")
 
 
 def _listed(values: Any) -> Iterable[Any]:

@@ -12,6 +12,7 @@
     ├── CheckpointError           a file is no checkpoint this version can use
     │   ├── CheckpointFormatError    foreign, or written by a newer version
     │   └── CheckpointCorruptError   truncated or damaged
+    ├── CompressionError          a compressed file cannot be restored: damaged, or not here
     ├── TrainingDivergedError     the loss or gradient stayed non-finite
     ├── StorageError              a file is missing, unreadable or cannot be written
     ├── RunFolderError            a run's folder is taken, locked or holds another run
@@ -94,6 +95,10 @@ class CheckpointCorruptError(CheckpointError):
     """The file is truncated, damaged, or contradicts itself."""
 
 
+class CompressionError(TextgenError, ValueError):
+    """A file cannot be decompressed: it is foreign, damaged, or made by other computations."""
+
+
 class TrainingDivergedError(TextgenError, ArithmeticError):
     """The loss or the gradient was not finite several steps in a row."""
 
@@ -120,6 +125,7 @@ EXIT_CODES: dict[type[TextgenError], int] = {
     StorageError: 6,
     RunFolderError: 7,
     BackendError: 8,
+    CompressionError: 9,
 }
 
 

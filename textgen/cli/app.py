@@ -30,6 +30,14 @@ class Textgen(Group):
             "textgen.cli.eval:eval_command",
             "Measure how well a model predicts a text, in bits per character and perplexity.",
         ),
+        "compress": (
+            "textgen.cli.compress:compress_command",
+            "Compress a file with a model that predicts its text.",
+        ),
+        "decompress": (
+            "textgen.cli.decompress:decompress_command",
+            "Make the file that was compressed again, byte by byte.",
+        ),
         "compare": (
             "textgen.cli.compare:compare_command",
             "Train several networks in the same way and compare their results.",

@@ -1,0 +1,239 @@
+"""The file that a text is compressed into.
+
+    magic          4 bytes
+    format         1 byte; a newer one is refused
+    checksum       4 bytes: CRC-32 of all that follows
+    kind           1 byte: 0 stored as it is, 1 coded by a model
+    size           of the original, in bytes
+    sum            8 bytes: the first of SHA-256 of the original
+
+    and for a coded one
+    arithmetic     version of the computation, 1 byte
+    model          8 bytes: the first of the model's hash
+    trial          4 bytes: what the computation gave on a short text of its own
+    path           what computed, with its precision, such as `avx2/fp32`: its length and the text
+    threads, parts, tokens
+    way back       flags 1 byte, encoding: its length and the text; 0 is UTF-8
+
+    data           all the rest
+
+Numbers are in LEB128: seven bits a byte, the low ones first. What is read here comes from a
+stranger: each number has bounds, and no more is held in memory than a fixed multiple of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass
+
+from textgen.compression.lossless_text import NEWLINES, UTF8, WayBack
+from textgen.corpus.encoding_names import encoding_name
+from textgen.errors import CompressionError, ConfigError
+from textgen.runtime import MOST_THREADS
+from textgen.version import UPGRADE
+
+MAGIC = b"\xb7TXG"
+FORMAT_VERSION = 1
+#: Raised whenever the same model would give other numbers than before, or other bytes.
+ARITHMETIC_VERSION = 1
+
+#: A file holds at most so many bytes for each of its own, and a coded text so many tokens a byte:
+#: the most are those of a model of bytes, of a text in an encoding of one byte a character.
+MOST_RATIO, MOST_TOKENS = 64, 4
+#: The most parts of a text.
+MOST_PARTS = 256
+
+_STORED, _CODED = 0, 1
+_MARKED, _DECOMPOSED, _HAS_STRAYS, _DOCUMENTS, _NEWLINE = 1, 2, 4, 8, 16
+_SUM_BYTES = 8
+_LEAST = len(MAGIC) + 1 + 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coding:
+    """What computed the data of a file, and what they are.
+
+    Args:
+        model: The first bytes of the model's hash.
+        trial: What the computation gave on a short text of its own.
+        path: What computed: the instruction set of the native engine or `numpy`; and its precision.
+        threads: Computing threads.
+        parts: How many parts of the text are coded side by side.
+        tokens: Of the whole text.
+        way: How the file is made of the text.
+    """
+
+    model: bytes
+    trial: bytes
+    path: str
+    threads: int
+    parts: int
+    tokens: int
+    way: WayBack
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """A compressed file.
+
+    Args:
+        size: Bytes of the original.
+        sum: The first bytes of its SHA-256.
+        data: The choices, or the original itself.
+        coding: What computed; None where the original is stored.
+    """
+
+    size: int
+    sum: bytes
+    data: bytes
+    coding: Coding | None = None
+
+    def to_bytes(self) -> bytes:
+        """Return the file."""
+        coding = self.coding
+        body = bytearray([_STORED if coding is None else _CODED])
+        body += _number(self.size) + self.sum
+        if coding is not None:
+            way = coding.way
+            flags = _MARKED * way.marked + _DECOMPOSED * way.decomposed + _HAS_STRAYS * way.strays
+            flags += _DOCUMENTS * way.documents + _NEWLINE * NEWLINES.index(way.newline)
+            encoding = "" if way.encoding == UTF8 else way.encoding
+            body += bytes([ARITHMETIC_VERSION]) + coding.model + coding.trial
+            body += _name(coding.path)
+            body += _number(coding.threads) + _number(coding.parts) + _number(coding.tokens)
+            body += bytes([flags]) + _name(encoding)
+        body += self.data
+        # A reader takes no file that holds much more than it is long.
+        body += bytes(max(0, -(-self.size // MOST_RATIO) - len(body)))
+        checksum = zlib.crc32(body).to_bytes(4, "little")
+        return MAGIC + bytes([FORMAT_VERSION]) + checksum + bytes(body)
+
+    @classmethod
+    def from_bytes(cls, file: bytes) -> Packed:
+        """Read a file, all parts of which are checked.
+
+        Raises:
+            CompressionError: It is foreign, damaged, or by a newer version.
+        """
+        if not file.startswith(MAGIC):
+            raise CompressionError(
+                "it is not a file that textgen compressed: it begins with other bytes"
+            )
+        if len(file) > len(MAGIC) and file[len(MAGIC)] > FORMAT_VERSION:
+            raise CompressionError(
+                f"it was written by a newer textgen (format {file[len(MAGIC)]}, this one reads up "
+                f"to {FORMAT_VERSION}): {UPGRADE}"
+            )
+        if len(file) < _LEAST or zlib.crc32(file[_LEAST:]) != int.from_bytes(
+            file[_LEAST - 4 : _LEAST], "little"
+        ):
+            raise damaged("it does not match its checksum")
+        reader = _Parts(file, _LEAST)
+        kind = reader.take(1)[0]
+        if kind not in (_STORED, _CODED):
+            raise damaged(f"its kind is {kind}, which is none")
+        size, own = reader.number(MOST_RATIO * len(file)), reader.take(_SUM_BYTES)
+        coding = reader.coding(size) if kind == _CODED else None
+        data = reader.rest()
+        if coding is None and len(data) != size:
+            raise damaged(f"it says that it holds {size:,} bytes, and there are {len(data):,}")
+        return cls(size=size, sum=own, data=data, coding=coding)
+
+
+class _Parts:
+    """The parts of a file, one after the other."""
+
+    def __init__(self, file: bytes, place: int) -> None:
+        self._file = file
+        self._place = place
+
+    def take(self, count: int) -> bytes:
+        part = self._file[self._place : self._place + count]
+        if len(part) < count:
+            raise damaged("it ends too early")
+        self._place += count
+        return part
+
+    def number(self, most: int) -> int:
+        value, shift = 0, 0
+        while True:
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if value > most or shift > 63:
+                raise damaged(f"it holds a number above {most:,}, which cannot be")
+            if byte < 0x80:
+                return value
+
+    def name(self) -> str:
+        data = self.take(self.number(32))
+        if not data.isascii():
+            raise damaged("it holds a name that is none")
+        return data.decode("ascii")
+
+    def rest(self) -> bytes:
+        return self._file[self._place :]
+
+    def coding(self, size: int) -> Coding:
+        arithmetic = self.take(1)[0]
+        if arithmetic != ARITHMETIC_VERSION:
+            raise CompressionError(
+                f"it was compressed by another version of textgen's arithmetic ({arithmetic}, this "
+                f"one is {ARITHMETIC_VERSION}), and only that version decompresses it: "
+                + (
+                    UPGRADE
+                    if arithmetic > ARITHMETIC_VERSION
+                    else "install the textgen that wrote it"
+                )
+            )
+        model, trial, path = self.take(_SUM_BYTES), self.take(4), self.name()
+        threads, parts = self.number(MOST_THREADS), self.number(MOST_PARTS)
+        tokens = self.number(MOST_TOKENS * (size + 1))
+        flags, encoding = self.take(1)[0], self.name()
+        newline = flags // _NEWLINE
+        try:
+            known = UTF8 if not encoding else encoding_name(encoding)
+        except ConfigError as error:
+            raise damaged(f"the encoding {encoding!r} is not known") from error
+        if newline >= len(NEWLINES) or not (threads and parts):
+            raise damaged("its header cannot be right")
+        way = WayBack(
+            encoding=known,
+            marked=bool(flags & _MARKED),
+            newline=NEWLINES[newline],
+            decomposed=bool(flags & _DECOMPOSED),
+            strays=bool(flags & _HAS_STRAYS),
+            documents=bool(flags & _DOCUMENTS),
+        )
+        return Coding(
+            model=model,
+            trial=trial,
+            path=path,
+            threads=threads,
+            parts=parts,
+            tokens=tokens,
+            way=way,
+        )
+
+
+def sum_of(data: bytes) -> bytes:
+    """Return the first bytes of the SHA-256 of `data`."""
+    return hashlib.sha256(data).digest()[:_SUM_BYTES]
+
+
+def damaged(what: str) -> CompressionError:
+    """Return the error of a file that nobody wrote so."""
+    return CompressionError(f"it is damaged: {what}; restore it from a copy")
+
+
+def _number(value: int) -> bytes:
+    parts = bytearray()
+    while value >= 0x80:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*parts, value])
+
+
+def _name(text: str) -> bytes:
+    return _number(len(text)) + text.encode("ascii")
