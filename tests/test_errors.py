@@ -62,6 +62,7 @@ def test_the_tree_drawn_is_the_tree() -> None:
         ("StorageError", 6),
         ("RunFolderError", 7),
         ("BackendError", 8),
+        ("CompressionError", 9),
     ],
 )
 def test_exit_codes(name: str, code: int) -> None:

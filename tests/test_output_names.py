@@ -54,6 +54,8 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "text.txt", "--checkpoint", "new", "--mix"): "json",
     ("eval", "text.txt", "--checkpoint", "word.safetensors", "--history", "3"): "json",
     ("eval", "pairs.tsv", "--pairs", "--checkpoint", "pairs.safetensors"): "json",
+    ("compress", "text.txt", *LSTM): "json",
+    ("decompress", "text.txt.textgen", *LSTM, "--out", "again.txt"): "json",
     (*COMPARE, "--cells", "rnn,lstm", "--out", "cells"): "json csv",
     (*COMPARE, "--history", "2,4", "--out", "history"): "json csv",
     (
@@ -88,6 +90,8 @@ HELP = (
     "train",
     "sample",
     "eval",
+    "compress",
+    "decompress",
     "compare",
     "lessons",
     "inspect",

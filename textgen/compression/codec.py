@@ -275,7 +275,7 @@ class _OtherTexts:
         self._strays = coding.way.strays
         self._has_gaps = coding.way.documents
         letters = set().union(*model.vocabulary.symbols)
-        self._words = Speller(letters, strays=self._strays)
+        self._words = Repeats(Speller(letters, strays=self._strays))
         self._gaps = Repeats(Speller("\n", strays=self._strays))
 
     def unknown(self, text: str | None, most: int) -> str:
@@ -284,7 +284,7 @@ class _OtherTexts:
             return chr(choose_evenly(self._coder, 256, None if text is None else ord(text)))
         if self._vocabulary.spelled:
             return choose_character(self._coder, text, strays=self._strays)
-        return self._words.spell(self._coder, text, most)
+        return self._words.code(self._coder, text, most)
 
     def gap(self, text: str | None, most: int) -> str:
         """Code what stands between two documents, or at an end of the text."""

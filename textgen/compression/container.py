@@ -178,14 +178,11 @@ class _Parts:
     def coding(self, size: int) -> Coding:
         arithmetic = self.take(1)[0]
         if arithmetic != ARITHMETIC_VERSION:
+            is_newer = arithmetic > ARITHMETIC_VERSION
             raise CompressionError(
                 f"it was compressed by another version of textgen's arithmetic ({arithmetic}, this "
                 f"one is {ARITHMETIC_VERSION}), and only that version decompresses it: "
-                + (
-                    UPGRADE
-                    if arithmetic > ARITHMETIC_VERSION
-                    else "install the textgen that wrote it"
-                )
+                + (UPGRADE if is_newer else "install the textgen that wrote it")
             )
         model, trial, path = self.take(_SUM_BYTES), self.take(4), self.name()
         threads, parts = self.number(MOST_THREADS), self.number(MOST_PARTS)

@@ -30,11 +30,12 @@ FIRST_STRAY, STRAYS = 0xDC80, 128
 _FIRST_SURROGATE, _SURROGATES = 0xD800, 0x800
 #: A character is two even choices, the second among so many: 1,086 * 1,024 are all of Unicode.
 _LOW = 1024
-#: How much likelier a letter of a short text becomes when it has occurred.
-_GAIN = 8.0
+#: How much likelier a letter of a short text becomes when it has occurred; how many letters must
+#: have come after another one to count as much as the letters at all.
+_GAIN, _DOUBT = 2.0, 8.0
 #: The most letters that a speller tells apart, the most texts that are remembered, and the sum of
 #: weights at which all of them are halved.
-_MOST_LETTERS, _MOST_TEXTS, _FORGET = 4096, 256, 2.0**16
+_MOST_LETTERS, _MOST_TEXTS, _FORGET = 1024, 4096, 2.0**16
 
 
 class Coder(Protocol):
@@ -167,7 +168,7 @@ def choose_character(coder: Coder, char: str | None, *, strays: bool) -> str:
 
 
 class Speller:
-    """Spells short texts, and learns from them how frequent each letter is.
+    """Spells short texts, and learns from them which letters follow each other.
 
     Args:
         letters: Those that are known from the beginning.
@@ -180,6 +181,8 @@ class Speller:
         self._letters = ["", "", *sorted(set(letters))]
         self._numbers = {letter: i for i, letter in enumerate(self._letters) if letter}
         self._weights = np.ones(len(self._letters))
+        #: The same after each letter, and after the end: at the beginning.
+        self._after: dict[int, Weights] = {}
 
     def spell(self, coder: Coder, text: str | None, most: int) -> str:
         """Code a text.
@@ -192,11 +195,11 @@ class Speller:
             CompressionError: What is read is longer.
         """
         spelled: list[str] = []
+        number = 0
         while True:
             letter = None if text is None else text[len(spelled) : len(spelled) + 1]
-            number = None if letter is None else self._numbers.get(letter, 1 if letter else 0)
-            number = choose_one(coder, self._weights, number)
-            self._weights[number] += _GAIN
+            known = None if letter is None else self._numbers.get(letter, 1 if letter else 0)
+            number = self._choose(coder, number, known)
             if number == 0:
                 return "".join(spelled)
             if len(spelled) == most:
@@ -206,8 +209,19 @@ class Speller:
                 self._learn(spelled[-1])
             else:
                 spelled.append(self._letters[number])
-            if self._weights.sum() > _FORGET:
-                self._weights = np.maximum(self._weights / 2.0, 1.0)
+
+    def _choose(self, coder: Coder, before: int, known: int | None) -> int:
+        """Code a letter, by how often each has come after the one before, and at all."""
+        after = self._after.get(before, np.zeros(0))
+        after = np.append(after, np.zeros(len(self._weights) - len(after)))
+        whole = self._weights.sum()
+        number = choose_one(coder, after + self._weights * (_DOUBT / whole), known)
+        after[number] += 1.0
+        self._after[before] = after
+        self._weights[number] += _GAIN
+        if whole > _FORGET:
+            self._weights = np.maximum(self._weights / 2.0, 1.0)
+        return number
 
     def _learn(self, letter: str) -> None:
         if letter not in self._numbers and len(self._letters) < _MOST_LETTERS:
@@ -226,22 +240,23 @@ class Repeats:
     def __init__(self, speller: Speller) -> None:
         self._speller = speller
         self._texts: list[str] = []
+        self._numbers: dict[str, int] = {}
         # The first stands for a new text.
         self._weights = np.ones(1)
 
     def code(self, coder: Coder, text: str | None, most: int) -> str:
         """Code a text; `text` and `most` as for `Speller.spell`."""
-        number = None
-        if text is not None:
-            number = self._texts.index(text) + 1 if text in self._texts else 0
-        number = choose_one(coder, self._weights, number)
+        number = choose_one(
+            coder, self._weights, None if text is None else self._numbers.get(text, 0)
+        )
         self._weights[number] += _GAIN
         if number:
             if len(self._texts[number - 1]) > most:
                 raise CompressionError("it holds more than it says")
             return self._texts[number - 1]
         text = self._speller.spell(coder, text, most)
-        if len(self._texts) < _MOST_TEXTS and text not in self._texts:
+        if text not in self._numbers and len(self._texts) < _MOST_TEXTS:
             self._texts.append(text)
+            self._numbers[text] = len(self._texts)
             self._weights = np.append(self._weights, _GAIN)
         return text
