@@ -47,9 +47,9 @@ def decompress_command(
     textgen, on a machine that computes other numbers, or if the file is damaged. Nothing is
     written then.
 
-    textgen decompress novel.txt.textgen
+    textgen decompress novel.txt.textgen --force
 
-    textgen decompress novel.small --checkpoint mine --out novel.txt
+    textgen decompress novel.small --checkpoint mine --out same.txt
     """
     from textgen.api import load
 
