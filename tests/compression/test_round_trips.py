@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -193,6 +195,15 @@ def test_what_a_model_foresees_too_well_is_padded(monkeypatch: pytest.MonkeyPatc
     small = compress(model_of("lstm"), data)
     assert len(small) == len(data) // 2 + 10
     assert decompress(model_of("lstm"), small) == data
+
+
+@pytest.mark.parametrize("kind", ["lstm", "cosine"])
+def test_a_model_whose_predictions_overflow(kind: str) -> None:
+    wild = {name: 1e30 * array for name, array in model_of(kind).weights.items()}
+    wild = {name: array.astype(np.float32) for name, array in wild.items()}
+    model = replace(model_of(kind), weights=wild)
+    data = SHORT.encode()
+    assert decompress(model, compress(model, data)) == data
 
 
 @pytest.mark.parametrize("path", ["reference", "generic"])

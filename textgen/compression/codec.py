@@ -164,7 +164,7 @@ def model_hash(saved: SavedModel) -> bytes:
     whole = hashlib.sha256(json.dumps(described, sort_keys=True).encode())
     for name, array in sorted(saved.weights.items()):
         whole.update(name.encode())
-        whole.update(np.ascontiguousarray(array, "<f4").tobytes())
+        whole.update(np.ascontiguousarray(array, "<f4").reshape(-1).view(np.uint8).data)
     return whole.digest()[: len(sum_of(b""))]
 
 
