@@ -11,7 +11,7 @@ from support.models import REFERENCE
 
 from textgen.cells import CELLS
 from textgen.model.config import ModelConfig
-from textgen.model.initialise import initial_weights
+from textgen.model.initialise import RARE_SCALE, initial_weights, start_from_counts
 from textgen.model.torch_network import LanguageModel
 
 
@@ -48,6 +48,23 @@ def test_weights_of_an_lstm(tie: bool) -> None:
     pre_BG = symbols[2:] @ weights["layers.0.weight_ih"].T
     assert np.std(pre_BG) == pytest.approx(1.0, rel=0.05)
     assert np.std(weights["layers.1.weight_ih"]) == pytest.approx(H**-0.5, rel=0.02)
+
+
+@pytest.mark.parametrize("shorten", [False, True])
+def test_a_start_from_counts_predicts_the_frequencies(shorten: bool) -> None:
+    drawn = initial_weights(config(), 1)
+    before = {name: array.copy() for name, array in drawn.items()}
+    counts = np.random.default_rng(2).integers(0, 50, 300)
+    started = start_from_counts(drawn, counts, shorten=shorten)
+    assert all((drawn[name] == before[name]).all() for name in before), "not modified"
+    bias = started.pop("head.bias")
+    assert bias.dtype == np.float32 and np.isfinite(bias).all()
+    shares = np.exp(bias) / np.exp(bias).sum()
+    assert shares == pytest.approx((counts + 0.5) / (counts + 0.5).sum(), rel=1e-5)
+    embedding = started.pop("embedding.weight")
+    scale = np.float32(RARE_SCALE if shorten else 1.0)
+    assert (embedding == scale * drawn["embedding.weight"]).all()
+    assert all(started[name] is drawn[name] for name in started)
 
 
 def test_weights_of_a_gru() -> None:

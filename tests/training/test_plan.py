@@ -351,6 +351,33 @@ def test_reasons_say_why_in_words() -> None:
     assert choices["dropout"].value == 0
 
 
+def test_many_words_have_fewer_neurons_and_more_dropout() -> None:
+    """Half the neurons that a run of characters with as large an output has; see docs/log.md."""
+    words = TextFacts(train_tokens=180_000, val_tokens=20_000, vocab_size=12_000)
+    by_level = {
+        level: resolved(TrainOptions(corpus=CorpusOptions(level=level)), words)
+        for level in ("char", "word")
+    }
+    (of_chars, told_chars), (of_words, told_words) = by_level["char"], by_level["word"]
+    assert of_words.model.hidden_size <= 0.6 * of_chars.model.hidden_size
+    assert of_words.model.dropout > of_chars.model.dropout
+    assert "half as many as for characters" in told_words["hidden_size"].reason
+    assert "the output of 12,000 words takes most" in told_words["hidden_size"].reason
+    assert "rare words are soon memorized" in told_words["dropout"].reason
+    assert "rare" not in told_chars["dropout"].reason
+    # The text is read in part, once, twice, eight times and a thousand times.
+    for epochs, dropout in ((0.5, 0.0), (1.0, 0.0), (2.0, 0.15), (8.0, 0.45), (1000.0, 0.65)):
+        options = TrainOptions(corpus=CorpusOptions(level="word"), epochs=epochs)
+        assert resolved(options, words)[1]["dropout"].value == dropout
+    # A few words are as characters are.
+    few = replace(words, vocab_size=900)
+    plans = [
+        resolved(TrainOptions(corpus=CorpusOptions(level=level)), few)[0]
+        for level in ("char", "word")
+    ]
+    assert plans[0] == plans[1]
+
+
 def test_evaluations_take_their_share_of_the_run() -> None:
     facts = replace(BOOK, val_tokens=10**9)
     seen = 10**8

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.small_runs import textgen_cli
 
@@ -106,6 +107,32 @@ def test_training_says_what_eval_says_of_unknown_words(text: Path, tmp_path: Pat
     spelled = textgen.train(text, out="spelled", val=val, spell_rare=True, **settings).ended
     assert spelled.best_bits_per_word is not None
     assert spelled.best_bits_per_word_with_unk is spelled.unknown_share is None
+
+
+def told_of(run: str) -> dict[str, str]:
+    """The reasons of a run's choices by name."""
+    return {choice["name"]: choice["reason"] for choice in textgen.load(run).saved.info["choices"]}
+
+
+def test_many_words_begin_with_their_frequencies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ranks = (1300 * np.random.default_rng(3).random(24_000) ** 4).astype(int)
+    letters = str.maketrans("0123456789", "abcdefghij")
+    text = " ".join(f"{rank:04d}".translate(letters) for rank in ranks)
+    settings = {"level": "word", "fold": True, "hidden_size": 8, "steps": 1, "learning_rate": 1e-6}
+    ended = textgen.train(text=text, out="many", **settings).ended
+    assert "short vectors" in told_of("many")["start"]
+    counts = np.bincount(ranks)
+    shares = counts[counts > 0] / len(ranks)
+    entropy = -(shares * np.log2(shares)).sum()
+    assert ended.best_bits_per_word_with_unk == pytest.approx(entropy, rel=0.02)
+    # A tied vector is the output's weight as well, and few words are as characters are.
+    textgen.train(text=text, out="tied", tie=True, **settings)
+    assert "short vectors" not in told_of("tied")["start"]
+    textgen.train(text=text, out="few", max_words=500, **settings)
+    assert "start" not in told_of("few")
 
 
 def test_a_model_of_words_writes_words_of_its_text(text: Path) -> None:

@@ -34,6 +34,7 @@ MAIN = ("encoding", "documents", "validation", "hidden_size", "dropout", "steps"
 _FACTS = {
     **{name: name for name in ("files", "vocabulary", "pairs", "validation", "embedding", "loss")},
     "path": "computed by",
+    "start": "first weights",
 }
 
 

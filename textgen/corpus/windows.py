@@ -23,6 +23,14 @@ from textgen.terminal.humanize import plural
 Tokens = NDArray[Any]
 
 
+def count_tokens(tokens: Tokens, vocab_size: int) -> NDArray[np.int64]:
+    """How often each symbol occurs, `(V,)`, in bounded memory."""
+    counts_V = np.zeros(vocab_size, np.int64)
+    for start in range(0, len(tokens), 1 << 20):
+        counts_V += np.bincount(tokens[start : start + (1 << 20)], minlength=vocab_size)
+    return counts_V
+
+
 @dataclass(frozen=True)
 class Batch:
     """The windows of one training step.

@@ -6,6 +6,7 @@ The first weights of a model, and the neurons that dropout leaves out of a windo
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from textgen.model.config import ModelConfig
 
 Floats = NDArray[np.float32]
+
+#: Of the drawn length of the symbols' vectors, where most symbols are rare.
+RARE_SCALE = 0.1
 
 #: Of the identity that a rectified or linear network starts from. At 1 a neuron adds up all it ever
 #: read, which a text without end lets grow without bound; at 0.9 it forgets within some ten tokens.
@@ -70,6 +74,29 @@ def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
             weight[...] = 1.0
         weights[name] = weight
     return weights
+
+
+def start_from_counts(
+    weights: Mapping[str, Floats], counts_V: NDArray[np.integer], *, shorten: bool
+) -> dict[str, Floats]:
+    """First weights for a text of which most symbols are rare, such as words.
+
+    The output's biases are the logarithms of the symbols' shares in the text, so the first
+    prediction is by frequency; steps are not spent on learning that. Each symbol counts half a
+    time more, so that one which never occurs has a logarithm too.
+
+    Args:
+        weights: The drawn ones; not modified.
+        counts_V: How often each symbol occurs.
+        shorten: Make the symbols' vectors `RARE_SCALE` as long. The vector of a symbol that was
+            read once or twice is nearly the drawn one, which tells the network nothing; a short
+            one disturbs it less.
+    """
+    counts = counts_V + 0.5
+    started = {**weights, "head.bias": np.log(counts / counts.max()).astype(np.float32)}
+    if shorten:
+        started["embedding.weight"] = weights["embedding.weight"] * np.float32(RARE_SCALE)
+    return started
 
 
 @dataclass(frozen=True)

@@ -42,8 +42,14 @@ RESET_TOKENS = 2048
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
 #: The best model is validated at the end on this many times as much text, as far as there is.
 FINAL_EVALUATION = 3
-#: Dropout of a large vocabulary of words, for texts read more often than this (docs/log.md).
-WORDS_DROPOUT, WORDS_EPOCHS = 0.5, 2.0
+#: Dropout of a large vocabulary of words: so much for each doubling of how often the text is read
+#: (docs/log.md).
+WORDS_DROPOUT = 0.15
+#: The share of the neurons that suits a large vocabulary of words: the output takes most of the
+#: arithmetic, and with half the neurons the text is read twice as often in the same time.
+WORDS_HIDDEN = 0.5
+#: Dropout at most, however often a text is read.
+MOST_DROPOUT = 0.65
 #: Layers at most: each has a gradient through all those above it, which is soon lost.
 MOST_LAYERS = 100
 #: What a token is, by level, in words.
@@ -154,6 +160,11 @@ def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cp
 
 def _gigabytes(count: int) -> str:
     return f"{count / 1e9:,.3g} GB" if count < 1e12 else f"{count / 1e12:,.0f} TB"
+
+
+def has_rare_words(options: TrainOptions, facts: TextFacts) -> bool:
+    """Whether tokens are words, so many that most of them come a few times in the text."""
+    return options.corpus.level == "word" and facts.vocab_size > FEW_WORDS
 
 
 def usual_layers(options: TrainOptions) -> tuple[int, str]:
@@ -300,10 +311,11 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         assert flops_per_second is not None
         return budget * flops_per_second / flops_per_token(config)
 
+    rare = has_rare_words(options, facts)
     hidden_size = options.hidden_size
     if hidden_size is None:
         aim = _length_words(options)
-        hidden_size, reason = _hidden_size(facts, shape, tokens_of, aim, unit)
+        hidden_size, reason = _hidden_size(facts, shape, tokens_of, aim, unit, rare=rare)
         choices.append(Choice("hidden_size", hidden_size, reason))
     else:
         choices.append(Choice("hidden_size", hidden_size, "asked for"))
@@ -313,7 +325,6 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
     )
     choices += _loss_choices(options, config)
     epochs = tokens_of(config) / facts.train_tokens
-    rare = options.corpus.level == "word" and facts.vocab_size > FEW_WORDS
     dropout = pick(
         "dropout", options.dropout, _dropout(epochs, rare), _dropout_reason(epochs, rare)
     )
@@ -435,7 +446,7 @@ def with_pauses(plan: Plan, options: TrainOptions, steps: int, timing: Timing) -
 
 
 def _hidden_size(
-    facts: TextFacts, shape: Any, tokens_of: Any, aim: str, unit: str
+    facts: TextFacts, shape: Any, tokens_of: Any, aim: str, unit: str, *, rare: bool
 ) -> tuple[int, str]:
     """The width for the run's arithmetic, held back where the text is small."""
     sizes = (32, 48, 64, 96, 128, 192, 256, 320, 384, 448, 512, 640, 768, 896, 1024, 1280, 1536)
@@ -444,7 +455,7 @@ def _hidden_size(
     for size in sizes:
         config = shape(size)
         total = flops_per_token(config) * tokens_of(config)
-        affordable = 320 * (total / 1.5e13) ** 0.36
+        affordable = 320 * (total / 1.5e13) ** 0.36 * (WORDS_HIDDEN if rare else 1.0)
         by_text = 34 * facts.train_tokens**0.23
         if size > affordable * 1.1:
             break
@@ -460,6 +471,11 @@ def _hidden_size(
             f"neurons: about as many as learn most in {aim}, in which the text is read "
             f"{_times(times)}"
         )
+        if rare:
+            reason += (
+                f"; half as many as for characters, because the output of {facts.vocab_size:,} "
+                "words takes most of the arithmetic"
+            )
     else:
         reason = "neurons: the most that are chosen; you can ask for more"
     return best, reason
@@ -499,19 +515,20 @@ def _dropout_reason(epochs: float, rare: bool) -> str:
     share = "share of the neurons switched off at each step"
     if _dropout(epochs, rare) == 0:
         return f"{share}: none, because a text read {_times(epochs)} is not memorized"
-    return f"{share}, so that a text read {_times(epochs)} is not memorized"
+    reason = f"{share}, so that a text read {_times(epochs)} is not memorized"
+    return f"{reason}; rare words are soon memorized" if rare else reason
 
 
 def _dropout(epochs: float, rare: bool) -> float:
     """None for a text read a few times, half and more for one read a hundred times.
 
-    `rare`: tokens are words, most of which come a few times in the text; they are soon memorized.
+    More with `rare`: tokens are words, most of which occur a few times and are soon memorized.
     """
-    if rare and epochs > WORDS_EPOCHS:
-        return max(WORDS_DROPOUT, _dropout(epochs, rare=False))
+    if rare:
+        return round(min(MOST_DROPOUT, WORDS_DROPOUT * math.log2(max(1.0, epochs))), 2)
     if epochs <= 6.0:
         return 0.0
-    return round(min(0.65, 0.11 * math.log2(epochs / 4.0)), 2)
+    return round(min(MOST_DROPOUT, 0.11 * math.log2(epochs / 4.0)), 2)
 
 
 def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:

@@ -27,13 +27,13 @@ from textgen.corpus.documents import documents_in_words
 from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import FileReport
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import Tokens, count_tokens
 from textgen.errors import ConfigError, named
 from textgen.files import FolderLock, make_folder
 from textgen.messages import Message, call
 from textgen.model.config import ModelConfig
 from textgen.model.engine import OWN_CELL, choose_engine
-from textgen.model.initialise import initial_weights
+from textgen.model.initialise import initial_weights, start_from_counts
 from textgen.model.network import Engine
 from textgen.options import WORD2VEC, TrainOptions, validation_share
 from textgen.runtime import (
@@ -59,7 +59,13 @@ from textgen.training.resume import (
     resumed_run,
 )
 from textgen.training.run import Run
-from textgen.training.sizing import DEFAULT_BUDGET, draft, finish, refuse_beyond_memory
+from textgen.training.sizing import (
+    DEFAULT_BUDGET,
+    draft,
+    finish,
+    has_rare_words,
+    refuse_beyond_memory,
+)
 from textgen.training.speed import measure_timing, probe_speed
 from textgen.training.trainer import open_trainer, path_name
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
@@ -199,8 +205,9 @@ def new_run(
             refuse_occupied(folder, force)
             weights: Mapping[str, Floats]
             if saved is None:
-                drawn = initial_weights(plan.model, plan.rng)
+                drawn, start = _first_weights(options, plan, data)
                 weights, about = with_vectors(drawn, options, plan, data, vectors)
+                about = (*start, *about)
             else:
                 vocabulary = data.corpus.vocabulary
                 weights = extended_weights(saved, plan.model, vocabulary, data.train)
@@ -272,6 +279,24 @@ def _other_files(options: TrainOptions) -> Iterator[str]:
         yield options.val
     if options.vectors is not None and options.vectors != WORD2VEC:
         yield options.vectors
+
+
+def _first_weights(
+    options: TrainOptions, plan: Plan, data: TrainingData
+) -> tuple[Mapping[str, Floats], tuple[Choice, ...]]:
+    """The drawn weights, those of many words changed for them; and what is to be said of that."""
+    drawn, model = initial_weights(plan.model, plan.rng), plan.model
+    if model.has_vector_output or not has_rare_words(options, data.facts):
+        return drawn, ()
+    counts_V = count_tokens(data.train, model.vocab_size)
+    # A tied vector is the output's weight as well, and a frozen or a given one stays as it is.
+    shorten = not (model.tie or model.frozen_embedding or options.vectors)
+    reason = "the first prediction of a word is its share of the text"
+    if shorten:
+        reason += ", and all words have short vectors, so that rare ones disturb less"
+    return start_from_counts(drawn, counts_V, shorten=shorten), (
+        Choice("start", "word counts", reason),
+    )
 
 
 def _plan(

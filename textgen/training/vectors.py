@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import Tokens, count_tokens
 from textgen.corpus.word_vectors import symbol_vectors
 from textgen.errors import BackendError, ConfigError, named
 from textgen.options import WORD2VEC, TrainOptions
@@ -217,9 +217,7 @@ def _choice(
     options: TrainOptions, vectors: Vectors, vocabulary: Vocabulary, tokens: Tokens
 ) -> Choice:
     """What is said of the vectors: where they come from and what they cover."""
-    counts_V = np.zeros(len(vocabulary), np.int64)
-    for start in range(0, len(tokens), 1 << 20):
-        counts_V += np.bincount(tokens[start : start + (1 << 20)], minlength=len(vocabulary))
+    counts_V = count_tokens(tokens, len(vocabulary))
     known = np.array(sorted(vectors.by_id))
     share = counts_V[known].sum() / counts_V.sum()
     alike = len(known) - len({vectors.by_id[int(token)].tobytes() for token in known})
