@@ -7,14 +7,12 @@ import re
 from textgen.lessons.lesson_page import Lesson
 from textgen.terminal.diagram import Bars
 
+LINE = r"^(\S+) +kept (\d+)%, thrown away (\d+)%, added ([\d.]+)$"
+
 
 def draw(lesson: Lesson) -> dict[str, Bars]:
     """The picture by its name."""
-    head = re.search(r"^\| \| (.+) \|$", lesson.text, re.M)
-    assert head
-    rows = []
-    for start, name in ("kept, %", "f C"), ("thrown away, %", "(1-f) C"), ("added", "i C̃"):
-        found = re.search(rf"^\| {start} \| (.+) \|$", lesson.text, re.M)
-        assert found
-        rows.append((name, [float(value) for value in found[1].split(" | ")]))
-    return {"17_sentence": Bars(head[1].split(" | "), rows, digits=0)}
+    words, *rows = zip(*re.findall(LINE, lesson.outputs, re.M), strict=True)
+    names = "f C", "(1-f) C", "i C̃"
+    values = [[float(value) for value in row] for row in rows]
+    return {"17_sentence": Bars(words, list(zip(names, values, strict=True)), digits=0)}
