@@ -60,7 +60,8 @@ def test_pictures_of_a_page_in_the_terminal_and_in_a_notebook() -> None:
         for says, name in found:
             drawn = (FOLDER / f"{name}.txt").read_text("utf-8").splitlines()
             shown = with_drawn_pictures(lesson.text)
-            assert "\n".join([f"{says}:\n", *(f"    {line}" for line in drawn)]) in shown
+            lines = [f"{says.rstrip('.')}:\n", *(f"    {line}" for line in drawn)]
+            assert "\n".join(lines) in shown
             svg = base64.b64decode(inside[f"{name}.svg"]["image/svg+xml"]).decode("utf-8")
             assert svg == DRAWN[name].svg()
             assert any(f"![{says}](attachment:{name}.svg)" in str(cell["source"]) for cell in cells)

@@ -167,7 +167,7 @@ def with_drawn_pictures(text: str) -> str:
 
     def drawn(found: re.Match[str]) -> str:
         lines = picture_file(found[2], "txt").read_text("utf-8").splitlines()
-        return "\n".join([f"{found[1]}:\n", *(f"    {line}" for line in lines), ""])
+        return "\n".join([f"{found[1].rstrip('.')}:\n", *(f"    {line}" for line in lines), ""])
 
     return _PICTURE.sub(drawn, text)
 
