@@ -21,7 +21,7 @@ def roads(outputs: str) -> Diagram:
     upper = {int(k): by_c for k, _, by_c in found[:half]}
     lower = {int(k): by_h for k, by_h, _ in found[half:]}
     nodes, arrows = [], []
-    for row, letter, factor, slopes in (0, "C", "f", upper), (2, "h", "σ", lower):
+    for row, letter, factor, slopes in (0, "C", "f", upper), (3, "h", "σ", lower):
         places: list[tuple[float, float]] = []
         for k in 50, 20, 5:
             nodes.append(Node((len(places), row), f"{letter}_{{t-{k}}}", slopes[k], "text"))
@@ -31,9 +31,9 @@ def roads(outputs: str) -> Diagram:
         places.append(nodes[-1].at)
         kind = "strong" if row == 0 else "faint"
         arrows += [Arrow(pair, kind=kind) for pair in itertools.pairwise(places)]
-    bridge = Node((6, 1), "tanh")
-    nodes.append(bridge)
-    arrows += [Arrow(((6, 0), bridge.at), kind="strong"), Arrow((bridge.at, (6, 2)), kind="strong")]
+    bridge, end = Node((6, 1), "tanh"), Node((6, 2), "h_t", kind="text")
+    nodes += [bridge, end]
+    arrows += [Arrow(((6, 0), bridge.at), kind="strong"), Arrow((bridge.at, end.at), kind="strong")]
     return Diagram(nodes, arrows, rooms=0.8)
 
 
