@@ -16,7 +16,7 @@ from typing import Any
 from textgen.errors import BackendError, ConfigError, StorageError
 from textgen.lessons import LANGUAGES
 from textgen.lessons.lesson_run import LessonRun
-from textgen.lessons.notebook import notebook
+from textgen.lessons.notebook import PICTURE, notebook
 
 _HERE = Path(__file__).resolve().parent
 _CLONE = _HERE.parents[1]
@@ -27,8 +27,6 @@ _FENCE = re.compile(r"^```python\n(.*?)^```\n", re.S | re.M)
 _TITLE = re.compile(r"# (\d+)\. (.+)")
 #: How the two sentences of a page's second paragraph begin, in each language.
 _NEEDS = (("Needs ", "Takes "), ("Нужно: ", "Время: "), ("Потребно: ", "Време: "))
-#: A picture of a page: what it shows, and its name.
-_PICTURE = re.compile(r"!\[([^\]]*)\]\((?:\.\./)?pictures/(\w+)\.svg\)")
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def with_drawn_pictures(text: str) -> str:
         lines = picture_file(found[2], "txt").read_text("utf-8").splitlines()
         return "\n".join([f"{found[1].rstrip('.')}:\n", *(f"    {line}" for line in lines), ""])
 
-    return _PICTURE.sub(drawn, text)
+    return PICTURE.sub(drawn, text)
 
 
 def install_hint(name: str) -> str:

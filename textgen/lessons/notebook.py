@@ -14,8 +14,8 @@ from textgen.lessons.lesson_run import plain_code, plain_want
 
 #: In a notebook beside nothing else, a link to another page leads nowhere.
 _PAGE_LINK = re.compile(r"(?<!!)\[([^\]]+)\]\((?!\w+:)[^)\s]+\)")
-#: Where the file of a picture stands.
-_PICTURE = re.compile(r"\((?:\.\./)?pictures/(\w+)\.svg\)")
+#: A picture of a page: what it shows, and its name.
+PICTURE = re.compile(r"!\[([^\]]*)\]\((?:\.\./)?pictures/(\w+)\.svg\)")
 #: Before the first example of a page that reads a text: what `textgen lessons` does by itself.
 _CORPORA = """\
 # A temporary folder with the texts that the lessons read; it goes when Python ends.
@@ -74,10 +74,10 @@ def notebook(
 def _text_cell(text: str, picture_file: Callable[[str, str], Path]) -> dict[str, Any]:
     """A cell of Markdown, with its pictures inside it."""
     cell: dict[str, Any] = {"cell_type": "markdown"}
-    for name in _PICTURE.findall(text):
+    for _, name in PICTURE.findall(text):
         svg = base64.b64encode(picture_file(name, "svg").read_bytes()).decode("ascii")
         cell.setdefault("attachments", {})[f"{name}.svg"] = {"image/svg+xml": svg}
-    return cell | {"source": _PICTURE.sub(r"(attachment:\1.svg)", text)}
+    return cell | {"source": PICTURE.sub(r"![\1](attachment:\2.svg)", text)}
 
 
 def _code_cell(source: str, last: Example | None) -> dict[str, Any]:

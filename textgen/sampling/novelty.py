@@ -24,6 +24,7 @@ from textgen.errors import ConfigError, SamplingError, named
 from textgen.progress import track
 from textgen.sampling.generate import Generation
 from textgen.sampling.seed import FittedSeed
+from textgen.sampling.training_part import cached_text, corpus_record, text_paths
 from textgen.terminal.humanize import plural, times
 from textgen.terminal.text import visible
 
@@ -530,10 +531,8 @@ def training_text(model: ModelHeader, path: str | None = None) -> Corpus:
         ConfigError: It is no longer in the cache.
         TextgenError: It cannot be read.
     """
-    record = model.info.get("corpus")
-    record = record if isinstance(record, dict) else {}
     if path is not None:
-        trained = record.get("options")
+        trained = corpus_record(model).get("options")
         given = (
             {"ending": trained["ending"]}
             if isinstance(trained, dict) and "ending" in trained
@@ -546,13 +545,10 @@ def training_text(model: ModelHeader, path: str | None = None) -> Corpus:
             vocabulary=model.vocabulary,
             normalization=model.normalization,
         )
-    keys = record.get("keys") or [None]
-    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    corpus = cached_text(model)
     if corpus is None:
-        files = record.get("files")
-        first = files[0] if isinstance(files, list) and len(files) == 1 else None
-        path = first.get("path") if isinstance(first, dict) else None
-        known = path if isinstance(path, str) and path != "-" else "PATH"
+        paths = text_paths(model)
+        known = paths[0] if len(paths) == 1 and paths != ["-"] else "PATH"
         raise ConfigError(
             f"the training text is no longer in the cache; give {named('novelty_corpus', known)}"
         )

@@ -41,15 +41,12 @@ def training_part(model: ModelHeader) -> TrainingPart:
     """
     if model.reads_pairs:
         raise ConfigError("counts are mixed with models of text; this one was trained on pairs")
-    record = model.info.get("corpus")
-    record = record if isinstance(record, dict) else {}
+    record = corpus_record(model)
     corpus = _corpus(model, record)
     asked = _asked_val(model.info.get("command"))
     share = validation_share(asked)
     if share is None:
-        keys = record.get("keys")
-        key = keys[1] if isinstance(keys, list) and len(keys) == 2 else None
-        val = Corpus.from_cache(key) if key else None
+        val = cached_text(model, 1)
         return TrainingPart(corpus.tokens, corpus.tokens[:0] if val is None else val.tokens)
     held_out = _held_out(model.info.get("choices"))
     if record.get("split", "tail") == "tail":
@@ -65,14 +62,40 @@ def training_part(model: ModelHeader) -> TrainingPart:
     return part
 
 
+def corpus_record(model: ModelHeader) -> Mapping[str, Any]:
+    """What a model's file says of its texts; nothing where that is damaged."""
+    record = model.info.get("corpus")
+    return record if isinstance(record, dict) else {}
+
+
+def cached_text(model: ModelHeader, number: int = 0) -> Corpus | None:
+    """A text of a model as the cache has it; None where it is not there any more.
+
+    Args:
+        model: The model.
+        number: 0: the training text; 1: the text of its own that validated.
+    """
+    keys = corpus_record(model).get("keys")
+    key = keys[number] if isinstance(keys, list) and number < len(keys) else None
+    return Corpus.from_cache(key) if isinstance(key, str) else None
+
+
+def text_paths(model: ModelHeader) -> list[str]:
+    """The files that a model was trained on; `-` is the standard input."""
+    files = corpus_record(model).get("files")
+    paths = (
+        file.get("path")
+        for file in (files if isinstance(files, list) else [])
+        if isinstance(file, dict)
+    )
+    return [path for path in paths if isinstance(path, str)]
+
+
 def _corpus(model: ModelHeader, record: Mapping[str, Any]) -> Corpus:
     """The whole text, validation text included."""
-    keys = record.get("keys") or [None]
-    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    corpus = cached_text(model)
     if corpus is None:
-        files = record.get("files")
-        files = files if isinstance(files, list) else []
-        paths = [file["path"] for file in files if isinstance(file, dict) and "path" in file]
+        paths = text_paths(model)
         corpus = _read_again(model, paths)
         if corpus.sha256 != record.get("sha256"):
             raise ConfigError(

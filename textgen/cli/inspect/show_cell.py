@@ -94,6 +94,8 @@ def cell_command(
 
 
 def _draw(found: CellAnatomy, out: Console) -> None:
+    from rich.cells import cell_len
+
     from textgen.terminal.tables import draw_table
     from textgen.terminal.text import visible
 
@@ -110,7 +112,7 @@ def _draw(found: CellAnatomy, out: Console) -> None:
         out.print(shown, markup=False, highlight=False, soft_wrap=True)
 
     drawing = found.diagram().text(out.width)
-    wide = max(map(len, drawing))
+    wide = max(map(cell_len, drawing))
     if wide > out.width:
         drawing = [f"(the drawing of the cell needs {wide} columns; this terminal has {out.width})"]
     for line in (*drawing, ""):
