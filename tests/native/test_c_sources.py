@@ -20,6 +20,7 @@ STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "tg_weights": net.Weights,
     "tg_window": net.Window,
     "tg_adamw": net.AdamWStep,
+    "tg_descent": net.DescentStep,
     "tg_edit": net._Edit,
     "tg_edits": net.EditList,
     "tg_choice": sampler._Choice,

@@ -103,6 +103,7 @@ class NativeNetwork(Network):
         )
         self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
+        self._differentiates = False  # Then all is packed at once, and not a part of it twice.
         self._edits: tuple[Sequence[Edits], PackedEdits] | None = None  # The last ones.
         self._net = Net(native_shape(config, engine))
 
@@ -167,6 +168,7 @@ class NativeNetwork(Network):
         targets that count: a target of -1 does not.
         """
         with self._lock:
+            self._differentiates = True
             after = self._read(inputs_TB, state, resets_TB, masks, save=True)
             if self.config.has_vector_output:
                 return self._differentiate_distance(np.asarray(targets_TB)), after
@@ -249,8 +251,9 @@ class NativeNetwork(Network):
         edits_B: Sequence[Edits] | None = None,
     ) -> State:
         if self._packed < 1 + save:
-            self._net.pack(self._pointers, backward=save)
-            self._packed = 1 + save
+            backward = save or self._differentiates
+            self._net.pack(self._pointers, backward=backward)
+            self._packed = 1 + backward
         after = [{name: value.copy() for name, value in layer.items()} for layer in state]
         if resets_TB is not None and not resets_TB[1:].any():
             # Zeroing the state here says the same, and outputs need no memory apart from it.

@@ -232,6 +232,16 @@ class AdamWStep(Structure):
     )
 
 
+class DescentStep(Structure):
+    """`tg_descent`."""
+
+    _fields_ = (
+        *((name, c_void_p) for name in ("parameters", "start", "gradient", "stops", "rates")),
+        ("parts", c_int64),
+        *((name, c_double) for name in ("pull", "most")),
+    )
+
+
 @cache
 def functions() -> ctypes.CDLL:
     """The library with the types of its calls set.
@@ -252,6 +262,7 @@ def functions() -> ctypes.CDLL:
             "tg_net_logits": (c_int, [c_void_p, c_int32, c_void_p]),
             "tg_net_read": (c_int, [c_void_p, c_int32, c_int32, c_void_p]),
             "tg_adamw_step": (c_int, [c_int, c_int, POINTER(AdamWStep)]),
+            "tg_descend": (c_int, [c_int, c_int, POINTER(DescentStep)]),
         }
     )
 
@@ -480,3 +491,52 @@ class AdamW:
         if not masked:
             self.steps += 1
         return masked, float(update.norm)
+
+
+class Descent:
+    """Gradient descent that is pulled back to where it began.
+
+    Args:
+        parameters: Flat array `(P,)`, updated in place.
+        gradient: Flat array `(P,)`, read.
+        stops: Where each part of the arrays ends, rising to `P`.
+        rates: The learning rate of each part.
+        pull: The share of the way back to the first parameters that each step goes.
+        most: The largest root of the mean square of all `rate * gradient`; they are scaled down to
+            it where it is larger.
+        isa: One of `supported_isas()`.
+        threads: Computing threads.
+    """
+
+    def __init__(
+        self,
+        parameters: Floats,
+        gradient: Floats,
+        stops: Sequence[int],
+        rates: Sequence[float],
+        *,
+        pull: float,
+        most: float,
+        isa: str,
+        threads: int,
+    ) -> None:
+        assert stops[-1] == parameters.size == gradient.size
+        assert len(stops) == len(rates)
+        start = parameters.copy()
+        self._kept = (
+            *(parameters, start, gradient),
+            *(np.array(stops, np.int64), np.array(rates, np.float32)),
+        )
+        self._call = functions().tg_descend
+        self._isa, self._threads = ISA_NAMES.index(isa), threads
+        pointers = (array.ctypes.data for array in self._kept)
+        self._step = DescentStep(*pointers, len(stops), pull, most)
+
+    def step(self) -> bool:
+        """Update the parameters.
+
+        Returns:
+            Whether the update was masked (nothing has changed), because the gradient was not
+            finite.
+        """
+        return bool(self._call(self._isa, self._threads, byref(self._step)))

@@ -45,5 +45,6 @@ const tg_kernels TABLE = {
     .net_logits = net_logits,
     .net_read = net_read,
     .adamw_step = adamw_step,
+    .descend = descend,
     .sample = &sample_kernels,
 };

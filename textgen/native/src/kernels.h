@@ -17,6 +17,7 @@ typedef struct {
     int (*net_logits)(tg_net *net, int32_t t, float *logits);
     int (*net_read)(tg_net *net, int32_t layer, int32_t what, float *out);
     int (*adamw_step)(int threads, tg_adamw *update);
+    int (*descend)(int threads, const tg_descent *step);
     const tg_sample_kernels *sample;
 } tg_kernels;
 

@@ -143,6 +143,11 @@ int tg_adamw_step(int isa, int threads, tg_adamw *update) {
     return kernels ? kernels->adamw_step(threads, update) : -1;
 }
 
+int tg_descend(int isa, int threads, const tg_descent *step) {
+    const tg_kernels *kernels = kernels_of(isa);
+    return kernels ? kernels->descend(threads, step) : -1;
+}
+
 int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                   const float *logits, const int32_t *recent, int64_t recent_count,
                   const int32_t *previous, const uint64_t *counters, const tg_chosen *chosen) {

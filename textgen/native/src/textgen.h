@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define TG_API __attribute__((visibility("default")))
-#define TG_ABI_VERSION 3
+#define TG_ABI_VERSION 4
 
 /* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is
  * that of `textgen.cells.BUILT_IN`. */
@@ -119,5 +119,19 @@ typedef struct {
     double loss, learning_rate, beta1, beta2, eps, weight_decay, clip, norm; /* norm: out */
 } tg_adamw;
 TG_API int tg_adamw_step(int isa, int threads, tg_adamw *update);
+
+/* A step of gradient descent that is pulled back: each parameter p becomes q + pull * (start - q) with
+ * q = p - rate * gradient. The arrays are flat, in `parts` that end before `stops`, each with a rate of
+ * its own. Where the root of the mean square of all `rate * gradient` is above `most`, they are scaled
+ * down to it. Nothing changes where it is not finite: returns 1 then, else 0. */
+typedef struct {
+    float *parameters;
+    const float *start, *gradient;
+    const int64_t *stops; /* (parts,), rising; the last one is the size of the arrays */
+    const float *rates;   /* (parts,) */
+    int64_t parts;
+    double pull, most;
+} tg_descent;
+TG_API int tg_descend(int isa, int threads, const tg_descent *step);
 
 #endif
