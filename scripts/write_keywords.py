@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.inspection.trace import trace_chunks
 from textgen.options import TEXT_ONLY, EvalOptions, SampleOptions, TrainOptions
 from textgen.series.number_options import NumberOptions
@@ -63,6 +63,7 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
         ("pairs", *TEXT_ONLY),
     ),
     ("EvalSettings", "EvalPairsSettings", "What is measured of a text.", EvalOptions, ("pairs",)),
+    ("AdaptSettings", "TypedDict", "How a text to learn from is read.", FileOptions, ()),
     ("TraceSettings", "TypedDict", "What is traced.", trace_chunks, ("vocabulary",)),
     ("MemorySettings", "TypedDict", "How memory is measured.", MemoryOptions, ()),
     ("ReadSettings", "TypedDict", "What long text is read.", ReadOptions, ()),

@@ -45,6 +45,7 @@ LEVELS = {
     "model": 4,
     "checkpoint": 5,
     "mixing": 5,
+    "adaptation": 5,
     "steering": 5,
     "sampling": 6,
     "evaluation": 7,

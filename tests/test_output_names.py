@@ -42,6 +42,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("sample", *LSTM, "--seed", "кот", "--length", "20", "--count", "2"): "json",
     ("sample", *LSTM, "--length", "40", "--novelty-corpus", "text.txt"): "json",
     ("sample", "--checkpoint", "new", "--length", "20", "--mix"): "json",
+    ("sample", "--checkpoint", "new", "--length", "20", "--adapt", "text.txt"): "json",
     ("sample", *LSTM, "--length", "20", "--steer", "0:1=+2"): "json",
     ("sample", "--checkpoint", "pairs.safetensors", "--seed", "ab"): "json",
     (
@@ -52,6 +53,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("inspect", "checkpoint", "series"): "json",
     ("eval", "text.txt", *LSTM, "--window", "20"): "json",
     ("eval", "text.txt", "--checkpoint", "new", "--mix"): "json",
+    ("eval", "text.txt", "--checkpoint", "new", "--mix", "--adapt"): "json",
     ("eval", "text.txt", "--checkpoint", "word.safetensors", "--history", "3"): "json",
     ("eval", "pairs.tsv", "--pairs", "--checkpoint", "pairs.safetensors"): "json",
     ("compress", "text.txt", *LSTM): "json",

@@ -17,10 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.arguments import checked, given_text, path_names
-from textgen.checkpoint import MODEL_NAME, SavedModel, locate_model, read_layout
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.checkpoint import (
+    MODEL_NAME,
+    SavedModel,
+    has_checkpoint,
+    locate_model,
+    read_layout,
+)
+from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import ConfigError, InspectionError, SamplingError, named
+from textgen.errors import ConfigError, InspectionError, RunFolderError, SamplingError, named
+from textgen.files import FolderLock, make_folder
 from textgen.heat import HeatView
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
@@ -36,6 +43,7 @@ from textgen.inspection.subject import LongText, open_text
 from textgen.inspection.trace import Trace, quantities, survey_model, trace, trace_chunks
 from textgen.inspection.view import view_text
 from textgen.keywords import (
+    AdaptSettings,
     EvalPairsSettings,
     EvalSettings,
     FindSettings,
@@ -67,6 +75,7 @@ from textgen.sampling import (
     SampleOptions,
     SamplingNetworks,
     Writer,
+    adapted_model,
     bits_per_char,
     fitted_mixture,
     generate,
@@ -507,6 +516,65 @@ class Model:
             if not isinstance(spec, str):
                 raise ConfigError(f"{spec!r:.60} steers nothing; write it like '0:137=+2'")
         return SteeringPlan(parse_specs(specs, self.target))
+
+    @checked(FileOptions)
+    def adapt(
+        self,
+        *paths: StrPath | Iterable[StrPath],
+        text: str | None = None,
+        documents: str | None = None,
+        stdin: BinaryIO | None = None,
+        **settings: Unpack[AdaptSettings],
+    ) -> Model:
+        """The model as it is after it has learned from a text while it read it.
+
+        The text is read once; after each stretch of it the weights take a small step, and are
+        pulled back towards those that were trained (dynamic evaluation; Krause et al. 2018). How
+        small was found on the validation text when the model was trained, or is found now, which
+        needs the training text; where none helped, nothing is changed. This model and its file stay
+        as they are; `save` keeps the new one.
+
+        Args:
+            paths: Text files (any encoding, `.gz` too), folders, patterns, or lists of these.
+            text: The text itself, instead of files.
+            documents: What separates documents in it; None: as in training.
+            stdin: What the path `-` reads.
+            settings: Any of those below, by name.
+        Raises:
+            ConfigError: The model cannot learn while it reads.
+            BackendError: The native engine does not compute its cell here.
+        Example:
+            >>> print(model.adapt("novel.txt").generate("Once"))
+        """
+        from textgen.evaluation import open_corpus
+
+        self._refuse_steering("a text is learned from and")
+        given: dict[str, Any] = dict(settings)
+        names, stdin = _source(paths, text, stdin, given, "adapt")
+        corpus = open_corpus(self.saved, names, FileOptions(**given), stdin, documents=documents)
+        adapted = adapted_model(self.saved, corpus, choose_threads().value)
+        return Model(adapted, self.path)
+
+    @checked()
+    def save(self, name: StrPath) -> Path:
+        """Keep the model, such as one that `adapt` made, as a new one.
+
+        Args:
+            name: A name, for `checkpoints/NAME`; or a folder, with a slash in it.
+        Returns:
+            The model's file.
+        Raises:
+            RunFolderError: A model or a run is there already.
+            StorageError: It could not be written.
+        """
+        typed = _path(name, "name")
+        folder = Path(typed) if os.path.basename(typed) != typed else Path("checkpoints", typed)
+        make_folder(folder)
+        with FolderLock(folder):
+            if has_checkpoint(folder):
+                raise RunFolderError(f"{folder} already contains a model; choose another name")
+            self.saved.save(folder / MODEL_NAME)
+        return folder / MODEL_NAME
 
     @contextmanager
     def steered(self, *steer: str | SteeringPlan) -> Iterator[SteeringPlan]:

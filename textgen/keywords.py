@@ -131,6 +131,16 @@ class EvalSettings(EvalPairsSettings, total=False):
     documents: str | None
     mix: bool
     mix_order: int | None
+    adapt: bool
+
+
+class AdaptSettings(TypedDict, total=False):
+    """How a text to learn from is read: `textgen.corpus.corpus_options.FileOptions`."""
+
+    encoding: str | None
+    encoding_errors: str
+    ending: str
+    skip_bad: bool
 
 
 class TraceSettings(TypedDict, total=False):

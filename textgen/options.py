@@ -47,7 +47,7 @@ MOST_ORDER = 64
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
 #: What can be measured of a text and not of pairs, each of which is read from its beginning.
-TEXT_ONLY = ("window", "streams", "history", "documents", "mix", "mix_order")
+TEXT_ONLY = ("window", "streams", "history", "documents", "mix", "mix_order", "adapt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -696,6 +696,13 @@ class EvalOptions(FileOptions, ComputeOptions):
         "how often each token followed the last ones there.",
     )
     mix_order: int | None = setting_like(SampleOptions, "mix_order")
+    adapt: bool = setting(
+        False,
+        help="Measure the text also under the model while it learns from it: each stretch is "
+        "predicted first, then the weights take a small step. How small was found on the "
+        "validation text. "
+        f"With {named('mix')} also both together.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -716,10 +723,11 @@ class EvalOptions(FileOptions, ComputeOptions):
             )
         if self.mix_order is not None and not self.mix:
             raise ConfigError(f"{named('mix_order')} goes with {named('mix')}; give both")
-        if self.mix and (self.window is not None or self.streams > 1 or self.history):
+        learns = "mix" if self.mix else "adapt" if self.adapt else ""
+        if learns and (self.window is not None or self.streams > 1 or self.history):
             raise ConfigError(
-                f"{named('mix')} reads the text once, from its beginning to its end, for it learns "
-                f"on the way; leave out {named('window')}, {named('streams')} and "
+                f"{named(learns)} reads the text once, from its beginning to its end, for it "
+                f"learns on the way; leave out {named('window')}, {named('streams')} and "
                 f"{named('history')}"
             )
 

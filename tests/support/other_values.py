@@ -19,6 +19,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "negative": {"positive": "other.txt"},
     "positive_label": {"labels": "table.tsv"},
     "mix_order": {"mix": True},
+    "save_as": {"adapt": ("some text.txt",)},
     "speed": {"live": "0:3"},
     "transcript": {"live": "0:3"},
 }

@@ -93,6 +93,19 @@ class WritingOptions(ModelOptions):
         panel=STEERING,
         metavar="TARGET[=DOSE]",
     )
+    adapt: tuple[str, ...] = setting(
+        (),
+        help="Let the model read this text first and learn from it: after each stretch its weights "
+        "take a small step. Then it writes. The model's file stays as it is. May be repeated.",
+        panel=TEXT,
+        metavar="FILE",
+    )
+    save_as: str | None = setting(
+        None,
+        help=f"Keep the model that {named('adapt')} has changed, as checkpoints/NAME.",
+        panel=TEXT,
+        metavar="NAME",
+    )
     exact: bool = setting(
         False,
         help="Compute each text of --count alone, so that text K is the same for every count. "
@@ -131,6 +144,8 @@ class WritingOptions(ModelOptions):
                         f"{named(name)} needs {named('live')}; name what to steer: "
                         + named("live", "TARGET")
                     )
+        if self.save_as is not None and not self.adapt:
+            raise SamplingError(f"{named('save_as')} goes with {named('adapt', 'FILE')}; give both")
         self.refuse_others(
             {"interactive": self.interactive, "count": self.count > 1, "novelty": self.is_compared}
         )
@@ -190,6 +205,8 @@ def sample_command(
 
     textgen sample --numbers --seed "1,1,2,3,5" --length 3
 
+    textgen sample --adapt novel.txt --save-as novel
+
     A model that was trained on several documents, such as names or poems, stops at the end of a
     document.
 
@@ -230,6 +247,8 @@ def sample_command(
     if not quiet:
         print_notes([*([note] if note else []), *_notes(model, options)])
     computed_by = _another(settings, asked.count)
+    if asked.adapt:
+        model = _adapt(model, asked, say)
     if model.saved.reads_pairs:
         _write_targets(model, text, settings, asked, output, computed_by)
         return
@@ -267,12 +286,29 @@ def sample_command(
         _write_texts(model, fitted, settings, plan, asked, output)
 
 
+def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None]) -> Model:
+    """The model after it has read the texts of `--adapt`; kept under the name of `--save-as`."""
+    adapted = model.adapt(*asked.adapt)
+    record = adapted.info["adapted"][-1]
+    how = f"rate {record['rate']:g}, a step every {plural(record['stretch'], 'token')}"
+    if not record["rate"]:
+        how = "nothing, because no step helped on the validation text"
+    say(f"learned from {plural(record['chars'], 'character')}: {how}")
+    if asked.save_as is not None:
+        say(f"kept as {adapted.save(asked.save_as)}")
+    return adapted
+
+
 def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -> None:
     """Refuse options that the model cannot follow."""
     from textgen.sampling.seed import refuse_steering
 
     if asked.steer or asked.live:
         refuse_steering(model.saved, settings)
+    if asked.adapt:
+        from textgen.sampling import refuse_adapting
+
+        refuse_adapting(model.saved)
     if model.saved.reads_pairs and (asked.interactive or asked.is_compared):
         name = "interactive" if asked.interactive else "novelty"
         raise SamplingError(
@@ -375,6 +411,7 @@ def _write_texts(
         samples.append(sample)
     record = {
         "checkpoint": str(model.path),
+        "adapted": model.info["adapted"] if asked.adapt else [],
         "seed": fitted.text,
         "notice": fitted.notice,
         "settings": asdict(settings),

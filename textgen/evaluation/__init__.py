@@ -5,3 +5,4 @@ from textgen.evaluation.exact_match import evaluate_pairs as evaluate_pairs
 from textgen.evaluation.prediction import POSITIONS as POSITIONS
 from textgen.evaluation.prediction import Evaluation as Evaluation
 from textgen.evaluation.prediction import evaluate as evaluate
+from textgen.evaluation.prediction import open_corpus as open_corpus

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from textgen.adaptation import AdaptationRule, AdaptingReader
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import FileOptions
@@ -29,9 +30,12 @@ from textgen.evaluation.nll import (
 from textgen.mixing import CountMixture, count_text
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
-from textgen.model.network import Network
+from textgen.model.head import nats_of
+from textgen.model.network import Floats, Ids, Network
 from textgen.options import EvalOptions
+from textgen.progress import track
 from textgen.runtime import choose_device, choose_threads, computing_threads
+from textgen.sampling.adapted import LEARNING, adapting_reader
 from textgen.sampling.training_part import training_part
 
 #: With a history: tokens that are measured unless told otherwise.
@@ -60,6 +64,7 @@ class Evaluation:
         cold: Where windows were asked for, the figures of the same text read in windows, each from
             a zero state.
         mixed: Where it was asked for, the figures of the network mixed with counts.
+        adapted: Where it was asked for, the figures of the network that learns while it reads.
     """
 
     nats: float
@@ -75,11 +80,14 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     cold: Evaluation | None = None
     mixed: MixedCost | None = None
+    adapted: AdaptedCost | None = None
 
     def __repr__(self) -> str:
         cold = "" if self.cold is None else f", in windows {self.cold.bits_per_char:.4f}"
         if self.mixed is not None:
             cold += f", mixed {self.mixed.frozen_nats / self.chars / math.log(2):.4f}"
+        if self.adapted is not None:
+            cold += f", adapted {self.adapted.nats / self.chars / math.log(2):.4f}"
         return (
             f"<Evaluation: {self.bits_per_char:.4f} bits/char{cold}; {self.chars:,} characters, "
             f"{self.unknown_chars:,} unknown>"
@@ -149,6 +157,8 @@ class Evaluation:
             }
         if self.mixed is not None:
             figures |= self.mixed.to_dict(self.chars)
+        if self.adapted is not None:
+            figures |= self.adapted.to_dict(self.chars)
         return {prefix + name: value for name, value in figures.items()}
 
 
@@ -181,6 +191,35 @@ class MixedCost:
         }
 
 
+@dataclass(frozen=True)
+class AdaptedCost:
+    """What a text costs under a network that learns while it reads.
+
+    Each stretch is predicted by the weights as they were before it.
+
+    Args:
+        nats: The network alone, in nats.
+        mixed_nats: Mixed with counts that count what was read as well; None where counts were not
+            asked for.
+        rule: How far it stepped. Where its rate is 0, the network stayed as it was.
+    """
+
+    nats: float
+    mixed_nats: float | None
+    rule: AdaptationRule
+
+    def to_dict(self, chars: int) -> dict[str, float]:
+        """The figures by name, for a text of so many characters."""
+        figures = {"adapt_bits_per_char": self.nats / chars / math.log(2)}
+        if self.mixed_nats is not None:
+            figures["adapt_mix_bits_per_char"] = self.mixed_nats / chars / math.log(2)
+        return figures | {
+            "adapt_rate": self.rule.rate,
+            "adapt_pull": self.rule.pull,
+            "adapt_stretch": self.rule.stretch,
+        }
+
+
 def evaluate(
     saved: SavedModel,
     paths: Sequence[str],
@@ -210,18 +249,20 @@ def evaluate(
             f"{named('limit')} goes with {named('history')}, or with pairs; "
             f"{named('history', 'N')} sees N tokens"
         )
-    mixture = None
-    if options.mix:
+    for name in ("mix", "adapt"):
+        if not getattr(options, name):
+            continue
         if history:
             raise ConfigError(
                 f"the model was trained to see {history} tokens at each prediction, and "
-                f"{named('mix')} carries its state on; add {named('history', 0)}"
+                f"{named(name)} carries its state on; add {named('history', 0)}"
             )
         if edits:
-            raise ConfigError(f"{named('mix')} measures without steering; leave the block")
-        counted = training_part(saved).train
-        counts = count_text(counted, len(saved.vocabulary), options.mix_order)
-        mixture = CountMixture.of(counts, len(counted))
+            raise ConfigError(f"{named(name)} measures without steering; leave the block")
+    reader = None
+    if options.adapt:
+        reader = adapting_reader(saved, choose_threads(options.threads).value)
+    counted = training_part(saved).train if options.mix else None
     corpus = open_corpus(saved, paths, options, stdin, documents=options.documents)
     if options.documents is not None:
         corpus.require_borders()
@@ -254,9 +295,13 @@ def evaluate(
             positions=nll.tokens if history else None,
             notes=corpus.notes,
         )
-        if mixture is not None:
-            mixed = _mixed(network, mixture, tokens, escape, spelling)
-            return replace(whole, mixed=mixed)
+        if counted is not None:
+            mixture = _mixture(saved, counted, options)
+            whole = replace(whole, mixed=_mixed(network, mixture, tokens, escape, spelling))
+        if reader is not None:
+            # The first mixture's counts have learned the text by now.
+            second = None if counted is None else _mixture(saved, counted, options)
+            whole = replace(whole, adapted=_adapted(reader, second, tokens, whole, escape))
         if options.window is None:
             return whole
         cold = _in_windows(network, saved, corpus, whole, options.window)
@@ -296,6 +341,51 @@ def opened(
     engine = choose_engine(saved.config.cell_spec, place, "fp32", count)
     with computing_threads(count, torch=engine.name != "native"):
         yield open_network(saved.config, engine, saved.weights, edits)
+
+
+def _mixture(saved: SavedModel, counted: Tokens, options: EvalOptions) -> CountMixture:
+    """Counts of the training text, with the gate as it begins."""
+    counts = count_text(counted, len(saved.vocabulary), options.mix_order)
+    return CountMixture.of(counts, len(counted))
+
+
+def _adapted(
+    reader: AdaptingReader,
+    mixture: CountMixture | None,
+    tokens: Tokens,
+    whole: Evaluation,
+    escape: float,
+) -> AdaptedCost:
+    """What a text costs while the network learns from it: alone, and with counts that learn too.
+
+    Args:
+        reader: The network.
+        mixture: The counts; None: alone.
+        tokens: The text.
+        whole: What it costs while nothing learns.
+        escape: What an unknown token costs beside its probability, in nats.
+    """
+    if not reader.rule.rate:
+        return AdaptedCost(
+            whole.nats, None if whole.mixed is None else whole.mixed.learning_nats, reader.rule
+        )
+    escapes = escape * float(np.count_nonzero(np.asarray(tokens) == UNKNOWN_ID)) + whole.spelling
+    alone = 0.0
+
+    def predicted() -> Iterator[tuple[Ids, Floats]]:
+        nonlocal alone
+        parts = reader.read(tokens)
+        for part, logits_NV in track(parts, LEARNING, len(tokens), lambda read: len(read[0])):
+            alone += float(nats_of(logits_NV, part).sum(dtype=np.float64))
+            yield part, logits_NV
+
+    if mixture is None:
+        for _ in predicted():
+            pass
+        return AdaptedCost(alone + escapes, None, reader.rule)
+    costs = mixture.nats_of(predicted(), learn=True)
+    both = sum((float(nats.sum()) for nats in costs), 0.0)
+    return AdaptedCost(alone + escapes, both + escapes, reader.rule)
 
 
 def _mixed(

@@ -18,7 +18,7 @@ writes was fitted on validation text in the same way, and stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +37,8 @@ RATE = 0.02
 _CHUNK, _LOGITS = 2048, 1 << 24
 
 Tokens = NDArray[np.integer[Any]]
+#: Tokens of a text, and the logits before each of them `(N, V)`.
+Predicted = tuple[NDArray[np.integer[Any]], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +67,7 @@ class CountMixture:
     def fit(self, network: Network, tokens: Tokens) -> CountMixture:
         """The same with a gate that has learned from a text."""
         weights_S2 = self.weights_S2.copy()
-        for _ in self._read(network, tokens, weights_S2, learn=False):
+        for _ in self._read(predictions(network, tokens), weights_S2, learn=False):
             pass
         return CountMixture(self.counts, weights_S2, self.tokens, len(tokens))
 
@@ -81,15 +83,27 @@ class CountMixture:
         Yields:
             What the next tokens cost, in nats, without escapes.
         """
-        return self._read(network, tokens, self.weights_S2.copy(), learn=learn)
+        return self.nats_of(predictions(network, tokens), learn=learn)
+
+    def nats_of(
+        self, predicted: Iterable[Predicted], *, learn: bool
+    ) -> Iterator[NDArray[np.float64]]:
+        """The same of a text that somebody else predicts.
+
+        Args:
+            predicted: The text in parts, each with the logits before its tokens, which are
+                overwritten with those of the mixture.
+            learn: As for `nats`.
+        """
+        return self._read(predicted, self.weights_S2.copy(), learn=learn)
 
     def _read(
-        self, network: Network, tokens: Tokens, weights_S2: NDArray[np.float64], *, learn: bool
+        self, predicted: Iterable[Predicted], weights_S2: NDArray[np.float64], *, learn: bool
     ) -> Iterator[NDArray[np.float64]]:
         blend = Blend(self.counts, weights_S2, RATE)
         context = self.counts.no_context()
         self._begin(context)
-        for part, logits_NV in _predictions(network, tokens):
+        for part, logits_NV in predicted:
             yield blend.read(part, logits_NV, context, learn=learn)
 
     def _begin(self, context: NDArray[np.int32]) -> None:
@@ -105,7 +119,7 @@ class CountMixture:
         }
 
 
-def _predictions(network: Network, tokens: Tokens) -> Iterator[tuple[NDArray[np.int64], Floats]]:
+def predictions(network: Network, tokens: Tokens) -> Iterator[Predicted]:
     """The tokens of a text, and the logits before each of them `(N, V)`, in parts."""
     head = open_head(network.config, network.arrays())
     state, previous = network.zero_state(1), END_ID

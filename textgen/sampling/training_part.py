@@ -40,7 +40,9 @@ def training_part(model: ModelHeader) -> TrainingPart:
         ConfigError: It is a model of pairs, or the text is not there, or is another one now.
     """
     if model.reads_pairs:
-        raise ConfigError("counts are mixed with models of text; this one was trained on pairs")
+        raise ConfigError(
+            "what is needed is the text of a model of text, and this one was trained on pairs"
+        )
     record = corpus_record(model)
     corpus = _corpus(model, record)
     asked = _asked_val(model.info.get("command"))
@@ -99,13 +101,13 @@ def _corpus(model: ModelHeader, record: Mapping[str, Any]) -> Corpus:
         corpus = _read_again(model, paths)
         if corpus.sha256 != record.get("sha256"):
             raise ConfigError(
-                f"{paths[0]} has changed since the model was trained on it, and the counts that "
-                "are mixed must be those of its training text; put the old text back"
+                f"{paths[0]} has changed since the model was trained on it, and what is needed is "
+                "its training text; put the old text back"
             )
     if corpus.vocabulary != model.vocabulary:
         raise ConfigError(
             "the training text in the cache has other symbols than the model, so it cannot be "
-            "counted for it"
+            "read for it"
         )
     return corpus
 
@@ -116,12 +118,9 @@ def _read_again(model: ModelHeader, paths: Sequence[str]) -> Corpus:
     Raises:
         ConfigError: They are not known, or not there.
     """
-    missing = (
-        "the training text, which the counts are made of, is no longer in the cache, and cannot be "
-        "read again: "
-    )
+    missing = "the training text is no longer in the cache, and cannot be read again: "
     if not paths or "-" in paths:
-        raise ConfigError(f"{missing}it was no file; train on a file to mix")
+        raise ConfigError(f"{missing}it was no file; train on a file")
     try:
         return Corpus.open(
             paths,
@@ -160,5 +159,5 @@ def _held_out(choices: object) -> int:
 def _unclear() -> ConfigError:
     return ConfigError(
         "the model's file does not tell which part of its text it was trained on, so that part "
-        "cannot be counted; train the model again with this version"
+        "cannot be read; train the model again with this version"
     )

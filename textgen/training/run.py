@@ -15,6 +15,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from textgen.adaptation import fit_adaptation
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
 from textgen.corpus.documents import document_separator
 from textgen.corpus.pairs import SEPARATOR
@@ -30,16 +31,17 @@ from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
 from textgen.files import append_line
 from textgen.messages import Message, marks_of
 from textgen.model.engine import open_network
+from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Network
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import Task, task
 from textgen.runtime import Choice
-from textgen.sampling import SampleOptions, SamplingNetworks, generate
+from textgen.sampling import ADAPTATION, SampleOptions, SamplingNetworks, generate
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import METRICS_NAME, Arrays, RunState, clear_results
 from textgen.training.learner import fit_head_scale
-from textgen.training.sizing import FINAL_EVALUATION
+from textgen.training.sizing import FINAL_EVALUATION, adaptation_tokens
 from textgen.training.trainer import Trainer
 
 #: Masked updates in a row after which a run is given up.
@@ -98,6 +100,8 @@ class Run:
         self._started = 0.0
         # The last evaluation of the course.
         self._course: _Cost | None = None
+        # How the model learns while it reads, as plain data; known at the end.
+        self._adaptation: dict[str, Any] | None = None
         self._val_words_per_token: float | None = None
         if data.corpus.vocabulary.level == "word" and data.val_pairs is None:
             words = count_words(data.corpus.vocabulary, data.val)
@@ -195,6 +199,7 @@ class Run:
             raise self._diverged(0)
         yield from self._sample()
         cost = self._validate(self._best)
+        self._adaptation = self._fit_adaptation(self._best)
         if self._data.val_pairs is not None:
             written = self._write_pairs()
             self._record["final_pairs"] = [written.exact_match, written.pairs]
@@ -247,6 +252,16 @@ class Run:
             data.val,
             first_pairs(data.val_pairs, WRITTEN_TOKENS, WRITTEN_PAIRS),
         )
+
+    def _fit_adaptation(self, weights: Arrays) -> dict[str, Any] | None:
+        """How the model learns while it reads, as plain data; None: fitted when it is needed."""
+        data, engine = self._data, self._trainer.network.engine
+        tokens = adaptation_tokens(self.plan, len(data.val))
+        if not tokens or engine.name != "native" or data.val_pairs is not None:
+            return None
+        network = open_network(self.plan.model, engine, weights)
+        assert isinstance(network, NativeNetwork)
+        return fit_adaptation(network, data.train, data.val[:tokens]).to_json()
 
     def _sample(self) -> Iterator[Sampled]:
         data = self._data
@@ -341,6 +356,7 @@ class Run:
             # What the model reads: pairs, and how many tokens at a time if that is fixed.
             "pairs": data.separator is not None,
             "history": self.plan.seq_len if self.plan.sliding else None,
+            ADAPTATION: self._adaptation,
             "metrics": {
                 "step": progress.best_step or progress.step,
                 "steps": self.plan.steps,

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from textgen.adaptation import FIT_TOKENS
 from textgen.cells import BUILT_IN
 from textgen.corpus.corpus_options import FEW_WORDS
 from textgen.errors import ConfigError, EmptyCorpusError, named
@@ -42,6 +43,12 @@ RESET_TOKENS = 2048
 EVALUATIONS, EVALUATION_SHARE = 10, 0.04
 #: The best model is validated at the end on this many times as much text, as far as there is.
 FINAL_EVALUATION = 3
+#: The share of a run that it may take to fit how the model learns while it reads; for that so many
+#: passes over some validation text are made, by one stream, in which a token takes so many times as
+#: long as in training. Tokens of a pass at least: on fewer a gain is not yet seen, and it is fitted
+#: when it is needed.
+ADAPTATION_SHARE, ADAPTATION_PASSES, ONE_STREAM = 0.03, 6, 16
+LEAST_ADAPTATION = 2000
 #: Dropout of a large vocabulary of words: so much for each doubling of how often the text is read
 #: (docs/log.md).
 WORDS_DROPOUT = 0.15
@@ -381,6 +388,9 @@ def finish(
     if plan.steps == 0:
         budget = options.budget or DEFAULT_BUDGET
         steps = steps_within(budget, timing)
+        planned = _of_length(plan, options, facts, steps)
+        if not options.pairs and adaptation_tokens(planned, facts.val_tokens):
+            steps = steps_within((1 - ADAPTATION_SHARE) * budget, timing)
         plan = _of_length(plan, options, facts, steps)
         reason = f"as many as fit into {duration_words(budget)}: one takes {_milliseconds(timing)}"
         choices.append(Choice("steps", steps, f"{reason} on this machine"))
@@ -409,6 +419,19 @@ def evaluation_tokens(val_tokens: int, train_tokens_seen: float) -> int:
     """Validation tokens to charge in one evaluation: a pass forward costs a third of training."""
     share = 3 * EVALUATION_SHARE / EVALUATIONS * train_tokens_seen
     return max(1, min(val_tokens, max(int(share), 4096)))
+
+
+def adaptation_tokens(plan: Plan, val_tokens: int) -> int:
+    """Validation tokens on which it is fitted how the model learns while it reads; 0: it is not.
+
+    A short run has no time for it, and a model that sees a fixed number of tokens, or whose output
+    is a vector, does not learn while it reads.
+    """
+    if plan.sliding or plan.model.has_vector_output:
+        return 0
+    seen = plan.steps * plan.tokens_per_step
+    tokens = int(ADAPTATION_SHARE * seen / (ADAPTATION_PASSES * ONE_STREAM))
+    return min(tokens, val_tokens, FIT_TOKENS) if tokens >= LEAST_ADAPTATION else 0
 
 
 def steps_within(seconds: float, timing: Timing) -> int:

@@ -13,7 +13,8 @@ from textgen.cli.boundary import guarded
 from textgen.cli.parameters import Only, OutputOptions, with_options
 from textgen.cli.records import print_json
 from textgen.terminal.console import ColorMode
-from textgen.terminal.text import quote_path
+from textgen.terminal.humanize import listed
+from textgen.terminal.text import quote_path, visible
 
 if TYPE_CHECKING:
     from textgen.model.config import ModelConfig
@@ -75,7 +76,6 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
     from textgen.cli.train_view import label_of
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import choices_table, key_values
-    from textgen.terminal.text import visible
 
     out = make_consoles(color).out
     config, info = saved.config, saved.info
@@ -100,6 +100,8 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
                 ("trained further from", info.get("parent")),
                 ("versions", ", ".join(f"{k} {v}" for k, v in info.get("versions", {}).items())),
                 ("trained longer", _longer(info.get("more") or [])),
+                ("while it reads", _adapts(info.get("adaptation"))),
+                ("learned from", _learned(info.get("adapted"))),
             ],
         )
     )
@@ -124,6 +126,24 @@ def _cell(config: ModelConfig) -> str:
     cell = f"{config.cell} ({config.nonlinearity})" if config.cell == "rnn" else config.cell
     cell = f"{cell}, residual" if config.residual else cell
     return f"{cell}, {config.head} distance" if config.has_vector_output else cell
+
+
+def _adapts(rule: object) -> str | None:
+    """How far it steps where it learns while it reads; None where that is fitted when needed."""
+    if not isinstance(rule, dict):
+        return None
+    if not rule.get("rate"):
+        return "learns nothing: on its validation text no step helped"
+    return (
+        f"learns at rate {rule['rate']:g}, a step every {rule['stretch']} tokens, pulled back by "
+        f"{rule['pull']:g}"
+    )
+
+
+def _learned(adapted: object) -> str | None:
+    """The texts from which it has learned while it read them."""
+    records = adapted if isinstance(adapted, list) else []
+    return visible(listed([path for record in records for path in record["files"]], 3)) or None
 
 
 def _longer(parts: list[dict[str, Any]]) -> str | None:

@@ -1,0 +1,151 @@
+"""A network that reads a text and learns from it: each stretch is predicted first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from textgen.adaptation.adaptation_rule import AdaptationRule
+from textgen.corpus.vocabulary import END_ID
+from textgen.model.head import open_head
+from textgen.model.native_network import NativeNetwork
+from textgen.model.network import Floats, Ids, State
+from textgen.native.net import Descent
+
+Tokens = NDArray[np.integer[Any]]
+
+
+class AdaptingReader:
+    """Reads one text from its beginning, and changes the weights of its network on the way.
+
+    A stretch is read in pieces of `rule.reach` tokens. For the gradient the pieces are so many
+    streams, each from the state in which it was predicted, so the way back through time is short
+    and one product does the work of several.
+
+    Args:
+        network: A network of its own; its weights are those that it is pulled back to.
+        rule: How far a step goes.
+    """
+
+    def __init__(self, network: NativeNetwork, rule: AdaptationRule) -> None:
+        self.network = network
+        self.rule = rule
+        size = network.num_trained
+        stops, rates = _parts(network, rule)
+        self._descent = Descent(
+            network.parameters[:size],
+            network.gradient[:size],
+            stops,
+            rates,
+            pull=rule.pull,
+            most=rule.most,
+            isa=network.engine.isa,
+            threads=network.engine.threads,
+        )
+
+    def read(self, tokens: Tokens) -> Iterator[tuple[Ids, Floats]]:
+        """Read a text.
+
+        Yields:
+            The tokens of a stretch `(N,)` and the logits before each of them `(N, V)`, by the
+            weights as they were before the stretch.
+        """
+        network, reach = self.network, self.rule.reach
+        state, previous = network.zero_state(1), END_ID
+        for first in range(0, len(tokens), self.rule.stretch):
+            part = np.asarray(tokens[first : first + self.rule.stretch], np.int64)
+            inputs = np.concatenate(([previous], part[:-1]))
+            outputs_NH, states, state = read_pieces(network, inputs, state, reach)
+            logits_NV = open_head(network.config, network.weights).logits(outputs_NH)
+            yield part, np.ascontiguousarray(logits_NV, np.float32)
+            previous = int(part[-1])
+            if self.rule.rate:
+                self._learn(inputs, part, states)
+
+    def _learn(self, inputs: Ids, part: Ids, states: list[State]) -> None:
+        """One step on a stretch that was predicted from these states, one a piece."""
+        loss = differentiate_pieces(self.network, inputs, part, states, self.rule.reach)
+        if not np.isfinite(loss):
+            return
+        if len(part) < self.rule.stretch:
+            # A token weighs the same, wherever the text ends.
+            self.network.gradient *= np.float32(len(part) / self.rule.stretch)
+        if not self._descent.step():
+            self.network.weights_changed()
+
+
+def read_pieces(
+    network: NativeNetwork, inputs: Ids, state: State, reach: int
+) -> tuple[Floats, list[State], State]:
+    """Read a stretch of one text in pieces.
+
+    Returns:
+        What the head reads `(N, H)`, the state before each piece, and that after the last.
+    """
+    states, outputs = [], []
+    for begin in range(0, len(inputs), reach):
+        piece_T1 = inputs[begin : begin + reach, None]
+        resets_T1 = piece_T1 == END_ID
+        states.append(state)
+        outputs_T1H, state = network.outputs(
+            piece_T1, state, resets_T1 if resets_T1.any() else None
+        )
+        outputs.append(outputs_T1H[:, 0])
+    return np.concatenate(outputs), states, state
+
+
+def differentiate_pieces(
+    network: NativeNetwork, inputs: Ids, targets: Ids, states: list[State], reach: int
+) -> float:
+    """The mean cost of a stretch in nats; `network.gradient` is then that of the pieces.
+
+    Args:
+        network: The model.
+        inputs: The tokens that are read, `(N,)`.
+        targets: Those that follow them, `(N,)`.
+        states: Before each piece.
+        reach: Tokens of a piece.
+    """
+    inputs_TB, targets_TB = pieces(inputs, targets, reach)
+    joined = [
+        {name: np.concatenate([layer[name] for layer in layers]) for name in layers[0]}
+        for layers in zip(*states, strict=True)
+    ]
+    resets_TB = inputs_TB == END_ID
+    loss, _ = network.differentiate(
+        inputs_TB, targets_TB, joined, resets_TB if resets_TB.any() else None
+    )
+    return loss
+
+
+def pieces(inputs: Ids, targets: Ids, reach: int) -> tuple[Ids, Ids]:
+    """A stretch cut into streams of `reach` tokens: inputs and targets, `(reach, B)`.
+
+    The last stream is filled up with end marks, whose targets of -1 do not count.
+    """
+    count = -(-len(inputs) // reach)
+    filled = np.full((2, count * reach), END_ID, np.int64)
+    filled[1] = -1
+    filled[0, : len(inputs)], filled[1, : len(targets)] = inputs, targets
+    inputs_TB, targets_TB = filled.reshape(2, count, reach).swapaxes(1, 2)
+    return inputs_TB, targets_TB
+
+
+def _parts(network: NativeNetwork, rule: AdaptationRule) -> tuple[list[int], list[float]]:
+    """Where each row of the trained weights ends in the flat array, and its learning rate."""
+    stops: list[int] = []
+    rates: list[float] = []
+    stop = 0
+    divisors = rule.divisors()
+    for name, weight in network.weights.items():
+        if name not in divisors:
+            continue
+        divisor = divisors[name]
+        width = weight.size // divisor.size
+        stops += [stop + width * (row + 1) for row in range(divisor.size)]
+        rates += (np.float32(rule.rate) / divisor).tolist()
+        stop += weight.size
+    return stops, rates
