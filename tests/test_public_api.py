@@ -97,6 +97,7 @@ TAKING = {
     textgen.Model.writer: "SampleSettings",
     textgen.Model.evaluate: "EvalSettings",
     textgen.Model.evaluate_pairs: "EvalPairsSettings",
+    textgen.Model.adapt: "AdaptSettings",
     textgen.Model.trace: "TraceSettings",
     textgen.Model.memory: "MemorySettings",
     textgen.Model.read: "ReadSettings",

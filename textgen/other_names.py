@@ -67,6 +67,7 @@ _CALLED: dict[tuple[str, ...], str] = {
     ("checkpoint", "from_", "out"): "checkpoint",
     ("from_", "checkpoint"): "init_from from_model pretrained",
     ("from_",): "finetune fine_tune",
+    ("adapt",): "dyneval dynamic_evaluation dynamic_eval",
     # what it writes
     ("seed",): (
         "primetext prime_text prime prefix prompt seed_text start start_text start_string "
