@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from textgen.adaptation import AdaptationRule, AdaptingReader, descend, fit_adaptation
+from textgen.adaptation import AdaptationRule, AdaptingReader, descend, fit_adaptation, guarded
 from textgen.adaptation.adaptation_rule import MOST, scale_shapes
 from textgen.adaptation.adapting_reader import pieces
 from textgen.adaptation.fit_adaptation import gradient_scales
@@ -191,13 +191,22 @@ def test_what_is_pulled_back_goes_back() -> None:
         np.testing.assert_allclose(back[name] - weight, 0.75, atol=1e-6)
 
 
+def predicted(tokens: np.ndarray, guard: bool) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """A text that is learned from; with a guard, the network as it was predicts too."""
+    network = opened()
+    reader = AdaptingReader(network, rule_of(network.config))
+    if not guard:
+        return reader.read(tokens)
+    return guarded(reader.read(tokens), reader.still().read(tokens))
+
+
+@pytest.mark.parametrize("guard", [False, True])
 @pytest.mark.parametrize("mix", [False, True])
-def test_what_a_token_costs_does_not_depend_on_the_tokens_after_it(mix: bool) -> None:
+def test_what_a_token_costs_does_not_depend_on_the_tokens_after_it(mix: bool, guard: bool) -> None:
     train, tokens = text_of(3_000, 3), text_of(1_000, 4)
 
     def read(tokens: np.ndarray) -> np.ndarray:
-        network = opened()
-        parts = AdaptingReader(network, rule_of(network.config)).read(tokens)
+        parts = predicted(tokens, guard)
         if not mix:
             return costs(parts)
         mixture = CountMixture.of(count_text(train, VOCAB, 7), len(train))
@@ -212,14 +221,17 @@ def test_what_a_token_costs_does_not_depend_on_the_tokens_after_it(mix: bool) ->
         assert not np.allclose(found[border:], whole[border:])
 
 
-def test_every_prediction_is_a_distribution_with_counts_too() -> None:
+@pytest.mark.parametrize("guard", [False, True])
+def test_every_prediction_is_a_distribution_with_counts_too(guard: bool) -> None:
     train, tokens = text_of(3_000, 3), text_of(2_000, 4)
-    network = opened()
     mixture = CountMixture.of(count_text(train, VOCAB, 7), len(train))
     kept: list[np.ndarray] = []
 
     def parts() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for part, logits_NV in AdaptingReader(network, rule_of(network.config)).read(tokens):
+        for part, logits_NV in predicted(tokens, guard):
+            if guard:
+                sums = np.exp(logits_NV.astype(np.float64)).sum(axis=1)
+                assert np.abs(sums - 1).max() < 1e-5
             kept.append(logits_NV)  # Overwritten with those of the mixture.
             yield part, logits_NV
 
@@ -227,6 +239,34 @@ def test_every_prediction_is_a_distribution_with_counts_too() -> None:
     mixed = np.concatenate(kept).astype(np.float64)
     assert np.abs(np.exp(mixed).sum(axis=1) - 1).max() < 1e-6
     np.testing.assert_allclose(nats, -mixed[np.arange(len(tokens)), tokens], atol=1e-5)
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_with_a_guard_a_text_costs_a_bit_more_at_most(helps: bool) -> None:
+    """Of the cost of the better network, in all; where learning helps and where it harms."""
+    network = opened()
+    rule = rule_of(network.config, rate=0.5, pull=0.0)
+    tokens = text_of(1_000, 4) if helps else np.random.default_rng(0).integers(0, VOCAB, 1_000)
+    if not helps:
+        network.load_arrays({name: np.zeros_like(w) for name, w in network.arrays().items()})
+    reader = AdaptingReader(network, rule)
+    still, again = reader.still(), reader.still()
+    static = costs(still.read(tokens)).sum()
+    alone = costs(AdaptingReader(again.network, rule).read(tokens)).sum()
+    assert (alone < static) == helps
+    both = costs(guarded(reader.read(tokens), still.read(tokens))).sum()
+    # 0.01 for sums of a thousand costs in float32.
+    assert both < min(static, alone) + np.log(2) + 0.01
+    assert both > min(static, alone) - 20
+
+
+def test_the_mixture_with_a_guard_is_bayes() -> None:
+    logits = np.log(np.array([[[0.5, 0.5], [0.9, 0.1]], [[0.8, 0.2], [0.3, 0.7]]], np.float32))
+    part = np.array([0, 1])
+    ((_, mixed),) = guarded([(part, logits[0])], [(part, logits[1])])
+    np.testing.assert_allclose(np.exp(mixed[0]), [0.65, 0.35], atol=1e-6)
+    # After symbol 0 the weights are as 0.5 to 0.8.
+    np.testing.assert_allclose(np.exp(mixed[1, 1]), (0.5 * 0.1 + 0.8 * 0.7) / 1.3, atol=1e-6)
 
 
 def test_the_fit_learns_where_a_text_has_habits_of_its_own() -> None:

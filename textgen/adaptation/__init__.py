@@ -7,3 +7,4 @@ from textgen.adaptation.adaptation_rule import descend as descend
 from textgen.adaptation.adapting_reader import AdaptingReader as AdaptingReader
 from textgen.adaptation.fit_adaptation import FIT_TOKENS as FIT_TOKENS
 from textgen.adaptation.fit_adaptation import fit_adaptation as fit_adaptation
+from textgen.adaptation.guard import guarded as guarded

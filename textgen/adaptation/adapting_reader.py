@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,12 @@ class AdaptingReader:
             isa=network.engine.isa,
             threads=network.engine.threads,
         )
+
+    def still(self) -> AdaptingReader:
+        """One with the weights as they are now, which learns nothing."""
+        network = NativeNetwork(self.network.config, self.network.engine)
+        network.load_arrays(self.network.weights)
+        return AdaptingReader(network, replace(self.rule, rate=0.0))
 
     def read(self, tokens: Tokens) -> Iterator[tuple[Ids, Floats]]:
         """Read a text.

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from textgen.adaptation import AdaptationRule, AdaptingReader
+from textgen.adaptation import AdaptationRule, AdaptingReader, guarded
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import FileOptions
@@ -195,7 +195,8 @@ class MixedCost:
 class AdaptedCost:
     """What a text costs under a network that learns while it reads.
 
-    Each stretch is predicted by the weights as they were before it.
+    Each stretch is predicted by the weights as they were before it, together with the network that
+    does not learn: see `textgen.adaptation.guard`.
 
     Args:
         nats: The network alone, in nats.
@@ -374,7 +375,7 @@ def _adapted(
 
     def predicted() -> Iterator[tuple[Ids, Floats]]:
         nonlocal alone
-        parts = reader.read(tokens)
+        parts = guarded(reader.read(tokens), reader.still().read(tokens))
         for part, logits_NV in track(parts, LEARNING, len(tokens), lambda read: len(read[0])):
             alone += float(nats_of(logits_NV, part).sum(dtype=np.float64))
             yield part, logits_NV
