@@ -52,6 +52,7 @@ class TrainSettings(CorpusSettings, total=False):
     loss: str
     distance: str | None
     dropout: float | None
+    recurrent_dropout: float | None
     tie: bool
     residual: bool
     seq_len: int | None

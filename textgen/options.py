@@ -295,6 +295,16 @@ class TrainOptions(ComputeOptions):
         at_least=0,
         below=1,
     )
+    recurrent_dropout: float | None = setting(
+        None,
+        help="The share of the recurrent weights that are left out at random in each training step "
+        "(DropConnect), such as 0.1.",
+        panel=ADVANCED,
+        metavar="SHARE",
+        by_default="chosen from how many times the text is read; 0 where the dropout is given",
+        at_least=0,
+        below=1,
+    )
     tie: bool = setting(
         False,
         help="Use the embedding vectors as the weights of the output layer too (weight tying).",
@@ -342,7 +352,7 @@ class TrainOptions(ComputeOptions):
         help="How strongly the weights are pulled towards 0 (the weight decay of AdamW); 0 turns "
         "it off.",
         panel=ADVANCED,
-        by_default="0.1",
+        by_default="chosen from the number of steps; 0.1 where the dropout is given",
         at_least=0,
     )
     clip_norm: float | None = setting(

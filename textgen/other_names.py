@@ -24,6 +24,7 @@ _CALLED: dict[tuple[str, ...], str] = {
     ("nonlinearity",): "activation",
     ("embedding_size",): "embedding embedding_dim embed_size emsize",
     ("dropout",): "drop dropout_rate drop_rate keep_prob",
+    ("recurrent_dropout",): "wdrop weight_drop dropconnect",
     ("tie",): "tied tie_weights weight_tying",
     # how it is trained
     ("epochs", "steps", "budget"): "epoch epochs n_epochs num_epochs max_epochs",

@@ -79,8 +79,8 @@ def break_steps(patch: pytest.MonkeyPatch, is_broken: Callable[[int], bool]) -> 
     """
     calls = iter(range(10**6))
 
-    def draw(config, batch_size: int, seed: int) -> Masks | None:
-        masks = draw_masks(config, batch_size, seed)
+    def draw(config, batch_size: int, seed: int, recurrent: float) -> Masks | None:
+        masks = draw_masks(config, batch_size, seed, recurrent)
         if not is_broken(next(calls)):
             return masks
         layers = np.ones((config.num_layers, batch_size, config.hidden_size), np.float32)

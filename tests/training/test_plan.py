@@ -24,7 +24,9 @@ from textgen.training.sizing import (
     DEFAULT_BUDGET,
     EVALUATION_SHARE,
     EVALUATIONS,
+    MOST_DECAY,
     SECONDS_BETWEEN_SAVES,
+    WEIGHT_DECAY,
     TextFacts,
     Timing,
     draft,
@@ -59,6 +61,8 @@ def spelled_out(plan: Plan, **more: Any) -> TrainOptions:
         num_layers=plan.model.num_layers,
         embedding_size=plan.model.embedding_size,
         dropout=plan.model.dropout,
+        recurrent_dropout=plan.recurrent_dropout,
+        weight_decay=plan.optimizer.weight_decay,
         tie=plan.model.tie,
         batch_size=plan.batch_size,
         learning_rate=plan.optimizer.learning_rate,
@@ -106,6 +110,8 @@ def test_every_choice_has_a_reason(request_: dict) -> None:
         "num_layers",
         "embedding_size",
         "dropout",
+        "recurrent_dropout",
+        "weight_decay",
         "learning_rate",
         "history" if "history" in request_ else "seq_len",
         "batch_size",
@@ -130,6 +136,8 @@ def test_every_choice_has_a_reason(request_: dict) -> None:
         ("embedding_size", 21),
         ("dropout", 0.0),
         ("dropout", 0.45),
+        ("recurrent_dropout", 0.0),
+        ("recurrent_dropout", 0.35),
         ("seq_len", 9),
         ("batch_size", 5),
         ("learning_rate", 0.00123),
@@ -351,6 +359,28 @@ def test_reasons_say_why_in_words() -> None:
     assert choices["dropout"].value == 0
 
 
+def test_what_keeps_a_text_from_being_memorized() -> None:
+    """Recurrent weights are dropped from six readings on, neurons from eight on, both up to a half;
+    a run of few steps has more weight decay. Who gives the dropout gets that and nothing beside."""
+    rates = [
+        (plan.recurrent_dropout, plan.model.dropout)
+        for epochs in (1.0, 5.0, 10.0, 60.0, 10_000.0)
+        for plan, _ in [resolved(TrainOptions(epochs=epochs, hidden_size=64))]
+    ]
+    assert rates[0] == rates[1] == (0.0, 0.0)
+    assert rates == sorted(rates)
+    assert 0.0 < rates[2][1] < rates[2][0] < rates[3][0] < rates[4][0] == 0.5
+    decays = [
+        resolved(TrainOptions(steps=steps, hidden_size=64))[0].optimizer.weight_decay
+        for steps in (10, 1_000, 100_000)
+    ]
+    assert decays[0] == MOST_DECAY > decays[1] > decays[2] == WEIGHT_DECAY
+    plan, choices = resolved(TrainOptions(epochs=60.0, hidden_size=64, dropout=0.2))
+    assert (plan.recurrent_dropout, plan.optimizer.weight_decay) == (0.0, WEIGHT_DECAY)
+    assert "because the dropout was asked for" in choices["recurrent_dropout"].reason
+    assert "because the dropout was asked for" in choices["weight_decay"].reason
+
+
 def test_many_words_have_fewer_neurons_and_more_dropout() -> None:
     """Half the neurons that a run of characters with as large an output has; see docs/log.md."""
     words = TextFacts(train_tokens=180_000, val_tokens=20_000, vocab_size=12_000)
@@ -422,6 +452,10 @@ def good() -> dict[str, Any]:
         {"rng": -1},
         {"sliding": 1},
         {"patience": True},
+        {"recurrent_dropout": 1.0},
+        {"recurrent_dropout": -0.1},
+        {"recurrent_dropout": True},
+        {"recurrent_dropout": "0.1"},
         {"momentum": 0.9},
         {"model": {"vocab_size": 0, "embedding_size": 3, "hidden_size": 4}},
         {"model": None},
@@ -437,16 +471,17 @@ def test_a_damaged_plan_is_refused(change: dict) -> None:
 
 
 def test_a_plan_of_version_0_1_is_what_it_was() -> None:
-    """Its runs knew neither setting, and must go on as they began."""
+    """Its runs knew none of these settings, and must go on as they began."""
     data = good()
-    del data["reset_every"], data["first_step"]
+    del data["reset_every"], data["first_step"], data["recurrent_dropout"]
     del data["optimizer"]["beta1"]
     plan = Plan.from_dict(data)
     assert (plan.reset_every, plan.optimizer.beta1, plan.first_step) == (0, 0.9, 0)
+    assert plan.recurrent_dropout == 0.0
 
 
 def test_an_incomplete_plan_is_refused() -> None:
-    for name in good().keys() - {"reset_every", "first_step"}:
+    for name in good().keys() - {"reset_every", "first_step", "recurrent_dropout"}:
         data = good()
         del data[name]
         with pytest.raises(CheckpointCorruptError, match="the run's stored plan is incomplete"):

@@ -17,7 +17,9 @@ from textgen.corpus.windows import Windows
 from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
+from textgen.model.initialise import draw_masks
 from textgen.runtime import computing_threads
+from textgen.sampling.choice import splitmix64
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan, learning_rate_factor
 from textgen.training.trainer import Trainer, open_learner
@@ -217,6 +219,55 @@ def test_everything_stored_is_float32_in_bf16_too() -> None:
     assert {array.dtype for array in trainer.tensors().values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize(
+    ("kind", "cell"),
+    # torch has no kernel of an mLSTM.
+    [*((kind, cell) for kind in KINDS[1:] for cell in ("lstm", "gru")), ("native", "mlstm")],
+)
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_every_path_drops_the_same_recurrent_weights(kind: str, dropout: float, cell: str) -> None:
+    """In the loss and in the gradient; and what is evaluated has all its weights."""
+    config = replace(CONFIG, dropout=dropout, num_layers=2, cell=cell)
+    plan = replace(make_plan(config), recurrent_dropout=0.4)
+    trainer, reference = make(kind, plan), make("reference", plan)
+    for _ in range(12):
+        advance(trainer, 1)
+        advance(reference, 1)
+        expected = reference.read_figures()
+        assert trainer.read_figures().nats_per_token == pytest.approx(
+            expected.nats_per_token, rel=1e-4
+        )
+    assert_trained_alike(trainer.tensors(), reference.tensors())
+    ids_TB = np.arange(12).reshape(6, 2)
+    nats, exact = (
+        made.network.nll(ids_TB, ids_TB, made.network.zero_state(2), None)[0]
+        for made in (trainer, reference)
+    )
+    np.testing.assert_allclose(nats, exact, rtol=1e-3)
+    whole = make(kind, replace(plan, recurrent_dropout=0.0))
+    advance(whole, 1)
+    first = make(kind, plan)
+    advance(first, 1)
+    assert abs(whole.read_figures().nats_per_token - first.read_figures().nats_per_token) > 1e-4
+
+
+def test_a_dropped_weight_has_no_gradient() -> None:
+    """What stands at zero in the mask moves by the weight decay alone."""
+    plan = replace(make_plan(replace(CONFIG, dropout=0.0)), recurrent_dropout=0.5)
+    for kind in ("reference", "native"):
+        trainer = make(kind, plan)
+        before = trainer.network.arrays()["layers.0.weight_hh"]
+        masks = draw_masks(plan.model, plan.batch_size, splitmix64(plan.rng, 0), 0.5)
+        assert masks is not None
+        dropped = masks.recurrent["layers.0.weight_hh"] == 0.0
+        advance(trainer, 1)
+        after = trainer.network.arrays()["layers.0.weight_hh"]
+        decay = 1.0 - plan.learning_rate(0) * plan.optimizer.weight_decay
+        # One product in float32.
+        np.testing.assert_allclose(after[dropped], before[dropped] * decay, rtol=1e-6)
+        assert (np.abs(after - before * decay)[~dropped] > 1e-4).all()
+
+
 def masks_of(plan: Plan, steps: range, kind: str) -> list[np.ndarray]:
     """The masks that the learner is handed in each of `steps`, flat."""
     trainer = make(kind, plan)
@@ -225,7 +276,8 @@ def masks_of(plan: Plan, steps: range, kind: str) -> list[np.ndarray]:
     update = trainer._learner.update
 
     def spy(batch, masks, learning_rate) -> None:
-        seen.append(np.concatenate([masks.embedding_E, masks.layers_LBH.ravel()]))
+        weights = [mask.ravel() for mask in masks.recurrent.values()]
+        seen.append(np.concatenate([masks.embedding_E, masks.layers_LBH.ravel(), *weights]))
         update(batch, masks, learning_rate)
 
     trainer._learner.update = spy  # type: ignore[method-assign]
@@ -235,7 +287,7 @@ def masks_of(plan: Plan, steps: range, kind: str) -> list[np.ndarray]:
 
 @on_both_learners
 def test_dropout_depends_on_the_seed_and_the_step_alone(kind: str) -> None:
-    plan = make_plan(CONFIG)
+    plan = replace(make_plan(CONFIG), recurrent_dropout=0.2)
     masks = masks_of(plan, range(8), kind)
     np.testing.assert_array_equal(masks_of(plan, range(5, 8), kind), masks[5:])
     other = masks_of(replace(plan, rng=2), range(8), kind)

@@ -1,13 +1,13 @@
 """What is drawn at random with NumPy, the same on every engine.
 
-The first weights of a model, and the neurons that dropout leaves out of a window.
+The first weights of a model, and what dropout leaves out of a window: neurons and weights.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,33 +101,52 @@ def start_from_counts(
 
 @dataclass(frozen=True)
 class Masks:
-    """Factors of one window, each 0 or `1 / (1 - dropout)`.
+    """Factors of one window, each 0 or one over the share that is kept.
 
     They hold for all its time steps (Gal and Ghahramani 2016, arXiv:1512.05287, section 4).
 
     Args:
         embedding_E: On the symbols' vectors, `(E,)`: one for all streams, so that the first
-            layer's input stays a table of one row a symbol.
-        layers_LBH: On each layer's output, `(L, B, H)`: into the next layer and the head.
+            layer's input stays a table of one row a symbol. None: nothing is dropped.
+        layers_LBH: On each layer's output, `(L, B, H)`: into the next layer and the head. None:
+            nothing is dropped.
+        recurrent: On the recurrent weights, by the weight's name and with its shape: one for all
+            streams (DropConnect; Merity, Keskar and Socher 2018, arXiv:1708.02182, section 2).
+            Empty: nothing is dropped.
     """
 
-    embedding_E: Floats
-    layers_LBH: Floats
+    embedding_E: Floats | None
+    layers_LBH: Floats | None
+    recurrent: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def draw_masks(config: ModelConfig, batch_size: int, seed: int) -> Masks | None:
+def recurrent_weights(config: ModelConfig) -> tuple[str, ...]:
+    """Return the names of the weights by which the layers multiply their own states."""
+    return tuple(
+        f"layers.{layer}.{product.name}"
+        for layer in range(config.num_layers)
+        for product in config.cell_spec.products
+    )
+
+
+def draw_masks(
+    config: ModelConfig, batch_size: int, seed: int, recurrent: float = 0.0
+) -> Masks | None:
     """Return the dropout masks of one window: a pure function of its arguments.
 
     Args:
         config: Dropout rate and sizes.
         batch_size: Streams.
         seed: In `[0, 2**64)`.
+        recurrent: The share of the recurrent weights that is dropped, in `[0, 1)`. It is rounded
+            to 256ths: there are so many of them that one random byte decides on each.
     Returns:
         None where nothing is dropped.
     """
+    weights = _draw_recurrent(config, seed, recurrent)
     rate = config.dropout
     if rate == 0.0:
-        return None
+        return Masks(None, None, weights) if weights else None
     generator = np.random.Generator(np.random.SFC64(seed))
     scale = np.float32(1.0 / (1.0 - rate))
 
@@ -138,4 +157,21 @@ def draw_masks(config: ModelConfig, batch_size: int, seed: int) -> Masks | None:
     return Masks(
         mask(config.embedding_size),
         mask(config.num_layers, batch_size, config.hidden_size),
+        weights,
     )
+
+
+def _draw_recurrent(config: ModelConfig, seed: int, rate: float) -> dict[str, Floats]:
+    """Masks on the recurrent weights; of a generator of their own, so that the others stay."""
+    dropped = min(255, round(256 * rate))
+    if dropped == 0:
+        return {}
+    scale = np.float32(256 / (256 - dropped))
+    shapes = config.tensor_shapes()
+    bits = np.random.SFC64((seed, 1))
+    masks = {}
+    for name in recurrent_weights(config):
+        count = math.prod(shapes[name])
+        drawn = bits.random_raw(-(-count // 8)).astype("<u8", copy=False).view(np.uint8)[:count]
+        masks[name] = np.multiply(drawn >= dropped, scale, dtype=np.float32).reshape(shapes[name])
+    return masks

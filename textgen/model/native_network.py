@@ -98,6 +98,9 @@ class NativeNetwork(Network):
             self.gradients[name] = self.gradient[start:stop].reshape(shapes[name])
             start = stop
         self._pointers = weights_of(_engine_arrays(config, self.weights), config.num_layers)
+        #: Copies of the recurrent weights, of which a mask has dropped some; made when needed.
+        self._masked: dict[str, Floats] = {}
+        self._masked_pointers = self._pointers
         self._gradient_pointers = weights_of(
             _engine_arrays(config, self.gradients), config.num_layers
         )
@@ -171,9 +174,12 @@ class NativeNetwork(Network):
             self._differentiates = True
             after = self._read(inputs_TB, state, resets_TB, masks, save=True)
             if self.config.has_vector_output:
-                return self._differentiate_distance(np.asarray(targets_TB)), after
+                loss = self._differentiate_distance(np.asarray(targets_TB))
+                self._mask_gradients(masks)
+                return loss, after
             nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
             self._net.backward(self._gradient_pointers)
+            self._mask_gradients(masks)
         counted = max(1, int(np.count_nonzero(np.asarray(targets_TB) >= 0)))
         return float(nats_TB.sum(dtype=np.float64)) / counted, after
 
@@ -250,7 +256,9 @@ class NativeNetwork(Network):
         save: bool,
         edits_B: Sequence[Edits] | None = None,
     ) -> State:
-        if self._packed < 1 + save:
+        if masks is not None and masks.recurrent:
+            self._pack_masked(masks.recurrent)
+        elif self._packed < 1 + save:
             backward = save or self._differentiates
             self._net.pack(self._pointers, backward=backward)
             self._packed = 1 + backward
@@ -272,6 +280,25 @@ class NativeNetwork(Network):
             edits=self._packed_edits(edits_B),
         )
         return after
+
+    def _pack_masked(self, masks: Mapping[str, Floats]) -> None:
+        """Pack the weights for a window of training in which some recurrent ones are dropped."""
+        if not self._masked:
+            self._masked = {name: np.empty_like(self.weights[name]) for name in masks}
+            arrays = {**self.weights, **self._masked}
+            self._masked_pointers = weights_of(
+                _engine_arrays(self.config, arrays), self.config.num_layers
+            )
+        for name, mask in masks.items():
+            np.multiply(self.weights[name], mask, out=self._masked[name])
+        self._net.pack(self._masked_pointers, backward=True)
+        self._packed = 0  # Whoever reads next reads with all weights.
+
+    def _mask_gradients(self, masks: Masks | None) -> None:
+        """A weight that was dropped has no gradient, and one that was scaled a scaled one."""
+        if masks is not None:
+            for name, mask in masks.recurrent.items():
+                self.gradients[name] *= mask
 
     def _packed_edits(self, edits_B: Sequence[Edits] | None) -> PackedEdits | None:
         if edits_B is None or not any(edits_B):

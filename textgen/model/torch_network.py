@@ -55,11 +55,14 @@ class RecurrentLayer(nn.Module):
                 parameter = nn.Parameter(torch.empty(shape, device=device))
                 self.register_parameter(name.removeprefix(prefix), parameter)
 
-    def weights(self) -> LayerWeights:
-        """As the recurrence takes them."""
+    def weights(self, masks: Mapping[str, Tensor] | None = None) -> LayerWeights:
+        """As the recurrence takes them; `masks` are factors on the recurrent ones, by name."""
+        recurrent = {name: self.get_parameter(name) for name in self._recurrent_names}
+        for name, mask in (masks or {}).items():
+            recurrent[name] = recurrent[name] * mask
         return LayerWeights(
             self.get_parameter("weight_ih"),
-            tuple(self.get_parameter(name) for name in self._recurrent_names),
+            tuple(recurrent.values()),
             self.get_parameter("bias"),
             {name: self.get_parameter(name) for name in self._vector_names},
         )
@@ -124,7 +127,8 @@ class LanguageModel(nn.Module):
             ids_TB: Token ids, `(T, B)`.
             state: The state before the window, per layer.
             resets: Where documents begin inside the window.
-            masks: What dropout leaves of the embedding and of the layers' outputs; None is all.
+            masks: What dropout leaves of the embedding, of the layers' outputs and of the recurrent
+                weights; None is all.
         Returns:
             Logits of each next token `(T, B, V)`, float32, and the state after the window.
         """
@@ -144,14 +148,16 @@ class LanguageModel(nn.Module):
         """As `forward`, but the last layer's outputs `(T, B, H)` instead of the logits."""
         x_TBI = self.embedding(ids_TB)
         mask_LBH: Tensor | None = None
-        if masks is not None:
+        if masks is not None and masks.embedding_E is not None:
             x_TBI = x_TBI * self._on_device(masks.embedding_E)
+        if masks is not None and masks.layers_LBH is not None:
             mask_LBH = self._on_device(masks.layers_LBH)
         below: Sequences | None = self._below_the_first(ids_TB)
         final = []
         for index, (layer, first) in enumerate(zip(self.layers, state, strict=True)):
             assert isinstance(layer, RecurrentLayer)
-            below, last = self._run(self.cell, x_TBI, first, layer.weights(), resets, below)
+            weights = layer.weights(self._recurrent_masks(masks, index))
+            below, last = self._run(self.cell, x_TBI, first, weights, resets, below)
             final.append(last)
             own_TBH = below["h"]
             if mask_LBH is not None:
@@ -187,6 +193,15 @@ class LanguageModel(nn.Module):
         else:
             distances_TB = torch.linalg.vector_norm(F_TBE - goals_TBE, dim=-1)
         return distances_TB.masked_fill(~counted_TB, 0.0).sum() / counted_TB.sum().clamp_min(1)
+
+    def _recurrent_masks(self, masks: Masks | None, layer: int) -> dict[str, Tensor]:
+        """The masks on the recurrent weights of a layer, by their names within it."""
+        prefix = f"layers.{layer}."
+        return {
+            name.removeprefix(prefix): self._on_device(mask)
+            for name, mask in (masks.recurrent if masks is not None else {}).items()
+            if name.startswith(prefix)
+        }
 
     def _on_device(self, mask: NDArray[np.float32]) -> Tensor:
         return to_device(torch.from_numpy(mask), self.embedding.weight.device)

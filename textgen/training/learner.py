@@ -66,8 +66,8 @@ class Learner(Protocol):
 
         Args:
             batch: The windows, and where documents begin in them.
-            masks: What dropout leaves of the embedding and of the outputs of the layers; None
-                leaves everything.
+            masks: What dropout leaves of the embedding, of the outputs of the layers and of the
+                recurrent weights; None leaves everything.
             learning_rate: Of this step.
         """
 

@@ -54,6 +54,8 @@ class Plan:
             plan does not name it, those begun by version 0.1.
         first_step: Steps taken before the schedule began: 0, but in a run that is trained longer
             (see `textgen.training.resume`).
+        recurrent_dropout: Share of the recurrent weights that each step drops, `[0, 1)`; 0 is off,
+            as in runs whose plan does not name it.
     """
 
     model: ModelConfig
@@ -72,6 +74,7 @@ class Plan:
     rng: int
     reset_every: int = 0
     first_step: int = 0
+    recurrent_dropout: float = 0.0
 
     @property
     def tokens_per_step(self) -> int:
@@ -123,6 +126,8 @@ class Plan:
             least = 0 if name in _FROM_ZERO else 1
             if name == "sliding":
                 valid = isinstance(value, bool)
+            elif name == "recurrent_dropout":
+                valid = type(value) in (int, float) and 0 <= value < 1
             elif name == "optimizer":
                 valid = all(type(number) in (int, float) for number in value.values())
             else:
@@ -176,7 +181,8 @@ def repeat_command(
 def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
     """The options with all that was chosen for this text, this time and this machine.
 
-    What is the same for every run of a version, such as the weight decay, stays as it was asked.
+    What is the same for every run of a version, such as the norm for clipping, stays as it was
+    asked.
     """
     model = plan.model
     said = model.tie or options.vectors not in (None, WORD2VEC)
@@ -191,6 +197,8 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
         embedding_size=options.embedding_size if said else model.embedding_size,
         distance=model.head if model.has_vector_output else None,
         dropout=model.dropout,
+        recurrent_dropout=plan.recurrent_dropout,
+        weight_decay=plan.optimizer.weight_decay,
         history=plan.seq_len if plan.sliding else None,
         seq_len=None if plan.sliding else plan.seq_len,
         batch_size=plan.batch_size,

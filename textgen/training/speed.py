@@ -52,6 +52,7 @@ def probe_speed(path: Engine, cell: str, nonlinearity: str) -> float:
         hidden_size=PROBE_HIDDEN,
         num_layers=1,
         dropout=0.0,
+        recurrent_dropout=0.0,
         steps=1000,
     )
     facts = TextFacts(train_tokens=len(tokens), val_tokens=1, vocab_size=PROBE_VOCABULARY)

@@ -61,7 +61,8 @@ class Trainer:
         plan = self._plan
         # The masks depend on the seed of the run and the number of the step alone, so a resumed
         # run draws the same ones, on whichever path.
-        masks = draw_masks(plan.model, plan.batch_size, splitmix64(plan.rng, self.step))
+        seed = splitmix64(plan.rng, self.step)
+        masks = draw_masks(plan.model, plan.batch_size, seed, plan.recurrent_dropout)
         batch = self._windows.batch(self.step)
         self._learner.update(batch, masks, plan.learning_rate(self.step))
         self.step += 1
