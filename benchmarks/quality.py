@@ -5,6 +5,12 @@ the last tenth (from character int(0.9 n) on) with `textgen eval --window 256`: 
 and cold windows of 256 characters. Nothing here is used to choose anything.
 
     python benchmarks/quality.py TEXT... [--budget 1m --budget 3m] [--rng 1 --rng 2 --rng 3]
+    python benchmarks/quality.py TEXT... --against OTHER_CHECKOUT [--steps 2000 --hidden 384]
+
+With `--against`, each run is trained by another checkout of textgen too, in turns, so that the load
+of the machine hits both alike; that checkout needs its native library. Both models are measured by
+this one. The last column says by how many bits per character this one is better. With `--steps`
+and `--hidden` no clock decides anything: for a machine that has other work.
 """
 
 from __future__ import annotations
@@ -17,8 +23,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from measuring import CHECKOUT, environment
 
 from textgen.api import load
 from textgen.corpus.encoding import detect
@@ -26,8 +35,8 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import open_sources
 
 
-def textgen(*words: str | Path) -> tuple[list[dict[str, Any]], float]:
-    """The JSON lines that a command prints, and its wall time in seconds."""
+def textgen(*words: str | Path, checkout: Path = CHECKOUT) -> tuple[list[dict[str, Any]], float]:
+    """The JSON lines that a command of a checkout prints, and its wall time in seconds."""
     started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "textgen", *map(str, words), "--json"],
@@ -35,16 +44,19 @@ def textgen(*words: str | Path) -> tuple[list[dict[str, Any]], float]:
         stderr=subprocess.DEVNULL,
         text=True,
         check=True,
+        env=environment(checkout),
     )
     seconds = time.perf_counter() - started
     return [json.loads(line) for line in done.stdout.splitlines()], seconds
 
 
-def measure(text: Path, held_out: Path, budget: str, rng: int, folder: Path) -> dict[str, Any]:
-    """One run and its evaluation."""
-    run = folder / f"{text.stem}-{budget}-{rng}"
+def measure(
+    text: Path, held_out: Path, length: Sequence[str], rng: int, folder: Path, checkout: Path
+) -> dict[str, Any]:
+    """One run of a checkout and its evaluation by this one."""
+    run = folder / "run"
     events, seconds = textgen(
-        "train", text, "--budget", budget, "--rng", str(rng), "--out", run, "--force"
+        *("train", text, *length, "--rng", str(rng), "--out", run, "--force"), checkout=checkout
     )
     (figures,), _ = textgen("eval", held_out, "--checkpoint", run, "--window", "256")
     shape = load(run).config
@@ -65,12 +77,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--budget", action="append")
+    parser.add_argument("--steps", action="append", type=int)
+    parser.add_argument("--hidden", type=int)
+    parser.add_argument("--threads", type=int)
     parser.add_argument("--rng", action="append", type=int)
+    parser.add_argument("--against", type=Path)
     arguments = parser.parse_args()
+    checkouts = [CHECKOUT]
+    if arguments.against is not None:
+        checkouts.append(arguments.against.resolve())
+    lengths = [["--steps", str(steps)] for steps in arguments.steps or []]
+    if not lengths:
+        lengths = [["--budget", budget] for budget in arguments.budget or ["1m", "3m"]]
+    more = [
+        word
+        for name in ("hidden", "threads")
+        if (value := getattr(arguments, name)) is not None
+        for word in (f"--{name}", str(value))
+    ]
     print(f"load before the start: {os.getloadavg()[0]:.2f}")
     print(
-        f"{'text':14} {'budget':>6} {'rng':>3} {'shape':>7} {'drop':>5} {'train s':>8} "
-        f"{'k chars/s':>9}  {'nats':>6} {'bits':>6} {'cold nats':>9}"
+        f"{'text':14} {'length':>6} {'rng':>3} {'shape':>7} {'drop':>5} {'train s':>8} "
+        f"{'k chars/s':>9}  {'nats':>6} {'bits':>6} {'cold nats':>9}  {'better':>7}"
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -78,18 +106,27 @@ def main() -> None:
             source = read_text(text)
             held_out = folder / f"{text.stem}-held-out.txt"
             held_out.write_text(source[int(0.9 * len(source)) :], encoding="utf-8")
-            for budget in arguments.budget or ["1m", "3m"]:
-                runs = []
+            for length in lengths:
+                runs: list[list[dict[str, Any]]] = [[] for _ in checkouts]
                 for rng in arguments.rng or [1, 2, 3]:
-                    run = measure(text, held_out, budget, rng, folder)
-                    runs.append(run)
-                    line(text.stem, budget, str(rng), run)
-                if len(runs) > 1:
-                    middle = {
-                        key: statistics.median(run[key] for run in runs)
-                        for key in ("seconds", "chars_per_second", "nats", "bits", "cold_nats")
-                    }
-                    line(text.stem, budget, "med", {"shape": "", "dropout": "", **middle})
+                    for made, checkout in zip(runs, checkouts, strict=True):
+                        made.append(
+                            measure(text, held_out, [*length, *more], rng, folder, checkout)
+                        )
+                        better = made[-1]["bits"] - runs[0][-1]["bits"]
+                        line(text.stem, length[1], str(rng), made[-1], better)
+                if len(runs[0]) > 1:
+                    for made in runs:
+                        middle = {
+                            key: statistics.median(run[key] for run in made)
+                            for key in ("seconds", "chars_per_second", "nats", "bits", "cold_nats")
+                        }
+                        better = statistics.median(
+                            other["bits"] - own["bits"]
+                            for own, other in zip(runs[0], made, strict=True)
+                        )
+                        shown = {"shape": "", "dropout": "", **middle}
+                        line(text.stem, length[1], "med", shown, better)
 
 
 def read_text(path: Path) -> str:
@@ -98,12 +135,13 @@ def read_text(path: Path) -> str:
     return Normalization().apply(path.read_bytes().decode(detect(source).encoding))
 
 
-def line(text: str, budget: str, rng: str, run: dict[str, Any]) -> None:
-    """One row of the table."""
+def line(text: str, length: str, rng: str, run: dict[str, Any], better: float) -> None:
+    """One row of the table; `better` is 0 for a run of this checkout."""
     print(
-        f"{text[:14]:14} {budget:>6} {rng:>3} {run['shape']:>7} {run['dropout']!s:>5} "
+        f"{text[:14]:14} {length:>6} {rng:>3} {run['shape']:>7} {run['dropout']!s:>5} "
         f"{run['seconds']:8.1f} {run['chars_per_second'] / 1e3:9.1f}  {run['nats']:6.4f} "
-        f"{run['bits']:6.4f} {run['cold_nats']:9.4f}",
+        f"{run['bits']:6.4f} {run['cold_nats']:9.4f}  "
+        f"{format(better, '+7.4f') if better else '':>7}",
         flush=True,
     )
 

@@ -352,7 +352,7 @@ class TrainOptions(ComputeOptions):
         help="How strongly the weights are pulled towards 0 (the weight decay of AdamW); 0 turns "
         "it off.",
         panel=ADVANCED,
-        by_default="chosen from the number of steps; 0.1 where the dropout is given",
+        by_default="0.1",
         at_least=0,
     )
     clip_norm: float | None = setting(

@@ -181,8 +181,7 @@ def repeat_command(
 def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
     """The options with all that was chosen for this text, this time and this machine.
 
-    What is the same for every run of a version, such as the norm for clipping, stays as it was
-    asked.
+    What is the same for every run of a version, such as the weight decay, stays as it was asked.
     """
     model = plan.model
     said = model.tie or options.vectors not in (None, WORD2VEC)
@@ -198,7 +197,6 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
         distance=model.head if model.has_vector_output else None,
         dropout=model.dropout,
         recurrent_dropout=plan.recurrent_dropout,
-        weight_decay=plan.optimizer.weight_decay,
         history=plan.seq_len if plan.sliding else None,
         seq_len=None if plan.sliding else plan.seq_len,
         batch_size=plan.batch_size,

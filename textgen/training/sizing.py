@@ -31,9 +31,6 @@ BATCH_SIZE, SEQ_LEN = 64, 64
 #: not ten, is worth a tenth of a bit: at these learning rates an old gradient points elsewhere.
 BETA1, BETA2 = 0.4, 0.97
 WEIGHT_DECAY = 0.1
-#: A run of few steps has a larger decay, up to `MOST_DECAY`: its weights shrink at least by the
-#: factor `exp(-DECAY_IN_RUN)` between the first step and the last (docs/log.md).
-DECAY_IN_RUN, MOST_DECAY = 3.85, 0.25
 #: The share of an LSTM's learning rate that suits another cell: at the whole of it a plain network
 #: and an mLSTM diverge and a GRU learns worse (docs/log.md).
 CELL_RATES = {"gru": 0.35, "rnn": 0.25, "mlstm": 0.25}
@@ -60,6 +57,9 @@ WORDS_DROPOUT = 0.15
 WORDS_HIDDEN = 0.5
 #: Dropout at most, however often a text is read: of neurons, and of recurrent weights.
 MOST_DROPOUT, MOST_RECURRENT_DROPOUT = 0.65, 0.5
+#: Dropout for each doubling of how often the text is read; the second from `RECURRENT_FROM`
+#: readings on, where recurrent weights are dropped too, so much of them (docs/log.md).
+DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.063, 0.18, 12.0
 #: Layers at most: each has a gradient through all those above it, which is soon lost.
 MOST_LAYERS = 100
 #: What a token is, by level, in words.
@@ -335,15 +335,20 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
     )
     choices += _loss_choices(options, config)
     epochs = tokens_of(config) / facts.train_tokens
-    dropout = pick(
-        "dropout", options.dropout, _dropout(epochs, rare), _dropout_reason(epochs, rare)
-    )
-    regularized = options.dropout is not None
+    # Not tried with words or pairs; who gives the dropout gets that alone.
+    plain = options.dropout is not None or rare or options.pairs
     recurrent_dropout = pick(
         "recurrent_dropout",
         options.recurrent_dropout,
-        0.0 if regularized else _recurrent_dropout(epochs, rare),
-        _recurrent_reason(epochs, rare, regularized=regularized),
+        0.0 if plain else _recurrent_dropout(epochs),
+        _recurrent_reason(epochs, options, rare),
+    )
+    alone = recurrent_dropout == 0.0
+    dropout = pick(
+        "dropout",
+        options.dropout,
+        _dropout(epochs, rare=rare, alone=alone),
+        _dropout_reason(epochs, rare=rare, alone=alone),
     )
     learning_rate = pick(
         "learning_rate",
@@ -358,7 +363,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
             learning_rate=learning_rate,
             beta1=BETA1,
             beta2=BETA2,
-            weight_decay=WEIGHT_DECAY,
+            weight_decay=WEIGHT_DECAY if options.weight_decay is None else options.weight_decay,
             clip_norm=1.0 if options.clip_norm is None else options.clip_norm,
         ),
         batch_size=batch_size,
@@ -411,8 +416,6 @@ def finish(
         reason = f"the text is read {times(options.epochs or 0)}"
         choices.append(Choice("steps", plan.steps, reason))
     plan = with_pauses(plan, options, plan.steps, timing)
-    decay, reason = _weight_decay(plan, options, facts)
-    choices.append(Choice("weight_decay", decay, reason))
     choices.append(
         Choice(
             "save_every",
@@ -458,10 +461,7 @@ def _of_length(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) 
     """Everything that follows from the number of steps alone, so that a run of as many steps
     repeats it."""
     tokens = evaluation_tokens(facts.val_tokens, steps * plan.tokens_per_step)
-    plan = replace(plan, steps=steps, eval_tokens=tokens)
-    decay, _ = _weight_decay(plan, options, facts)
-    plan = replace(plan, optimizer=replace(plan.optimizer, weight_decay=decay))
-    return with_rhythm(plan, options, steps)
+    return with_rhythm(replace(plan, steps=steps, eval_tokens=tokens), options, steps)
 
 
 def with_rhythm(plan: Plan, options: TrainOptions, steps: int) -> Plan:
@@ -550,60 +550,45 @@ def _times(count: float) -> str:
     return "about once" if count < 1.5 else f"about {count:.0f} times"
 
 
-def _dropout_reason(epochs: float, rare: bool) -> str:
+def _dropout_reason(epochs: float, *, rare: bool, alone: bool) -> str:
     share = "share of the neurons switched off at each step"
-    if _dropout(epochs, rare) == 0:
+    if _dropout(epochs, rare=rare, alone=alone) == 0:
         return f"{share}: none, because a text read {_times(epochs)} is not memorized"
     reason = f"{share}, so that a text read {_times(epochs)} is not memorized"
     return f"{reason}; rare words are soon memorized" if rare else reason
 
 
-def _dropout(epochs: float, rare: bool) -> float:
-    """None for a text read a few times, half and more for one read a hundred times.
+def _dropout(epochs: float, *, rare: bool, alone: bool) -> float:
+    """None for a text read a few times, up to a half and more for one read a hundred times.
 
     More with `rare`: tokens are words, most of which occur a few times and are soon memorized.
+    Less in the end where it is not `alone`, but beside recurrent dropout.
     """
     if rare:
         return round(min(MOST_DROPOUT, WORDS_DROPOUT * math.log2(max(1.0, epochs))), 2)
-    return round(min(MOST_DROPOUT, 0.11 * math.log2(max(1.0, epochs / 8.0))), 2)
+    if epochs <= 6.0:
+        return 0.0
+    before = epochs if alone else min(epochs, RECURRENT_FROM)
+    share = DROPOUT * math.log2(before / 4.0) + DROPOUT_BESIDE * math.log2(epochs / before)
+    return round(min(MOST_DROPOUT, share), 2)
 
 
-def _recurrent_reason(epochs: float, rare: bool, *, regularized: bool) -> str:
+def _recurrent_reason(epochs: float, options: TrainOptions, rare: bool) -> str:
     share = "share of the recurrent weights left out at each step"
-    if regularized:
+    if options.dropout is not None:
         return f"{share}: none, because the dropout was asked for"
-    if rare:
-        return f"{share}: none with words, where the dropout of neurons does it"
-    if _recurrent_dropout(epochs, rare) == 0:
+    if rare or options.pairs:
+        what = "pairs" if options.pairs else "words"
+        return f"{share}: none with {what}, which have the dropout of neurons alone"
+    if _recurrent_dropout(epochs) == 0:
         return f"{share}: none, because a text read {_times(epochs)} is not memorized"
     return f"{share}, so that a text read {_times(epochs)} is not memorized"
 
 
-def _recurrent_dropout(epochs: float, rare: bool) -> float:
-    """None for a text read a few times, half for one read a hundred times.
-
-    It memorizes later than one without, and learns nearly as fast, where dropout of neurons slows
-    learning down (docs/log.md). Not tried with words.
-    """
-    if rare:
-        return 0.0
-    return round(min(MOST_RECURRENT_DROPOUT, 0.12 * math.log2(max(1.0, epochs / 5.6))), 2)
-
-
-def _weight_decay(plan: Plan, options: TrainOptions, facts: TextFacts) -> tuple[float, str]:
-    """The weight decay, and why: see `DECAY_IN_RUN`."""
-    what = "how strongly the weights are pulled towards 0"
-    if options.weight_decay is not None:
-        return options.weight_decay, "asked for"
-    if options.dropout is not None:
-        return WEIGHT_DECAY, f"{what}; the usual value, because the dropout was asked for"
-    if has_rare_words(options, facts):
-        return WEIGHT_DECAY, f"{what}; the usual value"
-    # The mean learning rate is half the peak.
-    least = 2 * DECAY_IN_RUN / (plan.optimizer.learning_rate * plan.steps)
-    decay = float(f"{min(MOST_DECAY, max(WEIGHT_DECAY, least)):.2g}")
-    usual = decay == WEIGHT_DECAY
-    return decay, f"{what}; the usual value" if usual else f"{what}; more in a run of few steps"
+def _recurrent_dropout(epochs: float) -> float:
+    """None for a text read ten times, half for one read a hundred times (docs/log.md)."""
+    octaves = math.log2(max(1.0, epochs / RECURRENT_FROM))
+    return round(min(MOST_RECURRENT_DROPOUT, RECURRENT_DROPOUT * octaves), 2)
 
 
 def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:
