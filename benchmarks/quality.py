@@ -39,7 +39,8 @@ def textgen(*words: str | Path, checkout: Path = CHECKOUT) -> tuple[list[dict[st
     """The JSON lines that a command of a checkout prints, and its wall time in seconds."""
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "textgen", *map(str, words), "--json"],
+        # -P: the package is that of the environment, not that of the working directory.
+        [sys.executable, "-P", "-m", "textgen", *map(str, words), "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

@@ -581,7 +581,7 @@ def _recurrent_reason(epochs: float, options: TrainOptions, rare: bool) -> str:
         what = "pairs" if options.pairs else "words"
         return f"{share}: none with {what}, which have the dropout of neurons alone"
     if _recurrent_dropout(epochs) == 0:
-        return f"{share}: none, because a text read {_times(epochs)} is not memorized"
+        return f"{share}: none, because the dropout is enough for a text read {_times(epochs)}"
     return f"{share}, so that a text read {_times(epochs)} is not memorized"
 
 
