@@ -358,8 +358,8 @@ def test_reasons_say_why_in_words() -> None:
 
 
 def test_recurrent_dropout_takes_over_from_dropout() -> None:
-    """From twelve readings on; who gives the dropout gets that and nothing beside."""
-    times = (1.0, 5.0, 12.0, 13.0, 30.0, 60.0, 10_000.0)
+    """From thirty readings on; who gives the dropout gets that and nothing beside."""
+    times = (1.0, 5.0, 30.0, 31.0, 40.0, 80.0, 10_000.0)
 
     def rates(facts: TextFacts = BOOK, **settings: Any) -> list[tuple[float, float]]:
         plans = [

@@ -57,7 +57,9 @@ class RecurrentLayer(nn.Module):
 
     def weights(self, masks: Mapping[str, Tensor] | None = None) -> LayerWeights:
         """As the recurrence takes them; `masks` are factors on the recurrent ones, by name."""
-        recurrent = {name: self.get_parameter(name) for name in self._recurrent_names}
+        recurrent: dict[str, Tensor] = {
+            name: self.get_parameter(name) for name in self._recurrent_names
+        }
         for name, mask in (masks or {}).items():
             recurrent[name] = recurrent[name] * mask
         return LayerWeights(

@@ -59,7 +59,7 @@ WORDS_HIDDEN = 0.5
 MOST_DROPOUT, MOST_RECURRENT_DROPOUT = 0.65, 0.5
 #: Dropout for each doubling of how often the text is read; the second from `RECURRENT_FROM`
 #: readings on, where recurrent weights are dropped too, so much of them (docs/log.md).
-DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.063, 0.18, 12.0
+DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.03, 0.3, 30.0
 #: Layers at most: each has a gradient through all those above it, which is soon lost.
 MOST_LAYERS = 100
 #: What a token is, by level, in words.
@@ -586,7 +586,7 @@ def _recurrent_reason(epochs: float, options: TrainOptions, rare: bool) -> str:
 
 
 def _recurrent_dropout(epochs: float) -> float:
-    """None for a text read ten times, half for one read a hundred times (docs/log.md)."""
+    """None for a text read thirty times, half for one read a hundred times (docs/log.md)."""
     octaves = math.log2(max(1.0, epochs / RECURRENT_FROM))
     return round(min(MOST_RECURRENT_DROPOUT, RECURRENT_DROPOUT * octaves), 2)
 
