@@ -42,7 +42,7 @@ class BareLoop:
             2, plan.model.vocab_size, (plan.seq_len + 1, plan.batch_size)
         )
         self.batch = Batch(ids_TB[:-1], ids_TB[1:], np.zeros((plan.seq_len, plan.batch_size), bool))
-        self.masks = draw_masks(plan.model, plan.batch_size, 0)
+        self.masks = draw_masks(plan.model, plan.batch_size, 0, plan.recurrent_dropout)
         self.rate = plan.optimizer.learning_rate
 
     def step(self) -> None:
