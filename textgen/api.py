@@ -20,13 +20,13 @@ from textgen.arguments import checked, given_text, path_names
 from textgen.checkpoint import (
     MODEL_NAME,
     SavedModel,
-    has_checkpoint,
+    free_folder,
     locate_model,
     read_layout,
 )
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import ConfigError, InspectionError, RunFolderError, SamplingError, named
+from textgen.errors import ConfigError, InspectionError, SamplingError, named
 from textgen.files import FolderLock, make_folder
 from textgen.heat import HeatView
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
@@ -567,13 +567,10 @@ class Model:
             RunFolderError: A model or a run is there already.
             StorageError: It could not be written.
         """
-        typed = _path(name, "name")
-        folder = Path(typed) if os.path.basename(typed) != typed else Path("checkpoints", typed)
+        folder = free_folder(_path(name, "name"))
         make_folder(folder)
         with FolderLock(folder):
-            if has_checkpoint(folder):
-                raise RunFolderError(f"{folder} already contains a model; choose another name")
-            self.saved.save(folder / MODEL_NAME)
+            self.saved.save(free_folder(str(folder), Path()) / MODEL_NAME)
         return folder / MODEL_NAME
 
     @contextmanager

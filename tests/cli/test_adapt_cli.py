@@ -164,7 +164,9 @@ def test_what_it_learned_stays_and_can_be_kept(
     assert record["rate"] > 0
     assert kept.adapt(text="Вот и лес. " * 20).info["adapted"][0] == record
     assert len(kept.adapt(text="Вот и лес. " * 20).info["adapted"]) == 2
-    assert "already contains a model" in refused(*words, "--save-as", "habits")
+    taken = refused(*words, "--save-as", "habits")
+    assert "already contains a model" in taken
+    assert "learned from" not in taken
     with pytest.raises(RunFolderError, match="choose another name"):
         model.save("habits")
     assert "--save-as goes with --adapt" in refused("sample", "--save-as", "other")

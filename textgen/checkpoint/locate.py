@@ -11,7 +11,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from textgen.errors import StorageError
+from textgen.errors import RunFolderError, StorageError
 from textgen.files import os_reason
 from textgen.messages import call
 from textgen.terminal.humanize import listed
@@ -45,6 +45,18 @@ class RunEntry:
 def has_checkpoint(folder: str | Path) -> bool:
     """Whether a run lives in `folder`."""
     return any(os.path.isfile(os.path.join(folder, name)) for name in (MODEL_NAME, RESUME_NAME))
+
+
+def free_folder(name: str, root: Path = Path("checkpoints")) -> Path:
+    """The folder of a new model: `name` below `root`, or `name` itself if it has a slash in it.
+
+    Raises:
+        RunFolderError: A model or a run is there already.
+    """
+    folder = root / name if os.path.basename(name) == name else Path(name)
+    if has_checkpoint(folder):
+        raise RunFolderError(f"{folder} already contains a model; choose another name")
+    return folder
 
 
 def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:

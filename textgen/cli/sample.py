@@ -288,6 +288,10 @@ def sample_command(
 
 def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None]) -> Model:
     """The model after it has read the texts of `--adapt`; kept under the name of `--save-as`."""
+    from textgen.checkpoint import free_folder
+
+    if asked.save_as is not None:
+        free_folder(asked.save_as)  # Refused before a long text is read.
     adapted = model.adapt(*asked.adapt)
     record = adapted.info["adapted"][-1]
     how = f"rate {record['rate']:g}, a step every {plural(record['stretch'], 'token')}"
