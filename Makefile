@@ -15,7 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: try-native ## Install, train a model for a minute, write text, show two neurons.
+demo: try-native ## Install, show a model that comes with textgen, train another for a minute.
 	@TEXTGEN=$(BIN)/textgen sh scripts/demo.sh
 
 # The tests of one file stay together: they share what they train. tests/conftest.py orders the files.

@@ -4,8 +4,8 @@
 `pip install -e .` puts it beside its sources. Without a compiler the wheel is pure Python, and a
 warning says so: an installation never fails for it.
 
-The lessons' pages and the texts that they read stand outside the package, where a reader of the
-repository looks for them. A wheel holds a copy of them inside it; a clone needs none.
+The lessons' pages, the texts that they read and the trained models stand outside the package, where
+a reader of the repository looks for them. A wheel holds a copy of them inside; a clone needs none.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-#: What the lessons need: where it stands here -> where it stands in the wheel.
-LESSONS = {"docs/lessons": "textgen/lessons/pages", "corpora": "textgen/lessons/corpora"}
+#: What a wheel has beside the modules: where it stands here -> where it stands in the wheel. Of
+#: `checkpoints` the models that git keeps; runs of one's own may stand there too.
+MODELS = ("dostoevsky", "shakespeare")
+BROUGHT = {
+    "docs/lessons": "textgen/lessons/pages",
+    "corpora": "textgen/lessons/corpora",
+    **{f"checkpoints/{name}": f"textgen/checkpoints/{name}" for name in MODELS},
+}
 
 
 class NativeLibraryHook(BuildHookInterface[Any]):
@@ -41,7 +47,10 @@ class NativeLibraryHook(BuildHookInterface[Any]):
             sys.path.remove(self.root)
         editable = version == "editable"
         if not editable:
-            for here, there in LESSONS.items():
+            for here, there in BROUGHT.items():
+                if not Path(self.root, here).exists():
+                    self.app.display_warning(f"textgen is installed without {here}: it is missing")
+                    continue
                 build_data["force_include"][str(Path(self.root, here))] = there
         self.folder = tempfile.TemporaryDirectory(prefix="textgen-build-")
         output = LIBRARY if editable else Path(self.folder.name) / LIBRARY.name

@@ -202,7 +202,7 @@ def test_what_a_lesson_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     said = "lesson 8 needs scikit-learn, which is not installed; "
     for clone, typed in ((ROOT, "pip install '.[probe]'"), (FOLDER, "pip install scikit-learn")):
         monkeypatch.setattr(lesson_page, "_CLONE", clone)
-        monkeypatch.setattr(lesson_page, "_shipped", lambda *_: ROOT / "corpora")
+        monkeypatch.setattr(lesson_page, "project_folder", lambda *_: ROOT / "corpora")
         with pytest.raises(textgen.TextgenError) as error, lesson.running():
             pass
         assert str(error.value).startswith(said) and str(error.value).endswith(typed)

@@ -51,6 +51,20 @@ def os_reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
 
 
+def project_folder(installed: str, in_clone: str) -> Path | None:
+    """A folder that comes with textgen and holds no modules.
+
+    Args:
+        installed: Where an installed package has it, below the package.
+        in_clone: Where it stands in a clone, below the root.
+    Returns:
+        The folder; None where it is in neither place.
+    """
+    package = Path(__file__).resolve().parent
+    folders = (package / installed, package.parent / in_clone)
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and the folders above it, unless they exist.
 

@@ -38,7 +38,8 @@ def test_there_and_back(folder: Path) -> None:
     result = textgen_cli("compress", "text.txt", "-c", "lstm")
     assert (result.exit_code, result.stdout) == (0, "")
     size = (folder / "text.txt.textgen").stat().st_size
-    assert result.stderr == f"text.txt.textgen: {size} bytes from 2,397 (24.2 %)\n"
+    # A byte more or less, by what the CPU computes.
+    assert result.stderr == f"text.txt.textgen: {size} bytes from 2,397 ({size / 23.97:.1f} %)\n"
     (folder / "text.txt").unlink()
     result = textgen_cli("decompress", "text.txt.textgen", "-c", "lstm", "--json")
     assert (result.exit_code, result.stderr) == (0, "")

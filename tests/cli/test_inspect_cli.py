@@ -218,8 +218,9 @@ def test_nothing_to_look_at() -> None:
 
 
 def test_checkpoints(home: Path) -> None:
-    (record,) = as_json("checkpoint")["checkpoints"]
-    assert record["name"] == "small"
+    record, *shipped = as_json("checkpoint")["checkpoints"]
+    assert record["name"] == "small" and not record["shipped"]
+    assert all(other["shipped"] for other in shipped)
     assert record["model"] == "lstm 2 x 32, char"
     assert 1 < record["bits_per_char"] < 5.5
     listed = inspect("checkpoint")
@@ -229,7 +230,7 @@ def test_checkpoints(home: Path) -> None:
     (home / "checkpoints/half done").mkdir()
     (home / "checkpoints/half done/resume.safetensors").write_bytes(b"")
     records = {r["name"]: r for r in as_json("checkpoint")["checkpoints"]}
-    assert set(records) == {"small", "broken", "half done"}
+    assert set(records) - {r["name"] for r in shipped} == {"small", "broken", "half done"}
     assert records["broken"]["note"]
     assert "textgen train 'checkpoints/half done' --resume" in records["half done"]["note"]
     assert inspect("checkpoint").exit_code == 0
@@ -237,6 +238,7 @@ def test_checkpoints(home: Path) -> None:
 
 def test_no_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("textgen.checkpoint.shipped.project_folder", lambda *_: None)
     assert as_json("checkpoint") == {"checkpoints": []}
     result = inspect("checkpoint")
     assert result.stdout == ""

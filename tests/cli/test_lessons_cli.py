@@ -62,9 +62,9 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (folder / "07_sums.md").write_text(PAGE, "utf-8")
 
     def shipped(inside: str, in_clone: str) -> Path:
-        return folder if inside == "pages" else ROOT / "corpora"
+        return folder if inside == "lessons/pages" else ROOT / "corpora"
 
-    monkeypatch.setattr(lesson_page, "_shipped", shipped)
+    monkeypatch.setattr(lesson_page, "project_folder", shipped)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     monkeypatch.chdir(tmp_path / "here")
     yield folder

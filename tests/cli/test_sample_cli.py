@@ -367,6 +367,7 @@ def test_missing_and_foreign_checkpoints(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr("textgen.checkpoint.shipped.project_folder", lambda *_: None)
     nothing = textgen_cli("sample")
     assert nothing.exit_code == 6
     assert "textgen train" in nothing.stderr

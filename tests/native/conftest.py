@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.environments import Environment
 
+from textgen.checkpoint import SHIPPED
 from textgen.errors import BackendError
 from textgen.native.build import find_compiler
 from textgen.native.library import ABI_VERSION
@@ -81,7 +82,8 @@ def tree(tmp_path: Path, repository: Path) -> Path:
     """A copy of what is installed, the engine's sources included, without anything built."""
     copy = tmp_path / "tree"
     built = shutil.ignore_patterns("__pycache__", "_textgen.*", ".build-*")
-    for name in ("textgen", "docs/lessons", "corpora"):
+    models = (f"checkpoints/{model.name}" for model in SHIPPED)
+    for name in ("textgen", "docs/lessons", "corpora", *models):
         shutil.copytree(repository / name, copy / name, ignore=built)
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
         shutil.copy(repository / name, copy / name)

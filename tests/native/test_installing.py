@@ -13,6 +13,7 @@ from support.environments import Environment
 from support.small_runs import SMALL_OPTIONS, russian_text
 
 import textgen
+from textgen.checkpoint import SHIPPED
 from textgen.native.library import BUILD_COMMAND, COST, LIBRARY
 
 
@@ -60,6 +61,11 @@ def test_a_wheel_carries_the_lessons(
     with tarfile.open(archive) as packed_sources:
         inside = {name.partition("/")[2] for name in packed_sources.getnames()}
     assert {f"docs/lessons/{name}" for name in pages} <= inside
+    for model in SHIPPED:
+        parts = {"model.safetensors", "README.md", "neurons/_calibration.json"}
+        found = {name for name in names if name.startswith(f"textgen/checkpoints/{model.name}/")}
+        assert found == {f"textgen/checkpoints/{model.name}/{part}" for part in parts}
+        assert {f"checkpoints/{model.name}/{part}" for part in parts} <= inside
 
     environment.install(archive)
     archive.rename(tmp_path / "archive")
@@ -68,6 +74,10 @@ def test_a_wheel_carries_the_lessons(
     assert [own["number"] for own in listed] == [own.number for own in textgen.list_lessons()]
     first = environment.run("textgen", "lessons", "19", "--all")
     assert "all as on the page" in first.stderr  # It reads corpora/russian.txt.
+    # The models that come along, too: nothing was trained here.
+    text = environment.run("textgen", "sample", "--seed", "старуха", "--length", "40")
+    assert text.stdout.startswith("старуха") and len(text.stdout) == 47
+    assert text.stderr.startswith("model: dostoevsky, which comes with textgen; ")
     hint = "from textgen.lessons.lesson_page import install_hint; print(install_hint('gensim'))"
     assert environment.run("python", "-c", hint).stdout == "type: pip install gensim\n"
 

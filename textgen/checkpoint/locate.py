@@ -11,14 +11,13 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from textgen.checkpoint.shipped import MODEL_NAME, SHIPPED, shipped_at, shipped_for
 from textgen.errors import RunFolderError, StorageError
 from textgen.files import os_reason
 from textgen.messages import call
 from textgen.terminal.humanize import listed
 
-#: The best model of a run, in the run's folder.
-MODEL_NAME = "model.safetensors"
-#: Where the run stands, in the same folder.
+#: Where a run stands, in the folder of its model.
 RESUME_NAME = "resume.safetensors"
 
 _MAX_LISTED = 10
@@ -62,6 +61,8 @@ def free_folder(name: str, root: Path = Path("checkpoints")) -> Path:
 def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
     """List the runs directly below `root`, the newest first; none where there is no such folder.
 
+    The models that come with textgen are no runs of anybody's, in a clone neither.
+
     Raises:
         StorageError: The folder cannot be read.
     """
@@ -80,7 +81,7 @@ def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
         except StorageError:
             continue  # somebody else's, who lets nobody in: it must not hide the others
         newest = model or resume
-        if newest is not None:
+        if newest is not None and shipped_at(root / name) is None:
             runs.append(
                 RunEntry(
                     name=name,
@@ -93,14 +94,19 @@ def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
     return sorted(runs, key=lambda run: (-run.modified, run.name))
 
 
-def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints")) -> Path:
+def locate_model(
+    spec: str | Path | None = None, root: Path = Path("checkpoints"), *, text: str = ""
+) -> Path:
     """Return the model file that `spec` names.
 
     Args:
         spec: A file; a run's folder (its model is meant); the name of a run (or of a file in it)
-            below `root`; or None, the run below `root` whose model was written last. A file wins
-            over a name, a name over a folder that holds no model.
+            below `root`, or else of a model that comes with textgen; or None, the run below `root`
+            whose model was written last, or else a model that comes with textgen. A file wins over
+            a name, a name over a folder that holds no model.
         root: The folder of all runs.
+        text: What the model is to continue; where several come with textgen, one that knows its
+            letters is taken.
     Returns:
         The path of a file that exists; whether it holds a model is not looked at.
     Raises:
@@ -113,6 +119,9 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
                 return run.path / MODEL_NAME
         if runs:
             raise StorageError(_only_state(runs[0].path))
+        shipped = shipped_for(text)
+        if shipped is not None:
+            return shipped
         raise StorageError(f"there is no model in {root} yet; {_TRAIN_FIRST}")
     typed = Path(spec)
     named = root / spec
@@ -128,6 +137,9 @@ def locate_model(spec: str | Path | None = None, root: Path = Path("checkpoints"
     for folder in (typed, named):
         if _is_file(folder / RESUME_NAME):
             raise StorageError(_only_state(folder))
+    for model in SHIPPED:
+        if model.path is not None and str(spec) == model.name and not is_folder:
+            return model.path
     runs = list_runs(root)
     if is_folder:
         below = list_runs(typed)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.cells import CELLS, missing_cell
 from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
@@ -29,6 +30,8 @@ from textgen.terminal.humanize import listed
 T = TypeVar("T")
 
 _KEYS = {"config", "vocabulary", "normalization", "primer", "info"}
+#: What a weight is kept as.
+_WEIGHT_TYPES = ("float32", "float16")
 #: What wrong data can raise when a class is built from it, subclasses included.
 _BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
@@ -160,18 +163,20 @@ class SavedModel(ModelHeader):
                 for name, array in self.weights.items()
             },
         )
-        for name, array in self.weights.items():
-            if not np.isfinite(array).all():
-                raise CheckpointCorruptError(f"weight '{name}' holds numbers that are not finite")
+        _check_finite(self.weights)
 
     def network(self) -> NumpyNetwork:
         """The model as a step function for sampling and tracing."""
         return NumpyNetwork(self.config, self.weights)
 
     @task("saving the model")
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, *, half: bool = False) -> None:
         """Write the model atomically.
 
+        Args:
+            path: The file.
+            half: Round each weight to 16 bits (IEEE half precision), in half the space: 11 bits of
+                each number are kept. The model that is loaded then computes in 32 bits as ever.
         Raises:
             ConfigError: The vocabulary is larger than a file may hold.
             StorageError: It could not be written; what was there before is untouched.
@@ -183,7 +188,13 @@ class SavedModel(ModelHeader):
             "primer": list(self.primer),
             "info": self.info,
         }
-        write_file(path, kind="model", header=header, tensors=self.weights)
+        weights = self.weights
+        if half:
+            # Beyond 65,504 there is no half-precision number, only an infinite one.
+            with np.errstate(over="ignore"):
+                weights = {name: array.astype(np.float16) for name, array in weights.items()}
+            _check_finite(weights)
+        write_file(path, kind="model", header=header, tensors=weights)
 
     @classmethod
     @task("loading the model")
@@ -200,6 +211,8 @@ class SavedModel(ModelHeader):
         _, weights = read_file(
             path, kind="model", check=lambda layout: parts.update(_parts(layout))
         )
+        # What is kept in half the space is computed with like any other model.
+        weights = {name: array.astype(np.float32, copy=False) for name, array in weights.items()}
         try:
             return cls(**parts, weights=weights)
         except CheckpointCorruptError as error:
@@ -271,13 +284,20 @@ def _check_tensors(config: ModelConfig, tensors: Mapping[str, TensorEntry]) -> N
         if name not in tensors:
             raise CheckpointCorruptError(f"weight '{name}' is missing")
         found = tensors[name]
-        if found != TensorEntry("float32", shape):
+        if found.dtype not in _WEIGHT_TYPES or found.shape != shape:
             raise CheckpointCorruptError(
-                f"weight '{name}' is {found.dtype} of shape {found.shape}, not float32 of {shape}"
+                f"weight '{name}' is {found.dtype} of shape {found.shape}, not "
+                f"{' or '.join(_WEIGHT_TYPES)} of {shape}"
             )
     for name in tensors:
         if name not in expected:
             raise CheckpointCorruptError(f"weight {name!r:.80} belongs to no part of the model")
+
+
+def _check_finite(weights: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in weights.items():
+        if not np.isfinite(array).all():
+            raise CheckpointCorruptError(f"weight '{name}' holds numbers that are not finite")
 
 
 def _info(data: Any) -> dict[str, Any]:

@@ -64,12 +64,10 @@ def compress_command(
 
     textgen compress novel.txt --checkpoint mine --out novel.small
     """
-    from textgen.api import load
-
     source = Path(file)
     target = settle_target(source, Path(f"{file}{ENDING}"), asked)
     data = read_bytes(source)
-    model = load(used.checkpoint)
+    model = used.load(quiet=output.quiet)
     small = model.compress(data, threads=asked.threads)
     write_target(source, data, target, small, output)
 

@@ -51,8 +51,6 @@ def decompress_command(
 
     textgen decompress novel.small --checkpoint mine --out same.txt
     """
-    from textgen.api import load
-
     source = Path(file)
     if asked.out is None and not file.endswith(ENDING):
         raise ConfigError(
@@ -61,7 +59,7 @@ def decompress_command(
         )
     target = settle_target(source, Path(file.removesuffix(ENDING)), asked)
     data = read_bytes(source)
-    model = load(used.checkpoint)
+    model = used.load(quiet=output.quiet)
     try:
         made = model.decompress(data)
     except CompressionError as error:

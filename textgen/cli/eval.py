@@ -11,7 +11,6 @@ from textgen.cli.boundary import guarded
 from textgen.cli.parameters import ModelOptions, NeededPaths, OutputOptions, with_options
 from textgen.cli.records import print_json, print_notes
 from textgen.options import TEXT_ONLY, EvalOptions
-from textgen.terminal.text import visible
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
@@ -39,7 +38,6 @@ def eval_command(
 
     textgen eval novel.txt --history 8
     """
-    from textgen.api import load
     from textgen.checkpoint import has_checkpoint
     from textgen.errors import ConfigError
     from textgen.terminal.text import command_line
@@ -50,7 +48,7 @@ def eval_command(
                 f"{path} is a model, and a text is expected; type: "
                 f"{command_line(['textgen', 'eval', 'corpus.txt', '--checkpoint', path])}"
             )
-    model = load(used.checkpoint)
+    model = used.load(quiet=output.quiet)
     asked = replace(asked, pairs=asked.pairs or model.saved.reads_pairs)
     settings: dict[str, Any] = asdict(asked) | {"stdin": sys.stdin.buffer if "-" in paths else None}
     if settings.pop("pairs"):
@@ -61,8 +59,6 @@ def eval_command(
     whole = model.evaluate(*paths, **settings)
     seen, as_trained = whole.history, asked.history is None
     notices = []
-    if sys.stderr.isatty() and used.checkpoint is None:
-        notices.append(f"the newest model: {visible(str(model.path))}")
     if model.saved.history and as_trained and not seen:
         notices.append(
             f"the model was trained to see {model.saved.history} tokens at each prediction; "

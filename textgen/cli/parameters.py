@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args
 
 import typer
 
@@ -25,6 +26,9 @@ from textgen.settings import (
 )
 from textgen.terminal.console import ColorMode
 from textgen.terminal.text import quote, quote_path
+
+if TYPE_CHECKING:
+    from textgen.api import Model
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -196,9 +200,43 @@ class ModelOptions:
         None,
         help="The model: its file, its folder, or its name under ./checkpoints.",
         metavar="MODEL",
-        by_default="the newest one there",
+        by_default="the newest one there, or else a model that comes with textgen",
         short="c",
     )
+
+    def load(self, text: str = "", *, quiet: bool = False) -> Model:
+        """The model; where none was named, a line on stderr says which one it is.
+
+        Args:
+            text: What it is to read or to continue.
+            quiet: Say nothing.
+        Raises:
+            TextgenError: There is no such model, or its file is damaged.
+        """
+        from textgen.api import load
+        from textgen.checkpoint import locate_model
+
+        path = locate_model(self.checkpoint, text=text)
+        model = load(path)
+        line = which_model(path) if self.checkpoint is None and not quiet else None
+        if line is not None:
+            print(line, file=sys.stderr, flush=True)
+        return model
+
+
+def which_model(path: Path) -> str | None:
+    """Which model was taken where none was named, in one line; None where nobody needs it.
+
+    Args:
+        path: Of a file that `locate_model` found.
+    """
+    from textgen.checkpoint import shipped_at
+    from textgen.terminal.text import visible
+
+    shipped = shipped_at(path)
+    if shipped is not None:
+        return f"model: {shipped.name}, which comes with textgen; your own: textgen train my.txt"
+    return f"the newest model: {visible(str(path))}" if sys.stderr.isatty() else None
 
 
 _PATHS: Any = typer.Argument(

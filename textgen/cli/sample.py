@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, with_options
+from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, which_model, with_options
 from textgen.cli.records import print_json, print_notes
 from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
@@ -226,7 +226,7 @@ def sample_command(
         check_terminal()
         given.setdefault("length", LENGTH)
     text, checkpoint, note = _beginning(words or (), asked)
-    path = (locate_numbers if asked.numbers else locate_model)(checkpoint)
+    path = locate_numbers(checkpoint) if asked.numbers else locate_model(checkpoint, text=text)
     if asked.numbers or holds_numbers(path):
         from textgen.cli.numbers import sample_numbers
 
@@ -254,8 +254,8 @@ def sample_command(
         return
     fitted = model.fit_seed(text)
     say(fitted.notice)
-    if checkpoint is None and sys.stderr.isatty():
-        say(f"the newest model: {visible(str(model.path))}")
+    if checkpoint is None:
+        say(which_model(path))
     plan = model.steering(*asked.steer) if asked.steer else None
     say(model.networks.describe(asked.count, exact=asked.exact) + computed_by)
     if settings.history:

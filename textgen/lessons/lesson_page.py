@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from textgen.errors import BackendError, ConfigError, StorageError
+from textgen.files import project_folder
 from textgen.lessons import LANGUAGES
 from textgen.lessons.lesson_run import LessonRun
 from textgen.lessons.notebook import PICTURE, notebook
@@ -145,7 +146,7 @@ def make_folder() -> TemporaryDirectory[str]:
     Raises:
         StorageError: The texts are not there.
     """
-    corpora = _shipped("corpora", "corpora")
+    corpora = _folder("lessons/corpora", "corpora")
     folder = TemporaryDirectory(prefix="textgen-lesson-", ignore_cleanup_errors=True)
     shutil.copytree(corpora, Path(folder.name, "corpora"))
     return folder
@@ -157,7 +158,7 @@ def picture_file(name: str, kind: str) -> Path:
     Raises:
         StorageError: The pages are not there.
     """
-    return _shipped("pages", "docs/lessons") / "pictures" / f"{name}.{kind}"
+    return _folder("lessons/pages", "docs/lessons") / "pictures" / f"{name}.{kind}"
 
 
 def with_drawn_pictures(text: str) -> str:
@@ -194,7 +195,7 @@ def list_lessons(language: str = "en") -> tuple[Lesson, ...]:
         raise ConfigError(
             f"there are no lessons in {language!r}; there are some in {', '.join(LANGUAGES)}"
         )
-    folder = _shipped("pages", "docs/lessons")
+    folder = _folder("lessons/pages", "docs/lessons")
     pages = sorted((folder if language == "en" else folder / language).glob("[0-9]*.md"))
     lessons = (Lesson.read(page.read_text("utf-8")) for page in pages)
     return tuple(sorted(lessons, key=lambda lesson: lesson.number))
@@ -218,9 +219,9 @@ def load_lesson(number: int, language: str = "en") -> Lesson:
     return lessons[number]
 
 
-def _shipped(inside: str, in_clone: str) -> Path:
-    """A folder of the project: beside this file in an installed package, else in the clone."""
-    for folder in (_HERE / inside, _CLONE / in_clone):
-        if folder.is_dir():
-            return folder
-    raise StorageError(f"{_HERE / inside} is missing: the lessons' files are not installed")
+def _folder(installed: str, in_clone: str) -> Path:
+    """A folder of the lessons."""
+    folder = project_folder(installed, in_clone)
+    if folder is None:
+        raise StorageError(f"{in_clone} is missing: the lessons' files are not installed")
+    return folder

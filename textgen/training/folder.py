@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.checkpoint import MODEL_NAME, has_checkpoint
+from textgen.checkpoint import MODEL_NAME, has_checkpoint, shipped_at
 from textgen.checkpoint.format import read_file, write_file
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
@@ -177,7 +177,13 @@ def run_folder(paths: Sequence[str | Path], out: str | Path | None) -> Path:
 
 
 def refuse_occupied(folder: Path, force: bool) -> None:
-    """Raise `RunFolderError` where a run lives already and `force` is not set."""
+    """Raise `RunFolderError` where a run lives already and `force` is not set, or a model that
+    comes with textgen, which is never replaced."""
+    if shipped_at(folder) is not None:
+        raise RunFolderError(
+            f"{folder} contains a model that comes with textgen; use another folder: "
+            f"{named('out', 'DIR')}"
+        )
     if not force and has_checkpoint(folder):
         raise RunFolderError(
             f"{folder} already contains a run; continue it: "

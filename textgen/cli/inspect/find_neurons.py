@@ -75,7 +75,6 @@ def find_command(
 
     textgen inspect find corpus.txt --regex "the "
     """
-    from textgen.api import load
     from textgen.errors import ConfigError, StorageError
     from textgen.files import make_folder
     from textgen.probing import find, open_task
@@ -93,7 +92,7 @@ def find_command(
             f"{paths[0]} would not be read: a PATH is for --regex and --feature; labelled texts "
             "are given by --labels, or by --positive and --negative"
         )
-    loaded = load(model.checkpoint)
+    loaded = model.load(quiet=output.quiet)
     if keep.save is not None:
         # What cannot be kept is refused before all the reading and not after it.
         make_folder(targets_folder(loaded.path))

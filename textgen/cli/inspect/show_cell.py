@@ -61,7 +61,7 @@ def cell_command(
 
     textgen inspect cell --text "the old woman" --picture cell.svg
     """
-    from textgen.api import describe_cell, load
+    from textgen.api import describe_cell
     from textgen.files import atomic_write_bytes
 
     output.check()
@@ -75,7 +75,7 @@ def cell_command(
         )
         head = {}
     else:
-        loaded = load(model.checkpoint)
+        loaded = model.load(options.text or "", quiet=output.quiet)
         if name is not None and name.lower() != loaded.config.cell:
             raise ConfigError(
                 f"{loaded.path} is a model of {loaded.config.cell} cells, not of {name}; name a "

@@ -28,13 +28,13 @@ def checkpoint_command(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="The model: its file, its folder, or its name under ./checkpoints. Default: "
-            "list all models.",
+            help="The model: its file, its folder, or its name. Default: list all models.",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Show what is in a model; without a name, list all models under ./checkpoints.
+    """Show what is in a model; without a name, list all models under ./checkpoints and those that
+    come with textgen.
 
     textgen inspect checkpoint mine
     """
@@ -45,7 +45,7 @@ def checkpoint_command(
 
 
 def _show(name: str, json_output: bool, color: ColorMode) -> None:
-    from textgen.checkpoint import SavedModel, locate_model
+    from textgen.checkpoint import SavedModel, locate_model, shipped_at
     from textgen.series.number_model import holds_numbers
 
     path = locate_model(name)
@@ -54,12 +54,13 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
 
         show_numbers(path, json_output, color)
         return
-    saved = SavedModel.load(path)
+    saved, shipped = SavedModel.load(path), shipped_at(path)
     weights = {key: list(array.shape) for key, array in saved.weights.items()}
     symbols = [symbol for symbol in saved.vocabulary.symbols if symbol]
     if json_output:
         record = {
             "path": str(path),
+            "shipped": shipped is not None,
             "config": saved.config.to_dict(),
             "parameters": saved.config.num_parameters(),
             "vocabulary": {
@@ -94,6 +95,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
                 ("characters", visible(shown) or None),
                 ("validation", None if bits is None else f"{per_word}{bits:.3f} bits/char"),
                 ("with <unk>", _with_unk(metrics)),
+                ("comes with textgen", shipped and f"trained on {shipped.about}"),
                 ("at step", _of(metrics.get("step"), metrics.get("steps"))),
                 ("characters seen", metrics.get("chars_seen")),
                 ("corpus sha256", corpus.get("sha256")),
@@ -156,7 +158,7 @@ def _of(step: int | None, steps: int | None) -> str | None:
 
 
 def _list_all(json_output: bool, color: ColorMode) -> None:
-    from textgen.checkpoint import MODEL_NAME, ModelHeader, SavedModel, list_runs
+    from textgen.checkpoint import MODEL_NAME, SHIPPED, SavedModel, list_runs
     from textgen.errors import CheckpointError, StorageError
     from textgen.series.number_model import NumbersModel, holds_numbers
     from textgen.table import Column, Table
@@ -164,41 +166,43 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import draw_table
 
-    runs = list_runs(Path("checkpoints"))
     records: list[dict[str, Any]] = []
-    for run in runs:
-        header: ModelHeader | None = None
-        numbers: NumbersModel | None = None
-        note = ""
-        if run.has_model:
-            path = run.path / MODEL_NAME
-            try:
-                if holds_numbers(path):
-                    numbers = NumbersModel.load(path)
-                else:
-                    header = SavedModel.load_header(path)
-            except (CheckpointError, StorageError) as error:
-                note = str(error)
-        else:
-            note = f"no model yet; go on: textgen train {quote_path(run.path)} --resume"
+    for run in list_runs(Path("checkpoints")):
         record: dict[str, Any] = {
             "name": run.name,
             "path": str(run.path),
             "modified": datetime.fromtimestamp(run.modified).isoformat(timespec="seconds"),
-            "note": note,
+            "shipped": False,
+            "note": "",
         }
-        if header is not None:
-            config = header.config
-            record["bits_per_char"] = header.info.get("metrics", {}).get("val_bits_per_char")
-            record["parameters"] = config.num_parameters()
-            record["model"] = (
-                f"{_cell(config)} {config.num_layers} x {config.hidden_size}, "
-                f"{header.vocabulary.level}"
-            )
-        if numbers is not None:
-            record["parameters"] = numbers.parameters
-            record["model"] = numbers.summary
+        if not run.has_model:
+            record["note"] = f"no model yet; go on: textgen train {quote_path(run.path)} --resume"
         records.append(record)
+    for model in SHIPPED:
+        if model.path is not None:
+            folder = str(model.path.parent)
+            records.append(
+                {"name": model.name, "path": folder, "modified": None, "shipped": True, "note": ""}
+            )
+    for record in records:
+        if record["note"]:
+            continue
+        path = Path(record["path"], MODEL_NAME)
+        try:
+            if holds_numbers(path):
+                numbers = NumbersModel.load(path)
+                record |= {"parameters": numbers.parameters, "model": numbers.summary}
+                continue
+            header = SavedModel.load_header(path)
+        except (CheckpointError, StorageError) as error:
+            record["note"] = str(error)
+            continue
+        config = header.config
+        record["bits_per_char"] = header.bits_per_char
+        record["parameters"] = config.num_parameters()
+        record["model"] = (
+            f"{_cell(config)} {config.num_layers} x {config.hidden_size}, {header.vocabulary.level}"
+        )
     if json_output:
         print_json({"checkpoints": records})
         return
@@ -209,7 +213,8 @@ def _list_all(json_output: bool, color: ColorMode) -> None:
         )
         return
     for record in records:
-        record["saved"] = record["modified"].replace("T", " ")
+        when = record["modified"]
+        record["saved"] = "with textgen" if when is None else when.replace("T", " ")
         record["shape"] = "; ".join(filter(None, (record.get("model"), record["note"])))
     columns = (
         "name",

@@ -32,12 +32,11 @@ def gates_command(
 
     textgen inspect gates corpus.txt --chars 100000 --picture gates.png
     """
-    from textgen.api import load
     from textgen.inspection.gates import gate_quantities
     from textgen.terminal.scatter import TerminalScatters, save_scatters
 
     output.check()
-    loaded = load(model.checkpoint)
+    loaded = model.load(quiet=output.quiet)
     gate_quantities(loaded.config.cell_spec)
     text = read_for(loaded, paths, reading, quiet=output.quiet)
     report = loaded.gates(text)

@@ -12,7 +12,7 @@ import typer
 
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import DrawingOptions, deliver, read_for, say_what_is_read
-from textgen.cli.parameters import Only, in_flags, with_options
+from textgen.cli.parameters import ModelOptions, Only, in_flags, with_options
 from textgen.settings import ADVANCED, TEXT, setting
 from textgen.view_options import MemoryOptions, ReadOptions
 
@@ -83,7 +83,6 @@ def memory_command(
 
     textgen inspect memory mine --file corpus.txt --picture memory.png
     """
-    from textgen.api import load
     from textgen.errors import ConfigError, InspectionError
     from textgen.inspection.memory import MemoryReports
     from textgen.terminal.chart import MOST_CURVES, TerminalChart, save_charts
@@ -97,7 +96,7 @@ def memory_command(
     given: Sequence[str | None] = checkpoints or [None]
     if len(given) > MOST_CURVES:
         raise ConfigError(f"{len(given)} models were given; at most {MOST_CURVES} can be compared")
-    models = [load(checkpoint) for checkpoint in given]
+    models = [ModelOptions(checkpoint=name).load(quiet=output.quiet) for name in given]
     for model in models:
         _check(model, layer, show if len(models) == 1 else None)
     names = names_of([model.path for model in models])

@@ -41,11 +41,10 @@ def neurons_command(
 
     textgen inspect neurons page.txt --neuron 0:3
     """
-    from textgen.api import load
     from textgen.inspection.neurons import resolve_neurons
 
     output.check()
-    loaded = load(model.checkpoint)
+    loaded = model.load(quiet=output.quiet)
     quantity, chosen = resolve_neurons(options, loaded.config)
     text = read_for(loaded, paths, reading, quiet=output.quiet)
     report = loaded.neurons(text, **vars(options))

@@ -53,12 +53,11 @@ def similar_command(
 
     textgen inspect similar "«Nobody" corpus.txt --chars 100000 --show hidden --top 5
     """
-    from textgen.api import load
     from textgen.inspection.similar import resolve_similar
     from textgen.inspection.subject import encoded
 
     output.check()
-    loaded = load(model.checkpoint)
+    loaded = model.load(text, quiet=output.quiet)
     resolve_similar(options, loaded.config)
     encoded(loaded.saved, text)
     if not output.quiet:

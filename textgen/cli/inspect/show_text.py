@@ -106,7 +106,6 @@ def text_command(
     if context.invoked_subcommand is not None:
         _refuse_options_before(context)
         return
-    from textgen.api import load
     from textgen.errors import InspectionError
 
     if str(html) == "-":
@@ -117,7 +116,7 @@ def text_command(
     output.check()
     if source.given != 1:
         raise InspectionError("give one of --text, --file and --generate")
-    loaded = load(model.checkpoint)
+    loaded = model.load(source.text or source.generate or "", quiet=output.quiet)
     text = _read(loaded, source, files)
     if not text:
         raise InspectionError("the text is empty; give at least one character")
