@@ -130,7 +130,7 @@ def test_stdin_gz_and_a_file_of_seeds(folder: Path) -> None:
 def test_list_and_inspect_say_what_it_is(fibonacci: Path) -> None:
     listed = " ".join(textgen_cli("list", COLUMNS="200").stdout.split())
     assert "rnn (identity) 1 x 1, numbers, history 2; RMSE" in listed
-    (record,) = json.loads(textgen_cli("list", "--json").stdout)["checkpoints"]
+    record, *_ = json.loads(textgen_cli("list", "--json").stdout)["checkpoints"]
     assert record["parameters"] == 3 and "numbers" in record["model"]
     shown = textgen_cli("inspect", "checkpoint", "fib", COLUMNS="120").stdout
     assert "w = 1, b = 0, v = 1" in shown and "10 numbers in fib.csv" in shown

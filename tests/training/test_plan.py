@@ -435,6 +435,23 @@ def test_flops_are_those_of_the_matrices() -> None:
     assert flops_per_token(tied) == 6 * (20 * 5 + 20 * 5 + 11 * 5)
 
 
+def test_a_model_that_is_trained_further_learns_in_smaller_steps() -> None:
+    """Half of the usual rate for a text read up to five times, a tenth for one read 25 times."""
+    for epochs, share in ((1, 0.5), (5, 0.5), (25, 0.1), (250, 0.01)):
+        usual, further = (
+            draft(TrainOptions(epochs=epochs, hidden_size=256), BOOK, None, further=own)
+            for own in (False, True)
+        )
+        rates = [drafted.plan.optimizer.learning_rate for drafted in (usual, further)]
+        assert rates[1] / rates[0] == pytest.approx(share, rel=0.05)  # two digits are kept
+        reasons = {choice.name: choice.reason for choice in further.choices}
+        assert f"; {share:.0%} of the usual" in reasons["learning_rate"]
+        asked = draft(
+            TrainOptions(epochs=epochs, learning_rate=0.01), BOOK, None, further=True
+        ).plan
+        assert asked.optimizer.learning_rate == 0.01
+
+
 def test_a_budget_needs_the_machines_speed() -> None:
     with pytest.raises(ValueError, match="needs the machine's speed"):
         draft(TrainOptions(), BOOK, None)

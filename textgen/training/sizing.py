@@ -36,6 +36,10 @@ WEIGHT_DECAY = 0.1
 CELL_RATES = {"gru": 0.35, "rnn": 0.25, "mlstm": 0.25}
 #: The share for a cell that textgen does not come with: the cautious one.
 OWN_CELL_RATE = 0.25
+#: The share of the learning rate that suits a model that is trained further: half of it for a text
+#: that is read five times, and less the more often it is read, so that what the model knew is not
+#: lost while it learns a short text by heart (docs/log.md).
+MOST_OF_RATE, RATE_READINGS = 0.5, 2.5
 #: The state of a stream starts from zero again after this many tokens. Without that, states that
 #: only count up drift off, and validation from zero was 0.3 nats or more above the training loss.
 RESET_TOKENS = 2048
@@ -215,7 +219,13 @@ def _loss_choices(options: TrainOptions, config: ModelConfig) -> list[Choice]:
     return choices
 
 
-def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | None) -> Draft:
+def draft(
+    options: TrainOptions,
+    facts: TextFacts,
+    flops_per_second: float | None,
+    *,
+    further: bool = False,
+) -> Draft:
     """Choose the model and the shape of a step, each with a reason.
 
     Args:
@@ -223,6 +233,7 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         facts: The text's size.
         flops_per_second: What this machine computes in training; None where the run's length is
             given in steps or epochs.
+        further: Whether a trained model is trained further.
     Raises:
         ConfigError: There are more layers than `MOST_LAYERS`.
         EmptyCorpusError: A history is longer than the text.
@@ -350,12 +361,14 @@ def draft(options: TrainOptions, facts: TextFacts, flops_per_second: float | Non
         _dropout(epochs, rare=rare, alone=alone),
         _dropout_reason(epochs, rare=rare, alone=alone),
     )
+    share = min(MOST_OF_RATE, RATE_READINGS / epochs) if further else 1.0
+    less = f"; {share:.0%} of the usual, so that the model keeps what it knows" if further else ""
     learning_rate = pick(
         "learning_rate",
         options.learning_rate,
-        _learning_rate(config, per_step),
+        _learning_rate(config, per_step, share),
         f"how far a step moves the weights: fits {hidden_size:,} neurons and {per_step:,} {unit} a "
-        "step; falls to 0 by the end",
+        f"step{less}; falls to 0 by the end",
     )
     plan = Plan(
         model=replace(config, dropout=dropout),
@@ -591,9 +604,12 @@ def _recurrent_dropout(epochs: float) -> float:
     return round(min(MOST_RECURRENT_DROPOUT, RECURRENT_DROPOUT * octaves), 2)
 
 
-def _learning_rate(config: ModelConfig, tokens_per_step: int) -> float:
-    """The peak: grows with the root of a step's tokens, falls with width and depth; of the cell."""
+def _learning_rate(config: ModelConfig, tokens_per_step: int, share: float) -> float:
+    """The peak: grows with the root of a step's tokens, falls with width and depth; of the cell.
+
+    `share` is what is taken of it.
+    """
     base = 0.02 * math.sqrt(min(tokens_per_step, 16384) / 2048)
     value = base * math.sqrt(384 / max(config.hidden_size, 256)) / math.sqrt(config.num_layers)
     usual = 1.0 if config.cell in BUILT_IN else OWN_CELL_RATE
-    return float(f"{value * CELL_RATES.get(config.cell, usual):.2g}")
+    return float(f"{share * value * CELL_RATES.get(config.cell, usual):.2g}")

@@ -198,7 +198,7 @@ def new_run(
     )
     options, vectors = file_vectors(options, data.corpus.vocabulary)
     with computing_threads(threads.value, torch=path.name != "native"):
-        plan, choices = _plan(options, data, path)
+        plan, choices = _plan(options, data, path, further=saved is not None)
         choices = _of_parent(choices, asked, saved)
         make_folder(folder)
         with FolderLock(folder):
@@ -300,11 +300,11 @@ def _first_weights(
 
 
 def _plan(
-    options: TrainOptions, data: TrainingData, path: Engine
+    options: TrainOptions, data: TrainingData, path: Engine, *, further: bool
 ) -> tuple[Plan, tuple[Choice, ...]]:
     budgeted = options.steps is None and options.epochs is None
     speed = probe_speed(path, options.cell, options.nonlinearity) if budgeted else None
-    drafted = draft(options, data.facts, speed)
+    drafted = draft(options, data.facts, speed, further=further)
     refuse_beyond_memory(drafted.plan, available_memory(path.device), device=path.device)
     budget = None if drafted.plan.steps else options.budget or DEFAULT_BUDGET
     timing = measure_timing(drafted.plan, data, path, budget)

@@ -19,7 +19,7 @@ class Inspect(Group):
     below: ClassVar = {
         "checkpoint": (
             "textgen.cli.inspect.show_checkpoint:checkpoint_command",
-            "Show what is in a model; without a name, list all models under ./checkpoints.",
+            "Show what is in a model; without a name, list all models.",
         ),
         "cell": (
             "textgen.cli.inspect.show_cell:cell_command",

@@ -33,8 +33,9 @@ def checkpoint_command(
         ),
     ] = None,
 ) -> None:
-    """Show what is in a model; without a name, list all models under ./checkpoints and those that
-    come with textgen.
+    """Show what is in a model; without a name, list all models.
+
+    Those under ./checkpoints are listed first, then those that come with textgen.
 
     textgen inspect checkpoint mine
     """
