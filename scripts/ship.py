@@ -1,9 +1,9 @@
 """Make a trained model one that comes with textgen: `python scripts/ship.py RUN checkpoints/NAME`.
 
 The weights are kept in 16 bits. Of the texts their names are kept, without the folders of this
-machine; how the neurons are distributed over the training text is measured and put beside the
-model, so that they can be steered where that text is not at hand. The card, `README.md`, is written
-by hand.
+machine. What needs the training text, which does not come along, is measured: how the neurons are
+distributed, so that they can be steered, and how the model learns while it reads. The card,
+`README.md`, is written by hand.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from typing import Any
 
 import textgen
 from textgen.checkpoint import MODEL_NAME, SavedModel
+from textgen.runtime import choose_threads
+from textgen.sampling import ADAPTATION
+from textgen.sampling.adapted import adapting_reader
 
 
 def without_folders(info: dict[str, Any]) -> dict[str, Any]:
@@ -26,10 +29,14 @@ def without_folders(info: dict[str, Any]) -> dict[str, Any]:
         info: As in `SavedModel.info`.
     """
     words = json.dumps(info, ensure_ascii=False)
-    paths = [file["path"] for file in info["corpus"]["files"]]
+    paths = [os.path.abspath(file["path"]) for file in info["corpus"]["files"]]
     # A text alone is known by its name; several by the name of the folder that they are in.
-    kept = os.path.dirname(os.path.commonpath([os.path.abspath(path) for path in paths]))
-    info = json.loads(words.replace(json.dumps(kept + os.sep)[1:-1], ""))
+    folders = [os.path.dirname(os.path.commonpath(paths))]
+    if os.path.isabs(info["parent"] or ""):
+        folders.append(os.path.dirname(os.path.dirname(info["parent"])))
+    for folder in folders:
+        words = words.replace(json.dumps(folder + os.sep)[1:-1], "")
+    info = json.loads(words)
     info["corpus"].pop("keys", None)
     before, _, _ = info["command"].partition(" --out ")
     return {**info, "command": before}
@@ -45,6 +52,9 @@ def ship(run: Path, folder: Path) -> None:
     path = folder / MODEL_NAME
     folder.mkdir(parents=True, exist_ok=True)
     saved = SavedModel.load(run / MODEL_NAME)
+    # So that it learns while it reads where its training text is not at hand.
+    rule = adapting_reader(saved, choose_threads().value).rule
+    saved = replace(saved, info={**saved.info, ADAPTATION: rule.to_json()})
     saved.save(path, half=True)
     # The keys of the cache, by which the training text is found, are still in it.
     source = textgen.load(path).calibration.source
