@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ def ship(run: Path, folder: Path) -> None:
         folder: Where it goes to.
     """
     path = folder / MODEL_NAME
+    shutil.rmtree(folder / "neurons", ignore_errors=True)  # of an older model
     folder.mkdir(parents=True, exist_ok=True)
     saved = SavedModel.load(run / MODEL_NAME)
     # So that it learns while it reads where its training text is not at hand.
