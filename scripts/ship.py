@@ -56,7 +56,9 @@ def ship(run: Path, folder: Path) -> None:
     saved = SavedModel.load(run / MODEL_NAME)
     # So that it learns while it reads where its training text is not at hand.
     rule = adapting_reader(saved, choose_threads().value).rule
-    saved = replace(saved, info={**saved.info, ADAPTATION: rule.to_json()})
+    # A text without a seed begins where a paragraph does.
+    primer = saved.primer or tuple(saved.vocabulary.encode("\n\n").tolist())
+    saved = replace(saved, primer=primer, info={**saved.info, ADAPTATION: rule.to_json()})
     saved.save(path, half=True)
     # The keys of the cache, by which the training text is found, are still in it.
     source = textgen.load(path).calibration.source

@@ -455,3 +455,15 @@ def test_very_little_text_is_told(tmp_path: Path) -> None:
     _, seen = train(path, tmp_path / "run", steps=3, batch_size=None, seq_len=None)
     assert isinstance(seen[0], Started)
     assert any("very little" in note for note in seen[0].notes)
+
+
+@pytest.mark.parametrize(("count", "primer"), [(1, "\n\n"), (6, "\n\n"), (25, "")])
+def test_a_text_of_few_documents_begins_where_a_paragraph_does(
+    tmp_path: Path, count: int, primer: str
+) -> None:
+    """The end mark alone was seen too rarely before a beginning; of many documents often enough."""
+    for number in range(count):
+        (tmp_path / f"{number}.txt").write_text(f"Chapter {number}\n\nIt was late.\n\nHe left." * 9)
+    found = textgen.train(tmp_path, out=tmp_path / "run", steps=1, hidden_size=4, batch_size=2)
+    saved = found.load().saved
+    assert saved.vocabulary.decode(np.array(saved.primer, np.int64)) == primer

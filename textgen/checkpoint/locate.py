@@ -138,7 +138,7 @@ def locate_model(
         if _is_file(folder / RESUME_NAME):
             raise StorageError(_only_state(folder))
     for model in SHIPPED:
-        if model.path is not None and str(spec) == model.name and not is_folder:
+        if model.path is not None and str(spec) == model.name:
             return model.path
     runs = list_runs(root)
     if is_folder:
