@@ -204,7 +204,7 @@ def test_no_torch_is_loaded(home: Path) -> None:
 @pytest.mark.usefixtures("home")
 def test_json() -> None:
     record = json.loads(sample("--seed", "дом漢", "-n", "20", "--rng", "2", "--json"))
-    keys = {"checkpoint", "seed", "notice", "settings", "steering", "path", "samples"}
+    keys = {"checkpoint", "seed", "notice", "settings", "steering", "path", "samples", "adapted"}
     assert set(record) == keys
     assert set(record["path"]) == {"name", "isa", "precision", "threads", "together", "reason"}
     assert record["seed"] == "дом"
