@@ -1,9 +1,9 @@
 """The figures of a model card: bits per character, where they are, novelty, samples as they come.
 
-    python benchmarks/shipped.py MODEL TEXT... [--trained-on PATH] [--eighths]
+    python benchmarks/shipped.py MODEL TEXT... [--trained-on PATH] [--rounded]
 
 `TEXT` are texts that the model never learned from. `--trained-on` is its training text, with which
-20 texts of 1,000 characters are compared. `--eighths` rounds each weight to 8 bits (one scale for
+20 texts of 1,000 characters are compared. `--rounded` rounds each weight to 8 bits (one scale for
 each row of a matrix) and to 16, and measures the first text with both.
 """
 
@@ -95,14 +95,14 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("texts", nargs="+", type=Path)
     parser.add_argument("--trained-on", type=Path)
-    parser.add_argument("--eighths", action="store_true")
+    parser.add_argument("--rounded", action="store_true")
     arguments = parser.parse_args()
     model = load(arguments.model)
     for path in arguments.texts:
         found = model.evaluate(path)
         print(f"{path.name}: {found.bits_per_char:.4f} bits/char, {found.chars:,} characters")
     first = arguments.texts[0]
-    if arguments.eighths:
+    if arguments.rounded:
         for bits in (16, 8):
             weights = {name: rounded(own, bits) for name, own in model.saved.weights.items()}
             other = Model(replace(model.saved, weights=weights), model.path)

@@ -77,3 +77,9 @@ def home(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TEXTGEN_CACHE", str(trained.cache))
     yield tmp_path
+
+
+@pytest.fixture
+def cache(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cache in which the training text of `trained` lies."""
+    monkeypatch.setenv("TEXTGEN_CACHE", str(trained.cache))

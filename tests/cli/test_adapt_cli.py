@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.measured import measured, refused
 from support.small_runs import names, russian_text, textgen_cli
 from support.trained import Trained
 
@@ -24,27 +25,6 @@ from textgen.sampling import ADAPTATION
 pytestmark = pytest.mark.skipif(bool(missing_reason()), reason=missing_reason() or "it is there")
 
 TINY: dict[str, Any] = {"steps": 2, "hidden_size": 8, "batch_size": 4, "seq_len": 16}
-
-
-@pytest.fixture
-def cache(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache in which the training text lies."""
-    monkeypatch.setenv("TEXTGEN_CACHE", str(trained.cache))
-
-
-def measured(run: Trained, path: Path, *words: str) -> dict[str, Any]:
-    """What `eval --json` says."""
-    result = textgen_cli("eval", path, "-c", run.folder, "--json", *words)
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def refused(*words: str | Path) -> str:
-    """What a command that is refused says."""
-    result = textgen_cli(*words)
-    assert result.exit_code != 0
-    assert not result.stdout
-    return result.stderr
 
 
 @pytest.fixture

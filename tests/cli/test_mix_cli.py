@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.measured import measured, refused
 from support.small_runs import russian_text, textgen_cli
 from support.trained import Trained
 
@@ -16,27 +17,6 @@ from textgen.errors import ConfigError, SamplingError
 from textgen.native.library import missing_reason
 
 pytestmark = pytest.mark.skipif(bool(missing_reason()), reason=missing_reason() or "it is there")
-
-
-@pytest.fixture
-def cache(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The cache in which the training text lies."""
-    monkeypatch.setenv("TEXTGEN_CACHE", str(trained.cache))
-
-
-def measured(run: Trained, path: Path, *words: str, **env: str) -> dict[str, Any]:
-    """What `eval --json` says."""
-    result = textgen_cli("eval", path, "-c", run.folder, "--json", *words, **env)
-    assert result.exit_code == 0, result.stderr
-    return json.loads(result.stdout)
-
-
-def refused(*words: str | Path) -> str:
-    """What a command that is refused says."""
-    result = textgen_cli(*words)
-    assert result.exit_code != 0
-    assert not result.stdout
-    return result.stderr
 
 
 @pytest.fixture

@@ -73,3 +73,10 @@ def test_a_text_is_compressed_and_comes_back(empty_folder: Path) -> None:
     Path("own.txt").unlink()
     assert textgen_cli("decompress", "own.txt.textgen").exit_code == 0
     assert Path("own.txt").read_bytes() == before
+
+
+def test_a_text_that_is_not_here_is_not_proposed() -> None:
+    """Their files name the training texts, which do not come along."""
+    result = textgen_cli("inspect", "neurons")
+    assert result.exit_code != 0
+    assert result.stderr.endswith("name a text to read, for example corpus.txt\n")

@@ -63,6 +63,20 @@ def assert_trained_alike(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> 
             np.testing.assert_allclose(a[name], b[name], atol=2e-4, rtol=0, err_msg=name)
 
 
+def train_alike(kind: str, plan: Plan) -> tuple[Trainer, Trainer]:
+    """A trainer and that of the specification, after a dozen steps in which both were the same."""
+    trainer, reference = make(kind, plan), make("reference", plan)
+    for _ in range(12):
+        advance(trainer, 1)
+        advance(reference, 1)
+        expected = reference.read_figures()
+        assert trainer.read_figures().nats_per_token == pytest.approx(
+            expected.nats_per_token, rel=1e-4
+        )
+    assert_trained_alike(trainer.tensors(), reference.tensors())
+    return trainer, reference
+
+
 @on_every_path
 @pytest.mark.parametrize("sliding", [False, True])
 def test_a_step_is_what_one_would_write_by_hand(sliding: bool, kind: str) -> None:
@@ -122,16 +136,7 @@ def test_a_step_is_what_one_would_write_by_hand(sliding: bool, kind: str) -> Non
 )
 def test_every_path_trains_alike(kind: str, config: ModelConfig) -> None:
     """Dropout, ends of documents, clipping and decay included."""
-    plan = make_plan(config)
-    trainer, reference = make(kind, plan), make("reference", plan)
-    for _ in range(12):
-        advance(trainer, 1)
-        advance(reference, 1)
-        expected = reference.read_figures()
-        assert trainer.read_figures().nats_per_token == pytest.approx(
-            expected.nats_per_token, rel=1e-4
-        )
-    assert_trained_alike(trainer.tensors(), reference.tensors())
+    train_alike(kind, make_plan(config))
 
 
 @pytest.mark.parametrize("kind", KINDS[1:])
@@ -229,15 +234,7 @@ def test_every_path_drops_the_same_recurrent_weights(kind: str, dropout: float, 
     """In the loss and in the gradient; and what is evaluated has all its weights."""
     config = replace(CONFIG, dropout=dropout, num_layers=2, cell=cell)
     plan = replace(make_plan(config), recurrent_dropout=0.4)
-    trainer, reference = make(kind, plan), make("reference", plan)
-    for _ in range(12):
-        advance(trainer, 1)
-        advance(reference, 1)
-        expected = reference.read_figures()
-        assert trainer.read_figures().nats_per_token == pytest.approx(
-            expected.nats_per_token, rel=1e-4
-        )
-    assert_trained_alike(trainer.tensors(), reference.tensors())
+    trainer, reference = train_alike(kind, plan)
     ids_TB = np.arange(12).reshape(6, 2)
     nats, exact = (
         made.network.nll(ids_TB, ids_TB, made.network.zero_state(2), None)[0]

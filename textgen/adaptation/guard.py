@@ -9,16 +9,11 @@ written itself, which nothing predicts better than the model as it is (docs/log.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from textgen.model.head import log_softmax
-from textgen.model.network import Floats
-
-#: Tokens of a text, and the logits before each of them `(N, V)`.
-Predicted = tuple[NDArray[np.integer[Any]], Floats]
+from textgen.model.network import Predicted
 
 
 def guarded(learning: Iterable[Predicted], still: Iterable[Predicted]) -> Iterator[Predicted]:

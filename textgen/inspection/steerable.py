@@ -13,13 +13,13 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, StorageError
 from textgen.inspection.neuron_stats import calibrate, parse_neuron
-from textgen.inspection.subject import cached_text
 from textgen.inspection.trace import quantities, survey_model
 from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.options import SampleOptions
 from textgen.runtime import choose_threads
 from textgen.sampling import SamplingNetworks, generate
+from textgen.sampling.training_part import cached_text
 from textgen.steering import Calibration, Target, load_target
 
 #: Tokens that a model's neurons are measured on: in stretches of the training text, or in texts of

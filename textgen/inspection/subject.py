@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,6 +14,7 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.vocabulary import UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, InspectionError, named
 from textgen.messages import Message
+from textgen.sampling.training_part import cached_text, text_paths
 from textgen.terminal.humanize import plural
 from textgen.view_options import ReadOptions
 
@@ -133,21 +135,15 @@ def _given_text(saved: SavedModel, text: str, chars: int) -> LongText:
     )
 
 
-def cached_text(saved: SavedModel) -> Corpus | None:
-    """What the model was trained on, where it is in the cache."""
-    keys = saved.info.get("corpus", {}).get("keys") or [None]
-    return Corpus.from_cache(keys[0]) if keys[0] else None
-
-
 def _training_text(saved: SavedModel) -> Corpus:
     corpus = cached_text(saved)
     # An entry of that name with another vocabulary would be read as another text.
     if corpus is None or corpus.vocabulary != saved.vocabulary:
-        files = saved.info.get("corpus", {}).get("files", [])
-        names = [file["path"] for file in files[:1]] or ["corpus.txt"]
+        # A model that comes with textgen knows the names of texts that were never here.
+        there = [path for path in text_paths(saved) if os.path.exists(path)]
         raise ConfigError(
-            "the text that the model was trained on is no longer in the cache; name a text to "
-            f"read, for example {names[0]}"
+            "the text that the model was trained on is not in the cache; name a text to read, for "
+            f"example {there[0] if there else 'corpus.txt'}"
         )
     return corpus
 

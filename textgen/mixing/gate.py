@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.model.head import open_head
-from textgen.model.network import Floats, Network
+from textgen.model.network import Network, Predicted
 from textgen.native.counts import Blend, Counts, sets_of
 
 #: The weights of the network and of the counts before anything was read.
@@ -37,8 +37,6 @@ RATE = 0.02
 _CHUNK, _LOGITS = 2048, 1 << 24
 
 Tokens = NDArray[np.integer[Any]]
-#: Tokens of a text, and the logits before each of them `(N, V)`.
-Predicted = tuple[NDArray[np.integer[Any]], Floats]
 
 
 @dataclass(frozen=True, eq=False)

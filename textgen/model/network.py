@@ -25,6 +25,8 @@ from textgen.model.head import log_softmax
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.integer]
+#: Tokens of a text `(N,)`, and the logits before each of them `(N, V)`.
+Predicted = tuple[Ids, Floats]
 Bools = NDArray[np.bool_]
 #: Per layer, each of the cell's states by name, `(B, H)`; arrays of the library that computes.
 State = list[dict[str, Any]]
