@@ -58,7 +58,7 @@ def test_gates_read_the_training_text_or_a_file(home: Path, trained: Any) -> Non
     other = home / "elsewhere"
     result = textgen_cli("inspect", "gates", TEXTGEN_CACHE=str(other))
     assert result.exit_code == 2
-    assert "no longer in the cache" in result.stderr and str(trained.text) in result.stderr
+    assert "not in the cache" in result.stderr and str(trained.text) in result.stderr
 
 
 @pytest.mark.usefixtures("home")

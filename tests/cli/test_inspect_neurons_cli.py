@@ -36,7 +36,7 @@ def test_without_path_and_training_text_it_says_what_to_type(
     monkeypatch.setenv("TEXTGEN_CACHE", str(home / "empty"))
     result = textgen_cli("inspect", "neurons")
     assert result.exit_code == 2
-    assert "no longer in the cache; name a text to read" in result.stderr
+    assert "not in the cache; name a text to read" in result.stderr
     assert textgen_cli("inspect", "neurons", "--text", "дом и сад").exit_code == 0
 
 
