@@ -84,7 +84,7 @@ def test_a_text_may_be_given_in_any_form(model: textgen.Model) -> None:
         model.read(TEXT, text="кот")
     with pytest.raises(ConfigError, match="chars is -1; it must be at least 0"):
         model.read(TEXT, chars=-1)
-    with pytest.raises(ConfigError, match="no longer in the cache; name a text"):
+    with pytest.raises(ConfigError, match="not in the cache; name a text"):
         model.neurons()
 
 
