@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -360,10 +361,90 @@ def test_names_of_the_package_are_all_there() -> None:
         _ = textgen.tarin
 
 
+#: Programs that fetch a package by its name, with the word that has them do it.
+INSTALLERS = (
+    r"(?:(?:pip3?|pipx|uv pip|uv tool|conda|mamba|micromamba) (?:install|upgrade|update|run)"
+    r"|(?:uv|poetry|pdm|hatch) add|uvx|easy_install)"
+)
+#: Advice that ends at a stranger's package: fetch, update or upgrade `textgen`, by name.
+STRANGERS = re.compile(
+    rf"\b{INSTALLERS}\b(?:[^`;.¶]|\.(?! ))*?[ '\"]textgen\b(?![/.-])"
+    r"|\btextgen\[[a-z, ]*\]"
+    r"|\b(?:update|upgrade|reinstall|download) (?:to )?(?:a |the )?(?:new(?:er|est)? |latest )?"
+    r"textgen\b(?![/.-])"
+    r"|\binstall (?:a |the )?(?:new(?:er|est)? |latest )?textgen\b"
+    r"(?!, in the same way as this one)",
+    re.IGNORECASE,
+)
+#: What a text has pip install: what stands after the options.
+INSTALLED = re.compile(
+    r"\bpip3? install(?: -c \S+| --?[\w-]+)* ['\"]?([\w.][\w.-]*(?:\[[a-z]+\])?)"
+)
+
+
+def texts_for_people() -> dict[Path, str]:
+    """Every text of the project that somebody may follow.
+
+    The lines of a paragraph are joined, the signs of comments go; `¶` stands between paragraphs.
+    """
+    paths = [
+        *PACKAGE.rglob("*.py"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "docs").rglob("*.py"),
+        *(ROOT / "scripts").iterdir(),
+        *(ROOT / "benchmarks").rglob("*.py"),
+        *(ROOT / name for name in ("Makefile", "pyproject.toml", "hatch_build.py")),
+        *ROOT.glob("*.md"),
+        *(ROOT / "checkpoints").glob("*/*.md"),
+    ]
+    found = {}
+    for path in paths:
+        if path.is_file():
+            text = re.sub(r"^\s*[#>]+:? ?", "", path.read_text("utf-8"), flags=re.MULTILINE)
+            found[path] = " ".join(re.sub(r"\n\s*\n", " ¶ ", text).split())
+    return found
+
+
+@pytest.mark.parametrize(
+    "advice",
+    [
+        "pip install -U textgen",
+        "type: pip install 'textgen[all]'",
+        "python -m pip install --upgrade textgen",
+        "uv pip install textgen",
+        "uv add textgen",
+        "pipx install textgen",
+        "uvx textgen",
+        "pip install scikit-learn textgen",
+        "textgen[probe]",
+        "update textgen",
+        "upgrade to the latest textgen",
+        "install the textgen that wrote it",
+    ],
+)
+def test_advice_that_leads_to_a_stranger_is_known(advice: str) -> None:
+    assert STRANGERS.search(advice)
+
+
 def test_no_text_installs_the_package_of_another_project() -> None:
-    """On the package index the name textgen is not ours: no text has pip install it by name."""
-    named = re.compile(r"pip3? install\b[^`'\"\n]*\s[\"']?textgen\b(?!/)|\btextgen\[[a-z]+\]")
-    assert named.search("pip install -U textgen") and named.search("pip install 'textgen[all]'")
-    texts = [*PACKAGE.rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    said = {path: named.findall(path.read_text("utf-8")) for path in texts}
+    """On the package index the name textgen is not ours: no text has anybody fetch it by name."""
+    texts = texts_for_people()
+    assert {path.parent.name for path in texts} >= {"textgen", "docs", "lessons", "ru", "mk"}
+    said = {path: STRANGERS.findall(text) for path, text in texts.items()}
     assert not {path: found for path, found in said.items() if found}
+
+
+def test_a_text_installs_the_clone_or_a_library_that_we_name() -> None:
+    """A misspelt name would be a stranger's package, too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    libraries = {
+        re.match(r"[\w-]+", needed)[0]  # type: ignore[index]
+        for needed in (*project["dependencies"], *(x for extra in extras.values() for x in extra))
+    }
+    # `to_pandas` alone asks for pandas: nothing else needs it.
+    allowed = {".", *(f".[{name}]" for name in extras), *libraries, "pandas"}
+    found = {path: INSTALLED.findall(text) for path, text in texts_for_people().items()}
+    found = {path: [name.rstrip(".") or "." for name in names] for path, names in found.items()}
+    assert sum(map(len, found.values())) > 20
+    assert not {path: set(names) - allowed for path, names in found.items() if set(names) - allowed}

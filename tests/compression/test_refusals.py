@@ -89,7 +89,7 @@ def test_other_numbers_on_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_another_version_of_the_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    for version, advice in ((2, "the textgen that wrote it"), (0, "install a newer textgen")):
+    for version, advice in ((2, "use the one that wrote it"), (0, "install a newer textgen")):
         with monkeypatch.context() as patch:
             patch.setattr(container, "ARITHMETIC_VERSION", version)
             message = refused(SMALL)

@@ -182,7 +182,7 @@ class _Parts:
             raise CompressionError(
                 f"it was compressed by another version of textgen's arithmetic ({arithmetic}, this "
                 f"one is {ARITHMETIC_VERSION}), and only that version decompresses it: "
-                + (UPGRADE if is_newer else "install the textgen that wrote it")
+                + (UPGRADE if is_newer else "use the one that wrote it")
             )
         model, trial, path = self.take(_SUM_BYTES), self.take(4), self.name()
         threads, parts = self.number(MOST_THREADS), self.number(MOST_PARTS)

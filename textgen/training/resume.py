@@ -49,6 +49,7 @@ from textgen.training.run import Run
 from textgen.training.sizing import TextFacts, Timing, steps_within, with_pauses, with_rhythm
 from textgen.training.speed import measure_timing
 from textgen.training.trainer import open_trainer, path_name
+from textgen.version import UPGRADE
 
 #: Settings that say how long a run is.
 _LENGTHS = ("budget", "epochs", "steps")
@@ -205,7 +206,7 @@ def options_of(record: Mapping[str, Any]) -> TrainOptions:
     if unknown := set(request) - {item.name for item in settings_of(TrainOptions)}:
         raise CheckpointFormatError(
             "a newer version of textgen began this run, with settings that this one does not know "
-            f"({', '.join(sorted(unknown))}); update textgen"
+            f"({', '.join(sorted(unknown))}); {UPGRADE}"
         )
     options: TrainOptions = with_values(TrainOptions, request)
     return options
