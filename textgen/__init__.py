@@ -6,16 +6,16 @@
     >>> print(model.generate("once", length=200))
 
 Names are loaded when they are first used: importing this package imports neither torch nor any of
-the command line's libraries.
+the command line's libraries. It does not even import `typing` or `__future__`: until the command
+line has set what Ctrl-C does, Python answers it with a traceback.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
 
 from textgen.version import __version__ as __version__
 
+TYPE_CHECKING = False  # what type checkers take for true
 if TYPE_CHECKING:
+    from typing import Any
+
     from textgen.api import Model as Model
     from textgen.api import TrainResult as TrainResult
     from textgen.api import compress as compress
@@ -95,7 +95,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     from importlib import import_module
 
     if name in _HOMES:

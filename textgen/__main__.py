@@ -1,7 +1,5 @@
 """`python -m textgen`."""
 
-from __future__ import annotations
-
 from textgen.cli import main
 
 if __name__ == "__main__":

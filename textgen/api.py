@@ -182,7 +182,8 @@ def train(
             no length is given.
         progress: Show a bar on stderr.
         on_event: Called with every event of `textgen.training.events`.
-        stop: Asked after every step; once it says True the run is saved and ends.
+        stop: Asked after every step, and often while the trained model is measured; once it says
+            True the run is saved and ends.
         settings: Any of those below, by name.
     Returns:
         Where the model is and how good it is.

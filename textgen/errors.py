@@ -116,7 +116,7 @@ class BackendError(TextgenError):
 
 
 #: Exit code by class; the closest base class counts. 0 is success, 1 a defect of the program
-#: itself, 130 and 143 an interruption by Ctrl-C and by SIGTERM.
+#: itself, 130, 143 and 129 an interruption by Ctrl-C, by SIGTERM and by SIGHUP.
 EXIT_CODES: dict[type[TextgenError], int] = {
     ConfigError: 2,
     CorpusError: 3,

@@ -284,6 +284,25 @@ def test_the_fit_learns_where_a_text_has_habits_of_its_own() -> None:
     assert rule.gain > 0.1
 
 
+@pytest.mark.parametrize("times", [0, 3, 150])
+def test_the_fit_can_be_given_up(times: int) -> None:
+    """While the gradients are measured, and while rates are tried; the weights come back."""
+    network = opened()
+    before = network.arrays()
+    asked = 0
+
+    def poll() -> None:
+        nonlocal asked
+        if asked == times:
+            raise InterruptedError
+        asked += 1
+
+    with pytest.raises(InterruptedError):
+        fit_adaptation(network, text_of(4_000, 0), text_of(2_000, 0), poll=poll)
+    for name, weight in network.weights.items():
+        assert np.array_equal(weight, before[name])
+
+
 def test_the_fit_says_no_where_nothing_can_be_learned() -> None:
     """Each symbol equally likely, which a network of zeros already says."""
     network = opened()

@@ -115,7 +115,7 @@ def test_json_has_no_nan() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [("inspect", "--text", "x"), ("sample",), ("eval", "corpus.txt")],
+    [("inspect", "--text", "x"), ("sample",), ("eval", "corpus.txt"), ("--help",), ("--version",)],
     ids=lambda words: words[0],
 )
 def test_closed_standard_output(words: tuple[str, ...], home: Path) -> None:
@@ -158,7 +158,27 @@ def test_result_and_help_pass_through() -> None:
     assert caught.value.exit_code == 3
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("words", [(), ("train",), ("inspect",), ("lessons",)], ids=str)
+def test_a_full_disk_for_the_help(words: tuple[str, ...]) -> None:
+    """It fails as any other output does, and not with what Python says at its end."""
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command(*words, "--help"),
+            env=environment(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (
+        6,
+        f"textgen: the output: {os.strerror(errno.ENOSPC)}\n",
+    )
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_first_signal_asks_and_second_ends(signum: int) -> None:
     before = signal.getsignal(signum)
     with StopSignals() as stop:
@@ -172,6 +192,22 @@ def test_first_signal_asks_and_second_ends(signum: int) -> None:
                 pass  # The handler runs between two instructions.
         assert caught.value.signum == signum
     assert signal.getsignal(signum) == before
+
+
+def test_a_signal_that_is_ignored_stays_ignored_in_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`nohup textgen train` goes on when the terminal is closed."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            stop.armed = True
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+        assert not stop.requested()
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_signal_before_the_first_step_ends_at_once() -> None:
@@ -211,7 +247,10 @@ textgen.cli.main()
 """
 
 
-@pytest.mark.parametrize(("signum", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+SIGNALS = [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)]
+
+
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_in_a_finalizer_is_not_lost(signum: str, code: int) -> None:
     """Python drops the exception there; the program would go on as if nobody had pressed Ctrl-C."""
     script = IN_A_FINALIZER.format(signum=signum)
@@ -267,13 +306,115 @@ textgen.cli.main()
 @pytest.mark.parametrize(
     "place", ["parsing", "dropped while parsing", "an import", "a bare except"]
 )
-@pytest.mark.parametrize(("signum", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
 def test_signal_ends_with_one_line_wherever_it_comes(place: str, signum: str, code: int) -> None:
     """typer ends without a word, and an extension in C says that it cannot be imported; another
     one drops the exception, and so would the command be done to its end."""
     ended = run_program(AT_A_PLACE.format(place=place, signum=signum))
     assert ended.stderr == "textgen: interrupted\n"
     assert ended.returncode == code
+
+
+def test_nothing_that_takes_time_is_loaded_before_signals_are_answered() -> None:
+    """Until then Python answers Ctrl-C with a traceback."""
+    done = run_program(
+        "import sys; before = set(sys.modules); import textgen.cli; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    assert done.stdout.split() == ["textgen", "textgen.cli", "textgen.version"]
+
+
+#: The program gets a signal while it loads a module of its own, and would load it for a minute.
+WHILE_LOADING = """
+import signal, sys, time, textgen.cli
+
+class Dropping:
+    def __del__(self):
+        signal.raise_signal(signal.{signum})
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            if {dropped}:
+                Dropping()
+            else:
+                signal.raise_signal(signal.{signum})
+            time.sleep(60)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["textgen", "--version"]
+textgen.cli.main()
+"""
+
+
+@pytest.mark.parametrize("dropped", [False, True], ids=["raised", "dropped"])
+@pytest.mark.parametrize("module", ["textgen.cli.interruption", "textgen.cli.app"])
+@pytest.mark.parametrize(("signum", "code"), SIGNALS)
+def test_signal_while_the_command_line_is_loaded(
+    signum: str, code: int, module: str, dropped: bool
+) -> None:
+    """Also where Python would drop what a handler raises: it does so at every import, in the
+    function that frees the lock of a module."""
+    ended = run_program(WHILE_LOADING.format(signum=signum, module=module, dropped=dropped))
+    assert (ended.returncode, ended.stderr) == (code, "textgen: interrupted\n")
+
+
+#: A command that is given a signal, and another one while it tidies up.
+TWICE = """
+import signal, typer
+import textgen.cli
+from textgen.cli import app, boundary
+
+app.app = typer.Typer()
+
+@app.app.command()
+@boundary.guarded
+def work():
+    try:
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            pass
+        print("still tidying up", flush=True)
+
+textgen.cli.main()
+"""
+
+
+def test_second_signal_ends_what_tidies_up() -> None:
+    ended = run_program(TWICE)
+    assert (ended.returncode, ended.stdout) == (143, "")
+    assert ended.stderr == "textgen: interrupted\n"
+
+
+#: A command that drops whatever is raised in it.
+DEAF = """
+import signal, time, typer
+import textgen.cli
+from textgen.cli import app, boundary, interruption
+
+interruption._AGAIN_SECONDS = 0.01
+app.app = typer.Typer()
+
+@app.app.command()
+@boundary.guarded
+def work():
+    while True:
+        try:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(60)
+        except BaseException:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+textgen.cli.main()
+"""
+
+
+def test_what_drops_the_interruption_again_and_again_is_ended() -> None:
+    ended = run_program(DEAF)
+    assert (ended.returncode, ended.stderr) == (130, "textgen: interrupted\n")
 
 
 def test_signal_after_the_end_leaves_no_traceback() -> None:
@@ -305,6 +446,15 @@ textgen.cli.main()
 def test_interruption_is_no_ordinary_error() -> None:
     """Code that handles `Exception` must not swallow it."""
     assert not issubclass(Interrupted, Exception)
+
+
+def test_json_cannot_steer_the_terminal() -> None:
+    """DEL, C1 (U+009B begins a sequence as ESC does) and the marks of direction."""
+    text = "a\x1b\x7f\x9b31m\u202eb\u2066\u200f\u2028\ufeff\U000e0001\xa0ё😀"
+    written = json_text({text: [text]})
+    assert json.loads(written) == {text: [text]}
+    assert all(char.isprintable() or char == "\xa0" for char in written)
+    assert "ё😀" in written and "\\u009b31m" in written and "\\u202e" in written
 
 
 def test_json_that_the_stream_cannot_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,10 +120,10 @@ def test_products_and_talk_go_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr() == ("product\n", "talk\n")
 
 
-@pytest.mark.parametrize("zero", ["0", "00"])
-def test_a_size_of_zero_is_none(zero: str) -> None:
+@pytest.mark.parametrize("odd", ["0", "00", "-5", "²", "many", "", "80.5", "10001", "9" * 5000])
+def test_a_size_that_no_terminal_has_is_none(odd: str) -> None:
     """A terminal of no columns has no room for a character: a text would never be wrapped."""
-    environ = {"COLUMNS": zero, "LINES": zero}
+    environ = {"COLUMNS": odd, "LINES": odd}
     console = make_console(io.StringIO(), AUTO, environ=environ)
     assert console.width == 80 and console.height == 25
     assert make_console(io.StringIO(), AUTO, environ={"COLUMNS": "40"}).width == 40

@@ -151,6 +151,19 @@ def test_second_signal_ends_at_once(text: Path, tmp_path: Path, start: Start) ->
     assert '"end"' not in printed
 
 
+def test_a_stop_waits_for_no_chart(text: Path, tmp_path: Path, start: Start) -> None:
+    """What draws takes longer to load than the run to save."""
+    out = tmp_path / "run"
+    often = (*OPTIONS[:-4], "--eval-every", "5")
+    child = start(text, "--out", out, "--steps", "100000", "--json", *often)
+    for _ in range(3):
+        child.wait_for(b'"evaluated": true', child.process.stdout)
+    returned, printed, errors = child.end(signal.SIGINT)
+    assert returned == 130, errors
+    assert json.loads(printed.splitlines()[-1])["reason"] == "stopped"
+    assert not (out / "loss.svg").exists()
+
+
 def test_sigterm_does_the_same_with_its_own_code(text: Path, tmp_path: Path, start: Start) -> None:
     out = tmp_path / "run"
     child = start(text, "--out", out, "--steps", "100000", "--json", *OPTIONS)

@@ -29,7 +29,7 @@ import textgen
 from textgen.checkpoint.format import read_file, read_layout, write_file
 from textgen.cli.parameters import at_prompt
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
-from textgen.training.events import Event, Report, Saved, Started
+from textgen.training.events import Ended, Event, Report, Saved, Started
 from textgen.training.start import resumed_run
 
 
@@ -117,8 +117,33 @@ def test_stopped_at_awkward_steps(text: Path, tmp_path: Path) -> None:
     assert outcome(out) == whole
 
 
-def test_stopped_run_leaves_a_model_before_the_first_evaluation(text: Path, tmp_path: Path) -> None:
-    run(text, tmp_path / "run", stop=stopping_after(2))
+@pytest.mark.parametrize("settings", [{}, {"patience": 2, "learning_rate": 1e-30}], ids=str)
+def test_stopped_after_its_last_step_it_is_only_measured(
+    text: Path, tmp_path: Path, settings: dict[str, object]
+) -> None:
+    """What comes after the steps may last as long as a hundred of them; nobody waits for it."""
+    run(text, tmp_path / "whole", **settings)
+    whole = outcome(tmp_path / "whole")
+    last = whole["progress"]["step"]
+    out = tmp_path / "parts"
+    ended = run(text, out, stop=stopping_after(last + 1), **settings)[-1]
+    assert isinstance(ended, Ended)
+    assert (ended.reason, ended.step) == ("stopped", last)
+    seen = run(text, out, resume=True, **settings)
+    assert isinstance(seen[-1], Ended)
+    assert seen[-1].reason == whole["progress"]["reason"]
+    assert not [event for event in seen if isinstance(event, Report)]
+    assert outcome(out) == whole
+
+
+def test_stopped_run_leaves_a_model_before_the_first_evaluation(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured on little text: who stops a run waits for its end."""
+    monkeypatch.setattr("textgen.training.run.STOPPED_TOKENS", 100)
+    ended = run(text, tmp_path / "run", stop=stopping_after(2))[-1]
+    assert isinstance(ended, Ended)
+    assert 50 <= ended.val_tokens <= 100
     assert len(textgen.load(tmp_path / "run").generate(length=5)) == 5
 
 

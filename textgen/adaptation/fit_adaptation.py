@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,13 @@ NEARLY = 0.95
 LEAST_GAIN = 0.003
 
 
-def fit_adaptation(network: NativeNetwork, train: Tokens, val: Tokens) -> AdaptationRule:
+def fit_adaptation(
+    network: NativeNetwork,
+    train: Tokens,
+    val: Tokens,
+    *,
+    poll: Callable[[], object] = lambda: None,
+) -> AdaptationRule:
     """Fit how far a model steps while it reads.
 
     The gradients are measured on stretches of the training text. Rate and pull are those that made
@@ -48,29 +54,35 @@ def fit_adaptation(network: NativeNetwork, train: Tokens, val: Tokens) -> Adapta
         network: The trained model; it has its weights again afterwards.
         train: The tokens that it was trained on.
         val: Tokens of other text of the same kind; all of them are read several times.
+        poll: Called after each stretch that was read; what it raises ends the fit.
     """
     weights = network.arrays()
     with task("fitting how it learns while it reads") as fitting:
         try:
-            return _fitted(network, weights, train, val, fitting)
+            return _fitted(network, weights, train, val, fitting, poll)
         finally:
             network.load_arrays(weights)
 
 
 def _fitted(
-    network: NativeNetwork, weights: dict[str, Floats], train: Tokens, val: Tokens, fitting: Task
+    network: NativeNetwork,
+    weights: dict[str, Floats],
+    train: Tokens,
+    val: Tokens,
+    fitting: Task,
+    poll: Callable[[], object],
 ) -> AdaptationRule:
-    scales = gradient_scales(network, train)
+    scales = gradient_scales(network, train, poll=poll)
     fitting.advance()
 
     def cost_at(rate: float, pull: float = FIRST_PULL, stretch: int = STRETCH) -> float:
         """Nats a token of the validation text."""
         network.load_arrays(weights)
         rule = AdaptationRule(rate, pull, stretch, REACH, scales)
-        parts = AdaptingReader(network, rule).read(val)
-        total = sum(
-            float(nats_of(logits_NV, part).sum(dtype=np.float64)) for part, logits_NV in parts
-        )
+        total = 0.0
+        for part, logits_NV in AdaptingReader(network, rule).read(val):
+            total += float(nats_of(logits_NV, part).sum(dtype=np.float64))
+            poll()
         fitting.advance()
         return total / len(val) if math.isfinite(total) else math.inf
 
@@ -102,8 +114,13 @@ def _fitted(
     return AdaptationRule(rate, pull, stretch, REACH, scales, len(val), gain)
 
 
-def gradient_scales(network: NativeNetwork, train: Tokens) -> dict[str, Floats]:
-    """The RMS of the gradients of stretches of a text, as `AdaptationRule.scales` has them."""
+def gradient_scales(
+    network: NativeNetwork, train: Tokens, *, poll: Callable[[], object] = lambda: None
+) -> dict[str, Floats]:
+    """The RMS of the gradients of stretches of a text, as `AdaptationRule.scales` has them.
+
+    `poll` is as for `fit_adaptation`.
+    """
     size = network.num_trained
     squares = np.zeros(size, np.float64)
     stretches = 0
@@ -113,6 +130,7 @@ def gradient_scales(network: NativeNetwork, train: Tokens) -> dict[str, Floats]:
         differentiate_pieces(network, inputs[-STRETCH:], targets[-STRETCH:], states, REACH)
         squares += np.square(network.gradient[:size], dtype=np.float64)
         stretches += 1
+        poll()
     scales = {}
     start = 0
     rows = scale_shapes(network.config)

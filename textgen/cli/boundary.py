@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 import typer
 
-from textgen.cli.interruption import Interrupted, unmasked
+from textgen.cli.interruption import Interrupted, interruptible
 from textgen.cli.moving import is_live, moving
 from textgen.errors import BadFilesError, ConfigError, TextgenError, exit_code
 from textgen.progress import task
@@ -29,12 +29,12 @@ def guarded(command: F) -> F:
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
-        _check_streams()
+        check_streams()
         try:
             live = is_live(
                 quiet=bool(kwargs.get("quiet")), json_output=bool(kwargs.get("json_output"))
             )
-            with unmasked(), moving(live=live):
+            with interruptible(), moving(live=live):
                 if live:
                     # Most of what a command loads. It is named, for a slow disk takes long over it.
                     with task("starting"):
@@ -74,11 +74,14 @@ def guarded(command: F) -> F:
     return cast("F", run)
 
 
-def _check_streams() -> None:
+def check_streams() -> None:
     """A stream that was closed before the program began (`>&-`) is None, which nobody expects.
 
     Without standard output nothing is begun, for its descriptor would be the next file's. Input is
     then empty, and what is said on stderr is lost.
+
+    Raises:
+        typer.Exit: Standard output is closed.
     """
     for name, mode in (("stdin", "r"), ("stderr", "w")):
         if getattr(sys, name) is None:

@@ -1,20 +1,31 @@
-"""Ctrl-C and SIGTERM: the program ends with one line, or a step is finished first."""
+"""Ctrl-C, SIGTERM and SIGHUP: the program ends with one line, or a step is finished first.
+
+What answers a signal changes as the program goes on:
+
+1. before a command begins, and after it: `end_at_once` (in `textgen.cli`), which raises nothing;
+2. while it works: `Interrupted` is raised, so that it tidies up; a second signal ends it at once;
+3. while it trains: `StopSignals` notes the first one, and the step is finished and saved.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-#: Signals whose exception was raised and is not known to have ended the command.
+from textgen.cli import USUAL, end_at_once
+
+#: Signals that this program answers; none where another program, or a test, calls a part of it.
+_taken: tuple[int, ...] = ()
+#: Signals whose exception was raised in the command, once for each time.
 _raised: list[int] = []
-#: Whether this is the program itself, and not a test or another program that calls a part of it.
-_is_program = False
-#: Seconds after which the exception is raised again where nobody has noticed it.
-_AGAIN_SECONDS = 1.0
+#: Seconds after which the exception is raised again where nobody has noticed it, and how often it
+#: is raised: after that the program ends without it.
+_AGAIN_SECONDS, _MOST_RAISED = 1.0, 3
 
 
 class Interrupted(BaseException):
@@ -29,69 +40,91 @@ class Interrupted(BaseException):
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    if _is_program:
-        _raised.append(signum)
-        if sys.platform != "win32":
-            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+    if _taken:
+        if _raised:
+            _end_now(signum)  # It is tidying up, and somebody cannot wait.
+        _raise_again_later(signum)
     raise Interrupted(signum)
+
+
+def _raise_again_later(signum: int) -> None:
+    _raised.append(signum)
+    if sys.platform != "win32":
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
 
 
 def _interrupt_again(alarm: int, frame: FrameType | None) -> None:
     """Raise what a library has dropped with a bare `except`, or in C."""
+    if len(_raised) >= _MOST_RAISED:
+        _end_now(_raised[0])
     if _raised:
-        _interrupt(_raised[-1], frame)
+        _raise_again_later(_raised[0])
+        raise Interrupted(_raised[0])
 
 
-def _notice() -> None:
-    """The exception has arrived where the command ends: it need not be raised again."""
-    _raised.clear()
-    if sys.platform != "win32":
+def _end_now(signum: int, frame: FrameType | None = None) -> NoReturn:
+    """End the program, whatever it is at. Of a line that moves nothing is left."""
+    from textgen.cli.moving import moving_line
+
+    moving_line().leave()
+    end_at_once(signum, frame)
+
+
+def _stop_raising() -> None:
+    """The command is over: nothing need be raised again, and nothing is left to tidy up."""
+    if sys.platform != "win32" and _taken:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
+    for signum in _taken:
+        signal.signal(signum, _end_now)
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM raise `Interrupted` in the block, the whole program.
+def signals_of_program(taken: Sequence[int]) -> Iterator[None]:
+    """The block is the whole program, which answers the signals `taken` from now on.
 
-    A signal that the caller has this process ignore stays ignored. After the block the program has
-    nothing to do but to end, so a signal ends it there and then, without a traceback.
+    After it the program has nothing to do but to end, so a signal ends it there and then, without a
+    traceback. A program that was interrupted ends there itself: taking down the libraries may last
+    longer than its work did.
     """
-    global _is_program
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
-    taken = [signum for signum in usual if signal.getsignal(signum) == usual[signum]]
+    global _taken
+    _taken = tuple(taken)
     sys.unraisablehook = deliver_again
+    if sys.platform != "win32":
+        signal.signal(signal.SIGALRM, _interrupt_again)
     try:
-        _is_program = True
-        if sys.platform != "win32":
-            signal.signal(signal.SIGALRM, _interrupt_again)
-        for signum in taken:
-            signal.signal(signum, _interrupt)
         yield
+    except SystemExit as end:
+        if isinstance(end.code, int) and end.code - 128 in _taken:
+            for stream in (sys.stdout, sys.stderr):
+                with suppress(OSError, ValueError, AttributeError):
+                    stream.flush()
+            os._exit(end.code)
+        raise
+    except Interrupted as interrupted:
+        _end_now(interrupted.signum)
     finally:
-        _notice()
         for signum in taken:
             signal.signal(signum, signal.SIG_DFL)
 
 
 @contextmanager
-def unmasked() -> Iterator[None]:
-    """Raise `Interrupted` where a signal arrived in the block and became another error.
+def interruptible() -> Iterator[None]:
+    """Let the signals of the program raise `Interrupted` in the block, a command that works.
 
-    Extensions in C do that while they are imported: NumPy makes an ImportError of it.
+    Raises:
+        Interrupted: Also where a signal became another error. Extensions in C make one of it while
+            they are imported: NumPy an ImportError.
     """
     try:
-        if _raised:  # It was dropped before the command began.
-            raise Interrupted(_raised[-1])
+        for signum in _taken:
+            signal.signal(signum, _interrupt)
         yield
-    except Interrupted:
-        _notice()
-        raise
     except Exception as error:
         if _raised:
-            signum = _raised[-1]
-            _notice()
-            raise Interrupted(signum) from error
+            raise Interrupted(_raised[0]) from error
         raise
+    finally:
+        _stop_raising()
 
 
 def deliver_again(lost: sys.UnraisableHookArgs) -> None:
@@ -104,6 +137,7 @@ def deliver_again(lost: sys.UnraisableHookArgs) -> None:
 
     if issubclass(lost.exc_type, (KeyboardInterrupt, Interrupted)):
         signum = getattr(lost.exc_value, "signum", signal.SIGINT)
+        _raised.clear()  # It is not a second signal.
         # To the main thread, so that a wait in it ends too; Windows has one way only.
         kill = getattr(signal, "pthread_kill", lambda _, signum: signal.raise_signal(signum))
         timer = threading.Timer(0.01, kill, (threading.main_thread().ident, signum))
@@ -114,10 +148,10 @@ def deliver_again(lost: sys.UnraisableHookArgs) -> None:
 
 
 class StopSignals:
-    """Turns the first Ctrl-C or SIGTERM into a request to stop, the second into an end at once.
+    """Turns the first signal into a request to stop, the second into an end at once.
 
     Used as a context manager. Until `armed` is set a signal ends the program at once, because there
-    is no step to finish.
+    is no step to finish. A signal that this process ignores stays ignored.
 
     Args:
         answer: What is said on stderr when the first signal comes, before anything else is done.
@@ -133,8 +167,9 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            self._before[signum] = signal.signal(signum, self._receive)
+        for signum in USUAL:
+            if signal.getsignal(signum) != signal.SIG_IGN:
+                self._before[signum] = signal.signal(signum, self._receive)
         return self
 
     def __exit__(

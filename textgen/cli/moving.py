@@ -137,6 +137,12 @@ class MovingLine:
             self._wipe()
             _write(f"{text}\n")
 
+    def leave(self) -> None:
+        """Wipe it: the program ends now, whatever any thread is at."""
+        if self._lock.acquire(timeout=SHORTEST):
+            self._hidden += 1
+            self._wipe()
+
     def _run(self) -> None:
         while not self._stopping.wait(BEAT):
             with self._lock:

@@ -12,13 +12,15 @@ from textgen.cli.parameters import in_flags
 from textgen.errors import ConfigError
 from textgen.messages import Message
 from textgen.table import finite
+from textgen.terminal.text import is_control
 
 
 def json_text(record: Any) -> str:
     """`record` as JSON that stdout can take: as it reads, or escaped where it cannot be written.
 
     A file's name may hold bytes that are no text (lone surrogates here), and a stream's encoding
-    may lack the letters of the corpus. JSON has no NaN and no infinity: they become null.
+    may lack the letters of the corpus. JSON has no NaN and no infinity: they become null. What
+    could steer a terminal is escaped, as JSON itself does it with the controls of ASCII.
     """
     record = _in_flags(record)
     try:
@@ -30,7 +32,17 @@ def json_text(record: Any) -> str:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         return json.dumps(record)
-    return text
+    return _harmless(text)
+
+
+def _harmless(text: str) -> str:
+    """The same JSON with what a terminal does not show escaped: DEL, C1, marks of direction."""
+    if text.isprintable():
+        return text
+    # JSON has its own escapes: a code beyond 16 bits becomes two of them.
+    return text.translate(
+        {ord(char): json.dumps(char)[1:-1] for char in set(text) if is_control(char)}
+    )
 
 
 def print_notes(notes: Iterable[str]) -> None:

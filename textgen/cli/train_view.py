@@ -66,9 +66,15 @@ def choices_hint(choices: Sequence[Choice], *, explain: bool) -> str:
     return f"{hidden} more with --explain; {change}" if hidden else change
 
 
+def has_curve(event: Ended) -> bool:
+    """Whether the loss curve is drawn. Who stops a run waits for its end: what draws takes longer
+    to load than the run to save."""
+    return event.reason not in ("already finished", "stopped")
+
+
 def stay_silent(event: Event) -> None:
     """Show nothing; the loss curve is drawn all the same."""
-    if isinstance(event, Ended) and event.reason != "already finished":
+    if isinstance(event, Ended) and has_curve(event):
         draw_curve(Path(event.folder))
 
 
@@ -147,10 +153,12 @@ class TrainView:
                 )
             )
             return
-        picture = draw_curve(Path(event.folder))
-        curve = read_curve(Path(event.folder))
-        if curve is not None:
-            self._console.print(TerminalChart(curve))
+        picture = None
+        if has_curve(event):
+            picture = draw_curve(Path(event.folder))
+            curve = read_curve(Path(event.folder))
+            if curve is not None:
+                self._console.print(TerminalChart(curve))
         if event.best_bits_per_char > event.uniform_bits_per_char:
             self._console.print(
                 f"note: {event.best_bits_per_char:.3f} bits/char is worse than guessing among all "

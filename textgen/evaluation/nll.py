@@ -25,7 +25,7 @@ perplexity across different segmentations?").
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -152,6 +152,7 @@ def nll_in_streams(
     streams: int = 64,
     limit: int | None = None,
     escape: float = ESCAPE_NATS,
+    poll: Callable[[], object] = lambda: None,
 ) -> Nll:
     """Read the parts of a text at the same time, at the speed of training.
 
@@ -164,6 +165,7 @@ def nll_in_streams(
         streams: Parts; fewer for a short text.
         limit: The most tokens to count, in parts spread evenly over the text; None is all.
         escape: What an unknown token costs beside its probability, in nats.
+        poll: Called after each chunk that was read; what it raises ends the measurement.
     """
     count = len(tokens)
     charged = count if limit is None else min(limit, count)
@@ -176,7 +178,14 @@ def nll_in_streams(
     warmup = min(WARMUP, int(starts_B[1])) if streams > 1 else 0
     firsts_B = starts_B - warmup
     spans = firsts_B, starts_B, stops_B
-    return sum_of(nll_of_spans(network, tokens, *spans, WARMUP, MEASURING, escape=escape))
+    parts = nll_of_spans(network, tokens, *spans, WARMUP, MEASURING, escape=escape)
+    return sum_of(_polled(parts, poll))
+
+
+def _polled(parts: Iterable[Nll], poll: Callable[[], object]) -> Iterator[Nll]:
+    for part in parts:
+        yield part
+        poll()
 
 
 def sum_of(parts: Iterable[Nll]) -> Nll:

@@ -118,6 +118,10 @@ def _capability(environ: Mapping[str, str], platform: str) -> ColorDepth:
     return ColorDepth.STANDARD
 
 
+#: The most columns and lines that are taken for the size of a terminal.
+_LARGEST = 10_000
+
+
 @dataclass(frozen=True)
 class Consoles:
     """Where the command line writes.
@@ -195,8 +199,8 @@ def make_console(
     """
     environ = os.environ if environ is None else environ
     # As in other programs, a size of 0 says nothing of the terminal; rich would take its word.
-    zero = {name for name in ("COLUMNS", "LINES") if _is_zero(environ.get(name, ""))}
-    environ = {name: value for name, value in environ.items() if name not in zero}
+    odd = {name for name in ("COLUMNS", "LINES") if not _is_size(environ.get(name, ""))}
+    environ = {name: value for name, value in environ.items() if name not in odd}
     escape_what_is_lacking(stream)
     is_terminal = stream.isatty()
     depth = color_depth(mode, is_terminal=is_terminal, environ=environ)
@@ -215,5 +219,7 @@ def make_console(
     )
 
 
-def _is_zero(text: str) -> bool:
-    return text.isdecimal() and int(text) == 0
+def _is_size(text: str) -> bool:
+    """Whether it says how many columns or lines a terminal has: as many as anybody can see."""
+    digits = text.isascii() and text.isdecimal() and len(text) <= len(str(_LARGEST))
+    return digits and 0 < int(text) <= _LARGEST

@@ -53,10 +53,15 @@ def escape(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def is_control(char: str) -> bool:
+    """Whether a character is not seen: it steers the terminal, or nobody has defined it."""
+    return unicodedata.category(char) in _ESCAPED_CATEGORIES
+
+
 @lru_cache(maxsize=8192)
 def char_width(char: str, encoding: str = "utf-8") -> int | None:
     """Columns of a character: 0 for a mark on the one before; None if it must be escaped."""
-    if unicodedata.category(char) in _ESCAPED_CATEGORIES:
+    if is_control(char):
         return None
     width = 1 if char.isascii() else _table_width(char)
     if width is None:

@@ -58,8 +58,15 @@ LEAST_POSITIONS = 1024
 #: The most targets that are written at the end of a run on pairs, and the most tokens of them, to
 #: count those that are exact.
 WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
+#: Of a run that is stopped before its first evaluation: tokens at least that its model is measured
+#: on. Who stops a run waits for its end.
+STOPPED_TOKENS = 8192
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
+
+
+class _StoppedAtTheEnd(Exception):
+    """All steps are taken, and somebody does not wait for what is measured after them."""
 
 
 class _Cost(NamedTuple):
@@ -133,13 +140,14 @@ class Run:
         self._started = time.perf_counter()
         with task("training", self.plan.steps, done=self._trainer.step) as training:
             reason = yield from self._steps(stop, training)
-        yield from self._finish(reason or "finished")
+        yield from self._finish(reason or "finished", stop)
 
     def _steps(self, stop: Stop, training: Task) -> Generator[Event, None, str]:
         """Take the steps that are left; why no more were taken, "" where all were."""
         plan, trainer = self.plan, self._trainer
         since, steps_since = time.perf_counter(), 0
-        reason = ""
+        # A run that was stopped after its last step, while it was measured, is only measured.
+        reason = "patience" if self._is_out_of_patience() else ""
         while trainer.step < plan.steps and not reason:
             trainer.advance()
             steps_since += 1
@@ -170,7 +178,7 @@ class Run:
                 append_line(self.folder / METRICS_NAME, json.dumps(report.to_dict()))
                 yield report
                 since, steps_since = time.perf_counter(), 0
-            if plan.patience and self._progress.without_best >= plan.patience and evaluating:
+            if evaluating and self._is_out_of_patience():
                 reason = "patience"
             elif stopping and not last:
                 reason = "stopped"
@@ -183,13 +191,21 @@ class Run:
                 since += time.perf_counter() - pause  # The speed reported is that of training.
         return reason
 
-    def _finish(self, reason: str) -> Iterator[Event]:
+    def _is_out_of_patience(self) -> bool:
+        return 0 < self.plan.patience <= self._progress.without_best
+
+    def _finish(self, reason: str, stop: Stop) -> Iterator[Event]:
+        def poll() -> None:
+            if stop():
+                raise _StoppedAtTheEnd
+
         if reason == "stopped":
             yield self._save()
             if not self._best:
                 # Every run that ends leaves a model; this one is not part of the run's course.
                 fit_head_scale(self._trainer.network, self._data.train)
-                cost = self._validate()
+                limit = max(STOPPED_TOKENS, self.plan.tokens_per_step)
+                cost = self._cost(self._trainer.network, min(limit, self._most_validated))
                 self._write_model(self._trainer.network.arrays(), cost)
                 yield self._end_event(reason, cost)
                 return
@@ -197,11 +213,16 @@ class Run:
             return
         if not self._best:
             raise self._diverged(0)
-        yield from self._sample()
-        cost = self._validate(self._best)
-        self._adaptation = self._fit_adaptation(self._best)
-        if self._data.val_pairs is not None:
-            written = self._write_pairs()
+        try:
+            yield from self._sample()
+            cost = self._validate(self._best, poll)
+            self._adaptation = self._fit_adaptation(self._best, poll)
+            written = None if self._data.val_pairs is None else self._write_pairs()
+        except _StoppedAtTheEnd:
+            yield self._save()
+            yield self._end_event("stopped", self._figure(None))
+            return
+        if written is not None:
             self._record["final_pairs"] = [written.exact_match, written.pairs]
         self._write_model(self._best, cost)
         self._record["final"] = list(cost)
@@ -218,15 +239,19 @@ class Run:
             self._best = self._trainer.network.arrays()
             self._write_model(self._best, cost)
 
-    def _validate(self, weights: Arrays | None = None) -> _Cost:
-        """The cost over the whole validation text, or as much of it as time allows."""
-        network = self._trainer.network
-        if weights is not None:
-            network = open_network(self.plan.model, network.engine, weights)
-        limit = FINAL_EVALUATION * self.plan.eval_tokens
-        return self._cost(network, limit)
+    @property
+    def _most_validated(self) -> int:
+        """The most tokens of the validation text that are read once the steps are taken."""
+        return FINAL_EVALUATION * self.plan.eval_tokens
 
-    def _cost(self, network: Network, limit: int) -> _Cost:
+    def _validate(self, weights: Arrays, poll: Callable[[], object]) -> _Cost:
+        """The cost over the whole validation text, or as much of it as time allows."""
+        network = open_network(self.plan.model, self._trainer.network.engine, weights)
+        return self._cost(network, self._most_validated, poll)
+
+    def _cost(
+        self, network: Network, limit: int, poll: Callable[[], object] = lambda: None
+    ) -> _Cost:
         """The cost over at most `limit` tokens of the validation text."""
         data = self._data
         nll: Nll
@@ -238,7 +263,7 @@ class Run:
             limit = max(LEAST_POSITIONS, limit // history)
             nll = nll_with_history(network, data.val, history, limit=limit, escape=data.escape)
         else:
-            nll = nll_in_streams(network, data.val, limit=limit, escape=data.escape)
+            nll = nll_in_streams(network, data.val, limit=limit, escape=data.escape, poll=poll)
         return _Cost(nll.mean, nll.tokens, nll.unknown / nll.tokens)
 
     def _write_pairs(self) -> PairsEvaluation:
@@ -253,7 +278,7 @@ class Run:
             first_pairs(data.val_pairs, WRITTEN_TOKENS, WRITTEN_PAIRS),
         )
 
-    def _fit_adaptation(self, weights: Arrays) -> dict[str, Any] | None:
+    def _fit_adaptation(self, weights: Arrays, poll: Callable[[], object]) -> dict[str, Any] | None:
         """How the model learns while it reads, as plain data; None: fitted when it is needed."""
         data, engine = self._data, self._trainer.network.engine
         tokens = adaptation_tokens(self.plan, len(data.val))
@@ -261,7 +286,7 @@ class Run:
             return None
         network = open_network(self.plan.model, engine, weights)
         assert isinstance(network, NativeNetwork)
-        return fit_adaptation(network, data.train, data.val[:tokens]).to_json()
+        return fit_adaptation(network, data.train, data.val[:tokens], poll=poll).to_json()
 
     def _sample(self) -> Iterator[Sampled]:
         data = self._data
