@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,6 +163,37 @@ def test_a_stop_waits_for_no_chart(text: Path, tmp_path: Path, start: Start) -> 
     assert returned == 130, errors
     assert json.loads(printed.splitlines()[-1])["reason"] == "stopped"
     assert not (out / "loss.svg").exists()
+
+
+#: A training that is sent Ctrl-C when it loads what draws the loss curve, and loads for a minute.
+WHILE_DRAWING = """
+import signal, sys, time, textgen.cli
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "matplotlib":
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(60)
+
+sys.meta_path.insert(0, Finder())
+sys.argv = ["textgen", *sys.argv[1:]]
+textgen.cli.main()
+"""
+
+
+def test_what_is_drawn_of_a_saved_run_is_not_waited_for(text: Path, tmp_path: Path) -> None:
+    """There is no step to finish any more: the signal ends it."""
+    out = tmp_path / "run"
+    words = [text, "--out", out, "--steps", "12", *OPTIONS[:-4], "--eval-every", "4"]
+    done = subprocess.run(
+        [sys.executable, "-c", WHILE_DRAWING, "train", *map(str, words), "--quiet"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (130, "textgen: interrupted\n")
+    assert read_layout(out / "resume.safetensors", kind="resume").header["progress"]["finished"]
 
 
 def test_sigterm_does_the_same_with_its_own_code(text: Path, tmp_path: Path, start: Start) -> None:

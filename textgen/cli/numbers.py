@@ -76,8 +76,8 @@ def train_on_numbers(
         open_number_run(series, own, wanted.out, force=wanted.force) as run,
     ):
         for event in run.events(stop.requested):
-            # From the first event on there is a step to finish and a model to save.
-            stop.armed = True
+            # From the first event on there is a step to finish and a model to save, until it is.
+            stop.armed = not isinstance(event, NumbersEnded)
             show(event)
             if isinstance(event, NumbersEnded):
                 ended = event

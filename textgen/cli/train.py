@@ -110,8 +110,8 @@ def _follow(run: Run, stop: StopSignals, output: OutputOptions, *, explain: bool
     else:
         show = TrainView(output.color, explain=explain).show
     for event in run.events(stop.requested):
-        # From the first event on there is a step to finish and a state to save.
-        stop.armed = True
+        # From the first event on there is a step to finish and a state to save, until all is saved.
+        stop.armed = not isinstance(event, Ended)
         show(event)
         if isinstance(event, Ended):
             ended = event
