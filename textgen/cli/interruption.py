@@ -2,7 +2,7 @@
 
 What answers a signal changes as the program goes on:
 
-1. before a command begins, and after it: `end_at_once` (in `textgen.cli`), which raises nothing;
+1. before a command begins, and after it: `end_at_once` of `first_signals.py`, which raises nothing;
 2. while it works: `Interrupted` is raised, so that it tidies up; a second signal ends it at once;
 3. while it trains: `StopSignals` notes the first one, and the step is finished and saved.
 """
@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from textgen.cli import USUAL, end_at_once
+from textgen.cli.first_signals import USUAL, end_at_once
 
 #: Signals that this program answers; none where another program, or a test, calls a part of it.
 _taken: tuple[int, ...] = ()
