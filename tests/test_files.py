@@ -27,14 +27,22 @@ from textgen import files
 from textgen.checkpoint import read_file, write_file
 from textgen.errors import RunFolderError, StorageError, TextgenError
 from textgen.files import (
+    CURVE_NAME,
     LOCK_NAME,
+    METRICS_NAME,
+    MODEL_NAME,
+    RESUME_NAME,
     FolderLock,
     append_line,
     atomic_write,
     atomic_write_bytes,
     atomic_write_text,
     check_writable,
+    create_private,
     make_folder,
+    open_plain,
+    read_plain,
+    remove_leftovers,
 )
 
 OLD = b"old" * 1000
@@ -97,11 +105,11 @@ def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_before_it_returns
         steps.append("folder" if is_folder else f"file of {os.fstat(descriptor).st_size}")
         fsync(descriptor)
 
-    def note_replace(source: Path, target: Path) -> None:
-        assert source.parent == target.parent
-        assert source.name.startswith(".") and source.name.endswith(".tmp")
+    def note_replace(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        assert src_dir_fd == dst_dir_fd
+        assert source.startswith(".") and source.endswith(".tmp")
         steps.append("rename")
-        replace(source, target)
+        replace(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(os, "replace", note_replace)
@@ -109,17 +117,33 @@ def test_bytes_are_on_the_disk_before_the_name_is_and_the_name_before_it_returns
     assert steps == [f"file of {len(NEW)}", "rename", "folder"]
 
 
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
+def test_a_link_of_a_person_stays_a_link(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     real, link = tmp_path / "disk" / "real", tmp_path / "link"
     real.write_bytes(OLD)
     link.symlink_to(Path("disk") / "real")
-    atomic_write(link, write_new)
+    atomic_write(link, write_new, follow=True)
     assert link.is_symlink() and real.read_bytes() == NEW
     real.unlink()
-    atomic_write(link, write_new)  # a link to nothing yet
+    atomic_write(link, write_new, follow=True)  # a link to nothing yet
     assert link.is_symlink() and real.read_bytes() == NEW
     assert os.listdir(tmp_path / "disk") == ["real"]
+
+
+@pytest.mark.parametrize("known_by", [MODEL_NAME, RESUME_NAME])
+def test_a_link_in_the_folder_of_a_run_is_nobodys_own(tmp_path: Path, known_by: str) -> None:
+    """The folder may come from somebody else, together with the link."""
+    real, run = tmp_path / "real", tmp_path / "run"
+    real.write_bytes(OLD)
+    run.mkdir()
+    (run / "page.html").symlink_to(real)
+    check_writable(run / "page.html")
+    (run / known_by).touch()
+    for write in (check_writable, lambda path: atomic_write(path, write_new, follow=True)):
+        with pytest.raises(StorageError, match=r"cannot write .*page\.html: it is a symbolic link"):
+            write(run / "page.html")
+    assert real.read_bytes() == OLD and hidden(run) == []
+    atomic_write(run / "other.html", write_new, follow=True)
 
 
 def test_only_files_are_replaced(tmp_path: Path) -> None:
@@ -363,12 +387,14 @@ def test_a_folder_that_cannot_be_synchronised(
 
 def test_leftovers_of_killed_writers_go_and_nothing_else_does(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    keep = [".file", ".file.tmp2", ".files.0.tmp", "file.0.tmp", ".other.0.tmp"]
-    for name in [".file.0123.tmp", ".file.4567.tmp", *keep]:
+    keep = [".file", ".file.0.tmp", ".file.0123456789ABCDEF.tmp", ".file.0123456789abcdef.tmp2"]
+    keep += [".files.0123456789abcdef.tmp", "file.0123456789abcdef.tmp"]
+    for name in [".file.0123456789abcdef.tmp", ".file.fedcba9876543210.tmp", *keep]:
         (tmp_path / name).touch()
-    (tmp_path / ".file.folder.tmp").mkdir()
+    folder = ".file.0000000000000000.tmp"
+    (tmp_path / folder).mkdir()
     atomic_write_bytes(path, b"x")
-    assert sorted(os.listdir(tmp_path)) == sorted(["file", ".file.folder.tmp", *keep])
+    assert sorted(os.listdir(tmp_path)) == sorted(["file", folder, *keep])
 
 
 def test_a_live_writer_is_no_leftover(tmp_path: Path) -> None:
@@ -429,9 +455,10 @@ def test_a_disk_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    (tmp_path / ".file.0.tmp").touch()
+    left = ".file.0123456789abcdef.tmp"
+    (tmp_path / left).touch()
     atomic_write(tmp_path / "file", write_new)
-    assert sorted(os.listdir(tmp_path)) == [".file.0.tmp", "file"]
+    assert sorted(os.listdir(tmp_path)) == [left, "file"]
 
 
 KILLS = 100
@@ -710,3 +737,241 @@ def test_a_lock_file_removed_by_its_holder_before_it_is_locked(
         assert hidden(tmp_path) == [LOCK_NAME] and calls == 2
         with pytest.raises(RunFolderError), FolderLock(tmp_path):
             pass
+
+
+# --- folders from somebody else
+
+
+def lock_it(path: Path) -> None:
+    with FolderLock(path.parent):
+        pass
+
+
+OPERATIONS: dict[str, Callable[[Path], object]] = {
+    "write": lambda path: atomic_write(path, write_new),
+    "append": lambda path: append_line(path, "line"),
+    "read": read_plain,
+    "open": open_plain,
+    "create": create_private,
+    "lock": lock_it,
+}
+#: What is put in place of a file: it gets the path and a file outside, whose content is OLD.
+STRANGE: dict[str, Callable[[Path, Path], object]] = {
+    "link": lambda path, victim: path.symlink_to(victim),
+    "link to a link": lambda path, victim: (
+        (path.parent / "step").symlink_to(victim),
+        path.symlink_to("step"),
+    ),
+    "link to nothing": lambda path, victim: path.symlink_to(victim.with_name("nothing")),
+    "link to a folder": lambda path, victim: path.symlink_to(victim.parent),
+    "pipe": lambda path, victim: os.mkfifo(path),
+    "folder": lambda path, victim: path.mkdir(),
+}
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    """A file outside the folder that came from somebody else."""
+    (tmp_path / "mine").mkdir()
+    path = tmp_path / "mine" / "victim"
+    path.write_bytes(OLD)
+    return path
+
+
+def plant(folder: Path, operation: str) -> Path:
+    """The path that an operation opens in a new folder."""
+    folder.mkdir()
+    return folder / (LOCK_NAME if operation == "lock" else "file")
+
+
+@pytest.mark.parametrize("has_flag", [True, False], ids=["posix", "windows"])
+@pytest.mark.parametrize("strange", STRANGE)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_what_is_not_a_plain_file_is_neither_followed_nor_changed(
+    tmp_path: Path,
+    victim: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    strange: str,
+    has_flag: bool,
+) -> None:
+    if not has_flag:
+        monkeypatch.setattr(files, "_NO_FOLLOW", 0)
+    path = plant(tmp_path / "run", operation)
+    STRANGE[strange](path, victim)
+    before = sorted(os.listdir(path.parent))
+    with pytest.raises(OSError) as caught:
+        OPERATIONS[operation](path)
+    if operation != "create":  # of which the name is drawn by chance
+        reason = {"pipe": "it is a pipe", "folder": "folder|directory"}
+        caught.match(reason.get(strange, "it is a symbolic link"))
+    assert victim.read_bytes() == OLD and os.listdir(victim.parent) == ["victim"]
+    assert sorted(os.listdir(path.parent)) == before, "it stays, and nothing is left"
+
+
+class LinkAtCall:
+    """Puts a link in place of a file just before the n-th call of the system."""
+
+    def __init__(self, number: int, path: Path, victim: Path) -> None:
+        self.number = number
+        self.path = path
+        self.victim = victim
+        self.calls = 0
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **named: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.number:
+                if os.path.exists(self.path):
+                    os.rename(self.path, self.path.with_name("old"))
+                self.path.symlink_to(self.victim)
+            return call(*args, **named)
+
+        return wrapped
+
+
+@pytest.mark.parametrize("has_flag", [True, False], ids=["posix", "windows"])
+@pytest.mark.parametrize("operation", ["write", "append", "read", "lock"])
+def test_a_link_put_there_between_a_check_and_the_opening(
+    tmp_path: Path,
+    victim: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    operation: str,
+    has_flag: bool,
+) -> None:
+    """At whichever call: the file is a link from the n-th call of the system on."""
+    for number in itertools.count(1):
+        path = plant(tmp_path / f"run{number}", operation)
+        path.write_bytes(OLD if operation != "lock" else b"")
+        swap = LinkAtCall(number, path, victim)
+        with monkeypatch.context() as patch:
+            if not has_flag:
+                patch.setattr(files, "_NO_FOLLOW", 0)
+            for name in ("open", "lstat", "fstat", "replace", "scandir"):
+                patch.setattr(os, name, swap.wrap(getattr(os, name)))
+            try:
+                OPERATIONS[operation](path)
+                ended = "done"
+            except OSError as error:
+                ended = str(error)
+        assert victim.read_bytes() == OLD, (number, ended)
+        assert os.listdir(victim.parent) == ["victim"]
+        assert not [name for name in hidden(path.parent) if name.endswith(".tmp")]
+        if swap.calls < number:
+            assert ended == "done"
+            break
+
+
+def test_the_folder_as_a_whole_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "run").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to("disk")
+    (tmp_path / "mine").symlink_to(Path("runs") / "run")
+    for folder in (tmp_path / "runs" / "run", tmp_path / "mine"):
+        make_folder(folder)
+        with FolderLock(folder):
+            atomic_write_bytes(folder / "file", NEW)
+            append_line(folder / "lines", "{}")
+            assert read_plain(folder / "file") == NEW
+    assert (tmp_path / "disk" / "run" / "lines").read_bytes() == b"{}\n{}\n"
+
+
+def test_below_the_folder_that_was_named_no_folder_is_a_link(tmp_path: Path, victim: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (tmp_path / "link").symlink_to("run")
+    for top in (run, tmp_path / "link"):
+        make_folder(top / "inner" / "deep")
+        atomic_write(top / "inner" / "deep" / "file", write_new, within=top)
+        assert read_plain(top / "inner" / "deep" / "file", within=top) == NEW
+    (run / "outer").symlink_to(victim.parent)
+    (run / "both").mkdir()
+    (run / "both" / "deep").symlink_to(victim.parent)
+    left = victim.with_name(".victim.0123456789abcdef.tmp")
+    left.touch()
+    for folder in (run / "outer", run / "both" / "deep"):
+        with pytest.raises(StorageError, match=r"cannot write .*it is a symbolic link"):
+            atomic_write(folder / "victim", write_new, within=run)
+        with pytest.raises(OSError, match="it is a symbolic link"):
+            read_plain(folder / "victim", within=run)
+        remove_leftovers(folder, within=run)
+    assert victim.read_bytes() == OLD and left.exists()
+
+
+def test_a_folder_that_becomes_a_link_while_it_is_open(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    (run / "neurons").mkdir(parents=True)
+
+    def write(file: BinaryIO) -> None:
+        os.rename(run / "neurons", run / "moved")
+        (run / "neurons").symlink_to(victim.parent)
+        write_new(file)
+
+    atomic_write(run / "neurons" / "victim", write, within=run)
+    assert victim.read_bytes() == OLD and os.listdir(victim.parent) == ["victim"]
+    assert (run / "moved" / "victim").read_bytes() == NEW
+
+
+def test_another_name_of_a_file_keeps_its_content(tmp_path: Path) -> None:
+    """A hard link: a trap, or a snapshot of the run."""
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    for folder in (run, copy):
+        folder.mkdir()
+    for name in ("file", "lines", LOCK_NAME):
+        (run / name).write_bytes(b"old\n")
+        os.link(run / name, copy / name)
+    (run / "lines").chmod(0o600)
+    atomic_write(run / "file", write_new)
+    append_line(run / "lines", "new")
+    append_line(run / "lines", "newer")
+    with FolderLock(run):
+        assert (run / LOCK_NAME).read_bytes() != b"old\n"
+    for name in ("file", "lines", LOCK_NAME):
+        assert (copy / name).read_bytes() == b"old\n"
+    assert (run / "file").read_bytes() == NEW
+    assert (run / "lines").read_bytes() == b"old\nnew\nnewer\n"
+    assert stat.S_IMODE((run / "lines").stat().st_mode) == 0o600, "nobody may read more than before"
+
+
+def test_another_name_of_a_lock_that_is_held_is_not_taken_away(tmp_path: Path) -> None:
+    holder = hold(tmp_path)
+    try:
+        os.link(tmp_path / LOCK_NAME, tmp_path / "copy")
+        with pytest.raises(RunFolderError, match=f"process {holder.pid}"), FolderLock(tmp_path):
+            pass
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@pytest.mark.parametrize("name", [MODEL_NAME, RESUME_NAME, METRICS_NAME, CURVE_NAME])
+def test_what_could_not_be_saved_is_refused_where_a_run_begins(
+    tmp_path: Path, victim: Path, name: str
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / name).symlink_to(victim)
+    reason = f"cannot use .*{name}: it is a symbolic link"
+    with pytest.raises(StorageError, match=reason), FolderLock(run):
+        pass
+    assert hidden(run) == [] and victim.read_bytes() == OLD
+
+
+def test_whoever_opens_a_run_removes_what_killed_writers_left(tmp_path: Path) -> None:
+    killed = [f".{name}.0123456789abcdef.tmp" for name in (CURVE_NAME, RESUME_NAME)]
+    keep = [".loss.svg.tmp", ".loss.svg.0123.tmp", "loss.svg.0123456789abcdef.tmp"]
+    link = ".loss.svg.1111111111111111.tmp"
+    (tmp_path / link).symlink_to(killed[0])
+    for name in killed + keep:
+        (tmp_path / name).touch()
+
+    def write(file: BinaryIO) -> None:
+        (live,) = set(os.listdir(tmp_path)) - {link, *killed, *keep}
+        with FolderLock(tmp_path):
+            left = set(os.listdir(tmp_path))
+        assert left == {LOCK_NAME, link, live, *keep}, "that of a live writer stays"
+        write_new(file)
+
+    atomic_write(tmp_path / "page.html", write)
+    assert sorted(os.listdir(tmp_path)) == sorted(["page.html", link, *keep])

@@ -2,6 +2,12 @@
 
 A reader of a file written by `atomic_write` sees the old bytes or the new ones, never a mixture,
 whatever interrupts the writer: an error, a signal, `kill -9`, loss of power.
+
+A folder may come from somebody else, who put links into it. So nothing here opens a file through a
+symbolic link, and nothing is written into what is not a plain file, or has a second name elsewhere.
+What is checked is the open file, not its name, which could be changed in between. The folder that a
+person names may be a link itself; and a file that a person names for a result (`follow=True`) may
+be one, for then it is his own.
 """
 
 from __future__ import annotations
@@ -9,11 +15,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import shutil
 import socket
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,11 +32,29 @@ if sys.platform != "win32":
 
 #: The file in a run's folder that names the process that writes there.
 LOCK_NAME = ".lock"
+#: The other files of a run: its best model, where it stands, its reports, and a picture of them.
+MODEL_NAME = "model.safetensors"
+RESUME_NAME = "resume.safetensors"
+METRICS_NAME = "metrics.jsonl"
+CURVE_NAME = "loss.svg"
 
 #: How often to try again after losing a race for a file name.
 _ATTEMPTS = 100
 
 _BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+#: Windows has none of these.
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
+#: To open a pipe does not wait for its other end, and a terminal does not become ours.
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
+#: What Windows calls a symbolic link and a junction.
+_WINDOWS_LINKS = (0xA000000C, 0xA0000003)
+_A_LINK = (
+    "it is a symbolic link, which may lead anywhere and is not followed; put the file itself in "
+    "its place (the folder as a whole may be a link)"
+)
+_A_DEVICE = "it is a pipe, a socket or a device, not a plain file"
+_TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
 _NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
@@ -85,17 +111,28 @@ def make_folder(path: Path) -> None:
         raise StorageError(f"cannot create the folder {path}: {os_reason(error)}") from error
 
 
-def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def atomic_write(
+    path: Path,
+    write: Callable[[BinaryIO], object],
+    *,
+    follow: bool = False,
+    within: Path | None = None,
+) -> None:
     """Replace a file as a whole: its readers see the old bytes or the new ones.
 
     The bytes go to a temporary file in the same folder (its name starts with "." and ends with
     ".tmp"). It is synchronised and renamed to `path`, and then the folder is synchronised. The
-    permissions are those of a new file: `0o666` less the umask. If `path` is a symbolic link, the
-    file that it points to is replaced. Temporary files of killed writers of `path` are removed.
+    permissions are those of a new file: `0o666` less the umask. Other names of an old file (hard
+    links) keep its content. Temporary files of killed writers of `path` are removed.
 
     Args:
         path: The file to replace or create.
         write: Writes the whole content to the binary file it is given.
+        follow: Whether a symbolic link at `path` is followed, to replace the file that it points
+            to: for a result, whose place a person has named. A link that lies in a run's folder is
+            not followed even then.
+        within: The folder that a person has named, above that of `path`: no folder below it may be
+            a link. None: the folder of `path`.
     Raises:
         StorageError: The file could not be written; an old file is unchanged and no temporary file
             is left. If only the last step failed, synchronising the folder, the new file is in
@@ -103,28 +140,32 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     path = Path(path)
     replaced = False
-    temp: Path | None = None
+    temp: str | None = None
+    folder: _Folder | None = None
     try:
-        target = _replaceable(path)
-        _remove_leftovers(target)
-        temp, descriptor = _create_temp(target)
+        target = _target(path, follow)
+        folder = _Folder(target.parent, within)
+        name = target.name or "."
+        _require_replaceable(folder, name)
+        _remove_temporary(folder, name)
+        temp, descriptor = _create_temp(folder, name)
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
             if sys.platform != "win32":
                 # Still open, and so locked: no other writer takes it for a leftover.
-                os.replace(temp, target)
+                folder.replace(temp, name)
                 replaced = True
         if not replaced:
-            os.replace(temp, target)  # Windows renames closed files only
+            folder.replace(temp, name)  # Windows renames closed files only
             replaced = True
-        _sync_folder(target.parent)
+        folder.sync()
     except BaseException as error:
-        if temp is not None and not replaced:
+        if folder is not None and temp is not None and not replaced:
             # Where even this fails, the next write of the same file removes it.
             with contextlib.suppress(OSError):
-                os.unlink(temp)
+                folder.unlink(temp)
         if not isinstance(error, OSError) or isinstance(error, TextgenError):
             raise
         if replaced:
@@ -133,47 +174,95 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 "a loss of power could still undo it"
             ) from error
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
+    finally:
+        if folder is not None:
+            folder.close()
 
 
-def atomic_write_bytes(path: Path, data: bytes) -> None:
+def atomic_write_bytes(
+    path: Path, data: bytes, *, follow: bool = False, within: Path | None = None
+) -> None:
     """Write bytes with `atomic_write`."""
-    atomic_write(path, lambda file: file.write(data))
+    atomic_write(path, lambda file: file.write(data), follow=follow, within=within)
 
 
-def atomic_write_text(path: Path, text: str) -> None:
+def atomic_write_text(
+    path: Path, text: str, *, follow: bool = False, within: Path | None = None
+) -> None:
     """Write text as UTF-8 with `atomic_write`; line ends stay as they are.
 
     Lone surrogates, which Python uses for file names that are not text, are written as JSON escapes
     them: `\\udcff`.
     """
-    atomic_write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+    data = text.encode("utf-8", errors="backslashreplace")
+    atomic_write_bytes(path, data, follow=follow, within=within)
 
 
 def check_writable(path: Path) -> None:
-    """Check before long work that a file can be written after it.
+    """Check before long work that a result can be written after it, where a person named its place.
 
     Raises:
-        StorageError: `atomic_write` would fail now, with the same message.
+        StorageError: `atomic_write` with `follow` would fail now, with the same message.
     """
     path = Path(path)
     try:
-        temp, descriptor = _create_temp(_replaceable(path))
-        os.close(descriptor)
-        os.unlink(temp)
+        target = _target(path, True)
+        with contextlib.closing(_Folder(target.parent)) as folder:
+            name = target.name or "."
+            _require_replaceable(folder, name)
+            temp, descriptor = _create_temp(folder, name)
+            os.close(descriptor)
+            folder.unlink(temp)
     except TextgenError:
         raise
     except OSError as error:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
 
 
+def read_plain(path: Path, limit: int | None = None, *, within: Path | None = None) -> bytes:
+    """Return the bytes of a plain file; a link is not followed.
+
+    Args:
+        path: The file.
+        limit: At most so many bytes are read; None: all.
+        within: As for `atomic_write`.
+    Raises:
+        OSError: It cannot be read, or is a link, a pipe or a device.
+    """
+    with contextlib.closing(_Folder(path.parent, within)) as folder:
+        descriptor = folder.open(path.name, os.O_RDONLY)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read() if limit is None else file.read(limit)
+
+
+def open_plain(path: Path) -> BinaryIO:
+    """Open a plain file to read; a link is not followed.
+
+    Raises:
+        OSError: It cannot be read, or is a link, a pipe or a device.
+    """
+    return os.fdopen(_open_plain(path, os.O_RDONLY), "rb")
+
+
+def create_private(path: Path) -> BinaryIO:
+    """Create a file that only this user may read and write; open for both.
+
+    Raises:
+        OSError: It exists, if only as a link; or it cannot be created.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
+    return os.fdopen(os.open(path, flags, 0o600), "w+b", buffering=1 << 20)
+
+
 def append_line(path: Path, line: str) -> None:
     """Append one line, such as a JSON object, as UTF-8; a missing file is created.
 
     If writing fails, nothing of the line stays. If a killed writer left a line unfinished, it is
-    ended first.
+    ended first. A file that has another name elsewhere (a hard link, as snapshots of a folder make
+    them) is copied first, so that the other one stays as it is.
 
     Args:
-        path: The file.
+        path: The file; a link is not followed.
         line: The text without its line end. Lone surrogates are written as `\\udcff`.
     Raises:
         StorageError: The line could not be written.
@@ -181,9 +270,10 @@ def append_line(path: Path, line: str) -> None:
     if "\n" in line:
         raise ValueError("a line must not hold a line end")
     data = line.encode("utf-8", errors="backslashreplace") + b"\n"
+    path = Path(path)
     try:
         # Unbuffered: one system call for a line, so that the lines of two writers do not mix.
-        with open(path, "ab+", buffering=0) as file:
+        with os.fdopen(_open_to_append(path), "ab+", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             if size:
                 file.seek(size - 1)
@@ -198,18 +288,33 @@ def append_line(path: Path, line: str) -> None:
                 with contextlib.suppress(OSError):
                     file.truncate(size)
                 raise
+    except TextgenError:
+        raise
     except OSError as error:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
 
 
+def remove_leftovers(path: Path, *, within: Path | None = None) -> None:
+    """Remove the temporary files that killed writers left in a folder; those of live ones stay.
+
+    A failure is passed over: the next one who opens the folder tries again.
+
+    Args:
+        path: A folder in which textgen alone makes files of such names, as that of a run.
+        within: As for `atomic_write`.
+    """
+    with contextlib.suppress(OSError), contextlib.closing(_Folder(path, within)) as folder:
+        _remove_temporary(folder, None)
+
+
 class FolderLock:
-    """A context in which no other process, and no second lock in this one, enters the folder.
+    """A context in which no other process, and no second lock in this one, enters a run's folder.
 
     It is a lock of the kernel (`flock` on the file `.lock` in the folder). So it ends with the
     process, however that ends, and a file that is left behind never blocks. On Windows and some
     network disks, which have no such lock, `.lock` is created exclusively and the process in it is
     checked: a dead one on this host does not block, one on another host blocks until the file is
-    deleted.
+    deleted. Temporary files of killed writers are removed from the folder.
 
     Args:
         folder: An existing folder.
@@ -226,17 +331,21 @@ class FolderLock:
 
         Raises:
             RunFolderError: A live process holds it; the message names the process.
-            StorageError: The lock file cannot be created.
+            StorageError: The lock file cannot be created; or a file of the run is a link or
+                something else that no save would replace.
         """
+        for name in (MODEL_NAME, RESUME_NAME, METRICS_NAME, CURVE_NAME):
+            self._require_plain(name)
         try:
             for _ in range(_ATTEMPTS):
                 descriptor = self._try_to_take()
                 if descriptor is not None:
                     self._descriptor = descriptor
+                    remove_leftovers(self._path.parent)
                     return self
         except OSError as error:
-            reason = os_reason(error)
-            raise StorageError(f"cannot lock the folder {self.folder}: {reason}") from error
+            what = f"cannot lock the folder {self.folder} with {LOCK_NAME}"
+            raise StorageError(f"{what}: {os_reason(error)}") from error
         raise self._held()
 
     def __exit__(self, *_: object) -> None:
@@ -253,15 +362,27 @@ class FolderLock:
         if sys.platform != "win32":
             os.close(descriptor)
 
+    def _require_plain(self, name: str) -> None:
+        """Refuse before the work what could not be saved after it."""
+        try:
+            with contextlib.closing(_Folder(self.folder)) as folder:
+                _require_replaceable(folder, name)
+        except FileNotFoundError:
+            pass  # The lock says so.
+        except OSError as error:
+            raise StorageError(f"cannot use {self.folder / name}: {os_reason(error)}") from error
+
     def _try_to_take(self) -> int | None:
         """The descriptor of the locked file; None after losing a race."""
         if sys.platform == "win32":
             return self._try_to_create()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | _BINARY, 0o666)
+        descriptor = _open_plain(self._path, os.O_RDWR | os.O_CREAT)
         try:
             taken = _try_lock(descriptor)
             if taken is None and os.fstat(descriptor).st_size == 0:
                 os.unlink(self._path)  # probably created just now
+            if taken and os.fstat(descriptor).st_nlink > 1:
+                os.unlink(self._path)  # a file with another name elsewhere, which must not change
             # A process that released the lock between our opening and locking removed the file.
             if taken and _is_named(descriptor, self._path):
                 self._sign(descriptor)
@@ -303,8 +424,8 @@ class FolderLock:
     def _owner(self) -> tuple[int, str] | None:
         """Process id and host of the holder; None if they cannot be read."""
         try:
-            with open(self._path, "rb") as file:
-                process, _, host = file.read(512).decode("utf-8", "replace").strip().partition(" ")
+            text = read_plain(self._path, 512).decode("utf-8", "replace")
+            process, _, host = text.strip().partition(" ")
             return int(process), host
         except (OSError, ValueError):
             return None
@@ -319,60 +440,205 @@ class FolderLock:
         )
 
 
-def _replaceable(path: Path) -> Path:
-    """The file that writing to `path` replaces, after links; anything but a file is refused."""
-    target = Path(os.path.realpath(path))
-    try:
-        mode = os.lstat(target).st_mode
-    except FileNotFoundError:
-        return target
-    if stat.S_ISDIR(mode):
-        raise StorageError(f"cannot write {path}: it is a folder")
-    if not stat.S_ISREG(mode):
-        # A rename would destroy a device, a pipe or a loop of links.
-        raise StorageError(f"cannot write {path}: it is not a regular file")
-    return target
+class _Folder:
+    """An open folder: whatever is put in its place meanwhile, the files named here are in it.
 
+    Args:
+        path: The folder; its last part may be a link if `within` is None.
+        within: A folder above it, below which no part may be a link.
+    Raises:
+        OSError: It is missing, or a part is a link.
+    """
 
-def _create_temp(target: Path) -> tuple[Path, int]:
-    """Make a new, empty, locked file beside `target`; return its path and descriptor."""
-    for _ in range(_ATTEMPTS):
-        temp = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
+    def __init__(self, path: Path, within: Path | None = None) -> None:
+        self._path = path
+        self._at: dict[str, int] = {}
+        parts = () if within is None else path.relative_to(within).parts
+        if sys.platform == "win32":  # which cannot open a folder
+            for count in range(len(parts)):
+                above = path.parents[count - 1] if count else path
+                if _is_link(os.lstat(above)):
+                    raise OSError(errno.ELOOP, _A_LINK)
+            return
+        flags = os.O_RDONLY | _DIRECTORY | _BINARY
+        descriptor = os.open(path if within is None else within, flags)
+        for part in parts:
+            try:
+                inner = os.open(part, flags | _NO_FOLLOW, dir_fd=descriptor)
+            except OSError as error:
+                if _is_link(os.lstat(part, dir_fd=descriptor)):
+                    raise OSError(errno.ELOOP, f"its folder {part}: {_A_LINK}") from error
+                raise
+            finally:
+                os.close(descriptor)
+            descriptor = inner
+        self._at = {"dir_fd": descriptor}
+
+    def close(self) -> None:
+        """Close it."""
+        descriptor = self._at.pop("dir_fd", None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def open(self, name: str, flags: int) -> int:
+        """Open a plain file; see `_open_plain`."""
+        return _open_plain(self._named(name), flags, **self._at)
+
+    def create(self, name: str) -> int:
+        """Create a file to write to; one that exists, if only as a link, is an error."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
         # The kernel applies the umask and the folder's default access list to 0o666.
-        descriptor = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+        return os.open(self._named(name), flags, 0o666, **self._at)
+
+    def status(self, name: str) -> os.stat_result:
+        """What a file is; a link is told as one."""
+        return os.lstat(self._named(name), **self._at)
+
+    def unlink(self, name: str) -> None:
+        """Remove a file."""
+        os.unlink(self._named(name), **self._at)
+
+    def replace(self, name: str, other: str) -> None:
+        """Rename a file, in place of another."""
+        at = self._at.get("dir_fd")
+        os.replace(self._named(name), self._named(other), src_dir_fd=at, dst_dir_fd=at)
+
+    def plain_files(self) -> Iterator[str]:
+        """The names of the plain files in it."""
+        with os.scandir(self._at.get("dir_fd", self._path)) as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    if entry.is_file(follow_symlinks=False):
+                        yield entry.name
+
+    def sync(self) -> None:
+        """Make the names in it survive a loss of power."""
+        if self._at:
+            _sync(self._at["dir_fd"])
+
+    def _named(self, name: str) -> str | Path:
+        return name if self._at else self._path / name
+
+
+def _open_plain(path: str | Path, flags: int, *, dir_fd: int | None = None) -> int:
+    """Open a plain file and return its descriptor; never through a link, never to truncate it.
+
+    Raises:
+        OSError: It cannot be opened, or is a link, a folder, a pipe or a device.
+    """
+    if not _NO_FOLLOW:  # Windows: there a link is seen before and after, and cannot be excluded
+        with contextlib.suppress(FileNotFoundError):
+            if _is_link(os.lstat(path, dir_fd=dir_fd)):
+                raise OSError(errno.ELOOP, _A_LINK)
+    try:
+        descriptor = os.open(path, flags | _NO_FOLLOW | _NO_WAIT | _BINARY, 0o666, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK):
+            raise OSError(errno.ELOOP, _A_LINK) from error
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, _A_DEVICE) from error
+        raise
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.ENXIO, _A_DEVICE)
+        if not _NO_FOLLOW and not os.path.samestat(status, os.lstat(path, dir_fd=dir_fd)):
+            raise OSError(errno.ELOOP, _A_LINK)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _open_to_append(path: Path) -> int:
+    """The descriptor of a plain file, or a new one, with no name but this."""
+    for _ in range(_ATTEMPTS):
+        descriptor = _open_plain(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        status = os.fstat(descriptor)
+        if status.st_nlink <= 1:
+            return descriptor
+        with os.fdopen(descriptor, "rb") as old:
+
+            def copy(file: BinaryIO, old: BinaryIO = old, mode: int = status.st_mode) -> None:
+                if sys.platform != "win32":  # Nobody may read more than before.
+                    os.fchmod(file.fileno(), stat.S_IMODE(mode) & 0o666)
+                shutil.copyfileobj(old, file)
+
+            atomic_write(path, copy)
+    raise OSError(errno.EBUSY, "another process keeps giving it a second name")
+
+
+def _is_link(status: os.stat_result) -> bool:
+    """Whether a file is a symbolic link, or a junction of Windows."""
+    return stat.S_ISLNK(status.st_mode) or (getattr(status, "st_reparse_tag", 0) in _WINDOWS_LINKS)
+
+
+def _target(path: Path, follow: bool) -> Path:
+    """The file that writing to `path` replaces: after links, where they are followed."""
+    if not follow or _is_run(path.parent):
+        return path
+    return Path(os.path.realpath(path))
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, which may come from somebody else."""
+    return any(os.path.lexists(folder / name) for name in (MODEL_NAME, RESUME_NAME))
+
+
+def _require_replaceable(folder: _Folder, name: str) -> None:
+    """An OSError if there is something else than a plain file: a rename would destroy it."""
+    try:
+        status = folder.status(name)
+    except FileNotFoundError:
+        return
+    if _is_link(status):
+        raise OSError(errno.ELOOP, _A_LINK)
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.ENXIO, _A_DEVICE)
+
+
+def _create_temp(folder: _Folder, target: str) -> tuple[str, int]:
+    """Make a new, empty, locked file for `target`; return its name and descriptor."""
+    for _ in range(_ATTEMPTS):
+        temp = f".{target}.{secrets.token_hex(8)}.tmp"
+        descriptor = folder.create(temp)
         kept = False
         try:
             taken = _try_lock(descriptor)
             # Otherwise another writer took it for a leftover before it was locked.
-            kept = taken is None or (taken and _is_named(descriptor, temp))
+            kept = taken is None or (taken and _is_still(descriptor, folder, temp))
         finally:
             if not kept:
                 os.close(descriptor)
                 with contextlib.suppress(OSError):
-                    os.unlink(temp)
+                    folder.unlink(temp)
         if kept:
             return temp, descriptor
     raise OSError(errno.EBUSY, "other processes keep removing its temporary file")
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove the temporary files of killed writers of `target`; a live writer has a lock on his."""
-    prefix = f".{target.name}."
-    # A failure here must not make a save fail; the next save tries again.
-    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
-        for entry in entries:
-            if not (entry.name.startswith(prefix) and entry.name.endswith(".tmp")):
+def _remove_temporary(folder: _Folder, target: str | None) -> None:
+    """Remove temporary files of killed writers of `target`, or of any file: live ones lock theirs.
+
+    A failure here must not make a save fail; the next save tries again.
+    """
+    with contextlib.suppress(OSError):
+        for name in folder.plain_files():
+            match = _TEMPORARY.fullmatch(name)
+            if match is None or target not in (None, match[1]):
                 continue
             with contextlib.suppress(OSError):
-                if not entry.is_file(follow_symlinks=False):
-                    continue
                 if sys.platform == "win32":
-                    os.unlink(entry.path)
+                    folder.unlink(name)  # which fails for a file that is open
                     continue
-                descriptor = os.open(entry.path, os.O_RDWR | _BINARY)
+                descriptor = folder.open(name, os.O_RDWR)
                 try:
                     if _try_lock(descriptor):
-                        os.unlink(entry.path)
+                        folder.unlink(name)
                 finally:
                     os.close(descriptor)
 
@@ -381,14 +647,20 @@ def _sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a loss of power."""
     if sys.platform == "win32":
         return
-    descriptor = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _BINARY)
+    descriptor = os.open(folder, os.O_RDONLY | _DIRECTORY | _BINARY)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(folder: int) -> None:
+    """Make the names in an open folder survive a loss of power."""
+    try:
+        os.fsync(folder)
     except OSError as error:
         if error.errno != errno.EINVAL:  # "not possible here", on some network file systems
             raise
-    finally:
-        os.close(descriptor)
 
 
 def _try_lock(descriptor: int) -> bool | None:
@@ -409,7 +681,15 @@ def _try_lock(descriptor: int) -> bool | None:
 def _is_named(descriptor: int, path: Path) -> bool:
     """Whether `path` still names the open file."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _is_still(descriptor: int, folder: _Folder, name: str) -> bool:
+    """Whether `name` still names the open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.status(name))
     except FileNotFoundError:
         return False
 

@@ -18,7 +18,7 @@ QUICK = ["--steps", "2", *SMALL_OPTIONS, "--out", "run", "--force"]
 @pytest.fixture(autouse=True)
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing a picture takes longer than such a run."""
-    monkeypatch.setattr("textgen.cli.train_view.draw_curve", lambda folder: None)
+    monkeypatch.setattr("textgen.cli.train_view.read_curve", lambda folder: None)
 
 
 @pytest.fixture

@@ -60,6 +60,24 @@ def test_as_many_neurons_as_fit_unless_top_says_fewer() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_link_of_the_user_stays_and_one_in_a_run_is_refused() -> None:
+    for folder in ("www", "run"):
+        Path(folder).mkdir()
+    Path("www/real.html").write_text("old")
+    Path("page.html").symlink_to("www/real.html")
+    result = textgen_cli("inspect", "--text", TEXT, "--html", "page.html")
+    assert result.exit_code == 0, result.stderr
+    assert Path("page.html").is_symlink() and "<html" in Path("www/real.html").read_text()
+    # The folder of a run may come from somebody else, with its links.
+    Path("www/real.html").write_text("old")
+    Path("run/model.safetensors").touch()
+    Path("run/page.html").symlink_to("../www/real.html")
+    result = textgen_cli("inspect", "--text", TEXT, "--html", "run/page.html")
+    assert result.exit_code == 6 and "it is a symbolic link" in result.stderr
+    assert Path("www/real.html").read_text() == "old"
+
+
+@pytest.mark.usefixtures("home")
 def test_a_page_is_a_file() -> None:
     result = textgen_cli("inspect", "--text", TEXT, "--html", "-")
     assert result.exit_code == 2

@@ -94,7 +94,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def no_curve(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing a picture takes longer than such a run."""
-    monkeypatch.setattr("textgen.cli.train_view.save_charts", lambda *_: None)
+    monkeypatch.setattr("textgen.cli.train_view.save_curve", lambda folder, _: folder / "loss.svg")
 
 
 def test_default_folder_and_what_is_left(text: Path) -> None:

@@ -18,7 +18,7 @@ from textgen.comparison import (
     parse_variants,
 )
 from textgen.comparison.task import TASK_RATE, TASK_STEPS
-from textgen.errors import ConfigError, RunFolderError
+from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.options import TrainOptions
 from textgen.training.events import Started
 
@@ -103,6 +103,21 @@ def test_the_record_and_going_on() -> None:
     with pytest.raises(RunFolderError, match="holds other pairs"):
         compare("count", resume=True, train_lag=3)
     assert compare("count", force=True, train_lag=3).trained_to == 3
+
+
+@pytest.mark.parametrize("name", ["pairs.tsv", "rnn-1"])
+def test_a_link_in_the_folder_is_not_followed(tmp_path: Path, name: str) -> None:
+    """The comparison may come from somebody else."""
+    outside, folder = tmp_path / "outside", Path("checkpoints/compare-recall")
+    folder.mkdir(parents=True)
+    if name == "pairs.tsv":
+        outside.write_text("mine")
+    else:
+        outside.mkdir()
+    (folder / name).symlink_to(outside)
+    with pytest.raises(StorageError, match=f"{name}.* is a symbolic link"):
+        compare(cells="rnn")
+    assert outside.read_text() == "mine" if outside.is_file() else not any(outside.iterdir())
 
 
 def test_the_usual_length_and_rate() -> None:

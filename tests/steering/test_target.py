@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -141,3 +142,42 @@ def test_a_calibration_is_kept_with_the_weights_it_belongs_to(tmp_path: Path) ->
     assert target_names(model) == []
     (targets_folder(model) / "_calibration.json").write_text("{")
     assert Calibration.load(model, "sum") is None
+
+
+def test_a_link_in_place_of_the_folder_or_of_a_file_is_not_followed(tmp_path: Path) -> None:
+    """The run may come from somebody else."""
+    outside, run = tmp_path / "outside", tmp_path / "run"
+    for folder in (outside, run):
+        folder.mkdir()
+    victim = outside / "mood.json"
+    victim.write_text("{}")
+    model = run / "model.safetensors"
+    calibration = Calibration(mean={}, sd={}, model="abc", source="a text", tokens=1)
+    targets_folder(model).symlink_to(outside)
+    for save in (
+        lambda: save_target(model, direction("mood")),
+        lambda: save_target(model, direction("new")),
+        lambda: calibration.save(model),
+        lambda: load_target(model, "mood"),
+    ):
+        with pytest.raises(StorageError, match="its folder neurons: it is a symbolic link"):
+            save()
+    assert Calibration.load(model, "abc") is None
+    targets_folder(model).unlink()
+    targets_folder(model).mkdir()
+    (targets_folder(model) / "mood.json").symlink_to(victim)
+    for save in (
+        lambda: save_target(model, direction("mood")),
+        lambda: load_target(model, "mood"),
+    ):
+        with pytest.raises(StorageError, match=r"mood\.json: it is a symbolic link"):
+            save()
+    assert sorted(os.listdir(outside)) == ["mood.json"] and victim.read_text() == "{}"
+
+
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    save_target(model, direction("mood"))
+    (targets_folder(model) / ".other.json.0123456789abcdef.tmp").touch()
+    save_target(model, direction("mood"))
+    assert os.listdir(targets_folder(model)) == ["mood.json"]

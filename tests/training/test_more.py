@@ -295,7 +295,7 @@ def test_the_printed_commands_repeat_it(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: bool
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("textgen.cli.train_view.save_charts", lambda *_: None)
+    monkeypatch.setattr("textgen.cli.train_view.save_curve", lambda folder, _: folder / "loss.svg")
     length = ["--budget", "1s"] if budget else ["--steps", "20"]
     more = "1s" if budget else "15steps"
     words = ["train", "text.txt", *length, *SMALL_OPTIONS, "--out", "my run", "-q"]

@@ -13,12 +13,10 @@ from pathlib import Path
 
 from textgen.checkpoint.shipped import MODEL_NAME, SHIPPED, shipped_at, shipped_for
 from textgen.errors import RunFolderError, StorageError
+from textgen.files import RESUME_NAME as RESUME_NAME
 from textgen.files import os_reason
 from textgen.messages import call
 from textgen.terminal.humanize import listed
-
-#: Where a run stands, in the folder of its model.
-RESUME_NAME = "resume.safetensors"
 
 _MAX_LISTED = 10
 _TRAIN_FIRST = f"train one first: {call('train', 'corpus.txt')}"

@@ -11,10 +11,8 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
+from textgen.files import MODEL_NAME as MODEL_NAME
 from textgen.files import project_folder
-
-#: The best model of a run, in the run's folder.
-MODEL_NAME = "model.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)

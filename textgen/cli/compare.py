@@ -285,7 +285,7 @@ def _show(result: Comparison[Any], what: CompareOptions, output: OutputOptions) 
         if str(what.csv) == "-":
             sys.stdout.write(text)
         else:
-            atomic_write_bytes(what.csv, text.encode("utf-8"))
+            atomic_write_bytes(what.csv, text.encode("utf-8"), follow=True)
             written.append(what.csv)
     if not output.quiet:
         for path in (*written, result.folder / RECORD_NAME):

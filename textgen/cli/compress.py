@@ -115,7 +115,7 @@ def write_target(
     from textgen.files import atomic_write_bytes
     from textgen.terminal.humanize import percent
 
-    atomic_write_bytes(target, made)
+    atomic_write_bytes(target, made, follow=True)
     if output.json_output:
         sizes = {"bytes_read": len(data), "bytes_written": len(made)}
         print_json({"read": str(source), "written": str(target), **sizes})

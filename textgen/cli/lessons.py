@@ -150,7 +150,8 @@ def _write_notebook(lesson: Lesson, path: Path, output: OutputOptions) -> None:
 
     check_outputs(path, json_output=output.json_output)
     written = lesson.to_notebook()
-    atomic_write_text(path, json.dumps(written, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps(written, ensure_ascii=False, indent=1) + "\n"
+    atomic_write_text(path, text, follow=True)
     if output.json_output:
         print_json({"notebook": str(path), "cells": len(written["cells"])})
     elif not output.quiet:

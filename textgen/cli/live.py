@@ -179,7 +179,7 @@ def _save(
         "command": command,
     }
     lines = (f'"{key}": {json.dumps(part, ensure_ascii=False)}' for key, part in record.items())
-    atomic_write_text(path, "{" + ",\n ".join(lines) + "}\n")
+    atomic_write_text(path, "{" + ",\n ".join(lines) + "}\n", follow=True)
 
 
 def describe(steering: LiveSteering) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from textgen.cli.boundary import guarded
 from textgen.cli.interruption import StopSignals
 from textgen.cli.parameters import OutputOptions, PathsArgument, spelled, with_options
-from textgen.errors import ConfigError, named
+from textgen.errors import ConfigError, StorageError, named
 from textgen.options import RunOptions, TrainOptions
 from textgen.progress import task
 from textgen.series.number_options import SeriesOptions
@@ -87,7 +88,7 @@ def train_command(
         with ExitStack() as running:
             with task("preparing the run"):
                 run = running.enter_context(opened)
-            ended = _follow(run, stop, output, explain=explain)
+            ended, without_curve = _follow(run, stop, output, explain=explain)
     if ended.reason == "stopped" and stop.signum is not None:
         if not output.json_output:
             from textgen.training.plan import resume_command
@@ -96,23 +97,40 @@ def train_command(
             print(f"stopped after {where}; continue:", file=sys.stderr)
             print(resume_command(ended.folder), file=sys.stderr)
         raise typer.Exit(128 + stop.signum)
+    if without_curve is not None:
+        raise without_curve
 
 
-def _follow(run: Run, stop: StopSignals, output: OutputOptions, *, explain: bool) -> Ended:
-    """Show the run's events until it ends."""
-    from textgen.cli.train_view import TrainView, print_json_line, stay_silent
+def _follow(
+    run: Run, stop: StopSignals, output: OutputOptions, *, explain: bool
+) -> tuple[Ended, StorageError | None]:
+    """Show the run's events until it ends; return its end, and why its loss curve is not saved."""
+    from textgen.cli.train_view import TrainView, has_curve, print_json_line, read_curve, save_curve
     from textgen.training.events import Ended
 
-    if output.json_output:
-        show = print_json_line
-    elif output.quiet:
-        show = stay_silent
-    else:
-        show = TrainView(output.color, explain=explain).show
+    shows = not (output.json_output or output.quiet)
+    view = TrainView(output.color, explain=explain) if shows else None
+    without_curve = None
     for event in run.events(stop.requested):
         # From the first event on there is a step to finish and a state to save, until all is saved.
         stop.armed = not isinstance(event, Ended)
-        show(event)
+        if output.json_output:
+            print_json_line(event)
         if isinstance(event, Ended):
             ended = event
-    return ended
+            if has_curve(event):
+                curve = picture = None
+                try:
+                    curve = read_curve(Path(event.folder))
+                    if curve is not None:
+                        picture = save_curve(Path(event.folder), curve)
+                except StorageError as error:
+                    # The run is saved; what else there is to say is said first.
+                    without_curve = StorageError(
+                        f"the run is saved, but not its loss curve: {error.marked}"
+                    )
+                if view is not None:
+                    view.curve, view.picture = curve, picture
+        if view is not None:
+            view.show(event)
+    return ended, without_curve

@@ -14,8 +14,9 @@ from textgen.cli.moving import moving_line
 from textgen.cli.parameters import in_flags, label
 from textgen.cli.records import print_json
 from textgen.errors import StorageError
+from textgen.files import atomic_write_bytes, os_reason, read_plain
 from textgen.runtime import Choice
-from textgen.terminal.chart import Chart, TerminalChart, loss_chart, save_charts
+from textgen.terminal.chart import Chart, TerminalChart, charts_picture, loss_chart, picture_kind
 from textgen.terminal.console import ColorMode, make_consoles
 from textgen.terminal.humanize import duration, rate
 from textgen.terminal.tables import choices_table, key_values
@@ -72,16 +73,9 @@ def has_curve(event: Ended) -> bool:
     return event.reason not in ("already finished", "stopped")
 
 
-def stay_silent(event: Event) -> None:
-    """Show nothing; the loss curve is drawn all the same."""
-    if isinstance(event, Ended) and has_curve(event):
-        draw_curve(Path(event.folder))
-
-
 def print_json_line(event: Event) -> None:
     """Print an event as a JSON object on stdout."""
     print_json(event.to_dict())
-    stay_silent(event)
 
 
 #: Tokens in which the first source of a text of pairs is looked for.
@@ -100,6 +94,9 @@ class TrainView:
         self._console = make_consoles(color).err
         self._explain = explain
         self._line = moving_line()
+        #: The loss curve of a run that has ended, and its picture; None where there is none.
+        self.curve: Chart | None = None
+        self.picture: Path | None = None
 
     def show(self, event: Event) -> None:
         """Draw it."""
@@ -153,12 +150,8 @@ class TrainView:
                 )
             )
             return
-        picture = None
-        if has_curve(event):
-            picture = draw_curve(Path(event.folder))
-            curve = read_curve(Path(event.folder))
-            if curve is not None:
-                self._console.print(TerminalChart(curve))
+        if self.curve is not None:
+            self._console.print(TerminalChart(self.curve))
         if event.best_bits_per_char > event.uniform_bits_per_char:
             self._console.print(
                 f"note: {event.best_bits_per_char:.3f} bits/char is worse than guessing among all "
@@ -166,7 +159,7 @@ class TrainView:
                 "--learning-rate too high",
                 soft_wrap=True,
             )
-        self._console.print(summary(event, picture))
+        self._console.print(summary(event, self.picture))
 
 
 def summary(event: Ended, curve: Path | None) -> Panel:
@@ -255,28 +248,39 @@ def _some_source(header: ModelHeader) -> str:
 
 
 def read_curve(folder: Path) -> Chart | None:
-    """The loss curve of a run's reports; None where there is too little to draw."""
+    """The loss curve of a run's reports; None where there is too little to draw.
+
+    Raises:
+        StorageError: The reports cannot be read.
+    """
     train, validation = [], []
+    path = folder / METRICS_NAME
     try:
-        lines = (folder / METRICS_NAME).read_text(encoding="utf-8").splitlines()
-    except OSError:
+        lines = read_plain(path).decode("utf-8", "replace").splitlines()
+    except FileNotFoundError:
         lines = []
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
     for line in lines:
-        report = json.loads(line)
-        if report["train_bits_per_char"] is not None:
-            train.append((report["step"], report["train_bits_per_char"]))
-        if report["evaluated"] and report["val_bits_per_char"] is not None:
-            validation.append((report["step"], report["val_bits_per_char"]))
+        try:
+            report = json.loads(line)
+            step = int(report["step"])
+            bits, val_bits = report["train_bits_per_char"], report["val_bits_per_char"]
+            if bits is not None:
+                train.append((step, float(bits)))
+            if report["evaluated"] and val_bits is not None:
+                validation.append((step, float(val_bits)))
+        except (ValueError, KeyError, TypeError):
+            continue  # Of a folder from somebody else.
     return loss_chart(train, validation, title=folder.name)
 
 
-def draw_curve(folder: Path) -> Path | None:
-    """Save the loss curve beside the checkpoint; None where there is too little to draw."""
-    curve = read_curve(folder)
-    if curve is None:
-        return None
-    try:
-        save_charts(folder / CURVE_NAME, [curve])
-    except StorageError:
-        return None  # The model is safe; a picture is not worth a failed run.
-    return folder / CURVE_NAME
+def save_curve(folder: Path, curve: Chart) -> Path:
+    """Save the loss curve beside the checkpoint.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    path = folder / CURVE_NAME
+    atomic_write_bytes(path, charts_picture([curve], picture_kind(path)))
+    return path

@@ -16,8 +16,14 @@ from textgen.checkpoint import MODEL_NAME, SavedModel, has_checkpoint
 from textgen.comparison.variants import Variant, equally_large
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
-from textgen.errors import ConfigError, RunFolderError, TrainingDivergedError, named
-from textgen.files import atomic_write_text, make_folder
+from textgen.errors import (
+    ConfigError,
+    RunFolderError,
+    StorageError,
+    TrainingDivergedError,
+    named,
+)
+from textgen.files import atomic_write_text, make_folder, read_plain
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.table import Table, finite
@@ -398,6 +404,11 @@ class Runs:
             What it came to, and its best model or the last before it diverged; None where it was
             stopped.
         """
+        if job.folder.is_symlink():  # The comparison may come from somebody else.
+            raise StorageError(
+                f"{job.folder} is a symbolic link, and none is followed in the folder of a "
+                "comparison; put the folder itself in its place"
+            )
         there = has_checkpoint(job.folder)
         opened = open_run(
             self.paths,
@@ -482,7 +493,7 @@ def plan_jobs(
 def _read_plan(path: Path, budget: float) -> dict[str, int]:
     """The steps of each kind of run; none where nothing was planned."""
     try:
-        record = json.loads(path.read_text("utf-8"))
+        record = json.loads(read_plain(path))
         begun, steps = float(record["budget"]), dict(record["steps"])
         if not all(type(count) is int and count > 0 for count in steps.values()):
             raise ValueError
@@ -530,7 +541,7 @@ def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedMod
 def _speeds(folder: Path) -> list[float]:
     """What a run has reported, from its first part on."""
     try:
-        lines = (folder / METRICS_NAME).read_text(encoding="utf-8").splitlines()
+        lines = read_plain(folder / METRICS_NAME).decode("utf-8").splitlines()
         return [float(json.loads(line)["chars_per_second"]) for line in lines]
     except (OSError, ValueError, KeyError):
         return []

@@ -6,6 +6,7 @@ the answers count in the loss. It is then asked fresh questions at each lag, bey
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -35,10 +36,10 @@ from textgen.comparison.runs import (
 from textgen.comparison.variants import Variant, check_base, parse_variants
 from textgen.corpus.pairs import SEPARATOR, index_pairs, separator_id
 from textgen.corpus.vocabulary import END_ID, Vocabulary
-from textgen.errors import ConfigError, RunFolderError, named
+from textgen.errors import ConfigError, RunFolderError, StorageError, named
 from textgen.evaluation.exact_match import measure_pairs
 from textgen.evaluation.prediction import opened
-from textgen.files import atomic_write_text, make_folder
+from textgen.files import atomic_write_text, make_folder, os_reason, read_plain
 from textgen.options import TrainOptions
 from textgen.progress import task as progress_task
 from textgen.progress import track
@@ -289,10 +290,10 @@ def compare_task(
         stop=stop,
     )
     text = "".join(f"{e.prompt}{SEPARATOR}{e.answer}\n" for e in learned)
-    if not resume or not path.is_file():
+    if not resume or not os.path.lexists(path):
         make_folder(folder)
         atomic_write_text(path, text)
-    elif path.read_bytes() != text.encode():
+    elif _bytes_of(path) != text.encode():
         raise RunFolderError(
             f"{path} holds other pairs than these options give: another task, "
             f"{named('train_lag')} or number; start again with {named('force', True)}, or in "
@@ -337,6 +338,14 @@ def compare_task(
         lags=asked,
     )
     yield from runs.events(measure, finish)
+
+
+def _bytes_of(path: Path) -> bytes:
+    """The bytes of a file of a comparison; a StorageError if it cannot be read, or is a link."""
+    try:
+        return read_plain(path)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
 
 
 def _questions(

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, StorageError
-from textgen.files import atomic_write_text, make_folder, os_reason
+from textgen.files import atomic_write_text, make_folder, os_reason, read_plain, remove_leftovers
 from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName, neuron_guess
@@ -204,10 +204,8 @@ def save_target(model: Path, target: Target) -> Path:
         ConfigError: Its name cannot be one.
         StorageError: It could not be written; one that was there is untouched.
     """
-    folder = targets_folder(model)
-    make_folder(folder)
-    path = folder / f"{check_name(target.name)}.json"
-    atomic_write_text(path, json.dumps(target.to_dict(), ensure_ascii=False, indent=1) + "\n")
+    path = targets_folder(model) / f"{check_name(target.name)}.json"
+    _write(path, json.dumps(target.to_dict(), ensure_ascii=False, indent=1) + "\n")
     return path
 
 
@@ -253,15 +251,14 @@ def load_target(model: Path, name: str) -> Target:
 
 
 def read_json(path: Path) -> Any:
-    """Read a small JSON file.
+    """Read a small JSON file beside a model; no link is followed, not even its folder.
 
     Raises:
         StorageError: It cannot be read.
         CheckpointCorruptError: It is not JSON, or too large.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(_LARGEST_FILE + 1)
+        raw = read_plain(path, _LARGEST_FILE + 1, within=path.parent.parent)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
     try:
@@ -309,8 +306,6 @@ class Calibration:
         Raises:
             StorageError: It could not be written.
         """
-        folder = targets_folder(model)
-        make_folder(folder)
         record = {
             "format": FORMAT,
             "model": self.model,
@@ -326,7 +321,7 @@ class Calibration:
                 for layer, state in self.mean
             ],
         }
-        atomic_write_text(_path(model), json.dumps(record, ensure_ascii=False) + "\n")
+        _write(_path(model), json.dumps(record, ensure_ascii=False) + "\n")
 
     @classmethod
     def load(cls, model: Path, digest: str) -> Calibration | None:
@@ -351,6 +346,14 @@ class Calibration:
             )
         except (CheckpointCorruptError, StorageError, KeyError, TypeError, ValueError):
             return None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file into the folder of targets, which is made; a link is not followed there."""
+    above = path.parent.parent
+    make_folder(path.parent)
+    remove_leftovers(path.parent, within=above)
+    atomic_write_text(path, text, within=above)
 
 
 def _path(model: Path) -> Path:

@@ -416,7 +416,7 @@ def save_charts(path: Path, charts: Sequence[Chart]) -> None:
         ConfigError: The name ends neither in `.svg` nor in `.png`.
         StorageError: It cannot be written.
     """
-    atomic_write_bytes(path, charts_picture(charts, picture_kind(path)))
+    atomic_write_bytes(path, charts_picture(charts, picture_kind(path)), follow=True)
 
 
 def charts_picture(charts: Sequence[Chart], kind: str = "svg") -> bytes:

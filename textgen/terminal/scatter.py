@@ -232,7 +232,7 @@ def save_scatters(path: Path, sheet: ScatterSheet) -> None:
         ConfigError: The name ends in neither.
         StorageError: It cannot be written.
     """
-    atomic_write_bytes(path, scatter_picture(sheet, picture_kind(path)))
+    atomic_write_bytes(path, scatter_picture(sheet, picture_kind(path)), follow=True)
 
 
 def scatter_picture(sheet: ScatterSheet, kind: str = "svg") -> bytes:

@@ -24,14 +24,13 @@ from textgen.errors import (
     TextgenError,
     named,
 )
-from textgen.files import atomic_write_text
+from textgen.files import CURVE_NAME as CURVE_NAME
+from textgen.files import METRICS_NAME as METRICS_NAME
+from textgen.files import atomic_write_text, os_reason, read_plain
 from textgen.messages import call
 from textgen.progress import task
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan
-
-METRICS_NAME = "metrics.jsonl"
-CURVE_NAME = "loss.svg"
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -199,16 +198,18 @@ def clear_results(folder: Path) -> None:
         try:
             (folder / name).unlink(missing_ok=True)
         except OSError as error:
-            raise StorageError(f"cannot replace {folder / name}: {error.strerror}") from error
+            raise StorageError(f"cannot replace {folder / name}: {os_reason(error)}") from error
 
 
 def cut_metrics(folder: Path, step: int) -> None:
     """Drop reports of steps that a killed run took after its last save; they come again."""
     path = folder / METRICS_NAME
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_plain(path).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
     kept = []
     for line in lines:
         try:

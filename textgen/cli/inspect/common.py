@@ -163,7 +163,7 @@ def npz_bytes(report: Exportable) -> bytes:
 def _save(path: Path, data: bytes, *, quiet: bool) -> None:
     from textgen.files import atomic_write_bytes
 
-    atomic_write_bytes(path, data)
+    atomic_write_bytes(path, data, follow=True)
     if not quiet:
         print(f"written: {path}", file=sys.stderr)
 

@@ -86,7 +86,7 @@ def cell_command(
         found = loaded.describe_cell(options.text, options.neuron)
         head = {"checkpoint": str(loaded.path)}
     output.save_picture(
-        lambda path: atomic_write_bytes(path, found.diagram().svg().encode("utf-8"))
+        lambda path: atomic_write_bytes(path, found.diagram().svg().encode("utf-8"), follow=True)
     )
     out = deliver(found, head, output)
     if out is not None:

@@ -180,7 +180,7 @@ def _write_page(
     page = page_of(model, source, title=title, show=options.show, neurons=options.neurons, top=top)
     with task("writing the page"):
         data = render(page).encode("utf-8", errors="backslashreplace")
-        atomic_write_bytes(path, data)
+        atomic_write_bytes(path, data, follow=True)
     if quiet:
         return
     if page.notice:
