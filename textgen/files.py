@@ -250,8 +250,47 @@ def create_private(path: Path) -> BinaryIO:
     Raises:
         OSError: It exists, if only as a link; or it cannot be created.
     """
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY
-    return os.fdopen(os.open(path, flags, 0o600), "w+b", buffering=1 << 20)
+
+    def create(name: str, flags: int) -> int:
+        return os.open(name, flags | _BINARY, 0o600)
+
+    return open(path, "x+b", buffering=1 << 20, opener=create)
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open a plain file, to read, that no other user can have written; see `require_private`.
+
+    Raises:
+        OSError: It cannot be read, or is a link, a pipe or a device; or another user may write it.
+    """
+    file = open_plain(path)
+    try:
+        within = os.stat(path.parent)
+        # Nobody else reaches a file in a folder that lets nobody in.
+        require_private(os.fstat(file.fileno()), reachable=bool(within.st_mode & 0o011))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def require_private(status: os.stat_result, *, reachable: bool = True) -> None:
+    """Refuse a file or folder that another user may write to, but for the administrator.
+
+    On Windows, which says it otherwise, nothing is refused.
+
+    Args:
+        status: Of the open file, or of the folder.
+        reachable: Whether other users can get at it, so that its permissions matter.
+    Raises:
+        OSError: They may, or it belongs to one of them.
+    """
+    if sys.platform == "win32":
+        return
+    if status.st_uid not in (os.geteuid(), 0):
+        raise OSError("it belongs to another user")
+    if reachable and status.st_mode & 0o022:
+        raise OSError("other users may write to it; chmod go-w forbids it")
 
 
 def append_line(path: Path, line: str) -> None:

@@ -10,6 +10,7 @@ import io
 import itertools
 import json
 import re
+import tempfile
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_a_file_becomes_tokens(tmp_path: Path) -> None:
     text = "Съешь ещё\nбулок, да\n"
     assert corpus.decode() == text and corpus.decode(6, 9) == "ещё"
     assert corpus.vocabulary == Vocabulary.from_characters(text)
-    assert isinstance(corpus.tokens, np.memmap) and corpus.tokens.dtype == np.uint8
+    assert not corpus.tokens.flags.writeable and corpus.tokens.dtype == np.uint8
     assert len(corpus) == corpus.chars == len(text) and corpus.utf8_bytes == len(text.encode())
     assert corpus.documents == 1 and END_ID not in corpus.tokens and corpus.unknown_chars == 0
     assert corpus.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
@@ -287,17 +288,37 @@ def test_a_header_this_version_cannot_read_is_made_again(
     assert Corpus.from_cache(key) is not None
 
 
-def test_without_a_cache_folder_there_is_a_temporary_one(tmp_path: Path) -> None:
+def test_without_a_cache_folder_there_is_a_temporary_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     blocked = write(tmp_path / "cache", "a file where the folder should be")
     corpus = Corpus.open([write(tmp_path / "a.txt", "abcabc")], cache=blocked)
     assert corpus.decode() == "abcabc"
     (note,) = corpus.notes
     assert str(blocked) in note and "TEXTGEN_CACHE" in note
-    folder = Path(corpus.tokens.filename).parent  # type: ignore[attr-defined]
-    assert folder.is_dir()
+    (folder,) = (tmp_path / "temporary").iterdir()
+    assert len(list(folder.iterdir())) == 2
     del corpus
     gc.collect()
     assert not folder.exists()
+
+
+def test_a_cache_that_others_may_write_to_is_not_used_and_that_is_said(tmp_path: Path) -> None:
+    cache, path = tmp_path / "cache", write(tmp_path / "a.txt", "abcabc")
+    Corpus.open([path], cache=cache)
+    (tokens,) = cache.glob("*.tokens")
+    tokens.write_bytes(bytes([2] * 6))
+    cache.chmod(0o777)
+    corpus = Corpus.open([path], cache=cache)
+    assert corpus.decode() == "abcabc"
+    (note,) = corpus.notes
+    assert f"{cache} cannot be used (other users may write to it; chmod go-w" in note
+    assert Corpus.from_cache(corpus.cache_key, cache) is None
+    cache.chmod(0o700)
+    assert Corpus.open([path], cache=cache).decode() == "abcabc", "made again from the text"
+    assert Corpus.from_cache(corpus.cache_key, cache) is not None
 
 
 @pytest.mark.parametrize("level", LEVELS)

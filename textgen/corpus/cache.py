@@ -1,12 +1,17 @@
 """Encoded texts kept on disk, each under a key made from the text and how it was encoded.
 
 An entry is two files: `KEY.tokens` (a raw array of ids) and `KEY.json` (everything else). The
-header is renamed into place last, so an entry with a header is complete. Checksums find damage; a
-damaged entry counts as absent, for it can be made again from the text.
+header is renamed into place last, so an entry with a header is complete. It holds the key, which is
+made from the hash of the text, and the hash of the tokens. An entry that does not agree with itself
+counts as absent, for it can be made again from the text.
+
+Whoever can write to the cache decides what is trained on. So a folder or an entry that another user
+may write to is not used (as ssh does with keys), and an entry can be read by its user alone.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,21 +21,27 @@ import tempfile
 import time
 import weakref
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from textgen.corpus.mapped import MappedTokens
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import StorageError, TextgenError
-from textgen.files import os_reason
+from textgen.files import create_private, open_private, os_reason, require_private
 from textgen.progress import task, track
 
-#: Change it whenever the same text and options are encoded differently, or the header changes.
+#: Change it whenever the same text and options are encoded differently; every key changes with it.
 FORMAT_VERSION = 1
+#: Change it whenever the header changes. Entries of version 1 had checksums instead of hashes, and
+#: did not name their key.
+_HEADER_VERSION = 2
+#: Tokens of up to so many bytes are read into memory; larger files are mapped.
+MEMORY_BYTES = 64 * 2**20
 
 #: Above this many bytes the entries used longest ago are removed.
 MAX_BYTES = 8 * 2**30
@@ -45,7 +56,7 @@ _KEY = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """One encoded text: the header as it was stored, and the ids, `(N,)`, mapped read-only."""
+    """One encoded text: the header as it was stored, and the ids, `(N,)`, which are read-only."""
 
     header: dict[str, Any]
     tokens: Ids
@@ -81,18 +92,29 @@ class TokenCache:
             return False
 
     @task("checking the encoded text")
-    def load(self, key: str) -> CacheEntry | None:
-        """The entry of that key; None if there is none or it is damaged."""
+    def load(self, key: str, *, older: bool = False) -> CacheEntry | None:
+        """The entry of that key; None if there is none, or it is damaged or not this user's own.
+
+        Args:
+            key: 64 hexadecimal digits.
+            older: Whether one that an earlier version wrote will do, which had a checksum and no
+                hash: for a text that may not be there any more.
+        """
         if not _KEY.fullmatch(key):
             return None
         path = self._header(key)
         try:
-            stored = json.loads(path.read_bytes())
+            require_private(self.folder.stat())
+            with open_private(path) as file:
+                stored = json.loads(file.read())
             header = stored["entry"]
-            if stored["crc32"] != _checksum(header) or header["format"] != FORMAT_VERSION:
+            if header["format"] == _HEADER_VERSION:
+                if header["key"] != key or stored["sha256"] != _sum_of(header):
+                    return None
+            elif not older or header["format"] != 1 or stored["crc32"] != _checksum(header):
                 return None
-            tokens = _map(self._tokens(key), header)
-        except (OSError, ValueError, KeyError, TypeError):
+            tokens = _open_tokens(self._tokens(key), header)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         # The time of the last use, for `prune`. A read-only folder stays as it is.
         with suppress(OSError):
@@ -100,8 +122,13 @@ class TokenCache:
         return CacheEntry(header, tokens)
 
     def scratch(self) -> Path:
-        """Return a path in the folder, which is created, to write tokens to for `store`."""
+        """Return a path in the folder, which is created, to write tokens to for `store`.
+
+        Raises:
+            OSError: The folder cannot be created, or another user may write to it.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_private(self.folder.stat())
         return self.folder / f"{secrets.token_hex(8)}.part"
 
     @task("keeping the encoded text")
@@ -111,16 +138,17 @@ class TokenCache:
         Args:
             key: 64 hexadecimal digits.
             scratch: From `scratch()`; renamed.
-            header: Plain data with at least `dtype`, `tokens` (how many), `crc32` (of the file)
-                and `vocab_size`.
+            header: Plain data with at least `dtype`, `tokens` (how many), `tokens_sha256` (of
+                the file) and `vocab_size`.
         Raises:
             OSError: It cannot be written.
         """
-        entry = {**header, "format": FORMAT_VERSION}
-        text = json.dumps({"crc32": _checksum(entry), "entry": entry})
+        entry = {**header, "format": _HEADER_VERSION, "key": key}
+        text = json.dumps({"sha256": _sum_of(entry), "entry": entry})
         part = self.scratch()
         try:
-            part.write_bytes(text.encode("utf-8"))
+            with create_private(part) as file:
+                file.write(text.encode("utf-8"))
             os.replace(scratch, self._tokens(key))
             os.replace(part, self._header(key))
         finally:
@@ -193,7 +221,7 @@ def write_entry(
         raise
     except OSError as error:
         reason = os_reason(error)
-    how = "set TEXTGEN_CACHE to a folder with room"
+    how = "set TEXTGEN_CACHE to a folder of your own with room"
 
     def no_room(folder: str, error: OSError) -> StorageError:
         return StorageError(
@@ -213,31 +241,68 @@ def write_entry(
         raise
     weakref.finalize(entry.tokens, shutil.rmtree, folder, ignore_errors=True)
     return entry, (
-        f"the cache folder {store.folder} cannot be written ({reason}); {what} is in a temporary "
+        f"the cache folder {store.folder} cannot be used ({reason}); {what} is in a temporary "
         f"folder for this run only; {how}",
     )
 
 
 def _checksum(header: Mapping[str, Any]) -> int:
+    """The checksum of a header of version 1."""
     return zlib.crc32(json.dumps(header, sort_keys=True).encode())
 
 
-def _map(path: Path, header: Mapping[str, Any]) -> Ids:
+def _sum_of(header: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
+
+
+def _open_tokens(path: Path, header: Mapping[str, Any]) -> Ids:
     """The tokens of an entry; a ValueError if they do not fit its header."""
     name, count = header["dtype"], header["tokens"]
     if name not in _DTYPES or not isinstance(count, int) or count < 1:
         raise ValueError(f"{count!r} tokens of type {name!r} are not an array of ids")
     dtype = np.dtype(name)
-    if path.stat().st_size != count * dtype.itemsize:
-        raise ValueError("the file is truncated, or longer than its header says")
-    tokens: Ids = np.memmap(path, dtype, mode="r", shape=(count,))
-    crc32 = 0
+    size = count * dtype.itemsize
+    with open_private(path) as file:
+        if os.fstat(file.fileno()).st_size != size:
+            raise ValueError("the file is truncated, or longer than its header says")
+        pieces = _checked(file, header, dtype)
+        if size > MEMORY_BYTES:
+            # Before it is read: what is written to it afterwards is seen.
+            mapped = MappedTokens.of(file, str(path), dtype, count)
+            for _ in pieces:
+                pass
+            return mapped
+        tokens = np.empty(count, dtype)
+        done = 0
+        for piece in pieces:
+            tokens[done : done + len(piece)] = piece
+            done += len(piece)
+    tokens.flags.writeable = False
+    return tokens
+
+
+def _checked(file: BinaryIO, header: Mapping[str, Any], dtype: np.dtype[Any]) -> Iterator[Ids]:
+    """The tokens of a file in pieces; at the end a ValueError if they are not those of its header.
+
+    They are read and not mapped: a file that is cut short meanwhile only looks damaged.
+    """
+    count = header["tokens"]
+    sha256, crc32 = hashlib.sha256(), 0
+    is_old = header["format"] == 1
     starts = range(0, count, _CHECK_TOKENS)
+    file.seek(0)
     for start in track(starts, "checking the encoded text", len(starts)):
-        piece = tokens[start : start + _CHECK_TOKENS]
-        crc32 = zlib.crc32(piece.data, crc32)
+        size = min(_CHECK_TOKENS, count - start) * dtype.itemsize
+        data = file.read(size)
+        if len(data) != size:
+            raise ValueError("the file is truncated")
+        if is_old:
+            crc32 = zlib.crc32(data, crc32)
+        else:
+            sha256.update(data)
+        piece: Ids = np.frombuffer(data, dtype)
         if int(piece.max()) >= header["vocab_size"]:
             raise ValueError("a token lies outside the vocabulary")
-    if crc32 != header["crc32"]:
-        raise ValueError("the checksum of the tokens differs")
-    return tokens
+        yield piece
+    if crc32 != header["crc32"] if is_old else sha256.hexdigest() != header["tokens_sha256"]:
+        raise ValueError("the hash of the tokens differs")

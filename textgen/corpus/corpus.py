@@ -1,4 +1,4 @@
-"""A corpus: texts as one memory-mapped array of token ids, encoded once and kept in a cache."""
+"""A corpus: texts as one array of token ids, encoded once and kept in a cache."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from textgen.corpus.source import find_sources
 from textgen.corpus.text_stream import FileReport, TextStream
 from textgen.corpus.tokens import write_tokens
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
+from textgen.corpus.windows import count_of
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 from textgen.messages import Message, marks_of
 from textgen.terminal.humanize import listed, plural
@@ -45,8 +46,8 @@ class Corpus:
     """Texts as token ids. `Corpus.open` and `Corpus.from_cache` make one.
 
     Args:
-        tokens: Ids of `vocabulary.dtype`, `(N,)`, mapped read-only. Documents are separated by
-            one `END_ID`; a single document has none.
+        tokens: Ids of `vocabulary.dtype`, `(N,)`, read-only; those of a large text are mapped from
+            the cache. Documents are separated by one `END_ID`; a single document has none.
         vocabulary: What the ids mean.
         normalization: What was done to the text before.
         options: As they were given; level and normalization are those of the given vocabulary.
@@ -159,7 +160,8 @@ class Corpus:
         Returns:
             None if the cache no longer has this entry, or it is damaged.
         """
-        entry = TokenCache(cache).load(cache_key)
+        # The text may have been standard input, and an earlier version have read it.
+        entry = TokenCache(cache).load(cache_key, older=True)
         return None if entry is None else _from_entry(entry)
 
     def require_borders(self) -> None:
@@ -188,7 +190,7 @@ class Corpus:
     @cached_property
     def unknown_tokens(self) -> int:
         """How many tokens are unknown."""
-        return int(np.count_nonzero(self.tokens == UNKNOWN_ID))
+        return count_of(self.tokens, UNKNOWN_ID)
 
     @property
     def decoded_chars(self) -> int:
@@ -329,7 +331,7 @@ def _encode(
             "cache_key": key,
             "dtype": encoded.vocabulary.dtype.name,
             "tokens": encoded.tokens,
-            "crc32": encoded.crc32,
+            "tokens_sha256": encoded.sha256,
             "vocab_size": len(encoded.vocabulary),
             "vocabulary": encoded.vocabulary.to_dict(),
             "options": asdict(options),

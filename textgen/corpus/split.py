@@ -332,7 +332,7 @@ def _write(store: TokenCache, corpus: Corpus, way: Way, parts: list[_Part], key:
         header = {
             "dtype": corpus.tokens.dtype.name,
             "tokens": 1 + sum(side.tokens for side in sides),
-            "crc32": writer.crc32,
+            "tokens_sha256": writer.sha256,
             "vocab_size": len(corpus.vocabulary),
             "sides": [asdict(side) for side in sides],
             "way": way,

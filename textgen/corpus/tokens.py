@@ -8,12 +8,12 @@ core's cache: one table look-up for all characters of a slice.
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError, named
+from textgen.files import create_private
 from textgen.terminal.humanize import plural
 
 #: Characters or ids in a slice.
@@ -52,7 +53,7 @@ class EncodedText:
 
     Args:
         vocabulary: The one given, or the one built.
-        tokens: Ids in the file, end marks included; `crc32` is its checksum.
+        tokens: Ids in the file, end marks included; `sha256` is its hash.
         chars: Characters of the text, without marks; `utf8_bytes` is its length in UTF-8.
         unknown_chars: Characters the vocabulary lacks; where rare words are not spelled, all those
             of unknown tokens, the space before a word included.
@@ -61,7 +62,7 @@ class EncodedText:
 
     vocabulary: Vocabulary
     tokens: int
-    crc32: int
+    sha256: str
     documents: int
     chars: int
     utf8_bytes: int
@@ -183,11 +184,14 @@ class CharacterTable:
 
 
 class TokenWriter:
-    """Writes arrays to a new file or over an old one; knows their checksum and length."""
+    """Writes arrays to a new file or over an old one; knows their hash and length.
+
+    A new file can be read by this user alone.
+    """
 
     def __init__(self, path: Path, *, over: bool = False) -> None:
-        self._file: BinaryIO = path.open("r+b" if over else "wb", buffering=1 << 20)
-        self.crc32 = 0
+        self._file = path.open("r+b", buffering=1 << 20) if over else create_private(path)
+        self._sum = hashlib.sha256()
         self.count = 0
 
     def __enter__(self) -> TokenWriter:
@@ -196,9 +200,14 @@ class TokenWriter:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    @property
+    def sha256(self) -> str:
+        """The hash of what was written."""
+        return self._sum.hexdigest()
+
     def write(self, data: bytes | memoryview) -> None:
         """Append the bytes of ids."""
-        self.crc32 = zlib.crc32(data, self.crc32)
+        self._sum.update(data)
         self.count += len(data)
         self._file.write(data)
 
@@ -224,7 +233,7 @@ def _write_characters(text: Text, choice: CorpusOptions | Vocabulary, path: Path
     # The type of the ids grows with the table: a run is a type and a number of ids.
     runs: list[tuple[np.dtype[Any], int]] = []
     try:
-        with provisional.open("wb", buffering=1 << 20) as file:
+        with create_private(provisional) as file:
             for piece in measure.slices(text):
                 ids = table.look_up(piece)
                 file.write(ids.data)
@@ -417,7 +426,7 @@ class _Measure:
         return EncodedText(
             vocabulary=vocabulary,
             tokens=writer.count,
-            crc32=writer.crc32,
+            sha256=writer.sha256,
             documents=self.marks + 1,
             chars=self.chars,
             utf8_bytes=utf8_bytes,

@@ -31,6 +31,12 @@ def count_tokens(tokens: Tokens, vocab_size: int) -> NDArray[np.int64]:
     return counts_V
 
 
+def count_of(tokens: Tokens, symbol: int) -> int:
+    """How often one symbol occurs, in bounded memory."""
+    starts = range(0, len(tokens), 1 << 20)
+    return sum(int(np.count_nonzero(tokens[s : s + (1 << 20)] == symbol)) for s in starts)
+
+
 @dataclass(frozen=True)
 class Batch:
     """The windows of one training step.

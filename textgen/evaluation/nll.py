@@ -310,7 +310,7 @@ def nll_with_history(
         state = network.zero_state(len(positions_B))
         nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state, escape)
         total += float(nats_TB[-1].sum())
-    unknown = int((np.asarray(tokens)[positions] == UNKNOWN_ID).sum())
+    unknown = int(np.count_nonzero(np.asarray(tokens[positions]) == UNKNOWN_ID))
     return Nll(total, len(positions), unknown)
 
 

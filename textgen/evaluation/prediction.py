@@ -15,7 +15,7 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.vocabulary import UNKNOWN_ID
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import Tokens, count_of
 from textgen.corpus.words import count_words
 from textgen.errors import ConfigError, named
 from textgen.evaluation.nll import (
@@ -370,7 +370,7 @@ def _adapted(
         return AdaptedCost(
             whole.nats, None if whole.mixed is None else whole.mixed.learning_nats, reader.rule
         )
-    escapes = escape * float(np.count_nonzero(np.asarray(tokens) == UNKNOWN_ID)) + whole.spelling
+    escapes = escape * count_of(tokens, UNKNOWN_ID) + whole.spelling
     alone = 0.0
 
     def predicted() -> Iterator[tuple[Ids, Floats]]:
@@ -393,7 +393,7 @@ def _mixed(
     network: Network, mixture: CountMixture, tokens: Tokens, escape: float, spelling: float
 ) -> MixedCost:
     """What a text costs, first with counts that stay as they are, then with counts that learn."""
-    escapes = escape * float(np.count_nonzero(np.asarray(tokens) == UNKNOWN_ID)) + spelling
+    escapes = escape * count_of(tokens, UNKNOWN_ID) + spelling
     frozen, learning = (
         sum(float(nats.sum()) for nats in mixture.nats(network, tokens, learn=learn)) + escapes
         for learn in (False, True)

@@ -32,7 +32,7 @@ from textgen.corpus.split import (
     unseen_symbols,
 )
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import Tokens, count_of
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.evaluation.nll import escape_nats
 from textgen.messages import Message
@@ -124,7 +124,7 @@ class TrainingData:
     def _spelling(self, tokens: Tokens, escape: float) -> float:
         if self.corpus.vocabulary.spelled:
             return 0.0
-        return escape * float(np.mean(np.asarray(tokens) == UNKNOWN_ID))
+        return escape * (count_of(tokens, UNKNOWN_ID) / len(tokens))
 
     @property
     def facts(self) -> TextFacts:
