@@ -10,8 +10,6 @@ the command line's libraries. It does not even import `typing` or `__future__`: 
 line has set what Ctrl-C does, Python answers it with a traceback.
 """
 
-from textgen.version import __version__ as __version__
-
 TYPE_CHECKING = False  # what type checkers take for true
 if TYPE_CHECKING:
     from typing import Any
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from textgen.series.number_api import load_numbers as load_numbers
     from textgen.series.number_api import train_numbers as train_numbers
     from textgen.series.number_model import NumbersModel as NumbersModel
+    from textgen.version import __version__ as __version__
 
 _HOMES = {
     "Model": "textgen.api",
@@ -64,6 +63,7 @@ _HOMES = {
     "NumbersResult": "textgen.series.number_api",
     "load_numbers": "textgen.series.number_api",
     "train_numbers": "textgen.series.number_api",
+    "__version__": "textgen.version",
 }
 #: Parts that are loaded when they are first named: `textgen.cells.register_cell`.
 _PARTS = ("cells", "errors")

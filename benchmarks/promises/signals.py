@@ -23,6 +23,7 @@ import argparse
 import contextlib
 import hashlib
 import json
+import os
 import random
 import shutil
 import signal
@@ -99,6 +100,9 @@ class SignalTry:
         share: The same as a share of what the whole command takes.
         latency: Seconds from the first signal to the end.
         answer: Seconds from the first signal to the first word on stderr; None: it ended first.
+        computed: Seconds that it computed between the first signal and the end, on all cores: what
+            the latency would be on a machine that does nothing else, but for the disk; None where
+            the system does not tell.
         code: The exit code; negative: the signal itself ended it; None: it did not end.
         traceback: Whether Python printed one.
         is_pythons: Whether it holds no line of textgen: Python had run nothing of it yet.
@@ -113,6 +117,7 @@ class SignalTry:
     share: float
     latency: float
     answer: float | None
+    computed: float | None
     code: int | None
     traceback: bool
     is_pythons: bool
@@ -263,6 +268,8 @@ def try_once(
             stderr=errors,
         )
         began = time.monotonic()
+        computed_before = _computed_by_children()
+        computed_first: float | None = None
         sent: list[str] = []
         first = began
         answer: float | None = None
@@ -277,6 +284,7 @@ def try_once(
                 if process.poll() is not None:
                     break
             else:
+                computed_first = _computed_by(process.pid)
                 first, size = time.monotonic(), said.stat().st_size
             process.send_signal(signum)
             sent.append(signal.Signals(signum).name)
@@ -289,6 +297,9 @@ def try_once(
         if code is None:
             process.kill()
             process.wait()
+        computed = None
+        if computed_first is not None:
+            computed = max(0.0, _computed_by_children() - computed_before - computed_first)
         error_text = said.read_text("utf-8", "replace")
         traceback = "Traceback" in error_text or "Exception ignored" in error_text
         after = _files(folder)
@@ -309,6 +320,7 @@ def try_once(
         share=round((first - began) / whole.seconds, 4),
         latency=round(latency, 4),
         answer=None if answer is None else round(answer, 4),
+        computed=None if computed is None else round(computed, 4),
         code=code,
         traceback=traceback,
         is_pythons=traceback and "/textgen/" not in error_text,
@@ -316,6 +328,21 @@ def try_once(
         left_over=tuple(left_over),
         error_text=error_text[-2000:] if traceback or code is None else error_text[-200:],
     )
+
+
+def _computed_by(pid: int) -> float | None:
+    """CPU seconds of a process that runs; None where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _computed_by_children() -> float:
+    """CPU seconds of all children that have ended and were waited for."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def run(
@@ -339,10 +366,11 @@ def run(
     Yields:
         A record a try.
     """
-    # A shell that starts this in the background has SIGINT ignored, and so would the commands.
+    # What starts this in the background has signals ignored, and so would the commands. They do not
+    # inherit a handler.
     for signum in SIGNALS:
         if signal.getsignal(signum) == signal.SIG_IGN:
-            signal.signal(signum, signal.SIG_DFL)
+            signal.signal(signum, lambda signum, frame: None)
     rng = random.Random(seed)
     names = list(only) or [*COMMANDS, *ENDLESS]
     with tempfile.TemporaryDirectory(prefix="textgen-signals-") as place:
@@ -406,6 +434,13 @@ def summary(tries: Sequence[SignalTry]) -> list[str]:
                 f"99th percentile {percentile(latencies, 0.99):.3f} s, "
                 f"most {max(latencies):.3f} s, {slow} above {PROMISED:g} s"
                 + (f"; first word: most {max(answers):.3f} s" if answers else "")
+            )
+            computed = [one.computed for one in own if one.computed is not None]
+            lines.append(
+                f"  computed meanwhile: median {percentile(computed, 0.5):.3f} s, "
+                f"99th percentile {percentile(computed, 0.99):.3f} s, most {max(computed):.3f} s"
+                if computed
+                else "  computed meanwhile: not known on this system"
             )
     return lines
 

@@ -19,7 +19,7 @@ from textgen.cli.parameters import (
     spelled,
     with_options,
 )
-from textgen.cli.records import check_outputs, print_json
+from textgen.cli.records import check_outputs, print_csv, print_json, say_written
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.errors import ConfigError, named
 from textgen.options import RunOptions, TrainOptions
@@ -283,13 +283,13 @@ def _show(result: Comparison[Any], what: CompareOptions, output: OutputOptions) 
     if what.csv is not None:
         text = result.table().to_csv()
         if str(what.csv) == "-":
-            sys.stdout.write(text)
+            print_csv(text)
         else:
             atomic_write_bytes(what.csv, text.encode("utf-8"), follow=True)
             written.append(what.csv)
     if not output.quiet:
         for path in (*written, result.folder / RECORD_NAME):
-            print(f"written: {path}", file=sys.stderr)
+            say_written(path)
     if output.json_output:
         print_json(result.to_json())
     if output.json_output or what.csv is not None:

@@ -12,7 +12,7 @@ from textgen.cli.parameters import in_flags
 from textgen.errors import ConfigError
 from textgen.messages import Message
 from textgen.table import finite
-from textgen.terminal.text import is_control
+from textgen.terminal.text import is_control, visible
 
 
 def json_text(record: Any) -> str:
@@ -89,6 +89,18 @@ def check_outputs(
     for path in (picture, None if to_stdout else csv, *paths):
         if path is not None:
             check_writable(path)
+
+
+def print_csv(text: str) -> None:
+    """Print a table on stdout; on a terminal with everything escaped that could steer it."""
+    if sys.stdout.isatty():
+        text = visible(text, keep_newlines=True, encoding=sys.stdout.encoding or "utf-8")
+    sys.stdout.write(text)
+
+
+def say_written(path: Path) -> None:
+    """Say on stderr where something was saved."""
+    print(f"written: {visible(str(path))}", file=sys.stderr)
 
 
 def print_json(record: Any) -> None:

@@ -58,9 +58,9 @@ LEAST_POSITIONS = 1024
 #: The most targets that are written at the end of a run on pairs, and the most tokens of them, to
 #: count those that are exact.
 WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
-#: Of a run that is stopped before its first evaluation: tokens at least that its model is measured
-#: on. Who stops a run waits for its end.
-STOPPED_TOKENS = 8192
+#: Tokens that the model of a run is measured on which is stopped before its first evaluation: as
+#: many as the shortest evaluation has. Who stops a run waits for its end.
+STOPPED_TOKENS = 4096
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
 
@@ -204,8 +204,8 @@ class Run:
             if not self._best:
                 # Every run that ends leaves a model; this one is not part of the run's course.
                 fit_head_scale(self._trainer.network, self._data.train)
-                limit = max(STOPPED_TOKENS, self.plan.tokens_per_step)
-                cost = self._cost(self._trainer.network, min(limit, self._most_validated))
+                limit = min(STOPPED_TOKENS, self._most_validated)
+                cost = self._cost(self._trainer.network, limit)
                 self._write_model(self._trainer.network.arrays(), cost)
                 yield self._end_event(reason, cost)
                 return

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.parameters import OutputOptions, in_flags
-from textgen.cli.records import check_outputs, print_json, print_notes
+from textgen.cli.records import check_outputs, print_csv, print_json, print_notes, say_written
 from textgen.errors import ConfigError
 from textgen.progress import task
 from textgen.settings import SAVED, setting
@@ -83,7 +83,7 @@ class DrawingOptions(SavingOptions):
         if self.picture is not None:
             save(self.picture)
             if not self.quiet:
-                print(f"written: {self.picture}", file=sys.stderr)
+                say_written(self.picture)
 
 
 def read_for(
@@ -135,7 +135,7 @@ def deliver(report: Exportable, head: Mapping[str, Any], output: SavingOptions) 
         with task("writing the figures"):
             text = report.table().to_csv()
         if str(output.csv) == "-":
-            sys.stdout.write(text)
+            print_csv(text)
         else:
             _save(output.csv, text.encode("utf-8"), quiet=output.quiet)
     if output.npz is not None:
@@ -165,7 +165,7 @@ def _save(path: Path, data: bytes, *, quiet: bool) -> None:
 
     atomic_write_bytes(path, data, follow=True)
     if not quiet:
-        print(f"written: {path}", file=sys.stderr)
+        say_written(path)
 
 
 _FILE_NAME = re.compile(r"\S+[/\\]\S*|\S+\.(txt|text|md|gz|csv|tsv|html?|srt|json|pdf|docx?|rtf)")

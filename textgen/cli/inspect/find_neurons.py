@@ -11,7 +11,7 @@ from textgen.cli.inspect.common import SavingOptions, SourcesArgument, deliver, 
 from textgen.cli.parameters import ModelOptions, Only, in_flags, with_options
 from textgen.corpus.corpus_options import FileOptions
 from textgen.settings import check, setting
-from textgen.terminal.text import quote
+from textgen.terminal.text import quote, visible
 from textgen.view_options import DEFAULT_CHARS, FindOptions, PropertyOptions, ReadOptions
 
 if TYPE_CHECKING:
@@ -145,8 +145,8 @@ def _save(model: Model, report: FindReport, name: str, quiet: bool) -> str | Non
                 which += f"; {report.chosen.name}, best on training, was not confirmed"
         model_name = quote(str(model.path))
         print(
-            f"written: {path} ({which}); steer with it: textgen sample --checkpoint {model_name} "
-            f"--steer {name}=+2",
+            f"written: {visible(str(path))} ({which}); steer with it: textgen sample "
+            f"--checkpoint {model_name} --steer {name}=+2",
             file=sys.stderr,
         )
         if Intervention(target=target, dose=2.0).is_unfelt:
@@ -165,7 +165,6 @@ def drawn(report: FindReport, model: str, top: int) -> RenderableType:
     from rich.text import Text
 
     from textgen.terminal.tables import draw_table
-    from textgen.terminal.text import visible
 
     def text(line: str) -> Text:
         return Text(visible(in_flags(line), keep_newlines=True))

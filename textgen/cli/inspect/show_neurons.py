@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from textgen.cli.boundary import guarded
 from textgen.cli.inspect.common import SavingOptions, SourcesArgument, deliver, read_for
 from textgen.cli.parameters import ModelOptions, with_options
+from textgen.terminal.text import visible
 from textgen.view_options import NeuronOptions, ReadOptions
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def neurons_command(
         return
     if not output.quiet:
         units = f"{loaded.config.num_layers} x {loaded.config.hidden_size}"
-        print(f"{loaded.path}: {quantity} of {units} neurons", file=sys.stderr)
+        print(f"{visible(str(loaded.path))}: {quantity} of {units} neurons", file=sys.stderr)
     _draw(report, options.sort or "effect", out, in_depth=bool(chosen))
 
 
@@ -104,7 +105,6 @@ def sheet(
     from textgen.heat import HeatRow, scale_limits
     from textgen.terminal.strip import HeatStrip, marked_strip
     from textgen.terminal.tables import Histogram, score_table
-    from textgen.terminal.text import visible
 
     stats, none = profile.stats, np.empty(0, np.float32)
     passages = [*profile.highest, *profile.lowest]

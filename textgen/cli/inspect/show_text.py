@@ -17,6 +17,7 @@ from textgen.cli.records import print_notes
 from textgen.corpus.corpus_options import FileOptions
 from textgen.progress import task
 from textgen.settings import ADVANCED, SAVED, TEXT, check, setting
+from textgen.terminal.text import visible
 from textgen.view_options import ViewOptions
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def text_command(
     if not output.quiet:
         # The name of the model is a message; the coloured text is the result.
         when = "of each character" if options.show == "influence" else "after each character"
-        print(f"{loaded.path}: {view.quantity} {when}", file=sys.stderr)
+        print(f"{visible(str(loaded.path))}: {view.quantity} {when}", file=sys.stderr)
     for row in view.rows:
         HeatStrip(view.pieces, row).print_to(out)
 
@@ -186,7 +187,8 @@ def _write_page(
     if page.notice:
         print(page.notice, file=sys.stderr)
     kept = f"{page.neurons:,} of {page.neurons_in_all:,} neurons"
-    print(f"written: {path} ({fmt.size(len(data))}, {kept}); open it in a browser", file=sys.stderr)
+    told = f"{visible(str(path))} ({fmt.size(len(data))}, {kept})"
+    print(f"written: {told}; open it in a browser", file=sys.stderr)
 
 
 def _refuse_options_before(context: typer.Context) -> None:
