@@ -889,11 +889,13 @@ def test_below_the_folder_that_was_named_no_folder_is_a_link(tmp_path: Path, vic
     left = victim.with_name(".victim.0123456789abcdef.tmp")
     left.touch()
     for folder in (run / "outer", run / "both" / "deep"):
-        with pytest.raises(StorageError, match=r"cannot write .*it is a symbolic link"):
+        with pytest.raises(StorageError, match=r"cannot write .* is a symbolic link"):
             atomic_write(folder / "victim", write_new, within=run)
-        with pytest.raises(OSError, match="it is a symbolic link"):
+        with pytest.raises(OSError, match=r"the folder .* is a symbolic link"):
             read_plain(folder / "victim", within=run)
         remove_leftovers(folder, within=run)
+        with pytest.raises(StorageError, match=r"cannot create .* is a symbolic link"):
+            make_folder(folder, within=run)
     assert victim.read_bytes() == OLD and left.exists()
 
 

@@ -50,8 +50,8 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 #: What Windows calls a symbolic link and a junction.
 _WINDOWS_LINKS = (0xA000000C, 0xA0000003)
 _A_LINK = (
-    "it is a symbolic link, which may lead anywhere and is not followed; put the file itself in "
-    "its place (the folder as a whole may be a link)"
+    "it is a symbolic link, which may lead anywhere and is not followed; delete it, or put the "
+    "thing itself in its place (the run's folder as a whole may be a link)"
 )
 _A_DEVICE = "it is a pipe, a socket or a device, not a plain file"
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
@@ -91,11 +91,15 @@ def project_folder(installed: str, in_clone: str) -> Path | None:
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, *, within: Path | None = None) -> None:
     """Create a folder and the folders above it, unless they exist.
 
+    Args:
+        path: The folder.
+        within: As for `atomic_write`.
     Raises:
-        StorageError: The folder cannot be created, or a file has its name.
+        StorageError: The folder cannot be created, a file has its name, or a part below `within`
+            is a link.
     """
     path = Path(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
@@ -103,6 +107,8 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         for folder in reversed(missing):
             _sync_folder(folder.parent)
+        if within is not None:
+            _Folder(path, within).close()
     except FileExistsError as error:
         raise StorageError(
             f"cannot create the folder {path}: a file of that name exists; choose another name"
@@ -506,7 +512,8 @@ class _Folder:
                 inner = os.open(part, flags | _NO_FOLLOW, dir_fd=descriptor)
             except OSError as error:
                 if _is_link(os.lstat(part, dir_fd=descriptor)):
-                    raise OSError(errno.ELOOP, f"its folder {part}: {_A_LINK}") from error
+                    told = f"the folder {part}{_A_LINK.removeprefix('it')}"
+                    raise OSError(errno.ELOOP, told) from error
                 raise
             finally:
                 os.close(descriptor)
@@ -583,7 +590,7 @@ def _open_plain(path: str | Path, flags: int, *, dir_fd: int | None = None) -> i
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.ENXIO, _A_DEVICE)
-        if not _NO_FOLLOW and not os.path.samestat(status, os.lstat(path, dir_fd=dir_fd)):
+        if not _NO_FOLLOW and _is_link(os.lstat(path, dir_fd=dir_fd)):
             raise OSError(errno.ELOOP, _A_LINK)
     except BaseException:
         os.close(descriptor)

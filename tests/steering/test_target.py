@@ -160,7 +160,7 @@ def test_a_link_in_place_of_the_folder_or_of_a_file_is_not_followed(tmp_path: Pa
         lambda: calibration.save(model),
         lambda: load_target(model, "mood"),
     ):
-        with pytest.raises(StorageError, match="its folder neurons: it is a symbolic link"):
+        with pytest.raises(StorageError, match="the folder neurons is a symbolic link"):
             save()
     assert Calibration.load(model, "abc") is None
     targets_folder(model).unlink()

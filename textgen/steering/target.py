@@ -351,7 +351,7 @@ class Calibration:
 def _write(path: Path, text: str) -> None:
     """Write a file into the folder of targets, which is made; a link is not followed there."""
     above = path.parent.parent
-    make_folder(path.parent)
+    make_folder(path.parent, within=above)
     remove_leftovers(path.parent, within=above)
     atomic_write_text(path, text, within=above)
 

@@ -95,7 +95,7 @@ def find_command(
     loaded = model.load(quiet=output.quiet)
     if keep.save is not None:
         # What cannot be kept is refused before all the reading and not after it.
-        make_folder(targets_folder(loaded.path))
+        make_folder(targets_folder(loaded.path), within=loaded.path.parent)
 
     def read() -> LongText:
         chars = DEFAULT_CHARS if options.chars is None else options.chars
