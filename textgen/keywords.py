@@ -45,6 +45,7 @@ class TrainSettings(CorpusSettings, total=False):
     cell: str
     nonlinearity: str
     hidden_size: int | None
+    members: int | None
     num_layers: int | None
     embedding_size: int | None
     vectors: StrPath | None

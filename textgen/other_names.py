@@ -19,6 +19,7 @@ _CALLED: dict[tuple[str, ...], str] = {
         "dim width"
     ),
     ("hidden_size", "length"): "size",
+    ("members",): "ensemble ensemble_size n_models",
     ("num_layers",): "layers n_layers n_layer nlayers hidden_layers depth",
     ("cell", "cells"): "rnn_type cell_type model_type architecture arch",
     ("nonlinearity",): "activation",

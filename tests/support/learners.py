@@ -67,7 +67,7 @@ def make_trainer(kind: str, plan: Plan, text: NDArray[np.uint8], threads: int = 
         sliding=plan.sliding,
         rng=plan.rng,
     )
-    return Trainer(make_learner(kind, plan, threads=threads), windows, plan)
+    return Trainer([make_learner(kind, plan, threads=threads)], windows, plan)
 
 
 def break_steps(patch: pytest.MonkeyPatch, is_broken: Callable[[int], bool]) -> None:

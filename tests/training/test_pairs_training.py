@@ -189,10 +189,10 @@ def test_a_batch_without_a_target_carries_its_state(kind: str) -> None:
         def batch(self, step: int) -> Batch:
             return nothing if step % 2 else batch_of(np.full((4, 3), 5))
 
-    trainer = Trainer(make_learner(kind, plan), Batches(), plan)  # type: ignore[arg-type]
+    trainer = Trainer([make_learner(kind, plan)], Batches(), plan)  # type: ignore[arg-type]
     trainer.advance()
     first = trainer.read_figures().nats_per_token
-    trainer = Trainer(make_learner(kind, plan), Batches(), plan)  # type: ignore[arg-type]
+    trainer = Trainer([make_learner(kind, plan)], Batches(), plan)  # type: ignore[arg-type]
     trainer.advance()
     trainer.advance()
     assert trainer.read_figures().nats_per_token == pytest.approx(first, rel=1e-6)

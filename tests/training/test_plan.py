@@ -24,6 +24,7 @@ from textgen.training.sizing import (
     DEFAULT_BUDGET,
     EVALUATION_SHARE,
     EVALUATIONS,
+    MEMBERS_WIDTH,
     MOST_DROPOUT,
     MOST_RECURRENT_DROPOUT,
     SECONDS_BETWEEN_SAVES,
@@ -62,6 +63,7 @@ def spelled_out(plan: Plan, **more: Any) -> TrainOptions:
         embedding_size=plan.model.embedding_size,
         dropout=plan.model.dropout,
         recurrent_dropout=plan.recurrent_dropout,
+        members=plan.members,
         tie=plan.model.tie,
         batch_size=plan.batch_size,
         learning_rate=plan.optimizer.learning_rate,
@@ -180,7 +182,7 @@ def test_more_time_never_buys_a_smaller_model() -> None:
 
 def test_a_small_text_holds_the_model_back() -> None:
     small = TextFacts(train_tokens=2000, val_tokens=200, vocab_size=60)
-    options = TrainOptions(budget=36_000.0)
+    options = TrainOptions(budget=36_000.0, members=1)
     plan, choices = resolved(options, small)
     large, of_large = resolved(options)
     assert plan.model.hidden_size < large.model.hidden_size
@@ -389,6 +391,44 @@ def test_recurrent_dropout_takes_over_from_dropout() -> None:
     assert "because the dropout was asked for" in choices["recurrent_dropout"].reason
 
 
+def test_a_text_read_many_times_has_several_networks() -> None:
+    """More of them the shorter the text is; together no wider than what writes quickly."""
+    plans = {
+        tokens: resolved(
+            TrainOptions(), TextFacts(train_tokens=tokens, val_tokens=tokens // 9, vocab_size=90)
+        )
+        for tokens in (10_000, 100_000, 400_000, 1_000_000, 10_000_000)
+    }
+    members = [plan.members for plan, _ in plans.values()]
+    assert members == sorted(members, reverse=True)
+    assert members[0] == 4 and members[-1] == 1
+    for plan, choices in plans.values():
+        own = plan.member
+        assert own.hidden_size * plan.members == plan.model.hidden_size <= MEMBERS_WIDTH
+        assert own.embedding_size * plan.members == plan.model.embedding_size
+        assert ("members" in choices) == (plan.members > 1)
+    assert "one alone would read the text" in plans[10_000][1]["members"].reason
+    # Where a person has decided on the size or the length, there is one, and nothing is tried that
+    # was not measured.
+    few = TextFacts(train_tokens=10_000, val_tokens=1000, vocab_size=90)
+    for asked in (
+        {"hidden_size": 64},
+        {"steps": 5000},
+        {"epochs": 500.0},
+        {"pairs": True},
+        {"history": 20},
+        {"tie": True},
+        {"members": 1},
+    ):
+        assert resolved(TrainOptions(**asked), few)[0].members == 1, asked
+    plan, choices = resolved(TrainOptions(members=3, hidden_size=96, steps=10), few)
+    assert (plan.member.hidden_size, plan.member.embedding_size) == (32, 32)
+    assert choices["members"].reason == "asked for"
+    # Each is trained as one of its size is, on its share of the time.
+    alone, _ = resolved(TrainOptions(hidden_size=32, steps=10), few)
+    assert plan.optimizer == alone.optimizer
+
+
 def test_many_words_have_fewer_neurons_and_more_dropout() -> None:
     """Half the neurons that a run of characters with as large an output has; see docs/log.md."""
     words = TextFacts(train_tokens=180_000, val_tokens=20_000, vocab_size=12_000)
@@ -481,6 +521,9 @@ def good() -> dict[str, Any]:
         {"recurrent_dropout": -0.1},
         {"recurrent_dropout": True},
         {"recurrent_dropout": "0.1"},
+        {"members": 0},
+        {"members": 5},
+        {"members": 2.0},
         {"momentum": 0.9},
         {"model": {"vocab_size": 0, "embedding_size": 3, "hidden_size": 4}},
         {"model": None},
@@ -498,15 +541,16 @@ def test_a_damaged_plan_is_refused(change: dict) -> None:
 def test_a_plan_of_version_0_1_is_what_it_was() -> None:
     """Its runs knew none of these settings, and must go on as they began."""
     data = good()
-    del data["reset_every"], data["first_step"], data["recurrent_dropout"]
+    del data["reset_every"], data["first_step"], data["recurrent_dropout"], data["members"]
     del data["optimizer"]["beta1"]
     plan = Plan.from_dict(data)
     assert (plan.reset_every, plan.optimizer.beta1, plan.first_step) == (0, 0.9, 0)
     assert plan.recurrent_dropout == 0.0
+    assert plan.members == 1
 
 
 def test_an_incomplete_plan_is_refused() -> None:
-    for name in good().keys() - {"reset_every", "first_step", "recurrent_dropout"}:
+    for name in good().keys() - {"reset_every", "first_step", "recurrent_dropout", "members"}:
         data = good()
         del data[name]
         with pytest.raises(CheckpointCorruptError, match="the run's stored plan is incomplete"):

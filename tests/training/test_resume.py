@@ -71,6 +71,7 @@ def run(text: Path, out: Path, **settings: object) -> list[Event]:
         {"dropout": 0.2, "recurrent_dropout": 0.3},
         {"recurrent_dropout": 0.3, "num_layers": 2, "threads": 2},
         {"threads": 2, "hidden_size": 64, "batch_size": 8, "steps": 12},
+        {"members": 2, "dropout": 0.2, "recurrent_dropout": 0.3},
         {"documents": "line", "dropout": 0.2},
         {"history": 6, "seq_len": None, "dropout": 0.2},
         {"level": "word", "tie": True},

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from support.learners import KINDS, break_steps, make_trainer
+from support.learners import KINDS, break_steps, make_trainer, path_of
 from support.models import make_model, make_plan
 from torch.nn import functional as F
 
@@ -18,11 +18,18 @@ from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.initialise import draw_masks
+from textgen.model.members import join
 from textgen.runtime import computing_threads
 from textgen.sampling.choice import splitmix64
 from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan, learning_rate_factor
-from textgen.training.trainer import Trainer, open_learner
+from textgen.training.trainer import (
+    Trainer,
+    first_weights,
+    member_seeds,
+    open_learner,
+    open_trainer,
+)
 
 CONFIG = ModelConfig(vocab_size=12, embedding_size=5, hidden_size=8, dropout=0.3)
 
@@ -218,7 +225,7 @@ def test_everything_stored_is_float32_in_bf16_too() -> None:
     except BackendError as error:
         pytest.skip(str(error))
     windows = Windows(tokens(), seq_len=4, batch_size=3)
-    trainer = Trainer(open_learner(open_network(CONFIG, path, None), plan), windows, plan)
+    trainer = Trainer([open_learner(open_network(CONFIG, path, None), plan)], windows, plan)
     trainer.load(0, 0, make("reference", plan).tensors())
     trainer.advance()
     assert {array.dtype for array in trainer.tensors().values()} == {np.dtype(np.float32)}
@@ -270,14 +277,14 @@ def masks_of(plan: Plan, steps: range, kind: str) -> list[np.ndarray]:
     trainer = make(kind, plan)
     trainer.step = steps.start
     seen = []
-    update = trainer._learner.update
+    update = trainer._learners[0].update
 
     def spy(batch, masks, learning_rate) -> None:
         weights = [mask.ravel() for mask in masks.recurrent.values()]
         seen.append(np.concatenate([masks.embedding_E, masks.layers_LBH.ravel(), *weights]))
         update(batch, masks, learning_rate)
 
-    trainer._learner.update = spy  # type: ignore[method-assign]
+    trainer._learners[0].update = spy  # type: ignore[method-assign]
     advance(trainer, len(steps))
     return seen
 
@@ -290,6 +297,38 @@ def test_dropout_depends_on_the_seed_and_the_step_alone(kind: str) -> None:
     other = masks_of(replace(plan, rng=2), range(8), kind)
     distinct = {tuple(mask.tolist()) for mask in masks + other}
     assert len(distinct) == 16, "every step of every run has masks of its own"
+
+
+@pytest.mark.parametrize("kind", ["reference", "native"])
+def test_members_are_trained_as_runs_of_their_own(kind: str) -> None:
+    """Side by side, each with the weights and the masks of its seed."""
+    config = replace(CONFIG, hidden_size=3 * 8, embedding_size=3 * 4, dropout=0.3)
+    plan = replace(make_plan(config), members=3, recurrent_dropout=0.2)
+    seeds = member_seeds(plan)
+    assert seeds[0] == plan.rng and len(set(seeds)) == 3
+
+    def trained(plan: Plan) -> Trainer:
+        windows = plan.windows(tokens())
+        trainer = open_trainer(plan, path_of(kind, plan), windows, first_weights(plan))
+        advance(trainer, 5)
+        return trainer
+
+    together = trained(plan)
+    joined = together.network.arrays()
+    alone = [trained(replace(plan, model=plan.member, members=1, rng=rng)) for rng in seeds]
+    own = [trainer.network.arrays() for trainer in alone]
+    for name, weight in join(own, config).items():
+        np.testing.assert_array_equal(joined[name], weight, err_msg=name)
+    assert len({weights["layers.0.weight_hh"].tobytes() for weights in own}) == 3
+    seen = [trainer.read_figures() for trainer in alone]
+    figures = together.read_figures()
+    assert figures.steps == 5
+    mean = np.mean([one.nats_per_token for one in seen])
+    assert figures.nats_per_token == pytest.approx(mean, rel=1e-6)
+    assert figures.grad_norm == pytest.approx(np.mean([one.grad_norm for one in seen]), rel=1e-6)
+    # What was read before a step is not what is read after it.
+    advance(together, 1)
+    assert (together.network.arrays()["head.weight"] != joined["head.weight"]).any()
 
 
 @on_both_learners
@@ -422,7 +461,7 @@ def test_a_step_on_a_gpu_does_not_wait_for_it() -> None:
     plan = make_plan(CONFIG)
     path = choose_engine(LSTMCell(), "cuda")
     windows = Windows(tokens(), seq_len=4, batch_size=3)
-    trainer = Trainer(open_learner(open_network(CONFIG, path, None), plan), windows, plan)
+    trainer = Trainer([open_learner(open_network(CONFIG, path, None), plan)], windows, plan)
     trainer.load(0, 0, make("reference", plan).tensors())
     advance(trainer, 2)
     torch.cuda.set_sync_debug_mode("error")

@@ -29,8 +29,8 @@ from textgen.files import METRICS_NAME as METRICS_NAME
 from textgen.files import atomic_write_text, os_reason, read_plain
 from textgen.messages import call
 from textgen.progress import task
-from textgen.training.learner import tensor_shapes
 from textgen.training.plan import Plan
+from textgen.training.trainer import trainer_shapes
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -141,7 +141,7 @@ class RunState:
             ) from error
         best = plan.model.tensor_shapes() if state.best else {}
         for kind, arrays, shapes in (
-            ("train", state.tensors, tensor_shapes(plan)),
+            ("train", state.tensors, trainer_shapes(plan)),
             ("best", state.best, best),
         ):
             for name, shape in shapes.items():

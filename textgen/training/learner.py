@@ -90,7 +90,7 @@ class Learner(Protocol):
 def tensor_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
     """Name and shape of everything that `Learner.tensors` holds under `plan`: to check a file."""
     shapes: dict[str, tuple[int, ...]] = {"counters": (len(Counters._fields),)}
-    for name, shape in plan.model.tensor_shapes().items():
+    for name, shape in plan.member.tensor_shapes().items():
         shapes[f"model.{name}"] = shape
         if name in plan.model.untrained:
             continue
@@ -99,7 +99,7 @@ def tensor_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
         shapes[f"optimizer.{name}.exp_avg_sq"] = shape
     for index in range(plan.model.num_layers):
         for name in plan.model.cell_spec.state_names:
-            shapes[f"state.{index}.{name}"] = (plan.batch_size, plan.model.hidden_size)
+            shapes[f"state.{index}.{name}"] = (plan.batch_size, plan.member.hidden_size)
     return shapes
 
 

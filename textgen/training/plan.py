@@ -11,6 +11,7 @@ from textgen.cells import CELLS, missing_cell
 from textgen.corpus.windows import Tokens, Windows
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
 from textgen.model.config import ModelConfig
+from textgen.model.members import member_config
 from textgen.options import WORD2VEC, RunOptions, TrainOptions, command_text
 
 #: Numbers of a plan that may be zero.
@@ -56,6 +57,8 @@ class Plan:
             (see `textgen.training.resume`).
         recurrent_dropout: Share of the recurrent weights that each step drops, `[0, 1)`; 0 is off,
             as in runs whose plan does not name it.
+        members: Networks that are trained side by side, which make up the model: see
+            `textgen.model.members`; 1 in runs whose plan does not name it.
     """
 
     model: ModelConfig
@@ -75,6 +78,12 @@ class Plan:
     reset_every: int = 0
     first_step: int = 0
     recurrent_dropout: float = 0.0
+    members: int = 1
+
+    @property
+    def member(self) -> ModelConfig:
+        """The shape of each of the members."""
+        return member_config(self.model, self.members)
 
     @property
     def tokens_per_step(self) -> int:
@@ -134,6 +143,10 @@ class Plan:
                 valid = name == "model" or (type(value) is int and value >= least)
             if not valid:
                 raise CheckpointCorruptError(f"the run's stored plan has {name} = {value!r}")
+        try:
+            plan.member  # noqa: B018
+        except ConfigError as error:
+            raise CheckpointCorruptError(f"the run's stored plan is impossible: {error}") from error
         return plan
 
 
@@ -197,6 +210,7 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
         distance=model.head if model.has_vector_output else None,
         dropout=model.dropout,
         recurrent_dropout=plan.recurrent_dropout,
+        members=plan.members,
         history=plan.seq_len if plan.sliding else None,
         seq_len=None if plan.sliding else plan.seq_len,
         batch_size=plan.batch_size,

@@ -19,6 +19,7 @@ from textgen.cells import BUILT_IN
 from textgen.corpus.corpus_options import FEW_WORDS
 from textgen.errors import ConfigError, EmptyCorpusError, named
 from textgen.model.config import ModelConfig
+from textgen.model.members import member_config
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.runtime import Choice
 from textgen.terminal.humanize import plural, times
@@ -64,6 +65,11 @@ MOST_DROPOUT, MOST_RECURRENT_DROPOUT = 0.65, 0.5
 #: Dropout for each doubling of how often the text is read; the second from `RECURRENT_FROM`
 #: readings on, where recurrent weights are dropped too, so much of them (docs/log.md).
 DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.03, 0.3, 30.0
+#: Two networks are trained side by side, and their predictions averaged, where one alone would read
+#: the text as often as the first of these says in the time there is; three from the second on, and
+#: so forth, as far as networks as wide as that one fit into the width. All of them have no more
+#: neurons than that, so that the model writes quickly (docs/log.md).
+MEMBERS_FROM, MEMBERS_WIDTH = (20.0, 60.0, 120.0), 1024
 #: Layers at most: each has a gradient through all those above it, which is soon lost.
 MOST_LAYERS = 100
 #: What a token is, by level, in words.
@@ -311,11 +317,11 @@ def draft(
             f"and 1 to 4 learn most. Make a model larger with {named('hidden_size')}"
         )
 
-    def shape(hidden_size: int) -> ModelConfig:
-        embedding = options.embedding_size or embedding_width(hidden_size, tie=options.tie)
+    def shape(hidden_size: int, members: int = 1) -> ModelConfig:
+        width = embedding_width(hidden_size // members, tie=options.tie)
         return ModelConfig(
             vocab_size=facts.vocab_size,
-            embedding_size=embedding,
+            embedding_size=options.embedding_size or members * width,
             hidden_size=hidden_size,
             num_layers=num_layers,
             cell=options.cell,
@@ -326,26 +332,49 @@ def draft(
             frozen_embedding=options.frozen_embedding,
         )
 
-    def tokens_of(config: ModelConfig) -> float:
+    def tokens_of(member: ModelConfig, members: int = 1) -> float:
         if tokens is not None:
             return tokens
         assert flops_per_second is not None
-        return budget * flops_per_second / flops_per_token(config)
+        return budget * flops_per_second / flops_per_token(member) / members
+
+    def widest(members: int) -> tuple[int, str]:
+        aim = _length_words(options)
+        return _hidden_size(
+            facts, shape, lambda member: tokens_of(member, members), aim, unit, rare=rare
+        )
 
     rare = has_rare_words(options, facts)
-    hidden_size = options.hidden_size
+    hidden_size, reason = options.hidden_size, "asked for"
+    members = options.members or 1
+    why = "networks that are trained side by side; their predictions are averaged"
     if hidden_size is None:
-        aim = _length_words(options)
-        hidden_size, reason = _hidden_size(facts, shape, tokens_of, aim, unit, rare=rare)
-        choices.append(Choice("hidden_size", hidden_size, reason))
-    else:
-        choices.append(Choice("hidden_size", hidden_size, "asked for"))
-    config = shape(hidden_size)
+        hidden_size, reason = widest(1)
+        readings = tokens_of(shape(hidden_size)) / facts.train_tokens
+        # Not tried with words or pairs, nor where each token sees a few before it.
+        plain = not (rare or options.pairs or options.history or further or tokens is not None)
+        apart = not (options.tie or options.frozen_embedding or options.vectors)
+        if options.members is None and plain and apart and readings >= MEMBERS_FROM[0]:
+            members = sum(readings >= least for least in MEMBERS_FROM) + 1
+            members = min(members, max(2, MEMBERS_WIDTH // hidden_size))
+            why += f": one alone would read the text {_times(readings)}, and learn less"
+        if members > 1:
+            own, reason = widest(members)
+            most = max(MEMBERS_WIDTH // members, 32)
+            if own > most and options.members is None:
+                own = most // 32 * 32
+                reason = f"neurons: in all as many as can write quickly, {MEMBERS_WIDTH:,} or fewer"
+            hidden_size, reason = members * own, f"{members} x {own} {reason}"
+    if members > 1:
+        choices.append(Choice("members", members, "asked for" if options.members else why))
+    choices.append(Choice("hidden_size", hidden_size, reason))
+    config = shape(hidden_size, members)
+    each = member_config(config, members)
     choices.append(
         Choice("embedding_size", config.embedding_size, _embedding_reason(options, facts))
     )
     choices += _loss_choices(options, config)
-    epochs = tokens_of(config) / facts.train_tokens
+    epochs = tokens_of(each, members) / facts.train_tokens
     # Not tried with words or pairs; who gives the dropout gets that alone.
     plain = options.dropout is not None or rare or options.pairs
     recurrent_dropout = pick(
@@ -366,9 +395,9 @@ def draft(
     learning_rate = pick(
         "learning_rate",
         options.learning_rate,
-        _learning_rate(config, per_step, share),
-        f"how far a step moves the weights: fits {hidden_size:,} neurons and {per_step:,} {unit} a "
-        f"step{less}; falls to 0 by the end",
+        _learning_rate(each, per_step, share),
+        f"how far a step moves the weights: fits {each.hidden_size:,} neurons and {per_step:,} "
+        f"{unit} a step{less}; falls to 0 by the end",
     )
     plan = Plan(
         model=replace(config, dropout=dropout),
@@ -396,6 +425,7 @@ def draft(
         if options.history is not None or options.pairs
         else max(2, RESET_TOKENS // seq_len),
         recurrent_dropout=recurrent_dropout,
+        members=members,
     )
     if plan.steps:
         plan = _of_length(plan, options, facts, plan.steps)
@@ -444,6 +474,12 @@ def finish(
     return plan, tuple(choices)
 
 
+def tokens_charged(plan: Plan, steps: int) -> float:
+    """The tokens that the arithmetic of some steps would read with the whole model, forward and
+    backward: fewer than were trained on where it has several members, for it is as wide as all."""
+    return steps * plan.tokens_per_step / plan.members
+
+
 def evaluation_tokens(val_tokens: int, train_tokens_seen: float) -> int:
     """Validation tokens to charge in one evaluation: a pass forward costs a third of training."""
     share = 3 * EVALUATION_SHARE / EVALUATIONS * train_tokens_seen
@@ -458,7 +494,7 @@ def adaptation_tokens(plan: Plan, val_tokens: int) -> int:
     """
     if plan.sliding or plan.model.has_vector_output:
         return 0
-    seen = plan.steps * plan.tokens_per_step
+    seen = tokens_charged(plan, plan.steps)
     tokens = int(ADAPTATION_SHARE * seen / (ADAPTATION_PASSES * ONE_STREAM))
     return min(tokens, val_tokens, FIT_TOKENS) if tokens >= LEAST_ADAPTATION else 0
 
@@ -473,7 +509,7 @@ def steps_within(seconds: float, timing: Timing) -> int:
 def _of_length(plan: Plan, options: TrainOptions, facts: TextFacts, steps: int) -> Plan:
     """Everything that follows from the number of steps alone, so that a run of as many steps
     repeats it."""
-    tokens = evaluation_tokens(facts.val_tokens, steps * plan.tokens_per_step)
+    tokens = evaluation_tokens(facts.val_tokens, tokens_charged(plan, steps))
     return with_rhythm(replace(plan, steps=steps, eval_tokens=tokens), options, steps)
 
 

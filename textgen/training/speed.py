@@ -17,7 +17,6 @@ from textgen.cells import get_cell
 from textgen.corpus.windows import Tokens
 from textgen.evaluation.nll import nll_in_streams
 from textgen.model.engine import choose_engine, open_network
-from textgen.model.initialise import initial_weights
 from textgen.model.network import Engine
 from textgen.options import TrainOptions
 from textgen.progress import task
@@ -33,8 +32,9 @@ from textgen.training.sizing import (
     evaluation_tokens,
     finish,
     flops_per_token,
+    tokens_charged,
 )
-from textgen.training.trainer import Trainer, open_trainer
+from textgen.training.trainer import Trainer, first_weights, open_trainer
 
 #: The model that measures the arithmetic: so wide that products and not calls take the time.
 PROBE_HIDDEN, PROBE_VOCABULARY = 384, 96
@@ -91,8 +91,8 @@ def measure_timing(
 
 def measure_evaluation(plan: Plan, steps: int, tokens: Tokens, path: Engine) -> float:
     """Seconds of one evaluation of a run of `steps` steps, scaled up from a part of it."""
-    network = open_network(plan.model, path, initial_weights(plan.model, 0))
-    wanted = evaluation_tokens(len(tokens), steps * plan.tokens_per_step)
+    network = open_network(plan.model, path, first_weights(plan))
+    wanted = evaluation_tokens(len(tokens), tokens_charged(plan, steps))
     part = min(wanted, 16384)
     nll_in_streams(network, tokens, limit=min(part, 2048))
     started = time.perf_counter()
@@ -181,7 +181,7 @@ def measure_in_turns(
 
 def _trainer(plan: Plan, tokens: Tokens, path: Engine) -> Trainer:
     """A copy of the planned model, after its first update."""
-    trainer = open_trainer(plan, path, plan.windows(tokens), initial_weights(plan.model, 0))
+    trainer = open_trainer(plan, path, plan.windows(tokens), first_weights(plan))
     _seconds_of(trainer, 1)
     return trainer
 

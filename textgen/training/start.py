@@ -33,7 +33,7 @@ from textgen.files import FolderLock, make_folder
 from textgen.messages import Message, call
 from textgen.model.config import ModelConfig
 from textgen.model.engine import OWN_CELL, choose_engine
-from textgen.model.initialise import initial_weights, start_from_counts
+from textgen.model.initialise import start_from_counts
 from textgen.model.network import Engine
 from textgen.options import WORD2VEC, TrainOptions, validation_share
 from textgen.runtime import (
@@ -67,7 +67,7 @@ from textgen.training.sizing import (
     refuse_beyond_memory,
 )
 from textgen.training.speed import measure_timing, probe_speed
-from textgen.training.trainer import open_trainer, path_name
+from textgen.training.trainer import first_weights, open_trainer, path_name
 from textgen.training.vectors import file_vectors, require_vectors, with_vectors
 from textgen.version import __version__
 
@@ -285,7 +285,7 @@ def _first_weights(
     options: TrainOptions, plan: Plan, data: TrainingData
 ) -> tuple[Mapping[str, Floats], tuple[Choice, ...]]:
     """The drawn weights, those of many words changed for them; and what is to be said of that."""
-    drawn, model = initial_weights(plan.model, plan.rng), plan.model
+    drawn, model = first_weights(plan), plan.model
     if model.has_vector_output or not has_rare_words(options, data.facts):
         return drawn, ()
     counts_V = count_tokens(data.train, model.vocab_size)

@@ -6,7 +6,7 @@ reports them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from textgen.corpus.windows import Windows
 from textgen.model.engine import open_network
-from textgen.model.initialise import draw_masks
+from textgen.model.initialise import draw_masks, initial_weights
+from textgen.model.members import join, split
 from textgen.model.network import Engine, Network
 from textgen.sampling.choice import splitmix64
-from textgen.training.learner import Learner, NativeLearner, open_optimizer
+from textgen.training.learner import Learner, NativeLearner, open_optimizer, tensor_shapes
 from textgen.training.plan import Plan
+
+#: Where the seeds of further members are counted from: beyond the steps of any run.
+OTHER_MEMBERS = 2**48
 
 
 @dataclass(frozen=True)
@@ -41,69 +45,135 @@ class StepFigures:
 
 
 class Trainer:
-    """Takes the steps of a plan; `tensors` and `step` are everything it needs to go on."""
+    """Takes the steps of a plan; `tensors` and `step` are everything it needs to go on.
 
-    def __init__(self, learner: Learner, windows: Windows, plan: Plan) -> None:
+    Args:
+        learners: One for each member of the plan.
+        windows: What they read: the same for all of them.
+        plan: The plan.
+    """
+
+    def __init__(self, learners: Sequence[Learner], windows: Windows, plan: Plan) -> None:
         self.step = 0
         #: Steps since the figures were read last.
         self.steps_counted = 0
-        self._learner = learner
+        self._learners = learners
         self._windows = windows
         self._plan = plan
+        # Of several members, as one; opened when it is asked for, and older than they after a step.
+        self._joined: Network | None = None
+        self._joined_is_old = True
 
     @property
     def network(self) -> Network:
-        """The network that is trained."""
-        return self._learner.network
+        """The network that is trained: of several members, as they are now."""
+        networks = [learner.network for learner in self._learners]
+        if len(networks) == 1:
+            return networks[0]
+        if self._joined is None or self._joined_is_old:
+            model = self._plan.model
+            weights = join([network.arrays() for network in networks], model)
+            self._joined = open_network(model, networks[0].engine, weights)
+            self._joined_is_old = False
+        return self._joined
 
     def advance(self) -> None:
         """Take one step. Does not wait for the device."""
-        plan = self._plan
-        # The masks depend on the seed of the run and the number of the step alone, so a resumed
-        # run draws the same ones, on whichever path.
-        seed = splitmix64(plan.rng, self.step)
-        masks = draw_masks(plan.model, plan.batch_size, seed, plan.recurrent_dropout)
+        plan, rate = self._plan, self._plan.learning_rate(self.step)
         batch = self._windows.batch(self.step)
-        self._learner.update(batch, masks, plan.learning_rate(self.step))
+        for rng, learner in zip(member_seeds(plan), self._learners, strict=True):
+            # The masks depend on the seed of the run and the number of the step alone, so a
+            # resumed run draws the same ones, on whichever path.
+            seed = splitmix64(rng, self.step)
+            masks = draw_masks(plan.member, plan.batch_size, seed, plan.recurrent_dropout)
+            learner.update(batch, masks, rate)
+        self._joined_is_old = True
         self.step += 1
         # A batch in which no target counts has no loss for the mean to take in.
         self.steps_counted += bool((batch.targets_TB >= 0).any())
 
     def wait(self) -> None:
         """Return once all steps taken are computed."""
-        self._learner.wait()
+        for learner in self._learners:
+            learner.wait()
 
     def read_figures(self) -> StepFigures:
-        """What happened since the last call. Waits for the device."""
-        counters = self._learner.take_counters()
-        skipped = int(counters.masked)
-        applied = self.steps_counted - skipped
+        """What happened since the last call, the mean of the members. Waits for the device."""
+        counters = [learner.take_counters() for learner in self._learners]
+        skipped = sum(int(own.masked) for own in counters)
+        applied = self.steps_counted * len(counters) - skipped
         figures = StepFigures(
             steps=self.steps_counted,
-            nats_per_token=float(counters.loss) / applied if applied else float("nan"),
-            grad_norm=float(counters.grad_norm) / applied if applied else float("nan"),
+            nats_per_token=sum(float(own.loss) for own in counters) / applied
+            if applied
+            else float("nan"),
+            grad_norm=sum(float(own.grad_norm) for own in counters) / applied
+            if applied
+            else float("nan"),
             skipped=skipped,
-            skipped_in_a_row=int(counters.longest_run),
+            skipped_in_a_row=max(int(own.longest_run) for own in counters),
         )
         self.steps_counted = 0
         return figures
 
     def tensors(self) -> dict[str, NDArray[np.floating]]:
         """Everything that changes from step to step, copied: weights, moments, carried state."""
-        return self._learner.tensors()
+        return {
+            prefix + name: tensor
+            for prefix, learner in zip(_prefixes(self._plan), self._learners, strict=True)
+            for name, tensor in learner.tensors().items()
+        }
 
     def load(self, step: int, steps_counted: int, tensors: dict[str, NDArray[np.floating]]) -> None:
         """Go on from what `tensors` returned after `step` steps."""
-        self._learner.load(tensors)
+        for prefix, learner in zip(_prefixes(self._plan), self._learners, strict=True):
+            learner.load(
+                {
+                    name.removeprefix(prefix): tensor
+                    for name, tensor in tensors.items()
+                    if name.startswith(prefix)
+                }
+            )
+        self._joined_is_old = True
         self.step = step
         self.steps_counted = steps_counted
+
+
+def _prefixes(plan: Plan) -> list[str]:
+    """What the names of each member's tensors begin with: nothing where there is one."""
+    return [""] if plan.members == 1 else [f"{index}." for index in range(plan.members)]
+
+
+def trainer_shapes(plan: Plan) -> dict[str, tuple[int, ...]]:
+    """Name and shape of everything that `Trainer.tensors` holds under `plan`: to check a file."""
+    return {
+        prefix + name: shape
+        for prefix in _prefixes(plan)
+        for name, shape in tensor_shapes(plan).items()
+    }
+
+
+def member_seeds(plan: Plan) -> list[int]:
+    """The seeds of the members' first weights and masks; the first one's is that of the run."""
+    others = (splitmix64(plan.rng, OTHER_MEMBERS + index) for index in range(1, plan.members))
+    return [plan.rng, *others]
+
+
+def first_weights(plan: Plan) -> dict[str, NDArray[np.float32]]:
+    """The drawn weights of a run's model."""
+    return join([initial_weights(plan.member, rng) for rng in member_seeds(plan)], plan.model)
 
 
 def open_trainer(
     plan: Plan, path: Engine, windows: Windows, weights: Mapping[str, NDArray[np.float32]] | None
 ) -> Trainer:
     """A trainer at the beginning of a run; weights of None are left for `Trainer.load`."""
-    return Trainer(open_learner(open_network(plan.model, path, weights), plan), windows, plan)
+    own = [None] * plan.members if weights is None else split(weights, plan.model, plan.members)
+    return Trainer(
+        [open_learner(open_network(plan.member, path, member), plan) for member in own],
+        windows,
+        plan,
+    )
 
 
 def open_learner(network: Network, plan: Plan) -> Learner:
