@@ -7,12 +7,27 @@ import io
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 from support.small_runs import command, environment, russian_text, textgen_cli
 from typer.testing import Result
+
+#: A comparison that is sent Ctrl-C when its first run is over, and would measure it for a minute.
+BETWEEN_RUNS = """
+import signal, sys, time, textgen.cli
+from textgen.comparison import runs
+
+def figures(*_):
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(60)
+
+runs._figures = figures
+sys.argv = ["textgen", "compare", *sys.argv[1:]]
+textgen.cli.main()
+"""
 
 SMALL = ("--params", "5k", "--steps", "3", "--batch-size", "4", "--seq-len", "16", "--threads", "1")
 TASK = ("--params", "5k", "--steps", "3", "--batch-size", "4", "--threads", "1")
@@ -145,3 +160,21 @@ def test_interrupting_and_going_on(tmp_path: Path) -> None:
     assert process.returncode == 130, said
     assert "stopped in run 1 of 2 (gru, rng 1)" in said and "--resume" in said
     assert not (tmp_path / "checkpoints/compare-text/rnn-1").exists()
+
+
+def test_between_two_runs_nothing_is_waited_for() -> None:
+    """No step is left to finish there, and what was trained is saved."""
+    words = ["text.txt", "--cells", "rnn,gru", *SMALL]
+    ended = subprocess.run(
+        [sys.executable, "-c", BETWEEN_RUNS, *words],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.endswith(
+        "what was trained so far is saved; go on:\n"
+        f"textgen compare {' '.join(words)} --resume\ntextgen: interrupted\n"
+    )
+    assert "2/2 gru, rng 1: " in compare(*words, "--resume").stderr

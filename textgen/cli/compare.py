@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.interruption import StopSignals
+from textgen.cli.interruption import Interrupted, StopSignals
 from textgen.cli.parameters import (
     Only,
     OutputOptions,
@@ -229,7 +229,7 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
     from textgen.cli.moving import moving_line
     from textgen.comparison import Compared, Halted, Measured, Note, RunEvent
     from textgen.terminal.text import command_line, note_line, visible
-    from textgen.training.events import Report, Started
+    from textgen.training.events import Ended, Report, Started
 
     line = moving_line()
     said: set[str] = set()
@@ -238,34 +238,43 @@ def _follow(events: Iterator[Any], stop: StopSignals, *, quiet: bool) -> Compari
         if not quiet:
             line.say(visible(text))
 
-    for event in events:
-        # From the first event on there is a run to save.
-        stop.armed = True
-        if isinstance(event, RunEvent):
-            told = event.event
-            if isinstance(told, Started):
-                # All runs read the same text, so its notes are printed once.
-                for note in dict.fromkeys(told.notes):
-                    if note not in said:
-                        say(note_line(in_flags(note)))
-                said.update(told.notes)
-            elif isinstance(told, Report) and told.val_bits_per_char is not None:
-                line.figures = [f"val {told.val_bits_per_char:.3f} bits/char"]
-        elif isinstance(event, Measured):
-            say(f"{event.number}/{event.runs} {event.label}: {event.summary}")
-        elif isinstance(event, Note):
-            say(event.text)
-        elif isinstance(event, Halted):
-            say(
-                f"stopped in run {event.number} of {event.runs} ({event.label}), which is saved; "
-                "go on:"
-            )
-            words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
-            say(command_line(["textgen", *words, "--resume"]))
-            raise typer.Exit(128 + (stop.signum or 0))
-        elif isinstance(event, Compared):
-            result: Comparison[Any] = event.result
-            return result
+    def say_how_to_go_on() -> None:
+        words = [word for word in sys.argv[1:] if word not in ("--resume", "--force")]
+        say(command_line(["textgen", *words, "--resume"]))
+
+    begun = False
+    try:
+        for event in events:
+            told = event.event if isinstance(event, RunEvent) else None
+            # While a run is trained there is a step to finish; between two there is none.
+            stop.armed = told is not None and not isinstance(told, Ended)
+            if told is not None:
+                begun = True
+                if isinstance(told, Started):
+                    # All runs read the same text, so its notes are printed once.
+                    for note in dict.fromkeys(told.notes):
+                        if note not in said:
+                            say(note_line(in_flags(note)))
+                    said.update(told.notes)
+                elif isinstance(told, Report) and told.val_bits_per_char is not None:
+                    line.figures = [f"val {told.val_bits_per_char:.3f} bits/char"]
+            elif isinstance(event, Measured):
+                say(f"{event.number}/{event.runs} {event.label}: {event.summary}")
+            elif isinstance(event, Note):
+                say(event.text)
+            elif isinstance(event, Halted):
+                which = f"run {event.number} of {event.runs} ({event.label})"
+                say(f"stopped in {which}, which is saved; go on:")
+                say_how_to_go_on()
+                raise typer.Exit(128 + (stop.signum or 0))
+            elif isinstance(event, Compared):
+                result: Comparison[Any] = event.result
+                return result
+    except Interrupted:
+        if begun:
+            say("what was trained so far is saved; go on:")
+            say_how_to_go_on()
+        raise
     raise AssertionError("a comparison ends with its result or is halted")
 
 
