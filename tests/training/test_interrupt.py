@@ -165,9 +165,11 @@ def test_a_stop_waits_for_no_chart(text: Path, tmp_path: Path, start: Start) -> 
     assert not (out / "loss.svg").exists()
 
 
-#: A training that is sent Ctrl-C when it loads what draws the loss curve, and loads for a minute.
+#: A training that is sent Ctrl-C when it loads what draws the loss curve, or just before that; it
+#: would load for a minute.
 WHILE_DRAWING = """
 import signal, sys, time, textgen.cli
+from textgen.training.run import Run
 
 class Finder:
     def find_spec(self, name, path=None, target=None):
@@ -175,24 +177,36 @@ class Finder:
             signal.raise_signal(signal.SIGINT)
             time.sleep(60)
 
+def end_event(run, *args):
+    if {when!r} == "before":
+        signal.raise_signal(signal.SIGINT)
+    return own(run, *args)
+
+own, Run._end_event = Run._end_event, end_event
 sys.meta_path.insert(0, Finder())
 sys.argv = ["textgen", *sys.argv[1:]]
 textgen.cli.main()
 """
 
 
-def test_what_is_drawn_of_a_saved_run_is_not_waited_for(text: Path, tmp_path: Path) -> None:
-    """There is no step to finish any more: the signal ends it."""
+@pytest.mark.parametrize(
+    ("when", "code", "said"), [("while", 130, "textgen: interrupted\n"), ("before", 0, "")]
+)
+def test_what_is_drawn_of_a_saved_run_is_not_waited_for(
+    text: Path, tmp_path: Path, when: str, code: int, said: str
+) -> None:
+    """There is no step to finish any more: the signal ends it, or nothing is drawn."""
     out = tmp_path / "run"
-    words = [text, "--out", out, "--steps", "12", *OPTIONS[:-4], "--eval-every", "4"]
+    words = ("--out", out, "--steps", "12", *OPTIONS[:-4], "--eval-every", "4", "--quiet")
+    train = ["train", *map(str, (text, *words))]
     done = subprocess.run(
-        [sys.executable, "-c", WHILE_DRAWING, "train", *map(str, words), "--quiet"],
+        [sys.executable, "-c", WHILE_DRAWING.format(when=when), *train],
         env=environment(),
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (130, "textgen: interrupted\n")
+    assert (done.returncode, done.stderr) == (code, said)
     assert read_layout(out / "resume.safetensors", kind="resume").header["progress"]["finished"]
 
 

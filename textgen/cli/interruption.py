@@ -25,7 +25,7 @@ _taken: tuple[int, ...] = ()
 _raised: list[int] = []
 #: Seconds after which the exception is raised again where nobody has noticed it, and how often it
 #: is raised: after that the program ends without it.
-_AGAIN_SECONDS, _MOST_RAISED = 1.0, 3
+_AGAIN_SECONDS, _MOST_RAISED = 0.5, 4
 
 
 class Interrupted(BaseException):

@@ -118,7 +118,7 @@ def _follow(
             print_json_line(event)
         if isinstance(event, Ended):
             ended = event
-            if has_curve(event):
+            if has_curve(event) and not stop.requested():
                 curve = picture = None
                 try:
                     curve = read_curve(Path(event.folder))
