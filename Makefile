@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree keywords native
 .PHONY: pictures try-native
-.PHONY: bench bench-quality bench-prepare bench-overhead release clean
+.PHONY: bench bench-quality bench-prepare bench-overhead promises release clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,11 @@ bench-overhead: try-native ## Measure the training loop's own time over the bare
 bench-prepare: $(VENV)/.installed ## Measure how fast a gigabyte is prepared; needs 4 GB of disk.
 	$(BIN)/python benchmarks/prepare.py
 	$(BIN)/python benchmarks/memory.py
+
+# The same command goes on after a stop. ONLY=1,14 runs these parts alone.
+ONLY ?=
+promises: $(VENV)/.test try-native ## Try every promise and write docs/promises.md: at most an hour.
+	$(BIN)/python benchmarks/promises --only "$(ONLY)"
 
 release: $(VENV)/.test lint ## Check the version and the changelog, build sdist and wheel in dist/.
 	$(BIN)/python scripts/release.py

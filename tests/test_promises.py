@@ -1,0 +1,169 @@
+"""The campaign of `benchmarks/promises`: every part runs, and a promise that is broken is seen."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from support.small_runs import ROOT
+
+FOLDER = ROOT / "benchmarks/promises"
+
+
+@pytest.fixture(scope="module")
+def campaign() -> Iterator[ModuleType]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(ROOT / "tests"))
+        patch.syspath_prepend(str(FOLDER.parent))
+        patch.syspath_prepend(str(FOLDER))
+        import campaign
+
+        yield campaign
+
+
+def listed() -> list[int]:
+    """The numbers of all parts, as the campaign lists them."""
+    words = [sys.executable, str(FOLDER), "--list"]
+    lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [int(line.split()[0]) for line in lines]
+
+
+PARTS = listed()
+
+
+@pytest.mark.parametrize("number", PARTS)
+def test_a_part_runs_and_its_promise_is_kept(number: int, tmp_path: Path) -> None:
+    words = [sys.executable, str(FOLDER), "--quick", "--only", str(number)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = done.stdout.splitlines()[0].split()
+    assert found[0] == str(number)
+    assert found[1:3] == ["not", "run"] or (found[1] == "0" and int(found[3].strip(",")) > 0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_parts_fit_into_an_hour(campaign: ModuleType) -> None:
+    parts = campaign.all_parts()
+    assert [part.number for part in parts] == PARTS
+    assert sum(part.seconds for part in parts) <= campaign.MINUTES * 60
+    assert all(set(part.needs) <= set(campaign.NEEDS) for part in parts)
+
+
+def a_part(campaign: ModuleType, run: Any, **changed: Any) -> Any:
+    fields = {"number": 99, "promise": "All is well.", "not_promised": "More.", "seconds": 1.0}
+    return campaign.Part(**{**fields, "run": run, **changed})
+
+
+def test_a_zero_is_told_with_its_bound(campaign: ModuleType) -> None:
+    figure = campaign.Figure
+    assert figure(tried=1000).share() == "0 of 1,000, below 0.30 % at 95 %"
+    assert figure(tried=30).share() == "0 of 30, below 10 % at 95 %"
+    assert figure(tried=2).share() == "0 of 2, below 100 % at 95 %"
+    assert figure(tried=12, is_drawn=False).share() == "0 of 12, each case once"
+    assert figure(tried=12, failures=("x",)).share() == "1 of 12"
+    assert figure(tried=0).share() == "not run"
+
+
+def test_a_part_that_raises_has_failed(campaign: ModuleType) -> None:
+    def run(effort: Any) -> Any:
+        raise OSError("no disk")
+
+    figure = campaign.run_part(a_part(campaign, run), campaign.Effort(seconds=1.0, seed=5))
+    assert not figure.is_kept
+    assert "no disk" in figure.failures[0] and "--only 99 --seed 5" in figure.failures[0]
+
+
+def test_what_is_missing_is_told_and_not_run(
+    campaign: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(campaign.NEEDS, "wings", (lambda: False, "needs wings"))
+    part = a_part(campaign, lambda effort: 1 / 0, needs=("wings",))
+    figure = campaign.run_part(part, campaign.Effort(seconds=1.0))
+    assert figure == campaign.Figure(tried=0, not_run=("needs wings",))
+    page = campaign.page([part], {99: figure}, ["Head."])
+    assert "| 99 | All is well. | not run |  |" in page and "Not run: needs wings." in page
+
+
+def test_finished_parts_are_taken_from_the_lines(campaign: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "kept.jsonl"
+    figure = {"tried": 7, "failures": ["x"], "not_run": [], "seconds": 2.0}
+    settings = {"minutes": 1.0, "seed": 0}
+    lines = [
+        json.dumps({"part": 1, "settings": settings, "figure": figure}),
+        json.dumps({"part": 2, "settings": {**settings, "seed": 1}, "figure": figure}),
+        '{"part": 3, "sett',
+    ]
+    path.write_text("\n".join(lines))
+    kept = campaign.kept_figures(path, settings)
+    assert kept == {1: campaign.Figure(tried=7, failures=("x",), seconds=2.0)}
+    assert campaign.kept_figures(tmp_path / "none", settings) == {}
+
+
+def test_the_page_tells_what_failed_and_what_is_missing(campaign: ModuleType) -> None:
+    parts = [a_part(campaign, None, number=number) for number in (1, 2)]
+    failures = tuple(f"case {number}" for number in range(8))
+    figure = campaign.Figure(tried=9, failures=failures, worst="3 s", text="Much.", seconds=61.2)
+    page = campaign.page(parts, {2: figure}, ["Measured today."])
+    assert "| 1 | All is well. | not run |  |\n| 2 | All is well. | 8 of 9 | 61 s |" in page
+    assert "Not run: left out of this campaign." in page
+    assert "Failed: case 4" in page and "Failed: case 5" not in page and "... and 3 more." in page
+    assert "Failures: 8 of 9. Much." in page and "Worst case: 3 s." in page
+
+
+@pytest.fixture
+def checkout(campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A campaign of two parts, of which the second one breaks its promise, on a clean commit."""
+    parts = [a_part(campaign, None, number=number) for number in (1, 2)]
+    ran: list[int] = []
+
+    def apart(part: Any, effort: Any) -> Any:
+        ran.append(part.number)
+        return campaign.Figure(tried=3, failures=("it broke",) if part.number == 2 else ())
+
+    monkeypatch.setattr(campaign, "all_parts", lambda: parts)
+    monkeypatch.setattr(campaign, "run_apart", apart)
+    monkeypatch.setattr(campaign, "commit", lambda: ("abc", False))
+    monkeypatch.setattr(campaign, "KEPT", tmp_path / "kept")
+    monkeypatch.setattr(campaign, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(campaign, "ran", ran, raising=False)
+    return tmp_path
+
+
+def test_a_campaign_goes_on_after_a_stop(
+    campaign: ModuleType, checkout: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert campaign.main(["--only", "1"]) == 0
+    assert "| 2 | All is well. | not run |" in (checkout / "page.md").read_text("utf-8")
+    assert campaign.main([]) == 1  # The second promise is broken.
+    assert campaign.ran == [1, 2]
+    assert "| 2 | All is well. | 1 of 3 |" in (checkout / "page.md").read_text("utf-8")
+    assert "FAILED: it broke" in capsys.readouterr().out
+    assert campaign.main(["--only", "2", "--seed", "1"]) == 1
+    assert campaign.ran == [1, 2, 2]
+
+
+def test_figures_of_changed_files_are_not_kept(
+    campaign: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "commit", lambda: ("abc", True))
+    assert campaign.main(["--only", "1"]) == 0 == campaign.main(["--only", "1"])
+    assert campaign.ran == [1, 1]
+    assert list(checkout.iterdir()) == []
+
+
+def test_quick_writes_nothing(campaign: ModuleType, checkout: Path) -> None:
+    assert campaign.main(["--quick"]) == 1
+    assert campaign.ran == [1, 2]
+    assert list(checkout.iterdir()) == []
+
+
+def test_tries_end_with_the_time(campaign: ModuleType) -> None:
+    assert list(campaign.Effort(seconds=60.0).tries(3)) == [0, 1, 2]
+    assert list(campaign.Effort(seconds=-1.0).tries()) == [0]
+    assert list(campaign.Effort(seconds=-1.0).tries(5, least=2)) == [0, 1]
