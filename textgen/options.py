@@ -42,6 +42,9 @@ COLLAPSE = (
     "a loss that is a distance must not move its own targets: the network and the embedding "
     "vectors would meet in one point, where the loss is 0 and all words are the same (a collapse)"
 )
+#: The longest run, in steps: the numbers of its tokens fit into 64 bits. In seconds (31 years), and
+#: in passes over the text.
+MOST_STEPS, MOST_LENGTH = 10**12, 10**9
 #: The longest context that can be counted, in tokens.
 MOST_ORDER = 64
 #: Random seeds of a text lie below this.
@@ -180,6 +183,7 @@ class TrainOptions(ComputeOptions):
         metavar="TIME",
         by_default="3m",
         above=0,
+        at_most=MOST_LENGTH,
         parse=_seconds,
     )
     epochs: float | None = setting(
@@ -188,6 +192,7 @@ class TrainOptions(ComputeOptions):
         "of it.",
         panel=LENGTH,
         above=0,
+        at_most=MOST_LENGTH,
     )
     steps: int | None = setting(
         None,
@@ -195,6 +200,7 @@ class TrainOptions(ComputeOptions):
         f"{named('budget')}. The same command then gives the same model again.",
         panel=LENGTH,
         at_least=1,
+        at_most=MOST_STEPS,
     )
     patience: int = setting(
         0,

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from glob import glob
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from textgen.errors import BackendError, ConfigError, named
 from textgen.progress import task
@@ -24,6 +24,15 @@ PATH_VARIABLE = "TEXTGEN_PATH"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 #: Threads at most on a machine with fewer cores.
 MOST_THREADS = 256
+
+
+class ChoiceRecord(TypedDict):
+    """A `Choice` as plain data."""
+
+    name: str
+    value: Any
+    reason: str
+    changed: NotRequired[bool]
 
 
 @dataclass(frozen=True)
@@ -42,9 +51,14 @@ class Choice:
     reason: str
     changed: bool = False
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ChoiceRecord:
         """As plain data."""
-        return asdict(self)
+        return cast(ChoiceRecord, asdict(self))
+
+    @classmethod
+    def from_dict(cls, data: ChoiceRecord) -> Choice:
+        """From plain data."""
+        return cls(data["name"], data["value"], data["reason"], data.get("changed", False))
 
 
 def choose_device(name: str = "auto") -> tuple[str, Choice]:
@@ -111,10 +125,9 @@ def _sign_of_gpu() -> str:
 def choose_threads(asked: int | None = None) -> Choice:
     """How many threads compute: as many as this process may use cores.
 
-    More than `MOST_THREADS` are not taken, where there are not as many cores.
-
     Raises:
-        ConfigError: `asked` is not positive.
+        ConfigError: `asked` is not positive; or it is more than `MOST_THREADS`, and there are not
+            as many cores.
     """
     if asked is not None:
         if asked < 1:
@@ -122,9 +135,11 @@ def choose_threads(asked: int | None = None) -> Choice:
         cores = os.cpu_count() or 1
         most = max(cores, MOST_THREADS)
         if asked > most:
-            reason = f"{asked:,} were asked for; this machine has {cores:,} cores, and more "
-            reason += "threads than cores wait for one another"
-            return Choice("threads", most, reason, changed=True)
+            raise ConfigError(
+                f"{named('threads')} is {asked:,}; this machine has {cores:,} cores, and more "
+                f"threads than cores wait for one another: give {cores} (at most {most}), or leave "
+                f"{named('threads')} out"
+            )
         return Choice("threads", asked, "asked for")
     if hasattr(os, "sched_getaffinity"):
         count = len(os.sched_getaffinity(0))

@@ -54,7 +54,8 @@ _KINDS: dict[str, type] = {
 }
 #: As much of a value as a message quotes.
 _QUOTED = 60
-_LARGEST = 2**64
+#: Of whole numbers: more than that is counted nowhere.
+LARGEST = 2**64
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def check(options: Any, error: type[ConfigError] = ConfigError) -> None:
         plain = plain_value(item.name, value, kinds, error)
         if plain is not given:
             object.__setattr__(options, item.name, plain)
-        if plain is not None and (expected := _refused(plain, item.how)):
+        if plain is not None and (expected := refused(plain, item.how)):
             raise error(f"{named(item.name)} is {_shown(plain)}; it must be {expected}")
 
 
@@ -252,8 +253,8 @@ def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)
 
 
-def _refused(value: Any, how: Setting) -> str:
-    """What the value must be, where it is not; "" where it is allowed."""
+def refused(value: Any, how: Setting) -> str:
+    """What a value must be, where it is not; "" where it is allowed."""
     if how.choices:
         return "" if value in how.choices else f"one of {', '.join(how.choices)}"
     limits = (
@@ -292,7 +293,7 @@ def plain_value(
         plain = _as_kind(name, value, kind)
         if plain is not None:
             return plain
-    raise error(f"{named(name)} is {_quoted(value)}; it must be {_expected(name, value, kinds)}")
+    raise error(f"{named(name)} is {quoted(value)}; it must be {_expected(name, value, kinds)}")
 
 
 def _as_kind(name: str, value: Any, kind: type) -> Any:
@@ -309,14 +310,14 @@ def _as_kind(name: str, value: Any, kind: type) -> Any:
 
 
 def _as_whole(value: Any) -> int | None:
-    """The whole number; one beyond `_LARGEST` is none that anything could be counted in."""
+    """The whole number; one beyond `LARGEST` is none that anything could be counted in."""
     if isinstance(value, str | float):
         return None
     try:
         number = operator.index(value)
     except TypeError:
         return None
-    return number if abs(number) <= _LARGEST else None
+    return number if abs(number) <= LARGEST else None
 
 
 def _as_float(value: Any) -> float | int | None:
@@ -353,8 +354,8 @@ def _expected(name: str, value: Any, kinds: tuple[type, ...]) -> str:
     number = _number_in(value)
     if number is None:
         return what
-    if abs(number) > _LARGEST:
-        return f"{what} of {_LARGEST:,} at most"
+    if abs(number) > LARGEST:
+        return f"{what} of {LARGEST:,} at most"
     if not whole:
         return f"{what}: {named(name)}={number:g}"
     if number == int(number):
@@ -377,8 +378,14 @@ def _number_in(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _quoted(value: Any) -> str:
-    text = repr(value)
+def quoted(value: Any) -> str:
+    """A value as a message quotes it: escaped, and cut where it is long."""
+    if isinstance(value, str | list | tuple):
+        value = value[: _QUOTED + 1]  # The rest is not shown, however long it is.
+    try:
+        text = repr(value)
+    except ValueError:  # a whole number of thousands of digits
+        return "a number too long to be shown"
     return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 1]}…"
 
 

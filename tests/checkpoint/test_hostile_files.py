@@ -50,7 +50,7 @@ def small_model() -> SavedModel:
         normalization=Normalization(),
         weights=weights,
         primer=(2,),
-        info={"corpus": "a.txt"},
+        info={"command": "textgen train a.txt"},
     )
 
 
@@ -473,7 +473,7 @@ ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] 
     "first gap": (craft(a=tensor([4], 4, 8)), C, "safetensors says .*invalid offset"),
     "bytes left over": (craft(a=tensor([4], 0, 4)), C, "safetensors says .*not fully covered"),
     "no tensors": (craft(), C, "safetensors says .*not fully covered"),
-    "other tensors": (craft(w=tensor([8], 0, 8)), C, "layers in a file|is missing"),
+    "other tensors": (craft(w=tensor([8], 0, 8)), C, "is missing"),
     "swapped tensors": (
         lambda sound: file_of(
             sound[8 : 8 + int.from_bytes(sound[:8], "little")].replace(b"head.bias", b"head.biaz"),
@@ -557,7 +557,9 @@ def test_a_large_sparse_file_is_not_read_into_memory(sound: bytes, tmp_path: Pat
         file.truncate(path.stat().st_size + size)
     tracemalloc.start()
     try:
-        with pytest.raises(CheckpointCorruptError, match="weights cannot be right"):
+        with pytest.raises(
+            CheckpointCorruptError, match=r"tensor 'embedding\.weight' is float32 of shape"
+        ):
             SavedModel.load(path)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

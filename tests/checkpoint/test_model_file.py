@@ -46,7 +46,15 @@ def make_model(level: str = "char", *, tie: bool = False, layers: int = 2) -> Sa
         normalization=Normalization(fold=level == "folded"),
         weights=weights,
         primer=(2, 3, 2),
-        info={"corpus": {"files": ["война.txt", "\udcff"]}, "choices": [["device", "cpu"]]},
+        info={
+            "corpus": {
+                "files": [{"path": "война.txt", "bytes": 9}, {"path": "\udcff", "bytes": 0}],
+                "sha256": "a sum",
+                "tokens": 7,
+            },
+            "choices": [{"name": "device", "value": "cpu", "reason": "asked for"}],
+            "something": {"of a": "newer version"},
+        },
     )
 
 
@@ -109,7 +117,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path, value: float) -
     model.save(path)
     header, _ = read_file(path, kind="model")
     write_file(path, kind="model", header=header, tensors=poisoned)
-    with pytest.raises(CheckpointCorruptError, match=r"model is damaged: weight 'head\.bias'"):
+    with pytest.raises(CheckpointCorruptError, match=r"model is damaged: tensor 'head\.bias'"):
         SavedModel.load(path)
 
 
@@ -126,7 +134,7 @@ def change(name: str, array: Any) -> dict[str, Any]:
     ("weights", "message"),
     [
         (change("head.bias", None), r"'head\.bias' is missing"),
-        (change("extra", np.zeros(1, np.float32)), "'extra' belongs to no part"),
+        (change("extra", np.zeros(1, np.float32)), "'extra' belongs to nothing"),
         (
             change("head.bias", np.zeros(8, np.float32)),
             r"shape \(8,\), not float32 or float16 of \(9,\)",
@@ -155,7 +163,7 @@ def test_weights_that_do_not_fit_the_settings(
 def test_a_tied_model_has_no_second_output_weight(tmp_path: Path) -> None:
     model = make_model(tie=True)
     assert "head.weight" not in model.weights
-    with pytest.raises(CheckpointCorruptError, match=r"head\.weight.*belongs to no part"):
+    with pytest.raises(CheckpointCorruptError, match=r"head\.weight.*belongs to nothing"):
         replace(model, weights={**model.weights, "head.weight": np.zeros((9, 6), np.float32)})
 
 
@@ -186,42 +194,49 @@ CONFIG = make_model().config.to_dict()
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"config": None}, "should hold config"),
-        ({"extra": 1}, "should hold config"),
-        ({"config": [1]}, "model settings cannot be right"),
-        ({"config": {**CONFIG, "hidden_size": 2**40}}, "model settings|weights cannot be right"),
-        ({"config": {**CONFIG, "num_layers": 2**40}}, "1099511627776 layers in a file of 9"),
-        ({"config": {**CONFIG, "vocab_size": 10**4000}}, "weights cannot be right"),
-        ({"config": {**CONFIG, "vocab_size": "9"}}, "model settings"),
-        ({"config": {**CONFIG, "vocab_size": True}}, "model settings"),
-        ({"config": {**CONFIG, "hidden_size": -6}}, "model settings"),
-        ({"config": {**CONFIG, "dropout": "much"}}, "model settings"),
-        ({"config": {**CONFIG, "dropout": float("nan")}}, "model settings"),
-        ({"config": {**CONFIG, "dropout": False}}, "model settings"),
-        ({"config": {**CONFIG, "tie": "no"}}, "model settings"),
-        ({"config": {**CONFIG, "tie": 0}}, "model settings"),
-        ({"config": {**CONFIG, "cell": ["lstm"]}}, "model settings"),
-        ({"config": {**CONFIG, "new_setting": 1}}, "new_setting"),
-        ({"config": {"vocab_size": 9}}, "model settings"),
+        ({"config": None}, "config is missing"),
+        ({"extra": 1}, "extra is not known to this version"),
+        ({"config": [1]}, r"config is \[1\]; it must be an object"),
+        ({"config": {**CONFIG, "hidden_size": 2**40}}, "is float32 of shape"),
+        (
+            {"config": {**CONFIG, "num_layers": 2**32}},
+            "config.num_layers is 4294967296; it must be",
+        ),
+        ({"config": {**CONFIG, "vocab_size": 10**4000}}, "config.vocab_size is 10000"),
+        ({"config": {**CONFIG, "vocab_size": "9"}}, "config.vocab_size is '9'; it must be a whole"),
+        ({"config": {**CONFIG, "vocab_size": True}}, "config.vocab_size is True"),
+        ({"config": {**CONFIG, "hidden_size": -6}}, "config.*hidden_size is -6"),
+        ({"config": {**CONFIG, "dropout": "much"}}, "config.dropout is 'much'"),
+        ({"config": {**CONFIG, "dropout": float("nan")}}, "config.dropout is nan"),
+        ({"config": {**CONFIG, "dropout": False}}, "config.dropout is False"),
+        ({"config": {**CONFIG, "tie": "no"}}, "config.tie is 'no'"),
+        ({"config": {**CONFIG, "tie": 0}}, "config.tie is 0; it must be true or false"),
+        ({"config": {**CONFIG, "cell": ["lstm"]}}, "config.cell is"),
+        ({"config": {**CONFIG, "new_setting": 1}}, "config.new_setting is not known"),
+        ({"config": {"vocab_size": 9}}, "config.embedding_size is missing"),
         ({"vocabulary": {"level": "byte"}}, "vocabulary has 245 symbols, the model 9"),
-        ({"vocabulary": {"level": "char", "symbols": ["ab"]}}, "vocabulary cannot be right"),
-        ({"vocabulary": {"level": "char", "symbols": ["a", "a"]}}, "vocabulary cannot be right"),
-        ({"vocabulary": {"level": "char", "symbols": [1]}}, "vocabulary cannot be right"),
-        ({"vocabulary": {"level": ["char"]}}, "vocabulary cannot be right"),
-        ({"vocabulary": 7}, "vocabulary cannot be right"),
-        ({"normalization": 7}, "normalisation cannot be right"),
-        ({"normalization": {"nfc": True}}, "normalisation cannot be right"),
-        ({"normalization": ["newlines", "nfc", "fold"]}, "normalisation cannot be right"),
+        ({"vocabulary": {"level": "char", "symbols": ["ab"]}}, "vocabulary: symbol 'ab' is not"),
+        ({"vocabulary": {"level": "char", "symbols": ["a", "a"]}}, "vocabulary: .* twice"),
+        ({"vocabulary": {"level": "char", "symbols": [1]}}, "vocabulary: "),
+        ({"vocabulary": {"level": ["char"]}}, "vocabulary: "),
+        ({"vocabulary": 7}, "vocabulary: "),
+        ({"normalization": 7}, "normalization: "),
+        ({"normalization": {"nfc": True}}, "normalization: .* missing: fold, newlines"),
+        ({"normalization": ["newlines", "nfc", "fold"]}, "normalization: "),
         (
             {"normalization": {"newlines": 1, "nfc": True, "fold": False}},
-            "normalisation cannot be right",
+            "normalization: newlines is 1",
         ),
-        ({"primer": 7}, "primer cannot be right"),
+        ({"primer": 7}, "primer is 7; it must be a list"),
         ({"primer": [9]}, "the primer holds 9"),
-        ({"primer": [True]}, "the primer holds True"),
-        ({"primer": "ab"}, "the primer holds 'a'"),
-        ({"primer": {"2": 3}}, "the primer holds '2'"),
-        ({"info": []}, "information cannot be right"),
+        ({"primer": [True]}, "primer.0 is True"),
+        ({"primer": "ab"}, "primer is 'ab'; it must be a list"),
+        ({"primer": {"2": 3}}, "primer is .*; it must be a list"),
+        ({"info": []}, r"info is \[\]; it must be an object"),
+        ({"info": {"history": 0}}, "info.history is 0"),
+        ({"info": {"history": 10**30}}, "info.history is 10"),
+        ({"info": {"metrics": {"step": "1"}}}, "info.metrics.step is '1'; it must be a whole"),
+        ({"info": {"choices": [{"name": "a", "value": 1}]}}, "info.choices.0.reason is missing"),
     ],
 )
 def test_headers_that_cannot_be_right(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.models import REFERENCE
 
-from textgen.errors import ConfigError
+from textgen.errors import CheckpointCorruptError, ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.torch_network import LanguageModel
 
@@ -127,11 +127,15 @@ def test_files_from_before_there_was_a_choice_of_nonlinearity_are_read() -> None
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ({**config().to_dict(), "heads": 8}, "unknown model settings: heads"),
-        ({"vocab_size": 7, "hidden_size": 5}, "incomplete model settings"),
-        ({**config().to_dict(), "dropout": "much"}, "incomplete model settings"),
+        ({**config().to_dict(), "heads": 8}, "heads is not known"),
+        ({"vocab_size": 7, "hidden_size": 5}, "embedding_size is missing"),
+        (
+            {**config().to_dict(), "dropout": "much"},
+            "dropout is 'much'; it must be a finite number",
+        ),
+        ({**config().to_dict(), "num_layers": 2**32}, "num_layers is 4294967296; .* at most 100"),
     ],
 )
 def test_foreign_data_is_refused(data: dict, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
+    with pytest.raises(CheckpointCorruptError, match=message):
         ModelConfig.from_dict(data)

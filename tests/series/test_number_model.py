@@ -130,15 +130,15 @@ def test_the_other_kind_is_refused(path: Path, tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"history": 3}, "its history is 3"),
-        ({"history": "2"}, "its history is '2'"),
-        ({"last": [1.0, None]}, "header cannot be right"),
-        ({"last": [1.0, math.inf]}, "not finite"),
+        ({"history": "2"}, "history is '2'; it must be a whole number"),
+        ({"last": [1.0, None]}, "last.1 is None; it must be a finite number"),
+        ({"last": [1.0, math.inf]}, "last.1 is inf; it must be a finite number"),
         ({"scaling": {"shift": 0.0, "divisor": 0.0}}, "not finite"),
-        ({"scaling": {"shift": 0.0}}, "header cannot be right"),
-        ({"shape": {**SHAPE, "cell": "gru"}}, "not those of its shape"),
-        ({"shape": {**SHAPE, "num_layers": 10**9}}, "layers in 3 tensors"),
-        ({"shape": None}, "header cannot be right"),
-        ({"info": {"metrics": {"val_rmse": []}}}, "figures are no figures"),
+        ({"scaling": {"shift": 0.0}}, "scaling.divisor is missing"),
+        ({"shape": {**SHAPE, "cell": "gru"}}, "is float64 of shape"),
+        ({"shape": {**SHAPE, "num_layers": 10**9}}, "shape.num_layers is 1000000000"),
+        ({"shape": None}, "shape is None; it must be an object"),
+        ({"info": {"metrics": {"val_rmse": []}}}, r"info.metrics.val_rmse is \[\]"),
     ],
 )
 def test_damaged_files(path: Path, change: dict[str, Any], message: str) -> None:

@@ -182,7 +182,8 @@ def read_file(
     Args:
         path: The file.
         kind: What it must be, as in `write_file`.
-        check: Called with the layout before memory is taken; raises what makes the file unfit.
+        check: Called with the layout before memory is taken; raises `CheckpointError` where the
+            file is unfit.
     Returns:
         The header as it was handed to `write_file`, and the arrays by name in the file's order;
         they own their memory, can be written to and are in the machine's byte order.
@@ -192,7 +193,8 @@ def read_file(
     path = Path(path)
     with _opened(path, kind) as (file, layout):
         if check is not None:
-            check(layout)
+            with naming(path):
+                check(layout)
         arrays: dict[str, NDArray[Any]] = {}
         for name in layout.tensors:
             try:
@@ -207,6 +209,54 @@ def read_file(
         if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
             raise _damaged(path, f"tensor {name!r:.80} holds truth values beyond 0 and 1")
     return layout.header, arrays
+
+
+@contextmanager
+def naming(path: Path, instead: str = _INSTEAD) -> Iterator[None]:
+    """Within the block a complaint about what a file holds becomes one that names the file.
+
+    Args:
+        path: The file.
+        instead: What to do about a damaged one.
+    """
+    try:
+        yield
+    except CheckpointFormatError as error:
+        raise CheckpointFormatError(f"{path} {error.marked}") from error
+    except CheckpointCorruptError as error:
+        raise CheckpointCorruptError(f"{path} is damaged: {error.marked}; {instead}") from error
+
+
+def require_tensors(
+    found: Mapping[str, TensorEntry], expected: Mapping[str, tuple[int, ...]], *types: str
+) -> None:
+    """Compare the tensors of a file with those that it must have.
+
+    Args:
+        found: Those that the file announces.
+        expected: Shapes by name.
+        types: NumPy's names of the types that are allowed.
+    Raises:
+        CheckpointCorruptError: One is missing, of another type or shape, or belongs to nothing.
+    """
+    for name, shape in expected.items():
+        if name not in found:
+            raise CheckpointCorruptError(f"tensor '{name}' is missing")
+        own = found[name]
+        if own.dtype not in types or own.shape != shape:
+            raise CheckpointCorruptError(
+                f"tensor '{name}' is {own.dtype} of shape {own.shape}, not {' or '.join(types)} of "
+                f"{shape}"
+            )
+    if extra := found.keys() - expected.keys():
+        raise CheckpointCorruptError(f"tensor {min(extra)!r:.80} belongs to nothing that it holds")
+
+
+def require_finite(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Raise `CheckpointCorruptError` where a number is infinite, or none at all."""
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise CheckpointCorruptError(f"tensor '{name}' holds numbers that are not finite")
 
 
 @contextmanager

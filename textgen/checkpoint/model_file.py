@@ -6,34 +6,38 @@ Knows the format and the model's shape, neither training nor where runs are kept
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from textgen.cells import CELLS, missing_cell
-from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
+from textgen.checkpoint.format import (
+    Layout,
+    TensorEntry,
+    naming,
+    read_file,
+    read_layout,
+    require_finite,
+    require_tensors,
+    write_file,
+)
+from textgen.checkpoint.model_info import ModelInfo
+from textgen.corpus.corpus import CorpusRecord
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import document_separator
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
-from textgen.errors import CheckpointCorruptError, CheckpointFormatError
+from textgen.errors import CheckpointCorruptError
 from textgen.model.config import ModelConfig
 from textgen.model.network import Floats
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.plain_data import from_plain
 from textgen.progress import task
 from textgen.terminal.humanize import listed
 
-T = TypeVar("T")
-
-_KEYS = {"config", "vocabulary", "normalization", "primer", "info"}
 #: What a weight is kept as.
 _WEIGHT_TYPES = ("float32", "float16")
-#: What wrong data can raise when a class is built from it, subclasses included.
-_BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,9 +50,11 @@ class ModelHeader:
         normalization: How its text was normalised; seeds and evaluated texts are treated alike.
         primer: Token ids to be read after the end mark where a sample has no seed, so that it
             starts as texts of the corpus start. Empty: the end mark alone.
-        info: Plain JSON data about its making: corpus, versions, choices with reasons, metrics.
+        info: Plain JSON data about its making: corpus, versions, choices with reasons, metrics. See
+            `textgen.checkpoint.model_info.ModelInfo`.
     Raises:
-        CheckpointCorruptError: The parts contradict each other.
+        CheckpointCorruptError: The parts contradict each other, or a part of `info` that is known
+            is something else than it must be.
     """
 
     config: ModelConfig
@@ -65,20 +71,22 @@ class ModelHeader:
     @property
     def writes_documents(self) -> bool:
         """Whether it was trained on several documents: it knows where a text ends."""
-        count = self._info("corpus").get("documents")
-        return not self.reads_pairs and type(count) is int and count > 1
+        corpus = self.corpus
+        return corpus is not None and corpus.get("documents", 1) > 1 and not self.reads_pairs
 
     @property
     def documents(self) -> str | None:
         """How the documents of its texts were separated, as in `CorpusOptions`."""
-        mode = self._info("corpus", "options").get("documents")
-        return mode if isinstance(mode, str) else None
+        mode: str | None = None
+        if self.corpus is not None:
+            mode = self.corpus.get("options", {}).get("documents")
+        return mode
 
     @property
     def document_separator(self) -> str:
         """What stands between two documents that it writes one after another."""
-        told = self._info("corpus").get("separator")
-        return told if isinstance(told, str) and told else document_separator(self.documents)
+        told = None if self.corpus is None else self.corpus.get("separator")
+        return told or document_separator(self.documents)
 
     @property
     def history(self) -> int | None:
@@ -86,24 +94,18 @@ class ModelHeader:
 
         None where its state was carried on, or where an older version does not tell.
         """
-        history = self.info.get("history")
-        return history if type(history) is int and history > 0 else None
+        return self.told.get("history")
 
     @property
     def bits_per_char(self) -> float | None:
         """Its bits per character in validation, where the file tells."""
-        bits = self._info("metrics").get("val_bits_per_char")
-        return bits if isinstance(bits, float) else None
+        return self.told.get("metrics", {}).get("val_bits_per_char")
 
     @property
     def trained_on(self) -> str:
         """The names of the first texts that it was trained on; "" where the file does not tell."""
-        files = self._info("corpus").get("files")
-        names = [
-            os.path.basename(str(file["path"]))
-            for file in (files if isinstance(files, list) else [])
-            if isinstance(file, dict) and "path" in file
-        ]
+        files = [] if self.corpus is None else self.corpus["files"]
+        names = [os.path.basename(file["path"]) for file in files]
         return listed(names, 3 if len(names) == 3 else 2)
 
     def corpus_options(self, **given: Any) -> CorpusOptions:
@@ -113,17 +115,21 @@ class ModelHeader:
             given: Fields of `CorpusOptions`; `documents=None` is as in training.
         """
         if given.get("documents") is None:
-            given["documents"] = self._info("corpus", "options").get("documents")
+            given["documents"] = self.documents
         return CorpusOptions(level=self.vocabulary.level, **self.normalization.to_dict(), **given)
 
-    def _info(self, *keys: str) -> Mapping[str, Any]:
-        """Return a part of `info`, whatever is in the file."""
-        part: Any = self.info
-        for key in keys:
-            part = part.get(key) if isinstance(part, dict) else None
-        return part if isinstance(part, dict) else {}
+    @property
+    def told(self) -> ModelInfo:
+        """`info` with the types that its parts have."""
+        return cast(ModelInfo, self.info)
+
+    @property
+    def corpus(self) -> CorpusRecord | None:
+        """What the file says of its texts; None where it does not tell."""
+        return self.told.get("corpus")
 
     def __post_init__(self) -> None:
+        from_plain(ModelInfo, self.info, "info")
         if len(self.vocabulary) != self.config.vocab_size:
             raise CheckpointCorruptError(
                 f"the vocabulary has {len(self.vocabulary)} symbols, the model "
@@ -156,14 +162,11 @@ class SavedModel(ModelHeader):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_tensors(
-            self.config,
-            {
-                name: TensorEntry(array.dtype.name, array.shape)
-                for name, array in self.weights.items()
-            },
-        )
-        _check_finite(self.weights)
+        entries = {
+            name: TensorEntry(array.dtype.name, array.shape) for name, array in self.weights.items()
+        }
+        require_tensors(entries, self.config.tensor_shapes(), *_WEIGHT_TYPES)
+        require_finite(self.weights)
 
     def network(self) -> NumpyNetwork:
         """The model as a step function for sampling and tracing."""
@@ -193,7 +196,7 @@ class SavedModel(ModelHeader):
             # Beyond 65,504 there is no half-precision number, only an infinite one.
             with np.errstate(over="ignore"):
                 weights = {name: array.astype(np.float16) for name, array in weights.items()}
-            _check_finite(weights)
+            require_finite(weights)
         write_file(path, kind="model", header=header, tensors=weights)
 
     @classmethod
@@ -207,16 +210,15 @@ class SavedModel(ModelHeader):
             StorageError: It is missing or cannot be read.
         """
         path = Path(path)
-        parts: dict[str, Any] = {}
+        headers: list[ModelHeader] = []
         _, weights = read_file(
-            path, kind="model", check=lambda layout: parts.update(_parts(layout))
+            path, kind="model", check=lambda layout: headers.append(_header(layout))
         )
+        parts = {item.name: getattr(headers[0], item.name) for item in fields(ModelHeader)}
         # What is kept in half the space is computed with like any other model.
         weights = {name: array.astype(np.float32, copy=False) for name, array in weights.items()}
-        try:
+        with naming(path):
             return cls(**parts, weights=weights)
-        except CheckpointCorruptError as error:
-            raise CheckpointCorruptError(f"{path} is damaged: {error}") from error
 
     @staticmethod
     def load_header(path: Path) -> ModelHeader:
@@ -227,80 +229,14 @@ class SavedModel(ModelHeader):
         Raises:
             As `load`.
         """
-        return ModelHeader(**_parts(read_layout(Path(path), kind="model")))
+        path = Path(path)
+        layout = read_layout(path, kind="model")
+        with naming(path):
+            return _header(layout)
 
 
-def _parts(layout: Layout) -> dict[str, Any]:
-    """The fields of a `ModelHeader`, checked against each other and the tensors announced."""
-    header = layout.header
-    if set(header) != _KEYS:
-        raise CheckpointCorruptError(
-            f"{layout.path} is damaged: its header should hold {', '.join(sorted(_KEYS))}"
-        )
-    config = _build(layout, "model settings", _config, header["config"], len(layout.tensors))
-    _build(layout, "weights", _check_tensors, config, layout.tensors)
-    parts = {
-        "config": config,
-        "vocabulary": _build(layout, "vocabulary", Vocabulary.from_dict, header["vocabulary"]),
-        "normalization": _build(
-            layout, "normalisation", Normalization.from_dict, header["normalization"]
-        ),
-        "primer": _build(layout, "primer", tuple, header["primer"]),
-        "info": _build(layout, "information", _info, header["info"]),
-    }
-    _build(layout, "parts", ModelHeader, **parts)
-    return parts
-
-
-def _build(layout: Layout, what: str, make: Callable[..., T], *args: Any, **named: Any) -> T:
-    """`make(...)`, any complaint about the data turned into one about the file."""
-    try:
-        return make(*args, **named)
-    except CheckpointFormatError as error:
-        raise CheckpointFormatError(f"{layout.path} {error}") from error
-    except _BAD_DATA as error:
-        raise CheckpointCorruptError(
-            f"{layout.path} is damaged: its {what} cannot be right: {error!s:.300}"
-        ) from error
-
-
-def _config(data: Any, tensor_count: int) -> ModelConfig:
-    if not isinstance(data, dict):
-        raise TypeError("they are not a JSON object")
-    cell = data.get("cell")
-    if isinstance(cell, str) and cell not in CELLS:
-        raise CheckpointFormatError(missing_cell(cell))
-    config = ModelConfig.from_dict(data)
-    # Before anything is done for each layer: a number alone must not keep the machine busy.
-    if config.num_layers > tensor_count:
-        raise ValueError(f"{config.num_layers} layers in a file of {tensor_count} tensors")
-    return config
-
-
-def _check_tensors(config: ModelConfig, tensors: Mapping[str, TensorEntry]) -> None:
-    """Compare names, types and shapes with those that the model's shape asks for."""
-    expected = config.tensor_shapes()
-    for name, shape in expected.items():
-        if name not in tensors:
-            raise CheckpointCorruptError(f"weight '{name}' is missing")
-        found = tensors[name]
-        if found.dtype not in _WEIGHT_TYPES or found.shape != shape:
-            raise CheckpointCorruptError(
-                f"weight '{name}' is {found.dtype} of shape {found.shape}, not "
-                f"{' or '.join(_WEIGHT_TYPES)} of {shape}"
-            )
-    for name in tensors:
-        if name not in expected:
-            raise CheckpointCorruptError(f"weight {name!r:.80} belongs to no part of the model")
-
-
-def _check_finite(weights: Mapping[str, NDArray[Any]]) -> None:
-    for name, array in weights.items():
-        if not np.isfinite(array).all():
-            raise CheckpointCorruptError(f"weight '{name}' holds numbers that are not finite")
-
-
-def _info(data: Any) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise TypeError("it is not a JSON object")
-    return data
+def _header(layout: Layout) -> ModelHeader:
+    """Everything but the weights, compared with the tensors announced."""
+    header = from_plain(ModelHeader, layout.header)
+    require_tensors(layout.tensors, header.config.tensor_shapes(), *_WEIGHT_TYPES)
+    return header

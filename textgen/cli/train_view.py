@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +12,7 @@ from rich.text import Text
 from textgen.cli.moving import moving_line
 from textgen.cli.parameters import in_flags, label
 from textgen.cli.records import print_json
-from textgen.errors import StorageError
-from textgen.files import atomic_write_bytes, os_reason, read_plain
+from textgen.files import atomic_write_bytes
 from textgen.runtime import Choice
 from textgen.terminal.chart import Chart, TerminalChart, charts_picture, loss_chart, picture_kind
 from textgen.terminal.console import ColorMode, make_consoles
@@ -22,7 +20,7 @@ from textgen.terminal.humanize import duration, rate
 from textgen.terminal.tables import choices_table, key_values
 from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
-from textgen.training.folder import CURVE_NAME, METRICS_NAME
+from textgen.training.folder import CURVE_NAME, read_reports
 
 if TYPE_CHECKING:
     from textgen.checkpoint.model_file import ModelHeader
@@ -236,11 +234,10 @@ def sample_command(event: Ended) -> str:
 
 def _some_source(header: ModelHeader) -> str:
     """The first source that the model was trained on; a word where that is no longer known."""
-    from textgen.corpus.corpus import Corpus
     from textgen.corpus.pairs import SEPARATOR
+    from textgen.sampling.training_part import cached_text
 
-    keys = header.info["corpus"].get("keys") or [None]
-    corpus = Corpus.from_cache(keys[0]) if keys[0] else None
+    corpus = cached_text(header)
     if corpus is None:
         return "SOURCE"
     start = corpus.tokens[:_LOOK_TOKENS]
@@ -254,24 +251,11 @@ def read_curve(folder: Path) -> Chart | None:
         StorageError: The reports cannot be read.
     """
     train, validation = [], []
-    path = folder / METRICS_NAME
-    try:
-        lines = read_plain(path).decode("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        lines = []
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
-    for line in lines:
-        try:
-            report = json.loads(line)
-            step = int(report["step"])
-            bits, val_bits = report["train_bits_per_char"], report["val_bits_per_char"]
-            if bits is not None:
-                train.append((step, float(bits)))
-            if report["evaluated"] and val_bits is not None:
-                validation.append((step, float(val_bits)))
-        except (ValueError, KeyError, TypeError):
-            continue  # Of a folder from somebody else.
+    for report in read_reports(folder):
+        if report.train_bits_per_char is not None:
+            train.append((report.step, report.train_bits_per_char))
+        if report.evaluated and report.val_bits_per_char is not None:
+            validation.append((report.step, report.val_bits_per_char))
     return loss_chart(train, validation, title=folder.name)
 
 

@@ -30,7 +30,7 @@ from textgen.table import Table, finite
 from textgen.terminal.humanize import plural
 from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Ended, Event, Report
-from textgen.training.folder import METRICS_NAME, run_folder
+from textgen.training.folder import read_reports, run_folder
 from textgen.training.run import Stop as Stop
 from textgen.training.sizing import DEFAULT_BUDGET
 from textgen.training.speed import plan_together
@@ -539,11 +539,10 @@ def _figures(job: Job, ended: Ended | None, last: Report | None, saved: SavedMod
 
 
 def _speeds(folder: Path) -> list[float]:
-    """What a run has reported, from its first part on."""
+    """How fast a run was at each of its reports; none where they cannot be read."""
     try:
-        lines = read_plain(folder / METRICS_NAME).decode("utf-8").splitlines()
-        return [float(json.loads(line)["chars_per_second"]) for line in lines]
-    except (OSError, ValueError, KeyError):
+        return [report.chars_per_second for report in read_reports(folder)]
+    except StorageError:
         return []
 
 

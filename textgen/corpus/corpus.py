@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal, NotRequired, TypedDict
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.windows import count_of
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 from textgen.messages import Message, marks_of
+from textgen.plain_data import Count, Some, from_plain
 from textgen.terminal.humanize import listed, plural
 
 #: Tokens looked at together when a character is searched for.
@@ -39,6 +40,35 @@ _CHOOSING = ("ending", "skip_bad")
 _PREFIX_DIGITS = 16
 #: Files whose notes are given; the others are counted.
 _NOTED = 5
+
+
+class FileRecord(TypedDict):
+    """What is looked at of a file's `FileReport` in plain data."""
+
+    path: str
+    bytes: Count
+    encoding: NotRequired[str]
+
+
+class TextRecord(TypedDict):
+    """What tells a text from others."""
+
+    sha256: str
+    files: list[FileRecord]
+    options: NotRequired[Annotated[dict[str, Any], CorpusOptions]]
+
+
+class CorpusRecord(TextRecord):
+    """What files say of the text of a model or a run: `Corpus.summary`, and what a run adds."""
+
+    tokens: Some
+    #: Cache entries of the text and, if it is another file, of the validation text.
+    keys: NotRequired[tuple[str, str | None]]
+    documents: NotRequired[Count]
+    separator: NotRequired[str]
+    split: NotRequired[Literal["tail", "drawn", "ends", "whole"]]
+    #: The file that validates.
+    validation_text: NotRequired[TextRecord]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -350,6 +380,23 @@ def _encode(
         scratch.unlink(missing_ok=True)
 
 
+class _CorpusHeader(TypedDict):
+    """What `_encode` writes of a text into its cache entry."""
+
+    vocab_size: Some
+    files: list[dict[str, Any]]
+    sha256: str
+    cache_key: str
+    separator: NotRequired[str | None]
+    #: Entries of older versions have none.
+    borders: NotRequired[Count | None]
+    notes: list[str]
+    documents: Some
+    chars: Some
+    utf8_bytes: Count
+    unknown_chars: Count
+
+
 #: What `EncodedText`, the header of an entry and `Corpus` have in common.
 _NUMBERS = ("documents", "chars", "utf8_bytes", "unknown_chars")
 
@@ -359,18 +406,19 @@ def _from_entry(entry: CacheEntry, names: Sequence[str] | None = None) -> Corpus
 
     `names` are those of its files now; None: they are called as they were.
     """
-    header = entry.header
     try:
-        vocabulary = Vocabulary.from_dict(header["vocabulary"])
-        options = CorpusOptions(**header["options"])
+        header = from_plain(_CorpusHeader, entry.header)
+        vocabulary = Vocabulary.from_dict(entry.header["vocabulary"])
+        options = from_plain(CorpusOptions, entry.header["options"])
         files = tuple(
-            FileReport(**{**report, "notes": tuple(map(Message, report.get("notes", ())))})
-            for report in header["files"]
+            replace(report, notes=tuple(map(Message, report.notes)))
+            for report in from_plain(tuple[FileReport, ...], entry.header["files"])
         )
         if names is not None:
             both = zip(files, names, strict=True)
             files = tuple(replace(report, path=name) for report, name in both)
-        if len(vocabulary) != header["vocab_size"] or vocabulary.dtype != entry.tokens.dtype:
+        fits = len(vocabulary) == header["vocab_size"] and vocabulary.dtype == entry.tokens.dtype
+        if not files or not fits:
             return None
         return Corpus(
             tokens=entry.tokens,
@@ -381,9 +429,9 @@ def _from_entry(entry: CacheEntry, names: Sequence[str] | None = None) -> Corpus
             sha256=header["sha256"],
             cache_key=header["cache_key"],
             separator=str(header.get("separator") or document_separator(options.documents)),
-            borders=header.get("borders"),  # Entries of older versions have none.
+            borders=header.get("borders"),
             notes=(*header["notes"], *_file_notes(files)),
-            **{name: header[name] for name in _NUMBERS},
+            **{name: entry.header[name] for name in _NUMBERS},
         )
     except (KeyError, TypeError, ValueError):
         return None

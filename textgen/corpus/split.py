@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ from textgen.corpus.spans import Integers, Spans, find_documents, gather, span_c
 from textgen.corpus.tokens import TokenWriter
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, permute
-from textgen.errors import EmptyCorpusError, named
+from textgen.errors import CheckpointCorruptError, EmptyCorpusError, named
+from textgen.plain_data import Count, Some, from_plain
 from textgen.progress import track
 from textgen.terminal.humanize import plural
 
@@ -76,11 +77,11 @@ class Side:
         counted_chars: Characters of what counts.
     """
 
-    documents: int
-    chars: int
-    tokens: int
-    counted: int
-    counted_chars: int
+    documents: Count
+    chars: Count
+    tokens: Count
+    counted: Count
+    counted_chars: Count
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +97,14 @@ class Split:
     val: Tokens
     train_side: Side
     val_side: Side
+    way: Way
+
+
+class _SplitHeader(TypedDict):
+    """What `_write` keeps of a split."""
+
+    vocab_size: Some
+    sides: list[Any]
     way: Way
 
 
@@ -224,18 +233,33 @@ def _kept(
     """The split of a name, from the cache or else as it is drawn."""
     key = hashlib.sha256(name.encode()).hexdigest()
     entry = TokenCache(cache).load(key)
-    if entry is None:
-        drawn = draw()
-        if drawn is None:
-            return None
+    if entry is not None and (split := _from_entry(entry, corpus)) is not None:
+        return split
+    drawn = draw()
+    if drawn is None:
+        return None
 
-        def write(store: TokenCache) -> CacheEntry:
-            return _write(store, corpus, *drawn, key)
+    def write(store: TokenCache) -> CacheEntry:
+        return _write(store, corpus, *drawn, key)
 
-        entry, _ = write_entry(cache, "the shuffled text", write)
-    train, val = (Side(**side) for side in entry.header["sides"])
+    entry, _ = write_entry(cache, "the shuffled text", write)
+    split = _from_entry(entry, corpus)
+    assert split is not None
+    return split
+
+
+def _from_entry(entry: CacheEntry, corpus: Corpus) -> Split | None:
+    """The split that `_write` has kept; None where the entry is none of that text."""
+    try:
+        header = from_plain(_SplitHeader, entry.header)
+        train, val = from_plain(tuple[Side, Side], entry.header["sides"])
+    except CheckpointCorruptError:
+        return None
+    whole = 1 + train.tokens + val.tokens == len(entry.tokens) and train.counted > 0
+    if not whole or header["vocab_size"] != len(corpus.vocabulary):
+        return None
     cut = 1 + train.tokens
-    return Split(entry.tokens[:cut], entry.tokens[cut:], train, val, entry.header["way"])
+    return Split(entry.tokens[:cut], entry.tokens[cut:], train, val, header["way"])
 
 
 def _draw_pairs(

@@ -137,8 +137,7 @@ def _given_text(saved: SavedModel, text: str, chars: int) -> LongText:
 
 def _training_text(saved: SavedModel) -> Corpus:
     corpus = cached_text(saved)
-    # An entry of that name with another vocabulary would be read as another text.
-    if corpus is None or corpus.vocabulary != saved.vocabulary:
+    if corpus is None:
         # A model that comes with textgen knows the names of texts that were never here.
         there = [path for path in text_paths(saved) if os.path.exists(path)]
         raise ConfigError(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
 
-from textgen.cells import Cell, get_cell
-from textgen.errors import ConfigError, named
+from textgen.cells import CELLS, Cell, get_cell, missing_cell
+from textgen.errors import CheckpointFormatError, ConfigError, named
 from textgen.options import COLLAPSE, DISTANCES
+from textgen.plain_data import Share, Some, fields_from_plain
+from textgen.settings import Setting
 
+#: Layers at most, in training and in files: each has a gradient through all those above it, which
+#: is soon lost.
+MOST_LAYERS = 100
 HEADS = ("softmax", *DISTANCES)
 
 
@@ -41,12 +45,12 @@ class ModelConfig:
             other.
     """
 
-    vocab_size: int
-    embedding_size: int
-    hidden_size: int
-    num_layers: int = 1
+    vocab_size: Some
+    embedding_size: Some
+    hidden_size: Some
+    num_layers: Annotated[int, Setting(at_least=1, at_most=MOST_LAYERS)] = 1
     cell: str = "lstm"
-    dropout: float = 0.0
+    dropout: Share = 0.0
     tie: bool = False
     nonlinearity: str = "tanh"
     residual: bool = False
@@ -143,17 +147,19 @@ class ModelConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
+    def from_dict(cls, data: object) -> ModelConfig:
         """Return the shape that plain data describes.
 
         Raises:
-            ConfigError: A key is unknown or missing, or a value is out of range.
+            CheckpointFormatError: Its cell is not known.
+            CheckpointCorruptError: A key is unknown or missing, or a value is out of range.
         """
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(data) - known)
-        if unknown:
-            raise ConfigError(f"unknown model settings: {', '.join(unknown)}")
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise ConfigError(f"incomplete model settings: {error}") from error
+        check_cell(data)
+        return fields_from_plain(cls, data)
+
+
+def check_cell(shape: object) -> None:
+    """Raise `CheckpointFormatError` where a shape in plain data has a cell that is not known."""
+    cell = shape.get("cell") if isinstance(shape, dict) else None
+    if isinstance(cell, str) and cell not in CELLS:
+        raise CheckpointFormatError(missing_cell(cell))

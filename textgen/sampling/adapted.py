@@ -116,6 +116,5 @@ def adapted_model(saved: SavedModel, corpus: Corpus, threads: int) -> SavedModel
         "pull": reader.rule.pull,
         "stretch": reader.rule.stretch,
     }
-    before = saved.info.get("adapted")
-    adapted = [*(before if isinstance(before, list) else []), record]
+    adapted = [*saved.told.get("adapted", []), record]
     return replace(saved, weights=reader.network.arrays(), info={**saved.info, "adapted": adapted})

@@ -24,7 +24,7 @@ from textgen.errors import ConfigError, SamplingError, named
 from textgen.progress import track
 from textgen.sampling.generate import Generation
 from textgen.sampling.seed import FittedSeed
-from textgen.sampling.training_part import cached_text, corpus_record, text_paths
+from textgen.sampling.training_part import cached_text, text_paths
 from textgen.terminal.humanize import plural, times
 from textgen.terminal.text import visible
 
@@ -532,12 +532,8 @@ def training_text(model: ModelHeader, path: str | None = None) -> Corpus:
         TextgenError: It cannot be read.
     """
     if path is not None:
-        trained = corpus_record(model).get("options")
-        given = (
-            {"ending": trained["ending"]}
-            if isinstance(trained, dict) and "ending" in trained
-            else {}
-        )
+        trained = {} if model.corpus is None else model.corpus.get("options", {})
+        given = {"ending": trained["ending"]} if "ending" in trained else {}
         return Corpus.open(
             [path],
             # Of a folder it reads the files that were trained on; a file that is not text was none.

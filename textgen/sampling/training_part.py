@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from textgen.checkpoint import ModelHeader
-from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus import Corpus, CorpusRecord
 from textgen.corpus.split import split_documents
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, TextgenError
 from textgen.options import TrainOptions, validation_share
+from textgen.runtime import ChoiceRecord
 from textgen.settings import settings_of
 
 
@@ -43,15 +43,15 @@ def training_part(model: ModelHeader) -> TrainingPart:
         raise ConfigError(
             "what is needed is the text of a model of text, and this one was trained on pairs"
         )
-    record = corpus_record(model)
+    record = model.corpus
     corpus = _corpus(model, record)
-    asked = _asked_val(model.info.get("command"))
+    asked = _asked_val(model.told.get("command", ""))
     share = validation_share(asked)
     if share is None:
         val = cached_text(model, 1)
         return TrainingPart(corpus.tokens, corpus.tokens[:0] if val is None else val.tokens)
-    held_out = _held_out(model.info.get("choices"))
-    if record.get("split", "tail") == "tail":
+    held_out = _held_out(model.told.get("choices", []))
+    if record is None or record.get("split", "tail") == "tail":
         cut = len(corpus.tokens) - held_out
         part = TrainingPart(corpus.tokens[:cut], corpus.tokens[cut:])
     else:
@@ -64,12 +64,6 @@ def training_part(model: ModelHeader) -> TrainingPart:
     return part
 
 
-def corpus_record(model: ModelHeader) -> Mapping[str, Any]:
-    """What a model's file says of its texts; nothing where that is damaged."""
-    record = model.info.get("corpus")
-    return record if isinstance(record, dict) else {}
-
-
 def cached_text(model: ModelHeader, number: int = 0) -> Corpus | None:
     """A text of a model as the cache has it; None where it is not there any more.
 
@@ -77,29 +71,25 @@ def cached_text(model: ModelHeader, number: int = 0) -> Corpus | None:
         model: The model.
         number: 0: the training text; 1: the text of its own that validated.
     """
-    keys = corpus_record(model).get("keys")
-    key = keys[number] if isinstance(keys, list) and number < len(keys) else None
-    return Corpus.from_cache(key) if isinstance(key, str) else None
+    record = model.corpus
+    key = None if record is None else record.get("keys", (None, None))[number]
+    corpus = None if key is None else Corpus.from_cache(key)
+    # An entry of that name with another vocabulary would be read as another text.
+    return None if corpus is None or corpus.vocabulary != model.vocabulary else corpus
 
 
 def text_paths(model: ModelHeader) -> list[str]:
     """The files that a model was trained on; `-` is the standard input."""
-    files = corpus_record(model).get("files")
-    paths = (
-        file.get("path")
-        for file in (files if isinstance(files, list) else [])
-        if isinstance(file, dict)
-    )
-    return [path for path in paths if isinstance(path, str)]
+    return [] if model.corpus is None else [file["path"] for file in model.corpus["files"]]
 
 
-def _corpus(model: ModelHeader, record: Mapping[str, Any]) -> Corpus:
+def _corpus(model: ModelHeader, record: CorpusRecord | None) -> Corpus:
     """The whole text, validation text included."""
     corpus = cached_text(model)
     if corpus is None:
         paths = text_paths(model)
         corpus = _read_again(model, paths)
-        if corpus.sha256 != record.get("sha256"):
+        if record is None or corpus.sha256 != record["sha256"]:
             raise ConfigError(
                 f"{paths[0]} has changed since the model was trained on it, and what is needed is "
                 "its training text; put the old text back"
@@ -132,25 +122,25 @@ def _read_again(model: ModelHeader, paths: Sequence[str]) -> Corpus:
         raise ConfigError(f"{missing}{error}") from error
 
 
-def _asked_val(command: object) -> str:
+def _asked_val(command: str) -> str:
     """What `val` was in the command that repeats the run."""
     try:
-        words = shlex.split(command) if isinstance(command, str) else []
+        words = shlex.split(command)
     except ValueError:
         words = []
     (flag,) = (item.flag for item in settings_of(TrainOptions) if item.name == "val")
     return words[words.index(flag) + 1] if flag in words[:-1] else TrainOptions().val
 
 
-def _held_out(choices: object) -> int:
+def _held_out(choices: Sequence[ChoiceRecord]) -> int:
     """How many tokens validated.
 
     Raises:
         ConfigError: The model does not tell.
     """
-    for choice in choices if isinstance(choices, list) else []:
-        if isinstance(choice, dict) and choice.get("name") == "validation":
-            value = choice.get("value")
+    for choice in choices:
+        if choice["name"] == "validation":
+            value = choice["value"]
             if type(value) is int and value > 0:
                 return value
     raise _unclear()

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.cells import CELLS, missing_cell
 from textgen.checkpoint import MODEL_NAME, list_runs, locate_model
-from textgen.checkpoint.format import Layout, TensorEntry, read_file, read_layout, write_file
+from textgen.checkpoint.format import (
+    Layout,
+    naming,
+    read_file,
+    read_layout,
+    require_finite,
+    require_tensors,
+    write_file,
+)
 from textgen.errors import (
     CheckpointCorruptError,
-    CheckpointFormatError,
     SamplingError,
     StorageError,
     TextgenError,
@@ -25,9 +31,11 @@ from textgen.errors import (
 )
 from textgen.messages import call
 from textgen.model.config import ModelConfig
+from textgen.plain_data import Count, Figure, Some, from_plain
 from textgen.progress import task
+from textgen.runtime import ChoiceRecord
 from textgen.series.number_file import parse_numbers
-from textgen.series.number_shape import number_config, weight_shapes
+from textgen.series.number_shape import NumberShape, weight_shapes
 from textgen.series.scaling import Scaling
 
 if TYPE_CHECKING:
@@ -35,8 +43,43 @@ if TYPE_CHECKING:
 
 #: Of files, beside `model` and `resume`.
 KIND = "numbers"
-#: What wrong data can raise when a model is built from it.
-_BAD_DATA = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError)
+
+
+class SeriesRecord(TypedDict):
+    """The series that a model was trained on."""
+
+    path: str | None
+    numbers: Count
+
+
+class NumbersMetrics(TypedDict, total=False):
+    """Root mean squared errors."""
+
+    train_rmse: Figure | None
+    val_rmse: Figure | None
+    naive_train_rmse: Figure | None
+    naive_val_rmse: Figure | None
+
+
+class NumbersInfo(TypedDict, total=False):
+    """What the file of a model of numbers may tell of its making."""
+
+    series: SeriesRecord
+    metrics: NumbersMetrics
+    choices: list[ChoiceRecord]
+    command: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _NumbersHeader:
+    """Everything but the weights, as a file has it."""
+
+    shape: NumberShape
+    history: Some
+    scaling: Scaling
+    last: tuple[float, ...]
+    info: NumbersInfo
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -73,9 +116,7 @@ class NumbersModel:
         numbers = (self.scaling.shift, self.scaling.divisor, *self.last)
         if not all(map(math.isfinite, numbers)) or self.scaling.divisor <= 0:
             raise CheckpointCorruptError("its scaling or its last numbers are not finite")
-        for name, array in self.weights.items():
-            if not np.isfinite(array).all():
-                raise CheckpointCorruptError(f"weight '{name}' holds numbers that are not finite")
+        require_finite(self.weights)
 
     def __repr__(self) -> str:
         config = self.config
@@ -249,10 +290,8 @@ class NumbersModel:
         path = Path(path)
         parts: dict[str, Any] = {}
         _, weights = read_file(path, kind=KIND, check=lambda layout: parts.update(_parts(layout)))
-        try:
+        with naming(path):
             return cls(**parts, weights=weights, path=path)
-        except CheckpointCorruptError as error:
-            raise CheckpointCorruptError(f"{path} is damaged: {error}") from error
 
 
 def holds_numbers(path: Path) -> bool:
@@ -284,42 +323,14 @@ def locate_numbers(checkpoint: str | Path | None = None) -> Path:
 
 
 def _parts(layout: Layout) -> dict[str, Any]:
-    """The fields of a model but its weights, checked against the tensors announced."""
-    header = layout.header
-    cell = _of(header, "shape").get("cell")
-    if isinstance(cell, str) and cell not in CELLS:
-        raise CheckpointFormatError(f"{layout.path} {missing_cell(cell)}")
-    try:
-        shape = header["shape"]
-        if shape["num_layers"] > len(layout.tensors):
-            raise ValueError(f"{shape['num_layers']} layers in {len(layout.tensors)} tensors")
-        config = number_config(**shape)
-        expected = {
-            name: TensorEntry("float64", size) for name, size in weight_shapes(config).items()
-        }
-        if layout.tensors != expected:
-            raise ValueError("its weights are not those of its shape")
-        return {
-            "config": config,
-            "history": header["history"],
-            "scaling": Scaling(**header["scaling"]),
-            "last": tuple(float(number) for number in header["last"]),
-            "info": _info(header["info"]),
-        }
-    except _BAD_DATA as error:
-        raise CheckpointCorruptError(
-            f"{layout.path} is damaged: its header cannot be right: {error!s:.300}"
-        ) from error
-
-
-def _info(info: Any) -> dict[str, Any]:
-    """What is known of the making; what is read of it must be of its kind."""
-    metrics = info.get("metrics", {})
-    if not all(type(own) in (int, float, str, type(None)) for own in metrics.values()):
-        raise ValueError("its figures are no figures")
-    return dict(info)
-
-
-def _of(header: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = header.get(name)
-    return part if isinstance(part, dict) else {}
+    """The fields of a model but its weights, compared with the tensors announced."""
+    header = from_plain(_NumbersHeader, layout.header)
+    config = header.shape.config()
+    require_tensors(layout.tensors, weight_shapes(config), "float64")
+    return {
+        "config": config,
+        "history": header.history,
+        "scaling": header.scaling,
+        "last": tuple(map(float, header.last)),
+        "info": dict(header.info),
+    }

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
-from textgen.model.config import ModelConfig
+from dataclasses import dataclass
+from typing import Annotated
+
+from textgen.model.config import MOST_LAYERS, ModelConfig, check_cell
+from textgen.plain_data import Some, fields_from_plain
+from textgen.settings import Setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberShape:
+    """What a file says of the shape of a network of numbers."""
+
+    cell: str
+    nonlinearity: str
+    hidden_size: Some
+    num_layers: Annotated[int, Setting(at_least=1, at_most=MOST_LAYERS)]
+
+    @classmethod
+    def from_dict(cls, data: object) -> NumberShape:
+        """From plain data."""
+        check_cell(data)
+        return fields_from_plain(cls, data)
+
+    def config(self) -> ModelConfig:
+        """As `number_config` makes it."""
+        return number_config(self.cell, self.nonlinearity, self.hidden_size, self.num_layers)
 
 
 def number_config(cell: str, nonlinearity: str, hidden_size: int, num_layers: int) -> ModelConfig:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 
-from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus import Corpus, CorpusRecord
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.documents import DOCUMENTS_SYNTAX, documents_in_words
 from textgen.corpus.normalization import Normalization
@@ -38,6 +38,7 @@ from textgen.evaluation.nll import escape_nats
 from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
 from textgen.terminal.humanize import listed, plural, times
+from textgen.training.run_record import RunRecord
 from textgen.training.sizing import TextFacts
 
 #: How much of a text's beginning is looked at to learn how its paragraphs are separated.
@@ -186,7 +187,7 @@ def corpus_options(options: TrainOptions) -> CorpusOptions:
 
 
 def reopen_data(
-    record: Mapping[str, Any],
+    record: RunRecord,
     options: TrainOptions,
     vocabulary: Vocabulary,
     normalization: Normalization,
@@ -204,9 +205,9 @@ def reopen_data(
         RunFolderError: The text is not the one that the run was started with.
     """
     paths, text, val = record["paths"], record["corpus"], options.val
-    key, val_key = text["keys"]
+    key, val_key = text.get("keys", ("", None))
     corpus = Corpus.from_cache(key, cache)
-    if corpus is None:
+    if corpus is None or not _is_of_run(corpus, vocabulary, text):
         if "-" in paths:
             raise RunFolderError(
                 "this run read standard input and the encoded text is no longer in the cache; "
@@ -217,12 +218,21 @@ def reopen_data(
     val_corpus = None
     if validation_share(val) is None:
         val_corpus = Corpus.from_cache(val_key, cache) if val_key else None
-        if val_corpus is None:
+        if val_corpus is None or val_corpus.vocabulary != vocabulary:
             val_corpus = _open_validation(options, corpus, cache)
         if val_corpus.cache_key != val_key:
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
     # Runs of older versions do not say: the end of the text validates.
     return _split(corpus, paths, val_corpus, options, cache, way=text.get("split", TAIL))
+
+
+def _is_of_run(corpus: Corpus, vocabulary: Vocabulary, text: CorpusRecord) -> bool:
+    """Whether a text is the one that a run was started with, in the run's symbols."""
+    return (
+        corpus.sha256 == text["sha256"]
+        and corpus.vocabulary == vocabulary
+        and len(corpus.tokens) == text["tokens"]
+    )
 
 
 def _open_validation(options: TrainOptions, corpus: Corpus, cache: Path | None) -> Corpus:
@@ -240,7 +250,7 @@ def _read_again(
     paths: Sequence[str],
     asked: CorpusOptions,
     vocabulary: Vocabulary,
-    text: Mapping[str, Any],
+    text: CorpusRecord,
     cache: Path | None,
 ) -> Corpus:
     """Encode the text of a run anew: the same tokens as before.
@@ -249,7 +259,7 @@ def _read_again(
         RunFolderError: It has changed, or this version reads it in another way.
     """
     ways = [asked]
-    encodings = {file["encoding"] for file in text["files"]}
+    encodings = {file.get("encoding") for file in text["files"]}
     if asked.encoding is None and len(encodings) == 1:
         ways.append(replace(asked, encoding=encodings.pop()))  # Found again, it may be another.
     for options in ways:
@@ -262,7 +272,7 @@ def _read_again(
                     "be continued exactly; put the old text back, or start a new run with another "
                     f"{named('out')}"
                 )
-            if corpus.vocabulary == vocabulary and len(corpus.tokens) == text["tokens"]:
+            if _is_of_run(corpus, vocabulary, text):
                 return corpus
     raise RunFolderError(
         f"this version of textgen reads {paths[0]} in another way than the one that began the run, "
@@ -455,7 +465,7 @@ def _primer(corpus: Corpus) -> tuple[int, ...]:
     return ()
 
 
-def corpus_record(data: TrainingData) -> dict[str, Any]:
+def corpus_record(data: TrainingData) -> CorpusRecord:
     """What the checkpoint says of the text: plain data."""
     record = dict(data.corpus.summary())
     record["validation"] = data.val_source
@@ -468,4 +478,4 @@ def corpus_record(data: TrainingData) -> dict[str, Any]:
         }
     record["split"] = data.split
     record["document_lengths"] = None if data.lengths is None else asdict(data.lengths)
-    return record
+    return cast(CorpusRecord, record)

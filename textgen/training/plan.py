@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from textgen.cells import CELLS, missing_cell
 from textgen.corpus.windows import Tokens, Windows
-from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError
+from textgen.errors import CheckpointCorruptError, ConfigError, named
 from textgen.model.config import ModelConfig
 from textgen.model.members import member_config
-from textgen.options import WORD2VEC, RunOptions, TrainOptions, command_text
+from textgen.options import MOST_STEPS, WORD2VEC, RunOptions, TrainOptions, command_text
+from textgen.plain_data import Count, Share, Some, fields_from_plain
+from textgen.settings import Setting
 
-#: Numbers of a plan that may be zero.
-_FROM_ZERO = ("warmup_steps", "patience", "rng", "reset_every", "first_step")
+Steps = Annotated[int, Setting(at_least=0, at_most=MOST_STEPS)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,11 @@ class OptimizerPlan:
     `beta1` has the value of runs whose plan does not name it, those begun by version 0.1.
     """
 
-    learning_rate: float
-    beta1: float = 0.9
-    beta2: float
-    weight_decay: float
-    clip_norm: float
+    learning_rate: Annotated[float, Setting(above=0)]
+    beta1: Share = 0.9
+    beta2: Share
+    weight_decay: Annotated[float, Setting(at_least=0)]
+    clip_norm: Annotated[float, Setting(above=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,26 +59,35 @@ class Plan:
             as in runs whose plan does not name it.
         members: Networks that are trained side by side, which make up the model: see
             `textgen.model.members`; 1 in runs whose plan does not name it.
+    Raises:
+        ConfigError: It would take more steps than `MOST_STEPS`.
     """
 
     model: ModelConfig
     optimizer: OptimizerPlan
-    batch_size: int
-    seq_len: int
+    batch_size: Some
+    seq_len: Some
     sliding: bool
-    steps: int
-    warmup_steps: int
-    report_every: int
-    eval_every: int
-    eval_tokens: int
-    save_every: int
-    sample_every: int
-    patience: int
-    rng: int
-    reset_every: int = 0
-    first_step: int = 0
-    recurrent_dropout: float = 0.0
-    members: int = 1
+    steps: Annotated[int, Setting(at_least=1, at_most=MOST_STEPS)]
+    warmup_steps: Count
+    report_every: Some
+    eval_every: Some
+    eval_tokens: Some
+    save_every: Some
+    sample_every: Some
+    patience: Count
+    rng: Annotated[int, Setting(at_least=0, below=2**31)]
+    reset_every: Count = 0
+    first_step: Steps = 0
+    recurrent_dropout: Share = 0.0
+    members: Some = 1
+
+    def __post_init__(self) -> None:
+        if self.steps > MOST_STEPS:
+            raise ConfigError(
+                f"the run would take {self.steps:,} steps, and at most {MOST_STEPS:,} can be "
+                f"taken; give a smaller {named('budget')}, {named('epochs')} or {named('more')}"
+            )
 
     @property
     def member(self) -> ModelConfig:
@@ -110,43 +119,18 @@ class Plan:
         return self.optimizer.learning_rate * factor
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Plan:
+    def from_dict(cls, data: object) -> Plan:
         """From plain data.
 
         Raises:
             CheckpointFormatError: Its cell is not known.
             CheckpointCorruptError: A setting is missing, unknown or out of range.
         """
-        model = data.get("model")
-        cell = model.get("cell") if isinstance(model, Mapping) else None
-        if isinstance(cell, str) and cell not in CELLS:
-            raise CheckpointFormatError(f"the run {missing_cell(cell)}")
-        try:
-            plan = cls(
-                **{
-                    **data,
-                    "model": ModelConfig.from_dict(data["model"]),
-                    "optimizer": OptimizerPlan(**data["optimizer"]),
-                }
-            )
-        except (KeyError, TypeError, ConfigError) as error:
-            raise CheckpointCorruptError(f"the run's stored plan is incomplete: {error}") from error
-        for name, value in asdict(plan).items():
-            least = 0 if name in _FROM_ZERO else 1
-            if name == "sliding":
-                valid = isinstance(value, bool)
-            elif name == "recurrent_dropout":
-                valid = type(value) in (int, float) and 0 <= value < 1
-            elif name == "optimizer":
-                valid = all(type(number) in (int, float) for number in value.values())
-            else:
-                valid = name == "model" or (type(value) is int and value >= least)
-            if not valid:
-                raise CheckpointCorruptError(f"the run's stored plan has {name} = {value!r}")
+        plan = fields_from_plain(cls, data)
         try:
             plan.member  # noqa: B018
         except ConfigError as error:
-            raise CheckpointCorruptError(f"the run's stored plan is impossible: {error}") from error
+            raise CheckpointCorruptError(f"members is {plan.members}: {error.marked}") from error
         return plan
 
 

@@ -18,15 +18,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from textgen.checkpoint import RESUME_NAME
-from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus import Corpus, CorpusRecord, TextRecord
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import is_same_text
 from textgen.errors import (
-    CheckpointFormatError,
+    CheckpointError,
     ConfigError,
     RunFolderError,
     StorageError,
@@ -37,19 +37,40 @@ from textgen.files import FolderLock
 from textgen.messages import call
 from textgen.model.engine import choose_engine
 from textgen.model.network import Engine
-from textgen.options import WORD2VEC, RunOptions, TrainOptions, validation_share
-from textgen.runtime import Choice, choose_device, computing_threads, parse_duration
-from textgen.settings import settings_of, typed_words, with_values
+from textgen.options import (
+    MOST_LENGTH,
+    MOST_STEPS,
+    WORD2VEC,
+    RunOptions,
+    TrainOptions,
+    validation_share,
+)
+from textgen.runtime import (
+    Choice,
+    available_memory,
+    choose_device,
+    choose_threads,
+    computing_threads,
+    parse_duration,
+)
+from textgen.settings import typed_words
 from textgen.terminal.humanize import plural, times
 from textgen.terminal.text import command_line
 from textgen.training.data import reopen_data
 from textgen.training.folder import RunState, again_folder, cut_metrics
 from textgen.training.plan import Plan, more_command
 from textgen.training.run import Run
-from textgen.training.sizing import TextFacts, Timing, steps_within, with_pauses, with_rhythm
+from textgen.training.run_record import RequestRecord, RunRecord, VectorsRecord, options_of
+from textgen.training.sizing import (
+    TextFacts,
+    Timing,
+    refuse_beyond_memory,
+    steps_within,
+    with_pauses,
+    with_rhythm,
+)
 from textgen.training.speed import measure_timing
 from textgen.training.trainer import open_trainer, path_name
-from textgen.version import UPGRADE
 
 #: Settings that say how long a run is.
 _LENGTHS = ("budget", "epochs", "steps")
@@ -95,6 +116,8 @@ def parse_more(text: str) -> More:
                 "3epochs"
             ) from error
     number, unit = match.groups()
+    if float(number) > (MOST_STEPS if unit.startswith("step") else MOST_LENGTH):
+        raise ConfigError(f"{named('more')} {text:.40} is too long; leave out some zeros")
     if float(number) <= 0:
         raise ConfigError(f"{named('more')} {text} is nothing; give a number above zero")
     if unit.startswith("epoch"):
@@ -148,6 +171,14 @@ def resumed_run(
     with FolderLock(folder):
         state = RunState.load(path)
         record = state.record
+        device, _ = choose_device(record["device"])
+        threads = record["threads"]
+        try:
+            choose_threads(threads)
+            available = available_memory(device)
+            refuse_beyond_memory(state.plan, available, device=device)
+        except ConfigError as error:  # What is wrong here is the file, or the machine.
+            raise CheckpointError(f"{path} cannot be gone on with here: {error.marked}") from error
         refuse_other_text(folder, record, paths)
         spelled = {} if asked is None else spelled_out(request_of(asked, parent_name), given)
         refuse_other_options(folder, state, spelled, compared=compared)
@@ -160,9 +191,7 @@ def resumed_run(
             changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
         )
         options = options_of(record)
-        device, _ = choose_device(record["device"])
         data = reopen_data(record, options, state.vocabulary, state.normalization, cache=cache)
-        threads = int(record["threads"])
         compute = choose_engine(state.plan.model.cell_spec, device, record["precision"], threads)
         with computing_threads(threads, torch=compute.name != "native"):
             if more is not None:
@@ -186,30 +215,14 @@ def absolute(path: str | Path) -> str:
     return "-" if str(path) == "-" else str(Path(path).absolute())
 
 
-def request_of(options: TrainOptions, parent_name: str) -> dict[str, Any]:
+def request_of(options: TrainOptions, parent_name: str) -> RequestRecord:
     """What was asked for, as the record keeps it; a run may be resumed from another folder."""
     val = options.val if validation_share(options.val) is not None else absolute(options.val)
     vectors = options.vectors
     if vectors is not None and vectors != WORD2VEC:
         vectors = absolute(vectors)
-    return {**options.to_dict(), "val": val, "vectors": vectors, "from": parent_name or None}
-
-
-def options_of(record: Mapping[str, Any]) -> TrainOptions:
-    """The options that a run was started with.
-
-    Raises:
-        CheckpointFormatError: A newer version began it, with options that are not known here.
-    """
-    request = _flat(record["request"])
-    request.pop("from", None)
-    if unknown := set(request) - {item.name for item in settings_of(TrainOptions)}:
-        raise CheckpointFormatError(
-            "a newer version of textgen began this run, with settings that this one does not know "
-            f"({', '.join(sorted(unknown))}); {UPGRADE}"
-        )
-    options: TrainOptions = with_values(TrainOptions, request)
-    return options
+    request = {**options.to_dict(), "val": val, "vectors": vectors, "from": parent_name or None}
+    return cast(RequestRecord, request)
 
 
 def spelled_out(request: Mapping[str, Any], given: Collection[str] | None) -> dict[str, Any]:
@@ -270,7 +283,7 @@ def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
     return {**rest, **request["corpus"]}
 
 
-def refuse_other_text(folder: Path, record: Mapping[str, Any], paths: Sequence[str | Path]) -> None:
+def refuse_other_text(folder: Path, record: RunRecord, paths: Sequence[str | Path]) -> None:
     """Refuse texts of other names than the run's."""
     asked = [absolute(path) for path in paths]
     if asked and asked != record["paths"]:
@@ -314,7 +327,7 @@ def changed_text(
     if "vectors" in spelled and (vectors := record.get("vectors")) is not None:
         # The weights have them already: only a file that is named is looked at.
         now = "same" if file_digest_of(request["vectors"]) == vectors else "has changed"
-        seen.append(("the file of vectors", [request["vectors"]], now, True))
+        seen.append(("the file of vectors", [str(request["vectors"])], now, True))
     for what, names, now, is_named in seen:
         if now == "same":
             continue
@@ -330,22 +343,21 @@ def changed_text(
         yield f"{what} ({shown}) {now} since this run began; it continues with the old one"
 
 
-def _validation_text(corpus: Mapping[str, Any], cache: Path | None) -> Mapping[str, Any] | None:
+def _validation_text(corpus: CorpusRecord, cache: Path | None) -> TextRecord | None:
     """What is known of a file that validates; None where there is none."""
     if (told := corpus.get("validation_text")) is not None:
-        known: Mapping[str, Any] = told
-        return known
+        return told
     # An older version kept no more than its place in the cache.
-    key = corpus["keys"][1]
+    _, key = corpus.get("keys", ("", None))
     kept = Corpus.from_cache(key, cache) if key else None
-    return None if kept is None else kept.summary()
+    return None if kept is None else cast(TextRecord, kept.summary())
 
 
-def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | None) -> str:
+def _text_now(names: Sequence[str], then: TextRecord, stdin: BinaryIO | None) -> str:
     """What became of files: `same`, `has changed`, or `is gone`."""
     if "-" in names and (stdin is None or stdin.isatty()):
         return "same"  # What was read once is in the cache or nowhere.
-    sizes = [int(file["bytes"]) for file in then["files"]]
+    sizes = [file["bytes"] for file in then["files"]]
     try:
         check_paths(names)
     except StorageError:
@@ -358,7 +370,7 @@ def _text_now(names: Sequence[str], then: Mapping[str, Any], stdin: BinaryIO | N
     return "same" if same else "has changed"
 
 
-def file_digest_of(name: str | None) -> dict[str, Any] | None:
+def file_digest_of(name: str | None) -> VectorsRecord | None:
     """Size and hash of a file of vectors, to see later whether it has changed."""
     if name is None or name == WORD2VEC:
         return None
@@ -367,7 +379,7 @@ def file_digest_of(name: str | None) -> dict[str, Any] | None:
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
 
 
-def _other_numbers(record: Mapping[str, Any], plan: Plan, path: Engine) -> Iterator[str]:
+def _other_numbers(record: RunRecord, plan: Plan, path: Engine) -> Iterator[str]:
     """Notes where a run goes on otherwise than it began: its path, or how it is measured."""
     began, now = record.get("path", "torch"), path_name(path)
     if now != began:
@@ -404,7 +416,7 @@ def _extended(
         Choice("steps", plan.steps, f"{first:,} before, and {steps:,} more"),
         Choice("learning_rate", rate, f"from step {first + 1:,} on; falls to zero once more"),
     )
-    record: dict[str, Any] = dict(state.record)
+    record = state.record.copy()
     again = record.get("again")
     if again is None:  # A run of an older version, whose command leaves the folder open.
         again = str(again_folder(folder))

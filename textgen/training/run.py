@@ -15,6 +15,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from textgen.adaptation import fit_adaptation
 from textgen.checkpoint import MODEL_NAME, RESUME_NAME, SavedModel
 from textgen.corpus.documents import document_separator
@@ -39,7 +41,13 @@ from textgen.runtime import Choice
 from textgen.sampling import ADAPTATION, SampleOptions, SamplingNetworks, generate
 from textgen.training.data import TrainingData
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import METRICS_NAME, Arrays, RunState, clear_results
+from textgen.training.folder import (
+    METRICS_NAME,
+    Arrays,
+    RunState,
+    clear_results,
+    is_writable,
+)
 from textgen.training.learner import fit_head_scale
 from textgen.training.sizing import FINAL_EVALUATION, adaptation_tokens
 from textgen.training.trainer import Trainer
@@ -61,6 +69,10 @@ WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
 #: Tokens that the model of a run is measured on which is stopped before its first evaluation: as
 #: many as the shortest evaluation has. Who stops a run waits for its end.
 STOPPED_TOKENS = 4096
+#: No training comes to weights of this size: the next step, or one soon, computes no number.
+LARGEST_WEIGHT = 1e15
+#: Why a run ends with such weights, or whose optimiser keeps what is no number.
+_TOO_LARGE = "an update made numbers too large to go on with"
 #: Asks whether to stop after the step that was just taken.
 Stop = Callable[[], bool]
 
@@ -166,7 +178,12 @@ class Run:
                     self._progress, skipped=self._progress.skipped + counters.skipped
                 )
                 if counters.skipped_in_a_row >= MOST_SKIPPED_IN_A_ROW:
-                    raise self._diverged(counters.skipped_in_a_row)
+                    raise self._diverged(
+                        "the loss or its gradient was not finite in "
+                        f"{counters.skipped_in_a_row} updates in a row"
+                    )
+                if not _is_sound(trainer.network.arrays()):
+                    raise self._diverged(_TOO_LARGE)
                 if evaluating:
                     self._evaluate()
                 report = self._report(
@@ -212,7 +229,7 @@ class Run:
             yield self._end_event(reason, self._figure(None))
             return
         if not self._best:
-            raise self._diverged(0)
+            raise self._diverged("no evaluation gave a finite loss")
         try:
             yield from self._sample()
             cost = self._validate(self._best, poll)
@@ -223,9 +240,9 @@ class Run:
             yield self._end_event("stopped", self._figure(None))
             return
         if written is not None:
-            self._record["final_pairs"] = [written.exact_match, written.pairs]
+            self._record["final_pairs"] = (written.exact_match, written.pairs)
         self._write_model(self._best, cost)
-        self._record["final"] = list(cost)
+        self._record["final"] = (cost.nats, cost.tokens, cost.unknown)
         self._progress = replace(self._progress, finished=True, reason=reason)
         yield self._save()
         yield self._end_event(reason, cost)
@@ -358,6 +375,10 @@ class Run:
         )
         path = self.folder / RESUME_NAME
         tensors = self._trainer.tensors()
+        # What the optimiser keeps can be no number any more where the weights are.
+        weights = {name: array for name, array in tensors.items() if ".model." in f".{name}"}
+        if not (_is_sound(weights) and is_writable(tensors)):
+            raise self._diverged(_TOO_LARGE)
         replace(self._state, progress=self._progress, tensors=tensors, best=self._best).save(path)
         return Saved(step=self._progress.step, path=str(path))
 
@@ -407,22 +428,28 @@ class Run:
     def _chars_seen(self, step: int) -> int:
         return round(step * self.plan.tokens_per_step * self._data.train_chars_read)
 
-    def _diverged(self, skipped: int) -> TrainingDivergedError:
-        """The error to end with; a model is left behind even if none was evaluated yet."""
+    def _diverged(self, what: str) -> TrainingDivergedError:
+        """The error to end with; a model is left behind even if none was evaluated yet.
+
+        The state that was saved last stays: it is sound.
+        """
         path = self.folder / MODEL_NAME
         left = f"the best model before that is {path}"
         if not self._best:
-            self._write_model(self._trainer.network.arrays(), None)
+            weights = self._trainer.network.arrays()
+            if not _is_sound(weights):
+                saved = RunState.load(self.folder / RESUME_NAME)
+                self._trainer.load(saved.progress.step, 0, saved.tensors)
+                weights = self._trainer.network.arrays()
+            self._write_model(weights, None)
             left = f"{path} holds the weights before that, which no evaluation has found good"
-        what = (
-            f"the loss or its gradient was not finite in {skipped} updates in a row"
-            if skipped
-            else "no evaluation gave a finite loss"
-        )
-        rate = self.plan.optimizer.learning_rate
+        rate, decay = self.plan.optimizer.learning_rate, self.plan.optimizer.weight_decay
+        smaller = f"{named('learning_rate')} (it was {rate:g}; try {min(rate / 4, 0.01):g})"
+        if decay > 1.0 and rate * decay > 1.0:  # A step takes more than the whole weight away.
+            smaller = f"{named('weight_decay')} (it was {decay:g}; the default is 0.1)"
         return TrainingDivergedError(
             f"training diverged at step {self._progress.step}: {what}; {left}. Try again with a "
-            f"smaller {named('learning_rate')} (it was {rate:g}; try {rate / 4:g})"
+            f"smaller {smaller}"
         )
 
     def _start_event(self) -> Started:
@@ -452,7 +479,7 @@ class Run:
                 *((too_little,) if tokens < LITTLE_TEXT else ()),
                 *self._notes,
             ),
-            choices=tuple(Choice(**choice) for choice in self._record["choices"]),
+            choices=tuple(map(Choice.from_dict, self._record["choices"])),
             command=self.command,
             documents=data.lengths,
         )
@@ -525,3 +552,8 @@ class Run:
             ),
             course_tokens=course_tokens if other else 0,
         )
+
+
+def _is_sound(weights: Arrays) -> bool:
+    """Whether a network can be gone on with: no weight is immense, or no number at all."""
+    return all(bool((np.abs(array) < LARGEST_WEIGHT).all()) for array in weights.values())

@@ -18,7 +18,7 @@ from textgen.adaptation import FIT_TOKENS
 from textgen.cells import BUILT_IN
 from textgen.corpus.corpus_options import FEW_WORDS
 from textgen.errors import ConfigError, EmptyCorpusError, named
-from textgen.model.config import ModelConfig
+from textgen.model.config import MOST_LAYERS, ModelConfig
 from textgen.model.members import member_config
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.runtime import Choice
@@ -70,8 +70,6 @@ DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.03, 0.3, 30
 #: so forth, as far as networks as wide as that one fit into the width. All of them have no more
 #: neurons than that, so that the model writes quickly (docs/log.md).
 MEMBERS_FROM, MEMBERS_WIDTH = (20.0, 60.0, 120.0), 1024
-#: Layers at most: each has a gradient through all those above it, which is soon lost.
-MOST_LAYERS = 100
 #: What a token is, by level, in words.
 _UNITS = {"char": "characters", "byte": "bytes", "word": "words"}
 #: Samples of the model's own text shown during a run.

@@ -59,6 +59,7 @@ from textgen.training.resume import (
     resumed_run,
 )
 from textgen.training.run import Run
+from textgen.training.run_record import RunRecord
 from textgen.training.sizing import (
     DEFAULT_BUDGET,
     draft,
@@ -215,7 +216,7 @@ def new_run(
             trainer = open_trainer(plan, path, plan.windows(data.train, data.separator), weights)
             all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
             again = again_folder(folder)
-            record = {
+            record: RunRecord = {
                 "paths": [absolute(p) for p in paths],
                 "request": request,
                 "corpus": corpus_record(data),
