@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -388,6 +389,31 @@ def test_a_state_that_overflowed_is_not_carried_on(kind: str) -> None:
     trainer.advance()
     counters = trainer.read_figures()
     assert counters.skipped == 0 and math.isfinite(counters.nats_per_token)
+
+
+@pytest.mark.parametrize("kind", ["fake", "torch"])
+def test_a_state_that_is_not_finite_is_not_carried_on_after_a_finite_loss(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come of tokens whose prediction does not count; no file may hold it."""
+    trainer = make(kind, make_plan(CONFIG))
+    network: Any = trainer.network
+    owner, name = (network, "differentiate") if kind == "fake" else (network.model, "read")
+    usual = getattr(owner, name)
+
+    def overflow(*given: Any) -> Any:
+        result, state = usual(*given)
+        state[0]["c"][0, 0] = math.inf
+        return result, state
+
+    monkeypatch.setattr(owner, name, overflow)
+    before = trainer.network.arrays()
+    trainer.advance()
+    assert trainer.read_figures().skipped == 0
+    assert not np.array_equal(trainer.network.arrays()["head.bias"], before["head.bias"])
+    for key, array in trainer.tensors().items():
+        if key.startswith("state."):
+            assert not array.any(), key
 
 
 @on_both_learners

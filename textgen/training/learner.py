@@ -62,7 +62,8 @@ class Learner(Protocol):
         """Take one step; does not wait for a device.
 
         An update is masked where the loss or its gradient is not finite: then weights and moments
-        stay as they are and the carried state starts from zero.
+        stay as they are. The carried state then starts from zero, as it does where it is not
+        finite itself.
 
         Args:
             batch: The windows, and where documents begin in them.
@@ -168,8 +169,12 @@ class NativeLearner:
         if not masked:
             self.network.weights_changed()
         if self._carries_state:
-            # A state from which a loss overflowed is not carried on either.
-            self._state = self.network.zero_state(self._batch_size) if masked else state
+            # A state from which a loss overflowed is not carried on either, nor one from which the
+            # next loss would.
+            lost = masked or not all(
+                np.isfinite(v).all() for layer in state for v in layer.values()
+            )
+            self._state = self.network.zero_state(self._batch_size) if lost else state
         seen = self._counters
         if masked:
             run = seen.run + 1

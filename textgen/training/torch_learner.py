@@ -57,9 +57,12 @@ class TorchLearner:
         loss = loss.detach()
         bad, norm = self._optimizer.step(loss, learning_rate)
         if self._carries_state:
-            # A state from which a loss overflowed is not carried on either.
+            # A state from which a loss overflowed is not carried on either, nor one from which the
+            # next loss would.
+            finite = [torch.isfinite(value).all() for layer in state for value in layer.values()]
+            lost = bad | ~torch.stack(finite).all()
             self._state = [
-                {name: value.detach().masked_fill(bad, 0.0) for name, value in layer.items()}
+                {name: value.detach().masked_fill(lost, 0.0) for name, value in layer.items()}
                 for layer in state
             ]
         # Filled, not chosen by `where`, which would copy its number from the host and wait.
