@@ -19,7 +19,6 @@ import signal
 import sys
 import tempfile
 import traceback
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ import textgen
 from support.small_runs import russian_text
 from textgen.checkpoint.format import read_file, write_file
 from textgen.cli.app import app
+from textgen.corpus.cache import _sum_of as cache_sum
 from textgen.errors import CheckpointError, TextgenError
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -225,7 +225,7 @@ def run(words: Sequence[str]) -> End:
     """Run a command within the limits; a curve is read and not drawn, which would take longest."""
     error: BaseException | None
     try:
-        with bounded(), patch("textgen.cli.train_view.save_charts"):
+        with bounded(), patch("textgen.cli.train_view.save_curve"):
             result = CliRunner().invoke(app, list(words), env={"TEXTGEN_DEBUG": "1"})
         error, code, shown = result.exception, result.exit_code, result.stderr
     except TookTooLong as late:
@@ -380,11 +380,10 @@ def cache_cases(folder: Path, cache: Path) -> Iterator[Case]:
     path = cache / f"{header['record']['corpus']['keys'][0]}.json"
     entry = json.loads(path.read_bytes())["entry"]
     for what, new in mutations(entry):
-        text = json.dumps(new, sort_keys=True)
 
-        def write(new: Any = new, text: str = text) -> None:
+        def write(new: Any = new) -> None:
             restore()
-            path.write_text(json.dumps({"crc32": zlib.crc32(text.encode()), "entry": new}))
+            path.write_text(json.dumps({"sha256": cache_sum(new), "entry": new}))
 
         yield Case(f"cache: {what}", write, ["train", str(folder), "--resume", "--quiet"])
 

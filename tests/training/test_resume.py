@@ -451,7 +451,7 @@ def test_run_of_a_newer_version_says_so(text: Path, tmp_path: Path) -> None:
     header, tensors = read_file(path, kind="resume")
     header["record"]["request"]["corpus"]["spelling"] = "modern"
     write_file(path, kind="resume", header=header, tensors=tensors)
-    with pytest.raises(CheckpointError, match=r"newer version .* \(spelling\); update"):
+    with pytest.raises(CheckpointError, match=r"newer version .* \(spelling\); install a newer"):
         textgen.train(out, resume=True)
 
 
