@@ -536,7 +536,7 @@ def test_a_damaged_plan_is_refused(change: dict) -> None:
     assert Plan.from_dict(good())
     (name,) = change
     with pytest.raises(
-        CheckpointCorruptError, match=rf"^{name}\b.* (must be|is missing|not known)"
+        CheckpointCorruptError, match=rf"^{name}\b.* (must be|is missing|not known|cannot)"
     ):
         Plan.from_dict({**good(), **change})
 
