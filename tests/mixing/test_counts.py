@@ -2,68 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.plain_counts import PlainCounts
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.mixing import count_text, order_for
 from textgen.native.counts import Counts
-
-
-class PlainCounts:
-    """The same by the definition: a dictionary of contexts, all of them, each a tuple."""
-
-    def __init__(self, order: int) -> None:
-        self.order = order
-        self.followed: dict[tuple[int, ...], dict[int, int]] = defaultdict(dict)
-        self.context: tuple[int, ...] = ()
-
-    def after(self, context: tuple[int, ...], token: int) -> tuple[int, ...]:
-        return (END_ID,) if token == END_ID else (*context, token)[-self.order :]
-
-    def add(self, token: int) -> None:
-        for length in range(len(self.context), -1, -1):
-            found = self.followed[self.context[len(self.context) - length :]]
-            found[token] = found.get(token, 0) + 1
-            if found[token] > 1:  # Not new here: the shorter contexts do not count it.
-                break
-        self.context = self.after(self.context, token)
-
-    def discounts(self) -> np.ndarray:
-        kinds = np.zeros((self.order + 1, 5))
-        for context, found in self.followed.items():
-            for count in found.values():
-                kinds[len(context), min(count, 5) - 1] += 1
-        rows = []
-        for one, two, three, four, _ in kinds:
-            share = one / (one + 2 * two) if one + two else 0.5
-            first = 1 - 2 * share * two / one if one else 0.5
-            second = 2 - 3 * share * three / two if two else 1.0
-            third = 3 - 4 * share * four / three if three else 1.5
-            rows.append(
-                [np.clip(d, 0.05, m - 0.05) for m, d in enumerate((first, second, third), 1)]
-            )
-        return np.array(rows)
-
-    def predict(self, context: tuple[int, ...], vocab: int) -> tuple[np.ndarray, int]:
-        discounts, longest = self.discounts(), 0
-        p_V = np.full(vocab, 1 / vocab)
-        for length in range(len(context) + 1):
-            found = self.followed.get(context[len(context) - length :])
-            if not found:
-                break
-            longest, total, left, own_V = length, sum(found.values()), 0.0, np.zeros(vocab)
-            for token, count in found.items():
-                discount = discounts[length, min(count, 3) - 1]
-                own_V[token] = (count - discount) / total
-                left += discount / total
-            p_V = own_V + left * p_V
-        return p_V, longest
-
 
 texts = st.integers(2, 5).flatmap(
     lambda vocab: st.tuples(st.just(vocab), st.lists(st.integers(0, vocab - 1), max_size=90))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.plain_counts import PlainCounts, PlainMixed
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError
@@ -74,6 +75,32 @@ def test_many_tokens_in_a_call_are_those_of_single_calls(networks, mixture):
     ]
     assert texts[0] == texts[1]
     assert END_ID in [token for token, _ in texts[0]]
+
+
+def test_a_text_is_the_one_that_the_definitions_give(networks):
+    """Dictionaries and NumPy write the same for the same seed, the whole gate being at work."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice([*"abcdefgh \n"], rng.integers(2, 6))) for _ in range(20)]
+    tokens = np.concatenate(
+        [np.append(VOCABULARY.encode("".join(rng.choice(words, 6))), END_ID) for _ in range(30)]
+    )
+    counts = count_text(tokens, len(VOCABULARY), 4)
+    plain = PlainCounts(4)
+    for token in tokens.tolist():
+        plain.add(token)
+    mixture = CountMixture.of(counts, len(tokens))
+    mixture.weights_S2[:] += rng.normal(0, 0.2, mixture.weights_S2.shape)
+    options = SampleOptions(length=200, temperature=0.8, mix=True, keep_going=True, rng=5)
+    slow, fast = (
+        [(s.id, s.logprob) for s in stream_text(network, VOCABULARY, options)]
+        for network in (
+            PlainMixed(networks.one, plain, mixture),
+            mixed(networks.one, mixture),
+        )
+    )
+    assert [token for token, _ in fast] == [token for token, _ in slow]
+    # Logits are rounded to 24 bits.
+    np.testing.assert_allclose([p for _, p in fast], [p for _, p in slow], atol=2e-6)
 
 
 def test_texts_that_are_written_together_are_those_written_alone(networks, mixture):

@@ -139,7 +139,10 @@ class Counts:
             raise BackendError(_NO_MEMORY)
 
     def settle(self) -> None:
-        """Take the discounts from the counts as they are now."""
+        """Take the discounts from the counts as they are now, and put them in order.
+
+        What is read of them then lies together. Contexts from before cannot be used any more.
+        """
         self._library.tg_counts_settle(self._handle)
 
     @property
@@ -190,7 +193,7 @@ class Blend:
         assert weights_S2.flags.c_contiguous
         # A first gradient moves a weight less than by the rate.
         self._squares = np.ones_like(weights_S2)
-        self._room = np.empty((3, counts.vocab))
+        self._room = np.empty((4, counts.vocab))
         self._rate = rate
         self._lock = Lock()
 

@@ -18,7 +18,8 @@ TG_API int64_t tg_counts_add(tg_counts *counts, const int32_t *symbols, int64_t 
 /* What is added next is the beginning of another text, as after `end`. Returns 0, or -1 when memory
  * ran out. */
 TG_API int tg_counts_restart(tg_counts *counts);
-/* Take the discounts from the counts as they are. */
+/* Take the discounts from the counts as they are, and put them where they are read fast: contexts
+ * from before are no longer those of anything. */
 TG_API void tg_counts_settle(tg_counts *counts);
 /* The discounts: `(order + 1, 3)`, of counts of 1, 2, and 3 or more. */
 TG_API void tg_counts_discounts(const tg_counts *counts, double *discounts);
@@ -37,7 +38,7 @@ typedef struct {
     double *weights;  /* (sets, 2), which sets: see `tg_mix` */
     double *squares;  /* of the gradients so far, the same shape; not read where nothing is learned */
     double rate;      /* 0: nothing is learned */
-    double *room;     /* (3, vocab), overwritten */
+    double *room;     /* (4, vocab), overwritten */
     int32_t *context; /* (order,) */
 } tg_mixer;
 

@@ -184,7 +184,35 @@ static double within(double discount, double most) {
     return discount < most - least ? discount : most - least;
 }
 
+/* Let the children of a context lie one after the other, whose row is then read in order and not
+ * from all over the memory. Contexts come before their children. Where memory ran out, all stays. */
+static void put_in_rows(tg_counts *c) {
+    count_node *rows = malloc((size_t)c->node_room * sizeof *rows);
+    int32_t *moved = malloc((size_t)c->node_count * sizeof *moved);
+    if (rows && moved) {
+        int32_t count = 1;
+        rows[0] = c->nodes[0], moved[0] = 0;
+        for (int32_t of = 0; of < count; of++) {
+            int32_t child = rows[of].below;
+            if (child <= 0) continue;
+            rows[of].below = count;
+            for (; child; child = c->nodes[child].next, count++) {
+                moved[child] = count;
+                rows[count] = c->nodes[child];
+                rows[count].next = rows[count].next ? count + 1 : 0;
+            }
+        }
+        for (int32_t v = 0; v < c->vocab; v++) c->first[v] = moved[c->first[v]];
+        for (int32_t k = 0; k <= c->depth; k++) c->path[k] = moved[c->path[k]];
+        count_node *const past = c->nodes;
+        c->nodes = rows, rows = past;
+    }
+    free(rows);
+    free(moved);
+}
+
 void tg_counts_settle(tg_counts *c) {
+    put_in_rows(c);
     for (int32_t k = 0; k <= c->order; k++) {
         const int64_t *n = c->kinds + 4 * k;
         double *d = c->discounts + 3 * k;
@@ -224,7 +252,13 @@ void tg_counts_move(const tg_counts *c, int32_t *context, int32_t symbol) {
 
 int32_t tg_counts_predict(const tg_counts *c, const int32_t *context, double *next) {
     const int32_t V = c->vocab;
+    /* All rows lie far from each other, and come while the first ones are read. */
+    for (int32_t k = 0; k < c->order && context[k]; k++)
+        if (context[k] > 0) __builtin_prefetch(c->nodes + context[k]);
     for (int32_t v = 0; v < V; v++) next[v] = 1.0 / V;
+    for (int32_t k = 0; k < c->order && context[k]; k++)
+        if (context[k] > 0 && c->nodes[context[k]].below > 0)
+            __builtin_prefetch(c->nodes + c->nodes[context[k]].below);
     int32_t longest = 0;
     for (int32_t k = 0; k <= c->order; k++) {
         const int32_t at = k ? context[k - 1] : 0;
@@ -268,27 +302,31 @@ static int class_of(double entropy) {
 typedef struct {
     int sets[4];
     double *network, *counts, *mixed; /* logarithms */
+    double *shares;                   /* the mixed distribution itself */
     double of_network, of_counts;     /* the weights: the sums over the sets */
 } blend;
 
-static double log_sum(const double *logs, int32_t n) {
+/* The logarithm of the sum of e^log; `shares` become what each is of it. */
+static double log_sum(const double *logs, int32_t n, double *shares) {
     double top = logs[0], sum = 0;
     for (int32_t v = 1; v < n; v++)
         if (logs[v] > top) top = logs[v];
-    for (int32_t v = 0; v < n; v++) sum += exp(logs[v] - top);
+    for (int32_t v = 0; v < n; v++) sum += shares[v] = exp(logs[v] - top);
+    for (int32_t v = 0; v < n; v++) shares[v] /= sum;
     return top + log(sum);
 }
 
 static blend mixed(const tg_mixer *m, const float *logits) {
     const tg_counts *c = m->counts;
     const int32_t V = c->vocab;
-    blend b = {.network = m->room, .counts = m->room + V, .mixed = m->room + 2 * (int64_t)V};
+    blend b = {.network = m->room, .counts = m->room + V, .mixed = m->room + 2 * (int64_t)V,
+               .shares = m->room + 3 * (int64_t)V};
     for (int32_t v = 0; v < V; v++) b.network[v] = logits[v];
-    const double all = log_sum(b.network, V);
+    const double all = log_sum(b.network, V, b.shares);
     double unsure_network = 0, unsure_counts = 0;
     for (int32_t v = 0; v < V; v++) {
         b.network[v] -= all;
-        unsure_network -= exp(b.network[v]) * b.network[v];
+        unsure_network -= b.shares[v] * b.network[v];
     }
     const int32_t longest = tg_counts_predict(c, m->context, b.counts);
     for (int32_t v = 0; v < V; v++) {
@@ -306,7 +344,7 @@ static blend mixed(const tg_mixer *m, const float *logits) {
     }
     for (int32_t v = 0; v < V; v++)
         b.mixed[v] = b.of_network * b.network[v] + b.of_counts * b.counts[v];
-    const double sum = log_sum(b.mixed, V);
+    const double sum = log_sum(b.mixed, V, b.shares);
     for (int32_t v = 0; v < V; v++) b.mixed[v] -= sum;
     return b;
 }
@@ -322,9 +360,8 @@ void tg_mix(const tg_mixer *m, float *logits) {
 static void learn(const tg_mixer *m, const blend *b, int32_t symbol) {
     double gradient[2] = {-b->network[symbol], -b->counts[symbol]};
     for (int32_t v = 0; v < m->counts->vocab; v++) {
-        const double p = exp(b->mixed[v]);
-        gradient[0] += p * b->network[v];
-        gradient[1] += p * b->counts[v];
+        gradient[0] += b->shares[v] * b->network[v];
+        gradient[1] += b->shares[v] * b->counts[v];
     }
     for (int i = 0; i < 4; i++)
         for (int j = 0; j < 2; j++) {
