@@ -151,6 +151,104 @@ def test_reading_agrees_with_the_slow_way(isa: str, cell: str) -> None:
     assert np.abs(found[32:] - still[32:]).max() > 0.05
 
 
+def assert_near(found: np.ndarray, expected: np.ndarray, bound: float, name: str = "") -> None:
+    """No value differs by more than a part of the largest."""
+    assert np.abs(found - expected).max() <= bound * np.abs(expected).max(), name
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("cell", BUILT_IN)
+@pytest.mark.parametrize("isa", supported_isas())
+def test_pieces_that_are_read_once_are_read_as_each_by_itself(
+    isa: str, cell: str, threads: int
+) -> None:
+    rng = np.random.default_rng(0)
+    # Of 70 units each of two threads has some; one more, and streams are divided among them.
+    for hidden, count in ((70, 3), (24, 4), (24, 1)):
+        network = opened(isa, threads, cell=cell, num_layers=2, hidden_size=hidden)
+        first = [
+            {name: rng.normal(0, 0.5, value.shape).astype(np.float32) for name, value in s.items()}
+            for s in network.zero_state(1)
+        ]
+        for resets in (0.0, 0.3):
+            inputs_TB, targets_TB = rng.integers(0, VOCAB, (2, 6, count))
+            targets_TB[-2:, -1] = -1
+            resets_TB = rng.random((6, count)) < resets
+            states, outputs, state = [], [], first
+            for piece in range(count):
+                states.append(state)
+                own = np.s_[:, piece : piece + 1]
+                output_T1H, state = network.outputs(inputs_TB[own], state, resets_TB[own])
+                outputs.append(output_T1H)
+            joined = [
+                {name: np.concatenate([layer[name] for layer in layers]) for name in layers[0]}
+                for layers in zip(*states, strict=True)
+            ]
+            expected_loss, _ = network.differentiate(inputs_TB, targets_TB, joined, resets_TB)
+            expected = {name: gradient.copy() for name, gradient in network.gradients.items()}
+            network.gradient[:] = np.nan
+            found_TBH, after, loss = network.outputs_of_pieces(
+                inputs_TB, first, resets_TB, targets_TB
+            )
+            # In bf16 the symbols' table has another order of sums, depending on how many there are.
+            exact = 0.0 if isa in FP32 else 0.03
+            assert_near(found_TBH, np.concatenate(outputs, axis=1), exact)
+            for found_layer, layer in zip(after, state, strict=True):
+                for name, value in layer.items():
+                    assert_near(found_layer[name], value, exact, name)
+            # The bounds of tests/native: streams together have other sums than each by itself.
+            bound = 2e-5 if isa in FP32 else 0.03
+            assert loss == pytest.approx(expected_loss, rel=bound)
+            for name, gradient in network.gradients.items():
+                assert_near(gradient, expected[name], 2 * bound, name)
+            again_TBH, _, _ = network.outputs_of_pieces(inputs_TB, first, resets_TB)
+            np.testing.assert_array_equal(again_TBH, found_TBH)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("cell", BUILT_IN)
+@pytest.mark.parametrize("isa", supported_isas())
+def test_a_step_in_one_pass_is_the_step_and_what_is_packed_after_it(
+    isa: str, cell: str, threads: int
+) -> None:
+    rng = np.random.default_rng(1)
+    ids_TB = rng.integers(0, VOCAB, (5, 2))
+    for shape in ({"hidden_size": 35}, {"tie": True, "embedding_size": 35, "hidden_size": 35}):
+        both = [opened(isa, threads, cell=cell, num_layers=2, **shape) for _ in range(2)]
+        steps = []
+        for network in both:
+            size = network.num_trained
+            stops = np.unique(np.append(np.arange(1, 40) ** 2 % size + 1, size))
+            rates = np.random.default_rng(2).uniform(0.1, 0.5, len(stops))
+            steps.append(
+                Descent(
+                    *(network.parameters[:size], network.gradient[:size]),
+                    *(stops.tolist(), rates.tolist()),
+                    pull=0.1,
+                    most=0.01,
+                    isa=isa,
+                    threads=threads,
+                )
+            )
+        one, two = both
+        for _ in range(2):
+            state = one.zero_state(2)
+            for network in both:
+                network.differentiate(ids_TB, ids_TB[::-1], state)
+            before = one.parameters.copy()
+            assert not one.descend(steps[0])
+            assert not steps[1].step()
+            two.weights_changed()
+            np.testing.assert_array_equal(one.parameters, two.parameters)
+            assert np.abs(one.parameters - before).max() > 1e-4
+            costs = [network.nll(ids_TB, ids_TB[::-1], state)[0] for network in both]
+            np.testing.assert_array_equal(costs[0], costs[1])
+        one.differentiate(ids_TB, ids_TB, state)
+        one.gradient[7], before = np.nan, one.parameters.copy()
+        assert one.descend(steps[0])
+        np.testing.assert_array_equal(one.parameters, before)
+
+
 def test_tied_and_residual_networks_learn_too() -> None:
     shape = {"tie": True, "residual": True, "embedding_size": 24, "num_layers": 3}
     slow, fast = (opened(**shape) for _ in range(2))

@@ -23,8 +23,8 @@ class AdaptingReader:
     """Reads one text from its beginning, and changes the weights of its network on the way.
 
     A stretch is read in pieces of `rule.reach` tokens. For the gradient the pieces are so many
-    streams, each from the state in which it was predicted, so the way back through time is short
-    and one product does the work of several.
+    streams, each from the state in which it was predicted, so the way back through time is short,
+    one product does the work of several, and the stretch is read only once.
 
     Args:
         network: A network of its own; its weights are those that it is pulled back to.
@@ -60,72 +60,54 @@ class AdaptingReader:
             The tokens of a stretch `(N,)` and the logits before each of them `(N, V)`, by the
             weights as they were before the stretch.
         """
-        network, reach = self.network, self.rule.reach
+        network, rule = self.network, self.rule
         state, previous = network.zero_state(1), END_ID
-        for first in range(0, len(tokens), self.rule.stretch):
-            part = np.asarray(tokens[first : first + self.rule.stretch], np.int64)
+        for first in range(0, len(tokens), rule.stretch):
+            part = np.asarray(tokens[first : first + rule.stretch], np.int64)
             inputs = np.concatenate(([previous], part[:-1]))
-            outputs_NH, states, state = read_pieces(network, inputs, state, reach)
+            outputs_NH, state, loss = read_stretch(
+                network, inputs, state, rule.reach, part if rule.rate else None
+            )
             logits_NV = open_head(network.config, network.weights).logits(outputs_NH)
             yield part, np.ascontiguousarray(logits_NV, np.float32)
             previous = int(part[-1])
-            if self.rule.rate:
-                self._learn(inputs, part, states)
+            if rule.rate and np.isfinite(loss):
+                self._learn(len(part))
 
-    def _learn(self, inputs: Ids, part: Ids, states: list[State]) -> None:
-        """One step on a stretch that was predicted from these states, one a piece."""
-        loss = differentiate_pieces(self.network, inputs, part, states, self.rule.reach)
-        if not np.isfinite(loss):
-            return
-        if len(part) < self.rule.stretch:
+    def _learn(self, count: int) -> None:
+        """One step on a stretch of so many tokens, whose gradient is there."""
+        if count < self.rule.stretch:
             # A token weighs the same, wherever the text ends.
-            self.network.gradient *= np.float32(len(part) / self.rule.stretch)
-        if not self._descent.step():
-            self.network.weights_changed()
+            self.network.gradient *= np.float32(count / self.rule.stretch)
+        self.network.descend(self._descent)
 
 
-def read_pieces(
-    network: NativeNetwork, inputs: Ids, state: State, reach: int
-) -> tuple[Floats, list[State], State]:
+def read_stretch(
+    network: NativeNetwork, inputs: Ids, state: State, reach: int, targets: Ids | None = None
+) -> tuple[Floats, State, float]:
     """Read a stretch of one text in pieces.
 
-    Returns:
-        What the head reads `(N, H)`, the state before each piece, and that after the last.
-    """
-    states, outputs = [], []
-    for begin in range(0, len(inputs), reach):
-        piece_T1 = inputs[begin : begin + reach, None]
-        resets_T1 = piece_T1 == END_ID
-        states.append(state)
-        outputs_T1H, state = network.outputs(
-            piece_T1, state, resets_T1 if resets_T1.any() else None
-        )
-        outputs.append(outputs_T1H[:, 0])
-    return np.concatenate(outputs), states, state
-
-
-def differentiate_pieces(
-    network: NativeNetwork, inputs: Ids, targets: Ids, states: list[State], reach: int
-) -> float:
-    """The mean cost of a stretch in nats; `network.gradient` is then that of the pieces.
+    With targets, `network.gradient` is then that of their mean cost, in which no piece reaches back
+    into the one before it.
 
     Args:
         network: The model.
         inputs: The tokens that are read, `(N,)`.
-        targets: Those that follow them, `(N,)`.
-        states: Before each piece.
+        state: Before them.
         reach: Tokens of a piece.
+        targets: Those that follow them, `(N,)`; None: no gradient.
+    Returns:
+        What the head reads `(N, H)`; the state after the stretch, if it is of whole pieces; and
+        the mean cost in nats.
     """
-    inputs_TB, targets_TB = pieces(inputs, targets, reach)
-    joined = [
-        {name: np.concatenate([layer[name] for layer in layers]) for name in layers[0]}
-        for layers in zip(*states, strict=True)
-    ]
+    inputs_TB, targets_TB = pieces(inputs, inputs if targets is None else targets, reach)
     resets_TB = inputs_TB == END_ID
-    loss, _ = network.differentiate(
-        inputs_TB, targets_TB, joined, resets_TB if resets_TB.any() else None
+    outputs_TBH, state, loss = network.outputs_of_pieces(
+        *(inputs_TB, state, resets_TB if resets_TB.any() else None),
+        targets_TB=None if targets is None else targets_TB,
     )
-    return loss
+    outputs_NH = outputs_TBH.swapaxes(0, 1).reshape(-1, outputs_TBH.shape[2])[: len(inputs)]
+    return outputs_NH, state, loss
 
 
 def pieces(inputs: Ids, targets: Ids, reach: int) -> tuple[Ids, Ids]:

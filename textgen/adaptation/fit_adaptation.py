@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.adaptation.adaptation_rule import AdaptationRule, Floats, scale_shapes
-from textgen.adaptation.adapting_reader import AdaptingReader, differentiate_pieces, read_pieces
+from textgen.adaptation.adapting_reader import AdaptingReader, read_stretch
 from textgen.corpus.vocabulary import END_ID
 from textgen.model.head import nats_of
 from textgen.model.native_network import NativeNetwork
@@ -125,9 +125,10 @@ def gradient_scales(
     squares = np.zeros(size, np.float64)
     stretches = 0
     for inputs, targets in _stretches(train):
-        _, _, state = read_pieces(network, inputs[:-STRETCH], network.zero_state(1), WARM_UP)
-        _, states, _ = read_pieces(network, inputs[-STRETCH:], state, REACH)
-        differentiate_pieces(network, inputs[-STRETCH:], targets[-STRETCH:], states, REACH)
+        state, before = network.zero_state(1), inputs[:-STRETCH]
+        if len(before):
+            _, state, _ = read_stretch(network, before, state, len(before))
+        read_stretch(network, inputs[-STRETCH:], state, REACH, targets[-STRETCH:])
         squares += np.square(network.gradient[:size], dtype=np.float64)
         stretches += 1
         poll()

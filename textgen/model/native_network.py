@@ -34,6 +34,7 @@ from textgen.native.net import (
     READ_CELL,
     READ_HIDDEN,
     READ_OUTPUT,
+    Descent,
     Net,
     PackedEdits,
     Shape,
@@ -153,6 +154,46 @@ class NativeNetwork(Network):
             after = self._read(inputs_TB, state, resets_TB, None, save=False)
             return self._last_outputs(), after
 
+    def outputs_of_pieces(
+        self,
+        inputs_TB: Ids,
+        state: State,
+        resets_TB: Bools | None = None,
+        targets_TB: Ids | None = None,
+    ) -> tuple[Floats, State, float]:
+        """Read one text that is cut into pieces, the streams of the window.
+
+        With targets, `gradient` becomes that of the mean loss, as `differentiate` gives it for as
+        many streams, each from the state in which the piece before it ended: so gradients do not
+        go from one piece into another. The text is read once for both.
+
+        Args:
+            inputs_TB: The pieces, one after the other.
+            state: Before the first.
+            resets_TB: Where the state is zeroed before the token is read.
+            targets_TB: What follows each token; -1 does not count. None: no gradient.
+        Returns:
+            What the head reads `(T, B, H)`, the state after the last piece, and the mean loss in
+            nats (0 without targets).
+        """
+        with self._lock:
+            self._differentiates |= targets_TB is not None
+            save = targets_TB is not None
+            after = self._read(inputs_TB, state, resets_TB, None, save=save, chained=True)
+            outputs_TBH = self._last_outputs()
+            if targets_TB is None:
+                return outputs_TBH, after, 0.0
+            return outputs_TBH, after, self._backward(targets_TB)
+
+    def descend(self, descent: Descent) -> bool:
+        """Make a step of a descent of `parameters`; whether it was masked, and nothing changed."""
+        with self._lock:
+            if self._packed < 2:
+                masked = descent.step()
+                self._packed = self._packed if masked else 0
+                return masked
+            return self._net.descend(self._pointers, descent)
+
     def set_scale(self, scale: float) -> None:
         """Set `head.scale`, of a model whose output is a vector."""
         self.weights["head.scale"][0] = scale
@@ -177,11 +218,16 @@ class NativeNetwork(Network):
                 loss = self._differentiate_distance(np.asarray(targets_TB))
                 self._mask_gradients(masks)
                 return loss, after
-            nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
-            self._net.backward(self._gradient_pointers)
+            loss = self._backward(targets_TB)
             self._mask_gradients(masks)
+        return loss, after
+
+    def _backward(self, targets_TB: Ids) -> float:
+        """The mean loss of the window that the engine has read and saved; `gradient` is its own."""
+        nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
+        self._net.backward(self._gradient_pointers)
         counted = max(1, int(np.count_nonzero(np.asarray(targets_TB) >= 0)))
-        return float(nats_TB.sum(dtype=np.float64)) / counted, after
+        return float(nats_TB.sum(dtype=np.float64)) / counted
 
     def trace(
         self,
@@ -255,6 +301,7 @@ class NativeNetwork(Network):
         *,
         save: bool,
         edits_B: Sequence[Edits] | None = None,
+        chained: bool = False,
     ) -> State:
         if masks is not None and masks.recurrent:
             self._pack_masked(masks.recurrent)
@@ -263,11 +310,14 @@ class NativeNetwork(Network):
             self._net.pack(self._pointers, backward=backward)
             self._packed = 1 + backward
         after = [{name: value.copy() for name, value in layer.items()} for layer in state]
-        if resets_TB is not None and not resets_TB[1:].any():
+        within = resets_TB is not None and (
+            resets_TB[1:].any() or (chained and resets_TB[:, 1:].any())
+        )
+        if resets_TB is not None and not within:
             # Zeroing the state here says the same, and outputs need no memory apart from it.
             for layer in after:
                 for value in layer.values():
-                    value[resets_TB[0]] = 0.0
+                    value[resets_TB[0, : len(value)]] = 0.0
             resets_TB = None
         self._net.forward(
             np.asarray(ids_TB, np.int32),
@@ -278,6 +328,7 @@ class NativeNetwork(Network):
             mask_LBH=None if masks is None else masks.layers_LBH,
             save=save,
             edits=self._packed_edits(edits_B),
+            chained=chained,
         )
         return after
 

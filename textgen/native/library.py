@@ -53,7 +53,7 @@ SANITIZE_FLAGS = (
 LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 
 #: The version of the calls of the C side; `TG_ABI_VERSION` there.
-ABI_VERSION = 4
+ABI_VERSION = 5
 
 BUILD_COMMAND = "python -m textgen.native.build"
 COST = "without it training and sampling on a CPU are many times slower"

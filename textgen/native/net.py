@@ -213,6 +213,7 @@ class Window(Structure):
         ("save", c_int32),
         ("edit_starts", c_void_p),
         ("edits", c_void_p),
+        ("chained", c_int32),
     )
 
 
@@ -255,6 +256,7 @@ def functions() -> ctypes.CDLL:
             "tg_net_free": (None, [c_void_p]),
             "tg_net_bytes": (c_size_t, [c_void_p]),
             "tg_net_pack": (c_int, [c_void_p, POINTER(Weights), c_int]),
+            "tg_net_descend": (c_int, [c_void_p, POINTER(Weights), POINTER(DescentStep)]),
             "tg_net_forward": (c_int, [c_void_p, POINTER(Window)]),
             "tg_net_loss": (c_int, [c_void_p, c_void_p, c_void_p, POINTER(Weights)]),
             "tg_net_backward": (c_int, [c_void_p, POINTER(Weights)]),
@@ -330,6 +332,17 @@ class Net:
         """Copy the weights; `backward`: also for `loss` with gradients and for `backward`."""
         self._check(self._library.tg_net_pack(self._handle, byref(weights), int(backward)))
 
+    def descend(self, weights: Weights, descent: Descent) -> bool:
+        """A step of `descent`, whose parameters are these weights, and `pack` with `backward`.
+
+        They were packed so before. Returns as `Descent.step` does; masked, nothing is packed.
+        """
+        code = self._library.tg_net_descend(self._handle, byref(weights), byref(descent.structure))
+        if code == 1:
+            return True
+        self._check(code)
+        return False
+
     def forward(
         self,
         ids_TB: NDArray[np.int32],
@@ -341,6 +354,7 @@ class Net:
         mask_LBH: Floats | None = None,
         save: bool = False,
         edits: PackedEdits | None = None,
+        chained: bool = False,
     ) -> None:
         """Read a window.
 
@@ -353,6 +367,8 @@ class Net:
             mask_LBH: Factor on the output of each layer.
             save: Keep what the gradient and `read` need.
             edits: Changes of the states at every step, for each stream. There is no gradient then.
+            chained: The streams are pieces of one text: each begins in the state in which the one
+                before it ends. `h` and `c` are then `(1, H)`.
         """
         T, B = ids_TB.shape
         ids = np.ascontiguousarray(ids_TB, np.int32)
@@ -373,6 +389,7 @@ class Net:
             int(save),
             None if edits is None else edits.starts,
             None if edits is None else edits.edits,
+            int(chained),
         )
         self._check(self._library.tg_net_forward(self._handle, byref(window)))
 
@@ -530,7 +547,8 @@ class Descent:
         self._call = functions().tg_descend
         self._isa, self._threads = ISA_NAMES.index(isa), threads
         pointers = (array.ctypes.data for array in self._kept)
-        self._step = DescentStep(*pointers, len(stops), pull, most)
+        #: The step as the library takes it.
+        self.structure = DescentStep(*pointers, len(stops), pull, most)
 
     def step(self) -> bool:
         """Update the parameters.
@@ -539,4 +557,4 @@ class Descent:
             Whether the update was masked (nothing has changed), because the gradient was not
             finite.
         """
-        return bool(self._call(self._isa, self._threads, byref(self._step)))
+        return bool(self._call(self._isa, self._threads, byref(self.structure)))

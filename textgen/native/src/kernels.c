@@ -25,10 +25,10 @@
 #endif
 #include "cell.inc"
 #include "edit.inc"
+#include "update.inc"
 #include "net.inc"
 #include "head.inc"
 #include "backward.inc"
-#include "update.inc"
 #include "choice.inc"
 #include "sample.inc"
 
@@ -38,6 +38,7 @@ const tg_kernels TABLE = {
     .net_free = net_free,
     .net_bytes = net_bytes,
     .net_pack = net_pack,
+    .net_descend = net_descend,
     .net_forward = net_forward,
     .net_loss = net_loss,
     .net_backward = net_backward,

@@ -10,6 +10,7 @@ typedef struct {
     void (*net_free)(tg_net *net);
     size_t (*net_bytes)(const tg_net *net);
     int (*net_pack)(tg_net *net, const tg_weights *weights, int backward);
+    int (*net_descend)(tg_net *net, const tg_weights *weights, const tg_descent *step);
     int (*net_forward)(tg_net *net, const tg_window *window);
     int (*net_loss)(tg_net *net, const int32_t *targets, float *nats, const tg_weights *gradients);
     int (*net_backward)(tg_net *net, const tg_weights *gradients);

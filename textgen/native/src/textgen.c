@@ -116,6 +116,10 @@ int tg_net_pack(tg_net *net, const tg_weights *weights, int backward) {
     return of(net)->net_pack(net, weights, backward);
 }
 
+int tg_net_descend(tg_net *net, const tg_weights *weights, const tg_descent *step) {
+    return of(net)->net_descend(net, weights, step);
+}
+
 int tg_net_forward(tg_net *net, const tg_window *window) {
     return of(net)->net_forward(net, window);
 }

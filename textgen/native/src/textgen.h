@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define TG_API __attribute__((visibility("default")))
-#define TG_ABI_VERSION 4
+#define TG_ABI_VERSION 5
 
 /* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is
  * that of `textgen.cells.BUILT_IN`. */
@@ -91,6 +91,8 @@ typedef struct {
     int32_t save;            /* keep what `tg_net_backward` and `tg_net_read` need */
     const int32_t *edit_starts; /* (B + 1,): stream b's edits are edits[edit_starts[b]] .. at */
     const tg_edit *edits;       /* each step; NULL: none. There is no gradient of such a window */
+    int32_t chained; /* 1: one text in B pieces, each from the state in which the one before it ended;
+                      * h and c are (1, H): before the first, after the last. Without edits */
 } tg_window;
 
 TG_API int tg_net_forward(tg_net *net, const tg_window *window);
@@ -133,5 +135,8 @@ typedef struct {
     double pull, most;
 } tg_descent;
 TG_API int tg_descend(int isa, int threads, const tg_descent *step);
+/* The same, and then tg_net_pack with `backward`, in one pass over all: of the flat arrays that hold
+ * the trained weights of a network with a head, which was packed so before. */
+TG_API int tg_net_descend(tg_net *net, const tg_weights *weights, const tg_descent *step);
 
 #endif
