@@ -326,6 +326,15 @@ def test_nothing_that_takes_time_is_loaded_before_signals_are_answered() -> None
     assert done.stdout.split() == ["textgen", "textgen.cli", "textgen.cli.first_signals"]
 
 
+def test_a_signal_that_python_has_dropped_before_is_obeyed() -> None:
+    """It leaves what it has printed in `sys.last_value`, and goes on with the program."""
+    ended = run_program(
+        "import sys, textgen.cli; sys.last_value = KeyboardInterrupt(); "
+        "sys.argv = ['textgen', '--version']; textgen.cli.main()"
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "textgen: interrupted\n")
+
+
 #: The program gets a signal while it loads a module of its own, and would load it for a minute.
 WHILE_LOADING = """
 import signal, sys, time, textgen.cli

@@ -38,6 +38,9 @@ def answer_signals() -> list[int]:
     taken = [signum for signum, usual in USUAL.items() if getsignal(signum) == usual]
     for signum in taken:
         signal(signum, end_at_once)
+    # Python prints a Ctrl-C that comes while it looks at the file that it is to run, and runs it.
+    if isinstance(getattr(sys, "last_value", None), KeyboardInterrupt):
+        end_at_once(SIGINT, None)
     return taken
 
 
