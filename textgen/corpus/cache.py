@@ -176,13 +176,17 @@ class TokenCache:
                 break
             if key != keep:
                 total -= size
-                for path in (self._header(key), self._tokens(key)):
-                    with suppress(OSError):
-                        path.unlink()
+                self.remove(key)
         for path, status in [*self._files(".tokens"), *self._files(".part", ".provisional")]:
             if path.stem not in keys and now - status.st_mtime > _ABANDONED_SECONDS:
                 with suppress(OSError):
                     path.unlink()
+
+    def remove(self, key: str) -> None:
+        """Remove an entry, where that is possible."""
+        for path in (self._header(key), self._tokens(key)):
+            with suppress(OSError):
+                path.unlink()
 
     def _files(self, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
         found = []

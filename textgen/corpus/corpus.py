@@ -64,6 +64,8 @@ class CorpusRecord(TextRecord):
     tokens: Some
     #: Cache entries of the text and, if it is another file, of the validation text.
     keys: NotRequired[tuple[str, str | None]]
+    #: The hashes of their tokens.
+    tokens_sha256: NotRequired[tuple[str | None, str | None]]
     documents: NotRequired[Count]
     separator: NotRequired[str]
     split: NotRequired[Literal["tail", "drawn", "ends", "whole"]]
@@ -93,6 +95,7 @@ class Corpus:
         sha256: Hash of the raw (decompressed) bytes; of several files, of their hashes, so that
             the borders between them count.
         cache_key: The name of the cache entry, for `from_cache`.
+        tokens_sha256: Hash of the tokens; None of an entry that an earlier version wrote.
         notes: What the user should know about how it was made; usually nothing.
     """
 
@@ -107,6 +110,7 @@ class Corpus:
     unknown_chars: int
     sha256: str
     cache_key: str
+    tokens_sha256: str | None = None
     separator: str = "\n\n"
     borders: int | None = None
     notes: tuple[str, ...] = ()
@@ -181,18 +185,28 @@ class Corpus:
         return replace(corpus, notes=(*corpus.notes, *note, *stream.notes()))
 
     @classmethod
-    def from_cache(cls, cache_key: str, cache: Path | None = None) -> Corpus | None:
+    def from_cache(
+        cls, cache_key: str, cache: Path | None = None, *, tokens_sha256: str | None = None
+    ) -> Corpus | None:
         """Return an encoded text without its files, to continue training with.
 
         Args:
             cache_key: From `Corpus.cache_key`.
             cache: As for `open`.
+            tokens_sha256: What the hash of the tokens has to be; None where it is not known, as to
+                runs of earlier versions, whose entries serve then.
         Returns:
-            None if the cache no longer has this entry, or it is damaged.
+            None if the cache no longer has this entry, or it is damaged or another text.
         """
-        # The text may have been standard input, and an earlier version have read it.
-        entry = TokenCache(cache).load(cache_key, older=True)
-        return None if entry is None else _from_entry(entry)
+        store = TokenCache(cache)
+        # The text may have been standard input, which only the cache still has.
+        entry = store.load(cache_key, older=tokens_sha256 is None)
+        if entry is None:
+            return None
+        if tokens_sha256 not in (None, entry.header.get("tokens_sha256")):
+            store.remove(cache_key)  # Somebody put it there: it is not the text of that key.
+            return None
+        return _from_entry(entry)
 
     def require_borders(self) -> None:
         """Make sure that the lines by which the text is cut into documents are there.
@@ -388,8 +402,9 @@ class _CorpusHeader(TypedDict):
     sha256: str
     cache_key: str
     separator: NotRequired[str | None]
-    #: Entries of older versions have none.
+    #: Entries of older versions have none of these two.
     borders: NotRequired[Count | None]
+    tokens_sha256: NotRequired[str]
     notes: list[str]
     documents: Some
     chars: Some
@@ -428,6 +443,7 @@ def _from_entry(entry: CacheEntry, names: Sequence[str] | None = None) -> Corpus
             files=files,
             sha256=header["sha256"],
             cache_key=header["cache_key"],
+            tokens_sha256=header.get("tokens_sha256"),
             separator=str(header.get("separator") or document_separator(options.documents)),
             borders=header.get("borders"),
             notes=(*header["notes"], *_file_notes(files)),

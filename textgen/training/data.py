@@ -206,7 +206,9 @@ def reopen_data(
     """
     paths, text, val = record["paths"], record["corpus"], options.val
     key, val_key = text.get("keys", ("", None))
-    corpus = Corpus.from_cache(key, cache)
+    # Runs of older versions do not say what the hashes of their tokens were.
+    sha256, val_sha256 = text.get("tokens_sha256", (None, None))
+    corpus = Corpus.from_cache(key, cache, tokens_sha256=sha256)
     if corpus is None or not _is_of_run(corpus, vocabulary, text):
         if "-" in paths:
             raise RunFolderError(
@@ -217,7 +219,9 @@ def reopen_data(
         corpus = _read_again(paths, asked, vocabulary, text, cache)
     val_corpus = None
     if validation_share(val) is None:
-        val_corpus = Corpus.from_cache(val_key, cache) if val_key else None
+        val_corpus = (
+            Corpus.from_cache(val_key, cache, tokens_sha256=val_sha256) if val_key else None
+        )
         if val_corpus is None or val_corpus.vocabulary != vocabulary:
             val_corpus = _open_validation(options, corpus, cache)
         if val_corpus.cache_key != val_key:
@@ -470,6 +474,9 @@ def corpus_record(data: TrainingData) -> CorpusRecord:
     record = dict(data.corpus.summary())
     record["validation"] = data.val_source
     record["keys"] = list(data.keys)
+    record["tokens_sha256"] = [
+        None if text is None else text.tokens_sha256 for text in (data.corpus, data.val_corpus)
+    ]
     if (val := data.val_corpus) is not None:
         record["validation_text"] = {
             "sha256": val.sha256,
