@@ -175,6 +175,21 @@ def test_a_link_in_place_of_the_folder_or_of_a_file_is_not_followed(tmp_path: Pa
     assert sorted(os.listdir(outside)) == ["mood.json"] and victim.read_text() == "{}"
 
 
+def test_a_folder_that_becomes_a_link_just_before_the_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside, run = tmp_path / "outside", tmp_path / "run"
+    for folder in (outside, run):
+        folder.mkdir()
+    (outside / ".a.json.0123456789abcdef.tmp").touch()
+    monkeypatch.setattr(
+        "textgen.steering.target.make_folder", lambda path, within: path.symlink_to(outside)
+    )
+    with pytest.raises(StorageError, match="the folder neurons is a symbolic link"):
+        save_target(run / "model.safetensors", direction("mood"))
+    assert os.listdir(outside) == [".a.json.0123456789abcdef.tmp"]
+
+
 def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
     save_target(model, direction("mood"))
