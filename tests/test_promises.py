@@ -27,30 +27,26 @@ def campaign() -> Iterator[ModuleType]:
         yield campaign
 
 
-def listed() -> list[int]:
-    """The numbers of all parts, as the campaign lists them."""
+#: Numbers of the parts that are there.
+NUMBERS = (1, 2, 7, 9, 13, 14, 16)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_part_runs_and_its_promise_is_kept(campaign: ModuleType, number: int) -> None:
+    [part] = [part for part in campaign.all_parts() if part.number == number]
+    figure = campaign.run_apart(part, campaign.Effort(seconds=campaign.QUICK, is_quick=True))
+    assert not figure.failures
+    assert figure.tried or figure.not_run
+
+
+def test_the_command_lists_the_parts() -> None:
     words = [sys.executable, str(FOLDER), "--list"]
     lines = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [int(line.split()[0]) for line in lines]
-
-
-PARTS = listed()
-
-
-@pytest.mark.parametrize("number", PARTS)
-def test_a_part_runs_and_its_promise_is_kept(number: int, tmp_path: Path) -> None:
-    words = [sys.executable, str(FOLDER), "--quick", "--only", str(number)]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = done.stdout.splitlines()[0].split()
-    assert found[0] == str(number)
-    assert found[1:3] == ["not", "run"] or (found[1] == "0" and int(found[3].strip(",")) > 0)
-    assert not list(tmp_path.iterdir())
+    assert [int(line.split()[0]) for line in lines] == list(NUMBERS)
 
 
 def test_the_parts_fit_into_an_hour(campaign: ModuleType) -> None:
     parts = campaign.all_parts()
-    assert [part.number for part in parts] == PARTS
     assert sum(part.seconds for part in parts) <= campaign.MINUTES * 60
     assert all(set(part.needs) <= set(campaign.NEEDS) for part in parts)
 
@@ -126,7 +122,7 @@ def checkout(campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ran.append(part.number)
         return campaign.Figure(tried=3, failures=("it broke",) if part.number == 2 else ())
 
-    monkeypatch.setattr(campaign, "all_parts", lambda: parts)
+    monkeypatch.setattr(campaign, "all_parts", lambda file: parts)
     monkeypatch.setattr(campaign, "run_apart", apart)
     monkeypatch.setattr(campaign, "commit", lambda: ("abc", False))
     monkeypatch.setattr(campaign, "KEPT", tmp_path / "kept")

@@ -175,15 +175,17 @@ def repeat(number: int, effort: Effort, what: object) -> str:
     return f"(case {what}; `python benchmarks/promises --only {number} --seed {effort.seed}`)"
 
 
-def all_parts() -> list[Part]:
+def all_parts(file: str | None = None) -> list[Part]:
     """The parts of all files of this folder, by number.
 
+    Args:
+        file: Only those of this one, without `.py`.
     Raises:
         ValueError: Two parts have one number.
     """
     parts: list[Part] = []
     for path in sorted(FOLDER.glob("*.py")):
-        if path.stem != "__main__":
+        if path.stem != "__main__" and file in (None, path.stem):
             parts += getattr(importlib.import_module(path.stem), "PARTS", ())
     parts.sort(key=lambda part: part.number)
     numbers = [part.number for part in parts]
@@ -220,6 +222,7 @@ def run_apart(part: Part, effort: Effort) -> Figure:
         folder = Path(place) / "work"
         folder.mkdir()
         words = [sys.executable, str(FOLDER), "--part", str(part.number), "--figure", str(found)]
+        words += ["--file", part.run.__module__]
         words += ["--seconds", str(effort.seconds), "--seed", str(effort.seed)]
         words += ["--quick"] if effort.is_quick else []
         env = {**os.environ, "HOME": str(folder), "TEXTGEN_CACHE": str(folder / "cache")}
@@ -358,10 +361,10 @@ def main(words: Iterable[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="two seconds each; writes nothing")
     parser.add_argument("--list", action="store_true", help="print the parts and end")
-    for inner in ("--part", "--seconds", "--figure"):  # of the process of one part
+    for inner in ("--part", "--file", "--seconds", "--figure"):  # of the process of one part
         parser.add_argument(inner, help=argparse.SUPPRESS)
     asked = parser.parse_args(None if words is None else list(words))
-    parts = all_parts()
+    parts = all_parts(asked.file)
     by_number = {part.number: part for part in parts}
     if unknown := [number for number in asked.only if number not in by_number]:
         parser.error(f"there is no part {unknown[0]}; the parts are {sorted(by_number)}")

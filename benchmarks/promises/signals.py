@@ -90,7 +90,7 @@ ENDLESS: dict[str, tuple[tuple[str, ...], float]] = {
     ),
 }
 #: Commands that end soon and need no project: those of a quick campaign.
-_SOON = ("version", "help")
+WITHOUT_PROJECT = ("version", "help")
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def make_project(folder: Path, program: Sequence[str]) -> None:
     going = subprocess.Popen(
         [*program, *begun, "--save-every", "20"],
         cwd=folder,
-        env=_environment(folder),
+        env=child_environment(folder),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -183,7 +183,8 @@ def make_project(folder: Path, program: Sequence[str]) -> None:
     going.wait()
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def child_environment(folder: Path) -> dict[str, str]:
+    """The variables of a command: its home and its cache are in the folder."""
     return {**environment(), "HOME": str(folder), "TEXTGEN_CACHE": str(folder / "cache")}
 
 
@@ -191,7 +192,7 @@ def _finish(words: Sequence[str], folder: Path) -> None:
     subprocess.run(
         words,
         cwd=folder,
-        env=_environment(folder),
+        env=child_environment(folder),
         check=True,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -266,7 +267,7 @@ def try_once(
         process = subprocess.Popen(
             words,
             cwd=folder,
-            env=_environment(folder),
+            env=child_environment(folder),
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=errors,
@@ -379,7 +380,7 @@ def run(
     names = list(only) or [*COMMANDS, *ENDLESS]
     with tempfile.TemporaryDirectory(prefix="textgen-signals-") as place:
         project = Path(place)
-        if set(names) - set(_SOON):
+        if set(names) - set(WITHOUT_PROJECT):
             say("making the project")
             make_project(project, program)
         before = _files(project)
@@ -452,7 +453,7 @@ def summary(tries: Sequence[SignalTry]) -> list[str]:
 
 def try_promise(effort: Effort) -> Figure:
     """Part 7 of the campaign."""
-    only = _SOON if effort.is_quick else ()
+    only = WITHOUT_PROJECT if effort.is_quick else ()
     tries = run(1_000_000, only=only, seed=effort.seed)
     done = [one for _, one in zip(effort.tries(), tries, strict=False)]
     sent = [one for one in done if one.signals]
