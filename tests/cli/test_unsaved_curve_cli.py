@@ -73,7 +73,7 @@ def test_reports_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr("textgen.cli.train_view.read_plain", fail)
+        patch.setattr("textgen.training.folder.read_plain", fail)
         result = textgen_cli("train", *RUN, "--quiet")
     reason = f"cannot read {Path('run') / METRICS_NAME}: the disk reports an input/output error"
     assert result.exit_code == 6 and reason in result.stderr
