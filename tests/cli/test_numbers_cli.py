@@ -24,6 +24,39 @@ LINEAR = ("--cell", "rnn", "--nonlinearity", "identity", "--hidden", "1", "--his
 SMALL = ("--hidden", "1", "--history", "2", "--steps", "3")
 
 
+#: A training on numbers that is sent Ctrl-C in its first step, which would take a minute.
+FIRST_STEP = """
+import signal, sys, time, textgen.cli
+from textgen.series import number_training
+
+def learner(*_):
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(60)
+    yield 0.0
+
+number_training._lbfgs = number_training._adamw = learner
+sys.argv = ["textgen", "train", "fib.csv", "--numbers", "--history", "2", "--out", "run"]
+textgen.cli.main()
+"""
+
+
+#: One that says when its first step is over.
+STEP_BY_STEP = """
+import sys, textgen.cli
+from textgen.series import number_training
+
+def learner(*given):
+    for number, loss in enumerate(own(*given)):
+        yield loss
+        if number == 0:
+            print("the first step is over", file=sys.stderr, flush=True)
+
+own, number_training._adamw = number_training._adamw, learner
+sys.argv = ["textgen", *sys.argv[1:]]
+textgen.cli.main()
+"""
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, with a file of Fibonacci's numbers and a table."""
@@ -207,16 +240,15 @@ def test_what_is_refused(fibonacci: Path, words: str, code: int, message: str) -
 def test_ctrl_c_saves_the_best_model_and_says_that_the_run_cannot_go_on(folder: Path) -> None:
     words = ["train", "fib.csv", "--numbers", "--learning-rate", "0.001", "--steps", "1000000"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "textgen", *words, "--out", "run"],
+        [sys.executable, "-c", STEP_BY_STEP, *words, "--out", "run"],
         env=environment(),
         stderr=subprocess.PIPE,
         text=True,
     )
     assert process.stderr is not None
     for line in process.stderr:
-        if "1,000,000" in line or "windows to train on" in line:
+        if line == "the first step is over\n":
             break
-    time.sleep(1.0)
     os.kill(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -242,3 +274,14 @@ def test_weights_are_rounded_to_what_the_series_can_tell_apart() -> None:
     assert weights_in_words(small, "F(x) = x w", [1e-9, 3e-9]) == "w = 1, b = 2e-09, v = 1"
     large = {"w": 2e-9, "b": 0.5, "v": 1.0}
     assert weights_in_words(large, "F(x) = tanh(x w)", [1e9]) == "w = 2e-09, b = 0.5, v = 1"
+
+
+@pytest.mark.usefixtures("folder")
+def test_before_its_first_step_is_over_nothing_is_waited_for() -> None:
+    """There is no model to save, and torch loads much for the step."""
+    words = [sys.executable, "-c", FIRST_STEP]
+    ended = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.endswith("\ntextgen: interrupted\n")
+    assert "stopping after this step" not in ended.stderr
+    assert not Path("run/model.safetensors").exists()

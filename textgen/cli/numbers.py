@@ -75,12 +75,16 @@ def train_on_numbers(
         StopSignals(answer) as stop,
         open_number_run(series, own, wanted.out, force=wanted.force) as run,
     ):
-        for event in run.events(stop.requested):
-            # From the first event on there is a step to finish and a model to save, until it is.
-            stop.armed = not isinstance(event, NumbersEnded)
-            show(event)
+
+        def asked() -> bool:
+            # After the first step, for which torch loads much, there is a model to save.
+            stop.armed = True
+            return stop.requested()
+
+        for event in run.events(asked):
             if isinstance(event, NumbersEnded):
-                ended = event
+                ended, stop.armed = event, False  # All is saved.
+            show(event)
     if ended.reason == "stopped" and stop.signum is not None:
         if not output.json_output:
             print(

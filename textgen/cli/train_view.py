@@ -65,12 +65,6 @@ def choices_hint(choices: Sequence[Choice], *, explain: bool) -> str:
     return f"{hidden} more with --explain; {change}" if hidden else change
 
 
-def has_curve(event: Ended) -> bool:
-    """Whether the loss curve is drawn. Who stops a run waits for its end: what draws takes longer
-    to load than the run to save."""
-    return event.reason not in ("already finished", "stopped")
-
-
 def print_json_line(event: Event) -> None:
     """Print an event as a JSON object on stdout."""
     print_json(event.to_dict())
