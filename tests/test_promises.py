@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +30,7 @@ def campaign() -> Iterator[ModuleType]:
 
 
 #: Numbers of the parts that are there.
-NUMBERS = (1, 2, 7, 9, 13, 14, 16)
+NUMBERS = (1, 2, 7, 9, 10, 11, 12, 13, 14, 16, 18)
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -163,3 +165,75 @@ def test_tries_end_with_the_time(campaign: ModuleType) -> None:
     assert list(campaign.Effort(seconds=60.0).tries(3)) == [0, 1, 2]
     assert list(campaign.Effort(seconds=-1.0).tries()) == [0]
     assert list(campaign.Effort(seconds=-1.0).tries(5, least=2)) == [0, 1]
+
+
+def test_code_that_a_file_could_run_is_seen(campaign: ModuleType) -> None:
+    import no_code
+
+    for line in ("subprocess.run(x, shell=True)", "import pickle", "torch.load(f)", "os.system(x)"):
+        assert no_code.gates(ast.parse(line)), line
+    assert not no_code.gates(ast.parse("subprocess.run(x, shell=False); json.load(f)"))
+
+
+def test_a_file_that_is_taken_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import no_code
+
+    def opens(path: Path) -> None:
+        if path.read_bytes()[:1] == b"#":
+            Path("ran").mkdir()
+
+    files = {"script": b"#!/bin/sh"}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(no_code, "hostile_files", lambda sound: files)
+    monkeypatch.setattr(no_code, "doors", lambda: {"open": opens})
+    figure = no_code.try_promise(campaign.Effort(seconds=0.0))
+    assert len(figure.failures) == 1 and "its code was run" in figure.failures[0]
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "\x07", "\x9b2J", "\u202e", "\r", "\u2028", "\ud800"])
+def test_what_steers_a_terminal_is_seen(campaign: ModuleType, text: str) -> None:
+    import code_points
+
+    assert code_points.harm(f"a{text}b") == f"U+{ord(text[0]):04X}"
+    assert not code_points.harm("aéжあ\n")
+
+
+def test_draws_that_do_not_follow_the_softmax_are_seen(
+    campaign: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import same_seed
+
+    assert same_seed.p_value({}, 1, None, 2) > same_seed.LEAST
+    true = same_seed.filter_logits
+    monkeypatch.setattr(same_seed, "filter_logits", lambda x, o: 0.9 * true(x, o))
+    assert same_seed.p_value({}, 1, None, 2) < same_seed.LEAST
+    monkeypatch.setattr(same_seed, "filter_logits", lambda x, o: true(x, replace(o, top_k=2)))
+    assert same_seed.p_value({}, 1, None, 1) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("print(1)", ""),
+        ("raise ValueError", "a traceback"),
+        ("print('\\x1b[1m')", "an escape"),
+        ("raise SystemExit(9)", "the exit code 9"),
+    ],
+)
+def test_a_command_that_ends_badly_is_seen(
+    campaign: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    line: str,
+    wrong: str,
+) -> None:
+    import strange_surroundings
+
+    script = tmp_path / "program"
+    script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c \"{line}\"\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(strange_surroundings.sys, "executable", str(script))
+    told = strange_surroundings.tried("version", "usual", "empty", "file", tmp_path / "case")
+    assert told.startswith(wrong) and bool(told) == bool(wrong)
