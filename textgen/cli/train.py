@@ -118,7 +118,7 @@ def _follow(
             print_json_line(event)
         if isinstance(event, Ended):
             ended = event
-            # Who stops a run waits for its end: what draws takes longer to load than the run to save.
+            # Who stops a run waits for its end: what draws takes longer to load than it to save.
             if event.reason != "already finished" and not stop.requested():
                 curve = picture = None
                 try:
