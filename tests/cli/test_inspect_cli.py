@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -340,3 +341,18 @@ def test_ascii_stream(home: Path) -> None:
     told = process("inspect", "--text", TEXT, "--neuron", "0:1", "--json", cwd=home, **env)
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout)["text"] == TEXT
+
+
+@pytest.mark.parametrize(
+    "lost", ["steps", "step", "val_bits_per_word_with_unk", "val_bits_per_char"]
+)
+def test_a_model_that_does_not_tell_all_is_shown(trained: Any, tmp_path: Path, lost: str) -> None:
+    """A figure may be missing beside one that it goes with."""
+    saved = trained.load().saved
+    metrics = {**saved.info["metrics"], "val_unknown_share": 0.5, "val_bits_per_word_with_unk": 1.0}
+    del metrics[lost]
+    path = tmp_path / "model.safetensors"
+    replace(saved, info={**saved.info, "metrics": metrics}).save(path)
+    result = textgen_cli("inspect", "checkpoint", path)
+    assert result.exit_code == 0, result.stderr
+    assert ("at step" in result.stdout) == (lost != "step")

@@ -70,7 +70,7 @@ VALUES: dict[str, Any] = {
 }
 #: Of a list so many values are changed at each end.
 ENDS = 2
-#: Seconds and bytes that a command may take beyond what it has when it begins.
+#: Seconds of computing, and bytes beyond what it has when it begins, that a command may take.
 SECONDS, BYTES = 10, 2 * 2**30
 
 
@@ -210,15 +210,16 @@ def bounded(seconds: int = SECONDS, extra: int = BYTES) -> Iterator[None]:
 
     limits = resource.getrlimit(resource.RLIMIT_AS)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    before = signal.signal(signal.SIGALRM, expire)
+    before = signal.signal(signal.SIGPROF, expire)
     resource.setrlimit(resource.RLIMIT_AS, (size + extra, limits[1]))
-    signal.alarm(seconds)
+    # Of computing, not of the clock: others may use the machine, too.
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.alarm(0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         resource.setrlimit(resource.RLIMIT_AS, limits)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before)
 
 
 def run(words: Sequence[str]) -> End:

@@ -121,7 +121,9 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
 def _with_unk(metrics: Mapping[str, Any]) -> str | None:
     """The figure without the letters of unknown words; None where no word is unknown."""
     bits, share = metrics.get("val_bits_per_word_with_unk"), metrics.get("val_unknown_share")
-    return f"{bits:.3f} bits/word; {share:.1%} of the words are unknown" if share else None
+    if not share or bits is None:
+        return None
+    return f"{bits:.3f} bits/word; {share:.1%} of the words are unknown"
 
 
 def _cell(config: ModelConfig) -> str:
@@ -155,7 +157,9 @@ def _longer(parts: list[dict[str, Any]]) -> str | None:
 
 
 def _of(step: int | None, steps: int | None) -> str | None:
-    return None if step is None else f"{step:,} of {steps:,}"
+    if step is None or steps is None:
+        return None if step is None else f"{step:,}"
+    return f"{step:,} of {steps:,}"
 
 
 def _list_all(json_output: bool, color: ColorMode) -> None:
