@@ -93,6 +93,8 @@ RESUMED: dict[str, tuple[str, ...]] = {
     "train": ("train", "run", "--resume", "-q"),
     "fine-tune": ("train", "run", "--resume", "-q"),
     "more": ("train", "small", "--resume", "-q"),
+    "compare": (*COMMANDS["compare"], "--resume"),
+    "numbers": (*COMMANDS["numbers"], "--force"),
 }
 
 

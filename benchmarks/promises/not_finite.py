@@ -37,6 +37,7 @@ from measuring import made_up_text
 from textgen.cells import CELLS
 from textgen.checkpoint.format import read_file
 from textgen.errors import TextgenError
+from textgen.native.library import load, missing_reason
 
 _STEPS = 30
 _OUT = "run"
@@ -194,7 +195,11 @@ def run(tries: int, *, seed: int = 0) -> Iterator[FiniteTry]:
         seed: Of all that is drawn.
     Yields:
         A record a training.
+    Raises:
+        RuntimeError: The native engine is missing, into whose arrays the numbers are put.
     """
+    if load() is None:
+        raise RuntimeError(missing_reason())
     with tempfile.TemporaryDirectory(prefix="textgen-finite-") as place:
         project = Path(place).resolve()
         (project / "text.txt").write_text(made_up_text(1_500), "utf-8")
@@ -225,6 +230,8 @@ def summary(tries: Sequence[FiniteTry]) -> list[str]:
 
 def try_promise(effort: Effort) -> Figure:
     """Part 8 of the campaign."""
+    if load() is None:  # The numbers are put into the engine's arrays.
+        return Figure(tried=0, not_run=(f"needs the native engine: {missing_reason()}",))
     tries = [one for _, one in zip(effort.tries(), run(1_000_000, seed=effort.seed), strict=False)]
     failed = tuple(
         f"{' '.join(one.words)}, put: {one.put}: code {one.code}, {'; '.join(one.wrong)} "
