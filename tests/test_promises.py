@@ -29,11 +29,13 @@ def campaign() -> Iterator[ModuleType]:
         yield campaign
 
 
-#: Numbers of the parts that are there.
-NUMBERS = (1, 2, 7, 9, 10, 11, 12, 13, 14, 16, 18)
+#: Numbers of the parts that are there; those that make calls fail, cut the power, kill or race have
+#: tests of their own in test_fault_trials.py.
+FAULTS = (3, 4, 6, 8, 15)
+NUMBERS = (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18)
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", [number for number in NUMBERS if number not in FAULTS])
 def test_a_part_runs_and_its_promise_is_kept(campaign: ModuleType, number: int) -> None:
     [part] = [part for part in campaign.all_parts() if part.number == number]
     figure = campaign.run_apart(part, campaign.Effort(seconds=campaign.QUICK, is_quick=True))

@@ -171,8 +171,9 @@ def try_promise(effort: Effort) -> Figure:
     return Figure(
         tried=done * GROUP,
         failures=tuple(failures),
-        text=f"All code points below U+{BELOW:04X} and {OTHERS:,} that were drawn above, in groups "
-        f"of {GROUP}, through {', '.join(WAYS)}; every tenth group through `sample` on a terminal.",
+        text=f"Out of all code points below U+{BELOW:04X} and {OTHERS:,} that were drawn above, in "
+        f"groups of {GROUP}, through {', '.join(WAYS)}; every tenth group through `sample` on a "
+        "terminal.",
         not_run=(left,) if done < len(everything) else (),
     )
 
@@ -184,7 +185,7 @@ PARTS = (
         "JSON and pages hold it as it is.",
         not_promised="the same of what is sent into a pipe or a file: `sample` writes there what "
         "the model writes.",
-        seconds=150,
+        seconds=120,
         run=try_promise,
         needs=("linux",),
     ),

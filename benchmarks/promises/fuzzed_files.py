@@ -155,7 +155,7 @@ PARTS = (
         "and a bounded memory.",
         not_promised="that a forged file is found out: whoever can compute a SHA-256 can write a "
         "model with other numbers in it. It can write any text, and nothing else.",
-        seconds=420,
+        seconds=300,
         run=try_promise,
         needs=("linux",),
     ),
