@@ -339,6 +339,25 @@ def append_line(path: Path, line: str) -> None:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
 
 
+def sync_lines(path: Path) -> None:
+    """Return when the lines of a file would survive a loss of power; a missing file is left out.
+
+    Raises:
+        StorageError: They could not be written.
+    """
+    try:
+        descriptor = _open_plain(path, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        _sync_folder(path.parent)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
+
+
 def remove_leftovers(path: Path, *, within: Path | None = None) -> None:
     """Remove the temporary files that killed writers left in a folder; those of live ones stay.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from textgen.errors import (
 )
 from textgen.evaluation.nll import Nll
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
-from textgen.training.folder import run_folder
+from textgen.training.folder import RunState, run_folder
 from textgen.training.run import MOST_SKIPPED_IN_A_ROW
 
 
@@ -467,3 +468,33 @@ def test_a_text_of_few_documents_begins_where_a_paragraph_does(
     found = textgen.train(tmp_path, out=tmp_path / "run", steps=1, hidden_size=4, batch_size=2)
     saved = found.load().saved
     assert saved.vocabulary.decode(np.array(saved.primer, np.int64)) == primer
+
+
+def test_reports_are_on_the_disk_before_the_state_is(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A state that survives a power cut must not be ahead of the reports before it."""
+    folder, seen = tmp_path / "run", []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        lines = folder / "metrics.jsonl"
+        if lines.exists() and os.path.samestat(status, lines.stat()):
+            seen.append(("reports", len(lines.read_text().splitlines())))
+        fsync(descriptor)
+
+    save = RunState.save
+
+    def saved(state: RunState, path: Path) -> None:
+        seen.append(("state", state.progress.step))
+        save(state, path)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    monkeypatch.setattr(RunState, "save", saved)
+    textgen.train(text, out=folder, steps=6, save_every=2, eval_every=1, **SMALL)
+    assert seen == [
+        ("state", 0),
+        *(("reports", 2), ("state", 2), ("reports", 4), ("state", 4)),
+        *(("reports", 6), ("state", 6)),
+    ]

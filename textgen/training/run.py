@@ -30,7 +30,7 @@ from textgen.evaluation.exact_match import (
     target_nll,
 )
 from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
-from textgen.files import append_line
+from textgen.files import append_line, sync_lines
 from textgen.messages import Message, marks_of
 from textgen.model.engine import open_network
 from textgen.model.native_network import NativeNetwork
@@ -379,6 +379,8 @@ class Run:
         weights = {name: array for name, array in tensors.items() if ".model." in f".{name}"}
         if not (_is_sound(weights) and is_writable(tensors)):
             raise self._diverged(_TOO_LARGE)
+        # A state that survives a power cut must not be ahead of the reports before it.
+        sync_lines(self.folder / METRICS_NAME)
         replace(self._state, progress=self._progress, tensors=tensors, best=self._best).save(path)
         return Saved(step=self._progress.step, path=str(path))
 
