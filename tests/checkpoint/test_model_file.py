@@ -219,10 +219,10 @@ CONFIG = make_model().config.to_dict()
         ({"vocabulary": {"level": "char", "symbols": ["a", "a"]}}, "vocabulary: .* twice"),
         ({"vocabulary": {"level": "char", "symbols": [1]}}, "vocabulary: "),
         ({"vocabulary": {"level": ["char"]}}, "vocabulary: "),
-        ({"vocabulary": 7}, "vocabulary: "),
-        ({"normalization": 7}, "normalization: "),
+        ({"vocabulary": 7}, "vocabulary is 7; it must be an object"),
+        ({"normalization": 7}, "normalization is 7; it must be an object"),
         ({"normalization": {"nfc": True}}, "normalization: .* missing: fold, newlines"),
-        ({"normalization": ["newlines", "nfc", "fold"]}, "normalization: "),
+        ({"normalization": ["newlines", "nfc", "fold"]}, "normalization is .* must be an object"),
         (
             {"normalization": {"newlines": 1, "nfc": True, "fold": False}},
             "normalization: newlines is 1",

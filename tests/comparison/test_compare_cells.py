@@ -23,7 +23,7 @@ from textgen.comparison import (
 from textgen.comparison.runs import comparison_folder
 from textgen.errors import ConfigError, RunFolderError, StorageError, TrainingDivergedError
 from textgen.options import TrainOptions
-from textgen.training.events import Ended, Report
+from textgen.training.events import Ended, Report, Saved
 from textgen.training.run import Run
 
 BASE = TrainOptions(steps=6, batch_size=4, seq_len=16, threads=1, save_every=2)
@@ -110,8 +110,24 @@ def test_a_run_is_an_ordinary_run(corpus: str) -> None:
 def test_going_on_after_a_stop(corpus: str) -> None:
     """What is finished is not trained again; what was interrupted goes on to the same end."""
     whole = result_of(compare(corpus, out="whole"))
-    steps = iter(range(1000))
-    halted = compare(corpus, out="parts", stop=lambda: next(steps) >= 9)
+    halted: list[Any] = []
+
+    def in_the_second_run() -> bool:
+        return any(
+            isinstance(event, RunEvent) and event.label == "lstm, rng 1" and is_save(event)
+            for event in halted
+        )
+
+    for event in compare_cells(
+        [corpus],
+        VARIANTS,
+        BASE,
+        params=6000,
+        rngs=(1, 2),
+        out="parts",
+        stop=in_the_second_run,
+    ):
+        halted.append(event)
     assert isinstance(halted[-1], Halted)
     assert (halted[-1].number, halted[-1].label) == (2, "lstm, rng 1")
     events = compare(corpus, out="parts", resume=True)
@@ -120,6 +136,10 @@ def test_going_on_after_a_stop(corpus: str) -> None:
     parts = result_of(events)
     for ours, theirs in zip(parts.rows, whole.rows, strict=True):
         assert ours.bits_per_char == theirs.bits_per_char
+
+
+def is_save(event: RunEvent) -> bool:
+    return isinstance(event.event, Saved)
 
 
 def is_end(event: RunEvent) -> bool:

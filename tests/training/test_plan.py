@@ -418,6 +418,7 @@ def test_a_text_read_many_times_has_several_networks() -> None:
         {"pairs": True},
         {"history": 20},
         {"tie": True},
+        {"embedding_size": 7},
         {"members": 1},
     ):
         assert resolved(TrainOptions(**asked), few)[0].members == 1, asked

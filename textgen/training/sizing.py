@@ -351,8 +351,9 @@ def draft(
         readings = tokens_of(shape(hidden_size)) / facts.train_tokens
         # Not tried with words or pairs, nor where each token sees a few before it.
         plain = not (rare or options.pairs or options.history or further or tokens is not None)
-        apart = not (options.tie or options.frozen_embedding or options.vectors)
-        if options.members is None and plain and apart and readings >= MEMBERS_FROM[0]:
+        plain = plain and not (options.tie or options.frozen_embedding or options.vectors)
+        plain = plain and options.embedding_size is None
+        if options.members is None and plain and readings >= MEMBERS_FROM[0]:
             members = sum(readings >= least for least in MEMBERS_FROM) + 1
             members = min(members, max(2, MEMBERS_WIDTH // hidden_size))
             why += f": one alone would read the text {_times(readings)}, and learn less"
