@@ -189,10 +189,9 @@ class Running:
             seconds: Kill it after so many; None: after `PATIENCE`.
         """
         ended = self._server._ask({"wait": self.pid, "seconds": seconds or PATIENCE})
-        texts = [
-            self._files.with_suffix(f".{name}").read_text("utf-8", "replace")
-            for name in (_OUT, _ERR)
-        ]
+        # One that was killed in its first moments has opened no files yet.
+        said = [self._files.with_suffix(f".{name}") for name in (_OUT, _ERR)]
+        texts = [path.read_text("utf-8", "replace") if path.exists() else "" for path in said]
         for name in (_OUT, _ERR, _LOADED):
             self._files.with_suffix(f".{name}").unlink(missing_ok=True)
         failed = [ended[name] for name in ("count", "kind", "path")]

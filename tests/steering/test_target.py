@@ -73,6 +73,8 @@ def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
         {"mean": None},
         {"sign": 0},
         {"layer": True},
+        {"layer": None},
+        {"sign": None},
         {"read": [1.0, 2.0]},
     ],
 )

@@ -155,8 +155,10 @@ class Target:
         def vector(key: str) -> Floats | None:
             return None if data.get(key) is None else np.array(data[key], np.float32)
 
-        whole = {key: data[key] for key in ("layer", "sign")} | {"unit": data["unit"]}
-        if any(type(number) is not int for number in whole.values() if number is not None):
+        numbers = [data["layer"], data["sign"]]
+        if data["unit"] is not None:  # A direction has none.
+            numbers.append(data["unit"])
+        if any(type(number) is not int for number in numbers):
             raise TypeError("layer, unit and sign must be whole numbers")
         return cls(
             name=str(data["name"]),
