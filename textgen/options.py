@@ -250,8 +250,8 @@ class TrainOptions(ComputeOptions):
         help="The number of networks that are trained side by side and whose predictions are "
         f"averaged (an ensemble). They share out the neurons of {named('hidden_size')} among them.",
         panel=MODEL,
-        by_default=f"1, or 2 for a text that is read many times, where {named('hidden_size')} and "
-        "the length of the run are left open",
+        by_default=f"1, or 2 to 4 for a text that is read many times, where {named('hidden_size')} "
+        "and the length of the run are left open",
         at_least=1,
         at_most=16,
     )

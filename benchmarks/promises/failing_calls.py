@@ -1,6 +1,6 @@
 """Calls of the system that fail, one after the other, in every command that writes files.
 
-    python benchmarks/promises/failing_calls.py [--tries N] [--only NAME,...] [--seed 0]
+    python benchmarks/promises --only 3
 
 A command runs once undisturbed, and its calls that open, write, synchronise, rename, close,
 truncate, make or remove what is in its folder are counted. Then it runs again for each of them, and
@@ -19,9 +19,7 @@ confidence.
 
 from __future__ import annotations
 
-import argparse
 import errno
-import json
 import os
 import random
 import shutil
@@ -29,7 +27,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +306,6 @@ def run(
     *,
     only: Sequence[str] = (),
     seed: int = 0,
-    say: Callable[[str], object] = lambda line: None,
     not_run: Callable[[str], object] = lambda reason: None,
 ) -> Iterator[Point]:
     """Let calls fail, one after the other.
@@ -317,7 +314,6 @@ def run(
         tries: How many points, drawn at random from those of all commands; 0: all.
         only: Names of commands; none: all.
         seed: Of the draw.
-        say: Is told what is prepared.
         not_run: Is told why nothing is run, where there is no C compiler.
     Yields:
         A record a point.
@@ -327,40 +323,24 @@ def run(
         if library is None:
             not_run("needs Linux and a C compiler")
             return
-        say("making the project")
         trial = Trial(Path(place), library)
         with trial.server:
             wholes = {}
             for name in only or COMMANDS:
                 wholes[name] = trial.whole(name)
-                say(f"{name}: {len(wholes[name].kinds)} calls")
             points = [point for name, whole in wholes.items() for point in _points(name, whole)]
             if tries:
                 points = random.Random(seed).sample(points, min(tries, len(points)))
-            say(f"{len(points)} points")
             for point in points:
                 yield trial.fail(point, wholes[point.command])
 
 
-def summary(points: Sequence[Point]) -> list[str]:
-    """Lines of figures."""
-    reached = [point for point in points if point.call]
-    failed = [point for point in reached if point.wrong]
+def summary(reached: Sequence[Point]) -> str:
+    """Figures, in a sentence."""
     codes = Counter(point.code for point in reached)
-    lines = [
-        f"{len(reached)} calls failed in {len({point.command for point in reached})} commands"
-        f" ({len(points) - len(reached)} more were not reached)",
-        "exit codes: " + ", ".join(f"{code}: {count}" for code, count in sorted(codes.items())),
-        f"promise not kept: {len(failed)}"
-        + (
-            "" if failed or not reached else f" (below {3 / len(reached):.2%} with 95 % confidence)"
-        ),
-    ]
-    for (command, wrong), count in Counter(
-        (point.command, wrong) for point in failed for wrong in point.wrong
-    ).most_common():
-        lines.append(f"  {count} x {command}: {wrong}")
-    return lines
+    ends = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+    commands = len({point.command for point in reached})
+    return f"{len(reached)} calls failed in {commands} commands; exit codes: {ends}."
 
 
 def try_promise(effort: Effort) -> Figure:
@@ -384,7 +364,7 @@ def try_promise(effort: Effort) -> Figure:
         if point.wrong
     )
     return Figure(
-        tried=len(reached), failures=failed, text=summary(points)[1], not_run=tuple(not_run)
+        tried=len(reached), failures=failed, text=summary(reached), not_run=tuple(not_run)
     )
 
 
@@ -399,33 +379,3 @@ PARTS = (
         needs=("linux",),
     ),
 )
-
-
-def main() -> None:
-    """Run the points and print the figures; the exit code is 1 where a promise was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tries", type=int, default=0, help="points drawn at random; 0: all")
-    parser.add_argument("--only", default="", help="names of commands, with commas between them")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jsonl", type=Path, help="write the records to this file")
-    asked = parser.parse_args()
-    points: list[Point] = []
-    for point in run(
-        asked.tries,
-        only=[name for name in asked.only.split(",") if name],
-        seed=asked.seed,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-        not_run=lambda reason: print(f"not run: {reason}", file=sys.stderr),
-    ):
-        points.append(point)
-        if asked.jsonl:
-            with open(asked.jsonl, "a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(point), ensure_ascii=False) + "\n")
-        if point.wrong:
-            print(f"{len(points)}: {point}", file=sys.stderr, flush=True)
-    print("\n".join(summary(points)))
-    raise SystemExit(any(point.wrong for point in points))
-
-
-if __name__ == "__main__":
-    main()

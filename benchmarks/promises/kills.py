@@ -1,6 +1,6 @@
 """Trainings that are killed at random moments and resumed: they end as if nothing had happened.
 
-    python benchmarks/promises/kills.py [--tries 500] [--only NAME,...] [--seed 0]
+    python benchmarks/promises --only 6
 
 Each try starts a training in a process of its own and kills it (SIGKILL) at a moment drawn
 uniformly from the time that it computes when nobody disturbs it; then it is resumed, and some tries
@@ -15,17 +15,15 @@ was never killed, and nothing temporary is left. After 0 failures in n kills the
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib.util
-import json
 import random
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -211,7 +209,6 @@ def run(
     *,
     only: Sequence[str] = (),
     seed: int = 0,
-    say: Callable[[str], object] = lambda line: None,
 ) -> Iterator[KillTry]:
     """Kill trainings and resume them, until so many have been killed.
 
@@ -219,15 +216,11 @@ def run(
         tries: How many kills.
         only: Names of trainings; none: all that can run here.
         seed: Of the moments.
-        say: Is told what is prepared.
     Yields:
         A record a training that was killed at least once.
     """
     rng = random.Random(seed)
     names = trainings(only)
-    absent = sorted(set(TRAININGS) - set(names)) if not only else []
-    if absent:
-        say(f"left out: {', '.join(absent)}")
     with tempfile.TemporaryDirectory(prefix="textgen-kills-") as place:
         project = _Project(Path(place).resolve())
         with project.server:
@@ -244,17 +237,13 @@ def run(
                     yield one
 
 
-def summary(tries: Sequence[KillTry]) -> list[str]:
-    """Lines of figures."""
+def summary(tries: Sequence[KillTry]) -> str:
+    """Figures, in a sentence."""
     kills = sum(len(one.moments) for one in tries)
-    failed = [one for one in tries if one.wrong]
-    return [
+    return (
         f"{kills} kills of {len(tries)} runs, in {len({one.training for one in tries})} trainings; "
-        f"{sum(one.begun_again for one in tries)} had saved nothing and were begun again",
-        f"promise not kept: {len(failed)}"
-        + ("" if failed or not kills else f" (below {3 / kills:.2%} with 95 % confidence)"),
-        *(f"  {one}" for one in failed),
-    ]
+        f"{sum(one.begun_again for one in tries)} had saved nothing and were begun again."
+    )
 
 
 def try_promise(effort: Effort) -> Figure:
@@ -274,7 +263,7 @@ def try_promise(effort: Effort) -> Figure:
     return Figure(
         tried=sum(len(one.moments) for one in tries),
         failures=failed,
-        text=f"{summary(tries)[0]}.",
+        text=summary(tries),
         not_run=tuple(f"{name}: its library is not installed" for name in absent),
     )
 
@@ -290,32 +279,3 @@ PARTS = (
         needs=("linux",),
     ),
 )
-
-
-def main() -> None:
-    """Run the tries and print the figures; the exit code is 1 where the promise was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tries", type=int, default=500, help="how many kills")
-    parser.add_argument("--only", default="", help="names of trainings, with commas between them")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jsonl", type=Path, help="write the records to this file")
-    asked = parser.parse_args()
-    tries: list[KillTry] = []
-    for one in run(
-        asked.tries,
-        only=[name for name in asked.only.split(",") if name],
-        seed=asked.seed,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-    ):
-        tries.append(one)
-        if asked.jsonl:
-            with open(asked.jsonl, "a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
-        if one.wrong:
-            print(f"{len(tries)}: {one}", file=sys.stderr, flush=True)
-    print("\n".join(summary(tries)))
-    raise SystemExit(any(one.wrong for one in tries))
-
-
-if __name__ == "__main__":
-    main()

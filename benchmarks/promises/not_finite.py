@@ -1,6 +1,6 @@
 """Numbers that are not finite, put into trainings: none of them is ever saved.
 
-    python benchmarks/promises/not_finite.py [--tries 200] [--seed 0]
+    python benchmarks/promises --only 8
 
 Half of the tries put NaN or an infinity into the loss, the gradient, the carried state, the
 weights or the moments of a training, at a random place and step, once or from then on. The other
@@ -15,15 +15,14 @@ before stays. After 0 failures in n tries the true share is below 3/n with 95 % 
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -213,19 +212,13 @@ def run(tries: int, *, seed: int = 0) -> Iterator[FiniteTry]:
                 yield FiniteTry(words, put, ended.code, ended.err[-1000:], tuple(wrong))
 
 
-def summary(tries: Sequence[FiniteTry]) -> list[str]:
-    """Lines of figures."""
-    failed = [one for one in tries if one.wrong]
+def summary(tries: Sequence[FiniteTry]) -> str:
+    """Figures, in a sentence."""
     codes = Counter(one.code for one in tries)
     places = Counter(one.put["place"] if one.put else "extreme options" for one in tries)
-    return [
-        f"{len(tries)} trainings: "
-        + ", ".join(f"{place} {count}" for place, count in sorted(places.items())),
-        "exit codes: " + ", ".join(f"{code}: {count}" for code, count in sorted(codes.items())),
-        f"promise not kept: {len(failed)}"
-        + ("" if failed or not tries else f" (below {3 / len(tries):.2%} with 95 % confidence)"),
-        *(f"  {one}" for one in failed),
-    ]
+    put = ", ".join(f"{place} {count}" for place, count in sorted(places.items()))
+    ends = ", ".join(f"{code}: {count}" for code, count in sorted(codes.items()))
+    return f"{len(tries)} trainings: {put}; exit codes: {ends}."
 
 
 def try_promise(effort: Effort) -> Figure:
@@ -239,7 +232,7 @@ def try_promise(effort: Effort) -> Figure:
         for number, one in enumerate(tries)
         if one.wrong
     )
-    return Figure(tried=len(tries), failures=failed, text=f"{summary(tries)[1]}.")
+    return Figure(tried=len(tries), failures=failed, text=summary(tries))
 
 
 PARTS = (
@@ -253,27 +246,3 @@ PARTS = (
         needs=("linux",),
     ),
 )
-
-
-def main() -> None:
-    """Run the tries and print the figures; the exit code is 1 where the promise was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tries", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jsonl", type=Path, help="write the records to this file")
-    asked = parser.parse_args()
-    tries: list[FiniteTry] = []
-    say: Callable[[str], object] = lambda line: print(line, file=sys.stderr, flush=True)  # noqa: E731
-    for one in run(asked.tries, seed=asked.seed):
-        tries.append(one)
-        if asked.jsonl:
-            with open(asked.jsonl, "a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
-        if one.wrong:
-            say(f"{len(tries)}: {one}")
-    print("\n".join(summary(tries)))
-    raise SystemExit(any(one.wrong for one in tries))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Power cuts: every command that writes files, and what a disk may hold after one.
 
-    python benchmarks/promises/power_cut.py [--tries 1000] [--only NAME,...] [--seed 0]
+    python benchmarks/promises --only 4
 
 A command runs once, and each of its calls that changes a file or a name is written down (with the
 bytes; see system_calls.c). Then the power fails after a call drawn at random. What was synchronised
@@ -19,14 +19,12 @@ with 95 % confidence.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -330,7 +328,6 @@ def run(
     only: Sequence[str] = (),
     seed: int = 0,
     opened: int = 10,
-    say: Callable[[str], object] = lambda line: None,
     not_run: Callable[[str], object] = lambda reason: None,
 ) -> Iterator[CutTry]:
     """Cut the power.
@@ -340,7 +337,6 @@ def run(
         only: Names of commands; none: all.
         seed: Of the states.
         opened: Every so many states the command is given again; its files are looked at always.
-        say: Is told what is prepared.
         not_run: Is told why nothing is run, where there is no C compiler.
     Yields:
         A record a state.
@@ -360,21 +356,9 @@ def run(
                 if name not in courses:
                     whole = trial.whole(name)
                     courses[name] = record(trial, name, folder / "log"), whole
-                    say(f"{name}: {len(courses[name][0].calls)} calls")
                 course, whole = courses[name]
                 rng = random.Random(f"{seed} {number}")
                 yield cut(trial, name, course, whole, rng, opens=number % opened == 0)
-
-
-def summary(tries: Sequence[CutTry]) -> list[str]:
-    """Lines of figures."""
-    failed = [one for one in tries if one.wrong]
-    return [
-        f"{len(tries)} states of the disk after {len({one.command for one in tries})} commands",
-        f"promise not kept: {len(failed)}"
-        + ("" if failed or not tries else f" (below {3 / len(tries):.2%} with 95 % confidence)"),
-        *(f"  {one}" for one in failed),
-    ]
 
 
 def try_promise(effort: Effort) -> Figure:
@@ -408,33 +392,3 @@ PARTS = (
         needs=("linux",),
     ),
 )
-
-
-def main() -> None:
-    """Run the tries and print the figures; the exit code is 1 where the promise was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tries", type=int, default=1000)
-    parser.add_argument("--only", default="", help="names of commands, with commas between them")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jsonl", type=Path, help="write the records to this file")
-    asked = parser.parse_args()
-    tries: list[CutTry] = []
-    for one in run(
-        asked.tries,
-        only=[name for name in asked.only.split(",") if name],
-        seed=asked.seed,
-        say=lambda line: print(line, file=sys.stderr, flush=True),
-        not_run=lambda reason: print(f"not run: {reason}", file=sys.stderr),
-    ):
-        tries.append(one)
-        if asked.jsonl:
-            with open(asked.jsonl, "a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
-        if one.wrong:
-            print(f"{len(tries)}: {one}", file=sys.stderr, flush=True)
-    print("\n".join(summary(tries)))
-    raise SystemExit(any(one.wrong for one in tries))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Trainings that meet: two in one folder, many on one cache, and what others left in both.
 
-    python benchmarks/promises/races.py [--tries 200] [--only KIND,...] [--seed 0]
+    python benchmarks/promises --only 15
 
 The kinds of tries, in turn:
 
@@ -20,8 +20,6 @@ code of its own. After 0 failures in n tries the true share is below 3/n with 95
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import shutil
@@ -31,7 +29,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -290,18 +288,12 @@ def run(tries: int, *, only: Sequence[str] = (), seed: int = 0) -> Iterator[Race
                 yield races.one(kinds[number % len(kinds)], random.Random(f"{seed} {number}"))
 
 
-def summary(tries: Sequence[RaceTry]) -> list[str]:
-    """Lines of figures."""
-    failed = [one for one in tries if one.wrong]
+def summary(tries: Sequence[RaceTry]) -> str:
+    """Figures, in a sentence."""
     kinds = Counter(one.kind for one in tries)
     commands = sum(len(one.codes) for one in tries)
-    return [
-        f"{len(tries)} meetings of {commands} commands: "
-        + ", ".join(f"{kind} {count}" for kind, count in kinds.items()),
-        f"promise not kept: {len(failed)}"
-        + ("" if failed or not tries else f" (below {3 / len(tries):.2%} with 95 % confidence)"),
-        *(f"  {one}" for one in failed),
-    ]
+    counts = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
+    return f"{len(tries)} meetings of {commands} commands: {counts}."
 
 
 def try_promise(effort: Effort) -> Figure:
@@ -317,7 +309,7 @@ def try_promise(effort: Effort) -> Figure:
         for number, one in enumerate(tries)
         if one.wrong
     )
-    return Figure(tried=len(tries), failures=failed, text=f"{summary(tries)[0]}.")
+    return Figure(tried=len(tries), failures=failed, text=summary(tries))
 
 
 PARTS = (
@@ -332,28 +324,3 @@ PARTS = (
         needs=("linux",),
     ),
 )
-
-
-def main() -> None:
-    """Run the tries and print the figures; the exit code is 1 where the promise was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--tries", type=int, default=200)
-    parser.add_argument("--only", default="", help="kinds, with commas between them")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jsonl", type=Path, help="write the records to this file")
-    asked = parser.parse_args()
-    tries: list[RaceTry] = []
-    only = [kind for kind in asked.only.split(",") if kind]
-    for one in run(asked.tries, only=only, seed=asked.seed):
-        tries.append(one)
-        if asked.jsonl:
-            with open(asked.jsonl, "a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(one), ensure_ascii=False) + "\n")
-        if one.wrong:
-            print(f"{len(tries)}: {one}", file=sys.stderr, flush=True)
-    print("\n".join(summary(tries)))
-    raise SystemExit(any(one.wrong for one in tries))
-
-
-if __name__ == "__main__":
-    main()

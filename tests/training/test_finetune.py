@@ -149,3 +149,11 @@ def test_the_options_take_the_parents_cell() -> None:
 def test_another_shape_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=rf"{name} 33 was asked for, .*from_ has \d+; leave it"):
         parent_options(TrainOptions(**{name: 33}), make_parent())
+
+
+def test_a_parent_is_trained_further_as_one_network() -> None:
+    """Its members, or a share of its weights, would be lost."""
+    parent = make_parent(hidden_size=8)
+    assert parent_options(TrainOptions(members=1), parent).members == 1
+    with pytest.raises(ConfigError, match=r"members=2: .*from_ is trained further as one network"):
+        parent_options(TrainOptions(members=2), parent)

@@ -438,6 +438,11 @@ def parent_options(options: TrainOptions, parent: SavedModel) -> TrainOptions:
     """
     shape, normalization = parent.config, parent.normalization
     default = TrainOptions()
+    if (options.members or 1) > 1:
+        raise ConfigError(
+            f"{named('members', options.members)}: the model given by {named('from_')} is trained "
+            f"further as one network; leave {named('members')} out"
+        )
     _check_loss(options, shape)
     kept_corpus = {
         "level": parent.vocabulary.level,

@@ -6,6 +6,7 @@ reports them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,9 +61,8 @@ class Trainer:
         self._learners = learners
         self._windows = windows
         self._plan = plan
-        # Of several members, as one; opened when it is asked for, and older than they after a step.
+        # Several members as one, as they are now; None until it is asked for.
         self._joined: Network | None = None
-        self._joined_is_old = True
 
     @property
     def network(self) -> Network:
@@ -70,11 +70,10 @@ class Trainer:
         networks = [learner.network for learner in self._learners]
         if len(networks) == 1:
             return networks[0]
-        if self._joined is None or self._joined_is_old:
+        if self._joined is None:
             model = self._plan.model
             weights = join([network.arrays() for network in networks], model)
             self._joined = open_network(model, networks[0].engine, weights)
-            self._joined_is_old = False
         return self._joined
 
     def advance(self) -> None:
@@ -87,7 +86,7 @@ class Trainer:
             seed = splitmix64(rng, self.step)
             masks = draw_masks(plan.member, plan.batch_size, seed, plan.recurrent_dropout)
             learner.update(batch, masks, rate)
-        self._joined_is_old = True
+        self._joined = None
         self.step += 1
         # A batch in which no target counts has no loss for the mean to take in.
         self.steps_counted += bool((batch.targets_TB >= 0).any())
@@ -102,14 +101,14 @@ class Trainer:
         counters = [learner.take_counters() for learner in self._learners]
         skipped = sum(int(own.masked) for own in counters)
         applied = self.steps_counted * len(counters) - skipped
+        loss, norm = (
+            sum(float(getattr(own, name)) for own in counters) / applied if applied else math.nan
+            for name in ("loss", "grad_norm")
+        )
         figures = StepFigures(
             steps=self.steps_counted,
-            nats_per_token=sum(float(own.loss) for own in counters) / applied
-            if applied
-            else float("nan"),
-            grad_norm=sum(float(own.grad_norm) for own in counters) / applied
-            if applied
-            else float("nan"),
+            nats_per_token=loss,
+            grad_norm=norm,
             skipped=skipped,
             skipped_in_a_row=max(int(own.longest_run) for own in counters),
         )
@@ -134,7 +133,7 @@ class Trainer:
                     if name.startswith(prefix)
                 }
             )
-        self._joined_is_old = True
+        self._joined = None
         self.step = step
         self.steps_counted = steps_counted
 
