@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID
-from textgen.corpus.windows import Windows, permute
+from textgen.corpus.windows import Windows, count_of, count_tokens, mix, permute
 from textgen.errors import ConfigError, EmptyCorpusError
 
 SENTENCE = "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"
@@ -137,6 +137,27 @@ def test_the_state_is_zeroed_at_marks_and_at_the_beginning_of_the_text() -> None
     assert resets == 2 * 2 * 3
 
 
+def test_each_stream_is_zeroed_once_in_so_many_windows_and_they_in_turn() -> None:
+    windows = Windows(numbered(1000), seq_len=4, batch_size=6, reset_every=3)
+    # Two of the six in each step, from the second step on none of which stands at the beginning.
+    for step, streams in ((3, [0, 1]), (4, [4, 5]), (5, [2, 3]), (6, [0, 1]), (300, [0, 1])):
+        resets_TB = windows.batch(step).resets_TB
+        assert np.flatnonzero(resets_TB[0]).tolist() == streams
+        assert not resets_TB[1:].any()
+    # With fewer streams than turns some steps zero none.
+    windows = Windows(numbered(1000), seq_len=4, batch_size=2, reset_every=5)
+    zeroed = [np.flatnonzero(windows.batch(step).resets_TB[0]).tolist() for step in range(5, 11)]
+    assert zeroed == [[0], [], [], [1], [], [0]]
+
+
+def test_no_stream_is_zeroed_where_that_was_not_asked_for() -> None:
+    never = Windows(numbered(1000), seq_len=4, batch_size=6)
+    assert not any(never.batch(step).resets_TB.any() for step in range(1, 20))
+    # A sliding window begins from zero anyway.
+    sliding = Windows(numbered(1000), seq_len=4, batch_size=6, reset_every=1, sliding=True)
+    assert not any(sliding.batch(step).resets_TB.any() for step in range(20))
+
+
 def test_a_lectures_window_starts_from_zero() -> None:
     tokens = numbered(31)
     tokens[[7, 20]] = END_ID
@@ -216,6 +237,31 @@ def test_permute_leaves_no_pattern() -> None:
     assert (order == other).sum() < 12
 
 
+@pytest.mark.parametrize(
+    ("size", "key", "order"),
+    [
+        (1, 0, [0]),
+        (2, 0, [1, 0]),
+        (10, 5, [0, 1, 2, 6, 7, 3, 8, 9, 5, 4]),
+        (17, 2**63 + 5, [5, 4, 1, 16, 0, 6, 2, 7, 8, 3, 10, 12, 15, 14, 13, 11, 9]),
+    ],
+)
+def test_a_shuffle_stays_what_it_was(size: int, key: int, order: list[int]) -> None:
+    """Runs of earlier versions go on with it; and the splits of a text are made of it."""
+    outcome = permute(np.arange(size), size, key)
+    assert outcome.dtype == np.int64
+    assert outcome.tolist() == order
+
+
+def test_bits_are_mixed_as_splitmix64_does() -> None:
+    """The first outputs of the generator seeded with 0, as its authors' program prints them."""
+    gamma = np.uint64(0x9E3779B97F4A7C15)
+    with np.errstate(over="ignore"):
+        outputs = mix(np.arange(1, 4, dtype=np.uint64) * gamma)
+    known = [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+    assert outputs.tolist() == known
+
+
 def test_permute_of_a_part_is_part_of_the_whole() -> None:
     whole = permute(np.arange(1000), 1000, 9)
     np.testing.assert_array_equal(permute(np.array([3, 999, 0]), 1000, 9), whole[[3, 999, 0]])
@@ -229,3 +275,18 @@ def test_batches_read_a_mapped_file(tmp_path: Path) -> None:
     x, y = windows[5]
     assert x.base is not None and np.shares_memory(x, tokens) and np.shares_memory(y, tokens)
     assert windows.batch(0).inputs_TB[0].tolist() == [2, 501]
+
+
+def test_symbols_are_counted_beyond_what_is_looked_at_at_once() -> None:
+    tokens = np.resize(np.array([0, 1, 1, 3], np.uint8), 2 * 2**20 + 5)
+    counts = count_tokens(tokens, 5)
+    assert counts.tolist() == [2**19 + 2, 2**20 + 2, 0, 2**19 + 1, 0]
+    assert counts.dtype == np.int64
+    assert [count_of(tokens, symbol) for symbol in range(5)] == counts.tolist()
+    assert count_tokens(tokens[:0], 3).tolist() == [0, 0, 0]
+    assert count_of(tokens[:0], 1) == 0
+
+
+def test_a_text_of_one_token_has_no_window_and_says_so() -> None:
+    with pytest.raises(EmptyCorpusError, match=r"has 1 token, .* none fits"):
+        Windows(numbered(1), seq_len=1)

@@ -68,6 +68,12 @@ def test_holm_steps_down_among_all() -> None:
     np.testing.assert_allclose(corrected, [0.18, 0.01, 1.0])
 
 
+def test_a_larger_p_value_is_never_corrected_to_a_smaller_one() -> None:
+    """0.021 alone would stay; but 0.02, which is smaller, becomes 0.04."""
+    corrected = holm(np.array([0.001, 0.021, 0.02]), among=3)
+    np.testing.assert_allclose(corrected, [0.003, 0.04, 0.04])
+
+
 def test_accuracy_of_guessing_is_a_half_however_rare_a_kind_is() -> None:
     labels = np.array([True] + [False] * 9)
     assert accuracy(np.zeros(10, bool), labels) == 0.5

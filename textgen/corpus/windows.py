@@ -98,9 +98,10 @@ class Windows:
                 f"a window of {seq_len} tokens in a batch of {batch_size}: both must be at least 1"
             )
         if len(tokens) < seq_len + 1:
+            most = len(tokens) - 1
             raise EmptyCorpusError(
                 f"the text has {plural(len(tokens), 'token')}, too few for a window of {seq_len}; "
-                f"a window of at most {max(len(tokens) - 1, 1)} fits"
+                f"{f'a window of at most {most}' if most > 0 else 'none'} fits"
             )
         self._tokens = tokens
         self._seq_len = seq_len

@@ -100,6 +100,7 @@ def build_library(
     *,
     sanitize: bool = False,
     sources: Path = SOURCES,
+    only: Sequence[str] | None = None,
     say: Say | None = None,
 ) -> Build:
     """Compile the library into the file `output`, which is replaced as a whole or not at all.
@@ -108,6 +109,8 @@ def build_library(
         output: The file of the library; its folder is made if necessary.
         sanitize: Check every address and every undefined operation; many times slower.
         sources: The folder of the C files.
+        only: The instruction sets to have code for, for a library that is tried once; None: all
+            that this kind of CPU has.
         say: Called with what is done.
     Raises:
         BackendError: There is no compiler, or it fails.
@@ -130,7 +133,7 @@ def build_library(
         def run(words: list[str]) -> str:
             return _run([*compiler, *words], group)
 
-        names = _of_this_cpu()
+        names = _of_this_cpu() if only is None else list(only)
         knows = pool.map(lambda name: _knows(run, INSTRUCTION_SETS[name], folder), names)
         known = dict(zip(names, knows, strict=True))
         sets = tuple(name for name in names if known[name])
