@@ -49,7 +49,9 @@ def test_each_fault_is_for_the_tests_of_its_own_package(seeded: ModuleType) -> N
         own = f"tests/test_{part}" if part.endswith(".py") else f"tests/{part}"
         assert fault.tests, fault.name
         for test in fault.tests:
-            assert (ROOT / test.partition("::")[0]).exists(), fault.name
+            path, _, function = test.partition("::")
+            assert (ROOT / path).exists(), fault.name
+            assert not function or f"def {function}(" in (ROOT / path).read_text("utf-8"), test
             assert test == own or test.startswith((f"{own}/", f"{own}::")), fault.name
 
 

@@ -275,3 +275,85 @@ def test_a_failed_save_leaves_the_old_model(tmp_path: Path) -> None:
     assert SavedModel.load(path).info == model.info and os.listdir(tmp_path) == [path.name]
     with pytest.raises(StorageError, match="cannot write"):
         model.save(tmp_path / "missing" / "model.safetensors")
+
+
+def test_a_header_that_tells_nothing_of_its_texts() -> None:
+    model = replace(make_model(), info={})
+    assert not model.reads_pairs and not model.writes_documents
+    assert model.documents is None and model.document_separator == "\n\n"
+    assert model.history is None and model.bits_per_char is None
+    assert model.corpus is None and model.trained_on == ""
+    options = model.corpus_options()
+    assert (options.level, options.documents) == ("char", None)
+
+
+@pytest.mark.parametrize(
+    ("documents", "pairs", "several"),
+    [
+        (0, False, False),
+        (1, False, False),
+        (2, False, True),
+        (2, True, False),
+        (None, False, False),
+    ],
+)
+def test_a_model_of_several_documents_knows_where_a_text_ends(
+    documents: int | None, pairs: bool, several: bool
+) -> None:
+    """One of pairs ends a target, which is no document."""
+    corpus: dict[str, Any] = {"files": [], "sha256": "a sum", "tokens": 7}
+    if documents is not None:
+        corpus["documents"] = documents
+    model = replace(make_model(), info={"corpus": corpus, "pairs": pairs})
+    assert (model.writes_documents, model.reads_pairs) == (several, pairs)
+
+
+def test_what_a_header_tells_of_its_texts() -> None:
+    options = {"documents": "separator:***"}
+    corpus = {"files": [], "sha256": "a sum", "tokens": 7, "options": options}
+    info = {"corpus": corpus, "history": 12, "metrics": {"val_bits_per_char": 1.75}}
+    model = replace(make_model("folded"), info=info)
+    assert model.documents == "separator:***" and model.document_separator == "\n***\n"
+    assert (model.history, model.bits_per_char) == (12, 1.75)
+    # As in training, but for what is given.
+    read = model.corpus_options()
+    assert (read.level, read.fold, read.documents) == ("word", True, "separator:***")
+    assert model.corpus_options(documents=None) == read
+    given = model.corpus_options(documents="line", encoding="cp1251")
+    assert (given.documents, given.encoding, given.fold) == ("line", "cp1251", True)
+    # What stood between documents is told where it was not as usual.
+    told = replace(model, info={**info, "corpus": {**corpus, "separator": "\n\n***\n\n"}})
+    assert told.document_separator == "\n\n***\n\n"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ([], ""),
+        (["a/one.txt"], "one.txt"),
+        (["a/one.txt", "two.txt"], "one.txt, two.txt"),
+        (["one", "two", "three"], "one, two, three"),
+        (["one", "two", "three", "four"], "one, two and 2 more"),
+    ],
+)
+def test_the_first_texts_are_named(names: list[str], said: str) -> None:
+    corpus = {"files": [{"path": name, "bytes": 1} for name in names], "sha256": "", "tokens": 7}
+    assert replace(make_model(), info={"corpus": corpus}).trained_on == said
+
+
+@pytest.mark.parametrize("token", [0, 8])
+def test_a_primer_holds_any_id_of_the_vocabulary(token: int) -> None:
+    assert replace(make_model(), primer=(token,)).primer == (token,)
+
+
+def test_half_the_space_is_asked_for(tmp_path: Path) -> None:
+    model = make_model()
+    for half, dtype in ((False, "float32"), (True, "float16")):
+        model.save(tmp_path / "model", half=half)
+        _, tensors = read_file(tmp_path / "model", kind="model")
+        assert {array.dtype.name for array in tensors.values()} == {dtype}
+        loaded = SavedModel.load(tmp_path / "model")
+        assert {array.dtype.name for array in loaded.weights.values()} == {"float32"}
+    model.save(tmp_path / "model")
+    _, tensors = read_file(tmp_path / "model", kind="model")
+    assert {array.dtype.name for array in tensors.values()} == {"float32"}
