@@ -66,8 +66,8 @@ def choose_engine(
             f"choose one of: {', '.join(PRECISIONS)}"
         )
     forced = os.environ.get(PATH_VARIABLE, "")
-    names = (*PATH_NAMES, *library.ISA_NAMES)
-    if forced and forced not in names:
+    if forced and forced not in (*PATH_NAMES, *library.ISA_NAMES):
+        names = (*PATH_NAMES, *library.isas_of_this_machine())
         raise ConfigError(
             f"{PATH_VARIABLE}={forced} names no path; choose one of: {', '.join(names)}"
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import shlex
 import shutil
 import subprocess
@@ -30,6 +29,7 @@ from textgen.native.library import (
     SANITIZE_FLAGS,
     SOURCES,
     is_current,
+    isas_of,
     signature,
 )
 
@@ -38,6 +38,9 @@ LIBRARIES = ("-lm", "-lpthread")
 
 #: Compiled once for each instruction set; every other C file is compiled once, for any CPU.
 KERNELS = "kernels.c"
+
+#: What a compiler for an architecture says of itself.
+ARCHITECTURE_MACROS = {"x86-64": "__x86_64__"}
 
 #: An instruction of each set, by the flags that the compiler is called with.
 PROBE = """
@@ -64,7 +67,7 @@ class Build:
     Args:
         path: The file.
         instruction_sets: The instruction sets it has code for, best first.
-        left_out: The instruction sets of this kind of CPU that the compiler does not know.
+        left_out: The instruction sets of this architecture that the compiler does not know.
         seconds: How long the build took.
     """
 
@@ -98,6 +101,7 @@ def find_compiler() -> list[str]:
 def build_library(
     output: Path = LIBRARY,
     *,
+    compiler: Sequence[str] = (),
     sanitize: bool = False,
     sources: Path = SOURCES,
     only: Sequence[str] | None = None,
@@ -107,10 +111,12 @@ def build_library(
 
     Args:
         output: The file of the library; its folder is made if necessary.
+        compiler: The words that start the C compiler, which may compile for another machine; none:
+            `find_compiler()`.
         sanitize: Check every address and every undefined operation; many times slower.
         sources: The folder of the C files.
         only: The instruction sets to have code for, for a library that is tried once; None: all
-            that this kind of CPU has.
+            of the architecture that the compiler compiles for.
         say: Called with what is done.
     Raises:
         BackendError: There is no compiler, or it fails.
@@ -118,7 +124,7 @@ def build_library(
     """
     say = say or (lambda line: None)
     began = time.monotonic()
-    compiler = find_compiler()
+    compiler = list(compiler) or find_compiler()
     cores = os.cpu_count() or 1
     flags = [*COMMON_FLAGS, *(SANITIZE_FLAGS if sanitize else FAST_FLAGS)]
     try:
@@ -133,8 +139,8 @@ def build_library(
         def run(words: list[str]) -> str:
             return _run([*compiler, *words], group)
 
-        names = _of_this_cpu() if only is None else list(only)
-        knows = pool.map(lambda name: _knows(run, INSTRUCTION_SETS[name], folder), names)
+        names = isas_of(_architecture(run, folder)) if only is None else tuple(only)
+        knows = pool.map(lambda name: _knows(run, name, folder), names)
         known = dict(zip(names, knows, strict=True))
         sets = tuple(name for name in names if known[name])
         left_out = tuple(name for name in names if not known[name])
@@ -148,7 +154,7 @@ def build_library(
         )
         jobs = {
             folder / f"kernels_{name}.o": [
-                *INSTRUCTION_SETS[name],
+                *INSTRUCTION_SETS[name].flags,
                 f"-DTG_ISA_{name.upper()}",
                 str(sources / KERNELS),
             ]
@@ -175,20 +181,27 @@ def build_library(
     return Build(output, sets, left_out, seconds)
 
 
-def _of_this_cpu() -> list[str]:
-    """The instruction sets of this kind of CPU, whether or not this CPU has them."""
-    if platform.machine().lower() in ("x86_64", "amd64"):
-        return list(INSTRUCTION_SETS)
-    return ["generic"]
+def _architecture(run: Callable[[list[str]], str], folder: Path) -> str:
+    """The architecture that the compiler, which `run` calls, compiles for; "": none with code."""
+    for name, macro in ARCHITECTURE_MACROS.items():
+        if _compiles(run, f"#ifndef {macro}\n#error\n#endif\n", (), folder):
+            return name
+    return ""
 
 
-def _knows(run: Callable[[list[str]], str], flags: Sequence[str], folder: Path) -> bool:
-    """Whether the compiler, which `run` calls, knows `flags`."""
-    if not flags:
-        return True
+def _knows(run: Callable[[list[str]], str], name: str, folder: Path) -> bool:
+    """Whether the compiler, which `run` calls, knows an instruction set."""
+    flags = INSTRUCTION_SETS[name].flags
+    return not flags or _compiles(run, PROBE, flags, folder)
+
+
+def _compiles(
+    run: Callable[[list[str]], str], text: str, flags: Sequence[str], folder: Path
+) -> bool:
+    """Whether the compiler, which `run` calls, takes a C file, and the assembler what it makes."""
     with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder) as probe:
         # Assembled too: a new compiler may be installed with an old assembler.
-        probe.write(PROBE)
+        probe.write(text)
         probe.flush()
         try:
             run([*flags, "-c", probe.name, "-o", f"{probe.name}.o"])

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import platform
 import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from textgen.errors import BackendError, ConfigError
 
@@ -22,15 +23,23 @@ SOURCES = _FOLDER / "src"
 #: The file of the built library.
 LIBRARY = _FOLDER / ("_textgen.dylib" if sys.platform == "darwin" else "_textgen.so")
 
+
+class InstructionSet(NamedTuple):
+    """What code for an instruction set is compiled for, and with which flags."""
+
+    architecture: str
+    flags: tuple[str, ...]
+
+
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx2", "-mfma")
 
-#: The instruction sets that there is code for, best first, each with the compiler's flags.
-INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
-    "amx": (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16"),
-    "avx512bf16": (*_AVX512, "-mavx512bf16"),
-    "avx512": _AVX512,
-    "avx2": ("-mavx2", "-mfma"),
-    "generic": (),
+#: The instruction sets that there is code for, best first; of the last one for every architecture.
+INSTRUCTION_SETS = {
+    "amx": InstructionSet("x86-64", (*_AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16")),
+    "avx512bf16": InstructionSet("x86-64", (*_AVX512, "-mavx512bf16")),
+    "avx512": InstructionSet("x86-64", _AVX512),
+    "avx2": InstructionSet("x86-64", ("-mavx2", "-mfma")),
+    "generic": InstructionSet("", ()),
 }
 ISA_NAMES = tuple(INSTRUCTION_SETS)
 #: Those that multiply bf16 numbers; the others compute in fp32.
@@ -55,8 +64,23 @@ LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 #: The version of the calls of the C side; `TG_ABI_VERSION` there.
 ABI_VERSION = 5
 
+#: The architectures by the names that systems have for them, in lower case.
+_ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
+
 BUILD_COMMAND = "python -m textgen.native.build"
 COST = "without it training and sampling on a CPU are many times slower"
+
+
+def isas_of(architecture: str) -> tuple[str, ...]:
+    """The instruction sets that there is code for on an architecture, best first."""
+    return tuple(
+        name for name, one in INSTRUCTION_SETS.items() if one.architecture in ("", architecture)
+    )
+
+
+def isas_of_this_machine() -> tuple[str, ...]:
+    """The same on this machine's architecture, whether or not this CPU has them."""
+    return isas_of(_ARCHITECTURES.get(platform.machine().lower(), ""))
 
 
 def signature(folder: Path = SOURCES) -> str:
@@ -67,7 +91,8 @@ def signature(folder: Path = SOURCES) -> str:
     Args:
         folder: The folder of the C files.
     """
-    whole = hashlib.sha256(repr((INSTRUCTION_SETS, COMMON_FLAGS, FAST_FLAGS)).encode())
+    flags = {name: one.flags for name, one in INSTRUCTION_SETS.items()}
+    whole = hashlib.sha256(repr((flags, COMMON_FLAGS, FAST_FLAGS)).encode())
     for path in sorted((*folder.glob("*.c"), *folder.glob("*.h"), *folder.glob("*.inc"))):
         whole.update(f"\0{path.name}\0".encode())
         whole.update(path.read_bytes())
