@@ -9,7 +9,7 @@ MOVING := sh scripts/moving.sh
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree keywords native
-.PHONY: pictures try-native
+.PHONY: pictures try-native install-checked hashes
 .PHONY: bench bench-quality bench-prepare bench-overhead promises release clean
 
 help: ## List the targets.
@@ -60,6 +60,20 @@ lint: $(VENV)/.test ## Run linter and type checker.
 fix: $(VENV)/.test ## Repair what the linter can repair, and format.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The archives first, and nothing that is compiled: what a source archive needs to be built has no
+# hash here. TORCH_HASHES names another file for another build of torch.
+TORCH_HASHES ?= hashes-torch.txt
+install-checked: | $(VENV)/bin/python ## Install what the tests need, each archive by its hash.
+	$(PIP) install --progress-bar off --require-hashes --only-binary :all: --no-deps \
+	--requirement hashes.txt --requirement $(TORCH_HASHES)
+	-$(BIN)/python -m textgen.native.build
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	$(PIP) check
+	@touch $(VENV)/.installed $(VENV)/.test
+
+hashes: ## Write hashes.txt anew, after constraints.txt has changed; needs uv.
+	PATH="$(BIN):$$PATH" $(PYTHON) scripts/archive_hashes.py
 
 tree: ## Write the tree of files in docs/architecture.md anew.
 	$(PYTHON) scripts/tree.py

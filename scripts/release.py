@@ -1,11 +1,15 @@
 """Build a release in `dist/`, after checks: `make release`. Nothing is uploaded.
 
+Beside the archives it writes a bill of materials: what textgen stands on, as CycloneDX.
+
 The version stands in `textgen/version.py`. Its section of CHANGELOG.md is the first one below
 `## Unreleased`, carries a date, and `Unreleased` is empty. Nothing in the checkout is uncommitted.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -59,8 +63,24 @@ def missing_files() -> list[str]:
     ]
 
 
+def write_bill(version: str) -> Path:
+    """Write the bill of materials of what is in `dist/`.
+
+    Args:
+        version: That is released.
+    Returns:
+        The file.
+    """
+    from bill_of_materials import bill
+
+    archives = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DIST.iterdir()}
+    path = DIST / f"textgen-{version}.cdx.json"
+    path.write_text(json.dumps(bill(version, archives), indent=1) + "\n", "utf-8")
+    return path
+
+
 def main() -> None:
-    """Check, build, check what was built."""
+    """Check, build, check what was built, and list what it stands on."""
     sys.path.insert(0, str(ROOT))
     from textgen import __version__
 
@@ -77,6 +97,7 @@ def main() -> None:
     missing = missing_files()
     if missing:
         sys.exit("\n".join(missing))
+    write_bill(__version__)
     print(f"built {', '.join(path.name for path in sorted(DIST.iterdir()))}; nothing is uploaded")
     print(f"next: git tag v{__version__}")
 

@@ -239,3 +239,52 @@ def test_a_command_that_ends_badly_is_seen(
     monkeypatch.setattr(strange_surroundings.sys, "executable", str(script))
     told = strange_surroundings.tried("version", "usual", "empty", "file", tmp_path / "case")
     assert told.startswith(wrong) and bool(told) == bool(wrong)
+
+
+HASHED = {"a-b==1": ("0" * 64,), "c==2": ("1" * 64, "2" * 64)}
+
+
+def test_a_package_that_is_not_pinned_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import supply_chain
+
+    assert supply_chain.unpinned(["A_b==1", "c==2"], HASHED) == []
+    assert "does not pin c>=1" in supply_chain.unpinned(["c>=1"], HASHED)[0]
+    assert "has no hash" in supply_chain.unpinned(["c==3"], HASHED)[0]
+    assert supply_chain.is_free("BSD License") and supply_chain.is_free("MIT AND MPL-2.0")
+    for said in ("LGPL-2.1-only", "GNU General Public License (GPL)", "MIT AND GPL-3.0", "", "?"):
+        assert not supply_chain.is_free(said), said
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text("\n".join(supply_chain.CONSTRAINTS.read_text("utf-8").split("rich==")))
+    monkeypatch.setattr(supply_chain, "CONSTRAINTS", constraints)
+    monkeypatch.setattr(supply_chain, "licence", lambda package: "GPL" if package.version else "")
+    figure = supply_chain.try_promise(campaign.Effort(seconds=0.0))
+    assert any("rich is not pinned" in failure for failure in figure.failures)
+    assert any("numpy has the licence 'GPL'" in failure for failure in figure.failures)
+
+
+def test_another_archive_and_a_known_weakness_are_seen(campaign: ModuleType) -> None:
+    import supply_chain
+
+    def taken(name: str, version: str, digest: str) -> dict[str, Any]:
+        info = {"archive_info": {"hashes": {"sha256": digest * 64}}}
+        return {"metadata": {"name": name, "version": version}, "download_info": info}
+
+    report = {"install": [taken("A.b", "1", "0"), taken("c", "2", "3"), taken("c", "2+cpu", "4")]}
+    wrong, others = supply_chain.strange_archives(report, HASHED)
+    assert len(wrong) == 1 and "c==2" in wrong[0] and others == ["c==2+cpu"]
+    audit = [
+        {"name": "a", "version": "1", "vulns": []},
+        {"name": "b", "version": "2", "vulns": [{"id": "CVE-1"}]},
+        {"name": "c", "skip_reason": "not found"},
+    ]
+    found, looked_up, skipped = supply_chain.weaknesses({"dependencies": audit})
+    assert found == ["b 2 has the known weakness CVE-1"] and (looked_up, skipped) == (2, 1)
+
+
+def test_an_index_that_does_not_answer_is_told(campaign: ModuleType, tmp_path: Path) -> None:
+    import supply_chain
+
+    words = [sys.executable, "-c", "import sys; sys.exit('no network')"]
+    assert supply_chain._asked(words, tmp_path / "none") == (None, "no answer: no network")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib
 import importlib.util
+import json
 import re
 import subprocess
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -109,3 +113,69 @@ def test_the_changelog_is_in_order() -> None:
     assert all(dated), titles
     keys = [(found[4], int(found[1]), int(found[2]), int(found[3])) for found in dated if found]
     assert keys == sorted(keys, reverse=True)
+
+
+@pytest.fixture
+def hashes(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("archive_hashes")
+
+
+def test_every_pinned_version_has_its_hashes(hashes: ModuleType) -> None:
+    pinned = hashes.read(hashes.CONSTRAINTS.read_text("utf-8"))
+    known = hashes.known_hashes()
+    missing = [name for name, one in pinned.items() if not known.get(f"{name}=={one.version}")]
+    assert pinned and not missing, f"{missing} have no hash: type `make hashes`"
+    assert not set(hashes.read(hashes.HASHES.read_text("utf-8"))) & {"torch", "triton"}
+
+
+RESOLVED = """\
+numpy==2.4 \\
+    --hash=sha256:{1} \\
+    --hash=sha256:{0}
+    # via -r constraints.txt
+nvidia-cublas==13 ; sys_platform == 'linux' \\
+    --hash=sha256:{2}
+    # via torch, nvidia-dnn
+nvidia_dnn==9 ; sys_platform == 'linux' \\
+    --hash=sha256:{3}
+    # via torch
+torch==2.13 \\
+    --hash=sha256:{4}
+    # via -r constraints.txt
+""".format(*(str(digit) * 64 for digit in range(5)))
+
+
+def test_hashes_are_read_split_and_written(hashes: ModuleType) -> None:
+    packages = hashes.read(RESOLVED)
+    assert packages["numpy"].hashes == ("1" * 64, "0" * 64)
+    torch = hashes.of_torch(packages, {"numpy": packages["numpy"], "torch": packages["torch"]})
+    assert torch == {"torch", "nvidia-dnn", "nvidia-cublas"}
+    text = hashes.written({"numpy": packages["numpy"], "nvidia-dnn": packages["nvidia-dnn"]})
+    assert text.splitlines()[1:] == [
+        *("numpy==2.4 \\", f"    --hash=sha256:{'0' * 64} \\", f"    --hash=sha256:{'1' * 64}"),
+        *("nvidia-dnn==9 ; sys_platform == 'linux' \\", f"    --hash=sha256:{'3' * 64}"),
+    ]
+    assert hashes.read(text)["nvidia-dnn"].where == "sys_platform == 'linux'"
+
+
+def test_a_release_lists_what_it_stands_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    release = script("release")
+    monkeypatch.setattr(release, "DIST", tmp_path)
+    (tmp_path / "textgen-9.whl").write_bytes(b"wheel")
+    path = release.write_bill("9")
+    assert path == tmp_path / "textgen-9.cdx.json"
+    bill = json.loads(path.read_text("utf-8"))
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    own = bill["metadata"]["component"]
+    assert (own["name"], own["version"], own["purl"]) == ("textgen", "9", "pkg:pypi/textgen@9")
+    digest = hashlib.sha256(b"wheel").hexdigest()
+    assert own["components"][0]["hashes"] == [{"alg": "SHA-256", "content": digest}]
+    parts = {part["name"]: part for part in bill["components"]}
+    assert "pytest" not in parts and parts["gensim"]["scope"] == "optional"
+    numpy = parts["numpy"]
+    assert numpy["scope"] == "required" and numpy["licenses"] and numpy["hashes"]
+    needs = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
+    assert numpy["bom-ref"] in needs[own["bom-ref"]]
+    assert set().union(*needs.values()) <= {part["bom-ref"] for part in parts.values()}
