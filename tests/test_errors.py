@@ -60,6 +60,7 @@ def test_the_tree_drawn_is_the_tree() -> None:
         ("CheckpointCorruptError", 4),
         ("TrainingDivergedError", 5),
         ("StorageError", 6),
+        ("UnreadableFilesError", 6),
         ("RunFolderError", 7),
         ("BackendError", 8),
         ("CompressionError", 9),

@@ -15,6 +15,7 @@
     ├── CompressionError          a compressed file cannot be restored: damaged, or not here
     ├── TrainingDivergedError     the loss or gradient stayed non-finite
     ├── StorageError              a file is missing, unreadable or cannot be written
+    │   └── UnreadableFilesError  several files, and some of them are missing or unreadable
     ├── RunFolderError            a run's folder is taken, locked or holds another run
     └── BackendError              the device asked for is not there
 
@@ -105,6 +106,10 @@ class TrainingDivergedError(TextgenError, ArithmeticError):
 
 class StorageError(TextgenError, OSError):
     """A file or folder is missing, unreadable, or cannot be written."""
+
+
+class UnreadableFilesError(StorageError, BadFilesError):
+    """Some of several files are missing or cannot be read, and none is wrong otherwise."""
 
 
 class RunFolderError(TextgenError):

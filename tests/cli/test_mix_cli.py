@@ -13,7 +13,7 @@ from support.small_runs import russian_text, textgen_cli
 from support.trained import Trained
 
 import textgen
-from textgen.errors import ConfigError, SamplingError
+from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.native.library import missing_reason
 
 pytestmark = pytest.mark.skipif(bool(missing_reason()), reason=missing_reason() or "it is there")
@@ -137,5 +137,5 @@ def test_without_the_training_text_nothing_is_mixed(trained: Trained, tmp_path: 
     shutil.copytree(trained.folder, folder)
     model = textgen.load(folder)
     model.info["corpus"]["files"][0]["path"] = str(tmp_path / "gone.txt")
-    with pytest.raises(ConfigError, match=r"no longer in the cache.*gone\.txt"):
+    with pytest.raises(StorageError, match=r"no longer in the cache.*gone\.txt"):
         model.generate(mix=True)

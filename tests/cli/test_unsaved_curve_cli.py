@@ -12,7 +12,7 @@ import pytest
 from support.small_runs import SMALL_OPTIONS, events, russian_text, textgen_cli
 
 from textgen.checkpoint import SavedModel
-from textgen.files import CURVE_NAME, METRICS_NAME, MODEL_NAME
+from textgen.files import CURVE_NAME, METRICS_NAME, MODEL_NAME, RESUME_NAME
 
 RUN = ["text.txt", "--steps", "6", "--eval-every", "2", *SMALL_OPTIONS, "--out", "run"]
 UNSAVED = f"the run is saved, but not its loss curve: cannot write {Path('run') / CURVE_NAME}"
@@ -66,6 +66,39 @@ def test_it_is_told_and_the_run_is_there(
         assert "Training finished" in result.stderr and "textgen sample" in result.stderr
         assert "loss curve       " not in result.stderr
         assert result.stderr.index("textgen sample") < result.stderr.index(UNSAVED)
+
+
+def test_a_curve_that_is_missing_is_drawn_when_the_run_is_given_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    curve = Path("run", CURVE_NAME)
+    with monkeypatch.context() as patch:
+        CurveDisk(patch, "fsync", errno.ENOSPC)
+        assert textgen_cli("train", *RUN, "--quiet").exit_code == 6
+    state = Path("run", RESUME_NAME).read_bytes()
+    result = textgen_cli("train", "run", "--resume")
+    assert result.exit_code == 0 and "Already finished" in result.stderr
+    assert f"loss curve       {curve}" in result.stderr
+    assert curve.read_bytes() == b"<svg/>" and Path("run", RESUME_NAME).read_bytes() == state
+    # One that is there is not drawn again, unless the run was trained longer after it.
+    curve.write_bytes(b"own")
+    result = textgen_cli("train", "run", "--resume")
+    assert result.exit_code == 0 and curve.read_bytes() == b"own"
+    assert "loss curve" not in result.stderr
+    older = Path("run", RESUME_NAME).stat().st_mtime_ns - 1
+    os.utime(curve, ns=(older, older))
+    assert textgen_cli("train", "run", "--resume", "--quiet").exit_code == 0
+    assert curve.read_bytes() == b"<svg/>"
+
+
+def test_where_it_cannot_be_drawn_again_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert textgen_cli("train", *RUN, "--quiet").exit_code == 0
+    Path("run", CURVE_NAME).unlink()
+    with monkeypatch.context() as patch:
+        CurveDisk(patch, "fsync", errno.ENOSPC)
+        result = textgen_cli("train", "run", "--resume")
+    assert result.exit_code == 6 and "Already finished" in result.stderr
+    assert UNSAVED in result.stderr and not Path("run", CURVE_NAME).exists()
 
 
 def test_reports_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

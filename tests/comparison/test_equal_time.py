@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from textgen.comparison import (
 from textgen.comparison import runs as runs_module
 from textgen.comparison.runs import PLAN_NAME, SPEED_MOVED, RunFigures, speed_change
 from textgen.comparison.task import TaskRun
-from textgen.errors import RunFolderError
+from textgen.errors import RunFolderError, StorageError
 from textgen.options import TrainOptions
 from textgen.tasks import Example
 from textgen.training import speed
@@ -155,6 +157,19 @@ def test_a_damaged_plan_is_told(corpus: str) -> None:
     folder = compare(corpus, rngs=(1,))[-1].result.folder
     (folder / PLAN_NAME).write_text('{"budget": 0.4, "steps": {"rnn": "many"}}')
     with pytest.raises(RunFolderError, match=r"plan\.json.*is damaged.*again with force=True"):
+        compare(corpus, rngs=(1,), resume=True)
+
+
+def test_a_plan_that_cannot_be_read_is_a_failing_disk(
+    corpus: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare(corpus, rngs=(1,))
+
+    def fail(path: Path, *_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(runs_module, "read_plain", fail)
+    with pytest.raises(StorageError, match=r"cannot read .*plan\.json: the disk reports"):
         compare(corpus, rngs=(1,), resume=True)
 
 

@@ -12,7 +12,7 @@ from support.small_runs import names, russian_text
 import textgen
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, StorageError
 from textgen.options import TrainOptions
 from textgen.sampling import training_part
 from textgen.training.data import open_data
@@ -74,7 +74,7 @@ def test_the_text_is_read_again_where_the_cache_was_emptied(tmp_path, monkeypatc
     with pytest.raises(ConfigError, match=r"text\.txt has changed since the model was trained"):
         training_part(saved)
     path.unlink()
-    with pytest.raises(ConfigError, match=r"no longer in the cache.*text\.txt"):
+    with pytest.raises(StorageError, match=r"no longer in the cache.*text\.txt"):
         training_part(saved)
 
 

@@ -105,7 +105,13 @@ def _follow(
     run: Run, stop: StopSignals, output: OutputOptions, *, explain: bool
 ) -> tuple[Ended, StorageError | None]:
     """Show the run's events until it ends; return its end, and why its loss curve is not saved."""
-    from textgen.cli.train_view import TrainView, print_json_line, read_curve, save_curve
+    from textgen.cli.train_view import (
+        TrainView,
+        lacks_curve,
+        print_json_line,
+        read_curve,
+        save_curve,
+    )
     from textgen.training.events import Ended
 
     shows = not (output.json_output or output.quiet)
@@ -119,7 +125,7 @@ def _follow(
         if isinstance(event, Ended):
             ended = event
             # Who stops a run waits for its end: what draws takes longer to load than it to save.
-            if event.reason != "already finished" and not stop.requested():
+            if lacks_curve(event) and not stop.requested():
                 curve = picture = None
                 try:
                     curve = read_curve(Path(event.folder))

@@ -12,7 +12,7 @@ from rich.text import Text
 from textgen.cli.moving import moving_line
 from textgen.cli.parameters import in_flags, label
 from textgen.cli.records import print_json
-from textgen.files import atomic_write_bytes
+from textgen.files import RESUME_NAME, atomic_write_bytes
 from textgen.runtime import Choice
 from textgen.terminal.chart import Chart, TerminalChart, charts_picture, loss_chart, picture_kind
 from textgen.terminal.console import ColorMode, make_consoles
@@ -138,6 +138,7 @@ class TrainView:
                         ("with <unk>", unk_line(event)),
                         ("written exactly", exact_line(event)),
                         ("checkpoint", event.folder),
+                        ("loss curve", None if self.picture is None else str(self.picture)),
                     ],
                 )
             )
@@ -236,6 +237,22 @@ def _some_source(header: ModelHeader) -> str:
         return "SOURCE"
     start = corpus.tokens[:_LOOK_TOKENS]
     return header.vocabulary.decode(start).split(SEPARATOR)[0] or "SOURCE"
+
+
+def lacks_curve(event: Ended) -> bool:
+    """Whether the loss curve is still to be drawn.
+
+    Where a run had finished before, its curve could perhaps not be written then: it is missing, or
+    that of a shorter training and so older than the state.
+    """
+    if event.reason != "already finished":
+        return True
+    folder = Path(event.folder)
+    try:
+        drawn = (folder / CURVE_NAME).lstat().st_mtime_ns
+        return drawn < (folder / RESUME_NAME).lstat().st_mtime_ns
+    except FileNotFoundError:
+        return True
 
 
 def read_curve(folder: Path) -> Chart | None:

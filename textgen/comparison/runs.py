@@ -23,7 +23,7 @@ from textgen.errors import (
     TrainingDivergedError,
     named,
 )
-from textgen.files import atomic_write_text, make_folder, read_plain
+from textgen.files import atomic_write_text, make_folder, os_reason, read_plain
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.table import Table, finite
@@ -499,7 +499,9 @@ def _read_plan(path: Path, budget: float) -> dict[str, int]:
             raise ValueError
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {os_reason(error)}") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise RunFolderError(
             f"{path}, which says how many steps each run takes, is damaged; start the comparison "
             f"again with {named('force', True)}, or in another folder: {named('out', 'DIR')}"

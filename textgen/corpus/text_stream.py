@@ -31,7 +31,13 @@ from textgen.corpus.source import (
     find_sources,
     text_files,
 )
-from textgen.errors import BadFilesError, CorpusError, StorageError, TextgenError
+from textgen.errors import (
+    BadFilesError,
+    CorpusError,
+    StorageError,
+    TextgenError,
+    UnreadableFilesError,
+)
 from textgen.messages import Message, named
 from textgen.progress import Task, task, track
 from textgen.terminal.humanize import listed, plural
@@ -294,7 +300,8 @@ def _bad_files_error(bad: Sequence[BadFile], good: int) -> BadFilesError:
         lines.append(f"repair them or take them away; or add {skip} to read {rest} only")
     else:
         lines.append("name text files")
-    return BadFilesError("\n".join(lines))
+    is_disk = all(isinstance(file.error, StorageError) for file in bad)
+    return (UnreadableFilesError if is_disk else BadFilesError)("\n".join(lines))
 
 
 def _unread(found: Found) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 from textgen.adaptation import FIT_TOKENS, AdaptationRule, AdaptingReader, fit_adaptation
 from textgen.checkpoint import ModelHeader, SavedModel
 from textgen.corpus.corpus import Corpus
-from textgen.errors import BackendError, ConfigError, named
+from textgen.errors import BackendError, ConfigError, StorageError, named
 from textgen.messages import call
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.head import nats_of
@@ -48,7 +48,8 @@ def adapting_reader(saved: SavedModel, threads: int) -> AdaptingReader:
         threads: Computing threads.
     Raises:
         ConfigError: The model cannot learn while it reads; or its file does not say how, and the
-            text that it was trained on is not there.
+            text that it was trained on is another one now.
+        StorageError: Its file does not say how, and that text is not there or cannot be read.
         BackendError: The native engine does not compute its cell here.
     """
     refuse_adapting(saved)
@@ -70,10 +71,10 @@ def _rule(saved: SavedModel, network: NativeNetwork) -> AdaptationRule:
         return known
     try:
         part = training_part(saved)
-    except ConfigError as error:
-        raise ConfigError(
+    except (ConfigError, StorageError) as error:
+        raise type(error)(
             "the model's file does not say how it learns while it reads (it is of an older "
-            f"version, or was trained for a few seconds), and that cannot be fitted: {error}"
+            f"version, or was trained for a few seconds), and that cannot be fitted: {error.marked}"
         ) from error
     if not len(part.val):
         raise ConfigError(

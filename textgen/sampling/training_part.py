@@ -10,7 +10,7 @@ from textgen.checkpoint import ModelHeader
 from textgen.corpus.corpus import Corpus, CorpusRecord
 from textgen.corpus.split import split_documents
 from textgen.corpus.windows import Tokens
-from textgen.errors import ConfigError, TextgenError
+from textgen.errors import ConfigError, StorageError, TextgenError
 from textgen.options import TrainOptions, validation_share
 from textgen.runtime import ChoiceRecord
 from textgen.settings import settings_of
@@ -37,7 +37,8 @@ def training_part(model: ModelHeader) -> TrainingPart:
     Args:
         model: A model of text.
     Raises:
-        ConfigError: It is a model of pairs, or the text is not there, or is another one now.
+        ConfigError: It is a model of pairs, or the text is another one now.
+        StorageError: The text is not there, or cannot be read.
     """
     if model.reads_pairs:
         raise ConfigError(
@@ -106,7 +107,8 @@ def _read_again(model: ModelHeader, paths: Sequence[str]) -> Corpus:
     """The text from its files.
 
     Raises:
-        ConfigError: They are not known, or not there.
+        ConfigError: They are not known, or are no text of the model.
+        StorageError: They are not there, or cannot be read.
     """
     missing = "the training text is no longer in the cache, and cannot be read again: "
     if not paths or "-" in paths:
@@ -118,8 +120,10 @@ def _read_again(model: ModelHeader, paths: Sequence[str]) -> Corpus:
             vocabulary=model.vocabulary,
             normalization=model.normalization,
         )
+    except StorageError as error:
+        raise StorageError(f"{missing}{error.marked}") from error
     except TextgenError as error:
-        raise ConfigError(f"{missing}{error}") from error
+        raise ConfigError(f"{missing}{error.marked}") from error
 
 
 def _asked_val(command: str) -> str:
