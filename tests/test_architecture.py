@@ -443,8 +443,8 @@ def test_a_text_installs_the_clone_or_a_library_that_we_name() -> None:
         re.match(r"[\w-]+", needed)[0]  # type: ignore[index]
         for needed in (*project["dependencies"], *(x for extra in extras.values() for x in extra))
     }
-    # `to_pandas` alone asks for pandas: nothing else needs it.
-    allowed = {".", *(f".[{name}]" for name in extras), *libraries, "pandas"}
+    # `to_pandas` alone asks for pandas, and `make hashes` for uv: nothing else needs them.
+    allowed = {".", *(f".[{name}]" for name in extras), *libraries, "pandas", "uv"}
     found = {path: INSTALLED.findall(text) for path, text in texts_for_people().items()}
     found = {path: [name.rstrip(".") or "." for name in names] for path, names in found.items()}
     assert sum(map(len, found.values())) > 20
