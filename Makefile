@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree keywords native
 .PHONY: pictures try-native install-checked hashes
-.PHONY: bench bench-quality bench-prepare bench-overhead promises release clean
+.PHONY: bench bench-quality bench-prepare bench-overhead promises mutants release clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -112,6 +112,11 @@ bench-prepare: $(VENV)/.installed ## Measure how fast a gigabyte is prepared; ne
 ONLY ?=
 promises: $(VENV)/.test try-native ## Try every promise and write docs/promises.md: at most an hour.
 	$(BIN)/python benchmarks/promises --only "$(ONLY)"
+
+# The same command goes on after a stop. Of ONE_IN mutants one is tried; GROUPS=cells for one group.
+ONE_IN ?= 20
+mutants: $(VENV)/.test try-native ## Change the code here and there; print what no test notices.
+	$(BIN)/python benchmarks/promises/tests_can_fail.py $(GROUPS) --one-in $(ONE_IN)
 
 release: $(VENV)/.test lint ## Check the version and the changelog, build sdist and wheel in dist/.
 	$(BIN)/python scripts/release.py
