@@ -1,6 +1,6 @@
 """Part 17: a defect in the code is noticed by its tests, by mutants of the code.
 
-    python benchmarks/promises/tests_can_fail.py [GROUP ...] [--module PATH] [--one-in N] [--seed S]
+    python benchmarks/promises/tests_can_fail.py [GROUP ...] [--one-in N] [--module PATH] ...
 
 tries mutants of the modules of a group (see `GROUPS`; all without a name), each by the tests of its
 own package. What was found is kept in build/mutants: the same command after a stop goes on, a
@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import sys
 import time
 import tomllib
@@ -47,6 +48,8 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 #: Seconds of tests after which a mutant that no test has seen has survived.
 PATIENCE = 60.0
+#: In less no group is begun.
+START = 20.0
 #: The share of the mutants that tests are to notice.
 LEAST = 0.9
 
@@ -117,7 +120,7 @@ def is_drawn(mutant: Mutant, one_in: int, seed: int) -> bool:
 class Results:
     """What was found of a group before, and now."""
 
-    def __init__(self, group: str) -> None:
+    def __init__(self, group: str, tests: Sequence[str] = ()) -> None:
         self.mutants = [one for module in modules_of(group) for one in mutants(module)]
         self.known = known_survivors(group)
         self._path = KEPT / f"{group}.jsonl"
@@ -186,8 +189,10 @@ def try_group(
     one_in: int = 1,
     seed: int = 0,
     patience: float = PATIENCE,
-    end: float = float("inf"),
+    end: float = math.inf,
+    seconds: float = math.inf,
     only: Sequence[str] = (),
+    tests: Sequence[str] = (),
 ) -> tuple[list[Mutant], list[str]]:
     """Try mutants of a group, in an order that follows from the seed.
 
@@ -197,23 +202,27 @@ def try_group(
         seed: Of the share, and of the order.
         patience: See `PATIENCE`.
         end: Of `time.monotonic`.
+        seconds: For the mutants, where their tests are found in time.
         only: These modules; () for all.
+        tests: By these files of tests; () for all of the group.
     Returns:
         The mutants of this share that have ended, and the files of tests that there was no time
         for, or that fail without a change.
     """
-    results = Results(group)
+    results = Results(group, tests)
     drawn = [one for one in results.mutants if is_drawn(one, one_in, seed)]
     drawn = [one for one in drawn if not only or one.module in only]
     drawn = [one for one in drawn if not results.is_equivalent(one)]
     drawn.sort(key=lambda one: _random(f"order {seed} {one.key}"))
     open_ = [one for one in drawn if results.of(one) is None]
     not_run: list[str] = []
-    if open_ and time.monotonic() < end:
-        with Trials(modules_of(group), GROUPS[group][1], _moving) as trials:
-            not_run = trials.map_tests(end)
+    if open_ and time.monotonic() + START < end:
+        with Trials(modules_of(group), tests or GROUPS[group][1], _moving) as trials:
+            left = trials.map_tests(end)
+            not_run = [f"no time to find which lines {test} runs" for test in left]
             not_run += [f"{test} fails without a change" for test in trials.failing]
-            for number, mutant in enumerate([] if not_run and end != float("inf") else open_):
+            end = min(end, time.monotonic() + seconds)
+            for number, mutant in enumerate([] if left else open_):
                 if time.monotonic() > end:
                     break
                 _moving(f"{group}: {number + 1} of {len(open_)}  {mutant.module}:{mutant.line}")
@@ -232,9 +241,9 @@ def _moving(text: str) -> None:
         print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
-def report(group: str) -> Iterator[str]:
+def report(group: str, tests: Sequence[str] = ()) -> Iterator[str]:
     """What was found of a group, in lines."""
-    results = Results(group)
+    results = Results(group, tests)
     for module, one in results.found().items():
         share = f"{one.killed / one.tried:6.1%}" if one.tried else "      "
         yield (
@@ -251,17 +260,15 @@ def report(group: str) -> Iterator[str]:
 def try_promise(effort: Effort) -> Figure:
     """Part 17 of the campaign: a share of the mutants of each group, as far as there is time."""
     began = time.monotonic()
-    groups = ["cells"] if effort.is_quick else list(GROUPS)
-    order = sorted(groups, key=lambda group: _random(f"{effort.seed} {group}"))
+    order = sorted(GROUPS, key=lambda group: _random(f"{effort.seed} {group}"))
     tried, killed, left, failures, not_run = 0, 0, 0, [], []
+    end = began + effort.seconds
     for number, group in enumerate(order):
-        rest = began + effort.seconds - time.monotonic()
-        end = time.monotonic() + rest / (len(order) - number)
-        ended, missing = try_group(group, seed=effort.seed, end=end)
-        if not ended:
-            not_run.append(f"{group}: no time to find which of its tests run which lines")
-        elif missing:
-            not_run.append(f"{group}: {len(missing)} tests fail without a change")
+        seconds = (end - time.monotonic()) / (len(order) - number)
+        ended, missing = try_group(group, seed=effort.seed, end=end, seconds=seconds)
+        not_run += [f"{group}: {one}" for one in missing]
+        if not (ended or missing):
+            not_run.append(f"{group}: no time")
         results = Results(group)
         tried += len(ended)
         for mutant in ended:
@@ -300,6 +307,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("groups", nargs="*", choices=[*GROUPS, []], metavar="GROUP")
     parser.add_argument("--module", action="append", default=[], help="only this one, by its path")
+    parser.add_argument("--tests", action="append", default=[], help="only these, by their path")
     parser.add_argument("--one-in", type=int, default=1, help="of so many mutants one is tried")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for a mutant")
@@ -308,10 +316,11 @@ def main() -> None:
     for group in asked.groups or GROUPS:
         if not asked.report:
             settings = {"one_in": asked.one_in, "seed": asked.seed, "patience": asked.patience}
-            _, not_run = try_group(group, only=asked.module, **settings)
+            settings |= {"only": asked.module, "tests": asked.tests}
+            _, not_run = try_group(group, **settings)
             for line in not_run:
                 print(f"  {line}")
-        print("\n".join(report(group)), flush=True)
+        print("\n".join(report(group, asked.tests)), flush=True)
 
 
 if __name__ == "__main__":
