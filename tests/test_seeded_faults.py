@@ -55,6 +55,15 @@ def test_each_fault_is_for_the_tests_of_its_own_package(seeded: ModuleType) -> N
             assert test == own or test.startswith((f"{own}/", f"{own}::")), fault.name
 
 
+def test_a_fault_of_the_engine_is_a_statement_or_an_expression(seeded: ModuleType) -> None:
+    """Or there is no switch between the right and the wrong one."""
+    for fault in seeded.all_faults():
+        if fault.is_of_engine:
+            ends = {text.strip().endswith(";") for text in (fault.right, fault.wrong)}
+            assert len(ends) == 1, fault.name
+            assert fault.right == fault.right.rstrip(), fault.name
+
+
 def test_faults_are_spread_over_the_package(seeded: ModuleType) -> None:
     parts = Counter(Path(fault.file).parts[1] for fault in seeded.all_faults())
     assert {part: count for part, count in LEAST.items() if parts[part] < count} == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -165,6 +167,33 @@ def test_bits_per_char_are_those_of_the_trace(open_path: str) -> None:
     bits = bits_per_char(network, examples, VOCABULARY, limit=10**9)
     assert bits == pytest.approx(nats / chars / np.log(2), rel=1e-5)
     assert bits != bits_per_char(network, examples, VOCABULARY, edits=(CLAMP,), limit=10**9)
+
+
+def test_what_is_context_only_is_read_and_not_counted(
+    open_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in no mean, no spread and no cost, and the states after it are as with it."""
+    monkeypatch.setattr(activations, "CHUNK", 70)
+    model, examples = saved_model(), examples_of("final")
+    network = network_of(model)
+    # Of some texts nothing, of one all but the last token.
+    lengths = np.array([len(ids) for ids in examples.documents])
+    skip_D = np.minimum(np.arange(len(lengths)) % 5, lengths - 1)
+    skipping = replace(examples, skip_D=skip_D)
+    features = read_features(network, skipping, "cell")
+    each = [alone(model, ids, "cell") for ids in examples.documents]
+    counted = np.concatenate([rows[skip:] for rows, skip in zip(each, skip_D, strict=True)])
+    close = {"rtol": 1e-4, "atol": 2e-5}
+    np.testing.assert_allclose(features.mean_U, counted.mean(axis=0), **close)
+    np.testing.assert_allclose(features.sd_U, counted.std(axis=0), rtol=1e-3, atol=1e-4)
+    assert features.tokens == len(counted) == (lengths - skip_D).sum()
+    np.testing.assert_allclose(features.raw_NU, [rows[-1] for rows in each], **close)
+    nats = chars = 0.0
+    for number in np.flatnonzero(examples.held_out_N):
+        cost = trace(model.network(), examples.documents[number]).nats[skip_D[number] :]
+        nats, chars = nats + cost.sum(), chars + len(cost)
+    bits = bits_per_char(network, skipping, VOCABULARY, limit=10**9)
+    assert bits == pytest.approx(nats / chars / np.log(2), rel=1e-5)
 
 
 def test_the_spread_of_a_projection(open_path: str) -> None:

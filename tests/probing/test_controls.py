@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
+from textgen.model.config import ModelConfig
+from textgen.model.edit import Edit
 from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property
 from textgen.probing.activations import Features
 from textgen.probing.controls import ControlInput
@@ -340,3 +344,48 @@ def test_each_figure_has_a_margin_of_its_own(all_alike: ControlInput) -> None:
     margins = {all_alike.margin, all_alike.probe_margin, all_alike.auc_margin}
     assert len(margins) == 3
     assert all(0.005 < margin < 0.06 for margin in margins)
+
+
+@pytest.mark.parametrize("quantity", ["hidden", "cell"])
+def test_the_clamped_neuron_is_held_at_its_mean(
+    one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch, quantity: str
+) -> None:
+    """And the other one at its own; both while the probe is measured, and while the cost is."""
+    means = np.arange(300) / 64.0  # Exact in float32.
+    features = replace(one_of_many.features, mean_U=means)
+    read: list[tuple[Edit, ...]] = []
+    cost: list[tuple[Edit, ...]] = []
+
+    def read_features(*given: Any, edits: tuple[Edit, ...], held_out_only: bool) -> Features:
+        assert given[2] == quantity and held_out_only
+        read.append(edits)
+        return features
+
+    def bits(*_: Any, edits: tuple[Edit, ...], limit: int) -> float:
+        assert limit == 200_000
+        cost.append(edits)
+        return 1.0 + len(cost)
+
+    monkeypatch.setattr(controls, "read_features", read_features)
+    monkeypatch.setattr(controls, "bits_per_char", bits)
+    config = ModelConfig(vocab_size=9, embedding_size=3, hidden_size=100, num_layers=3)
+    network: Any = SimpleNamespace(config=config)
+    given = replace(one_of_many, features=features, network=network, quantity=quantity)
+    control = controls.ablation(given)
+    state = {"hidden": "h", "cell": "c"}[quantity]
+    own, other = (edits[0] for edits in read)
+    assert (own.layer, own.unit, own.state) == (0, 5, state)
+    assert (own.scale, own.shift) == (0.0, means[5])
+    assert other.unit is not None and other.state == state
+    place = 100 * other.layer + other.unit
+    assert place != 5
+    assert (other.scale, other.shift) == (0.0, means[place])
+    assert cost == [(), (own,), (other,)]
+    figures = control.figures
+    assert figures["other"] == {"layer": other.layer, "unit": other.unit}
+    assert figures["bits_per_char"] == {"intact": 2.0, "ablated": 3.0, "other_ablated": 4.0}
+    assert "the loss on the text is 3.000 bits/char instead of 2.000 (4.000)" in control.meaning
+    # Nothing that is read differs, so the probe does not need the neuron.
+    accuracy = given.probe_score.accuracy
+    assert figures["probe_accuracy"] == dict.fromkeys(figures["probe_accuracy"], accuracy)
+    assert not control.holds and control.meaning.endswith("the probe does not need it")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.models import make_plan
 
+from textgen.model.config import ModelConfig
 from textgen.training.plan import learning_rate_factor
 
 
@@ -35,3 +39,25 @@ def test_it_stays_above_zero_and_at_most_one(data: st.DataObject, total: int) ->
     if step + 1 < total:
         after = learning_rate_factor(step + 1, total, warmup)
         assert after > factor if step + 1 <= warmup else after < factor
+
+
+@pytest.mark.parametrize(("total", "warmup"), [(1, 1), (1, 5), (3, 3)])
+def test_a_rise_as_long_as_the_run_does_not_divide_by_nothing(total: int, warmup: int) -> None:
+    factors = [learning_rate_factor(step, total, warmup) for step in range(total + 2)]
+    rise = [min((step + 1) / (warmup + 1), 1.0) for step in range(total + 2)]
+    assert factors == pytest.approx([*rise[:warmup], *[1.0] * (total + 2 - warmup)][: total + 2])
+
+
+def test_a_plan_multiplies_its_peak() -> None:
+    plan = make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4))
+    factors = [learning_rate_factor(step, 20, 2) for step in range(20)]
+    assert [plan.learning_rate(step) for step in range(20)] == [0.01 * f for f in factors]
+
+
+def test_a_second_schedule_begins_after_the_first() -> None:
+    """Steps 20 to 29 have the rates that a run of ten has."""
+    plan = make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4))
+    longer, own = replace(plan, first_step=20, steps=30), replace(plan, steps=10)
+    rates = [longer.learning_rate(20 + step) for step in range(10)]
+    assert rates == [own.learning_rate(step) for step in range(10)]
+    assert rates[2] == 0.01 and rates[-1] == pytest.approx(0.01 / 8)

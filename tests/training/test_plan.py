@@ -572,3 +572,29 @@ def test_some_cells_are_trained_more_slowly() -> None:
     for cell, share in CELL_RATES.items():
         assert share < 0.5
         assert of[cell] == pytest.approx(share * of["lstm"], rel=0.05)  # two digits are kept
+
+
+def test_a_step_learns_from_all_its_streams() -> None:
+    plan = make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4))
+    assert (plan.batch_size, plan.seq_len, plan.tokens_per_step) == (3, 4, 12)
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_the_windows_of_a_plan_have_its_settings(sliding: bool) -> None:
+    config = ModelConfig(vocab_size=90, embedding_size=3, hidden_size=4)
+    plan = make_plan(config, sliding=sliding, reset_every=3, rng=5)
+    tokens = np.arange(2, 80, dtype=np.uint8)
+    settings: dict[str, Any] = {"seq_len": 4, "batch_size": 3, "reset_every": 3, "rng": 5}
+    own = Windows(tokens, sliding=sliding, separator=7, **settings)
+    for step in (0, 2, 9):
+        found, wanted = plan.windows(tokens, 7).batch(step), own.batch(step)
+        for name in ("inputs_TB", "targets_TB", "resets_TB"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+    assert plan.windows(tokens).batch(1).targets_TB.min() > 0  # No separator: every target counts.
+
+
+def test_a_run_has_at_most_so_many_steps() -> None:
+    plan = make_plan(ModelConfig(vocab_size=9, embedding_size=3, hidden_size=4))
+    assert replace(plan, steps=10**12).steps == 10**12
+    with pytest.raises(ConfigError, match=r"take 1,000,000,000,001 steps, and at most 1,000"):
+        replace(plan, steps=10**12 + 1)
