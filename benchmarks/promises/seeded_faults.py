@@ -27,7 +27,7 @@ from pathlib import Path
 
 from campaign import ROOT, Effort, Figure
 
-from textgen.native.library import BF16_ISAS, LIBRARY, supported_isas
+from textgen.native.library import BF16_ISAS, supported_isas
 
 LIST = Path(__file__).with_suffix(".toml")
 #: Seconds after which tests hang: with a fault in it, a program may wait for ever.
@@ -36,13 +36,22 @@ PATIENCE = 900.0
 _LEFT_OUT = ("PYTHONDONTWRITEBYTECODE",)
 #: Exit codes of pytest: all passed, some failed.
 _PASSED, _FAILED = 0, 1
-#: Compiles the engine of the copy, quickly: for one instruction set, as all are made of the same
-#: text, and without the optimisations that take most of the time.
+#: Compiles the engine of the copy: for one instruction set, as all are made of the same text, and
+#: without the optimisations that take most of the time.
 _BUILD = """
 import sys
 from textgen.native import build
 build.FAST_FLAGS = ("-O1", *build.FAST_FLAGS[1:])
 build.build_library(only=sys.argv[1:])
+"""
+#: Added to the engine: which fault is on.
+_SWITCH = """
+#include <stdlib.h>
+static inline int tg_fault(int number) {
+    static int on = -1;
+    if (on < 0) on = getenv("TG_FAULT") ? atoi(getenv("TG_FAULT")) : 0;
+    return on == number;
+}
 """
 #: Runs tests, one line of words after the other, each in a fork that finds the libraries loaded. It
 #: has loaded nothing of textgen, so a fork sees the files as they are. Answers with the exit code.
@@ -53,11 +62,12 @@ with contextlib.suppress(ImportError):
     import sklearn.linear_model
 gc.freeze()
 for line in sys.stdin:
+    os.environ["TG_FAULT"], words = json.loads(line)
     if not (child := os.fork()):
         null = os.open(os.devnull, os.O_RDWR)
         for stream in range(3):
             os.dup2(null, stream)
-        os._exit(pytest.main(json.loads(line)))
+        os._exit(pytest.main(words))
     end = time.monotonic() + float(sys.argv[1])
     while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
         time.sleep(0.05)
@@ -87,8 +97,13 @@ class Fault:
     wrong: str
     tests: tuple[str, ...]
 
-    def text_with(self, root: Path) -> str:
-        """The text of the file with the fault in it.
+    @property
+    def is_of_engine(self) -> bool:
+        """Whether it is one of the C engine."""
+        return self.file.startswith("textgen/native/src/")
+
+    def text_with(self, root: Path, instead: str | None = None) -> str:
+        """The text of the file with the fault in it, or with something else `instead`.
 
         Raises:
             ValueError: The right text does not stand there exactly once.
@@ -96,7 +111,13 @@ class Fault:
         text = (root / self.file).read_text("utf-8")
         if (count := text.count(self.right)) != 1:
             raise ValueError(f"{self.name}: the right text stands {count} times in {self.file}")
-        return text.replace(self.right, self.wrong)
+        return text.replace(self.right, self.wrong if instead is None else instead)
+
+    def switched(self, number: int) -> str:
+        """C that is wrong where the fault of that number is on, and right where it is not."""
+        if self.right.endswith(";"):
+            return f"{{ if (tg_fault({number})) {{ {self.wrong} }} else {{ {self.right} }} }}"
+        return f"(tg_fault({number}) ? ({self.wrong}) : ({self.right}))"
 
 
 def all_faults(path: Path = LIST) -> list[Fault]:
@@ -110,9 +131,10 @@ class Copy:
 
     Args:
         root: Its folder.
+        faults: Those of the engine among them are compiled into its library.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, faults: Iterable[Fault] = ()) -> None:
         self.root = root
         self._env = {
             **{name: value for name, value in os.environ.items() if name not in _LEFT_OUT},
@@ -122,6 +144,9 @@ class Copy:
         }
         # Whether tests pass here without a fault.
         self._sound: dict[tuple[str, ...], bool] = {}
+        # The numbers of the faults in the library.
+        self._numbers: dict[str, int] = {}
+        self._switch(fault for fault in faults if fault.is_of_engine)
         self.build()
         self._server = subprocess.Popen(
             [sys.executable, "-c", _SERVE, str(PATIENCE)],
@@ -132,20 +157,33 @@ class Copy:
             text=True,
         )
 
+    def _switch(self, faults: Iterable[Fault]) -> None:
+        """Put faults into the sources of the engine, each behind a switch."""
+        for number, fault in enumerate(faults, start=1):
+            with contextlib.suppress(ValueError):  # `tells` says of that one that it is gone.
+                text = fault.text_with(self.root, fault.switched(number))
+                self._put(self.root / fault.file, text)
+                self._numbers[fault.name] = number
+        if self._numbers:
+            header = self.root / "textgen/native/src/textgen.h"
+            before, end, after = header.read_text("utf-8").rpartition("#endif")
+            self._put(header, f"{before}{_SWITCH}{end}{after}")
+
     def close(self) -> None:
         """Let the process end that runs the tests."""
         self._server.communicate()
 
     def tells(self, fault: Fault) -> str:
         """ "" where the tests of a fault catch it; else why they do not, in words."""
+        number = self._numbers.get(fault.name, 0)
         try:
             wrong = fault.text_with(self.root)
         except ValueError as error:
             return str(error)
         if not self._pass(fault.tests):
             return f"{fault.name}: {' '.join(fault.tests)} do not pass without a fault either"
-        with self._holding(fault.file, wrong):
-            code = self._run_tests(fault.tests)
+        with contextlib.nullcontext() if number else self._holding(fault.file, wrong):
+            code = self._run_tests(fault.tests, number)
         if code == _FAILED or code < 0:  # What crashes or hangs is noticed.
             return ""
         ended = "pass with it" if code == _PASSED else f"end with code {code}"
@@ -160,20 +198,11 @@ class Copy:
     def _holding(self, name: str, text: str) -> Iterator[None]:
         path = self.root / name
         before = path.read_text("utf-8")
-        library = self.root / LIBRARY.relative_to(ROOT)
-        kept = library.with_suffix(".kept")
-        is_engine = path.suffix in (".c", ".h", ".inc")
-        if is_engine:
-            library.replace(kept)
         try:
             self._put(path, text)
-            if is_engine:
-                self.build()
             yield
         finally:
             self._put(path, before)
-            if is_engine:
-                kept.replace(library)
 
     def _put(self, path: Path, text: str) -> None:
         path.write_text(text, "utf-8")
@@ -187,28 +216,33 @@ class Copy:
         words = [sys.executable, "-c", _BUILD, exact[0]]
         subprocess.run(words, cwd=self.root, env=self._env, check=True)
 
-    def _run_tests(self, tests: Sequence[str]) -> int:
-        """The exit code of pytest; negative: the signal that ended it."""
+    def _run_tests(self, tests: Sequence[str], number: int = 0) -> int:
+        """The exit code of pytest; negative: the signal that ended it.
+
+        Args:
+            tests: What to run.
+            number: Of the fault of the engine that is on; 0 is none.
+        """
         words = ["-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", *tests]
         stdin, stdout = self._server.stdin, self._server.stdout
         assert stdin is not None and stdout is not None
-        stdin.write(json.dumps(words) + "\n")
+        stdin.write(json.dumps([str(number), words]) + "\n")
         stdin.flush()
         return int(stdout.readline())
 
 
 @contextmanager
-def a_copy(place: Path | None = None) -> Iterator[Copy]:
-    """A copy of the files that git knows or would take, and of the engine that is built."""
+def a_copy(faults: Iterable[Fault]) -> Iterator[Copy]:
+    """A copy of the files that git knows or would take, with an engine that has some faults."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-    with tempfile.TemporaryDirectory(prefix="textgen-faults-", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix="textgen-faults-") as folder:
         root = Path(folder)
-        for name in (*names, *((str(LIBRARY.relative_to(ROOT)),) if LIBRARY.exists() else ())):
+        for name in names:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
-        with contextlib.closing(Copy(root)) as copy:
+        with contextlib.closing(Copy(root, faults)) as copy:
             yield copy
 
 
@@ -216,7 +250,7 @@ def try_faults(effort: Effort) -> Figure:
     """Faults of the list, drawn at random, as many as there is time for."""
     faults = all_faults()
     random.Random(effort.seed).shuffle(faults)
-    with a_copy() as copy:
+    with a_copy(faults) as copy:
         told = {faults[n].name: copy.tells(faults[n]) for n in effort.tries(len(faults))}
     return Figure(
         tried=len(told),
@@ -238,7 +272,7 @@ def main(words: Iterable[str] | None = None) -> int:
             print(f"{fault.name}: {fault.what} ({fault.file})")
         return 0
     missed = 0
-    with a_copy() as copy:
+    with a_copy(faults) as copy:
         for fault in faults:
             began = time.monotonic()
             told = copy.tells(fault)

@@ -16,7 +16,7 @@ from textgen.errors import BackendError
 from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Engine
 from textgen.native.library import BF16_ISAS, supported_isas
-from textgen.native.net import READ_CELL, READ_HIDDEN, READ_OUTPUT, weights_of
+from textgen.native.net import READ_CELL, READ_HIDDEN, READ_OUTPUT, Net, weights_of
 
 #: Each is wrong for a different piece of code: one of everything; widths that fill no block of 16
 #: columns and no pair of rows; streams that no number of threads divides; several layers; a tied
@@ -112,6 +112,60 @@ def test_one_net_takes_windows_of_many_shapes(isa: str, cell: str) -> None:
                 assert error(value, wanted.values[name]) < bound(isa), name
             for name, value in found.gradients.items():
                 assert error(value, wanted.gradients[name]) < 2 * bound(isa), name
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "depth-gated", "mlstm"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_pieces_of_one_text_begin_where_the_one_before_them_ends(
+    isa: str, cell: str, threads: int
+) -> None:
+    """They cost what they cost one after the other; the gradient ends with each piece."""
+    case = Case(cell, H=65, L=2, T=5, B=4, masks=False)
+    assert case.resets_TB is not None and case.resets_TB[1:].any()
+    case.resets_TB[0, 2] = True  # One piece begins a document.
+    weights, resets = weights_of(case.weights, case.L), case.resets_TB.view(np.uint8)
+    names = list(case.state[0])
+
+    def window(streams: slice, state: list[dict[str, NDArray[np.float32]]], chained: bool) -> Net:
+        net = open_net(case, isa, threads)
+        net.pack(weights, backward=True)
+        by_name = {name: [layer[name] for layer in state] for name in names}
+        net.forward(
+            np.ascontiguousarray(case.ids[:, streams]),
+            by_name["h"],
+            by_name.get("c", []),
+            resets_TB=np.ascontiguousarray(resets[:, streams]),
+            save=True,
+            chained=chained,
+        )
+        return net
+
+    def gradients(net: Net) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+        found = {name: np.full_like(array, np.nan) for name, array in case.weights.items()}
+        into = weights_of(found, case.L)
+        nats = net.loss(case.targets, into)
+        net.backward(into)
+        return nats, found
+
+    last = [{name: layer[name][:1].copy() for name in names} for layer in case.state]
+    nats, found = gradients(window(slice(None), last, chained=True))
+
+    state = [{name: layer[name][:1].copy() for name in names} for layer in case.state]
+    before = [{name: np.empty((case.B, case.H), np.float32) for name in names} for _ in state]
+    for b in range(case.B):
+        for layer, own in zip(before, state, strict=True):
+            for name in names:
+                layer[name][b] = own[name]
+        piece = window(slice(b, b + 1), state, chained=False)
+        own_nats = piece.loss(np.ascontiguousarray(case.targets[:, b : b + 1]))
+        assert error(nats[:, b : b + 1], own_nats) < bound(isa), b
+    for layer, wanted in zip(last, state, strict=True):
+        for name in names:
+            assert error(layer[name], wanted[name]) < bound(isa), name
+    _, wanted_gradients = gradients(window(slice(None), before, chained=False))
+    for name, value in found.items():
+        assert error(value, wanted_gradients[name]) < 2 * bound(isa), name
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
