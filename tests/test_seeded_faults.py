@@ -70,14 +70,13 @@ def test_faults_are_spread_over_the_package(seeded: ModuleType) -> None:
 
 
 @pytest.fixture
-def copy(seeded: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def copy(seeded: ModuleType, tmp_path: Path) -> Iterator[Any]:
     """A copy with a package of one function and its tests, of which one fails without a fault."""
     (tmp_path / "adding.py").write_text("def total(a, b):\n    return a + b\n")
     (tmp_path / "test_adding.py").write_text(
         "import adding\n\ndef test_total():\n    assert adding.total(2, 2) == 4\n"
     )
     (tmp_path / "test_broken.py").write_text("def test_nothing():\n    assert False\n")
-    monkeypatch.setattr(seeded.Copy, "build", lambda self: None)
     copy = seeded.Copy(tmp_path)
     yield copy
     copy.close()

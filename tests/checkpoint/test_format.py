@@ -21,7 +21,12 @@ from hypothesis.extra import numpy as hnp
 from textgen.checkpoint import format as checkpoint_format
 from textgen.checkpoint import read_file, read_layout, write_file
 from textgen.checkpoint.format import Layout
-from textgen.errors import CheckpointFormatError, ConfigError, StorageError
+from textgen.errors import (
+    CheckpointCorruptError,
+    CheckpointFormatError,
+    ConfigError,
+    StorageError,
+)
 
 DTYPES = ["u8", "i8", "f8", "f4", "u4", "i4", "f2", "u2", "i2", "i1", "u1", "?"]
 SHAPES: list[tuple[int, ...]] = [(), (0,), (3, 0, 2), (1,), (5,), (2, 3), (2, 1, 2, 3)]
@@ -301,6 +306,157 @@ def test_what_no_reader_would_take_is_not_written(
     with pytest.raises(ValueError, match="kind is 'other'"):
         write_file(path, kind="other", header={}, tensors={})
     assert path.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
+
+
+def test_the_limits_of_a_description_stay() -> None:
+    """A file that one version writes, another reads."""
+    assert checkpoint_format.MAX_BYTES == 64 * 2**20
+    assert checkpoint_format.MAX_VALUES == 2 * 2**20
+    assert checkpoint_format.FORMAT_VERSION == 1
+
+
+def test_a_description_at_its_limits_is_written_and_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One byte, or one value, more is neither."""
+    path = tmp_path / "file"
+
+    def write() -> None:
+        write_file(path, kind="model", header={"a": [1, {"b": 2}]}, tensors={"w": np.zeros(3)})
+
+    write()
+    data = path.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    values = sum(data[8 : 8 + length].count(mark) for mark in (b",", b":", b"[", b"{"))
+    for limit, exact, said in (
+        ("MAX_BYTES", length, "is damaged in its first bytes"),
+        ("MAX_VALUES", values, f"holds more than {values - 1:,} values"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(checkpoint_format, limit, exact)
+            write()
+            assert read_layout(path, kind="model").header == {"a": [1, {"b": 2}]}
+            patch.setattr(checkpoint_format, limit, exact - 1)
+            with pytest.raises(ConfigError, match="too much for a file"):
+                write()
+            with pytest.raises((CheckpointFormatError, CheckpointCorruptError), match=said):
+                read_layout(path, kind="model")
+
+
+def described(path: Path, text: str, data: bytes = b"") -> Path:
+    """A safetensors file with that description, and nothing of textgen's in it but what it says."""
+    encoded = text.encode()
+    path.write_bytes(len(encoded).to_bytes(8, "little") + encoded + data)
+    return path
+
+
+def with_body(path: Path, body: Any) -> Path:
+    """A file whose header is this, with the right sum."""
+    text = body if isinstance(body, str) else json.dumps(body)
+    said = f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
+    return described(path, json.dumps({"__metadata__": {"textgen": said}}))
+
+
+@pytest.mark.parametrize("version", [0, -1, 10**6, True, 1.0, "1", None])
+def test_what_is_no_version_is_told(tmp_path: Path, version: Any) -> None:
+    path = with_body(tmp_path / "file", {"format_version": version})
+    with pytest.raises(CheckpointCorruptError, match="its header tells no format version"):
+        read_layout(path, kind=None)
+
+
+@pytest.mark.parametrize("version", [2, 10**6 - 1])
+def test_any_later_version_is_told(tmp_path: Path, version: int) -> None:
+    path = with_body(tmp_path / "file", {"format_version": version})
+    with pytest.raises(CheckpointFormatError, match=f"format {version}, this one reads up to 1"):
+        read_layout(path, kind=None)
+
+
+GOOD = {"format_version": 1, "kind": "model", "header": {}, "sha256": "a sum"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "other"}, {"kind": ["model"]}, {"header": []}, {"sha256": 1}, {"kind": None}],
+)
+def test_a_header_that_lacks_a_part_is_told(tmp_path: Path, change: dict[str, Any]) -> None:
+    assert read_layout(with_body(tmp_path / "file", GOOD), kind=None).kind == "model"
+    path = with_body(tmp_path / "file", {**GOOD, **change})
+    with pytest.raises(CheckpointCorruptError, match="its header lacks a part"):
+        read_layout(path, kind=None)
+
+
+def test_what_stands_in_place_of_a_header_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for body, said in (("{", "its header is not JSON"), ([1], "its header is not a JSON object")):
+        with pytest.raises(CheckpointCorruptError, match=said):
+            read_layout(with_body(path, body), kind=None)
+    for description in ("{}", '{"__metadata__": {"other": "x"}}'):
+        with pytest.raises(CheckpointFormatError, match="but not one of textgen's"):
+            read_layout(described(path, description), kind=None)
+
+
+def test_any_kind_is_taken_where_none_is_asked_for(tmp_path: Path) -> None:
+    for kind in ("model", "resume", "numbers"):
+        write_file(tmp_path / "file", kind=kind, header={}, tensors={})
+        assert read_layout(tmp_path / "file", kind=None).kind == kind
+
+
+def test_numbers_are_no_text_and_text_is_no_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    write_file(path, kind="numbers", header={}, tensors={})
+    with pytest.raises(CheckpointFormatError) as caught:
+        read_layout(path, kind="model")
+    assert "holds a model of a series of numbers, but a model of text is needed" in str(
+        caught.value
+    )
+    assert str(caught.value).endswith(f"computed with textgen.load_numbers('{path}')")
+    write_file(path, kind="model", header={}, tensors={})
+    with pytest.raises(CheckpointFormatError) as caught:
+        read_layout(path, kind="numbers")
+    assert str(caught.value).endswith("one is made with textgen.train_numbers('numbers.csv')")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", r"file is empty; a model is made with"),
+        (b"\0" * 9, "begins with zeros only"),
+        (b"Once upon a time", "it looks like a text"),
+        ("а".encode() * 2047 + b"x\xd0", "it looks like a text"),  # cut within a character
+        (b"text\0", "binary data of no known kind"),
+        (b"\xff\xfe text", "binary data of no known kind"),
+        (b"\x93NUMPY", "it looks like a NumPy array"),
+        (b"\x80\x01", r"a Python pickle \(never loaded\)"),
+        (b"\x80\x05", r"a Python pickle \(never loaded\)"),
+        (b"\x80\x06", "binary data of no known kind"),
+        # A length of one byte is none of a description, which has two braces.
+        ((1).to_bytes(8, "little") + b"{", "binary data of no known kind"),
+    ],
+)
+def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    with pytest.raises((CheckpointFormatError, CheckpointCorruptError), match=said):
+        read_layout(path, kind="model")
+
+
+def test_a_tensor_of_a_type_that_is_not_ours_is_told(tmp_path: Path) -> None:
+    text = json.dumps(GOOD)
+    said = f"{hashlib.sha256(text.encode()).hexdigest()} {text}"
+    description = {
+        "__metadata__": {"textgen": said},
+        "w": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]},
+    }
+    path = described(tmp_path / "file", json.dumps(description), b"\0\0")
+    with pytest.raises(CheckpointCorruptError, match="tensor 'w' has the type BF16"):
+        read_layout(path, kind="model")
+
+
+def test_truth_values_are_0_and_1_and_may_be_none_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    tensors = {"none": np.zeros(0, np.bool_), "some": np.array([True, False])}
+    write_file(path, kind="model", header={}, tensors=tensors)
+    assert_same(read_file(path, kind="model")[1], tensors)
 
 
 def test_a_large_vocabulary_fits(tmp_path: Path) -> None:

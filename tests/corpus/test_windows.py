@@ -192,6 +192,18 @@ def test_the_shuffled_order_follows_the_seed_alone() -> None:
     assert order(1) == order(1) != order(2)
 
 
+def test_the_shuffled_order_stays_what_it_was() -> None:
+    """Of a seed and an epoch: a run of an earlier version goes on in it."""
+    windows = Windows(numbered(38), seq_len=2, batch_size=4, sliding=True, rng=3)
+    assert windows.batch(0).inputs_TB[0].tolist() == [29, 23, 2, 16]
+    assert windows.batch(9).inputs_TB[0].tolist() == [10, 28, 37, 17]  # of the second epoch
+    usual, zero = (
+        Windows(numbered(38), seq_len=2, batch_size=4, sliding=True, **seed)
+        for seed in ({}, {"rng": 0})
+    )
+    assert usual.batch(5).inputs_TB.tolist() == zero.batch(5).inputs_TB.tolist()
+
+
 @pytest.mark.parametrize("sliding", [False, True])
 def test_a_batch_depends_on_its_number_alone(sliding: bool) -> None:
     one = Windows(numbered(50), seq_len=4, batch_size=3, sliding=sliding)
