@@ -260,52 +260,6 @@ def test_luck_is_no_better_where_all_units_know(seed: int) -> None:
     assert permuted.holds
 
 
-@pytest.mark.parametrize(
-    ("ngrams", "holds", "sentence"),
-    [
-        (0.55, True, "the neuron knows more than short pieces of text show"),
-        (None, False, "short pieces of text show as much as the neuron"),
-        (0.999, False, "more than the neuron alone, but no more than the probe"),
-    ],
-)
-def test_n_grams_tell_less_as_much_or_more(
-    all_alike: ControlInput,
-    monkeypatch: pytest.MonkeyPatch,
-    ngrams: float | None,
-    holds: bool,
-    sentence: str,
-) -> None:
-    """Only where they tell less does the neuron know more than they."""
-    figure = all_alike.neuron.accuracy if ngrams is None else ngrams
-    monkeypatch.setattr(controls, "ngram_score", lambda examples: (Score(figure, figure), 9))
-    control = controls.ngram(all_alike)
-    assert (control.holds, sentence in control.meaning) == (holds, True)
-    surface = controls.ngram(replace(all_alike, probe_score=Score(0.7, 0.7)))
-    assert ("than the network's states" in surface.meaning) == (ngrams == 0.999)
-
-
-@pytest.mark.parametrize(
-    ("more", "holds", "sentence"),
-    [
-        (0.2, True, "less than neuron"),
-        (0.0, False, "as much as"),
-        (-0.2, False, "more than neuron"),
-    ],
-)
-def test_a_probe_on_others_that_does_as_well_is_against_it(
-    all_alike: ControlInput,
-    monkeypatch: pytest.MonkeyPatch,
-    more: float,
-    holds: bool,
-    sentence: str,
-) -> None:
-    """The mark and the sentence say the same."""
-    figure = all_alike.neuron.accuracy - more
-    monkeypatch.setattr(Probe, "score", lambda probe, values, labels: Score(figure, figure))
-    control = controls.random_100_probe(all_alike)
-    assert (control.holds, sentence in control.meaning) == (holds, True)
-
-
 def test_few_others_are_all_taken_once() -> None:
     """A hundred out of a hundred are the same ones in each draw."""
     rng = np.random.default_rng(1)
@@ -389,3 +343,234 @@ def test_the_clamped_neuron_is_held_at_its_mean(
     accuracy = given.probe_score.accuracy
     assert figures["probe_accuracy"] == dict.fromkeys(figures["probe_accuracy"], accuracy)
     assert not control.holds and control.meaning.endswith("the probe does not need it")
+
+
+def bounded(case: ControlInput, monkeypatch: pytest.MonkeyPatch, margin: float) -> ControlInput:
+    """The case with a neuron and a probe of 0.75, and that margin of each figure."""
+    for name in ("margin", "probe_margin", "auc_margin"):
+        monkeypatch.setattr(ControlInput, name, property(lambda _: margin))
+    neuron = replace(case.neuron, accuracy=0.75, auc=0.75)
+    return replace(case, neuron=neuron, probe_score=Score(0.75, 0.75))
+
+
+@pytest.mark.parametrize(
+    ("others", "holds", "sentence"),
+    [(0.25, True, "less than"), (0.5, False, "as much as"), (1.0, False, "more than")],
+)
+def test_a_probe_on_others_within_the_margin_is_as_good(
+    one_of_many: ControlInput,
+    monkeypatch: pytest.MonkeyPatch,
+    others: float,
+    holds: bool,
+    sentence: str,
+) -> None:
+    """A margin apart is not above; and below it by a margin is more than the neuron."""
+    given = bounded(one_of_many, monkeypatch, 0.25)
+    monkeypatch.setattr(Probe, "score", lambda probe, values, labels: Score(others, others))
+    control = controls.random_100_probe(given)
+    assert (control.holds, sentence in control.meaning) == (holds, True)
+    assert control.figures["accuracy"] == {"mean": others, "max": others}
+    assert control.shown == f"{others:.3f}"
+
+
+@pytest.mark.parametrize(("others", "holds"), [(0.25, True), (0.5, False), (0.75, False)])
+def test_the_best_of_others_within_the_margin_is_as_good(
+    one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch, others: float, holds: bool
+) -> None:
+    """The best of all groups counts; their mean is only told."""
+    given, scores = bounded(one_of_many, monkeypatch, 0.25), iter([0.0, others, 0.0, 0.0, 0.0])
+    monkeypatch.setattr(
+        Selector, "best_of", lambda own, labels, units: (0, Score(next(scores), 0.5))
+    )
+    control = controls.random_100_best(given)
+    assert control.holds == holds
+    assert control.figures["accuracy"] == {"mean": others / 5, "max": others}
+    reached = f"reaches {others / 5:.2f} on average and {others:.2f} at most"
+    assert reached in control.meaning and control.shown == f"{others / 5:.3f}"
+
+
+@pytest.mark.parametrize(
+    ("ngrams", "probe", "holds", "sentence"),
+    [
+        (0.5, 0.75, True, "knows more than short pieces of text show"),
+        (0.625, 0.75, False, "show as much as the neuron"),
+        (0.875, 0.75, False, "show as much as the neuron"),
+        (1.0, 0.875, False, "no more than the probe"),
+        (1.0, 0.75, False, "more than the network's states"),
+    ],
+)
+def test_n_grams_within_the_margin_show_as_much(
+    one_of_many: ControlInput,
+    monkeypatch: pytest.MonkeyPatch,
+    ngrams: float,
+    probe: float,
+    holds: bool,
+    sentence: str,
+) -> None:
+    given = bounded(one_of_many, monkeypatch, 0.125)
+    monkeypatch.setattr(controls, "ngram_score", lambda examples: (Score(ngrams, 0.5), 1234))
+    control = controls.ngram(replace(given, probe_score=Score(probe, probe)))
+    assert (control.holds, sentence in control.meaning) == (holds, True)
+    assert control.figures == {"accuracy": ngrams, "auc": 0.5, "ngrams": 1234, "lengths": [1, 4]}
+    assert "on 1,234 character n-grams of 1 to 4 reaches" in control.meaning
+
+
+@pytest.mark.parametrize(
+    ("best", "probe", "holds", "sentence"),
+    [
+        (0.25, 0.25, True, "training made the difference"),
+        (0.25, 0.5, True, "for the neuron, but not for the probe"),
+        (0.5, 0.25, False, "the neuron needs no training"),
+    ],
+)
+def test_an_untrained_network_within_the_margin_is_as_good(
+    one_of_many: ControlInput,
+    monkeypatch: pytest.MonkeyPatch,
+    best: float,
+    probe: float,
+    holds: bool,
+    sentence: str,
+) -> None:
+    """Its best neuron is column 205: unit 5 of layer 2, where a layer has a hundred."""
+    config = ModelConfig(vocab_size=9, embedding_size=3, hidden_size=100, num_layers=3)
+    network: Any = SimpleNamespace(config=config)
+    given = replace(bounded(one_of_many, monkeypatch, 0.25), network=network)
+    opened: list[Any] = []
+
+    def open_reader(*asked: Any) -> Any:
+        opened.extend(asked)
+        return network
+
+    monkeypatch.setattr(controls, "open_reader", open_reader)
+    monkeypatch.setattr(controls, "initial_weights", lambda config, seed: (config, seed))
+    monkeypatch.setattr(controls, "read_features", lambda *_: given.features)
+    monkeypatch.setattr(Selector, "best_of", lambda own, labels: (205, Score(best, 0.5)))
+    monkeypatch.setattr(Probe, "score", lambda *_: Score(probe, 0.5))
+    control = controls.untrained(given, 7, 2)
+    assert opened == [config, (config, 7), 2]
+    assert control.holds == holds and control.meaning.endswith(sentence)
+    assert control.figures["unit"] == {"layer": 2, "unit": 5, "accuracy": best, "auc": 0.5}
+    assert control.figures["probe"]["accuracy"] == probe
+    assert control.figures["probe"]["nonzero"] >= 1
+
+
+@pytest.mark.parametrize(("there", "holds"), [(0.25, True), (0.5, False)])
+@pytest.mark.parametrize(
+    ("protocol", "place"), [("position", "random positions"), ("final", "a random place")]
+)
+def test_a_place_within_the_margin_makes_no_difference(
+    one_of_many: ControlInput,
+    monkeypatch: pytest.MonkeyPatch,
+    there: float,
+    holds: bool,
+    protocol: str,
+    place: str,
+) -> None:
+    given = bounded(one_of_many, monkeypatch, 0.25)
+    given = replace(given, examples=replace(given.examples, protocol=protocol))
+    monkeypatch.setattr(controls, "score_of", lambda *_: Score(0.5, there))
+    control = controls.chance_positions(given)
+    assert control.holds == holds
+    assert f"read at {place} " in control.meaning
+    assert control.figures["auc_at_its_place"] == 0.75 and control.figures["draws"] == 1
+
+
+@pytest.mark.parametrize(("reached", "holds"), [(0.625, True), (0.75, False)])
+def test_permutations_that_do_as_well_are_told(
+    one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch, reached: float, holds: bool
+) -> None:
+    """The best of twenty counts. In each of both parts the labels stay what they are in number."""
+    given = bounded(one_of_many, monkeypatch, 0.25)
+    labels, test, train = given.examples.labels_N, given.selector.test, given.selector.train
+    mixed, fitted = [], []
+
+    def best_of(own: Selector, labels_N: np.ndarray) -> tuple[int, Score]:
+        mixed.append(labels_N)
+        return 0, Score(reached if len(mixed) == 9 else 0.5, 0.5)
+
+    def fit(values: Any, labels_N: np.ndarray, part: Any, *, strengths: Any) -> Probe:
+        fitted.append(labels_N)
+        assert strengths == (given.probe.strength,)
+        return given.probe
+
+    monkeypatch.setattr(Selector, "best_of", best_of)
+    monkeypatch.setattr(Selector, "finds_any", lambda own, labels_N: len(mixed) % 4 == 0)
+    monkeypatch.setattr(controls, "fit_probe", fit)
+    control = controls.permuted(given)
+    assert (len(mixed), len(fitted)) == (20, 5)
+    assert all(np.array_equal(one, other) for one, other in zip(mixed, fitted, strict=False))
+    for own in mixed:
+        assert not np.array_equal(own[train], labels[train])
+        assert not np.array_equal(own[test], labels[test])
+        assert own[train].sum() == labels[train].sum() and own[test].sum() == labels[test].sum()
+    assert control.holds == holds
+    figures = control.figures
+    assert figures["unit"]["accuracy"]["max"] == reached
+    assert (figures["unit"]["permutations"], figures["probe"]["permutations"]) == (20, 5)
+    assert figures["reported"] == 5 and "reported in 5 of 20 permutations" in control.meaning
+
+
+@pytest.mark.parametrize(("without", "holds"), [(0.25, True), (0.5, False)])
+def test_an_ablation_within_the_margin_takes_nothing(
+    one_of_many: ControlInput, monkeypatch: pytest.MonkeyPatch, without: float, holds: bool
+) -> None:
+    """What is lost is measured against another neuron that is held, not against none."""
+    config = ModelConfig(vocab_size=9, embedding_size=3, hidden_size=300)
+    network: Any = SimpleNamespace(config=config)
+    given = replace(bounded(one_of_many, monkeypatch, 0.25), network=network)
+    scores = iter([Score(without, 0.5), Score(0.75, 0.5)])
+    monkeypatch.setattr(controls, "read_features", lambda *_, **__: given.features)
+    monkeypatch.setattr(controls, "bits_per_char", lambda *_, **__: 1.0)
+    monkeypatch.setattr(Probe, "score", lambda *_: next(scores))
+    control = controls.ablation(given)
+    assert control.holds == holds
+    intact = {"intact": 0.75, "ablated": without, "other_ablated": 0.75}
+    assert control.figures["probe_accuracy"] == intact
+    assert control.figures["probe_auc"] == {"intact": 0.75, "ablated": 0.5, "other_ablated": 0.5}
+    assert control.shown == f"{without:.3f}"
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_margins_are_of_what_is_said_of_independent_examples(sign: float) -> None:
+    rng = np.random.default_rng(2)
+    labels = rng.random(400) < 0.5
+    values = rng.normal(size=(400, 30))
+    values[:, 5] += sign * 1.5 * labels
+    case = case_of(values, labels)
+    independent = np.arange(400) % 3 > 0
+    given = replace(case, examples=replace(case.examples, independent_N=independent))
+    assert given.column == 5 and given.neuron.sign == sign
+    test = given.selector.test
+    own, true, counted = given.features.seen_NU[test], labels[test], independent[test]
+    said = own[:, 5] > given.threshold if sign > 0 else own[:, 5] < given.threshold
+    assert given.margin == accuracy_error(said, true, counted)
+    said = given.probe.scores(own) > 0.0
+    assert given.probe_margin == accuracy_error(said, true, counted)
+    assert given.auc_margin == auc_error(given.neuron.auc, true[counted])
+
+
+@pytest.mark.parametrize(("units", "groups", "size"), [(101, 1, 100), (102, 5, 100), (2, 1, 1)])
+def test_groups_are_of_other_neurons_each_once(units: int, groups: int, size: int) -> None:
+    rng = np.random.default_rng(1)
+    labels = rng.random(200) < 0.5
+    values = rng.normal(size=(200, units))
+    values[:, 1] += 4.0 * labels
+    drawn = controls._groups(case_of(values, labels))
+    assert [len(group) for group in drawn] == [size] * groups
+    assert all(len(set(group.tolist()) - {1}) == size for group in drawn)
+
+
+def test_a_network_of_one_neuron_is_compared_with_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no other one to hold, so holding it can make no difference."""
+    rng = np.random.default_rng(1)
+    labels = rng.random(200) < 0.5
+    case = case_of(rng.normal(size=(200, 1)) + 4.0 * labels[:, None], labels)
+    config = ModelConfig(vocab_size=9, embedding_size=3, hidden_size=1)
+    network: Any = SimpleNamespace(config=config)
+    monkeypatch.setattr(controls, "read_features", lambda *_, **__: case.features)
+    monkeypatch.setattr(controls, "bits_per_char", lambda *_, **__: 1.0)
+    control = controls.ablation(replace(case, network=network))
+    assert control.figures["other"] == control.figures["neuron"] == {"layer": 0, "unit": 0}
+    assert not control.holds

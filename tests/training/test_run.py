@@ -63,6 +63,16 @@ def test_course_of_a_run(text: Path, tmp_path: Path) -> None:
     }
 
 
+def test_the_last_step_is_evaluated_and_saved_whatever_the_rhythm(
+    text: Path, tmp_path: Path
+) -> None:
+    result, seen = train(text, tmp_path / "run", steps=11, eval_every=4, save_every=3)
+    reports = [event for event in seen if isinstance(event, Report)]
+    assert [r.step for r in reports if r.evaluated] == [4, 8, 11]
+    assert [event.step for event in seen if isinstance(event, Saved)] == [3, 6, 9, 11]
+    assert result.load().info["metrics"]["step"] in (4, 8, 11)
+
+
 def test_a_sample_goes_on_from_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network has been at the beginning of a text once; samples begin where it has been often."""
     from textgen.training import run as module
