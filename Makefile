@@ -8,8 +8,8 @@ MOVING := sh scripts/moving.sh
 # The tests start hundreds of processes: each would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo quick test test-long test-native-asan test-qemu lint fix tree keywords native
-.PHONY: pictures try-native install-checked hashes
+.PHONY: help demo quick test test-long test-native-asan test-qemu test-arm lint fix tree keywords
+.PHONY: native pictures try-native install-checked hashes
 .PHONY: bench bench-quality bench-prepare bench-overhead promises mutants release clean
 
 help: ## List the targets.
@@ -51,6 +51,9 @@ test-native-asan: $(VENV)/.test ## Run the engine's tests with every address che
 
 test-qemu: $(VENV)/.installed native ## Run the engine on emulated CPUs without AVX; needs qemu-user.
 	sh tests/native/qemu.sh $(BIN)/python
+
+test-arm: $(VENV)/.test native ## Run the engine's tests in an emulated arm64 Python; needs qemu-user.
+	sh tests/native/arm.sh $(BIN)/python
 
 lint: $(VENV)/.test ## Run linter and type checker.
 	$(BIN)/ruff check .

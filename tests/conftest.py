@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections.abc import Iterator
@@ -81,11 +82,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_report_header() -> str:
     """What the numbers depend on."""
     import numpy
-    import torch
 
     from textgen.native import library
 
-    return (
-        f"torch {torch.__version__}, numpy {numpy.__version__}, cores {os.cpu_count()}, "
-        f"cpu {torch.backends.cpu.get_cpu_capability()}\n{library.describe()}"
-    )
+    found = [f"numpy {numpy.__version__}, cores {os.cpu_count()}"]
+    if importlib.util.find_spec("torch"):  # An emulated Python has none.
+        import torch
+
+        found.append(f"torch {torch.__version__}, cpu {torch.backends.cpu.get_cpu_capability()}")
+    return "\n".join((", ".join(found), library.describe()))

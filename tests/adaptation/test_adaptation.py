@@ -20,12 +20,12 @@ from textgen.model.head import log_softmax, nats_of
 from textgen.model.initialise import initial_weights
 from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Engine
-from textgen.native.library import supported_isas
+from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.net import Descent
 
 VOCAB = 20
 #: Instruction sets that multiply in fp32, where the order of sums alone makes a difference.
-FP32 = [isa for isa in supported_isas() if isa in ("avx512", "avx2", "generic")]
+FP32 = [isa for isa in supported_isas() if isa not in BF16_ISAS]
 
 
 def text_of(tokens: int, seed: int) -> np.ndarray:

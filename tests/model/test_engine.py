@@ -18,8 +18,9 @@ from textgen.native import library
 from textgen.runtime import PATH_VARIABLE
 
 LSTM = get_cell("lstm")
-EVERY_ISA = library.ISA_NAMES
+EVERY_ISA = library.isas_of("x86-64")
 WITHOUT_BF16 = ("avx512", "avx2", "generic")
+ARM = library.isas_of("aarch64")
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +50,9 @@ def torch_can(patch: pytest.MonkeyPatch, capabilities: dict, works: bool = True)
         (EVERY_ISA, "bf16", ("amx", "bf16"), "asked for"),
         (EVERY_ISA, "fp32", ("avx512", "fp32"), "asked for"),
         (WITHOUT_BF16, "auto", ("avx512", "fp32"), "no bf16 instructions"),
+        (ARM, "auto", ("bf16mmla", "bf16"), "multiplies it faster than fp32"),
+        (ARM, "fp32", ("neon", "fp32"), "asked for"),
+        (ARM[1:], "auto", ("neon", "fp32"), "no bf16 instructions"),
         (("generic",), "auto", ("generic", "fp32"), "no bf16 instructions"),
     ],
 )
@@ -232,7 +236,8 @@ def test_unknown_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="precision 'fp8' is not known; choose one of: auto"):
         choose_engine(LSTM, "cpu", "fp8")
     force(monkeypatch, "cobol")
-    with pytest.raises(ConfigError, match=f"{PATH_VARIABLE}=cobol names no path; .*native.*amx"):
+    offered = ", ".join(("native", *library.isas_of_this_machine()))
+    with pytest.raises(ConfigError, match=f"{PATH_VARIABLE}=cobol names no path; .*{offered}"):
         choose_engine(LSTM, "cpu")
 
 

@@ -33,8 +33,14 @@ STAND_IN = {
         #ifdef TG_HAVE_AVX2
                 case 3: return 1;
         #endif
-        #ifdef TG_HAVE_GENERIC
+        #ifdef TG_HAVE_BF16MMLA
                 case 4: return 1;
+        #endif
+        #ifdef TG_HAVE_NEON
+                case 5: return 1;
+        #endif
+        #ifdef TG_HAVE_GENERIC
+                case 6: return 1;
         #endif
             }
             return 0;
@@ -51,6 +57,10 @@ STAND_IN = {
         int kernels_avx512;
         #elif defined(TG_ISA_AVX2)
         int kernels_avx2;
+        #elif defined(TG_ISA_BF16MMLA)
+        int kernels_bf16mmla;
+        #elif defined(TG_ISA_NEON)
+        int kernels_neon;
         #elif defined(TG_ISA_GENERIC)
         int kernels_generic;
         #endif

@@ -160,12 +160,14 @@ def test_the_engine_is_built_where_there_is_a_compiler() -> None:
     assert "generic" in library.supported_isas()
 
 
-#: As `/proc/cpuinfo` names them.
+#: As `/proc/cpuinfo` names them, among its flags or features.
 FLAGS = {
     "amx": {"amx_tile", "amx_bf16", "avx512_bf16"},
     "avx512bf16": {"avx512_bf16"},
     "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq"},
     "avx2": {"avx2", "fma"},
+    "bf16mmla": {"bf16"},
+    "neon": {"asimd"},
     "generic": set(),
 }
 
@@ -173,11 +175,15 @@ FLAGS = {
 @pytest.mark.usefixtures("compiler")
 def test_what_this_cpu_runs_is_what_linux_says_of_it() -> None:
     cpuinfo = Path("/proc/cpuinfo")
-    if platform.machine() != "x86_64" or not cpuinfo.is_file():
-        pytest.skip("no /proc/cpuinfo of an x86-64 CPU to compare with")
+    word = {"x86_64": "flags", "aarch64": "Features"}.get(platform.machine(), "")
+    lines = []
+    if word and cpuinfo.is_file():
+        lines = re.findall(rf"^{word}\s*: (.*)$", cpuinfo.read_text(), re.M)
+    if not lines:  # An emulator shows the file of the machine that it runs on.
+        pytest.skip("no /proc/cpuinfo of this kind of CPU to compare with")
     if os.environ.get(library.LIBRARY_VARIABLE):
         pytest.skip("another library is named, which may emulate what this CPU lacks")
-    has = set(re.findall(r"^flags\s*: (.*)$", cpuinfo.read_text(), re.M)[0].split())
+    has = set(lines[0].split())
     assert set(FLAGS) == set(INSTRUCTION_SETS)
     expected = [name for name in library.isas_of_this_machine() if has >= FLAGS[name]]
     assert list(library.supported_isas()) == expected

@@ -16,7 +16,7 @@ from textgen.model.edit import Edit, Edits
 from textgen.model.engine import open_reader
 from textgen.model.network import Network
 from textgen.model.numpy_network import NumpyNetwork
-from textgen.native.library import missing_reason, supported_isas
+from textgen.native.library import BF16_ISAS, missing_reason, supported_isas
 from textgen.probing import activations
 from textgen.probing.activations import (
     bits_per_char,
@@ -92,7 +92,7 @@ def open_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if name == "numpy":
         monkeypatch.setattr("textgen.native.library.supported_isas", lambda: ())
     else:
-        exact = [isa for isa in supported_isas() if isa not in ("amx", "avx512bf16")]
+        exact = [isa for isa in supported_isas() if isa not in BF16_ISAS]
         if not exact:
             pytest.skip(missing_reason())
         monkeypatch.setenv("TEXTGEN_PATH", exact[0])

@@ -40,10 +40,14 @@ LIBRARIES = ("-lm", "-lpthread")
 KERNELS = "kernels.c"
 
 #: What a compiler for an architecture says of itself.
-ARCHITECTURE_MACROS = {"x86-64": "__x86_64__"}
+ARCHITECTURE_MACROS = {"x86-64": "__x86_64__", "aarch64": "__aarch64__"}
 
 #: An instruction of each set, by the flags that the compiler is called with.
 PROBE = """
+#if defined(__aarch64__)
+#include <arm_neon.h>
+float32x4_t probe(float32x4_t a, bfloat16x8_t b) { return vbfmmlaq_f32(a, b, b); }
+#else
 #include <immintrin.h>
 #if defined(__AMX_TILE__)
 void probe(void) { _tile_release(); }
@@ -53,6 +57,7 @@ __m512 probe(__m512 a, __m512bh b) { return _mm512_dpbf16_ps(a, b, b); }
 __m512 probe(__m512 a) { return _mm512_add_ps(a, a); }
 #else
 __m256 probe(__m256 a) { return _mm256_fmadd_ps(a, a, a); }
+#endif
 #endif
 """
 

@@ -39,11 +39,14 @@ INSTRUCTION_SETS = {
     "avx512bf16": InstructionSet("x86-64", (*_AVX512, "-mavx512bf16")),
     "avx512": InstructionSet("x86-64", _AVX512),
     "avx2": InstructionSet("x86-64", ("-mavx2", "-mfma")),
+    # The name of a plain ARMv8.2: GCC wants that for bf16, and zig knows no -march.
+    "bf16mmla": InstructionSet("aarch64", ("-mcpu=tsv110+bf16",)),
+    "neon": InstructionSet("aarch64", ()),
     "generic": InstructionSet("", ()),
 }
 ISA_NAMES = tuple(INSTRUCTION_SETS)
 #: Those that multiply bf16 numbers; the others compute in fp32.
-BF16_ISAS = ("amx", "avx512bf16")
+BF16_ISAS = ("amx", "avx512bf16", "bf16mmla")
 
 COMMON_FLAGS = ("-std=gnu11", "-fPIC", "-fvisibility=hidden", "-Wall")
 FAST_FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
@@ -62,7 +65,7 @@ SANITIZE_FLAGS = (
 LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 
 #: The version of the calls of the C side; `TG_ABI_VERSION` there.
-ABI_VERSION = 5
+ABI_VERSION = 6
 
 #: The architectures by the names that systems have for them, in lower case.
 _ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}

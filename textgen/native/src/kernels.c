@@ -7,6 +7,10 @@
 #define TABLE tg_kernels_avx512
 #elif defined(TG_ISA_AVX2)
 #define TABLE tg_kernels_avx2
+#elif defined(TG_ISA_BF16MMLA)
+#define TABLE tg_kernels_bf16mmla
+#elif defined(TG_ISA_NEON)
+#define TABLE tg_kernels_neon
 #else
 #define TABLE tg_kernels_generic
 #endif
@@ -18,10 +22,14 @@
 #include "simd.inc"
 #include "layout.inc"
 #include "tile.inc"
+#if defined(TG_ISA_BF16MMLA)
+#include "mmla.inc"
+#else
+#include "dots.inc"
+#endif
+#include "vectors.inc"
 #if defined(TG_ISA_AMX)
 #include "amx.inc"
-#else
-#include "vectors.inc"
 #endif
 #include "cell.inc"
 #include "edit.inc"

@@ -39,6 +39,12 @@ extern const tg_kernels tg_kernels_avx512;
 #ifdef TG_HAVE_AVX2
 extern const tg_kernels tg_kernels_avx2;
 #endif
+#ifdef TG_HAVE_BF16MMLA
+extern const tg_kernels tg_kernels_bf16mmla;
+#endif
+#ifdef TG_HAVE_NEON
+extern const tg_kernels tg_kernels_neon;
+#endif
 #ifdef TG_HAVE_GENERIC
 extern const tg_kernels tg_kernels_generic;
 #endif

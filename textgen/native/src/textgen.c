@@ -8,6 +8,19 @@
 #include <cpuid.h>
 #define X86 1
 #endif
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#ifndef HWCAP2_BF16
+#define HWCAP2_BF16 (1u << 14)
+#endif
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#elif defined(__aarch64__) && defined(_WIN32)
+#include <windows.h>
+#ifndef PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE
+#define PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE 68
+#endif
+#endif
 #ifdef __linux__
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -61,6 +74,22 @@ static int has_amx(void) {
 }
 #endif
 
+#ifdef TG_HAVE_BF16MMLA
+static int has_bf16mmla(void) {
+#if defined(__linux__)
+    return (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
+#elif defined(__APPLE__)
+    int has = 0;
+    size_t size = sizeof has;
+    return sysctlbyname("hw.optional.arm.FEAT_BF16", &has, &size, NULL, 0) == 0 && has;
+#elif defined(_WIN32)
+    return IsProcessorFeaturePresent(PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE) != 0;
+#else
+    return 0;
+#endif
+}
+#endif
+
 static const tg_kernels *detect(int isa) {
     switch (isa) {
 #if defined(TG_HAVE_AMX) && defined(X86)
@@ -74,6 +103,12 @@ static const tg_kernels *detect(int isa) {
 #endif
 #if defined(TG_HAVE_AVX2) && defined(X86)
         case TG_AVX2: return has_avx2() ? &tg_kernels_avx2 : NULL;
+#endif
+#ifdef TG_HAVE_BF16MMLA
+        case TG_BF16MMLA: return has_bf16mmla() ? &tg_kernels_bf16mmla : NULL;
+#endif
+#ifdef TG_HAVE_NEON
+        case TG_NEON: return &tg_kernels_neon; /* every AArch64 CPU has it */
 #endif
 #ifdef TG_HAVE_GENERIC
         case TG_GENERIC: return &tg_kernels_generic;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define TG_API __attribute__((visibility("default")))
-#define TG_ABI_VERSION 5
+#define TG_ABI_VERSION 6
 
 /* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is
  * that of `textgen.cells.BUILT_IN`. */
@@ -27,7 +27,7 @@
 enum { TG_EACH_CELL(TG_CELL_NUMBER, ) TG_CELL_COUNT };
 
 /* Best first; `textgen.native.library.ISA_NAMES` has the same order. */
-enum { TG_AMX, TG_AVX512BF16, TG_AVX512, TG_AVX2, TG_GENERIC, TG_ISA_COUNT };
+enum { TG_AMX, TG_AVX512BF16, TG_AVX512, TG_AVX2, TG_BF16MMLA, TG_NEON, TG_GENERIC, TG_ISA_COUNT };
 enum { TG_TANH, TG_RELU, TG_IDENTITY };
 enum { TG_STATE_H, TG_STATE_C };
 
