@@ -17,6 +17,8 @@ from textgen.runtime import computing_threads
 # other by computing: where every core has a test of its own, small products take ten times as long.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+#: An emulated Python has none: see `native/arm.sh`.
+HAS_TORCH = importlib.util.find_spec("torch") is not None
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -43,7 +45,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
     """Compute with one thread: tests run side by side, on arrays too small for a second one."""
-    with computing_threads(1):
+    with computing_threads(1, torch=HAS_TORCH):
         yield
 
 
@@ -86,7 +88,7 @@ def pytest_report_header() -> str:
     from textgen.native import library
 
     found = [f"numpy {numpy.__version__}, cores {os.cpu_count()}"]
-    if importlib.util.find_spec("torch"):  # An emulated Python has none.
+    if HAS_TORCH:
         import torch
 
         found.append(f"torch {torch.__version__}, cpu {torch.backends.cpu.get_cpu_capability()}")

@@ -1,6 +1,6 @@
-"""A few updates of each cell on the best instruction set of this CPU: run by `qemu.sh`.
+"""A few updates of each cell on the best instruction set of this CPU.
 
-Prints the losses. NumPy and the native library alone.
+`qemu.sh` and `arm.sh` run it. Prints the losses. NumPy and the native library alone.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from textgen.model.config import ModelConfig
 from textgen.model.native_network import native_shape
 from textgen.model.network import Engine
-from textgen.native.library import supported_isas
+from textgen.native.library import BF16_ISAS, supported_isas
 from textgen.native.net import AdamW, Net, weights_of
 
 #: Awkward on purpose: no multiple of any vector's length.
@@ -57,6 +57,8 @@ if __name__ == "__main__":
         found = losses(cell, best)
         assert found[-1] < 0.9 * found[0], f"{cell}: nothing is learned: {found}"
         plain = losses(cell, "generic")
-        # Sums in another order, through eight updates of a chaotic system.
-        assert np.allclose(found, plain, rtol=1e-3), f"{cell}: {found} is not {plain}"
+        # Sums in another order, through eight updates of a chaotic system; in bf16 of numbers
+        # that are rounded to 8 bits before.
+        bound = 1e-2 if best in BF16_ISAS else 1e-3
+        assert np.allclose(found, plain, rtol=bound), f"{cell}: {found} is not {plain}"
         print(f"{best} {cell}: {found[0]:.4f} -> {found[-1]:.4f} nats, as without it")
