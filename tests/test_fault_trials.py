@@ -30,9 +30,10 @@ def parts() -> Iterator[Any]:
         import forked
         import not_finite
         import power_cut
+        import races
         import run_files
 
-        modules = (failing_calls, forked, not_finite, power_cut, run_files)
+        modules = (failing_calls, forked, not_finite, power_cut, races, run_files)
         yield SimpleNamespace(**{module.__name__: module for module in modules})
 
 
@@ -171,3 +172,53 @@ def test_numbers_that_are_not_finite_are_found(parts: Any, tmp_path: Path) -> No
     path.write_bytes(path.read_bytes()[:-1])
     assert "does not open" in parts.not_finite.not_finite_in(tmp_path / "run")[0]
     assert parts.run_files.hash_of(path) == "broken"
+
+
+class FakeCommand:
+    """A training that ends at once, as it is told to."""
+
+    def __init__(self, ended: Any) -> None:
+        self.ended = ended
+
+    def kill(self) -> None:
+        pass
+
+    def wait(self) -> Any:
+        return self.ended
+
+
+def meeting(parts: Any, tmp_path: Path, *, code: int, err: str, learned: bytes) -> list[str]:
+    """What is wrong with trainings on a cache that is changed, if they all end so."""
+    races = object.__new__(parts.races._Races)
+    races.folder, races.cache, races.seconds = tmp_path, tmp_path / "cache", 0.0
+    ended = parts.forked.Finished(code, "", err)
+
+    def run(words: list[str]) -> Any:
+        out = tmp_path / words[words.index("--out") + 1]
+        out.mkdir(exist_ok=True)
+        (out / "model").write_bytes(learned)
+        races.cache.mkdir(exist_ok=True)
+        for name in ("a.json", "a.tokens"):
+            (races.cache / name).write_bytes(b"encoded")
+        return ended
+
+    def start(words: list[str]) -> FakeCommand:
+        return FakeCommand(run(words))
+
+    races.server = SimpleNamespace(run=run, start=start)
+    (tmp_path / "alone").mkdir(exist_ok=True)
+    (tmp_path / "alone/model").write_bytes(b"right")
+    races.alone = parts.run_files.tree_of(tmp_path / "alone")
+    found = races.one("changing cache", random.Random(0))
+    assert len(found.codes) > parts.races.MANY and "the cache is changed: " in found.what
+    return list(found.wrong)
+
+
+def test_wrong_data_out_of_a_changed_cache_are_seen(parts: Any, tmp_path: Path) -> None:
+    right = {"code": 0, "err": "", "learned": b"right"}
+    refused = {"code": 6, "err": "textgen: the cached text has changed\n"}
+    assert meeting(parts, tmp_path, **right) == []
+    assert meeting(parts, tmp_path, **{**right, **refused}) == []
+    assert "differs" in meeting(parts, tmp_path, **{**right, "learned": b"wrong"})[0]
+    told = meeting(parts, tmp_path, **{**right, "code": 1, "err": "Traceback"})
+    assert any("ended with 1" in one for one in told) and "a traceback" in told

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import random
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +18,8 @@ from typing import Any
 
 import pytest
 from support.small_runs import ROOT
+
+from textgen.errors import CheckpointError
 
 FOLDER = ROOT / "benchmarks/promises"
 
@@ -116,6 +122,28 @@ def test_the_page_tells_what_failed_and_what_is_missing(campaign: ModuleType) ->
     assert "Failures: 8 of 9. Much." in page and "Worst case: 3 s." in page
 
 
+def test_the_table_of_the_readme_is_that_of_the_page(campaign: ModuleType) -> None:
+    page = campaign.PAGE.read_text("utf-8")
+    readme = campaign.README.read_text("utf-8")
+    assert readme == campaign.with_summary(readme, page)
+    rows = [line for line in campaign.summary(page).splitlines() if line.startswith("| ")]
+    promises = re.findall(r"^## \d+\. (.*)$", page, re.MULTILINE)
+    assert len(promises) > 10
+    assert [row.split(" | ")[0][2:] for row in rows[1:]] == promises
+    with pytest.raises(ValueError, match="has no lines"):
+        campaign.with_summary("Text.", page)
+
+
+def test_the_table_has_a_line_a_promise(campaign: ModuleType) -> None:
+    more = "the rest: nobody knows it. Nor do we."
+    parts = [a_part(campaign, None, number=n, not_promised=more) for n in (1, 2)]
+    page = campaign.page(parts, {2: campaign.Figure(tried=2, failures=("x",))}, ["Head."])
+    assert campaign.summary(page).splitlines()[2:] == [
+        "| All is well. | not run | the rest |",
+        "| All is well. | 1 of 2 | the rest |",
+    ]
+
+
 @pytest.fixture
 def checkout(campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A campaign of two parts, of which the second one breaks its promise, on a clean commit."""
@@ -131,6 +159,8 @@ def checkout(campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(campaign, "commit", lambda: ("abc", False))
     monkeypatch.setattr(campaign, "KEPT", tmp_path / "kept")
     monkeypatch.setattr(campaign, "PAGE", tmp_path / "page.md")
+    monkeypatch.setattr(campaign, "README", tmp_path / "readme.md")
+    (tmp_path / "readme.md").write_text(f"Before.\n{''.join(campaign.MARKS)}After.\n")
     monkeypatch.setattr(campaign, "ran", ran, raising=False)
     return tmp_path
 
@@ -144,6 +174,9 @@ def test_a_campaign_goes_on_after_a_stop(
     assert campaign.ran == [1, 2]
     assert "| 2 | All is well. | 1 of 3 |" in (checkout / "page.md").read_text("utf-8")
     assert "FAILED: it broke" in capsys.readouterr().out
+    readme = (checkout / "readme.md").read_text("utf-8")
+    assert readme.startswith("Before.\n") and readme.endswith("After.\n")
+    assert "| All is well. | 1 of 3 | More |" in readme
     assert campaign.main(["--only", "2", "--seed", "1"]) == 1
     assert campaign.ran == [1, 2, 2]
 
@@ -154,13 +187,14 @@ def test_figures_of_changed_files_are_not_kept(
     monkeypatch.setattr(campaign, "commit", lambda: ("abc", True))
     assert campaign.main(["--only", "1"]) == 0 == campaign.main(["--only", "1"])
     assert campaign.ran == [1, 1]
-    assert list(checkout.iterdir()) == []
+    assert [path.name for path in checkout.iterdir()] == ["readme.md"]
+    assert "| promise |" not in (checkout / "readme.md").read_text("utf-8")
 
 
 def test_quick_writes_nothing(campaign: ModuleType, checkout: Path) -> None:
     assert campaign.main(["--quick"]) == 1
     assert campaign.ran == [1, 2]
-    assert list(checkout.iterdir()) == []
+    assert [path.name for path in checkout.iterdir()] == ["readme.md"]
 
 
 def test_tries_end_with_the_time(campaign: ModuleType) -> None:
@@ -288,3 +322,191 @@ def test_an_index_that_does_not_answer_is_told(campaign: ModuleType, tmp_path: P
 
     words = [sys.executable, "-c", "import sys; sys.exit('no network')"]
     assert supply_chain._asked(words, tmp_path / "none") == (None, "no answer: no network")
+
+
+@pytest.fixture
+def fuzzed(campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Part 2 with the targets that a test gives it, in an empty folder."""
+    import fuzzed_files
+
+    monkeypatch.chdir(tmp_path)
+    return fuzzed_files
+
+
+def read_as(campaign: ModuleType, fuzzed: ModuleType, read: Any) -> Any:
+    """What part 2 finds where files are read so."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fuzzed, "targets", lambda: {"file": fuzzed.Target(b"sound" * 9, read)})
+        return fuzzed.tallied(campaign.Effort(seconds=0.0), processes=1)
+
+
+def test_a_damaged_file_that_is_no_clear_refusal_is_seen(
+    campaign: ModuleType, fuzzed: ModuleType
+) -> None:
+    def defect(path: Path) -> None:
+        if path.read_bytes() != b"sound" * 9:
+            raise KeyError("embedding")
+
+    def refusal(path: Path) -> None:
+        if path.read_bytes() != b"sound" * 9:
+            raise CheckpointError("no checkpoint")
+
+    def use(path: Path) -> Any:
+        is_sound = path.read_bytes() == b"sound" * 9
+        return lambda: None if is_sound else 1 / 0
+
+    kept = read_as(campaign, fuzzed, refusal)
+    # Some damage leaves the bytes as they are.
+    assert kept.tried == fuzzed.LEAST and not kept.failures and kept.refused > 15
+    broken = read_as(campaign, fuzzed, defect)
+    assert broken.tried == fuzzed.LEAST and len(broken.failures) == kept.refused
+    assert "KeyError: 'embedding' (case 0;" in broken.failures[0]
+    used = read_as(campaign, fuzzed, use)
+    assert 0 < len(used.failures) < used.tried and "ZeroDivisionError" in used.failures[0]
+
+
+def test_a_file_that_kills_the_process_is_seen_and_the_others_are_tried(
+    campaign: ModuleType, fuzzed: ModuleType
+) -> None:
+    def dies(path: Path) -> None:
+        if len(path.read_bytes()) > 100:
+            os.abort()
+
+    broken = read_as(campaign, fuzzed, dies)
+    assert all("the process ended with -6 (case " in failure for failure in broken.failures)
+    assert broken.tried == fuzzed.LEAST > len(broken.failures) > 1
+
+
+def test_a_file_that_takes_long_or_much_memory_is_seen(
+    campaign: ModuleType, fuzzed: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(path: Path) -> None:
+        while path.read_bytes() != b"sound" * 9:
+            pass
+
+    monkeypatch.setattr(fuzzed, "SECONDS", 0.01)
+    assert "it took 0 s" in read_as(campaign, fuzzed, slow).failures[0]
+    monkeypatch.setattr(fuzzed, "SECONDS", 10.0)
+    kept: list[bytes] = []
+    large = read_as(campaign, fuzzed, lambda path: kept.append(b"x" * 2 * 10**7))
+    assert large.grown > fuzzed.MEGABYTES or "MemoryError" in large.failures[0]
+
+
+def test_damage_is_drawn_signed_and_repeated(campaign: ModuleType, fuzzed: ModuleType) -> None:
+    from checkpoint.test_hostile_files import parts_of
+
+    name = "lstm.safetensors"
+    target = fuzzed.Checkpoint((fuzzed.OLD / name).read_bytes(), fuzzed._model)
+    sound = parts_of(target.data)[1]["header"]
+    forged = [target.forged(random.Random(number)) for number in range(20)]
+    assert forged == [target.forged(random.Random(number)) for number in range(20)]
+    headers = [parts_of(data)[1]["header"] for data in forged]
+    assert sum(header != sound for header in headers) > 10
+    lines = fuzzed.Lines(b'{"step": 1}\n{"step": 2}\n', fuzzed._reports)
+    assert all(lines.forged(random.Random(n)).count(b"\n") >= 1 for n in range(20))
+    assert len({fuzzed.damaged(target.data, random.Random(n)) for n in range(20)}) > 15
+
+
+def test_a_text_that_is_not_read_well_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import any_text
+
+    def defect(pattern: str, name: str) -> None:
+        if name == "random.txt":
+            raise UnicodeDecodeError("utf-8", b"", 0, 1, "invalid")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(any_text, "_strange", lambda effort: (0, []))
+    monkeypatch.setattr(any_text, "_encodings", lambda effort: (0, ""))
+    monkeypatch.setattr(any_text.textgen, "occurrences", defect)
+    figure = any_text.try_promise(campaign.Effort(seconds=0.0))
+    assert len(figure.failures) == figure.tried == 10 and "UnicodeDecode" in figure.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("import sys; sys.exit(3)", ""),
+        ("1 / 0", "exit code 1"),
+        ("import sys; sys.exit(9)", "exit code 9"),
+        ("import time; time.sleep(60)", "it did not end"),
+    ],
+)
+def test_a_command_that_reads_a_file_badly_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, wrong: str
+) -> None:
+    import any_text
+
+    script = tmp_path / "program"
+    script.write_text(f"#!/bin/sh\nexec '{sys.executable}' -c \"{line}\"\n")
+    script.chmod(0o755)
+    monkeypatch.setattr(any_text.sys, "executable", str(script))
+    monkeypatch.setattr(any_text, "PATIENCE", 20.0 if "sleep" not in line else 0.1)
+    told = any_text._run("any")
+    assert told.startswith(wrong) and bool(told) == bool(wrong)
+
+
+def test_a_training_that_takes_too_much_memory_is_seen(
+    campaign: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import memory_bound
+
+    def measured(words: list[str], **_: Any) -> Any:
+        peak = {"8": "90", "64": "501"}.get(words[words.index("--size") + 1])
+        told = f"peak {peak} MB anonymous" if peak else "killed"
+        return subprocess.CompletedProcess(words, 0, stdout=told, stderr="no memory")
+
+    monkeypatch.setattr(memory_bound.subprocess, "run", measured)
+    figure = memory_bound.try_promise(campaign.Effort(seconds=60.0))
+    assert figure.tried == 3
+    assert "64 MB of text took 501 MB" in figure.failures[0]
+    assert "512 MB: no memory" in figure.failures[1] and len(figure.failures) == 2
+
+
+def test_an_old_model_that_does_something_else_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import golden_files
+
+    class Other:
+        """A model that writes in capitals, and predicts worse."""
+
+        def __init__(self, model: Any, worse: float) -> None:
+            self.model, self.saved, self.worse = model, model.saved, worse
+
+        def evaluate(self, path: str) -> Any:
+            found = self.model.evaluate(path)
+            return replace(found, nats=found.nats * (1 + self.worse))
+
+        def generate(self, *seed: str, **options: Any) -> str:
+            return str(self.model.generate(*seed, **options)).upper()
+
+    shutil.copy(golden_files.OLD / "text.txt", tmp_path)
+    shutil.copy(golden_files.OLD / "lstm.safetensors", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    expected = json.loads((golden_files.OLD / "expected.json").read_text("utf-8"))["lstm"]
+    assert golden_files._same("lstm", expected) == ""
+    true = golden_files.textgen.load
+    monkeypatch.setattr(golden_files.textgen, "load", lambda path: Other(true(path), 0.0))
+    assert "it writes" in golden_files._same("lstm", expected)
+    monkeypatch.setattr(golden_files.textgen, "load", lambda path: Other(true(path), 0.01))
+    assert "bits/char, it was" in golden_files._same("lstm", expected)
+
+
+def test_a_command_that_asks_the_network_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import no_network
+
+    asks = "import socket; socket.getaddrinfo('localhost', 80)"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(no_network, "_without_network", lambda: ([], ()))
+    monkeypatch.setattr(no_network, "WITHOUT_PROJECT", {"asks": (), "fails": ("fails",)})
+    monkeypatch.setattr(no_network, "COMMANDS", {"asks": (), "fails": ("fails",)})
+    script = no_network.WATCHED.split("runpy.run_module")[0]
+    monkeypatch.setattr(no_network, "WATCHED", f"{script}\n{asks}\nsys.exit(len(sys.argv) - 1)\n")
+    figure = no_network.try_promise(campaign.Effort(seconds=60.0, is_quick=True))
+    assert figure.tried == 2
+    assert "asks: socket.getaddrinfo" in figure.failures[0]
+    assert "fails failed without a network" in figure.failures[1]

@@ -20,6 +20,7 @@ import json
 import math
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -34,7 +35,10 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parents[1]
 PAGE = ROOT / "docs" / "promises.md"
+README = ROOT / "README.md"
 KEPT = ROOT / "build" / "promises"
+#: What stands between these two lines of README.md is written anew.
+MARKS = ("<!-- promises: `make promises` writes this table -->\n", "<!-- end of promises -->\n")
 #: Seconds that a part gets with `--quick`.
 QUICK = 2.0
 #: A part that takes so many times as long as it may, and this many seconds more, has hung.
@@ -246,10 +250,11 @@ def figure_of(record: Mapping[str, Any]) -> Figure:
 
 
 def commit() -> tuple[str, bool]:
-    """The commit of the checkout, and whether files differ from it, the page of figures apart."""
+    """The commit of the checkout, and whether files differ from it, those of figures apart."""
     try:
         name = _git("rev-parse", "--short=12", "HEAD")
-        changed = _git("status", "--porcelain", "--", ".", f":!{PAGE.relative_to(ROOT)}")
+        figures = [f":!{path.relative_to(ROOT)}" for path in (PAGE, README)]
+        changed = _git("status", "--porcelain", "--", ".", *figures)
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True
     return name, bool(changed)
@@ -332,6 +337,38 @@ def page(parts: Sequence[Part], figures: Mapping[int, Figure], head: Sequence[st
     return "\n".join(lines) + "\n"
 
 
+def summary(written: str) -> str:
+    """The table of README.md: of each promise its figure, and in short what it does not say.
+
+    Args:
+        written: docs/promises.md.
+    """
+    lines = ["| promise | failures | not promised |", "|---|---|---|"]
+    for row in re.findall(r"^\| (\d+) \| (.*) \| (.*) \| .*\|$", written, re.MULTILINE):
+        number, promise, share = row
+        told = re.search(rf"^## {number}\. .*?^Not promised: (.*?)$", written, re.MULTILINE | re.S)
+        # The page has the whole sentence.
+        short = re.split("[:;.]", told[1])[0] if told else ""
+        lines.append(f"| {promise} | {share} | {short} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_summary(readme: str, written: str) -> str:
+    """README.md with the table of docs/promises.md.
+
+    Args:
+        readme: README.md.
+        written: docs/promises.md.
+    Raises:
+        ValueError: README.md has no place for it.
+    """
+    before, start, rest = readme.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (start and end):
+        raise ValueError(f"README.md has no lines {MARKS[0].strip()} and {MARKS[1].strip()}")
+    return f"{before}{start}\n{summary(written)}\n{end}{after}"
+
+
 def tell(part: Part, figure: Figure) -> None:
     """Print what a part found: a line, and what failed."""
     print(f"{part.number:>2}  {figure.share()}  ({figure.seconds:.0f} s)  {part.promise}")
@@ -405,8 +442,11 @@ def _campaign(parts: Sequence[Part], asked: argparse.Namespace) -> int:
     if is_kept:
         head = [f"Measured on {date.today()} at commit {name}, seed {asked.seed}, with a time of"]
         head += [f"{asked.minutes:g} minutes for all parts, on: {machine()}."]
-        PAGE.write_text(page(parts, figures, head), "utf-8")
-        print(f"written: {PAGE}")
+        written = page(parts, figures, head)
+        readme = with_summary(README.read_text("utf-8"), written)
+        PAGE.write_text(written, "utf-8")
+        README.write_text(readme, "utf-8")
+        print(f"written: {PAGE}, and the table in {README}")
     elif not asked.quick:
         print(f"not written: files of the checkout differ from commit {name}; commit them first")
     return KEPT_ALL if all(figure.is_kept for figure in figures.values()) else BROKEN

@@ -9,6 +9,7 @@ The kinds of tries, in turn:
     lock            the folder's lock is from a process that is dead, or whose number another
                     process has now, or from another computer, or no text, or empty
     one cache       many trainings encode one text at once in an empty cache, and some are killed
+    changing cache  the same, and meanwhile files of the cache are changed, as below
     cache file      a byte of an encoded text or its header is changed, or it is cut short, made
                     longer, emptied, replaced by another text's, replaced by a link, or (where this
                     is the administrator) given to another user
@@ -20,6 +21,7 @@ code of its own. After 0 failures in n tries the true share is below 3/n with 95
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -34,13 +36,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from campaign import Effort, Figure, Part, repeat
+from campaign import NEEDS, Effort, Figure, Part, repeat
 from forked import Finished, Running, Server
 from kills import computed
 from measuring import made_up_text
 from run_files import tree_of
 
-from textgen.errors import EXIT_CODES, RunFolderError
+from textgen.errors import EXIT_CODES, RunFolderError, StorageError
 
 _TRAIN = (
     *("--hidden", "8", "--batch-size", "2", "--seq-len", "8", "--threads", "1"),
@@ -48,8 +50,9 @@ _TRAIN = (
 )
 #: How many trainings meet in one cache.
 MANY = 16
-KINDS = ("two trainers", "lock", "one cache", "cache file")
-_HELD = EXIT_CODES[RunFolderError]
+KINDS = ("two trainers", "lock", "one cache", "changing cache", "cache file")
+_HELD, _UNREAD = EXIT_CODES[RunFolderError], EXIT_CODES[StorageError]
+_ROOT = NEEDS["root"][1]
 #: No user has this number.
 _STRANGER = 54321
 
@@ -126,6 +129,7 @@ class _Races:
             "two trainers": self._two,
             "lock": self._lock,
             "one cache": self._many,
+            "changing cache": self._many_changed,
             "cache file": self._spoiled,
         }
         what, ended, wrong = tries[kind](rng)
@@ -201,12 +205,41 @@ class _Races:
         ended.append(self.server.run(self.words()))
         return f"{MANY} at once, {len(killed)} are killed", ended, wrong + self.differs()
 
+    def _many_changed(self, rng: random.Random) -> tuple[str, list[Finished], list[str]]:
+        self.clean(cache=True)
+        ended = [self.server.run(self.words("run0", "other.txt"))] if rng.random() < 0.5 else []
+        self.clean()
+        started = [self.server.start(self.words(f"run{n}")) for n in range(MANY)]
+        killed = rng.sample(range(MANY), rng.randint(0, MANY // 4))
+        ways = []
+        for _ in range(rng.randint(1, MANY // 2)):
+            time.sleep(rng.random() * self.seconds)
+            if killed and rng.random() < 0.5:
+                started[rng.choice(killed)].kill()
+            # What it changes may be replaced or removed at the same moment.
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                files = _entries(self.cache)
+                ways.append(_spoil(rng.choice(files), files, rng))
+        for number in killed:
+            started[number].kill()
+        many = [one.wait() for one in started]
+        wrong = []
+        for number, one in enumerate(many):
+            if one.code == 0:
+                wrong += self.differs(f"run{number}")
+            elif number not in killed and one.code != _UNREAD:
+                wrong.append(f"run{number} ended with {one.code}: {one.err.strip()}")
+        ended += [*many, self.server.run(self.words())]
+        if ended[-1].code == 0:
+            wrong += self.differs()
+        self.clean(cache=True)  # Its owner may be another one now.
+        return f"{MANY} at once, the cache is changed: {', '.join(ways)}", ended, wrong
+
     def _spoiled(self, rng: random.Random) -> tuple[str, list[Finished], list[str]]:
         self.clean(cache=True)
         ended = [self.server.run(self.words("run0", "other.txt")), self.server.run(self.words())]
-        others = set(self.cache.iterdir())
         self.clean()
-        files = [path for path in sorted(others) if path.suffix in (".json", ".tokens")]
+        files = _entries(self.cache)
         path = rng.choice(files)
         what = f"{path.suffix[1:]}: {_spoil(path, files, rng)}"
         ended.append(self.server.run(self.words()))
@@ -214,6 +247,11 @@ class _Races:
         wrong = [] if ended[-2].code else self.differs()
         self.clean(cache=True)  # Its owner may be another one now.
         return what, ended, wrong
+
+
+def _entries(cache: Path) -> list[Path]:
+    """The files of the encoded texts."""
+    return [path for path in sorted(cache.iterdir()) if path.suffix in (".json", ".tokens")]
 
 
 def _spoil(path: Path, files: Sequence[Path], rng: random.Random) -> str:
@@ -309,17 +347,24 @@ def try_promise(effort: Effort) -> Figure:
         for number, one in enumerate(tries)
         if one.wrong
     )
-    return Figure(tried=len(tries), failures=failed, text=summary(tries))
+    is_root = os.geteuid() == 0
+    return Figure(
+        tried=len(tries),
+        failures=failed,
+        text=summary(tries),
+        not_run=() if is_root else (f"files of the cache that are another user's: {_ROOT}",),
+    )
 
 
 PARTS = (
     Part(
         number=15,
         promise="Two trainings never share a folder, one that ended keeps nobody out, and many on "
-        "one cache each learn from their own text.",
+        "one cache each learn from their own text or end with one line, even if its files are "
+        "changed meanwhile.",
         not_promised="the lock on a network disk without locks of the kernel, where a process of "
         "another computer counts as alive.",
-        seconds=240,
+        seconds=270,
         run=try_promise,
         needs=("linux",),
     ),
