@@ -42,8 +42,14 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "steering": (("textgen/steering/*.py",), ("tests/steering",)),
     "checkpoint": (("textgen/checkpoint/*.py",), ("tests/checkpoint",)),
     "files": (("textgen/files.py",), ("tests/test_files.py",)),
-    "plan": (("textgen/training/plan.py",), ("tests/training/test_plan.py",)),
-    "windows": (("textgen/corpus/windows.py",), ("tests/corpus/test_windows.py",)),
+    "plan": (
+        ("textgen/training/plan.py",),
+        tuple(f"tests/training/test_{name}.py" for name in ("plan", "learning_rate", "command")),
+    ),
+    "windows": (
+        ("textgen/corpus/windows.py",),
+        ("tests/corpus/test_windows.py", "tests/corpus/test_pairs.py"),
+    ),
     "controls": (("textgen/probing/controls.py",), ("tests/probing",)),
 }
 #: Seconds of tests after which a mutant that no test has seen has survived.

@@ -166,6 +166,9 @@ def test_encoding_is_told(tmp_path: Path) -> None:
 def test_force_replaces(text: Path) -> None:
     textgen_cli("train", text, *QUICK, "--out", "run", "-q")
     before = outcome(Path("run"))
+    refused = textgen_cli("train", text, *QUICK, "--out", "run", "-q", "--rng", "9")
+    assert refused.exit_code == 7 and "run already contains a run" in refused.stderr
+    assert outcome(Path("run")) == before
     result = textgen_cli("train", text, *QUICK, "--out", "run", "-q", "--rng", "9", "--force")
     assert result.exit_code == 0
     assert outcome(Path("run"))["model"] != before["model"]

@@ -281,6 +281,22 @@ def test_equal_logits_give_numpys_symbol(isa: str) -> None:
 
 
 @pytest.mark.parametrize("isa", ISAS)
+def test_no_token_follows_one_that_it_never_follows(isa: str) -> None:
+    """How strict a token is and how the next one begins are 0, 1 or 2, and together at most 2."""
+    strict, begins = np.divmod(np.arange(9), 3)
+    table = (strict << 4 | begins).astype(np.uint8).tobytes()
+    previous = np.repeat(np.arange(-1, 9, dtype=np.int32), 400)  # NO_ID, and each token
+    counters = np.arange(len(previous), dtype=np.uint64)
+    logits = np.zeros((len(previous), 9), np.float32)
+    settings = ChoiceSettings(key=3, junctions=table)
+    chosen = choose(isa, settings, logits, counters, None, 2, previous)
+    for token in range(-1, 9):
+        own = strict[token] if token >= 0 else 0
+        # Of 400 draws among at least three tokens none is missed.
+        assert set(chosen.ids[previous == token].tolist()) == set(np.flatnonzero(own + begins <= 2))
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_equal_logits_give_torchs_symbol(isa: str) -> None:
     """The rule in torch: softmax, cumulative sum, the first sum above the draw."""
     import torch  # Here alone: an emulated Python has none.

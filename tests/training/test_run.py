@@ -200,6 +200,21 @@ def test_history_takes_windows_of_that_length(text: Path, tmp_path: Path) -> Non
     assert result.ended.chars_seen == 3 * 4 * 5
 
 
+def test_a_history_is_measured_as_it_is_trained(text: Path, tmp_path: Path) -> None:
+    """Each token of the validation text from so many before it, neither fewer nor more."""
+    held_out = tmp_path / "val.txt"
+    held_out.write_text(russian_text(900, seed=9), encoding="utf-8")
+    settings: dict[str, object] = {"val": str(held_out), "precision": "fp32", "steps": 60}
+    result, _ = train(text, tmp_path / "run", history=3, seq_len=None, **settings)
+    figures = {
+        history: result.load().evaluate(held_out, history=history, threads=1).bits_per_char
+        for history in (2, 3, 4)
+    }
+    assert figures[3] == pytest.approx(result.bits_per_char, rel=1e-5)
+    # The two others differ by far more than float32 rounds.
+    assert abs(figures[2] / figures[3] - 1) > 1e-3 < abs(figures[4] / figures[3] - 1)
+
+
 def test_patience_ends_early(text: Path, tmp_path: Path) -> None:
     """A learning rate too small to change a float32 weight gives no new best after the first."""
     result, _ = train(
