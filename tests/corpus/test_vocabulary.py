@@ -268,3 +268,11 @@ def test_symbol_lengths_count_characters() -> None:
     assert Vocabulary.from_words("а ", {" аа": 2}).symbol_lengths().tolist() == [0, 1, 1, 1, 3]
     lengths = Vocabulary.utf8().symbol_lengths()
     assert lengths[Vocabulary.utf8().encode("aё😀")].tolist() == [1, 1, 0, 1, 0, 0, 0]
+
+
+def test_bytes_of_any_characters_count_them() -> None:
+    """Of one byte to four, and with each value that a later byte can have."""
+    points = (*range(1, 0x900), *range(0x1000, 0xD800, 61), *range(0x10000, 0x110000, 4093))
+    text = "".join(map(chr, points))
+    vocabulary = Vocabulary.utf8()
+    assert vocabulary.symbol_lengths()[vocabulary.encode(text)].sum() == len(points)
