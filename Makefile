@@ -136,10 +136,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	-@$(MOVING) "compiling the engine" $(BIN)/python -m textgen.native.build
 	@echo "torch is by far the largest of what comes now; what is downloaded is kept by pip"
 	@$(MOVING) "downloading and installing" \
-	$(PIP) install --progress-bar off --constraint constraints.txt --editable '.[probe]'
+	$(PIP) install --progress-bar off --constraint constraints.txt --editable ".[probe]"
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.installed
 	@$(MOVING) "downloading and installing what the tests need" \
-	$(PIP) install --progress-bar off --constraint constraints.txt --editable '.[test]'
+	$(PIP) install --progress-bar off --constraint constraints.txt --editable ".[test]"
 	@touch $@

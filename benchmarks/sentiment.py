@@ -16,7 +16,7 @@ from the second. (The lecture holds the neuron positive from the second word on.
 many are positive: logistic regression on character n-grams, trained on pieces of the length of what
 is judged. Beside it stands the price: the bits per character of the texts under the unsteered
 model. `--shuffled` steers along the same direction with its units in another order: the control
-without which a dose-response says little. Needs scikit-learn (`pip install '.[probe]'`).
+without which a dose-response says little. Needs scikit-learn (`pip install ".[probe]"`).
 
 Neither the reviews nor a model trained on them belong into the repository.
 """

@@ -25,6 +25,7 @@ PACKAGE = ROOT / "textgen"
 #: training shows samples of the model, so it lies above `sampling`.
 LEVELS = {
     "version": -3,
+    "extras": -3,
     "progress": -3,
     "messages": -3,
     "table": -3,
@@ -379,7 +380,7 @@ STRANGERS = re.compile(
 )
 #: What a text has pip install: what stands after the options.
 INSTALLED = re.compile(
-    r"\bpip3? install(?: -c \S+| --?[\w-]+)* ['\"]?([\w.][\w.-]*(?:\[[a-z]+\])?)"
+    r"\bpip3? install(?: -c \S+| --?[\w-]+)* ['\"]?([\w.][\w.-]*(?:\[[a-z,]+\])?)"
 )
 
 
@@ -443,8 +444,10 @@ def test_a_text_installs_the_clone_or_a_library_that_we_name() -> None:
         re.match(r"[\w-]+", needed)[0]  # type: ignore[index]
         for needed in (*project["dependencies"], *(x for extra in extras.values() for x in extra))
     }
+    ours = {project["name"], "."}
+    ours |= {f"{name}[{extra}]" for name in ours for extra in extras}
     # `to_pandas` alone asks for pandas, and `make hashes` for uv: nothing else needs them.
-    allowed = {".", *(f".[{name}]" for name in extras), *libraries, "pandas", "uv"}
+    allowed = ours | libraries | {"pandas", "uv"}
     found = {path: INSTALLED.findall(text) for path, text in texts_for_people().items()}
     found = {path: [name.rstrip(".") or "." for name in names] for path, names in found.items()}
     assert sum(map(len, found.values())) > 20

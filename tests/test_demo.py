@@ -96,4 +96,4 @@ def test_elsewhere_what_a_command_says_is_passed_on(tmp_path: Path) -> None:
 def test_the_base_installation_has_what_the_readme_needs() -> None:
     """scikit-learn, for `inspect find` and two lessons."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    assert "--constraint constraints.txt --editable '.[probe]'" in makefile
+    assert '--constraint constraints.txt --editable ".[probe]"' in makefile

@@ -98,7 +98,7 @@ def test_a_missing_library_is_marked_and_named(monkeypatch: pytest.MonkeyPatch) 
     assert (result.exit_code, result.stdout) == (8, "")
     assert result.stderr == (
         "textgen: lesson 8 needs scikit-learn, which is not installed; in the root of the clone, "
-        "type: pip install '.[probe]'\n"
+        'type: pip install ".[probe]"\n'
     )
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from support.environments import Environment
-from support.small_runs import SMALL_OPTIONS, russian_text
+from support.small_runs import ROOT, SMALL_OPTIONS, russian_text
 
 import textgen
 from textgen.checkpoint import SHIPPED
 from textgen.native.library import BUILD_COMMAND, COST, LIBRARY
+
+#: Of the package: not that of the command.
+NAME = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
 
 
 @pytest.mark.usefixtures("compiler")
@@ -25,7 +29,8 @@ def test_a_wheel_carries_the_library(environment: Environment, small_tree: Path)
     environment.run("python", "-m", "hatchling", "build", cwd=small_tree, compiler=True)
     (archive,) = (small_tree / "dist").glob("*.tar.gz")
     (wheel,) = (small_tree / "dist").glob("*.whl")
-    assert re.fullmatch(r"textgen-[\d.]+-py3-none-(linux|macosx)_\w+\.whl", wheel.name)
+    name = NAME.replace("-", "_")
+    assert re.fullmatch(rf"{name}-[\d.]+-py3-none-(linux|macosx)_\w+\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
         assert f"textgen/native/{LIBRARY.name}" in names
@@ -78,8 +83,9 @@ def test_a_wheel_carries_the_lessons(
     text = environment.run("textgen", "sample", "--seed", "старуха", "--length", "40")
     assert text.stdout.startswith("старуха") and len(text.stdout) == 47
     assert text.stderr.startswith("model: dostoevsky, which comes with textgen; ")
-    hint = "from textgen.lessons.lesson_page import install_hint; print(install_hint('gensim'))"
-    assert environment.run("python", "-c", hint).stdout == "type: pip install gensim\n"
+    hint = "from textgen.extras import install_hint; print(install_hint('gensim'))"
+    said = environment.run("python", "-c", hint).stdout
+    assert said == f'type: pip install "{NAME}[vectors]"\n'
 
 
 @pytest.mark.usefixtures("compiler")

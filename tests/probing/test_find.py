@@ -163,7 +163,7 @@ def test_without_scikit_learn_the_error_says_what_to_type(
         return whole(name, *rest, **named)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(BackendError, match=r"pip install scikit-learn"):
+    with pytest.raises(BackendError, match=r'pip install "\.\[probe\]"'):
         find(switched_model, text_task(), options())
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from textgen.errors import BackendError, CompressionError
 from textgen.evaluation.nll import SCALAR_VALUES
+from textgen.extras import install_hint
 from textgen.progress import task
 
 Symbols = NDArray[np.int32]
@@ -114,8 +115,8 @@ def _library() -> tuple[Any, Any]:
             import constriction
     except ImportError as error:
         raise BackendError(
-            "compressing needs the library constriction, which is not installed; type: "
-            "pip install constriction"
+            "compressing needs the library constriction, which is not installed; "
+            f"{install_hint('constriction')}"
         ) from error
     # "Perfect" would look for the best rounding; the cost is the same to five digits without.
     return constriction.stream.queue, constriction.stream.model.Categorical(perfect=False)

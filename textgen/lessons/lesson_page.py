@@ -14,15 +14,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from textgen.errors import BackendError, ConfigError, StorageError
+from textgen.extras import install_hint
 from textgen.files import project_folder
 from textgen.lessons import LANGUAGES
 from textgen.lessons.lesson_run import LessonRun
 from textgen.lessons.notebook import PICTURE, notebook
 
 _HERE = Path(__file__).resolve().parent
-_CLONE = _HERE.parents[1]
-#: What a page may need beside textgen: its name -> what is imported, and the extra that has it.
-_LIBRARIES = {"scikit-learn": ("sklearn", "probe"), "gensim": ("gensim", "vectors")}
+#: What a page may need beside textgen: its name -> what is imported.
+_LIBRARIES = {"scikit-learn": "sklearn", "gensim": "gensim"}
 
 _FENCE = re.compile(r"^```python\n(.*?)^```\n", re.S | re.M)
 _TITLE = re.compile(r"# (\d+)\. (.+)")
@@ -98,7 +98,7 @@ class Lesson:
     @property
     def missing(self) -> tuple[str, ...]:
         """The libraries that it needs and that are not installed."""
-        return tuple(name for name in self.needs if find_spec(_LIBRARIES[name][0]) is None)
+        return tuple(name for name in self.needs if find_spec(_LIBRARIES[name]) is None)
 
     @contextmanager
     def running(self) -> Iterator[LessonRun]:
@@ -169,17 +169,6 @@ def with_drawn_pictures(text: str) -> str:
         return "\n".join([f"{found[1].rstrip('.')}:\n", *(f"    {line}" for line in lines), ""])
 
     return PICTURE.sub(drawn, text)
-
-
-def install_hint(name: str) -> str:
-    """What to type for a library that lessons need.
-
-    In a clone it is the extra of this tree. On the index the name of this package is that of
-    another project, so that elsewhere the library alone is named.
-    """
-    if (_CLONE / "pyproject.toml").is_file():
-        return f"in the root of the clone, type: pip install '.[{_LIBRARIES[name][1]}]'"
-    return f"type: pip install {name}"
 
 
 def list_lessons(language: str = "en") -> tuple[Lesson, ...]:

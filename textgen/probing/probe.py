@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import BackendError
+from textgen.extras import install_hint
 from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
 from textgen.probing.statistics import (
     Bools,
@@ -46,7 +47,8 @@ def require_sklearn() -> None:
             import sklearn  # noqa: F401
     except ImportError as error:
         raise BackendError(
-            "this search needs scikit-learn, which is not installed; type: pip install scikit-learn"
+            "this search needs scikit-learn, which is not installed; "
+            f"{install_hint('scikit-learn')}"
         ) from error
 
 

@@ -21,6 +21,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens, count_tokens
 from textgen.corpus.word_vectors import symbol_vectors
 from textgen.errors import BackendError, ConfigError, named
+from textgen.extras import install_hint
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.progress import Task, task
 from textgen.runtime import Choice
@@ -75,7 +76,7 @@ def require_vectors(options: TrainOptions) -> None:
         except ImportError as error:
             raise BackendError(
                 f"{named('vectors')} word2vec needs gensim, which is not installed; "
-                "type: pip install gensim"
+                f"{install_hint('gensim')}"
             ) from error
 
 

@@ -1,0 +1,48 @@
+"""What to type for a library that is missing: never the name of another project."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.small_runs import ROOT
+
+from textgen import extras
+from textgen.extras import EXTRAS, distribution_name, install_hint
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def installed(folder: Path, name: str, command: str) -> None:
+    """Write what pip writes about a package of which `textgen` is the command."""
+    about = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[console_scripts]\ntextgen = {command}\n")
+
+
+def test_each_library_is_in_its_extra() -> None:
+    for library, extra in EXTRAS.items():
+        needed = PROJECT["optional-dependencies"][extra]
+        assert library in {re.match(r"[\w-]+", one)[0] for one in needed}  # type: ignore[index]
+
+
+def test_the_name_is_that_of_the_package_with_our_command(tmp_path: Path) -> None:
+    assert distribution_name(tmp_path) is None
+    installed(tmp_path, "textgen", "textgen.other:main")
+    assert distribution_name(tmp_path) is None
+    installed(tmp_path, "our-name", PROJECT["scripts"]["textgen"])
+    assert distribution_name(tmp_path) == "our-name"
+
+
+def test_what_is_typed_depends_on_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed = 'in the root of the clone, type: pip install ".[probe]"'
+    assert install_hint("scikit-learn") == typed
+    monkeypatch.setattr(extras, "_HERE", tmp_path)
+    assert install_hint("scikit-learn") == "type: pip install scikit-learn"
+    installed(tmp_path, "our-name", PROJECT["scripts"]["textgen"])
+    assert install_hint("scikit-learn") == 'type: pip install "our-name[probe]"'

@@ -1,0 +1,40 @@
+"""What to type for a library that only some commands need."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+
+#: Each library by its name on the package index -> the extra of this project that brings it.
+EXTRAS = {"scikit-learn": "probe", "gensim": "vectors", "constriction": "compress"}
+#: The command that an installed textgen has; another project's package of that name has it not.
+_COMMAND = "textgen.cli:main"
+
+_HERE = Path(__file__).resolve().parents[1]
+
+
+def distribution_name(folder: Path) -> str | None:
+    """The name under which textgen was installed: that of the package, not of the command.
+
+    Args:
+        folder: The one that has the package textgen.
+    Returns:
+        None where it is not installed in `folder`, but copied there, or a clone.
+    """
+    for found in metadata.distributions(path=[str(folder)]):
+        if any(script.value == _COMMAND for script in found.entry_points):
+            return found.name
+    return None
+
+
+def install_hint(library: str) -> str:
+    """What to type for a library, a key of `EXTRAS`.
+
+    In a clone it is an extra of this tree, else one of the package that was installed.
+    """
+    extra = EXTRAS[library]
+    if (_HERE / "pyproject.toml").is_file():
+        return f'in the root of the clone, type: pip install ".[{extra}]"'
+    if name := distribution_name(_HERE):
+        return f'type: pip install "{name}[{extra}]"'
+    return f"type: pip install {library}"
