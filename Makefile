@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu test-arm lint fix tree keywords
 .PHONY: native pictures try-native install-checked hashes
-.PHONY: bench bench-quality bench-prepare bench-overhead promises mutants release clean
+.PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels release clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,7 +121,10 @@ ONE_IN ?= 20
 mutants: $(VENV)/.test try-native ## Change the code here and there; print what no test notices.
 	$(BIN)/python benchmarks/promises/tests_can_fail.py $(GROUPS) --one-in $(ONE_IN)
 
-release: $(VENV)/.test lint ## Check the version and the changelog, build sdist and wheel in dist/.
+wheels: $(VENV)/.wheels ## Build the wheels of every platform and the sdist; check and try them.
+	$(BIN)/python scripts/wheels.py
+
+release: $(VENV)/.test $(VENV)/.wheels lint ## Check version and changelog, then build as `wheels`.
 	$(BIN)/python scripts/release.py
 
 clean: ## Delete the environment and everything that tools have left.
@@ -137,6 +140,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "torch is by far the largest of what comes now; what is downloaded is kept by pip"
 	@$(MOVING) "downloading and installing" \
 	$(PIP) install --progress-bar off --constraint constraints.txt --editable ".[probe]"
+	@touch $@
+
+$(VENV)/.wheels: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@$(MOVING) "downloading and installing what builds the wheels" \
+	$(PIP) install --progress-bar off --constraint constraints.txt --editable ".[wheels]"
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.installed

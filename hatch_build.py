@@ -2,7 +2,8 @@
 
 `pip install .` and `python -m build` put it into the wheel, which is then of one platform;
 `pip install -e .` puts it beside its sources. Without a compiler the wheel is pure Python, and a
-warning says so: an installation never fails for it.
+warning says so: an installation never fails for it. `make wheels` names another platform in the
+variable `TEXTGEN_WHEEL_TAG`, and has no wheel without the library.
 
 The lessons' pages, the texts that they read and the trained models stand outside the package, where
 a reader of the repository looks for them. A wheel holds a copy of them inside; a clone needs none.
@@ -10,6 +11,7 @@ a reader of the repository looks for them. A wheel holds a copy of them inside; 
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -43,9 +45,12 @@ class NativeLibraryHook(BuildHookInterface[Any]):
         try:
             from textgen.native.build import build_library
             from textgen.native.library import BUILD_COMMAND, COST, LIBRARY, is_current
+            from textgen.native.targets import target_of
         finally:
             sys.path.remove(self.root)
         editable = version == "editable"
+        tag = os.environ.get("TEXTGEN_WHEEL_TAG")
+        target = target_of(tag) if tag else None
         if not editable:
             for here, there in BROUGHT.items():
                 if not Path(self.root, here).exists():
@@ -53,11 +58,14 @@ class NativeLibraryHook(BuildHookInterface[Any]):
                     continue
                 build_data["force_include"][str(Path(self.root, here))] = there
         self.folder = tempfile.TemporaryDirectory(prefix="textgen-build-")
-        output = LIBRARY if editable else Path(self.folder.name) / LIBRARY.name
+        name = target.file if target else LIBRARY.name
+        output = LIBRARY if editable else Path(self.folder.name) / name
         try:
             if not (editable and is_current(output)):
-                build_library(output, say=self.app.display_info)
+                build_library(output, target=target, say=self.app.display_info)
         except Exception as error:  # Whatever it is: textgen runs without the library.
+            if target:
+                raise
             first, _, rest = str(error).partition("\n")
             self.app.display_warning(
                 f"textgen is installed without its native engine: {first}; {COST}; "
@@ -69,7 +77,7 @@ class NativeLibraryHook(BuildHookInterface[Any]):
         if not editable:
             build_data["force_include"][str(output)] = f"textgen/native/{output.name}"
             build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-{self._platform()}"
+            build_data["tag"] = f"py3-none-{tag or self._platform()}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was built outside the tree; the wheel has it.

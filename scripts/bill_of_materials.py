@@ -76,7 +76,7 @@ def bill(version: str, archives: Mapping[str, str]) -> dict[str, Any]:
     required, all_ = needed(said["dependencies"]), needed([*said["dependencies"], *extras])
     known = known_hashes()
     own = {
-        **_component("textgen", version, said["license"], ()),
+        **_component(said["name"], version, said["license"], ()),
         "type": "application",
         "components": [_file(name, digest) for name, digest in sorted(archives.items())],
     }
@@ -87,7 +87,9 @@ def bill(version: str, archives: Mapping[str, str]) -> dict[str, Any]:
         part = _component(name, package.version, licence(package), digests)
         parts.append({**part, "scope": "required" if name in required else "optional"})
     wanted = {name: sorted({*_needs(package)} & {*all_}) for name, package in all_.items()}
-    wanted["textgen"] = sorted({canonical(Requirement(line).name) for line in said["dependencies"]})
+    wanted[said["name"]] = sorted(
+        {canonical(Requirement(line).name) for line in said["dependencies"]}
+    )
     refs = {part["name"]: part["bom-ref"] for part in [own, *parts]}
     return {
         "bomFormat": "CycloneDX",

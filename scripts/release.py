@@ -1,6 +1,7 @@
 """Build a release in `dist/`, after checks: `make release`. Nothing is uploaded.
 
-Beside the archives it writes a bill of materials: what textgen stands on, as CycloneDX.
+The archives are those of `make wheels`. Beside them it writes a bill of materials: what textgen
+stands on, as CycloneDX.
 
 The version stands in `textgen/version.py`. Its section of CHANGELOG.md is the first one below
 `## Unreleased`, carries a date, and `Unreleased` is empty. Nothing in the checkout is uncommitted.
@@ -11,25 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
-import tarfile
-import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "dist"
-#: What each archive must hold, of a file of each kind.
-IN_WHEEL = ("textgen/__init__.py", "textgen/py.typed", "textgen/native/src/textgen.h")
-IN_SDIST = (
-    "README.md",
-    "CHANGELOG.md",
-    "LICENSE",
-    "Makefile",
-    "hatch_build.py",
-    "tests/conftest.py",
-)
 
 
 def changelog_problems(text: str, version: str) -> list[str]:
@@ -51,18 +39,6 @@ def changelog_problems(text: str, version: str) -> list[str]:
     return found
 
 
-def missing_files() -> list[str]:
-    """What the archives in `dist/` must hold and do not."""
-    (wheel,), (sdist,) = DIST.glob("*.whl"), DIST.glob("*.tar.gz")
-    with zipfile.ZipFile(wheel) as packed:
-        in_wheel = set(packed.namelist())
-    with tarfile.open(sdist) as packed_sources:
-        in_sdist = {name.partition("/")[2] for name in packed_sources.getnames()}
-    return [f"{wheel.name} lacks {name}" for name in IN_WHEEL if name not in in_wheel] + [
-        f"{sdist.name} lacks {name}" for name in IN_SDIST if name not in in_sdist
-    ]
-
-
 def write_bill(version: str) -> Path:
     """Write the bill of materials of what is in `dist/`.
 
@@ -74,7 +50,7 @@ def write_bill(version: str) -> Path:
     from bill_of_materials import bill
 
     archives = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in DIST.iterdir()}
-    path = DIST / f"textgen-{version}.cdx.json"
+    path = DIST / f"textgen_char-{version}.cdx.json"
     path.write_text(json.dumps(bill(version, archives), indent=1) + "\n", "utf-8")
     return path
 
@@ -92,11 +68,10 @@ def main() -> None:
         problems.append("git: commit or remove what is uncommitted")
     if problems:
         sys.exit("\n".join(problems))
-    shutil.rmtree(DIST, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "hatchling", "build"], cwd=ROOT, check=True)
-    missing = missing_files()
-    if missing:
-        sys.exit("\n".join(missing))
+    if subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "wheels.py")], check=False
+    ).returncode:
+        sys.exit("the wheels are not as they must be: see above")
     write_bill(__version__)
     print(f"built {', '.join(path.name for path in sorted(DIST.iterdir()))}; nothing is uploaded")
     print(f"next: git tag v{__version__}")

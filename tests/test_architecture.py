@@ -374,7 +374,7 @@ STRANGERS = re.compile(
     r"|\btextgen\[[a-z, ]*\]"
     r"|\b(?:update|upgrade|reinstall|download) (?:to )?(?:a |the )?(?:new(?:er|est)? |latest )?"
     r"textgen\b(?![/.-])"
-    r"|\binstall (?:a |the )?(?:new(?:er|est)? |latest )?textgen\b"
+    r"|\binstall (?:a |the )?(?:new(?:er|est)? |latest )?textgen\b(?![/.-])"
     r"(?!, in the same way as this one)",
     re.IGNORECASE,
 )

@@ -75,6 +75,19 @@ def test_a_device_that_is_not_there_is_refused(hardware) -> None:
             choose_device(name)
 
 
+def test_a_gpu_needs_torch(hardware, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it a CPU computes, and the reason says what to type."""
+    hardware(sign="/dev/nvidia0")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    device, choice = runtime.choose_device("auto")
+    typed = "type: pip install torch"
+    assert device == "cpu"
+    assert choice.reason.startswith("there is /dev/nvidia0; ") and choice.reason.endswith(typed)
+    with pytest.raises(BackendError, match="device 'cuda' needs torch") as error:
+        runtime.choose_device("cuda")
+    assert str(error.value).endswith(typed)
+
+
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(ConfigError, match="device 'tpu' is not known; choose one of: auto, cpu"):
         choose_device("tpu")

@@ -163,13 +163,14 @@ def test_a_release_lists_what_it_stands_on(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     release = script("release")
     monkeypatch.setattr(release, "DIST", tmp_path)
-    (tmp_path / "textgen-9.whl").write_bytes(b"wheel")
+    (tmp_path / "textgen_char-9.whl").write_bytes(b"wheel")
     path = release.write_bill("9")
-    assert path == tmp_path / "textgen-9.cdx.json"
+    assert path == tmp_path / "textgen_char-9.cdx.json"
     bill = json.loads(path.read_text("utf-8"))
     assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
     own = bill["metadata"]["component"]
-    assert (own["name"], own["version"], own["purl"]) == ("textgen", "9", "pkg:pypi/textgen@9")
+    assert (own["name"], own["version"]) == ("textgen-char", "9")
+    assert own["purl"] == "pkg:pypi/textgen-char@9"
     digest = hashlib.sha256(b"wheel").hexdigest()
     assert own["components"][0]["hashes"] == [{"alg": "SHA-256", "content": digest}]
     parts = {part["name"]: part for part in bill["components"]}

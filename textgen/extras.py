@@ -28,11 +28,13 @@ def distribution_name(folder: Path) -> str | None:
 
 
 def install_hint(library: str) -> str:
-    """What to type for a library, a key of `EXTRAS`.
+    """What to type for a library, by its name on the package index.
 
-    In a clone it is an extra of this tree, else one of the package that was installed.
+    For a key of `EXTRAS` in a clone it is an extra of this tree, else one of the package that was
+    installed.
     """
-    extra = EXTRAS[library]
+    if (extra := EXTRAS.get(library)) is None:
+        return f"type: pip install {library}"
     if (_HERE / "pyproject.toml").is_file():
         return f'in the root of the clone, type: pip install ".[{extra}]"'
     if name := distribution_name(_HERE):

@@ -14,9 +14,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from glob import glob
+from importlib.util import find_spec
 from typing import Any, NotRequired, TypedDict, cast
 
 from textgen.errors import BackendError, ConfigError, named
+from textgen.extras import install_hint
 from textgen.progress import task
 
 #: Forces an engine, or an instruction set of the native one, for tests and comparisons.
@@ -84,8 +86,11 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
     sign = _sign_of_gpu()
     if name == "auto" and not sign:
         return "cpu", Choice("device", "cpu", "no GPU was found in this machine")
-    with task("loading torch"):
-        import torch
+    if name == "auto" and find_spec("torch") is None:
+        reason = f"there is {sign}; to use it, torch must be installed; {install_hint('torch')}"
+        return "cpu", Choice("device", "cpu", reason)
+    require_torch(f"{named('device')} '{name}'")
+    import torch
 
     seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
@@ -100,6 +105,23 @@ def choose_device(name: str = "auto") -> tuple[str, Choice]:
             "here; use cpu, or install a torch build for your GPU"
         )
     return name, Choice("device", name, "asked for")
+
+
+def require_torch(what: str) -> None:
+    """Load torch, which textgen runs without on most CPUs.
+
+    Args:
+        what: What needs it, for the message.
+    Raises:
+        BackendError: It cannot be loaded; the message says what to type.
+    """
+    try:
+        with task("loading torch"):
+            import torch  # noqa: F401
+    except ImportError as error:
+        raise BackendError(
+            f"{what} needs torch, which cannot be loaded here ({error}); {install_hint('torch')}"
+        ) from error
 
 
 def _sign_of_gpu() -> str:

@@ -8,15 +8,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.small_runs import ROOT, environment, textgen_cli
+from support.small_runs import ROOT, SMALL_OPTIONS, environment, russian_text, textgen_cli
 from typer.main import get_command
 
 from textgen import __version__
 from textgen.cli.app import app
-from textgen.native.library import describe
+from textgen.native.library import describe, supported_isas
 
 
 def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[list[str]]:
@@ -142,4 +143,41 @@ def test_sampling_and_inspecting_load_no_torch(trained: object) -> None:
         )
         loaded = set(json.loads(result.stderr.decode().splitlines()[-1]))
         assert "numpy" in loaded
-        assert "torch" not in loaded
+        assert not loaded & {"torch", "matplotlib", "plotext"}
+
+
+_ORDER = """
+import sys
+seen = []
+
+def note(event, values):
+    if event == "import":
+        seen.append(values[0].partition(".")[0])
+    elif event == "open" and "model.safetensors" in str(values[0]):
+        seen.append("the model's file")
+
+sys.addaudithook(note)
+sys.argv = ["textgen", "train", "text.txt", "--out", "run", "--steps", "3", *{size!r}]
+try:
+    from textgen.cli import main
+    main()
+finally:
+    print(*dict.fromkeys(seen), sep="\\n", file=sys.stderr)
+"""
+
+
+@pytest.mark.skipif(not supported_isas(), reason="there is no native engine here")
+def test_training_loads_no_torch_and_draws_at_its_end(tmp_path: Path) -> None:
+    """What draws the picture of the loss is loaded when the model is there."""
+    (tmp_path / "text.txt").write_text(russian_text(3000), "utf-8")
+    result = subprocess.run(
+        [sys.executable, "-c", _ORDER.format(size=SMALL_OPTIONS)],
+        capture_output=True,
+        env={**environment(), "TEXTGEN_PATH": "native"},
+        timeout=280,
+        check=True,
+        cwd=tmp_path,
+    )
+    order = result.stderr.decode().splitlines()
+    assert "torch" not in order
+    assert order.index("matplotlib") > order.index("the model's file")

@@ -41,6 +41,15 @@ def torch_can(patch: pytest.MonkeyPatch, capabilities: dict, works: bool = True)
     patch.setattr(recurrence, "bf16_works", lambda kernel, device: works)
 
 
+def test_neither_the_engine_nor_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message says how to get one and how the other."""
+    has_isas(monkeypatch)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BackendError, match=r"the engine is not built; .* needs torch") as error:
+        choose_engine(LSTM)
+    assert str(error.value).endswith("type: pip install torch")
+
+
 @pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
 @pytest.mark.parametrize(
     ("isas", "precision", "taken", "why"),

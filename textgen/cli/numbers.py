@@ -66,6 +66,9 @@ def train_on_numbers(
         encoding_errors=own.encoding_errors,
         stdin=sys.stdin.buffer if paths[0] == "-" else None,
     )
+    from textgen.runtime import require_torch
+
+    require_torch("training on numbers")
     from textgen.series.number_training import open_number_run
 
     show = _NumbersView(output, explain=explain)

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from textgen.cells import Cell
 from textgen.cells.cell import Array, Outcome, StepInputs
-from textgen.errors import BackendError
 from textgen.model.config import ModelConfig
 from textgen.model.network import Engine, Floats, State
 from textgen.progress import task, track
-from textgen.runtime import computing_threads
+from textgen.runtime import computing_threads, require_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,14 +66,9 @@ def reference_model(
     Raises:
         BackendError: torch is not installed; the message names what to ask for `instead`.
     """
-    try:
-        with task("loading torch"):
-            from textgen.model.torch_network import LanguageModel
-    except ImportError as error:
-        raise BackendError(
-            f"a gradient needs torch, which cannot be loaded here ({error}); install it"
-            + (f", or ask for {instead}" if instead else "")
-        ) from error
+    require_torch(f"a gradient ({instead} does without one)" if instead else "a gradient")
+    from textgen.model.torch_network import LanguageModel
+
     with task("preparing the gradients"):
         model = LanguageModel(config, Engine("reference", "fp32", "its derivative is autograd's"))
         model.load_arrays(weights)

@@ -16,8 +16,7 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import Engine, Floats, Network, no_states
 from textgen.native import library
-from textgen.progress import task
-from textgen.runtime import PATH_VARIABLE
+from textgen.runtime import PATH_VARIABLE, require_torch
 
 if TYPE_CHECKING:
     import torch
@@ -210,10 +209,10 @@ def _isa_precision(isa: str) -> str:
 def _in_torch(
     forced: str, cell: Cell, device: str, precision: str, threads: int, missing: str
 ) -> Engine:
-    with task("loading torch"):
-        import torch
+    require_torch(f"{missing}; what takes its place" if missing else "this computation")
+    import torch
 
-        from textgen.model.recurrence import bf16_works, kernel_of
+    from textgen.model.recurrence import bf16_works, kernel_of
 
     kernel = kernel_of(cell)
     if cell.name not in BUILT_IN:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import ConfigError
+from textgen.runtime import require_torch
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,9 @@ def to_torch_nn(config: ModelConfig, weights: Mapping[str, Floats]) -> torch.nn.
         A module of inputs `(T, B, embedding_size)`.
     Raises:
         ConfigError: torch has no such module.
+        BackendError: torch is not installed.
     """
+    require_torch("a module of torch")
     import torch
 
     settings: dict[str, Any] = {}

@@ -1,7 +1,8 @@
 """Compiles the native library: `python -m textgen.native.build`, and the installation.
 
-It needs a C compiler, but neither torch nor NumPy. The `textgen` commands never call it, so that
-nobody waits for a compiler they did not ask for.
+It needs a C compiler, but neither torch nor NumPy: the system's own, or that of the package
+ziglang, which builds for other systems too. The `textgen` commands never call it, so that nobody
+waits for a compiler they did not ask for.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from textgen.errors import BackendError, StorageError, TextgenError, exit_code
@@ -32,9 +34,9 @@ from textgen.native.library import (
     isas_of,
     signature,
 )
+from textgen.native.targets import BuildTarget, target_of, this_machine
 
 COMPILERS = ("cc", "gcc", "clang")
-LIBRARIES = ("-lm", "-lpthread")
 
 #: Compiled once for each instruction set; every other C file is compiled once, for any CPU.
 KERNELS = "kernels.c"
@@ -61,6 +63,15 @@ __m256 probe(__m256 a) { return _mm256_fmadd_ps(a, a, a); }
 #endif
 """
 
+#: Before what other programs find in the library.
+EXPORTED = """
+#ifdef _WIN32
+__declspec(dllexport)
+#else
+__attribute__((visibility("default"), used))
+#endif
+"""
+
 #: Called with one line for a person.
 Say = Callable[[str], None]
 
@@ -82,18 +93,27 @@ class Build:
     seconds: float
 
 
-def find_compiler() -> list[str]:
-    """The words that start the C compiler: `$CC`, or the first of `COMPILERS` that is found.
+def find_compiler(target: BuildTarget | None = None) -> list[str]:
+    """The words that start the C compiler for `target`, by default this machine.
+
+    For this machine it is `$CC`, or the first of `COMPILERS` that is found. On Windows these make
+    libraries of other kinds: there it is ziglang's, as for another target.
 
     Raises:
         BackendError: None is found.
     """
-    if sys.platform == "win32":
-        raise BackendError("the native engine is not written for Windows; WSL runs it")
+    if target is not None:
+        if find_spec("ziglang") is None:
+            raise BackendError(
+                f"what builds for {target.compiler_name} is missing; type: pip install ziglang"
+            )
+        return [sys.executable, "-m", "ziglang", "cc", "-target", target.compiler_name]
     if words := shlex.split(os.environ.get("CC", "")):
         if shutil.which(words[0]) is None:
             raise BackendError(f"CC={os.environ['CC']} is not found; set it to a C compiler")
         return words
+    if sys.platform == "win32":
+        return find_compiler(this_machine())
     for name in COMPILERS:
         if shutil.which(name) is not None:
             return [name]
@@ -110,6 +130,7 @@ def build_library(
     sanitize: bool = False,
     sources: Path = SOURCES,
     only: Sequence[str] | None = None,
+    target: BuildTarget | None = None,
     say: Say | None = None,
 ) -> Build:
     """Compile the library into the file `output`, which is replaced as a whole or not at all.
@@ -122,6 +143,8 @@ def build_library(
         sources: The folder of the C files.
         only: The instruction sets to have code for, for a library that is tried once; None: all
             of the architecture that the compiler compiles for.
+        target: What to build for with the compiler of ziglang, and with all its instruction sets;
+            `compiler` and `only` are then not asked for.
         say: Called with what is done.
     Raises:
         BackendError: There is no compiler, or it fails.
@@ -129,7 +152,7 @@ def build_library(
     """
     say = say or (lambda line: None)
     began = time.monotonic()
-    compiler = list(compiler) or find_compiler()
+    compiler = find_compiler(target) if target else list(compiler) or find_compiler()
     cores = os.cpu_count() or 1
     flags = [*COMMON_FLAGS, *(SANITIZE_FLAGS if sanitize else FAST_FLAGS)]
     try:
@@ -144,7 +167,10 @@ def build_library(
         def run(words: list[str]) -> str:
             return _run([*compiler, *words], group)
 
-        names = isas_of(_architecture(run, folder)) if only is None else tuple(only)
+        if target:
+            names = target.instruction_sets
+        else:
+            names = isas_of(_architecture(run, folder)) if only is None else tuple(only)
         knows = pool.map(lambda name: _knows(run, name, folder), names)
         known = dict(zip(names, knows, strict=True))
         sets = tuple(name for name in names if known[name])
@@ -154,8 +180,8 @@ def build_library(
             say(f"left out, because this compiler does not know them: {', '.join(left_out)}")
         mark = folder / "mark.c"
         mark.write_text(
-            '__attribute__((visibility("default"), used)) const char textgen_sources[] = '
-            f'"{signature(sources)}";\n'
+            f'{EXPORTED} const char textgen_sources[] = "{signature(sources)}";\n'
+            f'{EXPORTED} const char textgen_sets[] = "textgen-sets:{",".join(sets)}";\n'
         )
         jobs = {
             folder / f"kernels_{name}.o": [
@@ -176,11 +202,16 @@ def build_library(
         remarks = list(compiled)
         library = folder / output.name
         objects = [str(path) for path in jobs]
-        remarks.append(run([*flags, "-shared", *objects, "-o", str(library), *LIBRARIES]))
+        linking = [*flags, "-shared", *objects, "-o", str(library)]
+        linking += target.linking if target else this_machine().libraries
+        remarks.append(run(linking))
         for remark in filter(None, remarks):
             say(remark)
         size = library.stat().st_size
-        os.replace(library, output)
+        try:
+            os.replace(library, output)
+        except OSError as error:  # Windows keeps a library that a program has loaded.
+            raise StorageError(f"{output}: {error.strerror}; end what uses it") from error
     seconds = time.monotonic() - began
     say(f"built {output} ({size / 1000:.0f} kB) in {seconds:.1f} s")
     return Build(output, sets, left_out, seconds)
@@ -204,31 +235,33 @@ def _compiles(
     run: Callable[[list[str]], str], text: str, flags: Sequence[str], folder: Path
 ) -> bool:
     """Whether the compiler, which `run` calls, takes a C file, and the assembler what it makes."""
-    with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder) as probe:
-        # Assembled too: a new compiler may be installed with an old assembler.
+    with tempfile.NamedTemporaryFile("w", suffix=".c", dir=folder, delete=False) as probe:
         probe.write(text)
-        probe.flush()
-        try:
-            run([*flags, "-c", probe.name, "-o", f"{probe.name}.o"])
-        except BackendError:
-            return False
+    try:
+        # Assembled too: a new compiler may be installed with an old assembler.
+        run([*flags, "-c", probe.name, "-o", f"{probe.name}.o"])
+    except BackendError:
+        return False
     return True
 
 
 @contextmanager
-def _group() -> Iterator[int]:
+def _group() -> Iterator[int | None]:
     """A group of processes that ends with the block, and with this process however that ends.
 
     Its first process waits for the end of a pipe that is open as long as this one lives, and then
-    kills the group: compilers, and the programs that they start.
+    kills the group: compilers, and the programs that they start. Windows has no such groups.
     """
+    if sys.platform == "win32":
+        yield None
+        return
     with subprocess.Popen(
         ["sh", "-c", "read _; kill -9 0"], stdin=subprocess.PIPE, process_group=0
     ) as first:
         yield first.pid
 
 
-def _run(words: list[str], group: int) -> str:
+def _run(words: list[str], group: int | None) -> str:
     """Run the compiler in a group of processes and return its remarks.
 
     Raises:
@@ -267,14 +300,21 @@ def main(words: Sequence[str], say: Say) -> int:
         action="store_true",
         help="check every address and every undefined operation (for tests; many times slower)",
     )
+    parser.add_argument(
+        "--target",
+        metavar="TAG",
+        help="build for another machine with the compiler of ziglang: the end of a wheel's name, "
+        "such as win_amd64",
+    )
     options = parser.parse_args(words)
-    if options.sanitize and options.output == LIBRARY:
-        parser.error("--sanitize makes a library for tests; give its file with --output")
+    if (options.sanitize or options.target) and options.output == LIBRARY:
+        parser.error("such a library is not for this machine's use; give its file with --output")
     if is_current(options.output) and not (options.force or options.sanitize):
         say(f"{options.output} is up to date")
         return 0
     try:
-        build_library(options.output, sanitize=options.sanitize, say=say)
+        target = target_of(options.target) if options.target else None
+        build_library(options.output, sanitize=options.sanitize, target=target, say=say)
     except TextgenError as error:
         say(f"textgen.native.build: {error}")
         return exit_code(error)

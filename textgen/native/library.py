@@ -20,8 +20,10 @@ from textgen.errors import BackendError, ConfigError
 _FOLDER = Path(__file__).resolve().parent
 SOURCES = _FOLDER / "src"
 
+#: The name of the library's file, by what Python calls the system; elsewhere `_textgen.so`.
+FILES = {"darwin": "_textgen.dylib", "win32": "_textgen.dll"}
 #: The file of the built library.
-LIBRARY = _FOLDER / ("_textgen.dylib" if sys.platform == "darwin" else "_textgen.so")
+LIBRARY = _FOLDER / FILES.get(sys.platform, "_textgen.so")
 
 
 class InstructionSet(NamedTuple):
@@ -68,7 +70,7 @@ LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 ABI_VERSION = 6
 
 #: The architectures by the names that systems have for them, in lower case.
-_ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
+ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}
 
 BUILD_COMMAND = "python -m textgen.native.build"
 COST = "without it training and sampling on a CPU are many times slower"
@@ -83,7 +85,7 @@ def isas_of(architecture: str) -> tuple[str, ...]:
 
 def isas_of_this_machine() -> tuple[str, ...]:
     """The same on this machine's architecture, whether or not this CPU has them."""
-    return isas_of(_ARCHITECTURES.get(platform.machine().lower(), ""))
+    return isas_of(ARCHITECTURES.get(platform.machine().lower(), ""))
 
 
 def signature(folder: Path = SOURCES) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 from textgen.arguments import checked
 from textgen.errors import ConfigError
 from textgen.keywords import NumberSettings, StrPath
-from textgen.runtime import parse_duration
+from textgen.runtime import parse_duration, require_torch
 from textgen.series.number_file import given_series, read_series
 from textgen.series.number_model import NumbersModel, locate_numbers
 from textgen.series.number_options import NumberOptions
@@ -80,6 +80,8 @@ def train_numbers(
         >>> print(result.load().next_numbers(length=3))
     """
     from textgen.series.number_events import NumbersEnded
+
+    require_torch("training on numbers")
     from textgen.series.number_training import open_number_run
 
     given: dict[str, Any] = dict(settings)

@@ -33,7 +33,7 @@ from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.plain_data import Count, Figure, Some, from_plain
 from textgen.progress import task
-from textgen.runtime import ChoiceRecord
+from textgen.runtime import ChoiceRecord, require_torch
 from textgen.series.number_file import parse_numbers
 from textgen.series.number_shape import NumberShape, weight_shapes
 from textgen.series.scaling import Scaling
@@ -230,9 +230,9 @@ class NumbersModel:
         return numbers[-self.history :]
 
     def _stream(self, window: list[float], length: int) -> Iterator[float]:
+        network = self.network()
         import torch
 
-        network = self.network()
         for count in range(1, length + 1):
             scaled_T = torch.tensor([self.scaling.apply(x) for x in window], dtype=torch.float64)
             with torch.no_grad():
@@ -246,7 +246,12 @@ class NumbersModel:
             window = [*window[1:], number]
 
     def network(self) -> NumberNetwork:
-        """The network itself, which reads scaled numbers."""
+        """The network itself, which reads scaled numbers.
+
+        Raises:
+            BackendError: torch is not installed.
+        """
+        require_torch("a network of numbers")
         from textgen.series.number_network import NumberNetwork
 
         return NumberNetwork(self.config, self.weights)

@@ -1,8 +1,8 @@
 /* Which instruction sets this CPU has, and the way from a public function to that of its set. */
 #include "kernels.h"
+#include "system.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
@@ -202,7 +202,7 @@ tg_sampler *tg_sampler_new(const tg_config *config, const tg_weights *weights) {
 }
 
 /* A sampler is one block of memory. */
-void tg_sampler_free(tg_sampler *sampler) { free(sampler); }
+void tg_sampler_free(tg_sampler *sampler) { tg_aligned_free(sampler); }
 
 int tg_sampler_threads(const tg_sampler *sampler) { return sampler->threads; }
 

@@ -10,7 +10,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef _WIN32
+#define TG_API __declspec(dllexport)
+#else
 #define TG_API __attribute__((visibility("default")))
+#endif
 #define TG_ABI_VERSION 6
 
 /* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is

@@ -1,7 +1,7 @@
 #include "threads.h"
 
-#include <pthread.h>
-#include <sched.h>
+#include "system.h"
+
 #include <stdatomic.h>
 #ifdef __linux__
 #include <linux/futex.h>
@@ -12,7 +12,7 @@
 #define SPINS 2000 /* some 50 us: longer than a step's wait or Python's between two calls */
 #define MOST_THREADS 255
 
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER; /* of callers */
+static tg_lock turn = TG_LOCK_INIT; /* of callers */
 static int workers;             /* threads of the pool, the callers not among them */
 static atomic_uint ticket;      /* counts jobs */
 static atomic_uint unfinished;  /* workers that have not seen the present job through */
@@ -23,6 +23,10 @@ static int job_threads;
 static atomic_int arrived;
 static atomic_uint generation;
 static atomic_int sleepers;
+#ifndef __linux__
+static tg_lock lights = TG_LOCK_INIT; /* held to fall asleep, and to wake */
+static tg_bed bed = TG_BED_INIT;
+#endif
 
 static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -45,7 +49,11 @@ static void wait_while(atomic_uint *word, unsigned value) {
         syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
     atomic_fetch_sub(&sleepers, 1);
 #else
-    while (atomic_load(word) == value) sched_yield();
+    tg_take(&lights);
+    atomic_fetch_add(&sleepers, 1);
+    while (atomic_load(word) == value) tg_sleep(&bed, &lights);
+    atomic_fetch_sub(&sleepers, 1);
+    tg_give(&lights);
 #endif
 }
 
@@ -55,6 +63,10 @@ static void wake(atomic_uint *word) {
     if (atomic_load(&sleepers) > 0) syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1 << 30, NULL, NULL, 0);
 #else
     (void)word;
+    if (atomic_load(&sleepers) == 0) return;
+    tg_take(&lights); /* who has looked at the word and not fallen asleep yet is waited for */
+    tg_give(&lights);
+    tg_wake_all(&bed);
 #endif
 }
 
@@ -70,7 +82,7 @@ void tg_barrier(int threads) {
     wake(&generation);
 }
 
-static void *worker(void *start) {
+TG_THREAD(worker, start) {
     int tid = (int)((size_t)start & 0xff);
     unsigned seen = (unsigned)((size_t)start >> 8);
     for (;;) {
@@ -79,34 +91,37 @@ static void *worker(void *start) {
         if (tid < job_threads) job_work(job_arg, tid, job_threads);
         if (atomic_fetch_sub(&unfinished, 1) == 1) wake(&unfinished);
     }
-    return NULL;
+    return TG_THREAD_END;
 }
 
+#ifndef _WIN32
 /* A forked child has none of its parent's threads. */
 static void forget_workers(void) {
     workers = 0;
     atomic_store(&ticket, 0);
     atomic_store(&unfinished, 0);
     atomic_store(&arrived, 0);
-    pthread_mutex_init(&turn, NULL);
+    turn = (tg_lock)TG_LOCK_INIT;
     atomic_store(&sleepers, 0);
+#ifndef __linux__
+    lights = (tg_lock)TG_LOCK_INIT;
+    bed = (tg_bed)TG_BED_INIT;
+#endif
 }
+#endif
 
 /* Start threads until there are `wanted`; fewer where the system refuses. A new one is told how many
  * jobs there were before it. */
 static void hire(int wanted) {
+#ifndef _WIN32
     static int prepared;
     if (!prepared) prepared = pthread_atfork(NULL, NULL, forget_workers) == 0;
-    pthread_attr_t detached;
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+#endif
     while (workers < wanted) {
         size_t start = ((size_t)atomic_load(&ticket) << 8) | (size_t)(workers + 1);
-        pthread_t thread;
-        if (pthread_create(&thread, &detached, worker, (void *)start)) break;
+        if (!tg_start(worker, (void *)start)) break;
         workers++;
     }
-    pthread_attr_destroy(&detached);
 }
 
 void tg_parallel(int threads, tg_work work, void *arg) {
@@ -115,7 +130,7 @@ void tg_parallel(int threads, tg_work work, void *arg) {
         work(arg, 0, 1);
         return;
     }
-    pthread_mutex_lock(&turn);
+    tg_take(&turn);
     hire(threads - 1);
     if (threads > workers + 1) threads = workers + 1;
     job_work = work;
@@ -126,5 +141,5 @@ void tg_parallel(int threads, tg_work work, void *arg) {
     wake(&ticket);
     work(arg, 0, threads);
     for (unsigned left; (left = atomic_load(&unfinished)) > 0;) wait_while(&unfinished, left);
-    pthread_mutex_unlock(&turn);
+    tg_give(&turn);
 }
