@@ -8,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -370,10 +371,10 @@ def test_a_file_that_kills_the_process_is_seen_and_the_others_are_tried(
 ) -> None:
     def dies(path: Path) -> None:
         if len(path.read_bytes()) > 100:
-            os.abort()
+            os.kill(os.getpid(), signal.SIGKILL)  # An abort would leave a dump.
 
     broken = read_as(campaign, fuzzed, dies)
-    assert all("the process ended with -6 (case " in failure for failure in broken.failures)
+    assert all("the process ended with -9 (case " in failure for failure in broken.failures)
     assert broken.tried == fuzzed.LEAST > len(broken.failures) > 1
 
 
@@ -389,7 +390,7 @@ def test_a_file_that_takes_long_or_much_memory_is_seen(
     monkeypatch.setattr(fuzzed, "SECONDS", 10.0)
     kept: list[bytes] = []
     large = read_as(campaign, fuzzed, lambda path: kept.append(b"x" * 2 * 10**7))
-    assert large.grown > fuzzed.MEGABYTES or "MemoryError" in large.failures[0]
+    assert large.grown > fuzzed.MEGABYTES
 
 
 def test_damage_is_drawn_signed_and_repeated(campaign: ModuleType, fuzzed: ModuleType) -> None:

@@ -404,6 +404,7 @@ def _try_some(
         fuzzer.one(tally, effort, number)
         if len(tally.failures) > failed:  # It may die of the next one.
             place.write(tally)
+    tally.grown = _peak() - fuzzer.peak
     place.write(tally)
 
 
