@@ -42,7 +42,7 @@ class TrainSettings(CorpusSettings, total=False):
     patience: int
     pairs: bool
     val: StrPath | float
-    cell: str
+    cell: str | None
     nonlinearity: str
     hidden_size: int | None
     members: int | None
@@ -98,7 +98,7 @@ class NumberSettings(TypedDict, total=False):
     steps: int | None
     patience: int
     val: str | float
-    cell: str
+    cell: str | None
     nonlinearity: str
     hidden_size: int | None
     num_layers: int | None

@@ -225,11 +225,13 @@ class TrainOptions(ComputeOptions):
         metavar="SHARE|FILE",
         accepts="StrPath | float",
     )
-    cell: str = setting(
-        "lstm",
+    cell: str | None = setting(
+        None,
         help="The type of recurrent cell: lstm, gru, rnn, peephole, coupled, depth-gated or mlstm.",
         panel=MODEL,
         metavar="CELL",
+        by_default="coupled (an LSTM whose forget and input gates are one); lstm for a short text, "
+        f"with {named('pairs')}, and where torch trains",
     )
     nonlinearity: str = setting(
         "tanh",

@@ -134,13 +134,13 @@ def test_a_folder_of_another_ending_says_what_to_type(folder: Path) -> None:
     assert "--ending .srt" in events(result)[0]["command"]
 
 
-def test_five_settings_are_shown_and_all_with_explain(folder: Path) -> None:
+def test_six_settings_are_shown_and_all_with_explain(folder: Path) -> None:
     short = textgen_cli("train", "my texts/1.txt", "--budget", "1s", "--out", "run")
     assert short.exit_code == 0, short.stderr
     flags = [line.split()[0] for line in short.stderr.splitlines()[2:] if line[:2].strip()]
-    shown = flags[: flags.index("13")]
-    assert shown == ["--encoding", "validation", "--hidden", "--dropout", "--steps"]
-    assert "13 more with --explain" in short.stderr
+    shown = flags[: flags.index("12")]
+    assert shown == ["--encoding", "validation", "--cell", "--hidden", "--dropout", "--steps"]
+    assert "12 more with --explain" in short.stderr
     full = textgen_cli("train", "my texts/1.txt", "--budget", "1s", "--out", "b", "--explain")
     for name in ("--layers", "--learning-rate", "--seq-len", "--threads", "computed", "vocabulary"):
         assert any(line.startswith(f"{name} ") for line in full.stderr.splitlines()), name

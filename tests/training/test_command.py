@@ -213,10 +213,10 @@ def test_it_is_one_line_that_a_person_can_read() -> None:
     options = TrainOptions(budget=20.0)
     plan = replace(plan_of(options), steps=5)
     line = repeat_command(["corpus.txt"], options, plan)
-    assert line.startswith("textgen train corpus.txt --steps 5 --hidden ")
+    assert line.startswith("textgen train corpus.txt --steps 5 --cell coupled --hidden ")
     # What is everyone's default stays out of it.
     for flag in (
         *("--level", "--val", "--tie", "--clip", "--weight-decay"),
-        *("--patience", "--device", "--budget", "--cell", "--rng"),
+        *("--patience", "--device", "--budget", "--rng"),
     ):
         assert flag not in line.split()

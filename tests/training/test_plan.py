@@ -17,6 +17,7 @@ from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.windows import Windows
 from textgen.errors import CheckpointCorruptError, ConfigError, EmptyCorpusError
 from textgen.model.config import ModelConfig
+from textgen.model.network import Engine
 from textgen.options import TrainOptions
 from textgen.training.plan import Plan
 from textgen.training.sizing import (
@@ -24,10 +25,12 @@ from textgen.training.sizing import (
     DEFAULT_BUDGET,
     EVALUATION_SHARE,
     EVALUATIONS,
+    MEMBER_LEAST,
     MEMBERS_WIDTH,
     MOST_DROPOUT,
     MOST_RECURRENT_DROPOUT,
     SECONDS_BETWEEN_SAVES,
+    SHORT_TEXT,
     TextFacts,
     Timing,
     draft,
@@ -37,6 +40,7 @@ from textgen.training.sizing import (
     flops_per_token,
     memory_needed,
     refuse_beyond_memory,
+    usual_cell,
 )
 
 BOOK = TextFacts(train_tokens=1_000_000, val_tokens=110_000, vocab_size=110)
@@ -52,6 +56,33 @@ def resolved(
     drafted = draft(options, facts, SPEED if budgeted else None)
     plan, choices = finish(drafted, options, facts, timing)
     return plan, {choice.name: choice for choice in (*drafted.choices, *choices)}
+
+
+@pytest.mark.parametrize(
+    ("engine", "asked", "tokens", "cell"),
+    [
+        ("native", {}, 1_000_000, "coupled"),
+        ("native", {}, SHORT_TEXT, "coupled"),
+        ("native", {}, SHORT_TEXT - 1, "lstm"),
+        ("reference", {}, 1_000_000, "coupled"),
+        ("torch", {}, 1_000_000, "lstm"),
+        ("native", {"pairs": True}, 1_000_000, "lstm"),
+        ("native", {"cell": "lstm"}, 1_000_000, "lstm"),
+        ("torch", {"cell": "gru"}, 10_000, "gru"),
+    ],
+)
+def test_the_usual_cell_suits_the_engine_and_the_text(
+    engine: str, asked: dict[str, Any], tokens: int, cell: str
+) -> None:
+    facts = TextFacts(train_tokens=tokens, val_tokens=tokens // 9, vocab_size=90)
+    choice = usual_cell(TrainOptions(**asked), facts, Engine(engine, "fp32", ""))
+    assert choice.name == "cell"
+    assert choice.value == cell
+    assert (choice.reason == "asked for") == ("cell" in asked)
+
+
+def test_what_is_drafted_without_a_cell_has_the_usual_one() -> None:
+    assert resolved(TrainOptions())[0].model.cell == "coupled"
 
 
 def spelled_out(plan: Plan, **more: Any) -> TrainOptions:
@@ -395,7 +426,8 @@ def test_a_text_read_many_times_has_several_networks() -> None:
     """More of them the shorter the text is; together no wider than what writes quickly."""
     plans = {
         tokens: resolved(
-            TrainOptions(), TextFacts(train_tokens=tokens, val_tokens=tokens // 9, vocab_size=90)
+            TrainOptions(budget=600.0),
+            TextFacts(train_tokens=tokens, val_tokens=tokens // 9, vocab_size=90),
         )
         for tokens in (10_000, 100_000, 400_000, 1_000_000, 10_000_000)
     }
@@ -407,7 +439,12 @@ def test_a_text_read_many_times_has_several_networks() -> None:
         assert own.hidden_size * plan.members == plan.model.hidden_size <= MEMBERS_WIDTH
         assert own.embedding_size * plan.members == plan.model.embedding_size
         assert ("members" in choices) == (plan.members > 1)
+        assert plan.members == 1 or own.hidden_size >= MEMBER_LEAST
     assert "one alone would read the text" in plans[10_000][1]["members"].reason
+    # A slow machine has no time for several wide ones, and narrow ones learn less than one network.
+    short = TextFacts(train_tokens=44_000, val_tokens=4400, vocab_size=84)
+    slow = draft(TrainOptions(budget=60.0), short, 2e10)
+    assert slow.plan.members == 1
     # Where a person has decided on the size or the length, there is one, and nothing is tried that
     # was not measured.
     few = TextFacts(train_tokens=10_000, val_tokens=1000, vocab_size=90)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 #: What a beginner is shown; the rest comes with `--explain`.
-MAIN = ("encoding", "documents", "validation", "hidden_size", "dropout", "steps")
+MAIN = ("encoding", "documents", "validation", "cell", "hidden_size", "dropout", "steps")
 
 #: Names of what is told and not typed so.
 _FACTS = {

@@ -38,6 +38,10 @@ class SeriesOptions:
         check(self)
 
 
+#: The cell where none is asked for.
+NUMBER_CELL = "lstm"
+
+
 def _from_train(name: str, **changes: Any) -> Any:
     return setting_like(TrainOptions, name, **changes)
 
@@ -70,7 +74,7 @@ class NumberOptions:
         metavar="SHARE",
         accepts="str | float",
     )
-    cell: str = _from_train("cell")
+    cell: str | None = _from_train("cell", by_default=NUMBER_CELL)
     nonlinearity: str = _from_train("nonlinearity")
     hidden_size: int | None = _from_train(
         "hidden_size", by_default="up to 16, so that there are fewer weights than windows"

@@ -12,7 +12,7 @@ from textgen.model.config import ModelConfig
 from textgen.options import validation_share
 from textgen.runtime import Choice
 from textgen.series.number_file import NumberSeries
-from textgen.series.number_options import ADAMW, NumberOptions
+from textgen.series.number_options import ADAMW, NUMBER_CELL, NumberOptions
 from textgen.series.number_shape import has_readout, number_config, weight_shapes
 from textgen.series.scaling import Scaling, choose_scaling
 
@@ -186,7 +186,7 @@ def _shape(windows: int, options: NumberOptions) -> tuple[ModelConfig, tuple[Cho
     layers = options.num_layers or (2 if _needs_two(options) else 1)
 
     def config(units: int) -> ModelConfig:
-        return number_config(options.cell, options.nonlinearity, units, layers)
+        return number_config(options.cell or NUMBER_CELL, options.nonlinearity, units, layers)
 
     units, why = options.hidden_size, "asked for"
     if units is None:
@@ -200,7 +200,7 @@ def _shape(windows: int, options: NumberOptions) -> tuple[ModelConfig, tuple[Cho
     chosen = config(units)
     asked = "asked for" if options.num_layers else "one is enough for most series"
     if layers == 2 and not options.num_layers:
-        asked = f"the cell {options.cell} links two layers"
+        asked = f"the cell {options.cell or NUMBER_CELL} links two layers"
     readout = Choice("readout", "linear", "makes the prediction of the last layer's output")
     if not has_readout(chosen):
         readout = Choice("readout", "none", "the output of the one unit is the prediction")
@@ -212,7 +212,7 @@ def _shape(windows: int, options: NumberOptions) -> tuple[ModelConfig, tuple[Cho
 
 
 def _needs_two(options: NumberOptions) -> bool:
-    return bool(get_cell(options.cell, options.nonlinearity).below_names)
+    return bool(get_cell(options.cell or NUMBER_CELL, options.nonlinearity).below_names)
 
 
 def _parameters(config: ModelConfig) -> int:

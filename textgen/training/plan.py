@@ -187,6 +187,7 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
         budget=None,
         epochs=None,
         steps=plan.steps,
+        cell=model.cell,
         hidden_size=model.hidden_size,
         num_layers=model.num_layers,
         # A tied embedding is as wide as a layer, and a file says how wide its vectors are.

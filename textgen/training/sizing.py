@@ -20,6 +20,7 @@ from textgen.corpus.corpus_options import FEW_WORDS
 from textgen.errors import ConfigError, EmptyCorpusError, named
 from textgen.model.config import MOST_LAYERS, ModelConfig
 from textgen.model.members import member_config
+from textgen.model.network import Engine
 from textgen.options import WORD2VEC, TrainOptions
 from textgen.runtime import Choice
 from textgen.terminal.humanize import plural, times
@@ -32,6 +33,12 @@ BATCH_SIZE, SEQ_LEN = 64, 64
 #: not ten, is worth a tenth of a bit: at these learning rates an old gradient points elsewhere.
 BETA1, BETA2 = 0.4, 0.97
 WEIGHT_DECAY = 0.1
+#: The cell where none is asked for: with the native engine; and with torch, which has a fast kernel
+#: for an LSTM and computes this one step by step. With as much arithmetic, and so a seventh more
+#: neurons, the first learns 0.015 to 0.06 bits a character more (docs/log.md).
+USUAL_CELL, TORCH_CELL = "coupled", "lstm"
+#: Tokens below which an LSTM learns as much or more (docs/log.md).
+SHORT_TEXT = 30_000
 #: The share of an LSTM's learning rate that suits another cell: at the whole of it a plain network
 #: and an mLSTM diverge and a GRU learns worse (docs/log.md).
 CELL_RATES = {"gru": 0.35, "rnn": 0.25, "mlstm": 0.25}
@@ -68,8 +75,9 @@ DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.03, 0.3, 30
 #: Two networks are trained side by side, and their predictions averaged, where one alone would read
 #: the text as often as the first of these says in the time there is; three from the second on, and
 #: so forth, as far as networks as wide as that one fit into the width. All of them have no more
-#: neurons than that, so that the model writes quickly (docs/log.md).
-MEMBERS_FROM, MEMBERS_WIDTH = (20.0, 60.0, 120.0), 1024
+#: neurons than that, so that the model writes quickly. Each has so many neurons at least: where
+#: there is no time for that, narrower ones learn less than a single network (docs/log.md).
+MEMBERS_FROM, MEMBERS_WIDTH, MEMBER_LEAST = (20.0, 60.0, 120.0), 1024, 256
 #: What a token is, by level, in words.
 _UNITS = {"char": "characters", "byte": "bytes", "word": "words"}
 #: Samples of the model's own text shown during a run.
@@ -183,6 +191,31 @@ def _gigabytes(count: int) -> str:
 def has_rare_words(options: TrainOptions, facts: TextFacts) -> bool:
     """Whether tokens are words, so many that most of them come a few times in the text."""
     return options.corpus.level == "word" and facts.vocab_size > FEW_WORDS
+
+
+def usual_cell(options: TrainOptions, facts: TextFacts, engine: Engine) -> Choice:
+    """The cell that was asked for, or the one that suits the text and what computes.
+
+    Args:
+        options: What was asked for.
+        facts: The text's size.
+        engine: What would compute an LSTM here.
+    """
+    if options.cell is not None:
+        return Choice("cell", options.cell, "asked for")
+    cell, reason = USUAL_CELL, "an LSTM with one gate less: in the same time it learns more"
+    if engine.name == "torch":
+        cell, reason = TORCH_CELL, "torch has a fast kernel for it"
+    elif options.pairs:
+        cell, reason = "lstm", "it keeps a source while it writes the target better than others"
+    elif facts.train_tokens < SHORT_TEXT:
+        cell, reason = "lstm", "it learns more from a text as short as this"
+    return Choice("cell", cell, reason)
+
+
+def cell_of(options: TrainOptions) -> str:
+    """The cell that was asked for, or the usual one."""
+    return options.cell or USUAL_CELL
 
 
 def usual_layers(options: TrainOptions) -> tuple[int, str]:
@@ -322,7 +355,7 @@ def draft(
             embedding_size=options.embedding_size or members * width,
             hidden_size=hidden_size,
             num_layers=num_layers,
-            cell=options.cell,
+            cell=cell_of(options),
             nonlinearity=options.nonlinearity,
             tie=options.tie,
             residual=options.residual,
@@ -356,6 +389,8 @@ def draft(
         if options.members is None and plain and readings >= MEMBERS_FROM[0]:
             members = sum(readings >= least for least in MEMBERS_FROM) + 1
             members = min(members, max(2, MEMBERS_WIDTH // hidden_size))
+            while members > 1 and widest(members)[0] < MEMBER_LEAST:
+                members -= 1
             why += f": one alone would read the text {_times(readings)}, and learn less"
         if members > 1:
             own, reason = widest(members)

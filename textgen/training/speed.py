@@ -28,6 +28,7 @@ from textgen.training.sizing import (
     DEFAULT_BUDGET,
     TextFacts,
     Timing,
+    cell_of,
     draft,
     evaluation_tokens,
     finish,
@@ -115,13 +116,15 @@ def plan_together(requests: Sequence[TrainOptions], data: TrainingData) -> list[
     device, _ = choose_device(first.device)
     threads: int = choose_threads(first.threads).value
     paths = [
-        choose_engine(get_cell(asked.cell, asked.nonlinearity), device, asked.precision, threads)
+        choose_engine(
+            get_cell(cell_of(asked), asked.nonlinearity), device, asked.precision, threads
+        )
         for asked in requests
     ]
     budget = first.budget or DEFAULT_BUDGET
     with computing_threads(threads, torch=any(path.name != "native" for path in paths)):
         # One cell stands for all: only the dropout of a draft depends on its speed.
-        speed = probe_speed(paths[0], first.cell, first.nonlinearity)
+        speed = probe_speed(paths[0], cell_of(first), first.nonlinearity)
         drafts = [draft(asked, data.facts, speed) for asked in requests]
         seconds = measure_in_turns(
             [drafted.plan for drafted in drafts],

@@ -62,10 +62,12 @@ from textgen.training.run import Run
 from textgen.training.run_record import RunRecord
 from textgen.training.sizing import (
     DEFAULT_BUDGET,
+    TORCH_CELL,
     draft,
     finish,
     has_rare_words,
     refuse_beyond_memory,
+    usual_cell,
 )
 from textgen.training.speed import measure_timing, probe_speed
 from textgen.training.trainer import first_weights, open_trainer, path_name
@@ -255,8 +257,9 @@ def check_request(
     Raises:
         TextgenError: An option has an impossible value, or a file is missing.
     """
-    # A parent's nonlinearity may be named without its cell.
-    cell = get_cell(options.cell, "tanh" if fine_tuned else options.nonlinearity)
+    # The usual cell, which is not chosen yet, is computed by what computes an LSTM. A parent's
+    # nonlinearity may be named without its cell.
+    cell = get_cell(options.cell or TORCH_CELL, "tanh" if fine_tuned else options.nonlinearity)
     threads = choose_threads(options.threads)
     device, choice = choose_device(options.device)
     path = choose_engine(cell, device, options.precision, threads.value)
@@ -303,14 +306,16 @@ def _first_weights(
 def _plan(
     options: TrainOptions, data: TrainingData, path: Engine, *, further: bool
 ) -> tuple[Plan, tuple[Choice, ...]]:
+    cell = usual_cell(options, data.facts, path)
+    options = replace(options, cell=cell.value)
     budgeted = options.steps is None and options.epochs is None
-    speed = probe_speed(path, options.cell, options.nonlinearity) if budgeted else None
+    speed = probe_speed(path, cell.value, options.nonlinearity) if budgeted else None
     drafted = draft(options, data.facts, speed, further=further)
     refuse_beyond_memory(drafted.plan, available_memory(path.device), device=path.device)
     budget = None if drafted.plan.steps else options.budget or DEFAULT_BUDGET
     timing = measure_timing(drafted.plan, data, path, budget)
     plan, choices = finish(drafted, options, data.facts, timing)
-    return plan, (*drafted.choices, *choices)
+    return plan, (cell, *drafted.choices, *choices)
 
 
 def _given(data: TrainingData, device: Choice, threads: Choice, path: Engine) -> tuple[Choice, ...]:
