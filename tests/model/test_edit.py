@@ -12,7 +12,7 @@ from textgen.cells import CELLS, Cell
 from textgen.cells.cell import unchanged
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
-from textgen.model.edit import Edit, editor
+from textgen.model.edit import Edit, editor, for_all, neuron_guess, split_neuron
 from textgen.model.numpy_network import NumpyNetwork
 
 CONFIG = ModelConfig(vocab_size=5, embedding_size=4, hidden_size=4, num_layers=2)
@@ -86,6 +86,52 @@ def test_what_a_model_does_not_have_is_refused(edit: Edit, message: str) -> None
         edit.check(replace(CONFIG, cell="gru"))
     with pytest.raises(ConfigError, match="of 5 neurons"):
         direction(size=5).check(CONFIG)
+
+
+def test_every_neuron_of_every_layer_can_be_edited_and_no_other() -> None:
+    def edit(layer: int, unit: int) -> Edit:
+        return Edit(layer=layer, state="h", unit=unit, scale=1, shift=0)
+
+    for layer, unit in ((0, 0), (0, 3), (1, 0), (1, 3)):
+        edit(layer, unit).check(CONFIG)
+    for layer, unit in ((-1, 0), (2, 0), (0, -1), (0, 4)):
+        with pytest.raises(ConfigError, match=f"there is no (layer {layer}|neuron {unit});"):
+            edit(layer, unit).check(CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("0:75", (0, 75, None)),
+        ("1:3.c", (1, 3, "cell")),
+        (" 2 : 0 .h ", (2, 0, "hidden")),
+        ("123456789:123456789", (123456789, 123456789, None)),
+        ("1234567890:1", None),
+        ("0:75.x", None),
+        ("mood", None),
+        ("0:75 more", None),
+    ],
+)
+def test_a_neuron_is_read_as_it_is_typed(
+    typed: str, read: tuple[int, int, str | None] | None
+) -> None:
+    assert split_neuron(typed) == read
+
+
+@pytest.mark.parametrize(
+    ("typed", "guess"),
+    [
+        *(("L0:75", "0:75"), ("1,75", "1:75"), ("layers.2.cell[7]", "2:7"), ("17", "0:17")),
+        *(("mood", ""), ("0:1:2", "")),
+    ],
+)
+def test_what_was_meant_is_guessed_from_one_number_or_two(typed: str, guess: str) -> None:
+    assert neuron_guess(typed) == guess
+
+
+def test_the_same_for_all_streams() -> None:
+    assert for_all((UNIT,), 3) == [(UNIT,)] * 3
+    assert for_all((), 3) is None
 
 
 def test_streams_have_edits_of_their_own() -> None:

@@ -174,7 +174,15 @@ def test_the_scale_has_bounds_where_the_slice_has_none() -> None:
     flat = fit_scale(distances_NV.copy(), np.full(3, 3))
     assert sharp is not None and 1e-3 < sharp < 0.1  # the nearest each time: all but certain
     assert flat == pytest.approx(2.5e3)  # the farthest each time
-    assert fit_scale(np.full((2, 3), np.nan, np.float32), np.zeros(2, np.int64)) is None
+    for none in (np.nan, np.inf, 0.0):
+        assert fit_scale(np.full((2, 3), none, np.float32), np.zeros(2, np.int64)) is None
+
+
+def test_a_target_below_zero_costs_nothing() -> None:
+    logits_NV = np.log(np.array([[1.0, 3.0], [1.0, 3.0], [1.0, 3.0]], np.float32))
+    costs_N = nats_of(logits_NV, np.array([0, -1, 1]))
+    np.testing.assert_allclose(costs_N, [np.log(4.0), 0.0, np.log(4.0 / 3.0)], rtol=1e-6)
+    assert costs_N[1] == 0.0 and costs_N.dtype == np.float32
 
 
 def test_far_and_near_distances_neither_overflow_nor_vanish() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from support.made_up_targets import direction, neuron
 
 from textgen.errors import ConfigError
+from textgen.model.config import ModelConfig
 from textgen.steering import Intervention, LiveSteering, SteeringPlan, parse_specs
 
 
@@ -52,6 +55,22 @@ def test_keys() -> None:
     for _ in range(100):
         steering.lower()
     assert steering.dose == -10.0
+
+
+def test_a_key_rounds_to_what_can_be_typed() -> None:
+    steering = LiveSteering(neuron(), 1 / 3)
+    steering.raise_()
+    assert steering.dose == 0.833333
+
+
+def test_what_a_model_lacks_is_refused_whether_by_hand_or_before() -> None:
+    enough = ModelConfig(vocab_size=5, embedding_size=2, hidden_size=9)
+    base = SteeringPlan(parse_specs(["0:8=1"], lambda name: neuron(8)))
+    LiveSteering(neuron(2), base=base).check(enough)
+    with pytest.raises(ConfigError, match="no neuron 8"):
+        LiveSteering(neuron(2), base=base).check(replace(enough, hidden_size=8))
+    with pytest.raises(ConfigError, match="no neuron 9"):
+        LiveSteering(neuron(9), base=base).check(enough)
 
 
 def test_what_is_changed_back_between_two_characters_leaves_no_trace() -> None:

@@ -76,6 +76,32 @@ def test_a_cell_that_is_held_where_nobody_feels_it_is_said_to_be() -> None:
     assert Intervention(target=neuron(mean=-27.7, sd=9.0), dose=2.0).is_unfelt
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+@pytest.mark.parametrize(
+    ("mean", "dose", "unfelt"),
+    [
+        # With a standard deviation of 1 it usually lies between mean - 2 and mean + 2.
+        *((5.5, 1.0, True), (5.0, 1.0, False), (4.0, 2.0, False)),
+        # Beyond 3 as a rule, and moved back to where tanh is steep.
+        (5.5, -4.0, False),
+    ],
+)
+def test_a_cell_is_unfelt_where_all_its_usual_values_are_beyond_three(
+    side: float, mean: float, dose: float, unfelt: bool
+) -> None:
+    target = neuron(mean=side * mean, sd=1.0)
+    assert Intervention(target=target, dose=side * dose).is_unfelt == unfelt
+    falling = neuron(mean=side * mean, sd=1.0, sign=-1)
+    assert Intervention(target=falling, dose=-side * dose).is_unfelt == unfelt
+
+
+def test_without_a_dose_a_target_is_held_at_its_mean() -> None:
+    target = neuron()
+    part = Intervention(target=target)
+    np.testing.assert_allclose(value(target, part.edit.apply(X)), target.mean)
+    assert str(part) == "0:2.c=+0"
+
+
 @pytest.mark.parametrize("wrong", [{"dose": float("nan")}, {"mode": "push"}])
 def test_what_is_no_intervention_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):

@@ -6,6 +6,7 @@ import pytest
 from support.made_up_targets import direction, neuron
 
 from textgen.errors import ConfigError
+from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS
 from textgen.steering import Span, SteeringPlan, Target, parse_span, parse_spec, parse_specs
 
@@ -66,7 +67,7 @@ def test_what_cannot_be_read_is_refused_with_what_to_type(typed: str, message: s
 def test_spans() -> None:
     assert [parse_span("2..4").holds(char, 1) for char in range(6)] == [0, 0, 1, 1, 0, 0]
     assert [parse_span("s2..").holds(99, sentence) for sentence in (1, 2, 3)] == [0, 1, 1]
-    assert parse_span("s1..3") == Span(1, 3, by_sentence=True)
+    assert parse_span("s1..3") == parse_span("s1..s3") == Span(1, 3, by_sentence=True)
     assert [parse_span("2..4").next_border(char) for char in range(5)] == [2, 2, 4, 4, None]
     assert Span(1, by_sentence=True).next_border(0) is None
 
@@ -81,6 +82,22 @@ def test_a_plan_says_what_acts_at_each_character() -> None:
     assert [plan.next_change(char) for char in range(5)] == [2, 2, 3, 4, None]
     assert plan.counts_sentences and not plan.is_constant
     assert SteeringPlan(parse_specs(["0:2=1", "0:3=off"], target)).is_constant
+    assert not SteeringPlan(parse_specs(["0:2=1", "0:3=off@3.."], target)).is_constant
+
+
+def test_a_plan_tells_each_of_its_parts() -> None:
+    plan = SteeringPlan(parse_specs(["0:2=1", "mood=off@3.."], target))
+    first, second = plan.interventions
+    assert plan.describe() == [first.describe(), second.describe()]
+    assert plan.to_json() == [first.to_json(), second.to_json()]
+    assert [part["spec"] for part in plan.to_json()] == ["0:2=+1", "mood=off@3.."]
+
+
+def test_what_a_model_lacks_is_refused_by_the_whole_plan() -> None:
+    plan = SteeringPlan(parse_specs(["0:2=1", "0:19=1:add"], target))
+    plan.check(ModelConfig(vocab_size=5, embedding_size=2, hidden_size=20))
+    with pytest.raises(ConfigError, match="no neuron 19"):
+        plan.check(ModelConfig(vocab_size=5, embedding_size=2, hidden_size=19))
 
 
 @pytest.mark.parametrize(
@@ -98,6 +115,14 @@ def test_two_values_at_once_are_refused(specs: list[str]) -> None:
         SteeringPlan(parse_specs(specs, target))
 
 
+def test_two_names_of_one_neuron_are_one_target() -> None:
+    def known_by_two(name: str) -> Target:
+        return neuron(2, name=name)
+
+    with pytest.raises(ConfigError, match="at two values"):
+        SteeringPlan(parse_specs(["0:2=1", "praise=2"], known_by_two))
+
+
 @pytest.mark.parametrize(
     "specs",
     [
@@ -105,6 +130,8 @@ def test_two_values_at_once_are_refused(specs: list[str]) -> None:
         ["0:2=1@0..5", "0:2=2@5.."],
         ["0:2=1:add", "0:2=1:add"],
         ["0:2=1", "mood=1"],
+        # Whether the second sentence begins before character 60, nobody knows.
+        ["0:2=1@0..60", "0:2=2@s2"],
     ],
 )
 def test_what_can_go_together_may(specs: list[str]) -> None:

@@ -37,6 +37,8 @@ def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
         assert path == tmp_path / "neurons" / f"{target.name}.json"
         found = load_target(model, target.name)
         assert found.to_dict() == target.to_dict()
+        # What earlier versions wrote and read.
+        assert json.loads(path.read_text("utf-8"))["format"] == 1
         if target.read is not None:
             assert found.read is not None and (found.read == target.read).all()
             assert found.read.dtype == np.float32
@@ -102,6 +104,23 @@ def test_other_files_that_are_none(tmp_path: Path) -> None:
         load_target(model, "mood")
 
 
+def test_a_file_of_eight_mebibytes_is_read_and_a_larger_one_is_not(tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    path = save_target(model, neuron(name="mood"))
+    content = path.read_bytes()
+    path.write_bytes(content.rjust(8 * 2**20))
+    assert load_target(model, "mood").to_dict() == neuron(name="mood").to_dict()
+    path.write_bytes(content.rjust(8 * 2**20 + 1))
+    with pytest.raises(CheckpointCorruptError, match="more than 8,388,608 bytes"):
+        load_target(model, "mood")
+
+
+def test_the_value_is_that_of_the_row_that_is_asked_for() -> None:
+    x = np.arange(40, dtype=np.float32).reshape(2, 20)
+    assert neuron(3).value({"c": x}) == 3.0
+    assert neuron(3).value({"c": x}, 1) == 23.0
+
+
 def test_a_direction_must_reach_what_it_reads() -> None:
     good = direction()
     with pytest.raises(ConfigError, match="must be 1"):
@@ -142,6 +161,11 @@ def test_a_calibration_is_kept_with_the_weights_it_belongs_to(tmp_path: Path) ->
     assert (target.name, target.mean) == ("1:2.h", made.mean[1, "h"][2])
     assert Calibration.load(model, "other weights") is None
     assert target_names(model) == []
+    file = targets_folder(model) / "_calibration.json"
+    record = json.loads(file.read_text("utf-8"))
+    assert record["format"] == 1
+    file.write_text(json.dumps({**record, "format": 2}))
+    assert Calibration.load(model, "sum") is None
     (targets_folder(model) / "_calibration.json").write_text("{")
     assert Calibration.load(model, "sum") is None
 
