@@ -196,7 +196,8 @@ def _of_statement(node: ast.stmt) -> Iterator[Change]:
             yield ast.copy_location(ast.Continue(), node), "break -> continue"
         case ast.Continue():
             yield ast.copy_location(ast.Break(), node), "continue -> break"
-        case ast.Return(value=ast.expr() as value) if not _is_none(value):
+        # A constant is changed itself, and one that says no is as false as None.
+        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield ast.copy_location(ast.Return(ast.Constant(None)), node), f"{text} -> return None"
 
 
@@ -275,10 +276,6 @@ def _of_expression(node: ast.expr, parent: ast.AST, field: str) -> Iterator[Chan
     is_condition = field in ("test", "ifs") and not isinstance(parent, ast.Assert)
     if is_condition and isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.NamedExpr):
         yield changed(ast.UnaryOp(ast.Not(), node))
-
-
-def _is_none(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is None
 
 
 def _is_text(node: ast.AST) -> bool:

@@ -32,6 +32,15 @@ def test_the_stream_is_the_documented_one():
     assert SymbolGenerator(0, 0).uniform() == 0.4236955102852141
 
 
+def test_the_first_sample_is_meant_where_none_is_named():
+    generator = SymbolGenerator(7)
+    assert (generator.key, generator.counter) == (splitmix64(7, 0), 0)
+    assert SymbolGenerator(7, 2).counter == 2 * 2**40
+    generator.skip(3)
+    generator.skip(2)
+    assert generator.counter == 5
+
+
 def test_draws_at_once_are_the_draws_one_by_one():
     one, many = SymbolGenerator(2**64 - 1, 2**24 - 1), SymbolGenerator(2**64 - 1, 2**24 - 1)
     expected = [one.uniform() for _ in range(100)]

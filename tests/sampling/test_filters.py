@@ -59,7 +59,7 @@ def check_dropped(result, logits, kept):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("temperature", [0.05, 0.8, 1.0, 1.7, 100.0])
+@pytest.mark.parametrize("temperature", [0.05, 0.8, 1.0, 1.7, 2.0, 100.0])
 def test_temperature_is_the_oracles(size, dtype, temperature):
     logits = random_logits(size, dtype)
     result = apply_temperature(logits, temperature)
@@ -162,6 +162,12 @@ def test_ties_are_kept_in_id_order(dtype):
 def test_off_values_change_nothing(off):
     logits = random_logits(84, np.float32)
     np.testing.assert_array_equal(off(logits), logits)
+
+
+def test_all_of_the_probability_is_every_token_however_unlikely():
+    logits = np.array([0.0, -1.0, -800.0])  # exp(-800) is 0 in float64
+    assert apply_top_p(logits, 1.0).tolist() == logits.tolist()
+    assert apply_top_p(logits, 0.999999).tolist() == [0.0, -1.0, -np.inf]
 
 
 FILTERS = {

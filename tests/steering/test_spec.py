@@ -50,7 +50,7 @@ def test_a_specification_is_read_and_printed(typed: str, printed: str) -> None:
         ("0:2=", "does not say what to steer"),
         ("0:2=much", "is not a dose"),
         ("0:2=2,,3", "is not a dose"),
-        ("0:2=1:push", "choose: clamp, add, scale, off"),
+        ("0:2=1:push", "'push' in '0:2=1:push' is unknown; choose: clamp, add, scale, off"),
         ("0:2=1@", "not a part of a text"),
         ("0:2=1@5..s7", "not a part of a text"),
         ("0:2=1@s0", "counted from 1"),

@@ -115,6 +115,12 @@ def test_a_file_of_eight_mebibytes_is_read_and_a_larger_one_is_not(tmp_path: Pat
         load_target(model, "mood")
 
 
+def test_a_neuron_may_have_no_spread_but_not_less_than_none() -> None:
+    assert neuron(sd=0.0).sd == 0.0
+    with pytest.raises(ConfigError, match="the second not negative"):
+        neuron(sd=-1e-9)
+
+
 def test_the_value_is_that_of_the_row_that_is_asked_for() -> None:
     x = np.arange(40, dtype=np.float32).reshape(2, 20)
     assert neuron(3).value({"c": x}) == 3.0
