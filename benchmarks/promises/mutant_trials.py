@@ -277,40 +277,41 @@ class _Server(_Watch):
                 return True
             if what == "map":
                 [name] = rest
-                for is_traced in (False, True):
-                    self._answer(self._mapping(files[name], is_traced), only_told=True)
+                self._pipe.send([self._map(files[name], traced) for traced in (False, True)])
                 continue
             if what == "load":
                 self._load(*rest)
+                self._functions = self._find_functions()
+                gc.freeze()
                 self._pipe.send(self.loaded)
                 continue
             mutant, limits, patience = rest
             if kept is None:
                 kept = set(base.iterdir())
             chosen = [items[name] for name in limits]
-            self._answer(self._trial(mutant, chosen, limits, patience))
+            work = self._trial(mutant, chosen, limits, patience)
+            self._pipe.send(_forked(work, FILE_SECONDS))
             for path in set(base.iterdir()) - kept:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _answer(self, work: Callable[[], Any], *, only_told: bool = False) -> None:
-        told, code = _forked(work, FILE_SECONDS)
-        self._pipe.send(told if only_told else (told, code))
+    def _map(self, items: Sequence[Any], is_traced: bool) -> Any:
+        """What each test of a file did, and what was loaded for them; None: they did not end."""
 
-    def _mapping(self, items: Sequence[Any], is_traced: bool) -> Callable[[], Any]:
         def mapping() -> Any:
             told = self.run(items, is_traced=is_traced)
             names = [name for name, one in sys.modules.items() if not _is_own(one)]
             return told, [*names, *(n for n in sys.modules if n.partition(".")[0] in self._tops)]
 
-        return mapping
+        found, _ = _forked(mapping, FILE_SECONDS)
+        if found is not None:
+            self._load(found[1])
+        return found
 
     def _load(self, names: Sequence[str]) -> None:
-        """Load what the tests load while they run, so that no trial has to."""
+        """Load what tests load while they run, so that no other process has to."""
         sys.settrace(self.note_call)
         _load(names)
         sys.settrace(None)
-        self._functions = self._find_functions()
-        gc.freeze()
 
     def _trial(
         self, mutant: Mutant, items: Sequence[Any], limits: Limits, patience: float
@@ -418,7 +419,7 @@ class Trials:
         _pytest(self._paths, server, Path(self._place.name) / "server")
 
     def _ask(self, *words: Any) -> Any:
-        """What the server answers; without words, to what it was asked before."""
+        """What the server answers; without words, what it says first."""
         try:
             if words:
                 self._pipe.send(words)
@@ -444,7 +445,7 @@ class Trials:
                 continue
             else:
                 self._tell(f"which lines {name} runs")
-                plain, traced = self._ask("map", name), self._ask()
+                plain, traced = self._ask("map", name)
                 if plain is None or traced is None:
                     raise OwnError(f"the tests of {name} did not end without a change")
                 for test, one in traced[0].items():

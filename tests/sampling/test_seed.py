@@ -107,6 +107,15 @@ def test_a_long_notice_counts_and_shows_the_invisible_as_code_points():
     assert len(seed.dropped) == 11
 
 
+def test_eight_are_named_and_a_ninth_is_counted():
+    eight = fit_seed("漢字仮名交文書体", chars("ab"), PLAIN)
+    assert eight.notice is not None
+    assert "'体' dropped (not" in eight.notice and "more" not in eight.notice
+    nine = fit_seed("漢字仮名交文書体田", chars("ab"), PLAIN)
+    assert nine.notice is not None
+    assert "'体' dropped, 1 more dropped (not" in nine.notice and "田" not in nine.notice
+
+
 def test_an_unknown_word_is_spelled():
     vocabulary = Vocabulary.from_words(" абвг", {" аб": 5})
     seed = fit_seed("вг аб гв", vocabulary, PLAIN)
