@@ -251,10 +251,12 @@ def report(group: str, tests: Sequence[str] = ()) -> Iterator[str]:
     """What was found of a group, in lines."""
     results = Results(group, tests)
     for module, one in results.found().items():
+        rest = one.made - one.equivalent - one.tried
         share = f"{one.killed / one.tried:6.1%}" if one.tried else "      "
         yield (
             f"{share}  {module}: {one.made} mutants, {one.equivalent} equivalent, {one.tried} "
-            f"tried, {one.killed} killed, {one.left} left, {len(one.survivors)} survived"
+            f"tried, {one.killed} killed, {one.left} left, {len(one.survivors)} survived, {rest} "
+            "not tried with these tests"
         )
     for one in results.found().values():
         for mutant in one.survivors:

@@ -14,7 +14,15 @@ from support.layer_case import LayerCase
 from support.small_runs import SMALL, russian_text
 
 import textgen
-from textgen.cells import BUILT_IN, CELLS, Cell, RecurrentProduct, get_cell, register_cell
+from textgen.cells import (
+    BUILT_IN,
+    CELLS,
+    Cell,
+    LSTMCell,
+    RecurrentProduct,
+    get_cell,
+    register_cell,
+)
 from textgen.cells.cell import Outcome, StepInputs, sigmoid, split, unchanged
 from textgen.errors import CheckpointFormatError, ConfigError, StorageError
 from textgen.model.engine import choose_engine
@@ -194,6 +202,17 @@ def unedited(self: Cell, xp: Any, pre: Any, state: Any, products: Any, *rest: An
     return MinimalGatedUnit.step(self, xp, pre, state, products, {}, {})
 
 
+class ForgetfulLSTM(LSTMCell):
+    """It changes one of the two states that it is given."""
+
+    name = "forgetful"
+
+    def equations(self, inputs: StepInputs) -> Outcome:
+        outcome = super().equations(inputs)
+        inputs.state["c"][:] = 0.0
+        return outcome
+
+
 WRONG: list[tuple[Any, str]] = [
     (5, "5 is not a textgen.cells.Cell"),
     (dict, "<class 'dict'> is not a textgen.cells.Cell"),
@@ -207,6 +226,8 @@ WRONG: list[tuple[Any, str]] = [
     (variant(gate_names="forget"), "gate_names = 'forget'; it must be a tuple"),
     (variant(gate_names=("forget", "forget")), "a tuple of different names"),
     (variant(products=("weight_hh",)), "not a tuple of RecurrentProduct"),
+    (variant(products=(RecurrentProduct("weight_hf", 1), "b")), "not a tuple of RecurrentProduct"),
+    (variant(products=(RecurrentProduct("weight_hf", 0),)), "not a tuple of RecurrentProduct"),
     (variant(products=(RecurrentProduct("bias", 1),)), "a tuple of different names"),
     (variant(vector_names=("a.b",)), "vector_names = "),
     (variant(below_names=("c",)), "reads states of the layer below that it does not have"),
@@ -227,6 +248,7 @@ WRONG: list[tuple[Any, str]] = [
         r"'h' as float64 of shape \(2, 11\)",
     ),
     (variant(step=modifying), "changes the state it was given"),
+    (ForgetfulLSTM, "changes the state it was given"),
     (variant(step=unedited), "must pass each new state through edit"),
 ]
 

@@ -19,6 +19,7 @@ FUNCTIONS: dict[str, Callable] = {
 
 def test_there_is_a_function_for_each_nonlinearity() -> None:
     assert tuple(FUNCTIONS) == NONLINEARITIES
+    assert RNNCell().nonlinearity == "tanh"
 
 
 def drawn() -> dict[str, np.ndarray]:

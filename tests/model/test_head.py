@@ -14,7 +14,7 @@ from support.models import REFERENCE, random_weights
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
-from textgen.model.head import DistanceHead, distance_loss, fit_scale, nats_of
+from textgen.model.head import DistanceHead, distance_loss, fit_scale, log_softmax, nats_of
 from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.torch_network import LanguageModel
@@ -168,6 +168,25 @@ def test_the_scale_is_where_the_text_is_likeliest() -> None:
     assert cost(scale) < cost(scale * 1.05) and cost(scale) < cost(scale / 1.05)
 
 
+@pytest.mark.parametrize("true", [0.3, 1.5, 20.0])
+def test_at_the_scale_the_targets_are_as_far_as_the_distribution_expects(true: float) -> None:
+    """There the likelihood has no slope."""
+    rng = np.random.default_rng(6)
+    distances_NV = rng.uniform(3.0, 9.0, (400, 40)).astype(np.float32)
+
+    def distribution(scale: float) -> NDArray[np.float64]:
+        weights_NV = np.exp(-(distances_NV.astype(np.float64) - 3.0) / scale)
+        return weights_NV / weights_NV.sum(axis=1, keepdims=True)
+
+    targets_N = np.array([rng.choice(40, p=share_V) for share_V in distribution(true)])
+    scale = fit_scale(distances_NV.copy(), targets_N)
+    assert scale is not None
+    expected = float((distribution(scale) * distances_NV).sum(axis=1).mean())
+    own = float(distances_NV[np.arange(400), targets_N].mean(dtype=np.float64))
+    # The last step is below 1e-5, which leaves its square; 400 sums in float32 leave a few 1e-9.
+    assert own == pytest.approx(expected, rel=5e-8)
+
+
 def test_the_scale_has_bounds_where_the_slice_has_none() -> None:
     distances_NV = np.tile(np.arange(1.0, 5.0, dtype=np.float32), (3, 1))
     sharp = fit_scale(distances_NV.copy(), np.zeros(3, np.int64))
@@ -176,6 +195,33 @@ def test_the_scale_has_bounds_where_the_slice_has_none() -> None:
     assert flat == pytest.approx(2.5e3)  # the farthest each time
     for none in (np.nan, np.inf, 0.0):
         assert fit_scale(np.full((2, 3), none, np.float32), np.zeros(2, np.int64)) is None
+
+
+def test_log_softmax_is_taken_in_float64_along_the_last_axis() -> None:
+    logits = np.array([[[0.0, 1.0, -np.inf]], [[900.0, 900.0, 0.0]]], np.float32)
+    before = logits.copy()
+    result = log_softmax(logits)
+    total = np.log(1.0 + np.e)
+    expected = [
+        [[-total, 1.0 - total, -np.inf]],
+        [[-np.log(2.0), -np.log(2.0), -900.0 - np.log(2)]],
+    ]
+    assert result.dtype == np.float64
+    np.testing.assert_allclose(result, expected, rtol=1e-15)
+    np.testing.assert_array_equal(logits, before)
+
+
+@of_each_kind
+def test_the_loss_of_one_position_is_its_distance(kind: str) -> None:
+    F_NE, goals_NE = np.random.default_rng(7).normal(size=(2, 3, 6)).astype(np.float32)
+    loss, gradient_NE = distance_loss(kind, F_NE[:1], goals_NE[:1])
+    own = distance(kind, F_NE[0].astype(np.float64), goals_NE[0].astype(np.float64))
+    assert loss == pytest.approx(own, rel=1e-6)
+    counted, gradients_NE = distance_loss(kind, F_NE, goals_NE, np.array([True, False, False]))
+    assert counted == loss
+    np.testing.assert_array_equal(gradients_NE, [gradient_NE[0], np.zeros(6), np.zeros(6)])
+    if kind == "euclidean":  # One step away from the target adds as much to the distance.
+        assert np.linalg.norm(gradient_NE) == pytest.approx(1.0, rel=1e-6)
 
 
 def test_a_target_below_zero_costs_nothing() -> None:

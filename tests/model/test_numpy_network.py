@@ -12,12 +12,17 @@ from support.models import make_model, random_weights
 
 from textgen.model import numpy_network
 from textgen.model.config import ModelConfig
+from textgen.model.edit import Edit
+from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 
 CONFIGS = {
     "one-layer": ModelConfig(vocab_size=23, embedding_size=8, hidden_size=16),
     "two-layers": ModelConfig(vocab_size=23, embedding_size=8, hidden_size=16, num_layers=2),
     "tied": ModelConfig(vocab_size=23, embedding_size=16, hidden_size=16, num_layers=2, tie=True),
+    "residual": ModelConfig(
+        vocab_size=23, embedding_size=8, hidden_size=16, num_layers=3, residual=True
+    ),
 }
 #: Every cell there is, and those of the contract, in two layers.
 OF_CELLS = {
@@ -141,3 +146,69 @@ def test_the_first_state_is_zero() -> None:
     for layer in state:
         for value in layer.values():
             assert value.shape == (4, 16) and value.dtype == np.float32 and not value.any()
+
+
+@pytest.mark.parametrize("name", ["two-layers", "residual"])
+def test_what_the_head_reads_is_in_the_state(name: str) -> None:
+    """The last layer's output; where layers add their input to it, the sum of all of them."""
+    config = CONFIGS[name]
+    network = NumpyNetwork(config, random_weights(config))
+    logits, state = network.step(np.array([5, 6]), network.zero_state(2))
+    np.testing.assert_array_equal(network.logits(network.output(state)), logits)
+    total = sum(layer["h"] for layer in state) if config.residual else state[-1]["h"]
+    np.testing.assert_allclose(network.output(state), total, rtol=1e-6)
+
+
+def test_a_window_is_traced_and_read_as_its_steps_are() -> None:
+    """With documents that begin in it, and with edits."""
+    config = CONFIGS["residual"]
+    network = NumpyNetwork(config, random_weights(config))
+    ids_TB = ids_of(config)[:6]
+    resets_TB = np.zeros((6, B), np.bool_)
+    resets_TB[[2, 4], [1, 0]] = True
+    edit = Edit(layer=1, state="c", unit=3, scale=0.0, shift=0.5)
+    for edits_B in (None, [(edit,), (), ()]):
+        state = network.zero_state(B)
+        traced, last = network.trace(ids_TB, state, resets_TB, edits_B=edits_B)
+        outputs_TBH, after = network.outputs(ids_TB, state, resets_TB)
+        assert [tuple(layer) for layer in traced] == [("h", "c", *config.cell_spec.gate_names)] * 3
+        for t, ids_B in enumerate(ids_TB):
+            for layer in state:
+                for value in layer.values():
+                    value[resets_TB[t]] = 0.0
+            records = network.step_traced(ids_B, state, edits_B)
+            state = [record.state for record in records]
+            for record, arrays in zip(records, traced, strict=True):
+                for name, value in {**record.state, **record.gates}.items():
+                    np.testing.assert_array_equal(arrays[name][t], value)
+            if edits_B is None:
+                np.testing.assert_array_equal(outputs_TBH[t], records[-1].output)
+        for layer, expected in zip(last, state, strict=True):
+            for name, value in expected.items():
+                np.testing.assert_array_equal(layer[name], value)
+        if edits_B is None:
+            assert all(
+                (a[name] == b[name]).all() for a, b in zip(after, last, strict=True) for name in a
+            )
+    some, _ = network.trace(ids_TB, network.zero_state(B), names=["c", "forget", "unknown"])
+    assert [tuple(layer) for layer in some] == [("c", "forget")] * 3
+    whole, _ = network.trace(ids_TB, network.zero_state(B))
+    np.testing.assert_array_equal(some[2]["c"], whole[2]["c"])
+
+
+def test_it_says_why_numpy_computes() -> None:
+    config = CONFIGS["one-layer"]
+    assert NumpyNetwork(config, random_weights(config)).engine.name == "numpy"
+    engine = Engine("numpy", "fp32", "the engine is not built")
+    assert NumpyNetwork(config, random_weights(config), engine).engine is engine
+
+
+def test_weights_are_given_out_as_copies() -> None:
+    config = CONFIGS["tied"]
+    weights = random_weights(config)
+    network = NumpyNetwork(config, weights)
+    given = network.arrays()
+    assert list(given) == list(config.tensor_shapes())
+    for name, array in given.items():
+        np.testing.assert_array_equal(array, weights[name])
+        assert not np.shares_memory(array, weights[name])

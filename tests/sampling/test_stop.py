@@ -79,6 +79,7 @@ def test_text_is_held_back_only_while_it_may_be_a_stop_text():
         ("Да! Нет.", "Да!"),
         ("Да?\nНет.", "Да?"),
         ("Да… Нет.", "Да…"),
+        ("7! Нет.", "7!"),
         ("Да... Нет.", "Да..."),
         ("«Да?!» — нет", "«Да?!»"),
         ("(Yes.”) No", "(Yes.”)"),
@@ -96,6 +97,12 @@ def test_sentence_ends(text, printed):
     expected = (text, None) if printed is None else (printed, "sentence")
     assert run(text, until_sentence=True) == expected
     assert run(text, until_sentence=True, cuts=[text]) == expected
+
+
+def test_without_a_stop_everything_is_printed_at_once():
+    matcher = StopMatcher()
+    assert matcher.feed("Да. Нет. END") == ("Да. Нет. END", None)
+    assert StopMatcher(("END",)).feed("Да. Нет. ") == ("Да. Нет. ", None)
 
 
 def test_sentence_end_releases_what_was_held():

@@ -78,20 +78,21 @@ def test_a_cell_that_is_held_where_nobody_feels_it_is_said_to_be() -> None:
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
 @pytest.mark.parametrize(
-    ("mean", "dose", "unfelt"),
+    ("mean", "sd", "dose", "unfelt"),
     [
-        # With a standard deviation of 1 it usually lies between mean - 2 and mean + 2.
-        *((5.5, 1.0, True), (5.0, 1.0, False), (4.0, 2.0, False)),
+        # It usually lies within two standard deviations of the mean.
+        *((5.5, 1.0, 1.0, True), (5.0, 1.0, 1.0, False), (4.0, 1.0, 2.0, False)),
+        (6.0, 2.0, 1.0, False),
         # Beyond 3 as a rule, and moved back to where tanh is steep.
-        (5.5, -4.0, False),
+        (5.5, 1.0, -4.0, False),
     ],
 )
 def test_a_cell_is_unfelt_where_all_its_usual_values_are_beyond_three(
-    side: float, mean: float, dose: float, unfelt: bool
+    side: float, mean: float, sd: float, dose: float, unfelt: bool
 ) -> None:
-    target = neuron(mean=side * mean, sd=1.0)
+    target = neuron(mean=side * mean, sd=sd)
     assert Intervention(target=target, dose=side * dose).is_unfelt == unfelt
-    falling = neuron(mean=side * mean, sd=1.0, sign=-1)
+    falling = neuron(mean=side * mean, sd=sd, sign=-1)
     assert Intervention(target=falling, dose=-side * dose).is_unfelt == unfelt
 
 

@@ -91,6 +91,7 @@ def test_a_plan_tells_each_of_its_parts() -> None:
     assert plan.describe() == [first.describe(), second.describe()]
     assert plan.to_json() == [first.to_json(), second.to_json()]
     assert [part["spec"] for part in plan.to_json()] == ["0:2=+1", "mood=off@3.."]
+    assert [part["dose"] for part in plan.to_json()] == [1.0, 0.0]
 
 
 def test_what_a_model_lacks_is_refused_by_the_whole_plan() -> None:
