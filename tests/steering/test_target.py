@@ -57,7 +57,7 @@ def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
 
 
 def test_a_neuron_that_is_written_otherwise_is_told_how(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="'L0,75' is not a neuron; write .* for example 0:75"):
+    with pytest.raises(ConfigError, match=r"'L0,75' is not a neuron; write .* for example 0:75"):
         load_target(tmp_path / "model.safetensors", "L0,75")
     # What can be a name is one that was not saved, whatever its digits say.
     with pytest.raises(ConfigError, match="no neuron or direction called 'L0'"):
