@@ -110,6 +110,16 @@ def test_a_symbol_without_probability_is_never_chosen(place, draw):
         assert probabilities.tolist() == [1.0]
 
 
+def test_only_differences_of_logits_count():
+    """Also where their exponentials would overflow, or vanish."""
+    logits = np.log(np.array([[0.25, 0.75]]))
+    for shift in (0.0, 1000.0, -1000.0):
+        ids, probabilities = choose_symbols((logits + shift).repeat(2, axis=0), [0.2, 0.3])
+        assert ids.tolist() == [0, 1]
+        # A shift of 1000 leaves a logit 1e-13.
+        np.testing.assert_allclose(probabilities, [0.25, 0.75], rtol=1e-12)
+
+
 def test_rows_are_chosen_as_alone():
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 5, (64, 101)).astype(np.float32)

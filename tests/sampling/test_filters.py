@@ -237,6 +237,8 @@ def test_a_tiny_temperature_is_greedy_up_to_ties():
         lambda x: apply_repetition_penalty(x, np.array([0]), float("inf")),
         lambda x: apply_repetition_penalty(x, np.array([3]), 1.5),
         lambda x: apply_repetition_penalty(x, np.array([-1]), 1.5),
+        lambda x: apply_repetition_penalty(x, np.array([0, 3]), 1.5),
+        lambda x: apply_repetition_penalty(x, np.array([-1, 0]), 1.5),
     ],
 )
 def test_values_out_of_range_are_refused(call):

@@ -139,6 +139,12 @@ def test_bytes_take_everything_but_lone_surrogates():
     assert seed.notice == ("seed: U+DCFF dropped (not in the model's vocabulary of 245)")
 
 
+@pytest.mark.parametrize("lone", ["\ud800", "\udbff", "\udc00", "\udfff"])
+def test_every_lone_surrogate_is_dropped(lone):
+    seed = fit_seed(f"a{lone}b", Vocabulary.utf8(), PLAIN)
+    assert (seed.text, seed.dropped) == ("ab", (lone,))
+
+
 VOCABULARIES = {
     "few": (chars("e "), PLAIN),
     "russian": (chars("абвгдеёжз АБ.,-—«»\n'"), PLAIN),
