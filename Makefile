@@ -10,7 +10,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu test-arm lint fix tree keywords
 .PHONY: native pictures try-native install-checked hashes
-.PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels release clean
+.PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels soak release clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -123,6 +123,9 @@ mutants: $(VENV)/.test try-native ## Change the code here and there; print what 
 
 wheels: $(VENV)/.wheels ## Build the wheels of every platform and the sdist; check and try them.
 	$(BIN)/python scripts/wheels.py
+
+soak: $(VENV)/.installed try-native ## Write 100 million characters, train for an hour: memory, speed.
+	$(BIN)/python benchmarks/promises/soak.py
 
 release: $(VENV)/.test $(VENV)/.wheels lint ## Check version and changelog, then build as `wheels`.
 	$(BIN)/python scripts/release.py

@@ -39,7 +39,7 @@ def campaign() -> Iterator[ModuleType]:
 #: Numbers of the parts that are there; those that make calls fail, cut the power, kill or race have
 #: tests of their own in test_fault_trials.py.
 FAULTS = (3, 4, 6, 8, 15)
-NUMBERS = (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19)
+NUMBERS = (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 
 
 @pytest.mark.parametrize("number", [number for number in NUMBERS if number not in FAULTS])
@@ -511,3 +511,110 @@ def test_a_command_that_asks_the_network_is_seen(
     assert figure.tried == 2
     assert "asks: socket.getaddrinfo" in figure.failures[0]
     assert "fails failed without a network" in figure.failures[1]
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("", ""),
+        (
+            "sys.stderr.write('WARNING: ThreadSanitizer: data race\\n  #0 step\\n'); sys.exit(66)",
+            "race",
+        ),
+        ("sys.stderr.write('cell.inc:7: runtime error: overflow\\n'); os.abort()", "overflow"),
+        ("import time; time.sleep(60)", "did not end"),
+    ],
+)
+def test_what_a_sanitizer_reports_is_seen(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, wrong: str
+) -> None:
+    import sanitized
+
+    cases = (
+        "Path('case.txt').write_text('network 3'); Path('tally.json').write_text('{\"tried\": 3}')"
+    )
+    head = "import os, sys; from pathlib import Path"
+    (tmp_path / "sanitized.py").write_text(f"{head}\n{cases}\n{line}\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sanitized, "FOLDER", tmp_path)
+    monkeypatch.setattr(sanitized, "PATIENCE", 2.0 if "sleep" in line else 60.0)
+    how = replace(sanitized.SANITIZERS[1], starter=())
+    effort = campaign.Effort(seconds=0.0)
+    tried, failures = sanitized.run_under(how, (), tmp_path / "engine.so", "networks", effort)
+    assert (tried, len(failures)) == ((4, 1) if wrong else (3, 0))
+    assert not wrong or (wrong in failures[0] and "(case network 3;" in failures[0])
+
+
+def test_a_damaged_file_that_breaks_the_engine_is_seen(
+    campaign: ModuleType, fuzzed: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sanitized
+
+    def defect(path: Path) -> None:
+        if path.read_bytes() != b"sound" * 9:
+            raise KeyError("weights")
+
+    monkeypatch.setattr(fuzzed, "targets", lambda: {"file": fuzzed.Target(b"sound" * 9, defect)})
+    assert list(sanitized._files(campaign.Effort(seconds=60.0))) == ["file 0"]
+    assert "KeyError" in json.loads(Path("tally.json").read_text("utf-8"))["failures"][0]
+
+
+def course(campaign: ModuleType, memory: Any, speed: Any) -> Any:
+    """A command that was looked at ninety times, a second of computing apart."""
+    import soak
+
+    done, looks = 0.0, []
+    for second in range(90):
+        done += speed(second)
+        looks.append(soak.Look(second + 1.0, int(done), int(memory(second))))
+    return soak.Course("steps", looks)
+
+
+def test_memory_that_grows_and_speed_that_falls_are_seen(campaign: ModuleType) -> None:
+    def flat(second: int) -> float:
+        return 1e6
+
+    def verdict(memory: Any, speed: Any = flat) -> tuple[list[str], list[str], str]:
+        return course(campaign, memory, speed).verdict()
+
+    wrong, unsaid, text = verdict(flat)
+    assert not wrong and not unsaid and "memory +0.0% (1 MB), speed +0.0%" in text
+    # What is filled at first is no growth, and neither is a first third that was faster.
+    assert not verdict(lambda s: 1e6 * min(s, 20))[0]
+    assert not verdict(flat, lambda s: 1e6 if s > 25 else 2e6)[0]
+    assert "memory grew by" in verdict(lambda s: 1e6 * (1 + s / 900))[0][0]
+    assert "speed changed by -10.0%" in verdict(flat, lambda s: 1e6 if s < 58 else 0.9e6)[0][0]
+    wrong, unsaid, _ = verdict(flat, lambda s: 1e6 * (1 + s // 5 % 2))
+    assert not wrong and "too uneven or too short" in unsaid[0]
+
+
+def test_a_soak_that_failed_or_was_too_short_is_told(campaign: ModuleType) -> None:
+    import soak
+
+    effort = campaign.Effort(seconds=1.0)
+    failed = soak.Course("steps", (), said="exit code 1: a defect")
+    short = soak.Course("bytes", [soak.Look(1.0, 5, 10)])
+    figure = soak.figure_of([failed, short], effort)
+    assert figure.tried == 1 and "a defect" in figure.failures[0]
+    assert "too few to compare" in figure.not_run[0] and "make soak" in figure.not_run[1]
+    whole = replace(course(campaign, lambda s: 1e6, lambda s: 1e6), is_whole=True)
+    assert soak.figure_of([whole], effort).not_run == ()
+
+
+def test_a_command_is_watched_until_its_time_is_over(
+    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import soak
+
+    monkeypatch.chdir(tmp_path)
+    out = tmp_path / "out.txt"
+    failed = soak.watched("bytes", ["train", "none.txt"], lambda: 1, 60.0, out)
+    assert "exit code 6" in failed.said and "none.txt" in failed.said and not failed.is_whole
+    short = soak.watched("bytes", ["--version"], lambda: 1, 60.0, out)
+    assert short.is_whole and not short.said and out.read_text("utf-8").startswith("textgen")
+    assert soak._memory(os.getpid()) > 10**7
+    first = '{"step": 4, "evaluated": false}\n'
+    Path("metrics.jsonl").write_text(first)
+    assert soak._steps(tmp_path) == 0 == soak._steps(tmp_path / "none")
+    Path("metrics.jsonl").write_text(f'{first}{{"step": 8, "evaluated": true}}\n{{"st')
+    assert soak._steps(tmp_path) == 8

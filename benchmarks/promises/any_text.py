@@ -229,7 +229,7 @@ PARTS = (
         "ever.",
         not_promised="the right encoding of a short text of one byte a character: it can be a "
         "text in several. `--encoding` settles it. A pipe into which nobody writes is waited for.",
-        seconds=180,
+        seconds=150,
         run=try_promise,
         needs=("linux",),
     ),

@@ -364,7 +364,7 @@ PARTS = (
         "changed meanwhile.",
         not_promised="the lock on a network disk without locks of the kernel, where a process of "
         "another computer counts as alive.",
-        seconds=270,
+        seconds=240,
         run=try_promise,
         needs=("linux",),
     ),

@@ -142,7 +142,7 @@ PARTS = (
         "the draws follow the model's probabilities.",
         not_promised="the same text on another CPU or with another number of texts at once without "
         "`exact`: they round differently.",
-        seconds=180,
+        seconds=150,
         run=try_promise,
     ),
 )

@@ -185,7 +185,7 @@ PARTS = (
         promise="A pipe, a closed or full output, a narrow terminal, another locale or a missing "
         "folder give no traceback and no escapes.",
         not_promised="a nice layout below 40 columns.",
-        seconds=240,
+        seconds=200,
         run=try_promise,
         needs=("linux",),
     ),
