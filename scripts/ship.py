@@ -20,7 +20,7 @@ import textgen
 from textgen.checkpoint import MODEL_NAME, SavedModel
 from textgen.runtime import choose_threads
 from textgen.sampling import ADAPTATION
-from textgen.sampling.adapted import adapting_reader
+from textgen.sampling.adapted import adapting_engine, adapting_reader
 
 
 def without_folders(info: dict[str, Any]) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def ship(run: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     saved = SavedModel.load(run / MODEL_NAME)
     # So that it learns while it reads where its training text is not at hand.
-    rule = adapting_reader(saved, choose_threads().value).rule
+    rule = adapting_reader(saved, adapting_engine(saved, choose_threads().value)).rule
     # A text without a seed begins where a paragraph does.
     primer = saved.primer or tuple(saved.vocabulary.encode("\n\n").tolist())
     saved = replace(saved, primer=primer, info={**saved.info, ADAPTATION: rule.to_json()})

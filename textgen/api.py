@@ -282,6 +282,8 @@ def compress(
     data: bytes,
     checkpoint: StrPath | Model | TrainResult | None = None,
     *,
+    mix: bool = False,
+    adapt: bool = False,
     threads: int | None = None,
 ) -> bytes:
     """Bytes, compressed by a model; `textgen.Model.compress` says how.
@@ -289,13 +291,17 @@ def compress(
     Args:
         data: Any bytes, such as those of a text file.
         checkpoint: The model, as for `load`.
+        mix: Mix the model with counts of its training text, which learn from `data` on the way.
+        adapt: Let the model learn from `data` on the way.
         threads: Computing threads; None is one for each core.
     Raises:
+        ConfigError: The model cannot learn; or its training text is needed, and is another one now.
+        StorageError: Its training text is needed, and is not there.
         BackendError: The library constriction is not installed.
     Example:
         >>> small = textgen.compress(open("novel.txt", "rb").read(), "mine")
     """
-    return load(checkpoint).compress(data, threads=threads)
+    return load(checkpoint).compress(data, mix=mix, adapt=adapt, threads=threads)
 
 
 @checked()
@@ -1271,26 +1277,35 @@ class Model:
         return evaluate_pairs(self.saved, names, options, stdin=stdin)
 
     @checked()
-    def compress(self, data: bytes, *, threads: int | None = None) -> bytes:
+    def compress(
+        self, data: bytes, *, mix: bool = False, adapt: bool = False, threads: int | None = None
+    ) -> bytes:
         """Bytes, compressed by this model: a token that it expects takes few bits.
 
-        The size is what `evaluate` says of the text, and some 60 bytes. `decompress` gives exactly
-        these bytes again, whatever they are: what the model does not know is spelled. Where nothing
-        is gained, they are stored as they are.
+        The size is what `evaluate` says of the text with the same `mix` and `adapt` (of two figures
+        with `mix` the one whose counts learn), and some 60 bytes. `decompress` gives exactly these
+        bytes again, whatever they are: what the model does not know is spelled. Where nothing is
+        gained, they are stored as they are.
 
         Args:
             data: Any bytes, such as those of a text file in any encoding.
+            mix: Mix the model with counts of its training text, which learn from `data` on the way.
+            adapt: Let the model learn from `data` on the way; the model itself stays as it is.
             threads: Computing threads; None is one for each core.
         Raises:
-            ConfigError: `data` is something else, or `steered` holds something.
-            BackendError: The library constriction is not installed.
+            ConfigError: `data` is something else, `steered` holds something, the model cannot
+                learn, or its training text is needed and is another one now.
+            StorageError: Its training text is needed, and is not there.
+            BackendError: The library constriction is not installed; or `adapt` is asked for, and
+                the native engine does not compute the model.
         Example:
             >>> small = model.compress("Once upon a time".encode())
         """
         from textgen.compression import compress
 
         self._refuse_steering("a text is compressed and")
-        return compress(self.saved, _bytes_of(data, "compress"), threads=threads)
+        data = _bytes_of(data, "compress")
+        return compress(self.saved, data, mix=mix, adapt=adapt, threads=threads)
 
     @checked()
     def decompress(self, data: bytes) -> bytes:

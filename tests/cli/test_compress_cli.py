@@ -12,7 +12,7 @@ import pytest
 from support.every_kind import OLD_FILES
 from support.small_runs import environment, textgen_cli
 
-from textgen.compression.codec import StaticPredictor
+from textgen.compression.predictors import StaticPredictor
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,20 @@ def test_there_and_back(folder: Path) -> None:
     }
     assert (folder / "text.txt").read_bytes() == text
     assert names(folder) == {"checkpoints", "text.txt", "text.txt.textgen"}
+
+
+def test_what_learned_needs_no_options_to_decompress(folder: Path) -> None:
+    text = (folder / "text.txt").read_bytes()
+    plain = textgen_cli("compress", "text.txt", "-c", "lstm", "--out", "plain.textgen")
+    assert plain.exit_code == 0
+    words = ("compress", "text.txt", "-c", "lstm", "--mix", "--adapt", "--json")
+    result = textgen_cli(*words)
+    assert (result.exit_code, result.stderr) == (0, "")
+    # The counts know the whole text, for it is the training text.
+    assert json.loads(result.stdout)["bytes_written"] < (folder / "plain.textgen").stat().st_size
+    result = textgen_cli("decompress", "text.txt.textgen", "-c", "lstm", "--out", "again.txt", "-q")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+    assert (folder / "again.txt").read_bytes() == text
 
 
 def test_another_process_reads_it(folder: Path) -> None:

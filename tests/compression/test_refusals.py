@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.every_kind import OLD_FILES, model_of, page
 
 import textgen
-from textgen.compression import codec, compress, container, decompress, model_hash, range_coder
+from textgen.compression import compress, container, decompress, model_hash, predictors, range_coder
 from textgen.compression.container import Coding, Packed
 from textgen.errors import BackendError, CompressionError, ConfigError
 from textgen.native.library import supported_isas
@@ -79,12 +79,12 @@ def test_another_path_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_other_numbers_on_the_same_path(monkeypatch: pytest.MonkeyPatch) -> None:
     """As another processor, library or number of threads gives them: the last bit is enough."""
-    predict = codec.StaticPredictor.predict
+    predict = predictors.StaticPredictor.predict
 
-    def rounded(self: codec.StaticPredictor, previous_B: Any) -> Any:
+    def rounded(self: predictors.StaticPredictor, previous_B: Any) -> Any:
         return predict(self, previous_B) * (1 + 2**-52)
 
-    monkeypatch.setattr(codec.StaticPredictor, "predict", rounded)
+    monkeypatch.setattr(predictors.StaticPredictor, "predict", rounded)
     assert "gives other numbers than here" in refused(SMALL)
 
 

@@ -13,7 +13,7 @@ from textgen.adaptation.adaptation_rule import AdaptationRule
 from textgen.corpus.vocabulary import END_ID
 from textgen.model.head import open_head
 from textgen.model.native_network import NativeNetwork
-from textgen.model.network import Floats, Ids, State
+from textgen.model.network import Floats, Ids, State, reset
 from textgen.native.net import Descent
 
 Tokens = NDArray[np.integer[Any]]
@@ -72,14 +72,48 @@ class AdaptingReader:
             yield part, np.ascontiguousarray(logits_NV, np.float32)
             previous = int(part[-1])
             if rule.rate and np.isfinite(loss):
-                self._learn(len(part))
+                self.learn(len(part))
 
-    def _learn(self, count: int) -> None:
+    def learn(self, count: int) -> None:
         """One step on a stretch of so many tokens, whose gradient is there."""
         if count < self.rule.stretch:
             # A token weighs the same, wherever the text ends.
             self.network.gradient *= np.float32(count / self.rule.stretch)
         self.network.descend(self._descent)
+
+
+class AdaptingTokenReader:
+    """Reads as `AdaptingReader` does, but token by token: for whom the next one is not known yet.
+
+    The tokens of a stretch are read one after the other, and once more together when all of them
+    are known.
+
+    Args:
+        reader: The network, with the weights that it begins with, and its rule.
+    """
+
+    def __init__(self, reader: AdaptingReader) -> None:
+        self._reader = reader
+        self._before = self._state = reader.network.zero_state(1)
+        self._inputs: list[int] = []
+
+    def read(self, token: int) -> Floats:
+        """Read one token; see `TokenReader.read`."""
+        network, rule = self._reader.network, self._reader.rule
+        if len(self._inputs) == rule.stretch:
+            known = np.array([*self._inputs, token], np.int64)
+            _, self._state, loss = read_stretch(
+                network, known[:-1], self._before, rule.reach, known[1:]
+            )
+            if np.isfinite(loss):
+                self._reader.learn(rule.stretch)
+            self._before = self._state
+            self._inputs = []
+        self._inputs.append(token)
+        tokens_1 = np.array([token])
+        logits_1V, self._state = network.step(tokens_1, reset(self._state, tokens_1 == END_ID))
+        logits_V: Floats = logits_1V[0]
+        return logits_V
 
 
 def read_stretch(

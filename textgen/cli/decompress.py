@@ -45,7 +45,7 @@ def decompress_command(
 
     It is refused where other bytes would come out: with another model, in another version of
     textgen, on a machine that computes other numbers, or if the file is damaged. Nothing is
-    written then.
+    written then. The file says how it was compressed, so no options are needed.
 
     textgen decompress novel.txt.textgen --force
 

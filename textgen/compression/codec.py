@@ -6,7 +6,7 @@ over whole windows, as `textgen eval` does it, rounds otherwise and would not do
 
 A long text is cut into parts of equal length. All parts are coded side by side into one stream, so
 that a step of the network serves all of them; each begins like a document. Parts are long, for the
-first tokens of a part cost more.
+first tokens of a part cost more. A text that the model learns from is not cut: it is read in order.
 
 Shape suffixes: `B` parts, `V` vocabulary, `N` tokens.
 """
@@ -18,115 +18,92 @@ import json
 import os
 import zlib
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
 from textgen.checkpoint.model_file import ModelHeader, SavedModel
-from textgen.compression.container import Coding, Packed, damaged, sum_of
+from textgen.compression.container import Coding, Learning, Packed, damaged, sum_of
 from textgen.compression.lossless_text import TokenText, read_losslessly, write_losslessly
+from textgen.compression.predictors import (
+    Computation,
+    LearningComputation,
+    Predictor,
+    StaticComputation,
+    refuse_learning,
+)
 from textgen.compression.range_coder import (
     ChoiceReader,
     ChoiceWriter,
     Coder,
     Repeats,
     Speller,
-    Symbols,
-    Weights,
     choose_character,
     choose_evenly,
 )
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
-from textgen.errors import CompressionError, named
+from textgen.errors import CompressionError, ConfigError, StorageError, named
 from textgen.evaluation.nll import ESCAPE_BITS
-from textgen.model.engine import choose_engine, open_network
-from textgen.model.native_network import NativeStep
-from textgen.model.network import Engine, StepNetwork, reset
+from textgen.model.engine import choose_engine, isa_precision
+from textgen.model.network import Engine
 from textgen.native import library
 from textgen.progress import task
 from textgen.runtime import PATH_VARIABLE, choose_threads
-from textgen.sampling.networks import HistoryNetwork
+from textgen.sampling.adapted import adapting_engine, adapting_reader
 from textgen.terminal.humanize import plural
 
 #: Tokens of a part at least, and parts of a text at most.
 LEAST_PART, USUAL_PARTS = 1 << 14, 64
-#: Tokens of the trial, by which two computations are compared.
-_TRIAL = 64
-#: Logits beyond are as good as these.
-_LARGEST = 1e4
 
 
-class Predictor(Protocol):
-    """What predicts the next token of each part, from all that was read of it so far."""
-
-    def predict(self, previous_B: Symbols) -> Weights:
-        """Read one token of each part.
-
-        Args:
-            previous_B: The tokens; an end mark begins a document.
-        Returns:
-            How likely each symbol is to come next, `(B, V)`; rows need not sum to 1.
-        """
-
-
-class StaticPredictor:
-    """A network whose weights stay as they are.
-
-    Args:
-        network: The model.
-        parts: How many parts are read.
-    """
-
-    def __init__(self, network: StepNetwork, parts: int) -> None:
-        self._network = network
-        self._state = network.zero_state(parts)
-
-    def predict(self, previous_B: Symbols) -> Weights:
-        """Read one token of each part; see `Predictor.predict`."""
-        self._state = reset(self._state, previous_B == END_ID)
-        logits_BV, self._state = self._network.step(previous_B, self._state)
-        weights_BV = logits_BV.astype(np.float64)
-        if not np.isfinite(weights_BV).all():
-            np.nan_to_num(weights_BV, False, 0.0, _LARGEST, -_LARGEST)
-        weights_BV -= weights_BV.max(axis=1, keepdims=True)
-        return np.exp(weights_BV, out=weights_BV)
-
-
-def compress(saved: SavedModel, data: bytes, *, threads: int | None = None) -> bytes:
+def compress(
+    saved: SavedModel,
+    data: bytes,
+    *,
+    mix: bool = False,
+    adapt: bool = False,
+    threads: int | None = None,
+) -> bytes:
     """Return bytes, compressed by a model.
 
-    They are stored as they are where the model makes nothing shorter of them.
+    They are stored as they are where the model makes nothing shorter of them. A text that the model
+    learns from is not cut into parts.
 
     Args:
         saved: The model.
         data: Any bytes.
+        mix: Whether counts of the training text, and of what was coded, predict beside the network.
+        adapt: Whether the network learns from what was coded.
         threads: Computing threads; None is one for each core.
     Raises:
-        BackendError: The library constriction is not installed.
+        ConfigError: The model cannot learn while it reads; or its training text is needed, and is
+            another one now.
+        StorageError: Its training text is needed, and is not there or cannot be read.
+        BackendError: The library constriction is not installed; or the model adapts, and the native
+            engine does not compute it.
     """
+    refuse_learning(saved, mix=mix, adapt=adapt)
     stored = Packed(size=len(data), sum=sum_of(data), data=data)
     with task("reading the text"):
         way, found = read_losslessly(data, saved) if data else (None, None)
     if way is None or found is None or _least_bytes(saved, found) >= len(data):
         return stored.to_bytes()
+    engine, learner = _open_learner(saved, choose_threads(threads).value, mix=mix, adapt=adapt)
     tokens = len(found.ids)
-    parts = max(1, min(USUAL_PARTS, tokens // LEAST_PART))
-    engine = _engine(saved, choose_threads(threads).value)
+    parts = 1 if learner else max(1, min(USUAL_PARTS, tokens // LEAST_PART))
+    computation = learner or StaticComputation(saved, engine, parts)
     writer = ChoiceWriter()
     coding = Coding(
         model=model_hash(saved),
-        trial=b"",
+        trial=_trial(computation, parts, saved.config.vocab_size),
         path=_path_of(engine),
         threads=engine.threads,
         parts=parts,
         tokens=tokens,
         way=way,
+        learning=None if learner is None else learner.learning,
     )
-    network = _opened(saved, engine, parts)
-    coding = replace(coding, trial=_trial(network, parts, saved.config.vocab_size))
     room = _room(len(data), tokens)
-    predictor = StaticPredictor(network, parts)
-    _code(writer, predictor, coding, saved, room, found, enough=len(data))
+    _code(writer, computation.predictor(), coding, saved, room, found, enough=len(data))
     coded = replace(stored, data=writer.to_bytes(), coding=coding)
     return min(coded.to_bytes(), stored.to_bytes(), key=len)
 
@@ -179,15 +156,19 @@ def _decoded(saved: SavedModel, packed: Packed, coding: Coding) -> bytes:
         raise damaged("its header cannot be right")
     engine = _same_engine(saved, coding)
     reader = ChoiceReader(packed.data)
-    network = _opened(saved, engine, coding.parts)
-    if _trial(network, coding.parts, saved.config.vocab_size) != coding.trial:
+    computation: Computation
+    if coding.learning is None:
+        computation = StaticComputation(saved, engine, coding.parts)
+    else:
+        computation = _same_learner(saved, engine, coding.learning)
+    if _trial(computation, coding.parts, saved.config.vocab_size) != coding.trial:
         raise CompressionError(
             f"it was compressed where {coding.path} with {plural(coding.threads, 'thread')} gives "
             f"other numbers than here with {engine.threads}, so nothing but noise would come out; "
             "decompress it on the machine that compressed it, with the same textgen and NumPy"
         )
-    predictor = StaticPredictor(network, coding.parts)
-    found = _code(reader, predictor, coding, saved, _room(packed.size, coding.tokens))
+    room = _room(packed.size, coding.tokens)
+    found = _code(reader, computation.predictor(), coding, saved, room)
     data = write_losslessly(coding.way, found, saved.vocabulary)
     return b"" if data is None else data
 
@@ -299,18 +280,55 @@ def _least_bytes(saved: SavedModel, found: TokenText) -> float:
     return np.count_nonzero(found.ids == UNKNOWN_ID) * ESCAPE_BITS / 8
 
 
-def _trial(network: StepNetwork, parts: int, symbols: int) -> bytes:
+def _trial(computation: Computation, parts: int, symbols: int) -> bytes:
     """What a computation gives on a short text of its own: every bit of it counts."""
-    predictor, writer = StaticPredictor(network, parts), ChoiceWriter()
+    predictor, writer = computation.predictor(trial=True), ChoiceWriter()
     checksum = 0
     previous_B = np.full(parts, END_ID, np.int32)
-    for step in range(_TRIAL):
+    for step in range(computation.trial_tokens):
         weights_BV = predictor.predict(previous_B)
         checksum = zlib.crc32(weights_BV.tobytes(), checksum)
         # Any tokens do, if they are not all alike.
         chosen = (np.arange(parts) * 31 + step * step * 7 + 1) % symbols
         previous_B = writer.choose(weights_BV, chosen.astype(np.int32))
     return zlib.crc32(writer.to_bytes(), checksum).to_bytes(4, "little")
+
+
+def _open_learner(
+    saved: SavedModel, threads: int, *, mix: bool, adapt: bool
+) -> tuple[Engine, LearningComputation | None]:
+    """What computes, and what learns: None where nothing does."""
+    if adapt:
+        engine = adapting_engine(saved, threads)
+        adapting = adapting_reader(saved, engine)
+        if adapting.rule.rate:
+            return engine, LearningComputation(saved, engine, adapting, mixes=mix)
+    # Where no step helped on the validation text, the weights stay as they are.
+    engine = _engine(saved, threads)
+    return engine, LearningComputation(saved, engine, None, mixes=True) if mix else None
+
+
+def _same_learner(saved: SavedModel, engine: Engine, learning: Learning) -> LearningComputation:
+    """What learned while a file was coded, if it is here.
+
+    Raises:
+        CompressionError: It is not.
+    """
+    try:
+        refuse_learning(saved, mix=bool(learning.order), adapt=learning.adapts)
+        adapting = adapting_reader(saved, engine) if learning.adapts else None
+        mixes, order = bool(learning.order), learning.order or None
+        learner = LearningComputation(saved, engine, adapting, mixes=mixes, order=order)
+    except (ConfigError, StorageError) as error:
+        raise CompressionError(
+            f"the model learned while it compressed it, and cannot do so here: {error.marked}"
+        ) from error
+    if learner.learning != learning:
+        raise CompressionError(
+            "the model learned while it compressed it, and began with another training text or "
+            "another rule than here; decompress it where it was compressed"
+        )
+    return learner
 
 
 def _engine(saved: SavedModel, threads: int) -> Engine:
@@ -329,36 +347,33 @@ def _same_engine(saved: SavedModel, coding: Coding) -> Engine:
     Raises:
         CompressionError: It is not.
     """
-    # More threads than cores would wait for each other; the trial tells whether it matters.
-    threads = min(coding.threads, choose_threads().value)
+    threads, adapts = coding.threads, coding.learning is not None and coding.learning.adapts
+    if not adapts:
+        # More threads than cores would wait for each other; the trial tells whether it matters. The
+        # sums of a gradient depend on their number.
+        threads = min(threads, choose_threads().value)
     asked = f"it was computed on the path {coding.path}"
     forced = os.environ.get(PATH_VARIABLE)
     if forced:
-        engine = _engine(saved, threads)
+        cell = saved.config.cell_spec
+        engine = choose_engine(cell, threads=threads) if adapts else _engine(saved, threads)
         if _path_of(engine) != coding.path:
             raise CompressionError(
                 f"{asked}, and {PATH_VARIABLE}={forced} asks for {_path_of(engine)}, which rounds "
                 f"otherwise; unset {PATH_VARIABLE}"
             )
         return engine
-    known = {f"{isa}/fp32": isa for isa in library.supported_isas()} | {"numpy/fp32": ""}
+    native = {f"{isa}/{isa_precision(isa)}": isa for isa in library.supported_isas()}
+    known = native if adapts else native | {"numpy/fp32": ""}
     if coding.path not in known:
         reason = library.missing_reason()
         raise CompressionError(
             f"{asked}, which is not here, and others round otherwise; here are: "
-            f"{', '.join(known)}; decompress it where it was compressed"
+            f"{', '.join(known) or 'none'}; decompress it where it was compressed"
             + (f" ({reason})" if reason else "")
         )
     isa = known[coding.path]
-    name = "native" if isa else "numpy"
-    return Engine(name, "fp32", "the file asks for it", isa=isa, threads=threads)
-
-
-def _opened(saved: SavedModel, engine: Engine, parts: int) -> StepNetwork:
-    """The model as it reads so many parts."""
-    network: StepNetwork
-    if engine.name == "native" and parts == 1:
-        network = NativeStep(saved.config, saved.weights, engine)
-    else:
-        network = open_network(saved.config, engine, saved.weights)
-    return HistoryNetwork(network, saved.history) if saved.history else network
+    if not isa:
+        return Engine("numpy", "fp32", "the file asks for it", threads=threads)
+    precision = isa_precision(isa)
+    return Engine("native", precision, "the file asks for it", isa=isa, threads=threads)

@@ -3,7 +3,7 @@
     magic          4 bytes
     format         1 byte; a newer one is refused
     checksum       4 bytes: CRC-32 of all that follows
-    kind           1 byte: 0 stored as it is, 1 coded by a model
+    kind           1 byte: 0 stored as it is, 1 coded by a model, 2 by one that learns meanwhile
     size           of the original, in bytes
     sum            8 bytes: the first of SHA-256 of the original
 
@@ -15,6 +15,10 @@
     threads, parts, tokens
     way back       flags 1 byte, encoding: its length and the text; 0 is UTF-8
 
+    and for one that a model coded which learned meanwhile
+    learning       1 byte: 1 if its weights learn, and twice the longest context that is counted
+    origin         4 bytes: the first of a hash of what it begins with beside the model
+
     data           all the rest
 
 Numbers are in LEB128: seven bits a byte, the low ones first. What is read here comes from a
@@ -25,16 +29,18 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textgen.compression.lossless_text import NEWLINES, UTF8, WayBack
 from textgen.corpus.encoding_names import encoding_name
 from textgen.errors import CompressionError, ConfigError
+from textgen.mixing.count_model import MOST_CHOSEN
 from textgen.runtime import MOST_THREADS
 from textgen.version import UPGRADE
 
 MAGIC = b"\xb7TXG"
-FORMAT_VERSION = 1
+#: The newest format; files without learning are of the first, which earlier versions read.
+FORMAT_VERSION, FIRST_FORMAT = 2, 1
 #: Raised whenever the same model would give other numbers than before, or other bytes.
 ARITHMETIC_VERSION = 1
 
@@ -44,10 +50,30 @@ MOST_RATIO, MOST_TOKENS = 64, 4
 #: The most parts of a text.
 MOST_PARTS = 256
 
-_STORED, _CODED = 0, 1
+#: The longest context that a file may ask to count: longer ones could fill the memory.
+MOST_ORDER = MOST_CHOSEN
+
+_STORED, _CODED, _LEARNED = 0, 1, 2
 _MARKED, _DECOMPOSED, _HAS_STRAYS, _DOCUMENTS, _NEWLINE = 1, 2, 4, 8, 16
 _SUM_BYTES = 8
+#: Bytes of `Learning.origin`.
+ORIGIN_BYTES = 4
 _LEAST = len(MAGIC) + 1 + 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """What learned while a file was coded.
+
+    Args:
+        adapts: Whether the weights did.
+        order: The longest context that was counted, in tokens; 0: nothing was.
+        origin: The first bytes of a hash of what it began with beside the model.
+    """
+
+    adapts: bool
+    order: int
+    origin: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +88,7 @@ class Coding:
         parts: How many parts of the text are coded side by side.
         tokens: Of the whole text.
         way: How the file is made of the text.
+        learning: What learned meanwhile; None: nothing.
     """
 
     model: bytes
@@ -71,6 +98,7 @@ class Coding:
     parts: int
     tokens: int
     way: WayBack
+    learning: Learning | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +120,9 @@ class Packed:
     def to_bytes(self) -> bytes:
         """Return the file."""
         coding = self.coding
-        body = bytearray([_STORED if coding is None else _CODED])
+        learning = None if coding is None else coding.learning
+        kind = _STORED if coding is None else _CODED if learning is None else _LEARNED
+        body = bytearray([kind])
         body += _number(self.size) + self.sum
         if coding is not None:
             way = coding.way
@@ -103,11 +133,14 @@ class Packed:
             body += _name(coding.path)
             body += _number(coding.threads) + _number(coding.parts) + _number(coding.tokens)
             body += bytes([flags]) + _name(encoding)
+        if learning is not None:
+            body += bytes([learning.adapts + 2 * learning.order]) + learning.origin
         body += self.data
         # A reader takes no file that holds much more than it is long.
         body += bytes(max(0, -(-self.size // MOST_RATIO) - len(body)))
         checksum = zlib.crc32(body).to_bytes(4, "little")
-        return MAGIC + bytes([FORMAT_VERSION]) + checksum + bytes(body)
+        version = FIRST_FORMAT if learning is None else FORMAT_VERSION
+        return MAGIC + bytes([version]) + checksum + bytes(body)
 
     @classmethod
     def from_bytes(cls, file: bytes) -> Packed:
@@ -131,10 +164,12 @@ class Packed:
             raise damaged("it does not match its checksum")
         reader = _Parts(file, _LEAST)
         kind = reader.take(1)[0]
-        if kind not in (_STORED, _CODED):
+        if kind not in (_STORED, _CODED, _LEARNED):
             raise damaged(f"its kind is {kind}, which is none")
         size, own = reader.number(MOST_RATIO * len(file)), reader.take(_SUM_BYTES)
-        coding = reader.coding(size) if kind == _CODED else None
+        coding = None if kind == _STORED else reader.coding(size)
+        if coding is not None and kind == _LEARNED:
+            coding = replace(coding, learning=reader.learning(coding.parts))
         data = reader.rest()
         if coding is None and len(data) != size:
             raise damaged(f"it says that it holds {size:,} bytes, and there are {len(data):,}")
@@ -174,6 +209,13 @@ class _Parts:
 
     def rest(self) -> bytes:
         return self._file[self._place :]
+
+    def learning(self, parts: int) -> Learning:
+        flags, origin = self.take(1)[0], self.take(ORIGIN_BYTES)
+        order, adapts = divmod(flags, 2)
+        if not flags or order > MOST_ORDER or parts > 1:
+            raise damaged("its header cannot be right")
+        return Learning(adapts=bool(adapts), order=order, origin=origin)
 
     def coding(self, size: int) -> Coding:
         arithmetic = self.take(1)[0]

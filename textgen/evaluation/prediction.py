@@ -35,7 +35,7 @@ from textgen.model.network import Floats, Ids, Network
 from textgen.options import EvalOptions
 from textgen.progress import track
 from textgen.runtime import choose_device, choose_threads, computing_threads
-from textgen.sampling.adapted import LEARNING, adapting_reader
+from textgen.sampling.adapted import LEARNING, adapting_engine, adapting_reader
 from textgen.sampling.training_part import training_part
 
 #: With a history: tokens that are measured unless told otherwise.
@@ -262,7 +262,8 @@ def evaluate(
             raise ConfigError(f"{named(name)} measures without steering; leave the block")
     reader = None
     if options.adapt:
-        reader = adapting_reader(saved, choose_threads(options.threads).value)
+        engine = adapting_engine(saved, choose_threads(options.threads).value)
+        reader = adapting_reader(saved, engine)
     counted = training_part(saved).train if options.mix else None
     corpus = open_corpus(saved, paths, options, stdin, documents=options.documents)
     if options.documents is not None:

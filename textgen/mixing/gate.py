@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.model.head import open_head
-from textgen.model.network import Network, Predicted
+from textgen.model.network import Floats, Network, Predicted, TokenReader
 from textgen.native.counts import Blend, Counts, sets_of
 
 #: The weights of the network and of the counts before anything was read.
@@ -64,10 +64,10 @@ class CountMixture:
 
     def fit(self, network: Network, tokens: Tokens) -> CountMixture:
         """The same with a gate that has learned from a text."""
-        weights_S2 = self.weights_S2.copy()
-        for _ in self._read(predictions(network, tokens), weights_S2, learn=False):
-            pass
-        return CountMixture(self.counts, weights_S2, self.tokens, len(tokens))
+        reader = MixtureReader(self, learn=False)
+        for part, logits_NV in predictions(network, tokens):
+            reader.read(part, logits_NV)
+        return CountMixture(self.counts, reader.weights_S2, self.tokens, len(tokens))
 
     def nats(
         self, network: Network, tokens: Tokens, *, learn: bool
@@ -93,20 +93,9 @@ class CountMixture:
                 overwritten with those of the mixture.
             learn: As for `nats`.
         """
-        return self._read(predicted, self.weights_S2.copy(), learn=learn)
-
-    def _read(
-        self, predicted: Iterable[Predicted], weights_S2: NDArray[np.float64], *, learn: bool
-    ) -> Iterator[NDArray[np.float64]]:
-        blend = Blend(self.counts, weights_S2, RATE)
-        context = self.counts.no_context()
-        self._begin(context)
+        reader = MixtureReader(self, learn=learn)
         for part, logits_NV in predicted:
-            yield blend.read(part, logits_NV, context, learn=learn)
-
-    def _begin(self, context: NDArray[np.int32]) -> None:
-        """A text follows an end mark, as the first token of a document does."""
-        self.counts.move(context, END_ID)
+            yield reader.read(part, logits_NV)
 
     def to_json(self) -> dict[str, Any]:
         """What is mixed, as plain data."""
@@ -115,6 +104,62 @@ class CountMixture:
             "counted_tokens": self.tokens,
             "fitted_tokens": self.fitted,
         }
+
+
+class MixtureReader:
+    """Reads one text from its beginning by a mixture, whose gate learns on the way.
+
+    Args:
+        mixture: The counts and the gate as it begins, which stays as it is.
+        learn: Whether the counts learn too: they have the text in them afterwards.
+    """
+
+    def __init__(self, mixture: CountMixture, *, learn: bool) -> None:
+        #: The weights of the gate as they are now.
+        self.weights_S2 = mixture.weights_S2.copy()
+        self._blend = Blend(mixture.counts, self.weights_S2, RATE)
+        self._learn = learn
+        self._context = mixture.counts.no_context()
+        # The text follows an end mark, as the first token of a document does.
+        mixture.counts.move(self._context, END_ID)
+
+    def read(self, part: Tokens, logits_NV: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Read the tokens of a part, each of which is predicted and then learned from.
+
+        Args:
+            part: The tokens.
+            logits_NV: The network's before each; overwritten with the mixture's.
+        Returns:
+            What each token costs, in nats, without escapes.
+        """
+        return self._blend.read(part, logits_NV, self._context, learn=self._learn)
+
+    def predict(self, logits_V: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The mixture's logits of the next token, by the network's: as `read` mixes them."""
+        mixed_V = logits_V.copy()
+        self._blend.mix(mixed_V, self._context)
+        return mixed_V
+
+
+class MixedTokenReader:
+    """Reads as `MixtureReader` does, but token by token: for whom the next one is not known yet.
+
+    Args:
+        network: What is mixed with the counts.
+        mixture: The mixture, before its text.
+    """
+
+    def __init__(self, network: TokenReader, mixture: MixtureReader) -> None:
+        self._network, self._mixture = network, mixture
+        self._logits_1V = np.zeros((0, 0), np.float32)  # The network's of the next token.
+
+    def read(self, token: int) -> Floats:
+        """Read one token; see `TokenReader.read`."""
+        if len(self._logits_1V):
+            self._mixture.read(np.array([token]), self._logits_1V)
+        logits_V = self._network.read(token)
+        self._logits_1V = np.array(logits_V[None, :], np.float32, order="C")
+        return self._mixture.predict(self._logits_1V[0])
 
 
 def predictions(network: Network, tokens: Tokens) -> Iterator[Predicted]:

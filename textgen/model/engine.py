@@ -172,9 +172,9 @@ def _forced_native(forced: str, cell: Cell, device: str, precision: str, threads
             f"{PATH_VARIABLE}={forced} asks for instructions that this machine "
             f"({platform.machine()}) lacks; it has: {', '.join(supported)}"
         )
-    own = _isa_precision(forced)
+    own = isa_precision(forced)
     if precision not in ("auto", own):
-        others = ", ".join(isa for isa in supported if _isa_precision(isa) == precision)
+        others = ", ".join(isa for isa in supported if isa_precision(isa) == precision)
         raise ConfigError(
             f"{PATH_VARIABLE}={forced} computes in {own}, but {precision} is asked for; "
             + (f"of this machine's instructions that is: {others}" if others else "use fp32")
@@ -184,14 +184,14 @@ def _forced_native(forced: str, cell: Cell, device: str, precision: str, threads
 
 def _native(supported: tuple[str, ...], precision: str, threads: int, label: str) -> Engine:
     """The best of `supported` that computes in `precision`."""
-    fitting = [isa for isa in supported if precision in ("auto", _isa_precision(isa))]
+    fitting = [isa for isa in supported if precision in ("auto", isa_precision(isa))]
     if not fitting:
         raise BackendError(
             f"bf16 was asked for, but this CPU ({platform.machine()}) has no instructions for it, "
             f"only: {', '.join(supported)}; use {named('precision', 'fp32')}"
         )
     isa = fitting[0]
-    own = _isa_precision(isa)
+    own = isa_precision(isa)
     if precision != "auto":
         why = "asked for"
     elif own == "bf16":
@@ -202,7 +202,8 @@ def _native(supported: tuple[str, ...], precision: str, threads: int, label: str
     return Engine("native", own, reason, "cpu", isa, threads)
 
 
-def _isa_precision(isa: str) -> str:
+def isa_precision(isa: str) -> str:
+    """What an instruction set multiplies: `fp32` or `bf16`."""
     return "bf16" if isa in library.BF16_ISAS else "fp32"
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,13 @@ class Engine:
     device: str = "cpu"
     isa: str = ""
     threads: int = 1
+
+
+class TokenReader(Protocol):
+    """What reads one text from its beginning, token by token, and may learn from it."""
+
+    def read(self, token: int) -> Floats:
+        """Read one token, the first one an end mark: logits of the next `(V,)`."""
 
 
 class StepNetwork(ABC):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textgen.options import SampleOptions as SampleOptions
 from textgen.sampling.adapted import ADAPTATION as ADAPTATION
 from textgen.sampling.adapted import adapted_model as adapted_model
+from textgen.sampling.adapted import adapting_engine as adapting_engine
 from textgen.sampling.adapted import adapting_reader as adapting_reader
 from textgen.sampling.adapted import refuse_adapting as refuse_adapting
 from textgen.sampling.choice import SymbolGenerator as SymbolGenerator

@@ -14,6 +14,7 @@ from textgen.messages import call
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.head import nats_of
 from textgen.model.native_network import NativeNetwork
+from textgen.model.network import Engine
 from textgen.progress import track
 from textgen.sampling.training_part import training_part
 
@@ -38,18 +39,14 @@ def refuse_adapting(model: ModelHeader) -> None:
         )
 
 
-def adapting_reader(saved: SavedModel, threads: int) -> AdaptingReader:
-    """A copy of a model that reads a text and learns from it.
-
-    How far it steps stands in the model's file, or is fitted now.
+def adapting_engine(saved: SavedModel, threads: int) -> Engine:
+    """What computes a model that learns while it reads.
 
     Args:
-        saved: The model; it stays as it is.
+        saved: The model.
         threads: Computing threads.
     Raises:
-        ConfigError: The model cannot learn while it reads; or its file does not say how, and the
-            text that it was trained on is another one now.
-        StorageError: Its file does not say how, and that text is not there or cannot be read.
+        ConfigError: The model cannot learn while it reads.
         BackendError: The native engine does not compute its cell here.
     """
     refuse_adapting(saved)
@@ -59,6 +56,22 @@ def adapting_reader(saved: SavedModel, threads: int) -> AdaptingReader:
             f"{named('adapt')} needs the native engine, which does not compute this model here: "
             f"{engine.reason}"
         )
+    return engine
+
+
+def adapting_reader(saved: SavedModel, engine: Engine) -> AdaptingReader:
+    """A copy of a model that reads a text and learns from it.
+
+    How far it steps stands in the model's file, or is fitted now.
+
+    Args:
+        saved: The model; it stays as it is.
+        engine: From `adapting_engine`.
+    Raises:
+        ConfigError: The model's file does not say how it learns, and the text that it was trained
+            on is another one now.
+        StorageError: The file does not say how, and that text is not there or cannot be read.
+    """
     network = open_network(saved.config, engine, saved.weights)
     assert isinstance(network, NativeNetwork)
     return AdaptingReader(network, _rule(saved, network))
@@ -95,14 +108,15 @@ def adapted_model(saved: SavedModel, corpus: Corpus, threads: int) -> SavedModel
         corpus: The text, in the model's tokens.
         threads: Computing threads.
     Raises:
-        ConfigError, BackendError: As `adapting_reader`; or the model sees a fixed number of tokens.
+        ConfigError, BackendError, StorageError: As `adapting_engine` and `adapting_reader`; or the
+            model sees a fixed number of tokens.
     """
     if saved.history:
         raise ConfigError(
             f"the model was trained to see {saved.history} tokens at each prediction, and "
             f"{named('adapt')} carries its state on; train one without {named('history')}"
         )
-    reader = adapting_reader(saved, threads)
+    reader = adapting_reader(saved, adapting_engine(saved, threads))
     nats = 0.0
     parts = reader.read(corpus.tokens)
     for part, logits_NV in track(parts, LEARNING, len(corpus.tokens), lambda read: len(read[0])):
