@@ -204,8 +204,7 @@ def _files(effort: Effort) -> Iterator[str]:
     for number in effort.tries():
         yield f"file {number}"
         fuzzer.one(tally, effort, number, part=20)
-        if number % 50 == 0 or tally.failures:
-            Path(_TALLY).write_text(json.dumps(asdict(tally)), "utf-8")
+        Path(_TALLY).write_text(json.dumps(asdict(tally)), "utf-8")
         if tally.failures:
             return
 
