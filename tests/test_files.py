@@ -41,8 +41,10 @@ from textgen.files import (
     create_private,
     make_folder,
     open_plain,
+    open_private,
     read_plain,
     remove_leftovers,
+    require_private,
 )
 
 OLD = b"old" * 1000
@@ -977,3 +979,57 @@ def test_whoever_opens_a_run_removes_what_killed_writers_left(tmp_path: Path) ->
 
     atomic_write(tmp_path / "page.html", write)
     assert sorted(os.listdir(tmp_path)) == sorted(["page.html", link, *keep])
+
+
+def test_a_text_is_written_through_a_link_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    atomic_write_text(link, "new", follow=True)
+    assert link.is_symlink() and target.read_text() == "new"
+    with pytest.raises(StorageError, match="it is a symbolic link"):
+        atomic_write_text(link, "own")
+    assert link.is_symlink() and target.read_text() == "new"
+
+
+def test_a_private_file_is_for_its_user_alone(tmp_path: Path) -> None:
+    mask = os.umask(0)
+    try:
+        with create_private(tmp_path / "file") as file:
+            file.write(b"mine")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(os.stat(tmp_path / "file").st_mode) == 0o600
+    with pytest.raises(FileExistsError):
+        create_private(tmp_path / "file")
+    with open_private(tmp_path / "file") as file:
+        assert file.read() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_refused"), [(0o700, False), (0o755, False), (0o720, True), (0o702, True)]
+)
+def test_what_others_may_write_to_is_refused(tmp_path: Path, mode: int, is_refused: bool) -> None:
+    """Where they reach it, that is."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    status = os.stat(folder)
+    require_private(status, reachable=False)
+    if not is_refused:
+        require_private(status)
+        return
+    with pytest.raises(OSError, match="chmod go-w"):
+        require_private(status)
+
+
+def test_a_link_is_no_leftover(tmp_path: Path) -> None:
+    link = tmp_path / ".file.0123456789abcdef.tmp"
+    (tmp_path / "other").write_text("kept")
+    link.symlink_to(tmp_path / "other")
+    remove_leftovers(tmp_path)
+    assert link.is_symlink() and (tmp_path / "other").read_text() == "kept"
+    link.unlink()
+    link.write_text("left by a killed writer")
+    remove_leftovers(tmp_path)
+    assert not link.exists()

@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.small_runs import command, environment, process, textgen_cli
 from support.trained import Trained
 
+import textgen
 from textgen.native.library import supported_isas
 
 
@@ -181,6 +183,20 @@ def test_the_path_is_reported_and_can_be_forced() -> None:
     assert len(result.stdout) == 33
     unknown = textgen_cli(*words, TEXTGEN_PATH="warp")
     assert unknown.exit_code == 2 and "warp" in unknown.stderr
+
+
+def test_exact_reaches_what_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    write = textgen.Model.generate_many
+
+    def generate_many(model: textgen.Model, *words: Any, **settings: Any) -> Any:
+        asked.append(settings["exact"])
+        return write(model, *words, **settings)
+
+    monkeypatch.setattr(textgen.Model, "generate_many", generate_many)
+    words = ("sample", "--seed", "дом", "-n", "5", "--count", "2", "-q")
+    assert textgen_cli(*words).exit_code == textgen_cli(*words, "--exact").exit_code == 0
+    assert asked == [False, True]
 
 
 def test_no_torch_is_loaded(home: Path) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from textgen.checkpoint import SavedModel
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.errors import SamplingError
+from textgen.model.config import ModelConfig
 from textgen.sampling import fit_seed
+from textgen.sampling.seed import options_of
 
 PLAIN = Normalization()
 
@@ -179,3 +184,37 @@ def test_no_text_fails(name, text):
         assert len(seed.notice.splitlines()) == 1
     if seed.folded or seed.dropped or (text and not seed.ids):
         assert seed.notice is not None
+
+
+def model_that_tells(**info):
+    vocabulary = chars("ab\n\t")
+    config = ModelConfig(vocab_size=len(vocabulary), embedding_size=3, hidden_size=4)
+    shapes = config.tensor_shapes().items()
+    return SavedModel(
+        config=config,
+        vocabulary=vocabulary,
+        normalization=PLAIN,
+        weights={name: np.zeros(shape, np.float32) for name, shape in shapes},
+        info=info,
+    )
+
+
+def test_what_is_not_asked_for_is_as_in_training():
+    corpus = {"files": [], "sha256": "", "tokens": 9}
+    plain = options_of(model_that_tells(), {})
+    assert (plain.history, plain.until_end, plain.separator) == (0, False, "\n\n")
+    assert options_of(model_that_tells(history=5), {}).history == 5
+    assert options_of(model_that_tells(history=5), {"history": 0}).history == 0
+    lines = model_that_tells(corpus={**corpus, "documents": 9, "options": {"documents": "line"}})
+    assert (options_of(lines, {}).until_end, options_of(lines, {}).separator) == (True, "\n")
+    assert not options_of(lines, {"keep_going": True}).until_end
+    assert options_of(lines, {"stop": ("a\r\n",)}).stop == ("a\n",)
+
+
+def test_a_model_of_pairs_ends_its_targets_and_forgets_no_source():
+    pairs = model_that_tells(pairs=True)
+    assert options_of(pairs, {}).until_end
+    with pytest.raises(SamplingError, match="make it forget the source"):
+        options_of(pairs, {"history": 3})
+    with pytest.raises(SamplingError, match="writes the target of each source"):
+        options_of(pairs, {"keep_going": True})

@@ -220,3 +220,18 @@ def test_it_is_one_line_that_a_person_can_read() -> None:
         *("--patience", "--device", "--budget", "--rng"),
     ):
         assert flag not in line.split()
+
+
+def test_commands_that_go_on_with_a_run_name_it_and_no_more() -> None:
+    assert resume_command("runs/a b") == "textgen train 'runs/a b' --resume"
+    assert more_command("run") == "textgen train run --more 2m"
+    assert more_command("run", "500steps") == "textgen train run --more 500steps"
+
+
+def test_a_command_names_a_parent_and_a_folder_only_where_there_are_any() -> None:
+    options = TrainOptions(steps=9)
+    plan = plan_of(options)
+    alone = repeat_command(["text.txt"], options, plan)
+    assert "--from" not in alone and "--out" not in alone
+    named = repeat_command(["text.txt"], options, plan, folder="runs/new", parent="war")
+    assert " --from war" in named and " --out runs/new" in named
