@@ -508,6 +508,7 @@ def test_permutations_that_do_as_well_are_told(
     assert figures["unit"]["accuracy"]["max"] == reached
     assert (figures["unit"]["permutations"], figures["probe"]["permutations"]) == (20, 5)
     assert figures["reported"] == 5 and "reported in 5 of 20 permutations" in control.meaning
+    assert control.meaning.endswith("does not explain it" if holds else "would do as well")
 
 
 @pytest.mark.parametrize(("without", "holds"), [(0.25, True), (0.5, False)])
