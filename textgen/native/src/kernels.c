@@ -16,6 +16,7 @@
 #endif
 
 #include "kernels.h"
+#include "system.h"
 #include "threads.h"
 
 /* Each uses what stands above it, and includes none of the others. */
