@@ -54,11 +54,11 @@ trap 'rm -rf "$work"' EXIT
 if [ ! -d "$folder/site" ]; then
     version=$(on max -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     say "packages for its Python $version are downloaded and unpacked"
-    "$python" -m pip --disable-pip-version-check install --quiet --target "$folder/site.new" \
+    "$python" -m pip --disable-pip-version-check install --quiet --no-compile --target "$folder/site.new" \
         --only-binary=:all: --implementation cp --python-version "$version" \
         --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64 \
         --constraint constraints.txt numpy pytest pytest-timeout hypothesis rich typer safetensors \
-        tqdm plotext platformdirs wcwidth
+        tqdm plotext matplotlib platformdirs wcwidth
     mv "$folder/site.new" "$folder/site"
 fi
 
