@@ -288,7 +288,9 @@ def try_promise(effort: Effort) -> Figure:
                 what = f"{mutant.module}:{mutant.line}: {mutant.change}"
                 failures.append(f"no test noticed {what} {repeat(17, effort, mutant.number)}")
     text = f"Tests noticed {killed} of {tried} mutants that are not listed as equivalent; of the "
-    text += f"others, {left} are listed with a reason."
+    text += f"others, {left} are listed with a reason. The modules are "
+    text += f"{', '.join(path for paths, _ in GROUPS.values() for path in paths)}; what NumPy "
+    text += "computes of a step stands in `textgen/cells` and the three of `textgen/model`."
     if tried and killed < LEAST * tried:
         failures.append(f"{text} That is less than {LEAST:.0%}. {repeat(17, effort, 'all')}")
     return Figure(

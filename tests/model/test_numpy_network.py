@@ -148,7 +148,7 @@ def test_the_first_state_is_zero() -> None:
             assert value.shape == (4, 16) and value.dtype == np.float32 and not value.any()
 
 
-@pytest.mark.parametrize("name", ["two-layers", "residual"])
+@pytest.mark.parametrize("name", ["one-layer", "two-layers", "residual"])
 def test_what_the_head_reads_is_in_the_state(name: str) -> None:
     """The last layer's output; where layers add their input to it, the sum of all of them."""
     config = CONFIGS[name]
