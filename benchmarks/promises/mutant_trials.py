@@ -1,8 +1,8 @@
 """Trials of mutants: the tests that run the changed lines, in a process that was forked for it.
 
-cosmic-ray starts the tests anew for each mutant, where torch alone takes two seconds to load; mutmut
-forks, but changes functions alone, not constants and fields. Here a mutant is to cost a second, and
-only the tests that run the changed line are of use. So:
+cosmic-ray starts the tests anew for each mutant, where torch alone takes two seconds to load;
+mutmut forks, but changes functions alone, not constants and fields. Here a mutant is to cost a
+second, and only the tests that run the changed line are of use. So:
 
 - One process loads the libraries that the tests need, but not textgen. Its child, the server of a
   group, loads textgen and collects the tests of the group.
