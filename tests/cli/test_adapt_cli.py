@@ -18,7 +18,7 @@ from support.trained import Trained
 import textgen
 from textgen.adaptation import AdaptationRule
 from textgen.api import Model
-from textgen.errors import ConfigError, RunFolderError
+from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.native.library import missing_reason
 from textgen.sampling import ADAPTATION
 
@@ -210,7 +210,7 @@ def test_without_rule_and_text_it_says_so(
     shutil.copytree(trained.folder, folder)
     model = textgen.load(folder)
     model.info["corpus"]["files"][0]["path"] = str(tmp_path / "gone.txt")
-    with pytest.raises(ConfigError, match=r"does not say how it learns.*gone\.txt"):
+    with pytest.raises(StorageError, match=r"does not say how it learns.*gone\.txt"):
         model.adapt(strange)
 
 

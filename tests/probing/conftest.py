@@ -20,6 +20,7 @@ def _train(
         factory,
         name,
         text,
+        cell="lstm",
         steps=steps,
         hidden_size=hidden_size,
         num_layers=1,

@@ -41,14 +41,13 @@ class CompressOptions(TargetOptions):
 
     mix: bool = setting(
         False,
-        help="Mix the model with counts of its training text, which go on to count FILE: as "
-        "'mix learning' of textgen eval. The training text must be there, now and when the file "
-        "is decompressed.",
+        help="Mix the model with counts of its training text, which go on to count FILE. "
+        "The training text must be there, now and when the file is decompressed.",
     )
     adapt: bool = setting(
         False,
-        help="Let the model learn from FILE while it reads it, as textgen eval does with this "
-        "option. The file of the model stays as it is.",
+        help="Let the model learn from FILE while it reads it, as eval does with this option. "
+        "The file of the model stays as it is.",
     )
     threads: int | None = setting_like(ComputeOptions, "threads")
 
