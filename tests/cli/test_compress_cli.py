@@ -13,6 +13,7 @@ from support.every_kind import OLD_FILES
 from support.small_runs import environment, textgen_cli
 
 from textgen.compression.predictors import StaticPredictor
+from textgen.native.library import supported_isas
 
 
 @pytest.fixture(autouse=True)
@@ -53,6 +54,7 @@ def test_there_and_back(folder: Path) -> None:
     assert names(folder) == {"checkpoints", "text.txt", "text.txt.textgen"}
 
 
+@pytest.mark.skipif(not supported_isas(), reason="needs the native engine")
 def test_what_learned_needs_no_options_to_decompress(folder: Path) -> None:
     text = (folder / "text.txt").read_bytes()
     plain = textgen_cli("compress", "text.txt", "-c", "lstm", "--out", "plain.textgen")
