@@ -164,11 +164,11 @@ def test_what_is_wrong_with_a_wheel_is_found(
 
 def test_a_library_of_another_machine_or_with_its_places_is_refused(checks: ModuleType) -> None:
     content = f"\x7fELF {checks.signature()} textgen-sets:avx2\0 {ROOT}".encode()
-    assert checks.library_problems(content, WINDOWS) == [
-        "the library has avx2, not avx512bf16, avx512, avx2, generic",
-        f"the library names a place of this machine: {ROOT}",
-        "the library is no PE file",
-    ]
+    sets, *places, kind = checks.library_problems(content, WINDOWS)
+    assert sets == "the library has avx2, not avx512bf16, avx512, avx2, generic"
+    # A checkout may lie in the folder of temporary files, which is such a place, too.
+    assert f"the library names a place of this machine: {ROOT}" in places
+    assert kind == "the library is no PE file"
 
 
 def test_the_workflow_takes_no_action_that_can_change() -> None:
