@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.labelled import labelled_examples
 from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
@@ -16,7 +17,7 @@ from textgen.model.edit import Edit
 from textgen.probing import FindOptions, FindReport, PositionTask, controls, find, regex_property
 from textgen.probing.activations import Features
 from textgen.probing.controls import ControlInput
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples, Property
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Property
 from textgen.probing.find_report import all_neurons
 from textgen.probing.probe import Probe, fit_probe
 from textgen.probing.statistics import Score, accuracy_error, auc_error, score_of
@@ -138,21 +139,7 @@ def case_of(
     part = np.resize([FIT, FIT, VALIDATION, HELD_OUT, HELD_OUT], count)
     values = values.astype(np.float32)
     test = np.flatnonzero(part == HELD_OUT)
-    examples = Examples(
-        documents=[np.array([2])] * count,
-        skip_D=np.zeros(count, np.int64),
-        document_N=np.arange(count),
-        place_N=np.zeros(count, np.int64),
-        chance_NK=np.zeros((count, 1), np.int64),
-        labels_N=labels,
-        part_N=part,
-        independent_N=np.ones(count, bool),
-        protocol="final",
-        contexts=lambda numbers: [""] * len(numbers),
-        positive="p",
-        negative="n",
-        notes=(),
-    )
+    examples = labelled_examples(labels, part)
     zeros = np.zeros(values.shape[1])
     features = Features(
         raw_NU=values,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from support.labelled import labelled_examples
 
-from textgen.probing.examples import FIT, HELD_OUT, VALIDATION, Examples
+from textgen.probing.examples import FIT, HELD_OUT, VALIDATION
 from textgen.probing.probe import NGRAM_STRENGTHS, Probe, fit_probe, ngram_score
 from textgen.probing.statistics import accuracy
 
@@ -117,38 +118,19 @@ def test_a_score_is_the_weighted_sum_of_standardised_values(
     np.testing.assert_allclose(probe.scores(values), wanted, rtol=1e-6, atol=1e-9)
 
 
-def examples_of(texts: list[str], labels: np.ndarray, part: np.ndarray) -> Examples:
-    count = len(texts)
-    return Examples(
-        documents=[np.array([2])] * count,
-        skip_D=np.zeros(count, np.int64),
-        document_N=np.arange(count),
-        place_N=np.zeros(count, np.int64),
-        chance_NK=np.zeros((count, 1), np.int64),
-        labels_N=labels,
-        part_N=part,
-        independent_N=np.ones(count, bool),
-        protocol="final",
-        contexts=lambda numbers: [texts[i] for i in numbers.tolist()],
-        positive="p",
-        negative="n",
-        notes=(),
-    )
-
-
 def test_n_grams_are_those_of_the_training_part() -> None:
     """What only held-out texts show is no n-gram, and what they show is measured, not learned."""
     rng = np.random.default_rng(0)
     labels = rng.random(100) < 0.5
     part = np.resize([FIT, FIT, VALIDATION, HELD_OUT], 100)
     texts = ["yes" if label else "no" for label in labels.tolist()]
-    score, count = ngram_score(examples_of(texts, labels, part))
+    score, count = ngram_score(labelled_examples(labels, part, texts))
     assert (score.accuracy, score.auc) == (1.0, 1.0)
     # y, e, s, ye, es, yes; n, o, no.
     assert count == 9
     for number in np.flatnonzero(part == HELD_OUT).tolist():
         texts[number] = "other"
-    score, count = ngram_score(examples_of(texts, labels, part))
+    score, count = ngram_score(labelled_examples(labels, part, texts))
     assert count == 9
     assert (score.accuracy, score.auc) == (0.5, 0.5)
     assert len(NGRAM_STRENGTHS) > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from support.labelled import labelled_examples
 from support.planted import SWITCHED, switched_text
 
 from textgen.checkpoint import SavedModel
@@ -17,32 +18,13 @@ from textgen.probing.unit_selection import Selector
 from textgen.view_options import ALPHA
 
 
-def examples_of(labels: np.ndarray, part: np.ndarray) -> Examples:
-    count = len(labels)
-    return Examples(
-        documents=[np.array([2])] * count,
-        skip_D=np.zeros(count, np.int64),
-        document_N=np.arange(count),
-        place_N=np.zeros(count, np.int64),
-        chance_NK=np.zeros((count, 1), np.int64),
-        labels_N=labels,
-        part_N=part,
-        independent_N=np.ones(count, bool),
-        protocol="final",
-        contexts=lambda numbers: [""] * len(numbers),
-        positive="p",
-        negative="n",
-        notes=(),
-    )
-
-
 @pytest.fixture
 def noise() -> tuple[np.ndarray, Examples]:
     """Three hundred examples, fifty units that know nothing."""
     rng = np.random.default_rng(0)
     part = np.repeat([FIT, VALIDATION, HELD_OUT], 100)
     labels = rng.permuted(np.tile([True, False], (3, 50)), axis=1).ravel()
-    return rng.normal(size=(300, 50)).astype(np.float32), examples_of(labels, part)
+    return rng.normal(size=(300, 50)).astype(np.float32), labelled_examples(labels, part)
 
 
 def test_a_unit_that_knows_is_found_with_its_sign(noise: tuple[np.ndarray, Examples]) -> None:
@@ -135,8 +117,8 @@ def test_examples_that_depend_on_each_other_are_counted_once() -> None:
     part = np.where(np.arange(120) < 60, FIT, HELD_OUT)
     part[40:60] = VALIDATION
     values = rng.normal(size=(120, 4)).astype(np.float32) + 0.5 * labels[:, None]
-    once = Selector(values, examples_of(labels, part)).find(labels)
-    copied = examples_of(np.repeat(labels, 10), np.repeat(part, 10))
+    once = Selector(values, labelled_examples(labels, part)).find(labels)
+    copied = labelled_examples(np.repeat(labels, 10), np.repeat(part, 10))
     first = np.arange(1200) % 10 == 0
     object.__setattr__(copied, "independent_N", first)
     many = Selector(np.repeat(values, 10, axis=0), copied).find(copied.labels_N)
@@ -147,7 +129,7 @@ def test_examples_that_depend_on_each_other_are_counted_once() -> None:
 def test_the_correction_is_for_the_number_of_units() -> None:
     """Of 3,000 units that know nothing some look good by luck, in both parts."""
     rng = np.random.default_rng(3)
-    examples = examples_of(
+    examples = labelled_examples(
         rng.permuted(np.tile([True, False], (3, 50)), axis=1).ravel(),
         np.repeat([FIT, VALIDATION, HELD_OUT], 100),
     )

@@ -33,10 +33,10 @@ BATCH_SIZE, SEQ_LEN = 64, 64
 #: not ten, is worth a tenth of a bit: at these learning rates an old gradient points elsewhere.
 BETA1, BETA2 = 0.4, 0.97
 WEIGHT_DECAY = 0.1
-#: The cell where none is asked for: with the native engine; and with torch, which has a fast kernel
-#: for an LSTM and computes this one step by step. With as much arithmetic, and so a seventh more
-#: neurons, the first learns 0.015 to 0.06 bits a character more (docs/log.md).
-USUAL_CELL, TORCH_CELL = "coupled", "lstm"
+#: The cell where none is asked for; and the one for a short text, for pairs, and for torch, which
+#: has a fast kernel for an LSTM and computes the other step by step. With the same arithmetic, and
+#: so a seventh more neurons, the first learns 0.01 to 0.09 bits a character more (docs/log.md).
+USUAL_CELL, LSTM = "coupled", "lstm"
 #: Tokens below which an LSTM learns as much or more (docs/log.md).
 SHORT_TEXT = 30_000
 #: The share of an LSTM's learning rate that suits another cell: at the whole of it a plain network
@@ -205,11 +205,11 @@ def usual_cell(options: TrainOptions, facts: TextFacts, engine: Engine) -> Choic
         return Choice("cell", options.cell, "asked for")
     cell, reason = USUAL_CELL, "an LSTM with one gate less: in the same time it learns more"
     if engine.name == "torch":
-        cell, reason = TORCH_CELL, "torch has a fast kernel for it"
+        cell, reason = LSTM, "torch has a fast kernel for it"
     elif options.pairs:
-        cell, reason = "lstm", "it keeps a source while it writes the target better than others"
+        cell, reason = LSTM, "it keeps a source while it writes the target better than others"
     elif facts.train_tokens < SHORT_TEXT:
-        cell, reason = "lstm", "it learns more from a text as short as this"
+        cell, reason = LSTM, "it learns more from a text as short as this"
     return Choice("cell", cell, reason)
 
 

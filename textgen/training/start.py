@@ -62,7 +62,7 @@ from textgen.training.run import Run
 from textgen.training.run_record import RunRecord
 from textgen.training.sizing import (
     DEFAULT_BUDGET,
-    TORCH_CELL,
+    LSTM,
     draft,
     finish,
     has_rare_words,
@@ -259,7 +259,7 @@ def check_request(
     """
     # The usual cell, which is not chosen yet, is computed by what computes an LSTM. A parent's
     # nonlinearity may be named without its cell.
-    cell = get_cell(options.cell or TORCH_CELL, "tanh" if fine_tuned else options.nonlinearity)
+    cell = get_cell(options.cell or LSTM, "tanh" if fine_tuned else options.nonlinearity)
     threads = choose_threads(options.threads)
     device, choice = choose_device(options.device)
     path = choose_engine(cell, device, options.precision, threads.value)
