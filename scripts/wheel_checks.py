@@ -17,12 +17,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from textgen.checkpoint.shipped import SHIPPED  # noqa: E402
 from textgen.native.library import FILES, signature  # noqa: E402
 from textgen.native.targets import BuildTarget  # noqa: E402
 
 #: The size of a wheel at most.
 MOST_BYTES = 30_000_000
-MODELS = ("dostoevsky", "shakespeare")
+MODELS = tuple(model.name for model in SHIPPED)
 IN_WHEEL = (
     "textgen/__init__.py",
     "textgen/py.typed",
