@@ -64,7 +64,7 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions
-from textgen.runtime import choose_threads, parse_duration
+from textgen.runtime import Choice, choose_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
     FittedStop,
@@ -82,6 +82,7 @@ from textgen.sampling import (
     generate_live,
     stream_text,
     training_text,
+    usual_mixture,
 )
 from textgen.sampling.seed import options_of, refuse_steering, seed_of, stop_of
 from textgen.settings import plain_value, settings_of
@@ -668,6 +669,28 @@ class Model:
         if order not in self._mixtures:
             self._mixtures[order] = fitted_mixture(self.saved, self.networks.many, order)
         return self._mixtures[order]
+
+    def choose_mix(self, *, is_steered: bool = False, history: int = 0) -> Choice:
+        """Whether `textgen sample` mixes the model with counts unasked, and why.
+
+        It does where the training text is at hand and not long, and where the mixture predicts the
+        validation text better. What a neuron does is shown of the network alone.
+
+        Args:
+            is_steered: Whether the text is steered.
+            history: As in `sample_options`.
+        Returns:
+            A choice of True or False, for `mix`.
+        """
+        if is_steered:
+            return Choice("mix", False, "the text is steered")
+        if history:
+            return Choice("mix", False, "the network sees a fixed number of tokens")
+        mixture = usual_mixture(self.saved, self.networks)
+        if isinstance(mixture, str):
+            return Choice("mix", False, mixture)
+        self._mixtures[None] = mixture
+        return Choice("mix", True, "the mixture predicts the validation text better")
 
     def _network_for(self, options: SampleOptions, *, together: bool = False) -> StepNetwork:
         """What writes one text, or many together, as the options ask."""

@@ -27,11 +27,13 @@ def sample(trained: Any, *words: str | Path, **more: object) -> str:
 
 
 def said(trained: Any, *words: str | Path) -> str:
-    """What is on stderr but for the line that says what computes."""
+    """What is on stderr but for the lines that say what computes, and that counts do not."""
     result = textgen_cli("sample", "-c", trained.folder, *words, TEXTGEN_CACHE=str(trained.cache))
     assert result.exit_code == 0, result.stderr
     return "\n".join(
-        line for line in result.stderr.splitlines() if not line.startswith("sampling: ")
+        line
+        for line in result.stderr.splitlines()
+        if not line.startswith(("sampling: ", "mixing: no counts"))
     )
 
 

@@ -188,12 +188,12 @@ def test_however_it_is_ended_nothing_is_lost(
 def test_a_text_that_ends_by_itself_and_no_key(home: Path) -> None:
     """As fast as it goes; it is the text without --live, and the command has no --steer."""
     words = ("sample", *SEED, "-n", "300", "--rng", "2")
-    plain = process(*words, cwd=home).stdout.decode()
+    plain = process(*words, "--no-mix", cwd=home).stdout.decode()
     with LiveTerminal(*words, "--live", "0:3", "--speed", "0", cwd=home) as terminal:
         assert terminal.finish() == 0
         text, _, line = terminal.after.rpartition("\nthe same text again:\n")
     assert text == plain
-    assert "--steer" not in line and "--length 300" in line
+    assert "--steer" not in line and "--length 300" in line and "--no-mix" in line
     assert again(line) == plain
 
 

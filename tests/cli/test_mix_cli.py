@@ -15,6 +15,7 @@ from support.trained import Trained
 import textgen
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.native.library import missing_reason
+from textgen.sampling import counted
 
 pytestmark = pytest.mark.skipif(bool(missing_reason()), reason=missing_reason() or "it is there")
 
@@ -64,7 +65,9 @@ def test_documents_are_measured(named: Trained, tmp_path: Path) -> None:
 
 def test_sample_tells_what_is_mixed(trained: Trained, cache: None) -> None:
     words = ("sample", "-c", trained.folder, "--length", "60", "--count", "2", "--json")
-    plain = json.loads(textgen_cli(*words).stdout)
+    alone = textgen_cli(*words, "--no-mix")
+    plain = json.loads(alone.stdout)
+    assert "mixing" not in alone.stderr
     result = textgen_cli(*words, "--mix", "--mix-order", "3", "--novelty")
     assert "mixing: counts of 7,2" in result.stderr
     assert "after up to 3 tokens" in result.stderr
@@ -129,6 +132,8 @@ def test_what_does_not_go_together_is_refused(trained: Trained, cache: None, oth
         model.evaluate(other, mix=True)
     with pytest.raises(SamplingError, match="mix_order goes with mix"):
         model.generate(mix_order=3)
+    both = ("sample", "-c", trained.folder, "--no-mix", "--mix-order", "3")
+    assert "--mix-order goes with --mix" in refused(*both)
 
 
 def test_without_the_training_text_nothing_is_mixed(trained: Trained, tmp_path: Path) -> None:
@@ -139,3 +144,52 @@ def test_without_the_training_text_nothing_is_mixed(trained: Trained, tmp_path: 
     model.info["corpus"]["files"][0]["path"] = str(tmp_path / "gone.txt")
     with pytest.raises(StorageError, match=r"no longer in the cache.*gone\.txt"):
         model.generate(mix=True)
+
+
+def test_a_model_is_mixed_unasked_where_its_text_is_at_hand(trained: Trained, cache: None) -> None:
+    words = ("sample", "-c", trained.folder, "--length", "60", "--json")
+    usual, asked = textgen_cli(*words), textgen_cli(*words, "--mix")
+    assert "tokens; --no-mix writes without them" in usual.stderr
+    assert "--no-mix" not in asked.stderr
+    record = json.loads(usual.stdout)
+    assert record == json.loads(asked.stdout)
+    assert record["settings"]["mix"]
+    assert record["mix"]["gain_nats_per_token"] > 0
+    model = trained.load()
+    text = record["samples"][0]["text"]
+    assert text == model.generate(length=60, mix=True) != model.generate(length=60)
+    alone = textgen_cli("sample", "-c", trained.folder, "--length", "60", "--no-mix")
+    assert alone.stdout == model.generate(length=60)
+    assert "mixing" not in alone.stderr
+
+
+def test_when_nothing_is_mixed_unasked(
+    trained: Trained, cache: None, other: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reason(model: textgen.Model, **how: Any) -> str:
+        chosen = model.choose_mix(**how)
+        return "" if chosen.value else chosen.reason
+
+    model = trained.load()
+    assert reason(model, is_steered=True) == "the text is steered"
+    assert reason(model, history=4) == "the network sees a fixed number of tokens"
+    assert "learned from another text" in reason(model.adapt(other))
+    assert not reason(model)
+    words = ("sample", "-c", trained.folder, "--length", "40", "--steer", "0:1=+2")
+    steered = textgen_cli(*words)
+    assert "mixing: no counts, for the text is steered" in steered.stderr
+    assert steered.stdout == model.generate(length=40, steer="0:1=+2")
+    for name, value, why in (
+        ("MOST_COUNTED", 5000, "to count 8,0"),
+        ("FIT_TOKENS", 0, "do not help"),
+    ):
+        with monkeypatch.context() as changed:
+            changed.setattr(counted, name, value)
+            assert why in reason(trained.load())
+    with monkeypatch.context() as changed:
+        changed.setenv("TEXTGEN_PATH", "reference")
+        assert "the native engine counts" in reason(trained.load())
+    assert model.saved.corpus is not None
+    model.saved.corpus["files"][0]["path"] = "gone.txt"
+    monkeypatch.setenv("TEXTGEN_CACHE", str(other.parent / "empty"))
+    assert reason(model) == "its training text is not at hand"

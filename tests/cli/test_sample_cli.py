@@ -20,9 +20,11 @@ from textgen.native.library import supported_isas
 
 
 def notices(stderr: str) -> list[str]:
-    """The lines on stderr, but for the one that says what computed."""
+    """The lines on stderr, but for those that say what computed, and that counts were mixed in."""
     first, *rest = [line for line in stderr.splitlines() if not line.startswith("seed: ")]
     assert first.startswith("sampling: ")
+    if rest and rest[0].startswith("mixing: counts of 7,200 tokens"):
+        del rest[0]
     return [line for line in stderr.splitlines() if line.startswith("seed: ")] + rest
 
 
@@ -44,7 +46,7 @@ def test_defaults() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_library_writes_the_same(trained: object) -> None:
-    text = trained.load().generate("дом", length=80, temperature=0.5, rng=4)
+    text = trained.load().generate("дом", length=80, temperature=0.5, rng=4, mix=True)
     assert sample("-s", "дом", "-n", "80", "-t", "0.5", "--rng", "4") == text
 
 
@@ -149,7 +151,7 @@ def test_count() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_many_texts_together_and_each_by_itself(trained: object) -> None:
-    words = ("--seed", "дом", "-n", "60")
+    words = ("--seed", "дом", "-n", "60", "--no-mix")
     result = textgen_cli("sample", *words, "--count", "6")
     assert "6 texts together" in result.stderr
     exact = textgen_cli("sample", *words, "--count", "6", "--exact")
@@ -179,6 +181,7 @@ def test_the_path_is_reported_and_can_be_forced() -> None:
     assert result.stderr == (
         "sampling: numpy, fp32, one text at a time: TEXTGEN_PATH asks for it; "
         "--rng 1 writes another\n"
+        "mixing: no counts, for the native engine counts, and does not compute this model here\n"
     )
     assert len(result.stdout) == 33
     unknown = textgen_cli(*words, TEXTGEN_PATH="warp")
@@ -221,7 +224,7 @@ def test_no_torch_is_loaded(home: Path) -> None:
 def test_json() -> None:
     record = json.loads(sample("--seed", "дом漢", "-n", "20", "--rng", "2", "--json"))
     keys = {"checkpoint", "seed", "notice", "settings", "steering", "path", "samples", "adapted"}
-    assert set(record) == keys
+    assert set(record) == {*keys, "mix"}
     assert set(record["path"]) == {"name", "isa", "precision", "threads", "together", "reason"}
     assert record["seed"] == "дом"
     assert "漢" in record["notice"]

@@ -12,7 +12,7 @@ WORDS = ("sample", "--seed", "дом", "-n", "60")
 
 
 def test_a_steered_text_is_another_one_and_repeats(home: Path) -> None:
-    plain = textgen_cli(*WORDS)
+    plain = textgen_cli(*WORDS, "--no-mix")
     steered = textgen_cli(*WORDS, "--steer", "1:5.h=+30")
     assert steered.exit_code == 0
     assert steered.stdout != plain.stdout

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
 #: Characters a second at which a person can read and react; a text has no end of its own then.
 SPEED, LENGTH = 30.0, 1_000_000
-#: Settings that the command says even at their defaults, which may change with a version.
-ALWAYS_SAID = ("length", "temperature", "rng")
+#: Settings that the command says even at their defaults, which may change with a version, or which
+#: the command finds itself where it is not told.
+ALWAYS_SAID = ("length", "temperature", "rng", "mix")
 
 #: Factor of a key that changes the speed; above the highest it goes as fast as it can.
 _SPEED_STEP, _LEAST_SPEED, _HIGHEST_SPEED = 1.5, 1.0, 500.0

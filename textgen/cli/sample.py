@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -262,11 +262,18 @@ def sample_command(
         why = "" if "history" in given else ", as in training (--history 0 carries its state)"
         seen = plural(settings.history, "token")
         say(f"history: the network sees {seen} at each choice{why}")
+    if "mix" not in given and "mix_order" not in given:
+        is_steered = bool(asked.steer or asked.live)
+        mix = model.choose_mix(is_steered=is_steered, history=settings.history)
+        settings = replace(settings, mix=mix.value)
+        if not mix.value:
+            say(f"mixing: no counts, for {mix.reason}")
     if settings.mix:
         mixture = model.mixture(settings.mix_order)
         say(
             f"mixing: counts of {plural(mixture.tokens, 'token')} of the training text, after up "
             f"to {plural(mixture.counts.order, 'token')}"
+            + ("" if "mix" in given else "; --no-mix writes without them")
         )
     for line in [] if plan is None else plan.describe():
         say(f"steering: {line}")

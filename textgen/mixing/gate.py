@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.model.head import open_head
+from textgen.model.head import nats_of, open_head
 from textgen.model.network import Floats, Network, Predicted, TokenReader
 from textgen.native.counts import Blend, Counts, sets_of
 
@@ -48,12 +48,15 @@ class CountMixture:
         weights_S2: The weights of the network and of the counts, for each set.
         tokens: Tokens that were counted.
         fitted: Tokens that the weights learned from.
+        gain: How much less these cost by the mixture than by the network alone, in nats a token;
+            the weights learned from each after it was predicted.
     """
 
     counts: Counts
     weights_S2: NDArray[np.float64]
     tokens: int
     fitted: int = 0
+    gain: float = 0.0
 
     @classmethod
     def of(cls, counts: Counts, tokens: int) -> CountMixture:
@@ -64,10 +67,12 @@ class CountMixture:
 
     def fit(self, network: Network, tokens: Tokens) -> CountMixture:
         """The same with a gate that has learned from a text."""
-        reader = MixtureReader(self, learn=False)
+        reader, gain = MixtureReader(self, learn=False), 0.0
         for part, logits_NV in predictions(network, tokens):
-            reader.read(part, logits_NV)
-        return CountMixture(self.counts, reader.weights_S2, self.tokens, len(tokens))
+            alone = float(nats_of(logits_NV, part).sum(dtype=np.float64))
+            gain += alone - float(reader.read(part, logits_NV).sum())
+        gain /= max(len(tokens), 1)
+        return CountMixture(self.counts, reader.weights_S2, self.tokens, len(tokens), gain)
 
     def nats(
         self, network: Network, tokens: Tokens, *, learn: bool
@@ -103,6 +108,7 @@ class CountMixture:
             "order": self.counts.order,
             "counted_tokens": self.tokens,
             "fitted_tokens": self.fitted,
+            "gain_nats_per_token": self.gain,
         }
 
 

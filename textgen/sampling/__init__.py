@@ -11,6 +11,7 @@ from textgen.sampling.adapted import refuse_adapting as refuse_adapting
 from textgen.sampling.choice import SymbolGenerator as SymbolGenerator
 from textgen.sampling.choice import choose_symbols as choose_symbols
 from textgen.sampling.counted import fitted_mixture as fitted_mixture
+from textgen.sampling.counted import usual_mixture as usual_mixture
 from textgen.sampling.filters import apply_min_p as apply_min_p
 from textgen.sampling.filters import apply_repetition_penalty as apply_repetition_penalty
 from textgen.sampling.filters import apply_temperature as apply_temperature
