@@ -98,6 +98,7 @@ def spelled_out(plan: Plan, **more: Any) -> TrainOptions:
         tie=plan.model.tie,
         batch_size=plan.batch_size,
         learning_rate=plan.optimizer.learning_rate,
+        weight_decay=plan.optimizer.weight_decay,
         rng=plan.rng,
         **({"history": plan.seq_len} if plan.sliding else {"seq_len": plan.seq_len}),
         **more,
@@ -396,7 +397,7 @@ def test_recurrent_dropout_takes_over_from_dropout() -> None:
 
     def rates(facts: TextFacts = BOOK, **settings: Any) -> list[tuple[float, float]]:
         plans = [
-            resolved(TrainOptions(epochs=epochs, hidden_size=64, **settings), facts)[0]
+            resolved(TrainOptions(epochs=epochs, hidden_size=1024, **settings), facts)[0]
             for epochs in times
         ]
         return [(plan.recurrent_dropout, plan.model.dropout) for plan in plans]
@@ -420,6 +421,37 @@ def test_recurrent_dropout_takes_over_from_dropout() -> None:
     plan, choices = resolved(TrainOptions(epochs=60.0, hidden_size=64, dropout=0.2))
     assert plan.recurrent_dropout == 0.0
     assert "because the dropout was asked for" in choices["recurrent_dropout"].reason
+
+
+def test_a_network_that_cannot_keep_the_text_has_decay_in_place_of_dropout() -> None:
+    """Of dropout none up to 6 parameters a token and reading, all from 9 on. The stronger decay is
+    for networks of 0.3 to 0.45 parameters a token and more, and for less as there is dropout."""
+
+    def drafted(hidden_size: int, epochs: float = 12.0, **more: Any) -> tuple[float, Any, Any, str]:
+        options = TrainOptions(
+            epochs=epochs, hidden_size=hidden_size, embedding_size=64, cell="coupled", **more
+        )
+        plan, choices = resolved(options)
+        size = plan.model.num_parameters() / BOOK.train_tokens
+        return size, plan.model.dropout, plan.optimizer.weight_decay, choices["dropout"].reason
+
+    found = [drafted(width) for width in (64, 192, 272, 288, 320, 384, 400, 448, 1024)]
+    for size, dropout, decay, _ in found:
+        share = min(max((12 * size - 6) / 3, 0), 1)
+        assert dropout == pytest.approx(0.1744 * share, abs=0.006)
+        stronger = (1 - share) * min(max((size - 0.3) / 0.15, 0), 1)
+        assert decay == pytest.approx(0.1 + 0.15 * stronger, abs=0.006)
+    decays = [decay for _, _, decay, _ in found]
+    assert decays[0] == decays[-1] == 0.1
+    assert decays[1] == 0.1 < decays[2] < decays[3] < decays[4] > decays[6] > 0.1
+    assert len({dropout for _, dropout, _, _ in found}) > 3
+    assert "a network of this size does not memorize the text" in found[0][3]
+    assert "a text read about 12 times is not memorized" in found[-1][3]
+    # A text that is read a few times needs neither, and with pairs it was not tried.
+    assert drafted(320, epochs=6.0)[1:3] == (0.0, 0.1)
+    assert drafted(192, pairs=True)[1:3] == (0.17, 0.1)
+    # What is asked for is taken.
+    assert drafted(320, dropout=0.5, weight_decay=0.3)[1:3] == (0.5, 0.3)
 
 
 def test_a_text_read_many_times_has_several_networks() -> None:

@@ -178,7 +178,7 @@ def repeat_command(
 def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
     """The options with all that was chosen for this text, this time and this machine.
 
-    What is the same for every run of a version, such as the weight decay, stays as it was asked.
+    What is the same for every run of a version, such as the clipping, stays as it was asked.
     """
     model = plan.model
     said = model.tie or options.vectors not in (None, WORD2VEC)
@@ -200,6 +200,7 @@ def planned_options(options: TrainOptions, plan: Plan) -> TrainOptions:
         seq_len=None if plan.sliding else plan.seq_len,
         batch_size=plan.batch_size,
         learning_rate=plan.optimizer.learning_rate,
+        weight_decay=plan.optimizer.weight_decay,
     )
 
 

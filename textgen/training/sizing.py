@@ -72,6 +72,10 @@ MOST_DROPOUT, MOST_RECURRENT_DROPOUT = 0.65, 0.5
 #: Dropout for each doubling of how often the text is read; the second from `RECURRENT_FROM`
 #: readings on, where recurrent weights are dropped too, so much of them (docs/log.md).
 DROPOUT, DROPOUT_BESIDE, RECURRENT_DROPOUT, RECURRENT_FROM = 0.11, 0.03, 0.3, 30.0
+#: How much a network can keep of the text, in parameters for each token times readings: below the
+#: first it needs no dropout, from the second on all of it. In place of dropout a network of so many
+#: parameters for each token, `DECAYING`, is helped by `STRONG_DECAY` (docs/log.md).
+MEMORIZING, DECAYING, STRONG_DECAY = (6.0, 9.0), (0.3, 0.45), 0.25
 #: Two networks are trained side by side, and their predictions averaged, where one alone would read
 #: the text as often as the first of these says in the time there is; three from the second on, and
 #: so forth, as far as networks as wide as that one fit into the width. All of them have no more
@@ -417,12 +421,21 @@ def draft(
         0.0 if plain else _recurrent_dropout(epochs),
         _recurrent_reason(epochs, options, rare),
     )
-    alone = recurrent_dropout == 0.0
+    needed = _dropout(epochs, rare=rare, alone=recurrent_dropout == 0.0)
+    parameters = each.num_parameters() / facts.train_tokens
+    # Not tried with words or pairs.
+    memorizing = 1.0 if rare or options.pairs else _between(parameters * epochs, MEMORIZING)
+    usual = round(memorizing * needed, 2)
     dropout = pick(
-        "dropout",
-        options.dropout,
-        _dropout(epochs, rare=rare, alone=alone),
-        _dropout_reason(epochs, rare=rare, alone=alone),
+        "dropout", options.dropout, usual, _dropout_reason(epochs, needed, usual, rare=rare)
+    )
+    stronger = (1.0 - memorizing) * _between(parameters, DECAYING) if needed else 0.0
+    weight_decay = pick(
+        "weight_decay",
+        options.weight_decay,
+        round(WEIGHT_DECAY + stronger * (STRONG_DECAY - WEIGHT_DECAY), 2),
+        "how strongly the weights are pulled towards 0"
+        + (": more than usual, in place of dropout" if stronger else ""),
     )
     share = min(MOST_OF_RATE, RATE_READINGS / epochs) if further else 1.0
     less = f"; {share:.0%} of the usual, so that the model keeps what it knows" if further else ""
@@ -439,7 +452,7 @@ def draft(
             learning_rate=learning_rate,
             beta1=BETA1,
             beta2=BETA2,
-            weight_decay=WEIGHT_DECAY if options.weight_decay is None else options.weight_decay,
+            weight_decay=weight_decay,
             clip_norm=1.0 if options.clip_norm is None else options.clip_norm,
         ),
         batch_size=batch_size,
@@ -633,27 +646,36 @@ def _times(count: float) -> str:
     return "about once" if count < 1.5 else f"about {count:.0f} times"
 
 
-def _dropout_reason(epochs: float, *, rare: bool, alone: bool) -> str:
+def _dropout_reason(epochs: float, needed: float, usual: float, *, rare: bool) -> str:
     share = "share of the neurons switched off at each step"
-    if _dropout(epochs, rare=rare, alone=alone) == 0:
+    if not needed:
         return f"{share}: none, because a text read {_times(epochs)} is not memorized"
+    if not usual:
+        return f"{share}: none, because a network of this size does not memorize the text"
     reason = f"{share}, so that a text read {_times(epochs)} is not memorized"
     return f"{reason}; rare words are soon memorized" if rare else reason
 
 
 def _dropout(epochs: float, *, rare: bool, alone: bool) -> float:
-    """None for a text read a few times, up to a half and more for one read a hundred times.
+    """What a network that could memorize the text needs: none for a text read a few times, up to a
+    half and more for one read a hundred times.
 
     More with `rare`: tokens are words, most of which occur a few times and are soon memorized.
     Less in the end where it is not `alone`, but beside recurrent dropout.
     """
     if rare:
-        return round(min(MOST_DROPOUT, WORDS_DROPOUT * math.log2(max(1.0, epochs))), 2)
+        return min(MOST_DROPOUT, WORDS_DROPOUT * math.log2(max(1.0, epochs)))
     if epochs <= 6.0:
         return 0.0
     before = epochs if alone else min(epochs, RECURRENT_FROM)
     share = DROPOUT * math.log2(before / 4.0) + DROPOUT_BESIDE * math.log2(epochs / before)
-    return round(min(MOST_DROPOUT, share), 2)
+    return min(MOST_DROPOUT, share)
+
+
+def _between(value: float, limits: tuple[float, float]) -> float:
+    """0 up to the first limit, 1 from the second on, and linear between them."""
+    first, last = limits
+    return min(1.0, max(0.0, (value - first) / (last - first)))
 
 
 def _recurrent_reason(epochs: float, options: TrainOptions, rare: bool) -> str:
