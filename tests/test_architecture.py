@@ -31,6 +31,7 @@ LEVELS = {
     "table": -3,
     "heat": -2,
     "errors": -2,
+    "systems": -2,
     "files": -1,
     "terminal": 0,
     "other_names": 0,

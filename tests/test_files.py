@@ -435,7 +435,7 @@ def test_a_temporary_file_taken_away_before_it_is_locked_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "file"
-    lock = files._try_lock
+    lock = files.try_lock
     taken_away: list[str] = []
 
     def lock_too_late(descriptor: int) -> bool | None:
@@ -445,7 +445,7 @@ def test_a_temporary_file_taken_away_before_it_is_locked_is_made_again(
             taken_away.append(name)
         return lock(descriptor)
 
-    monkeypatch.setattr(files, "_try_lock", lock_too_late)
+    monkeypatch.setattr(files, "try_lock", lock_too_late)
     atomic_write(path, write_new)
     assert path.read_bytes() == NEW and len(set(taken_away)) == 3 and hidden(tmp_path) == []
 
@@ -611,7 +611,7 @@ def test_a_second_lock_in_the_same_process_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
 ) -> None:
     if not has_locks:
-        monkeypatch.setattr(files, "_try_lock", lambda descriptor: None)
+        monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
     lock = FolderLock(tmp_path)
     with lock:
         for other in (FolderLock(tmp_path), FolderLock(tmp_path / "." / "x" / ".."), lock):
@@ -629,7 +629,7 @@ def test_the_lock_is_released_by_an_error_and_after_a_change_of_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
 ) -> None:
     if not has_locks:
-        monkeypatch.setattr(files, "_try_lock", lambda descriptor: None)
+        monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
     (tmp_path / "run").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(KeyError), FolderLock(Path("run")):
@@ -645,7 +645,7 @@ def test_a_folder_that_is_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_locks: bool
 ) -> None:
     if not has_locks:
-        monkeypatch.setattr(files, "_try_lock", lambda descriptor: None)
+        monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
     with pytest.raises(StorageError, match="cannot lock the folder"), FolderLock(tmp_path / "no"):
         pass
 
@@ -681,7 +681,7 @@ def test_one_of_many_gets_the_lock_and_releasing_races_with_nobody(tmp_path: Pat
 def test_without_locks_of_the_kernel_the_owner_is_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_try_lock", lambda descriptor: None)
+    monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
     path = tmp_path / LOCK_NAME
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
@@ -706,7 +706,7 @@ def test_without_locks_of_the_kernel_the_owner_is_checked(
 def test_a_lock_that_cannot_be_signed_is_not_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "_try_lock", lambda descriptor: None)
+    monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
 
     def full(descriptor: int, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -724,7 +724,7 @@ def test_a_lock_file_removed_by_its_holder_before_it_is_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lock on a file without a name would keep nobody out."""
-    lock = files._try_lock
+    lock = files.try_lock
     calls = 0
 
     def lock_too_late(descriptor: int) -> bool | None:
@@ -734,7 +734,7 @@ def test_a_lock_file_removed_by_its_holder_before_it_is_locked(
             os.unlink(tmp_path / LOCK_NAME)
         return lock(descriptor)
 
-    monkeypatch.setattr(files, "_try_lock", lock_too_late)
+    monkeypatch.setattr(files, "try_lock", lock_too_late)
     with FolderLock(tmp_path):
         assert hidden(tmp_path) == [LOCK_NAME] and calls == 2
         with pytest.raises(RunFolderError), FolderLock(tmp_path):
@@ -798,7 +798,7 @@ def test_what_is_not_a_plain_file_is_neither_followed_nor_changed(
     has_flag: bool,
 ) -> None:
     if not has_flag:
-        monkeypatch.setattr(files, "_NO_FOLLOW", 0)
+        monkeypatch.setattr(files, "NO_FOLLOW", 0)
     path = plant(tmp_path / "run", operation)
     STRANGE[strange](path, victim)
     before = sorted(os.listdir(path.parent))
@@ -848,7 +848,7 @@ def test_a_link_put_there_between_a_check_and_the_opening(
         swap = LinkAtCall(number, path, victim)
         with monkeypatch.context() as patch:
             if not has_flag:
-                patch.setattr(files, "_NO_FOLLOW", 0)
+                patch.setattr(files, "NO_FOLLOW", 0)
             for name in ("open", "lstat", "fstat", "replace", "scandir"):
                 patch.setattr(os, name, swap.wrap(getattr(os, name)))
             try:

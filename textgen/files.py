@@ -17,18 +17,29 @@ import errno
 import os
 import re
 import secrets
-import shutil
 import socket
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from textgen.errors import RunFolderError, StorageError, TextgenError, named
-
-if sys.platform != "win32":
-    import fcntl
+from textgen.systems import (
+    BINARY,
+    DIRECTORY,
+    NO_FOLLOW,
+    NO_WAIT,
+    flush,
+    is_link,
+    patiently,
+    remove_open,
+    replace,
+    try_lock,
+    windows_fault,
+    windows_reason,
+)
 
 #: The file in a run's folder that names the process that writes there.
 LOCK_NAME = ".lock"
@@ -40,22 +51,16 @@ CURVE_NAME = "loss.svg"
 
 #: How often to try again after losing a race for a file name.
 _ATTEMPTS = 100
+#: Windows renames closed files only: a temporary file that was written to so many seconds ago may
+#: be about to get its name, and is no leftover.
+_FRESH_SECONDS = 60.0
 
-_BINARY = getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-#: Windows has none of these.
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-_DIRECTORY = getattr(os, "O_DIRECTORY", 0)
-#: To open a pipe does not wait for its other end, and a terminal does not become ours.
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
-#: What Windows calls a symbolic link and a junction.
-_WINDOWS_LINKS = (0xA000000C, 0xA0000003)
 _A_LINK = (
     "it is a symbolic link, which may lead anywhere and is not followed; delete it, or put the "
     "thing itself in its place (the run's folder as a whole may be a link)"
 )
 _A_DEVICE = "it is a pipe, a socket or a device, not a plain file"
 _TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{16}\.tmp")
-_NO_LOCKS_HERE = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space",
     errno.EDQUOT: "your disk quota is used up; free some space",
@@ -72,9 +77,8 @@ _REASONS = {
 
 def os_reason(error: OSError) -> str:
     """Return why the system refused, for a message: "the disk is full; free some space"."""
-    if error.errno in _REASONS:
-        return _REASONS[error.errno]
-    return error.strerror or str(error) or type(error).__name__
+    told = windows_reason(error) or _REASONS.get(error.errno or 0)
+    return told or error.strerror or str(error) or type(error).__name__
 
 
 def project_folder(installed: str, in_clone: str) -> Path | None:
@@ -99,9 +103,10 @@ def make_folder(path: Path, *, within: Path | None = None) -> None:
         within: As for `atomic_write`.
     Raises:
         StorageError: The folder cannot be created, a file has its name, or a part below `within`
-            is a link.
+            is a link; on Windows, its name can be none.
     """
     path = Path(path)
+    _require_name(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -145,6 +150,7 @@ def atomic_write(
             place and the message says that a loss of power could still undo it.
     """
     path = Path(path)
+    _require_name(path)
     replaced = False
     temp: str | None = None
     folder: _Folder | None = None
@@ -158,7 +164,7 @@ def atomic_write(
         with os.fdopen(descriptor, "wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
+            flush(file.fileno())
             if sys.platform != "win32":
                 # Still open, and so locked: no other writer takes it for a leftover.
                 folder.replace(temp, name)
@@ -211,6 +217,7 @@ def check_writable(path: Path) -> None:
         StorageError: `atomic_write` with `follow` would fail now, with the same message.
     """
     path = Path(path)
+    _require_name(path)
     try:
         target = _target(path, True)
         with contextlib.closing(_Folder(target.parent)) as folder:
@@ -223,6 +230,12 @@ def check_writable(path: Path) -> None:
         raise
     except OSError as error:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
+
+
+def _require_name(path: Path) -> None:
+    """Refuse a name that Windows gives to a device, or makes another of."""
+    if sys.platform == "win32" and (fault := windows_fault(path)):
+        raise StorageError(f"cannot write {path}: {fault}")
 
 
 def read_plain(path: Path, limit: int | None = None, *, within: Path | None = None) -> bytes:
@@ -258,7 +271,7 @@ def create_private(path: Path) -> BinaryIO:
     """
 
     def create(name: str, flags: int) -> int:
-        return os.open(name, flags | _BINARY, 0o600)
+        return os.open(name, flags | BINARY, 0o600)
 
     return open(path, "x+b", buffering=1 << 20, opener=create)
 
@@ -291,12 +304,11 @@ def require_private(status: os.stat_result, *, reachable: bool = True) -> None:
     Raises:
         OSError: They may, or it belongs to one of them.
     """
-    if sys.platform == "win32":
-        return
-    if status.st_uid not in (os.geteuid(), 0):
-        raise OSError("it belongs to another user")
-    if reachable and status.st_mode & 0o022:
-        raise OSError("other users may write to it; chmod go-w forbids it")
+    if sys.platform != "win32":
+        if status.st_uid not in (os.geteuid(), 0):
+            raise OSError("it belongs to another user")
+        if reachable and status.st_mode & 0o022:
+            raise OSError("other users may write to it; chmod go-w forbids it")
 
 
 def append_line(path: Path, line: str) -> None:
@@ -348,7 +360,7 @@ def sync_lines(path: Path) -> None:
     try:
         descriptor = _open_plain(path, os.O_RDWR)
         try:
-            os.fsync(descriptor)
+            flush(descriptor)
         finally:
             os.close(descriptor)
         _sync_folder(path.parent)
@@ -356,6 +368,21 @@ def sync_lines(path: Path) -> None:
         return
     except OSError as error:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
+
+
+def replace_file(source: Path, target: Path) -> None:
+    """Rename a file in place of another; on Windows wait a moment while somebody has it open.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    replace(source, target)
+
+
+def remove_quietly(path: Path) -> None:
+    """Remove a file where that is possible: what is left of it harms nobody."""
+    with contextlib.suppress(OSError):
+        path.unlink()
 
 
 def remove_leftovers(path: Path, *, within: Path | None = None) -> None:
@@ -374,11 +401,11 @@ def remove_leftovers(path: Path, *, within: Path | None = None) -> None:
 class FolderLock:
     """A context in which no other process, and no second lock in this one, enters a run's folder.
 
-    It is a lock of the kernel (`flock` on the file `.lock` in the folder). So it ends with the
-    process, however that ends, and a file that is left behind never blocks. On Windows and some
-    network disks, which have no such lock, `.lock` is created exclusively and the process in it is
-    checked: a dead one on this host does not block, one on another host blocks until the file is
-    deleted. Temporary files of killed writers are removed from the folder.
+    It is a lock of the kernel on the file `.lock` in the folder (`flock`; on Windows that of
+    `msvcrt.locking`). So it ends with the process, however that ends, and a file left behind never
+    blocks. On network disks that have no such lock, `.lock` is created exclusively and the
+    process in it is checked: a dead one on this host does not block, one on another host blocks
+    until the file is deleted. Temporary files of killed writers are removed from the folder.
 
     Args:
         folder: An existing folder.
@@ -399,7 +426,7 @@ class FolderLock:
                 something else that no save would replace.
         """
         for name in (MODEL_NAME, RESUME_NAME, METRICS_NAME, CURVE_NAME):
-            self._require_plain(name)
+            self._require_own(name)
         try:
             for _ in range(_ATTEMPTS):
                 descriptor = self._try_to_take()
@@ -417,16 +444,11 @@ class FolderLock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
-        if sys.platform == "win32":
-            os.close(descriptor)  # an open file cannot be removed there
-        # Removed before it is unlocked, so that the next process that locks it sees that it is
-        # gone. A file that cannot be removed blocks nobody: it is no longer locked.
+        # A file that cannot be removed blocks nobody: it is no longer locked.
         with contextlib.suppress(OSError):
-            os.unlink(self._path)
-        if sys.platform != "win32":
-            os.close(descriptor)
+            remove_open(descriptor, self._path)
 
-    def _require_plain(self, name: str) -> None:
+    def _require_own(self, name: str) -> None:
         """Refuse before the work what could not be saved after it."""
         try:
             with contextlib.closing(_Folder(self.folder)) as folder:
@@ -438,17 +460,18 @@ class FolderLock:
 
     def _try_to_take(self) -> int | None:
         """The descriptor of the locked file; None after losing a race."""
-        if sys.platform == "win32":
-            return self._try_to_create()
-        descriptor = _open_plain(self._path, os.O_RDWR | os.O_CREAT)
+        # Windows opens no file that is being removed: the one who had the lock is at that.
+        descriptor = patiently(lambda: _open_plain(self._path, os.O_RDWR | os.O_CREAT))
         try:
-            taken = _try_lock(descriptor)
-            if taken is None and os.fstat(descriptor).st_size == 0:
-                os.unlink(self._path)  # probably created just now
-            if taken and os.fstat(descriptor).st_nlink > 1:
-                os.unlink(self._path)  # a file with another name elsewhere, which must not change
+            taken = try_lock(descriptor)
+            status = os.fstat(descriptor)
+            # Without locks: probably created just now. With them: a file with another name
+            # elsewhere, which must not change.
+            if (taken is None and status.st_size == 0) or (taken and status.st_nlink > 1):
+                removed, descriptor = descriptor, -1
+                remove_open(removed, self._path)
             # A process that released the lock between our opening and locking removed the file.
-            if taken and _is_named(descriptor, self._path):
+            elif taken and _is_named(descriptor, self._path):
                 self._sign(descriptor)
                 kept, descriptor = descriptor, -1
                 return kept
@@ -464,13 +487,9 @@ class FolderLock:
     def _try_to_create(self) -> int | None:
         """Take the lock without the kernel: the process that creates the file has it."""
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | _BINARY, 0o666)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
         except FileExistsError:
-            owner = self._owner()
-            if owner is None or owner[1] != socket.gethostname() or _is_alive(owner[0]):
-                raise self._held() from None
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path)
+            self._remove_left_behind()
             return None
         try:
             self._sign(descriptor)
@@ -479,6 +498,20 @@ class FolderLock:
             os.unlink(self._path)  # it names no process
             raise
         return descriptor
+
+    def _remove_left_behind(self) -> None:
+        """Remove the lock of a process that does not run any more."""
+        if sys.platform == "win32":
+            try:
+                os.unlink(self._path)  # which fails where a process has it open
+            except PermissionError:
+                raise self._held() from None
+        else:
+            owner = self._owner()
+            if owner is None or owner[1] != socket.gethostname() or _is_alive(owner[0]):
+                raise self._held() from None
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
 
     def _sign(self, descriptor: int) -> None:
         os.ftruncate(descriptor, 0)
@@ -521,23 +554,28 @@ class _Folder:
         if sys.platform == "win32":  # which cannot open a folder
             for count in range(len(parts)):
                 above = path.parents[count - 1] if count else path
-                if _is_link(os.lstat(above)):
+                if is_link(os.lstat(above)):
                     raise OSError(errno.ELOOP, _A_LINK)
-            return
-        flags = os.O_RDONLY | _DIRECTORY | _BINARY
-        descriptor = os.open(path if within is None else within, flags)
+        else:
+            self._at = {"dir_fd": self._opened(path if within is None else within, parts)}
+
+    @staticmethod
+    def _opened(folder: Path, parts: tuple[str, ...]) -> int:
+        """The descriptor of the folder that `parts` lead to from `folder`."""
+        flags = os.O_RDONLY | DIRECTORY | BINARY
+        descriptor = os.open(folder, flags)
         for part in parts:
             try:
-                inner = os.open(part, flags | _NO_FOLLOW, dir_fd=descriptor)
+                inner = os.open(part, flags | NO_FOLLOW, dir_fd=descriptor)
             except OSError as error:
-                if _is_link(os.lstat(part, dir_fd=descriptor)):
+                if is_link(os.lstat(part, dir_fd=descriptor)):
                     told = f"the folder {part}{_A_LINK.removeprefix('it')}"
                     raise OSError(errno.ELOOP, told) from error
                 raise
             finally:
                 os.close(descriptor)
             descriptor = inner
-        self._at = {"dir_fd": descriptor}
+        return descriptor
 
     def close(self) -> None:
         """Close it."""
@@ -551,7 +589,7 @@ class _Folder:
 
     def create(self, name: str) -> int:
         """Create a file to write to; one that exists, if only as a link, is an error."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
         # The kernel applies the umask and the folder's default access list to 0o666.
         return os.open(self._named(name), flags, 0o666, **self._at)
 
@@ -565,8 +603,7 @@ class _Folder:
 
     def replace(self, name: str, other: str) -> None:
         """Rename a file, in place of another."""
-        at = self._at.get("dir_fd")
-        os.replace(self._named(name), self._named(other), src_dir_fd=at, dst_dir_fd=at)
+        replace(self._named(name), self._named(other), self._at.get("dir_fd"))
 
     def plain_files(self) -> Iterator[str]:
         """The names of the plain files in it."""
@@ -591,12 +628,11 @@ def _open_plain(path: str | Path, flags: int, *, dir_fd: int | None = None) -> i
     Raises:
         OSError: It cannot be opened, or is a link, a folder, a pipe or a device.
     """
-    if not _NO_FOLLOW:  # Windows: there a link is seen before and after, and cannot be excluded
+    if not NO_FOLLOW:  # Windows follows links, and says "permission denied" of a folder
         with contextlib.suppress(FileNotFoundError):
-            if _is_link(os.lstat(path, dir_fd=dir_fd)):
-                raise OSError(errno.ELOOP, _A_LINK)
+            _require_plain(os.lstat(path, dir_fd=dir_fd))
     try:
-        descriptor = os.open(path, flags | _NO_FOLLOW | _NO_WAIT | _BINARY, 0o666, dir_fd=dir_fd)
+        descriptor = os.open(path, flags | NO_FOLLOW | NO_WAIT | BINARY, 0o666, dir_fd=dir_fd)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):
             raise OSError(errno.ELOOP, _A_LINK) from error
@@ -605,16 +641,25 @@ def _open_plain(path: str | Path, flags: int, *, dir_fd: int | None = None) -> i
         raise
     try:
         status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.ENXIO, _A_DEVICE)
-        if not _NO_FOLLOW and _is_link(os.lstat(path, dir_fd=dir_fd)):
+        _require_plain(status)
+        # What has the name is another file only where a link led away from it: on Windows a file
+        # keeps its name while it is open.
+        if not NO_FOLLOW and not os.path.samestat(status, os.lstat(path, dir_fd=dir_fd)):
             raise OSError(errno.ELOOP, _A_LINK)
     except BaseException:
         os.close(descriptor)
         raise
     return descriptor
+
+
+def _require_plain(status: os.stat_result) -> None:
+    """An OSError for anything but a plain file."""
+    if is_link(status):
+        raise OSError(errno.ELOOP, _A_LINK)
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.ENXIO, _A_DEVICE)
 
 
 def _open_to_append(path: Path) -> int:
@@ -625,19 +670,15 @@ def _open_to_append(path: Path) -> int:
         if status.st_nlink <= 1:
             return descriptor
         with os.fdopen(descriptor, "rb") as old:
+            lines = old.read()
 
-            def copy(file: BinaryIO, old: BinaryIO = old, mode: int = status.st_mode) -> None:
-                if sys.platform != "win32":  # Nobody may read more than before.
-                    os.fchmod(file.fileno(), stat.S_IMODE(mode) & 0o666)
-                shutil.copyfileobj(old, file)
+        def copy(file: BinaryIO, lines: bytes = lines, mode: int = status.st_mode) -> None:
+            if sys.platform != "win32":  # Nobody may read more than before.
+                os.fchmod(file.fileno(), stat.S_IMODE(mode) & 0o666)
+            file.write(lines)
 
-            atomic_write(path, copy)
+        atomic_write(path, copy)
     raise OSError(errno.EBUSY, "another process keeps giving it a second name")
-
-
-def _is_link(status: os.stat_result) -> bool:
-    """Whether a file is a symbolic link, or a junction of Windows."""
-    return stat.S_ISLNK(status.st_mode) or (getattr(status, "st_reparse_tag", 0) in _WINDOWS_LINKS)
 
 
 def _target(path: Path, follow: bool) -> Path:
@@ -654,16 +695,8 @@ def _is_run(folder: Path) -> bool:
 
 def _require_replaceable(folder: _Folder, name: str) -> None:
     """An OSError if there is something else than a plain file: a rename would destroy it."""
-    try:
-        status = folder.status(name)
-    except FileNotFoundError:
-        return
-    if _is_link(status):
-        raise OSError(errno.ELOOP, _A_LINK)
-    if stat.S_ISDIR(status.st_mode):
-        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.ENXIO, _A_DEVICE)
+    with contextlib.suppress(FileNotFoundError):
+        _require_plain(folder.status(name))
 
 
 def _create_temp(folder: _Folder, target: str) -> tuple[str, int]:
@@ -673,7 +706,7 @@ def _create_temp(folder: _Folder, target: str) -> tuple[str, int]:
         descriptor = folder.create(temp)
         kept = False
         try:
-            taken = _try_lock(descriptor)
+            taken = try_lock(descriptor)
             # Otherwise another writer took it for a leftover before it was locked.
             kept = taken is None or (taken and _is_still(descriptor, folder, temp))
         finally:
@@ -698,25 +731,25 @@ def _remove_temporary(folder: _Folder, target: str | None) -> None:
                 continue
             with contextlib.suppress(OSError):
                 if sys.platform == "win32":
-                    folder.unlink(name)  # which fails for a file that is open
-                    continue
-                descriptor = folder.open(name, os.O_RDWR)
-                try:
-                    if _try_lock(descriptor):
-                        folder.unlink(name)
-                finally:
-                    os.close(descriptor)
+                    if time.time() - folder.status(name).st_mtime > _FRESH_SECONDS:
+                        folder.unlink(name)  # which fails for a file that is open
+                else:
+                    descriptor = folder.open(name, os.O_RDWR)
+                    try:
+                        if try_lock(descriptor):
+                            folder.unlink(name)
+                    finally:
+                        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a loss of power."""
-    if sys.platform == "win32":
-        return
-    descriptor = os.open(folder, os.O_RDONLY | _DIRECTORY | _BINARY)
-    try:
-        _sync(descriptor)
-    finally:
-        os.close(descriptor)
+    if sys.platform != "win32":
+        descriptor = os.open(folder, os.O_RDONLY | DIRECTORY | BINARY)
+        try:
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _sync(folder: int) -> None:
@@ -726,21 +759,6 @@ def _sync(folder: int) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL:  # "not possible here", on some network file systems
             raise
-
-
-def _try_lock(descriptor: int) -> bool | None:
-    """Lock an open file; False if another process has it, None if the disk has no locks."""
-    if sys.platform == "win32":
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            return False
-        if error.errno in _NO_LOCKS_HERE:
-            return None
-        raise
-    return True
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
@@ -760,18 +778,7 @@ def _is_still(descriptor: int, folder: _Folder, name: str) -> bool:
 
 
 def _is_alive(process: int) -> bool:
-    """Whether a process runs on this host."""
-    if sys.platform == "win32":
-        # Not os.kill: on Windows it ends the process, whatever the signal.
-        import ctypes
-
-        handle = ctypes.windll.kernel32.OpenProcess(0x1000, False, process)
-        if not handle:
-            return False
-        code = ctypes.c_ulong()
-        ctypes.windll.kernel32.GetExitCodeProcess(handle, ctypes.byref(code))
-        ctypes.windll.kernel32.CloseHandle(handle)
-        return code.value == 259  # STILL_ACTIVE
+    """Whether a process runs on this host; not on Windows, where `os.kill` would end it."""
     if process <= 0:
         return False  # a group of processes
     try:

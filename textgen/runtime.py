@@ -126,8 +126,14 @@ def require_torch(what: str) -> None:
 
 def _sign_of_gpu() -> str:
     """What speaks for a GPU that torch could use, in words; "" where nothing does."""
-    if sys.platform == "darwin":
-        return "an Apple processor" if platform.machine() == "arm64" else ""
+    return _sign_of_apple() if sys.platform == "darwin" else _sign_of_driver()
+
+
+def _sign_of_apple() -> str:
+    return "an Apple processor" if platform.machine() == "arm64" else ""
+
+
+def _sign_of_driver() -> str:
     if os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in ("", "-1"):
         return ""  # The usual way to hide them all.
     # Of NVIDIA, of Windows' GPU in its Linux, of AMD.
@@ -193,10 +199,27 @@ def _free_memory() -> int | None:
                     return int(line.split()[1]) * 1024
     except (OSError, ValueError):
         pass
-    try:  # What there is at all, where it is not told how much is free.
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
+    try:
+        if sys.platform == "win32":
+            status = _WindowsMemory(length=ctypes.sizeof(_WindowsMemory))
+            told = ctypes.WinDLL("kernel32").GlobalMemoryStatusEx(ctypes.byref(status))
+            return int(status.free) if told else None
+        else:  # What there is at all, where it is not told how much is free.
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
         return None
+
+
+class _WindowsMemory(ctypes.Structure):
+    """What `GlobalMemoryStatusEx` fills in: MEMORYSTATUSEX."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        ("total", ctypes.c_uint64),
+        ("free", ctypes.c_uint64),
+        ("rest", ctypes.c_uint64 * 5),
+    )
 
 
 def _container_limits() -> Iterator[int]:

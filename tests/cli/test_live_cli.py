@@ -21,7 +21,7 @@ from textgen.cli import live
 from textgen.cli.live import ALWAYS_SAID, check_terminal, write_live
 from textgen.cli.parameters import OutputOptions
 from textgen.cli.sample import WritingOptions
-from textgen.errors import SamplingError
+from textgen.errors import ConfigError, SamplingError
 from textgen.options import SampleOptions, command_text
 from textgen.sampling import LiveSymbol
 from textgen.steering import LiveSteering
@@ -287,10 +287,15 @@ def test_a_terminal_without_a_screen(home: Path) -> None:
         assert "TERM=dumb" in terminal.sent.decode()
 
 
-def test_windows_has_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_console_before_windows_10_has_no_screen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    with pytest.raises(SamplingError.__base__, match="Windows"):  # type: ignore[arg-type]
+    monkeypatch.setattr(live, "obeys_escapes", lambda stream: False)
+    for stream in (sys.stdin, sys.stdout):
+        monkeypatch.setattr(stream, "isatty", lambda: True)
+    with pytest.raises(ConfigError, match="Windows Terminal"):
         check_terminal()
+    monkeypatch.setattr(live, "obeys_escapes", lambda stream: True)
+    check_terminal()
 
 
 @pytest.mark.parametrize("error", [SamplingError("not finite"), RuntimeError("a defect")])

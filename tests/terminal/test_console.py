@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
+import sys
+from typing import Any
 
 import pytest
 from rich.text import Text
+from support.on_windows import MuteLibrary, msvcrt
 
-from textgen.terminal.console import ColorDepth, ColorMode, color_depth, make_console, make_consoles
+from textgen.terminal.console import (
+    ColorDepth,
+    ColorMode,
+    color_depth,
+    make_console,
+    make_consoles,
+    obeys_escapes,
+    prepare_stream,
+)
 
 AUTO, ALWAYS, NEVER = ColorMode.AUTO, ColorMode.ALWAYS, ColorMode.NEVER
 NONE, STANDARD, EIGHT_BIT, TRUECOLOR = ColorDepth
@@ -127,3 +139,71 @@ def test_a_size_that_no_terminal_has_is_none(odd: str) -> None:
     console = make_console(io.StringIO(), AUTO, environ=environ)
     assert console.width == 80 and console.height == 25
     assert make_console(io.StringIO(), AUTO, environ={"COLUMNS": "40"}).width == 40
+
+
+def in_code_page(**kind: Any) -> io.TextIOWrapper:
+    """A stream as Python makes it of a pipe on a Russian Windows."""
+    return io.TextIOWrapper(io.BytesIO(), encoding="cp1251", newline="\r\n", **kind)
+
+
+def test_a_pipe_of_windows_gets_utf_8_and_single_line_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    as_it_is = "дом\r\n\\u65e5".encode("cp1251")
+    for platform, expected in (("win32", "дом\n日".encode()), ("linux", as_it_is)):
+        monkeypatch.setattr(sys, "platform", platform)
+        stream = in_code_page()
+        prepare_stream(stream)
+        stream.write("дом\n日")
+        stream.flush()
+        assert stream.buffer.getvalue() == expected  # type: ignore[attr-defined]
+
+
+def test_pythonioencoding_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "cp1251")
+    monkeypatch.setattr(sys, "platform", "win32")
+    stream = in_code_page()
+    prepare_stream(stream)
+    assert stream.encoding == "cp1251"
+    prepare_stream(io.StringIO())  # no text of bytes, and no error
+
+
+def test_a_pipe_that_is_read_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHONIOENCODING", raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    stream = io.TextIOWrapper(io.BytesIO("дом\n".encode()), encoding="cp1251")
+    monkeypatch.setattr(sys, "stdin", stream)
+    prepare_stream(stream)
+    assert stream.readline() == "дом\n" and stream.errors == "strict"
+
+
+class OneConsole(MuteLibrary):
+    """A console of Windows with a mode."""
+
+    def __init__(self, *, is_console: bool = True, is_new: bool = True) -> None:
+        self.mode, self._is_console, self._is_new = 3, is_console, is_new
+
+    def GetConsoleMode(self, handle: Any, mode: Any) -> int:
+        mode._obj.value = self.mode
+        return self._is_console
+
+    def SetConsoleMode(self, handle: Any, mode: int) -> int:
+        self.mode = mode
+        return self._is_new
+
+
+@pytest.mark.parametrize("kind", [{}, {"is_console": False}, {"is_new": False}])
+def test_a_console_of_windows_is_asked_to_obey(
+    monkeypatch: pytest.MonkeyPatch, kind: dict[str, bool]
+) -> None:
+    library = OneConsole(**kind)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt())
+    monkeypatch.setattr(ctypes, "WinDLL", lambda _: library, raising=False)
+    with open("/dev/null", "w", encoding="utf-8") as stream:
+        assert obeys_escapes(stream) is (not kind)
+    assert library.mode == (3 if kind.get("is_console") is False else 7)
+
+
+@pytest.mark.parametrize(("term", "obeys"), [("xterm", True), ("dumb", False), ("", False)])
+def test_elsewhere_term_says_it(term: str, obeys: bool) -> None:
+    assert obeys_escapes(io.StringIO(), {"TERM": term}) is obeys

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import select
+import sys
 from collections.abc import Iterator
 
 import pytest
+from support.on_windows import msvcrt
 
-from textgen.terminal.screen import Keyboard, parse_keys
+from textgen.terminal.keys import Keyboard, parse_keys
 
 termios = pytest.importorskip("termios", reason="this system has no termios")
 
@@ -83,3 +85,35 @@ def test_the_terminal_is_set_back(pair: tuple[int, int]) -> None:
     os.set_blocking(program, False)
     with pytest.raises(BlockingIOError):
         os.read(program, 100)
+
+
+def console(monkeypatch: pytest.MonkeyPatch, *keys: str) -> Keyboard:
+    """A keyboard of Windows, where keys were pressed."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt(keys))
+    return Keyboard(0)
+
+
+def test_keys_of_a_console_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    arrows = ("\xe0", "H", "\0", "P", "\xe0", "K", "\xe0", "M")
+    with console(monkeypatch, "q", *arrows, "\0", ";", "й", "\x1b", " ") as keyboard:
+        assert keyboard.read(0.0) == ["q", "up", "down", "left", "right", "й", "escape", " "]
+        assert keyboard.read(0.02) == []
+
+
+def test_a_letter_with_the_code_of_an_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    with console(monkeypatch, "\xe0") as keyboard:
+        assert keyboard.read(0.0) == ["à"]
+
+
+def test_ctrl_c_as_a_key_is_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with console(monkeypatch, "q", "\x03") as keyboard, pytest.raises(KeyboardInterrupt):
+        keyboard.read(0.0)
+
+
+def test_keys_that_were_not_read_are_dropped_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    with console(monkeypatch, "a", "b"):
+        pass
+    import msvcrt as installed
+
+    assert not installed.kbhit()

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from textgen.terminal.text import cells, char_width, each_row, escape, visible
+from textgen.terminal.text import cells, char_width, each_row, escape, quote, visible
 
 #: All kinds of characters, the awkward ones often.
 TEXTS = st.text(
@@ -133,3 +133,23 @@ def test_cutting_into_pieces_changes_no_cell(pieces: list[str]) -> None:
     whole = "".join(pieces)
     assert [c.shown for c in cells(pieces)] == [c.shown for c in cells(whole)]
     assert "".join(c.source for c in cells(pieces)) == whole
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("--hidden", "--hidden"),
+        ("checkpoints/mine", "checkpoints/mine"),
+        (r"C:\x\y", r'"C:\x\y"'),
+        ("два слова", '"два слова"'),
+        ("a&b", '"a&b"'),
+        ('she said "no"', r'"she said \"no\""'),
+        ("C:\\two words\\", '"C:\\two words\\\\"'),
+        ("", '""'),
+    ],
+)
+def test_a_word_for_the_shells_of_windows(
+    monkeypatch: pytest.MonkeyPatch, word: str, quoted: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert quote(word) == quoted

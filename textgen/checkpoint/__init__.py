@@ -12,6 +12,7 @@ from textgen.checkpoint.format import write_file as write_file
 from textgen.checkpoint.locate import RESUME_NAME as RESUME_NAME
 from textgen.checkpoint.locate import free_folder as free_folder
 from textgen.checkpoint.locate import has_checkpoint as has_checkpoint
+from textgen.checkpoint.locate import is_path as is_path
 from textgen.checkpoint.locate import list_runs as list_runs
 from textgen.checkpoint.locate import locate_model as locate_model
 from textgen.checkpoint.model_file import ModelHeader as ModelHeader

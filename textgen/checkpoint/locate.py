@@ -44,13 +44,19 @@ def has_checkpoint(folder: str | Path) -> bool:
     return any(os.path.isfile(os.path.join(folder, name)) for name in (MODEL_NAME, RESUME_NAME))
 
 
+def is_path(word: str) -> bool:
+    """Whether a word says where something is, and is no name: it has a slash, on Windows also a
+    backslash or a drive."""
+    return os.path.basename(word) != word
+
+
 def free_folder(name: str, root: Path = Path("checkpoints")) -> Path:
-    """The folder of a new model: `name` below `root`, or `name` itself if it has a slash in it.
+    """The folder of a new model: `name` below `root`, or `name` itself if it is a path.
 
     Raises:
         RunFolderError: A model or a run is there already.
     """
-    folder = root / name if os.path.basename(name) == name else Path(name)
+    folder = Path(name) if is_path(name) else root / name
     if has_checkpoint(folder):
         raise RunFolderError(f"{folder} already contains a model; choose another name")
     return folder

@@ -23,20 +23,21 @@ def _run() -> None:
     import typer
 
     from textgen.cli.app import app
-    from textgen.cli.boundary import check_streams, silence_streams
+    from textgen.cli.boundary import check_streams, has_no_reader, silence_streams
     from textgen.errors import StorageError, exit_code
-    from textgen.terminal.console import escape_what_is_lacking
+    from textgen.terminal.console import prepare_stream
 
     try:
         check_streams()
-        for stream in (sys.stdout, sys.stderr):
-            escape_what_is_lacking(stream)
+        for stream in (sys.stdin, sys.stdout, sys.stderr):
+            prepare_stream(stream)
         app()
     except typer.Exit as end:
         raise SystemExit(end.exit_code) from None
-    except BrokenPipeError:
-        silence_streams()  # nobody reads on, and that is no failure
     except OSError as error:
+        if has_no_reader(error):
+            silence_streams()
+            return
         print(f"textgen: the output: {error.strerror}", file=sys.stderr)
         silence_streams()
         raise SystemExit(exit_code(StorageError())) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import sys
@@ -44,8 +45,6 @@ def guarded(command: F) -> F:
             return result
         except (typer.Exit, typer.Abort):
             raise
-        except BrokenPipeError:
-            close_quietly()
         except KeyboardInterrupt:
             _fail("interrupted", 130)
         except Interrupted as interrupted:
@@ -57,6 +56,8 @@ def guarded(command: F) -> F:
         except MemoryError:
             _fail(_OUT_OF_MEMORY, 1)
         except OSError as error:
+            if has_no_reader(error):
+                close_quietly()
             if os.environ.get(DEBUG_VARIABLE):
                 raise
             _fail(f"{error.filename or 'the output'}: {error.strerror or error}", 6)
@@ -114,6 +115,15 @@ def _fail(message: str, code: int, *, lines: bool = False) -> NoReturn:
 def refuse(message: str, words: Sequence[str]) -> NoReturn:
     """End a command with a message; with `--json` among its words it is an object on stdout too."""
     _fail_with(ConfigError(message), as_json="--json" in words)
+
+
+def has_no_reader(error: OSError) -> bool:
+    """Whether the reader of our output has gone, which is no failure.
+
+    Windows then says "invalid argument", and not of a file.
+    """
+    is_mute = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    return is_mute or isinstance(error, BrokenPipeError)
 
 
 def close_quietly() -> NoReturn:

@@ -23,11 +23,10 @@ if TYPE_CHECKING:
 #: What ends a command with a line of its own, and what Python does with it before we say so.
 USUAL = {SIGINT: default_int_handler, SIGTERM: SIG_DFL}
 try:
-    from _signal import SIGHUP  # Windows has none.
-
-    USUAL[SIGHUP] = SIG_DFL
-except ImportError:
-    pass
+    from _signal import SIGHUP as _GONE
+except ImportError:  # Windows: Ctrl-Break, and what comes when the console's window is closed
+    from _signal import SIGBREAK as _GONE
+USUAL[_GONE] = SIG_DFL
 
 
 def answer_signals() -> list[int]:

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from textgen.sampling import FittedSeed, Writer
     from textgen.steering import SteeringPlan
 
-HELP = """\
+#: What ends the input at a prompt.
+_END_KEY = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+HELP = f"""\
 Type text and press Enter: it is added and the model goes on.
   Enter alone   the model goes on
   ?             show the most likely next tokens; then type a number to take one
   /undo         take back the last turn
   /show         show the whole text
   /new          start again
-  /quit         leave (Ctrl-D too)
+  /quit         leave ({_END_KEY} too)
 A line that begins with / or is ? is a command; begin it with a space to add it as text."""
 
 #: How many of the most likely tokens are offered.

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the program ends with one line, or a step is finished first.
+"""Ctrl-C, SIGTERM, SIGHUP, Ctrl-Break: the program ends with one line, or finishes a step first.
 
 What answers a signal changes as the program goes on:
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.moving import can_go_back, moving_line
+from textgen.cli.moving import moving_line
 from textgen.cli.parameters import OutputOptions, with_options
 from textgen.cli.records import check_outputs, print_json
 from textgen.errors import ConfigError, named
@@ -242,7 +242,8 @@ def _run_examples(step: LessonStep, run: LessonRun, color: ColorMode, name: str)
 
 def _goes_on(prompt: str) -> bool:
     """Wait for Enter; whether the person goes on. The prompt then leaves no trace."""
-    from textgen.terminal.screen import forget_typed
+    from textgen.terminal.console import obeys_escapes
+    from textgen.terminal.keys import forget_typed
 
     forget_typed(sys.stdin.fileno())
     try:
@@ -253,6 +254,6 @@ def _goes_on(prompt: str) -> bool:
         raise
     if not line:
         print(file=sys.stderr)
-    elif can_go_back():
+    elif obeys_escapes(sys.stderr):
         print("\x1b[1A\r\x1b[K", end="", file=sys.stderr, flush=True)
     return bool(line) and line.strip().lower() not in _QUIT

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from math import nan
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 from rich.text import Text
@@ -21,9 +21,10 @@ from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
 from textgen.options import SampleOptions, command_text
 from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan, parse_spec
-from textgen.terminal.console import ColorDepth, ColorMode, make_consoles
+from textgen.terminal.console import ColorDepth, ColorMode, make_consoles, obeys_escapes
 from textgen.terminal.gauge import GaugeReading, gauge_line
-from textgen.terminal.screen import Keyboard, TextScreen
+from textgen.terminal.keys import Keyboard
+from textgen.terminal.screen import TextScreen
 from textgen.terminal.text import visible
 
 if TYPE_CHECKING:
@@ -64,18 +65,26 @@ def check_terminal() -> None:
         ConfigError: There is no terminal.
     """
     instead = "give a schedule instead: --steer TARGET=-2@0..60,+2@60.."
-    if sys.platform == "win32":
-        raise ConfigError(f"--live cannot read single keys on Windows; {instead}")
     if not (sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())):
         raise ConfigError(
             "--live reads keys and draws on a terminal, but standard input or output is not one; "
             f"run it in a terminal, or {instead}"
         )
-    if os.environ.get("TERM", "") in ("", "dumb", "unknown"):
+    if not obeys_escapes(_screen_stream()):
+        if sys.platform == "win32":
+            raise ConfigError(
+                "--live cannot draw on this console; take Windows Terminal, or the console of "
+                f"Windows 10 or newer, or {instead}"
+            )
         raise ConfigError(
             f"--live cannot draw on a terminal with TERM={os.environ.get('TERM', '')}; set TERM to "
             f"the name of your terminal, such as xterm-256color, or {instead}"
         )
+
+
+def _screen_stream() -> TextIO:
+    """The stream that the screen is drawn on: stdout, unless that is a file."""
+    return sys.stdout if sys.stdout.isatty() else sys.stderr
 
 
 def live_steering(model: Model, live: str, base: SteeringPlan | None) -> LiveSteering:
@@ -231,9 +240,8 @@ class LiveSession:
     def run(self, seed: str, signals: StopSignals, color: ColorMode) -> None:
         """Write and read keys until the text ends, or somebody ends it."""
         consoles = make_consoles(color)
-        stream, console = sys.stdout, consoles.out
-        if not stream.isatty():
-            stream, console = sys.stderr, consoles.err
+        stream = _screen_stream()
+        console = consoles.out if stream is sys.stdout else consoles.err
         depth = ColorDepth.of_rich(console.color_system)
         encoding = stream.encoding or "utf-8"
 

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from textgen.progress import Task, listening
+from textgen.terminal.console import obeys_escapes
 
 if TYPE_CHECKING:
     from textgen.terminal.bar import BarReading
@@ -35,11 +36,6 @@ def is_live(*, quiet: bool, json_output: bool) -> bool:
     return sys.stderr.isatty() and not (quiet or json_output)
 
 
-def can_go_back() -> bool:
-    """Whether the terminal goes back in a line when it is told to."""
-    return os.environ.get("TERM", "") not in ("", "dumb", "unknown") or os.name == "nt"
-
-
 class MovingLine:
     """The line; a listener of `textgen.progress`.
 
@@ -52,7 +48,7 @@ class MovingLine:
         #: Figures shown beside the bar, the most important first.
         self.figures: Sequence[str] = ()
         #: Whether there is a line that moves, and not lines that are printed one below another.
-        self.goes_back = live and can_go_back()
+        self.goes_back = live and obeys_escapes(sys.stderr)
         self._tasks: list[tuple[Task, float]] = []
         self._moved: dict[Task, float] = {}
         self._lock = threading.RLock()
@@ -218,8 +214,13 @@ def _write(text: str) -> None:
     """Write to stderr past its buffer, whose lock a handler of signals may have interrupted."""
     # A terminal that has gone is no reason to end the work.
     with contextlib.suppress(OSError, ValueError):
-        encoding = sys.stderr.encoding or "utf-8"
-        os.write(sys.stderr.fileno(), text.encode(encoding, "backslashreplace"))
+        data = text.encode(sys.stderr.encoding or "utf-8", "backslashreplace")
+        # A console of Windows reads its descriptor in a code page, and this in UTF-8.
+        raw = getattr(getattr(sys.stderr, "buffer", None), "raw", None)
+        if raw is None:
+            os.write(sys.stderr.fileno(), data)
+        else:
+            raw.write(data)
 
 
 def _columns() -> int:

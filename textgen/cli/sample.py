@@ -550,13 +550,15 @@ def _beginning(words: Sequence[str], asked: WritingOptions) -> tuple[str, str | 
         ConfigError: A word is a file of text.
         TextgenError: The file of `--seed-file` cannot be read.
     """
+    from textgen.checkpoint import is_path
+
     seed, seed_file, checkpoint = asked.seed, asked.seed_file, asked.checkpoint
     rest, note = list(words), None
     if checkpoint is None:
         for place in dict.fromkeys((0, len(rest) - 1)):
             if rest and _is_model(rest[place], alone=len(rest) == 1):
                 checkpoint = rest.pop(place)
-                if not {"/", os.sep} & set(checkpoint) and not checkpoint.endswith(".safetensors"):
+                if not is_path(checkpoint) and not checkpoint.endswith(".safetensors"):
                     note = (
                         f"'{checkpoint}' is taken as the name of a model; as the beginning of a "
                         f"text: textgen sample --seed {quote(checkpoint)}"
@@ -594,11 +596,11 @@ def _text(seed: str | None, seed_file: Path | None) -> str:
 
 def _is_model(word: str, *, alone: bool) -> bool:
     """Whether a word is a model rather than text: a run's folder, a model's file, a run's name."""
-    from textgen.checkpoint import has_checkpoint
+    from textgen.checkpoint import has_checkpoint, is_path
 
     if not word:
         return False
-    if "/" in word or os.sep in word or word.endswith(".safetensors"):
+    if is_path(word) or word.endswith(".safetensors"):
         # One that is mistyped is answered when it is looked for.
         is_meant = word.endswith(".safetensors") or Path(word).parts[:1] == (_RUNS,)
         return is_meant or has_checkpoint(word)

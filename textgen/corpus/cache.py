@@ -32,7 +32,14 @@ import numpy as np
 from textgen.corpus.mapped import MappedTokens
 from textgen.corpus.vocabulary import Ids
 from textgen.errors import StorageError, TextgenError
-from textgen.files import create_private, open_private, os_reason, require_private
+from textgen.files import (
+    create_private,
+    open_private,
+    os_reason,
+    remove_quietly,
+    replace_file,
+    require_private,
+)
 from textgen.progress import task, track
 
 #: Change it whenever the same text and options are encoded differently; every key changes with it.
@@ -149,10 +156,15 @@ class TokenCache:
         try:
             with create_private(part) as file:
                 file.write(text.encode("utf-8"))
-            os.replace(scratch, self._tokens(key))
-            os.replace(part, self._header(key))
+            try:
+                replace_file(scratch, self._tokens(key))
+                replace_file(part, self._header(key))
+            except PermissionError:  # Windows replaces no tokens that another process reads.
+                if (made := self.load(key)) is not None:
+                    return made  # They are the same: their hash is in the header.
+                raise
         finally:
-            part.unlink(missing_ok=True)
+            remove_quietly(part)
         loaded = self.load(key)
         if loaded is None:
             raise OSError(f"{self._tokens(key)} does not read back as it was written")
@@ -179,14 +191,12 @@ class TokenCache:
                 self.remove(key)
         for path, status in [*self._files(".tokens"), *self._files(".part", ".provisional")]:
             if path.stem not in keys and now - status.st_mtime > _ABANDONED_SECONDS:
-                with suppress(OSError):
-                    path.unlink()
+                remove_quietly(path)
 
     def remove(self, key: str) -> None:
         """Remove an entry, where that is possible."""
         for path in (self._header(key), self._tokens(key)):
-            with suppress(OSError):
-                path.unlink()
+            remove_quietly(path)
 
     def _files(self, *suffixes: str) -> list[tuple[Path, os.stat_result]]:
         found = []

@@ -23,6 +23,7 @@ from textgen.corpus.tokens import write_tokens
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.windows import count_of
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
+from textgen.files import remove_quietly
 from textgen.messages import Message, marks_of
 from textgen.plain_data import Count, Some, from_plain
 from textgen.terminal.humanize import listed, plural
@@ -391,7 +392,7 @@ def _encode(
         }
         return store.store(key, scratch, header)
     finally:
-        scratch.unlink(missing_ok=True)
+        remove_quietly(scratch)
 
 
 class _CorpusHeader(TypedDict):

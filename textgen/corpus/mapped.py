@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 import weakref
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 
 from textgen.errors import StorageError, named
 from textgen.files import os_reason
+
+#: Windows has no such call.
+pread: Callable[[int, int, int], bytes] | None = getattr(os, "pread", None)
 
 #: A slice of up to so many bytes is read from the file; a larger one stays a part of the map.
 PIECE_BYTES = 64 * 2**20
@@ -73,8 +77,8 @@ class MappedTokens(np.memmap[Any, Any]):
 
     def _read(self, index: Any) -> Any:
         """What stands there, read from the file; None where the map has to be asked."""
-        # On Windows, which has no pread, a file that is mapped cannot be cut short.
-        if self._first is None or not hasattr(os, "pread"):
+        # On Windows a file that is mapped cannot be cut short.
+        if self._first is None or pread is None:
             return None
         count = len(self)
         if isinstance(index, slice):
@@ -130,10 +134,11 @@ class _Source:
 
     def read(self, place: int, size: int) -> bytes:
         """The bytes from a place on; a StorageError if they are not all there."""
+        assert pread is not None
         parts: list[bytes] = []
         while size:
             try:
-                part = os.pread(self._descriptor, size, place)
+                part = pread(self._descriptor, size, place)
             except OSError as error:
                 raise self._changed(os_reason(error)) from error
             if not part:

@@ -23,6 +23,7 @@ from typing import BinaryIO, cast
 
 from textgen.corpus.corpus_options import ALL_ENDINGS, DEFAULT_ENDING, parse_endings
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
+from textgen.files import os_reason, remove_quietly
 from textgen.terminal.humanize import listed
 
 STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
@@ -463,7 +464,7 @@ def _spool(stream: BinaryIO, name: str) -> Source:
             shutil.copyfileobj(stream, copy, 1 << 20)
             size = copy.tell()
     except BaseException as error:
-        os.unlink(temporary)
+        remove_quietly(Path(temporary))
         if isinstance(error, OSError):
             raise StorageError(
                 f"{name} cannot be copied to a temporary file in {os.path.dirname(temporary)}: "
@@ -471,7 +472,7 @@ def _spool(stream: BinaryIO, name: str) -> Source:
             ) from error
         raise
     source = Source(name, None, size, storage=Path(temporary))
-    weakref.finalize(source, Path(temporary).unlink, missing_ok=True)
+    weakref.finalize(source, remove_quietly, Path(temporary))
     return source
 
 
@@ -480,7 +481,7 @@ def _unreadable(name: str, error: OSError | ValueError) -> StorageError:
         return StorageError(
             f"{name} does not exist; check the path (texts are taken relative to {os.getcwd()})"
         )
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) and sys.platform != "win32":
         return StorageError(f"{name} may not be read: permission denied; try `chmod +r {name}`")
-    reason = getattr(error, "strerror", None) or error
+    reason = os_reason(error) if isinstance(error, OSError) else error
     return StorageError(f"{name} cannot be read: {reason}")

@@ -28,6 +28,7 @@ from textgen.corpus.tokens import TokenWriter
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens, permute
 from textgen.errors import CheckpointCorruptError, EmptyCorpusError, named
+from textgen.files import remove_quietly
 from textgen.plain_data import Count, Some, from_plain
 from textgen.progress import track
 from textgen.terminal.humanize import plural
@@ -363,7 +364,7 @@ def _write(store: TokenCache, corpus: Corpus, way: Way, parts: list[_Part], key:
         }
         return store.store(key, scratch, header)
     finally:
-        scratch.unlink(missing_ok=True)
+        remove_quietly(scratch)
 
 
 def _side(corpus: Corpus, spans: Spans, counted: Spans) -> Side:

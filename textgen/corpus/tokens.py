@@ -23,7 +23,7 @@ from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError, named
-from textgen.files import create_private
+from textgen.files import create_private, remove_quietly, replace_file
 from textgen.terminal.humanize import plural
 
 #: Characters or ids in a slice.
@@ -252,7 +252,7 @@ def _write_characters(text: Text, choice: CorpusOptions | Vocabulary, path: Path
         )
         writer, unknown = _replace_ids(provisional, runs, final, path)
     finally:
-        provisional.unlink(missing_ok=True)
+        remove_quietly(provisional)
     return measure.encoded(vocabulary, writer, table.utf8_bytes - measure.marks, unknown)
 
 
@@ -283,7 +283,7 @@ def _replace_ids(
                     unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
                 writer.write(ids.data)
     if over:
-        provisional.replace(path)
+        replace_file(provisional, path)
     return writer, unknown
 
 

@@ -112,11 +112,11 @@ def find_compiler(target: BuildTarget | None = None) -> list[str]:
         if shutil.which(words[0]) is None:
             raise BackendError(f"CC={os.environ['CC']} is not found; set it to a C compiler")
         return words
+    found = [[name] for name in COMPILERS if shutil.which(name) is not None]
     if sys.platform == "win32":
-        return find_compiler(this_machine())
-    for name in COMPILERS:
-        if shutil.which(name) is not None:
-            return [name]
+        found = [find_compiler(this_machine())]
+    if found:
+        return found[0]
     raise BackendError(
         f"no C compiler is found ({', '.join(COMPILERS)}); install one, as by "
         "`apt-get install gcc libc6-dev` or `xcode-select --install`"
@@ -254,11 +254,11 @@ def _group() -> Iterator[int | None]:
     """
     if sys.platform == "win32":
         yield None
-        return
-    with subprocess.Popen(
-        ["sh", "-c", "read _; kill -9 0"], stdin=subprocess.PIPE, process_group=0
-    ) as first:
-        yield first.pid
+    else:
+        with subprocess.Popen(
+            ["sh", "-c", "read _; kill -9 0"], stdin=subprocess.PIPE, process_group=0
+        ) as first:
+            yield first.pid
 
 
 def _run(words: list[str], group: int | None) -> str:

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from functools import cache
@@ -55,6 +56,8 @@ _TRUECOLOR_TERMS = ("xterm-kitty", "alacritty", "wezterm", "foot", "xterm-ghostt
 #: The same by TERM_PROGRAM.
 _TRUECOLOR_PROGRAMS = ("iTerm.app", "WezTerm", "vscode", "ghostty", "mintty")
 _NO_TERMS = ("dumb", "unknown")
+#: What a console of Windows is asked for: ENABLE_VIRTUAL_TERMINAL_PROCESSING.
+_OBEY_ESCAPES = 4
 _FORCED = {
     "0": ColorDepth.NONE,
     "false": ColorDepth.NONE,
@@ -155,6 +158,51 @@ def make_consoles(
 _NEVER_FAIL = frozenset(
     ("backslashreplace", "ignore", "namereplace", "replace", "xmlcharrefreplace")
 )
+
+
+def obeys_escapes(stream: TextIO, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether a terminal obeys escape sequences: colours, and going back in a line.
+
+    A console of Windows does when it is asked to, which is done here; one before Windows 10 never
+    does, and rich draws on it by other calls.
+
+    Args:
+        stream: Writes to the terminal.
+        environ: Environment variables; None takes those of this process.
+    """
+    if sys.platform == "win32":
+        import ctypes
+        import msvcrt
+
+        console = ctypes.WinDLL("kernel32")
+        handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+        mode = ctypes.c_uint32()
+        if not console.GetConsoleMode(handle, ctypes.byref(mode)):
+            return False
+        return bool(console.SetConsoleMode(handle, mode.value | _OBEY_ESCAPES))
+    else:
+        environ = os.environ if environ is None else environ
+        return environ.get("TERM", "") not in ("", *_NO_TERMS)
+
+
+def prepare_stream(stream: object) -> None:
+    """Make a standard stream write, or read, what the same command does on any other system.
+
+    On Windows a pipe and a file would get the letters of a code page, which has no Cyrillic or
+    nothing else, and two characters at each line end. `PYTHONIOENCODING` says otherwise, as usual.
+
+    Args:
+        stream: A standard stream; one that is not text is left as it is.
+    """
+    if sys.platform == "win32" and isinstance(stream, io.TextIOWrapper):
+        if stream.isatty():  # Python writes Unicode to consoles.
+            with suppress(OSError, ValueError):
+                obeys_escapes(stream)
+        else:
+            said = os.environ.get("PYTHONIOENCODING")
+            stream.reconfigure(encoding=None if said else "utf-8", newline="\n")
+    if stream is not sys.stdin:
+        escape_what_is_lacking(stream)
 
 
 def escape_what_is_lacking(stream: object) -> None:

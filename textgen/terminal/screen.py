@@ -1,4 +1,4 @@
-"""A whole screen for a text that grows, with one line at the bottom; and single keys.
+"""A whole screen for a text that grows, with one line at the bottom.
 
 It is the terminal's alternate screen, so that all of it can be drawn again when the size changes,
 and the screen that was there before comes back untouched.
@@ -6,14 +6,10 @@ and the screen that was there before comes back untouched.
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
-import select
-import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
 from rich.color import ColorSystem
 from rich.style import Style
@@ -21,9 +17,6 @@ from rich.text import Text
 
 from textgen.terminal.console import ColorDepth
 from textgen.terminal.text import each_cell, each_row
-
-if sys.platform != "win32":
-    import termios
 
 #: What of a text is laid out again when the size changes: more than any screen holds.
 _KEPT_CHARS = 50_000
@@ -164,99 +157,6 @@ def terminal_size(descriptor: int) -> tuple[int, int]:
     """Columns and lines of a terminal; 80 by 24 where it does not tell."""
     try:
         columns, lines = os.get_terminal_size(descriptor)
-    except OSError:
+    except (OSError, ValueError):  # Windows knows three descriptors.
         return _FALLBACK_SIZE
     return (columns, lines) if columns > 0 and lines > 0 else _FALLBACK_SIZE
-
-
-#: Time in which the rest of an arrow's sequence arrives, after its escape.
-_SEQUENCE_SECONDS = 0.05
-_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[ -~])")
-_BEGUN = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?\Z")
-_ARROWS = {"A": "up", "B": "down", "C": "right", "D": "left"}
-
-
-class Keyboard:
-    """While entered, keys come one by one and are not shown; Ctrl-C is still a signal.
-
-    Ctrl-Z does nothing, because the shell would get the screen as it is. At the end the terminal
-    gets its old settings, and keys that were not read are dropped.
-
-    Args:
-        descriptor: The file descriptor of a terminal.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
-        self._before: list[Any] = []
-
-    def __enter__(self) -> Keyboard:
-        self._before = termios.tcgetattr(self._descriptor)
-        mode = termios.tcgetattr(self._descriptor)
-        mode[3] &= ~(termios.ICANON | termios.ECHO)
-        mode[6][termios.VMIN], mode[6][termios.VTIME] = 1, 0
-        disabled = bytes([os.fpathconf(self._descriptor, "PC_VDISABLE") & 0xFF])
-        mode[6][termios.VSUSP] = disabled
-        termios.tcsetattr(self._descriptor, termios.TCSADRAIN, mode)
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        termios.tcsetattr(self._descriptor, termios.TCSAFLUSH, self._before)
-
-    def read(self, seconds: float) -> list[str]:
-        """The keys pressed since the last call.
-
-        Args:
-            seconds: How long to wait for the first one.
-        Returns:
-            Characters, and `up`, `down`, `left`, `right`, `escape`; `gone` where the terminal is.
-        """
-        text, rest, wait = "", "", seconds
-        keys: list[str] = []
-        while select.select([self._descriptor], [], [], wait)[0]:
-            read = os.read(self._descriptor, 4096)
-            if not read:
-                return [*keys, "gone"]
-            text = rest + self._decoder.decode(read)
-            found, rest = parse_keys(text)
-            keys += found
-            if not rest:
-                return keys
-            wait = _SEQUENCE_SECONDS
-        return [*keys, "escape"] if rest else keys
-
-
-def forget_typed(descriptor: int) -> None:
-    """Drop what was typed while nobody read: it answers a question that was not asked yet.
-
-    Args:
-        descriptor: Of a terminal.
-    """
-    if sys.platform != "win32":
-        termios.tcflush(descriptor, termios.TCIFLUSH)
-
-
-def parse_keys(text: str) -> tuple[list[str], str]:
-    """The keys in what a terminal sent, and a sequence at its end that is not complete.
-
-    Sequences of keys that have no name here are left out.
-    """
-    keys: list[str] = []
-    place = 0
-    while place < len(text):
-        if match := _SEQUENCE.match(text, place):
-            name = _ARROWS.get(match[0][-1])
-            keys += [] if name is None else [name]
-            place = match.end()
-            continue
-        if _BEGUN.match(text, place):
-            return keys, text[place:]
-        keys.append("escape" if text[place] == "\x1b" else text[place])
-        place += 1
-    return keys, ""

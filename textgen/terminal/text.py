@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ MARK_CARRIER = "◌"
 
 _NAMED = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _ESCAPED_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
+#: What the Command Prompt or PowerShell takes for something else outside quotes.
+_SPECIAL_ON_WINDOWS = frozenset(" \t\\\"'`&|<>^%!$@#(){}[];,=*?~")
 _VARIATION_SELECTORS = frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
 
 
@@ -189,11 +192,22 @@ def quote(word: str) -> str:
     """A word for a shell, with everything escaped that could steer a terminal.
 
     Any shell reads the result where nothing had to be escaped, else those that know `$'...'`: bash,
-    zsh, ksh.
+    zsh, ksh. On Windows it is for the Command Prompt and PowerShell, and nothing is for them with
+    such a character in it.
     """
     if all(map(_is_shown, word)):
-        return shlex.quote(word)
+        return _quoted_for_windows(word) if sys.platform == "win32" else shlex.quote(word)
     return "$'" + "".join(map(_escaped, word)) + "'"
+
+
+def _quoted_for_windows(word: str) -> str:
+    """A word in double quotes, unless it needs none; the rules of backslashes are Python's."""
+    if word and not _SPECIAL_ON_WINDOWS.intersection(word):
+        return word
+    from subprocess import list2cmdline
+
+    quoted = list2cmdline([word])
+    return quoted if quoted.startswith('"') else f'"{quoted}"'
 
 
 def quote_path(path: str | os.PathLike[str]) -> str:

@@ -1,0 +1,265 @@
+"""What Windows and macOS have instead, with stand-ins for their calls; see `test_on_windows.py`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.on_windows import MuteLibrary, SharingViolation, msvcrt
+from support.small_runs import environment
+
+from textgen import files, runtime, systems
+from textgen.checkpoint import free_folder, is_path
+from textgen.cli.boundary import has_no_reader
+from textgen.errors import RunFolderError, StorageError
+from textgen.files import LOCK_NAME, FolderLock, atomic_write_bytes, check_writable, make_folder
+
+
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Functions that ask when they are called find Windows, and its locks."""
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(systems, "msvcrt", msvcrt(), raising=False)
+    monkeypatch.setattr(systems, "_PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        *((name, "names a device") for name in ("aux", "CON", "nul.txt", "com1", "LPT².gz")),
+        ("aux .x", "names a device"),
+        *((name, "names a device") for name in ("runs/Aux/model", r"C:\x\prn", r"..\con.tar.gz")),
+        *((name, "drops the dot") for name in ("name.", "name./x", r"C:\a\b...")),
+        *((name, "drops the space") for name in ("name ", r"runs \x")),
+        *((f"old{char}b", f"has {char!r}") for char in '<>:"|?*\x01\x1f'),
+        *((name, None) for name in ("auxiliary", "com10", "a.aux", ".lock", "старик", "a b")),
+        *((name, None) for name in (r"C:\x\y", "C:model", "../x", r".\x", "/a/b/", "x:/y", "a..b")),
+        *((name, None) for name in (r"\\server\share\x", "checkpoints/compare-corpus")),
+    ],
+)  # fmt: skip
+def test_names_that_windows_does_not_have(path: str, says: str | None) -> None:
+    fault = systems.windows_fault(path)
+    assert (fault is None) if says is None else (fault is not None and says in fault)
+
+
+def write_nothing(path: Path) -> None:
+    atomic_write_bytes(path, b"")
+
+
+@pytest.mark.parametrize("make", [make_folder, check_writable, write_nothing])
+def test_such_a_name_is_refused_there_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], object]
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "platform", "win32")
+        with pytest.raises(StorageError, match=r"'aux\.csv' names a device on Windows"):
+            make(tmp_path / "aux.csv")
+    assert os.listdir(tmp_path) == []
+    make(tmp_path / "aux.csv")
+
+
+@pytest.mark.parametrize("times", [0, 1, 3])
+def test_a_file_is_replaced_when_its_reader_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int, windows: None
+) -> None:
+    real, calls = os.replace, []
+
+    def held(source: Any, target: Any, **named: Any) -> None:
+        calls.append(target)
+        if len(calls) <= times:
+            raise SharingViolation(errno.EACCES, "it is open", str(target))
+        real(source, target, **named)
+
+    monkeypatch.setattr(os, "replace", held)
+    atomic_write_bytes(tmp_path / "model", b"new")
+    assert (tmp_path / "model").read_bytes() == b"new" and len(calls) == times + 1
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_file_that_stays_open_is_told_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: None
+) -> None:
+    (tmp_path / "model").write_bytes(b"old")
+
+    def held(source: Any, target: Any, **named: Any) -> None:
+        raise SharingViolation(errno.EACCES, "it is open", str(target))
+
+    monkeypatch.setattr(os, "replace", held)
+    with pytest.raises(StorageError, match="another program has it open"):
+        atomic_write_bytes(tmp_path / "model", b"new")
+    assert (tmp_path / "model").read_bytes() == b"old" and os.listdir(tmp_path) == ["model"]
+
+
+def test_what_may_not_be_replaced_at_all_is_not_tried_again() -> None:
+    calls = []
+
+    def forbidden() -> None:
+        calls.append(1)
+        raise PermissionError(errno.EACCES, "no")
+
+    with pytest.raises(PermissionError):
+        systems.patiently(forbidden)
+    assert len(calls) == 1
+
+
+def test_the_lock_excludes_and_ends_with_its_process(tmp_path: Path, windows: None) -> None:
+    second = pytest.raises(RunFolderError, match=f"process {os.getpid()} on")
+    with FolderLock(tmp_path), second, FolderLock(tmp_path):
+        pass
+    assert os.listdir(tmp_path) == []
+    holder = (
+        "import sys, time\nfrom pathlib import Path\nfrom support import on_windows\n"
+        "on_windows.install()\nfrom textgen.files import FolderLock\n"
+        "FolderLock(Path(sys.argv[1])).__enter__()\nprint('locked', flush=True)\ntime.sleep(60)\n"
+    )
+    tests = str(Path(__file__).parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env=environment() | {"PYTHONPATH": f"{tests}{os.pathsep}{Path(tests).parent}"},
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"locked\n"
+        with pytest.raises(RunFolderError, match=f"process {process.pid} on"), FolderLock(tmp_path):
+            pass
+        process.kill()
+        process.wait()
+    assert os.listdir(tmp_path) == [LOCK_NAME]
+    with FolderLock(tmp_path):
+        assert (tmp_path / LOCK_NAME).read_text().startswith(f"{os.getpid()} ")
+    assert os.listdir(tmp_path) == []
+
+
+def test_many_threads_and_the_lock(tmp_path: Path, windows: None) -> None:
+    inside, entered, errors = [], [], []
+
+    def work() -> None:
+        for _ in range(50):
+            try:
+                with FolderLock(tmp_path):
+                    inside.append(1)
+                    entered.append(len(inside))
+                    inside.pop()
+            except RunFolderError:
+                pass
+            except StorageError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(entered) == {1} and errors == []
+
+
+def test_without_such_locks_an_open_file_is_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, windows: None
+) -> None:
+    """As on a disk of the network: what can be removed belongs to nobody."""
+
+    def locking(descriptor: int, mode: int, count: int) -> None:
+        raise OSError(errno.EINVAL, "no such function")
+
+    monkeypatch.setattr(systems.msvcrt, "locking", locking)
+    (tmp_path / LOCK_NAME).write_text("1 here")
+    with FolderLock(tmp_path):
+        text = (tmp_path / LOCK_NAME).read_text()
+        assert text.startswith(f"{os.getpid()} ")
+
+        def held(path: Any, **_: Any) -> None:
+            raise SharingViolation(errno.EACCES, "it is open", str(path))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "unlink", held)
+            with pytest.raises(RunFolderError, match="in use"), FolderLock(tmp_path):
+                pass
+        assert (tmp_path / LOCK_NAME).read_text() == text
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_temporary_file_of_a_writer_who_is_about_to_rename_it_stays(
+    tmp_path: Path, windows: None
+) -> None:
+    fresh, old = (tmp_path / f".model.{digit * 16}.tmp" for digit in "01")
+    fresh.touch()
+    old.touch()
+    os.utime(old, (1, 1))
+    atomic_write_bytes(tmp_path / "model", b"new")
+    assert sorted(os.listdir(tmp_path)) == [fresh.name, "model"]
+
+
+def test_a_long_path_is_told_as_one(windows: None) -> None:
+    error = FileNotFoundError(errno.ENOENT, "the system cannot find the path", "x" * 300)
+    assert files.os_reason(error) == "there is no such file or folder"
+    error.winerror = 3  # type: ignore[attr-defined]
+    assert "LongPathsEnabled" in files.os_reason(error)
+    error = FileNotFoundError(errno.ENOENT, "the system cannot find the path", "x")
+    error.winerror = 3  # type: ignore[attr-defined]
+    assert files.os_reason(error) == "there is no such file or folder"
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_macos_writes_through_the_memory_of_the_disk(
+    monkeypatch: pytest.MonkeyPatch, works: bool
+) -> None:
+    calls: list[tuple[str, int]] = []
+
+    def full(descriptor: int, command: int) -> None:
+        calls.append(("full", command))
+        if not works:
+            raise OSError(errno.ENOTSUP, "not on this disk")
+
+    stand_in = types.SimpleNamespace(fcntl=full, F_FULLFSYNC=51)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(systems, "fcntl", stand_in)
+    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(("fsync", descriptor)))
+    systems.flush(7)
+    assert calls == [("full", 51)] + ([] if works else [("fsync", 7)])
+
+
+def test_what_says_where_something_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for word, expected in (("a/b", True), ("a/", True), ("a", False), ("", False), (r"a\b", False)):
+        assert is_path(word) is expected
+    import ntpath
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "path", ntpath)
+        for word in (r"a\b", "a/b", r"C:\x", "C:model", r"..\x"):
+            assert is_path(word), word
+        assert not is_path("model")
+    assert free_folder("mine", tmp_path) == tmp_path / "mine"
+
+
+def test_a_closed_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    mute = OSError(errno.EINVAL, "Invalid argument")
+    assert has_no_reader(BrokenPipeError()) and not has_no_reader(mute)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert has_no_reader(mute)
+    assert not has_no_reader(OSError(errno.EINVAL, "Invalid argument", "a?b"))
+    assert not has_no_reader(OSError(errno.ENOSPC, "full"))
+
+
+def test_the_memory_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Kernel(MuteLibrary):
+        def GlobalMemoryStatusEx(self, status: Any) -> int:
+            assert status._obj.length == 64
+            status._obj.free = 12345
+            return 1
+
+    def absent(path: str, **_: Any) -> Any:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("builtins.open", absent)
+    for library, expected in ((Kernel(), 12345), (MuteLibrary(), None)):
+        with monkeypatch.context() as patch:
+            patch.setattr(runtime.ctypes, "WinDLL", lambda _, own=library: own, raising=False)
+            assert runtime._free_memory() == expected
