@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 import weakref
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,9 +19,6 @@ from numpy.typing import NDArray
 
 from textgen.errors import StorageError, named
 from textgen.files import os_reason
-
-#: Windows has no such call.
-pread: Callable[[int, int, int], bytes] | None = getattr(os, "pread", None)
 
 #: A slice of up to so many bytes is read from the file; a larger one stays a part of the map.
 PIECE_BYTES = 64 * 2**20
@@ -78,7 +75,7 @@ class MappedTokens(np.memmap[Any, Any]):
     def _read(self, index: Any) -> Any:
         """What stands there, read from the file; None where the map has to be asked."""
         # On Windows a file that is mapped cannot be cut short.
-        if self._first is None or pread is None:
+        if self._first is None or not hasattr(os, "pread"):
             return None
         count = len(self)
         if isinstance(index, slice):
@@ -134,11 +131,12 @@ class _Source:
 
     def read(self, place: int, size: int) -> bytes:
         """The bytes from a place on; a StorageError if they are not all there."""
-        assert pread is not None
         parts: list[bytes] = []
         while size:
+            part = b""
             try:
-                part = pread(self._descriptor, size, place)
+                if sys.platform != "win32":  # There the map is read.
+                    part = os.pread(self._descriptor, size, place)
             except OSError as error:
                 raise self._changed(os_reason(error)) from error
             if not part:
