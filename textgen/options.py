@@ -635,7 +635,7 @@ class SampleOptions:
         typed_help="Mix the model with counts of its training text, or not. Counts know how often "
         "each token followed the last ones there. Without either option they are mixed in where "
         "the training text is there and not long, and the mixture predicts the validation text "
-        "better; but not while the text is steered, and not after --adapt.",
+        f"better; but not while the text is steered, and not after {named('adapt')}.",
         panel=CHOICE,
         off="no-mix",
     )
