@@ -1244,6 +1244,9 @@ class Model:
     ) -> Evaluation:
         """The cost of texts under the model, in float32.
 
+        A character that a model of characters lacks is read as the nearest form that it has, and
+        what it takes to tell them apart is a part of the cost (`read_as` of the result).
+
         Args:
             paths: Files, folders, patterns or lists of these, read as in training.
             text: The text itself, instead of files.

@@ -127,6 +127,21 @@ def test_sample_learns_first_and_leaves_the_file_as_it_is(
     assert twice["adapted"][0]["files"] == [str(strange), str(trained.text)]
 
 
+def test_another_typography_is_learned_as_the_model_knows_it(
+    trained: Trained, cache: None, strange: Path
+) -> None:
+    words = ("sample", "-c", trained.folder, "--length", "60", "--json", "--adapt", strange)
+    before = json.loads(textgen_cli(*words).stdout)
+    strange.write_text(strange.read_text().replace(" ", "\xa0", 5))
+    result = textgen_cli(*words)
+    assert "read as characters that the model knows: " in result.stderr
+    assert "U+00A0 as ' ' 5 times (telling them apart: " in result.stderr
+    found = json.loads(result.stdout)
+    assert found["samples"] == before["samples"]
+    assert found["adapted"][0]["read_as"][" "]["\xa0"] == 5
+    assert " " not in before["adapted"][0]["read_as"]
+
+
 def test_what_it_learned_stays_and_can_be_kept(
     trained: Trained, cache: None, strange: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

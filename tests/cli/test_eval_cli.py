@@ -120,6 +120,23 @@ def test_unknown_characters_are_charged(text: Path) -> None:
     assert total[1] - total[0] > math.log2(1_112_064)
 
 
+def test_another_typography_is_one_line(text: Path) -> None:
+    plain = evaluate(text)
+    content = text.read_text(encoding="utf-8")
+    text.write_text(content.replace(" ", "\xa0", 9), encoding="utf-8")
+    found = evaluate(text)
+    spaces = content.count(" ")
+    assert found["read_as"] == {" ": {" ": spaces - 9, "\xa0": 9}}
+    assert found["unknown_chars"] == 0
+    told = found["read_as_bits_per_char"]
+    assert found["bits_per_char"] == pytest.approx(plain["bits_per_char"] + told, rel=1e-6)
+    line = f"U+00A0 as ' ' 9 times (telling them apart: {told:.4f} bits/char)"
+    assert found["notes"] == [f"read as characters that the model knows: {line}"]
+    shown = textgen_cli("eval", text, "--threads", "1")
+    assert shown.stderr.count("\n") == 1 and line in shown.stderr
+    assert "read as bits per char" in shown.stdout
+
+
 def test_several_texts_and_stdin(text: Path, tmp_path: Path) -> None:
     alone = evaluate(text)
     assert evaluate("-", input=text.read_bytes()) == alone

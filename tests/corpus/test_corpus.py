@@ -213,7 +213,7 @@ def test_token_at_char_of_one_document_is_the_character(tmp_path: Path) -> None:
 
 
 def _forbid_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: Any) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("encoded again")
 
     monkeypatch.setattr(corpus_module, "write_tokens", refuse)

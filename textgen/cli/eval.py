@@ -27,8 +27,10 @@ def eval_command(
     """Measure how well a model predicts a text, in bits per character and perplexity.
 
     The text is read from the beginning to the end, and every character counts. A character that
-    the model does not know costs as much as the unknown token, plus 20.08 bits, which is the cost
-    of choosing one among all characters of Unicode. The perplexity is per token. For a model of
+    the model does not know is read as the nearest one that it knows, such as – as —, and the figure
+    includes what it takes to tell them apart. Without such a form it costs as much as the unknown
+    token, plus 20.08 bits, which is the cost of choosing one among all characters of Unicode. The
+    perplexity is per token. For a model of
     words, bits per word are printed too: the cost of the whole text, with spaces and punctuation,
     divided by the number of words.
 
@@ -90,7 +92,9 @@ def _show(
     beside = None if cold is None else cold.to_dict("cold_")
     if output.json_output:
         record = {} if beside is None else {"cold": {"cold_window": window, **beside}}
-        print_json({**figures, **record, "notes": list(measured.notes)})
+        read_as = getattr(measured, "read_as", {})
+        more = {"read_as": read_as} if read_as else {}
+        print_json({**figures, **record, **more, "notes": list(measured.notes)})
         return
     if not output.quiet:
         print_notes(measured.notes)

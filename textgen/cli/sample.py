@@ -296,6 +296,7 @@ def sample_command(
 def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None]) -> Model:
     """The model after it has read the texts of `--adapt`; kept under the name of `--save-as`."""
     from textgen.checkpoint import free_folder
+    from textgen.evaluation import read_as_notes
 
     if asked.save_as is not None:
         free_folder(asked.save_as)  # Refused before a long text is read.
@@ -304,6 +305,8 @@ def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None
     how = f"rate {record['rate']:g}, a step every {plural(record['stretch'], 'token')}"
     if not record["rate"]:
         how = "nothing, because no step helped on the validation text"
+    for note in read_as_notes(record.get("read_as", {}), record["chars"]):
+        say(note)
     say(f"learned from {plural(record['chars'], 'character')}: {how}")
     if asked.save_as is not None:
         say(f"kept as {adapted.save(asked.save_as)}")

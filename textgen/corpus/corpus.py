@@ -6,7 +6,7 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NotRequired, TypedDict
@@ -20,6 +20,7 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import find_sources
 from textgen.corpus.text_stream import FileReport, TextStream
 from textgen.corpus.tokens import write_tokens
+from textgen.corpus.variants import TABLE_VERSION, ReadAs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.windows import count_of
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
@@ -93,6 +94,9 @@ class Corpus:
         utf8_bytes: The same text's length in UTF-8.
         unknown_chars: Characters that the vocabulary lacks; where rare words are not spelled, all
             those of unknown tokens.
+        read_as: How often each way of writing a form stood in the text, where characters were read
+            as others. Then `chars`, `utf8_bytes` and `unknown_chars` are still those of the text as
+            it is, and `tokens` those of the text as read.
         sha256: Hash of the raw (decompressed) bytes; of several files, of their hashes, so that
             the borders between them count.
         cache_key: The name of the cache entry, for `from_cache`.
@@ -111,6 +115,7 @@ class Corpus:
     unknown_chars: int
     sha256: str
     cache_key: str
+    read_as: ReadAs = field(default_factory=dict)
     tokens_sha256: str | None = None
     separator: str = "\n\n"
     borders: int | None = None
@@ -127,6 +132,7 @@ class Corpus:
         *,
         vocabulary: Vocabulary | None = None,
         normalization: Normalization | None = None,
+        variants: bool = False,
         cache: Path | None = None,
         stdin: BinaryIO | None = None,
     ) -> Corpus:
@@ -144,6 +150,9 @@ class Corpus:
             vocabulary: To encode with, for evaluation and fine-tuning; its level is then used,
                 whatever `options` say. None builds one from the texts.
             normalization: Overrides that of `options`.
+            variants: Whether a character that the vocabulary lacks is read as the nearest form that
+                it has, if there is one (`textgen.corpus.variants`): to measure a text, or to learn
+                from it. It matters at level `"char"` only.
             cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
             stdin: What `-` reads; None means the process's standard input.
         Raises:
@@ -156,7 +165,8 @@ class Corpus:
         options = _settle(options or CorpusOptions(), vocabulary, normalization)
         stream = TextStream(find_sources(paths, ending=options.ending, stdin=stdin), options)
         names = [source.name for source in stream.sources]
-        request = _request(options, vocabulary)
+        variants = variants and vocabulary is not None and vocabulary.level == "char"
+        request = _request(options, vocabulary, variants)
         prefix = _digest({**request, "sizes": [source.size for source in stream.sources]})
         prefix = prefix[:_PREFIX_DIGITS]
         store = TokenCache(cache)
@@ -168,7 +178,7 @@ class Corpus:
                 return replace(corpus, options=options, notes=notes)
 
         def encode(store: TokenCache) -> CacheEntry:
-            return _encode(store, stream, request, prefix, vocabulary)
+            return _encode(store, stream, request, prefix, vocabulary, variants)
 
         try:
             entry, note = write_entry(cache, "the encoded text", encode)
@@ -323,7 +333,9 @@ def _settle(
     return options
 
 
-def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str, Any]:
+def _request(
+    options: CorpusOptions, vocabulary: Vocabulary | None, variants: bool = False
+) -> dict[str, Any]:
     """Everything but the text that decides what the tokens are."""
     usual = asdict(CorpusOptions())
     given = asdict(options)
@@ -345,6 +357,7 @@ def _request(options: CorpusOptions, vocabulary: Vocabulary | None) -> dict[str,
             )
         },
         "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
+        **({"variants": TABLE_VERSION} if variants else {}),
     }
 
 
@@ -364,13 +377,14 @@ def _encode(
     request: Mapping[str, Any],
     prefix: str,
     vocabulary: Vocabulary | None,
+    variants: bool,
 ) -> CacheEntry:
     """Encode a text into an entry of `store`."""
     options = stream.options
     scratch = store.scratch()
     forgotten = "the text has too many different words to count them all; rare ones were left"
     try:
-        encoded = write_tokens(stream.text, vocabulary or options, scratch)
+        encoded = write_tokens(stream.text, vocabulary or options, scratch, variants=variants)
         key = _key(prefix, request, stream.sha256)
         header = {
             "cache_key": key,
@@ -388,6 +402,7 @@ def _encode(
             "borders": stream.borders if has_border_lines(options.documents) else None,
             "sha256": stream.sha256,
             "notes": [forgotten] if encoded.words_forgotten else [],
+            **({"read_as": encoded.read_as} if encoded.read_as else {}),
             **{name: getattr(encoded, name) for name in _NUMBERS},
         }
         return store.store(key, scratch, header)
@@ -407,6 +422,7 @@ class _CorpusHeader(TypedDict):
     borders: NotRequired[Count | None]
     tokens_sha256: NotRequired[str]
     notes: list[str]
+    read_as: NotRequired[dict[str, dict[str, Count]]]
     documents: Some
     chars: Some
     utf8_bytes: Count
@@ -444,6 +460,7 @@ def _from_entry(entry: CacheEntry, names: Sequence[str] | None = None) -> Corpus
             files=files,
             sha256=header["sha256"],
             cache_key=header["cache_key"],
+            read_as=header.get("read_as", {}),
             tokens_sha256=header.get("tokens_sha256"),
             separator=str(header.get("separator") or document_separator(options.documents)),
             borders=header.get("borders"),

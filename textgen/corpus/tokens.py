@@ -1,17 +1,18 @@
 """A text of any length turned into a file of token ids, in bounded memory.
 
-The text is read once; at word level without a vocabulary twice, first to count, then to write. Char
-level writes provisional ids in the order in which characters occur, and then replaces these: to
-decode and normalize the text again would cost more. Inner loops work on slices that fit into a
-core's cache: one table look-up for all characters of a slice.
+The text is read once; twice at word level without a vocabulary, first to count, then to write, and
+at char level where characters are read as others. Char level writes provisional ids in the order in
+which characters occur, and then replaces these: to decode and normalize the text again would cost
+more. Inner loops work on slices that fit into a core's cache: one table look-up for all characters
+of a slice.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.corpus_options import FEW_WORDS, USUAL_WORD_COUNT, CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK
+from textgen.corpus.variants import Questions, ReadAs, variant_places, variants_in, ways_of
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError, named
@@ -57,6 +59,8 @@ class EncodedText:
         chars: Characters of the text, without marks; `utf8_bytes` is its length in UTF-8.
         unknown_chars: Characters the vocabulary lacks; where rare words are not spelled, all those
             of unknown tokens, the space before a word included.
+        read_as: How often each way of writing a form stood in the text, where characters were read
+            as others.
         words_forgotten: Whether there were too many different words to count them all.
     """
 
@@ -67,6 +71,7 @@ class EncodedText:
     chars: int
     utf8_bytes: int
     unknown_chars: int
+    read_as: ReadAs = field(default_factory=dict)
     words_forgotten: bool = False
 
 
@@ -74,13 +79,17 @@ class EncodedText:
 Text = Callable[[], Iterable[str]]
 
 
-def write_tokens(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> EncodedText:
+def write_tokens(
+    text: Text, choice: CorpusOptions | Vocabulary, path: Path, *, variants: bool = False
+) -> EncodedText:
     """Encode a text into a raw array of ids at `path`.
 
     Args:
         text: The text, already normalised; called once or twice.
         choice: How to build the vocabulary, or the vocabulary to encode with.
         path: The file to write; a second one beside it, `.provisional`, is removed at the end.
+        variants: Whether a character that the given vocabulary lacks is read as its nearest form,
+            if it has one (`textgen.corpus.variants`).
     Raises:
         EmptyCorpusError: The text is empty; or too short, or of a single symbol, and a
             vocabulary was to be built from it.
@@ -89,7 +98,7 @@ def write_tokens(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
     if choice.level == "byte":
         result = _write_bytes(text, choice, path)
     elif choice.level == "char":
-        result = _write_characters(text, choice, path)
+        result = _write_characters(text, choice, path, variants)
     else:
         result = _write_words(text, choice, path)
     if isinstance(choice, Vocabulary):
@@ -225,7 +234,9 @@ def _write_bytes(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> 
     return measure.encoded(vocabulary, writer, writer.count - measure.marks)
 
 
-def _write_characters(text: Text, choice: CorpusOptions | Vocabulary, path: Path) -> EncodedText:
+def _write_characters(
+    text: Text, choice: CorpusOptions | Vocabulary, path: Path, variants: bool
+) -> EncodedText:
     counting = not isinstance(choice, Vocabulary) and choice.min_count > 1
     table = CharacterTable(counting=counting)
     measure = _Measure(for_training=not isinstance(choice, Vocabulary))
@@ -253,7 +264,50 @@ def _write_characters(text: Text, choice: CorpusOptions | Vocabulary, path: Path
         writer, unknown = _replace_ids(provisional, runs, final, path)
     finally:
         remove_quietly(provisional)
-    return measure.encoded(vocabulary, writer, table.utf8_bytes - measure.marks, unknown)
+    result = measure.encoded(vocabulary, writer, table.utf8_bytes - measure.marks, unknown)
+    forms = variants_in(map(chr, table.points.tolist()), vocabulary) if variants else {}
+    return _write_as_read(text, vocabulary, forms, path, result) if forms else result
+
+
+def _write_as_read(
+    text: Text, vocabulary: Vocabulary, forms: Mapping[str, str], path: Path, found: EncodedText
+) -> EncodedText:
+    """Write a text again, with some characters read as others.
+
+    Args:
+        text: The text.
+        vocabulary: What it is encoded with.
+        forms: What is read as what (`variants_in`).
+        path: The file to write over.
+        found: What was written there.
+    """
+    read_as = {form: dict.fromkeys(ways, 0) for form, ways in ways_of(forms).items()}
+    told: dict[int, str] = {}
+
+    def count(place: int, form: str) -> bool:
+        char = told.get(place, "")
+        is_variant = char in read_as[form]
+        read_as[form][char if is_variant else form] += 1
+        return is_variant
+
+    questions = Questions(read_as, vocabulary, count)
+    table = str.maketrans(dict(forms))
+    unknown = 0
+    path.unlink()
+    with TokenWriter(path) as writer:
+        for chunk in text():
+            for start in range(0, len(chunk), SLICE):
+                piece = chunk[start : start + SLICE]
+                told = {questions.place + at: char for at, char in variant_places(piece, forms)}
+                read = piece.translate(table)
+                ids = vocabulary.encode(read)
+                if DOCUMENT_MARK in read:
+                    ids[_code_units(read) == ord(DOCUMENT_MARK)] = END_ID
+                questions.read(ids)
+                unknown += int(np.count_nonzero(ids == UNKNOWN_ID))
+                writer.write(ids.data)
+    tokens, sha256 = writer.count, writer.sha256
+    return replace(found, tokens=tokens, sha256=sha256, unknown_chars=unknown, read_as=read_as)
 
 
 def _replace_ids(

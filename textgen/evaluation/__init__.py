@@ -6,3 +6,4 @@ from textgen.evaluation.prediction import POSITIONS as POSITIONS
 from textgen.evaluation.prediction import Evaluation as Evaluation
 from textgen.evaluation.prediction import evaluate as evaluate
 from textgen.evaluation.prediction import open_corpus as open_corpus
+from textgen.evaluation.prediction import read_as_notes as read_as_notes

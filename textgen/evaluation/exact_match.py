@@ -88,7 +88,7 @@ def evaluate_pairs(
         options: How many pairs are measured, how the files are read, and what computes.
         stdin: What the path `-` reads.
     """
-    corpus = open_corpus(saved, paths, options, stdin, documents="line")
+    corpus = open_corpus(saved, paths, options, stdin, documents="line", variants=False)
     pairs = find_pairs(corpus, paths)
     if options.limit is not None and options.limit < len(pairs):
         pairs = pairs.take(permute(np.arange(options.limit), len(pairs), 0))

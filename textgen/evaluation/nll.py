@@ -11,6 +11,10 @@ values, each equally likely. So an unknown character has the negative log-likeli
 
 in nats; the second term, the escape, is about 20.08 bits.
 
+A character that the model does not know, but a nearest form of it, is read as that form
+(`textgen.corpus.variants`). The figure is still the cost of the text as it is: `telling_nats` says
+what has to be told beside the text as read.
+
 An unknown word, where rare words are not spelled, has an escape too: its characters, the space that
 ends it among them, each one of those that the model's words consist of, equally likely. So the
 figure is a code length of the text, to be compared with that of a model that writes every word.
@@ -32,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.corpus import Corpus
+from textgen.corpus.variants import ReadAs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named
@@ -87,6 +92,34 @@ def escape_nats(corpus: Corpus) -> float:
     if corpus.vocabulary.spelled or not corpus.unknown_tokens:
         return letter_nats(corpus.vocabulary)
     return letter_nats(corpus.vocabulary) * corpus.unknown_chars / corpus.unknown_tokens
+
+
+def telling_nats(read_as: ReadAs) -> float:
+    """What it costs to tell which characters were read as others, and where, in nats.
+
+    Each of them is named once, by an escape. At each place where the text as read has a form, it is
+    told which of its K ways of writing stood there, the form itself among them. A way that stood at
+    n_k of the n places before has the probability
+
+        (n_k + 1/2) / (n + K/2)
+
+    (Krichevsky and Trofimov 1981, "The performance of universal encoding"), which depends on
+    nothing that comes later. The product over all places depends on the counts alone:
+
+        G(K/2) / G(n + K/2) * product of G(n_k + 1/2) / G(1/2),  G the gamma function
+
+    How many characters are named is not charged, as the length of a text is not.
+
+    Args:
+        read_as: How often each way of writing a form stood in the text.
+    """
+    nats = 0.0
+    for ways in read_as.values():
+        half = len(ways) / 2
+        nats += ESCAPE_NATS * (len(ways) - 1)
+        nats += math.lgamma(sum(ways.values()) + half) - math.lgamma(half)
+        nats -= sum(math.lgamma(count + 0.5) - math.lgamma(0.5) for count in ways.values())
+    return nats
 
 
 def charge_escapes(

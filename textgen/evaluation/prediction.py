@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -14,6 +14,7 @@ from textgen.adaptation import AdaptationRule, AdaptingReader, guarded
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import FileOptions
+from textgen.corpus.variants import ReadAs
 from textgen.corpus.vocabulary import UNKNOWN_ID
 from textgen.corpus.windows import Tokens, count_of
 from textgen.corpus.words import count_words
@@ -25,6 +26,7 @@ from textgen.evaluation.nll import (
     nll_in_streams,
     nll_in_windows,
     nll_with_history,
+    telling_nats,
     window_starts,
 )
 from textgen.mixing import CountMixture, count_text
@@ -36,7 +38,9 @@ from textgen.options import EvalOptions
 from textgen.progress import track
 from textgen.runtime import choose_device, choose_threads, computing_threads
 from textgen.sampling.adapted import LEARNING, adapting_engine, adapting_reader
+from textgen.sampling.seed import first_few, shown
 from textgen.sampling.training_part import training_part
+from textgen.terminal.humanize import times
 
 #: With a history: tokens that are measured unless told otherwise.
 POSITIONS = 20_000
@@ -48,11 +52,11 @@ class Evaluation:
 
     Args:
         nats: The negative log-likelihood of the text, in nats.
-        tokens: Tokens of the text.
+        tokens: Tokens of the text as the model reads it.
         chars: Its characters (Unicode code points after normalisation).
         utf8_bytes: Its bytes in UTF-8.
-        unknown_chars: Characters outside the vocabulary among them; where rare words are not
-            spelled, all those of unknown words.
+        unknown_chars: Characters outside the vocabulary among them that were not read as others;
+            where rare words are not spelled, all those of unknown words.
         words: At word level, the words of the text, that is runs of letters and digits, whether
             they are one token or spelled; None at other levels.
         unknown_words: How many of them are unknown; None where every word can be written.
@@ -60,6 +64,9 @@ class Evaluation:
         history: Tokens that were seen before each prediction, the state from zero; None: the state
             was carried on.
         positions: With a history, how many tokens were measured; `nats` is extrapolated from them.
+        read_as: Characters outside the vocabulary that were read as the nearest form that it has:
+            how often each way of writing a form stood in the text, `{"—": {"—": 2, "–": 7}}`. To
+            tell them apart is a part of `nats` (`textgen.evaluation.nll.telling_nats`).
         notes: What a person should know about how the text was read; usually nothing.
         cold: Where windows were asked for, the figures of the same text read in windows, each from
             a zero state.
@@ -77,6 +84,7 @@ class Evaluation:
     spelling: float = 0.0
     history: int | None = None
     positions: int | None = None
+    read_as: ReadAs = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     cold: Evaluation | None = None
     mixed: MixedCost | None = None
@@ -144,6 +152,8 @@ class Evaluation:
         }
         if self.history is not None and self.positions is not None:
             figures |= {"history": self.history, "positions": self.positions}
+        if self.read_as:
+            figures["read_as_bits_per_char"] = telling_nats(self.read_as) / self.chars / math.log(2)
         if self.words is not None:
             per_word = self.bits_per_word
             figures |= {} if per_word is None else {"bits_per_word": per_word}
@@ -284,8 +294,9 @@ def evaluate(
                 if on_progress is not None:
                     on_progress(nll.tokens, len(tokens))
         spelling = 0.0 if spells else corpus.unknown_tokens * escape_nats(corpus)
+        beside = spelling + telling_nats(corpus.read_as)
         whole = Evaluation(
-            (nll.mean * len(tokens) if history else nll.total) + spelling,
+            (nll.mean * len(tokens) if history else nll.total) + beside,
             len(tokens),
             corpus.chars,
             corpus.utf8_bytes,
@@ -295,15 +306,17 @@ def evaluate(
             spelling=spelling,
             history=history or None,
             positions=nll.tokens if history else None,
-            notes=corpus.notes,
+            read_as=corpus.read_as,
+            notes=(*corpus.notes, *read_as_notes(corpus.read_as, corpus.chars)),
         )
         if counted is not None:
             mixture = _mixture(saved, counted, options)
-            whole = replace(whole, mixed=_mixed(network, mixture, tokens, escape, spelling))
+            whole = replace(whole, mixed=_mixed(network, mixture, tokens, escape, beside))
         if reader is not None:
             # The first mixture's counts have learned the text by now.
             second = None if counted is None else _mixture(saved, counted, options)
-            whole = replace(whole, adapted=_adapted(reader, second, tokens, whole, escape))
+            adapted = _adapted(reader, second, tokens, whole, escape, beside)
+            whole = replace(whole, adapted=adapted)
         if options.window is None:
             return whole
         cold = _in_windows(network, saved, corpus, whole, options.window)
@@ -317,15 +330,43 @@ def open_corpus(
     stdin: BinaryIO | None,
     *,
     documents: str | None,
+    variants: bool = True,
 ) -> Corpus:
-    """Texts as a model reads them: in its tokens, and normalised as in training."""
+    """Texts as a model reads them: in its tokens, and normalised as in training.
+
+    With `variants`, characters that it does not know are read as their nearest forms.
+    """
     reading = {item.name: getattr(options, item.name) for item in fields(FileOptions)}
     return Corpus.open(
         paths,
         saved.corpus_options(documents=documents, **reading),
         vocabulary=saved.vocabulary,
         normalization=saved.normalization,
+        variants=variants,
         stdin=stdin,
+    )
+
+
+def read_as_notes(read_as: ReadAs, chars: int) -> tuple[str, ...]:
+    """One line that says which characters were read as which, and what that costs; none if none.
+
+    Args:
+        read_as: How often each way of writing a form stood in the text.
+        chars: Characters of the text.
+    """
+    if not read_as:
+        return ()
+    found = [
+        (count, f"{shown(char)} as {shown(form)} {times(count)}")
+        for form, ways in read_as.items()
+        for char, count in ways.items()
+        if char != form
+    ]
+    named_first = [text for _, text in sorted(found, key=lambda item: -item[0])]
+    bits = telling_nats(read_as) / chars / math.log(2)
+    return (
+        f"read as characters that the model knows: {', '.join(first_few(named_first))} "
+        f"(telling them apart: {bits:.4f} bits/char)",
     )
 
 
@@ -357,6 +398,7 @@ def _adapted(
     tokens: Tokens,
     whole: Evaluation,
     escape: float,
+    beside: float,
 ) -> AdaptedCost:
     """What a text costs while the network learns from it: alone, and with counts that learn too.
 
@@ -366,12 +408,13 @@ def _adapted(
         tokens: The text.
         whole: What it costs while nothing learns.
         escape: What an unknown token costs beside its probability, in nats.
+        beside: What the text costs beside its tokens, in nats.
     """
     if not reader.rule.rate:
         return AdaptedCost(
             whole.nats, None if whole.mixed is None else whole.mixed.learning_nats, reader.rule
         )
-    escapes = escape * count_of(tokens, UNKNOWN_ID) + whole.spelling
+    escapes = escape * count_of(tokens, UNKNOWN_ID) + beside
     alone = 0.0
 
     def predicted() -> Iterator[tuple[Ids, Floats]]:
@@ -391,10 +434,10 @@ def _adapted(
 
 
 def _mixed(
-    network: Network, mixture: CountMixture, tokens: Tokens, escape: float, spelling: float
+    network: Network, mixture: CountMixture, tokens: Tokens, escape: float, beside: float
 ) -> MixedCost:
     """What a text costs, first with counts that stay as they are, then with counts that learn."""
-    escapes = escape * count_of(tokens, UNKNOWN_ID) + spelling
+    escapes = escape * count_of(tokens, UNKNOWN_ID) + beside
     frozen, learning = (
         sum(float(nats.sum()) for nats in mixture.nats(network, tokens, learn=learn)) + escapes
         for learn in (False, True)
@@ -407,7 +450,8 @@ def _in_windows(
 ) -> Evaluation:
     """The figures of a text that is read in windows of `window` characters.
 
-    The first token is context only, so no figure counts it.
+    The first token is context only, so no figure counts it. Characters that are read as others
+    are told apart in the whole text.
     """
     tokens, spells, escape = corpus.tokens, saved.vocabulary.spelled, escape_nats(corpus)
     lengths = saved.vocabulary.symbol_lengths()[np.asarray(tokens)]
@@ -419,7 +463,7 @@ def _in_windows(
     size = 1 if saved.vocabulary.level == "byte" else len(symbol.encode("utf-8"))
     return replace(
         whole,
-        nats=nll.total,
+        nats=nll.total + telling_nats(corpus.read_as),
         history=None,
         positions=None,
         tokens=max(nll.tokens, 1),

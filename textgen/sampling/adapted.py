@@ -130,6 +130,7 @@ def adapted_model(saved: SavedModel, corpus: Corpus, threads: int) -> SavedModel
         "rate": reader.rule.rate,
         "pull": reader.rule.pull,
         "stretch": reader.rule.stretch,
+        **({"read_as": corpus.read_as} if corpus.read_as else {}),
     }
     adapted = [*saved.told.get("adapted", []), record]
     return replace(saved, weights=reader.network.arrays(), info={**saved.info, "adapted": adapted})

@@ -7,7 +7,7 @@ model continues a seed as it reads texts, and ends a text where its documents en
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from textgen.checkpoint import SavedModel
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pairs import SEPARATOR, separator_id
+from textgen.corpus.variants import nearest_form
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.errors import SamplingError, named
@@ -24,29 +25,7 @@ from textgen.messages import Message
 from textgen.options import SampleOptions
 from textgen.sampling.networks import no_steering
 
-#: Characters that are written one for another: those that may be lacking, and what they become,
-#: the nearest first.
-_WRITTEN_FOR = (
-    ("ё", ("е",)),
-    ("е", ("ё",)),
-    ("Ё", ("Е",)),
-    ("Е", ("Ё",)),
-    ("«“„‟‹", ('"', "«", "“", "„", "‹", "»", "”", "'")),
-    ("»”›", ('"', "»", "”", "›", "“", "«", "'")),
-    ('"″', ('"', "«", "“", "„", "»", "”", "'")),
-    ("'’‘‚‛ʼ′`´", ("'", "’", "ʼ", "‘", "′", "`", "´")),
-    ("-‐‑−", ("-", "‐", "‑", "−", "–", "—", "―")),
-    ("‒–—―", ("—", "–", "―", "‒", "-", "‐", "‑", "−")),
-    ("…", ("...", ".")),
-    ("\n\r\x0b\x0c\x85\u2028\u2029", ("\n", "\r", "\u2028", "\u2029", " ")),
-    (
-        " \t\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
-        "\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
-        (" ", "\xa0", "\u202f", "\u2009", "\u3000", "\t", "\n"),
-    ),
-)
-_VARIANTS = {char: forms for chars, forms in _WRITTEN_FOR for char in chars}
-#: What the notice lists of each kind before it only counts.
+#: What a notice lists of each kind before it only counts.
 _LISTED = 8
 
 
@@ -75,11 +54,9 @@ def fit_seed(
     """Turn any text into ids that the model knows.
 
     The text is normalised as the model's own texts were. A character that the vocabulary lacks
-    becomes the nearest form it has, tried in this order: the other case; `ё` or `е`, another
-    quotation mark, apostrophe, dash, ellipsis or space; the same without accents and
-    typographic form (the base letters of Unicode's compatibility decomposition); full width.
-    Without any it is dropped. A word that a word vocabulary lacks is spelled; where words are not
-    spelled, it is taken in the other case, with or without the space before it, or dropped.
+    becomes the nearest form it has (`textgen.corpus.variants.nearest_form`); without any it is
+    dropped. A word that a word vocabulary lacks is spelled; where words are not spelled, it is
+    taken in the other case, with or without the space before it, or dropped.
 
     Args:
         text: Any string, lone surrogates and the empty one included.
@@ -117,7 +94,7 @@ def fit_seed(
             folded["..."] = "…"
         fitted = []
         for char in clean:
-            form = char if char in known else _nearest_form(char, usable.__contains__)
+            form = char if char in known else nearest_form(char, usable.__contains__)
             if form is None:
                 dropped[char] = None
             else:
@@ -129,8 +106,8 @@ def fit_seed(
         ids = ids[ids != UNKNOWN_ID]
     kept = tuple(np.asarray(ids).tolist())
     parts = [
-        *_listed([f"{shown(old)} became {shown(new)}" for old, new in folded.items()], "folded"),
-        *_listed([f"{shown(char)} dropped" for char in dropped], "dropped"),
+        *first_few([f"{shown(old)} became {shown(new)}" for old, new in folded.items()], "folded"),
+        *first_few([f"{shown(char)} dropped" for char in dropped], "dropped"),
     ]
     notice = None
     if parts:
@@ -286,31 +263,6 @@ def _word_form(word: str, known: Collection[str]) -> str | None:
     return next((form for form in forms if form in known), None)
 
 
-def _nearest_form(char: str, known: Callable[[str], bool]) -> str | None:
-    """The first form of `char` whose characters are all known, or `None`."""
-    for base in _bases(char):
-        parts = [next((f for f in _forms(part) if all(map(known, f))), None) for part in base]
-        if parts and None not in parts:
-            return "".join(part for part in parts if part is not None)
-    return None
-
-
-def _bases(char: str) -> Iterator[str]:
-    """`char`, decomposed, without accents and typographic form, and in full width."""
-    yield char
-    yield unicodedata.normalize("NFD", char)
-    yield "".join(c for c in unicodedata.normalize("NFKD", char) if not unicodedata.combining(c))
-    if "!" <= char <= "~":
-        yield chr(ord(char) + 0xFEE0)
-
-
-def _forms(char: str) -> Iterator[str]:
-    """`char` in either case, then the characters written for it, in either case."""
-    for form in (char, *_VARIANTS.get(char, ())):
-        yield form
-        yield from (form.swapcase(), form.lower(), form.upper(), form.casefold())
-
-
 def is_surrogate(char: str) -> bool:
     """Whether a character is a lone surrogate, which stands for a byte that is not text."""
     return "\ud800" <= char <= "\udfff"
@@ -323,14 +275,15 @@ def shown(text: str) -> str:
     return " ".join(f"U+{ord(char):04X}" for char in text)
 
 
-def _has_mark(text: str) -> bool:
-    return any(unicodedata.category(char).startswith("M") for char in text)
-
-
-def _listed(items: list[str], verb: str) -> list[str]:
+def first_few(items: list[str], verb: str = "") -> list[str]:
+    """What a notice lists of some things: the first ones, and how many more there are."""
     if len(items) <= _LISTED:
         return items
-    return [*items[:_LISTED], f"{len(items) - _LISTED} more {verb}"]
+    return [*items[:_LISTED], f"{len(items) - _LISTED} more {verb}".rstrip()]
+
+
+def _has_mark(text: str) -> bool:
+    return any(unicodedata.category(char).startswith("M") for char in text)
 
 
 def _never(text: str, reason: str) -> Message:
