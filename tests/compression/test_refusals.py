@@ -147,6 +147,52 @@ def test_numbers_beyond_their_bounds(
         tracemalloc.stop()
 
 
+#: Characters that are read as others: the narrow space and the hair space, and a capital letter.
+OTHER = (page()[:400] + "\u2009Д\u200a...….").encode()
+OTHER_PACKED = Packed.from_bytes(compress(model_of("lstm"), OTHER, threads=1))
+
+
+def other_file(**changes: Any) -> bytes:
+    """The file of another typography with another header."""
+    assert OTHER_PACKED.coding is not None
+    return replace(OTHER_PACKED, coding=replace(OTHER_PACKED.coding, **changes)).to_bytes()
+
+
+def test_characters_that_are_read_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert OTHER_PACKED.coding is not None and OTHER_PACKED.coding.variants == 4
+    assert decompress(model_of("lstm"), other_file()) == OTHER
+    for variants in (1, 3, 5, 40, len(OTHER)):
+        message = refused(other_file(variants=variants))
+        assert "damaged" in message or "its checksum is another one" in message
+    assert "a number above" in refused(other_file(variants=len(OTHER) + 1))
+    # The same data without the list, and those of a file that has none with one.
+    assert "its checksum is another one" in refused(other_file(variants=0))
+    assert "damaged" in refused(coded(variants=2))
+    small = other_file()
+    for version, advice in ((2, "use the one that wrote it"), (0, "install a newer textgen")):
+        with monkeypatch.context() as patch:
+            patch.setattr(container, "TABLE_VERSION", version)
+            message = refused(small)
+        assert "another version of textgen's table of nearest characters (1, " in message
+        assert advice in message
+
+
+def test_changed_data_of_another_typography() -> None:
+    """With a checksum that is right: the same bytes, or a refusal, and nothing else."""
+    refusals = 0
+    for place in range(len(OTHER_PACKED.data)):
+        data = bytearray(OTHER_PACKED.data)
+        data[place] ^= 0x10
+        try:
+            found = decompress(model_of("lstm"), replace(OTHER_PACKED, data=bytes(data)).to_bytes())
+        except CompressionError:
+            refusals += 1
+        else:
+            assert found == OTHER
+    # The last bits of the coder's last word say nothing.
+    assert refusals >= len(OTHER_PACKED.data) - 4
+
+
 @pytest.mark.parametrize("encoding", ["zlib_codec", "os", "undefined", "../x", "idna"])
 def test_an_encoding_that_is_none(encoding: str) -> None:
     assert PACKED.coding is not None

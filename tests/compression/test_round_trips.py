@@ -17,6 +17,7 @@ import textgen
 from textgen.checkpoint.model_file import SavedModel
 from textgen.compression import codec, compress, container, decompress
 from textgen.compression.container import Packed
+from textgen.evaluation.nll import ESCAPE_BITS
 from textgen.progress import Task, listening
 
 PAGE = page()
@@ -156,6 +157,52 @@ def test_an_unknown_character_costs_what_eval_charges(kind: str, tmp_path: Path)
     said = _said(model_of(kind), data, tmp_path)
     assert coding_of(small) is not None
     assert 0.999 * said - 64 <= len(small) <= 1.001 * said + 64
+
+
+OTHERWISE = PAGE.replace("б", "Б").replace(". ", "…\xa0", 40).replace(" ", "\xa0", 300) + "П!"
+
+
+@pytest.mark.parametrize("kind", ["lstm", "documents", "history"])
+def test_another_typography_costs_what_eval_charges(kind: str, tmp_path: Path) -> None:
+    data = OTHERWISE.encode()
+    small = compress(model_of(kind), data, threads=1)
+    assert small[4] == container.FORMAT_VERSION
+    said = _said(model_of(kind), data, tmp_path)
+    assert 0.999 * said - 64 <= len(small) <= 1.001 * said + 64
+    assert decompress(model_of(kind), small) == data
+
+
+@SLOW
+@given(
+    st.sampled_from(("lstm", "documents", "history")),
+    st.lists(
+        st.sampled_from(
+            [*"кот. …\n\xa0\u2009А\u2024‥йéП漢", "....", "….", ".…", "\xa0 ", " \xa0", "…\n."]
+        ),
+        max_size=40,
+    ).map("".join),
+    st.sampled_from(("utf-8", "utf-16", "cp1251")),
+    st.sampled_from((1, 5)),
+)
+def test_texts_of_mixed_typography(kind: str, text: str, encoding: str, parts: int) -> None:
+    """Beside a text that the model knows, and cut anywhere, within an ellipsis too."""
+    data = (SHORT + text + SHORT[:100]).encode(encoding, "ignore")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "LEAST_PART", 1)
+        patch.setattr(codec, "USUAL_PARTS", parts)
+        small = compress(model_of(kind), data, threads=1)
+    assert coding_of(small) is not None
+    assert decompress(model_of(kind), small) == data
+
+
+def test_a_text_in_capitals_is_read_in_small_letters() -> None:
+    """The model has seven capitals; the others are told once, and then place by place."""
+    model, text = model_of("lstm"), SHORT[:300] + SHORT.upper()
+    lacking = [char for char in text if char not in model.vocabulary.symbol_index()]
+    small = compress(model, text.encode(), threads=1)
+    # Less than it would take to name each of them where it stands, without all other characters.
+    assert len(small) < len(lacking) * ESCAPE_BITS / 8
+    assert decompress(model, small).decode() == text
 
 
 @pytest.mark.parametrize("kind", ["words", "words-folded"])

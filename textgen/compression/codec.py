@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import zlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -37,9 +38,12 @@ from textgen.compression.range_coder import (
     Coder,
     Repeats,
     Speller,
+    Symbols,
     choose_character,
     choose_evenly,
+    choose_one,
 )
+from textgen.corpus.variants import Questions, variants_in, ways_of
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import CompressionError, ConfigError, StorageError, named
 from textgen.evaluation.nll import ESCAPE_BITS
@@ -101,6 +105,7 @@ def compress(
         tokens=tokens,
         way=way,
         learning=None if learner is None else learner.learning,
+        variants=len(found.forms),
     )
     room = _room(len(data), tokens)
     _code(writer, computation.predictor(), coding, saved, room, found, enough=len(data))
@@ -238,7 +243,62 @@ def _code(
                 break
             walking.advance(live)
     after = others.gap(None if found is None else found.after, room)
-    return TokenText(ids, texts, before, after)
+    forms = _code_variants(coder, model, coding, ids, texts, found)
+    return TokenText(ids, texts, before, after, forms)
+
+
+def _code_variants(
+    coder: Coder,
+    model: ModelHeader,
+    coding: Coding,
+    ids: Symbols,
+    texts: dict[int, str],
+    found: TokenText | None,
+) -> Mapping[str, str]:
+    """Code what the tokens do not tell apart; the cost is `textgen.evaluation.nll.telling_nats`.
+
+    Args:
+        coder: Writes or reads.
+        model: Whose tokens they are.
+        coding: How many characters are read as others.
+        ids: The tokens of the whole text.
+        texts: What else than its symbol a token stands for; what is read is added.
+        found: The text; None where it is read.
+    Returns:
+        What is read as what.
+    Raises:
+        CompressionError: What is read cannot be.
+    """
+    known = [] if found is None else [*found.forms]
+    chars: list[str] = []
+    for number in range(coding.variants):
+        named_char = known[number] if known else None
+        char = choose_character(coder, named_char, strays=coding.way.strays)
+        # In order: so a stranger's file names no more than there are.
+        if chars and char <= chars[-1]:
+            raise damaged("it names a character twice")
+        chars.append(char)
+    forms = variants_in(chars, model.vocabulary)
+    if len(forms) < len(chars):
+        raise damaged("it names a character that is not read as another one")
+    ways = ways_of(forms)
+    # The rule of Krichevsky and Trofimov.
+    weights = {form: np.full(len(own), 0.5) for form, own in ways.items()}
+
+    def answer(place: int, form: str) -> bool:
+        own, way = ways[form], None
+        if found is not None:
+            stood = found.texts.get(place, "")
+            way = own.index(stood) if stood in own else 0
+        way = choose_one(coder, weights[form], way)
+        weights[form][way] += 1.0
+        if way and found is None:
+            texts.update(dict.fromkeys(range(place + 1 - len(form), place), ""))
+            texts[place] = own[way]
+        return way > 0
+
+    Questions(ways, model.vocabulary, answer).read(ids)
+    return forms
 
 
 class _OtherTexts:

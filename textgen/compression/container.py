@@ -3,7 +3,8 @@
     magic          4 bytes
     format         1 byte; a newer one is refused
     checksum       4 bytes: CRC-32 of all that follows
-    kind           1 byte: 0 stored as it is, 1 coded by a model, 2 by one that learns meanwhile
+    kind           1 byte: 0 stored as it is, 1 coded by a model, 2 by one that learns meanwhile;
+                   3 and 4 are 1 and 2, where characters are read as others
     size           of the original, in bytes
     sum            8 bytes: the first of SHA-256 of the original
 
@@ -19,6 +20,10 @@
     learning       1 byte: 1 if its weights learn, and twice the longest context that is counted
     origin         4 bytes: the first of a hash of what it begins with beside the model
 
+    and where characters are read as others
+    table          version of the table that says as which, 1 byte
+    variants       how many such characters there are
+
     data           all the rest
 
 Numbers are in LEB128: seven bits a byte, the low ones first. What is read here comes from a
@@ -33,14 +38,16 @@ from dataclasses import dataclass, replace
 
 from textgen.compression.lossless_text import NEWLINES, UTF8, WayBack
 from textgen.corpus.encoding_names import encoding_name
+from textgen.corpus.variants import TABLE_VERSION
 from textgen.errors import CompressionError, ConfigError
 from textgen.mixing.count_model import MOST_CHOSEN
 from textgen.runtime import MOST_THREADS
 from textgen.version import UPGRADE
 
 MAGIC = b"\xb7TXG"
-#: The newest format; files without learning are of the first, which earlier versions read.
-FORMAT_VERSION, FIRST_FORMAT = 2, 1
+#: The newest format, where characters are read as others; that of files by a model that learned;
+#: and that of all others, which the earliest version reads.
+FORMAT_VERSION, LEARNED_FORMAT, FIRST_FORMAT = 3, 2, 1
 #: Raised whenever the same model would give other numbers than before, or other bytes.
 ARITHMETIC_VERSION = 1
 
@@ -54,6 +61,8 @@ MOST_PARTS = 256
 MOST_ORDER = MOST_CHOSEN
 
 _STORED, _CODED, _LEARNED = 0, 1, 2
+#: Added to a kind where characters are read as others.
+_VARIANTS = 2
 _MARKED, _DECOMPOSED, _HAS_STRAYS, _DOCUMENTS, _NEWLINE = 1, 2, 4, 8, 16
 _SUM_BYTES = 8
 #: Bytes of `Learning.origin`.
@@ -89,6 +98,7 @@ class Coding:
         tokens: Of the whole text.
         way: How the file is made of the text.
         learning: What learned meanwhile; None: nothing.
+        variants: Characters that are read as others (`textgen.corpus.variants`).
     """
 
     model: bytes
@@ -99,6 +109,7 @@ class Coding:
     tokens: int
     way: WayBack
     learning: Learning | None = None
+    variants: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,8 +132,9 @@ class Packed:
         """Return the file."""
         coding = self.coding
         learning = None if coding is None else coding.learning
+        variants = 0 if coding is None else coding.variants
         kind = _STORED if coding is None else _CODED if learning is None else _LEARNED
-        body = bytearray([kind])
+        body = bytearray([kind + _VARIANTS * bool(variants)])
         body += _number(self.size) + self.sum
         if coding is not None:
             way = coding.way
@@ -135,11 +147,14 @@ class Packed:
             body += bytes([flags]) + _name(encoding)
         if learning is not None:
             body += bytes([learning.adapts + 2 * learning.order]) + learning.origin
+        if variants:
+            body += bytes([TABLE_VERSION]) + _number(variants)
         body += self.data
         # A reader takes no file that holds much more than it is long.
         body += bytes(max(0, -(-self.size // MOST_RATIO) - len(body)))
         checksum = zlib.crc32(body).to_bytes(4, "little")
-        version = FIRST_FORMAT if learning is None else FORMAT_VERSION
+        version = FIRST_FORMAT if learning is None else LEARNED_FORMAT
+        version = FORMAT_VERSION if variants else version
         return MAGIC + bytes([version]) + checksum + bytes(body)
 
     @classmethod
@@ -164,12 +179,16 @@ class Packed:
             raise damaged("it does not match its checksum")
         reader = _Parts(file, _LEAST)
         kind = reader.take(1)[0]
-        if kind not in (_STORED, _CODED, _LEARNED):
+        if kind > _LEARNED + _VARIANTS:
             raise damaged(f"its kind is {kind}, which is none")
+        has_variants = kind > _LEARNED
+        kind -= _VARIANTS * has_variants
         size, own = reader.number(MOST_RATIO * len(file)), reader.take(_SUM_BYTES)
         coding = None if kind == _STORED else reader.coding(size)
         if coding is not None and kind == _LEARNED:
             coding = replace(coding, learning=reader.learning(coding.parts))
+        if coding is not None and has_variants:
+            coding = replace(coding, variants=reader.variants(size))
         data = reader.rest()
         if coding is None and len(data) != size:
             raise damaged(f"it says that it holds {size:,} bytes, and there are {len(data):,}")
@@ -217,15 +236,19 @@ class _Parts:
             raise damaged("its header cannot be right")
         return Learning(adapts=bool(adapts), order=order, origin=origin)
 
+    def variants(self, size: int) -> int:
+        table = self.take(1)[0]
+        if table != TABLE_VERSION:
+            raise _other_version("table of nearest characters", table, TABLE_VERSION)
+        variants = self.number(size)
+        if not variants:
+            raise damaged("its header cannot be right")
+        return variants
+
     def coding(self, size: int) -> Coding:
         arithmetic = self.take(1)[0]
         if arithmetic != ARITHMETIC_VERSION:
-            is_newer = arithmetic > ARITHMETIC_VERSION
-            raise CompressionError(
-                f"it was compressed by another version of textgen's arithmetic ({arithmetic}, this "
-                f"one is {ARITHMETIC_VERSION}), and only that version decompresses it: "
-                + (UPGRADE if is_newer else "use the one that wrote it")
-            )
+            raise _other_version("arithmetic", arithmetic, ARITHMETIC_VERSION)
         model, trial, path = self.take(_SUM_BYTES), self.take(4), self.name()
         threads, parts = self.number(MOST_THREADS), self.number(MOST_PARTS)
         tokens = self.number(MOST_TOKENS * (size + 1))
@@ -264,6 +287,14 @@ def sum_of(data: bytes) -> bytes:
 def damaged(what: str) -> CompressionError:
     """Return the error of a file that nobody wrote so."""
     return CompressionError(f"it is damaged: {what}; restore it from a copy")
+
+
+def _other_version(what: str, found: int, own: int) -> CompressionError:
+    return CompressionError(
+        f"it was compressed by another version of textgen's {what} ({found}, this one is {own}), "
+        "and only that version decompresses it: "
+        + (UPGRADE if found > own else "use the one that wrote it")
+    )
 
 
 def _number(value: int) -> bytes:

@@ -2,8 +2,8 @@
 
 A model reads texts that were decoded and normalized. Here the same is done to a file, where it can
 be undone: a way back is chosen, and tried. Where it does not give the same bytes, less is changed,
-and at last nothing: any bytes are a text in UTF-8 with Python's `surrogateescape`, and what the
-model does not know of it is spelled.
+and at last nothing: any bytes are a text in UTF-8 with Python's `surrogateescape`. A character that
+the model does not know is read as its nearest form, as `textgen eval` reads it, or it is spelled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import codecs
 import io
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.encoding import detect
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import open_sources
+from textgen.corpus.variants import variant_places, variants_in
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.errors import CorpusError
@@ -84,14 +85,17 @@ class TokenText:
     Args:
         ids: The tokens, `(N,)`; there is no end mark at the end.
         texts: By the place of a token, what an unknown token stands for, and what stands in the
-            text for an end mark. At byte level the character `chr(b)` stands for the byte b.
+            text for an end mark. At byte level the character `chr(b)` stands for the byte b. For
+            a form that was read for a variant, the variant at its last token and "" at the others.
         before, after: What stands before the first document and after the last one.
+        forms: What was read as what (`textgen.corpus.variants.variants_in`).
     """
 
     ids: NDArray[np.int32]
     texts: Mapping[int, str]
     before: str = ""
     after: str = ""
+    forms: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_losslessly(data: bytes, model: ModelHeader) -> tuple[WayBack, TokenText]:
@@ -103,7 +107,7 @@ def read_losslessly(data: bytes, model: ModelHeader) -> tuple[WayBack, TokenText
     """
     for way, text in _readings(data, model.normalization):
         for mode in (None,) if model.documents is None else (model.documents, None):
-            found = _tokens_of(text, model.vocabulary, mode)
+            found = _tokens_of(text, model.vocabulary, mode, variants=not model.reads_pairs)
             if found is None:
                 continue
             settled = replace(way, documents=mode is not None)
@@ -181,7 +185,9 @@ def _newline_of(text: str) -> str:
     return "\r\n" if returns == feeds == text.count("\r\n") else "\n"
 
 
-def _tokens_of(text: str, vocabulary: Vocabulary, mode: str | None) -> TokenText | None:
+def _tokens_of(
+    text: str, vocabulary: Vocabulary, mode: str | None, *, variants: bool
+) -> TokenText | None:
     """A text as tokens, cut into documents; None where it cannot be cut so."""
     documents, gaps = [text], ["", ""]
     if mode is not None:
@@ -198,6 +204,8 @@ def _tokens_of(text: str, vocabulary: Vocabulary, mode: str | None) -> TokenText
             place = start + len(document)
         gaps.append(text[place:])
     before, *between, after = gaps
+    forms = variants_in(set().union(*documents), vocabulary) if variants else {}
+    table = str.maketrans(dict(forms))
     parts: list[NDArray[np.int32]] = []
     texts: dict[int, str] = {}
     place = 0
@@ -206,12 +214,15 @@ def _tokens_of(text: str, vocabulary: Vocabulary, mode: str | None) -> TokenText
             texts[place] = between[number - 1]
             parts.append(np.array([END_ID], np.int32))
             place += 1
-        ids, unknown = _document_tokens(document, vocabulary)
+        ids, unknown = _document_tokens(document.translate(table), vocabulary)
+        for at, char in variant_places(document, forms):
+            texts.update(dict.fromkeys(range(place + at + 1 - len(forms[char]), place + at), ""))
+            texts[place + at] = char
         places = (place + np.flatnonzero(ids == UNKNOWN_ID)).tolist()
         texts.update(zip(places, unknown, strict=True))
         parts.append(ids)
         place += len(ids)
-    return TokenText(np.concatenate(parts), texts, before, after)
+    return TokenText(np.concatenate(parts), texts, before, after, forms)
 
 
 def _document_tokens(text: str, vocabulary: Vocabulary) -> tuple[NDArray[np.int32], Sequence[str]]:
@@ -244,7 +255,7 @@ def _text_of(found: TokenText, start: int, end: int, vocabulary: Vocabulary) -> 
     """The text of a document."""
     symbols, texts = vocabulary.symbols, found.texts
     pieces = [
-        texts[place] if token == UNKNOWN_ID else symbols[token]
+        texts.get(place, symbols[token])
         for place, token in enumerate(found.ids[start:end].tolist(), start)
     ]
     text = "".join(pieces)
