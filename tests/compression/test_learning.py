@@ -29,7 +29,7 @@ from textgen.compression.container import (
     Packed,
 )
 from textgen.compression.lossless_text import TokenText, read_losslessly
-from textgen.corpus.variants import Questions, ways_of
+from textgen.corpus.nearest_forms import Questions, ways_of
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import CompressionError, ConfigError, StorageError
 from textgen.evaluation import Evaluation

@@ -43,7 +43,7 @@ from textgen.compression.range_coder import (
     choose_evenly,
     choose_one,
 )
-from textgen.corpus.variants import Questions, variants_in, ways_of
+from textgen.corpus.nearest_forms import Questions, variants_in, ways_of
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
 from textgen.errors import CompressionError, ConfigError, StorageError, named
 from textgen.evaluation.nll import ESCAPE_BITS

@@ -38,7 +38,7 @@ from dataclasses import dataclass, replace
 
 from textgen.compression.lossless_text import NEWLINES, UTF8, WayBack
 from textgen.corpus.encoding_names import encoding_name
-from textgen.corpus.variants import TABLE_VERSION
+from textgen.corpus.nearest_forms import TABLE_VERSION
 from textgen.errors import CompressionError, ConfigError
 from textgen.mixing.count_model import MOST_CHOSEN
 from textgen.runtime import MOST_THREADS
@@ -98,7 +98,7 @@ class Coding:
         tokens: Of the whole text.
         way: How the file is made of the text.
         learning: What learned meanwhile; None: nothing.
-        variants: Characters that are read as others (`textgen.corpus.variants`).
+        variants: Characters that are read as others (`textgen.corpus.nearest_forms`).
     """
 
     model: bytes

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from textgen.checkpoint.model_file import ModelHeader
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.encoding import detect
+from textgen.corpus.nearest_forms import variant_places, variants_in
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import open_sources
-from textgen.corpus.variants import variant_places, variants_in
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.errors import CorpusError
@@ -88,7 +88,7 @@ class TokenText:
             text for an end mark. At byte level the character `chr(b)` stands for the byte b. For
             a form that was read for a variant, the variant at its last token and "" at the others.
         before, after: What stands before the first document and after the last one.
-        forms: What was read as what (`textgen.corpus.variants.variants_in`).
+        forms: What was read as what (`textgen.corpus.nearest_forms.variants_in`).
     """
 
     ids: NDArray[np.int32]

@@ -11,7 +11,7 @@ What a text goes through, and the module of each stage:
     documents        text -> text with a mark between documents
     text_stream      several sources through all these stages, with a report on each
     vocabulary       symbols and their ids; `words` cuts a text into words
-    variants         characters that a vocabulary lacks -> the nearest forms that it has
+    nearest_forms    characters that a vocabulary lacks -> the nearest forms that it has
     tokens           text -> a file of ids
     cache            files of ids that are kept
     corpus           `Corpus.open`: paths -> a memory-mapped array of ids

@@ -16,11 +16,11 @@ import numpy as np
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache, write_entry
 from textgen.corpus.corpus_options import USUAL_WORD_COUNT, CorpusOptions
 from textgen.corpus.documents import document_separator, has_border_lines
+from textgen.corpus.nearest_forms import TABLE_VERSION, ReadAs
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.source import find_sources
 from textgen.corpus.text_stream import FileReport, TextStream
 from textgen.corpus.tokens import write_tokens
-from textgen.corpus.variants import TABLE_VERSION, ReadAs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.windows import count_of
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
@@ -151,8 +151,8 @@ class Corpus:
                 whatever `options` say. None builds one from the texts.
             normalization: Overrides that of `options`.
             variants: Whether a character that the vocabulary lacks is read as the nearest form that
-                it has, if there is one (`textgen.corpus.variants`): to measure a text, or to learn
-                from it. It matters at level `"char"` only.
+                it has, if there is one (`textgen.corpus.nearest_forms`): to measure a text, or to
+                learn from it. It matters at level `"char"` only.
             cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
             stdin: What `-` reads; None means the process's standard input.
         Raises:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from textgen.corpus.corpus_options import FEW_WORDS, USUAL_WORD_COUNT, CorpusOptions
 from textgen.corpus.documents import DOCUMENT_MARK
-from textgen.corpus.variants import Questions, ReadAs, variant_places, variants_in, ways_of
+from textgen.corpus.nearest_forms import Questions, ReadAs, variant_places, variants_in, ways_of
 from textgen.corpus.vocabulary import END_ID, REPLACEMENT, UNKNOWN_ID, Ids, Vocabulary
 from textgen.corpus.words import stream_words
 from textgen.errors import EmptyCorpusError, named
@@ -89,7 +89,7 @@ def write_tokens(
         choice: How to build the vocabulary, or the vocabulary to encode with.
         path: The file to write; a second one beside it, `.provisional`, is removed at the end.
         variants: Whether a character that the given vocabulary lacks is read as its nearest form,
-            if it has one (`textgen.corpus.variants`).
+            if it has one (`textgen.corpus.nearest_forms`).
     Raises:
         EmptyCorpusError: The text is empty; or too short, or of a single symbol, and a
             vocabulary was to be built from it.

@@ -12,8 +12,8 @@ values, each equally likely. So an unknown character has the negative log-likeli
 in nats; the second term, the escape, is about 20.08 bits.
 
 A character that the model does not know, but a nearest form of it, is read as that form
-(`textgen.corpus.variants`). The figure is still the cost of the text as it is: `telling_nats` says
-what has to be told beside the text as read.
+(`textgen.corpus.nearest_forms`). The figure is still the cost of the text as it is: `telling_nats`
+says what has to be told beside the text as read.
 
 An unknown word, where rare words are not spelled, has an escape too: its characters, the space that
 ends it among them, each one of those that the model's words consist of, equally likely. So the
@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.corpus import Corpus
-from textgen.corpus.variants import ReadAs
+from textgen.corpus.nearest_forms import ReadAs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import Tokens
 from textgen.errors import ConfigError, named

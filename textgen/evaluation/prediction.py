@@ -14,7 +14,7 @@ from textgen.adaptation import AdaptationRule, AdaptingReader, guarded
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import FileOptions
-from textgen.corpus.variants import ReadAs
+from textgen.corpus.nearest_forms import ReadAs
 from textgen.corpus.vocabulary import UNKNOWN_ID
 from textgen.corpus.windows import Tokens, count_of
 from textgen.corpus.words import count_words

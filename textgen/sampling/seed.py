@@ -15,9 +15,9 @@ import numpy as np
 
 from textgen.checkpoint import SavedModel
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
+from textgen.corpus.nearest_forms import nearest_form
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.pairs import SEPARATOR, separator_id
-from textgen.corpus.variants import nearest_form
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.errors import SamplingError, named
@@ -54,7 +54,7 @@ def fit_seed(
     """Turn any text into ids that the model knows.
 
     The text is normalised as the model's own texts were. A character that the vocabulary lacks
-    becomes the nearest form it has (`textgen.corpus.variants.nearest_form`); without any it is
+    becomes the nearest form it has (`textgen.corpus.nearest_forms.nearest_form`); without any it is
     dropped. A word that a word vocabulary lacks is spelled; where words are not spelled, it is
     taken in the other case, with or without the space before it, or dropped.
 

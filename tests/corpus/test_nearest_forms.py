@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from textgen.corpus import tokens as tokens_module
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.corpus.variants import (
+from textgen.corpus.nearest_forms import (
     MOST_FORM,
     Questions,
     variant_places,
