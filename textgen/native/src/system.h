@@ -1,4 +1,4 @@
-/* What systems differ in, behind calls of our own: memory, clock, locks, threads. */
+/* What systems differ in, behind calls of our own: memory, clock, the CPU, locks, threads. */
 #ifndef TG_SYSTEM_H
 #define TG_SYSTEM_H
 
@@ -22,6 +22,11 @@ void tg_large_pages(void *memory, size_t bytes);
 
 /* Seconds since some moment, by a clock that nobody sets. */
 double tg_seconds(void);
+
+/* Whether the system lets this process use the tiles of AMX, which the CPU has. */
+int tg_grants_tiles(void);
+/* Whether the CPU, an AArch64, has BFMMLA: programs may not ask such a CPU itself. */
+int tg_tells_of_bf16mmla(void);
 
 /* A lock, and a place where threads that hold it sleep until all there are woken. */
 #ifdef _WIN32

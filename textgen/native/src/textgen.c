@@ -8,23 +8,6 @@
 #include <cpuid.h>
 #define X86 1
 #endif
-#if defined(__aarch64__) && defined(__linux__)
-#include <sys/auxv.h>
-#ifndef HWCAP2_BF16
-#define HWCAP2_BF16 (1u << 14)
-#endif
-#elif defined(__aarch64__) && defined(__APPLE__)
-#include <sys/sysctl.h>
-#elif defined(__aarch64__) && defined(_WIN32)
-#include <windows.h>
-#ifndef PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE
-#define PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE 68
-#endif
-#endif
-#ifdef __linux__
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
 
 int tg_abi_version(void) { return TG_ABI_VERSION; }
 
@@ -58,36 +41,19 @@ static int has_avx512bf16(void) {
     return has_avx512() && leaf7(1, r) && (r[0] & (1u << 5));
 }
 
+#ifdef TG_HAVE_AMX
 static int has_amx(void) {
 #if defined(TG_AMX_EMULATED)
     return has_avx512bf16();
-#elif defined(__linux__) && defined(SYS_arch_prctl)
+#else
     unsigned r[4];
     const unsigned bf16 = 1u << 22, tile = 1u << 24;
     if (!has_avx512bf16() || (saved_registers() & 0x60000) != 0x60000) return 0;
     if (!leaf7(0, r) || (r[3] & (bf16 | tile)) != (bf16 | tile)) return 0;
-    /* Linux saves the 8 KB of tiles only for a process that asks: ARCH_REQ_XCOMP_PERM, XTILEDATA. */
-    return syscall(SYS_arch_prctl, 0x1023, 18) == 0;
-#else
-    return 0;
+    return tg_grants_tiles();
 #endif
 }
 #endif
-
-#ifdef TG_HAVE_BF16MMLA
-static int has_bf16mmla(void) {
-#if defined(__linux__)
-    return (getauxval(AT_HWCAP2) & HWCAP2_BF16) != 0;
-#elif defined(__APPLE__)
-    int has = 0;
-    size_t size = sizeof has;
-    return sysctlbyname("hw.optional.arm.FEAT_BF16", &has, &size, NULL, 0) == 0 && has;
-#elif defined(_WIN32)
-    return IsProcessorFeaturePresent(PF_ARM_V86_BF16_INSTRUCTIONS_AVAILABLE) != 0;
-#else
-    return 0;
-#endif
-}
 #endif
 
 static const tg_kernels *detect(int isa) {
@@ -105,7 +71,7 @@ static const tg_kernels *detect(int isa) {
         case TG_AVX2: return has_avx2() ? &tg_kernels_avx2 : NULL;
 #endif
 #ifdef TG_HAVE_BF16MMLA
-        case TG_BF16MMLA: return has_bf16mmla() ? &tg_kernels_bf16mmla : NULL;
+        case TG_BF16MMLA: return tg_tells_of_bf16mmla() ? &tg_kernels_bf16mmla : NULL;
 #endif
 #ifdef TG_HAVE_NEON
         case TG_NEON: return &tg_kernels_neon; /* every AArch64 CPU has it */
