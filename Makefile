@@ -8,7 +8,7 @@ MOVING := sh scripts/moving.sh
 # The tests start hundreds of processes: each would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo quick test test-long test-native-asan test-qemu test-arm lint fix tree keywords
+.PHONY: help demo quick test test-long test-native-asan test-qemu test-arm test-windows lint fix tree keywords
 .PHONY: native pictures try-native install-checked hashes
 .PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels soak release clean
 
@@ -57,6 +57,9 @@ test-qemu: $(VENV)/.installed native ## Run the engine on emulated CPUs without 
 
 test-arm: $(VENV)/.test native ## Run the engine's tests in an emulated arm64 Python; needs qemu-user.
 	sh tests/native/arm.sh $(BIN)/python
+
+test-windows: $(VENV)/.test $(VENV)/.wheels native ## Run the engine's tests on its Windows build; needs wine64.
+	sh tests/native/windows.sh $(BIN)/python
 
 lint: $(VENV)/.test ## Run linter and type checker.
 	$(BIN)/ruff check .
