@@ -19,8 +19,9 @@ from support.small_runs import environment
 from textgen import files, runtime, systems
 from textgen.checkpoint import free_folder, is_path
 from textgen.cli.boundary import has_no_reader
-from textgen.errors import RunFolderError, StorageError
+from textgen.errors import ConfigError, RunFolderError, StorageError
 from textgen.files import LOCK_NAME, FolderLock, atomic_write_bytes, check_writable, make_folder
+from textgen.steering.target import check_name
 
 
 @pytest.fixture
@@ -223,6 +224,23 @@ def test_macos_writes_through_the_memory_of_the_disk(
     monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append(("fsync", descriptor)))
     systems.flush(7)
     assert calls == [("full", 51)] + ([] if works else [("fsync", 7)])
+
+
+@pytest.mark.parametrize("tag", [0xA0000003, 0xA000000C])
+def test_a_junction_is_a_link(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tag: int) -> None:
+    plain = types.SimpleNamespace(st_mode=0o40755, st_reparse_tag=0)
+    assert not systems.is_link(plain)  # type: ignore[arg-type]
+    plain.st_reparse_tag = tag
+    monkeypatch.setattr(os, "lstat", lambda path: plain)
+    assert files.is_link_at(tmp_path)
+
+
+def test_a_direction_is_not_called_as_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_name("aux") == "aux"
+    monkeypatch.setattr(sys, "platform", "win32")
+    with pytest.raises(ConfigError, match="names a device on Windows"):
+        check_name("aux")
+    assert check_name("sentiment") == "sentiment"
 
 
 def test_what_says_where_something_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -232,9 +232,24 @@ def check_writable(path: Path) -> None:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
 
 
+def name_fault(path: str | Path) -> str | None:
+    """Why this system cannot have a file of that name, in words; None where it can.
+
+    Windows gives names such as `aux` to devices, and makes another of a name with a dot at its end.
+    """
+    return windows_fault(path) if sys.platform == "win32" else None
+
+
+def is_link_at(path: Path) -> bool:
+    """Whether a path names a symbolic link or a junction; not, if it names nothing."""
+    try:
+        return is_link(os.lstat(path))
+    except OSError:
+        return False
+
+
 def _require_name(path: Path) -> None:
-    """Refuse a name that Windows gives to a device, or makes another of."""
-    if sys.platform == "win32" and (fault := windows_fault(path)):
+    if fault := name_fault(path):
         raise StorageError(f"cannot write {path}: {fault}")
 
 

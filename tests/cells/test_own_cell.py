@@ -128,6 +128,12 @@ def test_the_contract_holds_for_it() -> None:
     )
 
 
+def test_a_cell_of_textgen_is_not_called_slow(text: str) -> None:
+    started: list[Any] = []
+    textgen.train(text, out="run", on_event=started.append, **SMALL | {"steps": 1})
+    assert not [note for note in started[0].notes if "cell of your own" in note]
+
+
 def test_it_trains_resumes_writes_and_is_looked_at(text: str) -> None:
     register_cell(MinimalGatedUnit)
     started: list[Any] = []

@@ -23,7 +23,7 @@ from textgen.errors import (
     TrainingDivergedError,
     named,
 )
-from textgen.files import atomic_write_text, make_folder, os_reason, read_plain
+from textgen.files import atomic_write_text, is_link_at, make_folder, os_reason, read_plain
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.table import Table, finite
@@ -404,7 +404,7 @@ class Runs:
             What it came to, and its best model or the last before it diverged; None where it was
             stopped.
         """
-        if job.folder.is_symlink():  # The comparison may come from somebody else.
+        if is_link_at(job.folder):  # The comparison may come from somebody else.
             raise StorageError(
                 f"{job.folder} is a symbolic link, and none is followed in the folder of a "
                 "comparison; put the folder itself in its place"

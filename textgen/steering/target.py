@@ -21,7 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import CheckpointCorruptError, CheckpointFormatError, ConfigError, StorageError
-from textgen.files import atomic_write_text, make_folder, os_reason, read_plain, remove_leftovers
+from textgen.files import (
+    atomic_write_text,
+    make_folder,
+    name_fault,
+    os_reason,
+    read_plain,
+    remove_leftovers,
+)
 from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName, neuron_guess
@@ -186,6 +193,8 @@ def check_name(name: str) -> str:
             f"'{name}' cannot be the name of a neuron or direction; begin with a letter and go on "
             "with letters, digits, - and _, at most 64 in all, for example: sentiment"
         )
+    if fault := name_fault(name):
+        raise ConfigError(f"'{name}' cannot be the name of a neuron or direction: {fault}")
     return name
 
 

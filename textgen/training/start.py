@@ -431,7 +431,7 @@ def _notes(data: TrainingData, options: TrainOptions, parent: SavedModel | None)
             f"({val.unknown_tokens / len(val):.2%}) are words that the model does not know; each "
             "counts as the unknown word, and its letters are charged to it"
         )
-    if options.cell not in BUILT_IN:
+    if options.cell not in (None, *BUILT_IN):
         yield OWN_CELL.format(name=options.cell)
 
 
