@@ -372,7 +372,7 @@ def test_a_command_says_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     line = command_text("sample", [], asked, settings, always=ALWAYS_SAID)
     assert line == (
         "textgen sample --checkpoint m --seed-file s.txt --steer 0:3=+1 --length 30 "
-        "--temperature 0.8 --rng 0 --top-p 0.9 --stop 'a b' --stop . --until-sentence"
+        "--temperature 0.8 --rng 0 --top-p 0.9 --stop 'a b' --stop . --until-sentence --no-mix"
     )
     monkeypatch.setenv("TEXTGEN_PATH", "reference")
     assert command_text("sample", [], asked).startswith("TEXTGEN_PATH=reference textgen sample ")
