@@ -1033,3 +1033,194 @@ def test_a_link_is_no_leftover(tmp_path: Path) -> None:
     link.write_text("left by a killed writer")
     remove_leftovers(tmp_path)
     assert not link.exists()
+
+
+@contextmanager
+def umask(mask: int) -> Iterator[None]:
+    """Without the bits of `mask`, inside the block."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_no_descriptor_stays_open(tmp_path: Path) -> None:
+    """Neither after what was done nor after what was refused."""
+    run, pipe = tmp_path / "run", tmp_path / "pipe"
+    make_folder(run, within=tmp_path)
+    os.mkfifo(pipe)
+
+    def fail(file: BinaryIO) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    before = len(os.listdir("/dev/fd"))
+    atomic_write_bytes(run / MODEL_NAME, OLD)
+    append_line(run / METRICS_NAME, "{}")
+    files.sync_lines(run / METRICS_NAME)
+    assert read_plain(run / MODEL_NAME, within=tmp_path) == OLD
+    with FolderLock(run), pytest.raises(RunFolderError, match="in use"), FolderLock(run):
+        pass
+    for refused in (
+        lambda: atomic_write(run / MODEL_NAME, fail),
+        lambda: open_plain(pipe),
+        lambda: open_plain(run),
+        lambda: read_plain(run / "no" / "file", within=tmp_path),
+        lambda: make_folder(run / MODEL_NAME / "below", within=tmp_path),
+    ):
+        with pytest.raises((StorageError, OSError)):
+            refused()
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_new_folder_is_synchronised_with_those_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(files, "_sync_folder", synced.append)
+    make_folder(tmp_path / "a" / "b")
+    assert synced == [tmp_path, tmp_path / "a"]
+    make_folder(tmp_path / "a" / "b")
+    assert len(synced) == 2
+
+
+def test_a_folder_of_the_project_is_found_in_a_clone() -> None:
+    root = Path(files.__file__).parents[1]
+    assert files.project_folder("no such folder", "textgen") == root / "textgen"
+    assert files.project_folder("native", "textgen") == root / "textgen" / "native"
+    assert files.project_folder("no such folder", "nor this") is None
+
+
+def test_so_much_of_a_file_is_read_as_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    assert (read_plain(path), read_plain(path, 4)) == (b"0123456789", b"0123")
+
+
+def test_who_may_have_written_a_private_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+
+    def opened(folder: int, file: int) -> bytes:
+        path.chmod(file)
+        tmp_path.chmod(folder)
+        with open_private(path) as found:
+            return found.read()
+
+    assert opened(0o755, 0o644) == opened(0o700, 0o666) == OLD
+    for folder in (0o701, 0o710, 0o755):
+        with pytest.raises(OSError, match="other users may write to it"):
+            opened(folder, 0o666)
+    tmp_path.chmod(0o700)
+    own = path.stat()
+    monkeypatch.setattr(os, "geteuid", lambda: own.st_uid + 1)
+    if own.st_uid:
+        with pytest.raises(OSError, match="belongs to another user"):
+            open_private(path)
+    else:
+        assert opened(0o700, 0o600) == OLD  # the administrator's
+    values = list(own)
+    values[stat.ST_UID] = own.st_uid + 2
+    with pytest.raises(OSError, match="belongs to another user"):
+        require_private(os.stat_result(values))
+
+
+def test_lines_are_on_the_disk_when_they_are_synchronised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / METRICS_NAME
+    files.sync_lines(path)  # There is none.
+    append_line(path, "{}")
+    flushed: list[bool] = []
+
+    def flush(descriptor: int) -> None:
+        flushed.append(os.path.samestat(os.fstat(descriptor), path.stat()))
+
+    monkeypatch.setattr(files, "flush", flush)
+    files.sync_lines(path)
+    assert flushed[0]
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    monkeypatch.setattr(files, "flush", fail)
+    with pytest.raises(StorageError, match="cannot write"):
+        files.sync_lines(path)
+
+
+def test_what_harms_nobody_is_removed_where_that_is_possible(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    files.remove_quietly(path)
+    assert not path.exists()
+    files.remove_quietly(path)
+
+
+def test_a_lock_names_its_process_alone(tmp_path: Path) -> None:
+    """Whatever stood in the file before."""
+    (tmp_path / LOCK_NAME).write_text("12345678901 another.host.with.a.long.name\n" * 9)
+    with FolderLock(tmp_path):
+        named = (tmp_path / LOCK_NAME).read_text()
+    assert named == f"{os.getpid()} {socket.gethostname()}\n"
+
+
+def test_a_file_is_for_whom_the_umask_says_and_is_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with umask(0):
+        atomic_write_bytes(tmp_path / MODEL_NAME, OLD)
+        append_line(tmp_path / METRICS_NAME, "{}")
+        with FolderLock(tmp_path):
+            assert mode_of(tmp_path / LOCK_NAME) == 0o666
+        monkeypatch.setattr(files, "try_lock", lambda descriptor: None)
+        with FolderLock(tmp_path):  # On a disk without locks.
+            assert mode_of(tmp_path / LOCK_NAME) == 0o666
+    assert mode_of(tmp_path / MODEL_NAME) == mode_of(tmp_path / METRICS_NAME) == 0o666
+    # A copy of what has a second name keeps the permissions, but is no program either.
+    (tmp_path / METRICS_NAME).chmod(0o757)
+    os.link(tmp_path / METRICS_NAME, tmp_path / "second")
+    append_line(tmp_path / METRICS_NAME, "{}")
+    assert mode_of(tmp_path / METRICS_NAME) == 0o646
+    assert (tmp_path / METRICS_NAME).read_text() == "{}\n{}\n"
+    assert (tmp_path / "second").read_text() == "{}\n"
+
+
+def test_a_line_that_cannot_be_copied_first_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / METRICS_NAME
+    append_line(path, "{}")
+    os.link(path, tmp_path / "second")
+    with monkeypatch.context() as changed:
+        changed.setattr(files, "atomic_write", lambda *what: None)
+        with pytest.raises(StorageError, match="keeps giving it a second name"):
+            append_line(path, "{}")
+
+    def fail(*what: object, **more: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(files, "atomic_write", fail)
+    with pytest.raises(StorageError, match="the disk is full"):
+        append_line(path, "{}")
+    assert path.read_text() == "{}\n"
+
+
+def test_a_socket_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # The name of a socket may be short only.
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("here")
+        with pytest.raises(OSError, match="a pipe, a socket or a device") as refused:
+            open_plain(Path("here"))
+    assert refused.value.errno == errno.ENXIO
+
+
+def test_a_folder_that_is_a_file_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(OLD)
+    with pytest.raises(NotADirectoryError):
+        read_plain(tmp_path / "file" / "below" / "name", within=tmp_path)

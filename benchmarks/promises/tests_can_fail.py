@@ -41,7 +41,10 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sampling": (("textgen/sampling/*.py",), ("tests/sampling",)),
     "steering": (("textgen/steering/*.py",), ("tests/steering",)),
     "checkpoint": (("textgen/checkpoint/*.py",), ("tests/checkpoint",)),
-    "files": (("textgen/files.py",), ("tests/test_files.py",)),
+    "files": (
+        ("textgen/files.py", "textgen/systems.py"),
+        ("tests/test_files.py", "tests/test_systems.py"),
+    ),
     "plan": (
         ("textgen/training/plan.py",),
         tuple(f"tests/training/test_{name}.py" for name in ("plan", "learning_rate", "command")),
