@@ -138,14 +138,14 @@ def test_six_settings_are_shown_and_all_with_explain(folder: Path) -> None:
     short = textgen_cli("train", "my texts/1.txt", "--budget", "1s", "--out", "run")
     assert short.exit_code == 0, short.stderr
     flags = [line.split()[0] for line in short.stderr.splitlines()[2:] if line[:2].strip()]
-    shown = flags[: flags.index("12")]
+    shown = flags[: flags.index("13")]
     assert shown == ["--encoding", "validation", "--cell", "--hidden", "--dropout", "--steps"]
-    assert "12 more with --explain" in short.stderr
+    assert "13 more with --explain" in short.stderr
     full = textgen_cli("train", "my texts/1.txt", "--budget", "1s", "--out", "b", "--explain")
     for name in ("--layers", "--learning-rate", "--seq-len", "--threads", "computed", "vocabulary"):
         assert any(line.startswith(f"{name} ") for line in full.stderr.splitlines()), name
     # The checkpoint keeps all of them, whatever was shown.
-    assert len(textgen.load("run").info["choices"]) == 18
+    assert len(textgen.load("run").info["choices"]) == 19
 
 
 def test_many_files_are_one_row_for_each_encoding(folder: Path) -> None:

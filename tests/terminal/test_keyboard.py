@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -107,8 +108,11 @@ def test_a_letter_with_the_code_of_an_arrow(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_ctrl_c_as_a_key_is_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
-    with console(monkeypatch, "q", "\x03") as keyboard, pytest.raises(KeyboardInterrupt):
-        keyboard.read(0.0)
+    raised: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", raised.append)
+    with console(monkeypatch, "q", "\x03") as keyboard:
+        assert keyboard.read(0.0) == ["q"]
+    assert raised == [signal.SIGINT]
 
 
 def test_keys_that_were_not_read_are_dropped_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
