@@ -180,7 +180,7 @@ def test_when_nothing_is_mixed_unasked(
     assert "mixing: no counts, for the text is steered" in steered.stderr
     assert steered.stdout == model.generate(length=40, steer="0:1=+2")
     for name, value, why in (
-        ("MOST_COUNTED", 5000, "to count 8,0"),
+        ("MOST_COUNTED", 5000, "its training text has 8,0"),
         ("FIT_TOKENS", 0, "do not help"),
     ):
         with monkeypatch.context() as changed:

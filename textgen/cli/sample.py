@@ -214,7 +214,7 @@ def sample_command(
     line with its target.
     """
     from textgen.api import load
-    from textgen.checkpoint import locate_model
+    from textgen.checkpoint import locate_model, shipped_at
     from textgen.series.number_model import holds_numbers, locate_numbers
 
     quiet = output.quiet
@@ -266,7 +266,8 @@ def sample_command(
         is_steered = bool(asked.steer or asked.live)
         mix = model.choose_mix(is_steered=is_steered, history=settings.history)
         settings = replace(settings, mix=mix.value)
-        if not mix.value:
+        # The texts of the models that come along are never at hand.
+        if not mix.value and shipped_at(path) is None:
             say(f"mixing: no counts, for {mix.reason}")
     if settings.mix:
         mixture = model.mixture(settings.mix_order)

@@ -52,7 +52,7 @@ def usual_mixture(model: ModelHeader, networks: SamplingNetworks) -> CountMixtur
         return "the native engine counts, and does not compute this model here"
     tokens = 0 if model.corpus is None else model.corpus["tokens"]
     if tokens > MOST_COUNTED:
-        return f"to count {tokens:,} tokens takes a while"
+        return f"its training text has {tokens:,} tokens, which take a while to count"
     try:
         mixture = fitted_mixture(model, networks.many)
     except (BackendError, ConfigError, StorageError):
