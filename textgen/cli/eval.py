@@ -30,9 +30,8 @@ def eval_command(
     the model does not know is read as the nearest one that it knows, such as – as —, and the figure
     includes what it takes to tell them apart. Without such a form it costs as much as the unknown
     token, plus 20.08 bits, which is the cost of choosing one among all characters of Unicode. The
-    perplexity is per token. For a model of
-    words, bits per word are printed too: the cost of the whole text, with spaces and punctuation,
-    divided by the number of words.
+    perplexity is per token. For a model of words, bits per word are printed too: the cost of the
+    whole text, with spaces and punctuation, divided by the number of words.
 
     textgen eval novel.txt --window 256
 
