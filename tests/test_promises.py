@@ -11,6 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,7 +60,8 @@ def test_the_command_lists_the_parts() -> None:
 
 def test_the_parts_fit_into_an_hour(campaign: ModuleType) -> None:
     parts = campaign.all_parts()
-    assert sum(part.seconds for part in parts) <= campaign.MINUTES * 60
+    together = sum(part.seconds * part.cores for part in parts)
+    assert together <= campaign.CORES * campaign.MINUTES * 60
     assert all(set(part.needs) <= set(campaign.NEEDS) for part in parts)
 
 
@@ -172,14 +175,75 @@ def test_a_campaign_goes_on_after_a_stop(
     assert campaign.main(["--only", "1"]) == 0
     assert "| 2 | All is well. | not run |" in (checkout / "page.md").read_text("utf-8")
     assert campaign.main([]) == 1  # The second promise is broken.
-    assert campaign.ran == [1, 2]
+    assert sorted(campaign.ran) == [1, 2]
     assert "| 2 | All is well. | 1 of 3 |" in (checkout / "page.md").read_text("utf-8")
     assert "FAILED: it broke" in capsys.readouterr().out
     readme = (checkout / "readme.md").read_text("utf-8")
     assert readme.startswith("Before.\n") and readme.endswith("After.\n")
     assert "| All is well. | 1 of 3 | More |" in readme
     assert campaign.main(["--only", "2", "--seed", "1"]) == 1
-    assert campaign.ran == [1, 2, 2]
+    assert sorted(campaign.ran) == [1, 2, 2]
+
+
+def test_two_parts_of_one_core_run_at_a_time_and_others_alone(
+    campaign: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = ((1, 1.0, 1), (2, 9.0, 2), (3, 3.0, 1), (4, 2.0, 1), (5, 1.0, 1))
+    parts = [a_part(campaign, None, number=n, seconds=s, cores=c) for n, s, c in sizes]
+    going: set[int] = set()
+    seen: list[set[int]] = []
+    two = threading.Barrier(2, timeout=30)
+
+    def apart(part: Any, effort: Any) -> Any:
+        going.add(part.number)
+        if part.cores == 1:
+            two.wait()  # It is passed only where another one runs, too.
+        seen.append(set(going))
+        if part.cores == 1:
+            two.wait()
+        going.discard(part.number)
+        return campaign.Figure(tried=part.number)
+
+    monkeypatch.setattr(campaign, "run_apart", apart)
+    ended = list(campaign.run_all(parts, lambda part: campaign.Effort(seconds=1.0), 2))
+    assert seen[:2] == [{3, 4}] * 2 and seen[4] == {2}
+    assert sorted(part.number for part, _ in ended) == [1, 2, 3, 4, 5]
+    assert all(figure.tried == part.number for part, figure in ended)
+
+
+def test_a_failure_in_the_campaign_begins_no_other_part(
+    campaign: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = [a_part(campaign, None, number=n) for n in range(1, 20)]
+    begun: list[int] = []
+
+    def apart(part: Any, effort: Any) -> Any:
+        begun.append(part.number)
+        if len(begun) == 1:
+            raise KeyboardInterrupt
+        time.sleep(0.3)  # In which all the others would not be begun.
+        return campaign.Figure(tried=1)
+
+    monkeypatch.setattr(campaign, "run_apart", apart)
+    with pytest.raises(KeyboardInterrupt):
+        list(campaign.run_all(parts, lambda part: campaign.Effort(seconds=1.0), 1))
+    assert len(begun) < 4
+
+
+def test_on_one_core_a_part_has_half_the_time(
+    campaign: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+
+    def apart(part: Any, effort: Any) -> Any:
+        given.append(effort.seconds)
+        return campaign.Figure(tried=1)
+
+    monkeypatch.setattr(campaign, "run_apart", apart)
+    for cores in (1, 2, 64):
+        monkeypatch.setattr(campaign, "cores_here", lambda cores=cores: cores)
+        campaign.main(["--only", "1", "--minutes", "30", "--seed", str(cores)])
+    assert given == [0.25, 0.5, 0.5]
 
 
 def test_figures_of_changed_files_are_not_kept(
@@ -194,7 +258,7 @@ def test_figures_of_changed_files_are_not_kept(
 
 def test_quick_writes_nothing(campaign: ModuleType, checkout: Path) -> None:
     assert campaign.main(["--quick"]) == 1
-    assert campaign.ran == [1, 2]
+    assert sorted(campaign.ran) == [1, 2]
     assert [path.name for path in checkout.iterdir()] == ["readme.md"]
 
 

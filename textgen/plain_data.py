@@ -100,13 +100,14 @@ def fields_from_plain(cls: type[T], value: object, key: str = "") -> T:
 
 
 def _read(kind: Any, value: Any, key: str) -> Any:
-    origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
-    if kind in _SCALARS:
+    # Most are of this kind; to look another one up takes the hash of all that is annotated.
+    if isinstance(kind, type) and kind in _SCALARS:
         if _is_scalar(kind, value):
             return value
         raise _wrong(key, value, _SCALARS[kind])
+    origin, args = get_origin(kind), get_args(kind)
     if origin in (NotRequired, Required, ClassVar):
         return _read(args[0], value, key)
     if origin is Annotated:

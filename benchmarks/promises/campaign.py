@@ -7,8 +7,9 @@ own, so that one that dies or hangs is a failure of that part and not the end of
 a finished part found is kept as a line of `build/promises/COMMIT.jsonl`: the same command after a
 stop goes on with the parts that are missing. The exit code is 1 where a promise was not kept.
 
-`--minutes` is for all parts together; each has its share. `--quick` gives every part two seconds
-and writes nothing: it shows that the campaign itself still works.
+`--minutes` is for all parts together; each has its share. Parts that compute on one core run two at
+a time, beside each other; those that take both cores run alone. `--quick` gives every part two
+seconds and writes nothing: it shows that the campaign itself still works.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -124,6 +126,7 @@ class Part:
         promise: One sentence.
         not_promised: What a reader might take it for, and it is not.
         seconds: Its share of a campaign of `MINUTES` minutes.
+        cores: How many it keeps busy. One that takes `CORES` runs alone.
         run: Tries it. It may leave files only in the folder that it is started in, which is empty.
         needs: What it cannot do without, names in `NEEDS`.
     """
@@ -132,12 +135,14 @@ class Part:
     promise: str
     not_promised: str
     seconds: float
+    cores: int = 1
     run: Callable[[Effort], Figure] = field(repr=False)
     needs: tuple[str, ...] = ()
 
 
-#: Minutes of a whole campaign on two cores. The shares of the parts add up to no more.
-MINUTES = 60.0
+#: Minutes of a whole campaign on so many cores. The shares of the parts, each times its cores, add
+#: up to no more.
+MINUTES, CORES = 60.0, 2
 
 #: What a part may need: whether it is there, and what is said where it is not.
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -280,6 +285,12 @@ def kept_figures(path: Path, settings: Mapping[str, Any]) -> dict[int, Figure]:
     return figures
 
 
+def cores_here() -> int:
+    """How many cores this process may use."""
+    available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
+    return len(available(0))
+
+
 def machine() -> str:
     """The computer in words."""
     cpu = platform.processor() or platform.machine()
@@ -287,9 +298,8 @@ def machine() -> str:
     if info.exists():
         names = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
     return (
-        f"{cpu}, {len(available(0))} of {os.cpu_count()} cores used, {platform.system()} "
+        f"{cpu}, {cores_here()} of {os.cpu_count()} cores used, {platform.system()} "
         f"{platform.release()}, Python {platform.python_version()}"
     )
 
@@ -423,25 +433,26 @@ def _campaign(parts: Sequence[Part], asked: argparse.Namespace) -> int:
     kept = KEPT / f"{name}.jsonl"
     is_kept = not (asked.quick or is_changed)
     figures = kept_figures(kept, settings) if is_kept else {}
-    share = functools.partial(_effort, asked)
-    for part in parts:
-        if asked.only and part.number not in asked.only:
-            continue
+    at_once = min(CORES, cores_here())
+    share = functools.partial(_effort, asked, at_once)
+    meant = [part for part in parts if not asked.only or part.number in asked.only]
+    for part in meant:
         if part.number in figures:
             print("    kept from before:")
-        else:
-            print(f"{part.number:>2}  {part.promise} ...", file=sys.stderr, flush=True)
-            figures[part.number] = run_apart(part, share(part))
-            if is_kept:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                record = {"part": part.number, "settings": settings}
-                record["figure"] = asdict(figures[part.number])
-                with open(kept, "a", encoding="utf-8") as file:
-                    file.write(json.dumps(record) + "\n")
-        tell(part, figures[part.number])
+            tell(part, figures[part.number])
+    for part, figure in run_all([p for p in meant if p.number not in figures], share, at_once):
+        figures[part.number] = figure
+        if is_kept:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            record = {"part": part.number, "settings": settings, "figure": asdict(figure)}
+            with open(kept, "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        tell(part, figure)
     if is_kept:
         head = [f"Measured on {date.today()} at commit {name}, seed {asked.seed}, with a time of"]
         head += [f"{asked.minutes:g} minutes for all parts, on: {machine()}."]
+        if at_once > 1:
+            head += ["Parts that compute on one core ran two at a time, beside each other."]
         written = page(parts, figures, head)
         readme = with_summary(README.read_text("utf-8"), written)
         PAGE.write_text(written, "utf-8")
@@ -452,6 +463,39 @@ def _campaign(parts: Sequence[Part], asked: argparse.Namespace) -> int:
     return KEPT_ALL if all(figure.is_kept for figure in figures.values()) else BROKEN
 
 
-def _effort(asked: argparse.Namespace, part: Part) -> Effort:
-    seconds = QUICK if asked.quick else part.seconds * asked.minutes / MINUTES
+def run_all(
+    parts: Sequence[Part], effort: Callable[[Part], Effort], at_once: int
+) -> Iterator[tuple[Part, Figure]]:
+    """Run parts, each in a process of its own.
+
+    Args:
+        parts: What is to be run.
+        effort: How much each is to try.
+        at_once: How many of one core run beside each other.
+    Yields:
+        Each part with its figure, when it has ended.
+    """
+
+    def run(part: Part) -> Figure:
+        print(f"{part.number:>2}  {part.promise} ...", file=sys.stderr, flush=True)
+        return run_apart(part, effort(part))
+
+    # The longest begin first, so that none of them is alone at the end.
+    beside = sorted((p for p in parts if p.cores < CORES), key=lambda p: p.seconds, reverse=True)
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        running = {pool.submit(run, part): part for part in beside}
+        for ended in as_completed(running):
+            yield running[ended], ended.result()
+    finally:  # After Ctrl-C no other one begins.
+        pool.shutdown(cancel_futures=True)
+    for part in parts:
+        if part not in beside:
+            yield part, run(part)
+
+
+def _effort(asked: argparse.Namespace, at_once: int, part: Part) -> Effort:
+    # On one core they run one after the other, and the whole takes no longer.
+    fewer = at_once / CORES
+    seconds = QUICK if asked.quick else part.seconds * fewer * asked.minutes / MINUTES
     return Effort(seconds=seconds, seed=asked.seed, is_quick=asked.quick)

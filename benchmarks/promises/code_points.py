@@ -185,7 +185,7 @@ PARTS = (
         "JSON and pages hold it as it is.",
         not_promised="the same of what is sent into a pipe or a file: `sample` writes there what "
         "the model writes.",
-        seconds=100,
+        seconds=120,
         run=try_promise,
         needs=("linux",),
     ),

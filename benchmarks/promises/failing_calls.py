@@ -374,7 +374,7 @@ PARTS = (
         promise="Whichever call of the system fails in a command that writes, the old file or the "
         "new one is whole, one line says so, and the command can be given again.",
         not_promised="a message where what failed was not needed, as an entry of the cache is.",
-        seconds=360,
+        seconds=400,
         run=try_promise,
         needs=("linux",),
     ),

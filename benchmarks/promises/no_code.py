@@ -150,7 +150,7 @@ PARTS = (
         not_promised="the same of other files of a Python environment: whoever can change the "
         "installed package, the library of the engine or `TEXTGEN_NATIVE_LIBRARY` runs what he "
         "wants.",
-        seconds=90,
+        seconds=60,
         run=try_promise,
     ),
 )

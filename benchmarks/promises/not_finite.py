@@ -241,7 +241,7 @@ PARTS = (
         promise="No saved file holds a number that is not finite, whatever the options are and "
         "wherever one comes up in a training; the best model before it stays.",
         not_promised="that a training with absurd options learns anything.",
-        seconds=150,
+        seconds=200,
         run=try_promise,
         needs=("linux",),
     ),

@@ -364,7 +364,8 @@ PARTS = (
         "changed meanwhile.",
         not_promised="the lock on a network disk without locks of the kernel, where a process of "
         "another computer counts as alive.",
-        seconds=240,
+        seconds=200,
+        cores=2,
         run=try_promise,
         needs=("linux",),
     ),

@@ -257,7 +257,7 @@ PARTS = (
         "undefined, and its threads do not race, whatever a file holds.",
         not_promised="the same of numpy, torch and the other libraries; of AMX instructions the "
         "emulation is checked, and of vector instructions the best set of this machine.",
-        seconds=90,
+        seconds=150,
         run=try_promise,
         needs=("linux",),
     ),

@@ -276,7 +276,7 @@ PARTS = (
         "checkpoints and the command line are each caught by the tests of the same package.",
         not_promised="that the tests catch every fault: the list has those that somebody thought "
         "of.",
-        seconds=90,
+        seconds=700,
         run=try_promise,
         needs=("linux",),
     ),

@@ -483,7 +483,7 @@ PARTS = (
         "no traceback, and every file whole.",
         not_promised="an end within one second on a machine that is busy with other work; the "
         "first milliseconds, before Python runs anything of textgen.",
-        seconds=300,
+        seconds=1000,
         run=try_promise,
     ),
 )

@@ -264,7 +264,7 @@ PARTS = (
         number=21,
         promise="A command that goes on for long takes no more memory and becomes no slower.",
         not_promised="the same speed on a machine that gives it less of its time.",
-        seconds=90,
+        seconds=200,
         run=try_promise,
         needs=("linux",),
     ),

@@ -308,7 +308,7 @@ PARTS = (
         "noticed by the tests of the same package, and the others are listed with a reason.",
         not_promised="the same of modules that are not named, of the C code, and of defects that "
         "are not one changed operator, bound, number, result or statement.",
-        seconds=300,
+        seconds=600,
         run=try_promise,
         needs=("linux",),
     ),
