@@ -1,4 +1,4 @@
-"""What several benchmarks share: wall times, made-up text, the command in a child process."""
+"""What several benchmarks share: times, what is shown, made-up text, the command in a child."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from textgen.cli.moving import is_live, moving
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
@@ -19,6 +22,44 @@ def seconds_of(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
+
+
+class Clock:
+    """A time that runs from now on.
+
+    Args:
+        seconds: How long it is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds that are left; below zero when it is over."""
+        return self._end - time.monotonic()
+
+
+def rounds_within(most: int, clock: Clock) -> Iterator[int]:
+    """Count rounds: one at least, then as many as fit, if each takes as long as the longest."""
+    longest = 0.0
+    for i in range(most):
+        if i and clock.left() < longest:
+            return
+        began = clock.left()
+        yield i
+        longest = max(longest, began - clock.left())
+
+
+@contextmanager
+def shown_while() -> Iterator[Callable[[str], None]]:
+    """On a terminal a line moves that names the task at work; gives what prints a line above it."""
+    with moving(live=is_live(quiet=False, json_output=False)) as line:
+
+        def say(text: str) -> None:
+            with line.hidden():
+                print(text, flush=True)
+
+        yield say
 
 
 def made_up_text(length: int) -> str:
