@@ -631,7 +631,7 @@ PARTS = (
         "seconds and a bounded memory.",
         not_promised="that a forged file is found out: whoever can compute a SHA-256 can write a "
         "model with other numbers in it. It can write any text, and nothing else.",
-        seconds=850,
+        seconds=950,
         cores=2,
         run=try_promise,
         needs=("linux",),

@@ -274,7 +274,7 @@ PARTS = (
         promise="A training that is killed at any moment and resumed ends bit for bit as one that "
         "was never killed.",
         not_promised="the same numbers on another processor, number of threads or version.",
-        seconds=500,
+        seconds=400,
         run=try_promise,
         needs=("linux",),
     ),
