@@ -125,6 +125,30 @@ def test_logits_and_state_are_numpys(isa: str, cell: str, nonlinearity: str, sha
             assert np.abs(row - value[0]).max() < bound * max(value.std(), 0.25)
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mlstm", "coupled"])
+@pytest.mark.parametrize("isa", ISAS)
+def test_weights_that_are_zero_may_be_anywhere(isa: str, cell: str) -> None:
+    """What is left out of a product is what is zero, and nothing beside it."""
+    config = replace(random_config(cell, "tanh", "65, two layers"), hidden_size=160)
+    weights = random_weights(config)
+    rng = np.random.default_rng(3)
+    for name, weight in weights.items():
+        if weight.ndim == 2 and name != "embedding.weight":
+            for row in range(0, len(weight), 16):
+                first, last = sorted(rng.integers(0, weight.shape[1] + 1, 2))
+                first = 0 if rng.random() < 0.3 else first
+                last = first if rng.random() < 0.2 else last
+                weight[row : row + 16, :first] = 0.0
+                weight[row : row + 16, last:] = 0.0
+    network = NumpyNetwork(config, weights)
+    state, sampler = network.zero_state(1), open_sampler(config, weights, isa)
+    ours = np.zeros(sampler.state_shape, np.float32)
+    for token in rng.integers(0, config.vocab_size, 12).tolist():
+        logits, state = network.step(np.array([token]), state)
+        error = np.abs(sampler.read([token], ours) - logits[0]).max()
+        assert error <= bound_of(isa, cell) * max(1.0, np.abs(logits[0]).max())
+
+
 @pytest.mark.parametrize("shape", ["33", "65, two layers", "512", "without a table", "residual"])
 @pytest.mark.parametrize("cell", dict.fromkeys(cell for cell, _ in CELLS))
 @pytest.mark.parametrize("isa", ISAS)

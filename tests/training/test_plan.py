@@ -473,6 +473,12 @@ def test_a_text_read_many_times_has_several_networks() -> None:
         assert ("members" in choices) == (plan.members > 1)
         assert plan.members == 1 or own.hidden_size >= MEMBER_LEAST
     assert "one alone would read the text" in plans[10_000][1]["members"].reason
+    # Two from 8 readings by one on, without dropout: they are too narrow to keep the text.
+    play = TextFacts(train_tokens=900_000, val_tokens=100_000, vocab_size=65)
+    for flops, members, neurons, dropout in ((2.5e10, 1, 320, 0.0), (8.4e10, 2, 768, 0.0)):
+        plan = draft(TrainOptions(budget=600.0, cell="coupled"), play, flops).plan
+        shape = (plan.members, plan.model.hidden_size, plan.model.dropout)
+        assert shape == (members, neurons, dropout)
     # A slow machine has no time for several wide ones, and narrow ones learn less than one network.
     short = TextFacts(train_tokens=44_000, val_tokens=4400, vocab_size=84)
     slow = draft(TrainOptions(budget=60.0), short, 2e10)

@@ -81,7 +81,7 @@ MEMORIZING, DECAYING, STRONG_DECAY = (6.0, 9.0), (0.3, 0.45), 0.25
 #: so forth, as far as networks as wide as that one fit into the width. All of them have no more
 #: neurons than that, so that the model writes quickly. Each has so many neurons at least: where
 #: there is no time for that, narrower ones learn less than a single network (docs/log.md).
-MEMBERS_FROM, MEMBERS_WIDTH, MEMBER_LEAST = (20.0, 60.0, 120.0), 1024, 256
+MEMBERS_FROM, MEMBERS_WIDTH, MEMBER_LEAST = (8.0, 60.0, 120.0), 1024, 256
 #: What a token is, by level, in words.
 _UNITS = {"char": "characters", "byte": "bytes", "word": "words"}
 #: Samples of the model's own text shown during a run.
