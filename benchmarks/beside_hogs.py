@@ -12,7 +12,6 @@ is less than their number where the machine has other work.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ from measuring import shown_while
 
 from textgen.native.library import missing_reason, supported_isas
 from textgen.progress import task
+from textgen.runtime import choose_threads
 
 HOG = [sys.executable, "-c", "while True: pass"]
 
@@ -55,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if not (isas := supported_isas()):
         sys.exit(missing_reason())
-    cores = len(os.sched_getaffinity(0))
+    cores = int(choose_threads().value)
     with shown_while() as say:
         with task("loading torch"):
             from contenders import native_step
