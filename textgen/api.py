@@ -125,7 +125,8 @@ class TrainResult:
     Args:
         folder: The run's folder.
         model: The best model's file.
-        bits_per_char: Its validation cost.
+        bits_per_char: Its validation cost; NaN where training was stopped before the first
+            evaluation.
         ended: The last event: steps, seconds, speed, reason.
     """
 

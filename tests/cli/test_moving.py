@@ -114,7 +114,7 @@ def test_ctrl_c_is_answered_at_once(home: Path, trained: object) -> None:
     seen = watch(words, home, columns=40, interrupt="training")
     assert seen.code == 130
     assert seen.answer is not None and seen.answer <= 1.0 * seen.slowness
-    _, _, after = seen.sent.partition("stopping after this step and saving the run ...")
+    _, _, after = seen.sent.partition("stopping and saving the run ...")
     assert "continue: textgen train long --resume" in " ".join(after.split())
     drawn = [line for line in seen.lines if "training" in line and "%" in line]
     assert drawn and all(cell_len(line) < 40 for line in drawn)
@@ -127,7 +127,7 @@ def test_ctrl_c_in_a_comparison_is_answered_at_once(home: Path, trained: object)
     seen = watch(shlex.split(words), home, interrupt="training  ")
     assert seen.code == 130
     assert seen.answer is not None and seen.answer <= 1.0 * seen.slowness
-    assert "stopping after this step and saving the run" in seen.sent
+    assert "stopping and saving the run" in seen.sent
     assert "stopped in run 1 of 2 (rnn, rng 1), which is saved" in " ".join(seen.sent.split())
 
 

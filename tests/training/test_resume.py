@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import random
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +30,9 @@ from support.small_runs import (
 import textgen
 from textgen.checkpoint.format import read_file, read_layout, write_file
 from textgen.cli.parameters import at_prompt
+from textgen.cli.train_view import best_line
 from textgen.errors import CheckpointError, ConfigError, RunFolderError, StorageError
+from textgen.model.native_network import NativeNetwork
 from textgen.training.events import Ended, Event, Report, Saved, Started
 from textgen.training.start import resumed_run
 
@@ -140,12 +144,76 @@ def test_stopped_after_its_last_step_it_is_only_measured(
 def test_stopped_run_leaves_a_model_before_the_first_evaluation(
     text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Measured on little text: who stops a run waits for its end."""
-    monkeypatch.setattr("textgen.training.run.STOPPED_TOKENS", 100)
+    """It is not measured: who stops a run waits for its end."""
+    monkeypatch.setattr("textgen.training.run.Run._cost", None)
     ended = run(text, tmp_path / "run", stop=stopping_after(2))[-1]
     assert isinstance(ended, Ended)
-    assert 50 <= ended.val_tokens <= 100
-    assert len(textgen.load(tmp_path / "run").generate(length=5)) == 5
+    assert (ended.reason, ended.step, ended.best_step, ended.val_tokens) == ("stopped", 2, 2, 0)
+    assert math.isnan(ended.best_bits_per_char)
+    assert (ended.best_bits_per_word, ended.course_bits_per_char) == (None, None)
+    assert best_line(ended) == "not measured yet"
+    model = textgen.load(tmp_path / "run")
+    assert model.info["metrics"]["val_nats_per_token"] is None
+    assert model.info["metrics"]["step"] == 2
+    assert len(model.generate(length=5)) == 5
+
+
+@pytest.mark.parametrize(
+    ("members", "call", "taken"), [(1, 2, 1), (1, 7, 6), (2, 5, 2), (2, 6, 3)], ids=str
+)
+def test_a_long_step_is_given_up_and_taken_again(
+    text: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    members: int,
+    call: int,
+    taken: int,
+) -> None:
+    """The stop comes in some call of the engine; nothing of its step is in what is saved.
+
+    Where one member has learnt in a step, the other one does, too.
+    """
+    settings = {"members": members, "dropout": 0.2, "steps": 12, "eval_every": 4, "save_every": 5}
+    settings = {**SMALL, **settings, "hidden_size": 24 // members}
+    run(text, tmp_path / "whole", **settings)
+    whole = outcome(tmp_path / "whole")
+    out = tmp_path / "parts"
+    events: list[Event] = []
+    begun: list[int] = []
+    goes_on = threading.Event()
+    real = NativeNetwork.differentiate
+
+    def slow(self: NativeNetwork, *args: Any) -> Any:
+        if events:  # Before the first one, speed is measured.
+            begun.append(len(begun) + 1)
+            if begun[-1] == call and begun[-1] % members == 1 % members:
+                assert goes_on.wait(60)
+        return real(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("textgen.training.learner.LONG", 0)
+        patch.setattr(NativeNetwork, "differentiate", slow)
+        stop = lambda: len(begun) >= call  # noqa: E731
+        textgen.train(text, out=out, on_event=events.append, stop=stop, **settings)
+        ended = events[-1]
+        assert isinstance(ended, Ended) and (ended.reason, ended.step) == ("stopped", taken)
+        saved = files(out)
+        goes_on.set()
+        for thread in threading.enumerate():  # What was given up ends, and changes nothing.
+            if thread.name == "step":
+                thread.join(60)
+        assert files(out) == saved
+    run(text, out, resume=True, **settings)
+    assert outcome(out) == whole
+
+
+def test_the_first_step_of_a_run_is_taken(
+    text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before it there is nothing that could be called a model."""
+    monkeypatch.setattr("textgen.training.learner.LONG", 0)
+    ended = run(text, tmp_path / "run", stop=lambda: True)[-1]
+    assert isinstance(ended, Ended) and ended.step == 1
 
 
 def test_resume_file_is_enough(text: Path, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def compare_command(
     """
     _refuse_contradictions(what, training, paths or [])
     check_outputs(picture=what.picture, csv=what.csv, json_output=output.json_output)
-    answer = "" if output.quiet else "stopping after this step and saving the run ..."
+    answer = "" if output.quiet else "stopping and saving the run ..."
     with StopSignals(answer) as stop:
         if what.task is not None and "val" not in spelled(context, TrainOptions):
             from textgen.comparison.task import TASK_VAL

@@ -1,10 +1,11 @@
-"""Ctrl-C, SIGTERM, SIGHUP, Ctrl-Break: the program ends with one line, or finishes a step first.
+"""Ctrl-C, SIGTERM, SIGHUP, Ctrl-Break: the program ends with one line, or saves a run first.
 
 What answers a signal changes as the program goes on:
 
 1. before a command begins, and after it: `end_at_once` of `first_signals.py`, which raises nothing;
 2. while it works: `Interrupted` is raised, so that it tidies up; a second signal ends it at once;
-3. while it trains: `StopSignals` notes the first one, and the step is finished and saved.
+3. while it trains: `StopSignals` notes the first one; the step is finished, or a long one given up,
+   and the run is saved.
 """
 
 from __future__ import annotations
@@ -189,5 +190,5 @@ class StopSignals:
             self._line().say_at_once(self._answer)
 
     def requested(self) -> bool:
-        """Whether to stop after this step."""
+        """Whether to stop."""
         return self.signum is not None

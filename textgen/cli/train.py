@@ -70,7 +70,7 @@ def train_command(
 
         refuse_going_on(paths, wanted)
     is_silent = output.json_output or output.quiet
-    answer = "" if is_silent else "stopping after this step and saving the run ..."
+    answer = "" if is_silent else "stopping and saving the run ..."
     with StopSignals(answer) as stop:
         from textgen.training.start import open_run
 

@@ -179,6 +179,8 @@ def summary(event: Ended, curve: Path | None) -> Panel:
 
 def best_line(event: Ended) -> str:
     """The best validation cost, a word too where tokens are words."""
+    if not event.val_tokens:
+        return "not measured yet"
     line = f"{event.best_bits_per_char:.3f} bits/char"
     if event.best_bits_per_word is None:
         return line

@@ -137,7 +137,8 @@ class Ended(Event):
         step: Steps taken.
         steps: The run's length.
         seconds: Wall time from the first step to now.
-        best_bits_per_char: Validation cost of the best model, over `val_tokens`.
+        best_bits_per_char: Validation cost of the best model, over `val_tokens`; NaN where it was
+            stopped before the first evaluation.
         best_step: After which it was reached.
         uniform_bits_per_char: What a uniform guess among all symbols costs, to compare.
         val_tokens: Tokens that the figure was measured on.

@@ -6,8 +6,9 @@ their batches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from textgen.native.net import AdamW
 
 Floats = NDArray[np.float32]
+T = TypeVar("T")
+
+#: A step of more products of a token and a weight is a long one: a tenth of a second or more, which
+#: who stops a run does not wait for. Seconds between two questions whether it is to be given up.
+LONG, LOOK = 10**9, 0.02
 
 #: `fit_head_scale` reads this many streams, whose first tokens are context only, and fits at most
 #: this many targets; fewer where the distances to all symbols would take more than 16 MiB.
@@ -58,7 +64,13 @@ class Learner(Protocol):
     def network(self) -> Network:
         """The network that is trained; every update changes it at once."""
 
-    def update(self, batch: Batch, masks: Masks | None, learning_rate: float) -> None:
+    def update(
+        self,
+        batch: Batch,
+        masks: Masks | None,
+        learning_rate: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> bool:
         """Take one step; does not wait for a device.
 
         An update is masked where the loss or its gradient is not finite: then weights and moments
@@ -70,6 +82,10 @@ class Learner(Protocol):
             masks: What dropout leaves of the embedding, of the outputs of the layers and of the
                 recurrent weights; None leaves everything.
             learning_rate: Of this step.
+            stop: Asked again and again in the course of a long step whether to give it up; None:
+                it is taken in any case.
+        Returns:
+            Whether it was taken. One that is given up has changed nothing.
         """
 
     def wait(self) -> None:
@@ -145,6 +161,7 @@ class NativeLearner:
         self._optimizer = optimizer
         self._batch_size = plan.batch_size
         self._carries_state = not plan.sliding
+        self._is_long = plan.tokens_per_step * plan.member.num_parameters() > LONG
         self._state = network.zero_state(plan.batch_size)
         self._counters = Counters(*np.zeros(len(Counters._fields), np.float32))
         untrained = network.config.untrained
@@ -160,11 +177,26 @@ class NativeLearner:
             ).items()
         }
 
-    def update(self, batch: Batch, masks: Masks | None, learning_rate: float) -> None:
-        """Take one step."""
-        loss, state = self.network.differentiate(
-            batch.inputs_TB, batch.targets_TB, self._state, batch.resets_TB, masks
-        )
+    def update(
+        self,
+        batch: Batch,
+        masks: Masks | None,
+        learning_rate: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Take one step, unless `stop` says so before anything is changed; whether it was taken."""
+
+        def differentiate() -> tuple[float, Any]:
+            return self.network.differentiate(
+                batch.inputs_TB, batch.targets_TB, self._state, batch.resets_TB, masks
+            )
+
+        if stop is None or not self._is_long:
+            loss, state = differentiate()
+        elif (found := unless(stop, differentiate)) is not None:
+            loss, state = found
+        else:
+            return False
         masked, norm = self._optimizer.step(loss, learning_rate)
         if not masked:
             self.network.weights_changed()
@@ -189,6 +221,7 @@ class NativeLearner:
                     grad_norm=seen.grad_norm + np.float32(norm),
                     run=np.float32(0),
                 )
+        return True
 
     def wait(self) -> None:
         """Return at once: the engine's calls end when they are done."""
@@ -224,6 +257,32 @@ class NativeLearner:
         for index, layer in enumerate(self._state):
             live |= {f"state.{index}.{name}": value for name, value in layer.items()}
         return live
+
+
+def unless(stop: Callable[[], bool], work: Callable[[], T]) -> T | None:
+    """What `work` returns, computed by a thread of its own; None as soon as `stop` says so.
+
+    Python answers no signal while its first thread is in a call of the engine. The thread that is
+    given up computes on until its call ends, or the program does.
+    """
+    found: list[T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(work())
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="step", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(LOOK)
+        if thread.is_alive() and stop():
+            return None
+    if errors:
+        raise errors[0]
+    return found[0]
 
 
 def open_optimizer(network: NativeNetwork, settings: OptimizerPlan) -> AdamW:

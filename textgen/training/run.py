@@ -66,9 +66,6 @@ LEAST_POSITIONS = 1024
 #: The most targets that are written at the end of a run on pairs, and the most tokens of them, to
 #: count those that are exact.
 WRITTEN_PAIRS, WRITTEN_TOKENS = 500, 50_000
-#: Tokens that the model of a run is measured on which is stopped before its first evaluation: as
-#: many as the shortest evaluation has. Who stops a run waits for its end.
-STOPPED_TOKENS = 4096
 #: No training comes to weights of this size: the next step, or one soon, computes no number.
 LARGEST_WEIGHT = 1e15
 #: Why a run ends with such weights, or whose optimiser keeps what is no number.
@@ -132,7 +129,7 @@ class Run:
         return str(self._record["command"])
 
     def events(self, stop: Stop = lambda: False) -> Iterator[Event]:
-        """Train to the end, or until `stop` says so after a step.
+        """Train to the end, or until `stop` says so after a step, or in the course of a long one.
 
         Yields:
             `Started`, then `Report`, `Sampled` and `Saved` records, and `Ended` as the last.
@@ -161,7 +158,9 @@ class Run:
         # A run that was stopped after its last step, while it was measured, is only measured.
         reason = "patience" if self._is_out_of_patience() else ""
         while trainer.step < plan.steps and not reason:
-            trainer.advance()
+            # A run has a model only after its first step, which is taken in any case.
+            if not trainer.advance(stop if trainer.step > plan.first_step else None):
+                return "stopped"
             steps_since += 1
             step = trainer.step
             done = step - plan.first_step
@@ -219,13 +218,10 @@ class Run:
         if reason == "stopped":
             yield self._save()
             if not self._best:
-                # Every run that ends leaves a model; this one is not part of the run's course.
+                # Every run that ends leaves a model; this one is not part of the run's course, and
+                # is not measured: who stops a run waits for its end.
                 fit_head_scale(self._trainer.network, self._data.train)
-                limit = min(STOPPED_TOKENS, self._most_validated)
-                cost = self._cost(self._trainer.network, limit)
-                self._write_model(self._trainer.network.arrays(), cost)
-                yield self._end_event(reason, cost)
-                return
+                self._write_model(self._trainer.network.arrays(), None)
             yield self._end_event(reason, self._figure(None))
             return
         if not self._best:
@@ -514,7 +510,9 @@ class Run:
         best = self._progress.best_nats
         # All evaluations of the course read the same tokens.
         unknown = None if self._course is None else self._course.unknown
-        return _Cost(math.nan if best is None else best, self.plan.eval_tokens, unknown)
+        if best is None:  # It was stopped before its first evaluation.
+            return _Cost(math.nan, 0, None)
+        return _Cost(best, self.plan.eval_tokens, unknown)
 
     def _end_event(self, reason: str, cost: _Cost) -> Ended:
         progress, data = self._progress, self._data

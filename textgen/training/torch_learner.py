@@ -7,6 +7,8 @@ gradient by a factor and skips the update by a flag, and both stay there too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -40,8 +42,14 @@ class TorchLearner:
         self._zero = torch.zeros((), device=self._device)
         self._counters = Counters(*[self._zero] * len(Counters._fields))
 
-    def update(self, batch: Batch, masks: Masks | None, learning_rate: float) -> None:
-        """Take one step. Does not wait for the device."""
+    def update(
+        self,
+        batch: Batch,
+        masks: Masks | None,
+        learning_rate: float,
+        stop: Callable[[], bool] | None = None,
+    ) -> bool:
+        """Take one step, whatever `stop` says. Does not wait for the device."""
         inputs_TB = to_device(torch.from_numpy(batch.inputs_TB), self._device)
         targets_TB = to_device(torch.from_numpy(batch.targets_TB), self._device)
         resets = make_resets(batch.resets_TB, self._device)
@@ -75,6 +83,7 @@ class TorchLearner:
             run=run,
             longest_run=torch.maximum(seen.longest_run, run),
         )
+        return True
 
     def wait(self) -> None:
         """Return once the device has done all it was given."""

@@ -7,7 +7,7 @@ reports them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,20 +76,31 @@ class Trainer:
             self._joined = open_network(model, networks[0].engine, weights)
         return self._joined
 
-    def advance(self) -> None:
-        """Take one step. Does not wait for the device."""
+    def advance(self, stop: Callable[[], bool] | None = None) -> bool:
+        """Take one step. Does not wait for the device.
+
+        Args:
+            stop: Asked in the course of a long step whether to give it up; None: it is taken in any
+                case.
+        Returns:
+            Whether it was taken. After one that was given up all is as before it.
+        """
         plan, rate = self._plan, self._plan.learning_rate(self.step)
         batch = self._windows.batch(self.step)
-        for rng, learner in zip(member_seeds(plan), self._learners, strict=True):
+        # All members take a step, or none does: only the first one gives it up.
+        asked = [stop, *[None] * (plan.members - 1)]
+        for rng, learner, ask in zip(member_seeds(plan), self._learners, asked, strict=True):
             # The masks depend on the seed of the run and the number of the step alone, so a
             # resumed run draws the same ones, on whichever path.
             seed = splitmix64(rng, self.step)
             masks = draw_masks(plan.member, plan.batch_size, seed, plan.recurrent_dropout)
-            learner.update(batch, masks, rate)
+            if not learner.update(batch, masks, rate, ask):
+                return False
         self._joined = None
         self.step += 1
         # A batch in which no target counts has no loss for the mean to take in.
         self.steps_counted += bool((batch.targets_TB >= 0).any())
+        return True
 
     def wait(self) -> None:
         """Return once all steps taken are computed."""
