@@ -159,6 +159,18 @@ assert {place!r} not in "".join(one.key for one in ended)
 again, _ = tests_can_fail.try_group("own")
 assert again == ended
 print(*tests_can_fail.report("own"), sep="\\n")
+known = [
+    tests_can_fail.Known("module.py", "return 7", "nobody runs it", False),
+    tests_can_fail.Known("module.py", "return LIMIT", "a test notices it", True),
+]
+tests_can_fail.known_survivors = lambda group: known
+tried = []
+run = mutant_trials.Trials.run
+mutant_trials.Trials.run = lambda self, *words: (tried.append(words[0]), run(self, *words))[1]
+listed, _ = tests_can_fail.try_group("own", again=True)
+assert sorted(one.line for one in listed) == sorted(one.line for one in tried), tried
+assert {{one.line for one in tried}} == {{7, 15}}, tried
+print(*tests_can_fail.report("own"), sep="\\n")
 """
 
 
@@ -183,3 +195,6 @@ def test_tests_notice_what_they_are_about_and_survivors_are_told(tmp_path: Path)
     assert found["15", "7 -> 8"] == ["survived", "no test runs the line"]
     assert "module.py:5: value < LIMIT -> value <= LIMIT  (of 2 tests)" in done.stdout
     assert "0 left, 3 survived" in done.stdout
+    # Of those that are listed, one is noticed.
+    said = [line for line in lines if "lists what tests notice" in line]
+    assert said == ["  survivors/own.toml lists what tests notice: module.py: return LIMIT"]

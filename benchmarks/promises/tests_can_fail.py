@@ -1,6 +1,6 @@
 """Part 17: a defect in the code is noticed by its tests, by mutants of the code.
 
-    python benchmarks/promises/tests_can_fail.py [GROUP ...] [--one-in N] [--module PATH] ...
+    python benchmarks/promises/tests_can_fail.py [GROUP ...] [--one-in N] [--again] [--module PATH]
 
 tries mutants of the modules of a group (see `GROUPS`; all without a name), each by the tests of its
 own package. What was found is kept in build/mutants: the same command after a stop goes on, a
@@ -9,7 +9,8 @@ tests are. `--report` prints what was found and tries nothing.
 
 The survivors that are known are in `survivors/`, one file for each group: `[[equivalent]]`, which
 behave as the code does, and `[[left]]`, which could be noticed and are not; each with the line and
-the reason, and with `change` where other changes of the line are not meant.
+the reason, and with `change` where other changes of the line are not meant. `--again` tries these
+alone, and names the entries that tests notice by now.
 """
 
 from __future__ import annotations
@@ -191,6 +192,11 @@ class Results:
         """Entries of the list that mean no mutant."""
         return [one for one in self.known if not any(map(one.is_of, self.mutants))]
 
+    def noticed(self) -> list[Known]:
+        """Entries of the list that tests notice, whichever change of the line it is."""
+        ends = [(one, [self.of(m) for m in self.mutants if one.is_of(m)]) for one in self.known]
+        return [one for one, ended in ends if ended and not {None, SURVIVED} & set(ended)]
+
 
 def try_group(
     group: str,
@@ -202,6 +208,7 @@ def try_group(
     seconds: float = math.inf,
     only: Sequence[str] = (),
     tests: Sequence[str] = (),
+    again: bool = False,
 ) -> tuple[list[Mutant], list[str]]:
     """Try mutants of a group, in an order that follows from the seed.
 
@@ -214,6 +221,7 @@ def try_group(
         seconds: For the mutants, where their tests are found in time.
         only: These modules; () for all.
         tests: By these files of tests; () for all of the group.
+        again: Those that are listed in `survivors/`, whatever was found of them, and no others.
     Returns:
         The mutants of this share that have ended, and the files of tests that there was no time
         for, or that fail without a change.
@@ -221,9 +229,12 @@ def try_group(
     results = Results(group, tests)
     drawn = [one for one in results.mutants if is_drawn(one, one_in, seed)]
     drawn = [one for one in drawn if not only or one.module in only]
-    drawn = [one for one in drawn if not results.is_equivalent(one)]
+    if again:
+        drawn = [one for one in drawn if any(known.is_of(one) for known in results.known)]
+    else:
+        drawn = [one for one in drawn if not results.is_equivalent(one)]
     drawn.sort(key=lambda one: _random(f"order {seed} {one.key}"))
-    open_ = [one for one in drawn if results.of(one) is None]
+    open_ = [one for one in drawn if again or results.of(one) is None]
     not_run: list[str] = []
     if open_ and time.monotonic() + START < end:
         with Trials(modules_of(group), tests or GROUPS[group][1], _moving) as trials:
@@ -264,6 +275,8 @@ def report(group: str, tests: Sequence[str] = ()) -> Iterator[str]:
     for one in results.found().values():
         for mutant in one.survivors:
             yield f"  {mutant.module}:{mutant.line}: {mutant.change}  ({results.how(mutant)})"
+    for known in results.noticed():
+        yield f"  survivors/{group}.toml lists what tests notice: {known.module}: {known.line}"
     for known in results.stale():
         yield f"  survivors/{group}.toml names no mutant: {known.module}: {known.line}"
 
@@ -324,12 +337,13 @@ def main() -> None:
     parser.add_argument("--one-in", type=int, default=1, help="of so many mutants one is tried")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds for a mutant")
+    parser.add_argument("--again", action="store_true", help="those that are listed, once more")
     parser.add_argument("--report", action="store_true", help="print what was found before")
     asked = parser.parse_args()
     for group in asked.groups or GROUPS:
         if not asked.report:
             settings = {"one_in": asked.one_in, "seed": asked.seed, "patience": asked.patience}
-            settings |= {"only": asked.module, "tests": asked.tests}
+            settings |= {"only": asked.module, "tests": asked.tests, "again": asked.again}
             _, not_run = try_group(group, **settings)
             for line in not_run:
                 print(f"  {line}")
