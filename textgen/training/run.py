@@ -158,8 +158,7 @@ class Run:
         # A run that was stopped after its last step, while it was measured, is only measured.
         reason = "patience" if self._is_out_of_patience() else ""
         while trainer.step < plan.steps and not reason:
-            # A run has a model only after its first step, which is taken in any case.
-            if not trainer.advance(stop if trainer.step > plan.first_step else None):
+            if not trainer.advance(stop):
                 return "stopped"
             steps_since += 1
             step = trainer.step
