@@ -143,6 +143,20 @@ def test_exact_texts_are_those_written_alone(model: textgen.Model) -> None:
     assert len(model.generate_many(12, "дом", length=20, rng=2)) == 12
 
 
+def test_weights_of_eight_bits_write_what_is_written_alone(model: textgen.Model) -> None:
+    plain, rounded = (
+        next(model.stream("дом", length=5, top_k=1, eight_bit=narrow)).logprob
+        for narrow in (False, True)
+    )
+    assert rounded != plain
+    assert rounded == pytest.approx(plain, abs=0.05)
+    together = (
+        [text.text for text in model.generate_many(5, "дом", length=20, eight_bit=narrow)]
+        for narrow in (False, True)
+    )
+    assert next(together) == next(together)
+
+
 def test_seed_is_fitted(model: textgen.Model) -> None:
     fitted = model.fit_seed("ДОМ漢")
     assert fitted.text.casefold() == "дом"

@@ -695,7 +695,10 @@ class Model:
 
     def _network_for(self, options: SampleOptions, *, together: bool = False) -> StepNetwork:
         """What writes one text, or many together, as the options ask."""
-        network = self.networks.many if together else self.networks.one
+        if together:
+            network: StepNetwork = self.networks.many
+        else:
+            network = self.networks.in_eight_bits if options.eight_bit else self.networks.one
         return mixed(network, self.mixture(options.mix_order)) if options.mix else network
 
     @checked(SampleOptions)

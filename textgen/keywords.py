@@ -87,6 +87,7 @@ class SampleSettings(TypedDict, total=False):
     history: int
     mix: bool
     mix_order: int | None
+    eight_bit: bool
 
 
 class NumberSettings(TypedDict, total=False):

@@ -648,6 +648,13 @@ class SampleOptions:
         at_least=1,
         at_most=MOST_ORDER,
     )
+    eight_bit: bool = setting(
+        False,
+        help="Keep the weights in 8 bits while texts are written one at a time: where the CPU has "
+        "no bf16, 1.7 times as fast with 512 neurons and 3 times with 1024, for some 0.0002 "
+        "bits/char. A seed then gives another text.",
+        panel=ADVANCED,
+    )
 
     def __post_init__(self) -> None:
         check(self, SamplingError)

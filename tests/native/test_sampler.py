@@ -89,9 +89,14 @@ def random_weights(config: ModelConfig, seed: int = 0) -> dict[str, NDArray[np.f
 
 
 def open_sampler(
-    config: ModelConfig, weights: dict[str, NDArray[np.float32]], isa: str, threads: int = 1
+    config: ModelConfig,
+    weights: dict[str, NDArray[np.float32]],
+    isa: str,
+    threads: int = 1,
+    precision: str = "",
 ) -> Sampler:
-    return Sampler(native_shape(config, Engine("native", "", "", "cpu", isa, threads)), weights)
+    engine = Engine("native", precision, "", "cpu", isa, threads)
+    return Sampler(native_shape(config, engine), weights)
 
 
 @cache
@@ -125,6 +130,74 @@ def test_logits_and_state_are_numpys(isa: str, cell: str, nonlinearity: str, sha
             assert np.abs(row - value[0]).max() < bound * max(value.std(), 0.25)
 
 
+#: The state in 16 bits has an error of 2**-17 of its largest number, in each of a product's terms.
+NARROW_BOUND = 5e-4
+
+
+def in_eight_bits(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each row as whole numbers from -127 to 127 times a scale."""
+    scale = np.abs(matrix).max(axis=1, keepdims=True) / np.float32(127)
+    return np.rint(matrix / scale) * scale
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
+@pytest.mark.parametrize("isa", ISAS)
+def test_weights_in_eight_bits(isa: str, cell: str, nonlinearity: str, shape: str) -> None:
+    """NumPy's network by weights that are rounded so; the first layer's input stays as it is."""
+    config, weights, ids, exact, _ = expected(cell, nonlinearity, shape)
+    untied = replace(config, tie=False)
+    rounded = {"head.weight": weights["embedding.weight"], **weights}
+    for name, matrix in rounded.items():
+        if matrix.ndim == 2 and name not in ("embedding.weight", "layers.0.weight_ih"):
+            rounded[name] = in_eight_bits(matrix)
+    network, sampler = NumpyNetwork(untied, rounded), open_sampler(config, weights, isa, 1, "int8")
+    state, ours = network.zero_state(1), np.zeros(sampler.state_shape, np.float32)
+    theirs, logits = [], []
+    for token in ids:
+        row, state = network.step(np.array([token]), state)
+        theirs.append(row[0])
+        logits.append(sampler.read([token], ours))
+    spread = exact.std()
+    bound = bound_of(isa, cell) if isa in BF16_ISAS else NARROW_BOUND
+    assert np.abs(np.array(logits) - theirs).max() < bound * spread
+    if shape == "512":
+        assert np.abs(np.array(logits) - exact).max() > 10 * NARROW_BOUND * spread
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_what_is_not_finite_shows_in_eight_bits(isa: str) -> None:
+    config, weights, ids, *_ = expected("lstm", "tanh", "33")
+    for name in ("layers.0.weight_hh", "head.weight"):
+        for value in (np.nan, np.inf):
+            broken = {key: array.copy() for key, array in weights.items()}
+            broken[name][3, 7] = value
+            sampler = open_sampler(config, broken, isa, 1, "int8")
+            state = np.zeros(sampler.state_shape, np.float32)
+            assert not np.isfinite(sampler.read(ids, state)).all()
+    sampler = open_sampler(config, weights, isa, 1, "int8")
+    state = np.zeros(sampler.state_shape, np.float32)
+    state[0, 0, 4] = np.nan
+    assert not np.isfinite(sampler.read(ids, state)).any()
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_sums_in_eight_bits_do_not_overflow(isa: str) -> None:
+    """As many terms as there are in a wide layer, and all of them as large as can be."""
+    config = ModelConfig(
+        vocab_size=3, embedding_size=1, hidden_size=2048, cell="rnn", nonlinearity="relu"
+    )
+    weights = {name: np.zeros(shape, np.float32) for name, shape in config.tensor_shapes().items()}
+    weights["layers.0.weight_hh"][:2] = 0.5
+    weights["layers.0.weight_hh"][1] *= -1
+    weights["head.weight"][:, 0] = 1.0
+    sampler = open_sampler(config, weights, isa, 1, "int8")
+    state = np.full(sampler.state_shape, 3.0, np.float32)
+    logits = sampler.read([2], state)
+    assert logits == pytest.approx(0.5 * 3.0 * 2048, rel=4e-3)
+    assert state[0, 0, 1] == 0.0
+
+
 @pytest.mark.parametrize("cell", ["lstm", "gru", "mlstm", "coupled"])
 @pytest.mark.parametrize("isa", ISAS)
 def test_weights_that_are_zero_may_be_anywhere(isa: str, cell: str) -> None:
@@ -151,13 +224,14 @@ def test_weights_that_are_zero_may_be_anywhere(isa: str, cell: str) -> None:
 
 @pytest.mark.parametrize("shape", ["33", "65, two layers", "512", "without a table", "residual"])
 @pytest.mark.parametrize("cell", dict.fromkeys(cell for cell, _ in CELLS))
+@pytest.mark.parametrize("precision", ["", "int8"])
 @pytest.mark.parametrize("isa", ISAS)
-def test_calls_and_threads_change_no_bit(isa: str, cell: str, shape: str) -> None:
+def test_calls_and_threads_change_no_bit(isa: str, cell: str, shape: str, precision: str) -> None:
     config, weights, ids, _, _ = expected(cell, "tanh", shape)
     settings = ChoiceSettings(key=5, temperature=0.9, top_p=0.9, banned=(0,))
     outcomes = []
     for threads, sizes in ((1, [30]), (1, [1] * 30), (2, [30]), (3, [1, 2, 3, 24])):
-        sampler = open_sampler(config, weights, isa, threads)
+        sampler = open_sampler(config, weights, isa, threads, precision)
         state = np.zeros(sampler.state_shape, np.float32)
         logits = sampler.read(ids, state)
         chosen: list[list[float]] = [[], [], []]

@@ -308,6 +308,24 @@ def test_the_path_is_chosen_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
             _ = SamplingNetworks(config, weights, 1).engine
 
 
+def test_weights_of_eight_bits_are_said_and_need_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = config_of(CHARS)
+    networks = SamplingNetworks(config, weights_of(config), 1)
+    isa = supported_isas()[0]
+    assert networks.in_eight_bits.engine.precision == "int8"
+    assert networks.record(eight_bit=True)["precision"] == "int8"
+    assert networks.describe(eight_bit=True) == (
+        f"sampling: native {isa}, int8 weights, 1 thread, one text at a time"
+    )
+    assert networks.describe(50, eight_bit=True) == networks.describe(50)
+    monkeypatch.setenv("TEXTGEN_PATH", "reference")
+    networks = SamplingNetworks(config, weights_of(config), 1)
+    with pytest.raises(ConfigError, match="eight_bit needs the native engine"):
+        networks.describe(eight_bit=True)
+
+
 def test_without_the_library_numpy_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of(CHARS)
     monkeypatch.delenv("TEXTGEN_PATH", raising=False)

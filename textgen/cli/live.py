@@ -178,7 +178,7 @@ def _save(
         "checkpoint": str(model.path),
         "seed": fitted.text,
         "settings": asdict(settings),
-        "path": model.networks.record(),
+        "path": model.networks.record(eight_bit=settings.eight_bit),
         "target": {key: target[key] for key in target if key not in ("spec", "dose", "span")},
         "schedule": spec,
         "steering": plan.to_json(),

@@ -257,7 +257,10 @@ def sample_command(
     if checkpoint is None:
         say(which_model(path))
     plan = model.steering(*asked.steer) if asked.steer else None
-    say(model.networks.describe(asked.count, exact=asked.exact) + computed_by)
+    described = model.networks.describe(
+        asked.count, exact=asked.exact, eight_bit=settings.eight_bit
+    )
+    say(described + computed_by)
     if settings.history:
         why = "" if "history" in given else ", as in training (--history 0 carries its state)"
         seen = plural(settings.history, "token")
@@ -431,7 +434,7 @@ def _write_texts(
         "notice": fitted.notice,
         "settings": asdict(settings),
         "steering": [] if plan is None else plan.to_json(),
-        "path": model.networks.record(len(texts), exact=asked.exact),
+        "path": model.networks.record(len(texts), exact=asked.exact, eight_bit=settings.eight_bit),
         "samples": samples,
     }
     if settings.mix:
@@ -506,7 +509,7 @@ def _write_targets(
         for notice in dict.fromkeys(source.notice for source in sources if source.notice):
             print(notice, file=sys.stderr)
         number = len(sources) * asked.count
-        described = model.networks.describe(number, exact=asked.exact)
+        described = model.networks.describe(number, exact=asked.exact, eight_bit=settings.eight_bit)
         print(described + computed_by, file=sys.stderr, flush=True)
     written = model.generate_targets(
         sources, count=asked.count, exact=asked.exact, **asdict(settings)
@@ -517,7 +520,9 @@ def _write_targets(
             {
                 "checkpoint": str(model.path),
                 "settings": asdict(settings),
-                "path": model.networks.record(len(written), exact=asked.exact),
+                "path": model.networks.record(
+                    len(written), exact=asked.exact, eight_bit=settings.eight_bit
+                ),
                 "samples": [
                     {
                         "source": source.text,

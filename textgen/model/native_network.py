@@ -56,6 +56,7 @@ def native_shape(config: ModelConfig, engine: Engine) -> Shape:
         tie=config.tie,
         residual=config.residual,
         has_head=not config.has_vector_output,
+        eight_bit=engine.precision == "int8",
         threads=engine.threads,
     )
 

@@ -40,6 +40,7 @@ class Engine:
         name: `native` (the C engine), `torch` (its fused kernels), `reference` (the cell looped
             over time in torch) or `numpy` (the same in NumPy, for reading and writing).
         precision: `fp32` or `bf16`, of the products; weights, cell state and sums are float32.
+            `int8`: one stream is written by weights of 8 bits.
         reason: Why this one, in words for a person.
         device: `cpu`, `cuda` or `mps`.
         isa: The instruction set of the native engine, "" elsewhere.

@@ -56,6 +56,7 @@ class Shape:
         residual: Whether each layer above the first adds its input to its output.
         has_head: False: the network ends with the last layer's output, which the caller reads and
             whose gradient the caller gives.
+        eight_bit: Whether a sampler keeps its weights in 8 bits; a network takes no notice.
         threads: Computing threads.
     """
 
@@ -69,6 +70,7 @@ class Shape:
     tie: bool
     residual: bool = False
     has_head: bool = True
+    eight_bit: bool = False
     threads: int
 
     @property

@@ -8,7 +8,7 @@ A `Position` is where a network stands. It is handed edits where a text is steer
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import SamplingError, named
+from textgen.errors import ConfigError, SamplingError, named
 from textgen.mixing import MixedNetwork
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits
@@ -49,7 +49,7 @@ class SamplingNetworks:
         weights: Float32 arrays as `config.tensor_shapes()` names them; not to be written to.
         threads: Computing threads at most.
     Raises:
-        ConfigError: When used, if `TEXTGEN_PATH` names no path.
+        ConfigError: When used, if `TEXTGEN_PATH` names no path, or if 8 bits are asked of NumPy.
         BackendError: When used, if it names one that this machine does not have.
     """
 
@@ -72,6 +72,16 @@ class SamplingNetworks:
         return self.many
 
     @cached_property
+    def in_eight_bits(self) -> StepNetwork:
+        """Writes one text at a time by weights of 8 bits."""
+        if self.engine.name != "native":
+            raise ConfigError(
+                f"{named('eight_bit')} needs the native engine, and NumPy writes here: "
+                f"{self.engine.reason}; leave it out"
+            )
+        return NativeStep(self._config, self._weights, replace(self.engine, precision="int8"))
+
+    @cached_property
     def many(self) -> Network:
         """Writes many texts together."""
         return open_network(self._config, self.engine, self._weights)
@@ -85,12 +95,15 @@ class SamplingNetworks:
         """
         return count >= TOGETHER_FROM and not exact
 
-    def record(self, count: int = 1, *, exact: bool = False) -> dict[str, Any]:
+    def record(
+        self, count: int = 1, *, exact: bool = False, eight_bit: bool = False
+    ) -> dict[str, Any]:
         """Return what writes so many texts, as plain data."""
         together = self.are_together(count, exact=exact)
         engine = self.engine
         if not together:
-            engine = self.one.engine or engine
+            network = self.in_eight_bits if eight_bit else self.one
+            engine = network.engine or engine
         return {
             # NumPy computes by the equations: the name of old records.
             "name": "native" if engine.name == "native" else "reference",
@@ -101,9 +114,9 @@ class SamplingNetworks:
             "reason": engine.reason,
         }
 
-    def describe(self, count: int = 1, *, exact: bool = False) -> str:
+    def describe(self, count: int = 1, *, exact: bool = False, eight_bit: bool = False) -> str:
         """Return what writes so many texts, in one line for a person."""
-        record = self.record(count, exact=exact)
+        record = self.record(count, exact=exact, eight_bit=eight_bit)
         way = f"{count} texts together" if record["together"] else "one text at a time"
         if record["name"] != "native":
             return f"sampling: numpy, fp32, {way}: {record['reason']}"

@@ -15,7 +15,7 @@
 #else
 #define TG_API __attribute__((visibility("default")))
 #endif
-#define TG_ABI_VERSION 6
+#define TG_ABI_VERSION 7
 
 /* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is
  * that of `textgen.cells.BUILT_IN`. */
@@ -41,6 +41,7 @@ typedef struct {
     int32_t tie; /* the head multiplies by the embedding: its pointer below is then NULL */
     int32_t residual; /* each layer above the first adds its input to its output */
     int32_t has_head; /* 0: what the last layer's output is for is the caller's business */
+    int32_t eight_bit; /* a sampler keeps its weights in 8 bits; a network takes no notice */
     int32_t threads;
 } tg_config;
 
