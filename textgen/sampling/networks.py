@@ -76,8 +76,8 @@ class SamplingNetworks:
         """Writes one text at a time by weights of 8 bits."""
         if self.engine.name != "native":
             raise ConfigError(
-                f"{named('eight_bit')} needs the native engine, and NumPy writes here: "
-                f"{self.engine.reason}; leave it out"
+                f"{named('eight_bit')} needs the native engine; leave it out. NumPy writes here: "
+                f"{self.engine.reason}"
             )
         return NativeStep(self._config, self._weights, replace(self.engine, precision="int8"))
 
