@@ -107,6 +107,7 @@ from textgen.view_options import (
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
+    from textgen.export import Exported
     from textgen.inspection.memory import MemoryReport
     from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
@@ -1358,6 +1359,52 @@ class Model:
 
         self._refuse_steering("a text is decompressed and")
         return decompress(self.saved, _bytes_of(data, "decompress"))
+
+    @checked()
+    def export_torch(self, folder: StrPath, *, force: bool = False) -> Exported:
+        """Write the model as a folder for torch, which needs no textgen.
+
+        It holds a `torch.nn.Module` (`model.py`), its weights, its sizes and symbols, and a script
+        of some 40 lines that writes text. Before, 200 steps are compared with those of textgen.
+
+        Args:
+            folder: Is made if necessary.
+            force: Replace the files if they exist.
+        Raises:
+            ConfigError: The files exist; the output of the model is a vector; the class of a cell
+                of your own does not stand by itself; or `steered` holds something.
+            StorageError: A file cannot be written.
+            BackendError: torch is not installed.
+        Example:
+            >>> model.export_torch("folder")
+        """
+        from textgen.export import write_torch
+
+        self._refuse_steering("a model is exported and")
+        return write_torch(self.saved, Path(_path(folder, "folder")), force=force)
+
+    @checked()
+    def export_onnx(self, path: StrPath, *, force: bool = False) -> Exported:
+        """Write one step of the model as a file for ONNX: any cell, any number of texts.
+
+        Inputs are `ids` (int64, `(B,)`) and each state of the cell by its name (float32, `(L, B,
+        H)`, zeros at the beginning of a text); outputs are `logits` (`(B, V)`) and each new state
+        with `new_` before its name. The key `textgen` of the metadata has the symbols as JSON.
+
+        Args:
+            path: The file.
+            force: Replace it if it exists.
+        Raises:
+            ConfigError: It exists, or `steered` holds something.
+            StorageError: It cannot be written.
+            BackendError: torch, onnx, onnxscript or onnxruntime is not installed.
+        Example:
+            >>> model.export_onnx("model.onnx")
+        """
+        from textgen.export import write_onnx
+
+        self._refuse_steering("a model is exported and")
+        return write_onnx(self.saved, Path(_path(path, "path")), force=force)
 
 
 def _bytes_of(data: object, function: str) -> bytes:

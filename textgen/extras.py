@@ -6,7 +6,12 @@ from importlib import metadata
 from pathlib import Path
 
 #: Each library by its name on the package index -> the extra of this project that brings it.
-EXTRAS = {"scikit-learn": "probe", "gensim": "vectors", "constriction": "compress"}
+EXTRAS = {
+    "scikit-learn": "probe",
+    "gensim": "vectors",
+    "constriction": "compress",
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "onnx"),
+}
 #: The command that an installed textgen has; another project's package of that name has it not.
 _COMMAND = "textgen.cli:main"
 

@@ -46,6 +46,10 @@ class Textgen(Group):
             "textgen.cli.inspect:inspect_app",
             "Look at single neurons: show a text coloured by their value after each character.",
         ),
+        "export": (
+            "textgen.cli.export:export_app",
+            "Write a model for programs without textgen: a folder for torch, a file for ONNX.",
+        ),
         "lessons": (
             "textgen.cli.lessons:lessons_command",
             "Show the lectures' worked examples, and run one of them step by step.",

@@ -1,0 +1,5 @@
+"""Models for programs without textgen: a folder for torch, a file for ONNX."""
+
+from textgen.export.exported import Exported as Exported
+from textgen.export.onnx_file import write_onnx as write_onnx
+from textgen.export.torch_folder import write_torch as write_torch
