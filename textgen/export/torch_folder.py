@@ -148,8 +148,9 @@ def _equations(cell: Cell) -> str:
     head = [
         f'"""The recurrent cell of this model, {cell.name!r}."""',
         "from __future__ import annotations",
-        f"from cell import {', '.join(name for name in _CONTRACT if name in used)}",
     ]
+    if taken := [name for name in _CONTRACT if name in used]:
+        head.append(f"from cell import {', '.join(taken)}")
     made_so = f"CELL = {type(cell).__name__}({arguments})"
     return "\n\n".join(head) + "\n\n\n" + "\n".join(lines) + f"\n\n\n{made_so}\n"
 
