@@ -11,6 +11,7 @@ from support.every_kind import OLD_FILES
 from support.small_runs import textgen_cli
 
 import textgen
+from textgen.errors import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -50,5 +51,5 @@ def test_what_cannot_be_written_leaves_nothing(folder: Path) -> None:
 
 def test_a_steered_model_is_refused() -> None:
     model = textgen.load("checkpoints/lstm")
-    with model.steered("0:1=0"), pytest.raises(textgen.ConfigError, match="exported"):
+    with model.steered("0:1=0"), pytest.raises(ConfigError, match="exported"):
         model.export_torch("folder")

@@ -142,7 +142,7 @@ def test_nothing_is_replaced_unasked_and_vectors_are_refused(tmp_path: Path) -> 
         write_torch(model_of("gru"), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.py"]
     assert (tmp_path / "model.py").read_text() == "mine"
-    with pytest.raises(ConfigError, match="export onnx takes it"):
+    with pytest.raises(ConfigError, match="type: textgen export onnx"):
         write_torch(model_of("cosine"), tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

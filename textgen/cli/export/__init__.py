@@ -29,7 +29,7 @@ export_app = typer.Typer(cls=Export, subcommand_metavar="COMMAND")
 
 @export_app.callback()
 def export() -> None:
-    """Write a model for programs without textgen.
+    """Write a model for programs without textgen: a folder for torch, a file for ONNX.
 
     textgen export torch folder
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.export.common import ExportOptions, tell
+from textgen.cli.export.written import ExportOptions, tell
 from textgen.cli.parameters import ModelOptions, OutputOptions, with_options
 
 
@@ -30,8 +30,8 @@ def onnx_command(
     the file. Before it is written, its steps are compared with those of textgen. This command needs
     onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime
 
-    textgen export onnx model.onnx
+    textgen export onnx my-model.onnx
 
-    textgen export onnx model.onnx --checkpoint mine --force
+    textgen export onnx my-model.onnx --checkpoint mine --force
     """
     tell(used.load(quiet=output.quiet).export_onnx(file, force=asked.force), output)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.export.common import ExportOptions, tell
+from textgen.cli.export.written import ExportOptions, tell
 from textgen.cli.parameters import ModelOptions, OutputOptions, with_options
 
 
@@ -29,8 +29,8 @@ def torch_command(
     a cell that torch has no layer for, equations.py says what it computes. Before the files are
     written, the steps of the module are compared with those of textgen.
 
-    textgen export torch folder
+    textgen export torch my-model
 
-    textgen export torch folder --checkpoint mine --force
+    textgen export torch my-model --checkpoint mine --force
     """
     tell(used.load(quiet=output.quiet).export_torch(folder, force=asked.force), output)
