@@ -75,7 +75,7 @@ def _files(saved: SavedModel) -> dict[str, bytes]:
     if config.has_vector_output:
         raise ConfigError(
             f"the output of this model is a vector ({named('loss')} {config.head}), and the module "
-            "for torch has a score for each symbol; for such a model type: textgen export onnx"
+            "for torch has a score for each symbol; for such a model type: textgen export onnx FILE"
         )
     in_torch = config.cell in IN_TORCH and config.nonlinearity in NONLINEARITIES_IN_TORCH
     told = {
