@@ -55,8 +55,10 @@ test-native-asan: $(VENV)/.test ## Run the engine's tests with every address che
 test-qemu: $(VENV)/.installed native ## Run the engine on emulated CPUs without AVX; needs qemu-user.
 	sh tests/native/qemu.sh $(BIN)/python
 
-test-arm: $(VENV)/.test native ## Run the engine's tests in an emulated arm64 Python; needs qemu-user.
-	sh tests/native/arm.sh $(BIN)/python
+# ALL=all adds what takes longest under emulation.
+ALL ?=
+test-arm: $(VENV)/.test $(VENV)/.wheels native ## Run the engine's tests in an emulated arm64 Python; needs qemu-user.
+	sh tests/native/arm.sh $(BIN)/python $(ALL)
 
 test-windows: $(VENV)/.test $(VENV)/.wheels native ## Run the engine's tests on its Windows build; needs wine64.
 	sh tests/native/windows.sh $(BIN)/python
@@ -127,8 +129,10 @@ ONE_IN ?= 20
 mutants: $(VENV)/.test try-native ## Change the code here and there; print what no test notices.
 	$(BIN)/python benchmarks/promises/tests_can_fail.py $(GROUPS) --one-in $(ONE_IN)
 
+# TWICE=--twice builds each a second time, elsewhere, and compares the bytes; else the first alone.
+TWICE ?=
 wheels: $(VENV)/.wheels ## Build the wheels of every platform and the sdist; check and try them.
-	$(BIN)/python scripts/wheels.py
+	$(BIN)/python scripts/wheels.py $(TWICE)
 
 soak: $(VENV)/.installed try-native ## Write 100 million characters, train for an hour: memory, speed.
 	$(BIN)/python benchmarks/promises/soak.py

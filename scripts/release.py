@@ -1,7 +1,7 @@
 """Build a release in `dist/`, after checks: `make release`. Nothing is uploaded.
 
-The archives are those of `make wheels`. Beside them it writes a bill of materials: what textgen
-stands on, as CycloneDX.
+The archives are those of `make wheels`, each built twice. Beside them it writes a bill of
+materials: what textgen stands on, as CycloneDX.
 
 The version stands in `textgen/version.py`. Its section of CHANGELOG.md is the first one below
 `## Unreleased`, carries a date, and `Unreleased` is empty. Nothing in the checkout is uncommitted.
@@ -69,7 +69,7 @@ def main() -> None:
     if problems:
         sys.exit("\n".join(problems))
     if subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "wheels.py")], check=False
+        [sys.executable, str(ROOT / "scripts" / "wheels.py"), "--twice"], check=False
     ).returncode:
         sys.exit("the wheels are not as they must be: see above")
     write_bill(__version__)

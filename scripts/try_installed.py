@@ -1,6 +1,7 @@
 """Train, write and measure with the textgen that is installed, on its native engine.
 
-python scripts/try_installed.py, by the Python of the environment that it is installed in.
+python scripts/try_installed.py [WORDS...]: the words start the Python of the environment that it is
+installed in. Without them it is the one that runs this.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 
-def main() -> None:
+def main(python: Sequence[str]) -> None:
     """Run three commands in an empty folder; end with the code of the first one that fails."""
     with tempfile.TemporaryDirectory(prefix="textgen-try-") as place:
         folder = Path(place)
@@ -26,7 +28,7 @@ def main() -> None:
         ):
             # Not the one in the folder of this script: `-P` leaves that out.
             done = subprocess.run(
-                [sys.executable, "-P", "-m", "textgen", *words],
+                [*python, "-P", "-m", "textgen", *words],
                 cwd=folder,
                 env=env,
                 capture_output=True,
@@ -37,8 +39,8 @@ def main() -> None:
                 print(f"textgen {' '.join(words)}\n{done.stdout}{done.stderr}", file=sys.stderr)
                 sys.exit(done.returncode)
         code = "from textgen.native.library import describe; print(describe())"
-        subprocess.run([sys.executable, "-P", "-c", code], cwd=folder, check=True)
+        subprocess.run([*python, "-P", "-c", code], cwd=folder, check=True)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or [sys.executable])

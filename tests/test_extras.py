@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import platform
 import re
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 from support.small_runs import ROOT
 
 from textgen import extras
@@ -46,3 +49,44 @@ def test_what_is_typed_depends_on_the_place(
     assert install_hint("scikit-learn") == "type: pip install scikit-learn"
     installed(tmp_path, "our-name", PROJECT["scripts"]["textgen"])
     assert install_hint("scikit-learn") == 'type: pip install "our-name[probe]"'
+
+
+#: System and CPU as `sys` and `platform` name them, the C library; whether torch is made for it.
+MACHINES = (
+    ("linux", "x86_64", "glibc", True),
+    ("linux", "aarch64", "glibc", True),
+    ("linux", "x86_64", "", False),  # musl, which `libc_ver` does not know
+    ("darwin", "arm64", "", True),
+    ("darwin", "x86_64", "", False),
+    ("win32", "AMD64", "", True),
+    ("win32", "ARM64", "", False),
+)
+
+
+@pytest.mark.parametrize(("system", "machine", "library", "made"), MACHINES)
+def test_torch_is_asked_for_where_it_is_made(
+    system: str, machine: str, library: str, made: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the package, and by messages. No marker of a package tells musl from glibc."""
+    (torch,) = (
+        one for line in PROJECT["dependencies"] if (one := Requirement(line)).name == "torch"
+    )
+    assert torch.marker is not None
+    wanted = torch.marker.evaluate({"sys_platform": system, "platform_machine": machine})
+    assert wanted == (made or system == "linux")
+    monkeypatch.setattr(sys, "platform", system)
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(platform, "libc_ver", lambda: (library, ""))
+    hint = install_hint("torch")
+    assert (hint == "type: pip install torch") == made
+    assert ("no torch is made for" in hint) != made
+    assert install_hint("numpy") == "type: pip install numpy"
+
+
+def test_what_is_installed_without_torch_is_all_the_rest() -> None:
+    """On musl, by names: see `Installing it` in README.md."""
+    (line,) = re.findall(
+        r"pip install (numpy .*)\n.*--no-deps", (ROOT / "README.md").read_text("utf-8")
+    )
+    needed = {Requirement(one).name for one in PROJECT["dependencies"]}
+    assert set(line.split()) == needed - {"torch"}

@@ -6,12 +6,16 @@ import hashlib
 import importlib
 import importlib.util
 import json
+import os
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.result_table import main as result_table
 from support.small_runs import ROOT
 
 
@@ -180,3 +184,52 @@ def test_a_release_lists_what_it_stands_on(tmp_path: Path, monkeypatch: pytest.M
     needs = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
     assert numpy["bom-ref"] in needs[own["bom-ref"]]
     assert set().union(*needs.values()) <= {part["bom-ref"] for part in parts.values()}
+
+
+#: As pytest writes it: what is neither skipped nor failed has passed.
+REPORT = """<testsuites><testsuite name="pytest">
+<testcase classname="tests.native.test_net" name="one" time="1.4"/>
+<testcase classname="tests.native.test_net" name="two" time="2.2"/>
+<testcase classname="tests.native.test_net" name="three" time="0"><skipped/></testcase>
+<testcase classname="tests.adaptation.test_adaptation" name="four" time="1">{0}</testcase>
+</testsuite></testsuites>"""
+
+
+@pytest.mark.parametrize(("fault", "code"), [("", 0), ("<failure/>", 1), ("<error/>", 1)])
+def test_the_table_of_results(
+    fault: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "a.xml"
+    report.write_text(REPORT.format(fault))
+    assert result_table([f"max={report}"]) == code
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    last = ["1", "0", "0"] if not fault else ["0", "0", "1"]
+    assert rows == [
+        ["tests", "passed", "skipped", "failed", "seconds"],
+        ["max", "tests.native.test_net", "2", "1", "0", "4"],
+        ["max", "tests.adaptation.test_adaptation", *last, "1"],
+        ["max", "all", "2" if fault else "3", "1", "1" if fault else "0", "5"],
+    ]
+
+
+def test_a_report_that_was_never_written_is_a_failure(tmp_path: Path) -> None:
+    """The emulator may have ended before it."""
+    report = tmp_path / "a.xml"
+    report.write_text(REPORT.format(""))
+    assert result_table([f"one={report}", f"two={tmp_path / 'none.xml'}"]) == 1
+
+
+@pytest.mark.parametrize("script", ["arm.sh", "arm_python.sh"])
+def test_a_missing_emulator_is_said_in_a_line(script: str, tmp_path: Path) -> None:
+    for name in ("sh", "dirname", "date", "mkdir"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    done = subprocess.run(
+        ["sh", ROOT / "tests" / "native" / script, sys.executable],
+        env={**os.environ, "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    said = "qemu-aarch64 is not found: this needs Debian or Ubuntu, and apt-get install qemu-user"
+    assert done.stdout.splitlines()[-1] == said

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -36,8 +38,10 @@ def install_hint(library: str) -> str:
     """What to type for a library, by its name on the package index.
 
     For a key of `EXTRAS` in a clone it is an extra of this tree, else one of the package that was
-    installed.
+    installed. Where no torch is made for this machine, that is said instead.
     """
+    if library == "torch" and (machine := _machine_without_torch()):
+        return f"no torch is made for {machine}: do this on another machine"
     if (extra := EXTRAS.get(library)) is None:
         return f"type: pip install {library}"
     if (_HERE / "pyproject.toml").is_file():
@@ -45,3 +49,15 @@ def install_hint(library: str) -> str:
     if name := distribution_name(_HERE):
         return f'type: pip install "{name}[{extra}]"'
     return f"type: pip install {library}"
+
+
+def _machine_without_torch() -> str:
+    """What this machine is, in words, if torch has no files for it; else ""."""
+    machine = (sys.platform, platform.machine().lower())
+    if machine == ("darwin", "x86_64"):
+        return "Macs with Intel"
+    if machine == ("win32", "arm64"):
+        return "Windows on ARM"
+    if sys.platform == "linux" and platform.libc_ver()[0] != "glibc":
+        return "Linux with musl, as Alpine"
+    return ""

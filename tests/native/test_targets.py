@@ -26,6 +26,7 @@ ZIGLANG = """
 import subprocess, sys
 words = [word for word in sys.argv[2:] if not word.startswith(("-target", "-Wl,"))]
 words.remove("x86_64-windows-gnu")
+assert "-s" in words or "-O3" not in words, "it would make notes for debuggers"
 raise SystemExit(subprocess.run(["cc", *words]).returncode)
 """
 

@@ -4,7 +4,7 @@
 #
 # PYTHON, with what `make test` and `make wheels` need, stays on Linux: each call of the engine crosses
 # a bridge to a program of Windows, which has loaded the library (tests/support/bridge.py). All that is
-# built and recorded is kept in build/windows. $WINE names wine64, if it is in no usual place.
+# built and recorded is kept in build. $WINE names wine64, if it is in no usual place.
 set -eu
 python=$1
 cd "$(dirname "$0")/../.."
@@ -22,7 +22,7 @@ mkdir -p "$folder/home" "$folder/windows"
 
 # Wine and zig keep all they make in build, and wine asks for nothing and adds nothing to menus.
 export WINEPREFIX="$folder/prefix" WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml,winemenubuilder.exe="
-export ZIG_GLOBAL_CACHE_DIR="$folder/zig-cache" ZIG_LOCAL_CACHE_DIR="$folder/zig-cache"
+export ZIG_GLOBAL_CACHE_DIR="$here/build/zig-cache"
 wine() { HOME="$folder/home" "$wine" "$@"; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"; HOME="$folder/home" "$server" -k || true' EXIT
@@ -81,11 +81,15 @@ TEXTGEN_PATH=bf16mmla on -m textgen train "$work/text.txt" --out "$work/refused"
 say "the largest errors"
 on tests/support/largest_errors.py
 
-say "the tests"
 # Left out: what compiles and installs, and what asks Linux for its CPU.
+tests="tests/native/test_net.py tests/native/test_edits.py tests/native/test_sampler.py
+    tests/native/test_update.py tests/sampling/test_native_step.py tests/sampling/test_steered.py
+    tests/mixing tests/adaptation"
+say "the tests:" $tests
+failed=
 on -m pytest -q -p no:cacheprovider -o timeout=3600 --durations 5 \
-    tests/native/test_net.py tests/native/test_edits.py tests/native/test_sampler.py \
-    tests/native/test_update.py tests/sampling/test_native_step.py \
-    tests/sampling/test_steered.py tests/mixing tests/adaptation
+    --junitxml "$work/tests.xml" $tests || failed=1
+PYTHONPATH=tests "$python" tests/support/result_table.py win_amd64="$work/tests.xml" || failed=1
+[ -z "$failed" ] || { say "not all passed: see above"; exit 1; }
 say "all passed on win_amd64, on: $(on -c 'from textgen.native import library
 print(*library.supported_isas(), sep=", ")'). Not run here: win_arm64, and sets that this CPU lacks"

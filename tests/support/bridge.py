@@ -17,8 +17,8 @@ from textgen.native.build import find_compiler
 from textgen.native.library import LIBRARY_VARIABLE, SOURCES
 from textgen.native.targets import BuildTarget, target_of
 
-#: Of optimisation, that of the engine: zig compiles the C library of Windows anew for each level.
-LEVEL = "-O3"
+#: As for the engine's own build: for any other words zig compiles the C library of Windows anew.
+AS_ENGINE = ("-O3", "-s")
 
 ENDS = Path(__file__).resolve().parents[1] / "native" / "bridge"
 
@@ -55,7 +55,7 @@ def build_bridge(folder: Path, target: BuildTarget | None = None) -> tuple[Path,
         BackendError: There is no compiler.
     """
     (folder / "calls.inc").write_text(calls())
-    flags = ["-std=gnu11", LEVEL, "-Wall", f"-I{folder}", f"-I{SOURCES}"]
+    flags = ["-std=gnu11", *AS_ENGINE, "-Wall", f"-I{folder}", f"-I{SOURCES}"]
     here = folder / "here.so"
     words = [*find_compiler(), *flags, "-shared", "-fPIC", "-fno-builtin", "-pthread"]
     subprocess.run([*words, str(ENDS / "here.c"), "-o", str(here)], check=True)
@@ -95,7 +95,7 @@ def build_system_trial(
         BackendError: There is no compiler.
     """
     parts = [ENDS / "try_system.c", SOURCES / "system.c", SOURCES / "threads.c"]
-    words = [*find_compiler(target), "-std=gnu11", LEVEL, "-Wall", *flags, f"-I{SOURCES}"]
+    words = [*find_compiler(target), "-std=gnu11", *AS_ENGINE, "-Wall", *flags, f"-I{SOURCES}"]
     libraries = target.libraries if target else ["-pthread"]
     subprocess.run([*words, *map(str, parts), "-o", str(program), *libraries], check=True)
 

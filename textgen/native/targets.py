@@ -59,7 +59,7 @@ class BuildTarget:
         It has no names and places of the machine that built it, and nothing in it is missing.
         """
         own = {"linux": "-Wl,-z,defs", "darwin": f"-Wl,-install_name,{self.file}"}
-        return ("-s", *filter(None, [own.get(self.system)]), *self.libraries)
+        return (*filter(None, [own.get(self.system)]), *self.libraries)
 
 
 #: What wheels are made for. The numbers are the oldest C library, or the oldest system.
