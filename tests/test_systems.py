@@ -38,6 +38,7 @@ def windows(monkeypatch: pytest.MonkeyPatch) -> None:
         *((name, "names a device") for name in ("aux", "CON", "nul.txt", "com1", "LPT².gz")),
         ("aux .x", "names a device"),
         *((name, "names a device") for name in ("runs/Aux/model", r"C:\x\prn", r"..\con.tar.gz")),
+        *((name, "names a device") for name in (r"C:\aux", r"\nul\x", "C:com1")),
         *((name, "drops the dot") for name in ("name.", "name./x", r"C:\a\b...")),
         *((name, "drops the space") for name in ("name ", r"runs \x")),
         *((f"old{char}b", f"has {char!r}") for char in '<>:"|?*\x01\x1f'),
@@ -254,6 +255,40 @@ def test_what_says_where_something_is(monkeypatch: pytest.MonkeyPatch, tmp_path:
             assert is_path(word), word
         assert not is_path("model")
     assert free_folder("mine", tmp_path) == tmp_path / "mine"
+
+
+@pytest.mark.usefixtures("windows")
+def test_below_the_folder_that_was_named_no_folder_is_a_link_there(tmp_path: Path) -> None:
+    """It cannot open a folder, so each part of the way is looked at."""
+    deep = tmp_path / "run" / "inner" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / "run" / "other").symlink_to(deep.parent)
+    (deep.parent / "last").symlink_to(deep)
+    (tmp_path / "named").symlink_to(tmp_path / "run")
+    files._Folder(deep, tmp_path / "run").close()
+    files._Folder(tmp_path / "named" / "inner" / "deep", tmp_path / "named").close()
+    for linked in (tmp_path / "run/other/deep", deep.parent / "last", tmp_path / "run/other"):
+        with pytest.raises(OSError, match="is a symbolic link"):
+            files._Folder(linked, tmp_path / "run")
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_lock_that_a_process_has_open_there_is_held(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing tells who it is but that the file cannot be removed; it is tried once."""
+    path = tmp_path / LOCK_NAME
+    path.write_text("7 elsewhere\n")
+    lock = FolderLock(tmp_path)
+    lock._remove_left_behind()
+    assert not path.exists()
+
+    def is_open(path: object) -> None:
+        raise PermissionError(errno.EACCES, "it is open")
+
+    monkeypatch.setattr(os, "unlink", is_open)
+    with pytest.raises(RunFolderError, match="is in use by"):
+        lock._remove_left_behind()
 
 
 def test_a_closed_pipe_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,8 +226,6 @@ def check_writable(path: Path) -> None:
             temp, descriptor = _create_temp(folder, name)
             os.close(descriptor)
             folder.unlink(temp)
-    except TextgenError:
-        raise
     except OSError as error:
         raise StorageError(f"cannot write {path}: {os_reason(error)}") from error
 
