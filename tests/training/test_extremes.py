@@ -79,11 +79,12 @@ def test_a_good_state_is_never_replaced_by_one_that_is_not_finite(
 ) -> None:
     usual = NativeLearner.update
 
-    def update(learner: NativeLearner, *given: Any) -> None:
-        usual(learner, *given)
+    def update(learner: NativeLearner, *given: Any) -> bool:
+        taken = usual(learner, *given)
         if learner._optimizer.steps == 7:
             flat = learner.network.parameters
             (flat if where == "weights" else learner._optimizer.exp_avg)[-1] = np.inf
+        return taken
 
     monkeypatch.setattr(NativeLearner, "update", update)
     monkeypatch.setattr("textgen.training.speed.measure_step", lambda *args: 0.001)

@@ -280,10 +280,10 @@ def masks_of(plan: Plan, steps: range, kind: str) -> list[np.ndarray]:
     seen = []
     update = trainer._learners[0].update
 
-    def spy(batch, masks, learning_rate) -> None:
+    def spy(batch, masks, learning_rate, stop) -> bool:
         weights = [mask.ravel() for mask in masks.recurrent.values()]
         seen.append(np.concatenate([masks.embedding_E, masks.layers_LBH.ravel(), *weights]))
-        update(batch, masks, learning_rate)
+        return update(batch, masks, learning_rate, stop)
 
     trainer._learners[0].update = spy  # type: ignore[method-assign]
     advance(trainer, len(steps))
