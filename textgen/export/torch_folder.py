@@ -59,11 +59,13 @@ def write_torch(saved: SavedModel, folder: Path, *, force: bool = False) -> Expo
         BackendError: torch is not installed, or the folder computes other numbers.
     """
     files = _files(saved)
-    make_folder(folder)
-    refuse_existing([folder / name for name in files], force=force)
+    if folder.exists():
+        make_folder(folder)  # which a file of that name refuses
+        refuse_existing([folder / name for name in files], force=force)
     with task("comparing the folder with the model"):
         ids_TB, expected = trial(saved)
         difference = compare(expected, _logits_of(files, ids_TB, saved.config.cell_spec))
+    make_folder(folder)
     return Exported(folder, write_all(folder, files), len(ids_TB), difference)
 
 

@@ -31,7 +31,7 @@ export_app = typer.Typer(cls=Export, subcommand_metavar="COMMAND")
 def export() -> None:
     """Write a model for programs without textgen: a folder for torch, a file for ONNX.
 
-    textgen export torch folder
+    textgen export torch exported
 
-    textgen export onnx model.onnx
+    textgen export onnx exported.onnx
     """
