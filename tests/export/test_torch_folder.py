@@ -147,6 +147,15 @@ def test_nothing_is_replaced_unasked_and_vectors_are_refused(tmp_path: Path) -> 
     assert not (tmp_path / "new").exists()
 
 
+def test_without_torch_nothing_can_be_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_folder, "find_spec", lambda name: None)
+    with pytest.raises(BackendError, match="export torch needs torch, to compare; type: pip"):
+        write_torch(model_of("gru"), tmp_path / "folder")
+    assert not list(tmp_path.iterdir())
+
+
 def test_other_numbers_are_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = torch_folder._torch_names
 

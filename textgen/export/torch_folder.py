@@ -14,6 +14,7 @@ import sys
 import tempfile
 import textwrap
 from importlib import resources
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from textgen.cells import BUILT_IN, Cell, RNNCell
 from textgen.checkpoint import SavedModel
 from textgen.errors import BackendError, ConfigError, named
 from textgen.export.exported import Exported, compare, refuse_existing, trial, write_all
+from textgen.extras import install_hint
 from textgen.files import make_folder
 from textgen.model.config import ModelConfig
 from textgen.model.network import Floats
@@ -33,6 +35,13 @@ from textgen.progress import task
 
 #: The cells that torch has a layer for; an `rnn` only with some nonlinearities.
 IN_TORCH, NONLINEARITIES_IN_TORCH = ("lstm", "gru", "rnn"), ("tanh", "relu")
+#: What the module is made from, of the model's shape.
+_SIZES = (
+    *("cell", "nonlinearity", "vocab_size", "embedding_size", "hidden_size", "num_layers"),
+    *("tie", "residual"),
+)
+#: What the class of a cell may use of the contract.
+_CONTRACT = ("Cell", "Outcome", "RecurrentProduct", "StepInputs", "sigmoid", "split")
 _TRIAL = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -58,6 +67,8 @@ def write_torch(saved: SavedModel, folder: Path, *, force: bool = False) -> Expo
         StorageError: A file cannot be written.
         BackendError: torch is not installed, or the folder computes other numbers.
     """
+    if find_spec("torch") is None:
+        raise BackendError(f"export torch needs torch, to compare; {install_hint('torch')}")
     files = _files(saved)
     if folder.exists():
         make_folder(folder)  # which a file of that name refuses
@@ -104,14 +115,6 @@ def _files(saved: SavedModel) -> dict[str, bytes]:
         files["cell.py"] = inspect.getsource(textgen.cells.cell).encode()
         files["equations.py"] = _equations(config.cell_spec).encode()
     return files
-
-
-#: What the class of a cell may use of the contract.
-_CONTRACT = ("Cell", "Outcome", "RecurrentProduct", "StepInputs", "sigmoid", "split")
-_SIZES = (
-    *("cell", "nonlinearity", "vocab_size", "embedding_size", "hidden_size", "num_layers"),
-    *("tie", "residual"),
-)
 
 
 def _copied(name: str) -> bytes:
