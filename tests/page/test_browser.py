@@ -346,6 +346,23 @@ def test_light_and_dark_follow_the_system_and_the_button(browser: Chrome, path: 
     assert shown.complaints() == []
 
 
+def test_the_language_can_be_changed_and_letters_made_large(shown: Shown) -> None:
+    shown.hover(3)
+    size = "parseFloat(getComputedStyle(document.getElementById('text')).fontSize)"
+    small = shown.run(size)
+    for code, panel in (("ru", "символ 4 из"), ("mk", "знак 4 од"), ("en", "character 4 of")):
+        shown.browser.find_element(By.CSS_SELECTOR, f"#language option[value='{code}']").click()
+        assert shown.run("document.documentElement.lang") == code
+        assert shown.text_of("where") == f"{panel} {len(TEXT)}"
+        assert ("cell" in shown.text_of("name")) == (code == "en")
+    button = shown.browser.find_element(By.ID, "large")
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert shown.run(size) > 1.5 * small
+    button.click()
+    assert shown.run(size) == small
+
+
 @pytest.mark.parametrize("width", [360, 800, 1600])
 def test_every_width_will_do(browser: Chrome, path: Path, width: int) -> None:
     page = Shown(browser, path, width=width)

@@ -1,6 +1,15 @@
-// What the page was made from: texts and figures as JSON, numbers as bytes in base64.
+// What everything needs: elements, numbers as they are written, colours as classes.
 
 const find = (id) => document.getElementById(id);
+const page = JSON.parse(find("data").textContent);
+
+// An element with a class and a text; a text never becomes markup.
+function make(tag, className, text = "") {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.textContent = text;
+  return element;
+}
 
 function bytesOf(id) {
   const text = find(id).textContent;
@@ -11,21 +20,6 @@ function bytesOf(id) {
   return bytes;
 }
 
-const page = JSON.parse(find("data").textContent);
-const { pieces, rows, labels } = page;
-const values = bytesOf("values"); // a row after the other
-const bits = new Float32Array(bytesOf("bits").buffer);
-const nextLabels = new (page.labelBytes === 4 ? Uint32Array : Uint16Array)(
-  bytesOf("next-labels").buffer,
-);
-const nextProbabilities = new Uint16Array(bytesOf("next-probabilities").buffer);
-
-const stored = (row, place) => values[row * pieces.length + place];
-const valueOf = (row, number) =>
-  rows[row].minimum + (number * (rows[row].maximum - rows[row].minimum)) / page.steps;
-const valueAt = (row, place) => valueOf(row, stored(row, place));
-const isNeuron = (row) => rows[row].layer !== null;
-
 // Three significant digits, as short as they come, with a minus sign that is one.
 function figure(value) {
   if (value === 0) return "0";
@@ -35,21 +29,18 @@ function figure(value) {
   return text.replace("-", "−");
 }
 const whole = (number) => number.toLocaleString("en");
+const percent = (share) =>
+  share >= 0.995 ? "100 %" : share >= 0.0995 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`;
+const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(1)} sd`;
 
-// For each of the 256 stored numbers of a row the class of its colour.
-function colorsOf(row) {
-  const { low, high } = rows[row];
-  const letter = low < 0 && high > 0 ? "d" : "q";
-  return Array.from({ length: page.steps + 1 }, (_, number) => {
-    const position = (valueOf(row, number) - low) / (high - low);
-    return letter + Math.round(Math.min(Math.max(position, 0), 1) * (page.colors - 1));
-  });
-}
-
-// An element with a class and a text; a text never becomes markup.
-function make(tag, className, text = "") {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.textContent = text;
-  return element;
-}
+// A row is what can colour a text: a neuron, or what each character cost.
+const isNeuron = (row) => row.layer !== null;
+const limited = (value, low, high) => Math.min(Math.max(value, low), high);
+const onScale = (row, value) => limited((value - row.low) / (row.high - row.low), 0, 1);
+// Where the sign matters, the colours part in the middle of the scale.
+const paletteOf = (row) => (row.low < 0 && row.high > 0 ? "d" : "q");
+const CLASSES = Object.fromEntries(
+  Array.from("dq", (letter) => [letter, Array.from({ length: page.colors }, (_, step) => letter + step)]),
+);
+const colorOf = (row, value) =>
+  CLASSES[paletteOf(row)][Math.round(onScale(row, value) * (page.colors - 1))];

@@ -11,79 +11,79 @@ const lines = (count, ...parts) =>
 const nextLines = lines(page.top, ["span", "symbol"], ["span", "track"], ["span", "percent"]);
 for (const line of nextLines) line.children[1].append(make("i", "fill"));
 find("next").append(...nextLines);
-const farLines = lines(Math.min(FURTHEST, page.neurons), ["button", "link"], ["span", "away"], ["span", "figure"]);
+const farLines = lines(FURTHEST, ["button", "link"], ["span", "away"], ["span", "figure"]);
 for (const line of farLines) line.children[0].type = "button";
 find("furthest").append(...farLines);
-find("furthest").parentElement.hidden = !farLines.length;
 
-const percent = (share) =>
-  share >= 0.995 ? "100 %" : share >= 0.0995 ? `${Math.round(share * 100)} %` : `${(share * 100).toFixed(1)} %`;
-const away = (row, place) =>
-  rows[row].sd > 0 ? (valueAt(row, place) - rows[row].mean) / rows[row].sd : 0;
-const signed = (number) => `${number < 0 ? "−" : "+"}${Math.abs(number).toFixed(1)} sd`;
+const away = (reading, number, place) => {
+  const { sd, mean } = reading.rows[number];
+  return sd > 0 ? (reading.valueAt(number, place) - mean) / sd : 0;
+};
 
-function furthest(place) {
+function furthest(reading, place) {
   const best = [];
-  for (let row = 0; row < rows.length; row++) {
-    if (!isNeuron(row)) continue;
-    const size = Math.abs(away(row, place));
-    if (best.length === FURTHEST && size <= best[FURTHEST - 1][0]) continue;
-    best.push([size, row]);
+  reading.rows.forEach((row, number) => {
+    if (!isNeuron(row)) return;
+    const size = Math.abs(away(reading, number, place));
+    if (best.length === FURTHEST && size <= best[FURTHEST - 1][0]) return;
+    best.push([size, number]);
     best.sort((a, b) => b[0] - a[0]);
     best.length = Math.min(best.length, FURTHEST);
-  }
-  return best.map(([, row]) => row);
+  });
+  return best.map(([, number]) => number);
 }
 
-function probability(place, rank) {
-  return nextProbabilities[place * page.top + rank] / page.probabilityOne;
-}
-const labelOf = (place, rank) => labels[nextLabels[place * page.top + rank]];
-
-function showPlace(place) {
-  const row = rows[selected];
-  const piece = pieces[place];
-  const value = valueAt(selected, place);
+function showPlace({ reading, view, selected }, place) {
+  const row = reading.rows[selected];
+  const piece = reading.pieces[place];
+  const value = reading.valueAt(selected, place);
   find("hint").hidden = true;
   find("details").hidden = false;
-  find("glyph").textContent = named(piece) === "space" ? "␣" : named(piece) || "∅";
-  find("glyph").className = colorsOf(selected)[stored(selected, place)];
+  find("glyph").textContent = piece === " " ? "␣" : named(piece) || "∅";
+  find("glyph").className = colorOf(row, value);
   find("glyph").classList.toggle("long", find("glyph").textContent.length > 3);
-  find("where").textContent =
-    `${page.noun} ${whole(place + 1)} of ${whole(pieces.length)}`;
+  find("where").textContent = word(`${reading.noun} of`, whole(place + 1), whole(reading.pieces.length));
   const codes = Array.from(piece, (char) =>
     "U+" + char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0"),
   );
-  find("code").textContent = `line ${whole(lineOf[place])}, ${codes.slice(0, 4).join(" ")}`;
-  find("value").textContent = `${figure(value)} (${signed(away(selected, place))})`;
-  find("value").parentElement.hidden = !isNeuron(selected);
-  find("cost").textContent = `${bits[place].toFixed(2)} bits`;
+  find("code").textContent = word("line", whole(view.lineOf[place]), codes.slice(0, 4).join(" "));
+  find("value").textContent = `${figure(value)} (${signed(away(reading, selected, place))})`;
+  find("value").parentElement.hidden = !isNeuron(row);
+  find("cost").textContent = word("bits", reading.bits[place].toFixed(2));
+  const next = reading.next(place);
   nextLines.forEach((line, rank) => {
-    const share = probability(place, rank);
-    const label = labelOf(place, rank);
+    line.hidden = rank >= next.length;
+    if (line.hidden) return;
+    const [label, share] = next[rank];
     line.children[0].textContent = named(label);
     line.children[1].firstChild.style.width = `${100 * share}%`;
     line.children[2].textContent = percent(share);
-    line.className = label === pieces[place + 1] ? "came" : "";
-    line.title = line.className ? "This is what came." : "";
+    line.className = label === reading.pieces[place + 1] ? "came" : "";
+    line.title = line.className ? word("came") : "";
   });
-  furthest(place).forEach((number, rank) => {
-    const [name, distance, amount] = farLines[rank].children;
-    name.textContent = rows[number].name;
-    name.setAttribute("aria-label", `Colour the text by ${rows[number].name}`);
-    name.row = number;
-    distance.textContent = signed(away(number, place));
-    amount.textContent = figure(valueAt(number, place));
+  const far = furthest(reading, place);
+  find("furthest").parentElement.hidden = !far.length;
+  farLines.forEach((line, rank) => {
+    line.hidden = rank >= far.length;
+    if (line.hidden) return;
+    const [name, distance, amount] = line.children;
+    name.textContent = reading.rows[far[rank]].name;
+    name.setAttribute("aria-label", word("colour by", name.textContent));
+    name.row = far[rank];
+    distance.textContent = signed(away(reading, far[rank], place));
+    amount.textContent = figure(reading.valueAt(far[rank], place));
   });
-  const marker = find("marker");
-  marker.hidden = false;
-  marker.style.left = `${100 * Math.min(Math.max((value - row.low) / (row.high - row.low), 0), 1)}%`;
 }
 
-function sayPlace(place) {
-  const row = rows[selected];
-  const next = nextLines.map((_, rank) => `${named(labelOf(place, rank))} ${percent(probability(place, rank))}`);
-  find("status").textContent =
-    `${named(pieces[place])}, ${page.noun} ${place + 1}; ${row.name} ` +
-    `${figure(valueAt(selected, place))}; ${bits[place].toFixed(2)} bits; next: ${next.join(", ")}`;
+function describePlace({ reading, selected }, place) {
+  const row = reading.rows[selected];
+  const next = reading.next(place).map(([label, share]) => `${named(label)} ${percent(share)}`);
+  return word(
+    `say ${reading.noun}`,
+    named(reading.pieces[place]),
+    place + 1,
+    `${nameOf(row)} ${figure(reading.valueAt(selected, place))}`,
+    reading.bits[place].toFixed(2),
+    next.join(", "),
+  );
 }

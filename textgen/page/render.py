@@ -1,5 +1,6 @@
 """A page: its data, and the HTML that becomes of it, one file that asks nothing of any network.
 
+Its values are recorded (`render`), or the models stand in it and compute them (`render_live`).
 Nothing of the data is ever read as markup or as code: numbers travel in base64, texts as JSON in
 which `<`, `>` and `&` are escaped, and the scripts write texts only as texts. A policy in the
 page's head allows its own script and style, by their hashes, and no request at all.
@@ -12,6 +13,7 @@ import hashlib
 import html
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -23,8 +25,9 @@ from textgen.heat import HeatRow
 from textgen.terminal.palette import RGB, Palette
 from textgen.terminal.text import visible
 
-#: The page's program, in the order in which it is read.
-SCRIPTS = ("data.js", "text.js", "neurons.js", "panel.js", "page.js")
+#: The page's program, in the order in which it is read: what every page has, then its source.
+COMMON = ("words.js", "data.js", "text.js", "neurons.js", "panel.js", "page.js")
+RECORDED = (*COMMON, "recorded.js")
 
 #: A probability of 1 is stored as this.
 PROBABILITY_ONE = 65_535
@@ -115,42 +118,67 @@ def render(page: Page) -> str:
     Args:
         page: Its texts may hold anything, markup and lone surrogates included.
     """
-    style = f"{_resource('page.css')}\n{color_rules()}\n"
-    script = "\n".join(map(_resource, SCRIPTS))
     wide = len(page.labels) > 0x10000
+    data = {
+        "noun": page.noun,
+        "pieces": page.pieces,
+        "rows": list(map(_row, page.rows, page.spreads)),
+        "labels": page.labels,
+        "top": int(page.next_labels.shape[1]),
+        "labelBytes": 4 if wide else 2,
+        "probabilityOne": PROBABILITY_ONE,
+        "steps": STEPS,
+        "neurons": page.neurons,
+    }
+    shares = np.rint(np.asarray(page.next_probabilities, np.float64) * PROBABILITY_ONE)
+    return _file(
+        RECORDED,
+        data,
+        {
+            "values": np.stack([quantise(row.values) for row in page.rows]),
+            "bits": page.bits.astype("<f4"),
+            "next-labels": page.next_labels.astype("<u4" if wide else "<u2"),
+            "next-probabilities": shares.astype("<u2"),
+        },
+        title=page.title,
+        facts=page.facts,
+        notice=page.notice,
+        text="".join(page.pieces),
+    )
+
+
+def _file(
+    scripts: Sequence[str],
+    data: Mapping[str, Any],
+    numbers: Mapping[str, NDArray[np.generic]],
+    *,
+    title: str,
+    facts: Sequence[str],
+    notice: str = "",
+    text: str = "",
+) -> str:
+    """The HTML: the program, its data as JSON, and each array of `numbers` under its name."""
+    style = f"{_resource('page.css')}\n{color_rules()}\n"
+    script = "\n".join(map(_resource, scripts))
+    sources = [_source("application/json", "data", _json({**data, "colors": COLORS}))]
+    sources += [_source("text/plain", name, _base64(array)) for name, array in numbers.items()]
     parts = {
-        "title": html.escape(visible(page.title)),
+        "title": html.escape(visible(title)),
         "style": style,
         "style_hash": _hash(style),
         "script": script,
         "script_hash": _hash(script),
-        "facts": "".join(f"<li>{html.escape(visible(fact))}</li>" for fact in page.facts),
-        "notice": html.escape(visible(page.notice)),
-        "text": html.escape(visible("".join(page.pieces), keep_newlines=True)),
-        "data": _json(
-            {
-                "noun": page.noun,
-                "pieces": page.pieces,
-                "rows": list(map(_row, page.rows, page.spreads)),
-                "labels": page.labels,
-                "top": int(page.next_labels.shape[1]),
-                "labelBytes": 4 if wide else 2,
-                "probabilityOne": PROBABILITY_ONE,
-                "steps": STEPS,
-                "colors": COLORS,
-                "neurons": page.neurons,
-                "neuronsInAll": page.neurons_in_all,
-            }
-        ),
-        "values": _base64(np.stack([quantise(row.values) for row in page.rows])),
-        "bits": _base64(page.bits.astype("<f4")),
-        "next_labels": _base64(page.next_labels.astype("<u4" if wide else "<u2")),
-        "next_probabilities": _base64(
-            np.rint(np.asarray(page.next_probabilities, np.float64) * PROBABILITY_ONE).astype("<u2")
-        ),
+        "facts": "".join(f"<li>{html.escape(visible(fact))}</li>" for fact in facts),
+        "notice": html.escape(visible(notice)),
+        "text": html.escape(visible(text, keep_newlines=True)),
+        "sources": "".join(sources),
     }
     # In one pass: what stands in for one place is never searched for another.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _resource("page.html"))
+
+
+def _source(kind: str, name: str, content: str) -> str:
+    return f'<script type="{kind}" id="{name}">{content}</script>\n'
 
 
 def _row(row: HeatRow, spread: float) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-// The text: an element for every character, drawn once and then only coloured anew.
+// A text on the page: an element for every character, drawn once and then only coloured anew.
 
-const text = find("text");
-const NAMES = { "\n": "\\n", "\r": "\\r", "\t": "\\t", " ": "space" };
+const NAMES = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/u;
 
 function hex(char) {
@@ -13,36 +12,11 @@ function hex(char) {
 
 // A piece as it is named beside the text: nothing in it invisible.
 function named(piece) {
-  if (NAMES[piece]) return NAMES[piece];
+  if (piece === " ") return word("space");
   const shown = Array.from(piece, (char) =>
-    NAMES[char] && char !== " " ? NAMES[char] : HIDDEN.test(char) ? hex(char) : char,
+    NAMES[char] ?? (HIDDEN.test(char) ? hex(char) : char),
   ).join("");
   return /^\p{M}/u.test(shown) ? "◌" + shown : shown;
-}
-
-// A cluster is what is drawn in one place: a piece with the marks that follow it.
-const clusterOf = new Uint32Array(pieces.length);
-const firstPlace = []; // of each cluster
-const clusterText = [];
-const lineOf = new Uint32Array(pieces.length);
-{
-  const whole = pieces.join("");
-  const starts = new Uint8Array(whole.length + 1);
-  for (const { index } of new Intl.Segmenter().segment(whole)) starts[index] = 1;
-  let offset = 0;
-  let line = 1;
-  pieces.forEach((piece, place) => {
-    const joined = !piece || (!starts[offset] && piece[0] !== "\n");
-    if (joined && clusterText.length) clusterText[clusterText.length - 1] += piece;
-    else {
-      clusterText.push(piece);
-      firstPlace.push(place);
-    }
-    clusterOf[place] = clusterText.length - 1;
-    lineOf[place] = line;
-    if (piece.includes("\n")) line += piece.split("\n").length - 1;
-    offset += piece.length;
-  });
 }
 
 // In an emoji of several characters the joiners and tags are what makes it one.
@@ -68,64 +42,122 @@ function fill(span, content) {
   return "";
 }
 
-const base = []; // the classes of each cluster that its colour does not change
-const drawn = []; // the colour it has
-const spans = clusterText.map((content, cluster) => {
-  const span = document.createElement("span");
-  base.push(fill(span, content));
-  drawn.push("");
-  span.cluster = cluster;
-  return span;
-});
-{
-  const whole = document.createDocumentFragment();
-  for (const span of spans) whole.append(span);
-  text.replaceChildren(whole); // quick only because `text` has no dir="auto": style does that
-}
-text.setAttribute("role", "application");
-text.setAttribute("aria-label", "The text; arrow keys move from character to character");
+const SEGMENTS = new Intl.Segmenter();
 
-function paintText(row) {
-  const colors = colorsOf(row);
-  const start = row * pieces.length;
-  for (let cluster = 0; cluster < spans.length; cluster++) {
-    const color = colors[values[start + firstPlace[cluster]]];
-    if (drawn[cluster] !== color) {
-      spans[cluster].className = base[cluster] + color;
-      drawn[cluster] = color;
+class TextView {
+  pieces = [];
+  spans = []; // one for each cluster: what is drawn in one place, a piece with the marks after it
+  firstPlace = []; // of each cluster
+  clusterOf = []; // of each place
+  lineOf = [];
+  #base = []; // the classes of each cluster that its colour does not change
+  #drawn = []; // the colour it has
+  #given = 0;
+
+  constructor(element) {
+    this.element = element;
+    element.replaceChildren();
+    element.setAttribute("role", "application");
+  }
+
+  // Draw these pieces, the first `given` of them as somebody's own; what stands there stays.
+  show(pieces, given = 0) {
+    let same = 0;
+    const most = given === this.#given ? pieces.length : Math.min(given, this.#given);
+    while (same < most && pieces[same] === this.pieces[same]) same++;
+    this.#given = given;
+    if (same === pieces.length && same === this.pieces.length) return;
+    // The last cluster that stays may grow: a mark can follow it.
+    const cluster = same > 0 ? this.clusterOf[same - 1] : 0;
+    const place = same > 0 ? this.firstPlace[cluster] : 0;
+    for (const span of this.spans.splice(cluster)) span.remove();
+    for (const each of [this.firstPlace, this.#base, this.#drawn]) each.length = cluster;
+    for (const each of [this.clusterOf, this.lineOf]) each.length = place;
+    this.pieces = pieces.slice();
+    this.#extend(place);
+  }
+
+  #extend(from) {
+    const pieces = this.pieces.slice(from);
+    const starts = new Set();
+    for (const { index } of SEGMENTS.segment(pieces.join(""))) starts.add(index);
+    const contents = [];
+    const first = this.spans.length;
+    let offset = 0;
+    let line = from > 0 ? this.#lineAfter(from - 1) : 1;
+    pieces.forEach((piece, number) => {
+      const joined = !piece || (!starts.has(offset) && piece[0] !== "\n");
+      if (joined && contents.length) contents[contents.length - 1] += piece;
+      else {
+        contents.push(piece);
+        this.firstPlace.push(from + number);
+      }
+      this.clusterOf.push(first + contents.length - 1);
+      this.lineOf.push(line);
+      line = this.#lineAfter(from + number);
+      offset += piece.length;
+    });
+    const drawing = document.createDocumentFragment();
+    contents.forEach((content, number) => {
+      const span = document.createElement("span");
+      const cluster = first + number;
+      this.#base.push(fill(span, content) + (this.firstPlace[cluster] < this.#given ? "given " : ""));
+      this.#drawn.push(null);
+      span.cluster = cluster;
+      this.spans.push(span);
+      drawing.append(span);
+    });
+    this.element.append(drawing); // quick only because it has no dir="auto": style does that
+  }
+
+  #lineAfter(place) {
+    return this.lineOf[place] + this.pieces[place].split("\n").length - 1;
+  }
+
+  spanAt(place) {
+    return this.spans[this.clusterOf[place]];
+  }
+
+  // `color` gives the class of a place.
+  paint(color) {
+    for (let cluster = 0; cluster < this.spans.length; cluster++) {
+      const wanted = color(this.firstPlace[cluster]);
+      if (this.#drawn[cluster] === wanted) continue;
+      this.spans[cluster].className = this.#base[cluster] + wanted;
+      this.#drawn[cluster] = wanted;
     }
   }
-}
 
-// The place in the line above or below that is nearest; the same place where there is none.
-function verticalNeighbour(place, direction) {
-  const here = spans[clusterOf[place]].getBoundingClientRect();
-  const middle = here.left + here.width / 2;
-  let line = null;
-  let best = null;
-  let distance = Infinity;
-  for (let c = clusterOf[place] + direction; c >= 0 && c < spans.length; c += direction) {
-    const box = spans[c].getClientRects()[0];
-    if (!box) continue;
-    const middleOfBox = (box.top + box.bottom) / 2;
-    const otherLine = direction < 0 ? middleOfBox < here.top : middleOfBox > here.bottom;
-    if (line === null && !otherLine) continue;
-    if (line === null) line = box;
-    else if (middleOfBox < line.top || middleOfBox > line.bottom) break;
-    const away = Math.abs(box.left + box.width / 2 - middle);
-    if (away < distance) [best, distance] = [c, away];
+  // The place in the line above or below that is nearest; the same place where there is none.
+  verticalNeighbour(place, direction) {
+    const here = this.spanAt(place).getBoundingClientRect();
+    const middle = here.left + here.width / 2;
+    let line = null;
+    let best = null;
+    let distance = Infinity;
+    for (let c = this.clusterOf[place] + direction; c >= 0 && c < this.spans.length; c += direction) {
+      const box = this.spans[c].getClientRects()[0];
+      if (!box) continue;
+      const middleOfBox = (box.top + box.bottom) / 2;
+      const otherLine = direction < 0 ? middleOfBox < here.top : middleOfBox > here.bottom;
+      if (line === null && !otherLine) continue;
+      if (line === null) line = box;
+      else if (middleOfBox < line.top || middleOfBox > line.bottom) break;
+      const away = Math.abs(box.left + box.width / 2 - middle);
+      if (away < distance) [best, distance] = [c, away];
+    }
+    return best === null ? place : this.firstPlace[best];
   }
-  return best === null ? place : firstPlace[best];
-}
 
-// The first or last place of the line as it is broken on the screen.
-function lineEnd(place, direction) {
-  const here = spans[clusterOf[place]].getClientRects()[0];
-  let last = clusterOf[place];
-  for (let c = last + direction; c >= 0 && c < spans.length; c += direction) {
-    const box = spans[c].getClientRects()[0];
-    if (box && (box.bottom <= here.top || box.top >= here.bottom)) break;
-    last = c;
+  // The first or last place of the line as it is broken on the screen.
+  lineEnd(place, direction) {
+    const here = this.spanAt(place).getClientRects()[0];
+    let last = this.clusterOf[place];
+    for (let c = last + direction; c >= 0 && c < this.spans.length; c += direction) {
+      const box = this.spans[c].getClientRects()[0];
+      if (box && (box.bottom <= here.top || box.top >= here.bottom)) break;
+      last = c;
+    }
+    return this.firstPlace[last];
   }
-  return firstPlace[last];
 }

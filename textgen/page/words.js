@@ -1,0 +1,84 @@
+// Every word that the page shows: in English, in Russian, in Macedonian.
+const WORDS = {
+  "space": ["space", "пробел", "празно место"],
+  "of": ["{0} of {1}", "{0} из {1}", "{0} од {1}"],
+  "surprise": ["surprise", "неожиданность", "изненадување"],
+  "about surprise": ["what each character cost", "сколько стоил каждый символ", "колку чинеше секој знак"],
+  "neurons": ["Neurons", "Нейроны", "Неврони"],
+  "done": ["Done", "Готово", "Готово"],
+  "search": ["0:17, or a word of its note", "0:17 или слово из заметки", "0:17 или збор од белешката"],
+  "search by": ["Search neurons by layer:unit, quantity or note", "Поиск нейронов: слой:номер, величина или заметка", "Барање неврони: слој:број, величина или белешка"],
+  "sort by": ["Sort by", "Порядок", "Редослед"],
+  "widest spread": ["widest spread", "больше разброс", "поголемо отстапување"],
+  "narrowest spread": ["narrowest spread", "меньше разброс", "помало отстапување"],
+  "highest mean": ["highest mean", "больше среднее", "поголем просек"],
+  "lowest mean": ["lowest mean", "меньше среднее", "помал просек"],
+  "layer and unit": ["layer and unit", "слой и номер", "слој и број"],
+  "list of neurons": ["Neurons; Enter colours the text by one", "Нейроны; Enter раскрашивает текст", "Неврони; Enter го бои текстот"],
+  "nothing found": ["Nothing of that name.", "Ничего не найдено.", "Ништо не е најдено."],
+  "the text": ["The text; arrow keys move from character to character", "Текст; стрелки ведут от символа к символу", "Текст; стрелките водат од знак до знак"],
+  "reading": ["The text", "Текст", "Текст"],
+  "panel": ["The character pointed at", "Выбранный символ", "Избраниот знак"],
+  "hint": ["Point at a character, or press Tab until the text is reached and move with the arrow keys.", "Наведите указатель на символ или дойдите до текста клавишей Tab и двигайтесь стрелками.", "Покажете на знак, или со Tab дојдете до текстот и движете се со стрелките."],
+  "value label": ["value", "значение", "вредност"],
+  "cost": ["cost", "цена", "цена"],
+  "most likely next": ["Most likely next", "Вероятнее всего дальше", "Најверојатно следно"],
+  "furthest": ["Furthest from mean", "Дальше всех от среднего", "Најдалеку од просекот"],
+  "character of": ["character {0} of {1}", "символ {0} из {1}", "знак {0} од {1}"],
+  "token of": ["token {0} of {1}", "слово {0} из {1}", "збор {0} од {1}"],
+  "line": ["line {0}, {1}", "строка {0}, {1}", "ред {0}, {1}"],
+  "bits": ["{0} bits", "{0} бит", "{0} бита"],
+  "came": ["This is what came.", "Так и вышло.", "Токму тоа дојде."],
+  "colour by": ["Colour the text by {0}", "Раскрасить текст нейроном {0}", "Обој го текстот според {0}"],
+  "say character": ["{0}, character {1}; {2}; {3} bits; next: {4}", "{0}, символ {1}; {2}; {3} бит; дальше: {4}", "{0}, знак {1}; {2}; {3} бита; следно: {4}"],
+  "say token": ["{0}, token {1}; {2}; {3} bits; next: {4}", "{0}, слово {1}; {2}; {3} бит; дальше: {4}", "{0}, збор {1}; {2}; {3} бита; следно: {4}"],
+  "colours the text": ["{0} colours the text", "текст раскрашен: {0}", "текстот е обоен: {0}"],
+  "figures": ["mean {0}, sd {1}, from {2} to {3}", "среднее {0}, sd {1}, от {2} до {3}", "просек {0}, sd {1}, од {2} до {3}"],
+  "light": ["Light", "Светлая", "Светла"],
+  "dark": ["Dark", "Тёмная", "Темна"],
+  "to light": ["Switch to light colours", "Светлые цвета", "Светли бои"],
+  "to dark": ["Switch to dark colours", "Тёмные цвета", "Темни бои"],
+  "large": ["Large", "Крупно", "Крупно"],
+  "language": ["Language", "Язык", "Јазик"],
+  "key search": ["search", "поиск", "барање"],
+  "key list": ["move in the list", "по списку", "по списокот"],
+  "key colour": ["colour the text", "раскрасить текст", "обој го текстот"],
+  "key neuron": ["next and previous neuron", "следующий и предыдущий нейрон", "следен и претходен неврон"],
+  "key tab": ["into the text", "в текст", "во текстот"],
+  "key arrows": ["move in it", "по тексту", "по текстот"],
+  "key leave": ["leave", "выйти", "излез"],
+  "quantity cell": ["cell", "состояние ячейки", "состојба на ќелијата"],
+  "quantity hidden": ["hidden", "выход", "излез"],
+  "quantity input-gate": ["input gate", "входной вентиль", "порта за влез"],
+  "quantity forget-gate": ["forget gate", "вентиль забывания", "порта за заборавање"],
+  "quantity output-gate": ["output gate", "выходной вентиль", "порта за излез"],
+  "quantity reset-gate": ["reset gate", "вентиль сброса", "порта за бришење"],
+  "quantity update-gate": ["update gate", "вентиль обновления", "порта за обновување"],
+  "quantity depth-gate": ["depth gate", "вентиль глубины", "порта за длабочина"],
+  "quantity candidate": ["candidate", "кандидат", "кандидат"]
+};
+
+const LANGUAGES = [["en", "English"], ["ru", "Русский"], ["mk", "Македонски"]];
+const codes = LANGUAGES.map(([code]) => code);
+let language =
+  navigator.languages.map((tag) => tag.slice(0, 2).toLowerCase()).find((code) => codes.includes(code)) ?? "en";
+
+// The words of a key; each value stands where its number does.
+function word(key, ...values) {
+  return WORDS[key][codes.indexOf(language)].replace(/\{(\d)\}/g, (_, number) => values[number]);
+}
+const wordIfAny = (key, otherwise) => (Object.hasOwn(WORDS, key) ? word(key) : otherwise);
+
+function speak(code) {
+  language = code;
+}
+
+// Elements of the page's HTML say by `data-word`, `data-label` and `data-hint` which words they have.
+function labelAll() {
+  document.documentElement.lang = language;
+  for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
+  for (const element of document.querySelectorAll("[data-label]")) {
+    element.setAttribute("aria-label", word(element.dataset.label));
+  }
+  for (const element of document.querySelectorAll("[data-hint]")) element.placeholder = word(element.dataset.hint);
+}
