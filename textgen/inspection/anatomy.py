@@ -334,7 +334,7 @@ def dissect_step(
     values: dict[str, float] = {}
     for name in names:
         column = traced.arrays[f"layers.{layer}.{name}"][:, unit]
-        letter = _letter(name, config.cell_spec)
+        letter = symbol_of(name, config.cell_spec)
         values[letter] = float(column[-1])
         if name in STATES:
             first = start[layer][STATES[name]][0, unit]
@@ -354,7 +354,7 @@ def dissect_step(
     )
 
 
-def _letter(quantity: str, cell: Cell) -> str:
+def symbol_of(quantity: str, cell: Cell) -> str:
     """The symbol of a quantity in the cell's docstring."""
     if quantity == "candidate":
         return "n_t" if any(each.symbol == "n_t" for each in equations_of(cell)) else "g_t"

@@ -173,17 +173,20 @@ def _labels(
     """The tokens that occur among the most likely, and which of them is where."""
     found, numbers = np.unique(next_ids, return_inverse=True)
 
-    def label(token: int) -> str:
-        if token == END_ID:
-            return "‹end›"
-        if token == UNKNOWN_ID:
-            return "‹unknown›"
-        symbol = vocabulary.symbols[token]
-        if vocabulary.level == "byte" and ord(symbol) >= 0x80:
-            return f"‹{ord(symbol):02X}›"
-        return symbol
+    names = tuple(label_of(vocabulary, token) for token in found.tolist())
+    return names, numbers.reshape(next_ids.shape)
 
-    return tuple(map(label, found.tolist())), numbers.reshape(next_ids.shape)
+
+def label_of(vocabulary: Vocabulary, token: int) -> str:
+    """A token as a page names it: marks, and bytes beyond ASCII, in words or numbers."""
+    if token == END_ID:
+        return "‹end›"
+    if token == UNKNOWN_ID:
+        return "‹unknown›"
+    symbol = vocabulary.symbols[token]
+    if vocabulary.level == "byte" and ord(symbol) >= 0x80:
+        return f"‹{ord(symbol):02X}›"
+    return symbol
 
 
 def _facts(
