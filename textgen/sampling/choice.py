@@ -25,6 +25,7 @@ plain SplitMix64 generators all go round one circle.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import fields
 
@@ -233,6 +234,31 @@ class Chooser:
             raise SamplingError(NOT_FINITE)
         return chosen
 
+    def choose_in_form(
+        self,
+        logits_BV: NDArray[np.float32],
+        counters_B: NDArray[np.uint64],
+        recent_BN: NDArray[np.intp] | None,
+        previous_B: NDArray[np.integer],
+        allowed_BV: NDArray[np.bool_],
+    ) -> tuple[Chosen, NDArray[np.float64]]:
+        """Choose among what the form of each text allows, which the filters see alone.
+
+        Args:
+            logits_BV: As for `choose`, and so are the next three.
+            allowed_BV: What each form allows.
+        Returns:
+            As `choose`, and the bits that each form cost: minus log2 of the probability of all
+            that it allows, among all that is written freely, `(B,)`.
+        Raises:
+            SamplingError: The logits are not finite.
+        """
+        free_BV = self._free(logits_BV, previous_B)
+        free_B = _log_sums(free_BV)
+        free_BV[~allowed_BV] = -np.inf
+        prices_B = (free_B - _log_sums(free_BV)) / math.log(2)
+        return self._chosen(logits_BV, free_BV, counters_B, recent_BN), prices_B
+
     def _choose_by_numpy(
         self,
         logits_BV: NDArray[np.float32],
@@ -240,13 +266,39 @@ class Chooser:
         recent_BN: NDArray[np.intp] | None,
         previous_B: NDArray[np.integer] | None,
     ) -> Chosen:
-        allowed_BV = logits_BV.copy()
-        allowed_BV[:, list(self.settings.banned)] = -np.inf
+        free_BV = self._free(logits_BV, previous_B)
+        return self._chosen(logits_BV, free_BV, counters_B, recent_BN)
+
+    def _free(
+        self, logits_BV: NDArray[np.float32], previous_B: NDArray[np.integer] | None
+    ) -> NDArray[np.float32]:
+        """The logits of what is written freely; those of the rest are `-inf`."""
+        free_BV = logits_BV.copy()
+        free_BV[:, list(self.settings.banned)] = -np.inf
         if previous_B is not None and self._junctions_V.size:
             strict_B = np.where(previous_B < 0, 0, self._junctions_V[previous_B] >> 4)
-            allowed_BV[strict_B[:, None] + (self._junctions_V & 15) > 2] = -np.inf
+            free_BV[strict_B[:, None] + (self._junctions_V & 15) > 2] = -np.inf
+        return free_BV
+
+    def _chosen(
+        self,
+        logits_BV: NDArray[np.float32],
+        allowed_BV: NDArray[np.float32],
+        counters_B: NDArray[np.uint64],
+        recent_BN: NDArray[np.intp] | None,
+    ) -> Chosen:
         filtered_BV = filter_logits(allowed_BV, self._options, recent_BN)
         uniforms = uniforms_at(self.settings.key, counters_B)
         ids, probabilities = choose_symbols(filtered_BV, uniforms)
         logprobs = log_softmax(logits_BV)[np.arange(len(ids)), ids]
         return Chosen(ids.astype(np.int32), probabilities, logprobs)
+
+
+def _log_sums(logits_BV: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The natural logarithm of each row's unnormalised probability, `(B,)`."""
+    wide = logits_BV.astype(np.float64)
+    top_B = wide.max(axis=-1)
+    if not np.isfinite(top_B).all():
+        raise SamplingError(NOT_FINITE)
+    sums_B: NDArray[np.float64] = top_B + np.log(np.exp(wide - top_B[:, None]).sum(axis=-1))
+    return sums_B

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import nan
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from textgen.model.network import Floats, StepNetwork
 from textgen.options import SampleOptions
 from textgen.progress import track
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
+from textgen.sampling.forms.form import Form
 from textgen.sampling.networks import Position, no_steering, read, seen_by, start, start_many
 from textgen.sampling.stream import (
     Cursor,
@@ -45,17 +46,20 @@ class Generation:
         finish_reason: As in `GeneratedSymbol`.
         bits_per_char: Negative log-likelihood of `ids` under the model as it is, without the
             filters, in bits per character; `nan` where they hold no character.
+        form_bits: What the form of the text cost: the bits by which it is less likely than freely
+            written, for the choices that the form took from the model; 0 without a form.
     """
 
     text: str
     ids: tuple[int, ...]
     finish_reason: FinishReason
     bits_per_char: float
+    form_bits: float = 0.0
 
     @classmethod
     def from_symbols(cls, symbols: Iterable[GeneratedSymbol]) -> Generation:
         """Put together what `stream_text` yields."""
-        pieces = (([s.id], s.text, s.chars, [s.logprob], s.finish_reason) for s in symbols)
+        pieces = (([s.id], s.text, s.chars, [s.logprob], s.finish_reason, s.price) for s in symbols)
         return cls.from_pieces([Piece(*piece) for piece in pieces])
 
     @classmethod
@@ -68,6 +72,7 @@ class Generation:
             ids=tuple(token for piece in pieces for token in piece.ids),
             finish_reason=(pieces[-1].finish_reason if pieces else None) or "length",
             bits_per_char=cost / chars if chars else float("nan"),
+            form_bits=math.fsum(piece.price for piece in pieces),
         )
 
 
@@ -80,6 +85,7 @@ def stream_text(
     primer_ids: Iterable[int] = (),
     index: int = 0,
     steering: Steering | None = None,
+    form: Form | None = None,
 ) -> Iterator[GeneratedSymbol]:
     """Generate one text token by token.
 
@@ -96,12 +102,14 @@ def stream_text(
         index: The number of the sample; each draws its own random numbers under one `rng`.
         steering: What changes the states while the text is written, its first character included;
             the seed is read without it. None changes nothing.
+        form: What the text is held to, the seed included. None: nothing.
     Yields:
         The tokens; the last one says why the text ended. None at all for a length of 0.
     Raises:
-        SamplingError: An id is outside the vocabulary, or the model's output is not finite.
+        SamplingError: An id is outside the vocabulary, the model's output is not finite, or no
+            text with this seed and length keeps to the form.
     """
-    texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering)
+    texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering, form)
     seed = list(map(int, seed_ids))
     yield from texts.writer(seed, index, texts.begin([seed])).symbols()
 
@@ -115,6 +123,7 @@ def generate(
     primer_ids: Iterable[int] = (),
     first_index: int = 0,
     steering: Steering | None = None,
+    form: Form | None = None,
     together: bool = True,
 ) -> list[Generation]:
     """Generate a text after each of some seeds, equal ones or others.
@@ -131,18 +140,18 @@ def generate(
         primer_ids: As for `stream_text`.
         first_index: Number of the first sample.
         steering: As for `stream_text`; each text follows it for itself.
+        form: As for `stream_text`.
         together: Whether the texts step through the network together, which is faster. Otherwise
             they are written one after another.
     Returns:
         One text for each seed, in order.
     Raises:
-        SamplingError: There is no seed or there are too many, an id is outside the vocabulary, or
-            the model's output is not finite.
+        SamplingError: There is no seed or there are too many, or as for `stream_text`.
     """
     limit = INDEX_LIMIT - first_index
     if not 1 <= len(seeds) <= limit:
         raise SamplingError(f"{named('count')} is {len(seeds)}; it must lie in 1..{limit}")
-    texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering)
+    texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering, form)
     rows = [np.asarray(seed).tolist() if hasattr(seed, "dtype") else seed for seed in seeds]
     if not together:
         return [
@@ -168,12 +177,14 @@ class _Texts:
         options: SampleOptions,
         primer_ids: Iterable[int],
         steering: Steering | None,
+        form: Form | None,
     ) -> None:
         self._network = seen_by(network, options)
         self._vocabulary = vocabulary
         self._options = options
         self._primer = list(map(int, primer_ids))
         self._steering = steering
+        self._form = form
         self._begun: tuple[Sequence[int], Position] | None = None
 
     def begin(self, seeds: Sequence[Sequence[int]]) -> Position:
@@ -207,7 +218,7 @@ class _Texts:
 
     def _stream(self, seed: Sequence[int], index: int) -> Stream:
         generator = SymbolGenerator(self._options.rng, index)
-        return Stream(self._vocabulary, self._options, generator, seed)
+        return Stream(self._vocabulary, self._options, generator, seed, self._form)
 
     def _cursor(self, seed: Sequence[int]) -> Cursor | None:
         if self._steering is None:
@@ -296,7 +307,7 @@ def generate_live(
 def _deviation(target: Target, state: Mapping[str, Floats]) -> float:
     """How far a target is from its mean, in standard deviations, times its sign."""
     if target.sd == 0.0:
-        return nan
+        return math.nan
     return target.sign * (target.value(state) - target.mean) / target.sd
 
 

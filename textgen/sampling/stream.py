@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
+from textgen.errors import SamplingError, named
 from textgen.model.edit import Edits
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
+from textgen.sampling.forms.form import UNBOUNDED, Form, State, may_only_end
+from textgen.settings import quoted
 from textgen.steering import Steering
 
 StopReason = Literal["stop", "sentence"]
-FinishReason = Literal["length", "stop", "sentence", "end"]
+FinishReason = Literal["length", "stop", "sentence", "end", "form"]
 
 SENTENCE_ENDS = frozenset(".!?…")
 #: What may close a sentence after its end: quotes and brackets. `“` closes in German and Russian.
@@ -35,7 +39,10 @@ class GeneratedSymbol(NamedTuple):
         probability: Of the choice, after the filters.
         logprob: Natural logarithm of the token's probability under the model as it is.
         finish_reason: Why the text ends with this token: `"length"`, `"stop"` (a stop text),
-            `"sentence"` or `"end"` (the end-of-document mark); `None` before.
+            `"sentence"`, `"end"` (the end-of-document mark) or `"form"` (nothing may follow);
+            `None` before.
+        price: Bits that the form of the text cost here: minus log2 of the probability of all that
+            it allowed, among all that is written freely.
     """
 
     id: int
@@ -44,6 +51,7 @@ class GeneratedSymbol(NamedTuple):
     probability: float
     logprob: float
     finish_reason: FinishReason | None
+    price: float = 0.0
 
 
 class Piece(NamedTuple):
@@ -54,6 +62,7 @@ class Piece(NamedTuple):
     chars: int
     logprobs: list[float]
     finish_reason: FinishReason | None
+    price: float = 0.0
 
 
 class SentenceEnds:
@@ -155,6 +164,10 @@ class Stream:
         options: Length and stops.
         generator: Its random choices.
         context_ids: What stands before it and is not generated: the seed.
+        form: What the text is held to; the seed belongs to the text. None: nothing.
+    Raises:
+        SamplingError: No text of this length, or none that begins with this seed, keeps to the
+            form.
     """
 
     def __init__(
@@ -163,6 +176,7 @@ class Stream:
         options: SampleOptions,
         generator: SymbolGenerator,
         context_ids: Sequence[int] = (),
+        form: Form | None = None,
     ) -> None:
         self.generator = generator
         self.context_ids = context_ids
@@ -176,15 +190,49 @@ class Stream:
         self._is_cut = vocabulary.level != "word"
         # Each token is one character, and nothing but the length ends the text.
         self._is_plain = vocabulary.level == "char" and not (
-            options.stop or options.until_sentence or options.may_end
+            options.stop or options.until_sentence or options.may_end or form
         )
+        self._form = form
+        self._may_end = options.may_end
+        #: The symbols that the form allows next, `(V,)`; None: there is no form.
+        self.allowed: NDArray[np.bool_] | None = None
+        if form is not None:
+            self._state = self._after_seed(form, vocabulary)
+            if self._room < form.least(self._state):
+                raise SamplingError(
+                    f"{named('length')} is {self._room}, and the shortest text that keeps to the "
+                    f"form has {form.least(self._state)} more characters; give "
+                    f"{named('length', form.least(self._state))}, or more"
+                )
+            self.allowed = form.allowed(self._state, self._room)
 
     @property
     def room(self) -> int:
         """Characters that the length still allows: no fewer tokens than blocks of it need."""
         return self._room
 
-    def accept(self, token: int, probability: float, logprob: float) -> GeneratedSymbol:
+    @property
+    def is_over(self) -> bool:
+        """Whether the text is at its end before its next token: no room, or a form that is full."""
+        is_full = self.allowed is not None and not self._may_end and may_only_end(self.allowed)
+        return self._room <= 0 or is_full
+
+    def _after_seed(self, form: Form, vocabulary: Vocabulary) -> State:
+        """Where the seed leads to in the form."""
+        state = form.start()
+        for place, token in enumerate(self.context_ids, start=1):
+            if not form.allowed(state, UNBOUNDED)[token]:
+                before = vocabulary.decode(self.context_ids[:place])
+                raise SamplingError(
+                    f"no text that begins {quoted(before)} keeps to the form, and the beginning is "
+                    "a part of the text; give another beginning, or none"
+                )
+            state = form.next(state, token)
+        return state
+
+    def accept(
+        self, token: int, probability: float, logprob: float, price: float = 0.0
+    ) -> GeneratedSymbol:
         """Add the chosen token."""
         if self._is_plain:
             self._room -= 1
@@ -202,11 +250,18 @@ class Stream:
             finish = "end"
         if finish is None and self._room <= 0:
             finish = "length"
+        if finish is None and self._form is not None:
+            self._state = self._form.next(self._state, token)
+            self.allowed = self._form.allowed(self._state, self._room)
+            if self.is_over:
+                finish = "form"
         if finish is not None:
             printed += self._matcher.flush()
-        return GeneratedSymbol(token, printed, chars, probability, logprob, finish)
+        return GeneratedSymbol(token, printed, chars, probability, logprob, finish, price)
 
-    def accept_many(self, ids: list[int], logprobs: list[float]) -> Piece:
+    def accept_many(
+        self, ids: list[int], logprobs: list[float], prices: Sequence[float] = ()
+    ) -> Piece:
         """Add chosen tokens, up to the one that ends the text."""
         if self._is_plain:
             taken = ids[: self._room]
@@ -215,8 +270,8 @@ class Stream:
             finish: FinishReason | None = None if self._room > 0 else "length"
             return Piece(taken, text, len(taken), logprobs[: len(taken)], finish)
         symbols = []
-        for token, logprob in zip(ids, logprobs, strict=True):
-            symbols.append(self.accept(token, 0.0, logprob))
+        for token, logprob, price in zip(ids, logprobs, prices or repeat(0.0), strict=False):
+            symbols.append(self.accept(token, 0.0, logprob, price))
             if symbols[-1].finish_reason is not None:
                 break
         return Piece(
@@ -225,6 +280,7 @@ class Stream:
             sum(symbol.chars for symbol in symbols),
             logprobs[: len(symbols)],
             symbols[-1].finish_reason,
+            math.fsum(symbol.price for symbol in symbols),
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,8 @@ class StreamWriter:
         self._stream = stream
         self._chooser = Chooser(options, junctions=stream.junctions)
         self._previous = stream.context_ids[-1] if len(stream.context_ids) else NO_ID
-        # Nothing to write: a length of 0 ends a text before its first token.
-        self._is_empty = options.length == 0
+        # A length of 0, or a form that is full, ends a text before its first token.
+        self._is_empty = stream.is_over
         self._recent: list[int] = []
         if options.repetition_penalty != 1.0:
             self._recent = _seen(stream.context_ids, options)
@@ -118,10 +119,12 @@ class StreamWriter:
         border = None if self._cursor is None else self._cursor.tokens_to_change
         return size if border is None else min(size, max(border, 1))
 
-    def _write_block(self, count: int) -> tuple[list[tuple[int, float, float]], bool]:
-        """Id, probability and logprob of each token; whether the block is as long as it should."""
+    def _write_block(self, count: int) -> tuple[list[tuple[Any, ...]], bool]:
+        """The tokens as `Stream.accept` takes them; whether the block is as long as it should."""
         first, cursor, edits = self._end, self._cursor, self._acting
-        if isinstance(self._network, NativeStep | MixedStep) and self._chooser.is_known:
+        by_engine = self._chooser.is_known and self._stream.allowed is None
+        prices: tuple[list[float], ...] = ()
+        if isinstance(self._network, NativeStep | MixedStep) and by_engine:
             settings, counter = self._chooser.settings, self._stream.generator.counter
             written = self._network.write(
                 *(count, first.logits_BV, first.state, settings, counter, self._recent, END_ID),
@@ -138,7 +141,7 @@ class StreamWriter:
                 del ids[same + 1 :]
                 is_whole = True
         else:
-            chosen = self._choose_one()
+            chosen, prices = self._choose_one()
             ids, is_whole = chosen.ids.tolist(), True
             if cursor is not None:
                 cursor.advance(ids[0])
@@ -153,7 +156,7 @@ class StreamWriter:
         self._edits = edits
         probabilities, logprobs = chosen.probabilities.tolist(), chosen.logprobs.tolist()
         # Of a block that was cut short there are more of these than ids.
-        return list(zip(ids, probabilities, logprobs, strict=False)), is_whole
+        return list(zip(ids, probabilities, logprobs, *prices, strict=False)), is_whole
 
     @property
     def _acting(self) -> Edits:
@@ -166,12 +169,18 @@ class StreamWriter:
             self._begun = edits, start(self._network, (), edits)
         return self._begun[1]
 
-    def _choose_one(self) -> Chosen:
-        """The next token, not yet read."""
+    def _choose_one(self) -> tuple[Chosen, tuple[list[float], ...]]:
+        """The next token, not yet read; and what it costs, where there is a form."""
         recent = np.array([self._recent], np.intp) if self._recent else None
         counters = np.array([self._stream.generator.counter], np.uint64)
         previous = np.array([self._previous])
-        return self._chooser.choose(self._end.logits_BV, counters, recent, previous)
+        logits_BV = self._end.logits_BV
+        if (allowed_V := self._stream.allowed) is None:
+            return self._chooser.choose(logits_BV, counters, recent, previous), ()
+        chosen, prices_B = self._chooser.choose_in_form(
+            logits_BV, counters, recent, previous, allowed_V[None, :]
+        )
+        return chosen, (prices_B.tolist(),)
 
 
 class StreamGroup:
@@ -199,8 +208,10 @@ class StreamGroup:
         engine = network.engine
         self._chooser = Chooser(options, engine, streams[0].junctions if streams else b"")
         self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
-        # Nothing to write: a length of 0 ends a text before its first token.
-        self._streams = list(enumerate(streams)) if options.length else []
+        self._has_form = bool(streams) and streams[0].allowed is not None
+        if self._has_form:
+            self._steps = 1  # What is allowed next depends on every token.
+        self._streams = list(enumerate(streams))
         self._cursors = None if cursors is None else list(cursors)
         # Tokens that the cursors were not told of, for they change nothing: of all, and letters.
         self._skipped = self._quiet = 0
@@ -209,6 +220,9 @@ class StreamGroup:
         self._previous_B = np.array([ids[-1] if len(ids) else NO_ID for ids in contexts], np.int32)
         self._take_edits()
         self._recent_BN = self._first_recent()
+        # A length of 0, or a form that is full, ends a text before its first token.
+        going = [row for row, stream in enumerate(streams) if not stream.is_over]
+        self._keep(np.array(going, np.intp))
 
     def pieces(self) -> Iterator[tuple[int, Piece]]:
         """Write until every text has ended.
@@ -226,15 +240,24 @@ class StreamGroup:
                 yield number, piece
             self._keep(np.array(rows, np.intp))
 
-    def _write_block(self) -> list[tuple[list[int], list[float]]]:
-        """Ids and logprobs of each stream; those after a text's end are of no use."""
+    def _write_block(self) -> list[tuple[list[Any], ...]]:
+        """What `Stream.accept_many` takes of each; what stands after a text's end is of no use."""
         count = min(self._steps, max(1, *(stream.room for _, stream in self._streams)))
         counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
-        ids, logprobs = [], []
+        ids, logprobs, prices = [], [], []
         for _ in range(count):
-            chosen = self._chooser.choose(
-                self._position.logits_BV, counters_B, self._recent_BN, self._previous_B
-            )
+            logits_BV = self._position.logits_BV
+            if self._has_form:
+                masks = (stream.allowed for _, stream in self._streams)
+                allowed_BV = np.stack([mask for mask in masks if mask is not None])
+                chosen, prices_B = self._chooser.choose_in_form(
+                    logits_BV, counters_B, self._recent_BN, self._previous_B, allowed_BV
+                )
+                prices.append(prices_B)
+            else:
+                chosen = self._chooser.choose(
+                    logits_BV, counters_B, self._recent_BN, self._previous_B
+                )
             self._previous_B = chosen.ids
             edits_B = self._edits_for(chosen.ids)
             state = self._position.state
@@ -262,7 +285,10 @@ class StreamGroup:
         for _, stream in self._streams:
             stream.generator.skip(count)
         ids_BT, logprobs_BT = np.stack(ids, axis=1), np.stack(logprobs, axis=1)
-        return list(zip(ids_BT.tolist(), logprobs_BT.tolist(), strict=True))
+        columns = [ids_BT.tolist(), logprobs_BT.tolist()]
+        if prices:
+            columns.append(np.stack(prices, axis=1).tolist())
+        return list(zip(*columns, strict=True))
 
     def _edits_for(self, ids_B: NDArray[np.integer]) -> tuple[Edits, ...] | None:
         """What acts while these tokens are read; the same tuple where nothing changed."""

@@ -1,0 +1,5 @@
+"""Forms: what texts are held to while they are written, by automata that look ahead."""
+
+from __future__ import annotations
+
+from textgen.sampling.forms.form import Form as Form
