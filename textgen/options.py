@@ -458,7 +458,7 @@ class TrainOptions(ComputeOptions):
 
     def _check_pairs(self) -> None:
         pairs = named("pairs")
-        if self.corpus.documents is not None:
+        if self.corpus.documents not in (None, "file"):
             name = named("documents")
             raise ConfigError(f"{pairs} makes every line a document; leave {name} out")
         if self.corpus.fold:

@@ -239,8 +239,8 @@ def test_blank_lines_without_end_are_not_held(monkeypatch: pytest.MonkeyPatch) -
     ("said", "settled"),
     [
         (None, None),
-        ("file", None),
-        ("FILE", None),
+        ("file", "file"),
+        ("FILE", "file"),
         ("blank", "blank"),
         ("blank:1", "blank"),
         ("blank:2", "blank:2"),

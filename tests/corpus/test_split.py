@@ -102,6 +102,25 @@ def test_duplicates_lie_on_one_side(tmp_path: Path) -> None:
     assert Counter([*train, *val]) == Counter(lines)
 
 
+@pytest.mark.parametrize("way", ["blank", "files"])
+def test_many_documents_of_other_kinds_are_drawn_as_lines_are(tmp_path: Path, way: str) -> None:
+    """Sorted texts, some of them twice: a fair draw, and no text on both sides."""
+    texts = [f"{name}\n{name.lower()} and {name[::-1]}" for name in names(400)]
+    texts = sorted([*texts, *texts[::5]])
+    if way == "blank":
+        corpus = opened(tmp_path / "poems.txt", ["\n\n".join(texts)], documents="blank")
+    else:
+        for number, text in enumerate(texts):
+            (tmp_path / f"{number:03}.txt").write_text(text, encoding="utf-8")
+        corpus = Corpus.open([tmp_path])
+    split = split_documents(corpus, 0.2)
+    train, val = sides(split, corpus.vocabulary)
+    assert split is not None and split.way == "drawn"
+    assert Counter([*train, *val]) == Counter(texts) and not set(train) & set(val)
+    quarters = np.bincount([texts.index(text) // 120 for text in val], minlength=4)
+    assert quarters.min() >= 10 and 0.18 < sum(map(len, val)) / corpus.chars <= 0.2
+
+
 @given(
     st.lists(st.integers(1, 60), min_size=2, max_size=60), st.floats(0.05, 0.6), st.integers(0, 9)
 )

@@ -101,6 +101,7 @@ class Corpus:
             the borders between them count.
         cache_key: The name of the cache entry, for `from_cache`.
         tokens_sha256: Hash of the tokens; None of an entry that an earlier version wrote.
+        list_reason: Why its lines were read as documents unasked; None where they were not.
         notes: What the user should know about how it was made; usually nothing.
     """
 
@@ -119,6 +120,7 @@ class Corpus:
     tokens_sha256: str | None = None
     separator: str = "\n\n"
     borders: int | None = None
+    list_reason: str | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -133,6 +135,7 @@ class Corpus:
         vocabulary: Vocabulary | None = None,
         normalization: Normalization | None = None,
         variants: bool = False,
+        lists: bool = False,
         cache: Path | None = None,
         stdin: BinaryIO | None = None,
     ) -> Corpus:
@@ -153,6 +156,8 @@ class Corpus:
             variants: Whether a character that the vocabulary lacks is read as the nearest form that
                 it has, if there is one (`textgen.corpus.nearest_forms`): to measure a text, or to
                 learn from it. It matters at level `"char"` only.
+            lists: Whether each line of a list (`textgen.corpus.list_text`) is read as a document,
+                where `options` name no documents.
             cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
             stdin: What `-` reads; None means the process's standard input.
         Raises:
@@ -162,8 +167,13 @@ class Corpus:
             CorpusError: A file is not text in the encoding taken.
             StorageError: A file is missing or unreadable, or there is no room for the tokens.
         """
-        options = _settle(options or CorpusOptions(), vocabulary, normalization)
+        options = options or CorpusOptions()
+        lists = lists and options.documents is None
+        options = _settle(options, vocabulary, normalization)
         stream = TextStream(find_sources(paths, ending=options.ending, stdin=stdin), options)
+        list_reason = stream.list_reason() if lists else None
+        if list_reason is not None:
+            stream.options = options = replace(options, documents="line")
         names = [source.name for source in stream.sources]
         variants = variants and vocabulary is not None and vocabulary.level == "char"
         request = _request(options, vocabulary, variants)
@@ -175,7 +185,7 @@ class Corpus:
             corpus = None if entry is None else _from_entry(entry, names)
             if corpus is not None and stream.reads_as(corpus.files):
                 notes = (*corpus.notes, *stream.notes())
-                return replace(corpus, options=options, notes=notes)
+                return replace(corpus, options=options, list_reason=list_reason, notes=notes)
 
         def encode(store: TokenCache) -> CacheEntry:
             return _encode(store, stream, request, prefix, vocabulary, variants)
@@ -193,7 +203,8 @@ class Corpus:
             raise explained from error
         corpus = _from_entry(entry)
         assert corpus is not None
-        return replace(corpus, notes=(*corpus.notes, *note, *stream.notes()))
+        notes = (*corpus.notes, *note, *stream.notes())
+        return replace(corpus, list_reason=list_reason, notes=notes)
 
     @classmethod
     def from_cache(
@@ -320,6 +331,8 @@ def _settle(
     options: CorpusOptions, vocabulary: Vocabulary | None, normalization: Normalization | None
 ) -> CorpusOptions:
     """The options with everything that follows from the other two arguments."""
+    if options.documents == "file":
+        options = replace(options, documents=None)
     if vocabulary is not None:
         options = replace(options, level=vocabulary.level, fold=options.fold or vocabulary.folded)
     if normalization is not None:

@@ -89,7 +89,7 @@ class CorpusOptions(FileOptions):
         "regular expression or plain text.",
         panel=TEXT,
         metavar="blank|line|file|separator:TEXT|start:PATTERN",
-        by_default="file",
+        by_default="file; line when a model is trained on a list (many short lines), such as names",
     )
     min_count: int = setting(
         1,

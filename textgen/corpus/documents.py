@@ -7,7 +7,7 @@
     separator:TEXT    a line that is TEXT, white space around it aside, separates documents and
                       belongs to none
     start:REGEX       a line at whose beginning the expression matches begins a document
-    None              each file is a document
+    file, None        each file is a document
 
 The mark is NUL, a character that no text has (a file with it is binary). So the later steps work on
 plain strings, at their speed.
@@ -45,8 +45,7 @@ _LINES = re.compile(r"[^\r\n]*(?:\r\n|[\r\n])")
 
 
 def settle_documents(mode: str | None) -> str | None:
-    """Return the one name of a way to cut: `blank:1` becomes `blank`, `***` `separator:***`,
-    `file` None.
+    """Return the one name of a way to cut: `blank:1` becomes `blank`, `***` `separator:***`.
 
     Raises:
         ConfigError: There is no such way.
@@ -58,7 +57,7 @@ def settle_documents(mode: str | None) -> str | None:
     kind, colon, rest = mode.partition(":")
     kind, rest = kind.strip().lower(), unicodedata.normalize("NFC", rest)
     if not colon and kind in ("file", "blank", "line"):
-        return None if kind == "file" else kind
+        return kind
     if colon and kind == "blank":
         if not rest.isdecimal() or not 1 <= int(rest) <= _MOST_BLANKS:
             raise ConfigError(

@@ -20,6 +20,7 @@ from textgen.corpus.documents import (
     normalize_documents,
 )
 from textgen.corpus.encoding import Detection, detect
+from textgen.corpus.list_text import LOOK_CHARS, judge_list
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import Findings, SourceText
 from textgen.corpus.source import (
@@ -52,6 +53,8 @@ _ADVICE = re.compile(r"; |\. (?=[A-Z])")
 _REASON_CHARS = 200
 #: The beginning of a note that should not be missed.
 WARNING = "warning: "
+#: Texts that are looked at for a list, and bytes of each: a longer one is none that was typed in.
+_MOST_LISTS, _LONGEST_LIST = 20, 64 << 20
 #: Bytes hashed at a time.
 _HASH_BYTES = 1 << 20
 
@@ -105,6 +108,31 @@ class TextStream:
                 raise _bad_files_error(bad, len(good))
             self._skipped = bad
             self.sources, self._detections, self._digests = zip(*good, strict=True)
+
+    def list_reason(self) -> str | None:
+        """Return why each line is a document of its own; None if the text is no list.
+
+        Of several texts all have to be lists.
+        """
+        sizes = [source.size or 0 for source in self.sources]
+        if len(sizes) > _MOST_LISTS or max(sizes) > _LONGEST_LIST:
+            return None
+        as_it_is = Normalization(newlines=False, nfc=False)
+        reasons = []
+        for source in self.sources:
+            try:
+                text = ""
+                for chunk in SourceText(source, detect(source, self.options)).chunks(as_it_is):
+                    text += chunk
+                    if len(text) >= LOOK_CHARS:
+                        break
+            except (CorpusError, StorageError):
+                return None  # Who reads the whole text says what is wrong with it.
+            verdict = judge_list(text)
+            if not verdict.is_list:
+                return None
+            reasons.append(verdict.reason)
+        return reasons[0]
 
     def _check(self) -> tuple[list[tuple[Source, Detection, bytes]], list[BadFile]]:
         """Read every source to its end, to know all bad ones at once."""

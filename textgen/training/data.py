@@ -165,15 +165,17 @@ def open_data(
             f"{named('freeze_embedding', False)}"
         )
     if parent is None or not extend:
-        corpus = Corpus.open(paths, asked, vocabulary=parent, cache=cache, stdin=stdin)
+        corpus = Corpus.open(paths, asked, vocabulary=parent, lists=True, cache=cache, stdin=stdin)
     else:
         if stdin is not None and any(str(path) == "-" for path in paths):
             raise ConfigError(
                 f"{named('from_')} reads the text twice; give a file, not standard input"
             )
-        first = Corpus.open(paths, asked, cache=cache, stdin=stdin)
+        first = Corpus.open(paths, asked, lists=True, cache=cache, stdin=stdin)
         vocabulary, _ = parent.extend(first.vocabulary)
-        corpus = Corpus.open(paths, asked, vocabulary=vocabulary, cache=cache, stdin=stdin)
+        corpus = Corpus.open(
+            paths, asked, vocabulary=vocabulary, lists=True, cache=cache, stdin=stdin
+        )
     corpus.require_borders()
     val_corpus = None
     if validation_share(options.val) is None:
@@ -215,7 +217,13 @@ def reopen_data(
                 "this run read standard input and the encoded text is no longer in the cache; "
                 f"start again with {named('force')}, reading the text from a file"
             )
-        asked = replace(corpus_options(options), level=vocabulary.level, **normalization.to_dict())
+        asked = replace(
+            corpus_options(options),
+            # Of a list they were not asked for.
+            documents=text.get("options", {}).get("documents"),
+            level=vocabulary.level,
+            **normalization.to_dict(),
+        )
         corpus = _read_again(paths, asked, vocabulary, text, cache)
     val_corpus = None
     if validation_share(val) is None:
@@ -243,7 +251,7 @@ def _open_validation(options: TrainOptions, corpus: Corpus, cache: Path | None) 
     """The file that validates, in the symbols of the text that is trained on."""
     return Corpus.open(
         [options.val],
-        replace(corpus_options(options), encoding=None),
+        replace(corpus_options(options), documents=corpus.options.documents, encoding=None),
         vocabulary=corpus.vocabulary,
         normalization=corpus.normalization,
         cache=cache,

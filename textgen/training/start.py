@@ -199,6 +199,9 @@ def new_run(
         cache=cache,
         stdin=stdin,
     )
+    if data.corpus.list_reason is not None:
+        # What repeats the run says so: a later version may judge otherwise.
+        options = replace(options, corpus=replace(options.corpus, documents="line"))
     options, vectors = file_vectors(options, data.corpus.vocabulary)
     with computing_threads(threads.value, torch=path.name != "native"):
         plan, choices = _plan(options, data, path, further=saved is not None)
@@ -385,6 +388,9 @@ def _of_parts(data: TrainingData) -> Iterator[Choice]:
             f"{lengths.shortest:,} characters, the median {lengths.median:,}, the longest "
             f"{lengths.longest:,}"
         )
+        if (why := data.corpus.list_reason) is not None:
+            # The row of the table has the name of the option.
+            reason = f"{reason}. It is {why}. Give 'file' to read it as one text instead"
         yield Choice("documents", lengths.count, reason)
     if data.separator is not None:
         reason = "a source is read, its target is written; only the targets count"

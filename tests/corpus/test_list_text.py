@@ -1,0 +1,32 @@
+"""Lists are told from all other texts, in every alphabet."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from support.kinds_of_text import ALPHABETS, LISTS, OTHERS, Writer
+
+from textgen.corpus.list_text import judge_list
+
+SEEDS = range(2)
+
+
+@pytest.mark.parametrize("alphabet", ALPHABETS)
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_is_recognised(kind: str, alphabet: str) -> None:
+    for seed in SEEDS:
+        verdict = judge_list(LISTS[kind](Writer(alphabet, seed)))
+        assert verdict.is_list, (seed, verdict.reason)
+
+
+#: Lines of eighteen Chinese characters without any mark, which nothing tells from titles.
+UNDECIDED = {("verse without stanzas or marks", "han")}
+OTHER_CASES = [case for case in product(OTHERS, ALPHABETS) if case not in UNDECIDED]
+
+
+@pytest.mark.parametrize(("kind", "alphabet"), OTHER_CASES)
+def test_no_other_text_is_taken_for_a_list(kind: str, alphabet: str) -> None:
+    for seed in SEEDS:
+        verdict = judge_list(OTHERS[kind](Writer(alphabet, seed)))
+        assert not verdict.is_list, (seed, verdict.reason)
