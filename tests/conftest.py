@@ -16,6 +16,8 @@ from textgen.runtime import computing_threads
 # Read when NumPy is loaded, here and in the processes that tests start. Its threads wait for each
 # other by computing: where every core has a test of its own, small products take ten times as long.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Without it onnxruntime writes a number for this computer and sends reports.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 #: An emulated Python has none: see `native/arm.sh`.
 HAS_TORCH = importlib.util.find_spec("torch") is not None

@@ -87,7 +87,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "plotext": (set(), {"terminal.chart"}),
     "matplotlib": (set(), {"terminal.chart"}),
     "safetensors": ({"checkpoint"}, {"checkpoint", "export.torch_folder"}),
-    **{name: (set(), {"export.onnx_file"}) for name in ("onnx", "onnxscript", "onnxruntime")},
+    **{name: (set(), {"export.onnx_file"}) for name in ("onnx", "onnxscript")},
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
     "sklearn": (set(), {"probing.probe"}),
     "gensim": (set(), {"training.vectors"}),

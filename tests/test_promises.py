@@ -96,7 +96,7 @@ def test_what_is_missing_is_told_and_not_run(
     part = a_part(campaign, lambda effort: 1 / 0, needs=("wings",))
     figure = campaign.run_part(part, campaign.Effort(seconds=1.0))
     assert figure == campaign.Figure(tried=0, not_run=("needs wings",))
-    page = campaign.page([part], {99: figure}, ["Head."])
+    page = campaign.page([part], {99: figure}, ["Head."], "abc")
     assert "| 99 | All is well. | not run |  |" in page and "Not run: needs wings." in page
 
 
@@ -119,11 +119,25 @@ def test_the_page_tells_what_failed_and_what_is_missing(campaign: ModuleType) ->
     parts = [a_part(campaign, None, number=number) for number in (1, 2)]
     failures = tuple(f"case {number}" for number in range(8))
     figure = campaign.Figure(tried=9, failures=failures, worst="3 s", text="Much.", seconds=61.2)
-    page = campaign.page(parts, {2: figure}, ["Measured today."])
+    page = campaign.page(parts, {2: figure}, ["Measured today."], "abc")
     assert "| 1 | All is well. | not run |  |\n| 2 | All is well. | 8 of 9 | 61 s |" in page
     assert "Not run: left out of this campaign." in page
     assert "Failed: case 4" in page and "Failed: case 5" not in page and "... and 3 more." in page
     assert "Failures: 8 of 9. Much." in page and "Worst case: 3 s." in page
+
+
+def test_a_part_alone_takes_its_row_and_the_others_keep_theirs(
+    campaign: ModuleType, checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert campaign.main([]) == 1
+    monkeypatch.setattr(campaign, "commit", lambda: ("def", False))
+    monkeypatch.setattr(campaign, "run_apart", lambda part, effort: campaign.Figure(tried=5))
+    assert campaign.main(["--only", "2"]) == 0
+    page = (checkout / "page.md").read_text("utf-8")
+    assert "| 1 | All is well. | 0 of 3, below 100 % at 95 % |" in page
+    assert "| 2 | All is well. | 0 of 5, below 60 % at 95 % |" in page
+    first, second = page.split("## 2. ")
+    assert "Measured earlier, at commit abc." in first and "Measured earlier" not in second
 
 
 def test_the_table_of_the_readme_is_that_of_the_page(campaign: ModuleType) -> None:
@@ -141,7 +155,7 @@ def test_the_table_of_the_readme_is_that_of_the_page(campaign: ModuleType) -> No
 def test_the_table_has_a_line_a_promise(campaign: ModuleType) -> None:
     more = "the rest: nobody knows it. Nor do we."
     parts = [a_part(campaign, None, number=n, not_promised=more) for n in (1, 2)]
-    page = campaign.page(parts, {2: campaign.Figure(tried=2, failures=("x",))}, ["Head."])
+    page = campaign.page(parts, {2: campaign.Figure(tried=2, failures=("x",))}, ["Head."], "abc")
     assert campaign.summary(page).splitlines()[2:] == [
         "| All is well. | not run | the rest |",
         "| All is well. | 1 of 2 | the rest |",
@@ -559,12 +573,23 @@ def test_an_old_model_that_does_something_else_is_seen(
     assert "bits/char, it was" in golden_files._same("lstm", expected)
 
 
+@pytest.mark.parametrize(
+    ("asks", "said"),
+    [
+        ("import socket; socket.getaddrinfo('localhost', 80)", "asks: socket.getaddrinfo"),
+        # As a library in C does: Python does not hear it.
+        pytest.param(
+            "import ctypes; ctypes.CDLL(None).socket(2, 1, 0)",
+            "socket(AF_INET, SOCK_STREAM",
+            marks=pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace"),
+        ),
+    ],
+)
 def test_a_command_that_asks_the_network_is_seen(
-    campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asks: str, said: str, campaign: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import no_network
 
-    asks = "import socket; socket.getaddrinfo('localhost', 80)"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(no_network, "_without_network", lambda: ([], ()))
     monkeypatch.setattr(no_network, "WITHOUT_PROJECT", {"asks": (), "fails": ("fails",)})
@@ -573,7 +598,7 @@ def test_a_command_that_asks_the_network_is_seen(
     monkeypatch.setattr(no_network, "WATCHED", f"{script}\n{asks}\nsys.exit(len(sys.argv) - 1)\n")
     figure = no_network.try_promise(campaign.Effort(seconds=60.0, is_quick=True))
     assert figure.tried == 2
-    assert "asks: socket.getaddrinfo" in figure.failures[0]
+    assert said in figure.failures[0]
     assert "fails failed without a network" in figure.failures[1]
 
 

@@ -71,6 +71,36 @@ def test_what_is_kept(trials: ModuleType, changed: dict[str, Any], is_kept: bool
     assert kept(trials, **changed).is_kept == is_kept
 
 
+@pytest.mark.parametrize(
+    ("frames", "is_before"),
+    [
+        ([], True),
+        ([("__main__.py", "from textgen.cli import main")], True),
+        (
+            [
+                ("__main__.py", "from textgen.cli import main"),
+                ("cli/__init__.py", "from textgen.cli.first_signals import answer_signals"),
+                ("cli/first_signals.py", "from _signal import ("),
+            ],
+            True,
+        ),
+        ([("__main__.py", "main()"), ("cli/__init__.py", "import typer")], False),
+        (
+            [("cli/first_signals.py", "signal(signum, end_at_once)"), ("api.py", "import numpy")],
+            False,
+        ),
+    ],
+)
+def test_what_comes_before_the_handlers(
+    trials: ModuleType, frames: list[tuple[str, str]], is_before: bool
+) -> None:
+    lines = [
+        f'  File "/a/textgen/{path}", line 3, in <module>\n    {code}' for path, code in frames
+    ]
+    text = "\n".join(["Traceback (most recent call last):", *lines, "KeyboardInterrupt"])
+    assert trials.is_before_handlers(text) == is_before
+
+
 def test_the_figures(trials: ModuleType) -> None:
     tries = [kept(trials, latency=number / 100) for number in range(1, 201)]
     tries.append(kept(trials, signals=(), code=0))

@@ -1397,7 +1397,7 @@ class Model:
         Raises:
             ConfigError: It exists, or `steered` holds something.
             StorageError: It cannot be written.
-            BackendError: torch, onnx, onnxscript or onnxruntime is not installed.
+            BackendError: torch, onnx or onnxscript is not installed.
         Example:
             >>> model.export_onnx("model.onnx")
         """

@@ -5,7 +5,8 @@
 Each part is a file of this folder with `PARTS`, a tuple of `Part`. A part runs in a process of its
 own, so that one that dies or hangs is a failure of that part and not the end of the campaign. What
 a finished part found is kept as a line of `build/promises/COMMIT.jsonl`: the same command after a
-stop goes on with the parts that are missing. The exit code is 1 where a promise was not kept.
+stop goes on with the parts that are missing. With `--only`, the page has the other parts as an
+earlier commit left them, and says so. The exit code is 1 where a promise was not kept.
 
 `--minutes` is for all parts together; each has its share. Parts that compute on one core run two at
 a time, beside each other; those that take both cores run alone. `--quick` gives every part two
@@ -92,6 +93,7 @@ class Figure:
             are, and nothing is said about others.
         not_run: What was left out, each with the reason.
         seconds: How long it took; the campaign fills it in.
+        commit: At which it was found; the campaign fills it in.
     """
 
     tried: int
@@ -101,6 +103,7 @@ class Figure:
     is_drawn: bool = True
     not_run: tuple[str, ...] = ()
     seconds: float = 0.0
+    commit: str = ""
 
     @property
     def is_kept(self) -> bool:
@@ -285,6 +288,14 @@ def kept_figures(path: Path, settings: Mapping[str, Any]) -> dict[int, Figure]:
     return figures
 
 
+def earlier_figures(settings: Mapping[str, Any]) -> dict[int, Figure]:
+    """The newest figure of each part, at any commit, with the same settings."""
+    figures: dict[int, Figure] = {}
+    for path in sorted(KEPT.glob("*.jsonl"), key=lambda path: path.stat().st_mtime):
+        figures |= kept_figures(path, settings)
+    return figures
+
+
 def cores_here() -> int:
     """How many cores this process may use."""
     available = getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count() or 1))
@@ -304,13 +315,16 @@ def machine() -> str:
     )
 
 
-def page(parts: Sequence[Part], figures: Mapping[int, Figure], head: Sequence[str]) -> str:
+def page(
+    parts: Sequence[Part], figures: Mapping[int, Figure], head: Sequence[str], name: str
+) -> str:
     """docs/promises.md: what is promised, what is not, and what was found.
 
     Args:
         parts: All parts.
         figures: By the number of the part; a part without one was not run.
         head: Lines on when and where.
+        name: The commit of the campaign.
     """
     lines = [
         "# What textgen promises, and what was measured",
@@ -339,6 +353,8 @@ def page(parts: Sequence[Part], figures: Mapping[int, Figure], head: Sequence[st
                 lines.append(f"Failures: {figure.share()}. {figure.text}".rstrip())
             if figure.worst:
                 lines += ["", f"Worst case: {figure.worst}."]
+            if figure.commit != name:
+                lines += ["", f"Measured earlier, at commit {figure.commit}."]
             lines += [f"\nNot run: {reason}." for reason in figure.not_run]
             lines += [f"\nFailed: {one}" for one in figure.failures[:SHOWN]]
             if len(figure.failures) > SHOWN:
@@ -440,8 +456,8 @@ def _campaign(parts: Sequence[Part], asked: argparse.Namespace) -> int:
         if part.number in figures:
             print("    kept from before:")
             tell(part, figures[part.number])
-    for part, figure in run_all([p for p in meant if p.number not in figures], share, at_once):
-        figures[part.number] = figure
+    for part, found in run_all([p for p in meant if p.number not in figures], share, at_once):
+        figure = figures[part.number] = replace(found, commit=name)
         if is_kept:
             kept.parent.mkdir(parents=True, exist_ok=True)
             record = {"part": part.number, "settings": settings, "figure": asdict(figure)}
@@ -453,7 +469,7 @@ def _campaign(parts: Sequence[Part], asked: argparse.Namespace) -> int:
         head += [f"{asked.minutes:g} minutes for all parts, on: {machine()}."]
         if at_once > 1:
             head += ["Parts that compute on one core ran two at a time, beside each other."]
-        written = page(parts, figures, head)
+        written = page(parts, {**earlier_figures(settings), **figures}, head, name)
         readme = with_summary(README.read_text("utf-8"), written)
         PAGE.write_text(written, "utf-8")
         README.write_text(readme, "utf-8")

@@ -49,8 +49,9 @@ KEPT = ROOT / "build" / "mutants"
 #: computing, and of the clock, for others may use the machine, too.
 SLOWER, MORE = 10.0, (2.0, 60.0)
 _TIMERS = ((signal.ITIMER_PROF, signal.SIGPROF), (signal.ITIMER_REAL, signal.SIGALRM))
-#: Seconds of the clock for a child; bytes that it may have beyond what it begins with.
-FILE_SECONDS, BYTES = 1800.0, 8 * 2**30
+#: Seconds of the clock for a child; bytes of addresses that it may have beyond what it begins with:
+#: a test maps a file of 8 GiB that takes no memory.
+FILE_SECONDS, BYTES = 1800.0, 16 * 2**30
 #: How a trial ends.
 KILLED, SURVIVED, OVERTIME = "killed", "survived", "overtime"
 

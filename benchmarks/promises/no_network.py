@@ -30,8 +30,11 @@ def try_promise(effort: Effort) -> Figure:
     notes, script = Path("notes").resolve(), Path("watched.py").resolve()
     script.write_text(WATCHED.format(notes=str(notes)))
     program = [sys.executable, str(script)]
-    # Programs in C, and those that textgen starts, are heard by no auditor; there they have no way.
+    # Libraries in C, and programs that textgen starts, are heard by no auditor: strace hears them,
+    # and without a network they have no way.
     alone, not_run = _without_network()
+    heard, calls = _heard_by_strace(Path("calls").resolve())
+    not_run += () if heard else ("what libraries in C ask: " + NEEDS["strace"][1],)
     names = list(WITHOUT_PROJECT) if effort.is_quick else list(COMMANDS)
     project = Path("project")
     project.mkdir()
@@ -44,7 +47,7 @@ def try_promise(effort: Effort) -> Figure:
         folder = Path("copy").resolve()
         shutil.copytree(project, folder)
         ended = subprocess.run(
-            [*alone, *program, *COMMANDS[name]],
+            [*alone, *heard, *program, *COMMANDS[name]],
             cwd=folder,
             env=child_environment(folder),
             stdin=subprocess.DEVNULL,
@@ -57,6 +60,11 @@ def try_promise(effort: Effort) -> Figure:
         if notes.exists():
             failures.append(f"{name}: {notes.read_text()[:300]} {repeat(14, effort, number)}")
             notes.unlink()
+        if calls.exists():
+            asked = [line for line in calls.read_text().splitlines() if "AF_INET" in line]
+            if asked:
+                failures.append(f"{name}: {asked[0][:300]} {repeat(14, effort, number)}")
+            calls.unlink()
         shutil.rmtree(folder)
         done += 1
     if done < len(names):
@@ -69,6 +77,13 @@ def try_promise(effort: Effort) -> Figure:
         is_drawn=False,
         not_run=not_run,
     )
+
+
+def _heard_by_strace(calls: Path) -> tuple[list[str], Path]:
+    """The words that start a program and note each socket of it and of its children, and where."""
+    if not NEEDS["strace"][0]():
+        return [], calls
+    return ["strace", "-f", "-qq", "-e", "trace=socket", "-o", str(calls)], calls
 
 
 def _without_network() -> tuple[list[str], tuple[str, ...]]:

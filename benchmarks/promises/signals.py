@@ -10,7 +10,7 @@ signal to the end, the exit code, whether Python's traceback was printed, and wh
 as it was, as it is after the whole command, or sound by its own checksum.
 
 The promise: one line and the code 130, 143 or 129, no traceback, every file whole, and an end
-within a second, of `train` too. What Python does before it runs anything of textgen is left out: a
+within a second, of `train` too. What Python does before textgen has set its handlers is left out: a
 traceback of these milliseconds is counted by itself. After 0 failures in n tries the true share
 is below 3/n with 95 % confidence.
 
@@ -25,6 +25,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -111,7 +112,7 @@ class SignalTry:
             the system does not tell.
         code: The exit code; negative: the signal itself ended it; None: it did not end.
         traceback: Whether Python printed one.
-        is_pythons: Whether it holds no line of textgen: Python had run nothing of it yet.
+        is_pythons: Whether it came before textgen had set its handlers, the first thing it does.
         broken: Files that are neither as before nor whole.
         left_over: Temporary files.
         error_text: The end of what it wrote on stderr.
@@ -330,11 +331,18 @@ def try_once(
         computed=None if computed is None else round(computed, 4),
         code=code,
         traceback=traceback,
-        is_pythons=traceback and "/textgen/" not in error_text,
+        is_pythons=traceback and is_before_handlers(error_text),
         broken=tuple(broken),
         left_over=tuple(left_over),
         error_text=error_text[-2000:] if traceback or code is None else error_text[-200:],
     )
+
+
+def is_before_handlers(error_text: str) -> bool:
+    """Whether a traceback comes from before textgen had set its handlers, which it does first."""
+    frames = re.findall(r'File "[^"]*/textgen/([^"]+)", line \d+, in \S+\n +(.*)', error_text)
+    first = ("__init__.py", "cli/first_signals.py")
+    return all(path in first or line.startswith("from textgen.cli") for path, line in frames)
 
 
 def _computed_by(pid: int) -> float | None:
@@ -419,7 +427,7 @@ def summary(tries: Sequence[SignalTry]) -> list[str]:
     pythons = [one for one in sent if one.is_pythons]
     failed = [one for one in sent if not one.is_kept]
     lines += [
-        f"tracebacks: {len(ours)} of textgen, {len(pythons)} of Python before textgen began"
+        f"tracebacks: {len(ours)} of textgen, {len(pythons)} of Python before textgen had handlers"
         + (f" (the last {max(one.moment for one in pythons) * 1000:.0f} ms in)" if pythons else ""),
         f"not ended after {PATIENCE:.0f} s: {sum(one.code is None for one in sent)}",
         f"broken files: {sum(bool(one.broken) for one in sent)}, "
@@ -484,7 +492,7 @@ PARTS = (
         promise="Ctrl-C, SIGTERM and SIGHUP end every command with one line, the right exit code, "
         "no traceback, and every file whole.",
         not_promised="an end within one second on a machine that is busy with other work; the "
-        "first milliseconds, before Python runs anything of textgen.",
+        "first milliseconds, before textgen has set its handlers.",
         seconds=1000,
         run=try_promise,
     ),

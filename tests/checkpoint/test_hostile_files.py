@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 import textgen
 from textgen.checkpoint import SavedModel, read_file, write_file
-from textgen.checkpoint.format import MAX_BYTES, Layout
+from textgen.checkpoint.format import Layout
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import (
@@ -568,13 +568,20 @@ def test_a_large_sparse_file_is_not_read_into_memory(sound: bytes, tmp_path: Pat
 
 
 def test_a_header_beyond_the_limit(tmp_path: Path) -> None:
+    """It is refused by its length: nothing of it is read."""
     path = tmp_path / "model.safetensors"
-    length = MAX_BYTES + 1
+    length = 64 * MIB + 1
     with open(path, "wb") as file:
         file.write(length.to_bytes(8, "little") + b'{"a":1')
         file.truncate(8 + length)
-    with pytest.raises(CheckpointFormatError, match="is not a checkpoint"):
-        SavedModel.load(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointFormatError, match="is not a checkpoint"):
+            SavedModel.load(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MIB
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:

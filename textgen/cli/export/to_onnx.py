@@ -28,7 +28,7 @@ def onnx_command(
     logits, the scores of the next symbol, and the new states, new_h and new_c. All states are zero
     at the beginning of a text. The number of texts is free. The symbols stand in the metadata of
     the file. Before it is written, its steps are compared with those of textgen. This command needs
-    onnx, onnxscript and onnxruntime: pip install onnx onnxscript onnxruntime
+    onnx and onnxscript: pip install onnx onnxscript
 
     textgen export onnx my-model.onnx
 
