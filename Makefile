@@ -9,7 +9,7 @@ MOVING := sh scripts/moving.sh
 export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo quick test test-long test-native-asan test-qemu test-arm test-windows lint fix tree keywords
-.PHONY: native pictures try-native install-checked hashes
+.PHONY: native pictures docs try-native install-checked hashes
 .PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels soak release clean
 
 help: ## List the targets.
@@ -95,6 +95,11 @@ keywords: ## Write textgen/keywords.py anew, after an option was added.
 pictures: $(VENV)/.installed ## Draw the pictures of the lessons anew.
 	$(BIN)/python scripts/draw_pictures.py
 
+docs: $(VENV)/.docs ## Make the site of the pages in build/site; a warning is an error.
+	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --conf-dir docs \
+	--doctree-dir build/doctrees . build/site
+	@echo "open build/site/index.html"
+
 native: $(VENV)/.installed ## Compile the native engine, or say what is missing.
 	$(BIN)/python -m textgen.native.build
 
@@ -158,6 +163,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.wheels: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@$(MOVING) "downloading and installing what builds the wheels" \
 	$(PIP) install --progress-bar off --constraint constraints.txt --editable ".[wheels]"
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt $(VENV)/.installed
+	@$(MOVING) "downloading and installing what makes the site" \
+	$(PIP) install --progress-bar off --constraint constraints.txt --editable ".[docs]"
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt $(VENV)/.installed

@@ -1,4 +1,4 @@
-"""Every command in the README, the guide and the help texts runs; every Python block too."""
+"""Every command in the README, the pages and the help texts runs; every Python block too."""
 
 from __future__ import annotations
 
@@ -17,9 +17,15 @@ from textgen.cells import CELLS
 from textgen.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", "docs/guide.md", "docs/neurons.md", "docs/networks.md"]
-#: Their commands are those of `PAGES`: `test_guides.py` compares them.
-GUIDES = ["docs/guide_ru.md", "docs/guide_mk.md", "docs/glossary.md"]
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class"))]
+#: Their commands are those of `PAGES`: `test_guides.py` compares them; or they have none.
+GUIDES = [
+    *("README.ru.md", "README.mk.md"),
+    *(
+        f"docs/{name}.md"
+        for name in ("guide_ru", "guide_mk", "glossary", "installation", "machines", "writers")
+    ),
+]
 #: Their commands are run by `test_lessons.py`.
 LESSONS = [f"docs/lessons/{path.name}" for path in sorted((ROOT / "docs/lessons").glob("*.md"))]
 
@@ -126,7 +132,7 @@ def test_commands_of_the_help_run(place: Path, monkeypatch: pytest.MonkeyPatch) 
     run_all(["textgen train corpus.txt --out checkpoints/mine", *help_commands()])
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/neurons.md", "docs/networks.md"])
+@pytest.mark.parametrize("page", ["docs/python.md", "docs/neurons.md", "docs/networks.md"])
 def test_python_of_a_page_runs(page: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The library's example, as printed."""
     monkeypatch.chdir(place)
@@ -155,12 +161,3 @@ def test_every_option_that_the_pages_name_exists() -> None:
         for flag in set(re.findall(r"`(--[a-z-]+)", (ROOT / page).read_text("utf-8"))):
             assert flag in flags, f"{page} names {flag}"
     assert "--cell" in flags and "--no-nfc" in flags
-
-
-def test_the_tree_in_the_readme_names_what_is_there() -> None:
-    """Each file and folder of the annotated tree exists."""
-    (tree,) = re.findall(r"```\n(textgen/\n.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
-    for line in tree.splitlines():
-        name = line.split()[0]
-        path = ROOT / "textgen" / name if line.startswith("  ") else ROOT / name
-        assert path.exists(), name

@@ -84,9 +84,10 @@ def test_torch_is_asked_for_where_it_is_made(
 
 
 def test_what_is_installed_without_torch_is_all_the_rest() -> None:
-    """On musl, by names: see `Installing it` in README.md."""
+    """On musl, by names: see `A wheel` in docs/installation.md."""
     (line,) = re.findall(
-        r"pip install (numpy .*)\n.*--no-deps", (ROOT / "README.md").read_text("utf-8")
+        r"pip install (numpy .*)\n.*--no-deps",
+        (ROOT / "docs/installation.md").read_text("utf-8"),
     )
     needed = {Requirement(one).name for one in PROJECT["dependencies"]}
     assert set(line.split()) == needed - {"torch"}

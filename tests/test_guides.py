@@ -1,4 +1,4 @@
-"""The short guides in Russian and Macedonian say the same, in commands that English pages have."""
+"""The pages in Russian and Macedonian say what the English ones say; no link of a page is dead."""
 
 from __future__ import annotations
 
@@ -9,15 +9,26 @@ from pathlib import Path
 import pytest
 from test_docs import shell_commands
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
 GUIDES = ("docs/guide_ru.md", "docs/guide_mk.md")
 #: `test_docs.py` runs the commands of these pages, in this order.
 ENGLISH = ("README.md", "docs/guide.md", "docs/neurons.md")
 LINES = 120
 
 
+#: The README in each language; the table of promises is in English alone.
+READMES = ("README.md", "README.ru.md", "README.mk.md")
+PROMISES = re.compile(r"<!-- promises.*<!-- end of promises -->\n", re.S)
+#: All pages for readers.
+PAGES = [
+    path.relative_to(ROOT).as_posix()
+    for pattern in ("*.md", "docs/**/*.md", "c*/**/README.md", "textgen/*/README.md")
+    for path in sorted(ROOT.glob(pattern))
+]
+
+
 def text_of(page: str) -> str:
-    return (DOCS.parent / page).read_text("utf-8")
+    return (ROOT / page).read_text("utf-8")
 
 
 def sections(page: str) -> list[tuple[str, str]]:
@@ -69,13 +80,48 @@ def test_it_is_short(page: str) -> None:
     assert len(text_of(page).splitlines()) <= LINES
 
 
-@pytest.mark.parametrize("page", [*GUIDES, "docs/glossary.md"])
+def links(page: str) -> list[str]:
+    """The addresses within the project that a page names, its own headings among them."""
+    prose = re.sub(r"^```.*?^```$|^ {4}.*?$", "", text_of(page), flags=re.S | re.M)
+    prose = re.sub(r"`[^`\n]+`", "code", prose)
+    named = re.findall(r"\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"", prose)
+    return [one or other for one, other in named if "://" not in one + other]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_its_links_lead_somewhere(page: str) -> None:
-    """To pages that are there, and to headings of theirs."""
-    for to, anchor in re.findall(r"\]\(([^)#]+)#?([^)]*)\)", text_of(page)):
-        there = (DOCS / to).resolve()
-        assert there.is_file(), to
-        assert not anchor or anchor in anchors(there), f"{to}#{anchor}"
+    """To files that are there, and to headings of theirs."""
+    for link in links(page):
+        to, _, anchor = link.partition("#")
+        there = (ROOT / page).parent / to if to else ROOT / page
+        assert there.exists(), link
+        assert not anchor or anchor in anchors(there), link
+
+
+def test_the_readmes_say_the_same() -> None:
+    """The same headings, commands, pictures, numbers and links, in three languages."""
+    english, *others = (PROMISES.sub("", text_of(page)) for page in READMES)
+    fenced = re.compile(r"^```\w*\n.*?^```$", re.S | re.M)
+    picture = re.compile(r'<img src="(\S+)" width="(\d+)" alt=".{40,}">')
+    assert len(fenced.findall(english)) == 2 and len(picture.findall(english)) == 1
+    for page, text in zip(READMES[1:], others, strict=True):
+        assert fenced.findall(text) == fenced.findall(english)
+        assert picture.findall(text) == picture.findall(english)
+        here, there = sections(page), sections("README.md")
+        assert [level for level, _ in here] == [level for level, _ in there]
+        there = [(level, PROMISES.sub("", prose)) for level, prose in there]
+        for (_, own), (_, other) in zip(here, there, strict=True):
+            assert numbers(own) == numbers(other), own.partition("\n")[0]
+        common = {re.sub(r"lessons/(ru|mk)/", "lessons/", link) for link in links(page)}
+        assert {*links("README.md")} - {*READMES} <= common, page
+        assert {*READMES} - {page} <= {link.partition("#")[0] for link in links(page)}
+
+
+def test_the_readme_begins_on_one_screen() -> None:
+    """What it is, a picture, two commands, three commands: before one scrolls."""
+    for page in READMES:
+        before, _, after = text_of(page).partition("| install it, " if page == READMES[0] else "|")
+        assert after and len(before.splitlines()) <= 42, page
 
 
 def test_the_glossary_has_every_word_in_three_languages() -> None:

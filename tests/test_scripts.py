@@ -45,7 +45,13 @@ def test_make_help_lists_every_target() -> None:
     assert all(len(line) < 100 and line.endswith(".") for line in shown)
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        *("README.md", "README.ru.md", "README.mk.md", "CONTRIBUTING.md", "SECURITY.md"),
+        *(f"docs/{name}.md" for name in ("README", "architecture", "installation", "machines")),
+    ],
+)
 def test_every_target_that_a_page_names_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for name in re.findall(r"`make ([a-z-]+)`", (ROOT / page).read_text("utf-8")):

@@ -327,7 +327,7 @@ def compare_cells(
 
     Args:
         paths: The text, split alike for all runs: a path, or several.
-        variants: The cells, by name (`"lstm"`, `"rnn:relu"`) or as `Variant`s.
+        variants: The cells, by name (`"lstm"`, `"rnn:relu"`) or as `Variant` objects.
         base: Everything else that is asked of the runs; `cell`, `nonlinearity`, `hidden_size` and
             `rng` are set for each.
         params: Parameters of each network: the width is the largest that has no more.

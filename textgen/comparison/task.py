@@ -248,7 +248,7 @@ def compare_task(
     Args:
         task: One of `textgen.tasks.TASKS`.
         lags: Lags asked, in characters.
-        variants: The cells, by name (`"lstm"`, `"rnn:relu"`) or as `Variant`s.
+        variants: The cells, by name (`"lstm"`, `"rnn:relu"`) or as `Variant` objects.
         base: Everything else that is asked of the runs; without a length it is `TASK_STEPS`
             steps, without a learning rate `TASK_RATE`. Of `val`, `TASK_VAL` is enough.
         train_lag: The largest lag trained on, each from 1 as likely; None: the median of

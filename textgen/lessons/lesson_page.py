@@ -104,16 +104,16 @@ class Lesson:
     def running(self) -> Iterator[LessonRun]:
         """The lesson while it runs, in this process and in a temporary folder of its own.
 
-            lesson = textgen.load_lesson(4)
-            with lesson.running() as run:
-                for step in lesson.steps:
-                    results = [run.try_example(example) for example in step.examples]
-
         The folder holds a copy of `corpora`, and goes with all that is in it when the block ends.
 
         Raises:
             BackendError: A library that the lesson needs is not installed.
             StorageError: The texts that it reads are not there.
+        Example:
+            >>> lesson = textgen.load_lesson(4)
+            >>> with lesson.running() as run:
+            ...     for step in lesson.steps:
+            ...         results = [run.try_example(example) for example in step.examples]
         """
         for name in self.missing:
             raise BackendError(
