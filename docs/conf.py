@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from typer.main import get_command
+from typer.testing import CliRunner
 
+from textgen.cli.app import app as app_of_commands
 from textgen.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
+
+os.environ["COLUMNS"] = "88"  # what --help is printed for
 
 project = "textgen"
 release = version = __version__
@@ -36,7 +43,6 @@ highlight_language = "none"
 default_role = "code"
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
-autodoc_preserve_defaults = True
 napoleon_use_rtype = False
 strip_signature_backslash = True  # else `from_` loses its last letter
 nitpicky = True
@@ -66,10 +72,21 @@ def contents() -> str:
     return "\n".join(trees)
 
 
+def helps(command: Any, words: list[str]) -> Iterator[str]:
+    """What `--help` prints for a command and for those below it, in Markdown."""
+    shown = CliRunner().invoke(app_of_commands, [*words, "--help"], prog_name="textgen")
+    yield f"\n## {' '.join(['textgen', *words])}\n\n```text\n{shown.stdout.strip()}\n```\n"
+    for name, below in getattr(command, "commands", {}).items():
+        if not below.hidden:
+            yield from helps(below, [*words, name])
+
+
 def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
     """Put the tree of pages into the first one, where GitHub would show its source."""
     if page == root_doc:
         source[0] += "\n" + contents()
+    elif page == "docs/options":
+        source[0] += "\n".join(helps(get_command(app_of_commands), []))
     elif page == "docs/README":
         source[0] = "---\norphan: true\n---\n" + source[0]
     elif re.fullmatch(r"docs/lessons/(../)?README", page):
