@@ -63,8 +63,9 @@ LEVELS = {
     "api": 10,
     "series": 10,
     "lessons": 10,
-    "cli": 11,
-    "__main__": 12,
+    "serving": 11,
+    "cli": 12,
+    "__main__": 13,
 }
 
 #: Where a library may be imported: the parts, or single modules, that may do it anywhere, and
@@ -88,6 +89,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "matplotlib": (set(), {"terminal.chart"}),
     "safetensors": ({"checkpoint"}, {"checkpoint", "export.torch_folder"}),
     **{name: (set(), {"export.onnx_file"}) for name in ("onnx", "onnxscript")},
+    **{name: ({"serving"}, set()) for name in ("starlette", "uvicorn")},
     "platformdirs": ({"corpus.cache"}, {"corpus.cache"}),
     "sklearn": (set(), {"probing.probe"}),
     "gensim": (set(), {"training.vectors"}),
@@ -234,6 +236,7 @@ def test_the_library_knows_no_flags() -> None:
 CALLED_FROM_OUTSIDE = {
     *(
         "_buffer_decode",
+        "capture_signals",
         "coerce",
         "format_help",
         "seekable",
@@ -241,7 +244,7 @@ CALLED_FROM_OUTSIDE = {
         "report_failure",
         "report_success",
         "report_unexpected_exception",
-    ),  # codecs, click, io, rich, doctest
+    ),  # codecs, click, io, rich, doctest, uvicorn
     *("from_torch_nn", "to_torch_nn"),  # public functions
 }
 

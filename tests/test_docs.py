@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.serving import serve_running
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -107,9 +108,25 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def run_server(words: list[str]) -> None:
+    """Start a server as a reader would, but at a free port; ask it for a text, and end it."""
+    for flag in ("--port", "-p"):
+        if flag in words:
+            del words[words.index(flag) : words.index(flag) + 2]
+    token = words[words.index("--token") + 1] if "--token" in words else "none"
+    with serve_running(*words[1:]) as (process, served):
+        answer = served.ask("/v1/completions", {"max_tokens": 20}, Authorization=f"Bearer {token}")
+        assert answer.status == 200, answer.body
+        process.terminate()
+        assert process.wait(30) in (143, 1)  # 1: on Windows, where it is ended from outside.
+
+
 def run_all(commands: list[str]) -> None:
     """Run commands one after the other, as a reader would."""
     for command in commands:
+        if command.startswith("textgen serve"):
+            run_server(shlex.split(command)[1:])
+            continue
         result = CliRunner().invoke(app, shortened(command), catch_exceptions=False)
         assert result.exit_code == 0, f"{command}\n{result.stderr}"
 

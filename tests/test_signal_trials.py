@@ -145,7 +145,8 @@ def test_a_try(trials: ModuleType, tmp_path: Path) -> None:
 
 def test_every_command_is_tried(trials: ModuleType) -> None:
     program: Any = get_command(app)
-    tried = {words[:2] for words in trials.COMMANDS.values()}
+    endless = (words for words, _ in trials.ENDLESS.values())
+    tried = {words[:2] for words in (*trials.COMMANDS.values(), *endless)}
     assert set(program.commands) <= {words[0] for words in tried}
     inspected = {words[1] for words in tried if words[0] == "inspect"}
     # `windows` and `checkpoint` read a file and print it, `find` needs a library of its own.

@@ -694,8 +694,15 @@ class Model:
         self._mixtures[None] = mixture
         return Choice("mix", True, "the mixture predicts the validation text better")
 
-    def _network_for(self, options: SampleOptions, *, together: bool = False) -> StepNetwork:
-        """What writes one text, or many together, as the options ask."""
+    def network_for(self, options: SampleOptions, *, together: bool = False) -> StepNetwork:
+        """What writes one text, or many together, as the options ask.
+
+        Args:
+            options: From `sample_options`.
+            together: Whether it writes many texts at each step.
+        Raises:
+            ConfigError, BackendError: As `mixture`, where the options ask for it.
+        """
         if together:
             network: StepNetwork = self.networks.many
         else:
@@ -714,7 +721,7 @@ class Model:
         """As `generate`, but token by token, as they are made; the seed is not repeated."""
         options, steering = self._asked(steer, settings)
         return stream_text(
-            self._network_for(options),
+            self.network_for(options),
             self.vocabulary,
             options,
             seed_ids=seed_of(self.saved, seed).ids,
@@ -753,7 +760,7 @@ class Model:
         steer.check(self.config)
         options, _ = self._asked(steer, settings)
         return generate_live(
-            self._network_for(options),
+            self.network_for(options),
             self.vocabulary,
             options,
             steer,
@@ -842,7 +849,7 @@ class Model:
         """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
         together = self.networks.are_together(len(seeds), exact=exact)
         return generate(
-            self._network_for(options, together=together),
+            self.network_for(options, together=together),
             self.vocabulary,
             seeds,
             options,
@@ -947,7 +954,7 @@ class Model:
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         return Writer(
-            self._network_for(options),
+            self.network_for(options),
             self.vocabulary,
             self.saved.normalization,
             options,

@@ -12,6 +12,7 @@ EXTRAS = {
     "scikit-learn": "probe",
     "gensim": "vectors",
     "constriction": "compress",
+    **dict.fromkeys(("starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("onnx", "onnxscript"), "onnx"),
 }
 #: The command that an installed textgen has; another project's package of that name has it not.

@@ -91,6 +91,7 @@ ENDLESS: dict[str, tuple[tuple[str, ...], float]] = {
         ("train", "text.txt", "--steps", "100000", "--hidden", "512", "--out", "run"),
         15.0,
     ),
+    "serve": (("serve", "--checkpoint", "small", "--port", "0"), 4.0),
 }
 #: Commands that end soon and need no project: those of a quick campaign.
 WITHOUT_PROJECT = ("version", "help")

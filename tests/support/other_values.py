@@ -22,6 +22,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "save_as": {"adapt": ("some text.txt",)},
     "speed": {"live": "0:3"},
     "transcript": {"live": "0:3"},
+    "max_waiting": {"max_texts": 5},
 }
 
 

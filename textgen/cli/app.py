@@ -50,6 +50,10 @@ class Textgen(Group):
             "textgen.cli.export:export_app",
             "Write a model for programs without textgen: a folder for torch, a file for ONNX.",
         ),
+        "serve": (
+            "textgen.cli.serve:serve_command",
+            "Offer models to programs over HTTP, with the addresses of OpenAI's servers.",
+        ),
         "lessons": (
             "textgen.cli.lessons:lessons_command",
             "Show the lectures' worked examples, and run one of them step by step.",

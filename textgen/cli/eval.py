@@ -55,7 +55,9 @@ def eval_command(
     if settings.pop("pairs"):
         for name in TEXT_ONLY:
             settings.pop(name)
-        _show(model.evaluate_pairs(*paths, **settings), output, heading="pairs")
+        pairs = model.evaluate_pairs(*paths, **settings)
+        record = {**pairs.to_dict(), "notes": list(pairs.notes)}
+        _show(pairs, record, output, heading="pairs")
         return
     whole = model.evaluate(*paths, **settings)
     seen, as_trained = whole.history, asked.history is None
@@ -71,30 +73,27 @@ def eval_command(
             f"the model sees {seen} tokens at each prediction, as in training; --history 0 "
             "carries its state on"
         )
-    _show(whole, output, whole.cold, window=asked.window, notices=notices)
+    _show(whole, whole.report(asked.window), output, whole.cold, notices=notices)
 
 
 def _show(
     measured: Evaluation | PairsEvaluation,
+    record: dict[str, Any],
     output: OutputOptions,
     cold: Evaluation | None = None,
     *,
-    window: int | None = None,
     notices: Iterable[str] = (),
     heading: str = "whole text",
 ) -> None:
-    """Print the figures; the notes and notices on stderr."""
+    """Print the figures, or the record as JSON; the notes and notices on stderr."""
     from textgen.terminal.console import make_consoles
     from textgen.terminal.tables import evaluation_table
 
+    if output.json_output:
+        print_json(record)
+        return
     figures = measured.to_dict()
     beside = None if cold is None else cold.to_dict("cold_")
-    if output.json_output:
-        record = {} if beside is None else {"cold": {"cold_window": window, **beside}}
-        read_as = getattr(measured, "read_as", {})
-        more = {"read_as": read_as} if read_as else {}
-        print_json({**figures, **record, **more, "notes": list(measured.notes)})
-        return
     if not output.quiet:
         print_notes(measured.notes)
         for notice in notices:

@@ -140,6 +140,20 @@ class Evaluation:
         """
         return math.exp(min((self.nats - self.spelling) / self.tokens, 700.0))
 
+    def report(self, window: int | None = None) -> dict[str, Any]:
+        """All that was measured as one object of plain data, with `cold` and the notes.
+
+        Args:
+            window: Characters of each window of `cold`.
+        """
+        cold = {} if self.cold is None else self.cold.to_dict("cold_")
+        return {
+            **self.to_dict(),
+            **({"cold": {"cold_window": window, **cold}} if cold else {}),
+            **({"read_as": self.read_as} if self.read_as else {}),
+            "notes": list(self.notes),
+        }
+
     def to_dict(self, prefix: str = "") -> dict[str, float]:
         """The figures by name, each name after `prefix`, without those of `cold`."""
         figures = {

@@ -284,7 +284,7 @@ def start_many(
             position = position.repeat(np.arange(left))
         now = [edits[row] if lengths_B[order[row]] == place else NO_EDITS for row in range(left)]
         position = step(network, ids_BT[:left, place], position.state, now)
-    return _joined([position, *reversed(done)]).repeat(np.argsort(order, kind="stable"))
+    return joined([position, *reversed(done)]).repeat(np.argsort(order, kind="stable"))
 
 
 def _check_ids(ids: Iterable[int], size: int) -> None:
@@ -293,8 +293,8 @@ def _check_ids(ids: Iterable[int], size: int) -> None:
             raise SamplingError(f"token {token} is read; the model's symbols are 0..{size - 1}")
 
 
-def _joined(positions: Sequence[Position]) -> Position:
-    """All rows, one after the other."""
+def joined(positions: Sequence[Position]) -> Position:
+    """All rows, one after the other; of a history the shorter ones are filled up."""
     layers = zip(*(position.state for position in positions), strict=True)
     return Position(
         np.concatenate([position.logits_BV for position in positions]),

@@ -165,6 +165,7 @@ class Stream:
         generator: Its random choices.
         context_ids: What stands before it and is not generated: the seed.
         form: What the text is held to; the seed belongs to the text. None: nothing.
+        tokens: How many may be chosen; None: as many as the length allows.
     Raises:
         SamplingError: No text of this length, or none that begins with this seed, keeps to the
             form.
@@ -177,9 +178,12 @@ class Stream:
         generator: SymbolGenerator,
         context_ids: Sequence[int] = (),
         form: Form | None = None,
+        tokens: int | None = None,
     ) -> None:
         self.generator = generator
+        #: What a writer that begins now goes on from.
         self.context_ids = context_ids
+        self._tokens = tokens
         self.junctions = vocabulary.junctions
         self._symbols = vocabulary.symbols
         self._decoder = decoder_after(vocabulary, context_ids)
@@ -189,8 +193,10 @@ class Stream:
         # A word is not cut; broken bytes can give two characters at once, of which one may go.
         self._is_cut = vocabulary.level != "word"
         # Each token is one character, and nothing but the length ends the text.
-        self._is_plain = vocabulary.level == "char" and not (
-            options.stop or options.until_sentence or options.may_end or form
+        self._is_plain = (
+            vocabulary.level == "char"
+            and tokens is None
+            and not (options.stop or options.until_sentence or options.may_end or form)
         )
         self._form = form
         self._may_end = options.may_end
@@ -209,13 +215,13 @@ class Stream:
     @property
     def room(self) -> int:
         """Characters that the length still allows: no fewer tokens than blocks of it need."""
-        return self._room
+        return self._room if self._tokens is None else min(self._room, self._tokens)
 
     @property
     def is_over(self) -> bool:
         """Whether the text is at its end before its next token: no room, or a form that is full."""
         is_full = self.allowed is not None and not self._may_end and may_only_end(self.allowed)
-        return self._room <= 0 or is_full
+        return self.room <= 0 or is_full
 
     def _after_seed(self, form: Form, vocabulary: Vocabulary) -> State:
         """Where the seed leads to in the form."""
@@ -229,6 +235,10 @@ class Stream:
                 )
             state = form.next(state, token)
         return state
+
+    def rest(self) -> str:
+        """What is held back: it belongs to the text if that ends here."""
+        return self._matcher.flush()
 
     def accept(
         self, token: int, probability: float, logprob: float, price: float = 0.0
@@ -248,7 +258,9 @@ class Stream:
         printed, finish = self._matcher.feed(text)
         if finish is None and token == END_ID and not self._end_text:
             finish = "end"
-        if finish is None and self._room <= 0:
+        if self._tokens is not None:
+            self._tokens -= 1
+        if finish is None and self.room <= 0:
             finish = "length"
         if finish is None and self._form is not None:
             self._state = self._form.next(self._state, token)

@@ -113,6 +113,22 @@ class StreamWriter:
             if not is_whole:
                 raise SamplingError(NOT_FINITE)
 
+    def block(self, size: int) -> Piece:
+        """Write the next tokens, so many at most and fewer where the text or its edits ask for it.
+
+        Not after `symbols`, and not after the text has ended.
+        """
+        columns, is_whole = self._write_block(self._bounded(size))
+        if not columns:
+            raise SamplingError(NOT_FINITE)
+        ids, _, logprobs, *prices = map(list, zip(*columns, strict=True))
+        piece = self._stream.accept_many(ids, logprobs, *prices)
+        self._stream.generator.skip(len(piece.ids))
+        self._taken += len(piece.ids)
+        if piece.finish_reason is None and not is_whole:
+            raise SamplingError(NOT_FINITE)
+        return piece
+
     def _bounded(self, size: int) -> int:
         """A block's size: no longer than the text, nor than to where other edits begin."""
         size = min(size, max(self._stream.room, 1))
@@ -204,7 +220,8 @@ class StreamGroup:
     ) -> None:
         self._network = network
         self._options = options
-        self._position = position
+        #: Where the network stands, a row for each text that goes on.
+        self.position = position
         engine = network.engine
         self._chooser = Chooser(options, engine, streams[0].junctions if streams else b"")
         self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
@@ -231,14 +248,19 @@ class StreamGroup:
             Number of a stream, and the next tokens of it.
         """
         while self._streams:
-            rows = []
-            columns = self._write_block()
-            for row, (number, stream) in enumerate(self._streams):
-                piece = stream.accept_many(*columns[row])
-                if piece.finish_reason is None:
-                    rows.append(row)
-                yield number, piece
+            numbers = [number for number, _ in self._streams]
+            pieces = self.block()
+            yield from zip(numbers, pieces, strict=True)
+            rows = [row for row, piece in enumerate(pieces) if piece.finish_reason is None]
             self._keep(np.array(rows, np.intp))
+
+    def block(self) -> list[Piece]:
+        """Write the next tokens of each text; `position` then has a row for each of them."""
+        columns = self._write_block()
+        return [
+            stream.accept_many(*own)
+            for (_, stream), own in zip(self._streams, columns, strict=True)
+        ]
 
     def _write_block(self) -> list[tuple[list[Any], ...]]:
         """What `Stream.accept_many` takes of each; what stands after a text's end is of no use."""
@@ -246,7 +268,7 @@ class StreamGroup:
         counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
         ids, logprobs, prices = [], [], []
         for _ in range(count):
-            logits_BV = self._position.logits_BV
+            logits_BV = self.position.logits_BV
             if self._has_form:
                 masks = (stream.allowed for _, stream in self._streams)
                 allowed_BV = np.stack([mask for mask in masks if mask is not None])
@@ -260,7 +282,7 @@ class StreamGroup:
                 )
             self._previous_B = chosen.ids
             edits_B = self._edits_for(chosen.ids)
-            state = self._position.state
+            state = self.position.state
             is_end_B = None
             if self._options.keep_going and (chosen.ids == END_ID).any():
                 # Another document of these rows begins as the first did: with a zero state.
@@ -272,7 +294,7 @@ class StreamGroup:
                     }
                     for layer in state
                 ]
-            self._position = step(self._network, chosen.ids, state, edits_B)
+            self.position = step(self._network, chosen.ids, state, edits_B)
             counters_B = counters_B + np.uint64(1)
             if self._recent_BN is not None:
                 window = self._options.repetition_window
@@ -347,7 +369,7 @@ class StreamGroup:
             self._passed_B = np.zeros(len(rows), np.int64)
             self._take_edits()
         if len(rows):
-            self._position = self._position.repeat(rows)
+            self.position = self.position.repeat(rows)
             self._previous_B = self._previous_B[rows]
             if self._recent_BN is not None:
                 self._recent_BN = self._recent_BN[rows]

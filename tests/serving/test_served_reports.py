@@ -1,0 +1,47 @@
+"""Evaluation, trace and steering over HTTP are the reports of the library."""
+
+from __future__ import annotations
+
+import json
+
+from support.serving import Served
+
+import textgen
+
+TEXT = "Кот спит. Дом молчит."
+
+
+def test_eval(served: Served, models: dict[str, textgen.Model]) -> None:
+    found = served.ask("/v1/textgen/eval", {"text": TEXT, "window": 8}).record
+    report = models["lstm"].evaluate(text=TEXT, window=8).report(8)
+    assert found == {"model": "lstm", **json.loads(json.dumps(report))}
+    assert found["cold"]["cold_window"] == 8
+    refused = served.ask("/v1/textgen/eval", {"text": ""})
+    assert refused.status == 400 and "text is missing" in refused.message
+
+
+def test_trace(served: Served, models: dict[str, textgen.Model]) -> None:
+    found = served.ask("/v1/textgen/trace", {"text": TEXT, "neurons": ["0:1"], "show": "hidden"})
+    view = models["lstm"].view(TEXT, neurons=["0:1"], show="hidden")
+    assert found.record == {"model": "lstm", "text": TEXT, **view.to_json()}
+    refused = served.ask("/v1/textgen/trace", {"text": TEXT, "top": 10**6})
+    assert refused.status == 400 and "fewer neurons" in refused.message
+    refused = served.ask("/v1/textgen/trace", {"text": "К" * 3000, "show": "influence"})
+    assert refused.status == 400 and "2,000 characters" in refused.message
+
+
+def test_steering(served: Served, models: dict[str, textgen.Model]) -> None:
+    found = served.ask("/v1/textgen/steering", {"steer": ["0:1=+2", "0:2=off"]}).record
+    assert found["steering"] == models["lstm"].steering("0:1=+2", "0:2=off").to_json()
+    assert len(found["described"]) == 2
+    assert served.ask("/v1/textgen/steering", {}).status == 400
+
+
+def test_health_and_metrics(served: Served) -> None:
+    assert served.ask("/health").record == {"status": "ok"}
+    served.complete(prompt="Кот", max_tokens=5)
+    answer = served.ask("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = answer.body.decode().splitlines()
+    assert all(line.startswith("# ") or len(line.split()) == 2 for line in lines)
+    assert served.metric('textgen_first_character_seconds_bucket{le="+Inf"}') >= 1

@@ -1,0 +1,157 @@
+"""Who may call a server: by the name it is called by, the page that calls, and the token."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+
+from textgen.serving.measures import Measures
+from textgen.serving.refusal import Refusal
+from textgen.serving.serve_options import ServeOptions
+
+#: Names of this machine, by which alone a server is called that listens to nobody else: a page of
+#: another name that leads here (DNS rebinding) is refused.
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+#: What needs no token.
+_OPEN = frozenset({"/health"})
+_ALLOWED = {
+    "access-control-allow-methods": "GET, POST, OPTIONS",
+    "access-control-allow-headers": "authorization, content-type",
+    "access-control-max-age": "600",
+}
+
+
+class JsonResponse(Response):
+    """Plain data as JSON, with its letters as they are."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes."""
+        return json_bytes(content)
+
+
+def json_bytes(content: Any) -> bytes:
+    """Plain data as JSON in UTF-8; escaped where a letter is none (a lone surrogate)."""
+    try:
+        return json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(content, allow_nan=False).encode("ascii")
+
+
+class Access:
+    """Lets requests through to an application, counts them, and answers what goes wrong.
+
+    Args:
+        app: The application.
+        options: Who may call.
+        measures: What is counted.
+        paths: What there is, for counting.
+        say: Is given a line for each request; None: nobody wants it.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        options: ServeOptions,
+        measures: Measures,
+        paths: frozenset[str],
+        say: Callable[[str], object] | None = None,
+    ) -> None:
+        self._app = app
+        self._options = options
+        self._measures = measures
+        self._paths = paths
+        self._say = say
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request, as ASGI has it."""
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        allowed = origin if origin is not None and self._allows(origin) else None
+        status = 0
+
+        async def answer(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                own = MutableHeaders(scope=message)
+                own["x-content-type-options"] = "nosniff"
+                if allowed is not None:
+                    own["access-control-allow-origin"] = allowed
+                    own["vary"] = "Origin"
+            await send(message)
+
+        response: Any = self._app
+        try:
+            self._check(scope, headers, allowed)
+            if scope["method"] == "OPTIONS" and allowed is not None:
+                response = Response(status_code=204, headers=_ALLOWED)
+            await response(scope, receive, answer)
+        except Refusal as refusal:
+            response = JsonResponse(refusal.body, refusal.status, refusal.headers)
+            await response(scope, receive, answer)
+        except Exception:
+            # It is told to whoever asked already; the server goes on.
+            if not status:
+                raise
+        finally:
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            self._measures.requests[path, status] += 1
+            if self._say is not None:
+                host = (scope.get("client") or ("?",))[0]
+                self._say(f"{host} {scope['method']} {scope['path']} {status or 'gone'}")
+
+    def _check(self, scope: Any, headers: Headers, allowed: str | None) -> None:
+        """Refuse who may not call.
+
+        Raises:
+            Refusal: The name, the origin or the token is wrong.
+        """
+        host = headers.get("host", "")
+        name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
+        names = _LOCAL_NAMES | {self._options.host}
+        if self._options.is_local and name.strip("[]").lower() not in names:
+            raise Refusal(
+                f"the server was called as {host[:60]!r}, and it answers to this machine alone: "
+                "call it as localhost or 127.0.0.1, or start it on another address",
+                status=403,
+                code="wrong_host",
+            )
+        origin = headers.get("origin")
+        is_own = origin is not None and origin.partition("://")[2] == host
+        if origin is not None and allowed is None and not is_own:
+            raise Refusal(
+                f"a page of {origin[:60]!r} calls, which is not allowed; who runs the server can "
+                "allow it when it is started",
+                status=403,
+                code="wrong_origin",
+            )
+        token = self._options.token
+        is_asking = scope["method"] == "OPTIONS" and allowed is not None
+        if token is None or is_asking or scope["path"] in _OPEN:
+            return
+        given = headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            raise Refusal(
+                "the token is wrong or missing; send the header Authorization: Bearer TOKEN "
+                "(api_key of OpenAI's client) with the one that the server was started with",
+                status=401,
+                code="invalid_api_key",
+            )
+
+    def _allows(self, origin: str) -> bool:
+        allowed = self._options.allow_origin
+        return "*" in allowed or origin in allowed
+
+
+def defect(error: Exception) -> Refusal:
+    """What is told of an error that should not have come."""
+    return Refusal(
+        f"this is a defect of textgen, not yours: {type(error).__name__}: {error}", status=500
+    )

@@ -1,0 +1,167 @@
+"""A model that a server offers: what is asked of it becomes texts to write."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+
+from textgen.api import Model
+from textgen.errors import TextgenError
+from textgen.model.edit import NO_EDITS
+from textgen.options import SampleOptions
+from textgen.sampling import FittedSeed
+from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
+from textgen.sampling.networks import seen_by
+from textgen.sampling.seed import refuse_steering
+from textgen.sampling.stream import Cursor, Stream
+from textgen.serving.completion import Completion
+from textgen.serving.refusal import Refusal
+from textgen.serving.serve_options import ServeOptions
+from textgen.serving.served_text import Order, ReadPrompt, ServedText
+from textgen.steering import SteeringPlan
+
+#: Characters of a text whose end is a number of tokens.
+_UNBOUNDED = 2**31
+
+
+class OfferedModel:
+    """A model under the name by which requests ask for it.
+
+    Args:
+        model: The model.
+        limits: What a request may ask for.
+    """
+
+    def __init__(self, model: Model, limits: ServeOptions) -> None:
+        self.model = model
+        self.name = model.name
+        self.created = int(model.path.stat().st_mtime)
+        #: Whether texts are mixed with counts unasked, and why: as `textgen sample` decides.
+        self.mix = model.choose_mix(history=model.saved.history or 0)
+        self._limits = limits
+        self._rng, self._next = secrets.randbits(64), 0
+
+    def describe(self) -> str:
+        """What writes its texts, and with what, in one line."""
+        mixing = "mixed with counts of the training text" if self.mix.value else "no counts"
+        why = "" if self.mix.value else f", for {self.mix.reason}"
+        return (
+            f"{self.name} ({self.model.path}); {self.model.networks.describe()}; {mixing}{why}; "
+            f"engine: {self.model.networks.engine.reason}"
+        )
+
+    def fit(self, asked: Completion) -> list[FittedSeed]:
+        """The prompts as the model reads them.
+
+        Raises:
+            SamplingError: One is no source, and the model one of pairs.
+        """
+        return [self.model.fit_seed(prompt) for prompt in asked.prompts]
+
+    def notices(self, seeds: Sequence[FittedSeed], options: SampleOptions) -> list[str]:
+        """What of prompts and stop texts the model cannot read or write."""
+        stops = [self.model.fit_stop(stop) for stop in options.stop]
+        notices = [*(seed.notice for seed in seeds), *(stop.notice for stop in stops)]
+        return list(dict.fromkeys(str(notice) for notice in notices if notice is not None))
+
+    def texts(
+        self, asked: Completion, seeds: Sequence[FittedSeed], order: Order
+    ) -> tuple[list[ServedText], SampleOptions]:
+        """The texts that a request asks for, in the order of OpenAI's choices.
+
+        Text `k` of a request with a seed is text `k` of `Model.generate_many` with that `rng` and
+        `exact`.
+
+        Args:
+            asked: The request.
+            seeds: From `fit`.
+            order: What its texts have in common.
+        Raises:
+            SamplingError: A setting is out of range.
+            ConfigError: The model has no such neuron, or no counts.
+        """
+        model, count = self.model, len(seeds) * asked.count
+        plan = model.steering(*asked.steer) if asked.steer else None
+        first = self._first_index(count) if asked.seed is None else 0
+        options = self._options(asked, plan)
+        network = seen_by(model.network_for(options), options)
+        # What somebody can expect a second time is computed alone, and so is what the loop over
+        # many rows does not know: steering, and the logits at each token.
+        is_alone = asked.seed is not None or options.temperature == 0 or options.top_k == 1
+        is_alone = is_alone or plan is not None or bool(asked.alternatives)
+        many = None if is_alone else seen_by(model.network_for(options, together=True), options)
+        level = model.vocabulary.level
+        limit = None if level == "char" else (asked.tokens or self._limits.max_tokens)
+        prompts = [
+            ReadPrompt(
+                network,
+                seed.ids,
+                model.saved.primer,
+                NO_EDITS if plan is None else plan.edits_at(0, 1),
+                asked.alternatives if asked.echo else None,
+            )
+            for seed in seeds
+        ]
+        texts = []
+        for number in range(count):
+            prompt = prompts[number // asked.count]
+            generator = SymbolGenerator(options.rng, first + number)
+            cursor = None
+            if plan is not None:
+                cursor = Cursor(plan, model.vocabulary, prompt.ids, options.end_text)
+            texts.append(
+                ServedText(
+                    order,
+                    number,
+                    self.name,
+                    prompt,
+                    network,
+                    options,
+                    Stream(model.vocabulary, options, generator, prompt.ids, tokens=limit),
+                    cursor=cursor,
+                    alternatives=asked.alternatives or 0,
+                    together=many,
+                    kind=None if is_alone else (self.name, options),
+                )
+            )
+        return texts, options
+
+    def _options(self, asked: Completion, plan: SteeringPlan | None) -> SampleOptions:
+        """The settings of a request's texts; what is not given is as `textgen sample` has it."""
+        model, settings = self.model, dict(asked.settings)
+        settings["rng"] = self._rng if asked.seed is None else asked.seed
+        if asked.tokens == 0 or (asked.tokens and model.vocabulary.level == "char"):
+            settings["length"] = asked.tokens
+        elif asked.tokens:
+            settings["length"] = _UNBOUNDED
+        else:
+            settings["length"] = min(SampleOptions().length, self._limits.max_tokens)
+        if settings.get("mix"):
+            self._require_counts()
+        settings.setdefault("mix", bool(self.mix.value) and plan is None)
+        options = model.sample_options(**settings)
+        if plan is not None:
+            refuse_steering(model.saved, options)
+        return options
+
+    def _require_counts(self) -> None:
+        """Refuse to mix where there are no counts, without a word on this machine's files.
+
+        Raises:
+            Refusal: There are none.
+        """
+        try:
+            self.model.mixture()
+        except TextgenError:
+            raise Refusal(
+                f"mix needs counts of the training text, and {self.name} has none here: "
+                f"{self.mix.reason}; leave it out",
+                param="mix",
+            ) from None
+
+    def _first_index(self, count: int) -> int:
+        """The number of the first of some texts without a seed: no two draw the same numbers."""
+        if self._next + count > INDEX_LIMIT:
+            self._rng, self._next = secrets.randbits(64), 0
+        self._next += count
+        return self._next - count
