@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +20,10 @@ from textgen.page.render import render
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
 from selenium.webdriver import Chrome  # noqa: E402
-from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from support.browser import chromium, found  # noqa: E402
+from support.shown_page import Shown, number  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(found() is None, reason="no Chromium with chromedriver on the path"),
@@ -58,88 +57,6 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     page = page_data(network_of(CHARS), CHARS, TEXT, title="Дом", name="small")
     file.write_text(render(page), encoding="utf-8")
     return file
-
-
-class Shown:
-    """A page in a browser.
-
-    Args:
-        browser: It is loaded there.
-        path: Its file.
-        width: Of the view in CSS pixels.
-        scheme: What the system prefers: `light` or `dark`.
-    """
-
-    def __init__(
-        self, browser: Chrome, path: Path, *, width: int = 1280, scheme: str = "light"
-    ) -> None:
-        self.browser = browser
-        for name, settings in (
-            (
-                "setDeviceMetricsOverride",
-                {"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": False},
-            ),
-            (
-                "setEmulatedMedia",
-                {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
-            ),
-        ):
-            browser.execute_cdp_cmd(f"Emulation.{name}", settings)
-        for log in ("browser", "performance"):
-            browser.get_log(log)  # what earlier pages left
-        browser.get(path.as_uri())
-
-    def run(self, script: str, *values: Any) -> Any:
-        """The value of a JavaScript expression."""
-        return self.browser.execute_script(f"return {script}", *values)
-
-    def text_of(self, name: str) -> str:
-        """What the element of that id says."""
-        return str(self.run("document.getElementById(arguments[0]).textContent", name))
-
-    def press(self, *keys: str) -> None:
-        """Press keys, one after the other, wherever the focus is."""
-        ActionChains(self.browser).send_keys(*keys).perform()
-
-    def hover(self, place: int) -> None:
-        """Move the mouse to a character."""
-        spans = self.browser.find_elements(By.CSS_SELECTOR, "#text > span")
-        ActionChains(self.browser).move_to_element(spans[place]).perform()
-
-    def listed(self) -> list[str]:
-        """The rows of the list, from above."""
-        return list(
-            self.run("Array.from(document.querySelectorAll('#list .name'), e => e.textContent)")
-        )
-
-    def click(self, name: str) -> None:
-        """Click a neuron in the list."""
-        options = self.browser.find_elements(By.CSS_SELECTOR, "#list .option")
-        options[self.listed().index(name)].click()
-
-    def colors(self) -> list[str]:
-        """The background of every character."""
-        return list(
-            self.run(
-                "Array.from(document.querySelectorAll('#text > span'), "
-                "e => getComputedStyle(e).backgroundColor)"
-            )
-        )
-
-    def focus(self) -> str:
-        """The id of what has the focus, or of what it lies in."""
-        return str(self.run("document.activeElement.closest('[id]')?.id ?? ''"))
-
-    def complaints(self) -> list[str]:
-        """What the browser wrote on its console: errors, broken policies."""
-        return [entry["message"] for entry in self.browser.get_log("browser")]
-
-
-def number(text: str) -> float:
-    """The first number of a text, as the page writes it."""
-    match = re.search(r"−?[\d.]+(?:e−?\d+)?", text)
-    assert match is not None, text
-    return float(match[0].replace("−", "-"))
 
 
 @pytest.fixture

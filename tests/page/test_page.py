@@ -19,6 +19,7 @@ from textgen.page.render import (
     COLORS,
     DARK,
     LIGHT,
+    LIVE,
     RECORDED,
     STEPS,
     Page,
@@ -151,7 +152,7 @@ def test_a_page_asks_for_nothing() -> None:
 
 
 def test_the_scripts_make_no_markup_and_no_requests() -> None:
-    for name in RECORDED:
+    for name in {*RECORDED, *LIVE}:
         script = files("textgen.page").joinpath(name).read_text(encoding="utf-8")
         for word in (
             *(
@@ -226,7 +227,7 @@ def test_a_wheel_and_a_source_archive_carry_the_page(repository: Path) -> None:
     from hatchling.builders.sdist import SdistBuilder
     from hatchling.builders.wheel import WheelBuilder
 
-    names = ("page.html", "page.css", *RECORDED)
+    names = ("page.html", "page.css", *RECORDED, *LIVE)
     for builder in (WheelBuilder(str(repository)), SdistBuilder(str(repository))):
         packed = {file.distribution_path for file in builder.recurse_included_files()}
         assert {f"textgen/page/{name}" for name in names} <= packed

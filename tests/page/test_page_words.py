@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from textgen.cells.registry import CELLS
 from textgen.inspection.trace import quantities
-from textgen.page.render import RECORDED
+from textgen.page.render import LIVE, RECORDED
 
 FOLDER = files("textgen.page")
 SOURCE = FOLDER.joinpath("words.js").read_text(encoding="utf-8")
@@ -27,7 +27,7 @@ MADE = {
     *(f"quantity {name}" for cell in CELLS.values() for name in quantities(cell)),
     *(f"{noun} of" for noun in ("character", "token")),
     *(f"say {noun}" for noun in ("character", "token")),
-    *("surprise", "about surprise"),
+    *("surprise", "about surprise", "influence", "about influence"),
 }
 
 
@@ -59,4 +59,7 @@ def test_macedonian_and_russian_have_their_own_letters() -> None:
 
 
 def test_the_scripts_of_a_page_are_all_there_is() -> None:
-    assert {path.name for path in FOLDER.iterdir() if path.name.endswith(".js")} == set(RECORDED)
+    assert {path.name for path in FOLDER.iterdir() if path.name.endswith(".js")} == {
+        *RECORDED,
+        *LIVE,
+    }

@@ -374,7 +374,7 @@ class Network {
   // of the sum of all. Of a character of several symbols it stands at the last one; the others
   // have 0.
   influence(ids, holds = []) {
-    const slices = this.influenceInSlices(ids, holds);
+    const slices = this.influenceInSlices(ids, () => holds);
     for (;;) {
       const { done, value } = slices.next();
       if (done) return value;
@@ -382,15 +382,20 @@ class Network {
   }
 
   // The same, with a pause after each symbol on the way there and on the way back.
-  *influenceInSlices(ids, holds = []) {
+  //
+  // holdsAt: what is held while the symbol of a number is read. from: the state before the first
+  // one; without it the mark of an end is read first.
+  *influenceInSlices(ids, holdsAt = () => [], from = null) {
     const on = new Operations();
     on.tape = [];
     const ends = [], entered = [];
-    let state = this.start().layers.map(constants), output;
-    for (const id of [END, ...ids]) {
+    let state = (from ?? this.start()).copy().layers.map(constants), output;
+    for (let number = from ? 0 : -1; number < ids.length; number++) {
+      const id = number < 0 ? END : ids[number];
       const x = { data: this.embedding.row(id), gradient: new Float32Array(this.embedding.width) };
+      const holds = holdsAt(Math.max(number, 0));
       ({ layers: state, output } = this.#advance(on, state, { x }, holds));
-      entered.push(x.gradient);
+      if (number >= 0) entered.push(x.gradient);
       ends.push(on.tape.length);
       yield;
     }
@@ -408,7 +413,7 @@ class Network {
     const shares = new Float32Array(ids.length);
     let squares = 0, total = 0;
     this.vocabulary.pieces(ids).forEach((piece, place) => {
-      squares += dot(entered[place + 1], entered[place + 1]);
+      squares += dot(entered[place], entered[place]);
       if (piece === "" && place + 1 < ids.length) return;
       shares[place] = Math.sqrt(squares);
       total += shares[place];

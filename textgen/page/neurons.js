@@ -19,6 +19,7 @@ class NeuronList {
   shownRows = []; // those that the search left, in order
   active = 0; // the row that the keys are at
   selected = -1; // the row that colours the text
+  model = 0; // the number of the model whose neurons they are
   #options = [];
   #colors = {}; // the channels of each class, as the theme has them
   #inSight = new Set();

@@ -133,13 +133,13 @@ const list = new NeuronList();
 const readers = [];
 let pointed = null; // the reader whose place the panel shows
 // What a page does besides when something is chosen or pointed at.
-const also = { chosen() {}, pointed() {}, relabelled() {} };
+const also = { chosen() {}, listed() {}, pointed() {}, relabelled() {} };
 
 function choose(number) {
   list.markSelected(number);
   for (const reader of readers) {
     // What is no neuron can be seen in every model.
-    if (reader.model === pointed.model || !isNeuron(list.reading.rows[number])) reader.choose(number);
+    if (reader.model === list.model || !isNeuron(list.reading.rows[number])) reader.choose(number);
   }
   also.chosen(number);
   showPointed();
@@ -159,9 +159,12 @@ function point(reader, place) {
 }
 
 function showPointed() {
+  find("hint").hidden = pointed.shown >= 0;
+  find("details").hidden = pointed.shown < 0;
   if (pointed.shown < 0) return;
   showPlace(pointed, pointed.shown);
   pointed.mark();
+  for (const reader of readers) reader.view.mark(reader === pointed ? reader.shown : -1);
 }
 
 function stepNeuron(steps) {
@@ -201,7 +204,9 @@ list.search.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 find("furthest").addEventListener("click", (event) => {
-  if (event.target.row !== undefined) chooseAndSay(event.target.row);
+  if (event.target.row === undefined) return;
+  if (pointed.model !== list.model) also.listed(pointed.model);
+  chooseAndSay(event.target.row);
 });
 
 // Everywhere.

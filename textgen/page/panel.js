@@ -37,8 +37,6 @@ function showPlace({ reading, view, selected }, place) {
   const row = reading.rows[selected];
   const piece = reading.pieces[place];
   const value = reading.valueAt(selected, place);
-  find("hint").hidden = true;
-  find("details").hidden = false;
   find("glyph").textContent = piece === " " ? "␣" : named(piece) || "∅";
   find("glyph").className = colorOf(row, value);
   find("glyph").classList.toggle("long", find("glyph").textContent.length > 3);

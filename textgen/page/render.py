@@ -25,9 +25,14 @@ from textgen.heat import HeatRow
 from textgen.terminal.palette import RGB, Palette
 from textgen.terminal.text import visible
 
-#: The page's program, in the order in which it is read: what every page has, then its source.
-COMMON = ("words.js", "data.js", "text.js", "neurons.js", "panel.js", "page.js")
-RECORDED = (*COMMON, "recorded.js")
+_COMMON = ("words.js", "data.js", "text.js", "neurons.js", "panel.js", "page.js")
+#: The programs of the two kinds of page, in the order in which they are read.
+RECORDED = (*_COMMON, "recorded.js")
+LIVE = (
+    *_COMMON,
+    *("cells.js", "vocabulary.js", "network.js", "source.js"),
+    *("live_reading.js", "holds.js", "writing.js", "looking.js", "live.js"),
+)
 
 #: A probability of 1 is stored as this.
 PROBABILITY_ONE = 65_535
@@ -140,6 +145,7 @@ def render(page: Page) -> str:
             "next-labels": page.next_labels.astype("<u4" if wide else "<u2"),
             "next-probabilities": shares.astype("<u2"),
         },
+        kind="recorded",
         title=page.title,
         facts=page.facts,
         notice=page.notice,
@@ -147,11 +153,46 @@ def render(page: Page) -> str:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiveModel:
+    """A model that stands in a page and runs there.
+
+    Args:
+        name: What the page calls it.
+        description: What network.js must know of it, as plain data.
+        weights: Its weights, as the description says how they are to be read.
+    """
+
+    name: str
+    description: Mapping[str, Any]
+    weights: bytes
+
+
+def render_live(models: Sequence[LiveModel], *, title: str, facts: Sequence[str] = ()) -> str:
+    """A page in which models run: one types, they read and write on. HTML, to be written as UTF-8.
+
+    Args:
+        models: The first one writes; each more reads the same text beside it.
+        title: The heading.
+        facts: Short facts on the models, shown below it.
+    """
+    data = {
+        "models": [{"name": each.name, "description": each.description} for each in models],
+        "top": 5,
+    }
+    weights = {
+        f"weights-{number}": np.frombuffer(each.weights, np.uint8)
+        for number, each in enumerate(models)
+    }
+    return _file(LIVE, data, weights, kind="live", title=title, facts=facts)
+
+
 def _file(
     scripts: Sequence[str],
     data: Mapping[str, Any],
     numbers: Mapping[str, NDArray[np.generic]],
     *,
+    kind: str,
     title: str,
     facts: Sequence[str],
     notice: str = "",
@@ -163,6 +204,7 @@ def _file(
     sources = [_source("application/json", "data", _json({**data, "colors": COLORS}))]
     sources += [_source("text/plain", name, _base64(array)) for name, array in numbers.items()]
     parts = {
+        "kind": kind,
         "title": html.escape(visible(title)),
         "style": style,
         "style_hash": _hash(style),

@@ -128,6 +128,12 @@ class TextView {
     }
   }
 
+  // The place that the panel shows.
+  mark(place) {
+    this.element.querySelector("[data-here]")?.removeAttribute("data-here");
+    this.spanAt(place)?.setAttribute("data-here", "");
+  }
+
   // The place in the line above or below that is nearest; the same place where there is none.
   verticalNeighbour(place, direction) {
     const here = this.spanAt(place).getBoundingClientRect();

@@ -1,0 +1,524 @@
+"""The page in which a model runs, in a real Chromium: what a person does there, and sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from textgen.checkpoint import SavedModel
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.export.packed import PackedModel, pack
+from textgen.inspection.influence import influence_view
+from textgen.inspection.trace import Trace, trace
+from textgen.inspection.view import token_bits
+from textgen.model.config import ModelConfig
+from textgen.model.numpy_network import NumpyNetwork
+from textgen.page.render import LiveModel, render_live
+from textgen.steering import Target
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+
+from selenium.webdriver import Chrome  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from support.browser import chromium, found  # noqa: E402
+from support.shown_page import Shown, number  # noqa: E402
+
+pytestmark = [
+    pytest.mark.skipif(found() is None, reason="no Chromium with chromedriver on the path"),
+]
+
+CHARS = Vocabulary.from_characters("Дом у реки.\nДым над домом, и дом как дым.")
+TEXT = "Дом у реки, дым над домом."
+HOSTILE = (
+    "</script ><script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
+    "<!-- &lt; ]]> \u2028 {{data}} {0}"
+)
+
+
+def saved_model(cell: str = "lstm", vocabulary: Vocabulary = CHARS, layers: int = 2) -> SavedModel:
+    """A model with weights drawn at random, the same ones each time."""
+    config = ModelConfig(
+        cell=cell,
+        vocab_size=len(vocabulary),
+        embedding_size=4,
+        hidden_size=6,
+        num_layers=layers,
+    )
+    rng = np.random.default_rng(5)
+    weights = {
+        name: rng.normal(0.0, 0.6, shape).astype(np.float32)
+        for name, shape in config.tensor_shapes().items()
+    }
+    return SavedModel(
+        config=config, vocabulary=vocabulary, normalization=Normalization(), weights=weights
+    )
+
+
+def direction_named(name: str) -> Target:
+    """A direction that is no more than neuron 0:2."""
+    along = np.eye(6, dtype=np.float32)[2]
+    return Target(name=name, layer=0, state="c", mean=0.5, sd=2.0, read=along, write=along)
+
+
+@cache
+def packed(cell: str = "lstm") -> PackedModel:
+    target = direction_named("mood")
+    return pack(saved_model(cell), 16, targets=() if cell == "rnn" else [target])
+
+
+def live_model(name: str, model: PackedModel) -> LiveModel:
+    return LiveModel(name=name, description=model.description, weights=model.data)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    """One for all tests of this file."""
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of one model."""
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    html = render_live([live_model("small", packed())], title="small", facts=("LSTM 2 × 6",))
+    file.write_text(html, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(scope="module")
+def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two models."""
+    file = tmp_path_factory.mktemp("page") / "page.html"
+    models = [live_model("long", packed()), live_model("short", packed("rnn"))]
+    file.write_text(render_live(models, title="two"), encoding="utf-8")
+    return file
+
+
+class Live(Shown):
+    """A live page, as fast as it goes."""
+
+    def __init__(self, browser: Chrome, path: Path, **settings: Any) -> None:
+        super().__init__(browser, path, **settings)
+        self.settle()
+        self.browser.execute_script("document.getElementById('speed').value = 'fast'")
+
+    def type(self, text: str) -> None:
+        """Put a text into the box, in place of what stands there."""
+        box = self.element("#given")
+        box.send_keys(Keys.CONTROL, "a")
+        box.send_keys(text)
+        self.until(lambda: self.text_of("text") == text)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until all has been computed and drawn."""
+        busy = "document.querySelector('.readings').getAttribute('aria-busy')"
+        self.until(lambda: self.text_of("text") and self.run(busy) == "false")
+
+    def classes(self, reading: int = 0) -> list[str]:
+        """The colour of each character of a text."""
+        names = self.run(
+            "Array.from(document.querySelectorAll('.reading')[arguments[0]]"
+            ".querySelectorAll('.text > span'), e => e.className)",
+            reading,
+        )
+        return [name.split()[-1] if name else "" for name in names]
+
+    def write(self) -> None:
+        """Press the button and wait for the end."""
+        self.element("#write").click()
+        self.wait_for_the_end()
+
+    def wait_for_the_end(self) -> None:
+        self.until(lambda: self.text_of("write") == "Write on")
+        self.settle()
+
+    def texts(self) -> list[str]:
+        """The texts that can be seen."""
+        return [
+            e.text for e in self.browser.find_elements(By.CSS_SELECTOR, ".text") if e.is_displayed()
+        ]
+
+
+@pytest.fixture
+def live(browser: Chrome, alone: Path) -> Iterator[Live]:
+    """The page of one model; whatever a test does with it, the browser has no complaint."""
+    page = Live(browser, alone)
+    yield page
+    assert page.complaints() == []
+
+
+def traced(text: str, cell: str = "lstm", **settings: Any) -> Trace:
+    """What Python computes of a text, with the weights as the page has them."""
+    network = NumpyNetwork(saved_model(cell).config, packed(cell).weights)
+    return trace(network, CHARS.encode(text), vocabulary=CHARS, top=5, **settings)
+
+
+def steps_of(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """The numbers of the 65 colours of values on a scale."""
+    return np.rint(np.clip((values - low) / (high - low), 0, 1) * 64)
+
+
+def drawn(live: Live, reading: int = 0) -> np.ndarray:
+    return np.array([int(name[1:]) for name in live.classes(reading)])
+
+
+def choose(live: Live, quantity: str, name: str) -> None:
+    """Colour the text by a quantity of a neuron."""
+    live.element(f"#quantity option[value='{quantity}']").click()
+    live.settle()
+    live.click(name)
+    live.settle()
+
+
+@pytest.mark.parametrize("quantity", ["cell", "hidden", "forget-gate", "candidate"])
+def test_typing_colours_as_python_computes(live: Live, quantity: str) -> None:
+    live.type(TEXT)
+    choose(live, quantity, "1:4")
+    values = traced(TEXT, quantities=[quantity]).values(1, 4, quantity)
+    high = float(np.quantile(np.abs(values), 0.99))
+    low, high = {"forget-gate": (0.0, 1.0), "candidate": (-1.0, 1.0)}.get(quantity, (-high, high))
+    assert np.abs(drawn(live) - steps_of(values, low, high)).max() <= 1
+    assert np.ptp(drawn(live)) > 5
+    assert number(live.text_of("high")) == pytest.approx(high, rel=0.005)
+
+
+def test_every_key_is_a_step(live: Live) -> None:
+    live.type("Дом")
+    whole = traced("Дом у")
+    for count, key in ((4, " "), (5, "у")):
+        live.element("#given").send_keys(key)
+        live.settle()
+        assert live.text_of("where") == f"character {count} of {count}"
+        symbols = [
+            {"\n": "\\n", " ": "space"}.get(symbol, symbol)
+            for symbol in (
+                ["‹end›", "‹unknown›", *CHARS.symbols[2:]][i] for i in whole.next_ids[count - 1]
+            )
+        ]
+        lines = live.browser.find_elements(By.CSS_SELECTOR, "#next .symbol")
+        assert [line.text for line in lines] == symbols
+        assert number(live.text_of("cost")) == pytest.approx(token_bits(whole)[count - 1], abs=0.01)
+    live.element("#given").send_keys(Keys.BACKSPACE)
+    live.settle()
+    assert live.text_of("where") == "character 4 of 4"
+    live.element("#given").send_keys(Keys.CONTROL, "a")
+    live.element("#given").send_keys(Keys.BACKSPACE)
+    live.until(lambda: live.text_of("text") == "")
+    live.until(lambda: live.element("#hint").is_displayed())
+
+
+def test_surprise_and_influence_colour_the_text(live: Live) -> None:
+    live.type(TEXT)
+    live.click("surprise")
+    bits = token_bits(traced(TEXT))
+    high = float(np.quantile(bits, 0.99))
+    assert np.abs(drawn(live) - steps_of(bits, 0.0, high)).max() <= 1
+    live.hover(9)
+    live.element("#moved").click()
+    live.settle()
+    assert live.text_of("name") == "influence"
+    saved = saved_model()
+    network = NumpyNetwork(saved.config, packed().weights)
+    view = influence_view(
+        network, packed().weights, CHARS.encode(TEXT[:10]), tuple(TEXT[:10]), CHARS, by=["gradient"]
+    )
+    (row,) = view.rows
+    # On the scale of the whole text, where what comes later has moved nothing.
+    values = np.concatenate([row.values, np.zeros(len(TEXT) - 10)])
+    steps = steps_of(values, 0.0, float(np.quantile(values, 0.99)))
+    assert np.abs(drawn(live) - steps).max() <= 1
+    assert drawn(live).max() > 40 and set(drawn(live)[10:]) == {0}
+
+
+def test_the_equations_have_the_numbers_of_the_step(live: Live) -> None:
+    live.type(TEXT)
+    choose(live, "cell", "0:3")
+    live.hover(4)
+    live.settle()
+    shown = {
+        line.find_element(By.TAG_NAME, "dt").text[0]: number(
+            line.find_element(By.TAG_NAME, "strong").text
+        )
+        for line in live.browser.find_elements(By.CSS_SELECTOR, "#equations div")
+    }
+    names = {"f": "forget-gate", "i": "input-gate", "o": "output-gate", "h": "hidden", "C": "cell"}
+    for letter, quantity in names.items():
+        value = traced(TEXT, quantities=[quantity]).values(0, 3, quantity)[4]
+        if letter != "C":  # C is the candidate, too, by its sign
+            assert shown[letter] == pytest.approx(value, abs=6e-4), letter
+    chosen = live.element("#equations .chosen").text
+    value = traced(TEXT).values(0, 3)[4]
+    assert number(chosen.rsplit("=", 1)[1]) == pytest.approx(value, abs=6e-4)
+
+
+def test_the_model_writes_on_stops_and_goes_on(live: Live) -> None:
+    live.type("Дом ")
+    live.write()
+    first = live.text_of("text")
+    assert first.startswith("Дом ") and len(first) == 204
+    assert "Written: " in live.text_of("status")
+    live.write()
+    assert live.text_of("text").startswith(first) and len(live.text_of("text")) == 404
+    # The same seed writes the same text, another one another.
+    live.type("Дом ")
+    live.write()
+    assert live.text_of("text") == first
+    live.element("#again").click()
+    live.wait_for_the_end()
+    assert live.text_of("text") != first
+    # At the pace of a reader it can be stopped, and goes on.
+    seed = live.element("#seed")
+    live.browser.execute_script("document.querySelector('.more').open = true")
+    seed.clear()
+    seed.send_keys("1")
+    live.type("Дом ")
+    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
+    live.element("#write").click()
+    assert live.text_of("write") == "Stop"
+    live.until(lambda: len(live.text_of("text")) > 8)
+    live.element("#write").click()
+    live.settle()
+    part = live.text_of("text")
+    assert len(part) < 204 and first.startswith(part)
+    live.browser.execute_script("document.getElementById('speed').value = 'fast'")
+    live.write()
+    assert live.text_of("text").startswith(first)
+    live.element("#take").click()
+    live.settle()
+    assert live.run("document.getElementById('given').value") == live.text_of("text")
+
+
+def test_without_luck_it_writes_the_likeliest(live: Live) -> None:
+    live.browser.execute_script("document.querySelector('.more').open = true")
+    live.element("#temperature").send_keys(Keys.HOME)
+    assert live.text_of("temperature-value") == "0.00"
+    live.type("Дом ")
+    live.write()
+    text = live.text_of("text")
+    network = NumpyNetwork(saved_model().config, packed().weights)
+    ids = CHARS.encode(text)
+    _, state = network.step(np.array([0]), network.zero_state())
+    for place, token in enumerate(ids[:-1]):
+        logits, state = network.step(np.array([token]), state)
+        logits[:, :2] = -np.inf
+        if place >= 3:
+            assert ids[place + 1] == logits[0].argmax()
+
+
+def test_a_held_gate_changes_the_text_and_the_equations(live: Live) -> None:
+    live.type("Дом ")
+    live.write()
+    free = live.text_of("text")
+    choose(live, "cell", "1:2")
+    live.element(".gate button").click()  # shut
+    live.wait_for_the_end()
+    held, beside = live.texts()
+    assert live.element(".gate input[type=checkbox]").is_selected()
+    assert held != free.strip() and held.startswith("Дом ")
+    assert beside == free.strip()
+    assert {"with the hold", "Without the hold"} == {
+        e.text for e in live.browser.find_elements(By.CSS_SELECTOR, ".which") if e.text
+    }
+    live.hover(6)
+    live.settle()
+    line = next(
+        line
+        for line in live.browser.find_elements(By.CSS_SELECTOR, "#equations div")
+        if line.text.startswith("f")
+    )
+    assert "= 0.000 held by hand" in line.text
+    # All is as it was when it is let go.
+    live.element(".gate input[type=checkbox]").click()
+    live.settle()
+    assert live.texts() == [free.strip()]
+    assert live.text_of("text") == free
+
+
+def test_a_neuron_and_a_direction_can_be_held(live: Live) -> None:
+    live.type(TEXT)
+    choose(live, "cell", "0:2")
+    high = live.element(".hold.unit button:last-of-type")
+    high.click()
+    live.settle()
+    assert live.element(".hold.unit .held").text == "Hold neuron 0:2 (cell)"
+    limit = float(high.text)
+    live.hover(3)
+    assert number(live.text_of("value")) == pytest.approx(limit)
+    assert set(live.classes()) == {"d64"}
+    assert live.texts() == [TEXT, TEXT]  # the same text, coloured without the hold below
+    assert len(set(live.classes(1))) > 3
+    live.element(".hold.unit input[type=checkbox]").click()
+    live.settle()
+    # A direction along one neuron: two standard deviations of 2 above its mean of 0.5.
+    line = live.element(".hold.direction")
+    assert line.find_element(By.CLASS_NAME, "held").text == "mood"
+    live.browser.execute_script(
+        "const slider = document.querySelector('.hold.direction input[type=range]');"
+        "slider.value = 2; slider.dispatchEvent(new Event('input'))"
+    )
+    live.settle()
+    live.hover(3)
+    assert number(live.text_of("value")) == pytest.approx(4.5)
+
+
+def test_a_hold_in_mid_text_acts_from_there_on(live: Live) -> None:
+    live.type("Дом ")
+    live.write()
+    free = live.text_of("text")
+    live.type("Дом ")
+    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
+    live.element("#write").click()
+    live.until(lambda: len(live.text_of("text")) > 9)
+    live.element(".gate button:last-of-type").click()  # open
+    live.browser.execute_script("document.getElementById('speed').value = 'fast'")
+    live.until(lambda: len(live.text_of("text")) > 30)
+    live.element("#write").click()
+    live.settle()
+    held = live.text_of("text")
+    assert held[:9] == free[:9]
+    assert held != free[: len(held)]
+    assert free.startswith(live.texts()[1][:25])
+
+
+def test_two_models_read_the_same_text(browser: Chrome, beside: Path) -> None:
+    live = Live(browser, beside)
+    live.type(TEXT)
+    assert live.texts() == [TEXT, TEXT]
+    live.click("surprise")
+    for reading, cell in enumerate(("lstm", "rnn")):
+        reading = 2 * reading  # between them stands the text without a hold
+        bits = token_bits(traced(TEXT, cell))
+        steps = steps_of(bits, 0.0, float(np.quantile(bits, 0.99)))
+        assert np.abs(drawn(live, reading) - steps).max() <= 1
+    # Each model has neurons of its own.
+    live.element("#quantity option[value='hidden']").click()
+    live.settle()
+    live.element("#model option[value='1']").click()
+    live.click("1:1")
+    live.settle()
+    values = traced(TEXT, "rnn").values(1, 1, "hidden")
+    high = float(np.quantile(np.abs(values), 0.99))
+    assert np.abs(drawn(live, 2) - steps_of(values, -high, high)).max() <= 1
+    live.write()
+    first, second = live.texts()
+    assert first == second and len(first) > len(TEXT) + 100
+    assert live.complaints() == []
+
+
+def test_the_languages_change_all_words(live: Live) -> None:
+    live.type(TEXT)
+    english = live.run("document.body.innerText")
+    for code, words in (("ru", "Писать дальше"), ("mk", "Пиши понатаму")):
+        live.element(f"#language option[value='{code}']").click()
+        live.settle()
+        assert live.text_of("write") == words
+        shown = live.run("document.body.innerText").replace(TEXT, "")
+        left = set(re.findall(r"[A-Za-z]{4,}", shown)) & set(re.findall(r"[A-Za-z]{4,}", english))
+        assert left <= {"English", "Enter", "LSTM", "small", "temperature", "mood", "tanh", "seed"}
+    live.element("#language option[value='en']").click()
+
+
+def test_the_keyboard_does_it_all_here_too(live: Live) -> None:
+    live.element("#given").send_keys(Keys.CONTROL, "a")
+    live.press("Дом ", Keys.TAB)
+    live.settle()
+    assert live.focus() == "write"
+    live.press(Keys.ENTER)
+    live.wait_for_the_end()
+    before = live.text_of("text")
+    assert len(before) == 204
+    live.press(Keys.TAB, Keys.TAB, Keys.TAB, Keys.TAB)
+    assert live.run("document.activeElement.type") == "checkbox"
+    live.press(" ")
+    live.wait_for_the_end()
+    assert live.texts()[0] != before.strip()
+    live.press(*[Keys.TAB] * 4)
+    assert live.run("document.activeElement.type") == "range"
+    live.press(Keys.END)
+    live.wait_for_the_end()
+    assert live.run("document.activeElement.value") == "1"
+    assert live.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+@pytest.mark.parametrize("width", [360, 720, 1280, 1920])
+def test_every_width_will_do(browser: Chrome, alone: Path, width: int) -> None:
+    live = Live(browser, alone, width=width)
+    live.type(TEXT)
+    live.write()
+    live.element(".gate button").click()
+    live.wait_for_the_end()
+    assert live.run("document.documentElement.scrollWidth <= innerWidth")
+    size = live.run("parseFloat(getComputedStyle(document.getElementById('text')).fontSize)")
+    assert size >= (22 if width >= 1280 else 18)
+    assert live.complaints() == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(browser: Chrome, beside: Path, width: int, scheme: str) -> None:
+    live = Live(browser, beside, width=width, scheme=scheme)
+    live.type(TEXT)
+    live.element(".gate button").click()
+    live.settle()
+    live.browser.execute_script("document.querySelector('.more').open = true")
+    live.hover(3)
+    live.settle()
+    for code in ("en", "ru", "mk"):
+        live.browser.execute_script(
+            "const choice = document.getElementById('language'); choice.value = arguments[0];"
+            "choice.dispatchEvent(new Event('change'))", code
+        )  # fmt: skip
+        live.settle()
+        assert live.violations() == [], (code, width, scheme)
+
+
+def test_the_page_asks_for_nothing(live: Live) -> None:
+    assert live.run("performance.getEntriesByType('resource').length") == 0
+    live.browser.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.ran = 1';"
+        "document.body.append(s)"
+    )
+    assert live.run("window.ran") is None
+    assert "script-src" in " ".join(live.complaints())
+
+
+def test_hostile_texts_stay_texts(browser: Chrome, tmp_path: Path) -> None:
+    vocabulary = Vocabulary.from_characters(HOSTILE)
+    target = direction_named(HOSTILE)
+    model = pack(saved_model(vocabulary=vocabulary), 16, targets=[target])
+    labels = [HOSTILE] * len(vocabulary)
+    model = replace(model, description={**model.description, "labels": labels})
+    file = tmp_path / "page.html"
+    models = [live_model(HOSTILE, model)] * 2
+    file.write_text(render_live(models, title=HOSTILE, facts=(HOSTILE,)), encoding="utf-8")
+    live = Live(browser, file)
+    live.browser.execute_script(
+        "const box = document.getElementById('given'); box.value = arguments[0];"
+        "box.dispatchEvent(new Event('input'))",
+        HOSTILE + "\0\x1b\u202e",
+    )
+    live.settle()
+    live.write()
+    live.element(".direction button").click()
+    live.wait_for_the_end()
+    live.element("#moved").click()
+    live.settle()
+    live.browser.execute_script("document.querySelector('.text > span').click()")
+    assert live.text_of("text").startswith(
+        HOSTILE.replace("\u2028", "\\u2028") + "\\x00\\x1b\\u202e"
+    )
+    assert live.run("document.querySelector('.direction .held').textContent") == HOSTILE
+    assert live.run("window.hacked") is None
+    assert live.run("document.images.length") == 0
+    assert live.complaints() == []

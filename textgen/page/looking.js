@@ -1,0 +1,76 @@
+// Looking into a place: the equations of the neuron, and what moved the prediction.
+
+let looking = new AbortController();
+let lookingTimer = 0;
+function lookSoon() {
+  clearTimeout(lookingTimer);
+  lookingTimer = setTimeout(look, 60);
+  isPending("look", true);
+}
+
+function look() {
+  looking.abort();
+  looking = new AbortController();
+  const { signal } = looking;
+  nameInside();
+  if (pointed.shown >= 0 && !isWriting) {
+    until(signal, () => showEquations(signal));
+    for (const { reader } of runs()) {
+      if (reader.selected === INFLUENCE) until(signal, () => showInfluence(reader, signal));
+    }
+  }
+  isPending("look", false);
+}
+
+async function showInfluence(reader, signal) {
+  const { run, reading } = reader;
+  const place = Math.min(pointed.shown, reading.pieces.length - 1);
+  const shares = await run.source.influence(textOf(run), place, { holds: holdsOf(run), signal });
+  signal.throwIfAborted();
+  reading.influence = Array.from(shares);
+  scale(run, INFLUENCE);
+  reader.paint();
+  reader.describe();
+  showPointed();
+}
+
+const inside = find("inside");
+async function showEquations(signal) {
+  const { run, row, shown } = pointed;
+  inside.hidden = !isNeuron(row);
+  if (inside.hidden || !inside.open) return;
+  const { layer, unit } = row;
+  const lines = await run.source.equations(textOf(run), shown, layer, unit, {
+    holds: holdsOf(run), signal,
+  });
+  signal.throwIfAborted();
+  find("equations").replaceChildren(...lines.map(equationLine));
+}
+
+function equationLine({ name, formula, numbers, value, isHeld, quantity }) {
+  const line = make("div", quantity === pointed.row.quantity ? "chosen" : "");
+  const left = make("dt", "");
+  left.append(...setIn(`${name} = ${formula}`));
+  const shown = value === null ? "" : `= ${value.toFixed(3)}`;
+  const right = make("dd", "", (isHeld ? "" : numbers && `= ${numbers} `).replaceAll("-", "−"));
+  right.append(make("strong", "", shown.replace("-", "−")));
+  if (isHeld) right.append(` ${word("by hand")}`);
+  line.append(left, right);
+  return line;
+}
+
+// `c_{t-1}` with the index below the line, `c^b` with it above.
+function setIn(formula) {
+  return formula.split(/([_^](?:\{[^}]*\}|\p{L}))/u).map((part) => {
+    if (!/^[_^]./.test(part)) return part;
+    return make(part[0] === "_" ? "sub" : "sup", "", part.slice(1).replace(/^\{|\}$/g, "").replace("-", "−"));
+  });
+}
+
+function nameInside() {
+  const { row } = pointed;
+  if (isNeuron(row)) find("inside-name").textContent = word("inside", row.name);
+}
+
+find("moved").addEventListener("click", () => chooseAndSay(INFLUENCE));
+inside.addEventListener("toggle", lookSoon);

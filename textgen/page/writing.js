@@ -1,0 +1,337 @@
+// Texts that are read and written on: with what is held by hand, without it, by other models.
+
+const LENGTH = 200; // characters that "Write on" writes
+const LONGEST = 4000; // characters of a text in all
+const PACE = 45; // milliseconds a character, where somebody reads along
+
+// A text that is written: what somebody gave, and what the model wrote on.
+class Run {
+  written = "";
+  count = 0; // places that were written
+  made = ""; // the settings that it was written with
+
+  constructor(reader, source) {
+    Object.assign(this, { reader, source });
+    reader.run = this;
+  }
+
+  get reading() {
+    return this.reader.reading;
+  }
+
+  // How many places somebody gave.
+  get given() {
+    return this.reading.pieces.length - this.count;
+  }
+
+  forget() {
+    this.written = "";
+    this.count = 0;
+  }
+}
+
+// The sources and a reader for each model, one more for the text without the hold.
+const sources = page.models.map(({ name, description }, number) =>
+  new LocalSource(new Network(description, bytesOf(`weights-${number}`)), name),
+);
+const mainSection = document.querySelector(".reading");
+function anotherSection() {
+  const section = mainSection.cloneNode(true);
+  section.querySelector("#open").remove();
+  for (const element of [section, ...section.querySelectorAll("[id]")]) element.removeAttribute("id");
+  document.querySelector(".readings").append(section);
+  return section;
+}
+const main = new Run(new Reader(mainSection, new LiveReading(sources[0])), sources[0]);
+const free = new Run(
+  new Reader(anotherSection(), new LiveReading(sources[0], main.reading)), sources[0],
+);
+const others = sources.slice(1).map((source, number) => {
+  const reader = new Reader(anotherSection(), new LiveReading(source));
+  reader.model = number + 1;
+  return new Run(reader, source);
+});
+for (const run of [main, free, ...others]) readers.push(run.reader);
+const runs = () => [main, ...(isFreeShown ? [free] : []), ...others];
+const ofModel = (number) => (number ? others[number - 1] : main);
+
+let isFreeShown = false;
+let given = "";
+let schedule = [{ from: 0, holds: [] }]; // which holds acted from which place on
+let work = new AbortController();
+let isWriting = false;
+let isAnew = false; // whether what is written was there and is written anew, for a hold
+let goal = 0; // characters that are to be written in all
+let isFollowing = true; // whether the panel shows the last character
+
+const textOf = (run) => given + (run === free ? free.written : main.written);
+
+// The holds of the text that is held, each with the places where it acts.
+function holdsOf(run) {
+  if (run !== main) return [];
+  return schedule.flatMap(({ from, holds }, number) =>
+    holds.map((hold) => ({ ...hold, from, to: schedule[number + 1]?.from })),
+  );
+}
+
+const settings = () => ({
+  temperature: Number(find("temperature").value),
+  topP: Number(find("top-p").value),
+  seed: Number(find("seed").value) || 0,
+});
+
+// Ends the work under way and begins other work.
+function begun() {
+  work.abort();
+  work = new AbortController();
+  return work.signal;
+}
+
+// What is still to be computed or drawn; readers of the screen wait for it.
+const pending = new Set();
+function isPending(what, is) {
+  if (is) pending.add(what);
+  else pending.delete(what);
+  document.querySelector(".readings").setAttribute("aria-busy", pending.size > 0);
+}
+
+// Runs work until other work begins; that it was given up is no mistake.
+async function until(signal, task) {
+  isPending(task, true);
+  try {
+    await task();
+  } catch (mistake) {
+    if (!signal.aborted) throw mistake;
+  } finally {
+    isPending(task, false);
+  }
+}
+
+const rest = (time) => new Promise((resolve) => setTimeout(resolve, time));
+
+// Reading.
+
+async function readInto(run, signal) {
+  const { quantity } = run.reading.like ?? run.reading;
+  const text = textOf(run);
+  const places = await run.source.read(text, { holds: holdsOf(run), quantity, signal });
+  signal.throwIfAborted();
+  run.reading.replace(places);
+  run.count = places.length - pieceCount(places, given);
+  run.shownText = text;
+  drawSoon(run);
+}
+
+// How many of the first places are those of a text's beginning.
+function pieceCount(places, beginning) {
+  let length = 0;
+  let count = 0;
+  while (count < places.length && length + places[count].piece.length <= beginning.length) {
+    length += places[count++].piece.length;
+  }
+  return count;
+}
+
+async function readAll() {
+  const signal = begun();
+  await until(signal, async () => {
+    for (const run of runs()) await readInto(run, signal);
+    settleSoon();
+  });
+}
+
+// Writing.
+
+async function writeInto(run, signal) {
+  const asked = settings();
+  const pace = find("speed").value === "slow" ? PACE : 0;
+  if (run.shownText !== textOf(run)) await readInto(run, signal);
+  const { quantity } = run.reading.like ?? run.reading;
+  const length = Math.min(goal - run.count, LONGEST - run.reading.pieces.length);
+  const places = run.source.write(textOf(run), {
+    ...asked, quantity, length, signal, holds: holdsOf(run),
+  });
+  run.made = JSON.stringify(asked);
+  for await (const place of places) {
+    signal.throwIfAborted();
+    run.reading.append(place);
+    run.written += place.piece;
+    run.count++;
+    run.shownText = textOf(run);
+    drawSoon(run);
+    if (pace) await rest(pace);
+    signal.throwIfAborted();
+  }
+}
+
+// Reads what is being written, until it has been written.
+async function follow(run, signal, isDone) {
+  while (!isDone() || run.shownText !== textOf(run)) {
+    if (run.shownText !== textOf(run)) await readInto(run, signal);
+    await rest(30);
+    signal.throwIfAborted();
+  }
+}
+
+// Writes until `goal` characters have been written.
+async function writeOn() {
+  const signal = begun();
+  setWriting(true);
+  await until(signal, async () => {
+    let isDone = false;
+    const own = runs().filter((run) => !others.includes(run));
+    await Promise.all([
+      Promise.all(own.map((run) => writeInto(run, signal))).then(() => (isDone = true)),
+      ...others.map((run) => follow(run, signal, () => isDone)),
+    ]);
+    say(main.count < goal ? word("ended") : word("written", main.written));
+  });
+  if (!signal.aborted) finishWriting();
+}
+
+function finishWriting() {
+  setWriting(false);
+  isAnew = false;
+  settleSoon();
+}
+
+function setWriting(writing) {
+  isWriting = writing;
+  isFollowing = true;
+  nameWrite();
+}
+
+function nameWrite() {
+  find("write").textContent = word(isWriting ? "stop" : "write on");
+}
+
+function stop() {
+  begun();
+  goal = main.count;
+  finishWriting();
+}
+
+// From what somebody gave, with what is held now.
+function startAnew() {
+  for (const run of [main, free]) run.forget();
+  schedule = [{ from: 0, holds: holding.now }];
+  compare(holding.now.length > 0);
+}
+
+// What somebody typed takes the place of all that was written.
+function typed() {
+  given = find("given").value;
+  goal = 0;
+  setWriting(false);
+  startAnew();
+  return readAll();
+}
+
+// The holds were changed: in mid-text where somebody has the model write, else for the whole text.
+function held() {
+  const holds = holding.now;
+  if (isWriting && !isAnew) {
+    const from = main.reading.pieces.length;
+    schedule = [...schedule.filter((each) => each.from < from), { from, holds }];
+    compare(true);
+    return writeOn();
+  }
+  schedule = [{ from: 0, holds }];
+  if (holds.length) compare(true);
+  if (free.made !== JSON.stringify(settings())) free.forget();
+  if (holds.length) main.forget();
+  else {
+    [main.written, main.count, main.made] = [free.written, free.count, free.made];
+    compare(false);
+  }
+  isAnew = goal > 0;
+  return isAnew ? writeOn() : readAll();
+}
+
+// Shows the text without the hold beside the other; it begins with what was written so far.
+function compare(shown) {
+  if (shown && !isFreeShown) {
+    [free.written, free.count, free.made] = [main.written, main.count, main.made];
+    free.reading.replace(main.reading.places);
+    free.shownText = textOf(free);
+    free.reader.choose(main.reader.selected);
+  }
+  isFreeShown = shown;
+  free.reader.section.hidden = !shown;
+  if (!shown && pointed === free.reader) pointed = main.reader;
+  nameRuns();
+  if (shown) drawSoon(free);
+}
+
+// Drawing: at most once between two pictures of the screen.
+
+const dirty = new Set();
+function drawSoon(run) {
+  if (!dirty.size) requestAnimationFrame(draw);
+  dirty.add(run);
+  isPending("draw", true);
+}
+
+function draw() {
+  const drawn = [...dirty];
+  dirty.clear();
+  isPending("draw", false);
+  for (const run of drawn) {
+    const { reader, reading } = run;
+    const follows = isWriting && isEndInSight(reader);
+    reader.draw(run.given);
+    scale(run, reader.selected);
+    reader.paint();
+    reader.describe();
+    if (follows) reader.view.spans.at(-1)?.scrollIntoView({ block: "nearest" });
+  }
+  if (drawn.includes(main) && isFollowing && main.reading.pieces.length) {
+    pointed = main.reader;
+    main.reader.shown = main.reading.pieces.length - 1;
+  }
+  showPointed();
+}
+
+// The text with a hold and the one without have one scale.
+const besideOf = (run) => (isFreeShown && run === main ? free.reading : null);
+function scale(run, number) {
+  const own = run === free ? main : run;
+  own.reading.scale(number, besideOf(own));
+}
+
+// Whoever has scrolled away from the end of a text is not taken back to it.
+function isEndInSight(reader) {
+  const end = reader.view.spans.at(-1)?.getBoundingClientRect();
+  const sight = reader.section.parentElement.getBoundingClientRect();
+  return end && end.top < Math.min(sight.bottom, innerHeight) + end.height;
+}
+
+// What takes longer is done when nothing has changed for a while.
+let settling = 0;
+function settleSoon() {
+  clearTimeout(settling);
+  settling = setTimeout(settle, 150);
+  isPending("settle", true);
+}
+
+function settle() {
+  const read = [main, ...others].filter((run) => run.reading.pieces.length);
+  for (const run of read) run.reading.measure(besideOf(run));
+  list.arrange();
+  list.repaint();
+  for (const run of read) if (!run.hasChosen) chooseFirst(run);
+  for (const run of runs()) {
+    run.reader.paint();
+    run.reader.describe();
+  }
+  showPointed();
+  lookSoon();
+  isPending("settle", false);
+}
+
+// The first colours are those of the neuron that varies most.
+function chooseFirst(run) {
+  run.hasChosen = true;
+  if (run.reader.model === list.model) choose(run.reading.strongest);
+  else run.reader.choose(run.reading.strongest);
+}
