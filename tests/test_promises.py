@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -111,7 +111,7 @@ def test_finished_parts_are_taken_from_the_lines(campaign: ModuleType, tmp_path:
     ]
     path.write_text("\n".join(lines))
     kept = campaign.kept_figures(path, settings)
-    assert kept == {1: campaign.Figure(tried=7, failures=("x",), seconds=2.0)}
+    assert kept == {1: campaign.Figure(tried=7, failures=("x",), seconds=2.0, commit="kept")}
     assert campaign.kept_figures(tmp_path / "none", settings) == {}
 
 
@@ -571,6 +571,35 @@ def test_an_old_model_that_does_something_else_is_seen(
     assert "it writes" in golden_files._same("lstm", expected)
     monkeypatch.setattr(golden_files.textgen, "load", lambda path: Other(true(path), 0.01))
     assert "bits/char, it was" in golden_files._same("lstm", expected)
+
+
+def test_a_training_that_ends_before_it_is_killed_is_not_begun_again(
+    campaign: ModuleType, tmp_path: Path
+) -> None:
+    import kills
+
+    started: list[list[str]] = []
+
+    class Ended:
+        """Killed in its first moments, then done before it could be killed."""
+
+        pid = 0
+
+        def kill(self) -> None:
+            pass
+
+        def wait(self) -> Any:
+            code = -9 if len(started) == 1 else 0
+            return kills.Finished(code, "", "")
+
+    project = object.__new__(kills._Project)
+    project.folder = tmp_path
+    project.wholes = {("small", 1): (1.0, {})}
+    project.server = SimpleNamespace(start=lambda words: started.append(words) or Ended())
+    project.words = lambda training, threads: ["train", "text.txt"]
+    made = project.try_once("small", 1, random.Random(0), 3)
+    assert started == [["train", "text.txt"]] * 2
+    assert made.begun_again and len(made.moments) == 1 and not made.wrong
 
 
 @pytest.mark.parametrize(

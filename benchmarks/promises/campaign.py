@@ -284,7 +284,8 @@ def kept_figures(path: Path, settings: Mapping[str, Any]) -> dict[int, Figure]:
             except ValueError:  # the campaign was stopped while it wrote this line
                 continue
             if record["settings"] == settings:
-                figures[record["part"]] = figure_of(record["figure"])
+                figure = figure_of(record["figure"])
+                figures[record["part"]] = replace(figure, commit=path.stem)
     return figures
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from campaign import Effort, Figure, Part, repeat
-from forked import Running, Server
+from forked import Finished, Running, Server
 from measuring import made_up_text
 from run_files import tree_of
 
@@ -105,8 +105,8 @@ def computed(pid: int) -> float | None:
     return None
 
 
-def kill_at(running: Running, moment: float) -> bool:
-    """Kill a command once it has computed for so many seconds; whether it was still there.
+def kill_at(running: Running, moment: float) -> Finished:
+    """Kill a command once it has computed for so many seconds; how it ended, by itself or killed.
 
     The clock would not do: on a machine with other work a run takes longer at one time than at
     another.
@@ -114,10 +114,9 @@ def kill_at(running: Running, moment: float) -> bool:
     while (seconds := computed(running.pid)) is not None:
         if seconds >= moment:
             running.kill()
-            return running.wait().code < 0
+            break
         time.sleep(0.0005)
-    running.wait()
-    return False
+    return running.wait()
 
 
 class _Project:
@@ -176,7 +175,8 @@ class _Project:
         again = words
         for _ in range(kills):
             share = rng.random()
-            if not kill_at(self.server.start(again), share * seconds):
+            ended = kill_at(self.server.start(again), share * seconds)
+            if ended.code >= 0:  # It was done before: nothing is left to be gone on with.
                 break
             moments.append(round(share, 4))
             if (self.folder / _OUT / "resume.safetensors").exists():
@@ -184,7 +184,8 @@ class _Project:
                 again = resume if rng.random() < 0.5 else [*words, "--resume"]
             else:
                 begun_again = True
-        ended = self.server.run(again)
+        else:
+            ended = self.server.run(again)
         wrong = [f"code {ended.code}: {ended.err.strip()}"] if ended.code else []
         if not wrong:
             found = tree_of(self.folder)
