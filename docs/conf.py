@@ -42,6 +42,7 @@ highlight_language = "none"
 # In docstrings `this` is code, as in Markdown.
 default_role = "code"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 autodoc_member_order = "bysource"
 napoleon_use_rtype = False
 strip_signature_backslash = True  # else `from_` loses its last letter
