@@ -522,3 +522,10 @@ def test_hostile_texts_stay_texts(browser: Chrome, tmp_path: Path) -> None:
     assert live.run("window.hacked") is None
     assert live.run("document.images.length") == 0
     assert live.complaints() == []
+
+
+def test_without_scripts_the_page_says_so(alone: Path, tmp_path: Path) -> None:
+    with chromium(tmp_path / "profile", scripts=False) as driver:
+        driver.get(alone.as_uri())
+        assert "JavaScript" in driver.find_element(By.CSS_SELECTOR, "noscript").text
+        assert not driver.find_element(By.ID, "given").is_displayed()

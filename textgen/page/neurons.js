@@ -93,8 +93,8 @@ class NeuronList {
     this.element.replaceChildren(...this.shownRows.map((number) => this.#options[number]));
     if (!this.shownRows.length) this.element.append(make("p", "hint", word("nothing found")));
     const count = this.shownRows.filter((number) => isNeuron(rows[number])).length;
-    find("count").textContent =
-      count === neurons ? whole(count) : word("of", whole(count), whole(neurons));
+    const told = count === neurons ? whole(count) : word("of", whole(count), whole(neurons));
+    if (find("count").textContent !== told) find("count").textContent = told; // it is read aloud
     if (!this.shownRows.includes(this.active)) this.active = this.shownRows[0] ?? -1;
     this.markActive(false);
   }

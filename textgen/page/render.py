@@ -146,6 +146,7 @@ def render(page: Page) -> str:
             "next-probabilities": shares.astype("<u2"),
         },
         kind="recorded",
+        without_scripts="The colours need JavaScript, which is switched off here. The text:",
         title=page.title,
         facts=page.facts,
         notice=page.notice,
@@ -184,7 +185,15 @@ def render_live(models: Sequence[LiveModel], *, title: str, facts: Sequence[str]
         f"weights-{number}": np.frombuffer(each.weights, np.uint8)
         for number, each in enumerate(models)
     }
-    return _file(LIVE, data, weights, kind="live", title=title, facts=facts)
+    return _file(
+        LIVE,
+        data,
+        weights,
+        kind="live",
+        without_scripts="The model runs in JavaScript, which is switched off here.",
+        title=title,
+        facts=facts,
+    )
 
 
 def _file(
@@ -193,6 +202,7 @@ def _file(
     numbers: Mapping[str, NDArray[np.generic]],
     *,
     kind: str,
+    without_scripts: str,
     title: str,
     facts: Sequence[str],
     notice: str = "",
@@ -205,6 +215,7 @@ def _file(
     sources += [_source("text/plain", name, _base64(array)) for name, array in numbers.items()]
     parts = {
         "kind": kind,
+        "without_scripts": without_scripts,
         "title": html.escape(visible(title)),
         "style": style,
         "style_hash": _hash(style),

@@ -128,15 +128,19 @@ class ReadText {
     return count;
   }
 
-  // A text that begins with the first `count` places of this one.
+  // A text that begins with the first `count` places of this one, at least one.
   beginning(count, holds) {
     const text = new ReadText(this.network, holds);
-    const symbols = count > 0 ? this.firstId[count - 1] : 0;
+    const symbols = this.firstId[count - 1];
     text.places = this.places.slice(0, count);
     text.firstId = this.firstId.slice(0, count);
     text.ids = this.ids.slice(0, symbols);
     for (const [after, state] of this.#states) if (after <= symbols) text.#states.set(after, state);
-    const last = symbols > 0 ? symbols - (symbols % KEPT_EVERY || KEPT_EVERY) : 0;
+    if (symbols === this.ids.length) {
+      Object.assign(text, { state: this.state.copy(), logits: this.logits });
+      return text;
+    }
+    const last = symbols - (symbols % KEPT_EVERY || KEPT_EVERY);
     text.state = text.#states.get(last).copy();
     for (let k = last; k < symbols; k++) {
       text.logits = this.network.step(text.state, this.ids[k], this.#holdsOf(k)).logits.slice();
