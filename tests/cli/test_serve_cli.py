@@ -74,7 +74,7 @@ def test_ctrl_c_lets_texts_end(trained: Trained) -> None:
     assert b"data: [DONE]" in answer and b"the server is ending" in answer
     assert 0.6 < time.monotonic() - began < 15
     assert process.returncode == 130
-    assert err.splitlines() == ["ending: 1 texts have 0.7 s", "textgen: interrupted"]
+    assert err.splitlines() == ["ending; 1 text may go on for 0.7 s", "textgen: interrupted"]
 
 
 @posix

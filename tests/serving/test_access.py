@@ -56,6 +56,8 @@ def test_a_token(models: dict[str, textgen.Model]) -> None:
             answer = served.ask("/v1/models", **encoded)
             assert answer.status == 401 and "Authorization: Bearer" in answer.message
             assert "sesam" not in answer.message
+        given = "Bearer sesam öffne".encode().decode("latin-1")
+        assert served.ask("/v1/models", Authorization=given).status == 200
         assert served.ask("/metrics").status == 401
         assert served.ask("/health").status == 200
     with serving([models["lstm"]], token="sesam") as served:
@@ -89,6 +91,42 @@ def test_limits(models: dict[str, textgen.Model]) -> None:
         assert all(len(choice["text"]) > 100 for choice in record["choices"])
         assert "time" in record["notices"][0]
         assert served.complete(max_tokens=5).status == 200
+
+
+def test_a_crowd_of_one_client_keeps_nobody_waiting(models: dict[str, textgen.Model]) -> None:
+    limits: dict[str, Any] = {"max_tokens": 2**24, "max_seconds": 20.0}
+    with serving([models["lstm"]], **limits) as served:
+        crowd: list[Any] = []
+        asked = {"user": "crowd", "n": 100, "max_tokens": 2**24}
+        thread = threading.Thread(target=lambda: crowd.append(served.complete(**asked)))
+        thread.start()
+        try:
+            wait_for(lambda: served.metric("textgen_texts") == 100)
+            began = time.monotonic()
+            for seed in (1, None):
+                answer = served.complete(user="one", seed=seed, max_tokens=500)
+                assert answer.status == 200
+            assert time.monotonic() - began < 10
+            assert served.metric("textgen_texts") == 100
+        finally:
+            thread.join()
+        assert crowd[0].status == 200
+
+
+def test_a_hundred_clients_at_once(served: Served, models: dict[str, textgen.Model]) -> None:
+    found: dict[int, str] = {}
+
+    def client(seed: int) -> None:
+        record = served.complete(prompt="Кот", seed=seed, max_tokens=60, echo=True).record
+        found[seed] = record["choices"][0]["text"]
+
+    threads = [threading.Thread(target=client, args=(seed,)) for seed in range(100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    model = models["lstm"]
+    assert found == {seed: model.generate("Кот", rng=seed, length=60) for seed in range(100)}
 
 
 def wait_for(what: Any, seconds: float = 20.0) -> None:

@@ -254,17 +254,20 @@ class StreamGroup:
             rows = [row for row, piece in enumerate(pieces) if piece.finish_reason is None]
             self._keep(np.array(rows, np.intp))
 
-    def block(self) -> list[Piece]:
-        """Write the next tokens of each text; `position` then has a row for each of them."""
-        columns = self._write_block()
+    def block(self, size: int = GROUP_STEPS) -> list[Piece]:
+        """Write the next tokens of each text, so many at most.
+
+        `position` then has a row for each of them.
+        """
+        columns = self._write_block(size)
         return [
             stream.accept_many(*own)
             for (_, stream), own in zip(self._streams, columns, strict=True)
         ]
 
-    def _write_block(self) -> list[tuple[list[Any], ...]]:
+    def _write_block(self, size: int) -> list[tuple[list[Any], ...]]:
         """What `Stream.accept_many` takes of each; what stands after a text's end is of no use."""
-        count = min(self._steps, max(1, *(stream.room for _, stream in self._streams)))
+        count = min(self._steps, size, max(1, *(stream.room for _, stream in self._streams)))
         counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
         ids, logprobs, prices = [], [], []
         for _ in range(count):

@@ -136,8 +136,9 @@ class Access:
         is_asking = scope["method"] == "OPTIONS" and allowed is not None
         if token is None or is_asking or scope["path"] in _OPEN:
             return
-        given = headers.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        # Bytes of a header are read as Latin-1, whatever they are.
+        given = headers.get("authorization", "").encode("latin-1")
+        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
             raise Refusal(
                 "the token is wrong or missing; send the header Authorization: Bearer TOKEN "
                 "(api_key of OpenAI's client) with the one that the server was started with",

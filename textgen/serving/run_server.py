@@ -14,6 +14,7 @@ from textgen.files import os_reason
 from textgen.serving.offered_model import OfferedModel
 from textgen.serving.serve_options import ServeOptions
 from textgen.serving.web_app import TextServer
+from textgen.terminal.humanize import plural
 
 #: Seconds after which it is seen whether the server is to end.
 _LOOK_SECONDS = 0.05
@@ -100,7 +101,7 @@ async def _serve(
     while not (stop() or serving.done()):
         await asyncio.sleep(_LOOK_SECONDS)
     if server.scribe.count:
-        say(f"ending: {server.scribe.count} texts have {options.grace:g} s")
+        say(f"ending; {plural(server.scribe.count, 'text')} may go on for {options.grace:g} s")
     server.scribe.end(options.grace)
     while server.scribe.count and not serving.done():
         await asyncio.sleep(_LOOK_SECONDS)

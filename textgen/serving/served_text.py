@@ -26,6 +26,9 @@ from textgen.sampling.writing import GROUP_STEPS, StreamGroup, StreamWriter
 #: Tokens of a prompt that are read before another text has its turn.
 READ_TOKENS = 512
 
+#: Tokens of a text's first turn: everybody's first characters come sooner.
+FIRST_TOKENS = 8
+
 #: The most likely tokens at one place, best first, with their natural log-probabilities.
 Alternatives = list[tuple[int, float]]
 
@@ -161,6 +164,7 @@ class ServedText:
         self._together, self._kind = together, kind
         self._alternatives = alternatives
         self._position: Position | None = None
+        self._is_begun = False
         self._writer: StreamWriter | None = None
         self._text: list[str] = []
         self._ids: list[int] = []
@@ -188,7 +192,7 @@ class ServedText:
             )
         if self._alternatives:
             self._told.append(best(log_softmax(self.position.logits_BV[0]), self._alternatives))
-        piece = self._writer.block(1 if self._alternatives else GROUP_STEPS)
+        piece = self._writer.block(1 if self._alternatives else self._turn)
         if self._kind is not None:
             self._go_on_from(None, piece)
         return len(piece.ids), self._progress(piece)
@@ -202,6 +206,11 @@ class ServedText:
         assert position is not None
         return position
 
+    @property
+    def _turn(self) -> int:
+        """Tokens that it may have in this turn."""
+        return GROUP_STEPS if self._is_begun else FIRST_TOKENS
+
     def _go_on_from(self, position: Position | None, piece: Piece) -> None:
         """Remember where the next writer, another one perhaps, begins."""
         seen = [*self.stream.context_ids, *piece.ids]
@@ -210,6 +219,7 @@ class ServedText:
             self._position, self._writer = position, None
 
     def _progress(self, piece: Piece) -> Progress | None:
+        self._is_begun = True
         self._text.append(piece.text)
         self._ids += piece.ids
         self._logprobs += piece.logprobs
@@ -238,7 +248,8 @@ class ServedText:
         streams = [text.stream for text in texts]
         group = StreamGroup(first._together, first._options, streams, position)
         done = []
-        for row, (text, piece) in enumerate(zip(texts, group.block(), strict=True)):
+        pieces = group.block(min(text._turn for text in texts))
+        for row, (text, piece) in enumerate(zip(texts, pieces, strict=True)):
             text._go_on_from(group.position.repeat(np.array([row])), piece)
             done.append((len(piece.ids), text._progress(piece)))
         return done

@@ -143,7 +143,8 @@ class TextServer:
         loop = asyncio.get_running_loop()
 
         def send(number: int, what: Progress | Exception) -> None:
-            loop.call_soon_threadsafe(parts.put_nowait, (number, what))
+            with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                loop.call_soon_threadsafe(parts.put_nowait, (number, what))
 
         order = Order(
             client=asked.user or _address(request),
