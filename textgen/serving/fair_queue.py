@@ -1,7 +1,8 @@
 """Whose turn it is: clients take turns, then the requests of a client, then the texts of a request.
 
 Each is charged the tokens that it had, and the one that had the fewest is next. Who comes anew
-begins where the one stands that had the fewest: nobody saves up turns by being away.
+begins just before the one that had the fewest: its first characters come soon, and nobody saves up
+turns by being away.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ class _Client:
     def __init__(self, served: int) -> None:
         self.served = served
         self.orders: dict[Order, deque[ServedText]] = {}
+        #: Texts that have their turn just now, and what the request of the last one had before.
+        self.out, self.level = 0, 0
 
     @property
     def least(self) -> int:
-        return min((order.served for order in self.orders), default=0)
+        return min((order.served for order in self.orders), default=self.level)
 
 
 class FairQueue:
@@ -34,32 +37,22 @@ class FairQueue:
                 yield from texts
 
     def __bool__(self) -> bool:
-        return bool(self._clients)
+        return any(client.orders for client in self._clients.values())
 
     def add(self, texts: Sequence[ServedText]) -> None:
-        """Add texts, of a new request or after their turn."""
-        for text in texts:
-            order = text.order
-            client = self._clients.get(order.client)
-            if client is None:
-                served = min((each.served for each in self._clients.values()), default=0)
-                client = self._clients[order.client] = _Client(served)
-            if order not in client.orders:
-                order.served = max(order.served, client.least)
-                client.orders[order] = deque()
-            client.orders[order].append(text)
-
-    def charge(self, text: ServedText, tokens: int) -> None:
-        """Note what a text had; before it is added again."""
-        text.order.served += tokens
-        if (client := self._clients.get(text.order.client)) is not None:
-            client.served += tokens
+        """Add the texts of a new request."""
+        order = texts[0].order
+        client = self._clients.get(order.client)
+        if client is None:
+            served = min((each.served for each in self._clients.values()), default=0)
+            client = self._clients[order.client] = _Client(served - 1)
+        order.served = client.least - 1
+        client.orders[order] = deque(texts)
 
     def take(self) -> ServedText:
         """Take out the text whose turn it is; there is one."""
-        name, client = min(self._clients.items(), key=lambda item: item[1].served)
-        order = min(client.orders, key=lambda order: order.served)
-        return self._taken(name, order)
+        client = self._in_turn()[0]
+        return self._taken(client, min(client.orders, key=lambda order: order.served))
 
     def take_like(self, first: ServedText, count: int) -> list[ServedText]:
         """Take out texts of the kind of another one, at most so many, in the order of their turns.
@@ -70,17 +63,35 @@ class FairQueue:
         before = -1
         while before < len(taken) < count:
             before = len(taken)
-            for name, client in sorted(self._clients.items(), key=lambda item: item[1].served):
+            for client in self._in_turn():
                 order = next((o for o, t in client.orders.items() if t[0].kind == first.kind), None)
                 if order is not None and len(taken) < count:
-                    taken.append(self._taken(name, order))
+                    taken.append(self._taken(client, order))
         return taken
 
-    def _taken(self, name: str, order: Order) -> ServedText:
-        client = self._clients[name]
+    def put_back(self, text: ServedText, tokens: int) -> None:
+        """Add a text again after its turn, in which it had so many tokens."""
+        client = self._clients[text.order.client]
+        client.out -= 1
+        client.served += tokens
+        text.order.served += tokens
+        client.orders.setdefault(text.order, deque()).append(text)
+
+    def drop(self, text: ServedText) -> None:
+        """Forget a text that was taken out: it is done."""
+        client = self._clients[text.order.client]
+        client.out -= 1
+        if not (client.orders or client.out):
+            del self._clients[text.order.client]
+
+    def _in_turn(self) -> list[_Client]:
+        """The clients that wait, the one whose turn it is first."""
+        waiting = (client for client in self._clients.values() if client.orders)
+        return sorted(waiting, key=lambda client: client.served)
+
+    def _taken(self, client: _Client, order: Order) -> ServedText:
+        client.out, client.level = client.out + 1, order.served
         text = client.orders[order].popleft()
         if not client.orders[order]:
             del client.orders[order]
-        if not client.orders:
-            del self._clients[name]
         return text

@@ -110,7 +110,8 @@ class Scribe:
                 if texts[0].kind is not None and self._is_tried_together(texts[0]):
                     texts += self._queue.take_like(texts[0], MOST_TOGETHER - 1)
                     if len(texts) < TOGETHER_FROM:
-                        self._queue.add(texts[1:])
+                        for text in texts[1:]:
+                            self._queue.put_back(text, 0)
                         del texts[1:]
             self._turn([text for text in texts if not self._is_over(text)])
 
@@ -132,13 +133,14 @@ class Scribe:
         else:
             why = "the server is ending" if is_ending else "the time of a request was up"
             order.send(text.number, text.end(f"a text was cut off: {why}"))
-        self._done(1)
+        self._drop([text])
         return True
 
     def _turn(self, texts: list[ServedText]) -> None:
         """Write a block of each text; what fails ends the texts concerned and nothing else."""
         if not texts:
             return
+        is_choice = texts[0].kind is not None  # Both ways of writing it were possible.
         began = time.perf_counter()
         results: list[tuple[int, Progress | None]]
         try:
@@ -150,25 +152,29 @@ class Scribe:
             # Whoever waits is told; the other texts go on.
             for text in texts:
                 text.order.send(text.number, error)
-            self._done(len(texts))
+            self._drop(texts)
             return
         tokens, seconds = sum(count for count, _ in results), time.perf_counter() - began
         is_together = len(texts) >= TOGETHER_FROM
         self._measures.wrote(tokens, seconds, together=is_together)
-        if texts[0].kind is not None:
+        if is_choice and tokens:
             self._rates[texts[0].model, is_together] = tokens / seconds
-        left = []
+        left, ended = [], []
         for text, (count, progress) in zip(texts, results, strict=True):
             if progress is not None:
                 text.order.send(text.number, progress)
             if progress is None or progress.finish is None:
                 left.append((text, count))
-        self._done(len(texts) - len(left))
+            else:
+                ended.append(text)
+        self._drop(ended)
         with self._changed:
             for text, count in left:
-                self._queue.charge(text, count)
-            self._queue.add([text for text, _ in left])
+                self._queue.put_back(text, count)
 
-    def _done(self, count: int) -> None:
+    def _drop(self, texts: Sequence[ServedText]) -> None:
+        """Forget texts that are done."""
         with self._changed:
-            self._count -= count
+            self._count -= len(texts)
+            for text in texts:
+                self._queue.drop(text)

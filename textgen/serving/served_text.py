@@ -177,15 +177,18 @@ class ServedText:
         return self._kind if self.prompt.is_read else None
 
     def advance(self) -> tuple[int, Progress | None]:
-        """Read on, or write on alone.
+        """Read on, and write on alone once the prompt is read.
 
         Returns:
             How many tokens were read or written, and what is to be sent.
         """
-        if not self.prompt.is_read:
-            return self.prompt.read_on(), None
+        tokens = 0
+        while not self.prompt.is_read:
+            if tokens >= READ_TOKENS:
+                return tokens, None
+            tokens += self.prompt.read_on()
         if self._options.length == 0:
-            return 1, self._progress(Piece([], "", 0, [], "length"))
+            return tokens, self._progress(Piece([], "", 0, [], "length"))
         if self._writer is None:
             self._writer = StreamWriter(
                 *(self._network, self._options, self.stream, self.position, self._cursor)
@@ -195,7 +198,7 @@ class ServedText:
         piece = self._writer.block(1 if self._alternatives else self._turn)
         if self._kind is not None:
             self._go_on_from(None, piece)
-        return len(piece.ids), self._progress(piece)
+        return tokens + len(piece.ids), self._progress(piece)
 
     @property
     def position(self) -> Position:
