@@ -95,7 +95,6 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "gensim": (set(), {"training.vectors"}),
     "pandas": (set(), {"inspection.trace"}),
     "constriction": (set(), {"compression.range_coder"}),
-    "outlines_core": (set(), {"sampling.forms.pattern"}),
     "wcwidth": (set(), {"terminal.text"}),
 }
 FREE = {"numpy"}

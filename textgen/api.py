@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
@@ -84,9 +84,7 @@ from textgen.sampling import (
     training_text,
     usual_mixture,
 )
-from textgen.sampling.forms import Form, form_of
-from textgen.sampling.line_end_words import line_end_words
-from textgen.sampling.seed import options_of, refuse_form, refuse_steering, seed_of, stop_of
+from textgen.sampling.seed import options_of, refuse_steering, seed_of, stop_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
@@ -95,6 +93,7 @@ from textgen.steering import (
     SteeringPlan,
     Target,
     parse_specs,
+    target_names,
 )
 from textgen.view_options import (
     FindOptions,
@@ -109,7 +108,7 @@ from textgen.view_options import (
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
-    from textgen.export import Exported
+    from textgen.export import Exported, ShownModel
     from textgen.inspection.memory import MemoryReport
     from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
@@ -711,12 +710,6 @@ class Model:
             network = self.networks.in_eight_bits if options.eight_bit else self.networks.one
         return mixed(network, self.mixture(options.mix_order)) if options.mix else network
 
-    def _form(self, options: SampleOptions) -> Form | None:
-        """What a text is held to."""
-        if self.saved.reads_pairs:
-            refuse_form(options, "this model writes the targets of pairs, which have no form")
-        return form_of(options, self.vocabulary, partial(line_end_words, self.saved, self.networks))
-
     @checked(SampleOptions)
     def stream(
         self,
@@ -736,7 +729,6 @@ class Model:
             primer_ids=self.saved.primer,
             index=index,
             steering=steering,
-            form=self._form(options),
         )
 
     @checked(SampleOptions)
@@ -768,7 +760,6 @@ class Model:
             raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
         options, _ = self._asked(steer, settings)
-        refuse_form(options, "a text that is steered by hand ends where a person ends it")
         return generate_live(
             self.network_for(options),
             self.vocabulary,
@@ -865,7 +856,6 @@ class Model:
             options,
             primer_ids=self.saved.primer,
             steering=steering,
-            form=self._form(options),
             together=together,
         )
 
@@ -964,7 +954,6 @@ class Model:
         options, plan = self._asked(steer, settings)
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
-        refuse_form(options, "a text that is written by turns ends nowhere, so it has no form")
         return Writer(
             self.network_for(options),
             self.vocabulary,
@@ -1378,6 +1367,52 @@ class Model:
 
         self._refuse_steering("a text is decompressed and")
         return decompress(self.saved, _bytes_of(data, "decompress"))
+
+    @checked()
+    def export_html(
+        self, path: StrPath, *, beside: Model | StrPath | None = None, force: bool = False
+    ) -> Exported:
+        """Write a page in which the model runs: one file, opened in a browser without a network.
+
+        What `find` has saved beside the model can be moved there. A weight takes 16 bits, or 8
+        where the file would have more than 4 MB; `difference` of the result is what a logit loses
+        by that.
+
+        Args:
+            path: The file.
+            beside: A second model, or its name or path; it reads the same text beside this one.
+            force: Replace the file if it exists.
+        Raises:
+            ConfigError: It exists; the page cannot show such a model: one of vectors, with a fixed
+                history or a cell of your own; or `steered` holds something.
+            StorageError: It cannot be written.
+        Example:
+            >>> model.export_html("page.html")
+        """
+        from textgen.export import write_html
+
+        models = [self]
+        if beside is not None:
+            models.append(beside if isinstance(beside, Model) else load(beside))
+        for model in models:
+            model._refuse_steering("a model is exported and")
+        notices: list[str] = []
+        shown = [model._shown(notices) for model in models]
+        made = write_html(shown, Path(_path(path, "path")), force=force)
+        return replace(made, notices=(*made.notices, *notices))
+
+    def _shown(self, notices: list[str]) -> ShownModel:
+        """The model for a page, with all that was saved to be steered; what is not its own is left
+        out, with a notice."""
+        from textgen.export import ShownModel
+
+        targets = []
+        for name in target_names(self.path):
+            try:
+                targets.append(self.target(name))
+            except ConfigError as error:
+                notices.append(f"left out: {error}")
+        return ShownModel(saved=self.saved, name=self.name, targets=targets)
 
     @checked()
     def export_torch(self, folder: StrPath, *, force: bool = False) -> Exported:

@@ -12,7 +12,6 @@ EXTRAS = {
     "scikit-learn": "probe",
     "gensim": "vectors",
     "constriction": "compress",
-    "outlines-core": "forms",
     **dict.fromkeys(("starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("onnx", "onnxscript"), "onnx"),
 }

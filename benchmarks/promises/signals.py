@@ -71,6 +71,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "eval": ("eval", "text.txt", "--checkpoint", "small"),
     "compress": ("compress", "part.txt", "--checkpoint", "small", "--out", "new.textgen"),
     "decompress": ("decompress", "old.textgen", "--checkpoint", "small", "--out", "new.txt"),
+    "export html": ("export", "html", "small.html", "--checkpoint", "small", "--force"),
     "export torch": ("export", "torch", "exported", "--checkpoint", "small", "--force"),
     "export onnx": ("export", "onnx", "small.onnx", "--checkpoint", "small", "--force"),
     "compare": ("compare", "text.txt", "--cells", "rnn,gru", "--params", "3k", "--steps", "10"),

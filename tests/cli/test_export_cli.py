@@ -6,12 +6,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.every_kind import OLD_FILES
 from support.small_runs import textgen_cli
 
 import textgen
 from textgen.errors import ConfigError
+from textgen.export import html_page
+from textgen.steering import Target
+from textgen.steering.target import save_target
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +44,67 @@ def test_both_say_what_was_written(folder: Path) -> None:
     assert (again.exit_code, again.output) == (0, "")
 
 
+def test_a_page_says_what_was_written_and_what_rounding_costs(folder: Path) -> None:
+    made = textgen_cli("export", "html", "page.html", "-c", "lstm")
+    assert (made.exit_code, made.stdout) == (0, "")
+    size = (folder / "page.html").stat().st_size
+    assert made.stderr.startswith(f"page.html: page.html ({size:,} bytes); 200 steps agree")
+    again = textgen_cli("export", "html", "page.html", "-c", "lstm")
+    assert again.exit_code == 2 and "page.html exists; replace it with --force" in again.stderr
+    shutil.copy(OLD_FILES / "rnn.safetensors", "rnn.safetensors")
+    words = ("export", "html", "page.html", "-c", "lstm", "--beside", "rnn.safetensors", "--force")
+    both = textgen_cli(*words, "--json")
+    assert (both.exit_code, both.stderr) == (0, "")
+    told = json.loads(both.stdout)
+    assert told["files"] == {"page.html": (folder / "page.html").stat().st_size}
+    assert told["files"]["page.html"] > size and told["notices"] == []
+    assert 0 < told["difference"] < 1e-3
+    html = (folder / "page.html").read_text("utf-8")
+    assert "lstm: LSTM 1 × " in html and "rnn: RNN 1 × " in html
+    wrong = textgen_cli(*words[:6], "nothing", "--force")
+    assert wrong.exit_code != 0 and "nothing" in wrong.stderr
+
+
+def test_a_page_that_would_be_too_large_takes_8_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = textgen_cli("export", "html", "page.html", "-c", "lstm", "--json")
+    size, difference = (
+        json.loads(made.stdout)["files"]["page.html"],
+        json.loads(made.stdout)["difference"],
+    )
+    monkeypatch.setattr(html_page, "LARGEST", size - 1)
+    made = textgen_cli("export", "html", "page.html", "-c", "lstm", "--force")
+    told = f"a weight takes 8 bits: with 16 the file would have {size:,} bytes, more than"
+    assert made.exit_code == 0 and told in made.stderr
+    again = textgen_cli("export", "html", "page.html", "-c", "lstm", "--force", "--json")
+    assert json.loads(again.stdout)["difference"] > 3 * difference
+
+
+def test_a_page_has_the_directions_that_fit(folder: Path) -> None:
+    model = textgen.load("checkpoints/lstm")
+    hidden = model.saved.config.hidden_size
+    vector = np.eye(hidden, dtype=np.float32)[2]
+    for name, digest in (("mood", model.digest), ("stale", "of other weights")):
+        save_target(
+            model.path,
+            Target(
+                name=name, layer=0, state="h", mean=0.5, sd=0.25,
+                read=vector, write=vector, model=digest,
+            ),
+        )  # fmt: skip
+    made = model.export_html("page.html")
+    assert len(made.notices) == 1 and "'stale' was found in other weights" in made.notices[0]
+    html = (folder / "page.html").read_text("utf-8")
+    assert '"name":"mood"' in html and "stale" not in html
+
+
+def test_what_cannot_be_shown_is_said(folder: Path) -> None:
+    shutil.copy(OLD_FILES / "cosine.safetensors", "cosine.safetensors")
+    for words in (("-c", "cosine.safetensors"), ("-c", "lstm", "--beside", "cosine.safetensors")):
+        wrong = textgen_cli("export", "html", "page.html", *words)
+        assert wrong.exit_code == 2 and "the output of this model is a vector" in wrong.stderr
+    assert not (folder / "page.html").exists()
+
+
 def test_what_cannot_be_written_leaves_nothing(folder: Path) -> None:
     (folder / "file").write_text("mine")
     wrong = textgen_cli("export", "torch", "file", "-c", "lstm")
@@ -51,5 +116,9 @@ def test_what_cannot_be_written_leaves_nothing(folder: Path) -> None:
 
 def test_a_steered_model_is_refused() -> None:
     model = textgen.load("checkpoints/lstm")
-    with model.steered("0:1=0"), pytest.raises(ConfigError, match="exported"):
-        model.export_torch("folder")
+    with model.steered("0:1=0"):
+        for export in (model.export_torch, model.export_onnx, model.export_html):
+            with pytest.raises(ConfigError, match="exported"):
+                export("made")
+        with pytest.raises(ConfigError, match="exported"):
+            textgen.load("checkpoints/lstm").export_html("made", beside=model)

@@ -49,7 +49,7 @@ def test_a_weight_of_8_bits_has_a_scale_for_each_group() -> None:
     saved = model_of("lstm")
     config = replace(saved.config, hidden_size=48)
     weights = random_weights(config)
-    weights["head.weight"][0] = 0.0
+    weights["layers.0.weight_hh"][0] = 0.0
     saved = replace(saved, config=config, weights=weights)
     packed = pack(saved, 8)
     weight, rounded = weights["layers.0.weight_hh"], packed.weights["layers.0.weight_hh"]
@@ -57,7 +57,9 @@ def test_a_weight_of_8_bits_has_a_scale_for_each_group() -> None:
         part = weight[:, first : first + GROUP]
         steps = np.abs(part).max(axis=1, keepdims=True) / 127
         assert (np.abs(rounded[:, first : first + GROUP] - part) <= 0.51 * steps).all()
-    assert not packed.weights["head.weight"][0].any()
+    assert not rounded[0].any()
+    own = {told["name"]: told["kind"] for told in packed.description["tensors"]}
+    assert own["layers.0.weight_hh"] == "int8" and own["embedding.weight"] == "int16"
     assert len(packed.data) < 0.75 * len(pack(saved, 16).data)
 
 

@@ -15,6 +15,8 @@ from support.every_kind import WORDS, model_of
 from support.live_network import read, written
 from support.models import random_weights
 
+import textgen
+from textgen.cells import BUILT_IN
 from textgen.checkpoint import SavedModel
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
@@ -93,6 +95,10 @@ def difference(expected: Any, found: Any) -> float:
         for row, same in zip(expected, found, strict=True)
         for one, other in zip(row, same, strict=True)
     )
+
+
+def test_no_cell_is_left_out() -> None:
+    assert {model_of(name).config.cell for name in KINDS} == set(BUILT_IN)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -273,6 +279,34 @@ def test_the_rnn_says_its_function(load: Load) -> None:
     assert (line["name"], line["formula"]) == ("h_t", "relu(W · [h_{t-1}, x_t] + b)")
 
 
+def test_influence_can_begin_in_the_middle_of_a_text(load: Load) -> None:
+    """From the state before them, the last symbols have the shares among them that they have in
+    the whole text; and what is held may differ from symbol to symbol."""
+    script = """
+    const [ids, first, hold] = arguments;
+    const holdsAt = (number) => (number >= first ? [hold] : []);
+    const state = network.start();
+    for (const id of [0, ...ids.slice(0, first)]) network.step(state, id, holdsAt(-1));
+    const shares = (slices) => {
+      let step = slices.next();
+      while (!step.done) step = slices.next();
+      return Array.from(step.value);
+    };
+    const whole = shares(network.influenceInSlices(ids, holdsAt));
+    const last = ids.slice(first);
+    const before = JSON.stringify(state);
+    const part = shares(network.influenceInSlices(last, (n) => holdsAt(n + first), state));
+    return [whole, part, before === JSON.stringify(state)];
+    """
+    ids = [token for token in some_ids(two_layers("gru"), 40) if token]
+    hold = {"quantity": "update-gate", "layer": 0, "unit": 1, "value": 0.9}
+    browser = load(pack(two_layers("gru"), 16))
+    whole, part, is_same = browser.execute_script(script, ids, 20, hold)
+    last = np.array(whole[20:])
+    assert np.array(part) == pytest.approx(last / last.sum(), abs=1e-6)
+    assert sum(part) == pytest.approx(1) and is_same
+
+
 #: What a person may type or paste, and what nobody would.
 HOSTILE = (
     "Рыжий кот, it's “quoted” — don’t; 12½ kg ²³ Ⅷ\r\nbare\rend\n\r\n"
@@ -386,3 +420,38 @@ def test_what_is_never_written_is_not_drawn(load: Load) -> None:
 def test_a_description_is_plain_data() -> None:
     for name in KINDS:
         json.dumps(pack(two_layers(name), 16).description, allow_nan=False)
+
+
+GREEDY = """
+const [seed, length] = arguments;
+const state = network.start();
+const { ids } = network.encode(seed);
+let { logits } = network.step(state, network.end);
+for (const id of ids) ({ logits } = network.step(state, id));
+const decoder = new Decoder(network.vocabulary, { isStart: false });
+let text = seed;
+for (let k = 0; k < length; k++) {
+  const id = sample(network.writable(logits, ids.at(-1)), { temperature: 0 });
+  if (id === network.end) break;
+  text += decoder.feed(id);
+  ids.push(id);
+  ({ logits } = network.step(state, id));
+}
+return text;
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "bits", "seed"),
+    [("shakespeare", 16, "The king "), ("dostoevsky", 8, "Он вошел в комнату и")],
+)
+def test_the_likeliest_text_of_a_shipped_model_is_pythons(
+    name: str, bits: int, seed: str, load: Load
+) -> None:
+    """With as many bits as its page has."""
+    model = textgen.load(name)
+    browser = load(pack(model.saved, bits))
+    browser.set_script_timeout(600)
+    text = model.generate(seed, length=1000, temperature=0.0, mix=False)
+    assert browser.execute_script(GREEDY, seed, 1000) == text
+    assert len(text) == len(seed) + 1000

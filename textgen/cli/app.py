@@ -48,7 +48,7 @@ class Textgen(Group):
         ),
         "export": (
             "textgen.cli.export:export_app",
-            "Write a model for programs without textgen: a folder for torch, a file for ONNX.",
+            "Write a model for use without textgen: a page, a folder for torch, a file for ONNX.",
         ),
         "serve": (
             "textgen.cli.serve:serve_command",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from textgen.checkpoint import SavedModel
 from textgen.errors import BackendError, ConfigError, named
 from textgen.files import atomic_write_bytes, check_writable
+from textgen.model.numpy_network import NumpyNetwork
 
 #: So many steps are compared, of so many texts side by side.
 STEPS, TEXTS = 200, 2
@@ -30,12 +31,14 @@ class Exported:
         files: The size in bytes of each file, by its name.
         steps: How many steps were compared with those of textgen before.
         difference: The largest difference of a logit in them.
+        notices: What else there is to know, a sentence each.
     """
 
     path: Path
     files: Mapping[str, int]
     steps: int
     difference: float
+    notices: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -44,18 +47,23 @@ class Exported:
             "files": dict(self.files),
             "steps": self.steps,
             "difference": self.difference,
+            "notices": list(self.notices),
         }
 
 
 def trial(saved: SavedModel) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Tokens `(T, B)`, drawn at random, and our logits after each of them `(T, B, V)`."""
     ids_TB = np.random.default_rng(0).integers(0, saved.config.vocab_size, (STEPS, TEXTS))
-    network = saved.network()
-    state, rows = network.zero_state(TEXTS), []
+    return ids_TB, logits_of(saved.network(), ids_TB)
+
+
+def logits_of(network: NumpyNetwork, ids_TB: NDArray[np.int64]) -> NDArray[np.float32]:
+    """The logits after each token, `(T, B, V)`."""
+    state, rows = network.zero_state(ids_TB.shape[1]), []
     for ids_B in ids_TB:
         logits_BV, state = network.step(ids_B, state)
         rows.append(logits_BV)
-    return ids_TB, np.stack(rows)
+    return np.stack(rows)
 
 
 def compare(expected: NDArray[np.float32], found: NDArray[np.float32]) -> float:

@@ -26,6 +26,9 @@ from textgen.steering import Target
 
 #: Of whole numbers of 8 bits so many in a row have one scale.
 GROUP = 32
+#: With 8 bits a weight, matrices with less than this share of all weights keep 16: they are read
+#: with the most exact numbers, and hardly make the file larger.
+SMALL = 0.1
 #: More networks side by side than training ever makes of itself.
 _MOST_MEMBERS = 16
 
@@ -52,7 +55,8 @@ def pack(
 
     Args:
         saved: The model.
-        bits: Of a weight, 16 or 8; vectors, such as biases, keep all of theirs.
+        bits: Of a weight, 16 or 8; vectors, such as biases, keep all of theirs, and small
+            matrices at least 16.
         name: What the page calls it.
         targets: What was saved to be steered.
     Raises:
@@ -61,6 +65,7 @@ def pack(
     refuse_unknown(saved)
     config = saved.config
     members = members_of(config, saved.weights)
+    in_all = sum(weight.size for weight in saved.weights.values())
     weights: dict[str, Floats] = {}
     tensors: list[dict[str, Any]] = []
     parts: list[bytes] = []
@@ -76,7 +81,8 @@ def pack(
             continue
         apart = members if key.startswith("layers.") else 1
         own = _own_columns(weight, config.hidden_size, apart)
-        kind, group, data, rounded = _rounded(own, bits)
+        own_bits = 16 if weight.size < SMALL * in_all else bits
+        kind, group, data, rounded = _rounded(own, own_bits)
         weights[key] = _all_columns(rounded, config.hidden_size, apart)
         matrix = {
             "rows": own.shape[0],

@@ -138,23 +138,36 @@ class Matrix {
   }
 
   multiply(x, y) {
-    const { rows, width, data, group, members } = this;
-    const whole = width - (width % 4);
+    const { rows, width: w, data, group, members } = this;
     for (let begin = 0, number = 0; begin < rows; begin += group, number++) {
-      const from = (number % members) * width;
-      const own = members === 1 ? x : x.subarray(from, from + width);
-      for (let row = begin; row < begin + group; row++) {
-        // Four sums, for each addition would wait for the one before it.
-        let a = 0, b = 0, c = 0, d = 0, at = row * width, k = 0;
-        for (; k < whole; k += 4, at += 4) {
-          a += data[at] * own[k];
-          b += data[at + 1] * own[k + 1];
-          c += data[at + 2] * own[k + 2];
-          d += data[at + 3] * own[k + 3];
+      const from = (number % members) * w;
+      const own = members === 1 ? x : x.subarray(from, from + w);
+      const end = begin + group;
+      let row = begin;
+      // Eight rows at a time: a sum waits for its last addition, and each number of x is read once.
+      for (; row + 8 <= end; row += 8) {
+        let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
+        for (let k = 0, at = row * w; k < w; k++, at++) {
+          const value = own[k];
+          a += data[at] * value;
+          b += data[at + w] * value;
+          c += data[at + 2 * w] * value;
+          d += data[at + 3 * w] * value;
+          e += data[at + 4 * w] * value;
+          f += data[at + 5 * w] * value;
+          g += data[at + 6 * w] * value;
+          h += data[at + 7 * w] * value;
         }
-        for (; k < width; k++, at++) a += data[at] * own[k];
-        y[row] = a + b + (c + d);
+        y[row] = a;
+        y[row + 1] = b;
+        y[row + 2] = c;
+        y[row + 3] = d;
+        y[row + 4] = e;
+        y[row + 5] = f;
+        y[row + 6] = g;
+        y[row + 7] = h;
       }
+      for (; row < end; row++) y[row] = dot(this.row(row), own);
     }
   }
 

@@ -13,6 +13,10 @@ class Export(Group):
     """`textgen export`."""
 
     below: ClassVar = {
+        "html": (
+            "textgen.cli.export.to_html:html_command",
+            "Write a page in which the model runs: one file, opened in a browser.",
+        ),
         "torch": (
             "textgen.cli.export.to_torch:torch_command",
             "Write a folder with the model in plain torch, and a script that writes text with it.",
@@ -29,7 +33,9 @@ export_app = typer.Typer(cls=Export, subcommand_metavar="COMMAND")
 
 @export_app.callback()
 def export() -> None:
-    """Write a model for programs without textgen: a folder for torch, a file for ONNX.
+    """Write a model for use without textgen: a page, a folder for torch, a file for ONNX.
+
+    textgen export html exported.html
 
     textgen export torch exported
 

@@ -32,6 +32,8 @@ def tell(made: Exported, output: OutputOptions) -> None:
         sizes = listed([f"{name} ({size:,} bytes)" for name, size in made.files.items()], 9)
         print(
             f"{quote_path(made.path)}: {sizes}; {made.steps} steps agree with textgen, the logits "
-            f"within {made.difference:.0e}",
+            f"within {made.difference:.1g}",
             file=sys.stderr,
         )
+        for notice in made.notices:
+            print(notice, file=sys.stderr)
