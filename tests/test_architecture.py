@@ -95,6 +95,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "gensim": (set(), {"training.vectors"}),
     "pandas": (set(), {"inspection.trace"}),
     "constriction": (set(), {"compression.range_coder"}),
+    "outlines_core": (set(), {"sampling.forms.pattern"}),
     "wcwidth": (set(), {"terminal.text"}),
 }
 FREE = {"numpy"}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
@@ -84,7 +84,9 @@ from textgen.sampling import (
     training_text,
     usual_mixture,
 )
-from textgen.sampling.seed import options_of, refuse_steering, seed_of, stop_of
+from textgen.sampling.forms import Form, form_of
+from textgen.sampling.line_end_words import line_end_words
+from textgen.sampling.seed import options_of, refuse_form, refuse_steering, seed_of, stop_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
@@ -710,6 +712,12 @@ class Model:
             network = self.networks.in_eight_bits if options.eight_bit else self.networks.one
         return mixed(network, self.mixture(options.mix_order)) if options.mix else network
 
+    def _form(self, options: SampleOptions) -> Form | None:
+        """What a text is held to."""
+        if self.saved.reads_pairs:
+            refuse_form(options, "this model writes the targets of pairs, which have no form")
+        return form_of(options, self.vocabulary, partial(line_end_words, self.saved, self.networks))
+
     @checked(SampleOptions)
     def stream(
         self,
@@ -729,6 +737,7 @@ class Model:
             primer_ids=self.saved.primer,
             index=index,
             steering=steering,
+            form=self._form(options),
         )
 
     @checked(SampleOptions)
@@ -760,6 +769,7 @@ class Model:
             raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
         options, _ = self._asked(steer, settings)
+        refuse_form(options, "a text that is steered by hand ends where a person ends it")
         return generate_live(
             self.network_for(options),
             self.vocabulary,
@@ -856,6 +866,7 @@ class Model:
             options,
             primer_ids=self.saved.primer,
             steering=steering,
+            form=self._form(options),
             together=together,
         )
 
@@ -954,6 +965,7 @@ class Model:
         options, plan = self._asked(steer, settings)
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
+        refuse_form(options, "a text that is written by turns ends nowhere, so it has no form")
         return Writer(
             self.network_for(options),
             self.vocabulary,

@@ -12,6 +12,7 @@ EXTRAS = {
     "scikit-learn": "probe",
     "gensim": "vectors",
     "constriction": "compress",
+    "outlines-core": "forms",
     **dict.fromkeys(("starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("onnx", "onnxscript"), "onnx"),
 }

@@ -88,6 +88,18 @@ class SampleSettings(TypedDict, total=False):
     mix: bool
     mix_order: int | None
     eight_bit: bool
+    match: str | None
+    match_line: str | None
+    chars: str | None
+    lines: int
+    line_chars: str | None
+    acrostic: str | None
+    rhyme: str | None
+    stress: str | None
+    syllables: str | None
+    without: str | None
+    only_words: str | None
+    include: Sequence[str]
 
 
 class NumberSettings(TypedDict, total=False):

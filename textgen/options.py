@@ -20,6 +20,7 @@ from textgen.settings import (
     ADVANCED,
     CHOICE,
     END,
+    FORM,
     LENGTH,
     MODEL,
     RUN,
@@ -47,6 +48,8 @@ COLLAPSE = (
 MOST_STEPS, MOST_LENGTH = 10**12, 10**9
 #: The longest context that can be counted, in tokens.
 MOST_ORDER = 64
+#: The longest line or text that a form can count, in characters.
+MOST_COUNTED = 10_000
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
 #: What can be measured of a text and not of pairs, each of which is read from its beginning.
@@ -656,8 +659,92 @@ class SampleOptions:
         panel=ADVANCED,
     )
 
+    match: str | None = setting(
+        None,
+        help="Write only what this regular expression matches as a whole. Look-around, \\b and "
+        "back references cannot be followed.",
+        panel=FORM,
+        metavar="REGEX",
+    )
+    match_line: str | None = setting(
+        None,
+        help=f"Like {named('match')}, for each line of the text.",
+        panel=FORM,
+        metavar="REGEX",
+    )
+    chars: str | None = setting(
+        None,
+        help="Write so many characters: 3..12, or 20.., or 30. The given beginning counts.",
+        panel=FORM,
+        metavar="A..B",
+    )
+    lines: int = setting(
+        0,
+        help="Write N lines, none of them empty.",
+        panel=FORM,
+        by_default="as many as the other options ask for",
+        at_least=0,
+        at_most=MOST_COUNTED,
+    )
+    line_chars: str | None = setting(
+        None,
+        help="Make each line as long as this: 30..40 characters.",
+        panel=FORM,
+        metavar="A..B",
+    )
+    acrostic: str | None = setting(
+        None,
+        help="Begin the lines with the letters of this word.",
+        panel=FORM,
+        metavar="WORD",
+    )
+    rhyme: str | None = setting(
+        None,
+        help="Let lines rhyme, as ABAB says: those of equal letters; . is a line without a rhyme. "
+        "Words rhyme by their letters from the last vowel on, and never with themselves. The words "
+        f"at line ends come from {named('only_words')}, else from the training text, else from "
+        "what the model writes by itself. More lines repeat the scheme with other rhymes.",
+        panel=FORM,
+        metavar="SCHEME",
+    )
+    stress: str | None = setting(
+        None,
+        help=f"With {named('rhyme')}: a file of words with their stress, as во\u0301ды or во+ды; "
+        "they rhyme from the stressed vowel on.",
+        panel=ADVANCED,
+        metavar="FILE",
+    )
+    syllables: str | None = setting(
+        None,
+        help="Give each line so many syllables: 5,7,5. More lines repeat the numbers. Each vowel "
+        "is one in Cyrillic alphabets; in Latin and Greek ones vowels that stand together are one.",
+        panel=FORM,
+        metavar="N,N,...",
+    )
+    without: str | None = setting(
+        None,
+        help="Write none of these letters, in either case.",
+        panel=FORM,
+        metavar="LETTERS",
+    )
+    only_words: str | None = setting(
+        None,
+        help="Write only words that occur in this file.",
+        panel=FORM,
+        flag="words",
+        metavar="FILE",
+    )
+    include: tuple[str, ...] = setting(
+        (),
+        help="Write this word somewhere, in either case. May be repeated.",
+        panel=FORM,
+        metavar="WORD",
+        accepts="Sequence[str]",
+    )
+
     def __post_init__(self) -> None:
         check(self, SamplingError)
+        _check_form(self)
         if self.mix_order is not None and not self.mix:
             raise SamplingError(f"{named('mix_order')} goes with {named('mix')}; give both")
         if self.mix and self.history:
@@ -665,7 +752,7 @@ class SampleOptions:
                 f"the model sees {self.history} tokens at each prediction, and {named('mix')} "
                 f"carries its state on; add {named('history', 0)}"
             )
-        object.__setattr__(self, "stop", _stop_texts(self.stop))
+        object.__setattr__(self, "stop", _texts_of("stop", self.stop))
         if self.until_end and self.keep_going:
             raise SamplingError(
                 f"{named('until_end')} and {named('keep_going')} contradict each other; give one"
@@ -684,12 +771,83 @@ class SampleOptions:
         return self.separator if self.keep_going else ""
 
 
-def _stop_texts(value: object) -> tuple[str, ...]:
+#: The settings that hold a text to a form.
+FORMS = (
+    *("match", "match_line", "chars", "lines", "line_chars", "acrostic", "rhyme", "syllables"),
+    *("without", "only_words", "include"),
+)
+#: What ends a text elsewhere than its form does.
+_OTHER_ENDS = ("stop", "until_sentence", "keep_going")
+
+
+def form_settings(options: SampleOptions) -> list[str]:
+    """The settings that hold a text to a form, as messages name them."""
+    values = {name: getattr(options, name) for name in FORMS}
+    return [named(name) for name, value in values.items() if value not in (None, 0, ())]
+
+
+def span_of(name: str, value: str) -> tuple[int, int | None]:
+    """The bounds of a setting such as `3..12`, `20..`, `..9` or `30`; None: no upper bound.
+
+    Raises:
+        SamplingError: It is no such text, or its bounds are the wrong way round or too large.
+    """
+    found = re.fullmatch(r"\s*(\d{0,9})\s*(\.\.)?\s*(\d{0,9})\s*", value)
+    least, dots, most = found.groups() if found is not None else ("", "", "")
+    if not (least or most) or (most and not dots):
+        raise SamplingError(
+            f"{named(name)} is {value!r:.60}; it must be like {named(name, '3..12')}"
+        )
+    bounds = int(least or 0), (int(most) if most else None) if dots else int(least)
+    if bounds[1] is not None and bounds[0] > bounds[1]:
+        raise SamplingError(
+            f"{named(name, value)}: {bounds[0]} is more than {bounds[1]}; turn them"
+        )
+    if max(bounds[0], bounds[1] or 0) > MOST_COUNTED:
+        raise SamplingError(f"{named(name, value)}: {MOST_COUNTED:,} characters are the most")
+    return bounds
+
+
+def _check_form(options: SampleOptions) -> None:
+    """Refuse settings of a form that say nothing, or that something else contradicts.
+
+    Raises:
+        SamplingError: One of them is.
+    """
+    for name in ("chars", "line_chars"):
+        if (value := getattr(options, name)) is not None:
+            span_of(name, value)
+    for name in ("acrostic", "without", "rhyme"):
+        if (value := getattr(options, name)) is not None and not value:
+            raise SamplingError(f"{named(name)} is empty; it must hold at least one letter")
+    object.__setattr__(options, "include", _texts_of("include", options.include))
+    if options.rhyme is not None and not all(c.isalpha() or c == "." for c in options.rhyme):
+        raise SamplingError(
+            f"{named('rhyme')} is {options.rhyme!r:.60}; it must be like {named('rhyme', 'ABAB')}"
+        )
+    if options.syllables is not None and not re.fullmatch(
+        r"[1-9]\d{0,2}(,[1-9]\d{0,2})*", options.syllables
+    ):
+        raise SamplingError(
+            f"{named('syllables')} is {options.syllables!r:.60}; it must be like "
+            f"{named('syllables', '5,7,5')}"
+        )
+    if options.stress is not None and options.rhyme is None:
+        raise SamplingError(f"{named('stress')} goes with {named('rhyme')}; give both")
+    held = form_settings(options)
+    for name in _OTHER_ENDS:
+        if held and getattr(options, name):
+            raise SamplingError(
+                f"{held[0]} says where the text ends, and so does {named(name)}; give one"
+            )
+
+
+def _texts_of(name: str, value: object) -> tuple[str, ...]:
     """As a tuple; a bare string would pass for a sequence of its characters."""
     if not isinstance(value, (tuple, list)) or not all(isinstance(text, str) for text in value):
-        raise SamplingError(f"stop is {value!r}; it must be a tuple of texts, such as ('.',)")
+        raise SamplingError(f"{name} is {value!r}; it must be a tuple of texts, such as ('.',)")
     if "" in value:
-        raise SamplingError(f"{named('stop')} is empty; it must hold at least one character")
+        raise SamplingError(f"{named(name)} is empty; it must hold at least one character")
     return tuple(value)
 
 

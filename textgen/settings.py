@@ -34,8 +34,9 @@ from textgen.messages import Call, Named, told
 COMPARED, LENGTH, RUN = "What is compared", "How long", "The run"
 TEXT, MODEL = "The text", "The model"
 CHOICE, END, STEERING, ADVANCED = "How it chooses", "Where it ends", "Steering", "Advanced"
+FORM = "What it keeps to"
 PROPERTY, SAVED = "What to look for", "Output files"
-PANELS = (COMPARED, PROPERTY, LENGTH, RUN, TEXT, MODEL, CHOICE, END, STEERING, SAVED)
+PANELS = (COMPARED, PROPERTY, LENGTH, RUN, TEXT, MODEL, CHOICE, END, FORM, STEERING, SAVED)
 
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})

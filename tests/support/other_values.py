@@ -23,6 +23,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "speed": {"live": "0:3"},
     "transcript": {"live": "0:3"},
     "max_waiting": {"max_texts": 5},
+    "stress": {"rhyme": "ABAB"},
 }
 
 
@@ -34,13 +35,17 @@ VALUES = {
     "nonlinearity": "relu",
     "val": "0.25",
     "encoding": "cp1251",
+    "chars": "3..12",
+    "line_chars": "30..",
+    "rhyme": "ABAB",
+    "syllables": "5,7,5",
 }
 
 
 def other_value(item: Option) -> Any:
     """A value that is not the default, made from the type, the choices and the range."""
     how, default = item.how, item.default
-    if item.name in VALUES:
+    if item.name in VALUES and "str" in item.annotation:
         return VALUES[item.name]
     if how.choices:
         return next(type(default)(one) if isinstance(default, Enum) else one

@@ -15,7 +15,7 @@ from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, which_m
 from textgen.cli.records import print_json, print_notes
 from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
-from textgen.options import RNG_LIMIT, SampleOptions
+from textgen.options import RNG_LIMIT, SampleOptions, form_settings
 from textgen.progress import track
 from textgen.settings import ADVANCED, STEERING, TEXT, check, setting
 from textgen.terminal.humanize import plural
@@ -292,7 +292,9 @@ def sample_command(
 
         converse(model, fitted, settings, output, plan)
     elif asked.count == 1 and not output.json_output and not asked.is_compared:
-        _stream(model, fitted, settings, plan)
+        price, chars = _stream(model, fitted, settings, plan)
+        if form_settings(settings):
+            say(_price([price], chars))
     else:
         _write_texts(model, fitted, settings, plan, asked, output)
 
@@ -360,20 +362,37 @@ def _another(settings: SampleOptions, count: int) -> str:
 
 def _stream(
     model: Model, fitted: FittedSeed, settings: SampleOptions, plan: SteeringPlan | None
-) -> None:
-    """Write to stdout as the text is made; the same bytes whether it is a terminal or not."""
+) -> tuple[float, int]:
+    """Write to stdout as the text is made; the same bytes whether it is a terminal or not.
+
+    Returns:
+        The bits that a form cost, and the characters that were written.
+    """
     live = sys.stdout.isatty()
     shown = _shower(live)
     symbols = model.stream(fitted, steer=plan, **asdict(settings))
     if not live:
         symbols = track(symbols, "writing", settings.length)
     sys.stdout.write(shown(fitted.text))
+    price, chars = 0.0, 0
     for symbol in symbols:
+        price += symbol.price
+        chars += symbol.chars
         sys.stdout.write(shown(symbol.text))
         if live:
             sys.stdout.flush()
     if live:
         sys.stdout.write("\n")
+    return price, chars
+
+
+def _price(bits: Sequence[float], chars: int) -> str:
+    """What a form cost, for a person."""
+    each = f"{sum(bits) / max(chars, 1):.3f} bits/char"
+    if len(bits) == 1:
+        return f"form: {bits[0]:.1f} bits less likely than free writing, {each}"
+    mean = sum(bits) / len(bits)
+    return f"form: {mean:.1f} bits a text less likely than free writing on average, {each}"
 
 
 def _shower(live: bool, *, keep_newlines: bool = True) -> Callable[[str], str]:
@@ -413,6 +432,9 @@ def _write_texts(
         report = NoveltyReport(model.saved, corpus, texts, fitted, settings.end_text)
     if not output.json_output:
         _print_texts(fitted, texts, settings.separator, report, output)
+        if form_settings(settings) and not output.quiet:
+            chars = sum(len(text.text) for text in texts)
+            print(_price([text.form_bits for text in texts], chars), file=sys.stderr, flush=True)
         return
     samples = []
     for place, text in enumerate(texts):
@@ -422,6 +444,8 @@ def _write_texts(
             "finish_reason": text.finish_reason,
             "bits_per_char": text.bits_per_char,
         }
+        if form_settings(settings):
+            sample["form_bits"] = text.form_bits
         if plan is not None:
             sample["unsteered_bits_per_char"] = model.bits_per_char(text.ids, seed=fitted)
         if report is not None:

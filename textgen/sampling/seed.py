@@ -22,7 +22,8 @@ from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.errors import SamplingError, named
 from textgen.messages import Message
-from textgen.options import SampleOptions
+from textgen.options import SampleOptions, form_settings
+from textgen.sampling.forms.rules import longest_text
 from textgen.sampling.networks import no_steering
 
 #: What a notice lists of each kind before it only counts.
@@ -201,6 +202,9 @@ def options_of(saved: SavedModel, settings: Mapping[str, Any]) -> SampleOptions:
         "history": saved.history or 0,
     }
     options = SampleOptions(**{**usual, **settings})
+    if "length" not in settings and form_settings(options):
+        # The form says how long a text is.
+        options = replace(options, length=max(options.length, longest_text(options)))
     if options.history and saved.reads_pairs:
         raise SamplingError(
             "this model reads a whole source before it writes, and "
@@ -222,6 +226,19 @@ def refuse_steering(saved: SavedModel, options: SampleOptions) -> None:
         )
     if options.history:
         raise no_steering(options.history)
+
+
+def refuse_form(options: SampleOptions, what: str) -> None:
+    """Refuse a text that is held to a form.
+
+    Args:
+        options: The settings.
+        what: What cannot have one, with its verb.
+    Raises:
+        SamplingError: A form is asked for.
+    """
+    if held := form_settings(options):
+        raise SamplingError(f"{what}; leave {' and '.join(held)} out")
 
 
 def stop_of(saved: SavedModel, stop: str, *, keep_going: bool = False) -> FittedStop:

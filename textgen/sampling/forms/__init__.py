@@ -2,4 +2,5 @@
 
 from __future__ import annotations
 
+from textgen.sampling.forms.asked import form_of as form_of
 from textgen.sampling.forms.form import Form as Form

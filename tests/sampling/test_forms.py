@@ -1,0 +1,209 @@
+"""Each form, on texts of a network that knows nothing: the worst case for what leads nowhere."""
+
+from __future__ import annotations
+
+import random
+import re
+
+import pytest
+from support.fake_networks import HashNetwork
+from support.form_checks import keeps
+
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import SamplingError
+from textgen.options import SampleOptions
+from textgen.sampling import generate
+from textgen.sampling.forms import form_of
+from textgen.sampling.forms.alphabet import Alphabet
+from textgen.sampling.forms.pattern import pattern_rule
+from textgen.sampling.forms.rhymes import read_stress, tail
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+CHARS = Vocabulary.from_characters(LETTERS + LETTERS.upper() + " .,'\n")
+CYRILLIC = Vocabulary.from_characters("абвгдеёжзийклмнопрстуфхцчшщъыьэюяАВЛС \n.")
+BYTES = Vocabulary.utf8()
+WORDS = Vocabulary.from_words(
+    LETTERS + " .,'\n", {" the": 9, " love": 8, "love": 7, " death": 6, " of": 5, "the": 4}
+)
+POEM = (
+    "the light of day has gone away and so the night is bright with sight my play may say what "
+    "fell to tell a bell in hell of stone alone a throne of bone and love above the dove of fear "
+)
+ALL = {"char": CHARS, "byte": BYTES, "word": WORDS}
+
+
+def texts_of(vocabulary, count=60, words=POEM, **settings):
+    form = {name: value for name, value in settings.items() if name not in ("length", "until_end")}
+    options = SampleOptions(temperature=2.0, **{"length": 400, **settings})
+    network = HashNetwork(len(vocabulary), 1.0)
+    texts = generate(
+        network,
+        vocabulary,
+        [()] * count,
+        options,
+        form=form_of(options, vocabulary, lambda: words.split()),
+    )
+    for text in texts:
+        assert keeps(text.text, **form), repr(text.text)
+        assert text.form_bits >= -1e-6
+    assert len({text.text for text in texts}) > count // 2
+    return texts
+
+
+FORMS = [
+    {"match": r"[A-Z]?[a-z]{2,10}( [a-z]{1,12}){3,8}[.,]"},
+    {"match": r"(?i)(.*\n){2}[^aeiou]*x.*", "length": 40},
+    {"match": r"(\w+[ .])*\w*q", "length": 9},
+    {"match_line": r"[a-z ]{3,9},|\w+\.", "lines": 4},
+    {"chars": "3..7"},
+    {"chars": "17"},
+    {"chars": "30..", "length": 33},
+    {"lines": 5},
+    {"lines": 5, "length": 10},
+    {"lines": 3, "line_chars": "10..12"},
+    {"line_chars": "4..6", "length": 23},
+    {"acrostic": "Love"},
+    {"without": "eT", "length": 50},
+    {"include": ("love",), "length": 30},
+    {"include": ("of death", "love"), "length": 20},
+    {"syllables": "5,7,5"},
+    {"rhyme": "ABAB", "line_chars": "10..25"},
+    {"rhyme": "AAA.", "line_chars": "6..20", "without": "g", "acrostic": "lost"},
+    {"rhyme": "AABB", "syllables": "4,4,3,3", "line_chars": "..40"},
+    {"acrostic": "love", "line_chars": "9..14", "match_line": r"[a-z]+( [a-z]+)*", "without": "k"},
+    {"lines": 2, "include": ("love",), "chars": "30..40", "without": "s"},
+]
+
+
+@pytest.mark.parametrize("level", ALL)
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_every_text_keeps_to_its_form(form, level):
+    if level == "byte" and {"syllables", "rhyme"} & set(form):
+        form = {**form, "match_line": "[A-Za-z ]+"}  # The checker knows no other vowels.
+    texts_of(ALL[level], **form)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_documents_end_where_the_form_lets_them(form):
+    texts_of(CHARS, until_end=True, **form)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"acrostic": "слава", "line_chars": "8..15"},
+        {"syllables": "5,7,5"},
+        {"match": r"[А-ЯЁ][а-яё]+( \w+){2}\.", "without": "о"},
+        {"rhyme": "ABBA", "line_chars": "8..20"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("vocabulary", [CYRILLIC, BYTES], ids=["char", "byte"])
+def test_cyrillic(form, vocabulary):
+    words = "слава держава вода погода свет ответ привет гора пора нора мол пол стол"
+    if vocabulary is BYTES and {"syllables", "rhyme"} & set(form):
+        form = {**form, "match_line": "[а-яё ]+"}  # The checker knows no other vowels.
+    texts_of(vocabulary, words=words, **form)
+
+
+@pytest.mark.parametrize("level", ALL)
+def test_only_words_of_a_file(level, tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("The love of death, and the day.\nLovely!")
+    texts_of(ALL[level], only_words=str(path), length=40)
+    texts_of(ALL[level], only_words=str(path), lines=3, line_chars="5..9")
+    texts_of(ALL[level], only_words=str(path), match=r"[a-z ]+\.", length=30)
+
+
+def test_no_text_at_all_is_said_with_the_reason(tmp_path):
+    def refusal(vocabulary=CHARS, words=POEM, **settings):
+        options = SampleOptions(**settings)
+        with pytest.raises(SamplingError) as caught:
+            form_of(options, vocabulary, lambda: words.split())
+        return str(caught.value)
+
+    assert "no text of the model's characters keeps to match='[0-9]+'" in refusal(match="[0-9]+")
+    assert "chars='3' and include='mercy' at once" in refusal(chars="3", include=("mercy",))
+    assert "has 'ж', and the model cannot write that" in refusal(acrostic="ж")
+    assert "has 'я', and the model" in refusal(include=("я",))
+    assert "rhyme=AAAA cannot be written" in refusal(rhyme="AAAA", words="day say")
+    assert "asks for 3 lines, and lines=2" in refusal(acrostic="abc", lines=2)
+    assert "line 2: no text keeps to" in refusal(acrostic="ab", without="b")
+    assert "rhyme does not go with match='a'" in refusal(rhyme="AA", match="a")
+    assert "needs room for its longest lines: 4 of them have up to 244" in refusal(
+        rhyme="ABAB", length=200
+    )
+    assert "writes one line only" in refusal(Vocabulary.from_characters("ab"), lines=2)
+    assert "match='(a' cannot be followed" in refusal(match="(a")
+    assert "make an automaton of" in refusal(
+        chars="9000", match="([a-z]{1,90} ){1,90}", include=("love",)
+    )
+    unspelled = Vocabulary.from_words(" .", {" love": 1}, spelled=False)
+    assert "spells no words" in refusal(unspelled, chars="3")
+    empty = tmp_path / "empty.txt"
+    empty.write_text("- -\n")
+    assert "has no word" in refusal(only_words=str(empty))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"chars": "x"}, "chars is 'x'; it must be like chars='3..12'"),
+        ({"chars": "9..3"}, "9 is more than 3"),
+        ({"line_chars": "1..99999"}, "10,000 characters are the most"),
+        ({"rhyme": "A-B"}, "rhyme is 'A-B'; it must be like rhyme=ABAB"),
+        ({"syllables": "5,x"}, "must be like syllables='5,7,5'"),
+        ({"stress": "f.txt"}, "stress goes with rhyme"),
+        ({"acrostic": ""}, "acrostic is empty"),
+        ({"include": "love"}, "must be a tuple"),
+        ({"lines": 2, "stop": ("x",)}, "lines=2 says where|lines says where"),
+        ({"chars": "3", "keep_going": True}, "so does keep_going"),
+    ],
+)
+def test_settings_are_checked(settings, message):
+    with pytest.raises(SamplingError, match=message):
+        SampleOptions(**settings)
+
+
+PATTERNS = [
+    *(r"\w+ \d", "a*", "", "x|", "[^a]+", "(?i)ж*", r"[\w.]+", r"[^\W\d]+", r"^a.b$", r"a\."),
+    *(r"(?P<n>a|b)+", "(a|b){2,3}", r"\s*", "[]a]+", "q", r"[\]\-x]*", r"(?s:.)+", r"\S\D\W"),
+    *("([ab]c){1,3}", "(a+b?){1,3}", "((a|b){1,2}c){1,2}", "(a|ab)(c|bcb)?", "(ab|a)*?c?"),
+]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_matches_what_it_matches_in_python(pattern):
+    alphabet = Alphabet.of(Vocabulary.from_characters("abcdABC 12\n.-жЖё]"))
+    rule, draw = pattern_rule("match", pattern, alphabet), random.Random(0)
+    for turn in range(3000):
+        # Half of them of few letters, so that many match.
+        letters = "abc" if turn % 2 else alphabet.chars
+        text = "".join(draw.choice(letters) for _ in range(draw.randint(0, 6)))
+        state = 0
+        for char in text:
+            state = rule.table_SK[state, rule.kinds_N[alphabet.numbers[char]]] if state >= 0 else -1
+        is_matched = state >= 0 and bool(rule.ends_S[state])
+        assert is_matched == bool(re.fullmatch(pattern, text)), text
+
+
+def test_what_rhymes():
+    assert tail("свет", {}) == tail("ответ", {}) == "ет"
+    assert tail("вода", {}) == "да"
+    assert tail("вода", {"вода": 3}) == "а"
+    assert tail("погода", {"погода": 3}) == "ода"
+    assert tail("полёты", {}) == "ёты"
+    assert tail("time", {}) == tail("crime", {}) == "ime"
+    assert tail("day", {}) == "ay"
+    assert tail("me", {}) == "e"
+    assert tail("брр", {}) == ""
+
+
+def test_a_file_of_stresses(tmp_path):
+    path = tmp_path / "stress.txt"
+    path.write_text("во\u0301ды вод+а, сло'во  нет\n\u0301й", encoding="utf-8")
+    found = read_stress(path)
+    assert found == {"воды": 1, "слово": 2}
+    path.write_text("нет", encoding="utf-8")
+    with pytest.raises(SamplingError, match="has no word with a stress"):
+        read_stress(path)

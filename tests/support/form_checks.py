@@ -1,0 +1,74 @@
+"""Whether a text keeps to a form, found out by other means than the form is made of."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+#: Vowels, their marks left out, as a reader would list them.
+CYRILLIC = "аеёиоуыэюя"
+LATIN = "aeiouy"
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines; a line end at the end begins none."""
+    return text.removesuffix("\n").split("\n")
+
+
+def runs(text: str) -> list[str]:
+    """The words of a text in lower case."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def syllables(line: str) -> int:
+    low = line.lower()
+    return len(re.findall(f"[{CYRILLIC}]|[{LATIN}]+", low))
+
+
+def from_last_vowel(word: str) -> str:
+    found = re.search(f"[{CYRILLIC}{LATIN}][^{CYRILLIC}{LATIN}]*$", word)
+    assert found, word
+    return found[0]
+
+
+def within(span: str, number: int) -> bool:
+    least, dots, most = span.partition("..")
+    if not dots:
+        return number == int(least)
+    return number >= int(least or 0) and (not most or number <= int(most))
+
+
+def keeps(text: str, **form) -> bool:
+    """Whether the whole text keeps to each of the settings."""
+    lines = lines_of(text)
+    checks = {
+        "match": lambda regex: re.fullmatch(regex, text) is not None,
+        "match_line": lambda regex: all(re.fullmatch(regex, line) for line in lines),
+        "chars": lambda span: within(span, len(text)),
+        "lines": lambda count: len(lines) == count and all(lines),
+        "line_chars": lambda span: all(within(span, len(line)) for line in lines),
+        "acrostic": lambda word: "".join(line[0] for line in lines).lower() == word.lower(),
+        "without": lambda letters: not set(letters.lower()) & set(text.lower()),
+        "only_words": lambda path: set(runs(text)) <= set(runs(Path(path).read_text("utf-8"))),
+        "include": lambda words: all(
+            re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) for word in words
+        ),
+        "syllables": lambda counts: (
+            [syllables(line) for line in lines] == [int(count) for count in counts.split(",")]
+        ),
+        "rhyme": lambda scheme: rhymes(lines, scheme),
+    }
+    return all(checks[name](value) for name, value in form.items())
+
+
+def rhymes(lines: list[str], scheme: str) -> bool:
+    if len(lines) != len(scheme):
+        return False
+    ends = [(runs(line) or [""])[-1] for line in lines]
+    for letter in set(scheme) - {"."}:
+        own = [end for end, mark in zip(ends, scheme, strict=True) if mark == letter]
+        if len(set(own)) < len(own):
+            return False
+        if len(own) > 1 and len({from_last_vowel(end) for end in own}) > 1:
+            return False
+    return True

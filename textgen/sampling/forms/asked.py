@@ -1,0 +1,150 @@
+"""The form that settings ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import SamplingError, named
+from textgen.options import SampleOptions, form_settings
+from textgen.sampling.forms.alphabet import Alphabet
+from textgen.sampling.forms.automaton import Rule, by_lines, product
+from textgen.sampling.forms.form import Form, State
+from textgen.sampling.forms.rhymes import Rhymes, read_stress
+from textgen.sampling.forms.rules import (
+    LineRules,
+    first_conflict,
+    letter_rules,
+    line_rules,
+    lines_rules,
+    longest_text,
+    number_of_lines,
+    text_rules,
+    words_of,
+)
+from textgen.sampling.forms.spelling import Place, SpelledForm, Track, check_level
+from textgen.sampling.forms.verse import Verse, line_automata
+
+
+class _Whole:
+    """What a whole text is held to: one automaton."""
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+
+    def start(self) -> State:
+        return 0
+
+    def place(self, state: State) -> Place:
+        assert isinstance(state, int)
+        return Place(self._rule, state, 0)
+
+    def after(self, state: State, chars: tuple[int, ...]) -> State:
+        assert isinstance(state, int)
+        for number in chars:
+            state = int(self._rule.table_SK[state, self._rule.kinds_N[number]])
+        return state
+
+
+def form_of(
+    options: SampleOptions,
+    vocabulary: Vocabulary,
+    usual_words: Callable[[], Sequence[str]] | None = None,
+) -> Form | None:
+    """The form that texts of these settings are held to; None: none is asked for.
+
+    Args:
+        options: The settings.
+        vocabulary: The model's symbols.
+        usual_words: The words that lines may rhyme with, the most frequent first, where `options`
+            has no list.
+    Raises:
+        SamplingError: No text of the model can keep to it, and why; or it is too large.
+        TextgenError: A file of words cannot be read.
+    """
+    if not form_settings(options):
+        return None
+    check_level(vocabulary)
+    named_texts = [options.match or "", options.match_line or "", options.acrostic or ""]
+    words = None if options.only_words is None else _words(options.only_words)
+    named_texts += [*options.include, *(words or ())]
+    alphabet = Alphabet.of(vocabulary, named_texts)
+    texts = text_rules(options, alphabet)
+    letters = letter_rules(options, alphabet, words)
+    lines = line_rules(options, alphabet)
+    count = number_of_lines(options)
+    if (lines or count) and "\n" not in alphabet.numbers:
+        raise SamplingError(
+            "the model was trained on text without line ends and writes one line only; ask for "
+            f"no lines: {named('match')} and {named('chars')} hold for the whole text"
+        )
+    track: Track
+    if count and not texts:
+        track = _verse(options, [*lines, *letters], count, alphabet, words, usual_words)
+    elif options.rhyme is not None:
+        raise SamplingError(
+            f"{named('rhyme')} does not go with {' and '.join(rule.name for rule in texts)}: the "
+            f"rhyme decides line by line; hold the lines to it: {named('match_line', 'REGEX')}, "
+            f"{named('line_chars', 'A..B')}"
+        )
+    else:
+        newline = alphabet.numbers.get("\n", 0)
+        if count:
+            lines.append(lines_rules(count, alphabet))
+        rules = [
+            *texts,
+            *(rules.lines[0] for rules in letters),
+            *(by_lines(rules.lines, newline, rules.after) for rules in lines),
+        ]
+        whole = product(rules)
+        if not whole.can_be_kept:
+            raise SamplingError(f"{first_conflict(rules)}; change one of them")
+        track = _Whole(whole.minimal())
+    return SpelledForm(track, alphabet, vocabulary)
+
+
+def _verse(
+    options: SampleOptions,
+    lines: Sequence[LineRules],
+    count: int,
+    alphabet: Alphabet,
+    words: Sequence[str] | None,
+    usual_words: Callable[[], Sequence[str]] | None,
+) -> Verse:
+    rules = [*lines, lines_rules(count, alphabet)]
+    bases = line_automata(rules, count, alphabet)
+    for place, base in enumerate(bases):
+        if not base.can_be_kept:
+            own = [rule.of_line(place) for rule in rules]
+            raise SamplingError(f"line {place + 1}: {first_conflict(own)}; change one of them")
+    if options.rhyme is None:
+        return Verse(bases, alphabet, None)
+    longest = longest_text(options)
+    if not longest:
+        raise SamplingError(
+            f"{named('rhyme')} needs lines of a bounded length; give it an upper bound: "
+            f"{named('line_chars', 'A..B')}"
+        )
+    if longest > options.length:
+        raise SamplingError(
+            f"{named('rhyme')} needs room for its longest lines: {count} of them have up to "
+            f"{longest:,} characters, and {named('length')} is {options.length}; give "
+            f"{named('length', longest)}, or shorter lines: {named('line_chars', 'A..B')}"
+        )
+    if words is None:
+        words = () if usual_words is None else usual_words()
+    stress = {} if options.stress is None else read_stress(Path(options.stress))
+    size = len(options.rhyme)
+    scheme = "".join(options.rhyme[place % size] for place in range(count))
+    stanzas = [place // size for place in range(count)]
+    return Verse(bases, alphabet, Rhymes(scheme, stanzas, bases, words, stress, alphabet))
+
+
+def _words(path: str) -> list[str]:
+    from textgen.corpus.reader import read_text
+
+    words = words_of(read_text(Path(path)))
+    if not words:
+        raise SamplingError(f"{named('only_words', path)} has no word; give a text with words")
+    return words
