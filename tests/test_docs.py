@@ -18,13 +18,16 @@ from textgen.cells import CELLS
 from textgen.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ["README.md", *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class"))]
+PAGES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class", "writers")),
+]
 #: Their commands are those of `PAGES`: `test_guides.py` compares them; or they have none.
 GUIDES = [
     *("README.ru.md", "README.mk.md"),
     *(
         f"docs/{name}.md"
-        for name in ("guide_ru", "guide_mk", "glossary", "installation", "machines", "writers")
+        for name in ("guide_ru", "guide_mk", "glossary", "installation", "machines")
     ),
 ]
 #: Their commands are run by `test_lessons.py`.
@@ -95,6 +98,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "corpora/english.txt").read_text("utf-8")[:6000]
     for name in ("corpus.txt", "novel.txt", "page.txt", "text.txt"):
         (folder / name).write_text(text[:300] if name in ("page.txt", "text.txt") else text)
+    names = sorted({word for word in text.split() if word.isalpha() and word.istitle()})
+    (folder / "names.txt").write_text("\n".join(f"{name}a" for name in names))
+    tunes = (ROOT / "corpora/tunes.abc.txt").read_text("utf-8")
+    (folder / "tunes.abc.txt").write_text(tunes[:4000])
     (folder / "numbers.csv").write_text("1\n1\n2\n3\n5\n8\n13\n21\n34\n55\n")
     (folder / "letters").mkdir()
     (folder / "letters/one.txt").write_text(text[:2000])

@@ -11,8 +11,12 @@ from support.form_checks import keeps
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError
+from textgen.model.config import ModelConfig
+from textgen.model.initialise import initial_weights
+from textgen.model.numpy_network import NumpyNetwork
+from textgen.native.library import supported_isas
 from textgen.options import SampleOptions
-from textgen.sampling import generate
+from textgen.sampling import SamplingNetworks, generate
 from textgen.sampling.forms import form_of
 from textgen.sampling.forms.alphabet import Alphabet
 from textgen.sampling.forms.pattern import pattern_rule
@@ -207,3 +211,26 @@ def test_a_file_of_stresses(tmp_path):
     path.write_text("нет", encoding="utf-8")
     with pytest.raises(SamplingError, match="has no word with a stress"):
         read_stress(path)
+
+
+@pytest.mark.skipif(not supported_isas(), reason="the native library is not built")
+@pytest.mark.parametrize("filters", [{}, {"top_p": 0.8}, {"temperature": 0.0}], ids=str)
+@pytest.mark.parametrize("vocabulary", [CHARS, WORDS], ids=["char", "word"])
+def test_the_engine_writes_what_numpy_writes(vocabulary, filters):
+    config = ModelConfig(vocab_size=len(vocabulary), embedding_size=8, hidden_size=16)
+    weights = initial_weights(config, 3)
+    options = SampleOptions(length=90, lines=4, line_chars="9..20", until_end=True, **filters)
+    form = form_of(options, vocabulary)
+    texts = [
+        generate(network, vocabulary, [()] * 5, options, form=form, together=together)
+        for network, together in (
+            (NumpyNetwork(config, weights), False),
+            (NumpyNetwork(config, weights), True),
+            (SamplingNetworks(config, weights, 1).one, False),
+        )
+    ]
+    for one, together, native in zip(*texts, strict=True):
+        assert one.ids == together.ids == native.ids
+        assert one.finish_reason == native.finish_reason == "end"
+        assert native.form_bits == pytest.approx(one.form_bits, rel=1e-4)
+        assert native.bits_per_char == pytest.approx(one.bits_per_char, rel=1e-4)

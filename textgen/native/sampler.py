@@ -9,7 +9,7 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -26,6 +26,8 @@ Doubles = NDArray[np.float64]
 #: No token: nothing ends the text.
 NO_ID = -1
 _MOST = 2**62
+#: Settings whose structures are kept; a form has some for each of its states.
+_SETTINGS = 4096
 #: This many logits keep a thread busy for about 0.3 ms, longer than it takes to wake another.
 _MANY_LOGITS = 2**16
 
@@ -105,7 +107,7 @@ def functions() -> ctypes.CDLL:
     )
 
 
-@cache
+@lru_cache(_SETTINGS)
 def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[Any], NDArray[Any]]:
     """The structure, and the arrays that it points to."""
     banned = np.array(settings.banned, np.int32)

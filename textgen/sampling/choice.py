@@ -27,7 +27,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +42,8 @@ from textgen.native.sampler import ChoiceSettings, Chosen, choose
 from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.sampling.filters import FILTERS, filter_logits
 
+#: Of how many states of a form it is kept how the engine chooses there.
+_KEPT = 4096
 #: Samples under one seed, and draws of one sample.
 INDEX_LIMIT = 2**24
 DRAW_LIMIT = 2**40
@@ -179,6 +182,25 @@ def _engine_knows(options: SampleOptions) -> bool:
     )
 
 
+class FormChoice(NamedTuple):
+    """How the native engine chooses one token of a text that is held to a form.
+
+    Args:
+        settings: All that the form forbids is banned.
+        weights: 1 for what is written freely, and for what of it the form allows, `(2, V)`.
+        allowed_V: What the form allows: held, so that it can be known again.
+    """
+
+    settings: ChoiceSettings
+    weights: NDArray[np.float64]
+    allowed_V: NDArray[np.bool_]
+
+    def price(self, logits_V: NDArray[np.float32]) -> float:
+        """The bits that the form costs, as `Chooser.choose_in_form` counts them."""
+        free, allowed = self.weights @ np.exp(logits_V.astype(np.float64) - logits_V.max())
+        return math.log2(free / allowed) if allowed else math.inf
+
+
 class Chooser:
     """Chooses one token a row.
 
@@ -195,10 +217,13 @@ class Chooser:
         self.settings = choice_settings(options, junctions)
         self._junctions_V = np.frombuffer(junctions, np.uint8)
         self._options = options
+        self._within: dict[int, FormChoice] = {}
         #: Whether the native engine may choose.
         self.is_known = _engine_knows(options)
         is_native = self.is_known and engine is not None and engine.name == "native"
         self._engine = engine if is_native else None
+        #: Whether the native engine may choose among what a form allows.
+        self.is_known_within = self.is_known and not junctions
 
     def choose(
         self,
@@ -258,6 +283,24 @@ class Chooser:
         free_BV[~allowed_BV] = -np.inf
         prices_B = (free_B - _log_sums(free_BV)) / math.log(2)
         return self._chosen(logits_BV, free_BV, counters_B, recent_BN), prices_B
+
+    def within(self, allowed_V: NDArray[np.bool_]) -> FormChoice:
+        """How the native engine chooses among what a form allows, where all may follow each other.
+
+        Args:
+            allowed_V: What the form allows; it is never written to.
+        """
+        found = self._within.get(id(allowed_V))
+        if found is None:
+            if len(self._within) >= _KEPT:
+                self._within.clear()
+            banned = {*np.flatnonzero(~allowed_V).tolist(), *self.settings.banned}
+            free_V = np.ones(len(allowed_V))
+            free_V[list(self.settings.banned)] = 0.0
+            settings = replace(self.settings, banned=tuple(sorted(banned)))
+            found = FormChoice(settings, np.stack([free_V, free_V * allowed_V]), allowed_V)
+            self._within[id(allowed_V)] = found
+        return found
 
     def _choose_by_numpy(
         self,

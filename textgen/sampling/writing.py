@@ -138,10 +138,15 @@ class StreamWriter:
     def _write_block(self, count: int) -> tuple[list[tuple[Any, ...]], bool]:
         """The tokens as `Stream.accept` takes them; whether the block is as long as it should."""
         first, cursor, edits = self._end, self._cursor, self._acting
-        by_engine = self._chooser.is_known and self._stream.allowed is None
-        prices: tuple[list[float], ...] = ()
+        settings, prices = self._chooser.settings, tuple[list[float], ...]()
+        by_engine = self._chooser.is_known
+        if (allowed_V := self._stream.allowed) is not None:
+            by_engine, count = self._chooser.is_known_within, 1
+            if by_engine:
+                choice = self._chooser.within(allowed_V)
+                settings, prices = choice.settings, ([choice.price(first.logits_BV[0])],)
         if isinstance(self._network, NativeStep | MixedStep) and by_engine:
-            settings, counter = self._chooser.settings, self._stream.generator.counter
+            counter = self._stream.generator.counter
             written = self._network.write(
                 *(count, first.logits_BV, first.state, settings, counter, self._recent, END_ID),
                 edits=edits,
@@ -157,7 +162,7 @@ class StreamWriter:
                 del ids[same + 1 :]
                 is_whole = True
         else:
-            chosen, prices = self._choose_one()
+            chosen, prices = self._choose_one(allowed_V)
             ids, is_whole = chosen.ids.tolist(), True
             if cursor is not None:
                 cursor.advance(ids[0])
@@ -185,13 +190,15 @@ class StreamWriter:
             self._begun = edits, start(self._network, (), edits)
         return self._begun[1]
 
-    def _choose_one(self) -> tuple[Chosen, tuple[list[float], ...]]:
+    def _choose_one(
+        self, allowed_V: NDArray[np.bool_] | None
+    ) -> tuple[Chosen, tuple[list[float], ...]]:
         """The next token, not yet read; and what it costs, where there is a form."""
         recent = np.array([self._recent], np.intp) if self._recent else None
         counters = np.array([self._stream.generator.counter], np.uint64)
         previous = np.array([self._previous])
         logits_BV = self._end.logits_BV
-        if (allowed_V := self._stream.allowed) is None:
+        if allowed_V is None:
             return self._chooser.choose(logits_BV, counters, recent, previous), ()
         chosen, prices_B = self._chooser.choose_in_form(
             logits_BV, counters, recent, previous, allowed_V[None, :]
