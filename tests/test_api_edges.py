@@ -390,12 +390,12 @@ def test_a_model_that_says_nothing_of_its_making_has_a_representation(model: tex
 
     for info in ({}, {"metrics": {}, "of a newer version": [3, {}]}):
         bare = textgen.Model(replace(model.saved, info=info), Path("some.safetensors"))
-        assert repr(bare).startswith("<Model some.safetensors: lstm, 1 layer of 24 neurons")
+        assert repr(bare).startswith("<Model: some.safetensors: lstm, 1 layer of 24 neurons")
 
 
 def test_a_trace_is_read_by_quantity(model: textgen.Model) -> None:
     trace = model.trace("Утром дом и сад, а потом ещё дом и сад")
-    assert len(repr(trace)) < 160 and repr(trace).startswith("<Trace of 'Утром дом")
+    assert len(repr(trace)) < 160 and repr(trace).startswith("<Trace: 'Утром дом")
     assert trace["cell"].shape == (len(trace), 24) == (38, 24)
     assert trace.neurons == tuple((0, unit) for unit in range(24))
     np.testing.assert_array_equal(trace["cell"][:, 3], trace.values(0, 3, "cell"))

@@ -44,6 +44,7 @@ LEVELS = {
     "tasks": 2,
     "options": 3,
     "view_options": 4,
+    "notebook": 4,
     "arguments": 3,
     "page": 3,
     "model": 4,
@@ -97,6 +98,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "constriction": (set(), {"compression.range_coder"}),
     "outlines_core": (set(), {"sampling.forms.pattern"}),
     "wcwidth": (set(), {"terminal.text"}),
+    "IPython": (set(), {"notebook.live_training"}),
 }
 FREE = {"numpy"}
 
@@ -217,7 +219,7 @@ def twice(names: Counter[str]) -> set[str]:
 
 #: Modules outside cli/ that may name a flag: a program of its own with its options, custom
 #: properties of CSS, and how a message is shown at the prompt, in the docstrings that explain it.
-FLAGS_ALLOWED = {"native.build", "page.render", "messages", "errors"}
+FLAGS_ALLOWED = {"native.build", "page.render", "notebook.fragment", "messages", "errors"}
 
 
 def test_the_library_knows_no_flags() -> None:
@@ -238,6 +240,7 @@ CALLED_FROM_OUTSIDE = {
     *(
         "_buffer_decode",
         "capture_signals",
+        "_repr_html_",
         "coerce",
         "format_help",
         "seekable",
@@ -245,7 +248,7 @@ CALLED_FROM_OUTSIDE = {
         "report_failure",
         "report_success",
         "report_unexpected_exception",
-    ),  # codecs, click, io, rich, doctest, uvicorn
+    ),  # codecs, IPython, click, io, rich, doctest, uvicorn
     *("from_torch_nn", "to_torch_nn"),  # public functions
 }
 

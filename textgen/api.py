@@ -6,7 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import cached_property, partial
@@ -26,11 +26,11 @@ from textgen.checkpoint import (
 )
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.vocabulary import END_ID
-from textgen.errors import ConfigError, InspectionError, SamplingError, named
+from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
 from textgen.files import FolderLock, make_folder
-from textgen.heat import HeatView
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
+from textgen.inspection.heat_view import HeatView
 from textgen.inspection.memory import memory_curves
 from textgen.inspection.neuron_report import NeuronReport
 from textgen.inspection.neuron_stats import parse_neurons
@@ -63,6 +63,7 @@ from textgen.mixing import CountMixture, mixed
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.notebook import Part, Shown
 from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions
 from textgen.runtime import Choice, choose_threads, parse_duration
 from textgen.sampling import (
@@ -70,11 +71,13 @@ from textgen.sampling import (
     FittedStop,
     GeneratedSymbol,
     Generation,
+    Generations,
     LiveSymbol,
     NoveltyReport,
     SampleOptions,
     SamplingNetworks,
     Writer,
+    WrittenText,
     adapted_model,
     bits_per_char,
     fitted_mixture,
@@ -97,6 +100,8 @@ from textgen.steering import (
     parse_specs,
     target_names,
 )
+from textgen.table import Column, Entry, Table
+from textgen.terminal.humanize import percent, rate
 from textgen.view_options import (
     FindOptions,
     MemoryOptions,
@@ -111,7 +116,7 @@ from textgen.view_options import (
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
     from textgen.export import Exported, ShownModel
-    from textgen.inspection.memory import MemoryReport
+    from textgen.inspection.memory_report import MemoryReport
     from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
 
@@ -122,8 +127,8 @@ Steer = str | Sequence[str] | Steering
 Text = str | Sequence[int] | NDArray[np.integer] | LongText
 
 
-@dataclass(frozen=True)
-class TrainResult:
+@dataclass(frozen=True, repr=False)
+class TrainResult(Shown):
     """What training gave.
 
     Args:
@@ -139,12 +144,35 @@ class TrainResult:
     bits_per_char: float
     ended: Ended
 
-    def __repr__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """The folder, and what came out."""
         ended = self.ended
         return (
-            f"<TrainResult {self.folder}: {self.bits_per_char:.3f} bits/char, {ended.reason} after "
-            f"{ended.step:,} of {ended.steps:,} steps in {ended.seconds:.0f} s>"
+            f"{self.folder}: {self.bits_per_char:.3f} bits/char, {ended.reason} after "
+            f"{ended.step:,} of {ended.steps:,} steps in {ended.seconds:.0f} s"
         )
+
+    def parts(self) -> Iterable[Part]:
+        """The loss curve, if the run's reports are there, and the figures."""
+        from textgen.training.loss_curve import read_curve
+
+        ended, chart = self.ended, None
+        with suppress(StorageError):
+            chart = read_curve(self.folder)
+        if chart is not None:
+            yield chart
+        rows: list[tuple[str, Entry]] = [
+            ("bits/char", round(self.bits_per_char, 4)),
+            ("best at step", ended.best_step),
+            ("bits/char of a uniform guess", round(ended.uniform_bits_per_char, 4)),
+            ("characters read", ended.chars_seen),
+            ("speed", rate(ended.chars_per_second)),
+            ("targets written exactly", ended.exact_match and percent(ended.exact_match)),
+            ("updates left out", ended.skipped or None),
+        ]
+        columns = (Column("figure", ""), Column("value", ""))
+        yield Table(columns, [row for row in rows if row[1] is not None])
 
     def load(self) -> Model:
         """The best model."""
@@ -186,7 +214,9 @@ def train(
         from_: Train this model further instead of a new one.
         budget: Wall time: seconds, a text like `"3m"`, or a `datetime.timedelta`; three minutes if
             no length is given.
-        progress: Show a bar on stderr.
+        progress: Show how far training has come. In a notebook that is a bar and the loss curve,
+            drawn again in place; anywhere else, and in `ipython` in a terminal, a bar on stderr.
+            Which it is, the running shell says: one with a kernel is that of a notebook.
         on_event: Called with every event of `textgen.training.events`.
         stop: Asked after every step, and often while the trained model is measured; once it says
             True the run is saved and ends.
@@ -246,17 +276,24 @@ def train(
 
 @contextmanager
 def _bar(progress: bool) -> Iterator[Callable[[Event], None]]:
-    """What shows the events of a run: a bar on stderr, or nothing."""
+    """What shows the events of a run: a bar on stderr, a view in a notebook, or nothing."""
+    from textgen.notebook.live_training import NotebookBar, in_notebook
     from textgen.terminal.bar import TrainingBar
     from textgen.training.events import Report, Started
 
-    bars: list[TrainingBar] = []
+    bars: list[TrainingBar | NotebookBar] = []
 
     def show(event: Event) -> None:
         if progress and isinstance(event, Started) and event.resumed_from < event.steps:
-            bars.append(TrainingBar(event.steps, event.resumed_from))
+            if in_notebook():
+                bars.append(NotebookBar(event.folder, event.steps, event.resumed_from))
+            else:
+                bars.append(TrainingBar(event.steps, event.resumed_from))
         if isinstance(event, Report):
             for bar in bars:
+                if isinstance(bar, NotebookBar):
+                    val = event.val_bits_per_char if event.evaluated else None
+                    bar.add(event.step, event.train_bits_per_char, val)
                 bar.report(event.step, event.figures())
 
     try:
@@ -408,7 +445,7 @@ def _path(path: object, name: str) -> str:
     raise ConfigError(f"{name} is {path!r}; it must be a path or a name")
 
 
-class Model:
+class Model(Shown):
     """A trained model. torch is imported by `evaluate` alone, where the native engine is not.
 
     Args:
@@ -428,7 +465,9 @@ class Model:
         self._steering: SteeringPlan | None = None
         self._mixtures: dict[int | None, CountMixture] = {}
 
-    def __repr__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """The file, the shape, the text and how good it is."""
         config = self.config
         layers = "1 layer" if config.num_layers == 1 else f"{config.num_layers} layers"
         parts = [
@@ -440,7 +479,13 @@ class Model:
             parts.append(f"trained on {texts}")
         if (bits := self.saved.bits_per_char) is not None:
             parts.append(f"{bits:.3f} bits/char in validation")
-        return f"<Model {self.path}: {'; '.join(parts)}>"
+        return f"{self.path}: {'; '.join(parts)}"
+
+    def parts(self) -> Iterable[Part]:
+        """How it was trained: every setting that was chosen, with its reason."""
+        choices: list[dict[str, Any]] = self.info.get("choices", [])
+        if choices:
+            yield Table.from_records(("name", "value", "reason"), choices)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied with its weights, so that another process needs no file."""
@@ -803,7 +848,9 @@ class Model:
         """
         fitted = seed_of(self.saved, seed)
         written = "".join(symbol.text for symbol in self.stream(fitted, steer=steer, **settings))
-        return written if self.saved.reads_pairs else fitted.text + written
+        if self.saved.reads_pairs:
+            return WrittenText(written)
+        return WrittenText(fitted.text + written, len(fitted.text))
 
     @checked(SampleOptions)
     def generate_many(
@@ -859,7 +906,7 @@ class Model:
     ) -> list[Generation]:
         """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
         together = self.networks.are_together(len(seeds), exact=exact)
-        return generate(
+        texts = generate(
             self.network_for(options, together=together),
             self.vocabulary,
             seeds,
@@ -869,6 +916,7 @@ class Model:
             form=self._form(options),
             together=together,
         )
+        return Generations(texts)
 
     @checked(SampleOptions)
     def generate_targets(

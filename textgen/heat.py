@@ -1,15 +1,12 @@
-"""A text and the values that colour it, as plain data."""
+"""Values that colour a text, and the scale on which they do, as plain data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from textgen.table import Table
 
 #: Share of the values that a robust scale covers; the rest are drawn in its last colour.
 ROBUST_SHARE = 0.99
@@ -77,45 +74,6 @@ class HeatRow:
         if self.layer is None or self.unit is None:
             return self.name
         return neuron_title(self.layer, self.unit, self.quantity)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class HeatView:
-    """A text and the values that colour it.
-
-    Args:
-        quantity: What is shown: a quantity of the cell, `surprise` or `influence`.
-        pieces: The text, as it is printed piece by piece; "" for what prints nothing.
-        rows: What is shown of it.
-        totals: Figures on the whole text, such as its bits; empty for neurons.
-    """
-
-    quantity: str
-    pieces: tuple[str, ...]
-    rows: tuple[HeatRow, ...]
-    totals: dict[str, float | int | str]
-
-    def to_json(self) -> dict[str, Any]:
-        """The view as plain data, ready for `json.dumps`."""
-        return {
-            "quantity": self.quantity,
-            "tokens": list(self.pieces),
-            **self.totals,
-            "rows": [row.to_dict() for row in self.rows],
-        }
-
-    def table(self) -> Table:
-        """A row for each piece: its number, its text, and a column for each of `rows`."""
-        columns = [row.values.tolist() for row in self.rows]
-        places = range(len(self.pieces))
-        return Table(
-            ("place", "text", *(row.name for row in self.rows)),
-            zip(places, self.pieces, *columns, strict=True),
-        )
-
-    def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
-        """`text`, the pieces, and the values of each row by its name, `(len(pieces),)`."""
-        return {"text": np.array(self.pieces, np.str_), **{r.name: r.values for r in self.rows}}
 
 
 def scale_limits(values: NDArray[np.floating], quantity: str) -> tuple[float, float]:

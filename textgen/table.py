@@ -1,4 +1,4 @@
-"""One table for every form in which a report is read: terminal, CSV, JSON, Markdown, NumPy.
+"""One table for every form of a report: terminal, HTML, CSV, JSON, Markdown, NumPy.
 
 Each column has a key, which JSON, CSV and NumPy use and which never changes, and a heading and a
 format, which are for people. The values stay plain data:
@@ -7,8 +7,9 @@ format, which are for people. The values stay plain data:
     table.records()       [{"gate": "forget-gate", "mean_left": 0.25}]
     table.to_markdown()   "| gate | time < 0.1 |\\n| --- | ---: |\\n| forget-gate | 25.0 % |\\n"
 
-`textgen.terminal.tables.draw_table` draws it. Where what is shown differs from what is saved (CSV
-has a row for each neuron, the terminal one for each gate), a report has two tables.
+`textgen.terminal.tables.draw_table` draws it, `textgen.notebook.fragment.table_html` makes HTML of
+it. Where what is shown differs from what is saved (CSV has a row for each neuron, the terminal one
+for each gate), a report has two tables.
 """
 
 from __future__ import annotations
@@ -204,6 +205,11 @@ def show_value(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def show_figure(value: object) -> str:
+    """As `show_value`, but with four decimals, so that figures can be compared down a column."""
+    return f"{value:,.4f}" if isinstance(value, float) else show_value(value)
 
 
 def _markdown_line(entries: Iterable[str]) -> str:

@@ -17,8 +17,6 @@ from textgen.errors import BackendError, InspectionError
 from textgen.inspection import gradients
 from textgen.inspection.gradients import INPUT, gradient_norms
 from textgen.inspection.memory import (
-    MemoryCurve,
-    MemoryReports,
     Reader,
     lag_grid,
     memory_curves,
@@ -26,6 +24,7 @@ from textgen.inspection.memory import (
     spread_places,
     windows,
 )
+from textgen.inspection.memory_report import MemoryCurve, MemoryReports
 from textgen.model.config import ModelConfig
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native import library

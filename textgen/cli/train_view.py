@@ -14,13 +14,14 @@ from textgen.cli.parameters import in_flags, label
 from textgen.cli.records import print_json
 from textgen.files import RESUME_NAME, atomic_write_bytes
 from textgen.runtime import Choice
-from textgen.terminal.chart import Chart, TerminalChart, charts_picture, loss_chart, picture_kind
+from textgen.terminal.chart import Chart, TerminalChart, charts_picture, picture_kind
 from textgen.terminal.console import ColorMode, make_consoles
 from textgen.terminal.humanize import duration, rate
 from textgen.terminal.tables import choices_table, key_values
 from textgen.terminal.text import note_line, visible
 from textgen.training.events import Ended, Event, Report, Sampled, Started
-from textgen.training.folder import CURVE_NAME, read_reports
+from textgen.training.folder import CURVE_NAME
+from textgen.training.loss_curve import read_curve as read_curve
 
 if TYPE_CHECKING:
     from textgen.checkpoint.model_file import ModelHeader
@@ -255,21 +256,6 @@ def lacks_curve(event: Ended) -> bool:
         return drawn < (folder / RESUME_NAME).lstat().st_mtime_ns
     except FileNotFoundError:
         return True
-
-
-def read_curve(folder: Path) -> Chart | None:
-    """The loss curve of a run's reports; None where there is too little to draw.
-
-    Raises:
-        StorageError: The reports cannot be read.
-    """
-    train, validation = [], []
-    for report in read_reports(folder):
-        if report.train_bits_per_char is not None:
-            train.append((report.step, report.train_bits_per_char))
-        if report.evaluated and report.val_bits_per_char is not None:
-            validation.append((report.step, report.val_bits_per_char))
-    return loss_chart(train, validation, title=folder.name)
 
 
 def save_curve(folder: Path, curve: Chart) -> Path:

@@ -169,7 +169,7 @@ class CellRow(CellRuns[CellRun]):
         }
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class CellComparison(Comparison[CellRun]):
     """The outcome of `compare_cells`.
 

@@ -75,7 +75,7 @@ class HistoryRun(MeasuredRun):
         return f"{bits}, {self.figures.speed_text}"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class HistoryComparison(Comparison[HistoryRun]):
     """The outcome of `compare_history`: one run for each history, rising, and at the end the one
     whose state was carried on.

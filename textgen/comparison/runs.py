@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -24,6 +24,7 @@ from textgen.errors import (
     named,
 )
 from textgen.files import atomic_write_text, is_link_at, make_folder, os_reason, read_plain
+from textgen.notebook import Part, Shown
 from textgen.options import TrainOptions
 from textgen.progress import task
 from textgen.table import Table, finite
@@ -233,8 +234,8 @@ class CellRuns(Generic[Run]):
         return tuple(cls(variant=variant, runs=tuple(own)) for variant, own in found.items())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Comparison(ABC, Generic[Run]):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Comparison(Shown, Generic[Run]):
     """The result of a comparison.
 
     Args:
@@ -266,6 +267,18 @@ class Comparison(ABC, Generic[Run]):
     @abstractmethod
     def summary(self) -> tuple[Table, ...]:
         """The tables that people read, with notes below the last one."""
+
+    @property
+    def headline(self) -> str:
+        """What was compared, and for how long."""
+        names = ", ".join(dict.fromkeys(run.variant.name for run in self.runs))
+        runs = plural(len(self.runs), "run")
+        return f"{names} in {runs} of {self.length}, at most {self.params:,} parameters each"
+
+    def parts(self) -> Iterable[Part]:
+        """The chart, then the tables."""
+        yield self.chart()
+        yield from self.summary()
 
     def speed_note(self) -> tuple[str, ...]:
         """A note on the runs during which the speed of the machine changed."""

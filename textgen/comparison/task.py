@@ -108,7 +108,7 @@ class TaskRow(CellRuns[TaskRun]):
         return tuple(run.scores[place].accuracy for run in self.runs)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TaskComparison(Comparison[TaskRun]):
     """The outcome of `compare_task`.
 

@@ -7,7 +7,7 @@ model reads the source and takes the most likely token each time, many pairs at 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
@@ -19,11 +19,13 @@ from textgen.corpus.pairs import PairIndex, find_pairs
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.corpus.windows import Tokens, permute
 from textgen.evaluation.nll import MEASURING, Nll, nll_of_spans, sum_of
-from textgen.evaluation.prediction import open_corpus, opened
+from textgen.evaluation.prediction import figures_view, open_corpus, opened
 from textgen.model.network import Network, StepNetwork
+from textgen.notebook import Part, Shown
 from textgen.options import EvalOptions
 from textgen.progress import track
 from textgen.sampling import SampleOptions, SamplingNetworks, generate
+from textgen.terminal.humanize import plural
 
 #: The most pairs that are read or written together, and the most tokens of them.
 TOGETHER, TOKENS_TOGETHER = 256, 1 << 16
@@ -31,8 +33,8 @@ TOGETHER, TOKENS_TOGETHER = 256, 1 << 16
 LONGEST_TIMES, LONGEST_MORE = 2, 16
 
 
-@dataclass(frozen=True)
-class PairsEvaluation:
+@dataclass(frozen=True, repr=False)
+class PairsEvaluation(Shown):
     """How a model does on pairs.
 
     Args:
@@ -50,6 +52,18 @@ class PairsEvaluation:
     nats: float
     target_chars: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """How many targets were written exactly."""
+        return (
+            f"{self.exact_match:.1%} of {plural(self.pairs, 'target')} written exactly; "
+            f"{self.bits_per_char:.4f} bits/char"
+        )
+
+    def parts(self) -> Iterable[Part]:
+        """The figures."""
+        return figures_view(self.to_dict(), self.notes)
 
     @property
     def exact_match(self) -> float:

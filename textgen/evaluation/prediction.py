@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, BinaryIO
@@ -34,20 +34,22 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
 from textgen.model.head import nats_of
 from textgen.model.network import Floats, Ids, Network
+from textgen.notebook import Part, Shown
 from textgen.options import EvalOptions
 from textgen.progress import track
 from textgen.runtime import choose_device, choose_threads, computing_threads
 from textgen.sampling.adapted import LEARNING, adapting_engine, adapting_reader
 from textgen.sampling.seed import first_few, shown
 from textgen.sampling.training_part import training_part
+from textgen.table import Column, Table, show_figure
 from textgen.terminal.humanize import times
 
 #: With a history: tokens that are measured unless told otherwise.
 POSITIONS = 20_000
 
 
-@dataclass(frozen=True)
-class Evaluation:
+@dataclass(frozen=True, repr=False)
+class Evaluation(Shown):
     """How well a model predicts a text.
 
     Args:
@@ -90,16 +92,23 @@ class Evaluation:
     mixed: MixedCost | None = None
     adapted: AdaptedCost | None = None
 
-    def __repr__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """What a character costs, and of how many."""
         cold = "" if self.cold is None else f", in windows {self.cold.bits_per_char:.4f}"
         if self.mixed is not None:
             cold += f", mixed {self.mixed.frozen_nats / self.chars / math.log(2):.4f}"
         if self.adapted is not None:
             cold += f", adapted {self.adapted.nats / self.chars / math.log(2):.4f}"
         return (
-            f"<Evaluation: {self.bits_per_char:.4f} bits/char{cold}; {self.chars:,} characters, "
-            f"{self.unknown_chars:,} unknown>"
+            f"{self.bits_per_char:.4f} bits/char{cold}; {self.chars:,} characters, "
+            f"{self.unknown_chars:,} unknown"
         )
+
+    def parts(self) -> Iterable[Part]:
+        """The figures, beside those of `cold` where there are some."""
+        cold = None if self.cold is None else self.cold.to_dict()
+        return figures_view(self.to_dict(), self.notes, cold)
 
     @property
     def bits_per_word(self) -> float | None:
@@ -184,6 +193,25 @@ class Evaluation:
         if self.adapted is not None:
             figures |= self.adapted.to_dict(self.chars)
         return {prefix + name: value for name, value in figures.items()}
+
+
+def figures_view(
+    figures: Mapping[str, float], notes: Sequence[str], cold: Mapping[str, float] | None = None
+) -> Iterator[Part]:
+    """The figures of a text as people look at them, with the notes on it.
+
+    Args:
+        figures: Name -> figure.
+        notes: What a person should know.
+        cold: The same from cold windows.
+    """
+    beside = () if cold is None else (Column("cold", "cold windows", show_figure),)
+    rows = (
+        (name.replace("_", " "), value, *(() if cold is None else (cold.get(name),)))
+        for name, value in figures.items()
+    )
+    columns = (Column("figure", ""), Column("value", "whole text", show_figure), *beside)
+    yield Table(columns, rows, notes=notes)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,9 @@ from textgen.checkpoint import SavedModel
 from textgen.errors import BackendError, ConfigError, named
 from textgen.files import atomic_write_bytes, check_writable
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.notebook import Part, Shown
+from textgen.table import Column, Table
+from textgen.terminal.humanize import size
 
 #: So many steps are compared, of so many texts side by side.
 STEPS, TEXTS = 200, 2
@@ -22,8 +25,8 @@ STEPS, TEXTS = 200, 2
 BOUND = 1e-4
 
 
-@dataclass(frozen=True)
-class Exported:
+@dataclass(frozen=True, repr=False)
+class Exported(Shown):
     """What was written.
 
     Args:
@@ -39,6 +42,18 @@ class Exported:
     steps: int
     difference: float
     notices: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """Where it is, and how well it agrees with the model."""
+        return (
+            f"{self.path}; over {self.steps:,} steps a logit differs by {self.difference:.2g} at "
+            "most"
+        )
+
+    def parts(self) -> Iterable[Part]:
+        """The files and their sizes."""
+        yield Table(("file", Column("bytes", "size", size)), self.files.items())
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""

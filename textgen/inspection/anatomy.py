@@ -9,7 +9,7 @@ of textgen by these lines.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -24,6 +24,7 @@ from textgen.inspection.neuron_stats import most_varying, parse_neurons
 from textgen.inspection.subject import Subject, encoded
 from textgen.inspection.trace import STATES, Neuron, quantities, trace
 from textgen.model.edit import NO_EDITS, Edits, for_all
+from textgen.notebook import Part, Picture, Shown, quoted
 from textgen.table import Column, Table
 from textgen.terminal.diagram import Arrow, Diagram, Kind, Node, Place
 
@@ -88,8 +89,8 @@ class Equation:
         return re.sub(r"\bg_t\b", "C̃_t", text)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CellAnatomy:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CellAnatomy(Shown):
     """A cell with its equations, its weights, and its numbers at one step.
 
     Args:
@@ -123,6 +124,27 @@ class CellAnatomy:
     def layers(self) -> int:
         """How many layers of weights read the input: four in an LSTM, one in a plain network."""
         return sum(equation.is_layer for equation in self.equations)
+
+    @property
+    def headline(self) -> str:
+        """Its name and size; of which neuron the numbers are."""
+        layers = "1 layer reads" if self.layers == 1 else f"{self.layers} layers read"
+        told = (
+            f"{self.cell}: {layers} the input; {self.parameters:,} weights with "
+            f"H = {self.hidden_size:,}, I = {self.input_size:,}"
+        )
+        if self.neuron is None:
+            return told
+        layer, unit = self.neuron
+        return f"{told}; neuron {layer}:{unit} at {self.token!r}, the end of {quoted(self.text)}"
+
+    def parts(self) -> Iterable[Part]:
+        """The drawing, the equations with their numbers, the weights."""
+        yield Picture(self.diagram().svg(), f"the cell {self.cell}")
+        if self.before:
+            yield "; ".join(f"{name} = {value:.3f}" for name, value in self.before.items())
+        yield self.table()
+        yield self.weight_table()
 
     def to_json(self) -> dict[str, Any]:
         """The cell as plain data, ready for `json.dumps`."""

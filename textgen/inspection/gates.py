@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from textgen.cells import Cell
 from textgen.errors import InspectionError
 from textgen.inspection.trace import Trace, as_chunks, quantities
 from textgen.messages import call, named
+from textgen.notebook import Part, Shown
 from textgen.table import Column, Table
-from textgen.terminal.humanize import percent
+from textgen.terminal.humanize import percent, plural
 
 #: A gate is left-saturated below the one and right-saturated above the other.
 LEFT, RIGHT = 0.1, 0.9
@@ -67,8 +69,8 @@ class GateSaturation:
         return int(np.count_nonzero(self.right > ALMOST_ALWAYS))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class GateReport:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class GateReport(Shown):
     """The gates of a model over a text.
 
     Args:
@@ -78,6 +80,40 @@ class GateReport:
 
     tokens: int
     gates: tuple[GateSaturation, ...]
+
+    @property
+    def headline(self) -> str:
+        """How many gates of how many neurons over how much text."""
+        layers = plural(len({gate.layer for gate in self.gates}), "layer")
+        names = ", ".join(dict.fromkeys(gate.gate for gate in self.gates))
+        units = plural(len(self.gates[0].left), "neuron")
+        return f"{names} of {layers} of {units}, over {plural(self.tokens, 'token')}"
+
+    def parts(self) -> Iterable[Part]:
+        """The chart of Karpathy, Johnson and Li, a row for each layer, and the means."""
+        from textgen.terminal.chart import Chart, Series
+
+        for layer, gates in groupby(self.gates, key=lambda gate: gate.layer):
+            yield tuple(
+                Chart(
+                    series=(
+                        Series(
+                            name="",
+                            points=tuple(zip(gate.left.tolist(), gate.right.tolist(), strict=True)),
+                            joined=False,
+                            marked=False,
+                        ),
+                    ),
+                    x_label=f"share below {LEFT}",
+                    y_label=f"share above {RIGHT}",
+                    x_limits=(0.0, 1.0),
+                    y_limits=(0.0, 1.0),
+                    title=f"layer {layer}, {gate.gate}",
+                )
+                for gate in gates
+            )
+        yield "in the charts, each point is a neuron"
+        yield self.means()
 
     def to_json(self) -> dict[str, Any]:
         """The report as plain data, ready for `json.dumps`."""

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import InspectionError, named
-from textgen.heat import HeatView, heat_row
+from textgen.heat import heat_row
 from textgen.inspection.gradients import entering_vectors, reference_model
+from textgen.inspection.heat_view import HeatView
 from textgen.inspection.trace import LOGITS_LIMIT, check_numbers
 from textgen.model.config import ModelConfig
 from textgen.model.head import log_softmax

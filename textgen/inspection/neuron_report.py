@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from textgen.inspection.neuron_stats import NeuronStats
 from textgen.inspection.passages import Passage
+from textgen.notebook import Excerpts, Part, Shown
 from textgen.table import Column, Entry, Table
-from textgen.terminal.humanize import number
+from textgen.terminal.humanize import number, plural
 
 #: What JSON calls a figure of `NeuronStats`.
 _SHORT = {"minimum": "min", "maximum": "max"}
@@ -150,8 +151,8 @@ class NeuronProfile(NeuronFigures):
         )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NeuronReport:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NeuronReport(Shown):
     """Some neurons of a model over a text.
 
     Args:
@@ -179,6 +180,38 @@ class NeuronReport:
     total: int
     edges: NDArray[np.float64]
     profiles: tuple[NeuronProfile, ...]
+
+    @property
+    def headline(self) -> str:
+        """Which neurons, and how many of them follow a feature."""
+        following = sum(profile.follows is not None for profile in self.profiles)
+        told = "the text is too short" if self.too_short else f"{following:,} follow a feature"
+        return (
+            f"{self.quantity} of {len(self.profiles):,} of {plural(self.total, 'neuron')} over "
+            f"{plural(self.tokens, 'token')}; {told}"
+        )
+
+    def parts(self) -> Iterable[Part]:
+        """The overview; below it each neuron where it is highest, and lowest."""
+        yield self.overview()
+        for name in ("highest", "lowest"):
+            yield self._places(name)
+
+    def _places(self, which: str) -> Excerpts:
+        """Where each neuron has its highest or its lowest value."""
+        from textgen.terminal.excerpt import ContextLine
+
+        lines = [
+            ContextLine(
+                (f"{profile.stats.layer}:{profile.stats.unit}", number(first.value)),
+                first.before + first.at,
+                first.after,
+                marked=len(first.at),
+            )
+            for profile in self.profiles
+            for first in getattr(profile, which)[:1]
+        ]
+        return Excerpts(("neuron", which), lines)
 
     @property
     def too_short(self) -> bool:

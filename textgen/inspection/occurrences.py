@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -22,7 +22,10 @@ from textgen.corpus.source import find_sources
 from textgen.corpus.text_stream import TextStream
 from textgen.corpus.words import MAX_WORD_CHARS, word_characters
 from textgen.errors import CorpusError, EmptyCorpusError, InspectionError, StorageError
+from textgen.notebook import Excerpts, Part, Shown
 from textgen.table import Column, Table
+from textgen.terminal.humanize import percent, plural
+from textgen.terminal.text import visible
 from textgen.view_options import OccurrenceOptions
 
 #: Parts of the text in which the places are counted.
@@ -52,8 +55,8 @@ class Occurrence:
     after: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Occurrences:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Occurrences(Shown):
     """Every place of a word in texts.
 
     Args:
@@ -82,6 +85,39 @@ class Occurrences:
         # Whole numbers, so that no place falls out of its part by rounding.
         part_N = self.places * parts // max(self.chars, 1)
         return [int(count) for count in np.bincount(part_N, minlength=parts)]
+
+    @property
+    def headline(self) -> str:
+        """How many places of what in how much text."""
+        named = self.files[0] if len(self.files) == 1 else plural(len(self.files), "file")
+        places = f"{plural(len(self), 'place')} of {self.pattern}"
+        return f"{places} in {self.chars:,} characters of {named}"
+
+    def parts(self) -> Iterable[Part]:
+        """The places, how many each tenth of the text has, and the forms."""
+        if not self.shown:
+            return
+        yield self.excerpts()
+        if left_out := len(self) - len(self.shown):
+            yield f"… and {left_out:,} more"
+        tenths = map(str, range(1, PARTS + 1))
+        yield Table([Column(name, name) for name in tenths], [self.spread()], title="in each tenth")
+        if len(self.forms) > 1:
+            yield Table(("form", "count"), self.forms)
+
+    def excerpts(self) -> Excerpts:
+        """The places that are shown."""
+        from textgen.terminal.excerpt import ContextLine
+
+        headings, several = ["at", "line"], len(self.files) > 1
+        lines = []
+        for one in self.shown:
+            labels = [percent(one.place / self.chars), f"{one.line:,}"]
+            if several:
+                labels.append(visible(PurePath(one.file).name))
+            before = one.before + one.word
+            lines.append(ContextLine(tuple(labels), before, one.after, marked=len(one.word)))
+        return Excerpts([*headings, "file"] if several else headings, lines)
 
     def to_json(self) -> dict[str, Any]:
         """The places as plain data, ready for `json.dumps`."""

@@ -39,8 +39,10 @@ from textgen.inspection.trace import (
 from textgen.inspection.view import with_source
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, for_all
+from textgen.notebook import Excerpts, Part, Shown, quoted
 from textgen.progress import task, track
 from textgen.table import Table
+from textgen.terminal.humanize import plural
 from textgen.view_options import SimilarOptions
 
 Reals = NDArray[np.float64]
@@ -77,8 +79,8 @@ class Match:
         return self.passage.after
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class SimilarPlaces:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class SimilarPlaces(Shown):
     """The places of a corpus nearest to a query.
 
     Args:
@@ -111,6 +113,30 @@ class SimilarPlaces:
     warm_up: int = 0
     agreement: float = 1.0
 
+    @property
+    def headline(self) -> str:
+        """How many places, and how near they are."""
+        told = f"{plural(len(self.matches), 'place')} like the end of {quoted(self.query)}"
+        if self.matches:
+            first, last = self.matches[0].similarity, self.matches[-1].similarity
+            told += f": similarity {first:.3f} to {last:.3f}"
+        return f"{told}; a random place has {self.mean:.3f} (sd {self.sd:.3f})"
+
+    def parts(self) -> Iterable[Part]:
+        """The query and the places below it; what they share at their ends is set off."""
+        yield self.excerpts()
+
+    def excerpts(self) -> Excerpts:
+        """The query, and below it the places, the nearest first."""
+        from textgen.terminal.excerpt import ContextLine
+
+        lines = [ContextLine(("", "", "text"), self.query, "")]
+        for match in self.matches:
+            labels = (f"{match.similarity:.3f}", str(match.same), f"{match.passage.place:,}")
+            shared = _shared_end(match.before, self.query)
+            lines.append(ContextLine(labels, match.before, match.after, marked=shared))
+        return Excerpts(("similarity", "same", "place"), lines)
+
     def to_json(self) -> dict[str, Any]:
         """The places as plain data, ready for `json.dumps`."""
         return {
@@ -141,6 +167,16 @@ class SimilarPlaces:
     def to_arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """The columns of the table, `(matches,)` each."""
         return self.table().to_arrays()
+
+
+def _shared_end(first: str, second: str) -> int:
+    """How many characters at their ends are the same."""
+    count = 0
+    for one, other in zip(reversed(first), reversed(second), strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
 
 
 def similar_places(

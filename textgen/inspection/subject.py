@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.vocabulary import UNKNOWN_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, EmptyCorpusError, InspectionError, named
 from textgen.messages import Message
+from textgen.notebook import Part, Shown
 from textgen.sampling.training_part import cached_text, text_paths
 from textgen.terminal.humanize import plural
 from textgen.view_options import ReadOptions
@@ -47,8 +48,8 @@ class Subject(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class LongText:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LongText(Shown):
     """A text in the tokens of a model.
 
     Args:
@@ -69,6 +70,16 @@ class LongText:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def headline(self) -> str:
+        """Which text, and how long it is."""
+        length = f"{plural(self.chars, 'character')}, {plural(len(self), 'token')}"
+        return f"{self.name}: {length}{f'; {self.note}' if self.note else ''}"
+
+    def parts(self) -> Iterable[Part]:
+        """What a person should know of it."""
+        return [note for note in (*self.notes, self.unknown) if note]
 
 
 def open_text(

@@ -28,8 +28,11 @@ from textgen.model.engine import open_reader
 from textgen.model.head import log_softmax
 from textgen.model.network import Network, State
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.notebook import Part, Shown, quoted
 from textgen.progress import task
 from textgen.steering.target import QUANTITY_OF
+from textgen.table import Column, Table
+from textgen.terminal.humanize import plural
 
 if TYPE_CHECKING:
     import pandas
@@ -106,7 +109,7 @@ def acting_layers(config: ModelConfig, quantity: str) -> range:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Trace:
+class Trace(Shown):
     """A stretch of text and what the network did on it.
 
     `trace["cell"]` is the matrix of one quantity: a row for each token, a column for each neuron,
@@ -149,13 +152,22 @@ class Trace:
         """The neurons traced, as `(layer, unit)`: the columns of `trace[quantity]`."""
         return tuple((layer, int(unit)) for layer in self.units for unit in self.units[layer])
 
-    def __repr__(self) -> str:
-        text = "".join(self.pieces)
-        if len(text) > _EXCERPT:
-            text = f"{text[: _EXCERPT - 1]}…"
-        tokens = "1 token" if len(self) == 1 else f"{len(self):,} tokens"
+    @property
+    def headline(self) -> str:
+        """The text, and what is kept of it."""
         kept = ", ".join(self.quantities) or "costs only"
-        return f"<Trace of {text!r}: {tokens}, {len(self.neurons):,} neurons; {kept}>"
+        told = f"{plural(len(self), 'token')}, {plural(len(self.neurons), 'neuron')}"
+        return f"{quoted(''.join(self.pieces))}: {told}; {kept}"
+
+    def parts(self) -> Iterable[Part]:
+        """What there is to read, with the range of its values."""
+        rows = []
+        for name in self.quantities:
+            values = self[name]
+            shape = " x ".join(map(str, values.shape))
+            ends = (float(values.min()), float(values.max())) if values.size else (None, None)
+            rows.append((f'trace["{name}"]', shape, *ends))
+        yield Table(("quantity", Column("shape", "tokens x neurons"), "min", "max"), rows)
 
     def __contains__(self, quantity: object) -> bool:
         return quantity in self.quantities

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.evaluation.nll import ESCAPE_NATS, charge_escapes, letter_nats
-from textgen.heat import HeatRow, HeatView, heat_row
+from textgen.heat import HeatRow, heat_row
+from textgen.inspection.heat_view import HeatView
 from textgen.inspection.influence import find_target, influence_view
 from textgen.inspection.neuron_stats import most_varying, neuron_name, parse_neurons
 from textgen.inspection.subject import Subject, encoded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from doctest import DocTestParser, Example
@@ -19,6 +19,8 @@ from textgen.files import project_folder
 from textgen.lessons import LANGUAGES
 from textgen.lessons.lesson_run import LessonRun
 from textgen.lessons.notebook import PICTURE, notebook
+from textgen.notebook import Part, Shown
+from textgen.table import Column, Table
 
 _HERE = Path(__file__).resolve().parent
 #: What a page may need beside textgen: its name -> what is imported.
@@ -48,8 +50,8 @@ class LessonStep:
         return "```sh\n" in self.text
 
 
-@dataclass(frozen=True)
-class Lesson:
+@dataclass(frozen=True, repr=False)
+class Lesson(Shown):
     """A lesson.
 
     Args:
@@ -67,6 +69,18 @@ class Lesson:
     commands_need: tuple[str, ...]
     takes: str
     text: str
+
+    @property
+    def headline(self) -> str:
+        """Its number and its title."""
+        return f"{self.number}. {self.title}"
+
+    def parts(self) -> Iterable[Part]:
+        """What it needs and takes, and what its steps are about."""
+        yield f"needs {', '.join(('textgen', *self.needs))}; takes {self.takes}"
+        rows = [(heading,) for heading in re.findall(r"^## (.+)$", self.text, re.M)]
+        if rows:
+            yield Table((Column("part", "its parts"),), rows)
 
     @classmethod
     def read(cls, text: str) -> Lesson:

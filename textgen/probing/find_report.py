@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from textgen.errors import InspectionError, named
 from textgen.inspection.trace import STATES
+from textgen.messages import Message
+from textgen.notebook import Part, Shown
 from textgen.probing.activations import Features, unseen
 from textgen.probing.direction import Direction
 from textgen.probing.examples import PROTOCOLS
@@ -95,8 +97,8 @@ class Control:
         return {**self.figures, "holds": self.holds, "meaning": self.meaning}
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FindReport:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class FindReport(Shown):
     """Which neurons carry a property.
 
     Args:
@@ -116,6 +118,30 @@ class FindReport:
     data: Mapping[str, Any]
     alpha: float
     direction: Direction | None = None
+
+    @property
+    def headline(self) -> str:
+        """The question, and how many neurons carry the property."""
+        return f"'{self.data['positive']}' or '{self.data['negative']}'? {self.verdict}"
+
+    def parts(self) -> Iterable[Part]:
+        """What was asked, what came out, and the controls."""
+        yield from self.question()
+        yield self.best()
+        name = self.chosen.name
+        yield Table(
+            ("control", "holds", Column("shown", "accuracy"), "meaning"),
+            (
+                (
+                    control.name.replace("_", " "),
+                    {True: "✓", False: "✗", None: "·"}[control.holds],
+                    control.shown,
+                    str(Message(control.meaning)),
+                )
+                for control in self.controls
+            ),
+            title=f"controls of the claim that neuron {name} carries it",
+        )
 
     @cached_property
     def neurons(self) -> tuple[FoundNeuron, ...]:

@@ -19,7 +19,9 @@ from textgen.sampling.filters import apply_top_k as apply_top_k
 from textgen.sampling.filters import apply_top_p as apply_top_p
 from textgen.sampling.filters import filter_logits as filter_logits
 from textgen.sampling.generate import Generation as Generation
+from textgen.sampling.generate import Generations as Generations
 from textgen.sampling.generate import LiveSymbol as LiveSymbol
+from textgen.sampling.generate import WrittenText as WrittenText
 from textgen.sampling.generate import bits_per_char as bits_per_char
 from textgen.sampling.generate import generate as generate
 from textgen.sampling.generate import generate_live as generate_live

@@ -14,6 +14,7 @@ from textgen.errors import SamplingError, named
 from textgen.model.edit import NO_EDITS
 from textgen.model.head import log_softmax
 from textgen.model.network import Floats, StepNetwork
+from textgen.notebook import Part, Prose, Shown, quoted
 from textgen.options import SampleOptions
 from textgen.progress import track
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
@@ -30,14 +31,69 @@ from textgen.sampling.stream import (
 )
 from textgen.sampling.writing import StreamGroup, StreamWriter
 from textgen.steering import LiveSteering, Steering, Target
+from textgen.terminal.humanize import plural
 
 #: Texts that step through the network together at most. With more it gets no faster, and their
 #: states would take memory without bound.
 MOST_TOGETHER = 1024
+#: Texts that a view of several shows.
+MOST_SHOWN = 10
 
 
-@dataclass(frozen=True)
-class Generation:
+class WrittenText(str, Shown):
+    """A text that a model has written, after the seed that it was given; to a program, a `str`.
+
+    Args:
+        text: The seed and what was written after it.
+        seed: How many characters of it are the seed.
+    """
+
+    seed: int
+
+    def __new__(cls, text: str, seed: int = 0) -> WrittenText:
+        made = super().__new__(cls, text)
+        made.seed = seed
+        return made
+
+    def __reduce__(self) -> tuple[type[WrittenText], tuple[str, int]]:
+        return WrittenText, (str(self), self.seed)
+
+    def __repr__(self) -> str:
+        return super().__repr__()
+
+    @property
+    def headline(self) -> str:
+        """How much was written."""
+        return f"{plural(len(self) - self.seed, 'character')} written"
+
+    def parts(self) -> Iterable[Part]:
+        """The text, in which the seed is set off."""
+        seed, written = self[: self.seed], self[self.seed :]
+        yield Prose([(seed, True), (written, False)], "the seed" if seed else "")
+
+
+class Generations(list["Generation"], Shown):
+    """Several texts of a model; to a program, a `list`."""
+
+    def __repr__(self) -> str:
+        return super().__repr__()
+
+    @property
+    def headline(self) -> str:
+        """How many texts."""
+        return f"{plural(len(self), 'text')} written"
+
+    def parts(self) -> Iterable[Part]:
+        """Each with its figures."""
+        for number, text in enumerate(self[:MOST_SHOWN]):
+            yield f"{number}: {text.figures}"
+            yield from text.parts()
+        if len(self) > MOST_SHOWN:
+            yield f"… and {plural(len(self) - MOST_SHOWN, 'text')} more"
+
+
+@dataclass(frozen=True, repr=False)
+class Generation(Shown):
     """A generated text.
 
     Args:
@@ -55,6 +111,21 @@ class Generation:
     finish_reason: FinishReason
     bits_per_char: float
     form_bits: float = 0.0
+
+    @property
+    def headline(self) -> str:
+        """How it begins, and its figures."""
+        return f"{quoted(self.text)}: {self.figures}"
+
+    @property
+    def figures(self) -> str:
+        """How long it is, what it costs and why it ended, in words."""
+        cost = "" if math.isnan(self.bits_per_char) else f", {self.bits_per_char:.3f} bits/char"
+        return f"{plural(len(self.text), 'character')}{cost}, ended by {self.finish_reason}"
+
+    def parts(self) -> Iterable[Part]:
+        """The text."""
+        yield Prose([(self.text, False)])
 
     @classmethod
     def from_symbols(cls, symbols: Iterable[GeneratedSymbol]) -> Generation:

@@ -9,7 +9,7 @@ block in which a piece of the text occurs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,8 +21,9 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.spans import find_documents
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, SamplingError, named
+from textgen.notebook import Part, Prose, Shown
 from textgen.progress import track
-from textgen.sampling.generate import Generation
+from textgen.sampling.generate import MOST_SHOWN, Generation
 from textgen.sampling.seed import FittedSeed
 from textgen.sampling.training_part import cached_text, text_paths
 from textgen.terminal.humanize import plural, times
@@ -373,7 +374,7 @@ def _table_index(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return hashes >> np.uint64(64 - _TABLE_BITS)
 
 
-class NoveltyReport:
+class NoveltyReport(Shown):
     """What of some texts stands in the training text.
 
     Args:
@@ -415,6 +416,22 @@ class NoveltyReport:
     def longest(self) -> int:
         """Tokens of the longest copied run of all texts."""
         return max((found.longest for found in self.found), default=0)
+
+    @property
+    def headline(self) -> str:
+        """How much is copied."""
+        return (
+            f"{self.copied_share:.1%} of {plural(len(self._texts), 'text')} stands in the training "
+            f"text in long runs; the longest has {plural(self.longest, 'token')}"
+        )
+
+    def parts(self) -> Iterable[Part]:
+        """What was found, then each text, in which copied runs are set off."""
+        if self.is_of_documents:
+            yield from self.describe()
+        for place in range(min(len(self._texts), MOST_SHOWN)):
+            yield self.describe_text(place)[0]
+            yield Prose(self.pieces(place), "stands so in the training text")
 
     def text_to_json(self, place: int) -> dict[str, Any]:
         """One text's figures as plain data."""

@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any, Unpack
 from textgen.arguments import checked
 from textgen.errors import ConfigError
 from textgen.keywords import NumberSettings, StrPath
+from textgen.notebook import Part, Shown
 from textgen.runtime import parse_duration, require_torch
 from textgen.series.number_file import given_series, read_series
 from textgen.series.number_model import NumbersModel, locate_numbers
 from textgen.series.number_options import NumberOptions
+from textgen.table import Column, Table
 
 if TYPE_CHECKING:
     from textgen.series.number_events import NumbersEnded
     from textgen.training.events import Event
 
 
-@dataclass(frozen=True)
-class NumbersResult:
+@dataclass(frozen=True, repr=False)
+class NumbersResult(Shown):
     """What training on numbers gave.
 
     Args:
@@ -35,6 +37,25 @@ class NumbersResult:
     folder: Path
     model: Path
     ended: NumbersEnded
+
+    @property
+    def headline(self) -> str:
+        """The folder, and what came out."""
+        ended = self.ended
+        return f"{self.folder}: {ended.reason} after {ended.step:,} steps in {ended.seconds:.1f} s"
+
+    def parts(self) -> Iterable[Part]:
+        """The errors beside those of the naive guess; of one unit its equation."""
+        ended = self.ended
+        rows = [
+            ("training", ended.train_rmse, ended.naive_train_rmse),
+            ("validation", ended.val_rmse, ended.naive_val_rmse),
+        ]
+        columns = ("numbers", Column("rmse", "RMSE"), Column("naive", "naive guess"))
+        yield Table(columns, [row for row in rows if row[1] is not None])
+        if ended.equation:
+            weights = ", ".join(f"{name} = {value:.6g}" for name, value in ended.weights.items())
+            yield f"{ended.equation}; {weights}"
 
     def load(self) -> NumbersModel:
         """The best model."""

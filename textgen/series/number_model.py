@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,7 @@ from textgen.errors import (
 )
 from textgen.messages import call
 from textgen.model.config import ModelConfig
+from textgen.notebook import Part, Shown
 from textgen.plain_data import Count, Figure, Some, from_plain
 from textgen.progress import task
 from textgen.runtime import ChoiceRecord, require_torch
@@ -82,8 +83,8 @@ class _NumbersHeader:
     info: NumbersInfo
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NumbersModel:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NumbersModel(Shown):
     """A trained network of numbers.
 
     Args:
@@ -118,14 +119,17 @@ class NumbersModel:
             raise CheckpointCorruptError("its scaling or its last numbers are not finite")
         require_finite(self.weights)
 
-    def __repr__(self) -> str:
+    @property
+    def headline(self) -> str:
+        """The file, the shape and the history."""
         config = self.config
         layers = "1 layer" if config.num_layers == 1 else f"{config.num_layers} layers"
         units = "1 unit" if config.hidden_size == 1 else f"{config.hidden_size} units"
-        return (
-            f"<NumbersModel {self.path}: {self.cell_words}, {layers} of {units}, "
-            f"history {self.history}>"
-        )
+        return f"{self.path}: {self.cell_words}, {layers} of {units}, history {self.history}"
+
+    def parts(self) -> Iterable[Part]:
+        """How good it is; of one unit what it computes."""
+        return filter(None, (self.summary, self.equation))
 
     @property
     def cell_words(self) -> str:

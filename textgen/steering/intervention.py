@@ -13,6 +13,7 @@ from textgen.errors import ConfigError
 from textgen.heat import neuron_title
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edit, Edits
+from textgen.notebook import Part, Shown
 from textgen.steering.target import Target
 
 
@@ -269,7 +270,7 @@ class Steering(Protocol):
         ...
 
 
-class SteeringPlan:
+class SteeringPlan(Shown):
     """Interventions that are fixed before the text is written; a `Steering`.
 
     Args:
@@ -288,6 +289,15 @@ class SteeringPlan:
                     f"'{first}' and '{second}' clamp the same target at two values at the same "
                     "time; leave one out, or give them separate spans, such as @0..60 and @60.."
                 )
+
+    @property
+    def headline(self) -> str:
+        """As it is typed."""
+        return str(self) or "steers nothing"
+
+    def parts(self) -> Iterable[Part]:
+        """What is done, a sentence each."""
+        return self.describe()
 
     def check(self, config: ModelConfig) -> None:
         """Check that a model has what is steered.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -32,6 +32,9 @@ from textgen.files import (
 from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName, neuron_guess
+from textgen.notebook import Part, Shown
+from textgen.table import Column, Table
+from textgen.terminal.humanize import plural
 from textgen.version import UPGRADE
 
 Floats = NDArray[np.float32]
@@ -47,8 +50,8 @@ QUANTITY_OF: Mapping[StateName, str] = {"h": "hidden", "c": "cell"}
 _LARGEST_FILE = 8 << 20
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Target:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Target(Shown):
     """A coordinate of a layer's state, and how it is distributed where nobody steers.
 
     Args:
@@ -96,6 +99,20 @@ class Target:
             if not abs(product - 1.0) < 1e-3:
                 raise ConfigError(f"read . write of '{self.name}' is {product}; it must be 1")
         self.edit(1.0, 0.0)
+
+    @property
+    def headline(self) -> str:
+        """What it is called, and what it is."""
+        what = "a direction" if self.unit is None else f"neuron {self.layer}:{self.unit}"
+        return f"{self.name}: {what} of layer {self.layer}, {self.quantity} state"
+
+    def parts(self) -> Iterable[Part]:
+        """Its scale, and where it comes from."""
+        yield f"mean {self.mean:.3g}, standard deviation {self.sd:.3g}: a dose of 1"
+        columns = (Column("key", ""), Column("value", ""))
+        rows = [(str(key), str(value)) for key, value in self.info.items()]
+        if rows:
+            yield Table(columns, rows)
 
     @property
     def quantity(self) -> str:
@@ -280,8 +297,8 @@ def read_json(path: Path) -> Any:
         raise CheckpointCorruptError(f"{path} is damaged: {error!s:.200}") from error
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Calibration:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Calibration(Shown):
     """Mean and standard deviation of every neuron over a text.
 
     Args:
@@ -297,6 +314,23 @@ class Calibration:
     model: str
     source: str
     tokens: int
+
+    @property
+    def headline(self) -> str:
+        """What was measured on which text."""
+        states = plural(len(self.mean), "state")
+        return f"{states} over {plural(self.tokens, 'token')} of {self.source}"
+
+    def parts(self) -> Iterable[Part]:
+        """The range of the means and of the spreads of each state."""
+        rows = [
+            (layer, QUANTITY_OF[state], *_ends(means), *_ends(sds))
+            for ((layer, state), means), sds in zip(
+                self.mean.items(), self.sd.values(), strict=True
+            )
+        ]
+        columns = ("lowest_mean", "highest_mean", "lowest_sd", "highest_sd")
+        yield Table(("layer", "state", *columns), rows)
 
     def target(self, layer: int, unit: int, state: StateName) -> Target:
         """One neuron as a target; the model must have it."""
@@ -377,3 +411,7 @@ def _units(record: dict[str, Any], key: str) -> dict[tuple[int, StateName], Doub
         (int(part["layer"]), part["state"]): np.array(part[key], np.float64)
         for part in record["units"]
     }
+
+
+def _ends(values: Doubles) -> tuple[float, float]:
+    return float(values.min()), float(values.max())

@@ -17,7 +17,7 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from textgen.table import Table, show_value
+from textgen.table import Table, show_figure, show_value
 from textgen.terminal import humanize as fmt
 from textgen.terminal.bar import draw_bar
 from textgen.terminal.excerpt import Excerpt, excerpt
@@ -122,7 +122,7 @@ def evaluation_table(
         values = [result.get(name)] + ([] if cold is None else [beside.get(name)])
         table.add_row(
             _text(name.replace("_", " ")),
-            *(_text("" if value is None else _figure(value)) for value in values),
+            *(_text("" if value is None else show_figure(value)) for value in values),
         )
     return table
 
@@ -241,11 +241,6 @@ def _table(*headings: str) -> RichTable:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
-
-
-def _figure(value: object) -> str:
-    """As `show_value`, but with four decimals, so that figures can be compared down a column."""
-    return f"{value:,.4f}" if isinstance(value, float) else show_value(value)
 
 
 def _text(text: str) -> Text:

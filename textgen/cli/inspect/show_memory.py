@@ -18,8 +18,7 @@ from textgen.view_options import MemoryOptions, ReadOptions
 
 if TYPE_CHECKING:
     from textgen.api import Model
-    from textgen.inspection.memory import MemoryCurve, MemoryReport, MemoryReports
-    from textgen.terminal.chart import Chart, Series
+    from textgen.inspection.memory_report import MemoryReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ def memory_command(
     textgen inspect memory mine --file corpus.txt --picture memory.png
     """
     from textgen.errors import ConfigError, InspectionError
-    from textgen.inspection.memory import MemoryReports
+    from textgen.inspection.memory_report import MemoryReports, gradient_chart, panels
     from textgen.terminal.chart import MOST_CURVES, TerminalChart, save_charts
 
     show, layer = curves.show, curves.layer
@@ -160,15 +159,6 @@ def _say(name: str, model: Model, report: MemoryReport, asked: int) -> None:
         print(f"{visible(name)}: {'; '.join(notes)}", file=sys.stderr)
 
 
-#: What a gradient is taken by, in the order in which it is shown.
-_SPELLED = {
-    "hidden": "dL/dh: by the hidden state",
-    "cell": "dL/dc: by the cell state",
-    "input": "dL/dx: by the embedding vector",
-}
-_RELATIVE = "mean norm of the gradient, relative to lag 0"
-
-
 def names_of(paths: Sequence[Path]) -> list[str]:
     """A short name for each model's file, no two alike."""
     from textgen.checkpoint import MODEL_NAME
@@ -183,92 +173,3 @@ def names_of(paths: Sequence[Path]) -> list[str]:
         again = paths[: len(names)].count(path)
         names.append(f"{full} ({again + 1})" if again else full)
     return names
-
-
-def gradient_chart(found: MemoryReports, show: str | None, layer: int | None) -> Chart:
-    """The gradients: of one model all of them; of several those by one thing, or by the state that
-    lasts longest in each."""
-    from textgen.inspection.memory import GRADIENT_SHARE, WRITTEN
-    from textgen.terminal.chart import Chart
-
-    if show is None and len(found.reports) == 1:
-        report = found.reports[0]
-        curves = [(text, report.curve(of, _layer(of, layer))) for of, text in _SPELLED.items()]
-        title = f"{_RELATIVE}{_of_layer(found, layer)}"
-    elif show is None:
-        longest = [report.longest(layer) for report in found.reports]
-        curves = [
-            (f"{name}, {WRITTEN[curve.of]}", curve)
-            for name, curve in zip(found.names, longest, strict=True)
-        ]
-        title = (
-            "the gradient by the state that lasts longest in each model (h: hidden state, c: cell "
-            f"state); {_RELATIVE}{_of_layer(found, layer)}"
-        )
-    else:
-        curves = [
-            (name, report.curve(show, _layer(show, layer)))
-            for name, report in zip(found.names, found.reports, strict=True)
-        ]
-        title = f"{_SPELLED[show]}; {_RELATIVE}"
-        title += "" if show == "input" else _of_layer(found, layer)
-    # Of several models one that has none keeps its place, so that all look the same in every chart.
-    keep = show is not None or len(found.reports) > 1
-    return Chart(
-        series=tuple(_series(name, curve) for name, curve in curves if keep or curve is not None),
-        x_label=f"lag, in {found.unit}",
-        y_label="relative to lag 0",
-        levels=(("", GRADIENT_SHARE),),
-        log_y=True,
-        letters=True,
-        title=title,
-    )
-
-
-def panels(found: MemoryReports, layer: int | None) -> list[Chart]:
-    """The charts of a picture; the last is that of the replacement."""
-    from textgen.inspection.memory import VARIATION_LIMIT
-    from textgen.terminal.chart import Chart
-
-    charts = []
-    if len(found.reports) == 1:
-        charts.append(gradient_chart(found, None, layer))
-    else:
-        for of in _SPELLED:
-            chart = gradient_chart(found, of, layer)
-            if any(series.points for series in chart.series):
-                charts.append(chart)
-    replaced = [report.replacement for report in found.reports]
-    return [
-        *charts,
-        Chart(
-            series=tuple(map(_series, found.names, replaced)),
-            x_label=f"{found.unit} that are kept",
-            y_label="total variation",
-            levels=(("", VARIATION_LIMIT),),
-            log_y=True,
-            letters=True,
-            title="change of the prediction where all text before is replaced",
-        ),
-    ]
-
-
-def _series(name: str, curve: MemoryCurve | None) -> Series:
-    from textgen.terminal.chart import Series
-
-    if curve is None:
-        return Series(name=name, points=())
-    points = zip(map(float, curve.lags_K), map(float, curve.mean_K), strict=True)
-    return Series(name=name, points=tuple(points))
-
-
-def _layer(of: str, layer: int | None) -> int | None:
-    """The vector of a token enters below all layers."""
-    return None if of == "input" else layer
-
-
-def _of_layer(found: MemoryReports, layer: int | None) -> str:
-    """The layer of the states, in words, where there are several."""
-    if all(head["layers"] == 1 for head in found.heads):
-        return ""
-    return "; of the last layer" if layer is None else f"; of layer {layer}"

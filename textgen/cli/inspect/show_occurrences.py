@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from pathlib import PurePath
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,10 +12,6 @@ from textgen.cli.inspect.common import SavingOptions, deliver
 from textgen.cli.parameters import with_options
 from textgen.cli.records import print_notes
 from textgen.view_options import OccurrenceOptions
-
-if TYPE_CHECKING:
-    from textgen.inspection.occurrences import Occurrences
-    from textgen.terminal.excerpt import Concordance
 
 #: Forms of the word that are named.
 _FORMS = 12
@@ -66,40 +61,22 @@ def occurrences_command(
     if out is None:
         return
     from textgen.inspection.occurrences import PARTS
-    from textgen.terminal.humanize import plural
+    from textgen.terminal.excerpt import Concordance
     from textgen.terminal.spread import Spread
     from textgen.terminal.text import visible
 
     if found.shown:
-        out.print(_concordance(found))
+        excerpts = found.excerpts()
+        out.print(Concordance(excerpts.headings, excerpts.lines))
         left_out = len(found) - len(found.shown)
         if left_out:
             out.out(f"... and {left_out:,} more", highlight=False)
         out.print()
         out.print(Spread(found.spread, PARTS))
         out.print()
-    named = found.files[0] if len(found.files) == 1 else plural(len(found.files), "file")
-    told = (
-        f"{plural(len(found), 'place')} of {found.pattern} in {found.chars:,} characters of {named}"
-    )
+    told = found.headline
     if len(found.forms) > 1:
         forms = [f"{form} {count:,}" for form, count in found.forms[:_FORMS]]
         more = len(found.forms) - _FORMS
         told += f": {', '.join(forms)}{f' and {more:,} other forms' if more > 0 else ''}"
     out.print(visible(told), markup=False, highlight=False)
-
-
-def _concordance(found: Occurrences) -> Concordance:
-    from textgen.terminal.excerpt import Concordance, ContextLine
-    from textgen.terminal.humanize import percent
-    from textgen.terminal.text import visible
-
-    headings, several = ["at", "line"], len(found.files) > 1
-    lines = []
-    for one in found.shown:
-        labels = [percent(one.place / found.chars), f"{one.line:,}"]
-        if several:
-            labels.append(visible(PurePath(one.file).name))
-        marked = len(one.word)
-        lines.append(ContextLine(tuple(labels), one.before + one.word, one.after, marked=marked))
-    return Concordance([*headings, "file"] if several else headings, lines)

@@ -20,7 +20,6 @@ from textgen.view_options import ReadOptions, SimilarOptions
 
 if TYPE_CHECKING:
     from textgen.inspection.similar import SimilarPlaces
-    from textgen.terminal.excerpt import Concordance
 
 
 @guarded
@@ -68,30 +67,12 @@ def similar_command(
     out = deliver(found, head, output)
     if out is None:
         return
-    out.print(_concordance(found))
+    from textgen.terminal.excerpt import Concordance
+
+    excerpts = found.excerpts()
+    out.print(Concordance(excerpts.headings, excerpts.lines))
     if not output.quiet:
         print(_told(found, options.not_same, not_asked=options.warm_up > 0), file=sys.stderr)
-
-
-def _concordance(found: SimilarPlaces) -> Concordance:
-    from textgen.terminal.excerpt import Concordance, ContextLine
-
-    lines = [ContextLine(("", "", "text"), found.query, "")]
-    for match in found.matches:
-        shared = _shared_end(match.before, found.query)
-        labels = (f"{match.similarity:.3f}", str(match.same), f"{match.passage.place:,}")
-        lines.append(ContextLine(labels, match.before, match.after, marked=shared))
-    return Concordance(("similarity", "same", "place"), lines)
-
-
-def _shared_end(first: str, second: str) -> int:
-    """How many characters at their ends are the same."""
-    count = 0
-    for one, other in zip(reversed(first), reversed(second), strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
 
 
 def _told(found: SimilarPlaces, not_same: int, *, not_asked: bool) -> str:
