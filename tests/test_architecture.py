@@ -96,7 +96,7 @@ LIBRARIES: dict[str, tuple[set[str], set[str]]] = {
     "gensim": (set(), {"training.vectors"}),
     "pandas": (set(), {"inspection.trace"}),
     "constriction": (set(), {"compression.range_coder"}),
-    "outlines_core": (set(), {"sampling.forms.pattern"}),
+    "outlines_core": (set(), {"sampling.forms.regex_index"}),
     "wcwidth": (set(), {"terminal.text"}),
     "IPython": (set(), {"notebook.live_training"}),
 }

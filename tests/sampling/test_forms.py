@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 
 import pytest
 from support.fake_networks import HashNetwork
@@ -17,7 +18,7 @@ from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.options import SampleOptions
 from textgen.sampling import SamplingNetworks, generate
-from textgen.sampling.forms import form_of
+from textgen.sampling.forms import form_of, regex_index
 from textgen.sampling.forms.alphabet import Alphabet
 from textgen.sampling.forms.pattern import pattern_rule
 from textgen.sampling.forms.rhymes import read_stress, tail
@@ -179,7 +180,7 @@ PATTERNS = [
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_pattern_matches_what_it_matches_in_python(pattern):
     alphabet = Alphabet.of(Vocabulary.from_characters("abcdABC 12\n.-жЖё]"))
-    rule, draw = pattern_rule("match", pattern, alphabet), random.Random(0)
+    rule, draw = pattern_rule("match", pattern, alphabet, is_known=False), random.Random(0)
     for turn in range(3000):
         # Half of them of few letters, so that many match.
         letters = "abc" if turn % 2 else alphabet.chars
@@ -234,3 +235,17 @@ def test_the_engine_writes_what_numpy_writes(vocabulary, filters):
         assert one.finish_reason == native.finish_reason == "end"
         assert native.form_bits == pytest.approx(one.form_bits, rel=1e-4)
         assert native.bits_per_char == pytest.approx(one.bits_per_char, rel=1e-4)
+
+
+def test_an_expression_without_a_bound_is_given_up(monkeypatch):
+    monkeypatch.setattr(regex_index, "SECONDS", 3)
+    options = SampleOptions(match="(a|b)*a(a|b){40}")
+    with pytest.raises(SamplingError, match=r"has too large an automaton.*repeat less"):
+        form_of(options, CHARS)
+
+
+def test_without_the_library_it_is_said_what_to_type(monkeypatch):
+    monkeypatch.setitem(sys.modules, "outlines_core", None)
+    with pytest.raises(SamplingError, match=r"needs outlines-core; .*pip install"):
+        form_of(SampleOptions(include=("love",)), CHARS)
+    assert form_of(SampleOptions(lines=2, line_chars="3..5"), CHARS) is not None

@@ -15,37 +15,34 @@ import numpy as np
 from textgen.errors import SamplingError
 from textgen.extras import install_hint
 from textgen.sampling.forms.alphabet import Alphabet
-from textgen.sampling.forms.automaton import NONE, Rule
+from textgen.sampling.forms.automaton import MOST_TRANSITIONS, NONE, Rule
+from textgen.sampling.forms.regex_index import BYTES, SECONDS, moves_of, moves_within_bounds
 
 #: Escapes that stand for many characters, as Python understands them.
 _CLASSES = frozenset("wWdDsS")
-#: Stands behind a match. It is no character, so no text has it.
-_END = "\uffff"
 _TOKEN = re.compile(r"\\[pP]\{[^}]*\}|\\.|\[\^?\]?|\]|.", re.DOTALL)
 
 
-def pattern_rule(name: str, pattern: str, alphabet: Alphabet) -> Rule:
+def pattern_rule(name: str, pattern: str, alphabet: Alphabet, *, is_known: bool = True) -> Rule:
     """The rule that the whole of a text, or of a line, matches a regular expression.
 
     Args:
         name: As in `Rule`.
         pattern: The expression. `^` in front and `$` behind may be there.
         alphabet: The characters of texts.
+        is_known: Whether it is known to be small; another one is compiled within bounds of time and
+            memory, which takes a process.
     Raises:
-        SamplingError: It is no regular expression, or has what no automaton can follow; or the
-            library is missing.
+        SamplingError: It is no regular expression, has what no automaton can follow, or is too
+            large; or the library is missing.
     """
+    make = moves_of if is_known else moves_within_bounds
     try:
-        from outlines_core import Index, Vocabulary
+        found = make(_translated(pattern, alphabet), alphabet.chars)
     except ImportError:
         raise SamplingError(
             f"{name} needs outlines-core; {install_hint('outlines-core')}"
         ) from None
-    # The library leaves out what may follow a match, so each match ends with a mark of its own.
-    end = len(alphabet.chars) + 1
-    symbols = Vocabulary(0, {char: [n] for n, char in enumerate(alphabet.chars + _END, start=1)})
-    try:
-        index = Index(f"(?:{_translated(pattern, alphabet)}){_END}", symbols)
     except ValueError as error:
         if "incompatible" in str(error):  # No character of the alphabet leads to a match.
             return _nothing(name, alphabet)
@@ -53,20 +50,30 @@ def pattern_rule(name: str, pattern: str, alphabet: Alphabet) -> Rule:
             f"{name} cannot be followed: {str(error).splitlines()[-1][:120]}; look-around, \\b and "
             r"back references have no automaton, a bracket is typed as \("
         ) from error
-    moves = index.get_transitions()
-    states = dict.fromkeys([index.get_initial_state(), *moves])
-    for row in moves.values():
-        states.update(dict.fromkeys(row.values()))
-    number = {state: place for place, state in enumerate(states)}
-    table_SK = np.full((len(number), len(alphabet.chars)), NONE, np.int32)
-    ends_S = np.zeros(len(number), np.bool_)
-    finals = index.get_final_states()
-    for state, row in moves.items():
-        for token, after in row.items():
-            if token == end:
-                ends_S[number[state]] = after in finals
-            elif token:
-                table_SK[number[state], token - 1] = number[after]
+    if found is None:
+        raise SamplingError(
+            f"{name} has too large an automaton: it was not made within {SECONDS} s and "
+            f"{BYTES >> 30} GB; repeat less, and nothing that begins like what stands before it"
+        )
+    moves = np.array(found["moves"], np.int64).reshape(-1, 3)
+    states, places = np.unique([*moves[:, [0, 2]].ravel(), found["start"]], return_inverse=True)
+    sources, targets = places[:-1].reshape(-1, 2).T
+    if len(states) * len(alphabet.chars) > MOST_TRANSITIONS:
+        most = MOST_TRANSITIONS // len(alphabet.chars)
+        raise SamplingError(
+            f"{name} has an automaton of {len(states):,} states, and {most:,} are the most; repeat "
+            "less"
+        )
+    start = int(places[-1])
+    # The start comes first.
+    order = np.arange(len(states))
+    order[[0, start]] = order[[start, 0]]
+    sources, targets = order[sources], order[targets]
+    is_end = moves[:, 1] == len(alphabet.chars) + 1
+    table_SK = np.full((len(states), len(alphabet.chars)), NONE, np.int32)
+    table_SK[sources[~is_end], moves[~is_end, 1] - 1] = targets[~is_end]
+    ends_S = np.zeros(len(states), np.bool_)
+    ends_S[sources[is_end & np.isin(moves[:, 2], found["ends"])]] = True
     columns_KS, kinds_N = np.unique(table_SK, axis=1, return_inverse=True)
     return Rule(name, kinds_N.reshape(-1).astype(np.int32), columns_KS, ends_S).minimal()
 

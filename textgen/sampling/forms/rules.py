@@ -47,7 +47,9 @@ def text_rules(options: SampleOptions, alphabet: Alphabet) -> list[Rule]:
     """The rules of a whole text."""
     rules = []
     if options.match is not None:
-        rules.append(pattern_rule(named("match", options.match), options.match, alphabet))
+        rules.append(
+            pattern_rule(named("match", options.match), options.match, alphabet, is_known=False)
+        )
     if options.chars is not None:
         name = named("chars", options.chars)
         rules.append(span_rule(name, span_of("chars", options.chars), alphabet))
@@ -61,7 +63,7 @@ def line_rules(options: SampleOptions, alphabet: Alphabet) -> list[LineRules]:
     rules = []
     if options.match_line is not None:
         name = named("match_line", options.match_line)
-        rules.append(LineRules((pattern_rule(name, options.match_line, alphabet),)))
+        rules.append(LineRules((pattern_rule(name, options.match_line, alphabet, is_known=False),)))
     span = None if options.line_chars is None else span_of("line_chars", options.line_chars)
     if span is None and options.rhyme is not None:
         span = RHYMED_LINE

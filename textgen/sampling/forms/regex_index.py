@@ -1,0 +1,90 @@
+"""A regular expression as the moves of an automaton, by outlines-core.
+
+This file runs as a program of its own, too: an expression can have an automaton that no memory
+holds, and only a process can be stopped while the library makes it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+#: What one expression may take.
+SECONDS, BYTES = 30, 4 * 2**30
+#: Stands behind a match. It is no character, so no text has it.
+END = "\uffff"
+
+
+def moves_of(pattern: str, chars: str) -> dict[str, Any]:
+    """The moves of an automaton over some characters.
+
+    The library leaves out what may follow a match, so each match ends with a mark of its own, by
+    `END`.
+
+    Args:
+        pattern: The expression.
+        chars: The characters, numbered from 1; the mark comes after them.
+    Returns:
+        `start`, a state; `ends`, a list of states after the mark; `moves`, a list of a state, a
+        number and the next state.
+    Raises:
+        ImportError: The library is not there.
+        ValueError: It cannot make the automaton, and says why.
+    """
+    from outlines_core import Index, Vocabulary
+
+    symbols = Vocabulary(0, {char: [n] for n, char in enumerate(chars + END, start=1)})
+    index = Index(f"(?:{pattern}){END}", symbols)
+    moves = [
+        (state, number, after)
+        for state, row in index.get_transitions().items()
+        for number, after in row.items()
+        if number
+    ]
+    return {"start": index.get_initial_state(), "ends": [*index.get_final_states()], "moves": moves}
+
+
+def moves_within_bounds(pattern: str, chars: str) -> dict[str, Any] | None:
+    """As `moves_of`, by a process that ends where it takes too long or too much; None: it did.
+
+    Raises:
+        ImportError: The library is not there.
+        ValueError: It cannot make the automaton, and says why.
+    """
+    asked = json.dumps([pattern, chars])
+    command = [sys.executable, "-P", __file__]
+    try:
+        ended = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=SECONDS)
+    except subprocess.TimeoutExpired:
+        return None
+    if ended.returncode:
+        return None
+    found: dict[str, Any] = json.loads(ended.stdout)
+    if "missing" in found:
+        raise ImportError(found["missing"])
+    if "error" in found:
+        raise ValueError(found["error"])
+    return found
+
+
+def _run() -> None:
+    try:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    except (ImportError, ValueError, OSError):
+        pass  # Windows has no such bound, and a lower one may stand already: the time is one, too.
+    pattern, chars = json.load(sys.stdin)
+    try:
+        found = moves_of(pattern, chars)
+    except ImportError as error:
+        found = {"missing": str(error)}
+    except ValueError as error:
+        found = {"error": str(error)}
+    json.dump(found, sys.stdout)
+
+
+if __name__ == "__main__":
+    _run()
