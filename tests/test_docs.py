@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.serving import serve_running
+from support.small_runs import names
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -98,8 +99,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     text = (ROOT / "corpora/english.txt").read_text("utf-8")[:6000]
     for name in ("corpus.txt", "novel.txt", "page.txt", "text.txt"):
         (folder / name).write_text(text[:300] if name in ("page.txt", "text.txt") else text)
-    names = sorted({word for word in text.split() if word.isalpha() and word.istitle()})
-    (folder / "names.txt").write_text("\n".join(f"{name}a" for name in names))
     tunes = (ROOT / "corpora/tunes.abc.txt").read_text("utf-8")
     (folder / "tunes.abc.txt").write_text(tunes[:4000])
     (folder / "numbers.csv").write_text("1\n1\n2\n3\n5\n8\n13\n21\n34\n55\n")
@@ -111,6 +110,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     numbers = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     pairs = [f"{word}\t{number}\n" for number, word in enumerate(numbers, 1)]
     (folder / "pairs.tsv").write_text("".join(pairs))
+    (folder / "names.txt").write_text("".join(f"{name}\n" for name in names(200)))
     (folder / "diary.txt.gz").write_bytes(gzip.compress(text[2000:4000].encode()))
     return folder
 

@@ -91,6 +91,7 @@ TAKING = {
     textgen.train_numbers: "NumberSettings",
     textgen.Model.generate: "SampleSettings",
     textgen.Model.generate_many: "SampleSettings",
+    textgen.Model.items: "SampleSettings",
     textgen.Model.generate_targets: "SampleSettings",
     textgen.Model.stream: "SampleSettings",
     textgen.Model.live_stream: "SampleSettings",

@@ -64,7 +64,7 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.notebook import Part, Shown
-from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions
+from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions, form_settings
 from textgen.runtime import Choice, choose_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
@@ -88,6 +88,14 @@ from textgen.sampling import (
     usual_mixture,
 )
 from textgen.sampling.forms import Form, form_of
+from textgen.sampling.items import (
+    ItemRequest,
+    Items,
+    find_items,
+    known_items,
+    longest_item,
+    refuse_no_items,
+)
 from textgen.sampling.line_end_words import line_end_words
 from textgen.sampling.seed import options_of, refuse_form, refuse_steering, seed_of, stop_of
 from textgen.settings import plain_value, settings_of
@@ -895,6 +903,77 @@ class Model(Shown):
             number: int = plain_value("count", count, (int,), SamplingError)
             seeds = [seed_of(self.saved, seed).ids] * number
         return self._write(seeds, options, exact=exact, steering=plan)
+
+    @checked(SampleOptions)
+    def items(
+        self,
+        count: int,
+        seed: str | FittedSeed | None = "",
+        *,
+        new: bool = True,
+        unique: bool = True,
+        rank: bool = False,
+        novelty_corpus: StrPath | None = None,
+        exact: bool = False,
+        steer: Steer | None = None,
+        **settings: Unpack[SampleSettings],
+    ) -> Items:
+        """Write items of a list, such as names: whole documents, all different and all new.
+
+        They are written until there are as many as asked for, or no more: `why_fewer` of the result
+        says so then. What is written freely and is no item is left out; where that is too much, the
+        rest is written under a form that leads to nothing else.
+
+        Args:
+            count: How many.
+            seed: What each begins with.
+            new: Leave out what is a document of the training text.
+            unique: Leave out what was written before.
+            rank: Order them, those with the fewest bits per character first.
+            novelty_corpus: A file or folder with the training text; None takes it from the cache.
+            exact: As for `generate_many`.
+            steer: As for `generate`.
+            settings: Any of those below, by name. Without `length` an item has at most as many
+                characters as the longest of the training text.
+        Raises:
+            SamplingError: The model knows no end of a document, or a setting is out of range.
+            ConfigError: The training text is needed, and is no longer in the cache.
+        Example:
+            >>> print(*model.items(100, chars="3..12").texts, sep="\n")
+        """
+        options, plan = self._asked(steer, settings)
+        refuse_no_items(self.saved, options)
+        number: int = plain_value("count", count, (int,), SamplingError)
+        fitted = seed_of(self.saved, seed)
+        path = None if novelty_corpus is None else _path(novelty_corpus, "novelty_corpus")
+
+        def write(size: int, first: int, form: Form | None, length: int) -> list[Generation]:
+            together = self.networks.are_together(size, exact=exact)
+            return generate(
+                self.network_for(options, together=together),
+                self.vocabulary,
+                [fitted.ids] * size,
+                replace(options, length=length, until_end=True),
+                primer_ids=self.saved.primer,
+                first_index=first,
+                steering=plan,
+                form=form,
+                together=together,
+            )
+
+        held_to = self._form(options)
+        most = longest_item(self.saved, options, held_to)
+        request = ItemRequest(
+            count=number,
+            vocabulary=self.vocabulary,
+            seed=fitted.ids,
+            most=options.length if "length" in settings else most,
+            form=held_to,
+            asked=form_settings(options),
+            training=known_items(self.saved, path) if new else None,
+            is_unique=unique,
+        )
+        return find_items(request, write, rank=rank)
 
     def _write(
         self,

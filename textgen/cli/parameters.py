@@ -277,7 +277,7 @@ def flags_of(name: str, value: object = None) -> tuple[str, ...]:
         return _FLAGS[name]
     item = _OPTIONS.get(name)
     if item is None:
-        return ("--" + name.strip("_").replace("_", "-"),)
+        return (("--no-" if value is False else "--") + name.strip("_").replace("_", "-"),)
     return (item.off or item.flag if value is False else item.flag,)
 
 

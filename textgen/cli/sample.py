@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from textgen.cli.boundary import guarded
-from textgen.cli.parameters import ModelOptions, OutputOptions, spelled, which_model, with_options
+from textgen.cli.parameters import (
+    ModelOptions,
+    OutputOptions,
+    in_flags,
+    spelled,
+    which_model,
+    with_options,
+)
 from textgen.cli.records import print_json, print_notes
 from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 
     from textgen.api import Model
     from textgen.sampling import FittedSeed, Generation, NoveltyReport
+    from textgen.sampling.items import Items
     from textgen.steering import SteeringPlan
 
 _RUNS = "checkpoints"
@@ -64,6 +72,33 @@ class WritingOptions(ModelOptions):
         "documents of the training text.",
         panel=TEXT,
         at_least=1,
+    )
+    items: int | None = setting(
+        None,
+        help="Write N items of a list, such as names: all different, and none that stands in the "
+        "training text. It ends when there are no more, and says why.",
+        panel=TEXT,
+        at_least=1,
+    )
+    new: bool | None = setting(
+        None,
+        help=f"With {named('items')}: leave out what stands in the training text, or write it too.",
+        panel=TEXT,
+        by_default="leave it out",
+        off="no-new",
+    )
+    unique: bool | None = setting(
+        None,
+        help=f"With {named('items')}: write each only once, or as often as it comes.",
+        panel=TEXT,
+        by_default="only once",
+        off="no-unique",
+    )
+    rank: bool = setting(
+        False,
+        help=f"With {named('items')}: order them by their likelihood, with the bits per character "
+        "of each beside it; the likeliest comes first.",
+        panel=TEXT,
     )
     interactive: bool = setting(
         False, help="Write a text together with the model, in turns.", panel=TEXT, short="i"
@@ -147,8 +182,24 @@ class WritingOptions(ModelOptions):
         if self.save_as is not None and not self.adapt:
             raise SamplingError(f"{named('save_as')} goes with {named('adapt', 'FILE')}; give both")
         self.refuse_others(
-            {"interactive": self.interactive, "count": self.count > 1, "novelty": self.is_compared}
+            {
+                "interactive": self.interactive,
+                "count": self.count > 1,
+                "items": self.items is not None,
+                "novelty": self.is_compared,
+            }
         )
+        if self.items is None:
+            asked = {"new": self.new, "unique": self.unique, "rank": self.rank or None}
+            for name, value in asked.items():
+                if value is not None:
+                    raise SamplingError(
+                        f"{named(name, value)} goes with {named('items', 'N')}; give both"
+                    )
+        elif self.count > 1:
+            raise SamplingError(
+                f"{named('count')} writes texts and {named('items')} writes items; give one of them"
+            )
 
     def refuse_others(self, wanted: Mapping[str, bool]) -> None:
         """Refuse what cannot come together with a text that a person takes part in.
@@ -215,6 +266,7 @@ def sample_command(
     """
     from textgen.api import load
     from textgen.checkpoint import locate_model, shipped_at
+    from textgen.sampling.items import LEAST_ROUND
     from textgen.series.number_model import holds_numbers, locate_numbers
 
     quiet = output.quiet
@@ -246,7 +298,8 @@ def sample_command(
 
     if not quiet:
         print_notes([*([note] if note else []), *_notes(model, options)])
-    computed_by = _another(settings, asked.count)
+    count = asked.count if asked.items is None else max(asked.items, LEAST_ROUND)
+    computed_by = _another(settings, count)
     if asked.adapt:
         model = _adapt(model, asked, say)
     if model.saved.reads_pairs:
@@ -257,9 +310,7 @@ def sample_command(
     if checkpoint is None:
         say(which_model(path))
     plan = model.steering(*asked.steer) if asked.steer else None
-    described = model.networks.describe(
-        asked.count, exact=asked.exact, eight_bit=settings.eight_bit
-    )
+    described = model.networks.describe(count, exact=asked.exact, eight_bit=settings.eight_bit)
     say(described + computed_by)
     if settings.history:
         why = "" if "history" in given else ", as in training (--history 0 carries its state)"
@@ -291,6 +342,23 @@ def sample_command(
         from textgen.cli.interactive import converse
 
         converse(model, fitted, settings, output, plan)
+    elif asked.items is not None:
+        own = {name: value for name, value in asdict(settings).items() if name != "length"}
+        if "length" in given:
+            own["length"] = settings.length
+        found = model.items(
+            asked.items,
+            fitted,
+            new=asked.new is not False,
+            unique=asked.unique is not False,
+            rank=asked.rank,
+            novelty_corpus=asked.novelty_corpus,
+            exact=asked.exact,
+            steer=plan,
+            **own,
+        )
+        say(None if found.why_fewer is None else in_flags(found.why_fewer))
+        _write_texts(model, fitted, settings, plan, asked, output, found)
     elif asked.count == 1 and not output.json_output and not asked.is_compared:
         price, chars = _stream(model, fitted, settings, plan)
         if form_settings(settings):
@@ -413,8 +481,11 @@ def _write_texts(
     plan: SteeringPlan | None,
     asked: WritingOptions,
     output: OutputOptions,
+    items: Items | None = None,
 ) -> None:
-    """Write several texts, or one with what is to be known of it."""
+    """Write several texts, or one with what is to be known of it; `items` are written already."""
+    from textgen.sampling.items import LEAST_ROUND
+
     corpus = None
     if asked.is_compared:
         from textgen.sampling import training_text
@@ -422,17 +493,21 @@ def _write_texts(
         corpus = training_text(model.saved, asked.novelty_corpus)
         if asked.novelty_corpus is not None and not output.quiet:
             print_notes(corpus.notes)
-    texts = model.generate_many(
-        asked.count, fitted, exact=asked.exact, steer=plan, **asdict(settings)
-    )
+    together = asked.count
+    if items is not None:
+        texts, together = [item.generation for item in items], max(items.asked, LEAST_ROUND)
+    else:
+        texts = model.generate_many(
+            asked.count, fitted, exact=asked.exact, steer=plan, **asdict(settings)
+        )
     report = None
-    if corpus is not None:
+    if corpus is not None and texts:
         from textgen.sampling import NoveltyReport
 
         report = NoveltyReport(model.saved, corpus, texts, fitted, settings.end_text)
     if not output.json_output:
-        _print_texts(fitted, texts, settings.separator, report, output)
-        if form_settings(settings) and not output.quiet:
+        _print_texts(fitted, texts, settings.separator, report, output, ranked=asked.rank)
+        if form_settings(settings) and items is None and not output.quiet:
             chars = sum(len(text.text) for text in texts)
             print(_price([text.form_bits for text in texts], chars), file=sys.stderr, flush=True)
         return
@@ -458,9 +533,11 @@ def _write_texts(
         "notice": fitted.notice,
         "settings": asdict(settings),
         "steering": [] if plan is None else plan.to_json(),
-        "path": model.networks.record(len(texts), exact=asked.exact, eight_bit=settings.eight_bit),
+        "path": model.networks.record(together, exact=asked.exact, eight_bit=settings.eight_bit),
         "samples": samples,
     }
+    if items is not None:
+        record["items"] = items.to_json()
     if settings.mix:
         record["mix"] = model.mixture(settings.mix_order).to_json()
     if report is not None:
@@ -474,8 +551,13 @@ def _print_texts(
     separator: str,
     report: NoveltyReport | None,
     output: OutputOptions,
+    *,
+    ranked: bool,
 ) -> None:
-    """Texts on stdout with a separator between two, as documents stand in the training text."""
+    """Texts on stdout with a separator between two, as documents stand in the training text.
+
+    Beside those that are `ranked` stand their bits per character, after a tab.
+    """
     from textgen.terminal.console import make_consoles
 
     out = make_consoles(output.color).out
@@ -490,6 +572,8 @@ def _print_texts(
             sys.stdout.write(shown(fitted.text + text.text))
         else:
             out.print(_marked(fitted, report.pieces(place)), soft_wrap=True, end="")
+        if ranked:
+            sys.stdout.write(f"\t{text.bits_per_char:.2f}")
         sys.stdout.write("\n" if place == len(texts) - 1 else separator)
         sys.stdout.flush()
         if told is not None and not told.is_of_documents:

@@ -60,6 +60,12 @@ class TextRecord(TypedDict):
     options: NotRequired[Annotated[dict[str, Any], CorpusOptions]]
 
 
+class LengthsRecord(TypedDict):
+    """What is looked at of `DocumentLengths` in plain data."""
+
+    longest: Some
+
+
 class CorpusRecord(TextRecord):
     """What files say of the text of a model or a run: `Corpus.summary`, and what a run adds."""
 
@@ -70,6 +76,7 @@ class CorpusRecord(TextRecord):
     tokens_sha256: NotRequired[tuple[str | None, str | None]]
     documents: NotRequired[Count]
     separator: NotRequired[str]
+    document_lengths: NotRequired[LengthsRecord | None]
     split: NotRequired[Literal["tail", "drawn", "ends", "whole"]]
     #: The file that validates.
     validation_text: NotRequired[TextRecord]

@@ -1,0 +1,180 @@
+"""Items of a list: different, new, as many as there are, and never endlessly looked for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from support.fake_networks import HashNetwork
+
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.errors import SamplingError
+from textgen.model.head import log_softmax
+from textgen.options import SampleOptions
+from textgen.sampling import Generation, generate
+from textgen.sampling.forms import Form
+from textgen.sampling.items import LEAST_ROUND, ItemRequest, Items, find_items
+
+CHARS = Vocabulary.from_characters("ab")
+NETWORK = HashNetwork(len(CHARS))
+
+
+class Call:
+    """Writes with a network, and counts the texts."""
+
+    def __init__(self, vocabulary: Vocabulary = CHARS, seed: str = "", **settings: Any) -> None:
+        self.vocabulary = vocabulary
+        self.seed = [vocabulary.symbol_index()[char] for char in seed]
+        self.options = SampleOptions(until_end=True, **settings)
+        self.network = NETWORK if vocabulary is CHARS else HashNetwork(len(vocabulary))
+        self.rounds: list[tuple[int, bool]] = []
+
+    def write(self, size: int, first: int, form: Form | None, length: int) -> list[Generation]:
+        self.rounds.append((size, form is not None))
+        options = SampleOptions(
+            length=length,
+            until_end=True,
+            temperature=self.options.temperature,
+            top_k=self.options.top_k,
+            rng=self.options.rng,
+        )
+        seeds = [self.seed] * size
+        return generate(self.network, self.vocabulary, seeds, options, first_index=first, form=form)
+
+    def items(
+        self,
+        count: int,
+        most: int,
+        *,
+        training: Corpus | None = None,
+        is_unique: bool = True,
+        rank: bool = False,
+    ) -> Items:
+        request = ItemRequest(
+            count=count,
+            vocabulary=self.vocabulary,
+            seed=self.seed,
+            most=most,
+            form=None,
+            asked=[],
+            training=training,
+            is_unique=is_unique,
+        )
+        return find_items(request, self.write, rank=rank)
+
+
+def every(most: int) -> set[str]:
+    sizes = range(1, most + 1)
+    return {"".join(text) for size in sizes for text in itertools.product("ab", repeat=size)}
+
+
+def corpus(tmp_path: Any, lines: list[str]) -> Corpus:
+    path = tmp_path / "lines.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Corpus.open([path], CorpusOptions(documents="line"), vocabulary=CHARS)
+
+
+@pytest.mark.parametrize("settings", [{}, {"temperature": 0.0}, {"top_k": 1}, {"rng": 5}])
+def test_all_there_are_and_no_more(settings: dict[str, Any]) -> None:
+    call = Call(**settings)
+    found = call.items(1000, 4)
+    assert len(found) == 30 and set(found.texts) == every(4)
+    assert found.why_fewer == (
+        "30 items, not 1,000: no other text of the model's symbols has at most 4 characters"
+    )
+    assert sum(size for size, _ in call.rounds) == found.written
+    assert call.items(30, 4).why_fewer is None
+
+
+def test_none_of_the_training_text(tmp_path: Any) -> None:
+    known = ["a", "ab", "bbb", "aab", "bbbbb"]
+    found = Call().items(1000, 3, training=corpus(tmp_path, known))
+    assert set(found.texts) == every(3) - set(known) and len(found) == 10
+    assert found.why_fewer is not None
+    assert found.why_fewer.endswith("3 characters, but for 4 in the training text")
+    everything = corpus(tmp_path, sorted(every(3)))
+    nothing = Call().items(5, 3, training=everything)
+    assert (len(nothing), nothing.written) == (0, 0)
+    assert nothing.why_fewer is not None and nothing.why_fewer.startswith("0 items, not 5")
+
+
+def test_under_the_form_nothing_is_written_in_vain() -> None:
+    """But for equal texts of one round, which is as long as what was found in the last one."""
+    call = Call(temperature=0.0)
+    found = call.items(20, 6)
+    assert len(found) == 20
+    free, *rounds = call.rounds
+    assert free == (20, False) and all(held for _, held in rounds)
+    assert found.written <= 20 + 3 * 20
+
+
+def test_what_is_written_freely_is_kept_in_its_order() -> None:
+    """So the items are distributed as the model writes: they are the first different ones."""
+    call = Call()
+    found = call.items(6, 12)
+    assert call.rounds == [(LEAST_ROUND, False)]
+    options = SampleOptions(length=13, until_end=True)
+    alone = generate(NETWORK, CHARS, [[]] * LEAST_ROUND, options)
+    whole = [text.text for text in alone if text.finish_reason == "end" and text.text]
+    assert found.texts == list(dict.fromkeys(whole))[:6]
+
+
+def test_what_is_not_unique_may_be_there_again() -> None:
+    found = Call().items(200, 3, is_unique=False)
+    assert len(found) == 200
+    assert max(Counter(found.texts).values()) > 3 and found.why_fewer is None
+
+
+def test_the_seed_is_a_part_of_the_item(tmp_path: Any) -> None:
+    found = Call(seed="ab").items(100, 3, training=corpus(tmp_path, ["aba", "b"]))
+    assert set(found.texts) == {"ab", "abb"}
+    with pytest.raises(SamplingError, match="no item that begins with 'abab' of the model's"):
+        Call(seed="abab").items(1, 3)
+
+
+def test_the_same_seed_gives_the_same_items() -> None:
+    first, second, other = (Call(rng=rng).items(25, 5).texts for rng in (1, 1, 2))
+    assert first == second != other
+
+
+def test_rank_orders_by_what_the_model_makes_of_each() -> None:
+    ranked, plain = Call().items(30, 4, rank=True), Call().items(30, 4)
+    assert set(ranked.texts) == set(plain.texts)
+
+    def cost(text: str) -> float:
+        """Step by step, the end included."""
+        state, previous, nats = NETWORK.zero_state(), END_ID, 0.0
+        for token in [*(CHARS.symbol_index()[char] for char in text), END_ID]:
+            logits, state = NETWORK.step(np.array([previous]), state)
+            nats -= float(log_softmax(logits)[0][token])
+            previous = token
+        return nats / math.log(2) / len(text)
+
+    costs = [cost(text) for text in ranked.texts]
+    assert costs == sorted(costs)
+    assert [item.bits_per_char for item in ranked] == pytest.approx(costs)
+
+
+def test_bytes_make_whole_characters() -> None:
+    found = Call(Vocabulary.utf8()).items(30, 2)
+    assert len(set(found.texts)) == 30
+    assert all(1 <= len(text) <= 2 and "\ufffd" not in text for text in found.texts)
+
+
+def test_words() -> None:
+    vocabulary = Vocabulary("word", ("", "", "ab", " ab", " c", "."), folded=False)
+    found = Call(vocabulary).items(10_000, 4)
+    assert len(set(found.texts)) == len(found) and {"ab.", " c c", "...."} <= set(found.texts)
+    assert found.why_fewer is not None
+
+
+@pytest.mark.parametrize("count", [0, -3])
+def test_how_many(count: int) -> None:
+    with pytest.raises(SamplingError, match=f"items is {count}; it must be at least 1"):
+        Call().items(count, 3)
