@@ -78,13 +78,14 @@ class Operations {
     return this.#each(a, (x) => 1 - x, () => -1);
   }
 
-  // Equal parts: views, of the gradient too.
+  // Equal parts: views, of the gradient too. A vector is always split alike, and keeps its parts.
   split(a, count) {
     const size = a.data.length / count;
-    return Array.from({ length: count }, (_, k) => ({
+    a.parts ??= Array.from({ length: count }, (_, k) => ({
       data: a.data.subarray(k * size, (k + 1) * size),
       gradient: a.gradient?.subarray(k * size, (k + 1) * size) ?? null,
     }));
+    return a.parts;
   }
 
   product(matrix, x) {
