@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from typing import Any
@@ -58,6 +59,13 @@ def test_a_token(models: dict[str, textgen.Model]) -> None:
             assert "sesam" not in answer.message
         given = "Bearer sesam öffne".encode().decode("latin-1")
         assert served.ask("/v1/models", Authorization=given).status == 200
+        # A browser asks for it as a password, for the page alone.
+        assert served.ask("/").headers["www-authenticate"].startswith("Basic")
+        assert "www-authenticate" not in served.ask("/v1/models").headers
+        basic = base64.b64encode("anyone:sesam öffne".encode()).decode()
+        assert served.ask("/v1/models", Authorization=f"Basic {basic}").status == 200
+        for wrong in ("Basic x", f"Basic {basic[:-8]}", "Basic", "Bearer", ""):
+            assert served.ask("/v1/models", Authorization=wrong).status == 401
         assert served.ask("/metrics").status == 401
         assert served.ask("/health").status == 200
     with serving([models["lstm"]], token="sesam") as served:

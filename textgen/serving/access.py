@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from base64 import b64decode
 from collections.abc import Callable
 from typing import Any
 
@@ -138,17 +139,30 @@ class Access:
             return
         # Bytes of a header are read as Latin-1, whatever they are.
         given = headers.get("authorization", "").encode("latin-1")
-        if not hmac.compare_digest(given, f"Bearer {token}".encode()):
+        if not hmac.compare_digest(_token_of(given), token.encode()):
+            asks = {"WWW-Authenticate": 'Basic realm="textgen"'} if scope["path"] == "/" else {}
             raise Refusal(
                 "the token is wrong or missing; send the header Authorization: Bearer TOKEN "
                 "(api_key of OpenAI's client) with the one that the server was started with",
                 status=401,
                 code="invalid_api_key",
+                headers=asks,
             )
 
     def _allows(self, origin: str) -> bool:
         allowed = self._options.allow_origin
         return "*" in allowed or origin in allowed
+
+
+def _token_of(given: bytes) -> bytes:
+    """The token in a header: as programs send it, or as a browser sends a password."""
+    kind, _, value = given.partition(b" ")
+    if kind.lower() != b"basic":
+        return value if kind.lower() == b"bearer" else b""
+    try:
+        return b64decode(value).partition(b":")[2]
+    except ValueError:
+        return b""
 
 
 def defect(error: Exception) -> Refusal:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from textgen.api import Model
 from textgen.errors import TextgenError
@@ -20,6 +22,8 @@ from textgen.serving.serve_options import ServeOptions
 from textgen.serving.served_text import Order, ReadPrompt, ServedText
 from textgen.steering import SteeringPlan
 
+#: Weights of a model whose page is sent: they travel in 8 bits, and the browser computes with them.
+MOST_SHOWN = 6_000_000
 #: Characters of a text whose end is a number of tokens.
 _UNBOUNDED = 2**31
 
@@ -40,6 +44,7 @@ class OfferedModel:
         self.mix = model.choose_mix(history=model.saved.history or 0)
         self._limits = limits
         self._rng, self._next = secrets.randbits(64), 0
+        self._page: bytes | None = None
 
     def describe(self) -> str:
         """What writes its texts, and with what, in one line."""
@@ -49,6 +54,26 @@ class OfferedModel:
             f"{self.name} ({self.model.path}); {self.model.networks.describe()}; {mixing}{why}; "
             f"engine: {self.model.networks.engine.reason}"
         )
+
+    def page(self) -> bytes:
+        """The page in which the model runs, in HTML: made once.
+
+        Raises:
+            Refusal: The model is too large for it.
+            ConfigError: The page cannot show such a model.
+        """
+        if self.model.config.num_parameters() > MOST_SHOWN:
+            raise Refusal(
+                f"{self.name} has {self.model.config.num_parameters():,} weights, and a page "
+                f"computes with at most {MOST_SHOWN:,}; POST /v1/completions writes its texts",
+                status=404,
+            )
+        if self._page is None:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "page.html"
+                self.model.export_html(path)
+                self._page = path.read_bytes()
+        return self._page
 
     def fit(self, asked: Completion) -> list[FittedSeed]:
         """The prompts as the model reads them.

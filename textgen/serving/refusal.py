@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 #: What OpenAI calls each kind of error.
@@ -17,6 +18,7 @@ class Refusal(Exception):
         param: The field that is wrong.
         code: A word for programs.
         retry_after: Seconds after which it is worth trying again.
+        headers: More of the answer's headers.
     """
 
     def __init__(
@@ -27,13 +29,16 @@ class Refusal(Exception):
         param: str | None = None,
         code: str | None = None,
         retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.status = status
         self.param = param
         self.code = code
-        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
 
     @property
     def body(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 #: Seconds in which the body of a request must have come.
 BODY_SECONDS = 30.0
-_HOME = "GET /v1/models and POST /v1/completions, as OpenAI's servers have them"
+_HOME = "a page at /, GET /v1/models and POST /v1/completions, as OpenAI's servers have them"
 
 
 class TextServer:
@@ -60,6 +60,7 @@ class TextServer:
         self._reports = ThreadPoolExecutor(1, "reports")
         self._waiting_reports = 0
         routes = [
+            Route("/", self._page),
             Route("/health", self._health),
             Route("/metrics", self._metrics),
             Route("/v1/models", self._list_models),
@@ -85,6 +86,13 @@ class TextServer:
         self.scribe.close()
         for executor in (self._desk, self._reports):
             executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _page(self, request: Request) -> Response:
+        model = self._model(request.query_params.get("model"))
+        page = await self._in(self._reports, model.page)
+        # What the page may load it says itself: nothing. Nor may another page show it as its own.
+        headers = {"content-security-policy": "frame-ancestors 'none'"}
+        return Response(page, headers=headers, media_type="text/html")
 
     async def _health(self, _: Request) -> Response:
         return JsonResponse({"status": "ok"})
