@@ -185,6 +185,25 @@ def test_a_client_with_many_texts_starves_nobody() -> None:
     assert 18 <= found.count("b") <= 22
 
 
+def test_whoever_comes_anew_is_next_in_the_order_of_coming() -> None:
+    queue: Any = FairQueue()
+    queue.add([_Waiting(_order("a"))])
+    assert turns(queue, 5) == "aaaaa"
+    for name in "bcd":
+        queue.add([_Waiting(_order(name))])
+    assert turns(queue, 3) == "bcd"
+    requests = [_Waiting(_order("b")) for _ in range(3)]
+    for each in requests:
+        queue.add([each])
+    assert set(turns(queue, 5)) == set("abcd")
+    taken = []
+    while len(taken) < 3:
+        text = queue.take()
+        queue.put_back(text, 8)
+        taken += [text] if text in requests else []
+    assert taken == requests
+
+
 def test_a_request_does_not_wait_for_all_of_a_later_one() -> None:
     queue: Any = FairQueue()
     first, later = _Waiting(_order("a")), _Waiting(_order("a"))

@@ -1,28 +1,36 @@
 """Whose turn it is: clients take turns, then the requests of a client, then the texts of a request.
 
-Each is charged the tokens that it had, and the one that had the fewest is next. Who comes anew
-begins just before the one that had the fewest: its first characters come soon, and nobody saves up
-turns by being away.
+Each is charged the tokens that it had, and the one that had the fewest is next. Who comes anew has
+the next turn, in the order of coming, and begins there as one that had the fewest: first characters
+come soon, and nobody saves up turns by being away.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from textgen.serving.served_text import Order, ServedText
 
 
 class _Client:
-    def __init__(self, served: int) -> None:
-        self.served = served
+    def __init__(self) -> None:
+        #: Tokens that it had; None: it had no turn yet.
+        self.served: int | None = None
         self.orders: dict[Order, deque[ServedText]] = {}
         #: Texts that have their turn just now, and what the request of the last one had before.
         self.out, self.level = 0, 0
 
-    @property
-    def least(self) -> int:
-        return min((order.served for order in self.orders), default=self.level)
+
+def _before(each: _Client | Order) -> float:
+    """What it had before its turn; the least of all where it had none."""
+    return -math.inf if each.served is None else each.served
+
+
+def _fewest(several: Iterable[_Client | Order], default: int) -> int:
+    """The fewest tokens that one of those had who had a turn."""
+    return min((each.served for each in several if each.served is not None), default=default)
 
 
 class FairQueue:
@@ -30,6 +38,7 @@ class FairQueue:
 
     def __init__(self) -> None:
         self._clients: dict[str, _Client] = {}
+        self._level = 0
 
     def __iter__(self) -> Iterator[ServedText]:
         for client in self._clients.values():
@@ -42,17 +51,13 @@ class FairQueue:
     def add(self, texts: Sequence[ServedText]) -> None:
         """Add the texts of a new request."""
         order = texts[0].order
-        client = self._clients.get(order.client)
-        if client is None:
-            served = min((each.served for each in self._clients.values()), default=0)
-            client = self._clients[order.client] = _Client(served - 1)
-        order.served = client.least - 1
+        client = self._clients.setdefault(order.client, _Client())
         client.orders[order] = deque(texts)
 
     def take(self) -> ServedText:
         """Take out the text whose turn it is; there is one."""
         client = self._in_turn()[0]
-        return self._taken(client, min(client.orders, key=lambda order: order.served))
+        return self._taken(client, min(client.orders, key=_before))
 
     def take_like(self, first: ServedText, count: int) -> list[ServedText]:
         """Take out texts of the kind of another one, at most so many, in the order of their turns.
@@ -73,8 +78,8 @@ class FairQueue:
         """Add a text again after its turn, in which it had so many tokens."""
         client = self._clients[text.order.client]
         client.out -= 1
-        client.served += tokens
-        text.order.served += tokens
+        client.served = (client.served or 0) + tokens
+        text.order.served = (text.order.served or 0) + tokens
         client.orders.setdefault(text.order, deque()).append(text)
 
     def drop(self, text: ServedText) -> None:
@@ -87,10 +92,15 @@ class FairQueue:
     def _in_turn(self) -> list[_Client]:
         """The clients that wait, the one whose turn it is first."""
         waiting = (client for client in self._clients.values() if client.orders)
-        return sorted(waiting, key=lambda client: client.served)
+        return sorted(waiting, key=_before)
 
     def _taken(self, client: _Client, order: Order) -> ServedText:
-        client.out, client.level = client.out + 1, order.served
+        if client.served is None:
+            client.served = _fewest(self._clients.values(), self._level)
+        if order.served is None:
+            order.served = _fewest(client.orders, client.level)
+        self._level, client.level = client.served, order.served
+        client.out += 1
         text = client.orders[order].popleft()
         if not client.orders[order]:
             del client.orders[order]

@@ -63,7 +63,7 @@ class Order:
         deadline: The moment of `time.monotonic` at which its texts end.
         streams: Whether parts of a text are of use before its end.
         is_cancelled: Whether nobody waits for it any more.
-        served: Tokens that it has had.
+        served: Tokens that it has had; None: it had no turn yet.
     """
 
     client: str
@@ -71,7 +71,7 @@ class Order:
     deadline: float
     streams: bool
     is_cancelled: bool = False
-    served: int = field(default=0, init=False)
+    served: int | None = field(default=None, init=False)
 
 
 class ReadPrompt:
