@@ -92,8 +92,9 @@ tree: ## Write the tree of files in docs/architecture.md anew.
 keywords: ## Write textgen/keywords.py anew, after an option was added.
 	$(BIN)/python scripts/write_keywords.py
 
-pictures: $(VENV)/.installed ## Draw the pictures of the lessons anew.
+pictures: $(VENV)/.test try-native ## Draw all pictures of the pages anew: about three minutes.
 	$(BIN)/python scripts/draw_pictures.py
+	$(BIN)/python scripts/screen_pictures.py
 
 docs: $(VENV)/.docs ## Make the site of the pages in build/site; a warning is an error.
 	$(BIN)/python -m sphinx --quiet --fresh-env --fail-on-warning --conf-dir docs \

@@ -50,7 +50,7 @@ nitpicky = True
 # Links to other projects would need the network; the others are parts that nobody meets.
 nitpick_ignore_regex = [
     ("py:.*", r"(?!textgen\.).*"),
-    ("py:.*", r"textgen\.(options|model|mixing|adaptation|messages|comparison\.runs)\..*"),
+    ("py:.*", r"textgen\.(options|model|mixing|adaptation|messages|notebook|comparison\.runs)\..*"),
     ("py:.*", r"textgen\.(series\.scaling|cells\.registry)\..*"),
 ]
 
