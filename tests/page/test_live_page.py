@@ -120,6 +120,14 @@ class Live(Shown):
         self.until(lambda: self.text_of("text") == text)
         self.settle()
 
+    def paste(self, text: str) -> None:
+        """Put a text into the box at once."""
+        self.browser.execute_script(
+            "const box = document.getElementById('given'); box.value = arguments[0];"
+            "box.dispatchEvent(new Event('input'))",
+            text,
+        )
+
     def settle(self) -> None:
         """Wait until all has been computed and drawn."""
         busy = "document.querySelector('.readings').getAttribute('aria-busy')"
@@ -216,6 +224,17 @@ def test_every_key_is_a_step(live: Live) -> None:
     live.element("#given").send_keys(Keys.BACKSPACE)
     live.until(lambda: live.text_of("text") == "")
     live.until(lambda: live.element("#hint").is_displayed())
+
+
+def test_a_long_text_comes_in_parts(live: Live) -> None:
+    text = (TEXT + " ") * 30
+    live.paste(text)
+    live.settle()
+    assert live.text_of("text") == text
+    choose(live, "cell", "1:4")
+    values = traced(text).values(1, 4)
+    high = float(np.quantile(np.abs(values), 0.99))
+    assert np.abs(drawn(live) - steps_of(values, -high, high)).max() <= 1
 
 
 def test_surprise_and_influence_colour_the_text(live: Live) -> None:
@@ -503,11 +522,7 @@ def test_hostile_texts_stay_texts(browser: Chrome, tmp_path: Path) -> None:
     models = [live_model(HOSTILE, model)] * 2
     file.write_text(render_live(models, title=HOSTILE, facts=(HOSTILE,)), encoding="utf-8")
     live = Live(browser, file)
-    live.browser.execute_script(
-        "const box = document.getElementById('given'); box.value = arguments[0];"
-        "box.dispatchEvent(new Event('input'))",
-        HOSTILE + "\0\x1b\u202e",
-    )
+    live.paste(HOSTILE + "\0\x1b\u202e")
     live.settle()
     live.write()
     live.element(".direction button").click()

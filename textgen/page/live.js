@@ -82,14 +82,14 @@ find("model").parentElement.hidden = sources.length === 1;
 find("model").addEventListener("change", () => listModel(Number(find("model").value)));
 find("quantity").addEventListener("change", async () => {
   const quantity = find("quantity").value;
-  for (const run of runs()) {
-    run.shownText = null;
-    if (!run.reading.like && run.source.quantities.includes(quantity)) run.reading.setQuantity(quantity);
+  for (const { source, reading } of [main, ...others]) {
+    if (source.quantities.includes(quantity)) reading.setQuantity(quantity);
   }
   const { reader, reading } = ofModel(list.model);
   list.show(reading);
   if (!isNeuron(reader.row)) choose(reading.strongest);
-  await (isWriting ? writeOn() : readAll());
+  await readAll();
+  if (isWriting) writeOn();
   takeUnit();
 });
 
@@ -99,6 +99,7 @@ find("given").addEventListener("input", typed);
 find("write").addEventListener("click", () => {
   if (isWriting) return stop();
   goal = main.count + LENGTH;
+  find("legend").scrollIntoView({ block: "nearest" });
   writeOn();
 });
 find("again").addEventListener("click", () => {

@@ -2,6 +2,7 @@
 
 const LENGTH = 200; // characters that "Write on" writes
 const LONGEST = 4000; // characters of a text in all
+const PART = 300; // characters that are read before they are shown
 const PACE = 45; // milliseconds a character, where somebody reads along
 
 // A text that is written: what somebody gave, and what the model wrote on.
@@ -9,6 +10,7 @@ class Run {
   written = "";
   count = 0; // places that were written
   made = ""; // the settings that it was written with
+  shownText = "";
 
   constructor(reader, source) {
     Object.assign(this, { reader, source });
@@ -111,15 +113,27 @@ const rest = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
 // Reading.
 
+// A long text is shown part by part: what is new of it comes at most `PART` characters at once.
 async function readInto(run, signal) {
   const { quantity } = run.reading.like ?? run.reading;
   const text = textOf(run);
-  const places = await run.source.read(text, { holds: holdsOf(run), quantity, signal });
-  signal.throwIfAborted();
-  run.reading.replace(places);
-  run.count = places.length - pieceCount(places, given);
-  run.shownText = text;
-  drawSoon(run);
+  let end = sameBeginning(text, run.shownText);
+  do {
+    end = Math.min(end + PART, text.length);
+    const part = text.slice(0, end);
+    const places = await run.source.read(part, { holds: holdsOf(run), quantity, signal });
+    signal.throwIfAborted();
+    run.reading.replace(places);
+    run.count = places.length - pieceCount(places, given);
+    run.shownText = part;
+    drawSoon(run);
+  } while (end < text.length);
+}
+
+function sameBeginning(text, other) {
+  let length = 0;
+  while (length < text.length && text[length] === other[length]) length++;
+  return length;
 }
 
 // How many of the first places are those of a text's beginning.
@@ -278,7 +292,7 @@ function draw() {
   isPending("draw", false);
   for (const run of drawn) {
     const { reader, reading } = run;
-    const follows = isWriting && isEndInSight(reader);
+    const follows = (isWriting || scrolls(reader)) && isEndInSight(reader);
     reader.draw(run.given);
     scale(run, reader.selected);
     reader.paint();
@@ -297,6 +311,11 @@ const besideOf = (run) => (isFreeShown && run === main ? free.reading : null);
 function scale(run, number) {
   const own = run === free ? main : run;
   own.reading.scale(number, besideOf(own));
+}
+
+// Whether the texts scroll by themselves, and not with the page.
+function scrolls({ section: { parentElement } }) {
+  return parentElement.scrollHeight > parentElement.clientHeight;
 }
 
 // Whoever has scrolled away from the end of a text is not taken back to it.
