@@ -318,6 +318,24 @@ def test_the_model_writes_on_stops_and_goes_on(live: Live) -> None:
     assert live.run("document.getElementById('given').value") == live.text_of("text")
 
 
+def test_another_quantity_is_shown_while_it_writes(live: Live) -> None:
+    live.type("Дом ")
+    live.write()
+    text = live.text_of("text")
+    live.type("Дом ")
+    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
+    live.element("#write").click()
+    live.until(lambda: len(live.text_of("text")) > 8)
+    live.browser.execute_script("document.getElementById('speed').value = 'fast'")
+    live.element("#quantity option[value='forget-gate']").click()
+    live.wait_for_the_end()
+    assert live.text_of("text") == text
+    live.click("1:4")
+    live.settle()
+    values = traced(text, quantities=["forget-gate"]).values(1, 4, "forget-gate")
+    assert np.abs(drawn(live) - steps_of(values, 0.0, 1.0)).max() <= 1
+
+
 def test_without_luck_it_writes_the_likeliest(live: Live) -> None:
     live.browser.execute_script("document.querySelector('.more').open = true")
     live.element("#temperature").send_keys(Keys.HOME)
