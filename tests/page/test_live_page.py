@@ -189,6 +189,17 @@ def choose(live: Live, quantity: str, name: str) -> None:
     live.settle()
 
 
+def slide(live: Live, line: str, value: float) -> None:
+    """Move the slider of a hold."""
+    live.browser.execute_script(
+        "const slider = document.querySelector(`.hold.${arguments[0]} input[type=range]`);"
+        "slider.value = arguments[1]; slider.dispatchEvent(new Event('input'))",
+        line,
+        value,
+    )
+    live.settle()
+
+
 @pytest.mark.parametrize("quantity", ["cell", "hidden", "forget-gate", "candidate"])
 def test_typing_colours_as_python_computes(live: Live, quantity: str) -> None:
     live.type(TEXT)
@@ -255,8 +266,9 @@ def test_surprise_and_influence_colour_the_text(live: Live) -> None:
     (row,) = view.rows
     # On the scale of the whole text, where what comes later has moved nothing.
     values = np.concatenate([row.values, np.zeros(len(TEXT) - 10)])
-    steps = steps_of(values, 0.0, float(np.quantile(values, 0.99)))
-    assert np.abs(drawn(live) - steps).max() <= 1
+    high = float(np.quantile(values, 0.99))
+    assert number(live.text_of("high")) == pytest.approx(high, rel=0.005)
+    assert np.abs(drawn(live) - steps_of(values, 0.0, high)).max() <= 1
     assert drawn(live).max() > 40 and set(drawn(live)[10:]) == {0}
 
 
@@ -395,21 +407,22 @@ def test_a_neuron_and_a_direction_can_be_held(live: Live) -> None:
     assert set(live.classes()) == {"d64"}
     assert live.texts() == [TEXT, TEXT]  # the same text, coloured without the hold below
     assert len(set(live.classes(1))) > 3
+    # At 0 it has no scale of its own: both texts have that of the free one.
+    slide(live, "unit", 0)
+    values = traced(TEXT).values(0, 2)
+    high = float(np.quantile(np.abs([*values, *np.zeros(len(TEXT))]), 0.99))
+    assert number(live.text_of("high")) == pytest.approx(high, rel=0.005)
     live.element(".hold.unit input[type=checkbox]").click()
     live.settle()
     # A direction along one neuron: two standard deviations of 2 above its mean of 0.5.
     line = live.element(".hold.direction")
     assert line.find_element(By.CLASS_NAME, "held").text == "mood"
-    live.browser.execute_script(
-        "const slider = document.querySelector('.hold.direction input[type=range]');"
-        "slider.value = 2; slider.dispatchEvent(new Event('input'))"
-    )
-    live.settle()
+    slide(live, "direction", 2)
     live.hover(3)
     assert number(live.text_of("value")) == pytest.approx(4.5)
 
 
-def test_a_hold_in_mid_text_acts_from_there_on(live: Live) -> None:
+def test_a_hold_in_mid_text_acts_where_it_was_on(live: Live) -> None:
     live.type("Дом ")
     live.write()
     free = live.text_of("text")
@@ -418,14 +431,23 @@ def test_a_hold_in_mid_text_acts_from_there_on(live: Live) -> None:
     live.element("#write").click()
     live.until(lambda: len(live.text_of("text")) > 9)
     live.element(".gate button:last-of-type").click()  # open
-    live.browser.execute_script("document.getElementById('speed').value = 'fast'")
-    live.until(lambda: len(live.text_of("text")) > 30)
+    begin = len(live.text_of("text"))
+    live.until(lambda: len(live.text_of("text")) > begin + 20)
+    live.element(".gate input[type=checkbox]").click()  # let go
+    end = len(live.text_of("text"))
+    live.until(lambda: len(live.text_of("text")) > end + 10)
     live.element("#write").click()
     live.settle()
     held = live.text_of("text")
     assert held[:9] == free[:9]
     assert held != free[: len(held)]
-    assert free.startswith(live.texts()[1][:25])
+    assert free.startswith(live.texts()[1])
+    choose(live, "forget-gate", "1:4")
+    steps = drawn(live)
+    (held_places,) = np.nonzero(steps == 64)
+    first, last = held_places[0], held_places[-1]
+    assert 9 <= first <= begin + 1 and begin + 19 <= last < len(held) - 1
+    assert np.all(steps[first : last + 1] == 64)
 
 
 def test_two_models_read_the_same_text(browser: Chrome, beside: Path) -> None:
