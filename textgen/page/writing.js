@@ -212,6 +212,7 @@ function finishWriting() {
 function setWriting(writing) {
   isWriting = writing;
   isFollowing = true;
+  if (writing) find("equations").replaceChildren(); // they would be those of another place
   nameWrite();
 }
 
