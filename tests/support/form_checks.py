@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 #: Vowels, their marks left out, as a reader would list them.
@@ -21,8 +22,10 @@ def runs(text: str) -> list[str]:
 
 
 def syllables(line: str) -> int:
-    low = line.lower()
-    return len(re.findall(f"[{CYRILLIC}]|[{LATIN}]+", low))
+    # Letters without their marks, as in "café"; й is a letter of its own.
+    low = unicodedata.normalize("NFD", line.lower().replace("й", "j"))
+    bare = "".join(char for char in low if not unicodedata.category(char).startswith("M"))
+    return len(re.findall(f"[{CYRILLIC}]|[{LATIN}œæ]+", bare))
 
 
 def from_last_vowel(word: str) -> str:
