@@ -40,8 +40,8 @@ from measuring import environment, made_up_text
 CHARACTERS, TRAINING = 100_000_000, 3600.0
 #: By how much of itself memory may grow and speed may fall.
 MEMORY, SPEED = 0.02, 0.05
-#: Looks at a command; a third of them counts as one time.
-LOOKS = 90
+#: Seconds between two looks at a command; a third of the looks counts as one time.
+EVERY = 1.0
 #: Seconds of computing below which nothing is said of memory and speed.
 LEAST = 15.0
 
@@ -142,7 +142,7 @@ def watched(
         )
         began = time.monotonic()
         while running.poll() is None and time.monotonic() - began < seconds:
-            time.sleep(max(0.05, seconds / LOOKS))
+            time.sleep(EVERY)
             spent, count = computed(running.pid), done()
             is_further = not looks or (spent or 0) > looks[-1].seconds
             if spent is not None and count and is_further:
