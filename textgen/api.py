@@ -939,7 +939,7 @@ class Model(Shown):
             SamplingError: The model knows no end of a document, or a setting is out of range.
             ConfigError: The training text is needed, and is no longer in the cache.
         Example:
-            >>> print(*model.items(100, chars="3..12").texts, sep="\n")
+            >>> model.items(100, chars="3..12").texts
         """
         options, plan = self._asked(steer, settings)
         refuse_no_items(self.saved, options)
