@@ -48,6 +48,7 @@ def test_a_page_says_what_was_written_and_what_rounding_costs(folder: Path) -> N
     made = textgen_cli("export", "html", "page.html", "-c", "lstm")
     assert (made.exit_code, made.stdout) == (0, "")
     size = (folder / "page.html").stat().st_size
+    assert "<li>LSTM 1 × " in (folder / "page.html").read_text("utf-8")  # its name is the title
     assert made.stderr.startswith(f"page.html: page.html ({size:,} bytes); 200 steps agree")
     again = textgen_cli("export", "html", "page.html", "-c", "lstm")
     assert again.exit_code == 2 and "page.html exists; replace it with --force" in again.stderr

@@ -113,7 +113,8 @@ class Live(Shown):
         self.browser.execute_script("document.getElementById('speed').value = 'fast'")
 
     def type(self, text: str) -> None:
-        """Put a text into the box, in place of what stands there."""
+        """Put a text into the box, in place of what stands there and of what was written."""
+        self.browser.execute_script("document.getElementById('take').click()")
         box = self.element("#given")
         box.send_keys(Keys.CONTROL, "a")
         box.send_keys(text)
@@ -373,16 +374,19 @@ def test_a_held_gate_changes_the_text_and_the_equations(live: Live) -> None:
     live.type("Дом ")
     live.write()
     free = live.text_of("text")
+    live.type("Дом ")
     choose(live, "cell", "1:2")
     live.element(".gate button").click()  # shut
-    live.wait_for_the_end()
+    live.settle()
+    assert headings(live) == ["With the hold", "Without the hold"]
+    live.write()
     held, beside = live.texts()
     assert live.element(".gate input[type=checkbox]").is_selected()
     assert held != free.strip() and held.startswith("Дом ")
     assert beside == free.strip()
-    assert {"with the hold", "Without the hold"} == {
-        e.text for e in live.browser.find_elements(By.CSS_SELECTOR, ".which") if e.text
-    }
+    assert headings(live) == ["With the hold", "Without the hold"]
+    tops = live.run("Array.from(document.querySelectorAll('.text'), e => e.offsetTop)")
+    assert tops[0] == tops[1]
     live.hover(6)
     live.settle()
     line = next(
@@ -391,11 +395,137 @@ def test_a_held_gate_changes_the_text_and_the_equations(live: Live) -> None:
         if line.text.startswith("f")
     )
     assert "= 0.000 held by hand" in line.text
-    # All is as it was when it is let go.
+    # A text that was only typed is as it was when the hold is let go.
+    live.type("Дом ")
     live.element(".gate input[type=checkbox]").click()
     live.settle()
-    assert live.texts() == [free.strip()]
+    assert live.texts() == ["Дом "]
+    live.write()
     assert live.text_of("text") == free
+
+
+def headings(live: Live) -> list[str]:
+    """What stands above the texts that are compared."""
+    return [e.text for e in live.browser.find_elements(By.CSS_SELECTOR, ".which") if e.text]
+
+
+def test_a_hold_never_writes_by_itself_and_takes_nothing_away(live: Live) -> None:
+    live.type("Дом ")
+    live.write()
+    written = live.text_of("text")
+    live.shut()
+    live.settle()
+    assert live.text_of("write") == "Write on"
+    assert live.texts() == [written.strip()] * 2
+    assert "press Write on" in live.text_of("advice")
+    # It acts from there on.
+    live.write()
+    assert live.text_of("advice") == ""
+    held, free = live.texts()
+    assert held != free and held[:204] == free[:204] == written
+    choose(live, "forget-gate", "1:4")
+    assert live.text_of("write") == "Write on"
+    assert live.texts() == [held, free]
+    (places,) = np.nonzero(drawn(live) == 0)
+    assert places[0] == 204 and places[-1] == 403
+    # Nor is anything lost when it is moved or let go.
+    slide(live, "gate", 0.7)
+    assert live.texts() == [held, free]
+    live.element(".gate input[type=checkbox]").click()
+    live.settle()
+    assert live.text_of("write") == "Write on"
+    assert live.texts() == [held, free]
+    assert headings(live) == ["The hold is let go", "Without the hold"]
+
+
+def test_what_was_written_stays_until_a_button_is_pressed(live: Live) -> None:
+    live.type("Дом ")
+    live.write()
+    written = live.text_of("text")
+    live.element("#given").send_keys(Keys.CONTROL, "a")
+    live.element("#given").send_keys("Дым ")
+    live.settle()
+    assert live.text_of("text") == written
+    assert "stays until" in live.text_of("advice")
+    live.write()
+    assert live.text_of("text").startswith("Дым ") and len(live.text_of("text")) == 204
+    assert live.text_of("advice") == ""
+    # While it writes, too.
+    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
+    live.element("#write").click()
+    live.element("#given").send_keys("у")
+    assert live.text_of("write") == "Stop"
+    live.until(lambda: len(live.text_of("text")) > 210)
+    live.element("#write").click()
+    live.settle()
+    assert live.text_of("text").startswith("Дым ") and len(live.text_of("text")) > 210
+    assert "stays until" in live.text_of("advice")
+
+
+def test_the_chosen_neuron_and_the_end_of_the_text_stay_in_sight(live: Live) -> None:
+    live.type(TEXT)
+    live.click("1:4")
+    live.settle()
+    for quantity in ("hidden", "forget-gate", "candidate", "cell"):
+        live.element(f"#quantity option[value='{quantity}']").click()
+        live.settle()
+        assert in_sight(live, "#list [aria-selected=true]", "#list")
+    live.paste((TEXT + "\n") * 30)
+    live.browser.execute_script("document.getElementById('take').click()")
+    live.settle()
+    assert in_sight(live, "#text > span:last-child", ".readings")
+    live.write()
+    assert in_sight(live, "#text > span:last-child", ".readings")
+    live.browser.execute_script("document.querySelector('.readings').scrollTop = 0")
+    live.settle()
+    live.shut()
+    live.settle()
+    assert live.run("document.querySelector('.readings').scrollTop") == 0
+
+
+def in_sight(live: Live, selector: str, scroller: str) -> bool:
+    """Whether an element can be seen in what scrolls it."""
+    return bool(
+        live.run(
+            "((a, b) => a.top >= b.top - 1 && a.bottom <= b.bottom + 1)(...Array.from(arguments,"
+            "s => document.querySelector(s).getBoundingClientRect()))",
+            selector,
+            scroller,
+        )
+    )
+
+
+def test_a_letter_that_the_network_does_not_know_is_marked(live: Live) -> None:
+    live.type("Дом Q")
+    assert live.element("#unknown").text == "the network does not know this letter"
+    marked = live.browser.find_elements(By.CSS_SELECTOR, "#text .unknown")
+    assert [(e.text, e.get_attribute("title")) for e in marked] == [
+        ("Q", "the network does not know this letter")
+    ]
+    live.hover(1)
+    assert not live.element("#unknown").is_displayed()
+
+
+def test_settings_can_be_seen_and_what_is_blank_says_why(live: Live) -> None:
+    live.type(TEXT)
+    live.element(".more summary").click()
+    live.settle()
+    for dial in live.browser.find_elements(By.CSS_SELECTOR, ".dials label"):
+        assert live.run(
+            "((a, b) => a.top >= b.top && a.bottom <= b.bottom)"
+            "(arguments[0].getBoundingClientRect(),"
+            "document.querySelector('.making').getBoundingClientRect())",
+            dial,
+        )
+    live.click("influence")
+    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
+    live.element("#write").click()
+    live.until(lambda: live.run("document.querySelector('.note').textContent") == "after Stop")
+    live.click("1:4")
+    assert live.text_of("no-equations") == "after Stop"
+    live.element("#write").click()
+    live.settle()
+    assert live.text_of("no-equations") == ""
 
 
 def test_a_neuron_and_a_direction_can_be_held(live: Live) -> None:
@@ -506,8 +636,8 @@ def test_the_keyboard_does_it_all_here_too(live: Live) -> None:
     live.press(Keys.TAB)
     assert live.run("document.activeElement.type") == "checkbox"
     live.press(" ")
-    live.wait_for_the_end()
-    assert live.texts()[0] != before.strip()
+    live.settle()
+    assert live.texts() == [before.strip()] * 2
     live.press(*[Keys.TAB] * 4)
     assert live.run("document.activeElement.type") == "range"
     live.press(Keys.END)

@@ -27,12 +27,18 @@ MADE = {
     *(f"quantity {name}" for cell in CELLS.values() for name in quantities(cell)),
     *(f"{noun} of" for noun in ("character", "token")),
     *(f"say {noun}" for noun in ("character", "token")),
+    *(f"unknown {noun}" for noun in ("character", "token")),
+    *(
+        f"about {'gate' if name.endswith('-gate') else name}"
+        for cell in CELLS.values()
+        for name in quantities(cell)
+    ),
     *("surprise", "about surprise", "influence", "about influence"),
 }
 
 
 def test_each_key_that_is_asked_for_has_words_and_each_is_asked_for() -> None:
-    asked = set(re.findall(r'data-(?:word|label|hint)="([^"]+)"|\bword\("([^"]+)"', TEXT))
+    asked = set(re.findall(r'data-(?:word|label|hint|about)="([^"]+)"|\bword\("([^"]+)"', TEXT))
     assert {first or second for first, second in asked} | MADE <= set(WORDS)
     assert {key for key in set(WORDS) - MADE if f'"{key}"' not in TEXT} == set()
     assert len(re.findall(r'^  "', SOURCE, re.MULTILINE)) == len(WORDS)  # no key stands twice

@@ -38,10 +38,10 @@ class ShownModel:
     targets: Sequence[Target] = ()
 
     @property
-    def facts(self) -> str:
-        """Its shape in a few words."""
+    def shape(self) -> str:
+        """Its cell and its size in a few words."""
         config = self.saved.config
-        return f"{self.name}: {config.cell.upper()} {config.num_layers} × {config.hidden_size}"
+        return f"{config.cell.upper()} {config.num_layers} × {config.hidden_size}"
 
 
 def write_html(models: Sequence[ShownModel], path: Path, *, force: bool = False) -> Exported:
@@ -86,6 +86,7 @@ def _page(models: Sequence[ShownModel], bits: int) -> tuple[list[PackedModel], b
             for each, own in zip(models, packed, strict=True)
         ],
         title=", ".join(dict.fromkeys(each.name for each in models)),
-        facts=[each.facts for each in models],
+        # The name of one model is the title.
+        facts=[f"{each.name}: {each.shape}" if len(models) > 1 else each.shape for each in models],
     )
     return packed, html.encode()

@@ -132,6 +132,7 @@ class HoldPanel {
     const gate = wordIfAny(`quantity ${this.gate.value}`, "");
     this.gateLine.call(word("hold gate"), [word("shut"), word("open")], gate);
     this.gate.setAttribute("aria-label", word("which gate"));
+    this.gate.title = word("about gate");
     this.layer.setAttribute("aria-label", word("which layer"));
     for (const option of this.gate.options) option.textContent = word(`quantity ${option.value}`);
     for (const option of this.layer.options) {

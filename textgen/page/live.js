@@ -28,7 +28,8 @@ function nameRuns() {
     section.setAttribute("aria-label", [word("reading"), name].filter(Boolean).join(": "));
   };
   const model = (number) => (sources.length > 1 ? sources[number].name : "");
-  call(main, [model(0), isFreeShown ? word("with hold") : ""].filter(Boolean).join(", "));
+  const held = isFreeShown ? word(holding.now.length ? "with hold" : "let go") : "";
+  call(main, [model(0), held].filter(Boolean).join(": "));
   call(free, word("without hold"));
   others.forEach((run, number) => call(run, model(number + 1)));
 }
@@ -37,10 +38,12 @@ function nameQuantities() {
   for (const option of find("quantity").options) {
     option.textContent = word(`quantity ${option.value}`);
   }
+  const { value } = find("quantity");
+  find("meaning").textContent = word(`about ${value.endsWith("-gate") ? "gate" : value}`);
 }
 
 also.relabelled = () => {
-  for (const name of [nameRuns, nameWrite, nameInside, nameQuantities]) name();
+  for (const name of [nameRuns, nameWrite, nameInside, nameQuantities, nameEquations, advise]) name();
   holding.relabel();
   lookSoon();
 };
@@ -85,6 +88,7 @@ find("quantity").addEventListener("change", async () => {
   for (const { source, reading } of [main, ...others]) {
     if (source.quantities.includes(quantity)) reading.setQuantity(quantity);
   }
+  nameQuantities();
   const { reader, reading } = ofModel(list.model);
   list.show(reading);
   if (!isNeuron(reader.row)) choose(reading.strongest);
@@ -98,8 +102,10 @@ find("quantity").addEventListener("change", async () => {
 find("given").addEventListener("input", typed);
 find("write").addEventListener("click", () => {
   if (isWriting) return stop();
+  if (isTypedWaiting()) startAnew();
+  isAtEnd = true;
   goal = main.count + LENGTH;
-  find("legend").scrollIntoView({ block: "nearest" });
+  if (!scrollsAlone()) find("legend").scrollIntoView({ block: "nearest" });
   writeOn();
 });
 find("again").addEventListener("click", () => {
@@ -109,8 +115,7 @@ find("again").addEventListener("click", () => {
   writeOn();
 });
 find("take").addEventListener("click", () => {
-  find("given").value = textOf(main);
-  typed();
+  take();
   find("given").focus();
 });
 for (const id of ["temperature", "top-p"]) {
@@ -136,6 +141,7 @@ async function open() {
   });
 }
 
+if (!sources[0].quantities.includes("forget-gate")) find("lead").dataset.word = "lead neuron";
 inside.open = innerWidth > 1100;
 listModel(0);
 begin(main.reader, SURPRISE);

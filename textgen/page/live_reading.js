@@ -77,6 +77,10 @@ class LiveReading {
     return this.places[place].next;
   }
 
+  isUnknown(place) {
+    return this.places[place].isUnknown;
+  }
+
   column(number) {
     return Float32Array.from(this.pieces, (_, place) => this.valueAt(number, place));
   }

@@ -22,6 +22,20 @@ function look() {
   isPending("look", false);
 }
 
+// What was seen of a place that is no longer the last one.
+function forgetLooks() {
+  find("equations").replaceChildren();
+  for (const { reading } of runs()) reading.influence = [];
+}
+
+// Why there is nothing where there will be something.
+const whyBlank = () => word(isWriting ? "after stop" : "computing");
+function nameEquations() {
+  find("no-equations").textContent = find("equations").childElementCount ? "" : whyBlank();
+}
+also.noteOf = ({ selected, reading }) =>
+  selected === INFLUENCE && reading.pieces.length && !reading.influence.length ? whyBlank() : "";
+
 async function showInfluence(reader, signal) {
   const { run, reading } = reader;
   const place = Math.min(pointed.shown, reading.pieces.length - 1);
@@ -45,6 +59,7 @@ async function showEquations(signal) {
   });
   signal.throwIfAborted();
   find("equations").replaceChildren(...lines.map(equationLine));
+  nameEquations();
 }
 
 function equationLine({ name, formula, numbers, value, isHeld, quantity }) {

@@ -149,7 +149,23 @@ class NeuronList {
     context.putImageData(image, 0, 0);
   }
 
-  // Where the values have changed.
+  // Where the values have changed: the order is another, and what was in sight of it stays there.
+  update() {
+    const option = this.#options[this.selected];
+    const wasInSight = this.#outOfSight(option) === 0;
+    this.arrange();
+    if (wasInSight) this.element.scrollTop += this.#outOfSight(option);
+    this.repaint();
+  }
+
+  // How far the list must scroll to show an option; not a number where it is not listed.
+  #outOfSight(option) {
+    if (!option?.isConnected) return NaN;
+    const box = option.getBoundingClientRect();
+    const sight = this.element.getBoundingClientRect();
+    return Math.min(box.top - sight.top, 0) || Math.max(box.bottom - sight.bottom, 0);
+  }
+
   repaint() {
     this.#painted.clear();
     for (const number of this.#inSight) this.#paintStrip(number);

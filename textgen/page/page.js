@@ -24,7 +24,7 @@ class Reader {
 
   // The text as it is now.
   draw(given = 0) {
-    this.view.show(this.reading.pieces, given);
+    this.view.show(this.reading.pieces, given, (place) => this.reading.isUnknown(place));
     const last = this.reading.pieces.length - 1;
     if (this.shown > last) this.shown = last;
     if (last >= 0) this.setCursor(limited(this.cursor, 0, last));
@@ -54,7 +54,9 @@ class Reader {
     }
     this.#part("figures").textContent =
       word("figures", figure(mean), figure(sd), figure(minimum), figure(maximum));
-    this.#part("note").textContent = note;
+    this.#part("note").textContent = note || also.noteOf(this);
+    const unknown = this.view.element.querySelectorAll(".unknown");
+    for (const span of unknown) span.title = word(`unknown ${this.reading.noun}`);
     this.view.element.setAttribute("aria-label", word("the text"));
     this.mark();
   }
@@ -133,7 +135,7 @@ const list = new NeuronList();
 const readers = [];
 let pointed = null; // the reader whose place the panel shows
 // What a page does besides when something is chosen or pointed at.
-const also = { chosen() {}, listed() {}, pointed() {}, relabelled() {} };
+const also = { chosen() {}, listed() {}, pointed() {}, relabelled() {}, noteOf: () => "" };
 
 function choose(number) {
   list.markSelected(number);

@@ -45,6 +45,8 @@ function showPlace({ reading, view, selected }, place) {
     "U+" + char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0"),
   );
   find("code").textContent = word("line", whole(view.lineOf[place]), codes.slice(0, 4).join(" "));
+  find("unknown").hidden = !reading.isUnknown(place);
+  find("unknown").textContent = word(`unknown ${reading.noun}`);
   find("value").textContent = `${figure(value)} (${signed(away(reading, selected, place))})`;
   find("value").parentElement.hidden = !isNeuron(row);
   find("cost").textContent = word("bits", reading.bits[place].toFixed(2));
@@ -76,7 +78,7 @@ function showPlace({ reading, view, selected }, place) {
 function describePlace({ reading, selected }, place) {
   const row = reading.rows[selected];
   const next = reading.next(place).map(([label, share]) => `${named(label)} ${percent(share)}`);
-  return word(
+  const said = word(
     `say ${reading.noun}`,
     named(reading.pieces[place]),
     place + 1,
@@ -84,4 +86,5 @@ function describePlace({ reading, selected }, place) {
     reading.bits[place].toFixed(2),
     next.join(", "),
   );
+  return reading.isUnknown(place) ? `${said}; ${word(`unknown ${reading.noun}`)}` : said;
 }

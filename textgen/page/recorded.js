@@ -16,6 +16,11 @@ class RecordedReading {
     return minimum + (stored * (maximum - minimum)) / page.steps;
   }
 
+  // What the model does not know is not in the file.
+  isUnknown() {
+    return false;
+  }
+
   // The likeliest symbols after a place, each with its share.
   next(place) {
     return Array.from({ length: page.top }, (_, rank) => {

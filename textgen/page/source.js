@@ -52,6 +52,7 @@ class ReadText {
   firstId = []; // of each place
   #states = new Map(); // after so many symbols
   #pending = 0; // what the symbols of an unfinished piece cost
+  #isUnknown = false; // whether one of them is not known
 
   constructor(network, holds) {
     Object.assign(this, { network, holds });
@@ -78,6 +79,7 @@ class ReadText {
   step(id, piece) {
     const result = this.network.step(this.state, id, holdsAt(this.holds, this.places.length));
     this.#pending += costOf(this.logits, id);
+    this.#isUnknown ||= id === UNKNOWN;
     this.logits = result.logits.slice();
     this.ids.push(id);
     this.#keep();
@@ -85,9 +87,10 @@ class ReadText {
     const values = {};
     for (const name of this.network.quantities) values[name] = result.values[name].slice();
     const chances = softmax(this.logits);
-    this.places.push({ piece, values, bits: this.#pending, ...best(chances) });
+    this.places.push({ piece, values, bits: this.#pending, isUnknown: this.#isUnknown, ...best(chances) });
     this.firstId.push(this.ids.length);
     this.#pending = 0;
+    this.#isUnknown = false;
   }
 
   // The state after `count` symbols, read again from the nearest one that was kept.
@@ -174,7 +177,7 @@ function best(chances) {
   return { ids, shares: ids.map((id) => chances[id]) };
 }
 
-// The answers of a source are places: {piece, values, bits, next: [[label, share], ...]}.
+// The answers of a source are places: {piece, values, bits, isUnknown, next: [[label, share], ...]}.
 class LocalSource {
   #texts = []; // the last one first
 
@@ -193,9 +196,9 @@ class LocalSource {
     return read.places.map((place) => this.#told(place, quantity));
   }
 
-  #told({ piece, values, bits, ids, shares }, quantity) {
+  #told({ piece, values, bits, isUnknown, ids, shares }, quantity) {
     const next = ids.map((id, rank) => [this.labels[id], shares[rank]]);
-    return { piece, values: values[quantity], bits, next };
+    return { piece, values: values[quantity], bits, isUnknown, next };
   }
 
   // Writes on after a text, a place at a time; ends where the model ends its text.

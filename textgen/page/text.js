@@ -61,7 +61,8 @@ class TextView {
   }
 
   // Draw these pieces, the first `given` of them as somebody's own; what stands there stays.
-  show(pieces, given = 0) {
+  // isUnknown: whether the model does not know a place's piece.
+  show(pieces, given = 0, isUnknown = () => false) {
     let same = 0;
     const most = given === this.#given ? pieces.length : Math.min(given, this.#given);
     while (same < most && pieces[same] === this.pieces[same]) same++;
@@ -74,10 +75,10 @@ class TextView {
     for (const each of [this.firstPlace, this.#base, this.#drawn]) each.length = cluster;
     for (const each of [this.clusterOf, this.lineOf]) each.length = place;
     this.pieces = pieces.slice();
-    this.#extend(place);
+    this.#extend(place, isUnknown);
   }
 
-  #extend(from) {
+  #extend(from, isUnknown) {
     const pieces = this.pieces.slice(from);
     const starts = new Set();
     for (const { index } of SEGMENTS.segment(pieces.join(""))) starts.add(index);
@@ -101,7 +102,9 @@ class TextView {
     contents.forEach((content, number) => {
       const span = document.createElement("span");
       const cluster = first + number;
-      this.#base.push(fill(span, content) + (this.firstPlace[cluster] < this.#given ? "given " : ""));
+      const begin = this.firstPlace[cluster];
+      const kind = (begin < this.#given ? "given " : "") + (isUnknown(begin) ? "unknown " : "");
+      this.#base.push(fill(span, content) + kind);
       this.#drawn.push(null);
       span.cluster = cluster;
       this.spans.push(span);

@@ -9,7 +9,20 @@ const WORDS = {
   "model": ["Model", "Модель", "Модел"],
   "colour by quantity": ["Colours show", "Цвет:", "Боите:"],
   "making": ["Writing", "Письмо", "Пишување"],
-  "lead": ["Type: one neuron colours each letter. Then let the network write on, or hold a gate.", "Печатайте: один нейрон красит каждую букву. Потом пусть сеть пишет дальше, или удержите вентиль.", "Пишувајте: еден неврон ја бои секоја буква. Потоа нека мрежата пишува понатаму, или држете порта."],
+  "lead": ["This page holds a small network that has learned to guess what comes next in a text. Type, press Write on, hold the forget gate shut while it writes, and compare.", "На этой странице живёт маленькая сеть, которая научилась угадывать продолжение текста. Напечатайте что-нибудь, нажмите «Писать дальше», закройте вентиль забывания, пока она пишет, и сравните.", "На оваа страница живее мала мрежа што научила да погодува како продолжува текстот. Напишете нешто, притиснете „Пиши понатаму“, затворете ја портата за заборавање додека пишува и споредете."],
+  "lead neuron": ["This page holds a small network that has learned to guess what comes next in a text. Type, press Write on, hold a neuron by hand while it writes, and compare.", "На этой странице живёт маленькая сеть, которая научилась угадывать продолжение текста. Напечатайте что-нибудь, нажмите «Писать дальше», удержите нейрон, пока она пишет, и сравните.", "На оваа страница живее мала мрежа што научила да погодува како продолжува текстот. Напишете нешто, притиснете „Пиши понатаму“, држете неврон додека пишува и споредете."],
+  "typed waits": ["The written text stays until you press Write on or Another text.", "Написанное останется, пока вы не нажмёте «Писать дальше» или «Другой текст».", "Напишаното останува додека не притиснете „Пиши понатаму“ или „Друг текст“."],
+  "hold waits": ["This acts from the end of the text: press Write on.", "Это подействует с конца текста: нажмите «Писать дальше».", "Ова ќе дејствува од крајот на текстот: притиснете „Пиши понатаму“."],
+  "unknown character": ["the network does not know this letter", "сеть не знает этой буквы", "мрежата не ја знае оваа буква"],
+  "unknown token": ["the network does not know this word", "сеть не знает этого слова", "мрежата не го знае овој збор"],
+  "computing": ["computing…", "вычисляется…", "се пресметува…"],
+  "after stop": ["after Stop", "после «Стоп»", "по „Стоп“"],
+  "about cell": ["What a neuron keeps in memory from letter to letter.", "Что нейрон помнит от буквы к букве.", "Што памети невронот од буква до буква."],
+  "about hidden": ["What a neuron passes on.", "Что нейрон передаёт дальше.", "Што предава невронот понатаму."],
+  "about gate": ["How much a gate lets through: 0 is shut, 1 is open.", "Сколько пропускает вентиль: 0 — закрыт, 1 — открыт.", "Колку пропушта портата: 0 е затворена, 1 е отворена."],
+  "about candidate": ["What a neuron could take into its memory here.", "Что нейрон мог бы здесь запомнить.", "Што би можел невронот тука да запамети."],
+  "about sd": ["sd is a standard deviation: how far from the neuron's mean in this text, as a multiple of its usual distance.", "sd — стандартное отклонение: насколько далеко от среднего нейрона в этом тексте, в обычных для него отклонениях.", "sd е стандардно отстапување: колку е далеку од просекот на невронот во овој текст, во негови вообичаени отстапувања."],
+  "about bits": ["Bits measure surprise: 0 was certain, 1 was a guess of one in two, each bit more halves the chance.", "Биты измеряют удивление: 0 — наверняка, 1 — шанс один из двух, каждый следующий бит делит шанс пополам.", "Битовите мерат изненада: 0 е сигурно, 1 е шанса една од две, секој следен бит ја преполовува шансата."],
   "your text": ["Your text", "Ваш текст", "Вашиот текст"],
   "type here": ["Type here", "Пишите здесь", "Пишувајте тука"],
   "write on": ["Write on", "Писать дальше", "Пиши понатаму"],
@@ -34,7 +47,8 @@ const WORDS = {
   "hold neuron": ["Hold neuron {0} ({1})", "Удержать нейрон {0} ({1})", "Држи го невронот {0} ({1})"],
   "value of": ["{0}: value", "{0}: значение", "{0}: вредност"],
   "hold at": ["{0}: hold at {1}", "{0}: удержать на {1}", "{0}: држи на {1}"],
-  "with hold": ["with the hold", "с удержанием", "со држењето"],
+  "with hold": ["With the hold", "С удержанием", "Со држењето"],
+  "let go": ["The hold is let go", "Удержание снято", "Држењето е пуштено"],
   "without hold": ["Without the hold", "Без удержания", "Без држењето"],
   "inside": ["Look into neuron {0} at this character", "Внутри нейрона {0} на этом символе", "Внатре во невронот {0} кај овој знак"],
   "by hand": ["held by hand", "удержано рукой", "држено со рака"],
@@ -110,12 +124,13 @@ function speak(code) {
   language = code;
 }
 
-// Elements of the page's HTML say by `data-word`, `data-label` and `data-hint` which words they have.
+// Elements of the page's HTML say by `data-word`, `data-label`, `data-hint` and `data-about` which words they have.
 function labelAll() {
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = word(element.dataset.word);
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", word(element.dataset.label));
   }
+  for (const element of document.querySelectorAll("[data-about]")) element.title = word(element.dataset.about);
   for (const element of document.querySelectorAll("[data-hint]")) element.placeholder = word(element.dataset.hint);
 }

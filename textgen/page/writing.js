@@ -9,7 +9,6 @@ const PACE = 45; // milliseconds a character, where somebody reads along
 class Run {
   written = "";
   count = 0; // places that were written
-  made = ""; // the settings that it was written with
   shownText = "";
 
   constructor(reader, source) {
@@ -62,7 +61,6 @@ let given = "";
 let schedule = [{ from: 0, holds: [] }]; // which holds acted from which place on
 let work = new AbortController();
 let isWriting = false;
-let isAnew = false; // whether what is written was there and is written anew, for a hold
 let goal = 0; // characters that are to be written in all
 let isFollowing = true; // whether the panel shows the last character
 
@@ -165,7 +163,6 @@ async function writeInto(run, signal) {
   const places = run.source.write(textOf(run), {
     ...asked, quantity, length, signal, holds: holdsOf(run),
   });
-  run.made = JSON.stringify(asked);
   for await (const place of places) {
     signal.throwIfAborted();
     run.reading.append(place);
@@ -205,15 +202,17 @@ async function writeOn() {
 
 function finishWriting() {
   setWriting(false);
-  isAnew = false;
+  if (!main.written) typed(); // what was typed meanwhile
   settleSoon();
 }
 
 function setWriting(writing) {
   isWriting = writing;
   isFollowing = true;
-  if (writing) find("equations").replaceChildren(); // they would be those of another place
+  if (writing) forgetLooks();
   nameWrite();
+  nameEquations();
+  advise();
 }
 
 function nameWrite() {
@@ -226,47 +225,59 @@ function stop() {
   finishWriting();
 }
 
-// From what somebody gave, with what is held now.
+// From what stands in the box, with what is held now.
 function startAnew() {
+  given = find("given").value;
+  isAtEnd = true;
   for (const run of [main, free]) run.forget();
   schedule = [{ from: 0, holds: holding.now }];
   compare(holding.now.length > 0);
+  advise();
 }
 
-// What somebody typed takes the place of all that was written.
+// What is typed is read at once. Where something was written it waits for a button, since the
+// text that was written would be lost.
+const isWritten = () => isWriting || main.written !== "";
+const isTypedWaiting = () => isWritten() && find("given").value !== given;
 function typed() {
-  given = find("given").value;
-  goal = 0;
-  setWriting(false);
+  if (isWritten()) return advise();
   startAnew();
   return readAll();
 }
 
-// The holds were changed: in mid-text where somebody has the model write, else for the whole text.
+// The whole text as somebody's own, in the box.
+function take() {
+  if (isWriting) stop();
+  find("given").value = textOf(main);
+  startAnew();
+  return readAll();
+}
+
+// What waits for the button is said beside it.
+function advise() {
+  const from = schedule.at(-1).from;
+  const isHoldWaiting = !isWriting && from > 0 && from === main.reading.pieces.length;
+  const waits = isTypedWaiting() ? "typed waits" : isHoldWaiting ? "hold waits" : "";
+  const told = waits && word(waits);
+  if (find("advice").textContent !== told) find("advice").textContent = told; // it is read aloud
+}
+
+// The holds were changed. They act on a text that was only typed from its beginning, else from the
+// end of what was written: it stays, and only what is being written goes on by itself.
 function held() {
   const holds = holding.now;
-  if (isWriting && !isAnew) {
-    const from = main.reading.pieces.length;
-    schedule = [...schedule.filter((each) => each.from < from), { from, holds }];
-    compare(true);
-    return writeOn();
-  }
-  schedule = [{ from: 0, holds }];
-  if (holds.length) compare(true);
-  if (free.made !== JSON.stringify(settings())) free.forget();
-  if (holds.length) main.forget();
-  else {
-    [main.written, main.count, main.made] = [free.written, free.count, free.made];
-    compare(false);
-  }
-  isAnew = goal > 0;
-  return isAnew ? writeOn() : readAll();
+  const from = main.written ? main.reading.pieces.length : 0;
+  schedule = schedule.filter((each) => each.from < from);
+  if (JSON.stringify(schedule.at(-1)?.holds) !== JSON.stringify(holds)) schedule.push({ from, holds });
+  compare(schedule.some((each) => each.holds.length > 0));
+  advise();
+  return isWriting ? writeOn() : readAll();
 }
 
 // Shows the text without the hold beside the other; it begins with what was written so far.
 function compare(shown) {
   if (shown && !isFreeShown) {
-    [free.written, free.count, free.made] = [main.written, main.count, main.made];
+    [free.written, free.count] = [main.written, main.count];
     free.reading.replace(main.reading.places);
     free.shownText = textOf(free);
     free.reader.choose(main.reader.selected);
@@ -293,13 +304,14 @@ function draw() {
   isPending("draw", false);
   for (const run of drawn) {
     const { reader, reading } = run;
-    const follows = (isWriting || scrolls(reader)) && isEndInSight(reader);
+    const follows = scrollsAlone() ? isAtEnd : isWriting && isEndInSight(reader);
     reader.draw(run.given);
     scale(run, reader.selected);
     reader.paint();
     reader.describe();
-    if (follows) reader.view.spans.at(-1)?.scrollIntoView({ block: "nearest" });
+    if (follows && !scrollsAlone()) reader.view.spans.at(-1)?.scrollIntoView({ block: "nearest" });
   }
+  if (scrollsAlone() && isAtEnd) sight.scrollTop = sight.scrollHeight;
   if (drawn.includes(main) && isFollowing && main.reading.pieces.length) {
     pointed = main.reader;
     main.reader.shown = main.reading.pieces.length - 1;
@@ -314,16 +326,22 @@ function scale(run, number) {
   own.reading.scale(number, besideOf(own));
 }
 
-// Whether the texts scroll by themselves, and not with the page.
-function scrolls({ section: { parentElement } }) {
-  return parentElement.scrollHeight > parentElement.clientHeight;
-}
+// Where the texts scroll by themselves they stay at their end until somebody scrolls up.
+const sight = document.querySelector(".readings");
+const scrollsAlone = () => getComputedStyle(sight).overflowY === "auto";
+let isAtEnd = true;
+let lastTop = 0;
+sight.addEventListener("scroll", () => {
+  const left = sight.scrollHeight - sight.scrollTop - sight.clientHeight;
+  if (left < 40) isAtEnd = true;
+  else if (sight.scrollTop < lastTop) isAtEnd = false;
+  lastTop = sight.scrollTop;
+});
 
-// Whoever has scrolled away from the end of a text is not taken back to it.
+// Where the page scrolls, whoever has scrolled away from the end is not taken back to it.
 function isEndInSight(reader) {
   const end = reader.view.spans.at(-1)?.getBoundingClientRect();
-  const sight = reader.section.parentElement.getBoundingClientRect();
-  return end && end.top < Math.min(sight.bottom, innerHeight) + end.height;
+  return end && end.top < innerHeight + end.height;
 }
 
 // What takes longer is done when nothing has changed for a while.
@@ -337,8 +355,7 @@ function settleSoon() {
 function settle() {
   const read = [main, ...others].filter((run) => run.reading.pieces.length);
   for (const run of read) run.reading.measure(besideOf(run));
-  list.arrange();
-  list.repaint();
+  list.update();
   for (const run of read) if (!run.hasChosen) chooseFirst(run);
   for (const run of runs()) {
     run.reader.paint();
