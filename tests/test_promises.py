@@ -117,12 +117,16 @@ def test_finished_parts_are_taken_from_the_lines(campaign: ModuleType, tmp_path:
 
 def test_the_page_tells_what_failed_and_what_is_missing(campaign: ModuleType) -> None:
     parts = [a_part(campaign, None, number=number) for number in (1, 2)]
-    failures = tuple(f"case {number}" for number in range(8))
+    failures = tuple(f"{campaign.ROOT}/textgen/a.py: case {number}" for number in range(8))
     figure = campaign.Figure(tried=9, failures=failures, worst="3 s", text="Much.", seconds=61.2)
     page = campaign.page(parts, {2: figure}, ["Measured today."], "abc")
     assert "| 1 | All is well. | not run |  |\n| 2 | All is well. | 8 of 9 | 61 s |" in page
     assert "Not run: left out of this campaign." in page
-    assert "Failed: case 4" in page and "Failed: case 5" not in page and "... and 3 more." in page
+    assert (
+        "Failed: textgen/a.py: case 4" in page
+        and "case 5" not in page
+        and "... and 3 more." in page
+    )
     assert "Failures: 8 of 9. Much." in page and "Worst case: 3 s." in page
 
 

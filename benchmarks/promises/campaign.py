@@ -361,7 +361,8 @@ def page(
             if len(figure.failures) > SHOWN:
                 lines.append(f"\n... and {len(figure.failures) - SHOWN} more.")
         lines += ["", f"Not promised: {part.not_promised}"]
-    return "\n".join(lines) + "\n"
+    # A traceback names files; where the checkout lies is of this machine alone.
+    return ("\n".join(lines) + "\n").replace(f"{ROOT}/", "")
 
 
 def summary(written: str) -> str:
