@@ -6,6 +6,7 @@ holds, and only a process can be stopped while the library makes it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -70,12 +71,11 @@ def moves_within_bounds(pattern: str, chars: str) -> dict[str, Any] | None:
 
 
 def _run() -> None:
-    try:
-        import resource
+    if sys.platform != "win32":  # which has no such bound: the time is one, too
+        with contextlib.suppress(ImportError, ValueError, OSError):  # a lower one may stand already
+            import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
-    except (ImportError, ValueError, OSError):
-        pass  # Windows has no such bound, and a lower one may stand already: the time is one, too.
+            resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
     pattern, chars = json.load(sys.stdin)
     try:
         found = moves_of(pattern, chars)
