@@ -83,7 +83,7 @@ also.pointed = (reader) => {
 find("model").append(...sources.map(({ name }, number) => new Option(name, number)));
 find("model").parentElement.hidden = sources.length === 1;
 find("model").addEventListener("change", () => listModel(Number(find("model").value)));
-find("quantity").addEventListener("change", async () => {
+find("quantity").addEventListener("change", () => {
   const quantity = find("quantity").value;
   for (const { source, reading } of [main, ...others]) {
     if (source.quantities.includes(quantity)) reading.setQuantity(quantity);
@@ -92,8 +92,8 @@ find("quantity").addEventListener("change", async () => {
   const { reader, reading } = ofModel(list.model);
   list.show(reading);
   if (!isNeuron(reader.row)) choose(reading.strongest);
-  await readAll();
   if (isWriting) writeOn();
+  else readAll();
   takeUnit();
 });
 
@@ -124,17 +124,19 @@ for (const id of ["temperature", "top-p"]) {
   show();
 }
 
-// A few whole words.
+// A few whole words, unless somebody was faster.
 async function open() {
-  const signal = begun();
+  const { signal } = new AbortController(); // a hold that is set meanwhile does not end it
+  const isLate = () => find("given").value || isWritten();
   await until(signal, async () => {
     let text = "";
     const [{ primer }] = sources;
     const { quantity } = main.reading;
     for await (const { piece } of sources[0].write(primer, { ...OPENING, quantity, signal })) {
-      signal.throwIfAborted();
+      if (isLate()) break;
       text += piece;
     }
+    if (isLate()) return;
     const end = Math.max(text.trimEnd().lastIndexOf(" "), text.trimEnd().lastIndexOf("\n"));
     find("given").value = (end > OPENING.least ? text.slice(0, end) : text).trim();
     await typed();

@@ -10,6 +10,7 @@ class Run {
   written = "";
   count = 0; // places that were written
   shownText = "";
+  shownQuantity = "";
 
   constructor(reader, source) {
     Object.assign(this, { reader, source });
@@ -18,6 +19,15 @@ class Run {
 
   get reading() {
     return this.reader.reading;
+  }
+
+  get quantity() {
+    return (this.reading.like ?? this.reading).quantity;
+  }
+
+  // Whether what is shown is the text and the quantity that are wanted now.
+  get isRead() {
+    return this.shownText === textOf(this) && this.shownQuantity === this.quantity;
   }
 
   // How many places somebody gave.
@@ -113,7 +123,7 @@ const rest = (time) => new Promise((resolve) => setTimeout(resolve, time));
 
 // A long text is shown part by part: what is new of it comes at most `PART` characters at once.
 async function readInto(run, signal) {
-  const { quantity } = run.reading.like ?? run.reading;
+  const { quantity } = run;
   const text = textOf(run);
   let end = sameBeginning(text, run.shownText);
   do {
@@ -123,7 +133,7 @@ async function readInto(run, signal) {
     signal.throwIfAborted();
     run.reading.replace(places);
     run.count = places.length - pieceCount(places, given);
-    run.shownText = part;
+    [run.shownText, run.shownQuantity] = [part, quantity];
     drawSoon(run);
   } while (end < text.length);
 }
@@ -157,8 +167,8 @@ async function readAll() {
 async function writeInto(run, signal) {
   const asked = settings();
   const pace = find("speed").value === "slow" ? PACE : 0;
-  if (run.shownText !== textOf(run)) await readInto(run, signal);
-  const { quantity } = run.reading.like ?? run.reading;
+  if (!run.isRead) await readInto(run, signal);
+  const { quantity } = run;
   const length = Math.min(goal - run.count, LONGEST - run.reading.pieces.length);
   const places = run.source.write(textOf(run), {
     ...asked, quantity, length, signal, holds: holdsOf(run),
@@ -177,8 +187,8 @@ async function writeInto(run, signal) {
 
 // Reads what is being written, until it has been written.
 async function follow(run, signal, isDone) {
-  while (!isDone() || run.shownText !== textOf(run)) {
-    if (run.shownText !== textOf(run)) await readInto(run, signal);
+  while (!isDone() || !run.isRead) {
+    if (!run.isRead) await readInto(run, signal);
     await rest(30);
     signal.throwIfAborted();
   }
@@ -203,6 +213,7 @@ async function writeOn() {
 function finishWriting() {
   setWriting(false);
   if (!main.written) typed(); // what was typed meanwhile
+  else if (!runs().every((run) => run.isRead)) readAll();
   settleSoon();
 }
 
@@ -279,7 +290,7 @@ function compare(shown) {
   if (shown && !isFreeShown) {
     [free.written, free.count] = [main.written, main.count];
     free.reading.replace(main.reading.places);
-    free.shownText = textOf(free);
+    [free.shownText, free.shownQuantity] = [main.shownText, main.shownQuantity];
     free.reader.choose(main.reader.selected);
   }
   isFreeShown = shown;
