@@ -144,7 +144,8 @@ def watched(
         while running.poll() is None and time.monotonic() - began < seconds:
             time.sleep(EVERY)
             spent, count = computed(running.pid), done()
-            is_further = not looks or (spent or 0) > looks[-1].seconds
+            # What comes after the last step, as the curve that is drawn, is none of its course.
+            is_further = not looks or count > looks[-1].done
             if spent is not None and count and is_further:
                 looks.append(Look(spent, count, _memory(running.pid)))
         is_whole = running.poll() == 0
