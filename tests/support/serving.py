@@ -130,7 +130,9 @@ def serve_running(
     )
     try:
         assert process.stdout is not None
-        yield process, Served(process.stdout.readline().strip())
+        address = process.stdout.readline().strip()
+        assert address, process.communicate(timeout=30)[1]
+        yield process, Served(address)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -102,7 +102,7 @@ def test_what_is_told_of_documents(names: Path, tmp_path: Path) -> None:
     assert event.to_dict()["documents"] == told
     corpus = textgen.load(tmp_path / "run").info["corpus"]
     assert corpus["document_lengths"] == told and corpus["split"] == "drawn"
-    event = started(names, tmp_path / "one")
+    event = started(names, tmp_path / "one", documents="file")
     assert event.documents is None
     assert "documents" not in {choice.name for choice in event.choices}
 

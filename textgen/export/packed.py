@@ -112,7 +112,7 @@ def refuse_unknown(saved: SavedModel) -> None:
         ConfigError: Its cell is one of a user, its output is a vector, or it reads a fixed history.
     """
     config = saved.config
-    onnx = "textgen export onnx FILE takes any model"
+    onnx = "a file for ONNX can hold any model: textgen export onnx FILE"
     if config.cell not in BUILT_IN:
         raise ConfigError(
             f"the cell '{config.cell}' is one of your own, and the page has the equations of "
