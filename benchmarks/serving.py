@@ -105,7 +105,7 @@ def memory(process: subprocess.Popen[str], field: str) -> float:
     return next(float(line.split()[1]) / 1000 for line in lines if line.startswith(f"{field}:"))
 
 
-def one_sample(model: str, long: int = 4000) -> float:
+def one_sample(model: str, long: int = 20_000) -> float:
     """Characters a second of `textgen sample` alone: a long text less a short one."""
 
     def seconds(length: int) -> float:
