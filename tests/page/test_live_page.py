@@ -147,6 +147,11 @@ class Live(Shown):
         )
         return [name.split()[-1] if name else "" for name in names]
 
+    def begin_slowly(self) -> None:
+        """Let it write at a speed at which it can be disturbed."""
+        self.browser.execute_script("document.getElementById('speed').value = 'slow'")
+        self.element("#write").click()
+
     def write(self) -> None:
         """Press the button and wait for the end."""
         self.element("#write").click()
@@ -319,8 +324,7 @@ def test_the_model_writes_on_stops_and_goes_on(live: Live) -> None:
     seed.clear()
     seed.send_keys("1")
     live.type("Дом ")
-    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
-    live.element("#write").click()
+    live.begin_slowly()
     assert live.text_of("write") == "Stop"
     live.until(lambda: len(live.text_of("text")) > 8)
     live.element("#write").click()
@@ -340,8 +344,7 @@ def test_another_quantity_is_shown_while_it_writes(live: Live) -> None:
     live.write()
     text = live.text_of("text")
     live.type("Дом ")
-    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
-    live.element("#write").click()
+    live.begin_slowly()
     live.until(lambda: len(live.text_of("text")) > 8)
     live.browser.execute_script(
         "document.getElementById('speed').value = 'fast';"
@@ -455,8 +458,7 @@ def test_what_was_written_stays_until_a_button_is_pressed(live: Live) -> None:
     assert live.text_of("text").startswith("Дым ") and len(live.text_of("text")) == 204
     assert live.text_of("advice") == ""
     # While it writes, too.
-    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
-    live.element("#write").click()
+    live.begin_slowly()
     live.element("#given").send_keys("у")
     assert live.text_of("write") == "Stop"
     live.until(lambda: len(live.text_of("text")) > 210)
@@ -522,8 +524,7 @@ def test_settings_can_be_seen_and_what_is_blank_says_why(live: Live) -> None:
             dial,
         )
     live.click("influence")
-    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
-    live.element("#write").click()
+    live.begin_slowly()
     live.until(lambda: live.run("document.querySelector('.note').textContent") == "after Stop")
     live.click("1:4")
     assert live.text_of("no-equations") == "after Stop"
@@ -565,8 +566,7 @@ def test_a_hold_in_mid_text_acts_where_it_was_on(live: Live) -> None:
     live.write()
     free = live.text_of("text")
     live.type("Дом ")
-    live.browser.execute_script("document.getElementById('speed').value = 'slow'")
-    live.element("#write").click()
+    live.begin_slowly()
     live.until(lambda: len(live.text_of("text")) > 9)
     live.element(".gate button:last-of-type").click()  # open
     begin = len(live.text_of("text"))
