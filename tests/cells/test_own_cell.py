@@ -267,6 +267,11 @@ def test_what_is_wrong_with_a_cell_is_said(cell: Any, message: str) -> None:
     assert before == CELLS
 
 
+def test_a_cell_may_read_all_its_states_of_the_layer_below() -> None:
+    register_cell(variant(below_names=("h",)))
+    assert CELLS["minimal-gated"].below_names == CELLS["minimal-gated"].state_names
+
+
 def test_a_step_that_torch_cannot_take_is_refused_before_training(text: str) -> None:
     def only_numpy(self: Cell, xp: Any, pre: Any, state: Any, *rest: Any) -> Any:
         new, gates = MinimalGatedUnit.step(self, xp, pre, state, *rest)  # type: ignore[arg-type]

@@ -36,10 +36,14 @@ def target(name: str) -> Target:
 )
 def test_a_specification_is_read_and_printed(typed: str, printed: str) -> None:
     plan = SteeringPlan(parse_specs([typed], target))
-    assert str(plan) == printed
+    assert str(plan) == plan.headline == printed
     again = SteeringPlan(parse_specs(str(plan).split(" "), target))
     assert [p.dose for p in again.interventions] == [p.dose for p in plan.interventions]
     assert str(again) == printed
+
+
+def test_a_plan_of_nothing_says_so() -> None:
+    assert SteeringPlan([]).headline == "steers nothing"
 
 
 @pytest.mark.parametrize(
