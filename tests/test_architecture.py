@@ -61,12 +61,14 @@ LEVELS = {
     "export": 9,
     "comparison": 9,
     "keywords": 9,
-    "api": 10,
+    "writing_model": 10,
     "series": 10,
     "lessons": 10,
-    "serving": 11,
-    "cli": 12,
-    "__main__": 13,
+    "api": 11,
+    "blending": 12,
+    "serving": 12,
+    "cli": 13,
+    "__main__": 14,
 }
 
 #: Where a library may be imported: the parts, or single modules, that may do it anywhere, and

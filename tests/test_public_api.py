@@ -21,7 +21,7 @@ NAMES = {
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
     *("NumbersModel", "NumbersResult", "load_numbers", "train_numbers", "occurrences"),
     *("Lesson", "list_lessons", "load_lesson", "describe_cell"),
-    *("compress", "decompress"),
+    *("compress", "decompress", "blend", "BlendedModel"),
 }
 
 
@@ -61,7 +61,7 @@ def test_everything_public_has_a_docstring() -> None:
 
 def test_every_public_signature_is_typed() -> None:
     for function in (
-        *(textgen.train, textgen.load, textgen.cells.register_cell),
+        *(textgen.train, textgen.load, textgen.blend, textgen.cells.register_cell),
         *(textgen.describe_cell, textgen.train_numbers, textgen.load_numbers, textgen.occurrences),
         *(textgen.list_lessons, textgen.load_lesson),
         *(
@@ -69,7 +69,7 @@ def test_every_public_signature_is_typed() -> None:
             for n, m in vars(textgen.NumbersModel).items()
             if inspect.isfunction(m) and n[0] != "_"
         ),
-        *(m for n, m in vars(textgen.Model).items() if inspect.isfunction(m) and n[0] != "_"),
+        *(m for n, m in inspect.getmembers(textgen.Model, inspect.isfunction) if n[0] != "_"),
         *(textgen.compare_cells, textgen.compare_history, textgen.compare_task),
     ):
         signature = inspect.signature(function)
@@ -115,8 +115,9 @@ def test_every_function_that_takes_settings_types_them() -> None:
     taking = {}
     for function in (
         *(textgen.train, textgen.train_numbers),
-        *(textgen.load, textgen.load_numbers, textgen.occurrences),
-        *(member for member in vars(textgen.Model).values() if inspect.isfunction(member)),
+        *(textgen.load, textgen.load_numbers, textgen.occurrences, textgen.blend),
+        *(member for _, member in inspect.getmembers(textgen.Model, inspect.isfunction)),
+        *(member for _, member in inspect.getmembers(textgen.BlendedModel, inspect.isfunction)),
     ):
         for parameter in inspect.signature(function).parameters.values():
             assert parameter.kind is not parameter.VAR_KEYWORD, function

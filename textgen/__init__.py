@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from textgen.api import load as load
     from textgen.api import occurrences as occurrences
     from textgen.api import train as train
+    from textgen.blending import BlendedModel as BlendedModel
+    from textgen.blending import blend as blend
     from textgen.comparison import compare_cells as compare_cells
     from textgen.comparison import compare_history as compare_history
     from textgen.comparison import compare_task as compare_task
@@ -48,6 +50,8 @@ _HOMES = {
     "load": "textgen.api",
     "occurrences": "textgen.api",
     "train": "textgen.api",
+    "BlendedModel": "textgen.blending",
+    "blend": "textgen.blending",
     "compare_cells": "textgen.comparison",
     "compare_history": "textgen.comparison",
     "compare_task": "textgen.comparison",
@@ -68,6 +72,7 @@ _HOMES = {
 #: Parts that are loaded when they are first named: `textgen.cells.register_cell`.
 _PARTS = ("cells", "errors")
 __all__ = [
+    "BlendedModel",
     "Evaluation",
     "Generation",
     "Lesson",
@@ -79,6 +84,7 @@ __all__ = [
     "Trace",
     "TrainResult",
     "__version__",
+    "blend",
     "compare_cells",
     "compare_history",
     "compare_task",

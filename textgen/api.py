@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.arguments import checked, given_text, path_names
+from textgen.arguments import checked, given_text, path_names, path_text
 from textgen.checkpoint import (
     MODEL_NAME,
     SavedModel,
@@ -25,8 +24,8 @@ from textgen.checkpoint import (
     read_layout,
 )
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
-from textgen.corpus.vocabulary import END_ID
-from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
+from textgen.corpus.vocabulary import END_ID, Ids
+from textgen.errors import ConfigError, InspectionError, StorageError, named
 from textgen.files import FolderLock, make_folder
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
@@ -64,40 +63,26 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import StepNetwork
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.notebook import Part, Shown
-from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions, form_settings
+from textgen.options import TEXT_ONLY, EvalOptions, TrainOptions
 from textgen.runtime import Choice, choose_threads, parse_duration
 from textgen.sampling import (
     FittedSeed,
-    FittedStop,
-    GeneratedSymbol,
     Generation,
-    Generations,
     LiveSymbol,
     NoveltyReport,
     SampleOptions,
     SamplingNetworks,
-    Writer,
-    WrittenText,
     adapted_model,
-    bits_per_char,
     fitted_mixture,
-    generate,
     generate_live,
-    stream_text,
     training_text,
     usual_mixture,
 )
-from textgen.sampling.forms import Form, form_of
 from textgen.sampling.items import (
-    ItemRequest,
-    Items,
-    find_items,
     known_items,
-    longest_item,
-    refuse_no_items,
 )
 from textgen.sampling.line_end_words import line_end_words
-from textgen.sampling.seed import options_of, refuse_form, refuse_steering, seed_of, stop_of
+from textgen.sampling.seed import refuse_form, seed_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
@@ -120,6 +105,7 @@ from textgen.view_options import (
     SimilarOptions,
     ViewOptions,
 )
+from textgen.writing_model import Steer, WritingModel
 
 if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
@@ -127,9 +113,6 @@ if TYPE_CHECKING:
     from textgen.inspection.memory_report import MemoryReport
     from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
-
-#: How a text is steered: one specification, several, or what was made of them.
-Steer = str | Sequence[str] | Steering
 
 #: A long text: itself, its tokens, or what `Model.read` gave.
 Text = str | Sequence[int] | NDArray[np.integer] | LongText
@@ -263,7 +246,7 @@ def train(
     context = open_run(
         names,
         options,
-        None if out is None else _path(out, "out"),
+        None if out is None else path_text(out, "out"),
         resume=resume,
         more=more,
         force=force,
@@ -444,16 +427,10 @@ def _checkpoint(checkpoint: StrPath | Model | TrainResult) -> str:
         return str(checkpoint.model)
     if isinstance(checkpoint, Model):
         return str(checkpoint.path)
-    return _path(checkpoint, "the model")
+    return path_text(checkpoint, "the model")
 
 
-def _path(path: object, name: str) -> str:
-    if isinstance(path, str | bytes | os.PathLike):
-        return os.fsdecode(path)
-    raise ConfigError(f"{name} is {path!r}; it must be a path or a name")
-
-
-class Model(Shown):
+class Model(WritingModel):
     """A trained model. torch is imported by `evaluate` alone, where the native engine is not.
 
     Args:
@@ -461,14 +438,15 @@ class Model(Shown):
         path: Where it came from.
     """
 
+    saved: SavedModel
+    networks: SamplingNetworks
+
     def __init__(self, saved: SavedModel, path: Path) -> None:
-        self.saved = saved
+        networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
+        super().__init__(saved, networks)
         self.path = path
-        self.vocabulary = saved.vocabulary
         self.config = saved.config
         self.info = saved.info
-        #: What writes texts: one at a time, or many together.
-        self.networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
         self._mixtures: dict[int | None, CountMixture] = {}
@@ -509,42 +487,6 @@ class Model(Shown):
     def network(self) -> NumpyNetwork:
         """The model as a step function that shows every state and gate, in float32."""
         return self.saved.network()
-
-    @checked()
-    def fit_seed(self, seed: str) -> FittedSeed:
-        """`seed` as tokens of the model, with a notice of what had to be changed.
-
-        For a model of pairs it is a source, and its ids end with the separator. Of several
-        documents, cut as the training text was, the text continues the last one.
-
-        Raises:
-            SamplingError: It is no source, and the model one of pairs.
-        """
-        return seed_of(self.saved, seed)
-
-    @checked(SampleOptions)
-    def sample_options(self, **settings: Unpack[SampleSettings]) -> SampleOptions:
-        """The settings of a text as this model writes it: what is not given is as in training.
-
-        A model of several documents, or of pairs, ends its text where a document ends, unless
-        `keep_going` asks for one document after another, separated as they were in training. Stop
-        texts are normalised as the model's texts were.
-
-        Args:
-            settings: Any of those below, by name.
-        Raises:
-            SamplingError: A setting lies outside its range, or a model of pairs is to keep going.
-        """
-        return options_of(self.saved, settings)
-
-    def fit_stop(self, stop: str, *, keep_going: bool = False) -> FittedStop:
-        """A stop text as this model can write it, with a notice where it never can.
-
-        Args:
-            stop: The stop text, taken as it is.
-            keep_going: Whether one document is written after another, with a separator between.
-        """
-        return stop_of(self.saved, stop, keep_going=keep_going)
 
     @cached_property
     def digest(self) -> str:
@@ -633,7 +575,7 @@ class Model(Shown):
             RunFolderError: A model or a run is there already.
             StorageError: It could not be written.
         """
-        folder = free_folder(_path(name, "name"))
+        folder = free_folder(path_text(name, "name"))
         make_folder(folder)
         with FolderLock(folder):
             self.saved.save(free_folder(str(folder), Path()) / MODEL_NAME)
@@ -686,15 +628,6 @@ class Model(Shown):
             plan = SteeringPlan([*self._steering.interventions, *plan.interventions])
         plan.check(self.config)
         return plan if plan.interventions else None
-
-    def _asked(
-        self, steer: Steer | None, settings: Mapping[str, Any]
-    ) -> tuple[SampleOptions, Steering | None]:
-        """The settings of a text, and what steers it."""
-        options, plan = options_of(self.saved, settings), self._plan(steer)
-        if plan is not None:
-            refuse_steering(self.saved, options)
-        return options, plan
 
     def _refuse_steering(self, what: str) -> None:
         """Raise `ConfigError` where `steered` holds something."""
@@ -765,33 +698,11 @@ class Model(Shown):
             network = self.networks.in_eight_bits if options.eight_bit else self.networks.one
         return mixed(network, self.mixture(options.mix_order)) if options.mix else network
 
-    def _form(self, options: SampleOptions) -> Form | None:
-        """What a text is held to."""
-        if self.saved.reads_pairs:
-            refuse_form(options, "this model writes the targets of pairs, which have no form")
-        return form_of(options, self.vocabulary, partial(line_end_words, self.saved, self.networks))
+    def line_end_words(self) -> Sequence[str]:
+        return line_end_words(self.saved, self.networks)
 
-    @checked(SampleOptions)
-    def stream(
-        self,
-        seed: str | FittedSeed | None = "",
-        *,
-        index: int = 0,
-        steer: Steer | None = None,
-        **settings: Unpack[SampleSettings],
-    ) -> Iterator[GeneratedSymbol]:
-        """As `generate`, but token by token, as they are made; the seed is not repeated."""
-        options, steering = self._asked(steer, settings)
-        return stream_text(
-            self.network_for(options),
-            self.vocabulary,
-            options,
-            seed_ids=seed_of(self.saved, seed).ids,
-            primer_ids=self.saved.primer,
-            index=index,
-            steering=steering,
-            form=self._form(options),
-        )
+    def _training_tokens(self, path: str | None) -> Ids:
+        return known_items(self.saved, path).tokens
 
     @checked(SampleOptions)
     def live_stream(
@@ -832,170 +743,6 @@ class Model(Shown):
             primer_ids=self.saved.primer,
             index=index,
         )
-
-    @checked(SampleOptions)
-    def generate(
-        self,
-        seed: str | FittedSeed | None = "",
-        *,
-        steer: Steer | None = None,
-        **settings: Unpack[SampleSettings],
-    ) -> str:
-        """Write text; see `sample_options` for where it ends.
-
-        Args:
-            seed: Its beginning; without one it starts as texts of the corpus start.
-            steer: What is done to neurons meanwhile, as in `steering`; None: nothing.
-            settings: Any of those below, by name. What a model was trained with is its default:
-                a model of pairs has `until_end`, one with a history `history`.
-        Returns:
-            The seed as the model could read it, and what was written after it; by a model of pairs
-            the target alone.
-        Raises:
-            SamplingError: A setting lies outside its range.
-        """
-        fitted = seed_of(self.saved, seed)
-        written = "".join(symbol.text for symbol in self.stream(fitted, steer=steer, **settings))
-        if self.saved.reads_pairs:
-            return WrittenText(written)
-        return WrittenText(fitted.text + written, len(fitted.text))
-
-    @checked(SampleOptions)
-    def generate_many(
-        self,
-        count: int | Iterable[str | FittedSeed],
-        seed: str | FittedSeed | None = "",
-        *,
-        exact: bool = False,
-        steer: Steer | None = None,
-        **settings: Unpack[SampleSettings],
-    ) -> list[Generation]:
-        """Write several texts; text `k` draws from a generator of its own.
-
-        Args:
-            count: How many. Or a list of seeds: then one text is written after each.
-            seed: Their beginning, if `count` is a number.
-            exact: Make each what it is when it is written alone. Otherwise many are written
-                together, which is faster and rounds differently.
-            steer: As for `generate`; each text follows its schedule by itself.
-            settings: Any of those below, by name.
-        Returns:
-            The texts in order, without their seeds.
-        Raises:
-            SamplingError: A setting lies outside its range.
-        Example:
-            >>> for text in model.generate_many(["Once", "Never"], length=100):
-            ...     print(text.text)
-        """
-        options, plan = self._asked(steer, settings)
-        if isinstance(count, str | bytes | FittedSeed):
-            raise SamplingError(
-                f"count is {count!r:.60}; it must be a number or a list of seeds: "
-                "generate_many(4, seed), or generate_many([seed, ...])"
-            )
-        if isinstance(count, Iterable) and getattr(count, "shape", None) != ():
-            if seed:
-                raise SamplingError("a list of seeds was given and a seed too; leave one out")
-            seeds = [seed_of(self.saved, each).ids for each in count]
-            if not seeds:
-                raise SamplingError("there is no seed to write after; give at least one")
-        else:
-            number: int = plain_value("count", count, (int,), SamplingError)
-            seeds = [seed_of(self.saved, seed).ids] * number
-        return self._write(seeds, options, exact=exact, steering=plan)
-
-    @checked(SampleOptions)
-    def items(
-        self,
-        count: int,
-        seed: str | FittedSeed | None = "",
-        *,
-        new: bool = True,
-        unique: bool = True,
-        rank: bool = False,
-        novelty_corpus: StrPath | None = None,
-        exact: bool = False,
-        steer: Steer | None = None,
-        **settings: Unpack[SampleSettings],
-    ) -> Items:
-        """Write items of a list, such as names: whole documents, all different and all new.
-
-        They are written until there are as many as asked for, or no more: `why_fewer` of the result
-        says so then. What is written freely and is no item is left out; where that is too much, the
-        rest is written under a form that leads to nothing else.
-
-        Args:
-            count: How many.
-            seed: What each begins with.
-            new: Leave out what is a document of the training text.
-            unique: Leave out what was written before.
-            rank: Order them, those with the fewest bits per character first.
-            novelty_corpus: A file or folder with the training text; None takes it from the cache.
-            exact: As for `generate_many`.
-            steer: As for `generate`.
-            settings: Any of those below, by name. Without `length` an item has at most as many
-                characters as the longest of the training text.
-        Raises:
-            SamplingError: The model knows no end of a document, or a setting is out of range.
-            ConfigError: The training text is needed, and is no longer in the cache.
-        Example:
-            >>> model.items(100, chars="3..12").texts
-        """
-        options, plan = self._asked(steer, settings)
-        refuse_no_items(self.saved, options)
-        number: int = plain_value("count", count, (int,), SamplingError)
-        fitted = seed_of(self.saved, seed)
-        path = None if novelty_corpus is None else _path(novelty_corpus, "novelty_corpus")
-
-        def write(size: int, first: int, form: Form | None, length: int) -> list[Generation]:
-            together = self.networks.are_together(size, exact=exact)
-            return generate(
-                self.network_for(options, together=together),
-                self.vocabulary,
-                [fitted.ids] * size,
-                replace(options, length=length, until_end=True),
-                primer_ids=self.saved.primer,
-                first_index=first,
-                steering=plan,
-                form=form,
-                together=together,
-            )
-
-        held_to = self._form(options)
-        most = longest_item(self.saved, options, held_to)
-        request = ItemRequest(
-            count=number,
-            vocabulary=self.vocabulary,
-            seed=fitted.ids,
-            most=options.length if "length" in settings else most,
-            form=held_to,
-            asked=form_settings(options),
-            training=known_items(self.saved, path) if new else None,
-            is_unique=unique,
-        )
-        return find_items(request, write, rank=rank)
-
-    def _write(
-        self,
-        seeds: Sequence[Sequence[int]],
-        options: SampleOptions,
-        *,
-        exact: bool,
-        steering: Steering | None = None,
-    ) -> list[Generation]:
-        """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
-        together = self.networks.are_together(len(seeds), exact=exact)
-        texts = generate(
-            self.network_for(options, together=together),
-            self.vocabulary,
-            seeds,
-            options,
-            primer_ids=self.saved.primer,
-            steering=steering,
-            form=self._form(options),
-            together=together,
-        )
-        return Generations(texts)
 
     @checked(SampleOptions)
     def generate_targets(
@@ -1057,7 +804,7 @@ class Model(Shown):
         Example:
             >>> model.novelty(model.generate_many(4)).longest
         """
-        path = None if novelty_corpus is None else _path(novelty_corpus, "novelty_corpus")
+        path = None if novelty_corpus is None else path_text(novelty_corpus, "novelty_corpus")
         written = [
             Generation(text, tuple(self.encode(text).tolist()), "length", math.nan)
             if isinstance(text, str)
@@ -1066,63 +813,6 @@ class Model(Shown):
         ]
         corpus = training_text(self.saved, path)
         return NoveltyReport(self.saved, corpus, written, seed_of(self.saved, seed), separator)
-
-    @checked()
-    def bits_per_char(self, ids: str | Sequence[int], *, seed: str | FittedSeed = "") -> float:
-        """What a text costs the model when nobody steers it; not a number where it has no
-        character.
-
-        Args:
-            ids: Its tokens, such as `Generation.ids`; or the text.
-            seed: What stands before it and is not charged.
-        """
-        context = seed_of(self.saved, seed).ids or self.saved.primer
-        ids = [int(token) for token in self._tokens(ids)]
-        return bits_per_char(self.networks.one, self.vocabulary, ids, context)
-
-    @checked(SampleOptions)
-    def writer(self, *, steer: Steer | None = None, **settings: Unpack[SampleSettings]) -> Writer:
-        """A text that grows by turns: typed, generated, chosen by hand, undone.
-
-        Raises:
-            ConfigError: `steer` has a schedule, which counts from one beginning.
-        """
-        if self.saved.reads_pairs:
-            raise ConfigError("a model of pairs writes targets, not a text by turns")
-        options, plan = self._asked(steer, settings)
-        if isinstance(plan, SteeringPlan) and not plan.is_constant:
-            raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
-        refuse_form(options, "a text that is written by turns ends nowhere, so it has no form")
-        return Writer(
-            self.network_for(options),
-            self.vocabulary,
-            self.saved.normalization,
-            options,
-            primer_ids=self.saved.primer,
-            edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
-        )
-
-    @checked()
-    def encode(self, text: str) -> NDArray[np.integer]:
-        """The token ids of `text`, normalised as the model's texts were; `(N,)`."""
-        return self.vocabulary.encode(self.saved.normalization.apply(text))
-
-    def _tokens(self, text: str | Sequence[int] | NDArray[np.integer]) -> NDArray[np.integer]:
-        """The tokens of a text that is given as such, or as its tokens."""
-        if isinstance(text, str):
-            return self.encode(text)
-        ids: NDArray[np.integer] = np.asarray(text)
-        if ids.size == 0:
-            ids = ids.astype(np.int64)
-        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-            raise ConfigError(f"{text!r:.60} is not a text; give a str, or a list of token ids")
-        # A corpus, an array that may be large, is looked at where it is read.
-        if ids.size and ids is not text and not 0 <= ids.min() <= ids.max() < len(self.vocabulary):
-            raise ConfigError(
-                f"the tokens lie in {ids.min()}..{ids.max()}, and the model knows those in "
-                f"0..{len(self.vocabulary) - 1}"
-            )
-        return ids
 
     @checked(trace_chunks, without=("vocabulary",))
     def trace(self, text: str, **settings: Unpack[TraceSettings]) -> Trace:
@@ -1537,7 +1227,7 @@ class Model(Shown):
             model._refuse_steering("a model is exported and")
         notices: list[str] = []
         shown = [model._shown(notices) for model in models]
-        made = write_html(shown, Path(_path(path, "path")), force=force)
+        made = write_html(shown, Path(path_text(path, "path")), force=force)
         return replace(made, notices=(*made.notices, *notices))
 
     def _shown(self, notices: list[str]) -> ShownModel:
@@ -1574,7 +1264,7 @@ class Model(Shown):
         from textgen.export import write_torch
 
         self._refuse_steering("a model is exported and")
-        return write_torch(self.saved, Path(_path(folder, "folder")), force=force)
+        return write_torch(self.saved, Path(path_text(folder, "folder")), force=force)
 
     @checked()
     def export_onnx(self, path: StrPath, *, force: bool = False) -> Exported:
@@ -1597,7 +1287,7 @@ class Model(Shown):
         from textgen.export import write_onnx
 
         self._refuse_steering("a model is exported and")
-        return write_onnx(self.saved, Path(_path(path, "path")), force=force)
+        return write_onnx(self.saved, Path(path_text(path, "path")), force=force)
 
 
 def _bytes_of(data: object, function: str) -> bytes:

@@ -59,10 +59,13 @@ def checked(
         plain = [p for p in plain if p.kind is not p.VAR_POSITIONAL]
         kinds = {p.name: kinds for p in plain if (kinds := kinds_of(str(p.annotation)))}
         functions = {p.name for p in explicit if str(p.annotation).startswith("Callable[")}
-        place = function.__qualname__
+        called = function.__qualname__
+        is_method = next(iter(own.parameters), "") == "self"
 
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            # A method is that of the object's class, wherever it is written.
+            place = f"{type(args[0]).__name__}.{function.__name__}" if is_method else called
             check_names(kwargs, known, place)
             try:
                 bound = own.bind(*args, **kwargs)
@@ -131,6 +134,20 @@ def _texts_of(source: Any) -> dict[str, str]:
                 line = match[2]
             lines.append(line.strip())
     return {name: " ".join(parts) for name, parts in texts.items()}
+
+
+def path_text(path: object, name: str) -> str:
+    """A path as a string.
+
+    Args:
+        path: As a person gave it.
+        name: What it is, for the message.
+    Raises:
+        ConfigError: It is no path.
+    """
+    if isinstance(path, str | bytes | os.PathLike):
+        return os.fsdecode(path)
+    raise ConfigError(f"{name} is {path!r}; it must be a path or a name")
 
 
 def path_names(paths: Iterable[Any], function: str) -> list[str]:

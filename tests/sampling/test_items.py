@@ -63,7 +63,7 @@ class Call:
             most=most,
             form=None,
             asked=[],
-            training=training,
+            training=None if training is None else training.tokens,
             is_unique=is_unique,
         )
         return find_items(request, self.write, rank=rank)

@@ -8,6 +8,10 @@ from textgen.sampling.adapted import adapted_model as adapted_model
 from textgen.sampling.adapted import adapting_engine as adapting_engine
 from textgen.sampling.adapted import adapting_reader as adapting_reader
 from textgen.sampling.adapted import refuse_adapting as refuse_adapting
+from textgen.sampling.blended import BlendedNetwork as BlendedNetwork
+from textgen.sampling.blended import BlendedNetworks as BlendedNetworks
+from textgen.sampling.blended import UnitedSymbols as UnitedSymbols
+from textgen.sampling.blended import no_blended_steering as no_blended_steering
 from textgen.sampling.choice import SymbolGenerator as SymbolGenerator
 from textgen.sampling.choice import choose_symbols as choose_symbols
 from textgen.sampling.counted import fitted_mixture as fitted_mixture
@@ -28,6 +32,7 @@ from textgen.sampling.generate import generate_live as generate_live
 from textgen.sampling.generate import stream_text as stream_text
 from textgen.sampling.networks import HistoryNetwork as HistoryNetwork
 from textgen.sampling.networks import SamplingNetworks as SamplingNetworks
+from textgen.sampling.networks import TextNetworks as TextNetworks
 from textgen.sampling.novelty import CopiedRun as CopiedRun
 from textgen.sampling.novelty import Novelty as Novelty
 from textgen.sampling.novelty import NoveltyReport as NoveltyReport

@@ -16,7 +16,7 @@ import numpy as np
 
 from textgen.checkpoint import ModelHeader
 from textgen.corpus.corpus import Corpus
-from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.messages import Message, call
 from textgen.options import SampleOptions, span_of
@@ -162,7 +162,8 @@ class ItemRequest:
         most: The most characters.
         form: What items keep to as well; None: nothing.
         asked: What asks for that form, as a message says it.
-        training: The text in which none of them is a document; None: they may stand there.
+        training: The tokens of a text in which none of them is a document; None: they may stand
+            there.
         is_unique: Whether no two are equal.
     """
 
@@ -172,7 +173,7 @@ class ItemRequest:
     most: int
     form: Form | None
     asked: Sequence[str]
-    training: Corpus | None
+    training: Ids | None
     is_unique: bool
 
 
@@ -225,7 +226,7 @@ class _Search:
         vocabulary = request.vocabulary
         self._bounds = Bounds(vocabulary, request.most, request.form)
         longest = request.most * (_MOST_BYTES if vocabulary.level == "byte" else 1)
-        known = np.zeros(0, np.uint8) if request.training is None else request.training.tokens
+        known = np.zeros(0, np.uint8) if request.training is None else request.training
         self._used = UsedTexts(known, longest)
         self.form = Unused(self._bounds, self._used)
         self.found: list[Item] = []

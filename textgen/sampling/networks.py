@@ -7,6 +7,7 @@ A `Position` is where a network stands. It is handed edits where a text is steer
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -41,7 +42,40 @@ TOGETHER_FROM = 4
 _TOKENS = "tokens"
 
 
-class SamplingNetworks:
+class TextNetworks(ABC):
+    """What writes texts: one at a time, or many together."""
+
+    @property
+    @abstractmethod
+    def one(self) -> StepNetwork:
+        """Writes one text at a time."""
+
+    @property
+    @abstractmethod
+    def many(self) -> StepNetwork:
+        """Writes many texts together."""
+
+    def are_together(self, count: int, *, exact: bool = False) -> bool:
+        """Whether so many texts are written together.
+
+        Args:
+            count: How many.
+            exact: Whether each must be what it is when it is written alone.
+        """
+        return count >= TOGETHER_FROM and not exact
+
+    @abstractmethod
+    def record(
+        self, count: int = 1, *, exact: bool = False, eight_bit: bool = False
+    ) -> dict[str, Any]:
+        """Return what writes so many texts, as plain data."""
+
+    @abstractmethod
+    def describe(self, count: int = 1, *, exact: bool = False, eight_bit: bool = False) -> str:
+        """Return what writes so many texts, in one line for a person."""
+
+
+class SamplingNetworks(TextNetworks):
     """Opens a model on the path that samples fastest here, when it is first needed.
 
     Args:
@@ -85,15 +119,6 @@ class SamplingNetworks:
     def many(self) -> Network:
         """Writes many texts together."""
         return open_network(self._config, self.engine, self._weights)
-
-    def are_together(self, count: int, *, exact: bool = False) -> bool:
-        """Whether so many texts are written together.
-
-        Args:
-            count: How many.
-            exact: Whether each must be what it is when it is written alone.
-        """
-        return count >= TOGETHER_FROM and not exact
 
     def record(
         self, count: int = 1, *, exact: bool = False, eight_bit: bool = False

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from textgen.checkpoint import SavedModel
+from textgen.checkpoint import ModelHeader
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.nearest_forms import nearest_form
 from textgen.corpus.normalization import Normalization
@@ -183,7 +183,7 @@ def fit_stop(
     return FittedStop(fitted, _never(fitted, f"the model's vocabulary has no {chars}"))
 
 
-def options_of(saved: SavedModel, settings: Mapping[str, Any]) -> SampleOptions:
+def options_of(saved: ModelHeader, settings: Mapping[str, Any]) -> SampleOptions:
     """The settings of a text; those not given are as in training.
 
     Raises:
@@ -213,7 +213,7 @@ def options_of(saved: SavedModel, settings: Mapping[str, Any]) -> SampleOptions:
     return replace(options, stop=tuple(stop_of(saved, text).text for text in options.stop))
 
 
-def refuse_steering(saved: SavedModel, options: SampleOptions) -> None:
+def refuse_steering(saved: ModelHeader, options: SampleOptions) -> None:
     """Refuse a text whose model cannot be steered.
 
     Raises:
@@ -241,13 +241,13 @@ def refuse_form(options: SampleOptions, what: str) -> None:
         raise SamplingError(f"{what}; leave {' and '.join(held)} out")
 
 
-def stop_of(saved: SavedModel, stop: str, *, keep_going: bool = False) -> FittedStop:
+def stop_of(saved: ModelHeader, stop: str, *, keep_going: bool = False) -> FittedStop:
     """A stop text as the model can write it, with a notice where it never can."""
     end = saved.document_separator if keep_going else ""
     return fit_stop(stop, saved.vocabulary, saved.normalization, end)
 
 
-def seed_of(saved: SavedModel, seed: object) -> FittedSeed:
+def seed_of(saved: ModelHeader, seed: object) -> FittedSeed:
     """A seed in the symbols of the model, with a notice of what had to be changed.
 
     For a model of pairs it is a source, and its ids end with the separator. Of several documents,
@@ -342,7 +342,7 @@ def _instead(seed: object) -> str:
     return "generate_many(seeds) writes a text after each of several"
 
 
-def _last_document(saved: SavedModel, seed: str) -> tuple[str, int]:
+def _last_document(saved: ModelHeader, seed: str) -> tuple[str, int]:
     """The last document in a seed, and how many stand before it."""
     mode = saved.documents
     if mode is None or not saved.writes_documents:

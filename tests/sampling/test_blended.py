@@ -1,0 +1,204 @@
+"""Several models that write one text: the weighted sum of their probabilities, or a word each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.fake_networks import HashNetwork
+
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.errors import ConfigError, SamplingError
+from textgen.model.head import log_softmax
+from textgen.model.network import StepNetwork
+from textgen.sampling import (
+    BlendedNetwork,
+    HistoryNetwork,
+    SampleOptions,
+    UnitedSymbols,
+    generate,
+    stream_text,
+)
+from textgen.sampling.networks import start, start_many
+
+FIRST = Vocabulary.from_characters("abé \n")
+SECOND = Vocabulary.from_characters("ab_c")
+BOTH = UnitedSymbols([FIRST, SECOND])
+ALL = BOTH.vocabulary
+
+
+def blended(*weights, alternate=False, symbols=BOTH):
+    sizes = [len(places) for places in symbols.places]
+    return BlendedNetwork(list(map(HashNetwork, sizes)), symbols, weights, alternate=alternate)
+
+
+def own(vocabulary, ids):
+    """The probabilities of a model alone after some of its ids."""
+    position = start(HashNetwork(len(vocabulary)), ids)
+    return np.exp(log_softmax(position.logits_BV[0]))
+
+
+def after(network, text):
+    return start(network, ALL.encode(text).tolist()).logits_BV[0]
+
+
+def test_the_symbols_are_those_of_all():
+    assert "".join(ALL.symbols) == "\n _abcé"
+    assert [ALL.symbols[place] for place in BOTH.places[1]] == ["", "", "_", "a", "b", "c"]
+    # As of a seed: the nearest form, else nothing.
+    assert BOTH.lacking(0) == {"_": "", "c": ""}
+    assert BOTH.lacking(1) == {"é": "", "\n": "", " ": ""}
+    lower = UnitedSymbols([Vocabulary.from_characters("Aa…"), Vocabulary.from_characters("a.")])
+    assert lower.lacking(1) == {"A": "a", "…": "..."}
+
+
+def test_probabilities_are_the_weighted_sum():
+    found = np.exp(after(blended(0.7, 0.3), "ab"))
+    ids = [list(map(v.symbol_index().__getitem__, "ab")) for v in (FIRST, SECOND)]
+    first, second = (own(v, i) for v, i in zip((FIRST, SECOND), ids, strict=True))
+    by_hand = {
+        symbol: 0.7 * first[FIRST.symbol_index()[symbol]]
+        + 0.3 * second[SECOND.symbol_index()[symbol]]
+        for symbol in "ab"
+    }
+    by_hand["é"] = 0.7 * first[FIRST.symbol_index()["é"]]
+    by_hand["c"] = 0.3 * second[SECOND.symbol_index()["c"]]
+    for symbol, probability in by_hand.items():
+        assert found[ALL.symbol_index()[symbol]] == pytest.approx(probability, rel=1e-6)
+    assert found[END_ID] == pytest.approx(0.7 * first[END_ID] + 0.3 * second[END_ID], rel=1e-6)
+    assert found.sum() == pytest.approx(1, rel=1e-6)
+
+
+def test_what_a_model_lacks_it_does_not_read():
+    network = blended(0.5, 0.5)
+    share = after(network, "acb")[ALL.symbol_index()["é"]]
+    # Only the first knows the letter, and to it the text is `ab`.
+    index = FIRST.symbol_index()
+    expected = 0.5 * own(FIRST, [index["a"], index["b"]])[index["é"]]
+    assert np.exp(share) == pytest.approx(expected, rel=1e-6)
+    # A form of several characters is read as such.
+    symbols = UnitedSymbols([Vocabulary.from_characters("a…"), Vocabulary.from_characters("a.")])
+    dots = blended(0.5, 0.5, symbols=symbols)
+    ids = symbols.vocabulary.encode("a…").tolist()
+    second = own(Vocabulary.from_characters("a."), [3, 2, 2, 2])
+    place = symbols.vocabulary.symbol_index()["."]
+    assert np.exp(start(dots, ids).logits_BV[0][place]) == pytest.approx(0.5 * second[2], rel=1e-6)
+
+
+@pytest.mark.parametrize("alternate", [False, True])
+def test_rows_are_as_texts_alone(alternate):
+    """Whether texts are read together, at once or symbol by symbol, and cut by their lengths."""
+    network = blended(0.6, 0.4, alternate=alternate)
+    texts = ["acé b", "c", "", "é\n a cab"]
+    ids = [ALL.encode(text).tolist() for text in texts]
+    together = start_many(network, ids)
+    for row, text in enumerate(texts):
+        np.testing.assert_array_equal(together.logits_BV[row], after(network, text))
+    state = network.zero_state(1)
+    for token in [END_ID, *ids[3]]:
+        logits_1V, state = network.step(token, state)
+    np.testing.assert_array_equal(logits_1V[0], after(network, texts[3]))
+
+
+class Fixed(StepNetwork):
+    """Is all but sure of one symbol, whatever it reads."""
+
+    def __init__(self, size, token):
+        self._logits_V = np.zeros(size, np.float32)
+        self._logits_V[token] = 30.0
+
+    def zero_state(self, batch_size=1):
+        return [{"h": np.zeros((batch_size, 1), np.float32)}]
+
+    def step(self, ids_B, state, edits_B=None):
+        return np.tile(self._logits_V, (len(state[0]["h"]), 1)), state
+
+
+class Word(Fixed):
+    """Writes a letter, then a space."""
+
+    def __init__(self, size, token, space):
+        super().__init__(size, token)
+        self._token, self._space = token, space
+
+    def step(self, ids_B, state, edits_B=None):
+        logits_BV = np.zeros((len(ids_B), len(self._logits_V)), np.float32)
+        is_space_B = (np.asarray(ids_B) == self._space) | (np.asarray(ids_B) == END_ID)
+        logits_BV[np.arange(len(ids_B)), np.where(is_space_B, self._token, self._space)] = 30.0
+        return logits_BV, state
+
+
+@pytest.mark.parametrize(
+    ("weights", "text"),
+    [
+        ((0.5, 0.5), "a b a b a b a b "),
+        ((0.75, 0.25), "a a b a a a b a "),
+        ((0.2, 0.8), "b b a b b "),
+    ],
+)
+def test_models_in_turn_write_words_by_their_shares(weights, text):
+    vocabulary = Vocabulary.from_characters("ab \n")
+    index = vocabulary.symbol_index()
+    networks = [Word(len(vocabulary), index[letter], index[" "]) for letter in "ab"]
+    symbols = UnitedSymbols([vocabulary, vocabulary])
+    network = BlendedNetwork(networks, symbols, weights, alternate=True)
+    options = SampleOptions(length=len(text), temperature=0.0)
+    assert "".join(one.text for one in stream_text(network, vocabulary, options)) == text
+    # Several spaces are one: the turn passes at the first.
+    ids = vocabulary.encode("a \n").tolist()
+    by_next = start(network, ids).logits_BV, start(network, ids[:2]).logits_BV
+    np.testing.assert_array_equal(by_next[0][0] > -1, np.arange(len(vocabulary)) == index[" "])
+    assert by_next[1].argmax() == index[text[2]]
+
+
+def test_what_the_writing_model_lacks_is_not_written_in_turn():
+    network = blended(0.5, 0.5, alternate=True)
+    options = SampleOptions(length=300, temperature=3.0, rng=4)
+    text = "".join(one.text for one in stream_text(network, ALL, options))
+    words = text.replace("\n", " ").split(" ")
+    assert "c" not in words[0]
+    assert "_" not in words[0]
+    # The second knows no space: it writes to the end.
+    assert len(words) == 2
+    assert set(words[1]) <= set("ab_c")
+
+
+def test_same_seed_same_text_alone_and_together():
+    network = blended(0.6, 0.4)
+    options = SampleOptions(length=40, rng=3, top_p=0.9, stop=("cc",))
+    seeds = [ALL.encode("aé").tolist()] * 3
+    texts = generate(network, ALL, seeds, options)
+    assert len({text.text for text in texts}) == 3
+    assert texts == generate(network, ALL, seeds, options, together=False)
+    for text in texts:
+        assert UNKNOWN_ID not in text.ids
+        assert "cc" not in text.text
+        costs, ids = [], list(seeds[0])
+        for token in text.ids:
+            costs.append(log_softmax(start(network, ids).logits_BV[0])[token])
+            ids.append(token)
+        chars = len(ALL.decode(text.ids))
+        assert text.bits_per_char == pytest.approx(-sum(costs) / np.log(2) / chars, rel=1e-6)
+
+
+def test_with_a_history():
+    network = HistoryNetwork(blended(0.6, 0.4), 2)
+    ids = ALL.encode("abcab").tolist()
+    expected = blended(0.6, 0.4)
+    logits_1V, _ = expected.read(ids[-2:], expected.zero_state())
+    np.testing.assert_array_equal(start(network, ids).logits_BV, logits_1V)
+
+
+def test_what_cannot_be_united_is_refused():
+    words = [Vocabulary.from_words("ab ", {" one": 2}), Vocabulary.from_words("ab ", {" two": 2})]
+    assert UnitedSymbols(words[:1] * 2).vocabulary is words[0]
+    assert UnitedSymbols([Vocabulary.utf8()] * 2).readings[1][5] == (5,)
+    with pytest.raises(ConfigError, match="one word to a model is several letters"):
+        UnitedSymbols(words)
+    with pytest.raises(ConfigError, match="char and byte"):
+        UnitedSymbols([FIRST, Vocabulary.utf8()])
+
+
+def test_it_cannot_be_steered():
+    network = blended(0.6, 0.4)
+    with pytest.raises(SamplingError, match="belongs to one model"):
+        network.read([2], network.zero_state(), [object()])

@@ -1,0 +1,118 @@
+"""`textgen.blend`: several models from files write one text."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.small_runs import SMALL, names, russian_text
+
+import textgen
+from textgen.errors import ConfigError, SamplingError
+from textgen.model.head import log_softmax
+from textgen.sampling.networks import start
+
+RIVERS = ["Volga", "Don", "Ob", "Lena", "Rhine", "Elbe", "Oder", "Tiber", "Loire", "Neva"] * 4
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], textgen.Model]:
+    folder = tmp_path_factory.mktemp("blend")
+    texts = {"names": "\n".join(names()), "rivers": "\n".join(RIVERS), "prose": russian_text(2000)}
+    made = {}
+    for name, text in texts.items():
+        how = {} if name == "prose" else {"documents": "line"}
+        (folder / f"{name}.txt").write_text(text, "utf-8")
+        path = folder / f"{name}.txt"
+        result = textgen.train(path, out=folder / name, steps=60, rng=1, **SMALL, **how)
+        made[name] = result.load()
+    return made.__getitem__
+
+
+def test_probabilities_are_the_weighted_sum(models) -> None:
+    first, second = models("names"), models("rivers")
+    both = textgen.blend(first, second, weights=[3, 1])
+    assert [part.weight for part in both.members] == [0.75, 0.25]
+    options = both.sample_options()
+    text = "No"
+    found = start(both.network_for(options), both.encode(text)).logits_BV[0]
+    for symbol, token in both.vocabulary.symbol_index().items():
+        expected = 0.0
+        for model, weight in ((first, 0.75), (second, 0.25)):
+            logits_V = start(model.networks.one, model.fit_seed(text).ids).logits_BV[0]
+            own = model.vocabulary.symbol_index().get(symbol)
+            if own is not None:
+                expected += weight * float(np.exp(log_softmax(logits_V)[own]))
+        assert np.exp(found[token]) == pytest.approx(expected, rel=1e-5), symbol
+
+
+def test_it_writes_as_a_model_does(models) -> None:
+    both = textgen.blend(models("names"), models("rivers"))
+    texts = both.generate_many(6, "No", rng=2, temperature=0.7, top_p=0.9)
+    assert [text.text for text in texts] == [
+        text.text for text in both.generate_many(6, "No", rng=2, temperature=0.7, top_p=0.9)
+    ]
+    assert both.generate("No", rng=2, temperature=0.7, top_p=0.9) == "No" + texts[0].text
+    # Both know where an item ends, so a text is one.
+    assert both.sample_options().until_end
+    assert {text.finish_reason for text in texts} == {"end"}
+    assert both.bits_per_char(texts[0].ids, seed="No") == pytest.approx(texts[0].bits_per_char)
+    writer = both.writer(length=5)
+    writer.feed("No")
+    assert len(list(writer.write())) <= 6
+    again = pickle.loads(pickle.dumps(both))
+    assert again.generate("No", rng=2, temperature=0.7, top_p=0.9) == "No" + texts[0].text
+    assert str(both.members[0].model.path) in both.headline
+
+
+def test_items_stand_in_none_of_the_training_texts(models, tmp_path: Path) -> None:
+    for name, text in {"names": names(), "rivers": RIVERS}.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(text), "utf-8")
+    how = {"documents": "line", "steps": 1, "hidden_size": 4}
+    made = [textgen.train(tmp_path / f"{name}.txt", out=tmp_path / name, **how).load()
+            for name in ("names", "rivers")]  # fmt: skip
+    # In the cache, each in the symbols of its own model.
+    tokens = textgen.blend(*made)._training_tokens(None)
+    both = textgen.blend(models("names"), models("rivers"), weights=[0.3, 0.7])
+    assert set(both.vocabulary.decode(tokens, end="\n").split("\n")) == {"", *names(), *RIVERS}
+    items = both.items(20, chars="2..4", novelty_corpus=tmp_path)
+    assert len(set(items.texts)) == 20
+    assert not set(items.texts) & {*names(), *RIVERS}
+    assert set(both.items(400, chars="2..4", new=False, temperature=0.5).texts) & set(RIVERS)
+
+
+def test_each_model_sees_the_text_as_in_training(models, tmp_path: Path) -> None:
+    short = textgen.train(
+        text=russian_text(2000), out=tmp_path / "short", steps=20, history=4, hidden_size=8
+    ).load()
+    both = textgen.blend(models("prose"), short)
+    network = both.network_for(both.sample_options())
+    texts = ["вчера утром", "однажды утром"]
+    # What stands further back moves the first model alone.
+    found = [np.exp(start(network, both.encode(text)).logits_BV[0]) for text in texts]
+    own = [np.exp(log_softmax(start(models("prose").networks.one, models("prose").encode(text))
+                              .logits_BV[0])) for text in texts]  # fmt: skip
+    np.testing.assert_allclose(found[0] - found[1], 0.5 * (own[0] - own[1]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("names", "settings", "error"),
+    [
+        (["names"], {}, "1 model was named"),
+        (["names", "rivers"], {"weights": [1.0]}, "has 1 numbers, and there are 2 models"),
+        (["names", "rivers"], {"weights": [1.0, 0.0]}, "must be a number above 0"),
+        (["names", "rivers"], {"weights": [1.0, float("nan")]}, "must be a number above 0"),
+    ],
+)
+def test_what_is_refused(models, names, settings, error) -> None:
+    with pytest.raises(ConfigError, match=error):
+        textgen.blend(*map(models, names), **settings)
+
+
+def test_several_are_not_steered(models) -> None:
+    both = textgen.blend(models("names"), models("rivers"))
+    with pytest.raises(SamplingError, match="a neuron belongs to one model"):
+        both.generate(steer="0:1=+2")
