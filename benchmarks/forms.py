@@ -4,8 +4,8 @@
 
 The models are those that come with textgen. Each row writes texts under one form, and looks at each
 of them by other means than the form is made of (`tests/support/form_checks.py`). The price is that
-against free writing, in bits. Last comes the speed of one long text under a regular expression
-beside a free one, in turns within this run.
+against free writing, in bits. Last come the speeds of texts one after another, and of 64 together:
+free and under forms, in turns within this run. What a form costs once stands apart.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from support.form_checks import keeps
 
 from textgen import Model, load
+from textgen.options import SampleOptions
+from textgen.sampling import generate
+from textgen.sampling.forms import form_of
+from textgen.sampling.line_end_words import line_end_words
 
 SENTENCE = "[A-Z][a-z]+( [a-z]+){3,8}[.!?]"
 RUSSIAN = "[А-ЯЁ][а-яё]+( [а-яё]+){3,8}[.!?]"
@@ -46,9 +50,16 @@ ROWS: dict[str, tuple[str, dict[str, Any]]] = {
         {"rhyme": "AABB", "acrostic": "LOVE", "line_chars": "25..40", "without": "q"},
     ),
 }
-#: What is written under the expression of the speed: lines of text.
-LINES = r"([A-Za-z ,.;:'!?\-]{1,60}\n+)+"
-LENGTH = 2_000
+#: The forms whose speed is measured, of texts of so many characters at most.
+SPEEDS: dict[str, dict[str, Any]] = {
+    "free": {},
+    "match": {"match": r"([A-Za-z ,.;:'!?\-]{1,60}\n+)+"},
+    "verse": {"lines": 14, "line_chars": "30..40"},
+    "rhyme": {"rhyme": "ABAB", "lines": 12, "line_chars": "30..40"},
+}
+LENGTH = 500
+#: Texts that are written one after another.
+ALONE = 8
 
 
 def row(name: str, model: Model, form: dict[str, Any], count: int) -> dict[str, Any]:
@@ -72,21 +83,42 @@ def row(name: str, model: Model, form: dict[str, Any], count: int) -> dict[str, 
     }
 
 
-def speed(model: Model, rounds: int) -> dict[str, float]:
-    """Characters a second of one text, free and under an expression, and their ratio."""
-
-    def rate(**form: Any) -> float:
+def speeds(model: Model, rounds: int) -> list[dict[str, Any]]:
+    """Characters a second under each form, and the medians of their ratios to the free ones."""
+    forms, once = {}, {}
+    words = line_end_words(model.saved, model.networks)
+    for name, settings in SPEEDS.items():
         began = time.perf_counter()
-        chars = sum(s.chars for s in model.stream(length=LENGTH, mix=False, **form))
-        return chars / (time.perf_counter() - began)
+        asked = SampleOptions(length=LENGTH, **settings)
+        forms[name] = form_of(asked, model.vocabulary, lambda: words)
+        once[name] = time.perf_counter() - began
+    options = SampleOptions(length=LENGTH)
 
-    rate(match=LINES)
-    pairs = [(rate(), rate(match=LINES)) for _ in range(rounds)]
-    return {
-        "free": median(free for free, _ in pairs),
-        "match": median(held for _, held in pairs),
-        "ratio": median(held / free for free, held in pairs),
-    }
+    def rate(name: str, count: int, together: bool) -> float:
+        network = model.networks.many if together else model.networks.one
+        began = time.perf_counter()
+        texts = generate(
+            *(network, model.vocabulary, [()] * count, options),
+            form=forms[name],
+            together=together,
+        )
+        return sum(len(text.text) for text in texts) / (time.perf_counter() - began)
+
+    rows = []
+    for count, together in ((ALONE, False), (64, True)):
+        turns = [{name: rate(name, count, together) for name in SPEEDS} for _ in range(rounds + 1)]
+        del turns[0]  # It makes what is kept.
+        rows += [
+            {
+                "form": name,
+                "together": count if together else 1,
+                "once": once[name],
+                "rate": median(turn[name] for turn in turns),
+                "ratio": median(turn[name] / turn["free"] for turn in turns),
+            }
+            for name in SPEEDS
+        ]
+    return rows
 
 
 def main() -> None:
@@ -98,7 +130,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     models = {name: load(name) for name in ("shakespeare", "dostoevsky")}
-    if not asked.json:
+    if not asked.json and asked.only != "speed":
         print("| form | kept | different | characters | bits a text | bits/char |")
         print("|---|---|---|---|---|---|")
     for name, (model, form) in ROWS.items():
@@ -114,13 +146,16 @@ def main() -> None:
             flush=True,
         )
     if asked.only in (None, "speed"):
-        found = speed(models["shakespeare"], asked.rounds)
-        if asked.json:
-            print(json.dumps(found))
-        else:
+        if not asked.json:
+            print("| form | texts | once, s | characters/s | of free |")
+            print("|---|---|---|---|---|")
+        for found in speeds(models["shakespeare"], asked.rounds):
+            if asked.json:
+                print(json.dumps(found))
+                continue
             print(
-                f"one text: {found['free']:,.0f} characters/s free, {found['match']:,.0f} under a "
-                f"regular expression, ratio {found['ratio']:.2f}"
+                f"| {found['form']} | {found['together']} | {found['once']:.2f} | "
+                f"{found['rate']:,.0f} | {found['ratio']:.2f} |"
             )
 
 

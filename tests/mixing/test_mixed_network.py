@@ -14,6 +14,7 @@ from textgen.model.head import log_softmax
 from textgen.model.initialise import initial_weights
 from textgen.options import SampleOptions
 from textgen.sampling import SamplingNetworks, generate, stream_text
+from textgen.sampling.forms import form_of
 
 VOCABULARY = Vocabulary.from_characters("abcdefgh \n")
 LINE = "abc def gh abe\n"
@@ -75,6 +76,19 @@ def test_many_tokens_in_a_call_are_those_of_single_calls(networks, mixture):
     ]
     assert texts[0] == texts[1]
     assert END_ID in [token for token, _ in texts[0]]
+
+
+def test_a_form_ends_a_call_as_it_ends_single_ones(networks, mixture):
+    options = SampleOptions(length=40, temperature=2.0, mix=True, lines=3, line_chars="3..6")
+    form = form_of(options, VOCABULARY)
+    texts = [
+        generate(network, VOCABULARY, [()] * 6, options, form=form, together=False)
+        for network in (mixed(networks.one, mixture), MixedNetwork(networks.one, mixture))
+    ]
+    assert all(len(text.text.splitlines()) == 3 for text in texts[0])
+    assert [text.ids for text in texts[0]] == [text.ids for text in texts[1]]
+    costs = [[text.form_bits for text in written] for written in texts]
+    assert costs[0] == pytest.approx(costs[1], rel=1e-4)
 
 
 def test_a_text_is_the_one_that_the_definitions_give(networks):

@@ -23,6 +23,8 @@ STRUCTURES: dict[str, type[ctypes.Structure]] = {
     "tg_descent": net.DescentStep,
     "tg_edit": net._Edit,
     "tg_edits": net.EditList,
+    "tg_form": sampler._Form,
+    "tg_place": sampler._Place,
     "tg_choice": sampler._Choice,
     "tg_chosen": sampler._Chosen,
     "tg_mixer": counts._Mixer,

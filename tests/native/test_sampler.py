@@ -21,7 +21,15 @@ from textgen.model.native_network import native_shape
 from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import BF16_ISAS, ISA_NAMES, supported_isas
-from textgen.native.sampler import NO_ID, ChoiceSettings, Sampler, choose
+from textgen.native.sampler import (
+    NO_ID,
+    Automaton,
+    ChoiceSettings,
+    Places,
+    Sampler,
+    Standing,
+    choose,
+)
 from textgen.sampling import SampleOptions, choose_symbols, filter_logits
 from textgen.sampling.choice import choice_settings, uniforms_at
 
@@ -234,7 +242,7 @@ def test_calls_and_threads_change_no_bit(isa: str, cell: str, shape: str, precis
         sampler = open_sampler(config, weights, isa, threads, precision)
         state = np.zeros(sampler.state_shape, np.float32)
         logits = sampler.read(ids, state)
-        chosen: list[list[float]] = [[], [], []]
+        chosen: list[list[float]] = [[], [], [], []]
         for size in sizes:
             block = sampler.write(size, settings, 7 + len(chosen[0]), logits, state)
             for column, values in zip(chosen, block, strict=True):
@@ -392,6 +400,90 @@ def test_no_token_follows_one_that_it_never_follows(isa: str) -> None:
         own = strict[token] if token >= 0 else 0
         # Of 400 draws among at least three tokens none is missed.
         assert set(chosen.ids[previous == token].tolist()) == set(np.flatnonzero(own + begins <= 2))
+
+
+def random_automaton(rng: np.random.Generator, size: int) -> tuple[Automaton, list[dict], int]:
+    """One of 12 states, of which 4 stand within a character.
+
+    With it of each state the symbols that may come next, the end mark 0 included, and the next
+    state and the characters that each then needs.
+    """
+    states, whole, kinds = 12, 8, 5
+    table = rng.integers(-states, states, (states, kinds))
+    kinds_V = rng.integers(-1, kinds, size)
+    distances = rng.choice([0, 1, 2, 5, 2**30], states)
+    ends = rng.random(states) < 0.3
+    rows = []
+    for state in range(states):
+        row = {0: (state, 0)} if ends[state] else {}
+        for symbol in range(1, size):
+            after = table[state, kinds_V[symbol]] if kinds_V[symbol] >= 0 else -1
+            if after >= 0:
+                row[symbol] = (int(after), int(distances[after]) + int(after < whole))
+        rows.append(row)
+    return Automaton(table, kinds_V, distances, ends, 0, whole), rows, whole
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_an_automaton_allows_what_it_says_and_goes_on(isa: str) -> None:
+    rng = np.random.default_rng(5)
+    seen = 0
+    for _ in range(60):
+        size, rows = int(rng.choice([3, 17, 65])), 40
+        automaton, allowed, whole = random_automaton(rng, size)
+        states, lefts = rng.integers(0, 12, rows), rng.choice([0, 1, 2, 3, 2**30 - 1], rows)
+        standings = [Standing(automaton, *pair, False) for pair in zip(states, lefts, strict=True)]
+        places = Places(standings)
+        settings = ChoiceSettings(key=7, temperature=0.7, top_p=0.9, banned=(1,))
+        logits = rng.standard_normal((rows, size)).astype(np.float32)
+        counters = np.arange(rows, dtype=np.uint64)
+        ours = choose(isa, settings, logits, counters, threads=2, places=places)
+        assert len(ours.ids) == rows
+        for r, (state, left) in enumerate(zip(states, lefts, strict=True)):
+            may = [v for v, (_, needs) in allowed[state].items() if needs <= left and v != 1]
+            if not may:
+                assert (ours.ids[r], ours.prices[r]) == (0, 0.0)
+                assert places.at(r) == (left, -1)
+                continue
+            held = np.full((1, size), -np.inf, np.float32)
+            held[0, may] = logits[r, may]
+            options = SampleOptions(temperature=0.7, top_p=0.9)
+            draw = uniforms_at(7, counters[r : r + 1])
+            (expected_id,), _ = choose_symbols(filter_logits(held, options, None), draw)
+            assert ours.ids[r] == expected_id
+            weights = np.exp(logits[r].astype(float))
+            price = math.log2((weights.sum() - weights[1]) / weights[may].sum())
+            assert ours.prices[r] == pytest.approx(price, abs=1e-12)
+            after = allowed[state][expected_id][0]
+            is_char = expected_id != 0 and after < whole
+            assert places.at(r) == (left - is_char, after)
+            seen += 1
+    assert seen > 500
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_writing_ends_where_the_automaton_does(isa: str) -> None:
+    """One of 20 symbols in turns, 9 of them at most: as so many choices of one."""
+    config, weights, ids, _, _ = expected("lstm", "tanh", "33")
+    size = config.vocab_size
+    table = np.array([[1, -1], [-1, 0]])
+    kinds = np.arange(size) % 2
+    automaton = Automaton(table, kinds, np.zeros(2), np.zeros(2, bool), 0, 2)
+    settings = ChoiceSettings(key=3, temperature=1.2)
+    sampler = open_sampler(config, weights, isa)
+    state = np.zeros(sampler.state_shape, np.float32)
+    logits = sampler.read(ids, state)
+    twin, first = state.copy(), logits.copy()
+    standing = Standing(automaton, 0, 9, is_whole=True)
+    written = sampler.write(20, settings, 0, logits, state, standing=standing)
+    assert [token % 2 for token in written.ids] == [0, 1] * 4 + [0]
+    places = Places([standing])
+    for k in range(9):
+        draw = np.array([k], np.uint64)
+        one = choose(isa, settings, first[None], draw, places=places)
+        assert [column[0] for column in one] == [column[k] for column in written]
+        first = sampler.read(one.ids.tolist(), twin)
+    np.testing.assert_array_equal(twin, state)
 
 
 @pytest.mark.parametrize("isa", ISAS)

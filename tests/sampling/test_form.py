@@ -38,6 +38,9 @@ class Pairs:
     def least(self, state):
         return int(state[1] > 0)
 
+    def standing(self, state, left):
+        return None
+
     def next(self, state, token):
         pairs, alone = state
         return (pairs + 1, 0) if alone else (pairs, token)

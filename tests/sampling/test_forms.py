@@ -14,6 +14,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
 from textgen.model.initialise import initial_weights
+from textgen.model.native_network import NativeStep
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.options import SampleOptions
@@ -216,25 +217,64 @@ def test_a_file_of_stresses(tmp_path):
 
 @pytest.mark.skipif(not supported_isas(), reason="the native library is not built")
 @pytest.mark.parametrize("filters", [{}, {"top_p": 0.8}, {"temperature": 0.0}], ids=str)
-@pytest.mark.parametrize("vocabulary", [CHARS, WORDS], ids=["char", "word"])
-def test_the_engine_writes_what_numpy_writes(vocabulary, filters):
+@pytest.mark.parametrize("level", ALL)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"lines": 4, "line_chars": "9..20"},
+        {"match": r"([a-z]{2,9}[ ,])*\w+\.", "length": 31},
+        {"rhyme": "ABAB", "line_chars": "8..20"},
+    ],
+    ids=str,
+)
+def test_the_engine_writes_what_numpy_writes(settings, level, filters):
+    vocabulary = ALL[level]
     config = ModelConfig(vocab_size=len(vocabulary), embedding_size=8, hidden_size=16)
     weights = initial_weights(config, 3)
-    options = SampleOptions(length=90, lines=4, line_chars="9..20", until_end=True, **filters)
-    form = form_of(options, vocabulary)
+    options = SampleOptions(**{"length": 90, "until_end": True, **settings, **filters})
+    form = form_of(options, vocabulary, POEM.split)
+    networks = SamplingNetworks(config, weights, 1)
     texts = [
         generate(network, vocabulary, [()] * 5, options, form=form, together=together)
         for network, together in (
             (NumpyNetwork(config, weights), False),
             (NumpyNetwork(config, weights), True),
-            (SamplingNetworks(config, weights, 1).one, False),
+            (networks.one, False),
+            (networks.many, True),
         )
     ]
-    for one, together, native in zip(*texts, strict=True):
-        assert one.ids == together.ids == native.ids
-        assert one.finish_reason == native.finish_reason == "end"
-        assert native.form_bits == pytest.approx(one.form_bits, rel=1e-4)
-        assert native.bits_per_char == pytest.approx(one.bits_per_char, rel=1e-4)
+    for one, *others in zip(*texts, strict=True):
+        for other in others:
+            assert other.ids == one.ids
+            assert other.finish_reason == one.finish_reason
+            assert other.form_bits == pytest.approx(one.form_bits, rel=1e-4)
+            assert other.bits_per_char == pytest.approx(one.bits_per_char, rel=1e-4)
+
+
+@pytest.mark.skipif(not supported_isas(), reason="the native library is not built")
+@pytest.mark.parametrize(
+    ("settings", "most"),
+    [
+        ({"match": "[a-z ]+"}, 12),
+        ({"lines": 9, "line_chars": "20..40"}, 12),
+        ({"rhyme": "AABB"}, 16),
+    ],
+    ids=str,
+)
+def test_the_engine_goes_on_by_itself(settings, most, monkeypatch):
+    """Free texts of 300 characters take 10 calls; where lines rhyme, each has one more."""
+    config = ModelConfig(vocab_size=len(CHARS), embedding_size=8, hidden_size=16)
+    networks = SamplingNetworks(config, initial_weights(config, 3), 1)
+    calls = []
+    write = NativeStep.write
+    monkeypatch.setattr(
+        NativeStep, "write", lambda *all, **named: calls.append(1) or write(*all, **named)
+    )
+    options = SampleOptions(length=300, **settings)
+    form = form_of(options, CHARS, POEM.split)
+    (text,) = generate(networks.one, CHARS, [()], options, form=form, together=False)
+    assert len(text.text) > 150
+    assert len(calls) <= most
 
 
 def test_an_expression_without_a_bound_is_given_up(monkeypatch):

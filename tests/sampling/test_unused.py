@@ -39,6 +39,9 @@ class Listed:
         known = [text for text in self._texts if text[: len(state)] == state]
         return min(len(text) for text in known) - len(state)
 
+    def standing(self, state: State, left: int) -> None:
+        return None
+
     def next(self, state: State, token: int) -> State:
         assert isinstance(state, tuple)
         return state if token == END_ID else (*state, token)

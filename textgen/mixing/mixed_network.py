@@ -16,7 +16,7 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_network import NativeStep, Written
 from textgen.model.network import Floats, Ids, State, StepNetwork, one_a_stream
 from textgen.native.counts import Blend
-from textgen.native.sampler import NO_ID, ChoiceSettings
+from textgen.native.sampler import NO_ID, ChoiceSettings, Standing
 
 _CONTEXTS = "contexts"
 
@@ -89,11 +89,13 @@ class MixedStep(MixedNetwork):
         end: int,
         edits: Edits = NO_EDITS,
         previous: int = NO_ID,
+        standing: Standing | None = None,
     ) -> Written:
         """Choose and read up to `count` tokens of one stream: as `NativeStep.write`."""
         contexts_1K = self._contexts(state)
         written = self._native.write(
             *(count, logits_BV, state[:-1], settings, counter, recent, end, edits, previous),
+            standing,
             blend=self._blend,
             context=contexts_1K[0],
         )

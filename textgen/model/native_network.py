@@ -40,7 +40,7 @@ from textgen.native.net import (
     Shape,
     weights_of,
 )
-from textgen.native.sampler import NO_ID, ChoiceSettings, Chosen, Sampler
+from textgen.native.sampler import NO_ID, ChoiceSettings, Chosen, Sampler, Standing
 
 
 def native_shape(config: ModelConfig, engine: Engine) -> Shape:
@@ -437,6 +437,7 @@ class NativeStep(StepNetwork):
         end: int,
         edits: Edits = NO_EDITS,
         previous: int = NO_ID,
+        standing: Standing | None = None,
         *,
         blend: Blend | None = None,
         context: Context | None = None,
@@ -453,12 +454,13 @@ class NativeStep(StepNetwork):
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
             previous: The token before the first, where `settings` say what may follow it.
+            standing: Where the text stands in its form; None: there is none.
             blend: Counts that the network is mixed with; the logits are then the mixture's.
             context: With them, the contexts before the first; overwritten with those after it all.
         """
         logits, packed = logits_BV[0].copy(), self._packed(state, 0)
         edits = self._checked(edits)
-        asked = (count, settings, counter, logits, packed, recent, end, edits, previous)
+        asked = (count, settings, counter, logits, packed, recent, end, edits, previous, standing)
         if blend is None or context is None:
             chosen = self._sampler.write(*asked)
         else:

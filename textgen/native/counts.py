@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from textgen.errors import BackendError
 from textgen.native.library import ISA_NAMES, bind
 from textgen.native.net import EditLike, EditList
-from textgen.native.sampler import NO_ID, ChoiceSettings, Chosen, Sampler
+from textgen.native.sampler import NO_ID, ChoiceSettings, Chosen, Sampler, Standing
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -264,14 +264,15 @@ class Blend:
         end: int = NO_ID,
         edits: Sequence[EditLike] = (),
         previous: int = NO_ID,
+        standing: Standing | None = None,
     ) -> Chosen:
         """Choose and read tokens: as `Sampler.write`, by the mixture.
 
         Args:
             sampler: The network, on the instruction set `isa`.
             context: Before the first token; overwritten with that after the last.
-            count, settings, counter, logits, state, recent, end, edits, previous: As there; the
-                logits are the mixture's.
+            count, settings, counter, logits, state, recent, end, edits, previous, standing: As
+                there; the logits are the mixture's.
         """
         with self._lock:
             mixer = self._mixer(context)
@@ -283,9 +284,8 @@ class Blend:
                     )
                 )
 
-            return sampler.write(
-                count, settings, counter, logits, state, recent, end, edits, previous, by=call
-            )
+            asked = (count, settings, counter, logits, state, recent, end, edits, previous)
+            return sampler.write(*asked, standing, by=call)
 
 
 def sets_of(counts: Counts) -> int:

@@ -67,7 +67,7 @@ SANITIZE_FLAGS = (
 LIBRARY_VARIABLE = "TEXTGEN_NATIVE_LIBRARY"
 
 #: The version of the calls of the C side; `TG_ABI_VERSION` there.
-ABI_VERSION = 7
+ABI_VERSION = 8
 
 #: The architectures by the names that systems have for them, in lower case.
 ARCHITECTURES = {"x86_64": "x86-64", "amd64": "x86-64", "aarch64": "aarch64", "arm64": "aarch64"}

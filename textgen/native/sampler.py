@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import POINTER, Structure, byref, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
+from ctypes import (
+    POINTER,
+    Structure,
+    addressof,
+    byref,
+    c_double,
+    c_int,
+    c_int32,
+    c_int64,
+    c_uint64,
+    c_void_p,
+)
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
 from threading import Lock
@@ -26,8 +37,8 @@ Doubles = NDArray[np.float64]
 #: No token: nothing ends the text.
 NO_ID = -1
 _MOST = 2**62
-#: Settings whose structures are kept; a form has some for each of its states.
-_SETTINGS = 4096
+#: Settings whose structures are kept.
+_SETTINGS = 64
 #: This many logits keep a thread busy for about 0.3 ms, longer than it takes to wake another.
 _MANY_LOGITS = 2**16
 
@@ -54,15 +65,119 @@ class ChoiceSettings:
 
 
 class Chosen(NamedTuple):
-    """Tokens that were chosen: ids, probabilities after the filters, logprobs before them."""
+    """Tokens that were chosen.
+
+    Args:
+        ids: The tokens.
+        probabilities: After the filters.
+        logprobs: Natural, before them.
+        prices: The bits that a form cost; 0 without one.
+    """
 
     ids: NDArray[np.int32]
     probabilities: Doubles
     logprobs: Doubles
+    prices: Doubles
+
+
+class _Form(Structure):
+    """`tg_form`."""
+
+    _fields_ = (
+        ("table", c_void_p),
+        ("kinds", c_void_p),
+        ("distances", c_void_p),
+        ("ends", c_void_p),
+        ("kind_count", c_int32),
+        ("whole", c_int32),
+        ("end", c_int32),
+    )
+
+
+class _Place(Structure):
+    """`tg_place`."""
+
+    _fields_ = (("form", c_void_p), ("left", c_int64), ("state", c_int32))
+
+
+class Automaton:
+    """An automaton over symbols, which the engine follows while it writes.
+
+    Shape suffixes: `S` states, `K` kinds of symbols.
+
+    Args:
+        table_SK: The next state after a symbol of each kind; negative: there is none.
+        kinds_V: The kind of each symbol; negative: it is never allowed.
+        distances_S: The fewest characters from each state to an end; where there is none, more than
+            any text has.
+        ends_S: In which states the text may end.
+        end: The symbol for that.
+        whole: States from this one on stand within a character.
+    """
+
+    def __init__(
+        self,
+        table_SK: NDArray[np.integer[Any]],
+        kinds_V: NDArray[np.integer[Any]],
+        distances_S: NDArray[np.integer[Any]],
+        ends_S: NDArray[np.bool_],
+        end: int,
+        whole: int,
+    ) -> None:
+        whole_numbers = (table_SK, kinds_V, distances_S)
+        self._arrays: list[NDArray[np.integer[Any]]] = [
+            *(np.ascontiguousarray(array, np.int32) for array in whole_numbers),
+            np.ascontiguousarray(ends_S, np.uint8),
+        ]
+        pointers = (array.ctypes.data for array in self._arrays)
+        self._form = _Form(*pointers, table_SK.shape[1], whole, end)
+        #: What the library knows it by.
+        self.address = addressof(self._form)
+
+
+class Standing(NamedTuple):
+    """Where a text stands in an automaton.
+
+    Args:
+        automaton: The automaton.
+        state: The state.
+        left: Characters that the text may still have.
+        is_whole: Whether the automaton is that of all that is left of the text; another one holds
+            up to where it allows nothing more.
+    """
+
+    automaton: Automaton
+    state: int
+    left: int
+    is_whole: bool
+
+
+class Places:
+    """Where some texts stand; each token that is chosen moves them on.
+
+    Args:
+        standings: Where they begin.
+    """
+
+    def __init__(self, standings: Sequence[Standing]) -> None:
+        self._standings = standings
+        self._array = (_Place * len(standings))(
+            *(_Place(place.automaton.address, place.left, place.state) for place in standings)
+        )
+        #: What the library knows them by.
+        self.address = addressof(self._array)
+
+    def at(self, row: int) -> tuple[int, int]:
+        """Where a text stands now: the characters left, and the state."""
+        place = self._array[row]
+        return place.left, place.state
 
 
 class _Choice(Structure):
     """`tg_choice`."""
+
+    #: What its pointers point to.
+    kept: tuple[Any, ...]
 
     _fields_ = (
         ("repetition_penalty", c_double),
@@ -75,13 +190,14 @@ class _Choice(Structure):
         ("banned_count", c_int64),
         ("junctions", c_void_p),
         ("key", c_uint64),
+        ("places", c_void_p),
     )
 
 
 class _Chosen(Structure):
     """`tg_chosen`."""
 
-    _fields_ = (("ids", c_void_p), ("probabilities", c_void_p), ("logprobs", c_void_p))
+    _fields_ = tuple((name, c_void_p) for name in Chosen._fields)
 
 
 @cache
@@ -108,8 +224,7 @@ def functions() -> ctypes.CDLL:
 
 
 @lru_cache(_SETTINGS)
-def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[Any], NDArray[Any]]:
-    """The structure, and the arrays that it points to."""
+def _choice_of(settings: ChoiceSettings) -> _Choice:
     banned = np.array(settings.banned, np.int32)
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
     values["top_k"] = min(settings.top_k, _MOST)
@@ -118,7 +233,19 @@ def _choice_of(settings: ChoiceSettings) -> tuple[_Choice, NDArray[Any], NDArray
     values |= {"banned": banned.ctypes.data, "banned_count": len(banned)}
     values["junctions"] = junctions.ctypes.data if len(junctions) else None
     # By name: the structure refuses one that it has not.
-    return _Choice(**values), banned, junctions
+    choice = _Choice(**values)
+    choice.kept = banned, junctions
+    return choice
+
+
+def _choice_at(settings: ChoiceSettings, places: Places | None) -> _Choice:
+    """The structure, for texts that stand there."""
+    choice = _choice_of(settings)
+    if places is None:
+        return choice
+    own = _Choice.from_buffer_copy(choice)
+    own.places, own.kept = places.address, (choice, places)
+    return own
 
 
 def choose(
@@ -129,6 +256,7 @@ def choose(
     recent_BN: NDArray[np.integer[Any]] | None = None,
     threads: int = 1,
     previous_B: NDArray[np.integer[Any]] | None = None,
+    places: Places | None = None,
 ) -> Chosen:
     """Choose one token a row.
 
@@ -141,6 +269,8 @@ def choose(
         threads: Computing threads at most; the result does not depend on their number.
         previous_B: The token before each, which `settings.junctions` asks for; -1 where there is
             none, `None`: nowhere.
+        places: Where each text stands in its form; None: there is none. A text whose form allows
+            nothing more gets the end.
     Returns:
         Arrays `(B,)`. They end before the first row whose logits are not finite, for which nothing
         can be chosen.
@@ -156,7 +286,7 @@ def choose(
     previous = None
     if previous_B is not None and settings.junctions:
         previous = np.ascontiguousarray(previous_B, np.int32)
-    choice, *_ = _choice_of(settings)
+    choice = _choice_at(settings, places)
     done = functions().tg_choose(
         ISA_NAMES.index(isa),
         min(threads, rows) if logits.size >= _MANY_LOGITS else 1,
@@ -172,7 +302,7 @@ def choose(
     )
     if done < 0:
         raise BackendError(f"the native engine finds no memory to choose, or has no '{isa}'")
-    return Chosen(chosen.ids[:done], chosen.probabilities[:done], chosen.logprobs[:done])
+    return _first(chosen, done)
 
 
 class Sampler:
@@ -249,6 +379,7 @@ class Sampler:
         end: int = NO_ID,
         edits: Sequence[EditLike] = (),
         previous: int = NO_ID,
+        standing: Standing | None = None,
         *,
         by: Callable[..., int] | None = None,
     ) -> Chosen:
@@ -264,16 +395,17 @@ class Sampler:
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
             previous: The token before the first, which `settings.junctions` asks for.
+            standing: Where the text stands in its form; None: there is none.
             by: Another call of the library, which takes what `tg_sampler_write` takes.
         Returns:
-            What was chosen: fewer than `count` where the last is `end`, or where the next logits
-            are not finite.
+            What was chosen: fewer than `count` where the last is `end`, where the form allows
+            nothing more, or where the next logits are not finite.
         """
         recent = recent if settings.repetition_penalty != 1.0 else ()
         history = np.empty(len(recent) + count, np.int32)
         history[: len(recent)] = recent
         room = _room(count)
-        choice, *_ = _choice_of(settings)
+        choice = _choice_at(settings, None if standing is None else Places([standing]))
         with self._lock:
             done = (by or self._library.tg_sampler_write)(
                 self._handle,
@@ -289,8 +421,7 @@ class Sampler:
                 logits.ctypes.data,
                 byref(_pointers(room)),
             )
-        chosen = history[len(recent) : len(recent) + done]
-        return Chosen(chosen, room.probabilities[:done], room.logprobs[:done])
+        return _first(room._replace(ids=history[len(recent) :]), done)
 
     def _packed(self, edits: Sequence[EditLike]) -> EditList:
         if self._edits is not edits:
@@ -303,8 +434,13 @@ class Sampler:
         return int(state.ctypes.data)
 
 
+def _first(chosen: Chosen, count: int) -> Chosen:
+    ids, probabilities, logprobs, prices = chosen
+    return Chosen(ids[:count], probabilities[:count], logprobs[:count], prices[:count])
+
+
 def _room(count: int) -> Chosen:
-    return Chosen(np.empty(count, np.int32), np.empty(count), np.empty(count))
+    return Chosen(np.empty(count, np.int32), np.empty(count), np.empty(count), np.zeros(count))
 
 
 def _pointers(chosen: Chosen) -> _Chosen:

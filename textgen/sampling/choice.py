@@ -27,8 +27,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from typing import NamedTuple
+from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +37,10 @@ from textgen.corpus.windows import mix
 from textgen.errors import SamplingError, named
 from textgen.model.head import log_softmax
 from textgen.model.network import Engine
-from textgen.native.sampler import ChoiceSettings, Chosen, choose
+from textgen.native.sampler import ChoiceSettings, Chosen, Places, choose
 from textgen.options import RNG_LIMIT, SampleOptions
 from textgen.sampling.filters import FILTERS, filter_logits
 
-#: Of how many states of a form it is kept how the engine chooses there.
-_KEPT = 4096
 #: Samples under one seed, and draws of one sample.
 INDEX_LIMIT = 2**24
 DRAW_LIMIT = 2**40
@@ -182,25 +179,6 @@ def _engine_knows(options: SampleOptions) -> bool:
     )
 
 
-class FormChoice(NamedTuple):
-    """How the native engine chooses one token of a text that is held to a form.
-
-    Args:
-        settings: All that the form forbids is banned.
-        weights: 1 for what is written freely, and for what of it the form allows, `(2, V)`.
-        allowed_V: What the form allows: held, so that it can be known again.
-    """
-
-    settings: ChoiceSettings
-    weights: NDArray[np.float64]
-    allowed_V: NDArray[np.bool_]
-
-    def price(self, logits_V: NDArray[np.float32]) -> float:
-        """The bits that the form costs, as `Chooser.choose_in_form` counts them."""
-        free, allowed = self.weights @ np.exp(logits_V.astype(np.float64) - logits_V.max())
-        return math.log2(free / allowed) if allowed else math.inf
-
-
 class Chooser:
     """Chooses one token a row.
 
@@ -217,13 +195,15 @@ class Chooser:
         self.settings = choice_settings(options, junctions)
         self._junctions_V = np.frombuffer(junctions, np.uint8)
         self._options = options
-        self._within: dict[int, FormChoice] = {}
         #: Whether the native engine may choose.
         self.is_known = _engine_knows(options)
         is_native = self.is_known and engine is not None and engine.name == "native"
         self._engine = engine if is_native else None
-        #: Whether the native engine may choose among what a form allows.
-        self.is_known_within = self.is_known and not junctions
+
+    @property
+    def is_native(self) -> bool:
+        """Whether the native engine chooses in `choose`."""
+        return self._engine is not None
 
     def choose(
         self,
@@ -231,6 +211,7 @@ class Chooser:
         counters_B: NDArray[np.uint64],
         recent_BN: NDArray[np.intp] | None,
         previous_B: NDArray[np.integer] | None = None,
+        places: Places | None = None,
     ) -> Chosen:
         """Choose.
 
@@ -239,12 +220,13 @@ class Chooser:
             counters_B: The number of each row's random draw.
             recent_BN: The tokens that the repetition penalty looks at; `None` is none.
             previous_B: The token before each, -1 where there is none; `None` is none at all.
-        Returns:
-            Ids, their probabilities after the filters and log-probabilities before them, `(B,)`.
+            places: Where each text stands in its form, for the native engine alone: so it chooses
+                what `choose_in_form` chooses. `None` is no form.
         Raises:
             SamplingError: The logits are not finite.
         """
         if self._engine is None:
+            assert places is None
             return self._choose_by_numpy(logits_BV, counters_B, recent_BN, previous_B)
         chosen = choose(
             self._engine.isa,
@@ -254,6 +236,7 @@ class Chooser:
             recent_BN,
             self._engine.threads,
             previous_B,
+            places,
         )
         if len(chosen.ids) < len(logits_BV):
             raise SamplingError(NOT_FINITE)
@@ -266,15 +249,15 @@ class Chooser:
         recent_BN: NDArray[np.intp] | None,
         previous_B: NDArray[np.integer],
         allowed_BV: NDArray[np.bool_],
-    ) -> tuple[Chosen, NDArray[np.float64]]:
+    ) -> Chosen:
         """Choose among what the form of each text allows, which the filters see alone.
 
         Args:
             logits_BV: As for `choose`, and so are the next three.
             allowed_BV: What each form allows.
         Returns:
-            As `choose`, and the bits that each form cost: minus log2 of the probability of all
-            that it allows, among all that is written freely, `(B,)`.
+            As `choose`. A form costs minus log2 of the probability of all that it allows, among all
+            that is written freely.
         Raises:
             SamplingError: The logits are not finite.
         """
@@ -282,25 +265,7 @@ class Chooser:
         free_B = _log_sums(free_BV)
         free_BV[~allowed_BV] = -np.inf
         prices_B = (free_B - _log_sums(free_BV)) / math.log(2)
-        return self._chosen(logits_BV, free_BV, counters_B, recent_BN), prices_B
-
-    def within(self, allowed_V: NDArray[np.bool_]) -> FormChoice:
-        """How the native engine chooses among what a form allows, where all may follow each other.
-
-        Args:
-            allowed_V: What the form allows; it is never written to.
-        """
-        found = self._within.get(id(allowed_V))
-        if found is None:
-            if len(self._within) >= _KEPT:
-                self._within.clear()
-            banned = {*np.flatnonzero(~allowed_V).tolist(), *self.settings.banned}
-            free_V = np.ones(len(allowed_V))
-            free_V[list(self.settings.banned)] = 0.0
-            settings = replace(self.settings, banned=tuple(sorted(banned)))
-            found = FormChoice(settings, np.stack([free_V, free_V * allowed_V]), allowed_V)
-            self._within[id(allowed_V)] = found
-        return found
+        return self._chosen(logits_BV, free_BV, counters_B, recent_BN)._replace(prices=prices_B)
 
     def _choose_by_numpy(
         self,
@@ -334,7 +299,7 @@ class Chooser:
         uniforms = uniforms_at(self.settings.key, counters_B)
         ids, probabilities = choose_symbols(filtered_BV, uniforms)
         logprobs = log_softmax(logits_BV)[np.arange(len(ids)), ids]
-        return Chosen(ids.astype(np.int32), probabilities, logprobs)
+        return Chosen(ids.astype(np.int32), probabilities, logprobs, np.zeros(len(ids)))
 
 
 def _log_sums(logits_BV: NDArray[np.floating]) -> NDArray[np.float64]:

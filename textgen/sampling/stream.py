@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
 from textgen.errors import SamplingError, named
 from textgen.model.edit import Edits
+from textgen.native.sampler import Standing
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
-from textgen.sampling.forms.form import UNBOUNDED, Form, State, may_only_end
+from textgen.sampling.forms.form import UNBOUNDED, Form, State, may_only_end, one_step
 from textgen.settings import quoted
 from textgen.steering import Steering
 
@@ -216,6 +217,13 @@ class Stream:
     def room(self) -> int:
         """Characters that the length still allows: no fewer tokens than blocks of it need."""
         return self._room if self._tokens is None else min(self._room, self._tokens)
+
+    @property
+    def standing(self) -> Standing | None:
+        """Where the text stands in its form, as the native engine follows it; None: no form."""
+        if self._form is None or self.allowed is None:
+            return None
+        return self._form.standing(self._state, self._room) or one_step(self.allowed)
 
     @property
     def is_over(self) -> bool:

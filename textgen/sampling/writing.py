@@ -18,7 +18,7 @@ from textgen.mixing import MixedStep
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.native_network import NativeStep
 from textgen.model.network import StepNetwork
-from textgen.native.sampler import NO_ID, Chosen
+from textgen.native.sampler import NO_ID, Chosen, Places
 from textgen.options import SampleOptions
 from textgen.sampling.choice import NOT_FINITE, Chooser
 from textgen.sampling.networks import Position, read, start, step
@@ -121,8 +121,8 @@ class StreamWriter:
         columns, is_whole = self._write_block(self._bounded(size))
         if not columns:
             raise SamplingError(NOT_FINITE)
-        ids, _, logprobs, *prices = map(list, zip(*columns, strict=True))
-        piece = self._stream.accept_many(ids, logprobs, *prices)
+        ids, _, logprobs, prices = map(list, zip(*columns, strict=True))
+        piece = self._stream.accept_many(ids, logprobs, prices)
         self._stream.generator.skip(len(piece.ids))
         self._taken += len(piece.ids)
         if piece.finish_reason is None and not is_whole:
@@ -138,23 +138,21 @@ class StreamWriter:
     def _write_block(self, count: int) -> tuple[list[tuple[Any, ...]], bool]:
         """The tokens as `Stream.accept` takes them; whether the block is as long as it should."""
         first, cursor, edits = self._end, self._cursor, self._acting
-        settings, prices = self._chooser.settings, tuple[list[float], ...]()
-        by_engine = self._chooser.is_known
-        if (allowed_V := self._stream.allowed) is not None:
-            by_engine, count = self._chooser.is_known_within, 1
-            if by_engine:
-                choice = self._chooser.within(allowed_V)
-                settings, prices = choice.settings, ([choice.price(first.logits_BV[0])],)
-        if isinstance(self._network, NativeStep | MixedStep) and by_engine:
-            counter = self._stream.generator.counter
+        if isinstance(self._network, NativeStep | MixedStep) and self._chooser.is_known:
+            settings, counter = self._chooser.settings, self._stream.generator.counter
+            standing = self._stream.standing
             written = self._network.write(
                 *(count, first.logits_BV, first.state, settings, counter, self._recent, END_ID),
                 edits=edits,
                 previous=self._previous,
+                standing=standing,
             )
             chosen, end = written.chosen, Position(written.logits_BV, written.state)
             ids = chosen.ids.tolist()
             is_whole = len(ids) == count or END_ID in ids[-1:]
+            if standing is not None:
+                # An automaton ends a block where it allows nothing more.
+                is_whole = bool(ids)
             if cursor is not None and (same := cursor.follow(ids)) < len(ids):
                 # Other edits begin: the block ends there, its last token read again under them.
                 before = first if same == 0 else read(self._network, first, ids[:same], edits)
@@ -162,7 +160,7 @@ class StreamWriter:
                 del ids[same + 1 :]
                 is_whole = True
         else:
-            chosen, prices = self._choose_one(allowed_V)
+            chosen = self._choose_one()
             ids, is_whole = chosen.ids.tolist(), True
             if cursor is not None:
                 cursor.advance(ids[0])
@@ -175,9 +173,9 @@ class StreamWriter:
             self._recent = _seen([*self._recent, *ids], self._options)
         self._start, self._ids, self._taken, self._end = first, ids, 0, end
         self._edits = edits
-        probabilities, logprobs = chosen.probabilities.tolist(), chosen.logprobs.tolist()
+        figures = (array.tolist() for array in chosen[1:])
         # Of a block that was cut short there are more of these than ids.
-        return list(zip(ids, probabilities, logprobs, *prices, strict=False)), is_whole
+        return list(zip(ids, *figures, strict=False)), is_whole
 
     @property
     def _acting(self) -> Edits:
@@ -190,20 +188,17 @@ class StreamWriter:
             self._begun = edits, start(self._network, (), edits)
         return self._begun[1]
 
-    def _choose_one(
-        self, allowed_V: NDArray[np.bool_] | None
-    ) -> tuple[Chosen, tuple[list[float], ...]]:
-        """The next token, not yet read; and what it costs, where there is a form."""
+    def _choose_one(self) -> Chosen:
+        """The next token, not yet read."""
         recent = np.array([self._recent], np.intp) if self._recent else None
         counters = np.array([self._stream.generator.counter], np.uint64)
         previous = np.array([self._previous])
-        logits_BV = self._end.logits_BV
+        logits_BV, allowed_V = self._end.logits_BV, self._stream.allowed
         if allowed_V is None:
-            return self._chooser.choose(logits_BV, counters, recent, previous), ()
-        chosen, prices_B = self._chooser.choose_in_form(
+            return self._chooser.choose(logits_BV, counters, recent, previous)
+        return self._chooser.choose_in_form(
             logits_BV, counters, recent, previous, allowed_V[None, :]
         )
-        return chosen, (prices_B.tolist(),)
 
 
 class StreamGroup:
@@ -233,8 +228,6 @@ class StreamGroup:
         self._chooser = Chooser(options, engine, streams[0].junctions if streams else b"")
         self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
         self._has_form = bool(streams) and streams[0].allowed is not None
-        if self._has_form:
-            self._steps = 1  # What is allowed next depends on every token.
         self._streams = list(enumerate(streams))
         self._cursors = None if cursors is None else list(cursors)
         # Tokens that the cursors were not told of, for they change nothing: of all, and letters.
@@ -275,20 +268,20 @@ class StreamGroup:
     def _write_block(self, size: int) -> list[tuple[list[Any], ...]]:
         """What `Stream.accept_many` takes of each; what stands after a text's end is of no use."""
         count = min(self._steps, size, max(1, *(stream.room for _, stream in self._streams)))
+        places, count = self._placed(count)
         counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
-        ids, logprobs, prices = [], [], []
+        chosen_T = []
         for _ in range(count):
             logits_BV = self.position.logits_BV
-            if self._has_form:
+            if self._has_form and places is None:
                 masks = (stream.allowed for _, stream in self._streams)
                 allowed_BV = np.stack([mask for mask in masks if mask is not None])
-                chosen, prices_B = self._chooser.choose_in_form(
+                chosen = self._chooser.choose_in_form(
                     logits_BV, counters_B, self._recent_BN, self._previous_B, allowed_BV
                 )
-                prices.append(prices_B)
             else:
                 chosen = self._chooser.choose(
-                    logits_BV, counters_B, self._recent_BN, self._previous_B
+                    logits_BV, counters_B, self._recent_BN, self._previous_B, places
                 )
             self._previous_B = chosen.ids
             edits_B = self._edits_for(chosen.ids)
@@ -312,15 +305,22 @@ class StreamGroup:
                 if is_end_B is not None:
                     recent_BN = np.where(is_end_B, UNKNOWN_ID, recent_BN)
                 self._recent_BN = recent_BN
-            ids.append(chosen.ids)
-            logprobs.append(chosen.logprobs)
+            chosen_T.append(chosen)
         for _, stream in self._streams:
             stream.generator.skip(count)
-        ids_BT, logprobs_BT = np.stack(ids, axis=1), np.stack(logprobs, axis=1)
-        columns = [ids_BT.tolist(), logprobs_BT.tolist()]
-        if prices:
-            columns.append(np.stack(prices, axis=1).tolist())
+        ids_T, _, logprobs_T, prices_T = zip(*chosen_T, strict=True)
+        columns = [np.stack(rows, axis=1).tolist() for rows in (ids_T, logprobs_T, prices_T)]
         return list(zip(*columns, strict=True))
+
+    def _placed(self, count: int) -> tuple[Places | None, int]:
+        """Where the texts stand in their form, and how many tokens can be chosen from there."""
+        if not self._has_form:
+            return None, count
+        if not self._chooser.is_native:
+            return None, 1
+        standings = [stream.standing for _, stream in self._streams]
+        followed = [standing for standing in standings if standing is not None]
+        return Places(followed), count if all(place.is_whole for place in followed) else 1
 
     def _edits_for(self, ids_B: NDArray[np.integer]) -> tuple[Edits, ...] | None:
         """What acts while these tokens are read; the same tuple where nothing changed."""

@@ -403,9 +403,10 @@ int64_t tg_mix_write(const tg_mixer *m, tg_sampler *sampler, int isa, const tg_c
         const int32_t before = done ? history[seen - 1] : previous;
         const uint64_t draw = counter + (uint64_t)done;
         const tg_chosen one = {history + seen, chosen->probabilities + done,
-                               chosen->logprobs + done};
+                               chosen->logprobs + done, chosen->prices + done};
         if (tg_choose(isa, 1, choice, m->counts->vocab, 1, logits, history, seen, &before, &draw,
-                      &one) < 1)
+                      &one) < 1 ||
+            (choice->places && choice->places->state < 0))
             break;
         const int32_t symbol = history[seen];
         tg_sampler_read(sampler, &symbol, 1, edits, state, logits);

@@ -4,6 +4,26 @@
 
 #include "textgen.h"
 
+/* An automaton over symbols that texts are held to: textgen/sampling/forms says what it means. A text
+ * counts characters; a symbol is one, or a byte of one, which only its last byte completes. */
+typedef struct {
+    const int32_t *table;     /* (states, kinds): the next state; negative: there is none */
+    const int32_t *kinds;     /* (V,): the kind of each symbol; negative: it is never allowed */
+    const int32_t *distances; /* (states,): the fewest characters to an end; those that lie far have
+                                 more than any text */
+    const uint8_t *ends;      /* (states,): whether `end` may come next */
+    int32_t kind_count;
+    int32_t whole;            /* the states from this one on stand within a character */
+    int32_t end;              /* the symbol for the end of a text, which leaves it where it is */
+} tg_form;
+
+/* Where a text stands in its form. Each symbol that is chosen moves it on. */
+typedef struct {
+    const tg_form *form;
+    int64_t left;  /* characters that the text may still have */
+    int32_t state; /* negative: nothing was allowed any more */
+} tg_place;
+
 /* How symbols are chosen: the settings of textgen/sampling/filters.py and choice.py, in this order,
  * which those files specify. */
 typedef struct {
@@ -17,6 +37,7 @@ typedef struct {
     const uint8_t *junctions;             /* (V,), NULL: none; b does not follow a where
                                              (junctions[a] >> 4) + (junctions[b] & 15) > 2 */
     uint64_t key;                         /* of the generator: splitmix64(rng, 0) */
+    tg_place *places;                     /* of each text in its form; NULL: they have none */
 } tg_choice;
 
 /* What was chosen, `(n,)` each. */
@@ -24,13 +45,15 @@ typedef struct {
     int32_t *ids;
     double *probabilities; /* after the filters */
     double *logprobs;      /* natural, before them */
+    double *prices;        /* with places: the bits that the form cost */
 } tg_chosen;
 
 /* Choose one symbol for each of `rows` rows of logits `(rows, V)`. Row r looks back at
  * `recent[r * recent_count ...]`, of which the last `repetition_window` count, follows the symbol
  * `previous[r]` (negative: none; NULL: none for all), and makes draw `counters[r]` of the
- * generator. Returns how many rows were chosen for before one whose logits allow no choice, for
- * they are not finite; -1 when memory ran out. */
+ * generator. Of a text whose form allows nothing any more it chooses the end. Returns how many rows
+ * were chosen for before one whose logits allow no choice, for they are not finite; -1 when memory
+ * ran out. */
 TG_API int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                          const float *logits, const int32_t *recent, int64_t recent_count,
                          const int32_t *previous, const uint64_t *counters,
@@ -60,7 +83,8 @@ TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, 
  * turns, draws `counter`, `counter + 1`, ... `previous` is the symbol before the first. `history`
  * holds `history_count` tokens of context for the repetition penalty and room for n more: those
  * chosen are appended (`chosen->ids` is not used). Returns how many: fewer where `end` was chosen,
- * which is the last then, or where the logits were not finite. */
+ * which is the last then, where the form allowed nothing any more, or where the logits were not
+ * finite. */
 TG_API int64_t tg_sampler_write(tg_sampler *sampler, const tg_choice *choice, int64_t n,
                                 int32_t end, int32_t previous, uint64_t counter, int32_t *history,
                                 int64_t history_count, tg_edits edits, float *state,

@@ -15,7 +15,7 @@
 #else
 #define TG_API __attribute__((visibility("default")))
 #endif
-#define TG_ABI_VERSION 7
+#define TG_ABI_VERSION 8
 
 /* Calls `of` for every cell: its name here, its name in `textgen.cells`, and `with`. The order is
  * that of `textgen.cells.BUILT_IN`. */

@@ -9,7 +9,7 @@ from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError, named
 from textgen.options import SampleOptions, form_settings
 from textgen.sampling.forms.alphabet import Alphabet
-from textgen.sampling.forms.automaton import Rule, by_lines, product
+from textgen.sampling.forms.automaton import Rule, by_lines, one_after_another, product
 from textgen.sampling.forms.form import Form, State
 from textgen.sampling.forms.rhymes import Rhymes, read_stress
 from textgen.sampling.forms.rules import (
@@ -25,6 +25,9 @@ from textgen.sampling.forms.rules import (
 )
 from textgen.sampling.forms.spelling import Place, SpelledForm, Track, check_level
 from textgen.sampling.forms.verse import Verse, line_automata
+
+#: Lines with so many states at most are one automaton, which the engine follows by itself.
+MOST_JOINED = 2**14
 
 
 class _Whole:
@@ -111,7 +114,7 @@ def _verse(
     alphabet: Alphabet,
     words: Sequence[str] | None,
     usual_words: Callable[[], Sequence[str]] | None,
-) -> Verse:
+) -> Track:
     rules = [*lines, lines_rules(count, alphabet)]
     bases = line_automata(rules, count, alphabet)
     for place, base in enumerate(bases):
@@ -119,6 +122,8 @@ def _verse(
             own = [rule.of_line(place) for rule in rules]
             raise SamplingError(f"line {place + 1}: {first_conflict(own)}; change one of them")
     if options.rhyme is None:
+        if sum(len(base.table_SK) for base in bases) <= MOST_JOINED:
+            return _Whole(one_after_another(bases, alphabet.numbers["\n"]))
         return Verse(bases, alphabet, None)
     longest = longest_text(options)
     if not longest:

@@ -214,6 +214,29 @@ def by_lines(lines: Sequence[Rule], newline: int, after: str) -> Rule:
     return Rule(lines[0].name, kinds_N, table_SK, ends_S)
 
 
+def one_after_another(lines: Sequence[Rule], newline: int) -> Rule:
+    """The rule of a text from those of its lines, as `as_line` makes them.
+
+    Args:
+        lines: The rules, each with the line end after it.
+        newline: The number of the line end in the alphabet.
+    """
+    kinds_N, of_rules = joint_kinds(lines)
+    firsts = np.cumsum([0, *(len(rule.table_SK) for rule in lines)]).tolist()
+    tables, ends = [], []
+    for place, rule in enumerate(lines):
+        own_SK = rule.table_SK[:, of_rules[:, place]]
+        table_SK = np.where(own_SK >= 0, own_SK + firsts[place], NONE)
+        is_last = place == len(lines) - 1
+        if not is_last:
+            column_S = table_SK[:, kinds_N[newline]]
+            column_S[column_S >= 0] = firsts[place + 1]
+        tables.append(table_SK)
+        ends.append(rule.ends_S & is_last)
+    name = " and ".join(dict.fromkeys(rule.name for rule in lines))
+    return Rule(name, kinds_N, np.concatenate(tables).astype(np.int32), np.concatenate(ends))
+
+
 def as_line(rule: Rule, newline: int, *, is_last: bool) -> Rule:
     """A rule of one line with the line end after it, which a last line may do without."""
     kinds_N = rule.kinds_N.copy()

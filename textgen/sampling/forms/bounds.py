@@ -57,6 +57,9 @@ class Bounds:
         chars, _, inner = _parts(state)
         return max(int(chars == 0), 0 if self._inner is None else self._inner.least(inner))
 
+    def standing(self, state: State, left: int) -> None:
+        """It has no automaton that the engine could follow."""
+
     def next(self, state: State, token: int) -> State:
         """Where the text stands after an allowed symbol."""
         if token == END_ID:

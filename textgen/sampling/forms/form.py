@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
+from textgen.native.sampler import Automaton, Standing
 
 #: More characters than any text has: its length is no bound.
 UNBOUNDED = 2**40
@@ -45,6 +46,31 @@ class Form(Protocol):
 
     def next(self, state: State, token: int) -> State:
         """Where the text stands after an allowed symbol; `END_ID` leaves it where it is."""
+
+    def standing(self, state: State, left: int) -> Standing | None:
+        """Where the text stands in an automaton that the native engine can follow by itself.
+
+        It allows what `allowed` does, up to where it allows nothing more. None: there is none, and
+        the form is asked at each symbol.
+
+        Args:
+            state: Where the text stands.
+            left: Characters that the text may still have.
+        """
+
+
+def one_step(allowed_V: NDArray[np.bool_]) -> Standing:
+    """An automaton of one symbol: from state 0 each that is allowed leads to 1, and none on."""
+    kinds_V = np.where(allowed_V, 0, -1).astype(np.int32)
+    automaton = Automaton(
+        np.array([[1], [-1]], np.int32),
+        kinds_V,
+        np.zeros(2, np.int32),
+        np.array([allowed_V[END_ID], False]),
+        END_ID,
+        whole=2,
+    )
+    return Standing(automaton, 0, UNBOUNDED, is_whole=False)
 
 
 def may_only_end(allowed_V: NDArray[np.bool_]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,11 @@ from textgen.extras import install_hint
 from textgen.sampling.forms.alphabet import Alphabet
 from textgen.sampling.forms.automaton import MOST_TRANSITIONS, NONE, Rule
 from textgen.sampling.forms.regex_index import BYTES, SECONDS, moves_of, moves_within_bounds
+
+#: Rules of expressions that took a process, to write with them again: so many, each of so many
+#: transitions at most.
+_KEPT, _KEPT_TRANSITIONS = 32, 2**18
+_rules: dict[tuple[str, str], Rule] = {}
 
 #: Escapes that stand for many characters, as Python understands them.
 _CLASSES = frozenset("wWdDsS")
@@ -37,6 +43,8 @@ def pattern_rule(name: str, pattern: str, alphabet: Alphabet, *, is_known: bool 
             large; or the library is missing.
     """
     make = moves_of if is_known else moves_within_bounds
+    if (kept := _rules.get((pattern, alphabet.chars))) is not None:
+        return replace(kept, name=name)
     try:
         found = make(_translated(pattern, alphabet), alphabet.chars)
     except ImportError:
@@ -75,7 +83,12 @@ def pattern_rule(name: str, pattern: str, alphabet: Alphabet, *, is_known: bool 
     ends_S = np.zeros(len(states), np.bool_)
     ends_S[sources[is_end & np.isin(moves[:, 2], found["ends"])]] = True
     columns_KS, kinds_N = np.unique(table_SK, axis=1, return_inverse=True)
-    return Rule(name, kinds_N.reshape(-1).astype(np.int32), columns_KS, ends_S).minimal()
+    rule = Rule(name, kinds_N.reshape(-1).astype(np.int32), columns_KS, ends_S).minimal()
+    if not is_known and rule.table_SK.size <= _KEPT_TRANSITIONS:
+        if len(_rules) >= _KEPT:
+            _rules.clear()
+        _rules[pattern, alphabet.chars] = rule
+    return rule
 
 
 def literal(text: str) -> str:

@@ -15,13 +15,20 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
 from textgen.errors import SamplingError, named
+from textgen.native.sampler import Automaton, Standing
 from textgen.sampling.forms.alphabet import Alphabet
-from textgen.sampling.forms.automaton import FAR, NONE, Ints, Rule
+from textgen.sampling.forms.automaton import FAR, MOST_TRANSITIONS, NONE, Ints, Rule
 from textgen.sampling.forms.form import State
 
 
 class Place(NamedTuple):
-    """Where a text stands: in a state of an automaton, after which more characters must come."""
+    """Where a text stands: in a state of an automaton, after which more characters must come.
+
+    Args:
+        rule: The automaton.
+        state: The state.
+        rest: The fewest characters of what comes after it; 0: the text ends with it.
+    """
 
     rule: Rule
     state: int
@@ -64,15 +71,18 @@ class SpelledForm:
         self._symbols = vocabulary.symbols
         self._size = len(vocabulary)
         self._found: dict[Hashable, _Needs] = {}
+        self._automata: dict[tuple[int, bool], Automaton | None] = {}
         self._chars = [self._numbers(symbol, alphabet) for symbol in vocabulary.symbols]
         if self._level == "byte":
             self._bytes = [symbol.encode("latin-1") for symbol in vocabulary.symbols]
             self._whole = {char.encode(): number for number, char in enumerate(alphabet.chars)}
             self._parts = defaultdict[bytes, list[tuple[int, int]]](list)
             ids = {value: token for token, value in enumerate(self._bytes) if value}
+            self._ids = ids
             for code, number in self._whole.items():
                 for cut in range(len(code)):
                     self._parts[code[:cut]].append((number, ids[code[cut : cut + 1]]))
+            self._prefixes = {part: number for number, part in enumerate(sorted(self._parts))}
         else:
             known = [chars is not None for chars in self._chars]
             self._known = np.flatnonzero(known)
@@ -116,6 +126,21 @@ class SpelledForm:
         room = left - place.rest
         return needs.allowed_V if needs.top <= room else needs.needs_V <= min(room, FAR - 1)
 
+    def standing(self, state: State, left: int) -> Standing | None:
+        """Where the text stands in an automaton that the engine can follow."""
+        place = self._place(state)
+        _, within = _parts(state)
+        key = (id(place.rule), place.rest == 0)
+        if key not in self._automata:
+            self._automata[key] = self._automaton(place)
+        automaton = self._automata[key]
+        if automaton is None:
+            return None
+        number = place.state
+        if isinstance(within, bytes):
+            number += self._prefixes[within] * len(place.rule.table_SK)
+        return Standing(automaton, number, min(left - place.rest, FAR - 1), place.rest == 0)
+
     def next(self, state: State, token: int) -> State:
         """Where the text stands after an allowed symbol."""
         if token == END_ID:
@@ -129,6 +154,45 @@ class SpelledForm:
         if code not in self._whole:
             return track, code
         return self._track.after(track, (self._whole[code],)), b""
+
+    def _automaton(self, place: Place) -> Automaton | None:
+        """An automaton over symbols; None: they are words, or it would be too large."""
+        rule = place.rule
+        ends_S = rule.ends_S if place.rest == 0 else np.zeros_like(rule.ends_S)
+        if self._level == "byte":
+            return self._byte_automaton(rule, ends_S)
+        if len(self._columns) > 1:
+            return None
+        (column,) = self._columns
+        kinds_V = np.where(column >= 0, rule.kinds_N[column], NONE)
+        return Automaton(rule.table_SK, kinds_V, rule.distances_S, ends_S, END_ID, len(ends_S))
+
+    def _byte_automaton(self, rule: Rule, ends_S: NDArray[np.bool_]) -> Automaton | None:
+        """One with the states of the rule once for each beginning of a character, none first."""
+        size, count = len(ends_S), len(self._prefixes)
+        if size * count * self._size > MOST_TRANSITIONS // 8:
+            return None
+        table_PSV = np.full((count, size, self._size), NONE, np.int32)
+        # From within a character: those of the character included.
+        far_PS = np.full((count, size), FAR, np.int32)
+        far_PS[0] = rule.distances_S
+        for code, number in self._whole.items():
+            after_S = rule.table_SK[:, rule.kinds_N[number]]
+            need_S = np.where(after_S >= 0, rule.distances_S[after_S] + 1, FAR)
+            for cut in range(1, len(code)):
+                row_S = far_PS[self._prefixes[code[:cut]]]
+                np.minimum(row_S, need_S, out=row_S)
+            table_PSV[self._prefixes[code[:-1]], :, self._ids[code[-1:]]] = after_S
+        for part, number in self._prefixes.items():
+            if part:
+                states_S = np.where(far_PS[number] < FAR, number * size + np.arange(size), NONE)
+                table_PSV[self._prefixes[part[:-1]], :, self._ids[part[-1:]]] = states_S
+        table_SK, kinds_V = np.unique(
+            table_PSV.reshape(-1, self._size), axis=1, return_inverse=True
+        )
+        ends_S = np.resize(ends_S, count * size) & (np.arange(count * size) < size)
+        kinds_V, far_S = kinds_V.reshape(-1), far_PS.reshape(-1)
+        return Automaton(table_SK, kinds_V, far_S, ends_S, END_ID, size)
 
     def _place(self, state: State) -> Place:
         return self._track.place(_parts(state)[0])

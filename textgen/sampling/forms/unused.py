@@ -125,6 +125,9 @@ class Unused:
         """The fewest characters that finish the text from here, or fewer."""
         return self._inner.least(_parts(state)[0])
 
+    def standing(self, state: State, left: int) -> None:
+        """It has no automaton that the engine could follow."""
+
     def next(self, state: State, token: int) -> State:
         """Where the text stands after an allowed symbol."""
         if token == END_ID:
