@@ -25,6 +25,7 @@ from textgen.errors import (
     TrainingDivergedError,
 )
 from textgen.evaluation.nll import Nll
+from textgen.sampling import SamplingNetworks
 from textgen.training.events import Ended, Event, Report, Sampled, Saved, Started
 from textgen.training.folder import RunState, run_folder
 from textgen.training.run import MOST_SKIPPED_IN_A_ROW
@@ -78,10 +79,12 @@ def test_a_sample_goes_on_from_the_text(tmp_path: Path, monkeypatch: pytest.Monk
     from textgen.training import run as module
 
     seeds: list[list[int]] = []
+    writers: list[Any] = []
     whole = module.generate
 
     def spy(network: Any, vocabulary: Any, given: Any, *rest: Any, **more: Any) -> Any:
         seeds.append(list(given[0]))
+        writers.append(network)
         return whole(network, vocabulary, given, *rest, **more)
 
     monkeypatch.setattr(module, "generate", spy)
@@ -98,6 +101,9 @@ def test_a_sample_goes_on_from_the_text(tmp_path: Path, monkeypatch: pytest.Monk
         assert passage in source and passage.endswith("\n")
         assert len(sample.text) == module.SAMPLE_LENGTH  # without what it goes on from
     assert len(set(read)) > 1
+    # By what `textgen sample` writes with, the engine where it is built: training waits for it.
+    quick = type(SamplingNetworks(model.config, model.saved.weights, 1).one)
+    assert {type(network) for network in writers} == {quick}
     # Documents begin where training saw beginnings.
     seeds.clear()
     train(text, tmp_path / "lines", documents="line")

@@ -35,7 +35,6 @@ from textgen.messages import Message, marks_of
 from textgen.model.engine import open_network
 from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Network
-from textgen.model.numpy_network import NumpyNetwork
 from textgen.progress import Task, task
 from textgen.runtime import Choice
 from textgen.sampling import ADAPTATION, SampleOptions, SamplingNetworks, generate
@@ -302,8 +301,11 @@ class Run:
 
     def _sample(self) -> Iterator[Sampled]:
         data = self._data
-        fit_head_scale(self._trainer.network, data.train)
-        network = NumpyNetwork(self.plan.model, self._trainer.network.arrays())
+        trained = self._trainer.network
+        fit_head_scale(trained, data.train)
+        # As `textgen sample` writes: the training waits for it.
+        threads = trained.engine.threads or 1
+        network = SamplingNetworks(self.plan.model, trained.arrays(), threads).one
         history = self.plan.seq_len if self.plan.sliding else 0
         corpus = data.corpus
         options = SampleOptions(
@@ -324,7 +326,9 @@ class Run:
         try:
             with task("writing a sample"):
                 (written,) = generate(
-                    network, corpus.vocabulary, [source], options, primer_ids=data.primer
+                    *(network, corpus.vocabulary, [source], options),
+                    primer_ids=data.primer,
+                    together=False,
                 )
         except SamplingError:
             return  # Logits that are not finite: the counters and evaluations decide what follows.
