@@ -104,6 +104,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "numbers.csv").write_text("1\n1\n2\n3\n5\n8\n13\n21\n34\n55\n")
     (folder / "letters").mkdir()
     (folder / "letters/one.txt").write_text(text[:2000])
+    for label, part in (("Austen", text[:2500]), ("Conan Doyle", text[2500:5000])):
+        (folder / "voices" / label).mkdir(parents=True)
+        (folder / "voices" / label / "text.txt").write_text(part)
     sentences = [" ".join(part.split()) for part in text.split(".") if part.strip()]
     rows = [f"{number % 2}\t{sentence}\n" for number, sentence in enumerate(sentences)]
     (folder / "reviews.tsv").write_text("".join(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
@@ -25,7 +25,7 @@ from textgen.checkpoint import (
 )
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.vocabulary import END_ID, Ids
-from textgen.errors import ConfigError, InspectionError, StorageError, named
+from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
 from textgen.files import FolderLock, make_folder
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
@@ -81,15 +81,19 @@ from textgen.sampling import (
 from textgen.sampling.items import (
     known_items,
 )
+from textgen.sampling.labelled import LabelledNetwork
 from textgen.sampling.line_end_words import line_end_words
 from textgen.sampling.seed import refuse_form, seed_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
+    LabelPlan,
+    LabelSteering,
     LiveSteering,
     Steering,
     SteeringPlan,
     Target,
+    parse_labels,
     parse_specs,
     target_names,
 )
@@ -442,11 +446,15 @@ class Model(WritingModel):
     networks: SamplingNetworks
 
     def __init__(self, saved: SavedModel, path: Path) -> None:
+        # With the labels' vectors, where it has any; what writes and measures is under none.
+        self._voices, saved = saved, saved.labelled({})
         networks = SamplingNetworks(saved.config, saved.weights, choose_threads().value)
         super().__init__(saved, networks)
         self.path = path
         self.config = saved.config
         self.info = saved.info
+        # The model under each label that was asked for.
+        self._labelled: dict[str, Model] = {}
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
         self._mixtures: dict[int | None, CountMixture] = {}
@@ -475,7 +483,45 @@ class Model(WritingModel):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied with its weights, so that another process needs no file."""
-        return type(self), (self.saved, self.path), {"_steering": self._steering}
+        return type(self), (self._voices, self.path), {"_steering": self._steering}
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that it was trained with, such as authors; none of a model of one voice."""
+        return self._voices.config.labels
+
+    @checked()
+    def labelled(self, label: str) -> Model:
+        """The model under a label or a mixture: all that it does, it does under that.
+
+        Args:
+            label: `"Tolstoy"`, or `"Tolstoy:0.7,Gogol:0.3"`.
+        Raises:
+            ConfigError: The model has no such label, or the label has a schedule.
+        Example:
+            >>> print(model.labelled("Tolstoy").generate(length=200))
+        """
+        if label not in self._labelled:
+            plan = parse_labels(label, self.labels)
+            if not plan.is_constant:
+                raise ConfigError(
+                    f"{named('label', label)} has a schedule, which counts written characters; "
+                    "give one label or one mixture, without @"
+                )
+            shares = plan.edit_at(0, 1).shares
+            self._labelled[label] = Model(self._voices.labelled(shares), self.path)
+        return self._labelled[label]
+
+    def _under(self, label: str | None) -> Model:
+        """The model under a label that is given with other settings."""
+        return self if label is None else self.labelled(label)
+
+    def _schedule(self, label: str | None) -> LabelPlan | None:
+        """The labels of a text, where they change on the way."""
+        if label is None:
+            return None
+        plan = parse_labels(label, self.labels)
+        return None if plan.is_constant else plan
 
     @property
     def name(self) -> str:
@@ -561,6 +607,10 @@ class Model(WritingModel):
         names, stdin = _source(paths, text, stdin, given, "adapt")
         corpus = open_corpus(self.saved, names, FileOptions(**given), stdin, documents=documents)
         adapted = adapted_model(self.saved, corpus, choose_threads().value)
+        if self.labels:
+            vectors = {"labels.weight": self._voices.weights["labels.weight"]}
+            weights = {**adapted.weights, **vectors}
+            adapted = replace(adapted, config=self._voices.config, weights=weights)
         return Model(adapted, self.path)
 
     @checked()
@@ -578,7 +628,7 @@ class Model(WritingModel):
         folder = free_folder(path_text(name, "name"))
         make_folder(folder)
         with FolderLock(folder):
-            self.saved.save(free_folder(str(folder), Path()) / MODEL_NAME)
+            self._voices.save(free_folder(str(folder), Path()) / MODEL_NAME)
         return folder / MODEL_NAME
 
     @contextmanager
@@ -629,6 +679,22 @@ class Model(WritingModel):
         plan.check(self.config)
         return plan if plan.interventions else None
 
+    def _asked(
+        self, steer: Steer | None, settings: Mapping[str, Any]
+    ) -> tuple[SampleOptions, Steering | None]:
+        """The settings of a text, and what steers it; its labels too, where they change."""
+        options, plan = super()._asked(steer, settings)
+        labels = self._schedule(options.label)
+        if labels is None:
+            return options, plan
+        if options.mix or options.history or self.saved.reads_pairs:
+            what = named("mix") if options.mix else named("history")
+            raise SamplingError(
+                f"{named('label', options.label)} changes on the way, and {what} does not go "
+                "with that; give one label, or leave it out"
+            )
+        return options, LabelSteering(labels, plan)
+
     def _refuse_steering(self, what: str) -> None:
         """Raise `ConfigError` where `steered` holds something."""
         if self._steering is not None:
@@ -675,6 +741,8 @@ class Model(WritingModel):
         """
         if is_steered:
             return Choice("mix", False, "the text is steered")
+        if self.labels:
+            return Choice("mix", False, "its counts would be those of all labels")
         if history:
             return Choice("mix", False, "the network sees a fixed number of tokens")
         mixture = usual_mixture(self.saved, self.networks)
@@ -692,6 +760,17 @@ class Model(WritingModel):
         Raises:
             ConfigError, BackendError: As `mixture`, where the options ask for it.
         """
+        if (labels := self._schedule(options.label)) is not None:
+
+            def under(shares: Mapping[str, float]) -> StepNetwork:
+                own = self._voices.labelled(shares)
+                model = Model(own, self.path)
+                return model.network_for(replace(options, label=None), together=together)
+
+            return LabelledNetwork(labels.edit_at(0, 1), under)
+        if options.label is not None:
+            model = self._under(options.label)
+            return model.network_for(replace(options, label=None), together=together)
         if together:
             network: StepNetwork = self.networks.many
         else:
@@ -733,6 +812,8 @@ class Model(WritingModel):
             raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
         options, _ = self._asked(steer, settings)
+        if self._schedule(options.label) is not None:
+            raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
         refuse_form(options, "a text that is steered by hand ends where a person ends it")
         return generate_live(
             self.network_for(options),
@@ -905,7 +986,8 @@ class Model(WritingModel):
         options = ViewOptions(**cast(dict[str, Any], settings))
         if options.show == "influence":
             self._refuse_steering("influence is")
-        return view_text(self, text, options, edits=self._constant_edits("view"))
+        edits = self._constant_edits("view")
+        return view_text(self._under(options.label), text, options, edits=edits)
 
     @checked()
     def html(
@@ -1107,10 +1189,11 @@ class Model(WritingModel):
 
         given: dict[str, Any] = dict(settings)
         names, stdin = _source(paths, text, stdin, given, "evaluate")
+        options = EvalOptions(**given)
         return evaluate(
-            self.saved,
+            self._under(options.label).saved,
             names,
-            EvalOptions(**given),
+            options,
             edits=self._constant_edits("evaluate"),
             stdin=stdin,
             on_progress=on_progress,

@@ -24,6 +24,7 @@ class CorpusSettings(TypedDict, total=False):
     level: str
     fold: bool
     documents: str | None
+    label_from: str | None
     min_count: int
     min_word_count: int | None
     max_words: int
@@ -74,6 +75,7 @@ class SampleSettings(TypedDict, total=False):
     length: int
     temperature: float
     rng: int
+    label: str | None
     top_k: int
     top_p: float
     min_p: float
@@ -144,6 +146,7 @@ class EvalSettings(EvalPairsSettings, total=False):
     streams: int
     history: int | None
     documents: str | None
+    label: str | None
     mix: bool
     mix_order: int | None
     adapt: bool
@@ -197,6 +200,7 @@ class ViewSettings(TypedDict, total=False):
     """What colours a text: `textgen.view_options.ViewOptions`."""
 
     show: str | None
+    label: str | None
     neurons: Sequence[str | tuple[int, int]]
     top: int
     by: str | None

@@ -53,7 +53,7 @@ MOST_COUNTED = 10_000
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
 #: What can be measured of a text and not of pairs, each of which is read from its beginning.
-TEXT_ONLY = ("window", "streams", "history", "documents", "mix", "mix_order", "adapt")
+TEXT_ONLY = ("window", "streams", "history", "documents", "label", "mix", "mix_order", "adapt")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -464,6 +464,11 @@ class TrainOptions(ComputeOptions):
         if self.corpus.documents not in (None, "file"):
             name = named("documents")
             raise ConfigError(f"{pairs} makes every line a document; leave {name} out")
+        if self.corpus.label_from is not None:
+            raise ConfigError(
+                f"{named('label_from')} says whose a text is, and {pairs} has a source that says "
+                "what to write; put what the label says into the source, and leave it out"
+            )
         if self.corpus.fold:
             raise ConfigError(
                 f"{named('fold')} takes away the TAB between source and target; leave it out"
@@ -550,6 +555,16 @@ class SampleOptions:
         panel=CHOICE,
         at_least=0,
         below=RNG_LIMIT,
+    )
+    label: str | None = setting(
+        None,
+        help="Write under this label, of a model that was trained with labels "
+        f"({named('label_from')}). Tolstoy:0.7,Gogol:0.3 mixes two by shares; "
+        "Tolstoy@0..200,Gogol@200.. changes from one to the other after 200 characters (@s3.. "
+        "from sentence 3 on).",
+        panel=CHOICE,
+        metavar="NAME",
+        by_default="none",
     )
     top_k: int = setting(
         0,
@@ -888,6 +903,13 @@ class EvalOptions(FileOptions, ComputeOptions):
         at_least=1,
     )
     documents: str | None = setting_like(CorpusOptions, "documents", by_default="as in training")
+    label: str | None = setting(
+        None,
+        help="Read the text under this label, of a model that was trained with labels "
+        f"({named('label_from')}); or under a mixture, such as Tolstoy:0.7,Gogol:0.3.",
+        metavar="NAME",
+        by_default="none",
+    )
     mix: bool = setting(
         False,
         help="Measure the text also under a mixture of the model with counts of its training text: "

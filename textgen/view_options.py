@@ -7,7 +7,7 @@ from typing import Any
 
 from textgen.corpus.corpus_options import FileOptions
 from textgen.errors import ConfigError, InspectionError, named
-from textgen.options import ComputeOptions
+from textgen.options import ComputeOptions, EvalOptions
 from textgen.settings import ADVANCED, PROPERTY, TEXT, check, setting, setting_like
 
 #: Characters of a corpus that are read unless more are asked for: 10 to 30 seconds for 1 x 512
@@ -69,6 +69,7 @@ class ViewOptions:
         "character cost) or influence (how much each character changes the prediction after "
         "the text)."
     )
+    label: str | None = setting_like(EvalOptions, "label")
     neurons: tuple[str, ...] = neurons_setting("The neuron that colours the text")
     top: int = setting(
         3,

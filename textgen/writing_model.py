@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from textgen.arguments import checked, path_text
 from textgen.checkpoint import ModelHeader
 from textgen.corpus.vocabulary import Ids, Vocabulary
-from textgen.errors import ConfigError, SamplingError
+from textgen.errors import ConfigError, SamplingError, named
 from textgen.keywords import SampleSettings, StrPath
 from textgen.model.edit import NO_EDITS
 from textgen.model.network import StepNetwork
@@ -38,7 +38,7 @@ from textgen.sampling.forms import Form, form_of
 from textgen.sampling.items import ItemRequest, Items, find_items, longest_item, refuse_no_items
 from textgen.sampling.seed import options_of, refuse_form, refuse_steering, seed_of, stop_of
 from textgen.settings import plain_value
-from textgen.steering import Steering, SteeringPlan
+from textgen.steering import LabelSteering, Steering, SteeringPlan
 
 #: How a text is steered: one specification, several, or what was made of them.
 Steer = str | Sequence[str] | Steering
@@ -354,6 +354,8 @@ class WritingModel(Shown, ABC):
         options, plan = self._asked(steer, settings)
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
+        if isinstance(plan, LabelSteering):
+            raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
         refuse_form(options, "a text that is written by turns ends nowhere, so it has no form")
         return Writer(
             self.network_for(options),

@@ -57,7 +57,9 @@ class FakeNetwork:
         state: State,
         resets_TB: NDArray[np.bool_] | None,
         masks: Masks | None,
+        labels_TB: NDArray[np.int64] | None = None,
     ) -> tuple[float, State]:
+        assert labels_TB is None, "plays an engine that knows no labels"
         model = self._reference.model
         first = _tensors(state)
         resets = None if resets_TB is None else make_resets(resets_TB, torch.device("cpu"))

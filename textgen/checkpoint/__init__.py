@@ -6,6 +6,7 @@ the format of `textgen.checkpoint.format`; `locate_model` finds the file that a 
 
 from __future__ import annotations
 
+from textgen.checkpoint.format import LABELLED as LABELLED
 from textgen.checkpoint.format import read_file as read_file
 from textgen.checkpoint.format import read_layout as read_layout
 from textgen.checkpoint.format import write_file as write_file

@@ -41,8 +41,9 @@ from textgen.files import atomic_write_bytes, os_reason
 from textgen.messages import call
 from textgen.version import UPGRADE
 
-#: Raised by one whenever an older textgen could no longer read what this one writes.
-FORMAT_VERSION = 1
+#: The newest version that is read; raised by one whenever an older textgen could no longer read
+#: what this one writes. A file says the oldest one that can read it: 1, or 2 for a model of labels.
+FORMAT_VERSION = LABELLED = 2
 
 #: NumPy's name of every type a tensor may have, by its name in the file.
 _TYPES = {
@@ -106,7 +107,12 @@ class Layout:
 
 
 def write_file(
-    path: Path, *, kind: str, header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
+    path: Path,
+    *,
+    kind: str,
+    header: Mapping[str, Any],
+    tensors: Mapping[str, NDArray[Any]],
+    version: int = 1,
 ) -> None:
     """Write a checkpoint atomically: an older one stays until this one is whole and on the disk.
 
@@ -119,6 +125,7 @@ def write_file(
             finite are kept, and so is any string, lone surrogates included.
         tensors: Arrays of booleans, integers of 8 to 64 bits or floats of 16 to 64; any shape,
             any memory layout.
+        version: The oldest version of the format whose readers understand it.
     Raises:
         ConfigError: The header is larger than a reader accepts (a vocabulary of millions).
         StorageError: It could not be written; what was there before is untouched.
@@ -136,7 +143,7 @@ def write_file(
     body = json.dumps(
         {
             "kind": kind,
-            "format_version": FORMAT_VERSION,
+            "format_version": version,
             "sha256": _sum_of(arrays),
             "header": dict(header),
         },

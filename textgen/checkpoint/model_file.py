@@ -6,13 +6,15 @@ Knows the format and the model's shape, neither training nor where runs are kept
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from textgen.checkpoint.format import (
+    LABELLED,
     Layout,
     TensorEntry,
     naming,
@@ -30,6 +32,7 @@ from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import CheckpointCorruptError
 from textgen.model.config import ModelConfig
+from textgen.model.label_vectors import with_label
 from textgen.model.network import Floats
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.plain_data import from_plain
@@ -168,6 +171,17 @@ class SavedModel(ModelHeader):
         require_tensors(entries, self.config.tensor_shapes(), *_WEIGHT_TYPES)
         require_finite(self.weights)
 
+    def labelled(self, shares: Mapping[str, float]) -> SavedModel:
+        """The model under a mixture of its labels, as a model without labels.
+
+        Args:
+            shares: How much of each label's vector is added; empty: of none.
+        """
+        if not self.config.labels:
+            return self
+        config, weights = with_label(self.config, self.weights, shares)
+        return replace(self, config=config, weights=weights)
+
     def network(self) -> NumpyNetwork:
         """The model as a step function for sampling and tracing."""
         return NumpyNetwork(self.config, self.weights)
@@ -197,7 +211,8 @@ class SavedModel(ModelHeader):
             with np.errstate(over="ignore"):
                 weights = {name: array.astype(np.float16) for name, array in weights.items()}
             require_finite(weights)
-        write_file(path, kind="model", header=header, tensors=weights)
+        version = LABELLED if self.config.labels else 1
+        write_file(path, kind="model", header=header, tensors=weights, version=version)
 
     @classmethod
     @task("loading the model")

@@ -8,13 +8,15 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NotRequired, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.corpus.cache import FORMAT_VERSION, CacheEntry, TokenCache, write_entry
-from textgen.corpus.corpus_options import USUAL_WORD_COUNT, CorpusOptions
+from textgen.corpus.corpus_options import IN_TEXT, USUAL_WORD_COUNT, CorpusOptions
 from textgen.corpus.documents import document_separator, has_border_lines
 from textgen.corpus.nearest_forms import TABLE_VERSION, ReadAs
 from textgen.corpus.normalization import Normalization
@@ -108,6 +110,9 @@ class Corpus:
             the borders between them count.
         cache_key: The name of the cache entry, for `from_cache`.
         tokens_sha256: Hash of the tokens; None of an entry that an earlier version wrote.
+        labels: Names of the labels, where `options.label_from` asks for them.
+        label_D: The label of each document, its number in `labels` from 1; 0 is none. None where
+            they are not asked for.
         list_reason: Why its lines were read as documents unasked; None where they were not.
         notes: What the user should know about how it was made; usually nothing.
     """
@@ -127,6 +132,8 @@ class Corpus:
     tokens_sha256: str | None = None
     separator: str = "\n\n"
     borders: int | None = None
+    labels: tuple[str, ...] = ()
+    label_D: NDArray[np.int64] | None = None
     list_reason: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -175,7 +182,7 @@ class Corpus:
             StorageError: A file is missing or unreadable, or there is no room for the tokens.
         """
         options = options or CorpusOptions()
-        lists = lists and options.documents is None
+        lists = lists and options.documents is None and options.label_from not in IN_TEXT
         options = _settle(options, vocabulary, normalization)
         stream = TextStream(find_sources(paths, ending=options.ending, stdin=stdin), options)
         list_reason = stream.list_reason() if lists else None
@@ -183,7 +190,7 @@ class Corpus:
             stream.options = options = replace(options, documents="line")
         names = [source.name for source in stream.sources]
         variants = variants and vocabulary is not None and vocabulary.level == "char"
-        request = _request(options, vocabulary, variants)
+        request = _request(options, vocabulary, variants, stream.path_labels())
         prefix = _digest({**request, "sizes": [source.size for source in stream.sources]})
         prefix = prefix[:_PREFIX_DIGITS]
         store = TokenCache(cache)
@@ -354,9 +361,12 @@ def _settle(
 
 
 def _request(
-    options: CorpusOptions, vocabulary: Vocabulary | None, variants: bool = False
+    options: CorpusOptions,
+    vocabulary: Vocabulary | None,
+    variants: bool = False,
+    path_labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Everything but the text that decides what the tokens are."""
+    """Everything but the text that decides what the tokens are, and whose."""
     usual = asdict(CorpusOptions())
     given = asdict(options)
     if options.level != "word" and options.min_word_count is None:
@@ -378,6 +388,7 @@ def _request(
         },
         "vocabulary": None if vocabulary is None else _digest(vocabulary.to_dict()),
         **({"variants": TABLE_VERSION} if variants else {}),
+        **({} if path_labels is None else {"labels": list(path_labels)}),
     }
 
 
@@ -423,11 +434,21 @@ def _encode(
             "sha256": stream.sha256,
             "notes": [forgotten] if encoded.words_forgotten else [],
             **({"read_as": encoded.read_as} if encoded.read_as else {}),
+            **({} if options.label_from is None else _label_record(stream, encoded.documents)),
             **{name: getattr(encoded, name) for name in _NUMBERS},
         }
         return store.store(key, scratch, header)
     finally:
         remove_quietly(scratch)
+
+
+def _label_record(stream: TextStream, documents: int) -> dict[str, Any]:
+    """What an entry keeps of the labels: their names, and how many documents in a row have each."""
+    assert len(stream.labels) == documents, (len(stream.labels), documents)
+    names = sorted(set(stream.labels) - {""})
+    numbers = {name: number for number, name in enumerate(["", *names])}
+    runs = [[numbers[name], len(list(same))] for name, same in groupby(stream.labels)]
+    return {"labels": names, "label_runs": runs}
 
 
 class _CorpusHeader(TypedDict):
@@ -443,6 +464,8 @@ class _CorpusHeader(TypedDict):
     tokens_sha256: NotRequired[str]
     notes: list[str]
     read_as: NotRequired[dict[str, dict[str, Count]]]
+    labels: NotRequired[list[str]]
+    label_runs: NotRequired[list[tuple[Count, Some]]]
     documents: Some
     chars: Some
     utf8_bytes: Count
@@ -470,6 +493,11 @@ def _from_entry(entry: CacheEntry, names: Sequence[str] | None = None) -> Corpus
             both = zip(files, names, strict=True)
             files = tuple(replace(report, path=name) for report, name in both)
         fits = len(vocabulary) == header["vocab_size"] and vocabulary.dtype == entry.tokens.dtype
+        runs = np.array(header.get("label_runs", []), np.int64).reshape(-1, 2)
+        label_D = np.repeat(runs[:, 0], runs[:, 1])
+        labels = tuple(header.get("labels", ()))
+        if label_D.size and (label_D.size != header["documents"] or label_D.max() > len(labels)):
+            return None
         if not files or not fits:
             return None
         return Corpus(
@@ -484,6 +512,8 @@ def _from_entry(entry: CacheEntry, names: Sequence[str] | None = None) -> Corpus
             tokens_sha256=header.get("tokens_sha256"),
             separator=str(header.get("separator") or document_separator(options.documents)),
             borders=header.get("borders"),
+            labels=labels,
+            label_D=label_D if options.label_from is not None else None,
             notes=(*header["notes"], *_file_notes(files)),
             **{name: entry.header[name] for name in _NUMBERS},
         )

@@ -11,6 +11,9 @@ from textgen.settings import ADVANCED, TEXT, check, setting
 if TYPE_CHECKING:
     from textgen.corpus.normalization import Normalization
 
+LABEL_WAYS = ("folder", "file", "column", "tag")
+#: Those by which a label stands in the text itself, which they also cut into documents.
+IN_TEXT = ("column", "tag")
 LEVELS = ("char", "byte", "word")
 ENCODING_ERRORS = ("strict", "replace")
 #: A text with at most so many different words keeps all of them.
@@ -91,6 +94,16 @@ class CorpusOptions(FileOptions):
         metavar="blank|line|file|separator:TEXT|start:PATTERN",
         by_default="file; line when a model is trained on a list (many short lines), such as names",
     )
+    label_from: str | None = setting(
+        None,
+        help="Train one model of several voices: each document has a label, such as its author, "
+        "under which the model then writes. folder: the name of the folder of a file; file: the "
+        "name of the file; column: the first column of a table (CSV, or separated by TABs), whose "
+        "rows are the documents; tag: a line [NAME] before a document.",
+        panel=TEXT,
+        by_default="no labels",
+        choices=LABEL_WAYS,
+    )
     min_count: int = setting(
         1,
         help="Read characters that occur fewer than N times as unknown.",
@@ -141,6 +154,11 @@ class CorpusOptions(FileOptions):
         super().__post_init__()
         # One way to say each: it is part of the cache's keys and of a run's record.
         object.__setattr__(self, "documents", settle_documents(self.documents))
+        if self.label_from in IN_TEXT and self.documents is not None:
+            raise ConfigError(
+                f"{named('label_from', self.label_from)} says where documents begin; leave "
+                f"{named('documents')} out"
+            )
 
     @property
     def normalization(self) -> Normalization:

@@ -162,7 +162,7 @@ def split_documents(
         return None
 
     def draw() -> tuple[Way, list[_Part]] | None:
-        found = _documents(corpus, share)
+        found = drawn_documents(corpus, share)
         return None if found is None else (found[0], [(side, side) for side in found[1]])
 
     return _kept(f"documents {_DOCUMENTS_VERSION} {corpus.cache_key} {share}", corpus, cache, draw)
@@ -284,8 +284,10 @@ def _draw_pairs(
     return index.take(shuffled[~validates]), index.take(shuffled[validates])
 
 
-def _documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, Spans]] | None:
-    """How documents are split, and the two sides."""
+def drawn_documents(corpus: Corpus, share: float | None) -> tuple[Way, tuple[Spans, Spans]] | None:
+    """How `split_documents` splits documents, and where those of the two sides lie, in order."""
+    if corpus.documents < 2:
+        return None
     documents = find_documents(corpus.tokens)
     shuffled = permute(np.arange(len(documents)), len(documents), _SHUFFLE_KEY)
     are_long = corpus.chars >= LONG * len(documents)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import IN_TEXT, CorpusOptions
 from textgen.corpus.documents import (
     DOCUMENT_MARK,
     document_separator,
@@ -20,6 +20,7 @@ from textgen.corpus.documents import (
     normalize_documents,
 )
 from textgen.corpus.encoding import Detection, detect
+from textgen.corpus.label_sources import label_of_path, labelled_documents
 from textgen.corpus.list_text import LOOK_CHARS, judge_list
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import Findings, SourceText
@@ -95,6 +96,8 @@ class TextStream:
         #: A report on each file, and how many lines separate or begin documents; see `text`.
         self.files: tuple[FileReport, ...] = ()
         self.borders = 0
+        #: The label of each document, "" where it has none; see `text`.
+        self.labels: list[str] = []
         self._found = found
         self._skipped: Sequence[BadFile] = ()
         self._detections: Sequence[Detection] | None = None
@@ -153,22 +156,45 @@ class TextStream:
     def text(self) -> Iterator[str]:
         """Read all sources once; their documents are separated by `DOCUMENT_MARK`.
 
-        After it `files`, `borders` and `separator` are known.
+        After it `files`, `borders`, `labels` and `separator` are known.
         """
         if self._detections is None:
             sources = track(self.sources, "finding out the encoding", len(self.sources))
             self._detections = [detect(source, self.options) for source in sources]
         self.borders = 0
+        self.labels = []
         self._gaps.clear()
         with task(_READING, _bytes(self.sources)) as reading:
             findings = [Findings(reading.advance) for _ in self.sources]
+            texts: Iterable[Iterator[str]]
             texts = map(self._documents, self.sources, self._detections, findings)
+            if (labels := self.path_labels()) is not None:
+                texts = map(self._labelled, labels, texts)
             yield from join_documents(texts)
         digests = [found.sha256.digest() for found in findings]
         if self._digests is not None and list(self._digests) != digests:
             raise StorageError("a text changed while it was being read; start again")
         self._digests = digests
         self.files = tuple(map(_report, self.sources, self._detections, findings))
+
+    def path_labels(self) -> list[str] | None:
+        """The label of each source; None where they do not come from the names of files.
+
+        Raises:
+            ConfigError: A source has no such name.
+        """
+        way = self.options.label_from
+        if way is None or way in IN_TEXT:
+            return None
+        return [label_of_path(source.path, way) for source in self.sources]
+
+    def _labelled(self, label: str, text: Iterator[str]) -> Iterator[str]:
+        """The same text, whose documents are all of one label."""
+        count = 0
+        for chunk in filter(None, text):
+            count = max(count, 1) + chunk.count(DOCUMENT_MARK)
+            yield chunk
+        self.labels += [label] * count
 
     def _documents(self, source: Source, detection: Detection, findings: Findings) -> Iterator[str]:
         """The text of one source, with a `DOCUMENT_MARK` between documents."""
@@ -177,6 +203,11 @@ class TextStream:
         def chunks(normalization: Normalization) -> Iterator[str]:
             return SourceText(source, detection).chunks(normalization, findings=findings)
 
+        if (way := self.options.label_from) in IN_TEXT:
+            assert way is not None
+            raw = chunks(Normalization(newlines=normalization.newlines, nfc=False))
+            documents = labelled_documents(raw, way, source.name)
+            return _counted(self._with_labels(documents, normalization), findings)
         if mode is None:
             return _counted(chunks(normalization), findings)
         if normalization.fold:
@@ -185,6 +216,18 @@ class TextStream:
             return _counted(normalize_documents(marked, normalization), findings)
         return mark_documents(_counted(chunks(normalization), findings), mode, self._count)
 
+    def _with_labels(
+        self, documents: Iterable[tuple[str, str]], normalization: Normalization
+    ) -> Iterator[str]:
+        """Texts, each normalized by itself, whose labels are kept; empty ones are left out."""
+        any_before = False
+        for label, text in documents:
+            own = _without_blank_lines(normalization.apply(text))
+            if own:
+                yield f"{DOCUMENT_MARK}{own}" if any_before else own
+                any_before = True
+                self.labels.append(label)
+
     def _count(self, borders: int, gaps: Sequence[int]) -> None:
         self.borders += borders
         self._gaps.update(gaps)
@@ -192,6 +235,8 @@ class TextStream:
     @property
     def separator(self) -> str:
         """What usually stands between two documents."""
+        if self.options.label_from == "column":
+            return "\n"
         usual = self._gaps.most_common(1)
         return document_separator(self.options.documents, usual[0][0] if usual else None)
 
@@ -250,6 +295,11 @@ class TextStream:
             notes.append(f"folders that are links are not entered: {links}; name one to read it")
         names = [source.name for source in self.sources]
         return (*notes, *_same_content(zip(names, self._hashes(), strict=True)), *_unread(found))
+
+
+def _without_blank_lines(text: str) -> str:
+    """A document without blank lines at its beginning and line ends at its end."""
+    return re.sub(r"\A(?:[^\S\r\n]*[\r\n])+", "", text).rstrip("\r\n") if text.strip() else ""
 
 
 def _counted(chunks: Iterable[str], findings: Findings) -> Iterator[str]:

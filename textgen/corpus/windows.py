@@ -22,6 +22,11 @@ from textgen.terminal.humanize import plural
 
 Tokens = NDArray[Any]
 
+#: The share of stretches that are read under no label, though they have one.
+LABEL_DROPOUT = 0.1
+#: Windows of such a stretch, where the state is never zeroed.
+_STRETCH = 32
+
 
 def count_tokens(tokens: Tokens, vocab_size: int) -> NDArray[np.int64]:
     """How often each symbol occurs, `(V,)`, in bounded memory."""
@@ -46,11 +51,38 @@ class Batch:
         targets_TB: The token after each, `(T, B)`, int64; -1 if it does not count.
         resets_TB: Whether the state is zeroed before the token is read, `(T, B)`. At the first
             step of a sliding window it is zero anyway (`Windows.carries_state` is False).
+        labels_TB: The label under which each token is read, from 1; 0 is none. None: the text has
+            no labels.
     """
 
     inputs_TB: NDArray[np.int64]
     targets_TB: NDArray[np.int64]
     resets_TB: NDArray[np.bool_]
+    labels_TB: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentLabels:
+    """The label of every document of a token array.
+
+    Args:
+        starts_D: Where each document begins: the place of the end mark before it, from which its
+            first token is predicted, so -1 at the beginning of an array.
+        labels_D: Its label, from 1; 0 is none.
+    """
+
+    starts_D: NDArray[np.int64]
+    labels_D: NDArray[np.int64]
+
+    def documents(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of the documents in which tokens lie, in the shape of `places`."""
+        found: NDArray[np.int64] = np.searchsorted(self.starts_D, places, side="right") - 1
+        return np.maximum(found, 0, out=found)
+
+    def at(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The labels of tokens, in the shape of `places`."""
+        labels: NDArray[np.int64] = self.labels_D[self.documents(places)]
+        return labels
 
 
 class Windows:
@@ -76,7 +108,9 @@ class Windows:
         separator: For a text of pairs (`textgen.corpus.pairs`), which begins and ends with an end
             mark: the token between source and target. Only the tokens after it count, up to the
             end mark. None: all tokens count.
-        rng: Seed of the shuffled order.
+        labels: The label of each document. A stretch of a document is read under none once in
+            `1 / LABEL_DROPOUT` times, so that no label is a state that is learned as well.
+        rng: Seed of the shuffled order, and of these stretches.
     Raises:
         ConfigError: A size is not positive.
         EmptyCorpusError: There are not `seq_len + 1` tokens.
@@ -91,6 +125,7 @@ class Windows:
         sliding: bool = False,
         reset_every: int = 0,
         separator: int | None = None,
+        labels: DocumentLabels | None = None,
         rng: int = 0,
     ) -> None:
         if seq_len < 1 or batch_size < 1:
@@ -109,6 +144,7 @@ class Windows:
         self._sliding = sliding
         self._reset_every = reset_every
         self._separator = separator
+        self._labels = labels
         self._rng = rng
 
     def __len__(self) -> int:
@@ -142,15 +178,40 @@ class Windows:
         if not self._sliding:
             resets_TB |= positions_TB == 0
             resets_TB[0] |= self._starts_anew(step)
-        return Batch(inputs_TB, targets_TB, resets_TB)
+        labels_TB = None
+        if self._labels is not None:
+            labels_TB = self._read_under(self._labels, positions_TB, step)
+        return Batch(inputs_TB, targets_TB, resets_TB, labels_TB)
+
+    def _read_under(
+        self, labels: DocumentLabels, positions_TB: NDArray[np.int64], step: int
+    ) -> NDArray[np.int64]:
+        """The labels of tokens, some of them left out: from one reset to the next, or at least to
+        the end of a document, all of a stream or nothing of it."""
+        documents_TB = labels.documents(positions_TB)
+        if self._sliding:
+            stretch_B = step * self._batch_size + np.arange(self._batch_size, dtype=np.int64)
+        else:
+            every = self._reset_every or _STRETCH
+            number_B = (step + self._turns(every)) // every
+            stretch_B = number_B * self._batch_size + np.arange(self._batch_size)
+        drawn_TB = mix(
+            mix(documents_TB.astype(np.uint64) + np.uint64(self._rng << 32))
+            + stretch_B.astype(np.uint64)
+        )
+        is_left_out_TB = drawn_TB < np.uint64(int(LABEL_DROPOUT * 2**64))
+        return np.where(is_left_out_TB, 0, labels.labels_D[documents_TB])
 
     def _starts_anew(self, step: int) -> NDArray[np.bool_]:
         """Which streams are zeroed before this window; their turns are spread evenly."""
         every = self._reset_every
         if not every:
             return np.zeros(self._batch_size, np.bool_)
-        turn_B = np.arange(self._batch_size, dtype=np.int64) * every // self._batch_size
-        return np.asarray((step + turn_B) % every == 0)
+        return np.asarray((step + self._turns(every)) % every == 0)
+
+    def _turns(self, every: int) -> NDArray[np.int64]:
+        """How far each stream is ahead of the first, where each has a turn once in `every`."""
+        return np.arange(self._batch_size, dtype=np.int64) * every // self._batch_size
 
     def _streams(self, step: int) -> NDArray[np.int64]:
         ring = len(self._tokens) - 1  # the last token has no successor

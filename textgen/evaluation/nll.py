@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.nearest_forms import ReadAs
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
-from textgen.corpus.windows import Tokens
+from textgen.corpus.windows import DocumentLabels, Tokens
 from textgen.errors import ConfigError, named
 from textgen.model.network import Network, State
 from textgen.progress import track
@@ -139,14 +139,20 @@ def token_nll(
     targets_TB: NDArray[np.int64],
     state: State,
     escape: float = ESCAPE_NATS,
+    labels_TB: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float64], State]:
     """The figure of each target in nats, `(T, B)`, escapes included, and the state afterwards.
 
-    The state is set to zero before every end mark that is read.
+    The state is set to zero before every end mark that is read. `labels_TB` are those of the
+    inputs.
     """
     resets_TB = inputs_TB == END_ID
     nats_TB, state = network.nll(
-        inputs_TB, targets_TB, state, resets_TB if resets_TB.any() else None
+        inputs_TB,
+        targets_TB,
+        state,
+        resets_TB if resets_TB.any() else None,
+        labels_TB=labels_TB,
     )
     return charge_escapes(nats_TB, targets_TB, escape), state
 
@@ -185,6 +191,7 @@ def nll_in_streams(
     streams: int = 64,
     limit: int | None = None,
     escape: float = ESCAPE_NATS,
+    labels: DocumentLabels | None = None,
     poll: Callable[[], object] = lambda: None,
 ) -> Nll:
     """Read the parts of a text at the same time, at the speed of training.
@@ -198,6 +205,7 @@ def nll_in_streams(
         streams: Parts; fewer for a short text.
         limit: The most tokens to count, in parts spread evenly over the text; None is all.
         escape: What an unknown token costs beside its probability, in nats.
+        labels: Of the documents, under which they are read; None: under none.
         poll: Called after each chunk that was read; what it raises ends the measurement.
     """
     count = len(tokens)
@@ -211,7 +219,7 @@ def nll_in_streams(
     warmup = min(WARMUP, int(starts_B[1])) if streams > 1 else 0
     firsts_B = starts_B - warmup
     spans = firsts_B, starts_B, stops_B
-    parts = nll_of_spans(network, tokens, *spans, WARMUP, MEASURING, escape=escape)
+    parts = nll_of_spans(network, tokens, *spans, WARMUP, MEASURING, escape=escape, labels=labels)
     return sum_of(_polled(parts, poll))
 
 
@@ -239,6 +247,7 @@ def nll_of_spans(
     what: str = "",
     *,
     escape: float = ESCAPE_NATS,
+    labels: DocumentLabels | None = None,
 ) -> Iterator[Nll]:
     """The figure of spans of a text that are read at the same time, chunk by chunk.
 
@@ -256,7 +265,8 @@ def nll_of_spans(
         inside_TB = places_TB < stops_B
         targets_TB = tokens_at(tokens, places_TB, inside_TB)
         inputs_TB = tokens_at(tokens, places_TB - 1, inside_TB)
-        nats_TB, state = token_nll(network, inputs_TB, targets_TB, state, escape)
+        labels_TB = None if labels is None else labels.at(places_TB - 1)
+        nats_TB, state = token_nll(network, inputs_TB, targets_TB, state, escape, labels_TB)
         counted_TB = inside_TB & (places_TB >= counted_B)
         unknown_TB = counted_TB & (targets_TB == UNKNOWN_ID)
         yield Nll(float(nats_TB[counted_TB].sum()), int(counted_TB.sum()), int(unknown_TB.sum()))
@@ -304,7 +314,13 @@ def nll_in_windows(
 
 
 def nll_with_history(
-    network: Network, tokens: Tokens, history: int, *, limit: int, escape: float = ESCAPE_NATS
+    network: Network,
+    tokens: Tokens,
+    history: int,
+    *,
+    limit: int,
+    escape: float = ESCAPE_NATS,
+    labels: DocumentLabels | None = None,
 ) -> Nll:
     """Predict each token from exactly the `history` tokens before it.
 
@@ -317,6 +333,7 @@ def nll_with_history(
         tokens: The text, `(N,)`.
         history: Tokens seen, the end mark before a document included.
         limit: The most tokens to count, spread evenly over the text.
+        labels: Of the documents, under which they are read; None: under none.
     Raises:
         ConfigError: `history` or `limit` is not positive.
     """
@@ -341,7 +358,8 @@ def nll_with_history(
         # Only the last prediction counts; any targets do for the others.
         targets_TB = tokens_at(tokens, places_TB + 1, places_TB >= -1)
         state = network.zero_state(len(positions_B))
-        nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state, escape)
+        labels_TB = None if labels is None else labels.at(places_TB)
+        nats_TB, _ = token_nll(network, inputs_TB, targets_TB, state, escape, labels_TB)
         total += float(nats_TB[-1].sum())
     unknown = int(np.count_nonzero(np.asarray(tokens[positions]) == UNKNOWN_ID))
     return Nll(total, len(positions), unknown)

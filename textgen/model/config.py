@@ -40,6 +40,8 @@ class ModelConfig:
             `cosine`, a vector of the embedding's width whose distance to each symbol's vector says
             how likely the symbol is (`textgen.model.head`).
         frozen_embedding: Whether training leaves the symbols' vectors as they are.
+        labels: Names of the labels that its texts had, such as authors. Each has a vector, which is
+            added to that of every symbol that is read (`textgen.model.label_vectors`).
     Raises:
         ConfigError: A value is out of range or of another type, or two of them contradict each
             other.
@@ -56,6 +58,7 @@ class ModelConfig:
     residual: bool = False
     head: str = "softmax"
     frozen_embedding: bool = False
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         get_cell(self.cell, self.nonlinearity)
@@ -80,6 +83,8 @@ class ModelConfig:
                 f"equal to {named('hidden_size')} ({self.hidden_size})"
             )
         self._check_head()
+        if len(set(self.labels)) < len(self.labels) or "" in self.labels:
+            raise ConfigError(f"labels are {self.labels!r:.100}; each needs a name of its own")
 
     def _check_head(self) -> None:
         if self.head not in HEADS:
@@ -120,6 +125,8 @@ class ModelConfig:
         shapes: dict[str, tuple[int, ...]] = {
             "embedding.weight": (self.vocab_size, self.embedding_size)
         }
+        if self.labels:
+            shapes["labels.weight"] = (len(self.labels), self.embedding_size)
         for layer in range(self.num_layers):
             width = self.embedding_size if layer == 0 else self.hidden_size
             shapes[f"layers.{layer}.weight_ih"] = (rows, width)
@@ -143,8 +150,14 @@ class ModelConfig:
         return sum(math.prod(shape) for name, shape in shapes if name not in self.untrained)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data for a checkpoint's header."""
-        return asdict(self)
+        """Return plain data for a checkpoint's header.
+
+        A model without labels says nothing of them, so that older versions read it.
+        """
+        data = asdict(self)
+        if not self.labels:
+            del data["labels"]
+        return data
 
     @classmethod
     def from_dict(cls, data: object) -> ModelConfig:

@@ -128,6 +128,28 @@ def nats_of(logits_NV: Floats, targets_N: NDArray[np.integer]) -> Floats:
     return np.where(targets_N < 0, np.float32(0.0), nats_N)
 
 
+def score_loss(scores_NV: Floats, targets_N: NDArray[np.integer]) -> tuple[float, Floats]:
+    """Return the mean negative log-likelihood of targets in nats, and its gradient by the scores.
+
+    Args:
+        scores_NV: The logits; overwritten with the gradient.
+        targets_N: The token that follows each position; one below 0 does not count.
+    """
+    counted_N = targets_N >= 0
+    places_N, own_N = np.arange(len(targets_N)), np.maximum(targets_N, 0)
+    share = np.float32(1.0 / max(int(counted_N.sum()), 1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        scores_NV -= scores_NV.max(axis=1, keepdims=True)
+        of_target_N = scores_NV[places_N, own_N]
+        np.exp(scores_NV, out=scores_NV)
+        sums_N1 = scores_NV.sum(axis=1, keepdims=True)
+        nats_N = np.log(sums_N1[:, 0]) - of_target_N
+        scores_NV *= share / sums_N1
+        scores_NV[places_N, own_N] -= share
+    scores_NV[~counted_N] = 0.0
+    return float(nats_N[counted_N].sum(dtype=np.float64)) * float(share), scores_NV
+
+
 def distance_loss(
     kind: str, F_NE: Floats, targets_NE: Floats, counted_N: NDArray[np.bool_] | None = None
 ) -> tuple[float, Floats]:

@@ -35,7 +35,8 @@ def initial_weights(config: ModelConfig, rng: int) -> dict[str, Floats]:
     far closed. Other biases and vectors start at zero. The output starts at zero, so that the first
     prediction is uniform, but one that is a vector is drawn: the cosine of zero has no gradient.
     The vectors of the two marks start at zero: in a corpus of one document nothing trains them,
-    and zero adds nothing.
+    and zero adds nothing. So do those of labels: until its gradient has moved it, a label adds
+    nothing, and all other weights are those of a model without labels.
 
     Args:
         config: The model's shape.

@@ -60,7 +60,7 @@ def join(weights_M: Sequence[Mapping[str, Floats]], config: ModelConfig) -> dict
     for name, shape in config.tensor_shapes().items():
         own = [weights[name] for weights in weights_M]
         weight: Floats
-        if name == "embedding.weight":
+        if name in ("embedding.weight", "labels.weight"):
             weight = np.concatenate(own, axis=1)
         elif name == "head.weight":
             weight = np.concatenate(own, axis=1) / np.float32(members)
@@ -88,7 +88,7 @@ def split(
     apart: list[dict[str, Floats]] = [{} for _ in range(members)]
     for name, shape in shapes.items():
         weight = weights[name]
-        if name == "embedding.weight":
+        if name in ("embedding.weight", "labels.weight"):
             own = np.split(weight, members, axis=1)
         elif name == "head.weight":
             own = np.split(weight * np.float32(members), members, axis=1)

@@ -17,8 +17,16 @@ import numpy as np
 
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits, check_edits
-from textgen.model.head import DistanceHead, distance_loss, nats_of
+from textgen.model.head import (
+    DistanceHead,
+    ScoreHead,
+    distance_loss,
+    nats_of,
+    open_head,
+    score_loss,
+)
 from textgen.model.initialise import Masks
+from textgen.model.label_vectors import LabelledRows
 from textgen.model.network import (
     Bools,
     Engine,
@@ -38,6 +46,8 @@ from textgen.native.net import (
     Net,
     PackedEdits,
     Shape,
+    Weights,
+    check_symbols,
     weights_of,
 )
 from textgen.native.sampler import NO_ID, ChoiceSettings, Chosen, Sampler, Standing
@@ -61,11 +71,8 @@ def native_shape(config: ModelConfig, engine: Engine) -> Shape:
     )
 
 
-def _engine_arrays(config: ModelConfig, arrays: Mapping[str, Floats]) -> Mapping[str, Floats]:
-    """What of a model the engine knows: all, but for a head whose output is a vector."""
-    if not config.has_vector_output:
-        return arrays
-    return {name: array for name, array in arrays.items() if not name.startswith("head.")}
+#: Rows of a window with labels that there is room for at first.
+_FIRST_ROWS = 1024
 
 
 class NativeNetwork(Network):
@@ -99,18 +106,39 @@ class NativeNetwork(Network):
             self.weights[name] = self.parameters[start:stop].reshape(shapes[name])
             self.gradients[name] = self.gradient[start:stop].reshape(shapes[name])
             start = stop
-        self._pointers = weights_of(_engine_arrays(config, self.weights), config.num_layers)
+        #: Whether the head is computed here: one whose output is a vector, and that of a model with
+        #: labels, whose engine knows rows (`LabelledRows`) and not symbols.
+        self._has_own_head = config.has_vector_output or bool(config.labels)
+        self._rows: LabelledRows | None = None
         #: Copies of the recurrent weights, of which a mask has dropped some; made when needed.
         self._masked: dict[str, Floats] = {}
-        self._masked_pointers = self._pointers
-        self._gradient_pointers = weights_of(
-            _engine_arrays(config, self.gradients), config.num_layers
-        )
         self._lock = Lock()  # A window is several calls, and the engine keeps it between them.
         self._packed = 0  # 1: for reading, 2: for the gradient too
         self._differentiates = False  # Then all is packed at once, and not a part of it twice.
         self._edits: tuple[Sequence[Edits], PackedEdits] | None = None  # The last ones.
-        self._net = Net(native_shape(config, engine))
+        self._open(_FIRST_ROWS)
+
+    def _open(self, rows: int) -> None:
+        """Open the engine's network; of a model with labels for so many rows."""
+        config, shape = self.config, native_shape(self.config, self.engine)
+        if config.labels:
+            self._rows = LabelledRows(config, self.weights, self.gradients, rows)
+            shape = replace(shape, vocab=rows, tie=False, has_head=False)
+        self._pointers = self._pointers_to(self.weights)
+        self._masked_pointers = self._pointers_to({**self.weights, **self._masked})
+        self._gradient_pointers = self._pointers_to(self.gradients)
+        self._packed = 0
+        self._net = Net(shape)
+
+    def _pointers_to(self, arrays: Mapping[str, Floats]) -> Weights:
+        """What of a model the engine knows: all, but for a head that is computed here."""
+        if self._has_own_head:
+            arrays = {name: array for name, array in arrays.items() if not name.startswith("head.")}
+        if self._rows is not None:
+            is_gradient = arrays["embedding.weight"] is self.gradients["embedding.weight"]
+            rows = self._rows.gradient if is_gradient else self._rows.rows
+            arrays = {**arrays, "embedding.weight": rows}
+        return weights_of(arrays, self.config.num_layers)
 
     @property
     def nbytes(self) -> int:
@@ -138,13 +166,19 @@ class NativeNetwork(Network):
         state: State,
         resets_TB: Bools | None = None,
         edits_B: Sequence[Edits] | None = None,
+        labels_TB: Ids | None = None,
     ) -> tuple[Floats, State]:
         """Read a window: each target's negative log-likelihood; see `Network.nll`."""
         edits_B = self._edits_of(edits_B, np.shape(inputs_TB)[1])
         with self._lock:
-            after = self._read(inputs_TB, state, resets_TB, None, save=False, edits_B=edits_B)
-            if self.config.has_vector_output:
-                return self._distance_nats(np.asarray(targets_TB)), after
+            after = self._read(
+                *(inputs_TB, state, resets_TB, None),
+                save=False,
+                edits_B=edits_B,
+                labels_TB=labels_TB,
+            )
+            if self._has_own_head:
+                return self._own_nats(np.asarray(targets_TB)), after
             return self._net.loss(np.asarray(targets_TB, np.int32)), after
 
     def outputs(
@@ -206,6 +240,7 @@ class NativeNetwork(Network):
         state: State,
         resets_TB: Bools | None = None,
         masks: Masks | None = None,
+        labels_TB: Ids | None = None,
     ) -> tuple[float, State]:
         """The mean loss, and the state after the window; `gradient` is overwritten.
 
@@ -214,17 +249,15 @@ class NativeNetwork(Network):
         """
         with self._lock:
             self._differentiates = True
-            after = self._read(inputs_TB, state, resets_TB, masks, save=True)
-            if self.config.has_vector_output:
-                loss = self._differentiate_distance(np.asarray(targets_TB))
-                self._mask_gradients(masks)
-                return loss, after
+            after = self._read(inputs_TB, state, resets_TB, masks, save=True, labels_TB=labels_TB)
             loss = self._backward(targets_TB)
             self._mask_gradients(masks)
         return loss, after
 
     def _backward(self, targets_TB: Ids) -> float:
         """The mean loss of the window that the engine has read and saved; `gradient` is its own."""
+        if self._has_own_head:
+            return self._own_backward(np.asarray(targets_TB))
         nats_TB = self._net.loss(np.asarray(targets_TB, np.int32), self._gradient_pointers)
         self._net.backward(self._gradient_pointers)
         counted = max(1, int(np.count_nonzero(np.asarray(targets_TB) >= 0)))
@@ -256,13 +289,20 @@ class NativeNetwork(Network):
         return records, after
 
     def step(
-        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
+        self,
+        ids_B: Ids | int,
+        state: State,
+        edits_B: Sequence[Edits] | None = None,
+        labels_B: Ids | None = None,
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`."""
         ids_TB = one_a_stream(ids_B, state)[None, :]
+        labels_TB = None if labels_B is None else np.asarray(labels_B)[None, :]
         with self._lock:
-            after = self._read(ids_TB, state, None, None, save=False, edits_B=edits_B)
-            if self.config.has_vector_output:
+            after = self._read(
+                ids_TB, state, None, None, save=False, edits_B=edits_B, labels_TB=labels_TB
+            )
+            if self._has_own_head:
                 return self._head().logits(self._last_outputs()[0]), after
             return self._net.logits(0), after
 
@@ -270,27 +310,35 @@ class NativeNetwork(Network):
         """What the head reads of the window that the engine has read, `(T, B, H)`."""
         return self._net.read(self.config.num_layers - 1, READ_OUTPUT)
 
-    def _head(self) -> DistanceHead:
+    def _head(self) -> ScoreHead | DistanceHead:
         """The head of the weights as they are."""
-        return DistanceHead(self.config, self.weights)
+        return open_head(self.config, self.weights)
 
-    def _distance_nats(self, targets_TB: Ids) -> Floats:
+    def _own_nats(self, targets_TB: Ids) -> Floats:
         outputs_NH = self._last_outputs().reshape(targets_TB.size, -1)
         nats_N = nats_of(self._head().logits(outputs_NH), targets_TB.ravel())
         return nats_N.reshape(targets_TB.shape)
 
-    def _differentiate_distance(self, targets_TB: Ids) -> float:
+    def _own_backward(self, targets_TB: Ids) -> float:
         """The head's part of the gradient here, by products of NumPy; the engine does the rest."""
-        weight_EH = self.weights["head.weight"]
+        name = "embedding.weight" if self.config.tie else "head.weight"
+        weight_OH = self.weights[name]
         outputs_NH = self._last_outputs().reshape(targets_TB.size, -1)
         targets_N = targets_TB.ravel()
-        F_NE = outputs_NH @ weight_EH.T + self.weights["head.bias"]
-        goals_NE = self.weights["embedding.weight"][np.maximum(targets_N, 0)]
-        loss, gradient_NE = distance_loss(self.config.head, F_NE, goals_NE, targets_N >= 0)
-        np.matmul(gradient_NE.T, outputs_NH, out=self.gradients["head.weight"])
-        self.gradients["head.bias"][...] = gradient_NE.sum(axis=0)
-        self._net.seed((gradient_NE @ weight_EH).reshape(*targets_TB.shape, -1))
+        scores_NO = outputs_NH @ weight_OH.T + self.weights["head.bias"]
+        if self.config.has_vector_output:
+            goals_NE = self.weights["embedding.weight"][np.maximum(targets_N, 0)]
+            loss, gradient_NO = distance_loss(self.config.head, scores_NO, goals_NE, targets_N >= 0)
+        else:
+            loss, gradient_NO = score_loss(scores_NO, targets_N)
+        if self._rows is not None:
+            self.gradients["embedding.weight"][...] = 0.0
+        np.matmul(gradient_NO.T, outputs_NH, out=self.gradients[name])
+        self.gradients["head.bias"][...] = gradient_NO.sum(axis=0)
+        self._net.seed((gradient_NO @ weight_OH).reshape(*targets_TB.shape, -1))
         self._net.backward(self._gradient_pointers)
+        if self._rows is not None:
+            self._rows.spread()
         return loss
 
     def _read(
@@ -302,8 +350,11 @@ class NativeNetwork(Network):
         *,
         save: bool,
         edits_B: Sequence[Edits] | None = None,
+        labels_TB: Ids | None = None,
         chained: bool = False,
     ) -> State:
+        if self._rows is not None:
+            ids_TB = self._row_ids(self._rows, np.asarray(ids_TB), labels_TB)
         if masks is not None and masks.recurrent:
             self._pack_masked(masks.recurrent)
         elif self._packed < 1 + save:
@@ -333,14 +384,22 @@ class NativeNetwork(Network):
         )
         return after
 
+    def _row_ids(self, rows: LabelledRows, ids_TB: Ids, labels_TB: Ids | None) -> Ids:
+        """Make a row for each pair of a symbol and a label; which of them each token is."""
+        check_symbols(ids_TB, self.config.vocab_size)
+        found, places_TB = rows.pairs(ids_TB, labels_TB)
+        if len(found) > rows.capacity:
+            self._open(1 << (len(found) - 1).bit_length())
+            assert self._rows is not None
+            rows = self._rows
+        rows.fill(found)
+        return places_TB
+
     def _pack_masked(self, masks: Mapping[str, Floats]) -> None:
         """Pack the weights for a window of training in which some recurrent ones are dropped."""
         if not self._masked:
             self._masked = {name: np.empty_like(self.weights[name]) for name in masks}
-            arrays = {**self.weights, **self._masked}
-            self._masked_pointers = weights_of(
-                _engine_arrays(self.config, arrays), self.config.num_layers
-            )
+            self._masked_pointers = self._pointers_to({**self.weights, **self._masked})
         for name, mask in masks.items():
             np.multiply(self.weights[name], mask, out=self._masked[name])
         self._net.pack(self._masked_pointers, backward=True)

@@ -114,6 +114,21 @@ class Network(StepNetwork):
     #: Changes of the states at every step of every stream, for `nll` where it is given none.
     edits: Edits = NO_EDITS
 
+    @abstractmethod
+    def step(
+        self,
+        ids_B: Ids | int,
+        state: State,
+        edits_B: Sequence[Edits] | None = None,
+        labels_B: Ids | None = None,
+    ) -> tuple[Floats, State]:
+        """Read one token a stream; see `StepNetwork.step`.
+
+        Args:
+            labels_B: The label of each stream's text: its number in `config.labels`, from 1; 0 is
+                none. None: none has any.
+        """
+
     def zero_state(self, batch_size: int = 1) -> State:
         """Return the state at the start of a document, for `batch_size` streams."""
         shape = (batch_size, self.config.hidden_size)
@@ -129,6 +144,7 @@ class Network(StepNetwork):
         state: State,
         resets_TB: Bools | None = None,
         edits_B: Sequence[Edits] | None = None,
+        labels_TB: Ids | None = None,
     ) -> tuple[NDArray[np.floating], State]:
         """Read a window and compare the predictions with what follows.
 
@@ -138,6 +154,7 @@ class Network(StepNetwork):
             state: The state before the window; not modified.
             resets_TB: Where a document begins: the state is zeroed before that token is read.
             edits_B: Changes of the states at every step, for each stream; None: those of `edits`.
+            labels_TB: The label of each token's text, as in `step`.
         Returns:
             The negative log-likelihood of each target in nats `(T, B)`, 0 where it is not counted,
             and the state after the window.
@@ -146,7 +163,8 @@ class Network(StepNetwork):
         nll_TB = np.empty(np.shape(inputs_TB))
         for t, ids_B in enumerate(inputs_TB):
             state = reset(state, None if resets_TB is None else resets_TB[t])
-            logits_BV, state = self.step(ids_B, state, edits_B)
+            labels_B = None if labels_TB is None else labels_TB[t]
+            logits_BV, state = self.step(ids_B, state, edits_B, labels_B)
             targets_B = np.asarray(targets_TB[t])
             own_B = log_softmax(logits_BV)[np.arange(len(targets_B)), np.maximum(targets_B, 0)]
             nll_TB[t] = np.where(targets_B < 0, 0.0, -own_B)

@@ -16,6 +16,7 @@ from textgen.cells import Cell
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits, check_edits, editor
 from textgen.model.head import open_head
+from textgen.model.label_vectors import label_rows
 from textgen.model.network import Bools, Engine, Floats, Ids, Network, State, one_a_stream, reset
 
 #: The first layer's input weights are folded into a table of one row a symbol up to this size.
@@ -64,6 +65,8 @@ class NumpyNetwork(Network):
         self._layers = [_Layer(self.cell, weights, index) for index in range(config.num_layers)]
         self._head = open_head(config, weights)
         first = self._layers[0]
+        #: What a label adds to the first layer's input, a row for each and none at all.
+        self._label_rows = label_rows(config, weights)
         self._table: Floats | None = None
         if config.vocab_size * len(first.bias) * 4 <= TABLE_LIMIT_BYTES:
             # Of a diverged model's overflow the logits tell; numpy's warning tells nobody.
@@ -75,15 +78,23 @@ class NumpyNetwork(Network):
         return {name: self._weights[name].copy() for name in self.config.tensor_shapes()}
 
     def step(
-        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
+        self,
+        ids_B: Ids | int,
+        state: State,
+        edits_B: Sequence[Edits] | None = None,
+        labels_B: Ids | None = None,
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`."""
-        records = self.step_traced(ids_B, state, edits_B)
+        records = self.step_traced(ids_B, state, edits_B, labels_B)
         return self.logits(records[-1].output), [record.state for record in records]
 
     @np.errstate(over="ignore", invalid="ignore")
     def step_traced(
-        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
+        self,
+        ids_B: Ids | int,
+        state: State,
+        edits_B: Sequence[Edits] | None = None,
+        labels_B: Ids | None = None,
     ) -> list[LayerRecord]:
         """Read one token a stream, and return what every layer did instead of the logits."""
         config, records = self.config, []
@@ -97,6 +108,8 @@ class NumpyNetwork(Network):
                 pre_BGH = self._table[ids_B]
             else:
                 pre_BGH = layer.project(self._embedding[ids_B] if x_BI is None else x_BI)
+            if index == 0 and labels_B is not None:
+                pre_BGH = pre_BGH + self._label_rows[labels_B]
             new, gates = self.cell.step(
                 np,
                 pre_BGH,

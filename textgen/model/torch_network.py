@@ -92,6 +92,10 @@ class LanguageModel(nn.Module):
         self.embedding: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
             nn.Embedding, config.vocab_size, config.embedding_size, device=device
         )
+        if config.labels:
+            self.labels: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
+                nn.Embedding, len(config.labels), config.embedding_size, device=device
+            )
         self.layers = nn.ModuleList(
             RecurrentLayer(config, index, device) for index in range(config.num_layers)
         )
@@ -122,6 +126,7 @@ class LanguageModel(nn.Module):
         state: list[TorchState],
         resets: Resets | None = None,
         masks: Masks | None = None,
+        labels_TB: Tensor | None = None,
     ) -> tuple[Tensor, list[TorchState]]:
         """Read a window.
 
@@ -131,10 +136,11 @@ class LanguageModel(nn.Module):
             resets: Where documents begin inside the window.
             masks: What dropout leaves of the embedding, of the layers' outputs and of the recurrent
                 weights; None is all.
+            labels_TB: The label of each token's text, from 1; 0 is none. None: none has any.
         Returns:
             Logits of each next token `(T, B, V)`, float32, and the state after the window.
         """
-        outputs_TBH, final = self.read(ids_TB, state, resets, masks)
+        outputs_TBH, final = self.read(ids_TB, state, resets, masks, labels_TB)
         scores = self.project(outputs_TBH)
         if self.config.has_vector_output:
             scores = -self.distances(scores) / self.get_parameter("head.scale")
@@ -146,9 +152,13 @@ class LanguageModel(nn.Module):
         state: list[TorchState],
         resets: Resets | None = None,
         masks: Masks | None = None,
+        labels_TB: Tensor | None = None,
     ) -> tuple[Tensor, list[TorchState]]:
         """As `forward`, but the last layer's outputs `(T, B, H)` instead of the logits."""
         x_TBI = self.embedding(ids_TB)
+        if labels_TB is not None:
+            added_TBI = self.labels((labels_TB - 1).clamp_min(0))
+            x_TBI = x_TBI + added_TBI.masked_fill((labels_TB == 0)[..., None], 0.0)
         mask_LBH: Tensor | None = None
         if masks is not None and masks.embedding_E is not None:
             x_TBI = x_TBI * self._on_device(masks.embedding_E)
@@ -251,11 +261,17 @@ class TorchNetwork(Network):
 
     @torch.no_grad()
     def step(
-        self, ids_B: Ids | int, state: State, edits_B: Sequence[Edits] | None = None
+        self,
+        ids_B: Ids | int,
+        state: State,
+        edits_B: Sequence[Edits] | None = None,
+        labels_B: Ids | None = None,
     ) -> tuple[Floats, State]:
         """Read one token a stream; see `StepNetwork.step`. Waits for the device."""
         self._refuse(edits_B)
-        logits_TBV, after = self.model(self._ids(one_a_stream(ids_B, state)[None]), state)
+        labels = None if labels_B is None else self._ids(labels_B[None])
+        ids = self._ids(one_a_stream(ids_B, state)[None])
+        logits_TBV, after = self.model(ids, state, labels_TB=labels)
         return logits_TBV[0].cpu().numpy(), after
 
     @torch.no_grad()
@@ -266,6 +282,7 @@ class TorchNetwork(Network):
         state: State,
         resets_TB: Bools | None = None,
         edits_B: Sequence[Edits] | None = None,
+        labels_TB: Ids | None = None,
     ) -> tuple[Floats, State]:
         """Read a window: each target's negative log-likelihood; see `Network.nll`.
 
@@ -273,7 +290,8 @@ class TorchNetwork(Network):
         """
         self._refuse(edits_B)
         resets = None if resets_TB is None else make_resets(resets_TB, self._device)
-        logits_TBV, after = self.model(self._ids(inputs_TB), state, resets)
+        labels = None if labels_TB is None else self._ids(labels_TB)
+        logits_TBV, after = self.model(self._ids(inputs_TB), state, resets, labels_TB=labels)
         targets = self._ids(targets_TB).flatten()
         nats = F.cross_entropy(logits_TBV.flatten(0, 1), targets, reduction="none", ignore_index=-1)
         nll_TB: Floats = nats.view(targets_TB.shape).cpu().numpy()

@@ -299,6 +299,19 @@ def weights_of(arrays: Mapping[str, Floats], layers: int) -> Weights:
     return weights
 
 
+def check_symbols(ids: NDArray[np.integer], vocab: int) -> None:
+    """Raise `BackendError` where an id is no symbol, as the engine does."""
+    if ids.size and not (int(ids.min()) >= 0 and int(ids.max()) < vocab):
+        raise _no_symbol()
+
+
+def _no_symbol() -> BackendError:
+    return BackendError(
+        "the text has a token that the model does not know: it was encoded with another "
+        "vocabulary; encode it with that of the model"
+    )
+
+
 class Net:
     """A network for windows of many streams. One caller at a time.
 
@@ -446,10 +459,7 @@ class Net:
                 f"{named('batch_size')}, {named('seq_len')} or {named('hidden_size')}"
             )
         if code == -3:
-            raise BackendError(
-                "the text has a token that the model does not know: it was encoded with another "
-                "vocabulary; encode it with that of the model"
-            )
+            raise _no_symbol()
         assert code == 0, "the native engine was called out of order"
 
 

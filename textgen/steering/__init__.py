@@ -13,6 +13,10 @@ from textgen.steering.intervention import SteeringPlan as SteeringPlan
 from textgen.steering.intervention import parse_span as parse_span
 from textgen.steering.intervention import parse_spec as parse_spec
 from textgen.steering.intervention import parse_specs as parse_specs
+from textgen.steering.label_plan import LabelEdit as LabelEdit
+from textgen.steering.label_plan import LabelPlan as LabelPlan
+from textgen.steering.label_plan import LabelSteering as LabelSteering
+from textgen.steering.label_plan import parse_labels as parse_labels
 from textgen.steering.target import Calibration as Calibration
 from textgen.steering.target import Target as Target
 from textgen.steering.target import check_name as check_name

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from textgen.corpus.corpus import Corpus, CorpusRecord
 from textgen.corpus.corpus_options import CorpusOptions
@@ -26,18 +27,20 @@ from textgen.corpus.spans import (
 )
 from textgen.corpus.split import (
     Split,
+    drawn_documents,
     split_documents,
     split_pairs,
     strange_from,
     unseen_symbols,
 )
 from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
-from textgen.corpus.windows import Tokens, count_of
+from textgen.corpus.windows import DocumentLabels, Tokens, Windows, count_of
 from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.evaluation.nll import escape_nats
 from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
 from textgen.terminal.humanize import listed, plural, times
+from textgen.training.plan import Plan
 from textgen.training.run_record import RunRecord
 from textgen.training.sizing import TextFacts
 
@@ -73,6 +76,9 @@ class TrainingData:
         split: How they were split, for the run's record: `drawn`, `ends` or `whole` (see
             `textgen.corpus.split`); `tail` where the end of the text validates, or another file.
         train_chars: Characters to train on, sources included.
+        labels: Those of the model, one that is trained further among them.
+        train_labels, val_labels: Of the documents in `train` and `val`; None where the text is read
+            without labels.
         notes: What a person should know about how it was split; usually nothing.
     """
 
@@ -90,6 +96,9 @@ class TrainingData:
     lengths: DocumentLengths | None = None
     split: str = TAIL
     train_chars: int
+    labels: tuple[str, ...] = ()
+    train_labels: DocumentLabels | None = None
+    val_labels: DocumentLabels | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -134,7 +143,12 @@ class TrainingData:
             train_tokens=len(self.train),
             val_tokens=len(self.val),
             vocab_size=len(self.corpus.vocabulary),
+            labels=self.labels,
         )
+
+    def windows(self, plan: Plan) -> Windows:
+        """The windows that a plan reads the training text in."""
+        return plan.windows(self.train, self.separator, self.train_labels)
 
 
 def open_data(
@@ -142,6 +156,7 @@ def open_data(
     options: TrainOptions,
     *,
     parent: Vocabulary | None = None,
+    labels: tuple[str, ...] = (),
     extend: bool = True,
     cache: Path | None = None,
     stdin: BinaryIO | None = None,
@@ -153,6 +168,7 @@ def open_data(
         options: How to read and split it.
         parent: Vocabulary of the model that is fine-tuned: its symbols keep their ids, new ones
             are added.
+        labels: Those of that model, which keep their numbers; new ones are added.
         extend: Whether they are; without, the text is spelled in the parent's symbols alone.
         cache: The folder of encoded corpora; None is the user's.
         stdin: What `-` reads.
@@ -180,7 +196,10 @@ def open_data(
     val_corpus = None
     if validation_share(options.val) is None:
         val_corpus = _open_validation(options, corpus, cache)
-    return _split(corpus, paths, val_corpus, options, cache)
+    known = (*labels, *(name for name in corpus.labels if name not in labels))
+    if options.corpus.label_from is not None and len(known) < 2:
+        raise ConfigError(_too_few_labels(corpus, options.corpus.label_from))
+    return _with_labels(_split(corpus, paths, val_corpus, options, cache), options, known)
 
 
 def corpus_options(options: TrainOptions) -> CorpusOptions:
@@ -194,6 +213,7 @@ def reopen_data(
     vocabulary: Vocabulary,
     normalization: Normalization,
     *,
+    labels: tuple[str, ...] = (),
     cache: Path | None = None,
 ) -> TrainingData:
     """Open the text of a run again, from the cache where it is still there.
@@ -202,6 +222,7 @@ def reopen_data(
         record: The record of the run.
         options: The options of the run.
         vocabulary, normalization: Of the run, to encode with where the cache was emptied.
+        labels: Of the run's model.
         cache: The folder of encoded corpora; None is that of the user.
     Raises:
         RunFolderError: The text is not the one that the run was started with.
@@ -235,7 +256,8 @@ def reopen_data(
         if val_corpus.cache_key != val_key:
             raise RunFolderError(f"the validation text {val} has changed since the run was started")
     # Runs of older versions do not say: the end of the text validates.
-    return _split(corpus, paths, val_corpus, options, cache, way=text.get("split", TAIL))
+    data = _split(corpus, paths, val_corpus, options, cache, way=text.get("split", TAIL))
+    return _with_labels(data, options, labels)
 
 
 def _is_of_run(corpus: Corpus, vocabulary: Vocabulary, text: CorpusRecord) -> bool:
@@ -352,6 +374,66 @@ def _split(
         split=TAIL if split is None else split.way,
         train_chars=train_chars,
         notes=tuple(_notes(corpus, val_corpus, train, held_out, split)),
+    )
+
+
+def _with_labels(
+    data: TrainingData, options: TrainOptions, labels: tuple[str, ...]
+) -> TrainingData:
+    """The data of a model of these labels, with those of its documents."""
+    corpus, val_corpus = data.corpus, data.val_corpus
+    if corpus.label_D is None:
+        return replace(data, labels=labels)
+    drawn = None
+    if data.split != TAIL:
+        drawn = drawn_documents(corpus, validation_share(options.val))
+    whole = find_documents(corpus.tokens)
+    if drawn is None:
+        train = _labels_at(corpus, labels, whole.starts - 1, whole)
+        val = replace(train, starts_D=train.starts_D - len(data.train))
+    else:
+        # An end mark stands before the first document of `train`, and none before that of `val`.
+        of_train, of_val = (
+            _labels_at(corpus, labels, _places_in_order(side), side) for side in drawn[1]
+        )
+        train, val = of_train, replace(of_val, starts_D=of_val.starts_D - 1)
+    val_labels: DocumentLabels | None = val
+    if val_corpus is not None:
+        whole = find_documents(val_corpus.tokens)
+        val_labels = _labels_at(val_corpus, labels, whole.starts - 1, whole)
+    if not data.val.size or (val_labels is not None and not val_labels.labels_D.size):
+        val_labels = None
+    return replace(data, labels=labels, train_labels=train, val_labels=val_labels)
+
+
+def _places_in_order(spans: Spans) -> NDArray[np.int64]:
+    """Where the end marks before stretches lie that are written one after the other."""
+    places: NDArray[np.int64] = np.cumsum(spans.stops - spans.starts + 1)
+    return np.concatenate([np.zeros(1, np.int64), places[:-1]])
+
+
+def _labels_at(
+    corpus: Corpus, labels: tuple[str, ...], starts_D: NDArray[np.int64], spans: Spans
+) -> DocumentLabels:
+    """The labels of stretches of a corpus by their numbers in `labels`; 0 where that lacks one."""
+    assert corpus.label_D is not None
+    numbers = [0, *(labels.index(name) + 1 if name in labels else 0 for name in corpus.labels)]
+    documents = find_documents(corpus.tokens)
+    own_D = np.searchsorted(documents.starts, spans.starts, side="right") - 1
+    return DocumentLabels(starts_D, np.array(numbers, np.int64)[corpus.label_D[own_D]])
+
+
+def _too_few_labels(corpus: Corpus, way: str) -> str:
+    found = f"only the label '{corpus.labels[0]}'" if corpus.labels else "no label"
+    where = {
+        "folder": "put the texts of each into a folder of its own, and name these folders",
+        "file": "name a file for each",
+        "column": "write the label of each text into the first column",
+        "tag": "put a line with the label in brackets before each document",
+    }
+    return (
+        f"{named('label_from', way)} found {found}, and a model of several voices needs two or "
+        f"more: {where[way]}"
     )
 
 

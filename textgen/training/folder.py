@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from textgen.checkpoint import MODEL_NAME, ModelHeader, has_checkpoint, shipped_at
 from textgen.checkpoint.format import (
+    LABELLED,
     Layout,
     naming,
     read_file,
@@ -161,7 +162,7 @@ class RunState(RunHeader):
             StorageError: It could not be written, likewise.
         """
         header = {
-            "plan": asdict(self.plan),
+            "plan": {**asdict(self.plan), "model": self.plan.model.to_dict()},
             "record": self.record,
             "vocabulary": self.vocabulary.to_dict(),
             "normalization": self.normalization.to_dict(),
@@ -171,7 +172,8 @@ class RunState(RunHeader):
         tensors = {f"train.{name}": array for name, array in self.tensors.items()}
         tensors |= {f"best.{name}": array for name, array in self.best.items()}
         _check_numbers(tensors)
-        write_file(path, kind="resume", header=header, tensors=tensors)
+        version = LABELLED if self.plan.model.labels else 1
+        write_file(path, kind="resume", header=header, tensors=tensors, version=version)
 
     @classmethod
     @task("loading the run")

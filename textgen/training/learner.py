@@ -188,7 +188,8 @@ class NativeLearner:
 
         def differentiate() -> tuple[float, Any]:
             return self.network.differentiate(
-                batch.inputs_TB, batch.targets_TB, self._state, batch.resets_TB, masks
+                *(batch.inputs_TB, batch.targets_TB, self._state, batch.resets_TB, masks),
+                labels_TB=batch.labels_TB,
             )
 
         if stop is None or not self._is_long:

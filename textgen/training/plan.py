@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
-from textgen.corpus.windows import Tokens, Windows
+from textgen.corpus.windows import DocumentLabels, Tokens, Windows
 from textgen.errors import CheckpointCorruptError, ConfigError, named
 from textgen.model.config import ModelConfig
 from textgen.model.members import member_config
@@ -99,8 +99,19 @@ class Plan:
         """Tokens that one update learns from."""
         return self.batch_size * self.seq_len
 
-    def windows(self, tokens: Tokens, separator: int | None = None) -> Windows:
-        """The windows of a run on a training text; `separator` is that of pairs."""
+    def windows(
+        self,
+        tokens: Tokens,
+        separator: int | None = None,
+        labels: DocumentLabels | None = None,
+    ) -> Windows:
+        """The windows of a run on a training text.
+
+        Args:
+            tokens: The text.
+            separator: Of a text of pairs, what stands between source and target.
+            labels: Of its documents.
+        """
         return Windows(
             tokens,
             seq_len=self.seq_len,
@@ -108,6 +119,7 @@ class Plan:
             sliding=self.sliding,
             reset_every=self.reset_every,
             separator=separator,
+            labels=labels,
             rng=self.rng,
         )
 

@@ -191,7 +191,11 @@ def resumed_run(
             changed_text(folder, state, paths, spelled, more=more, cache=cache, stdin=stdin)
         )
         options = options_of(record)
-        data = reopen_data(record, options, state.vocabulary, state.normalization, cache=cache)
+        data = reopen_data(
+            *(record, options, state.vocabulary, state.normalization),
+            labels=state.plan.model.labels,
+            cache=cache,
+        )
         compute = choose_engine(state.plan.model.cell_spec, device, record["precision"], threads)
         with computing_threads(threads, torch=compute.name != "native"):
             if more is not None:
@@ -202,7 +206,7 @@ def resumed_run(
                 state = _extended(state, more, options, data.facts, timing, folder)
                 notes.append(_more_note(state.plan))
             plan = state.plan
-            trainer = open_trainer(plan, compute, plan.windows(data.train, data.separator), None)
+            trainer = open_trainer(plan, compute, data.windows(plan), None)
             trainer.load(state.progress.step, state.progress.steps_counted, state.tensors)
             cut_metrics(folder, state.progress.step)
             yield Run(

@@ -33,6 +33,7 @@ from textgen.evaluation.nll import Nll, nll_in_streams, nll_with_history
 from textgen.files import append_line, sync_lines
 from textgen.messages import Message, marks_of
 from textgen.model.engine import open_network
+from textgen.model.label_vectors import with_label
 from textgen.model.native_network import NativeNetwork
 from textgen.model.network import Network
 from textgen.progress import Task, task
@@ -272,9 +273,21 @@ class Run:
             # As it is trained and will be used; each position takes a window of steps.
             history = self.plan.seq_len
             limit = max(LEAST_POSITIONS, limit // history)
-            nll = nll_with_history(network, data.val, history, limit=limit, escape=data.escape)
+            nll = nll_with_history(
+                *(network, data.val, history),
+                limit=limit,
+                escape=data.escape,
+                labels=data.val_labels,
+            )
         else:
-            nll = nll_in_streams(network, data.val, limit=limit, escape=data.escape, poll=poll)
+            nll = nll_in_streams(
+                network,
+                data.val,
+                limit=limit,
+                escape=data.escape,
+                labels=data.val_labels,
+                poll=poll,
+            )
         return _Cost(nll.mean, nll.tokens, nll.unknown / nll.tokens)
 
     def _write_pairs(self) -> PairsEvaluation:
@@ -295,7 +308,9 @@ class Run:
         tokens = adaptation_tokens(self.plan, len(data.val))
         if not tokens or engine.name != "native" or data.val_pairs is not None:
             return None
-        network = open_network(self.plan.model, engine, weights)
+        # A text that is read comes without a label.
+        config, own = with_label(self.plan.model, weights, {})
+        network = open_network(config, engine, own)
         assert isinstance(network, NativeNetwork)
         return fit_adaptation(network, data.train, data.val[:tokens], poll=poll).to_json()
 

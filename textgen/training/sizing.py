@@ -98,11 +98,13 @@ class TextFacts:
         train_tokens: Tokens to train on.
         val_tokens: Tokens to validate on.
         vocab_size: Symbols.
+        labels: Those of the model.
     """
 
     train_tokens: int
     val_tokens: int
     vocab_size: int
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,6 +367,7 @@ def draft(
             residual=options.residual,
             head=options.head,
             frozen_embedding=options.frozen_embedding,
+            labels=facts.labels,
         )
 
     def tokens_of(member: ModelConfig, members: int = 1) -> float:

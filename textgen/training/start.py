@@ -23,7 +23,7 @@ from textgen.cells import BUILT_IN, get_cell
 from textgen.checkpoint import SavedModel, has_checkpoint, locate_model
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.corpus.documents import documents_in_words
+from textgen.corpus.label_sources import documents_with_labels
 from textgen.corpus.source import check_paths
 from textgen.corpus.text_stream import FileReport
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
@@ -43,6 +43,7 @@ from textgen.runtime import (
     choose_threads,
     computing_threads,
 )
+from textgen.terminal.humanize import listed, plural
 from textgen.training.data import TrainingData, corpus_record, open_data
 from textgen.training.folder import (
     RunState,
@@ -194,6 +195,7 @@ def new_run(
         paths,
         options,
         parent=None if saved is None else saved.vocabulary,
+        labels=() if saved is None else saved.config.labels,
         # A frozen embedding cannot learn the vector of a new symbol.
         extend=not options.frozen_embedding,
         cache=cache,
@@ -218,7 +220,7 @@ def new_run(
                 vocabulary = data.corpus.vocabulary
                 weights = extended_weights(saved, plan.model, vocabulary, data.train)
                 about = (taken_over(parent or "", saved, vocabulary),)
-            trainer = open_trainer(plan, path, plan.windows(data.train, data.separator), weights)
+            trainer = open_trainer(plan, path, data.windows(plan), weights)
             all_choices = (*_given(data, device_choice, threads, path), *about, *choices)
             again = again_folder(folder)
             record: RunRecord = {
@@ -382,9 +384,10 @@ def _of_parent(
 
 def _of_parts(data: TrainingData) -> Iterator[Choice]:
     """What the text is made of: documents, pairs; nothing of one text."""
+    options = data.corpus.options
     if (lengths := data.lengths) is not None:
         reason = (
-            f"{documents_in_words(data.corpus.options.documents)}; the shortest has "
+            f"{documents_with_labels(options.documents, options.label_from)}; the shortest has "
             f"{lengths.shortest:,} characters, the median {lengths.median:,}, the longest "
             f"{lengths.longest:,}"
         )
@@ -392,6 +395,15 @@ def _of_parts(data: TrainingData) -> Iterator[Choice]:
             # The row of the table has the name of the option.
             reason = f"{reason}. It is {why}. Give 'file' to read it as one text instead"
         yield Choice("documents", lengths.count, reason)
+    if (label_D := data.corpus.label_D) is not None:
+        counts = np.bincount(label_D, minlength=len(data.corpus.labels) + 1)
+        names = [
+            f"{name} ({plural(int(count), 'document')})"
+            for name, count in zip(data.corpus.labels, counts[1:], strict=True)
+        ]
+        none = f"; {plural(int(counts[0]), 'document has', 'documents have')} none"
+        reason = f"voices of one model: {listed(names)}{none if counts[0] else ''}"
+        yield Choice("labels", len(data.labels), reason)
     if data.separator is not None:
         reason = "a source is read, its target is written; only the targets count"
         yield Choice("pairs", data.corpus.documents, reason)
@@ -526,13 +538,17 @@ def _check_loss(options: TrainOptions, shape: ModelConfig) -> None:
 def extended_weights(
     parent: SavedModel, config: ModelConfig, vocabulary: Vocabulary, text: Tokens
 ) -> Mapping[str, Floats]:
-    """The parent's weights, with rows for the symbols of `vocabulary` that the parent lacks.
+    """The parent's weights, with rows for the symbols and labels that the parent lacks.
 
     `text`, in ids of `vocabulary`, is looked at for the size of the logits. The cost of a text
     without new symbols is what the parent gives.
     """
     added = len(vocabulary) - len(parent.vocabulary)
     weights = dict(parent.weights)
+    if config.labels:
+        rows = np.zeros((len(config.labels), config.embedding_size), np.float32)
+        rows[: len(parent.config.labels)] = weights.get("labels.weight", 0.0)
+        weights["labels.weight"] = rows
     if added == 0:
         return weights
     floor = _least_logsumexp(parent, text) - NEW_SYMBOL_NATS - math.log(added)

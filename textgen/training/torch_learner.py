@@ -53,7 +53,10 @@ class TorchLearner:
         inputs_TB = to_device(torch.from_numpy(batch.inputs_TB), self._device)
         targets_TB = to_device(torch.from_numpy(batch.targets_TB), self._device)
         resets = make_resets(batch.resets_TB, self._device)
-        outputs_TBH, state = self._model.read(inputs_TB, self._state, resets, masks)
+        labels_TB = None
+        if batch.labels_TB is not None:
+            labels_TB = to_device(torch.from_numpy(batch.labels_TB), self._device)
+        outputs_TBH, state = self._model.read(inputs_TB, self._state, resets, masks, labels_TB)
         scores = self._model.project(outputs_TBH)
         if self._model.config.has_vector_output:
             loss = self._model.distance_loss(scores, targets_TB)

@@ -1,0 +1,119 @@
+"""Labels of documents from folders, files, columns and tags: each document has its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from textgen.corpus.corpus import Corpus
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.label_sources import label_of_path, labelled_documents
+from textgen.corpus.spans import find_documents
+from textgen.errors import ConfigError, CorpusError
+
+
+def found(corpus: Corpus) -> list[tuple[str, str]]:
+    """Label and text of each document."""
+    assert corpus.label_D is not None
+    names = ("", *corpus.labels)
+    spans = find_documents(corpus.tokens)
+    texts = [corpus.decode(*span) for span in zip(spans.starts, spans.stops, strict=True)]
+    return [(names[number], text) for number, text in zip(corpus.label_D, texts, strict=True)]
+
+
+def write(folder: Path, **texts: str) -> Path:
+    for name, text in texts.items():
+        path = folder / name.replace("__", "/").replace("_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_by_folder_each_line_has_the_label_of_its_file(tmp_path: Path) -> None:
+    write(tmp_path, b__x_txt="two\nthree\n", a__y_txt="one\n", b__z_txt="four\n\n")
+    options = CorpusOptions(label_from="folder", documents="line")
+    expected = [("a", "one"), ("b", "two"), ("b", "three"), ("b", "four")]
+    for _ in range(2):  # encoded, and from the cache
+        assert found(Corpus.open([tmp_path], options)) == expected
+    kept = Corpus.from_cache(Corpus.open([tmp_path], options).cache_key)
+    assert kept is not None and found(kept) == expected
+
+
+def test_the_same_text_in_another_folder_has_another_label(tmp_path: Path) -> None:
+    options = CorpusOptions(label_from="folder")
+    write(tmp_path, one__a__t_txt="some text", one__b__t_txt="other text")
+    write(tmp_path, two__c__t_txt="some text", two__d__t_txt="other text")
+    first = Corpus.open([tmp_path / "one"], options)
+    second = Corpus.open([tmp_path / "two"], options)
+    assert (first.labels, second.labels) == (("a", "b"), ("c", "d"))
+    assert Corpus.open([tmp_path / "one"], options).labels == ("a", "b")
+
+
+def test_by_file_its_name_without_its_ending(tmp_path: Path) -> None:
+    write(tmp_path, Gogol_txt="Gogol wrote this", Leo_N_txt="and Tolstoy that")
+    corpus = Corpus.open([tmp_path], CorpusOptions(label_from="file"))
+    assert found(corpus) == [("Gogol", "Gogol wrote this"), ("Leo.N", "and Tolstoy that")]
+    assert label_of_path(Path("/x/Verne.txt.gz"), "file") == "Verne"
+    with pytest.raises(ConfigError, match="standard input"):
+        label_of_path(None, "file")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t_tsv", "happy\tI smile\nsad\tI weep\tmuch\n\nhappy\t \nhappy\tgood, day\n"),
+        ("t_csv", 'happy,I smile\nsad,"I weep\tmuch"\nhappy,\nhappy,"good, day"\n'),
+    ],
+)
+def test_by_column_each_row_is_a_document(tmp_path: Path, name: str, text: str) -> None:
+    """A row without a text is none, and takes no other row's label with it."""
+    write(tmp_path, **{name: text})
+    options = CorpusOptions(label_from="column", ending=".tsv,.csv")
+    corpus = Corpus.open([tmp_path], options)
+    expected = [("happy", "I smile"), ("sad", "I weep\tmuch"), ("happy", "good, day")]
+    assert found(corpus) == expected
+    assert corpus.chars == sum(len(text) for _, text in expected)
+    assert corpus.separator == "\n"
+
+
+def test_by_tag_a_line_begins_a_document(tmp_path: Path) -> None:
+    """What stands before the first tag has no label; folding and chunks change no label."""
+    text = "Before.\r\n[sea]\n\nBlue\nwaves\n\n[land]\n[sea]\n ?! \n[sea]\nSalt [x] y\n"
+    write(tmp_path, t_txt=text)
+    corpus = Corpus.open([tmp_path], CorpusOptions(label_from="tag"))
+    expected = [("", "Before."), ("sea", "Blue\nwaves"), ("sea", " ?! "), ("sea", "Salt [x] y")]
+    assert found(corpus) == expected
+    folded = Corpus.open([tmp_path], CorpusOptions(label_from="tag", fold=True))
+    expected = [("", "before"), ("sea", "blue waves"), ("sea", "salt x y")]
+    assert [(label, text.strip()) for label, text in found(folded)] == expected
+    pieces = [text.replace("\r", "")[at : at + 1] for at in range(len(text) - 1)]
+    whole = list(labelled_documents([text.replace("\r", "")], "tag", "t"))
+    assert list(labelled_documents(pieces, "tag", "t")) == whole
+
+
+@pytest.mark.parametrize("level", ["char", "byte", "word"])
+def test_labels_stay_at_every_level(tmp_path: Path, level: str) -> None:
+    write(tmp_path, t_txt="[а]\nраз два раз\n[б]\nтри два три\n[а]\nраз два\n")
+    corpus = Corpus.open([tmp_path], CorpusOptions(label_from="tag", level=level))
+    assert corpus.label_D is not None and corpus.label_D.tolist() == [1, 2, 1]
+
+
+def test_what_is_wrong_with_a_text_of_labels_is_said(tmp_path: Path) -> None:
+    write(tmp_path, a__t_txt="no tag\nhere", b__t_txt="happy\tyes\nsad no\n")
+    with pytest.raises(CorpusError, match=r"no line is a label in brackets, such as \[Chekhov\]"):
+        Corpus.open([tmp_path / "a"], CorpusOptions(label_from="tag"))
+    with pytest.raises(CorpusError, match="line 2 has one column"):
+        Corpus.open([tmp_path / "b"], CorpusOptions(label_from="column"))
+    with pytest.raises(ConfigError, match="leave documents out"):
+        CorpusOptions(label_from="tag", documents="line")
+
+
+def test_without_labels_nothing_is_known_of_them(tmp_path: Path) -> None:
+    write(tmp_path, a__t_txt="some text", b__t_txt="other text")
+    corpus = Corpus.open([tmp_path])
+    assert corpus.labels == () and corpus.label_D is None
+    assert np.array_equal(
+        corpus.tokens, Corpus.open([tmp_path], CorpusOptions(label_from="folder")).tokens
+    )

@@ -1,0 +1,191 @@
+"""Training with labels: who reads what under which label, stopping and going on, fine-tuning."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.small_runs import SMALL, outcome
+
+import textgen
+from textgen.checkpoint import SavedModel
+from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.vocabulary import END_ID
+from textgen.corpus.windows import LABEL_DROPOUT, DocumentLabels, Windows
+from textgen.errors import ConfigError
+from textgen.options import TrainOptions
+from textgen.training.data import TrainingData, open_data
+from textgen.training.events import Event, Started
+
+
+@pytest.fixture
+def voices(tmp_path: Path) -> Path:
+    """Two voices that share no letter, in many documents."""
+    folder = tmp_path / "texts"
+    for name, words in (("low", "abc cab bca"), ("high", "XYZ ZYX YXZ")):
+        (folder / name).mkdir(parents=True)
+        lines = [" ".join(words.split()[i % 3 :]) + f" {words[: i % 5 + 1]}" for i in range(400)]
+        (folder / name / "text.txt").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def run(text: Path, out: Path, **settings: Any) -> list[Event]:
+    seen: list[Event] = []
+    fixed = {"label_from": "folder", "documents": "line", "steps": 40, "eval_every": 10, **SMALL}
+    textgen.train(text, out=out, on_event=seen.append, **{**fixed, **settings})
+    return seen
+
+
+def each_token(data: TrainingData, tokens: Any, labels: DocumentLabels | None) -> set[Any]:
+    """Label and letter case of all tokens but marks and spaces."""
+    assert labels is not None
+    symbols = np.array(data.corpus.vocabulary.symbols)[np.asarray(tokens)]
+    found = labels.at(np.arange(len(tokens)))
+    return {
+        (data.labels[label - 1], symbol.isupper())
+        for label, symbol in zip(found, symbols, strict=True)
+        if symbol.isalpha()
+    }
+
+
+@pytest.mark.parametrize("documents", ["line", None], ids=["drawn", "ends"])
+def test_every_token_has_the_label_of_its_document(voices: Path, documents: str | None) -> None:
+    """On both sides of the split, however the documents were drawn."""
+    options = TrainOptions(corpus=CorpusOptions(label_from="folder", documents=documents))
+    data = open_data([voices], options)
+    assert data.labels == ("high", "low")
+    expected = {("low", False), ("high", True)}
+    assert each_token(data, data.train, data.train_labels) == expected
+    assert each_token(data, data.val, data.val_labels) == expected
+
+
+def test_an_end_mark_is_read_under_the_label_of_what_follows() -> None:
+    tokens = np.array([END_ID, 2, 2, END_ID, 3, 3, END_ID], np.uint8)
+    labels = DocumentLabels(np.array([0, 3]), np.array([1, 2]))
+    assert labels.at(np.arange(7)).tolist() == [1, 1, 1, 2, 2, 2, 2]
+    windows = Windows(tokens, seq_len=6, reset_every=1, labels=labels, rng=4)
+    seen = [windows.batch(step).labels_TB for step in range(200)]
+    assert all(batch is not None for batch in seen)
+    rows = np.stack([batch[:, 0] for batch in seen if batch is not None])
+    # Of each document all or nothing.
+    assert {tuple(row[:3]) for row in rows} == {(1, 1, 1), (0, 0, 0)}
+    assert {tuple(row[3:]) for row in rows} == {(2, 2, 2), (0, 0, 0)}
+    unlabelled = Windows(tokens, seq_len=6, rng=4).batch(0)
+    assert unlabelled.labels_TB is None
+
+
+@pytest.mark.parametrize("sliding", [False, True])
+def test_a_tenth_is_read_under_no_label(sliding: bool) -> None:
+    """Of each stream, from where its state is zeroed to where it is zeroed again."""
+    tokens = np.resize(np.arange(2, 50, dtype=np.uint8), 20_000)
+    labels = DocumentLabels(np.array([-1]), np.array([1]))
+    windows = Windows(
+        tokens,
+        seq_len=8,
+        batch_size=4,
+        reset_every=0 if sliding else 5,
+        sliding=sliding,
+        labels=labels,
+        rng=1,
+    )
+    batches = [windows.batch(step) for step in range(3000)]
+    share = np.mean([(batch.labels_TB == 0).mean() for batch in batches])
+    assert share == pytest.approx(LABEL_DROPOUT, abs=0.02)
+    for before, batch in itertools.pairwise(batches):
+        assert before.labels_TB is not None and batch.labels_TB is not None
+        assert (batch.labels_TB == batch.labels_TB[0]).all()
+        if not sliding:
+            changed = before.labels_TB[-1] != batch.labels_TB[0]
+            assert not (changed & ~batch.resets_TB[0]).any()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dropout": 0.2, "recurrent_dropout": 0.3},
+        {"cell": "gru", "num_layers": 2, "tie": True},
+        {"history": 6, "seq_len": None},
+        {"members": 2},
+        {"documents": None},
+    ],
+    ids=str,
+)
+def test_stopped_and_resumed_it_ends_the_same(
+    voices: Path, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    run(voices, tmp_path / "whole", **settings)
+    taken = 0
+
+    def stop() -> bool:
+        nonlocal taken
+        taken += 1
+        return taken == 17
+
+    run(voices, tmp_path / "parts", stop=stop, **settings)
+    seen = run(voices, tmp_path / "parts", resume=True, **settings)
+    assert isinstance(seen[0], Started) and seen[0].resumed_from == 17
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+
+def test_a_model_writes_and_measures_under_its_labels(voices: Path, tmp_path: Path) -> None:
+    run(voices, tmp_path / "run", steps=150)
+    model = textgen.load(tmp_path / "run")
+    assert model.labels == ("high", "low")
+    for label, is_upper in (("low", False), ("high", True)):
+        text = model.generate(label=label, length=300, keep_going=True, rng=1)
+        letters = [char for char in text if char.isalpha()]
+        assert np.mean([char.isupper() == is_upper for char in letters]) > 0.9
+        own = (voices / label / "text.txt").read_text()
+
+        def cost(label: str | None, own: str = own) -> float:
+            return model.evaluate(text=own, documents="line", label=label).bits_per_char
+
+        other = "high" if label == "low" else "low"
+        assert cost(label) < cost(None) < cost(other)
+        assert cost(None) == pytest.approx(model.evaluate(text=own, documents="line").bits_per_char)
+        under = model.view(own[:40], show="surprise", label=label).totals["bits_per_char"]
+        beside = model.labelled(label).view(own[:40], show="surprise").totals["bits_per_char"]
+        assert under == beside != model.view(own[:40], show="surprise").totals["bits_per_char"]
+    # More is trained on, and a new voice comes to it; what is not read again keeps its vector.
+    textgen.train(tmp_path / "run", more="10steps")
+    (voices / "dots").mkdir()
+    (voices / "dots" / "text.txt").write_text("\n".join([". : . :", ": . :", ". . ."] * 99))
+    run(voices / "dots", tmp_path / "finer", from_=tmp_path / "run")
+    finer = textgen.load(tmp_path / "finer")
+    assert finer.labels == ("high", "low", "dots")
+    before, after = (
+        SavedModel.load(tmp_path / name / "model.safetensors").weights["labels.weight"]
+        for name in ("run", "finer")
+    )
+    np.testing.assert_allclose(after[:2], before, rtol=0.05, atol=1e-3)
+    assert after[2].any()
+    kept = finer.save(f"{tmp_path / 'kept'}/")
+    assert textgen.load(kept).labels == finer.labels
+
+
+def test_a_cache_that_was_emptied_changes_nothing(voices: Path, tmp_path: Path) -> None:
+    import os
+
+    run(voices, tmp_path / "whole")
+    taken = 0
+
+    def stop() -> bool:
+        nonlocal taken
+        taken += 1
+        return taken == 7
+
+    run(voices, tmp_path / "parts", stop=stop)
+    shutil.rmtree(os.environ["TEXTGEN_CACHE"])
+    run(voices, tmp_path / "parts", resume=True)
+    assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
+
+
+def test_one_label_is_no_voice_among_several(voices: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="found only the label 'low', and a model of several"):
+        run(voices / "low", tmp_path / "run")
+    with pytest.raises(ConfigError, match="pairs"):
+        textgen.train(voices, label_from="folder", pairs=True, out=tmp_path / "run")

@@ -1,0 +1,127 @@
+"""Labels of documents: whose each is, told by the folder or the file, a column or a line before it.
+
+folder    the name of the folder that a file lies in
+file      the name of the file, without its ending
+column    the first column of a table, CSV (`.csv`) or separated by TABs: each row is a document,
+          what stands after the first column is its text
+tag       a line `[NAME]` begins a document of that label, and belongs to none
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from textgen.corpus.documents import documents_in_words
+from textgen.errors import ConfigError, CorpusError, named
+
+_TAG = re.compile(r"\s*\[([^\[\]\r\n]{1,100})\]\s*")
+#: Only so many characters of a line are looked at for a tag.
+_HEAD = 200
+#: The longest field of a CSV file, in characters.
+_MOST_FIELD = 2**31 - 1
+
+
+def label_of_path(path: Path | None, way: str) -> str:
+    """Return the label of a file, by `folder` or `file`.
+
+    Raises:
+        ConfigError: The text is no file, or its folder has no name.
+    """
+    if path is None:
+        raise ConfigError(
+            f"{named('label_from', way)} takes labels from the names of files, and standard input "
+            "has none; name files or folders"
+        )
+    name = path.parent.name if way == "folder" else path.name
+    if way == "file":
+        name = name.removesuffix(".gz")
+        name = name.rpartition(".")[0] or name
+    if not name:
+        raise ConfigError(f"{path} lies in no folder that has a name; move it into one")
+    return name
+
+
+def documents_with_labels(documents: str | None, way: str | None) -> str:
+    """Return a description of what a document is; see `documents_in_words`."""
+    if way == "column":
+        return "each row of the table is one"
+    if way == "tag":
+        return "each begins after a line [label]"
+    return documents_in_words(documents)
+
+
+def labelled_documents(chunks: Iterable[str], way: str, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the documents of a text in which labels stand: label and text of each.
+
+    Args:
+        chunks: The text, in pieces of any length.
+        way: `column` or `tag`.
+        name: That of the file: what ends in `.csv` is CSV.
+    Raises:
+        CorpusError: A row has one column, or no line is a tag.
+    """
+    lines = _lines(chunks)
+    if way == "tag":
+        return _tagged(lines, name)
+    is_csv = name.lower().removesuffix(".gz").endswith(".csv")
+    return _csv_rows(lines, name) if is_csv else _tab_rows(lines, name)
+
+
+def _lines(chunks: Iterable[str]) -> Iterator[str]:
+    """The lines of a text, each with its end."""
+    carry = ""
+    for chunk in chunks:
+        *whole, carry = (carry + chunk).split("\n")
+        yield from (line + "\n" for line in whole)
+    if carry:
+        yield carry
+
+
+def _tagged(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
+    label, kept, any_tag = "", [], False
+    for line in lines:
+        match = _TAG.fullmatch(line) if len(line) <= _HEAD else None
+        if match is None:
+            kept.append(line)
+            continue
+        yield label, "".join(kept)
+        label, kept, any_tag = match[1].strip(), [], True
+    if not any_tag:
+        raise CorpusError(
+            f"{name}: no line is a label in brackets, such as [Chekhov]; put one before each "
+            f"document, or take the labels from elsewhere: {named('label_from')} folder, file or "
+            "column"
+        )
+    yield label, "".join(kept)
+
+
+def _tab_rows(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(lines, start=1):
+        if line.isspace():
+            continue
+        label, tab, text = line.partition("\t")
+        if not tab:
+            raise CorpusError(
+                f"{name}: line {number:,} has one column; each line needs a label, a TAB and a "
+                "text (a table with commas is read where the name of its file ends in .csv)"
+            )
+        yield label.strip(), text
+
+
+def _csv_rows(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
+    csv.field_size_limit(_MOST_FIELD)
+    reader = csv.reader(lines, strict=True)
+    try:
+        for row in reader:
+            if len(row) == 1:
+                raise CorpusError(
+                    f"{name}: the row that ends at line {reader.line_num:,} has one column; each "
+                    "row needs a label and a text"
+                )
+            if row:
+                yield row[0].strip(), " ".join(row[1:])
+    except csv.Error as error:
+        raise CorpusError(f"{name}: line {reader.line_num:,} is no CSV: {error}") from error
