@@ -1,12 +1,15 @@
 """How fast the model in a page of `textgen export html` writes, and what its rounding costs.
 
-    python benchmarks/page.py [MODEL TEXT]... [--chars 1000] [--rounds 5] [--json]
+    python benchmarks/page.py [MODEL TEXT]... [--chars 1000] [--rounds 5] [--served] [--json]
 
 In a headless Chromium that is held on one core:
 
 - models of random weights, LSTM and coupled LSTM of 1 x 512: characters per second of a step and a
   draw, by the clock and by what the browser computed (Linux alone tells), which is what a machine
   that does nothing else would give; the size of the page, and the seconds until it is drawn first.
+
+With `--served` instead, LSTM of 1 x 1024 and 2 x 1024 whose steps a server computes: characters per
+second that arrive in the page, with the values of all neurons.
 
 With NumPy, for each MODEL (a name or a file) on the first characters of the file TEXT:
 
@@ -23,6 +26,7 @@ import os
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,10 +41,12 @@ from textgen.export.html_page import ShownModel, write_html
 from textgen.export.packed import pack
 from textgen.model.head import log_softmax
 from textgen.model.numpy_network import NumpyNetwork
+from textgen.serving import offered_model
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
 from support.browser import chromium
 from support.live_network import written
+from support.serving import serving
 
 #: Milliseconds of `arguments[0]` steps, each with a draw.
 WRITE = """
@@ -110,6 +116,43 @@ def speed(cell: str, rounds: int, folder: Path) -> dict[str, Any]:
     }
 
 
+#: Milliseconds of `arguments[0]` characters that the server writes.
+ASK = """
+const [count, done] = arguments;
+(async () => {
+  const source = openSource(page.models[0], 0);
+  const settings = { quantity: "cell", temperature: 0.7, topP: 0.9, seed: 1, length: count };
+  let begin = 0, seen = 0;
+  for await (const _ of source.write("\u4e00", settings)) if (!seen++) begin = performance.now();
+  return (performance.now() - begin) * count / (seen - 1);
+})().then(done, (mistake) => done(String(mistake)));
+"""
+
+
+def served(layers: int, rounds: int, folder: Path) -> dict[str, Any]:
+    """A page of 1024 neurons a layer whose steps are computed by a server."""
+    path = folder / f"large-{layers}.safetensors"
+    made_up_model(1024, layers).save(path)
+    names = ("words.js", "data.js", "vocabulary.js", "equations.js", "so_far.js", "served.js")
+    program = "\n".join(map(program_of, names))
+    offered_model.MOST_SENT = 0
+    with (
+        serving([textgen.load(path)]) as server,
+        chromium(folder / f"profile-{layers}") as browser,
+    ):
+        browser.set_script_timeout(300)
+        browser.get(server.address)
+        times = [browser.execute_async_script(program + ASK, 300) for _ in range(rounds)]
+    return {
+        "model": f"lstm {layers} x 1024",
+        "served_chars_per_second": 300_000 / median(times),
+    }
+
+
+def program_of(name: str) -> str:
+    return files("textgen.page").joinpath(name).read_text(encoding="utf-8")
+
+
 def losses(name: str, text: str) -> list[dict[str, Any]]:
     """What the rounding of a model's weights costs on a text."""
     saved: SavedModel = textgen.load(name).saved
@@ -141,6 +184,7 @@ def main() -> None:
     parser.add_argument("pairs", nargs="*", metavar="MODEL TEXT")
     parser.add_argument("--chars", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--served", action="store_true")
     parser.add_argument("--json", action="store_true")
     asked = parser.parse_args()
     if len(asked.pairs) % 2:
@@ -148,10 +192,13 @@ def main() -> None:
     rows = []
     for name, path in zip(asked.pairs[::2], asked.pairs[1::2], strict=True):
         rows += losses(name, Path(path).read_text(encoding="utf-8")[: asked.chars])
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
-        rows += [speed(cell, asked.rounds, Path(folder)) for cell in ("lstm", "coupled")]
+        if asked.served:
+            rows += [served(layers, asked.rounds, Path(folder)) for layers in (1, 2)]
+        else:
+            if hasattr(os, "sched_setaffinity"):
+                os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+            rows += [speed(cell, asked.rounds, Path(folder)) for cell in ("lstm", "coupled")]
     for row in rows:
         if asked.json:
             print(json.dumps(row))

@@ -25,7 +25,14 @@ from textgen.checkpoint import (
 )
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.vocabulary import END_ID, Ids
-from textgen.errors import ConfigError, InspectionError, SamplingError, StorageError, named
+from textgen.errors import (
+    ConfigError,
+    CorpusError,
+    InspectionError,
+    SamplingError,
+    StorageError,
+    named,
+)
 from textgen.files import FolderLock, make_folder
 from textgen.inspection.anatomy import CellAnatomy, dissect, dissect_step
 from textgen.inspection.gates import GateReport, gate_quantities, gate_report
@@ -115,9 +122,13 @@ if TYPE_CHECKING:
     from textgen.evaluation import Evaluation, PairsEvaluation
     from textgen.export import Exported, ShownModel
     from textgen.inspection.memory_report import MemoryReport
+    from textgen.inspection.neuron_report import FeatureScore
+    from textgen.inspection.trace import Neuron
     from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
 
+#: Characters of the training text on which a page's notes are measured: seconds, not minutes.
+NOTED_CHARS = 50_000
 #: A long text: itself, its tokens, or what `Model.read` gave.
 Text = str | Sequence[int] | NDArray[np.integer] | LongText
 
@@ -1282,21 +1293,29 @@ class Model(WritingModel):
 
     @checked()
     def export_html(
-        self, path: StrPath, *, beside: Model | StrPath | None = None, force: bool = False
+        self,
+        path: StrPath,
+        *,
+        beside: Model | StrPath | None = None,
+        notes: StrPath | None = None,
+        force: bool = False,
     ) -> Exported:
         """Write a page in which the model runs: one file, opened in a browser without a network.
 
-        What `find` has saved beside the model can be moved there. A weight takes 16 bits, or 8
+        What `find` has saved beside the model can be moved there. Of each neuron the page says
+        what it follows, as `neurons` finds it. A weight takes 16 bits, or 8
         where the file would have more than 4 MB; `difference` of the result is what a logit loses
         by that.
 
         Args:
             path: The file.
             beside: A second model, or its name or path; it reads the same text beside this one.
+            notes: A text file, on which it is measured what each neuron follows; None: the
+                beginning of the training text, where that is at hand.
             force: Replace the file if it exists.
         Raises:
-            ConfigError: It exists; the page cannot show such a model: one of vectors, with a fixed
-                history or a cell of your own; or `steered` holds something.
+            ConfigError: It exists; the page cannot show such a model: one of vectors, or with a
+                cell of your own; or `steered` holds something.
             StorageError: It cannot be written.
         Example:
             >>> model.export_html("page.html")
@@ -1308,23 +1327,42 @@ class Model(WritingModel):
             models.append(beside if isinstance(beside, Model) else load(beside))
         for model in models:
             model._refuse_steering("a model is exported and")
-        notices: list[str] = []
-        shown = [model._shown(notices) for model in models]
-        made = write_html(shown, Path(path_text(path, "path")), force=force)
+        shown = [model._shown(notes) for model in models]
+        file = Path(path_text(path, "path"))
+        made = write_html([each for each, _ in shown], file, force=force)
+        notices = [notice for _, notices in shown for notice in notices]
         return replace(made, notices=(*made.notices, *notices))
 
-    def _shown(self, notices: list[str]) -> ShownModel:
-        """The model for a page, with all that was saved to be steered; what is not its own is left
-        out, with a notice."""
+    def _shown(self, notes: StrPath | None = None) -> tuple[ShownModel, list[str]]:
+        """The model for a page, with all that was saved to be steered, and notices of what is not
+        its own: it is left out."""
         from textgen.export import ShownModel
 
-        targets = []
+        targets, notices = [], []
         for name in target_names(self.path):
             try:
                 targets.append(self.target(name))
             except ConfigError as error:
                 notices.append(f"left out: {error}")
-        return ShownModel(saved=self.saved, name=self.name, targets=targets)
+        made = ShownModel(
+            saved=self.saved, name=self.name, targets=targets, notes=self._noted(notes)
+        )
+        return made, notices
+
+    def _noted(self, path: StrPath | None) -> tuple[str, Mapping[Neuron, FeatureScore]] | None:
+        """What the neurons follow on a text; None where it is not at hand."""
+        from textgen.inspection.neurons import features_followed
+
+        # With a fixed history the states are others: those of the last tokens alone.
+        if self.saved.history:
+            return None
+        if path is not None:
+            return features_followed(self, self.read(path))
+        try:
+            text = open_text(self.saved, options=ReadOptions(chars=NOTED_CHARS))
+        except (ConfigError, CorpusError, StorageError):
+            return None
+        return features_followed(self, text)
 
     @checked()
     def export_torch(self, folder: StrPath, *, force: bool = False) -> Exported:

@@ -88,5 +88,3 @@ def test_what_the_page_cannot_show_is_refused_with_the_reason() -> None:
         pack(replace(saved, config=config, weights=weights), 16)
     with pytest.raises(ConfigError, match=r"output of this model is a vector .*cosine"):
         pack(model_of("cosine"), 16)
-    with pytest.raises(ConfigError, match="predicts from the last 8 tokens"):
-        pack(model_of("history"), 16)

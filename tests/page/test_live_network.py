@@ -189,6 +189,31 @@ def test_a_gate_is_held_open_and_closed(load: Load) -> None:
         assert 1 not in row[at["forget-gate"]][:hidden]
 
 
+def test_a_fixed_history_begins_from_zero_at_each_symbol(load: Load) -> None:
+    """The state of the last symbols alone, and no influence of what stands before them."""
+    saved = model_of("history")
+    packed, ids = pack(saved, 16), some_ids(saved, 40)
+    ids[20] = 0  # what stands before the mark of an end is not seen either
+    rows = read(load(packed), [0, *ids])
+    network = NumpyNetwork(saved.config, packed.weights)
+    for place in range(len(rows)):
+        seen = [0, *ids][: place + 1][-saved.history :]
+        seen = seen[len(seen) - 1 - seen[::-1].index(0) :] if 0 in seen else seen
+        state = network.zero_state()
+        for token in seen:
+            logits, state = network.step(token, state)
+        assert np.abs(rows[place][0] - logits[0]).max() < TOLERANCE, place
+        assert np.abs(rows[place][1] - state[0]["c"][0]).max() < TOLERANCE, place
+    shares = load(packed).execute_script(
+        "const seen = network.start(); network.step(seen, 0);"
+        "const found = network.influenceInSlices(arguments[0], () => [], seen);"
+        "for (;;) { const { done, value } = found.next(); if (done) return Array.from(value); }",
+        ids[:20],
+    )
+    assert set(shares[: 20 - saved.history]) == {0} and 0 not in shares[20 - saved.history :]
+    assert sum(shares) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("name", [*KINDS, "byte", "word"])
 def test_influence_is_the_gradient(name: str, load: Load) -> None:
     saved = two_layers(name)

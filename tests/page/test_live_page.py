@@ -15,8 +15,10 @@ import pytest
 from textgen.checkpoint import SavedModel
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
+from textgen.export.html_page import ShownModel, write_html
 from textgen.export.packed import PackedModel, pack
 from textgen.inspection.influence import influence_view
+from textgen.inspection.neuron_report import FeatureScore
 from textgen.inspection.trace import Trace, trace
 from textgen.inspection.view import token_bits
 from textgen.model.config import ModelConfig
@@ -30,7 +32,8 @@ from selenium.webdriver import Chrome  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from support.browser import chromium, found  # noqa: E402
-from support.shown_page import Shown, number  # noqa: E402
+from support.live_page import Live  # noqa: E402
+from support.shown_page import number  # noqa: E402
 
 pytestmark = [
     pytest.mark.skipif(found() is None, reason="no Chromium with chromedriver on the path"),
@@ -102,70 +105,6 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = [live_model("long", packed()), live_model("short", packed("rnn"))]
     file.write_text(render_live(models, title="two"), encoding="utf-8")
     return file
-
-
-class Live(Shown):
-    """A live page, as fast as it goes."""
-
-    def __init__(self, browser: Chrome, path: Path, **settings: Any) -> None:
-        super().__init__(browser, path, **settings)
-        self.settle()
-        self.browser.execute_script("document.getElementById('speed').value = 'fast'")
-
-    def type(self, text: str) -> None:
-        """Put a text into the box, in place of what stands there and of what was written."""
-        self.browser.execute_script("document.getElementById('take').click()")
-        box = self.element("#given")
-        box.send_keys(Keys.CONTROL, "a")
-        box.send_keys(text)
-        self.until(lambda: self.text_of("text") == text)
-        self.settle()
-
-    def paste(self, text: str) -> None:
-        """Put a text into the box at once."""
-        self.browser.execute_script(
-            "const box = document.getElementById('given'); box.value = arguments[0];"
-            "box.dispatchEvent(new Event('input'))",
-            text,
-        )
-
-    def shut(self) -> None:
-        """Hold the gate at 0, wherever the page is scrolled to."""
-        self.browser.execute_script("document.querySelector('.gate button').click()")
-
-    def settle(self) -> None:
-        """Wait until all has been computed and drawn."""
-        busy = "document.querySelector('.readings').getAttribute('aria-busy')"
-        self.until(lambda: self.text_of("text") and self.run(busy) == "false")
-
-    def classes(self, reading: int = 0) -> list[str]:
-        """The colour of each character of a text."""
-        names = self.run(
-            "Array.from(document.querySelectorAll('.reading')[arguments[0]]"
-            ".querySelectorAll('.text > span'), e => e.className)",
-            reading,
-        )
-        return [name.split()[-1] if name else "" for name in names]
-
-    def begin_slowly(self) -> None:
-        """Let it write at a speed at which it can be disturbed."""
-        self.browser.execute_script("document.getElementById('speed').value = 'slow'")
-        self.element("#write").click()
-
-    def write(self) -> None:
-        """Press the button and wait for the end."""
-        self.element("#write").click()
-        self.wait_for_the_end()
-
-    def wait_for_the_end(self) -> None:
-        self.until(lambda: self.text_of("write") == "Write on")
-        self.settle()
-
-    def texts(self) -> list[str]:
-        """The texts that can be seen."""
-        return [
-            e.text for e in self.browser.find_elements(By.CSS_SELECTOR, ".text") if e.is_displayed()
-        ]
 
 
 @pytest.fixture
@@ -610,6 +549,68 @@ def test_two_models_read_the_same_text(browser: Chrome, beside: Path) -> None:
     live.write()
     first, second = live.texts()
     assert first == second and len(first) > len(TEXT) + 100
+    assert live.complaints() == []
+
+
+def test_two_models_are_compared_by_what_each_word_moved(browser: Chrome, beside: Path) -> None:
+    """They open so; the shares are those of Python's gradient, word by word."""
+    live = Live(browser, beside)
+    live.type(TEXT)
+    assert live.text_of("name") == "influence"
+    assert "see which words fade" in live.text_of("lead")
+    ends = [place + 1 for place, piece in enumerate(TEXT) if piece == " "]
+    for reading, cell in ((0, "lstm"), (2, "rnn")):
+        network = NumpyNetwork(saved_model(cell).config, packed(cell).weights)
+        view = influence_view(
+            network, packed(cell).weights, CHARS.encode(TEXT), tuple(TEXT), CHARS, by=["gradient"]
+        )
+        (row,) = view.rows
+        shares = [float(part.sum()) for part in np.split(row.values, ends)]
+        section = live.browser.find_elements(By.CSS_SELECTOR, ".shares")[reading]
+        assert section.is_displayed()
+        words = section.find_elements(By.TAG_NAME, "li")
+        assert [word.text.split("\n")[0] for word in words] == TEXT.split()
+        told = [float(word.text.split("\n")[1].removesuffix(" %")) for word in words]
+        assert told == pytest.approx([100 * share for share in shares], abs=0.51)
+        steps = [int(str(word.get_attribute("class"))[1:]) for word in words]
+        assert steps == pytest.approx([64 * share for share in shares], abs=0.51)
+        reach = int(np.searchsorted(np.cumsum(row.values[::-1]), 0.5)) + 1
+        assert f"the last {reach} of {len(TEXT)}" in section.text
+    live.paste((TEXT + " ") * 3)
+    live.settle()
+    words = live.browser.find_elements(By.CSS_SELECTOR, ".shares li")
+    assert words[0].text.startswith("… before")
+    live.click("surprise")
+    live.settle()
+    assert not any(
+        each.is_displayed() for each in live.browser.find_elements(By.CSS_SELECTOR, ".shares")
+    )
+    assert live.complaints() == []
+
+
+def test_a_neuron_says_what_it_follows(browser: Chrome, tmp_path: Path) -> None:
+    score = FeatureScore("inside-quotes", False, 0.7, 0.61, 0.9)
+    notes = ("cell", {(1, 4): score, (0, 3): replace(score, feature="space", correlation=-0.4)})
+    model = ShownModel(saved=saved_model(), name="small", notes=notes)
+    write_html([model], tmp_path / "page.html")
+    live = Live(browser, tmp_path / "page.html")
+    live.type(TEXT)
+    choose(live, "forget-gate", "1:4")
+    told = "cell: higher inside quotation marks; r = 0.61 on new text"
+    assert live.element(".legend .note").text == told
+    live.element("#search").send_keys("quotation")
+    live.until(lambda: live.listed() == ["1:4"])
+    assert live.element(".remark").text == told
+    live.browser.execute_script("document.getElementById('search').value = ''")
+    live.element("#language option[value='ru']").click()
+    assert live.element(".legend .note").text.endswith("кавычки открыты; r = 0.61 на новом тексте")
+    live.click("0:3")
+    live.settle()
+    assert "ниже, когда стоит пробел; r = −0.40" in live.element(".legend .note").text
+    live.click("0:1")
+    live.settle()
+    assert live.element(".legend .note").text == ""
+    live.element("#language option[value='en']").click()
     assert live.complaints() == []
 
 

@@ -7,8 +7,9 @@ import re
 from importlib.resources import files
 
 from textgen.cells.registry import CELLS
+from textgen.inspection.features import FEATURES
 from textgen.inspection.trace import quantities
-from textgen.page.render import LIVE, RECORDED
+from textgen.page.render import LIVE, RECORDED, SERVED
 
 FOLDER = files("textgen.page")
 SOURCE = FOLDER.joinpath("words.js").read_text(encoding="utf-8")
@@ -34,6 +35,7 @@ MADE = {
         for name in quantities(cell)
     ),
     *("surprise", "about surprise", "influence", "about influence"),
+    *(f"feature {name}" for name in FEATURES),
 }
 
 
@@ -68,4 +70,5 @@ def test_the_scripts_of_a_page_are_all_there_is() -> None:
     assert {path.name for path in FOLDER.iterdir() if path.name.endswith(".js")} == {
         *RECORDED,
         *LIVE,
+        *SERVED,
     }

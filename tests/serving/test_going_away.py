@@ -16,12 +16,12 @@ import textgen
 LONG = 2**24
 
 
-def open_request(served: Served, **fields: Any) -> socket.socket:
-    """Send a request for completions and read nothing."""
+def open_request(served: Served, path: str = "/v1/completions", **fields: Any) -> socket.socket:
+    """Send a request for many symbols and read nothing."""
     host, port = served.host.split(":")
-    body = json.dumps({"prompt": "Кот", "max_tokens": LONG, **fields}).encode()
+    body = json.dumps({"max_tokens": LONG, **fields}).encode()
     made = socket.create_connection((host, int(port)), timeout=30)
-    head = f"POST /v1/completions HTTP/1.1\r\nHost: {served.host}\r\nContent-Length: {len(body)}"
+    head = f"POST {path} HTTP/1.1\r\nHost: {served.host}\r\nContent-Length: {len(body)}"
     made.sendall(f"{head}\r\n\r\n".encode() + body)
     return made
 
@@ -38,6 +38,10 @@ def test_nobody_writes_for_a_client_that_has_gone(models: dict[str, textgen.Mode
                 connection.close()
                 wait_for(lambda: served.metric("textgen_texts") == 0)
                 assert served.metric("textgen_cancelled_texts_total") == gone + count
+        connection = open_request(served, "/v1/textgen/steps", quantity="cell")
+        assert b"200 OK" in connection.recv(100)
+        connection.close()
+        wait_for(lambda: served.metric("textgen_cancelled_texts_total") == gone + count + 1)
         assert served.complete(max_tokens=5).status == 200
         requests = served.ask("/metrics").body.decode()
         assert 'status="500"' not in requests

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 from support.serving import Served
 
 import textgen
@@ -48,14 +47,7 @@ def test_the_page_is_the_one_that_export_writes(
     assert found.headers["content-type"] == "text/html; charset=utf-8"
     assert "frame-ancestors 'none'" in found.headers["content-security-policy"]
     assert served.ask("/?model=byte").body != found.body
-    assert served.ask("/?model=history").status == 400  # A page cannot show it, and says so.
     assert served.ask("/?model=none").status == 404
-
-
-def test_a_large_model_has_no_page(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textgen.serving.offered_model.MOST_SHOWN", 10)
-    answer = served.ask("/")
-    assert answer.status == 404 and "at most 10" in answer.message
 
 
 def test_health_and_metrics(served: Served) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 from textgen.export.packed import PackedModel
 
 #: The files that compute, in the order of the page.
-SCRIPTS = ("vocabulary.js", "cells.js", "network.js")
+SCRIPTS = ("vocabulary.js", "equations.js", "cells.js", "network.js", "windows.js")
 #: A network in the global scope, as `network`.
 PAGE = """<!doctype html><meta charset="utf-8"><script>{script}
 const numbers = (text) => Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-const network = new Network({description}, numbers("{data}"));
+const network = opened(new Network({description}, numbers("{data}")));
 </script>"""
 
 

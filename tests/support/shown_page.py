@@ -20,19 +20,19 @@ class Shown:
 
     Args:
         browser: It is loaded there.
-        path: Its file.
+        path: Its file, or its address.
         width: Of the view in CSS pixels.
         scheme: What the system prefers: `light` or `dark`.
     """
 
     def __init__(
-        self, browser: Chrome, path: Path, *, width: int = 1280, scheme: str = "light"
+        self, browser: Chrome, path: Path | str, *, width: int = 1280, scheme: str = "light"
     ) -> None:
         self.browser = browser
         self.see(width, scheme)
         for log in ("browser", "performance"):
             browser.get_log(log)  # what earlier pages left
-        browser.get(path.as_uri())
+        browser.get(path if isinstance(path, str) else path.as_uri())
 
     def see(self, width: int, scheme: str) -> None:
         """Another width, or another scheme."""

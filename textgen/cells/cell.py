@@ -24,7 +24,7 @@ Array = Any
 Namespace = Any
 #: Multiplies `(B, H)` by one recurrent weight: `h_BH -> h_BH @ weight_hh.T`.
 Product = Callable[[Array], Array]
-#: Called with the name and the value of a new state; returns the value that takes its place.
+#: Called with the name and the value of a new state or a gate; returns what takes its place.
 Editor = Callable[[str, Array], Array]
 #: The new state, and the activated gates by name, each `(B, H)`.
 Outcome = tuple[dict[str, Array], dict[str, Array]]
@@ -49,7 +49,8 @@ class StepInputs(NamedTuple):
         below: The new states `(B, H)` of the layer below, for each of `below_names`; zeros in the
             first layer.
         edit: Called with the name and value of each new state. What it returns takes the state's
-            place for the rest of this step too: `h` is made from an edited `c`.
+            place for the rest of this step too: `h` is made from an edited `c`. The cells of
+            textgen hand it each gate, too, before anything reads it.
     """
 
     xp: Namespace

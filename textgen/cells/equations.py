@@ -30,10 +30,10 @@ class LSTMCell(Cell):
         xp, state, edit = inputs.xp, inputs.state, inputs.edit
         (recurrent,) = inputs.products
         a_i, a_f, a_g, a_o = split(inputs.pre_BGH + recurrent(state["h"]), 4)
-        i = sigmoid(xp, a_i)
-        f = sigmoid(xp, a_f)
-        g = xp.tanh(a_g)
-        o = sigmoid(xp, a_o)
+        i = edit("input", sigmoid(xp, a_i))
+        f = edit("forget", sigmoid(xp, a_f))
+        g = edit("candidate", xp.tanh(a_g))
+        o = edit("output", sigmoid(xp, a_o))
         c = edit("c", f * state["c"] + i * g)
         h = edit("h", o * xp.tanh(c))
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}
@@ -63,9 +63,9 @@ class GRUCell(Cell):
         (recurrent,) = inputs.products
         x_r, x_z, x_n = split(inputs.pre_BGH, 3)
         h_r, h_z, h_n = split(recurrent(state["h"]), 3)
-        r = sigmoid(xp, x_r + h_r)
-        z = sigmoid(xp, x_z + h_z)
-        n = xp.tanh(x_n + r * (h_n + inputs.vectors["bias_hn"]))
+        r = edit("reset", sigmoid(xp, x_r + h_r))
+        z = edit("update", sigmoid(xp, x_z + h_z))
+        n = edit("candidate", xp.tanh(x_n + r * (h_n + inputs.vectors["bias_hn"])))
         h = edit("h", (1.0 - z) * n + z * state["h"])
         return {"h": h}, {"reset": r, "update": z, "candidate": n}
 
@@ -130,11 +130,11 @@ class PeepholeLSTMCell(Cell):
         xp, state, vectors, edit = inputs.xp, inputs.state, inputs.vectors, inputs.edit
         (recurrent,) = inputs.products
         a_i, a_f, a_g, a_o = split(inputs.pre_BGH + recurrent(state["h"]), 4)
-        i = sigmoid(xp, a_i + vectors["weight_ci"] * state["c"])
-        f = sigmoid(xp, a_f + vectors["weight_cf"] * state["c"])
-        g = xp.tanh(a_g)
+        i = edit("input", sigmoid(xp, a_i + vectors["weight_ci"] * state["c"]))
+        f = edit("forget", sigmoid(xp, a_f + vectors["weight_cf"] * state["c"]))
+        g = edit("candidate", xp.tanh(a_g))
         c = edit("c", f * state["c"] + i * g)
-        o = sigmoid(xp, a_o + vectors["weight_co"] * c)
+        o = edit("output", sigmoid(xp, a_o + vectors["weight_co"] * c))
         h = edit("h", o * xp.tanh(c))
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}
 
@@ -164,10 +164,10 @@ class CoupledLSTMCell(Cell):
         xp, state, edit = inputs.xp, inputs.state, inputs.edit
         (recurrent,) = inputs.products
         a_i, a_g, a_o = split(inputs.pre_BGH + recurrent(state["h"]), 3)
-        i = sigmoid(xp, a_i)
-        f = 1.0 - i
-        g = xp.tanh(a_g)
-        o = sigmoid(xp, a_o)
+        i = edit("input", sigmoid(xp, a_i))
+        f = edit("forget", 1.0 - i)
+        g = edit("candidate", xp.tanh(a_g))
+        o = edit("output", sigmoid(xp, a_o))
         c = edit("c", f * state["c"] + i * g)
         h = edit("h", o * xp.tanh(c))
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}
@@ -205,12 +205,12 @@ class DepthGatedLSTMCell(Cell):
         x_i, x_f, x_g, x_o, x_d = split(inputs.pre_BGH, 5)
         h_i, h_f, h_g, h_o = split(recurrent(state["h"]), 4)
         old = state["c"]
-        i = sigmoid(xp, x_i + h_i + v["weight_ci"] * old)
-        f = sigmoid(xp, x_f + h_f + v["weight_cf"] * old)
-        g = xp.tanh(x_g + h_g)
-        d = sigmoid(xp, x_d + v["weight_cd"] * old + v["weight_ld"] * below["c"])
+        i = edit("input", sigmoid(xp, x_i + h_i + v["weight_ci"] * old))
+        f = edit("forget", sigmoid(xp, x_f + h_f + v["weight_cf"] * old))
+        g = edit("candidate", xp.tanh(x_g + h_g))
+        d = edit("depth", sigmoid(xp, x_d + v["weight_cd"] * old + v["weight_ld"] * below["c"]))
         c = edit("c", d * below["c"] + f * old + i * g)
-        o = sigmoid(xp, x_o + h_o + v["weight_co"] * c)
+        o = edit("output", sigmoid(xp, x_o + h_o + v["weight_co"] * c))
         h = edit("h", o * xp.tanh(c))
         gates = {"input": i, "forget": f, "candidate": g, "output": o, "depth": d}
         return {"h": h, "c": c}, gates
@@ -244,10 +244,10 @@ class MultiplicativeLSTMCell(Cell):
         factor, of_factor = inputs.products
         x_m, x_i, x_f, x_g, x_o = split(inputs.pre_BGH, 5)
         m_i, m_f, m_g, m_o = split(of_factor(x_m * factor(state["h"])), 4)
-        i = sigmoid(xp, x_i + m_i)
-        f = sigmoid(xp, x_f + m_f)
-        g = xp.tanh(x_g + m_g)
-        o = sigmoid(xp, x_o + m_o)
+        i = edit("input", sigmoid(xp, x_i + m_i))
+        f = edit("forget", sigmoid(xp, x_f + m_f))
+        g = edit("candidate", xp.tanh(x_g + m_g))
+        o = edit("output", sigmoid(xp, x_o + m_o))
         c = edit("c", f * state["c"] + i * g)
         h = edit("h", o * xp.tanh(c))
         return {"h": h, "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}

@@ -183,7 +183,7 @@ def try_step(cell: Cell, xp: Namespace, array: Callable[[Any], Array]) -> None:
                 f"arrays of {_HIDDEN} units and {_BATCH} streams it must be float32 of "
                 f"({_BATCH}, {_HIDDEN})"
             )
-    if sorted(edited) != sorted(cell.state_names):
+    if sorted(name for name in edited if name not in gates) != sorted(cell.state_names):
         raise ConfigError(
             f"{where} must pass each new state through edit, once, before anything reads it: "
             f'h = edit("h", ...); it did so with: {", ".join(edited) or "none"}'

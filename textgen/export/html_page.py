@@ -5,15 +5,19 @@ Each weight takes 16 bits, or 8 where the file would be too large otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from textgen.checkpoint import SavedModel
 from textgen.export.exported import Exported, logits_of, refuse_existing, trial, write_all
-from textgen.export.packed import PackedModel, pack
+from textgen.export.packed import PackedModel, described, pack
+from textgen.inspection.neuron_report import FeatureScore
+from textgen.inspection.trace import Neuron
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.page.render import LiveModel, render_live
 from textgen.progress import task
@@ -31,11 +35,13 @@ class ShownModel:
         saved: The model.
         name: What the page calls it.
         targets: What was saved to be steered, in the order of the page's sliders.
+        notes: Of a quantity what its neurons follow; None: it is not known.
     """
 
     saved: SavedModel
     name: str
     targets: Sequence[Target] = ()
+    notes: tuple[str, Mapping[Neuron, FeatureScore]] | None = None
 
     @property
     def shape(self) -> str:
@@ -81,12 +87,37 @@ def write_html(models: Sequence[ShownModel], path: Path, *, force: bool = False)
 def _page(models: Sequence[ShownModel], bits: int) -> tuple[list[PackedModel], bytes]:
     packed = [pack(each.saved, bits, targets=each.targets) for each in models]
     html = render_live(
-        [
-            LiveModel(name=each.name, description=own.description, weights=own.data)
-            for each, own in zip(models, packed, strict=True)
-        ],
+        [_live(each, own.description, own.data) for each, own in zip(models, packed, strict=True)],
         title=", ".join(dict.fromkeys(each.name for each in models)),
         # The name of one model is the title.
         facts=[f"{each.name}: {each.shape}" if len(models) > 1 else each.shape for each in models],
     )
     return packed, html.encode()
+
+
+def served_page(model: ShownModel, most_tokens: int) -> bytes:
+    """A page that asks the server it comes from for the steps of a model.
+
+    Args:
+        model: The model.
+        most_tokens: That the server writes at a request.
+    Raises:
+        ConfigError: The page cannot show the model.
+    """
+    description = described(model.saved, name=model.name, targets=model.targets)
+    # The gradient is torch's.
+    limits = {"tokens": most_tokens, "influence": find_spec("torch") is not None}
+    facts = (model.shape, "computed by the server")
+    shown = [_live(model, description)]
+    return render_live(shown, title=model.name, facts=facts, served=limits).encode()
+
+
+def _live(model: ShownModel, description: dict[str, Any], weights: bytes = b"") -> LiveModel:
+    if model.notes is not None:
+        quantity, found = model.notes
+        followed = {
+            f"{layer}:{unit}": (score.feature, round(score.correlation or 0.0, 2))
+            for (layer, unit), score in found.items()
+        }
+        description = {**description, "notes": {"quantity": quantity, "followed": followed}}
+    return LiveModel(name=model.name, description=description, weights=weights)

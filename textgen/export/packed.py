@@ -62,7 +62,7 @@ def pack(
     Raises:
         ConfigError: The page cannot show such a model; the message says why.
     """
-    refuse_unknown(saved)
+    told = described(saved, name=name, targets=targets)
     config = saved.config
     members = members_of(config, saved.weights)
     in_all = sum(weight.size for weight in saved.weights.values())
@@ -96,20 +96,14 @@ def pack(
             if vector is not None:
                 data = vector.astype("<f4").tobytes()
                 add(f"directions.{number}.{key}", "float32", data, count=vector.size)
-    description = {
-        **_described(saved),
-        "name": name,
-        "directions": [_direction(target) for target in targets],
-        "tensors": tensors,
-    }
-    return PackedModel(description, b"".join(parts), weights)
+    return PackedModel({**told, "tensors": tensors}, b"".join(parts), weights)
 
 
 def refuse_unknown(saved: SavedModel) -> None:
     """Refuse a model that the page cannot compute.
 
     Raises:
-        ConfigError: Its cell is one of a user, its output is a vector, or it reads a fixed history.
+        ConfigError: Its cell is one of a user, or its output is a vector.
     """
     config = saved.config
     onnx = "a file for ONNX can hold any model: textgen export onnx FILE"
@@ -122,12 +116,6 @@ def refuse_unknown(saved: SavedModel) -> None:
         raise ConfigError(
             f"the output of this model is a vector ({named('loss')} {config.head}), and the page "
             f"shows a score for each symbol; {onnx}"
-        )
-    if saved.history:
-        raise ConfigError(
-            f"this model predicts from the last {saved.history} tokens, each time from a state of "
-            "zero, and the page carries the state on; train one without "
-            f"{named('history')} for it"
         )
 
 
@@ -201,10 +189,18 @@ def _whole_numbers(weight: Floats, bits: int, group: int) -> tuple[str, int, byt
     return f"int{bits}", group, scales.astype("<f4").tobytes() + kept.tobytes(), rounded
 
 
-def _described(saved: SavedModel) -> dict[str, Any]:
-    """What the page must know of a model besides its weights."""
+def described(
+    saved: SavedModel, *, name: str = "", targets: Sequence[Target] = ()
+) -> dict[str, Any]:
+    """What the page must know of a model besides its weights; the arguments are those of `pack`.
+
+    Raises:
+        ConfigError: The page cannot show such a model; the message says why.
+    """
+    refuse_unknown(saved)
     config, vocabulary, cell = saved.config, saved.vocabulary, saved.config.cell_spec
     return {
+        "name": name,
         "cell": config.cell,
         "nonlinearity": config.nonlinearity,
         "layers": config.num_layers,
@@ -224,6 +220,8 @@ def _described(saved: SavedModel) -> dict[str, Any]:
         "labels": [label_of(vocabulary, token) for token in range(len(vocabulary))],
         "primer": list(saved.primer),
         "mayEnd": saved.writes_documents or saved.reads_pairs,
+        "history": saved.history or 0,
+        "directions": [_direction(target) for target in targets],
     }
 
 

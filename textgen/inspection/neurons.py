@@ -205,6 +205,15 @@ class NeuronSurvey:
 
         return sorted(self._found, key=lambda neuron: -key(neuron))
 
+    def followed(self, neuron: Neuron) -> FeatureScore | None:
+        """The feature that a neuron follows, chosen on one half of the text and held on the other.
+
+        None where it follows none, or the text is too short to say.
+        """
+        best = self._found[neuron][1].best
+        is_sure = best is not None and best.holds(FOLLOWS) and len(self.ids) >= ENOUGH
+        return best if is_sure else None
+
     def report(self, neurons: Sequence[Neuron]) -> NeuronReport:
         """All that is known of some neurons, such as `survey.order()[:20]`.
 
@@ -234,12 +243,10 @@ class NeuronSurvey:
 
     def _profile(self, neuron: Neuron) -> NeuronProfile:
         column, figures = self._found[neuron]
-        own, best = self._gathered[neuron[0]], figures.best
+        own = self._gathered[neuron[0]]
         return NeuronProfile(
             **vars(figures),
-            follows=best
-            if best is not None and best.holds(FOLLOWS) and len(self.ids) >= ENOUGH
-            else None,
+            follows=self.followed(neuron),
             histogram=own.association.histograms()[column],
             highest=own.highest.passages(
                 column, self.ids, self.vocabulary, own.contexts[False].get(column)
@@ -403,19 +410,47 @@ def report_neurons(model: Subject, text: LongText, options: NeuronOptions) -> Ne
         InspectionError: The model has no such quantity, layer or neuron, or the states grow without
             limit.
     """
-    saved = model.saved
-    quantity, chosen = resolve_neurons(options, saved.config)
-    survey = survey_neurons(
-        lambda ids: model.survey(ids, [quantity]),
-        text.ids,
-        saved.vocabulary,
-        saved.config.cell_spec,
-        quantity=quantity,
-        layers=sorted({layer for layer, _ in chosen})
-        or options.layers
-        or acting_layers(saved.config, quantity),
-        detail=chosen,
-        passages=PASSAGES,
+    config = model.saved.config
+    quantity, chosen = resolve_neurons(options, config)
+    layers = sorted({layer for layer, _ in chosen}) or options.layers
+    survey = _surveyed(
+        model, text, quantity, layers or acting_layers(config, quantity), chosen, PASSAGES
     )
     top = TOP if options.top is None else options.top
     return survey.report(chosen or survey.order(options.sort or "effect")[: top or None])
+
+
+def features_followed(model: Subject, text: LongText) -> tuple[str, dict[Neuron, FeatureScore]]:
+    """What a model's neurons follow over a text: those that follow a feature, and which.
+
+    Args:
+        model: The model.
+        text: What it reads.
+    Returns:
+        The quantity that was looked at, the cell state where there is one; and the features.
+    """
+    config = model.saved.config
+    quantity = chosen_quantity(config.cell_spec, None)
+    survey = _surveyed(model, text, quantity, acting_layers(config, quantity), (), 1)
+    found = {neuron: survey.followed(neuron) for neuron in survey.neurons}
+    return quantity, {neuron: score for neuron, score in found.items() if score is not None}
+
+
+def _surveyed(
+    model: Subject,
+    text: LongText,
+    quantity: str,
+    layers: Sequence[int],
+    detail: Sequence[Neuron],
+    passages: int,
+) -> NeuronSurvey:
+    return survey_neurons(
+        lambda ids: model.survey(ids, [quantity]),
+        text.ids,
+        model.saved.vocabulary,
+        model.saved.config.cell_spec,
+        quantity=quantity,
+        layers=layers,
+        detail=detail,
+        passages=passages,
+    )

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 
 from textgen.cells import Cell
+from textgen.cells.cell import Editor
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits, check_edits, editor
 from textgen.model.head import open_head
@@ -95,8 +96,18 @@ class NumpyNetwork(Network):
         state: State,
         edits_B: Sequence[Edits] | None = None,
         labels_B: Ids | None = None,
+        editors: Sequence[Editor] = (),
     ) -> list[LayerRecord]:
-        """Read one token a stream, and return what every layer did instead of the logits."""
+        """Read one token a stream, and return what every layer did instead of the logits.
+
+        Args:
+            ids_B: As for `step`, and so are the next three.
+            state: The state before it.
+            edits_B: Changes of the new states.
+            labels_B: What each stream is said to be.
+            editors: What each layer hands its new states and its gates, one a layer, instead of
+                `edits_B`; only the cells of textgen hand over gates.
+        """
         config, records = self.config, []
         ids_B = one_a_stream(ids_B, state)
         check_edits(edits_B or (), config)
@@ -117,7 +128,7 @@ class NumpyNetwork(Network):
                 layer.products,
                 layer.vectors,
                 below,
-                editor(edits_B, index),
+                editors[index] if editors else editor(edits_B, index),
             )
             output = new["h"] if x_BI is None or not config.residual else new["h"] + x_BI
             records.append(LayerRecord(new, gates, output))

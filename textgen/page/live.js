@@ -143,7 +143,8 @@ async function open() {
   });
 }
 
-if (!sources[0].quantities.includes("forget-gate")) find("lead").dataset.word = "lead neuron";
+if (others.length) find("lead").dataset.word = "lead two";
+else if (!sources[0].quantities.includes("forget-gate")) find("lead").dataset.word = "lead neuron";
 inside.open = innerWidth > 1100;
 listModel(0);
 begin(main.reader, SURPRISE);

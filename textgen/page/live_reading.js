@@ -21,6 +21,15 @@ function limitsOf(values, quantity) {
   return [quantity === "surprise" || quantity === "influence" ? 0 : -high, high];
 }
 
+// What a neuron does, as `textgen inspect neurons` has found it; "" where it is not known.
+function noteOn(notes, name) {
+  const [feature, correlation] = notes?.followed[name] ?? [];
+  if (!feature) return "";
+  const amount = Math.abs(correlation).toFixed(2);
+  const quantity = word(`quantity ${notes.quantity}`);
+  return word(correlation < 0 ? "is low" : "is high", quantity, word(`feature ${feature}`), amount);
+}
+
 // What a source has said of a text so far.
 class LiveReading {
   places = [];
@@ -43,11 +52,16 @@ class LiveReading {
 
   setQuantity(quantity) {
     const row = (name, layer, unit, shown, measure = "") => ({
-      ...{ name, title: name, layer, unit, quantity: shown, measure, note: "" },
+      ...{ name, title: name, layer, unit, quantity: shown, measure },
       ...{ mean: 0, sd: 0, minimum: 0, maximum: 0, spread: 0, low: shown === "cell" ? -1 : 0, high: 1 },
+      get note() {
+        return noteOn(notes, name);
+      },
     });
+    const { notes } = this.source;
     this.quantity = quantity;
     this.own = [row("surprise", null, null, "surprise", "bits"), row("influence", null, null, "influence")];
+    this.own[INFLUENCE].isHidden = !this.source.canTellInfluence;
     for (let k = 0; k < this.neurons; k++) {
       const layer = Math.floor(k / this.source.hidden);
       const unit = k % this.source.hidden;

@@ -1,5 +1,7 @@
 // Looking into a place: the equations of the neuron, and what moved the prediction.
 
+const MOST_WORDS = 10; // that have a figure each; those before have one together
+
 let looking = new AbortController();
 let lookingTimer = 0;
 function lookSoon() {
@@ -19,33 +21,81 @@ function look() {
       if (reader.selected === INFLUENCE) until(signal, () => showInfluence(reader, signal));
     }
   }
+  for (const { reader } of runs()) showShares(reader);
   isPending("look", false);
 }
 
 // What was seen of a place that is no longer the last one.
 function forgetLooks() {
   find("equations").replaceChildren();
-  for (const { reading } of runs()) reading.influence = [];
+  for (const { reading, reader } of runs()) {
+    reading.influence = [];
+    showShares(reader);
+  }
 }
 
-// Why there is nothing where there will be something.
-const whyBlank = () => word(isWriting ? "after stop" : "computing");
+// Why there is nothing where there will be something, or could be.
+const whyBlank = (isUntold) => word(isWriting ? "after stop" : isUntold ? "not while held" : "computing");
 function nameEquations() {
   find("no-equations").textContent = find("equations").childElementCount ? "" : whyBlank();
 }
 also.noteOf = ({ selected, reading }) =>
-  selected === INFLUENCE && reading.pieces.length && !reading.influence.length ? whyBlank() : "";
+  selected === INFLUENCE && reading.pieces.length && !reading.influence.length ? whyBlank(reading.isUntold) : "";
 
 async function showInfluence(reader, signal) {
   const { run, reading } = reader;
   const place = Math.min(pointed.shown, reading.pieces.length - 1);
   const shares = await run.source.influence(textOf(run), place, { holds: holdsOf(run), signal });
   signal.throwIfAborted();
-  reading.influence = Array.from(shares);
+  reading.isUntold = !shares;
+  reading.influence = Array.from(shares ?? []);
   scale(run, INFLUENCE);
   reader.paint();
   reader.describe();
+  showShares(reader);
   showPointed();
+}
+
+// The words of a text up to a place, each with the share of its characters; a space goes with the
+// word before it.
+function wordsWithShares(pieces, shares) {
+  const words = [];
+  shares.forEach((share, place) => {
+    const piece = pieces[place];
+    const isStart = /^\s/.test(piece) || /\s$/.test(pieces[place - 1] ?? " ");
+    if (isStart && piece.trim()) words.push({ text: "", share: 0 });
+    else if (!words.length) words.push({ text: "", share: 0 });
+    words.at(-1).text += piece;
+    words.at(-1).share += share;
+  });
+  return words;
+}
+
+// How many of the last shares are half of all.
+function reachOf(shares) {
+  let count = 0;
+  for (let sum = 0; count < shares.length && sum < 0.5; count++) sum += shares.at(-1 - count);
+  return count;
+}
+
+// Below a text that is coloured by influence: what each word had of it.
+function showShares({ section, reading, selected }) {
+  const element = section.querySelector(".shares");
+  const { pieces, influence } = reading;
+  element.hidden = selected !== INFLUENCE || !influence.length || influence.length > pieces.length;
+  if (element.hidden) return;
+  const words = wordsWithShares(pieces, influence);
+  const early = words.splice(0, Math.max(words.length - MOST_WORDS, 0));
+  const share = early.reduce((sum, each) => sum + each.share, 0);
+  const items = words.map(({ text, share }) => [named(text.trim() || text), share]);
+  if (early.length) items.unshift([`… ${word("before")}`, share]);
+  element.firstChild.replaceChildren(...items.map(([text, share]) => {
+    const item = make("li", CLASSES.q[Math.round(limited(share, 0, 1) * (page.colors - 1))]);
+    item.append(make("span", "", text), make("strong", "", percent(share)));
+    return item;
+  }));
+  const all = whole(influence.length);
+  element.lastChild.textContent = word("half", whole(reachOf(influence)), all);
 }
 
 const inside = find("inside");
@@ -87,5 +137,6 @@ function nameInside() {
   if (isNeuron(row)) find("inside-name").textContent = word("inside", row.name);
 }
 
+find("moved").hidden = !sources[0].canTellInfluence;
 find("moved").addEventListener("click", () => chooseAndSay(INFLUENCE));
 inside.addEventListener("toggle", lookSoon);

@@ -441,20 +441,18 @@ class Network {
   // before: the state before the step. step: what `step` returned.
   equations(layer, unit, before, { values, holds }) {
     const at = layer * this.hidden + unit;
-    const numbers = {};
-    for (const { symbol, quantity } of this.description.equations) {
-      if (quantity) numbers[symbol] = values[quantity][at];
-    }
-    for (const [name, own] of Object.entries(before.layers[layer])) {
-      numbers[`${name}_{t-1}`] = own[unit];
-    }
-    numbers["c^b_t"] = layer > 0 ? values.cell?.[at - this.hidden] : 0;
-    return this.description.equations.map((line) => {
-      const value = numbers[line.symbol];
-      const isHeld = this.#changes(holds, line.quantity, layer).some(
-        (change) => change.read || (change.unit ?? unit) === unit,
-      );
-      return { ...line, value: value ?? null, isHeld, numbers: isHeld ? "" : withNumbers(line, value, numbers) };
+    const own = (states) =>
+      Object.fromEntries(Object.entries(states).map(([name, data]) => [name, data[at]]));
+    return equationLines(this.description, {
+      values: own(values),
+      before: Object.fromEntries(
+        Object.entries(before.layers[layer]).map(([name, data]) => [name, data[unit]]),
+      ),
+      below: layer > 0 ? values.cell?.[at - this.hidden] : 0,
+      isHeld: (quantity) =>
+        this.#changes(holds, quantity, layer).some(
+          (change) => change.read || (change.unit ?? unit) === unit,
+        ),
     });
   }
 }
@@ -464,21 +462,6 @@ function constants(layer) {
   return Object.fromEntries(
     Object.entries(layer).map(([name, data]) => [name, { data, gradient: null }]),
   );
-}
-
-// The right side of an equation with a unit's numbers: those of its symbols, or of a layer, whose
-// sum has a term for every neuron, that sum.
-function withNumbers({ right, action }, value, numbers) {
-  const shown = (number) => (number < 0 ? `(${number.toFixed(3)})` : number.toFixed(3));
-  if (action) {
-    const sum = { "σ": (y) => Math.log(y / (1 - y)), tanh: Math.atanh }[action]?.(value);
-    return Number.isFinite(sum) ? `${action}(${sum.toFixed(3)})` : "";
-  }
-  const symbols = /\b[a-z](?:\^b)?_(?:t\b|\{t-1\})/g;
-  const known = (right.match(symbols) ?? []).every((symbol) => Number.isFinite(numbers[symbol]));
-  if (!known) return "";
-  const text = right.replace(symbols, (symbol) => shown(numbers[symbol]));
-  return text.replace(/\(\((.*?)\)\)/g, "($1)");
 }
 
 function likeliest(logits) {

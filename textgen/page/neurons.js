@@ -56,7 +56,7 @@ class NeuronList {
       strip.height = 1;
       strip.setAttribute("aria-hidden", "true");
       option.append(make("span", "name"), strip, make("span", "figure"));
-      if (row.note) option.append(make("span", "remark", row.note));
+      if (row.note) option.append(make("span", "remark"));
       option.row = number;
       return option;
     });
@@ -72,6 +72,7 @@ class NeuronList {
     // What is named in full comes first; what is no neuron stands above all neurons.
     const rank = (row) => (wanted.includes(nameOf(row).toLowerCase()) ? 0 : isNeuron(row) ? 2 : 1);
     const fits = (row) => {
+      if (row.isHidden) return false;
       const words = [nameOf(row), row.title, quantityOf(row), row.note].join(" ").toLowerCase();
       return wanted.every((each) =>
         /^\d+:\d*$/.test(each) ? row.name.startsWith(each) : words.includes(each),
@@ -86,8 +87,9 @@ class NeuronList {
     const byMean = this.sort.value.endsWith("mean");
     for (const number of this.shownRows) {
       const row = rows[number];
-      const [name, , amount] = this.#options[number].children;
+      const [name, , amount, remark] = this.#options[number].children;
       name.textContent = nameOf(row);
+      if (remark) remark.textContent = row.note;
       amount.textContent = byMean ? figure(row.mean) : `±${figure(row.spread)}`;
     }
     this.element.replaceChildren(...this.shownRows.map((number) => this.#options[number]));

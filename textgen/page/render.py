@@ -3,7 +3,8 @@
 Its values are recorded (`render`), or the models stand in it and compute them (`render_live`).
 Nothing of the data is ever read as markup or as code: numbers travel in base64, texts as JSON in
 which `<`, `>` and `&` are escaped, and the scripts write texts only as texts. A policy in the
-page's head allows its own script and style, by their hashes, and no request at all.
+page's head allows its own script and style, by their hashes, and no request at all, or requests to
+the server that the page comes from where that computes.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from textgen.terminal.palette import RGB, Palette
 from textgen.terminal.text import visible
 
 _COMMON = ("words.js", "data.js", "text.js", "neurons.js", "panel.js", "page.js")
-#: The programs of the two kinds of page, in the order in which they are read.
+#: A text that models read, whoever computes; and what is done with it.
+_READ = ("vocabulary.js", "equations.js", "so_far.js")
+_USED = ("live_reading.js", "holds.js", "writing.js", "looking.js", "live.js")
+#: The programs of each kind of page, in the order in which they are read: values are recorded, the
+#: page computes, or it asks a server.
 RECORDED = (*_COMMON, "recorded.js")
-LIVE = (
-    *_COMMON,
-    *("cells.js", "vocabulary.js", "network.js", "source.js"),
-    *("live_reading.js", "holds.js", "writing.js", "looking.js", "live.js"),
-)
+LIVE = (*_COMMON, *_READ, "cells.js", "network.js", "windows.js", "source.js", *_USED)
+SERVED = (*_COMMON, *_READ, "served.js", *_USED)
 
 #: A probability of 1 is stored as this.
 PROBABILITY_ONE = 65_535
@@ -161,35 +163,47 @@ class LiveModel:
     Args:
         name: What the page calls it.
         description: What network.js must know of it, as plain data.
-        weights: Its weights, as the description says how they are to be read.
+        weights: Its weights, as the description says how they are to be read; none where a server
+            computes.
     """
 
     name: str
     description: Mapping[str, Any]
-    weights: bytes
+    weights: bytes = b""
 
 
-def render_live(models: Sequence[LiveModel], *, title: str, facts: Sequence[str] = ()) -> str:
+def render_live(
+    models: Sequence[LiveModel],
+    *,
+    title: str,
+    facts: Sequence[str] = (),
+    served: Mapping[str, Any] | None = None,
+) -> str:
     """A page in which models run: one types, they read and write on. HTML, to be written as UTF-8.
 
     Args:
         models: The first one writes; each more reads the same text beside it.
         title: The heading.
         facts: Short facts on the models, shown below it.
+        served: What the server that the page comes from allows, as served.js reads it: it
+            computes, and the page may ask it. None: the page computes, and may ask nobody.
     """
-    data = {
+    data: dict[str, Any] = {
         "models": [{"name": each.name, "description": each.description} for each in models],
         "top": 5,
     }
-    weights = {
-        f"weights-{number}": np.frombuffer(each.weights, np.uint8)
-        for number, each in enumerate(models)
-    }
+    weights = {}
+    if served is None:
+        for number, each in enumerate(models):
+            weights[f"weights-{number}"] = np.frombuffer(each.weights, np.uint8)
+    else:
+        data["served"] = served
     return _file(
-        LIVE,
+        LIVE if served is None else SERVED,
         data,
         weights,
         kind="live",
+        asks="'none'" if served is None else "'self'",
         without_scripts="The model runs in JavaScript, which is switched off here.",
         title=title,
         facts=facts,
@@ -202,6 +216,7 @@ def _file(
     numbers: Mapping[str, NDArray[np.generic]],
     *,
     kind: str,
+    asks: str = "'none'",
     without_scripts: str,
     title: str,
     facts: Sequence[str],
@@ -215,6 +230,7 @@ def _file(
     sources += [_source("text/plain", name, _base64(array)) for name, array in numbers.items()]
     parts = {
         "kind": kind,
+        "asks": asks,
         "without_scripts": without_scripts,
         "title": html.escape(visible(title)),
         "style": style,

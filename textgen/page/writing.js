@@ -42,9 +42,7 @@ class Run {
 }
 
 // The sources and a reader for each model, one more for the text without the hold.
-const sources = page.models.map(({ name, description }, number) =>
-  new LocalSource(new Network(description, bytesOf(`weights-${number}`)), name),
-);
+const sources = page.models.map(openSource);
 const mainSection = document.querySelector(".reading");
 function anotherSection() {
   const section = mainSection.cloneNode(true);
@@ -73,6 +71,7 @@ let work = new AbortController();
 let isWriting = false;
 let goal = 0; // characters that are to be written in all
 let isFollowing = true; // whether the panel shows the last character
+let trouble = ""; // why the last work was not done
 
 const textOf = (run) => given + (run === free ? free.written : main.written);
 
@@ -93,6 +92,7 @@ const settings = () => ({
 // Ends the work under way and begins other work.
 function begun() {
   work.abort();
+  trouble = "";
   work = new AbortController();
   return work.signal;
 }
@@ -105,13 +105,17 @@ function isPending(what, is) {
   document.querySelector(".readings").setAttribute("aria-busy", pending.size > 0);
 }
 
-// Runs work until other work begins; that it was given up is no mistake.
+// Runs work until other work begins; that it was given up is no mistake. What a person can mend is
+// told.
 async function until(signal, task) {
   isPending(task, true);
   try {
     await task();
   } catch (mistake) {
-    if (!signal.aborted) throw mistake;
+    if (signal.aborted) return;
+    if (!mistake.isForPeople) throw mistake;
+    trouble = mistake.message;
+    advise();
   } finally {
     isPending(task, false);
   }
@@ -269,7 +273,7 @@ function advise() {
   const from = schedule.at(-1).from;
   const isHoldWaiting = !isWriting && from > 0 && from === main.reading.pieces.length;
   const waits = isTypedWaiting() ? "typed waits" : isHoldWaiting ? "hold waits" : "";
-  const told = waits && word(waits);
+  const told = trouble ? word("no answer", trouble) : waits && word(waits);
   if (find("advice").textContent !== told) find("advice").textContent = told; // it is read aloud
 }
 
@@ -377,9 +381,11 @@ function settle() {
   isPending("settle", false);
 }
 
-// The first colours are those of the neuron that varies most.
+// The first colours are those of the neuron that varies most. Two models are compared by what they
+// remember of a text.
 function chooseFirst(run) {
   run.hasChosen = true;
-  if (run.reader.model === list.model) choose(run.reading.strongest);
+  if (others.length) choose(INFLUENCE);
+  else if (run.reader.model === list.model) choose(run.reading.strongest);
   else run.reader.choose(run.reading.strongest);
 }

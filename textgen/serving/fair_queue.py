@@ -9,16 +9,39 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
-from textgen.serving.served_text import Order, ServedText
+from textgen.serving.served_text import Order
+
+
+class Turning(Protocol):
+    """A text that is written in turns; `textgen.serving.served_text` has the usual kind."""
+
+    order: Order
+    number: int
+    model: str
+
+    @property
+    def kind(self) -> Hashable:
+        """Texts of one kind can be written together; None: it is written alone."""
+
+    @property
+    def room(self) -> int:
+        """Tokens that it may still have."""
+
+    def advance(self) -> tuple[int, Any]:
+        """Have a turn: how many tokens it had, and the part that is to be sent, if there is one."""
+
+    def end(self, notice: str) -> Any:
+        """What is to be sent where its time is up."""
 
 
 class _Client:
     def __init__(self) -> None:
         #: Tokens that it had; None: it had no turn yet.
         self.served: int | None = None
-        self.orders: dict[Order, deque[ServedText]] = {}
+        self.orders: dict[Order, deque[Turning]] = {}
         #: Texts that have their turn just now, and what the request of the last one had before.
         self.out, self.level = 0, 0
 
@@ -40,7 +63,7 @@ class FairQueue:
         self._clients: dict[str, _Client] = {}
         self._level = 0
 
-    def __iter__(self) -> Iterator[ServedText]:
+    def __iter__(self) -> Iterator[Turning]:
         for client in self._clients.values():
             for texts in client.orders.values():
                 yield from texts
@@ -48,23 +71,23 @@ class FairQueue:
     def __bool__(self) -> bool:
         return any(client.orders for client in self._clients.values())
 
-    def add(self, texts: Sequence[ServedText]) -> None:
+    def add(self, texts: Sequence[Turning]) -> None:
         """Add the texts of a new request."""
         order = texts[0].order
         client = self._clients.setdefault(order.client, _Client())
         client.orders[order] = deque(texts)
 
-    def take(self) -> ServedText:
+    def take(self) -> Turning:
         """Take out the text whose turn it is; there is one."""
         client = self._in_turn()[0]
         return self._taken(client, min(client.orders, key=_before))
 
-    def take_like(self, first: ServedText, count: int) -> list[ServedText]:
+    def take_like(self, first: Turning, count: int) -> list[Turning]:
         """Take out texts of the kind of another one, at most so many, in the order of their turns.
 
         Each client gives one, then each client another, until there are no more.
         """
-        taken: list[ServedText] = []
+        taken: list[Turning] = []
         before = -1
         while before < len(taken) < count:
             before = len(taken)
@@ -74,7 +97,7 @@ class FairQueue:
                     taken.append(self._taken(client, order))
         return taken
 
-    def put_back(self, text: ServedText, tokens: int) -> None:
+    def put_back(self, text: Turning, tokens: int) -> None:
         """Add a text again after its turn, in which it had so many tokens."""
         client = self._clients[text.order.client]
         client.out -= 1
@@ -82,7 +105,7 @@ class FairQueue:
         text.order.served = (text.order.served or 0) + tokens
         client.orders.setdefault(text.order, deque()).append(text)
 
-    def drop(self, text: ServedText) -> None:
+    def drop(self, text: Turning) -> None:
         """Forget a text that was taken out: it is done."""
         client = self._clients[text.order.client]
         client.out -= 1
@@ -94,7 +117,7 @@ class FairQueue:
         waiting = (client for client in self._clients.values() if client.orders)
         return sorted(waiting, key=_before)
 
-    def _taken(self, client: _Client, order: Order) -> ServedText:
+    def _taken(self, client: _Client, order: Order) -> Turning:
         if client.served is None:
             client.served = _fewest(self._clients.values(), self._level)
         if order.served is None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from textgen.api import Model
 from textgen.errors import TextgenError
+from textgen.export.html_page import ShownModel, served_page
+from textgen.export.packed import refuse_unknown
+from textgen.inspection.trace import check_quantity
 from textgen.model.edit import NO_EDITS
+from textgen.model.numpy_network import NumpyNetwork
 from textgen.options import SampleOptions
 from textgen.sampling import FittedSeed
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
@@ -20,10 +25,12 @@ from textgen.serving.completion import Completion
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
 from textgen.serving.served_text import Order, ReadPrompt, ServedText
+from textgen.serving.stepped_text import SteppedText, Walk, check_unit, editors_of
+from textgen.serving.steps_request import StepsRequest
 from textgen.steering import SteeringPlan
 
-#: Weights of a model whose page is sent: they travel in 8 bits, and the browser computes with them.
-MOST_SHOWN = 6_000_000
+#: Weights of a model that is sent: they travel in 8 bits, and the browser computes with them.
+MOST_SENT = 6_000_000
 #: Characters of a text whose end is a number of tokens.
 _UNBOUNDED = 2**31
 
@@ -56,24 +63,64 @@ class OfferedModel:
         )
 
     def page(self) -> bytes:
-        """The page in which the model runs, in HTML: made once.
+        """The page of the model, in HTML: made once.
+
+        The model runs in it, or asks for its steps here where it is too large to be sent.
 
         Raises:
-            Refusal: The model is too large for it.
             ConfigError: The page cannot show such a model.
         """
-        if self.model.config.num_parameters() > MOST_SHOWN:
-            raise Refusal(
-                f"{self.name} has {self.model.config.num_parameters():,} weights, and a page "
-                f"computes with at most {MOST_SHOWN:,}; POST /v1/completions writes its texts",
-                status=404,
-            )
         if self._page is None:
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / "page.html"
-                self.model.export_html(path)
-                self._page = path.read_bytes()
+            if self.model.config.num_parameters() > MOST_SENT:
+                self._page = served_page(self._shown, self._limits.max_tokens)
+            else:
+                with TemporaryDirectory() as folder:
+                    path = Path(folder) / "page.html"
+                    self.model.export_html(path)
+                    self._page = path.read_bytes()
         return self._page
+
+    def steps(self, asked: StepsRequest, order: Order) -> SteppedText:
+        """The text that a request for steps asks for.
+
+        Raises:
+            Refusal: The model has no such symbol, neuron or direction.
+            ConfigError: Its steps cannot be told.
+            InspectionError: It has no such quantity.
+        """
+        saved, network = self.model.saved, self._network
+        if asked.quantity is not None:
+            check_quantity(saved.config.cell_spec, asked.quantity)
+        if asked.inside is not None:
+            check_unit(network, *asked.inside, "inside")
+        size = len(saved.vocabulary)
+        if any(token >= size for token in (*asked.ids, asked.previous or 0)):
+            raise Refusal(f"the symbols of {self.name} are 0..{size - 1}", param="ids")
+        editors = editors_of(network, asked.holds, self._shown.targets)
+        options = self.model.sample_options(**asked.settings)
+        history = saved.history or 0
+        return SteppedText(
+            order,
+            self.name,
+            asked,
+            lambda: Walk(network, history, editors, asked.after),
+            options,
+            saved.vocabulary.junctions,
+        )
+
+    @cached_property
+    def _shown(self) -> ShownModel:
+        return self.model._shown()[0]
+
+    @cached_property
+    def _network(self) -> NumpyNetwork:
+        """What steps are computed with.
+
+        Raises:
+            ConfigError: A page cannot show such a model.
+        """
+        refuse_unknown(self.model.saved)
+        return NumpyNetwork(self.model.config, self.model.saved.weights)
 
     def fit(self, asked: Completion) -> list[FittedSeed]:
         """The prompts as the model reads them.

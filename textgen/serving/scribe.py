@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Hashable, Sequence
 from threading import Condition, Thread
+from typing import Any, cast
 
 from textgen.sampling.networks import TOGETHER_FROM
-from textgen.serving.fair_queue import FairQueue
+from textgen.serving.fair_queue import FairQueue, Turning
 from textgen.serving.measures import Measures
 from textgen.serving.refusal import Refusal
-from textgen.serving.served_text import Order, Progress, ServedText, is_late
+from textgen.serving.served_text import Order, ServedText, is_late
 
 #: Texts that are written together at most. With more it gets hardly faster, and each waits longer
 #: for its next characters.
@@ -55,7 +56,7 @@ class Scribe:
         """Texts that are not done."""
         return self._count
 
-    def submit(self, texts: Sequence[ServedText]) -> None:
+    def submit(self, texts: Sequence[Turning]) -> None:
         """Take on the texts of a request.
 
         Raises:
@@ -96,7 +97,7 @@ class Scribe:
     def _seconds_left(self) -> int:
         """About how long it takes until all that waits is written."""
         rate = self._measures.tokens_a_second
-        tokens = sum(text.stream.room for text in self._queue)
+        tokens = sum(text.room for text in self._queue)
         return min(max(1, math.ceil(tokens / rate) if rate else 1), LONGEST_WAIT)
 
     def _run(self) -> None:
@@ -115,14 +116,14 @@ class Scribe:
                         del texts[1:]
             self._turn([text for text in texts if not self._is_over(text)])
 
-    def _is_tried_together(self, text: ServedText) -> bool:
+    def _is_tried_together(self, text: Turning) -> bool:
         """Whether a text that may be written with others is to be so in this turn."""
         self._turns += 1
         alone = self._rates.get((text.model, False), 0.0)
         together = self._rates.get((text.model, True), 0.0)
         return (together >= alone) != (self._turns % TRIED_EVERY == 0)
 
-    def _is_over(self, text: ServedText) -> bool:
+    def _is_over(self, text: Turning) -> bool:
         """Whether a text is not to be written on; if somebody waits for it, it is sent as it is."""
         order = text.order
         is_ending = time.monotonic() >= self._ends_at
@@ -136,16 +137,17 @@ class Scribe:
         self._drop([text])
         return True
 
-    def _turn(self, texts: list[ServedText]) -> None:
+    def _turn(self, texts: list[Turning]) -> None:
         """Write a block of each text; what fails ends the texts concerned and nothing else."""
         if not texts:
             return
         is_choice = texts[0].kind is not None  # Both ways of writing it were possible.
         began = time.perf_counter()
-        results: list[tuple[int, Progress | None]]
+        results: Sequence[tuple[int, Any]]
         try:
             if len(texts) >= TOGETHER_FROM:
-                results = ServedText.advance_together(texts)
+                # Of no other class several have one kind.
+                results = ServedText.advance_together(cast("list[ServedText]", texts))
             else:
                 results = [text.advance() for text in texts]
         except Exception as error:
@@ -172,7 +174,7 @@ class Scribe:
             for text, count in left:
                 self._queue.put_back(text, count)
 
-    def _drop(self, texts: Sequence[ServedText]) -> None:
+    def _drop(self, texts: Sequence[Turning]) -> None:
         """Forget texts that are done."""
         with self._changed:
             self._count -= len(texts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,8 @@ class Order:
 
     Args:
         client: Whose request it is: clients take turns.
-        send: Called in the thread that writes, with a text's number and what has become of it.
+        send: Called in the thread that writes, with a text's number and what has become of it:
+            its next part, or an error.
         deadline: The moment of `time.monotonic` at which its texts end.
         streams: Whether parts of a text are of use before its end.
         is_cancelled: Whether nobody waits for it any more.
@@ -67,7 +68,7 @@ class Order:
     """
 
     client: str
-    send: Callable[[int, Progress | Exception], object]
+    send: Callable[[int, Any], object]
     deadline: float
     streams: bool
     is_cancelled: bool = False
@@ -175,6 +176,11 @@ class ServedText:
     def kind(self) -> Hashable:
         """Texts of one kind can be written together; None: it is written alone."""
         return self._kind if self.prompt.is_read else None
+
+    @property
+    def room(self) -> int:
+        """Tokens that it may still have."""
+        return self.stream.room
 
     def advance(self) -> tuple[int, Progress | None]:
         """Read on, and write on alone once the prompt is read.

@@ -27,6 +27,8 @@ from textgen.serving.reports import REPORTS, Report
 from textgen.serving.scribe import Scribe
 from textgen.serving.serve_options import ServeOptions
 from textgen.serving.served_text import Order, Progress, ServedText
+from textgen.serving.stepped_text import Steps
+from textgen.serving.steps_request import read_steps
 
 T = TypeVar("T")
 
@@ -66,6 +68,7 @@ class TextServer:
             Route("/v1/models", self._list_models),
             Route("/v1/models/{name:path}", self._show_model),
             Route("/v1/completions", self._complete, methods=["POST"]),
+            Route("/v1/textgen/steps", self._step, methods=["POST"]),
             *(
                 Route(f"/v1/textgen/{name}", partial(self._report, report), methods=["POST"])
                 for name, report in REPORTS.items()
@@ -90,7 +93,8 @@ class TextServer:
     async def _page(self, request: Request) -> Response:
         model = self._model(request.query_params.get("model"))
         page = await self._in(self._reports, model.page)
-        # What the page may load it says itself: nothing. Nor may another page show it as its own.
+        # What the page may load it says itself: nothing, or steps of the model from this server.
+        # Nor may another page show it as its own.
         headers = {"content-security-policy": "frame-ancestors 'none'"}
         return Response(page, headers=headers, media_type="text/html")
 
@@ -148,18 +152,7 @@ class TextServer:
         asked = read_completion(await self._body(request), self._options)
         model = self._model(asked.model)
         parts: asyncio.Queue[tuple[int, Progress | Exception]] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def send(number: int, what: Progress | Exception) -> None:
-            with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
-                loop.call_soon_threadsafe(parts.put_nowait, (number, what))
-
-        order = Order(
-            client=asked.user or _address(request),
-            send=send,
-            deadline=time.monotonic() + self._options.max_seconds,
-            streams=asked.streams,
-        )
+        order = self._order(asked.user or _address(request), parts, streams=asked.streams)
         answer, texts = await self._in(self._desk, lambda: _prepare(model, asked, order))
         self.scribe.submit(texts)
         written = self._written(answer, parts, began)
@@ -170,6 +163,28 @@ class TextServer:
             async for _ in written:
                 pass
         return JsonResponse(answer.whole())
+
+    def _order(self, client: str, parts: asyncio.Queue[tuple[int, T]], *, streams: bool) -> Order:
+        """An order whose parts come into a queue, each with the number of its text."""
+        loop = asyncio.get_running_loop()
+
+        def send(number: int, what: T) -> None:
+            with suppress(RuntimeError):  # The loop is closed: nobody waits any more.
+                loop.call_soon_threadsafe(parts.put_nowait, (number, what))
+
+        deadline = time.monotonic() + self._options.max_seconds
+        return Order(client=client, send=send, deadline=deadline, streams=streams)
+
+    async def _step(self, request: Request) -> Response:
+        asked = read_steps(await self._body(request), self._options)
+        model = self._model(asked.model)
+        parts: asyncio.Queue[tuple[int, Steps | Exception]] = asyncio.Queue()
+        order = self._order(_address(request), parts, streams=True)
+        text = await self._in(self._desk, lambda: model.steps(asked, order))
+        self.scribe.submit([text])
+        return EventStream(
+            _lines(parts), lambda: self.scribe.cancel(order), media_type="application/x-ndjson"
+        )
 
     async def _written(
         self,
@@ -297,18 +312,34 @@ def _event(record: dict[str, Any]) -> bytes:
     return b"data: " + json_bytes(record) + b"\n\n"
 
 
+async def _lines(parts: asyncio.Queue[tuple[int, Steps | Exception]]) -> AsyncIterator[bytes]:
+    """Steps as lines of JSON; an error on the way is the last of them."""
+    finish = None
+    while finish is None:
+        _, part = await parts.get()
+        if isinstance(part, Exception):
+            yield json_bytes(_told(part).body) + b"\n"
+            return
+        finish = part.finish
+        yield json_bytes(part.line) + b"\n"
+
+
 class EventStream(Response):
     """A response whose events are sent as they come, until the client goes away.
 
     Args:
         events: The events.
         gone: Called once nobody reads them any more.
+        media_type: What they are.
     """
 
-    media_type = "text/event-stream"
-
-    def __init__(self, events: AsyncIterator[bytes], gone: Callable[[], object]) -> None:
-        super().__init__(headers={"cache-control": "no-store"})
+    def __init__(
+        self,
+        events: AsyncIterator[bytes],
+        gone: Callable[[], object],
+        media_type: str = "text/event-stream",
+    ) -> None:
+        super().__init__(headers={"cache-control": "no-store"}, media_type=media_type)
         del self.headers["content-length"]
         self._events = events
         self._gone = gone

@@ -21,6 +21,13 @@ class PageOptions:
     beside: str | None = setting(
         None, help="A second model, which reads the same text beside the first.", metavar="MODEL"
     )
+    notes: str | None = setting(
+        None,
+        help="Measure on this text which feature each neuron follows, as inspect neurons does; the "
+        "page says it of the neuron that is chosen.",
+        metavar="FILE",
+        by_default="the beginning of the training text, if it is at hand",
+    )
 
 
 @guarded
@@ -47,4 +54,5 @@ def html_command(
     textgen export html my-page.html --checkpoint mine --beside shakespeare --force
     """
     model = used.load(quiet=output.quiet)
-    tell(model.export_html(file, beside=shown.beside, force=asked.force), output)
+    made = model.export_html(file, beside=shown.beside, notes=shown.notes, force=asked.force)
+    tell(made, output)
