@@ -55,13 +55,13 @@ def test_numpy_and_torch_agree_in_float32(cell: Cell) -> None:
         np.testing.assert_allclose(value, (theirs | their_gates)[name].numpy(), atol=3e-6, rtol=0)
 
 
-@pytest.mark.parametrize("reset_at", [[], [(0, 0), (2, 1)], [(1, 0), (1, 1), (3, 0)]])
+@pytest.mark.parametrize("reset_at", [[], [(0, 0), (1, 0), (1, 1), (2, 1)]])
 @EACH_CELL
 def test_gradients_of_the_reference_are_its_derivatives(
     cell: Cell, reset_at: list[tuple[int, int]]
 ) -> None:
     """By finite differences in float64: of every input, through every result."""
-    case = LayerCase.draw(cell, 4, 2, 3, 2, reset_at)
+    case = LayerCase.draw(cell, 3, 2, 2, 2, reset_at)
     names = list(case.inputs)
 
     def run(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:

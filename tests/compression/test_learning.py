@@ -39,9 +39,9 @@ from textgen.native.library import missing_reason
 from textgen.runtime import Choice
 
 PAGE = page()
-STRANGE = PAGE[:600] + "Zürich 東京 😀 ∀x∈ℝ " * 3 + PAGE[-200:]
+STRANGE = PAGE[:400] + "Zürich 東京 😀 ∀x∈ℝ " * 3 + PAGE[-200:]
 #: Marks and letters that the model does not know, but nearest forms of them.
-OTHERWISE = PAGE[:900].replace("б", "Б").replace(". ", "…\xa0", 9).replace(" ", "\xa0", 30)
+OTHERWISE = PAGE[:600].replace("б", "Б").replace(". ", "…\xa0", 9).replace(" ", "\xa0", 30)
 #: What learns: the counts, the weights, both.
 WAYS = ((True, False), (False, True), (True, True))
 each_way = pytest.mark.parametrize(("mix", "adapt"), WAYS)
@@ -98,7 +98,7 @@ def evaluation(kind: str, text: str) -> Evaluation:
 
 @pytest.mark.parametrize(
     ("kind", "text"),
-    [("lstm", PAGE), ("lstm", STRANGE), ("lstm", OTHERWISE), ("documents", PAGE[:900])],
+    [("lstm", PAGE[:700]), ("lstm", STRANGE), ("lstm", OTHERWISE), ("documents", PAGE[:600])],
 )
 def test_each_token_costs_what_eval_says_and_the_file_is_as_large(kind: str, text: str) -> None:
     model, data = learner(kind), text.encode()

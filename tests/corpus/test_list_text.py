@@ -9,15 +9,15 @@ from support.kinds_of_text import ALPHABETS, LISTS, OTHERS, Writer
 
 from textgen.corpus.list_text import judge_list
 
-SEEDS = range(2)
+EACH_SEED = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 
 
+@EACH_SEED
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 @pytest.mark.parametrize("kind", LISTS)
-def test_a_list_is_recognised(kind: str, alphabet: str) -> None:
-    for seed in SEEDS:
-        verdict = judge_list(LISTS[kind](Writer(alphabet, seed)))
-        assert verdict.is_list, (seed, verdict.reason)
+def test_a_list_is_recognised(kind: str, alphabet: str, seed: int) -> None:
+    verdict = judge_list(LISTS[kind](Writer(alphabet, seed)))
+    assert verdict.is_list, verdict.reason
 
 
 #: Lines of eighteen Chinese characters without any mark, which nothing tells from titles.
@@ -25,8 +25,8 @@ UNDECIDED = {("verse without stanzas or marks", "han")}
 OTHER_CASES = [case for case in product(OTHERS, ALPHABETS) if case not in UNDECIDED]
 
 
+@EACH_SEED
 @pytest.mark.parametrize(("kind", "alphabet"), OTHER_CASES)
-def test_no_other_text_is_taken_for_a_list(kind: str, alphabet: str) -> None:
-    for seed in SEEDS:
-        verdict = judge_list(OTHERS[kind](Writer(alphabet, seed)))
-        assert not verdict.is_list, (seed, verdict.reason)
+def test_no_other_text_is_taken_for_a_list(kind: str, alphabet: str, seed: int) -> None:
+    verdict = judge_list(OTHERS[kind](Writer(alphabet, seed)))
+    assert not verdict.is_list, verdict.reason

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.pairwise import each_two
 
 from textgen.corpus.encoding import detect
 from textgen.corpus.reader import read_text
@@ -30,6 +31,7 @@ NARROW = [
     (CHINESE, "gb18030"),
     (KOREAN, "utf-8"),
 ]
+ORDERS = ("utf-16-le", "utf-16-be")
 WIDE = [ENGLISH, FRENCH, RUSSIAN, CHINESE, KOREAN]
 
 
@@ -46,11 +48,10 @@ def place(message: str) -> int:
     return int(found[1].replace(",", ""))
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("wide", WIDE)
-@pytest.mark.parametrize(("text", "narrow"), NARROW)
-@pytest.mark.parametrize("times", [1, 30])
+@each_two(
+    *("mark", "order", "wide", "text, narrow", "times"),
+    of=(["", "\ufeff"], ORDERS, WIDE, NARROW, [1, 30]),
+)
 def test_joined_files_are_refused(
     mark: str, order: str, wide: str, text: str, narrow: str, times: int
 ) -> None:
@@ -96,20 +97,18 @@ def test_the_command_in_the_message_repairs_the_file(tmp_path: Path, wide_first:
     assert read_text(tmp_path / "joined.txt") == whole.replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        *WIDE,
-        *(text.replace("\r\n", "\n").strip() for text in WIDE),
-        ENGLISH + CHINESE,
-        CHINESE + ENGLISH,
-        ENGLISH + "渡轮中午到达",
-        RUSSIAN + KOREAN + "\ufeff" + ENGLISH,
-        CHINESE.replace("\r\n", "") * 20 + "\n",
-    ],
-)
+WHOLE = [
+    *WIDE,
+    *(text.replace("\r\n", "\n").strip() for text in WIDE),
+    ENGLISH + CHINESE,
+    CHINESE + ENGLISH,
+    ENGLISH + "渡轮中午到达",
+    RUSSIAN + KOREAN + "\ufeff" + ENGLISH,
+    CHINESE.replace("\r\n", "") * 20 + "\n",
+]
+
+
+@each_two("order", "mark", "text", of=(ORDERS, ["", "\ufeff"], WHOLE))
 def test_texts_in_one_encoding_are_read(order: str, mark: str, text: str) -> None:
     (source,) = open_sources(["-"], stdin=io.BytesIO((mark + text).encode(order)))
     assert detect(source).encoding == order
@@ -127,17 +126,22 @@ def test_a_mark_of_utf8_does_not_hide_what_was_joined(text: str, added: str) -> 
     assert "UTF-8 before, UTF-16-LE from there on" in message
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
-@pytest.mark.parametrize("orders", [("utf-16-le", "utf-16-be"), ("utf-16-be", "utf-16-le")])
-@pytest.mark.parametrize("one", [ENGLISH, LONG.replace("\r\n", "\n"), RUSSIAN, CHINESE, KOREAN])
-@pytest.mark.parametrize("two", [ENGLISH, RUSSIAN * 20, CHINESE])
+@each_two(
+    *("mark", "first, second", "one", "two"),
+    of=(
+        ["", "\ufeff"],
+        [ORDERS, ORDERS[::-1]],
+        [ENGLISH, LONG.replace("\r\n", "\n"), RUSSIAN, CHINESE, KOREAN],
+        [ENGLISH, RUSSIAN * 20, CHINESE],
+    ),
+)
 def test_one_order_after_the_other_without_a_mark(
-    mark: str, orders: tuple[str, str], one: str, two: str
+    mark: str, first: str, second: str, one: str, two: str
 ) -> None:
-    data = (mark + one).encode(orders[0])
-    message = refusal(data + two.encode(orders[1]))
+    data = (mark + one).encode(first)
+    message = refusal(data + two.encode(second))
     assert abs(place(message) - len(data)) <= 2, message
-    assert f"{orders[0].upper()} before, {orders[1].upper()} from there on" in message
+    assert f"{first.upper()} before, {second.upper()} from there on" in message
 
 
 def test_wide_spaces_are_no_other_order() -> None:

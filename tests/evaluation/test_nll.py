@@ -124,7 +124,7 @@ def test_one_stream_is_one_pass(size: int) -> None:
         assert nll.mean == pytest.approx(expected, abs=CLOSE)
 
 
-@pytest.mark.parametrize("size", [512, 1000, 3001])
+@pytest.mark.parametrize("size", [512, 1000, 1601])
 def test_streams_are_within_noise_of_one_pass(size: int) -> None:
     """Exactly, for this model: after 256 steps the state has forgotten where it began."""
     model, text = make(), random_text(size)

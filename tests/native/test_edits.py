@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.native_windows import CELLS
+from support.pairwise import each_two
 
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, Edits
@@ -105,21 +106,22 @@ def stepped(
     return seen, state
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("cell", CELLS, ids="-".join)
-@pytest.mark.parametrize(
-    ("shape", "residual"),
-    # One layer has nothing to add its input to.
-    [(shape, False) for shape in SHAPES] + [(shape, True) for shape in SHAPES if shape[2] > 1],
-    ids=str,
+@each_two(
+    *("isa", "cell", "shape, residual", "has_resets"),
+    of=(
+        ISAS,
+        CELLS,
+        # One layer has nothing to add its input to.
+        [(shape, False) for shape in SHAPES] + [(shape, True) for shape in SHAPES if shape[2] > 1],
+        [False, True],
+    ),
 )
-@pytest.mark.parametrize("has_resets", [False, True], ids=["", "resets"])
 def test_a_window_is_edited_as_the_specification_says(
     isa: str,
     cell: tuple[str, str],
     shape: tuple[int, int, int, int],
-    has_resets: bool,
     residual: bool,
+    has_resets: bool,
 ) -> None:
     numpy, native, _ = networks(cell, shape, isa, residual)
     streams, steps = shape[1], 4
@@ -180,9 +182,7 @@ def test_an_edit_that_says_nothing_changes_no_bit(isa: str, cell: tuple[str, str
     ).all()
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("cell", CELLS, ids="-".join)
-@pytest.mark.parametrize("threads", [1, 2])
+@each_two("isa", "cell", "threads", of=(ISAS, CELLS, [1, 2]))
 def test_one_stream_is_read_and_written_under_edits(
     isa: str, cell: tuple[str, str], threads: int
 ) -> None:

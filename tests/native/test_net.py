@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.native_windows import CELLS, Case, Outcome, computed, error, open_net, specified
+from support.pairwise import each_two
 
 from textgen.cells import get_cell
 from textgen.errors import BackendError
@@ -67,9 +68,7 @@ def _needs_library() -> None:
         pytest.skip("the native library is not built")
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
-@pytest.mark.parametrize("isa", ISAS)
+@each_two("isa", "cell, nonlinearity", "shape", of=(ISAS, CELLS, SHAPES))
 def test_window_agrees_with_the_specification(
     isa: str, cell: str, nonlinearity: str, shape: str
 ) -> None:
@@ -114,9 +113,10 @@ def test_one_net_takes_windows_of_many_shapes(isa: str, cell: str) -> None:
                 assert error(value, wanted.gradients[name]) < 2 * bound(isa), name
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "depth-gated", "mlstm"])
-@pytest.mark.parametrize("isa", ISAS)
+@each_two(
+    *("isa", "cell", "threads"),
+    of=(ISAS, ["lstm", "gru", "rnn", "depth-gated", "mlstm"], [1, 2]),
+)
 def test_pieces_of_one_text_begin_where_the_one_before_them_ends(
     isa: str, cell: str, threads: int
 ) -> None:
@@ -179,9 +179,7 @@ def test_same_threads_give_the_same_bits(isa: str, threads: int) -> None:
         assert np.array_equal(once.gradients[name], again.gradients[name]), name
 
 
-@pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
-@pytest.mark.parametrize("residual", [False, True])
+@each_two("isa", "cell, nonlinearity", "residual", of=(ISAS, CELLS, [False, True]))
 def test_what_is_read_back_is_what_the_cell_did(
     isa: str, cell: str, nonlinearity: str, residual: bool
 ) -> None:

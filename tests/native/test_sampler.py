@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from support.native_windows import CELLS
+from support.pairwise import each_two
 
 from textgen.errors import SamplingError
 from textgen.model.config import ModelConfig
@@ -122,9 +123,7 @@ def expected(cell: str, nonlinearity: str, shape: str) -> tuple:
     return config, weights, ids, np.array(rows), state
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
-@pytest.mark.parametrize("isa", ISAS)
+@each_two("isa", "cell, nonlinearity", "shape", of=(ISAS, CELLS, SHAPES))
 def test_logits_and_state_are_numpys(isa: str, cell: str, nonlinearity: str, shape: str) -> None:
     config, weights, ids, theirs, state = expected(cell, nonlinearity, shape)
     sampler = open_sampler(config, weights, isa)
@@ -148,9 +147,7 @@ def in_eight_bits(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.rint(matrix / scale) * scale
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize(("cell", "nonlinearity"), CELLS)
-@pytest.mark.parametrize("isa", ISAS)
+@each_two("isa", "cell, nonlinearity", "shape", of=(ISAS, CELLS, SHAPES))
 def test_weights_in_eight_bits(isa: str, cell: str, nonlinearity: str, shape: str) -> None:
     """NumPy's network by weights that are rounded so; the first layer's input stays as it is."""
     config, weights, ids, exact, _ = expected(cell, nonlinearity, shape)
@@ -230,11 +227,16 @@ def test_weights_that_are_zero_may_be_anywhere(isa: str, cell: str) -> None:
         assert error <= bound_of(isa, cell) * max(1.0, np.abs(logits[0]).max())
 
 
-@pytest.mark.parametrize("shape", ["33", "65, two layers", "512", "without a table", "residual"])
-@pytest.mark.parametrize("cell", dict.fromkeys(cell for cell, _ in CELLS))
-@pytest.mark.parametrize("precision", ["", "int8"])
-@pytest.mark.parametrize("isa", ISAS)
-def test_calls_and_threads_change_no_bit(isa: str, cell: str, shape: str, precision: str) -> None:
+@each_two(
+    *("isa", "precision", "cell", "shape"),
+    of=(
+        ISAS,
+        ["", "int8"],
+        dict.fromkeys(cell for cell, _ in CELLS),
+        ["33", "65, two layers", "512", "without a table", "residual"],
+    ),
+)
+def test_calls_and_threads_change_no_bit(isa: str, precision: str, cell: str, shape: str) -> None:
     config, weights, ids, _, _ = expected(cell, "tanh", shape)
     settings = ChoiceSettings(key=5, temperature=0.9, top_p=0.9, banned=(0,))
     outcomes = []

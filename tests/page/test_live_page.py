@@ -651,7 +651,9 @@ def test_the_keyboard_does_it_all_here_too(live: Live) -> None:
     assert live.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
-@pytest.mark.parametrize("width", [360, 720, 1280, 1920])
+@pytest.mark.parametrize(
+    "width", [360, 1280, *(pytest.param(width, marks=pytest.mark.slow) for width in (720, 1920))]
+)
 def test_every_width_will_do(browser: Chrome, alone: Path, width: int) -> None:
     live = Live(browser, alone, width=width)
     live.type(TEXT)
@@ -664,8 +666,15 @@ def test_every_width_will_do(browser: Chrome, alone: Path, width: int) -> None:
     assert live.complaints() == []
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [
+        (360, "light"),
+        (1280, "dark"),
+        pytest.param(360, "dark", marks=pytest.mark.slow),
+        pytest.param(1280, "light", marks=pytest.mark.slow),
+    ],
+)
 def test_axe_finds_nothing(browser: Chrome, beside: Path, width: int, scheme: str) -> None:
     live = Live(browser, beside, width=width, scheme=scheme)
     live.type(TEXT)
