@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 from textgen.errors import ConfigError, named
 from textgen.messages import call
@@ -23,7 +22,8 @@ from textgen.terminal.humanize import listed
 
 #: Labels that a message names.
 _NAMED = 20
-_SHARE = re.compile(r"(?P<name>.*):(?P<share>[-+−]?[0-9]*\.?[0-9]+)")
+#: What may stand after a name.
+_REST = re.compile(r"(?::(?P<share>[-+−]?[0-9]*\.?[0-9]+))?(?:@(?P<span>.*))?")
 
 
 @dataclass(frozen=True)
@@ -139,16 +139,16 @@ def parse_labels(text: str, labels: Sequence[str]) -> LabelPlan:
 
 
 def _parse_part(part: str, whole: str, labels: Sequence[str]) -> LabelPart:
-    name, at, span_text = part.rpartition("@")
-    if not at or name == "":
-        name, span_text = part, ""
-    span, share = parse_span(span_text) if span_text else ALWAYS, 1.0
-    if name not in labels and (match := _SHARE.fullmatch(name)) is not None:
-        name, share = match["name"], float(match["share"].replace("−", "-"))
-    if name not in labels or not isfinite(share):
+    # A name may have signs in it, so the longest that fits is meant.
+    fitting = [name for name in labels if re.match(rf"{re.escape(name)}(?=[:@]|\Z)", part)]
+    name = max(fitting, key=len, default="")
+    match = _REST.fullmatch(part[len(name) :])
+    if not name or match is None:
+        bare = part.partition("@")[0].partition(":")[0]
+        wrong = f"'{part}' cannot be read" if name else f"the model has no label '{bare:.60}'"
         raise ConfigError(
-            f"{named('label', whole)}: the model has no label {name!r:.60}; it has: "
-            f"{listed(sorted(labels), _NAMED)}. Mix them by shares (A:0.7,B:0.3), or change them "
-            "on the way (A@0..200,B@200..)"
+            f"{named('label', whole)}: {wrong}; it has: {listed(sorted(labels), _NAMED)}. Mix them "
+            "by shares (A:0.7,B:0.3), or change them on the way (A@0..200,B@200..)"
         )
-    return LabelPart(name, share, span)
+    share = 1.0 if match["share"] is None else float(match["share"].replace("−", "-"))
+    return LabelPart(name, share, ALWAYS if match["span"] is None else parse_span(match["span"]))

@@ -1,0 +1,99 @@
+"""A label that changes while a text is written: each token is read under its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.models import random_weights
+
+from textgen.api import Model
+from textgen.checkpoint import SavedModel
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import Vocabulary
+from textgen.errors import ConfigError, SamplingError
+from textgen.model.config import ModelConfig
+from textgen.model.label_vectors import with_label
+from textgen.model.numpy_network import NumpyNetwork
+
+TEXT = "abcdefghij .\n"
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    vocabulary = Vocabulary.from_characters(TEXT)
+    config = ModelConfig(
+        vocab_size=len(vocabulary),
+        embedding_size=6,
+        hidden_size=12,
+        num_layers=2,
+        labels=("A", "B"),
+    )
+    weights = random_weights(config)
+    # The mark of an end comes seldom, so that texts are long.
+    weights["head.bias"][:2] = -9.0
+    saved = SavedModel(
+        config=config,
+        vocabulary=vocabulary,
+        normalization=Normalization(),
+        weights=weights,
+    )
+    return Model(saved, Path("model.safetensors"))
+
+
+def greedy(model: Model, shares: list[dict[str, float]], seed: str) -> str:
+    """Written by the equations: character n is chosen after what was read under `shares[n]`."""
+    voices = model._voices
+    networks = [NumpyNetwork(*with_label(voices.config, voices.weights, own)) for own in shares]
+    state, ids = networks[0].zero_state(1), [0, *model.encode(seed).tolist()]
+    for token in ids[:-1]:
+        _, state = networks[0].step(np.array([token]), state)
+    written, token = [], ids[-1]
+    for network in networks:
+        logits_BV, state = network.step(np.array([token]), state)
+        logits_BV[0, :2] = -np.inf
+        token = int(logits_BV[0].argmax())
+        written.append(token)
+    return model.vocabulary.decode(np.array(written))
+
+
+@pytest.mark.parametrize("count", [1, 6], ids=["alone", "together"])
+@pytest.mark.parametrize(
+    ("label", "shares"),
+    [
+        ("A", [{"A": 1.0}] * 20),
+        ("A:0.25,B:0.75", [{"A": 0.25, "B": 0.75}] * 20),
+        ("A@0..7,B@7..", [{"A": 1.0}] * 7 + [{"B": 1.0}] * 13),
+        ("A:2@3..9", [{}] * 3 + [{"A": 2.0}] * 6 + [{}] * 11),
+    ],
+)
+def test_each_character_is_chosen_under_its_label(
+    model: Model, label: str, shares: list[dict[str, float]], count: int
+) -> None:
+    written = model.generate_many(
+        count, "ab", label=label, length=20, temperature=0.0, keep_going=False
+    )
+    assert {text.text for text in written} == {greedy(model, shares, "ab")}
+
+
+def test_a_label_is_no_other_models_business(model: Model) -> None:
+    """Neither the model nor its texts without a label are changed by one."""
+    before = model.generate("ab", length=30, rng=3)
+    assert model.generate("ab", length=30, rng=3, label="A") != before
+    assert model.labelled("A").generate("ab", length=30, rng=3) != before
+    assert model.generate("ab", length=30, rng=3) == before
+    assert model.labelled("A") is model.labelled("A")
+    assert model.labelled("A").labels == () and model.labels == ("A", "B")
+
+
+def test_a_schedule_goes_with_a_text_that_is_written_in_one_go(model: Model) -> None:
+    for call in (
+        lambda: model.labelled("A@0..5"),
+        lambda: model.writer(label="A@0..5"),
+        lambda: model.evaluate(text="abc", label="A@0..5"),
+    ):
+        with pytest.raises(ConfigError, match="has a schedule"):
+            call()
+    with pytest.raises(SamplingError, match="changes on the way, and history does not go with"):
+        model.generate("ab", label="A@0..5", history=4)

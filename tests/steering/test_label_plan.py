@@ -1,0 +1,59 @@
+"""Labels as they are typed: one, a mixture, a schedule."""
+
+from __future__ import annotations
+
+import pytest
+
+from textgen.errors import ConfigError
+from textgen.steering import LabelSteering, parse_labels
+
+LABELS = ("Austen", "Conan Doyle", "a:0.5", "x@y")
+
+
+@pytest.mark.parametrize(
+    ("text", "char", "sentence", "shares"),
+    [
+        ("Austen", 0, 1, {"Austen": 1.0}),
+        ("Conan Doyle", 900, 9, {"Conan Doyle": 1.0}),
+        ("Austen:0.7,Conan Doyle:0.3", 5, 1, {"Austen": 0.7, "Conan Doyle": 0.3}),
+        ("Austen:-1", 5, 1, {"Austen": -1.0}),
+        ("Austen:1,Austen:.5", 5, 1, {"Austen": 1.5}),
+        ("a:0.5", 5, 1, {"a:0.5": 1.0}),
+        ("a:0.5:2,x@y:3", 5, 1, {"a:0.5": 2.0, "x@y": 3.0}),
+        ("x@y@5..", 5, 1, {"x@y": 1.0}),
+        ("Austen@0..5,Conan Doyle@5..", 4, 1, {"Austen": 1.0}),
+        ("Austen@0..5,Conan Doyle@5..", 5, 1, {"Conan Doyle": 1.0}),
+        ("Austen@s1..s3, Conan Doyle:0.5@s2..", 70, 2, {"Austen": 1.0, "Conan Doyle": 0.5}),
+        ("Austen@0..5", 5, 1, {}),
+    ],
+)
+def test_what_acts_where(text: str, char: int, sentence: int, shares: dict[str, float]) -> None:
+    plan = parse_labels(text, LABELS)
+    assert plan.edit_at(char, sentence).shares == shares
+    assert plan.is_constant == ("@" not in text or text == "x@y" or text.startswith("a:0.5:2"))
+
+
+def test_what_steers_knows_when_it_changes() -> None:
+    """And gives the same object for the same place, by which writers see that nothing changed."""
+    plan = LabelSteering(parse_labels("Austen@0..5,Conan Doyle@9..", LABELS), None)
+    assert [plan.next_change(char) for char in (0, 5, 9)] == [5, 9, None]
+    assert plan.edits_at(0, 1) is plan.edits_at(4, 1) is not plan.edits_at(5, 1)
+    assert not plan.counts_sentences
+    assert LabelSteering(parse_labels("Austen@s2", LABELS), plan).counts_sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("Verne", r"no label 'Verne'; it has: Austen, Conan Doyle, a:0.5, x@y"),
+        ("Austen:0.5,Verne:0.5", "no label 'Verne'"),
+        ("Austen@later", "not a part of a text"),
+        ("Austen:much", "'Austen:much' cannot be read"),
+        ("", "no label ''"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        parse_labels(text, LABELS)
+    with pytest.raises(ConfigError, match="trained without labels; train one of several voices"):
+        parse_labels("Austen", ())
