@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.small_runs import SMALL, names, russian_text
+from support.small_runs import SMALL, names, russian_text, textgen_cli
 
 import textgen
 from textgen.errors import ConfigError, SamplingError
@@ -102,7 +103,7 @@ def test_each_model_sees_the_text_as_in_training(models, tmp_path: Path) -> None
     ("names", "settings", "error"),
     [
         (["names"], {}, "1 model was named"),
-        (["names", "rivers"], {"weights": [1.0]}, "has 1 numbers, and there are 2 models"),
+        (["names", "rivers"], {"weights": [1.0]}, "has 1 number, and there are 2 models"),
         (["names", "rivers"], {"weights": [1.0, 0.0]}, "must be a number above 0"),
         (["names", "rivers"], {"weights": [1.0, float("nan")]}, "must be a number above 0"),
     ],
@@ -116,3 +117,50 @@ def test_several_are_not_steered(models) -> None:
     both = textgen.blend(models("names"), models("rivers"))
     with pytest.raises(SamplingError, match="a neuron belongs to one model"):
         both.generate(steer="0:1=+2")
+
+
+def test_the_command_writes_with_several_models(models) -> None:
+    paths = [str(models(name).path) for name in ("names", "rivers")]
+    both = ("--checkpoint", paths[0], "--checkpoint", paths[1])
+    how = ("--weights", "0.7,0.3", "--seed", "No", "--count", "3", "--rng", "2", "--no-mix")
+    result = textgen_cli("sample", *both, *how, "--json")
+    record = json.loads(result.stdout)
+    told = record["blend"]
+    assert [(own["checkpoint"], own["weight"]) for own in told["models"]] == [
+        (paths[0], pytest.approx(0.7)),
+        (paths[1], pytest.approx(0.3)),
+    ]
+    assert told["alternate"] is False
+    assert told["models"][1]["lacking"]["J"] == ""
+    blend = textgen.blend(*paths, weights=[0.7, 0.3])
+    expected = [text.text for text in blend.generate_many(3, "No", rng=2)]
+    assert [sample["generated"] for sample in record["samples"]] == expected
+    result = textgen_cli("sample", *both, *how)
+    assert result.stdout == "".join(f"No{text}\n" for text in expected)
+    assert f"70.0 % of the probability: {paths[0]}" in result.stderr
+    result = textgen_cli("sample", *both, "--alternate", "--quiet", "--no-mix")
+    assert result.stdout == textgen.blend(*paths, alternate=True).generate()
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("--weights", "0.7,x"), "--weights is '0.7,x'; it must be like --weights 0.7,0.3"),
+        (("--weights", "1,2,3"), "--weights has 3 numbers, and there are 2 models"),
+        (("--steer", "0:1=+2"), "--steer does not go with several models"),
+        (("--adapt", "x.txt"), "--adapt does not go with several models"),
+        (("--novelty",), "name a folder with all of them: --novelty-corpus PATH"),
+    ],
+)
+def test_what_the_command_refuses_with_several(models, words, error) -> None:
+    paths = [models(name).path for name in ("names", "rivers")]
+    result = textgen_cli("sample", "--checkpoint", paths[0], "--checkpoint", paths[1], *words)
+    assert result.exit_code != 0
+    assert error in result.stderr
+
+
+@pytest.mark.parametrize("words", [("--weights", "1"), ("--alternate",)])
+def test_what_one_model_needs_not(models, words) -> None:
+    result = textgen_cli("sample", "--checkpoint", models("names").path, *words)
+    assert result.exit_code != 0
+    assert f"{' '.join(words)} goes with several models" in result.stderr

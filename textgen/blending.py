@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, zip_longest
 from math import fsum, isfinite
@@ -29,8 +29,10 @@ from textgen.sampling import (
 )
 from textgen.sampling.items import known_items
 from textgen.sampling.networks import seen_by
+from textgen.sampling.seed import first_few, shown
 from textgen.steering import Steering
 from textgen.table import Table
+from textgen.terminal.humanize import percent, plural
 from textgen.writing_model import Steer, WritingModel
 
 
@@ -72,8 +74,8 @@ def _shares(weights: Sequence[float] | None, count: int) -> list[float]:
     given = [1.0] * count if weights is None else list(weights)
     if len(given) != count:
         raise ConfigError(
-            f"{named('weights')} has {len(given)} numbers, and there are {count} models; give one "
-            "for each"
+            f"{named('weights')} has {plural(len(given), 'number')}, and there are {count} models; "
+            "give one for each"
         )
     if not all(isinstance(weight, int | float) and 0 < weight < float("inf") for weight in given):
         raise ConfigError(
@@ -169,6 +171,14 @@ class BlendedModel(WritingModel):
             ],
         )
 
+    def describe(self) -> list[str]:
+        """The models, a line each: its share, and what it lacks of the symbols of all."""
+        what = "words" if self.alternate else "probability"
+        return [
+            f"{percent(part.weight)} of the {what}: {part.model.path}{_lacks(part.lacking)}"
+            for part in self.members
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """The models and how they write, as plain data."""
         return {
@@ -223,6 +233,17 @@ class BlendedModel(WritingModel):
             texts += [places[[END_ID]], places[np.asarray(tokens)]]
         joined: Ids = np.concatenate(texts).astype(self.vocabulary.dtype)
         return joined
+
+
+def _lacks(lacking: Mapping[str, str]) -> str:
+    """Which symbols a model lacks, for the end of a line."""
+    if not lacking:
+        return ""
+    read = [f"{shown(symbol)} as {shown(form)}" for symbol, form in lacking.items() if form]
+    parts = [f"reads {', '.join(first_few(read))}"] if read else []
+    if dropped := len(lacking) - len(read):
+        parts.append(f"does not read {plural(dropped, 'symbol')}")
+    return f" ({'; '.join(parts)})"
 
 
 def _again(models: Sequence[Model], weights: Sequence[float], alternate: bool) -> BlendedModel:

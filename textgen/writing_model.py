@@ -364,6 +364,7 @@ class WritingModel(Shown, ABC):
             options,
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
+            open_many=lambda: self.network_for(options, together=True),
         )
 
     @checked()

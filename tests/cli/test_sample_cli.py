@@ -299,9 +299,33 @@ def test_conversation_takes_the_offered_symbol_and_takes_it_back() -> None:
         "sample", "-i", "-n", "5", "-s", "Утро", input="?\n1\n/show\n/undo\n/show\n"
     )
     assert result.exit_code == 0
-    offered = next(line for line in result.stderr.splitlines() if "  1  " in line)
-    symbol = offered.split("1  '", 1)[1][0]
+    # Words are offered at once, five of them; then the symbols that were asked for.
+    offered = re.findall(r"  ([1-9])  +[0-9.]+%  '(.+)'", result.stderr)
+    assert [number for number, _ in offered[:6]] == ["1", "2", "3", "4", "5", "1"]
+    symbol = offered[5][1]
+    assert len(symbol) == 1
     assert result.stdout.splitlines() == ["Утро" + symbol, "Утро"]
+
+
+@pytest.mark.usefixtures("home")
+def test_conversation_takes_a_word_by_its_number_and_takes_it_back() -> None:
+    asked = "2\n1\n/show\n/undo\n/show\n 2\n/show\n"
+    result = textgen_cli("sample", "-i", "-n", "0", "-s", "Утром", input=asked, COLUMNS="40")
+    offered = re.findall(r"  ([1-5])  +([0-9.]+)%  '(.+)'", result.stderr)
+    words = [word.replace("\\n", "\n") for _, _, word in offered]
+    shares = [float(share) for _, share, _ in offered]
+    assert shares[:5] == sorted(shares[:5], reverse=True)
+    # What goes on after a word that was taken is no part of it, and stands again after /undo.
+    assert not words[5][0].isalpha()
+    assert words[5:10] == words[15:20]
+    shown = result.stdout
+    first = "Утром" + words[1]
+    # A space keeps a number from taking anything: it is text, which this model cannot read.
+    assert shown == f"{first}{words[5]}\n{first}\n\n{first}\n"
+    assert "'2' dropped" in result.stderr
+    for line in result.stderr.splitlines():
+        if re.match(r"\.\.\. |  [1-5/?E]", line):
+            assert len(line) <= 40
 
 
 @pytest.mark.usefixtures("home")
@@ -315,7 +339,7 @@ def test_quiet_conversation() -> None:
 @pytest.mark.usefixtures("home")
 def test_symbols_are_offered_in_quotes() -> None:
     result = textgen_cli("sample", "-i", "-q", "--seed", "дом", input="?\n")
-    offered = re.findall(r"  [1-9]  (.+)  [0-9.]+%", result.stderr)
+    offered = re.findall(r"  [1-9]  +[0-9.]+%  (.+)", result.stderr)
     assert len(offered) == 9
     assert all(re.fullmatch(r"'(.|\\n)'", symbol) for symbol in offered)
     assert "' '" in offered

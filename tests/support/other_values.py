@@ -27,6 +27,8 @@ BESIDE: dict[str, dict[str, Any]] = {
     "transcript": {"live": "0:3"},
     "max_waiting": {"max_texts": 5},
     "stress": {"rhyme": "ABAB"},
+    "weights": {"checkpoint": ("a", "b")},
+    "alternate": {"checkpoint": ("a", "b")},
 }
 
 

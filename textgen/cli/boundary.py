@@ -93,15 +93,24 @@ def check_streams() -> None:
 
 def _fail_with(error: TextgenError, *, as_json: bool) -> NoReturn:
     """End with an error, in the words of the prompt; as JSON it goes to stdout too."""
-    from textgen.cli.parameters import at_prompt
-
-    message, code = error.told(at_prompt), exit_code(error)
+    record = error_record(error)
     if as_json:
         from textgen.cli.records import print_json
 
-        kind = type(error).__name__
-        print_json({"event": "error", "class": kind, "message": message, "exit_code": code})
-    _fail(message, code, lines=isinstance(error, BadFilesError))
+        print_json(record)
+    _fail(record["message"], record["exit_code"], lines=isinstance(error, BadFilesError))
+
+
+def error_record(error: TextgenError) -> dict[str, Any]:
+    """An error as plain data, in the words of the prompt."""
+    from textgen.cli.parameters import at_prompt
+
+    return {
+        "event": "error",
+        "class": type(error).__name__,
+        "message": error.told(at_prompt),
+        "exit_code": exit_code(error),
+    }
 
 
 def _fail(message: str, code: int, *, lines: bool = False) -> NoReturn:

@@ -4,36 +4,54 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.cells import cell_len, set_cell_size
 
 from textgen.terminal.console import make_consoles
 from textgen.terminal.text import MARK_CARRIER, char_width, visible
 
 if TYPE_CHECKING:
-    from textgen.api import Model
+    from collections.abc import Callable, Iterator
+
     from textgen.cli.parameters import OutputOptions
     from textgen.options import SampleOptions
     from textgen.sampling import FittedSeed, Writer
     from textgen.steering import SteeringPlan
+    from textgen.writing_model import WritingModel
 
 #: What ends the input at a prompt.
 _END_KEY = "Ctrl-Z and Enter" if sys.platform == "win32" else "Ctrl-D"
+# No line is wider than a narrow terminal.
 HELP = f"""\
-Type text and press Enter: it is added and the model goes on.
-  Enter alone   the model goes on
-  ?             show the most likely next tokens; then type a number to take one
-  /undo         take back the last turn
-  /show         show the whole text
-  /new          start again
-  /quit         leave ({_END_KEY} too)
-A line that begins with / or is ? is a command; begin it with a space to add it as text."""
+Type text and press Enter: it is added,
+and the model goes on.
+  Enter   the model goes on
+  1 to 5  take one of the words offered
+  ?       offer the likeliest tokens
+  /undo   take back the last step
+  /show   show the whole text
+  /new    start again
+  /quit   leave ({_END_KEY} too)
+A space in front adds such a line as text."""
 
-#: How many of the most likely tokens are offered.
-OFFERED = 9
+#: How many of the most likely tokens are offered, and of the likeliest words.
+OFFERED, WORDS = 9, 5
+_NUMBERS = tuple("123456789")
+_CUT = "... "
+
+
+class _Offer(NamedTuple):
+    """What a number takes."""
+
+    take: Callable[[], str]
+    text: str
+    probability: float
 
 
 def converse(
-    model: Model,
+    model: WritingModel,
     fitted: FittedSeed,
     settings: SampleOptions,
     output: OutputOptions,
@@ -72,46 +90,72 @@ def converse(
         if ended and not quiet:
             say("(the document ends here; the next turn begins another)")
 
+    def tail() -> str:
+        """The end of the text, on one line."""
+        text = visible(writer.text[-60:])
+        while cell_len(text) > max(err.width - len(_CUT), 1):
+            text = text[1:]
+        return f"{_CUT}{text}"
+
     writer = begin()
     if not quiet:
         say(HELP)
     if fitted.text and not quiet:
         say(f"The text begins: {visible(fitted.text)}")
-    offered: list[tuple[int, str, float]] = []
+    offered: list[_Offer] = []
+    is_new = True  # The text has changed since something was offered.
+
+    def offer(own: list[_Offer]) -> None:
+        nonlocal offered, is_new
+        offered, is_new = own, False
+        for line in _rows(own, err.width):
+            say(line)
+
     while True:
+        if is_new and not quiet:
+            words = writer.words(WORDS)
+            offer([_Offer(partial(writer.take, w), w.text, w.probability) for w in words])
         print("> ", end="", file=sys.stderr, flush=True)
         line = sys.stdin.readline()
         if not line or line.strip() == "/quit":
             return
         line = line.removesuffix("\n").removesuffix("\r")
         if line == "?":
-            offered = writer.likeliest(OFFERED)
-            for number, (_, text, probability) in enumerate(offered, start=1):
-                say(f"  {number}  {_quoted(text)}  {probability:.1%}")
-        elif offered and line.strip().isdigit() and 1 <= int(line) <= len(offered):
-            token, _, _ = offered[int(line) - 1]
-            writer.choose(token)
-            say(f"... {visible(writer.text[-60:])}")
-            offered = []
+            likeliest = writer.likeliest(OFFERED)
+            offer([_Offer(partial(writer.choose, own), text, p) for own, text, p in likeliest])
+        elif offered and line in _NUMBERS[: len(offered)]:
+            offered[int(line) - 1].take()
+            offered, is_new = [], True
+            say(tail())
         elif line == "/undo":
-            offered = []
-            say(f"... {visible(writer.text[-60:])}" if writer.undo() else "nothing to take back")
+            is_undone = writer.undo()
+            offered, is_new = [], True
+            say(tail() if is_undone else "nothing to take back")
         elif line == "/show":
             out.print(visible(writer.text, keep_newlines=True), soft_wrap=True)
         elif line == "/new":
-            offered, writer = [], begin()
+            offered, is_new, writer = [], True, begin()
         elif line.startswith("/"):
             say(f"no such command: {visible(line)}")
             if not quiet:
                 say(HELP)
         else:
-            offered = []
+            offered, is_new = [], True
             if line:
-                typed = line.removeprefix(" ") if line[:2] == " /" else line
+                # A space that keeps a line from being a command is no part of the text.
+                is_kept = line[:2] == " /" or line[1:] in _NUMBERS
+                typed = line.removeprefix(" ") if is_kept else line
                 notice = _turn_notice(writer.feed(typed))
                 if notice and not quiet:
                     say(notice)
             go_on()
+
+
+def _rows(offered: list[_Offer], width: int) -> Iterator[str]:
+    """What is offered, a line each: number, probability, text."""
+    for number, own in enumerate(offered, start=1):
+        line = f"  {number}  {own.probability:6.1%}  {_quoted(own.text)}"
+        yield line if cell_len(line) <= width else set_cell_size(line, max(width - 1, 0)) + "…"
 
 
 def _quoted(symbol: str) -> str:

@@ -142,7 +142,7 @@ def write_live(
     spec = steering.spec(session.chars)
     again = replace(
         asked,
-        checkpoint=str(model.path),
+        checkpoint=(str(model.path),),
         seed=seed if seed and asked.seed_file is None else None,
         steer=(*asked.steer, *([] if spec is None else [spec])),
         exact=False,

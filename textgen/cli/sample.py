@@ -24,7 +24,7 @@ from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
 from textgen.options import RNG_LIMIT, SampleOptions, form_settings
 from textgen.progress import track
-from textgen.settings import ADVANCED, STEERING, TEXT, check, setting
+from textgen.settings import ADVANCED, STEERING, TEXT, check, setting, setting_like
 from textgen.terminal.humanize import plural
 from textgen.terminal.text import quote, visible
 
@@ -34,21 +34,44 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from textgen.api import Model
+    from textgen.blending import BlendedModel
+    from textgen.mixing import CountMixture
     from textgen.sampling import FittedSeed, Generation, NoveltyReport
     from textgen.sampling.items import Items
     from textgen.steering import SteeringPlan
+    from textgen.writing_model import WritingModel
 
 _RUNS = "checkpoints"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WritingOptions(ModelOptions):
+class WritingOptions:
     """What is written, by which model, and how it is shown.
 
     Raises:
         SamplingError: A value is out of range, or two options contradict each other.
     """
 
+    checkpoint: tuple[str, ...] = setting_like(
+        ModelOptions,
+        "checkpoint",
+        default=(),
+        help="The model: its file, its folder, or its name under ./checkpoints. Several models, "
+        "each with an option of its own, write one text together: their probabilities are added "
+        f"up, by {named('weights')}. A symbol that a model lacks it reads as the nearest one that "
+        "it has, or not at all.",
+    )
+    weights: str | None = setting(
+        None,
+        help=f"With several {named('checkpoint')}: what share each model has, in their order.",
+        metavar="X,X,...",
+        by_default="equal shares",
+    )
+    alternate: bool = setting(
+        False,
+        help=f"With several {named('checkpoint')}: let them write a word each in turn, at every "
+        f"space the next one; {named('weights')} are then the shares of the words.",
+    )
     seed: str | None = setting(
         None,
         help="The beginning of the text; the model continues it. - reads it from stdin.",
@@ -102,6 +125,13 @@ class WritingOptions(ModelOptions):
     )
     interactive: bool = setting(
         False, help="Write a text together with the model, in turns.", panel=TEXT, short="i"
+    )
+    prompt_loop: bool = setting(
+        False,
+        help="Write for another program: read JSON objects from stdin, one a line, with a prompt "
+        "and any settings of a text by the names of their options, and answer each with one on a "
+        "line of stdout. The model is loaded once. What is wrong in a line is the answer to it.",
+        panel=TEXT,
     )
     novelty: bool = setting(
         False,
@@ -179,6 +209,7 @@ class WritingOptions(ModelOptions):
                         f"{named(name)} needs {named('live')}; name what to steer: "
                         + named("live", "TARGET")
                     )
+        self._check_several()
         if self.save_as is not None and not self.adapt:
             raise SamplingError(f"{named('save_as')} goes with {named('adapt', 'FILE')}; give both")
         self.refuse_others(
@@ -187,8 +218,11 @@ class WritingOptions(ModelOptions):
                 "count": self.count > 1,
                 "items": self.items is not None,
                 "novelty": self.is_compared,
+                "prompt_loop": self.prompt_loop,
             }
         )
+        if self.prompt_loop:
+            self._check_prompt_loop()
         if self.items is None:
             asked = {"new": self.new, "unique": self.unique, "rank": self.rank or None}
             for name, value in asked.items():
@@ -199,6 +233,53 @@ class WritingOptions(ModelOptions):
         elif self.count > 1:
             raise SamplingError(
                 f"{named('count')} writes texts and {named('items')} writes items; give one of them"
+            )
+
+    def _check_prompt_loop(self) -> None:
+        """Refuse what belongs into a line, or has no place there."""
+        beginnings = {"seed": self.seed, "seed_file": self.seed_file}
+        for name in [name for name, value in beginnings.items() if value is not None]:
+            raise SamplingError(
+                f"{named('prompt_loop')} does not go with {named(name)}; each line has its prompt"
+            )
+        others = {
+            "count": self.count > 1,
+            "items": self.items is not None,
+            "novelty": self.is_compared,
+            "numbers": self.numbers,
+        }
+        for name in [name for name, is_wanted in others.items() if is_wanted]:
+            raise SamplingError(
+                f"{named('prompt_loop')} answers each line with one text, and does not go with "
+                f"{named(name)}"
+            )
+
+    def _check_several(self) -> None:
+        """Refuse what needs several models, or one."""
+        if len(self.checkpoint) < 2:
+            asked = {"weights": self.weights, "alternate": self.alternate or None}
+            for name, value in asked.items():
+                if value is not None:
+                    raise SamplingError(
+                        f"{named(name, value)} goes with several models; name each: "
+                        f"{named('checkpoint', 'A')} {named('checkpoint', 'B')}"
+                    )
+            return
+        for name, why in {
+            "steer": "a neuron belongs to one of them",
+            "live": "a neuron belongs to one of them",
+            "adapt": "it changes the weights of one",
+            "numbers": "those of numbers write alone",
+        }.items():
+            if getattr(self, name):
+                raise SamplingError(
+                    f"{named(name)} does not go with several models: {why}; name one "
+                    f"{named('checkpoint')}"
+                )
+        if self.novelty and self.novelty_corpus is None:
+            raise SamplingError(
+                f"{named('novelty')} compares with one training text, and several models have "
+                f"several; name a folder with all of them: {named('novelty_corpus', 'PATH')}"
             )
 
     def refuse_others(self, wanted: Mapping[str, bool]) -> None:
@@ -217,6 +298,23 @@ class WritingOptions(ModelOptions):
                 )
             if self.interactive and name != "interactive":
                 raise SamplingError(f"{named('interactive')} does not go with {named(name)}")
+
+    @property
+    def shares(self) -> list[float] | None:
+        """The numbers of `weights`; None where there are none.
+
+        Raises:
+            SamplingError: They are no numbers.
+        """
+        if self.weights is None:
+            return None
+        try:
+            return [float(number) for number in self.weights.split(",")]
+        except ValueError:
+            raise SamplingError(
+                f"{named('weights')} is {self.weights!r:.60}; it must be like "
+                f"{named('weights', '0.7,0.3')}"
+            ) from None
 
     @property
     def is_compared(self) -> bool:
@@ -264,8 +362,9 @@ def sample_command(
     A model that was trained on pairs reads each line of the beginning as a source, and writes a
     line with its target.
     """
-    from textgen.api import load
+    from textgen.api import Model, load
     from textgen.checkpoint import locate_model, shipped_at
+    from textgen.sampling import FittedSeed
     from textgen.sampling.items import LEAST_ROUND
     from textgen.series.number_model import holds_numbers, locate_numbers
 
@@ -277,9 +376,22 @@ def sample_command(
 
         check_terminal()
         given.setdefault("length", LENGTH)
-    text, checkpoint, note = _beginning(words or (), asked)
+    text, checkpoints, note = _beginning(words or (), asked)
+    if asked.prompt_loop and text:
+        raise SamplingError(
+            f"'{text:.60}' is written without an option, and {named('prompt_loop')} takes no "
+            "beginning: each line has its prompt"
+        )
+    checkpoint = checkpoints[0] if checkpoints else None
     path = locate_numbers(checkpoint) if asked.numbers else locate_model(checkpoint, text=text)
-    if asked.numbers or holds_numbers(path):
+    model: Model | BlendedModel
+    if len(checkpoints) > 1:
+        from textgen.blending import blend
+
+        model = blend(
+            *map(locate_model, checkpoints), weights=asked.shares, alternate=asked.alternate
+        )
+    elif asked.numbers or holds_numbers(path):
         from textgen.cli.numbers import sample_numbers
 
         typed = spelled(context, SampleOptions) | spelled(context, WritingOptions)
@@ -287,7 +399,8 @@ def sample_command(
             note = f"the newest model is one of numbers: {path}"
         sample_numbers(path, text, given.get("length"), typed, output, note)
         return
-    model = load(path)
+    else:
+        model = load(path)
     # What is out of range is refused before anything is announced.
     settings = model.sample_options(**given)
     _check_model(model, asked, settings)
@@ -300,16 +413,18 @@ def sample_command(
         print_notes([*([note] if note else []), *_notes(model, options)])
     count = asked.count if asked.items is None else max(asked.items, LEAST_ROUND)
     computed_by = _another(settings, count)
-    if asked.adapt:
+    if asked.adapt and isinstance(model, Model):
         model = _adapt(model, asked, say)
-    if model.saved.reads_pairs:
+    if isinstance(model, Model) and model.saved.reads_pairs and not asked.prompt_loop:
         _write_targets(model, text, settings, asked, output, computed_by)
         return
-    fitted = model.fit_seed(text)
+    fitted = FittedSeed((), "") if asked.prompt_loop else model.fit_seed(text)
     say(fitted.notice)
     if checkpoint is None:
         say(which_model(path))
-    plan = model.steering(*asked.steer) if asked.steer else None
+    plan = model.steering(*asked.steer) if isinstance(model, Model) and asked.steer else None
+    for line in [] if isinstance(model, Model) else model.describe():
+        say(line)
     described = model.networks.describe(count, exact=asked.exact, eight_bit=settings.eight_bit)
     say(described + computed_by)
     if settings.history:
@@ -324,20 +439,24 @@ def sample_command(
         if not mix.value and shipped_at(path) is None:
             say(f"mixing: no counts, for {mix.reason}")
     if settings.mix:
-        mixture = model.mixture(settings.mix_order)
-        say(
-            f"mixing: counts of {plural(mixture.tokens, 'token')} of the training text, after up "
-            f"to {plural(mixture.counts.order, 'token')}"
-            + ("" if "mix" in given else "; --no-mix writes without them")
-        )
+        for mixture in _mixtures(model, settings):
+            say(
+                f"mixing: counts of {plural(mixture.tokens, 'token')} of the training text, after "
+                f"up to {plural(mixture.counts.order, 'token')}"
+                + ("" if "mix" in given else "; --no-mix writes without them")
+            )
     for line in [] if plan is None else plan.describe():
         say(f"steering: {line}")
-    if asked.live is not None:
+    if isinstance(model, Model) and asked.live is not None:
         from textgen.cli.live import describe, live_steering, write_live
 
         steering = live_steering(model, asked.live, plan)
         say(f"steering: {describe(steering)}")
         write_live(model, fitted, settings, steering, text, asked, output)
+    elif asked.prompt_loop:
+        from textgen.cli.prompt_loop import answer_prompts
+
+        answer_prompts(model, given, plan, mix=settings.mix)
     elif asked.interactive:
         from textgen.cli.interactive import converse
 
@@ -367,6 +486,14 @@ def sample_command(
         _write_texts(model, fitted, settings, plan, asked, output)
 
 
+def _mixtures(model: Model | BlendedModel, settings: SampleOptions) -> list[CountMixture]:
+    """The counts that each model is mixed with."""
+    from textgen.api import Model
+
+    own = [model] if isinstance(model, Model) else [part.model for part in model.members]
+    return [each.mixture(settings.mix_order) for each in own]
+
+
 def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None]) -> Model:
     """The model after it has read the texts of `--adapt`; kept under the name of `--save-as`."""
     from textgen.checkpoint import free_folder
@@ -387,7 +514,7 @@ def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None
     return adapted
 
 
-def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -> None:
+def _check_model(model: WritingModel, asked: WritingOptions, settings: SampleOptions) -> None:
     """Refuse options that the model cannot follow."""
     from textgen.sampling.seed import refuse_steering
 
@@ -404,7 +531,7 @@ def _check_model(model: Model, asked: WritingOptions, settings: SampleOptions) -
         )
 
 
-def _notes(model: Model, options: SampleOptions) -> list[str]:
+def _notes(model: WritingModel, options: SampleOptions) -> list[str]:
     """What of the options can have no effect on this model's texts."""
     notes = []
     for name in ("until_end", "keep_going"):
@@ -429,7 +556,7 @@ def _another(settings: SampleOptions, count: int) -> str:
 
 
 def _stream(
-    model: Model, fitted: FittedSeed, settings: SampleOptions, plan: SteeringPlan | None
+    model: WritingModel, fitted: FittedSeed, settings: SampleOptions, plan: SteeringPlan | None
 ) -> tuple[float, int]:
     """Write to stdout as the text is made; the same bytes whether it is a terminal or not.
 
@@ -475,7 +602,7 @@ def _shower(live: bool, *, keep_newlines: bool = True) -> Callable[[str], str]:
 
 
 def _write_texts(
-    model: Model,
+    model: Model | BlendedModel,
     fitted: FittedSeed,
     settings: SampleOptions,
     plan: SteeringPlan | None,
@@ -484,6 +611,7 @@ def _write_texts(
     items: Items | None = None,
 ) -> None:
     """Write several texts, or one with what is to be known of it; `items` are written already."""
+    from textgen.api import Model
     from textgen.sampling.items import LEAST_ROUND
 
     corpus = None
@@ -526,9 +654,16 @@ def _write_texts(
         if report is not None:
             sample["novelty"] = report.text_to_json(place)
         samples.append(sample)
+    which: dict[str, Any]
+    if isinstance(model, Model):
+        which = {
+            "checkpoint": str(model.path),
+            "adapted": model.info["adapted"] if asked.adapt else [],
+        }
+    else:
+        which = {"blend": model.to_json()}
     record = {
-        "checkpoint": str(model.path),
-        "adapted": model.info["adapted"] if asked.adapt else [],
+        **which,
         "seed": fitted.text,
         "notice": fitted.notice,
         "settings": asdict(settings),
@@ -539,7 +674,8 @@ def _write_texts(
     if items is not None:
         record["items"] = items.to_json()
     if settings.mix:
-        record["mix"] = model.mixture(settings.mix_order).to_json()
+        mixtures = [mixture.to_json() for mixture in _mixtures(model, settings)]
+        record["mix"] = mixtures[0] if isinstance(model, Model) else mixtures
     if report is not None:
         record["novelty"] = report.to_json()
     print_json(record)
@@ -653,15 +789,18 @@ def _write_targets(
         print(f"{which} did not end within --length", file=sys.stderr)
 
 
-def _beginning(words: Sequence[str], asked: WritingOptions) -> tuple[str, str | None, str | None]:
-    """What a text begins with, and the model that writes it, by the words without an option.
+def _beginning(
+    words: Sequence[str], asked: WritingOptions
+) -> tuple[str, tuple[str, ...], str | None]:
+    """What a text begins with, and the models that write it, by the words without an option.
 
     Words are the beginning of the text. One that names a model is the model, unless `--checkpoint`
     names one.
 
     Returns:
-        The beginning, "" where nothing was said; the model, as `textgen.load` takes it; one line
-        for a person on how a word was understood, None where nothing is unclear.
+        The beginning, "" where nothing was said; the models, as `textgen.load` takes them, none
+        where none was named; one line for a person on how a word was understood, None where
+        nothing is unclear.
     Raises:
         SamplingError: Two things say what the text begins with.
         ConfigError: A word is a file of text.
@@ -669,12 +808,13 @@ def _beginning(words: Sequence[str], asked: WritingOptions) -> tuple[str, str | 
     """
     from textgen.checkpoint import is_path
 
-    seed, seed_file, checkpoint = asked.seed, asked.seed_file, asked.checkpoint
+    seed, seed_file, checkpoints = asked.seed, asked.seed_file, asked.checkpoint
     rest, note = list(words), None
-    if checkpoint is None:
+    if not checkpoints:
         for place in dict.fromkeys((0, len(rest) - 1)):
             if rest and _is_model(rest[place], alone=len(rest) == 1):
                 checkpoint = rest.pop(place)
+                checkpoints = (checkpoint,)
                 if not is_path(checkpoint) and not checkpoint.endswith(".safetensors"):
                     note = (
                         f"'{checkpoint}' is taken as the name of a model; as the beginning of a "
@@ -695,7 +835,7 @@ def _beginning(words: Sequence[str], asked: WritingOptions) -> tuple[str, str | 
             f"'{said}' is a file; to continue the text in it: textgen sample --seed-file "
             f"{quote(said)}; from its name: textgen sample --seed {quote(said)}"
         )
-    return _text(said if rest else seed, seed_file), checkpoint, note
+    return _text(said if rest else seed, seed_file), checkpoints, note
 
 
 def _text(seed: str | None, seed_file: Path | None) -> str:

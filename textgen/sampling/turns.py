@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
+from textgen.sampling.likely_words import LikelyWord, WordSearch
 from textgen.sampling.networks import Position, read, seen_by, start
 from textgen.sampling.seed import FittedSeed, fit_seed
 from textgen.sampling.stream import GeneratedSymbol, Stream, decoder_after
@@ -26,6 +28,7 @@ class _Snapshot:
 
     position: Position
     size: int
+    after_word: bool
 
 
 class Writer:
@@ -44,6 +47,7 @@ class Writer:
         primer_ids: What is read in front where the model writes the first word.
         index: The number of the sample; each draws its own random numbers under one `rng`.
         edits: What is done to the states at every token, read or written.
+        open_many: Opens what reads many continuations at once, for `words`; None: the network does.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Writer:
         primer_ids: Iterable[int] = (),
         index: int = 0,
         edits: Edits = NO_EDITS,
+        open_many: Callable[[], StepNetwork] | None = None,
     ) -> None:
         self.options = options or SampleOptions()
         self.ids: list[int] = []
@@ -64,11 +69,14 @@ class Writer:
         self._normalization = normalization
         self._generator = SymbolGenerator(self.options.rng, index)
         self._edits = edits
+        self._open_many = open_many
         self._bare = start(network, edits=edits)
         self._settled = read(network, self._bare, primer_ids, edits)
         # What has written since then; where that stands is asked only when it matters.
         self._writing: StreamWriter | None = None
         self._undo: list[_Snapshot] = []
+        # Whether the last action was a word that was taken, so that it has ended.
+        self._after_word = False
 
     @property
     def _position(self) -> Position:
@@ -116,12 +124,25 @@ class Writer:
         Raises:
             SamplingError: It is outside the vocabulary.
         """
-        position = read(self._network, self._position, [token], self._edits)
+        return self._take([token])
+
+    def take(self, word: LikelyWord) -> str:
+        """Write a word that `words` offers, and return its text; the next ones stand after it.
+
+        Raises:
+            SamplingError: A symbol is outside the vocabulary.
+        """
+        text = self._take(word.ids)
+        self._after_word = True
+        return text
+
+    def _take(self, tokens: Sequence[int]) -> str:
+        position = read(self._network, self._position, tokens, self._edits)
         decoder = decoder_after(self._vocabulary, self.ids, self.options.separator)
         self._remember()
         self._position = position
-        self.ids.append(token)
-        return decoder.feed(token)
+        self.ids.extend(tokens)
+        return "".join(map(decoder.feed, tokens))
 
     def step(self) -> GeneratedSymbol:
         """Let the model write one token; stops and length do not count."""
@@ -153,6 +174,27 @@ class Writer:
         likely = [token for token in order if token not in banned][: max(count, 0)]
         return [(token, self._shown(token), float(np.exp(logprobs[token]))) for token in likely]
 
+    def words(self, count: int = 5) -> list[LikelyWord]:
+        """The likeliest continuations up to the end of a word, under the model as it is, in order.
+
+        What is searched is a beam: a continuation that begins with unlikely symbols may be missed.
+
+        Args:
+            count: How many at most.
+        """
+        is_inside = self._after_word and self.ids[-1:] != [END_ID]
+        return self._search.likeliest(self._position, self.ids, count, after_word=is_inside)
+
+    @cached_property
+    def _search(self) -> WordSearch:
+        network = self._network if self._open_many is None else self._open_many()
+        return WordSearch(
+            seen_by(network, self.options) if network is not self._network else network,
+            self._vocabulary,
+            may_end=self.options.may_end,
+            edits=self._edits,
+        )
+
     def undo(self) -> bool:
         """Take back the last action; False where there is none.
 
@@ -162,11 +204,13 @@ class Writer:
             return False
         snapshot = self._undo.pop()
         self._position = snapshot.position
+        self._after_word = snapshot.after_word
         del self.ids[snapshot.size :]
         return True
 
     def _remember(self) -> None:
-        self._undo.append(_Snapshot(self._position, len(self.ids)))
+        self._undo.append(_Snapshot(self._position, len(self.ids), self._after_word))
+        self._after_word = False
 
     def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
         self._remember()

@@ -1,0 +1,102 @@
+"""The likeliest continuations as whole words: those that a search of all finds."""
+
+from __future__ import annotations
+
+import heapq
+
+import numpy as np
+import pytest
+from support.fake_networks import HashNetwork, ScriptNetwork
+
+from textgen.corpus.normalization import Normalization
+from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.model.head import log_softmax
+from textgen.sampling import SampleOptions, Writer
+from textgen.sampling.likely_words import WordSearch
+from textgen.sampling.networks import start
+
+CHARS = Vocabulary.from_characters("ab' .")
+
+
+def searched(network, vocabulary, before, is_part, count=5):
+    """The likeliest continuations, by a search that misses none: the likeliest beginning goes on
+    first, and a word is found when nothing is likelier."""
+    found, waiting = [], [(-1.0, (), False)]
+    while len(found) < count:
+        cost, ids, is_whole = heapq.heappop(waiting)
+        if is_whole:
+            found.append((ids, -cost))
+            continue
+        last_V = np.exp(log_softmax(start(network, [*before, *ids]).logits_BV[0]))
+        has_word = any(map(str.isalnum, vocabulary.decode(ids)))
+        goes_on = [bool(symbol) and is_part(symbol) for symbol in vocabulary.symbols]
+        if has_word:
+            heapq.heappush(waiting, (cost * float(last_V[~np.array(goes_on)].sum()), ids, True))
+        for token in range(2, len(vocabulary)):
+            if goes_on[token] or not has_word:
+                heapq.heappush(waiting, (cost * float(last_V[token]), (*ids, token), False))
+    return found
+
+
+@pytest.mark.parametrize("before", ["", "ab", "a "])
+def test_they_are_those_that_a_whole_search_finds(before):
+    network = HashNetwork(len(CHARS), 3.0)
+    ids = CHARS.encode(before).tolist()
+    found = WordSearch(network, CHARS).likeliest(start(network, ids), ids)
+    expected = searched(network, CHARS, ids, "ab'".__contains__)
+    assert [word.ids for word in found] == [ids for ids, _ in expected]
+    for word, (own, share) in zip(found, expected, strict=True):
+        assert word.text == CHARS.decode(own)
+        assert word.probability == pytest.approx(share, rel=1e-5)
+
+
+def test_fewer_and_more_are_the_same_ones():
+    network = HashNetwork(len(CHARS), 3.0)
+    search, position = WordSearch(network, CHARS), start(network)
+    assert search.likeliest(position, count=2) == search.likeliest(position, count=5)[:2]
+    assert search.likeliest(position, count=0) == []
+
+
+def test_the_end_of_a_document_is_one_where_it_may_come():
+    network = ScriptNetwork(len(CHARS), [END_ID], lead=1)
+    writer = Writer(network, CHARS, Normalization(), SampleOptions(until_end=True))
+    (first, *_) = writer.words()
+    assert (first.ids, first.text) == ((END_ID,), "")
+    assert first.probability == pytest.approx(1, abs=1e-6)
+    never = Writer(network, CHARS, Normalization(), SampleOptions())
+    assert all(END_ID not in word.ids for word in never.words())
+
+
+def test_bytes_make_words_of_characters():
+    """A dash of three bytes ends a word, a letter of two goes on with it."""
+    vocabulary = Vocabulary.utf8()
+    script = vocabulary.encode("ой—").tolist()
+    network = ScriptNetwork(len(vocabulary), script, lead=1)
+    writer = Writer(network, vocabulary, Normalization(), SampleOptions())
+    (first, *_) = writer.words()
+    assert first.text == "ой"
+    assert first.probability == pytest.approx(1, abs=1e-4)
+    writer.choose(script[0])  # within the first letter
+    assert writer.words(1)[0].ids == tuple(script[1:4])
+    assert writer.take(writer.words(1)[0]) == "ой"
+
+
+def test_after_a_word_that_was_taken_another_one_begins():
+    network = HashNetwork(len(CHARS), 3.0)
+    writer = Writer(network, CHARS, Normalization(), SampleOptions(length=1))
+    offered = writer.words()
+    assert writer.take(offered[1]) == offered[1].text
+    after = writer.words()
+    assert all(word.text[0] in " ." for word in after)
+    free = {word.ids: word.probability
+            for word in WordSearch(network, CHARS).likeliest(start(network, writer.ids),
+                                                             writer.ids, 50)}  # fmt: skip
+    last_V = np.exp(log_softmax(start(network, writer.ids).logits_BV[0]))
+    ends = [token for token, symbol in enumerate(CHARS.symbols) if symbol in ("", " ", ".")]
+    assert after[0].probability == pytest.approx(free[after[0].ids] / last_V[ends].sum(), rel=1e-5)
+    # What was done since is no word that was taken; undone, it is one again.
+    list(writer.write())
+    writer.undo()
+    assert writer.words() == after
+    writer.undo()
+    assert writer.words() == offered
