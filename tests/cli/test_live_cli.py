@@ -137,7 +137,7 @@ def test_the_library_without_a_terminal(trained: object, home: Path) -> None:
     assert spec is not None and spec.count("=") == 1 and spec.count(",") >= 2
     settings = {"length": 150, "rng": 3, "steer": ["0:3=off@s2", spec]}
     assert model.generate("Утром", **settings) == "Утром" + written
-    asked = WritingOptions(checkpoint="small", seed="Утром", steer=("0:3=off@s2", spec))
+    asked = WritingOptions(checkpoint=("small",), seed="Утром", steer=("0:3=off@s2", spec))
     line = command_text("sample", [], asked, SampleOptions(length=150, rng=3))
     assert again(line) == "Утром" + written
     assert any(abs(value - 3.0) < 1e-4 for value in values)
@@ -368,7 +368,7 @@ def test_a_shell_reads_what_was_quoted(word: str) -> None:
 
 def test_a_command_says_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = SampleOptions(length=30, top_p=0.9, stop=("a b", "."), until_sentence=True)
-    asked = WritingOptions(checkpoint="m", seed_file=Path("s.txt"), steer=("0:3=+1",))
+    asked = WritingOptions(checkpoint=("m",), seed_file=Path("s.txt"), steer=("0:3=+1",))
     line = command_text("sample", [], asked, settings, always=ALWAYS_SAID)
     assert line == (
         "textgen sample --checkpoint m --seed-file s.txt --steer 0:3=+1 --length 30 "
