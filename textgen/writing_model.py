@@ -346,6 +346,8 @@ class WritingModel(Shown, ABC):
     def writer(self, *, steer: Steer | None = None, **settings: Unpack[SampleSettings]) -> Writer:
         """A text that grows by turns: typed, generated, chosen by hand, undone.
 
+        A form holds each turn of the model by itself: with `lines=2` each of them has two lines.
+
         Raises:
             ConfigError: `steer` has a schedule, which counts from one beginning.
         """
@@ -356,7 +358,6 @@ class WritingModel(Shown, ABC):
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         if isinstance(plan, LabelSteering):
             raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
-        refuse_form(options, "a text that is written by turns ends nowhere, so it has no form")
         return Writer(
             self.network_for(options),
             self.vocabulary,
@@ -364,6 +365,7 @@ class WritingModel(Shown, ABC):
             options,
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
+            form=self._form(options),
             open_many=lambda: self.network_for(options, together=True),
         )
 

@@ -42,10 +42,22 @@ def test_the_beginning_belongs_to_the_text(home: Path) -> None:
     assert "no text that begins 'до' keeps to the form" in refused.stderr
 
 
+def test_each_turn_of_a_conversation_keeps_to_the_form(home: Path) -> None:
+    how = ("--interactive", "--chars", "7..9", "--without", "о", "--seed", "дом ")
+    result = textgen_cli("sample", *how, input="\nто\n/show\n")
+    assert result.exit_code == 0
+    first, second, *whole = result.stdout.split("\n")
+    for turn in (first, second):
+        assert keeps(turn, chars="7..9", without="о")
+    # What a person writes is not held to it.
+    assert "\n".join(whole) == f"дом {first}то{second}\n"
+    assert "Each turn of the model keeps to --chars and --without." in result.stderr
+    assert result.stderr.count("bits less likely than free writing") == 2
+
+
 def test_what_cannot_be_is_refused_before_anything_is_written(home: Path) -> None:
     for words, message in (
         (("--chars", "3", "--include", "дома"), "--chars 3 and --include 'дома' at once"),
-        (("--lines", "2", "--interactive"), "leave --lines out"),
         (("--lines", "2", "--stop", "x"), "so does --stop; give one"),
         (("--match", "(а"), "cannot be followed"),
         (("--rhyme", "AA", "--length", "20"), "give --length 122"),

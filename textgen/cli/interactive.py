@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 
+from textgen.cli.parameters import in_flags
+from textgen.cli.records import form_price
+from textgen.options import form_settings
 from textgen.terminal.console import make_consoles
 from textgen.terminal.text import MARK_CARRIER, char_width, visible
 
@@ -68,6 +71,7 @@ def converse(
     """
     quiet, consoles = output.quiet, make_consoles(output.color)
     err, out = consoles.err, consoles.out
+    form = form_settings(settings)
 
     def begin() -> Writer:
         writer = model.writer(steer=plan, **asdict(settings))
@@ -79,14 +83,18 @@ def converse(
         err.print(text, soft_wrap=True)
 
     def go_on() -> None:
-        ended = False
+        ended, price, chars = False, 0.0, 0
         for symbol in writer.write():
+            price += symbol.price
+            chars += symbol.chars
             out.file.write(visible(symbol.text, keep_newlines=True))
             out.file.flush()
             ended = symbol.finish_reason == "end"
         # The document has ended: it is separated from the next one.
         out.file.write(settings.separator if ended else "\n")
         out.file.flush()
+        if form and not quiet:
+            say(form_price([price], chars))
         if ended and not quiet:
             say("(the document ends here; the next turn begins another)")
 
@@ -100,6 +108,8 @@ def converse(
     writer = begin()
     if not quiet:
         say(HELP)
+    if form and not quiet:
+        say(f"Each turn of the model keeps to {in_flags(' and '.join(form))}.")
     if fitted.text and not quiet:
         say(f"The text begins: {visible(fitted.text)}")
     offered: list[_Offer] = []

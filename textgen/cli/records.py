@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,15 @@ def _in_flags(value: Any) -> Any:
         are_numbers = bool(value) and isinstance(value[0], (int, float))
         return value if are_numbers else [_in_flags(entry) for entry in value]
     return in_flags(value) if isinstance(value, Message) else value
+
+
+def form_price(bits: Sequence[float], chars: int) -> str:
+    """What a form cost, for a person."""
+    each = f"{sum(bits) / max(chars, 1):.3f} bits/char"
+    if len(bits) == 1:
+        return f"form: {bits[0]:.1f} bits less likely than free writing, {each}"
+    mean = sum(bits) / len(bits)
+    return f"form: {mean:.1f} bits a text less likely than free writing on average, {each}"
 
 
 def check_outputs(

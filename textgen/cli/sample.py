@@ -19,7 +19,7 @@ from textgen.cli.parameters import (
     which_model,
     with_options,
 )
-from textgen.cli.records import print_json, print_notes
+from textgen.cli.records import form_price, print_json, print_notes
 from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
 from textgen.options import RNG_LIMIT, SampleOptions, form_settings
@@ -481,7 +481,7 @@ def sample_command(
     elif asked.count == 1 and not output.json_output and not asked.is_compared:
         price, chars = _stream(model, fitted, settings, plan)
         if form_settings(settings):
-            say(_price([price], chars))
+            say(form_price([price], chars))
     else:
         _write_texts(model, fitted, settings, plan, asked, output)
 
@@ -581,15 +581,6 @@ def _stream(
     return price, chars
 
 
-def _price(bits: Sequence[float], chars: int) -> str:
-    """What a form cost, for a person."""
-    each = f"{sum(bits) / max(chars, 1):.3f} bits/char"
-    if len(bits) == 1:
-        return f"form: {bits[0]:.1f} bits less likely than free writing, {each}"
-    mean = sum(bits) / len(bits)
-    return f"form: {mean:.1f} bits a text less likely than free writing on average, {each}"
-
-
 def _shower(live: bool, *, keep_newlines: bool = True) -> Callable[[str], str]:
     """On a terminal, control characters from a corpus are shown and not obeyed."""
     from textgen.terminal.console import make_console
@@ -637,7 +628,9 @@ def _write_texts(
         _print_texts(fitted, texts, settings.separator, report, output, ranked=asked.rank)
         if form_settings(settings) and items is None and not output.quiet:
             chars = sum(len(text.text) for text in texts)
-            print(_price([text.form_bits for text in texts], chars), file=sys.stderr, flush=True)
+            print(
+                form_price([text.form_bits for text in texts], chars), file=sys.stderr, flush=True
+            )
         return
     samples = []
     for place, text in enumerate(texts):

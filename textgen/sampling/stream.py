@@ -167,6 +167,8 @@ class Stream:
         context_ids: What stands before it and is not generated: the seed.
         form: What the text is held to; the seed belongs to the text. None: nothing.
         tokens: How many may be chosen; None: as many as the length allows.
+        is_turn: Whether the form is that of what is written alone, and what stands before it is
+            none of its business.
     Raises:
         SamplingError: No text of this length, or none that begins with this seed, keeps to the
             form.
@@ -180,6 +182,8 @@ class Stream:
         context_ids: Sequence[int] = (),
         form: Form | None = None,
         tokens: int | None = None,
+        *,
+        is_turn: bool = False,
     ) -> None:
         self.generator = generator
         #: What a writer that begins now goes on from.
@@ -204,7 +208,7 @@ class Stream:
         #: The symbols that the form allows next, `(V,)`; None: there is no form.
         self.allowed: NDArray[np.bool_] | None = None
         if form is not None:
-            self._state = self._after_seed(form, vocabulary)
+            self._state = form.start() if is_turn else self._after_seed(form, vocabulary)
             if self._room < form.least(self._state):
                 raise SamplingError(
                     f"{named('length')} is {self._room}, and the shortest text that keeps to the "

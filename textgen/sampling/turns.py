@@ -15,6 +15,7 @@ from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator
+from textgen.sampling.forms.form import Form
 from textgen.sampling.likely_words import LikelyWord, WordSearch
 from textgen.sampling.networks import Position, read, seen_by, start
 from textgen.sampling.seed import FittedSeed, fit_seed
@@ -47,6 +48,7 @@ class Writer:
         primer_ids: What is read in front where the model writes the first word.
         index: The number of the sample; each draws its own random numbers under one `rng`.
         edits: What is done to the states at every token, read or written.
+        form: What each turn of the model is held to, by itself; None: nothing.
         open_many: Opens what reads many continuations at once, for `words`; None: the network does.
     """
 
@@ -60,6 +62,7 @@ class Writer:
         primer_ids: Iterable[int] = (),
         index: int = 0,
         edits: Edits = NO_EDITS,
+        form: Form | None = None,
         open_many: Callable[[], StepNetwork] | None = None,
     ) -> None:
         self.options = options or SampleOptions()
@@ -69,6 +72,7 @@ class Writer:
         self._normalization = normalization
         self._generator = SymbolGenerator(self.options.rng, index)
         self._edits = edits
+        self._form = form
         self._open_many = open_many
         self._bare = start(network, edits=edits)
         self._settled = read(network, self._bare, primer_ids, edits)
@@ -145,19 +149,22 @@ class Writer:
         return "".join(map(decoder.feed, tokens))
 
     def step(self) -> GeneratedSymbol:
-        """Let the model write one token; stops and length do not count."""
+        """Let the model write one token; stops, length and form do not count."""
         options = replace(self.options, length=1, stop=(), until_sentence=False)
-        return next(self._write(options))
+        return next(self._write(options, None))
 
     def write(self, length: int | None = None) -> Iterator[GeneratedSymbol]:
-        """Let the model go on, as `generate` does, until the length or a stop.
+        """Let the model go on, as `generate` does, until the length, a stop or the form's end.
 
         Args:
             length: Characters at most; `None` is that of the options.
         Yields:
             The tokens. Whoever stops listening stops the writing there.
+        Raises:
+            SamplingError: No text of this length keeps to the form.
         """
-        return self._write(self.options if length is None else replace(self.options, length=length))
+        options = self.options if length is None else replace(self.options, length=length)
+        return self._write(options, self._form)
 
     def likeliest(self, count: int = 5) -> list[tuple[int, str, float]]:
         """The most likely next tokens under the model as it is, in order; ties by id.
@@ -212,9 +219,10 @@ class Writer:
         self._undo.append(_Snapshot(self._position, len(self.ids), self._after_word))
         self._after_word = False
 
-    def _write(self, options: SampleOptions) -> Iterator[GeneratedSymbol]:
+    def _write(self, options: SampleOptions, form: Form | None) -> Iterator[GeneratedSymbol]:
+        context = self.ids[:]
+        stream = Stream(self._vocabulary, options, self._generator, context, form, is_turn=True)
         self._remember()
-        stream = Stream(self._vocabulary, options, self._generator, self.ids[:])
         writing = StreamWriter(self._network, options, stream, self._position, edits=self._edits)
         for symbol in writing.symbols():
             self.ids.append(symbol.id)
