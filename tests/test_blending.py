@@ -119,6 +119,22 @@ def test_several_are_not_steered(models) -> None:
         both.generate(steer="0:1=+2")
 
 
+def test_a_label_is_one_of_each_model(tmp_path: Path) -> None:
+    (tmp_path / "t.tsv").write_text("a\tab ab ab\nb\tba ba ba\n" * 20, "utf-8")
+    how = {"label_from": "column", "steps": 20, "hidden_size": 8}
+    one = textgen.train(tmp_path / "t.tsv", out=tmp_path / "one", rng=1, **how).load()
+    two = textgen.train(tmp_path / "t.tsv", out=tmp_path / "two", rng=2, **how).load()
+    both, ids = textgen.blend(one, two, weights=[1, 3]), one.encode("ab").tolist()
+    found = start(both.network_for(both.sample_options(label="a")), ids).logits_BV[0]
+    own = [start(model.labelled("a").networks.one, ids).logits_BV[0] for model in (one, two)]
+    first, second = (np.exp(log_softmax(logits_V)) for logits_V in own)
+    np.testing.assert_allclose(np.exp(found), 0.25 * first + 0.75 * second, rtol=1e-5)
+    with pytest.raises(ConfigError, match="has a schedule"):
+        both.generate(label="a@s1,b@s2..")
+    with pytest.raises(ConfigError, match="c"):
+        both.generate(label="c")
+
+
 def test_the_command_writes_with_several_models(models) -> None:
     paths = [str(models(name).path) for name in ("names", "rivers")]
     both = ("--checkpoint", paths[0], "--checkpoint", paths[1])

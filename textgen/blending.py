@@ -199,13 +199,16 @@ class BlendedModel(WritingModel):
         """What writes one text, or many together; each model as it writes by itself.
 
         Raises:
-            ConfigError, BackendError: As `Model.mixture`, where the options ask for it.
+            ConfigError, BackendError: As `Model.mixture`, where the options ask for it; a model
+                lacks the label that they name, or the label has a schedule.
         """
         networks = []
         for part in self.members:
             history = 0 if options.history else part.model.saved.history or 0
-            own = replace(options, history=history)
-            networks.append(seen_by(part.model.network_for(own, together=together), own))
+            own = replace(options, history=history, label=None)
+            label = options.label
+            model = part.model if label is None else part.model.labelled(label)
+            networks.append(seen_by(model.network_for(own, together=together), own))
         return self._blend(networks)
 
     def _blend(self, networks: Sequence[StepNetwork]) -> BlendedNetwork:
