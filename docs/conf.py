@@ -107,6 +107,14 @@ def list_settings(
         lines[number + 1 :] = ["", *(re.sub(r"^ {8}", "  ", line) for line in settings)]
 
 
+def plain_defaults(
+    app: Sphinx, what: str, name: str, own: Any, options: Any, *signature: str | None
+) -> tuple[str | None, ...]:
+    """A signature in which a default that is a function is no `<function <lambda>>`."""
+    shown = r"<function (<lambda>|[\w.]+)( at \w+)?>|<factory>"
+    return tuple(part and re.sub(shown, "...", part) for part in signature)
+
+
 def set_language(app: Sphinx, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
     """Say which language a page is in, for those who hear it."""
     found = re.search(r"(?:[._/])(ru|mk)(?:/|$)", page)
@@ -124,5 +132,6 @@ def setup(app: Sphinx) -> None:
     app.connect("source-read", add_contents)
     # Before napoleon, which reads what this writes.
     app.connect("autodoc-process-docstring", list_settings, priority=400)
+    app.connect("autodoc-process-signature", plain_defaults)
     app.connect("html-page-context", set_language)
     app.connect("build-finished", add_index)

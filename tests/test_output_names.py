@@ -44,6 +44,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("sample", "--checkpoint", "new", "--length", "20", "--mix"): "json",
     ("sample", "--checkpoint", "new", "--length", "20", "--adapt", "text.txt"): "json",
     ("sample", *LSTM, "--length", "20", "--steer", "0:1=+2"): "json",
+    ("sample", "--checkpoint", "documents.safetensors", "--items", "3", "--no-new"): "json",
     ("sample", "--checkpoint", "pairs.safetensors", "--seed", "ab"): "json",
     (
         *("train", "numbers.txt", "--numbers", "--cell", "rnn", "--hidden", "1", "--history", "2"),

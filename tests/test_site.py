@@ -98,6 +98,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     reference = (site / "docs/reference.html").read_text("utf-8")
     for name in ("textgen.train", "textgen.Model.generate", "textgen.errors.StorageError"):
         assert f'id="{name}"' in reference, name
+    assert "&lt;function" not in reference and "&lt;factory" not in reference
     for path in site.rglob("*.html"):
         for link in re.findall(OWN_LINK, path.read_text("utf-8")):
             assert (path.parent / unquote(link)).exists(), f"{path.name}: {link}"

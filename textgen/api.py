@@ -88,7 +88,7 @@ from textgen.sampling import (
 from textgen.sampling.items import (
     known_items,
 )
-from textgen.sampling.labelled import LabelledNetwork
+from textgen.sampling.labelled import MOST_OPEN, LabelledNetwork
 from textgen.sampling.line_end_words import line_end_words
 from textgen.sampling.seed import refuse_form, seed_of
 from textgen.settings import plain_value, settings_of
@@ -520,6 +520,8 @@ class Model(WritingModel):
                     "give one label or one mixture, without @"
                 )
             shares = plan.edit_at(0, 1).shares
+            while len(self._labelled) >= MOST_OPEN:  # The oldest one, for each has weights.
+                del self._labelled[next(iter(self._labelled))]
             self._labelled[label] = Model(self._voices.labelled(shares), self.path)
         return self._labelled[label]
 
@@ -690,11 +692,11 @@ class Model(WritingModel):
         plan.check(self.config)
         return plan if plan.interventions else None
 
-    def _asked(
+    def asked_for(
         self, steer: Steer | None, settings: Mapping[str, Any]
     ) -> tuple[SampleOptions, Steering | None]:
         """The settings of a text, and what steers it; its labels too, where they change."""
-        options, plan = super()._asked(steer, settings)
+        options, plan = super().asked_for(steer, settings)
         labels = self._schedule(options.label)
         if labels is None:
             return options, plan
@@ -822,7 +824,7 @@ class Model(WritingModel):
         if not isinstance(steer, LiveSteering):
             raise ConfigError(f"steer is {steer!r:.60}; it must be a LiveSteering(target)")
         steer.check(self.config)
-        options, _ = self._asked(steer, settings)
+        options, _ = self.asked_for(steer, settings)
         if self._schedule(options.label) is not None:
             raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
         refuse_form(options, "a text that is steered by hand ends where a person ends it")

@@ -786,6 +786,63 @@ class SampleOptions:
         return self.separator if self.keep_going else ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ItemOptions:
+    """Which items of a list are written, and in what order.
+
+    Raises:
+        SamplingError: A value is out of range, or says how to write items where none are asked for.
+    """
+
+    items: int | None = setting(
+        None,
+        help="Write N items of a list, such as names: all different, and none that stands in the "
+        "training text. It ends when there are no more, and says why.",
+        panel=TEXT,
+        at_least=1,
+    )
+    new: bool | None = setting(
+        None,
+        help=f"With {named('items')}: leave out what stands in the training text, or write it too.",
+        panel=TEXT,
+        by_default="leave it out",
+        off="no-new",
+    )
+    unique: bool | None = setting(
+        None,
+        help=f"With {named('items')}: write each only once, or as often as it comes.",
+        panel=TEXT,
+        by_default="only once",
+        off="no-unique",
+    )
+    rank: bool = setting(
+        False,
+        help=f"With {named('items')}: order them by their likelihood, with the bits per character "
+        "of each beside it; the likeliest comes first.",
+        panel=TEXT,
+    )
+
+    def __post_init__(self) -> None:
+        check(self, SamplingError)
+        if self.items is not None:
+            return
+        asked = {"new": self.new, "unique": self.unique, "rank": self.rank or None}
+        for name, value in asked.items():
+            if value is not None:
+                raise SamplingError(
+                    f"{named(name, value)} goes with {named('items', 'N')}; give both"
+                )
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The arguments of `Model.items` beside the number."""
+        return {
+            "new": self.new is not False,
+            "unique": self.unique is not False,
+            "rank": self.rank,
+        }
+
+
 #: The settings that hold a text to a form.
 FORMS = (
     *("match", "match_line", "chars", "lines", "line_chars", "acrostic", "rhyme", "syllables"),

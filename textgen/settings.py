@@ -53,6 +53,8 @@ _KINDS: dict[str, type] = {
     "str": str,
     "None": types.NoneType,
 }
+#: What stands on the help page for a value that names something on the disk.
+_PATHS = frozenset({"FILE", "DIR", "PATH"})
 #: As much of a value as a message quotes.
 _QUOTED = 60
 #: Of whole numbers: more than that is counted nowhere.
@@ -160,6 +162,12 @@ class Option:
         if self.how.joint is not None:
             return f"--{self.how.joint.name}"
         return f"--{self.how.flag or self.name.strip('_').replace('_', '-')}"
+
+    @property
+    def is_path(self) -> bool:
+        """Whether its value names a file or a folder, or may do so."""
+        shown = (self.how.joint or self.how).metavar or ""
+        return bool(_PATHS & set(shown.split("|"))) or "Path" in self.annotation
 
     @property
     def off(self) -> str | None:

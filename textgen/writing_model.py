@@ -128,17 +128,31 @@ class WritingModel(Shown, ABC):
         """
         return stop_of(self.saved, stop, keep_going=keep_going)
 
-    def _asked(
+    def asked_for(
         self, steer: Steer | None, settings: Mapping[str, Any]
     ) -> tuple[SampleOptions, Steering | None]:
-        """The settings of a text, and what steers it."""
+        """The settings of a text, and what steers it.
+
+        Args:
+            steer: As for `generate`.
+            settings: Those that are given, by name; for others see `sample_options`.
+        Raises:
+            SamplingError: A setting is out of range, or the model cannot be steered.
+            ConfigError: The model does not have what is steered.
+        """
         options, plan = options_of(self.saved, settings), self._plan(steer)
         if plan is not None:
             refuse_steering(self.saved, options)
         return options, plan
 
-    def _form(self, options: SampleOptions) -> Form | None:
-        """What a text is held to."""
+    def form_for(self, options: SampleOptions) -> Form | None:
+        """What holds texts to the form that the options ask for; None: they ask for none.
+
+        Args:
+            options: From `sample_options`.
+        Raises:
+            SamplingError: No text of the model can keep to it.
+        """
         if self.saved.reads_pairs:
             refuse_form(options, "this model writes the targets of pairs, which have no form")
         return form_of(options, self.vocabulary, self.line_end_words)
@@ -153,7 +167,7 @@ class WritingModel(Shown, ABC):
         **settings: Unpack[SampleSettings],
     ) -> Iterator[GeneratedSymbol]:
         """As `generate`, but token by token, as they are made; the seed is not repeated."""
-        options, steering = self._asked(steer, settings)
+        options, steering = self.asked_for(steer, settings)
         return stream_text(
             self.network_for(options),
             self.vocabulary,
@@ -162,7 +176,7 @@ class WritingModel(Shown, ABC):
             primer_ids=self.saved.primer,
             index=index,
             steering=steering,
-            form=self._form(options),
+            form=self.form_for(options),
         )
 
     @checked(SampleOptions)
@@ -219,7 +233,7 @@ class WritingModel(Shown, ABC):
             >>> for text in model.generate_many(["Once", "Never"], length=100):
             ...     print(text.text)
         """
-        options, plan = self._asked(steer, settings)
+        options, plan = self.asked_for(steer, settings)
         if isinstance(count, str | bytes | FittedSeed):
             raise SamplingError(
                 f"count is {count!r:.60}; it must be a number or a list of seeds: "
@@ -273,7 +287,7 @@ class WritingModel(Shown, ABC):
         Example:
             >>> model.items(100, chars="3..12").texts
         """
-        options, plan = self._asked(steer, settings)
+        options, plan = self.asked_for(steer, settings)
         refuse_no_items(self.saved, options)
         number: int = plain_value("count", count, (int,), SamplingError)
         fitted = seed_of(self.saved, seed)
@@ -293,7 +307,7 @@ class WritingModel(Shown, ABC):
                 together=together,
             )
 
-        held_to = self._form(options)
+        held_to = self.form_for(options)
         most = longest_item(self.saved, options, held_to)
         request = ItemRequest(
             count=number,
@@ -324,7 +338,7 @@ class WritingModel(Shown, ABC):
             options,
             primer_ids=self.saved.primer,
             steering=steering,
-            form=self._form(options),
+            form=self.form_for(options),
             together=together,
         )
         return Generations(texts)
@@ -353,7 +367,7 @@ class WritingModel(Shown, ABC):
         """
         if self.saved.reads_pairs:
             raise ConfigError("a model of pairs writes targets, not a text by turns")
-        options, plan = self._asked(steer, settings)
+        options, plan = self.asked_for(steer, settings)
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         if isinstance(plan, LabelSteering):
@@ -365,7 +379,7 @@ class WritingModel(Shown, ABC):
             options,
             primer_ids=self.saved.primer,
             edits=NO_EDITS if plan is None else plan.edits_at(0, 1),
-            form=self._form(options),
+            form=self.form_for(options),
             open_many=lambda: self.network_for(options, together=True),
         )
 

@@ -215,8 +215,9 @@ def test_what_training_shows(named: Any, tmp_path: Path) -> None:
     command = sample_command(
         SimpleNamespace(folder=str(tmp_path / "run"), model=str(tmp_path / "run" / MODEL_NAME))  # type: ignore[arg-type]
     )
-    assert command == f"textgen sample --checkpoint {tmp_path / 'run'} --count 10"
-    assert len(textgen_cli(*shlex.split(command)[1:]).stdout.splitlines()) == 10
+    assert command == f"textgen sample --checkpoint {tmp_path / 'run'} --items 10"
+    written = textgen_cli(*shlex.split(command)[1:]).stdout.splitlines()
+    assert len(set(written) - set(Path(named.text).read_text("utf-8").splitlines())) == 10
 
 
 def test_calibration_on_what_the_model_writes(

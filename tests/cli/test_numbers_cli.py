@@ -126,6 +126,28 @@ def test_numbers_take_the_newest_model_of_numbers(fibonacci: Path, trained: Trai
     assert "textgen train numbers.csv --numbers" in none.stderr
 
 
+def test_a_newer_model_of_numbers_is_passed_over(fibonacci: Path, trained: Trained) -> None:
+    """By what needs a model of text: the newest one of these is taken, and it is said."""
+    older = Path("checkpoints/older")
+    shutil.copytree(trained.folder, older)
+    for file in older.iterdir():
+        os.utime(file, (time.time() - 3600, time.time() - 3600))
+    Path("text.txt").write_text("Утром кот молчал.\n", "utf-8")
+    told = "the newest model of text: checkpoints/older/model.safetensors; "
+    told += "checkpoints/fib/model.safetensors is of numbers"
+    for words in (("sample", "Утром", "-n", "5"), ("sample", "--top-k", "3"), ("eval", "text.txt")):
+        result = textgen_cli(*words)
+        assert result.exit_code == 0 and told in result.stderr.splitlines(), result.stderr
+        assert "numbers" not in textgen_cli(*words, "-q").stderr
+    # Where there is no other, the one that comes along is taken.
+    shutil.rmtree(older)
+    told = "checkpoints/fib/model.safetensors is a model of numbers, and another one is taken"
+    assert told in textgen_cli("sample", "Once", "-n", "5").stderr
+    # Numbers are still continued by the newest model, and so is nothing.
+    assert textgen_cli("sample", "-q", "3,5", "-n", "1").stdout == "8\n"
+    assert textgen_cli("sample", "-q", "-n", "1").stdout == "89\n"
+
+
 def test_json(fibonacci: Path) -> None:
     record = json.loads(textgen_cli("sample", "--json", "--seed", "3,5", "-n", "2").stdout)
     assert record["numbers"] == pytest.approx([8, 13], abs=1e-6)

@@ -126,6 +126,7 @@ def everything(model: textgen.Model, trained: textgen.TrainResult) -> Iterable[S
     yield from (textgen.describe_cell("gru"), textgen.occurrences("кот*", text=TEXT))
     yield from (model.target("0:1"), model.steering("0:1=+2"), SteeringPlan([]))
     yield textgen.list_lessons()[0]
+    yield textgen.load(FILES / "documents.safetensors").items(3, new=False)
 
 
 def test_every_kind_is_drawn(model: textgen.Model, trained: textgen.TrainResult) -> None:

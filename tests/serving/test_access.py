@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import threading
 import time
 from typing import Any
@@ -24,6 +25,28 @@ def test_a_name_that_is_not_this_machine_is_refused(served: Served) -> None:
     port = served.host.partition(":")[2]
     for name in ("localhost", f"localhost:{port}", f"127.0.0.1:{port}", f"[::1]:{port}"):
         assert served.ask("/health", Host=name).status == 200
+
+
+def test_a_page_whose_name_leads_here_is_refused_on_every_address(
+    models: dict[str, textgen.Model],
+) -> None:
+    """DNS rebinding: to the browser the page and the server are of one origin."""
+    evil = {"Host": "evil.example:80", "Origin": "http://evil.example:80"}
+    with serving([models["lstm"]], host="0.0.0.0") as served:
+        port = served.host.partition(":")[2]
+        for path in ("/", "/v1/models", "/health"):
+            answer = served.ask(path, **evil)
+            assert answer.status == 403 and "by its address" in answer.message
+        for name in ("192.168.1.7", "[fe80::1]", "localhost", socket.gethostname()):
+            assert served.ask("/health", Host=f"{name}:{port}").status == 200
+    # Whoever has to bring a token, or is allowed, may come by any name.
+    with serving([models["lstm"]], host="0.0.0.0", token="s") as served:
+        assert served.ask("/v1/models", **evil).status == 401
+        assert served.ask("/v1/models", **evil, Authorization="Bearer s").status == 200
+    allowed = ("https://own.example",)
+    with serving([models["lstm"]], host="0.0.0.0", allow_origin=allowed) as served:
+        assert served.ask("/health", Host="own.example").status == 200
+        assert served.ask("/health", Host="other.example").status == 403
 
 
 def test_a_page_of_another_origin_is_refused(served: Served) -> None:

@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.serving import Served
 
+from textgen.options import ItemOptions, SampleOptions
 from textgen.serving.completion import read_completion
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
+from textgen.settings import settings_of
 
 #: Fields that are wrong, and what the sentence says.
 WRONG: list[tuple[dict[str, Any], str]] = [
@@ -42,11 +44,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"seed": -1}, "seed is -1"),
     ({"seed": 2**64}, "seed is"),
     ({"stop": ""}, "stop"),
-    ({"stop": ["a"] * 17}, "at most 16 texts"),
-    ({"stop": "a" * 300}, "of 256 characters"),
+    ({"stop": ["a"] * 17}, "a list of at most 16"),
+    ({"stop": "a" * 300}, "of 256 characters at most"),
     ({"stop": 5}, "a string or a list of strings"),
     ({"logprobs": 6}, "logprobs is 6; it must be in 0..5"),
     ({"logprobs": True}, "logprobs is true"),
+    ({"logprobs": 5, "n": 100, "max_tokens": 2000}, "logprobs of 200,000 tokens"),
+    ({"logprobs": 5, "n": 100, "max_tokens": 0, "echo": True, "prompt": "a" * 2000}, "200,000"),
+    ({"steer": ["0:1=+2"] * 300}, "at most 256 texts"),
     ({"echo": "yes"}, 'echo is "yes"; it must be true or false'),
     ({"stream": 1}, "stream is 1"),
     ({"stream_options": []}, "include_usage"),
@@ -54,7 +59,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"presence_penalty": 1}, "repetition_penalty is what textgen has"),
     ({"logit_bias": {"5": 1}}, "textgen does not have it"),
     ({"max_token": 5}, "did you mean max_tokens?"),
-    ({"keep_going": True}, "is unknown"),
+    ({"keep_on": True}, "is unknown"),
     ({"steer": "0:1"}, "0:1"),
     ({"steer": "9:1=+2"}, "9"),
     ({"steer": 5}, "steer is 5"),
@@ -108,9 +113,9 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 FIELDS = (
-    *("model", "prompt", "max_tokens", "temperature", "top_p", "n", "stop", "seed", "stream"),
-    *("logprobs", "echo", "top_k", "min_p", "repetition_penalty", "repetition_window", "steer"),
-    *("until_sentence", "mix", "best_of", "suffix", "stream_options", "logit_bias", "user"),
+    *("model", "prompt", "max_tokens", "n", "seed", "stream", "logprobs", "echo", "steer"),
+    *("best_of", "suffix", "stream_options", "logit_bias", "user"),
+    *(item.name for cls in (SampleOptions, ItemOptions) for item in settings_of(cls)),
 )
 LIKELY = st.sampled_from(
     [0, 1, 2, 5, -1, 0.5, 1e-300, 1e300, 2**63, "", "a", "lstm", "\ud800", "\0", ["a", "б"], {}]

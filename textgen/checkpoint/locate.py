@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +100,11 @@ def list_runs(root: Path = Path("checkpoints")) -> list[RunEntry]:
 
 
 def locate_model(
-    spec: str | Path | None = None, root: Path = Path("checkpoints"), *, text: str = ""
+    spec: str | Path | None = None,
+    root: Path = Path("checkpoints"),
+    *,
+    text: str = "",
+    fits: Callable[[Path], bool] = lambda _: True,
 ) -> Path:
     """Return the model file that `spec` names.
 
@@ -111,6 +116,7 @@ def locate_model(
         root: The folder of all runs.
         text: What the model is to continue; where several come with textgen, one that knows its
             letters is taken.
+        fits: Whether a run's model is of use, where none is named: the newest that is, is taken.
     Returns:
         The path of a file that exists; whether it holds a model is not looked at.
     Raises:
@@ -118,10 +124,10 @@ def locate_model(
     """
     if spec is None:
         runs = list_runs(root)
-        for run in runs:
-            if run.has_model:
-                return run.path / MODEL_NAME
-        if runs:
+        models = [run.path / MODEL_NAME for run in runs if run.has_model]
+        if (newest := next(filter(fits, models), None)) is not None:
+            return newest
+        if runs and not models:
             raise StorageError(_only_state(runs[0].path))
         shipped = shipped_for(text)
         if shipped is not None:

@@ -313,6 +313,22 @@ def sample_numbers(
         print(f"{number:.10g}", flush=True)
 
 
+def may_be_numbers(seed: str, given: Set[str]) -> bool:
+    """Whether a model of numbers can do what was typed.
+
+    Args:
+        seed: What is to be continued.
+        given: The settings that were typed, by name.
+    """
+    from textgen.series.number_file import parse_numbers
+
+    is_read = not any(map(str.isalpha, seed))  # What is wrong with such numbers is told.
+    with contextlib.suppress(SamplingError):
+        parse_numbers(seed)
+        is_read = True
+    return given <= _SAMPLED and is_read
+
+
 def show_numbers(path: Path, json_output: bool, color: ColorMode) -> None:
     """What is in a model of numbers, for `inspect checkpoint`."""
     from textgen.series.number_model import NumbersModel

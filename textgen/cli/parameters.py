@@ -6,7 +6,7 @@ import functools
 import inspect
 import operator
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast, get_args
@@ -214,29 +214,35 @@ class ModelOptions:
             TextgenError: There is no such model, or its file is damaged.
         """
         from textgen.api import load
-        from textgen.checkpoint import locate_model
+        from textgen.series.number_model import locate_text
 
-        path = locate_model(self.checkpoint, text=text)
+        path = locate_text(self.checkpoint, text=text)
         model = load(path)
-        line = which_model(path) if self.checkpoint is None and not quiet else None
-        if line is not None:
+        for line in which_model(path) if self.checkpoint is None and not quiet else ():
             print(line, file=sys.stderr, flush=True)
         return model
 
 
-def which_model(path: Path) -> str | None:
-    """Which model was taken where none was named, in one line; None where nobody needs it.
+def which_model(path: Path) -> Iterator[str]:
+    """Which model was taken where none was named, in lines for whoever may need them.
 
     Args:
-        path: Of a file that `locate_model` found.
+        path: Of a file that `locate_text` found.
     """
-    from textgen.checkpoint import shipped_at
+    from textgen.checkpoint import locate_model, shipped_at
     from textgen.terminal.text import visible
 
-    shipped = shipped_at(path)
+    shipped, newest = shipped_at(path), locate_model()
+    if shipped is None and newest != path:
+        yield (
+            f"the newest model of text: {visible(str(path))}; {visible(str(newest))} is of numbers"
+        )
+    elif shipped is None and sys.stderr.isatty():
+        yield f"the newest model: {visible(str(path))}"
     if shipped is not None:
-        return f"model: {shipped.name}, which comes with textgen; your own: textgen train my.txt"
-    return f"the newest model: {visible(str(path))}" if sys.stderr.isatty() else None
+        if shipped_at(newest) is None:
+            yield f"{visible(str(newest))} is a model of numbers, and another one is taken"
+        yield f"model: {shipped.name}, which comes with textgen; your own: textgen train my.txt"
 
 
 _PATHS: Any = typer.Argument(

@@ -22,7 +22,7 @@ from textgen.cli.parameters import (
 from textgen.cli.records import form_price, print_json, print_notes
 from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
-from textgen.options import RNG_LIMIT, SampleOptions, form_settings
+from textgen.options import RNG_LIMIT, ItemOptions, SampleOptions, form_settings
 from textgen.progress import track
 from textgen.settings import ADVANCED, STEERING, TEXT, check, setting, setting_like
 from textgen.terminal.humanize import plural
@@ -95,33 +95,6 @@ class WritingOptions:
         "documents of the training text.",
         panel=TEXT,
         at_least=1,
-    )
-    items: int | None = setting(
-        None,
-        help="Write N items of a list, such as names: all different, and none that stands in the "
-        "training text. It ends when there are no more, and says why.",
-        panel=TEXT,
-        at_least=1,
-    )
-    new: bool | None = setting(
-        None,
-        help=f"With {named('items')}: leave out what stands in the training text, or write it too.",
-        panel=TEXT,
-        by_default="leave it out",
-        off="no-new",
-    )
-    unique: bool | None = setting(
-        None,
-        help=f"With {named('items')}: write each only once, or as often as it comes.",
-        panel=TEXT,
-        by_default="only once",
-        off="no-unique",
-    )
-    rank: bool = setting(
-        False,
-        help=f"With {named('items')}: order them by their likelihood, with the bits per character "
-        "of each beside it; the likeliest comes first.",
-        panel=TEXT,
     )
     interactive: bool = setting(
         False, help="Write a text together with the model, in turns.", panel=TEXT, short="i"
@@ -216,24 +189,12 @@ class WritingOptions:
             {
                 "interactive": self.interactive,
                 "count": self.count > 1,
-                "items": self.items is not None,
                 "novelty": self.is_compared,
                 "prompt_loop": self.prompt_loop,
             }
         )
         if self.prompt_loop:
             self._check_prompt_loop()
-        if self.items is None:
-            asked = {"new": self.new, "unique": self.unique, "rank": self.rank or None}
-            for name, value in asked.items():
-                if value is not None:
-                    raise SamplingError(
-                        f"{named(name, value)} goes with {named('items', 'N')}; give both"
-                    )
-        elif self.count > 1:
-            raise SamplingError(
-                f"{named('count')} writes texts and {named('items')} writes items; give one of them"
-            )
 
     def _check_prompt_loop(self) -> None:
         """Refuse what belongs into a line, or has no place there."""
@@ -244,7 +205,6 @@ class WritingOptions:
             )
         others = {
             "count": self.count > 1,
-            "items": self.items is not None,
             "novelty": self.is_compared,
             "numbers": self.numbers,
         }
@@ -327,6 +287,7 @@ class WritingOptions:
 def sample_command(
     context: typer.Context,
     asked: WritingOptions,
+    listed: ItemOptions,
     options: SampleOptions,
     output: OutputOptions,
     words: Annotated[
@@ -364,12 +325,15 @@ def sample_command(
     """
     from textgen.api import Model, load
     from textgen.checkpoint import locate_model, shipped_at
+    from textgen.cli.numbers import may_be_numbers, sample_numbers
     from textgen.sampling import FittedSeed
     from textgen.sampling.items import LEAST_ROUND
-    from textgen.series.number_model import holds_numbers, locate_numbers
+    from textgen.series.number_model import holds_numbers, locate_numbers, locate_text
 
     quiet = output.quiet
     asked.refuse_others({"json": output.json_output})
+    if listed.items is not None:
+        _check_items(asked)
     given = {name: getattr(options, name) for name in spelled(context, SampleOptions)}
     if asked.live is not None:
         from textgen.cli.live import LENGTH, check_terminal
@@ -383,7 +347,13 @@ def sample_command(
             "beginning: each line has its prompt"
         )
     checkpoint = checkpoints[0] if checkpoints else None
+    typed = set[str]().union(
+        *(spelled(context, cls) for cls in (SampleOptions, WritingOptions, ItemOptions))
+    )
     path = locate_numbers(checkpoint) if asked.numbers else locate_model(checkpoint, text=text)
+    is_newest = checkpoint is None and not asked.numbers
+    if is_newest and holds_numbers(path) and not may_be_numbers(text, typed):
+        path = locate_text(text=text)
     model: Model | BlendedModel
     if len(checkpoints) > 1:
         from textgen.blending import blend
@@ -392,10 +362,7 @@ def sample_command(
             *map(locate_model, checkpoints), weights=asked.shares, alternate=asked.alternate
         )
     elif asked.numbers or holds_numbers(path):
-        from textgen.cli.numbers import sample_numbers
-
-        typed = spelled(context, SampleOptions) | spelled(context, WritingOptions)
-        if checkpoint is None and not asked.numbers:
+        if is_newest:
             note = f"the newest model is one of numbers: {path}"
         sample_numbers(path, text, given.get("length"), typed, output, note)
         return
@@ -411,7 +378,7 @@ def sample_command(
 
     if not quiet:
         print_notes([*([note] if note else []), *_notes(model, options)])
-    count = asked.count if asked.items is None else max(asked.items, LEAST_ROUND)
+    count = asked.count if listed.items is None else max(listed.items, LEAST_ROUND)
     computed_by = _another(settings, count)
     if asked.adapt and isinstance(model, Model):
         model = _adapt(model, asked, say)
@@ -421,7 +388,8 @@ def sample_command(
     fitted = FittedSeed((), "") if asked.prompt_loop else model.fit_seed(text)
     say(fitted.notice)
     if checkpoint is None:
-        say(which_model(path))
+        for line in which_model(path):
+            say(line)
     plan = model.steering(*asked.steer) if isinstance(model, Model) and asked.steer else None
     for line in [] if isinstance(model, Model) else model.describe():
         say(line)
@@ -461,23 +429,21 @@ def sample_command(
         from textgen.cli.interactive import converse
 
         converse(model, fitted, settings, output, plan)
-    elif asked.items is not None:
+    elif listed.items is not None:
         own = {name: value for name, value in asdict(settings).items() if name != "length"}
         if "length" in given:
             own["length"] = settings.length
         found = model.items(
-            asked.items,
+            listed.items,
             fitted,
-            new=asked.new is not False,
-            unique=asked.unique is not False,
-            rank=asked.rank,
+            **listed.how,
             novelty_corpus=asked.novelty_corpus,
             exact=asked.exact,
             steer=plan,
             **own,
         )
         say(None if found.why_fewer is None else in_flags(found.why_fewer))
-        _write_texts(model, fitted, settings, plan, asked, output, found)
+        _write_texts(model, fitted, settings, plan, asked, output, found, ranked=listed.rank)
     elif asked.count == 1 and not output.json_output and not asked.is_compared:
         price, chars = _stream(model, fitted, settings, plan)
         if form_settings(settings):
@@ -512,6 +478,20 @@ def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None
     if asked.save_as is not None:
         say(f"kept as {adapted.save(asked.save_as)}")
     return adapted
+
+
+def _check_items(asked: WritingOptions) -> None:
+    """Refuse what does not go with items."""
+    asked.refuse_others({"items": True})
+    if asked.prompt_loop:
+        raise SamplingError(
+            f"{named('prompt_loop')} answers each line with one text, and does not go with "
+            f"{named('items')}"
+        )
+    if asked.count > 1:
+        raise SamplingError(
+            f"{named('count')} writes texts and {named('items')} writes items; give one of them"
+        )
 
 
 def _check_model(model: WritingModel, asked: WritingOptions, settings: SampleOptions) -> None:
@@ -600,6 +580,8 @@ def _write_texts(
     asked: WritingOptions,
     output: OutputOptions,
     items: Items | None = None,
+    *,
+    ranked: bool = False,
 ) -> None:
     """Write several texts, or one with what is to be known of it; `items` are written already."""
     from textgen.api import Model
@@ -625,7 +607,7 @@ def _write_texts(
 
         report = NoveltyReport(model.saved, corpus, texts, fitted, settings.end_text)
     if not output.json_output:
-        _print_texts(fitted, texts, settings.separator, report, output, ranked=asked.rank)
+        _print_texts(fitted, texts, settings.separator, report, output, ranked=ranked)
         if form_settings(settings) and items is None and not output.quiet:
             chars = sum(len(text.text) for text in texts)
             print(

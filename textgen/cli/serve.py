@@ -53,7 +53,7 @@ def serve_command(
     textgen serve --checkpoint mine --token secret --max-tokens 1000
     """
     from textgen.api import load
-    from textgen.checkpoint import locate_model
+    from textgen.series.number_model import locate_text
     from textgen.serving import serve
 
     def say(line: str) -> None:
@@ -62,8 +62,8 @@ def serve_command(
     if options.token is None and (token := os.environ.get(TOKEN_VARIABLE)):
         options = replace(options, token=token)
     with StopSignals() as stop:
-        paths = [locate_model(name) for name in offered.checkpoint or (None,)]
-        if not (offered.checkpoint or output.quiet) and (line := which_model(paths[0])):
+        paths = [locate_text(name) for name in offered.checkpoint or (None,)]
+        for line in () if offered.checkpoint or output.quiet else which_model(paths[0]):
             say(line)
 
         def ready(address: str, models: Sequence[str]) -> None:

@@ -224,7 +224,8 @@ def sample_command(event: Ended) -> str:
     command = f"textgen sample --checkpoint {quote(event.folder)}"
     header = SavedModel.load_header(Path(event.model))
     if header.writes_documents:
-        return f"{command} --count 10"
+        # Of a list new items are wanted.
+        return f"{command} {'--items' if header.documents == 'line' else '--count'} 10"
     if header.reads_pairs:
         return f"{command} --seed {quote(_some_source(header))}"
     return command

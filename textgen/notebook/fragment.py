@@ -112,8 +112,10 @@ def table_html(table: Table) -> str:
     notes = list(table.notes)
     if len(shown) > MOST_ROWS:
         notes.insert(0, f"… and {humanize.plural(len(shown) - MOST_ROWS, 'row')} more")
+    # Columns of a key and its value have no headings.
+    head = f"<thead><tr>{''.join(heads)}</tr></thead>" if any(table.headings()) else ""
     return (
-        f"<table>{title}<thead><tr>{''.join(heads)}</tr></thead><tbody>"
+        f"<table>{title}{head}<tbody>"
         f"{''.join(f'<tr>{row}</tr>' for row in rows)}</tbody></table>"
         f"{''.join(map(_note, notes))}"
     )

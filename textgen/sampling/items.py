@@ -8,7 +8,7 @@ when there are no more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from textgen.corpus.corpus import Corpus
 from textgen.corpus.vocabulary import END_ID, Ids, Vocabulary
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.messages import Message, call
+from textgen.notebook import Part, Shown
 from textgen.options import SampleOptions, span_of
 from textgen.sampling.forms.bounds import Bounds
 from textgen.sampling.forms.form import UNBOUNDED, Form, State
@@ -26,6 +27,7 @@ from textgen.sampling.forms.unused import Unused, UsedTexts
 from textgen.sampling.generate import MOST_TOGETHER, Generation
 from textgen.sampling.novelty import training_text
 from textgen.settings import quoted
+from textgen.table import Column, Table
 from textgen.terminal.humanize import plural
 
 #: Freely written texts of which fewer are items are written under the form instead.
@@ -55,8 +57,8 @@ class Item:
         return self.generation.bits_per_char
 
 
-@dataclass(frozen=True)
-class Items:
+@dataclass(frozen=True, repr=False)
+class Items(Shown):
     """What was asked for, and what was found.
 
     Args:
@@ -80,6 +82,17 @@ class Items:
 
     def __getitem__(self, place: int) -> Item:
         return self.found[place]
+
+    @property
+    def headline(self) -> str:
+        """How many were found, and why no more."""
+        missing = "" if self.why_fewer is None else f"; {self.why_fewer}"
+        return f"{plural(len(self), 'item')} of {plural(self.written, 'text')}{missing}"
+
+    def parts(self) -> Iterable[Part]:
+        """The items, each with its bits per character."""
+        columns = (Column("item"), Column("bits_per_char", "bits/char", ".2f"))
+        yield Table(columns, [(item.text, item.bits_per_char) for item in self])
 
     @property
     def texts(self) -> list[str]:

@@ -11,6 +11,9 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import Floats, Ids, State, StepNetwork, one_a_stream
 from textgen.steering import LabelEdit
 
+#: Mixtures whose weights are kept at a time; another one is opened in the place of the oldest.
+MOST_OPEN = 8
+
 
 @dataclass
 class LabelledNetwork(StepNetwork):
@@ -74,5 +77,7 @@ class LabelledNetwork(StepNetwork):
 
     def _under(self, label: LabelEdit) -> StepNetwork:
         if id(label) not in self._opened:
+            if len(self._opened) >= MOST_OPEN:
+                del self._opened[next(iter(self._opened))]
             self._opened[id(label)] = label, self.open_under(label.shares)
         return self._opened[id(label)][1]

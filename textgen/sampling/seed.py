@@ -76,9 +76,10 @@ def fit_seed(
     dropped = dict.fromkeys(surrogates)
     if not vocabulary.spelled and (ids == UNKNOWN_ID).any():
         lead = " " if vocabulary.folded else ""
+        usable = vocabulary.symbol_index().keys() - set(reserved)
         fitted = []
         for word in split_words(lead + clean):
-            form = _word_form(word, vocabulary.symbol_index().keys() - set(reserved))
+            form = _word_form(word, usable)
             bare = word.strip(" ") or word
             if form is None:
                 dropped[bare] = None
@@ -93,9 +94,13 @@ def fit_seed(
         if "..." in clean and "." not in known and "…" in known:
             clean = clean.replace("...", "…")
             folded["..."] = "…"
+        # A long seed has few different characters.
+        nearest = {
+            char: nearest_form(char, usable.__contains__) for char in set(clean) - known.keys()
+        }
         fitted = []
         for char in clean:
-            form = char if char in known else nearest_form(char, usable.__contains__)
+            form = char if char in known else nearest[char]
             if form is None:
                 dropped[char] = None
             else:

@@ -331,6 +331,25 @@ def locate_numbers(checkpoint: str | Path | None = None) -> Path:
     )
 
 
+def locate_text(checkpoint: str | Path | None = None, *, text: str = "") -> Path:
+    """The file that a person means who names a model of text; None is the newest one.
+
+    Args:
+        checkpoint: As for `locate_model`; what is named is taken, whatever it is.
+        text: What it is to continue.
+    Raises:
+        StorageError: There is none.
+    """
+
+    def fits(path: Path) -> bool:
+        # What is wrong with the newest one is told when it is loaded.
+        with suppress(TextgenError):
+            return not holds_numbers(path)
+        return True
+
+    return locate_model(checkpoint, text=text, fits=fits)
+
+
 def _parts(layout: Layout) -> dict[str, Any]:
     """The fields of a model but its weights, compared with the tensors announced."""
     header = from_plain(_NumbersHeader, layout.header)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hmac
 import json
+import socket
 from base64 import b64decode
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,8 +17,7 @@ from textgen.serving.measures import Measures
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
 
-#: Names of this machine, by which alone a server is called that listens to nobody else: a page of
-#: another name that leads here (DNS rebinding) is refused.
+#: Names of this machine, by which alone a server is called that listens to nobody else.
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 #: What needs no token.
 _OPEN = frozenset({"/health"})
@@ -69,6 +70,9 @@ class Access:
         self._measures = measures
         self._paths = paths
         self._say = say
+        own = socket.gethostname().lower()
+        beyond = set() if options.is_local else {own, f"{own}.local"}
+        self._names = _LOCAL_NAMES | {options.host.lower()} | beyond
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request, as ASGI has it."""
@@ -115,12 +119,16 @@ class Access:
             Refusal: The name, the origin or the token is wrong.
         """
         host = headers.get("host", "")
-        name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
-        names = _LOCAL_NAMES | {self._options.host}
-        if self._options.is_local and name.strip("[]").lower() not in names:
+        if not self._is_known(_name_in(host)):
+            instead = (
+                "it answers to this machine alone: call it as localhost or 127.0.0.1, or start it "
+                "on another address"
+                if self._options.is_local
+                else "it knows no such name: call it by its address; who runs the server can start "
+                "it with a token, or allow pages of that name"
+            )
             raise Refusal(
-                f"the server was called as {host[:60]!r}, and it answers to this machine alone: "
-                "call it as localhost or 127.0.0.1, or start it on another address",
+                f"the server was called as {host[:60]!r}, and {instead}",
                 status=403,
                 code="wrong_host",
             )
@@ -149,9 +157,37 @@ class Access:
                 headers=asks,
             )
 
+    def _is_known(self, name: str) -> bool:
+        """Whether the server may be called by that name.
+
+        A page can let a name of its own lead here (DNS rebinding); its calls then look like those
+        of the server's own page, but for the name. An address leads nowhere else, and such a page
+        knows no token.
+        """
+        allowed = self._options.allow_origin
+        if name in self._names or name in {_name_in(one.partition("://")[2]) for one in allowed}:
+            return True
+        if self._options.is_local:
+            return False
+        return self._options.token is not None or "*" in allowed or _is_address(name)
+
     def _allows(self, origin: str) -> bool:
         allowed = self._options.allow_origin
         return "*" in allowed or origin in allowed
+
+
+def _name_in(host: str) -> str:
+    """The name or the address in a `Host`, without the port, in small letters."""
+    name = host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() else host
+    return name.strip("[]").lower()
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _token_of(given: bytes) -> bytes:

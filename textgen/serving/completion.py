@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from textgen.errors import SamplingError
-from textgen.options import RNG_LIMIT, SampleOptions
-from textgen.serving.json_fields import JsonFields
+from textgen.options import RNG_LIMIT, ItemOptions, SampleOptions, form_settings
+from textgen.serving.json_fields import LONGEST_TEXT, JsonFields, in_fields
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
 
-#: Stop texts of a request and characters of each: a text is compared with them at each character.
-MOST_STOPS, LONGEST_STOP = 16, 256
+#: Tokens of a request whose log-probabilities are told: each takes half a kilobyte.
+MOST_TOLD = 100_000
+#: Specifications of a request that say what is done to neurons.
+MOST_SPECS = 256
 #: As many alternatives at each token as OpenAI's servers tell.
 MOST_ALTERNATIVES = 5
 #: OpenAI's settings that textgen does not have, with what they may be: what changes nothing.
@@ -26,10 +28,13 @@ _INSTEAD = {
     "presence_penalty": "; repetition_penalty is what textgen has",
     "frequency_penalty": "; repetition_penalty is what textgen has",
 }
-#: Settings of `textgen sample` that OpenAI does not have, by their names in Python.
-_NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
-_WHOLE_NUMBERS = ("top_k", "repetition_window")
-_FLAGS = ("until_sentence", "mix")
+#: Settings of `textgen sample` that are no fields, and what is to be sent instead. All others are
+#: fields by their names in Python, those that come one day, too.
+NO_FIELDS = {
+    "length": "max_tokens says it",
+    "rng": "seed says it",
+    "mix_order": "the server counts the training text once, as textgen sample does",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,8 @@ class Completion:
         tells_usage: Whether a stream ends with the usage.
         steer: What is done to neurons.
         settings: Settings of `textgen sample` that were given.
+        form: Those of them that hold a text to a form.
+        listed: Whether the texts are items of a list, and which.
         user: Whose request it is, where that is told.
     """
 
@@ -62,6 +69,8 @@ class Completion:
     tells_usage: bool
     steer: tuple[str, ...]
     settings: dict[str, Any]
+    form: tuple[str, ...]
+    listed: ItemOptions
     user: str
 
 
@@ -91,16 +100,19 @@ def read_completion(body: bytes, limits: ServeOptions) -> Completion:
     tokens = fields.whole(
         "max_tokens", at_least=0, at_most=limits.max_tokens, why=" (a limit of this server)"
     )
-    streams, options = fields.flag("stream") or False, fields.take("stream_options")
-    if options is not None and not (
-        isinstance(options, dict) and isinstance(options.get("include_usage", False), bool)
+    streams, how = fields.flag("stream") or False, fields.take("stream_options")
+    if how is not None and not (
+        isinstance(how, dict) and isinstance(how.get("include_usage", False), bool)
     ):
         fields.refuse("stream_options", 'like {"include_usage": true}')
-    given: dict[str, Any] = {name: fields.number(name) for name in _NUMBERS}
-    given |= {name: fields.whole(name) for name in _WHOLE_NUMBERS}
-    given |= {name: fields.flag(name) for name in _FLAGS}
-    given["stop"] = _stops(fields)
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings = fields.settings(SampleOptions, without=NO_FIELDS)
+    if "stop" in settings and "" in settings["stop"]:
+        fields.refuse("stop", "a text of at least one character")
+    asked_items = fields.settings(ItemOptions)
+    try:
+        options, listed = SampleOptions(**settings), ItemOptions(**asked_items)
+    except SamplingError as error:
+        raise Refusal(error.told(in_fields)) from None
     completion = Completion(
         model=model,
         prompts=tuple(prompts),
@@ -110,17 +122,60 @@ def read_completion(body: bytes, limits: ServeOptions) -> Completion:
         alternatives=fields.whole("logprobs", at_least=0, at_most=MOST_ALTERNATIVES),
         echo=fields.flag("echo") or False,
         streams=streams,
-        tells_usage=bool(options and options.get("include_usage")),
-        steer=tuple(fields.texts("steer") or ()),
+        tells_usage=bool(how and how.get("include_usage")),
+        steer=read_steer(fields),
         settings=settings,
-        user=fields.text("user") or "",
+        form=tuple(form_settings(options)),
+        listed=listed,
+        user=(fields.text("user") or "")[:LONGEST_TEXT],
     )
     fields.refuse_rest()
-    try:
-        SampleOptions(**settings)
-    except SamplingError as error:
-        raise Refusal(str(error)) from None
+    _check_told(completion, limits)
+    if listed.items is not None:
+        _check_items(completion, listed.items, limits)
     return completion
+
+
+def _check_told(asked: Completion, limits: ServeOptions) -> None:
+    """Refuse log-probabilities of more tokens than an answer has room for.
+
+    Raises:
+        Refusal: There would be more.
+    """
+    if asked.alternatives is None:
+        return
+    usual = min(SampleOptions().length, limits.max_tokens)
+    each = usual if asked.tokens is None else asked.tokens
+    told = asked.count * len(asked.prompts) * each
+    if asked.echo:
+        told += asked.count * sum(map(len, asked.prompts))
+    if told > MOST_TOLD:
+        raise Refusal(
+            f"logprobs of {told:,} tokens are asked for, and {MOST_TOLD:,} are the most; ask for "
+            "fewer or shorter texts at a time",
+            param="logprobs",
+        )
+
+
+def _check_items(asked: Completion, items: int, limits: ServeOptions) -> None:
+    """Refuse what does not go with items: they are chosen from many texts, and end by themselves.
+
+    Raises:
+        Refusal: There is something.
+    """
+    if items > limits.max_texts:
+        raise Refusal(
+            f"items is {items}; it must be in 1..{limits.max_texts}{_texts_limit(limits)}",
+            param="items",
+        )
+    others = {
+        "n": asked.count > 1,
+        "logprobs": asked.alternatives is not None,
+        "prompt": len(asked.prompts) > 1,
+    }
+    for name in [name for name, is_asked in others.items() if is_asked]:
+        instead = "send one prompt" if name == "prompt" else f"leave {name} out"
+        raise Refusal(f"items does not go with {name} like this; {instead}", param=name)
 
 
 def read_prompts(fields: JsonFields, limits: ServeOptions) -> list[str]:
@@ -140,6 +195,18 @@ def read_prompts(fields: JsonFields, limits: ServeOptions) -> list[str]:
     return prompts or [""]
 
 
+def read_steer(fields: JsonFields) -> tuple[str, ...]:
+    """What is to be done to neurons.
+
+    Raises:
+        Refusal: It is no text, or there is too much of it.
+    """
+    specs = fields.texts("steer") or ()
+    if len(specs) > MOST_SPECS or any(len(spec) > LONGEST_TEXT for spec in specs):
+        fields.refuse("steer", f"at most {MOST_SPECS} texts of {LONGEST_TEXT} characters")
+    return tuple(specs)
+
+
 def check_length(text: str, name: str, limits: ServeOptions) -> None:
     """Refuse a text that is too long to be read here.
 
@@ -156,14 +223,3 @@ def check_length(text: str, name: str, limits: ServeOptions) -> None:
 
 def _texts_limit(limits: ServeOptions) -> str:
     return f" (this server writes at most {limits.max_texts} texts a request)"
-
-
-def _stops(fields: JsonFields) -> tuple[str, ...] | None:
-    stops = fields.texts("stop")
-    if stops is None:
-        return None
-    if len(stops) > MOST_STOPS or any(len(stop) > LONGEST_STOP for stop in stops):
-        fields.refuse("stop", f"at most {MOST_STOPS} texts of {LONGEST_STOP} characters")
-    if "" in stops:
-        fields.refuse("stop", "a text of at least one character")
-    return tuple(stops)

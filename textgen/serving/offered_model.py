@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,21 +14,24 @@ from textgen.errors import TextgenError
 from textgen.export.html_page import ShownModel, served_page
 from textgen.export.packed import refuse_unknown
 from textgen.inspection.trace import check_quantity
+from textgen.messages import marks_of, told
 from textgen.model.edit import NO_EDITS
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.options import SampleOptions
+from textgen.runtime import Choice
 from textgen.sampling import FittedSeed
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
+from textgen.sampling.items import Items, known_items, longest_item, refuse_no_items
 from textgen.sampling.networks import seen_by
-from textgen.sampling.seed import refuse_steering
 from textgen.sampling.stream import Cursor, Stream
 from textgen.serving.completion import Completion
+from textgen.serving.json_fields import in_fields
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
 from textgen.serving.served_text import Order, ReadPrompt, ServedText
 from textgen.serving.stepped_text import SteppedText, Walk, check_unit, editors_of
 from textgen.serving.steps_request import StepsRequest
-from textgen.steering import SteeringPlan
+from textgen.steering import Steering
 
 #: Weights of a model that is sent: they travel in 8 bits, and the browser computes with them.
 MOST_SENT = 6_000_000
@@ -47,20 +51,29 @@ class OfferedModel:
         self.model = model
         self.name = model.name
         self.created = int(model.path.stat().st_mtime)
-        #: Whether texts are mixed with counts unasked, and why: as `textgen sample` decides.
-        self.mix = model.choose_mix(history=model.saved.history or 0)
         self._limits = limits
         self._rng, self._next = secrets.randbits(64), 0
         self._page: bytes | None = None
 
     def describe(self) -> str:
         """What writes its texts, and with what, in one line."""
-        mixing = "mixed with counts of the training text" if self.mix.value else "no counts"
-        why = "" if self.mix.value else f", for {self.mix.reason}"
+        mix = self.mix(history=self.model.saved.history or 0)
+        mixing = "mixed with counts of the training text" if mix.value else "no counts"
+        why = "" if mix.value else f", for {mix.reason}"
         return (
             f"{self.name} ({self.model.path}); {self.model.networks.describe()}; {mixing}{why}; "
             f"engine: {self.model.networks.engine.reason}"
         )
+
+    @cached_property
+    def _usual_mix(self) -> Choice:
+        return self.model.choose_mix()
+
+    def mix(self, *, history: int, is_steered: bool = False) -> Choice:
+        """Whether texts are mixed with counts unasked, and why: as `textgen sample` decides."""
+        if is_steered or history:
+            return self.model.choose_mix(is_steered=is_steered, history=history)
+        return self._usual_mix
 
     def page(self) -> bytes:
         """The page of the model, in HTML: made once.
@@ -132,9 +145,11 @@ class OfferedModel:
 
     def notices(self, seeds: Sequence[FittedSeed], options: SampleOptions) -> list[str]:
         """What of prompts and stop texts the model cannot read or write."""
-        stops = [self.model.fit_stop(stop) for stop in options.stop]
+        fit = self.model.fit_stop
+        stops = [fit(stop, keep_going=options.keep_going) for stop in options.stop]
         notices = [*(seed.notice for seed in seeds), *(stop.notice for stop in stops)]
-        return list(dict.fromkeys(str(notice) for notice in notices if notice is not None))
+        shown = [told(marks_of(notice), in_fields) for notice in notices if notice is not None]
+        return list(dict.fromkeys(shown))
 
     def texts(
         self, asked: Completion, seeds: Sequence[FittedSeed], order: Order
@@ -149,27 +164,27 @@ class OfferedModel:
             seeds: From `fit`.
             order: What its texts have in common.
         Raises:
-            SamplingError: A setting is out of range.
+            SamplingError: A setting is out of range, or no text keeps to the form.
             ConfigError: The model has no such neuron, or no counts.
         """
         model, count = self.model, len(seeds) * asked.count
-        plan = model.steering(*asked.steer) if asked.steer else None
         first = self._first_index(count) if asked.seed is None else 0
-        options = self._options(asked, plan)
+        options, steering = self._settled(asked)
         network = seen_by(model.network_for(options), options)
         # What somebody can expect a second time is computed alone, and so is what the loop over
         # many rows does not know: steering, and the logits at each token.
         is_alone = asked.seed is not None or options.temperature == 0 or options.top_k == 1
-        is_alone = is_alone or plan is not None or bool(asked.alternatives)
+        is_alone = is_alone or steering is not None or bool(asked.alternatives)
         many = None if is_alone else seen_by(model.network_for(options, together=True), options)
         level = model.vocabulary.level
         limit = None if level == "char" else (asked.tokens or self._limits.max_tokens)
+        form = model.form_for(options)
         prompts = [
             ReadPrompt(
                 network,
                 seed.ids,
                 model.saved.primer,
-                NO_EDITS if plan is None else plan.edits_at(0, 1),
+                NO_EDITS if steering is None else steering.edits_at(0, 1),
                 asked.alternatives if asked.echo else None,
             )
             for seed in seeds
@@ -179,8 +194,8 @@ class OfferedModel:
             prompt = prompts[number // asked.count]
             generator = SymbolGenerator(options.rng, first + number)
             cursor = None
-            if plan is not None:
-                cursor = Cursor(plan, model.vocabulary, prompt.ids, options.end_text)
+            if steering is not None:
+                cursor = Cursor(steering, model.vocabulary, prompt.ids, options.end_text)
             texts.append(
                 ServedText(
                     order,
@@ -189,7 +204,7 @@ class OfferedModel:
                     prompt,
                     network,
                     options,
-                    Stream(model.vocabulary, options, generator, prompt.ids, tokens=limit),
+                    Stream(model.vocabulary, options, generator, prompt.ids, form, limit),
                     cursor=cursor,
                     alternatives=asked.alternatives or 0,
                     together=many,
@@ -198,23 +213,47 @@ class OfferedModel:
             )
         return texts, options
 
-    def _options(self, asked: Completion, plan: SteeringPlan | None) -> SampleOptions:
-        """The settings of a request's texts; what is not given is as `textgen sample` has it."""
+    def _settled(self, asked: Completion) -> tuple[SampleOptions, Steering | None]:
+        """The settings of a request's texts, as `textgen sample` has them, and what steers them."""
         model, settings = self.model, dict(asked.settings)
         settings["rng"] = self._rng if asked.seed is None else asked.seed
-        if asked.tokens == 0 or (asked.tokens and model.vocabulary.level == "char"):
-            settings["length"] = asked.tokens
-        elif asked.tokens:
-            settings["length"] = _UNBOUNDED
-        else:
-            settings["length"] = min(SampleOptions().length, self._limits.max_tokens)
+        is_listed = asked.listed.items is not None
+        if asked.tokens is not None:
+            counts_chars = is_listed or model.vocabulary.level == "char" or asked.tokens == 0
+            settings["length"] = asked.tokens if counts_chars else _UNBOUNDED
         if settings.get("mix"):
             self._require_counts()
-        settings.setdefault("mix", bool(self.mix.value) and plan is None)
-        options = model.sample_options(**settings)
-        if plan is not None:
-            refuse_steering(model.saved, options)
-        return options
+        options, steering = model.asked_for(asked.steer or None, settings)
+        if asked.tokens is None:
+            options = replace(options, length=min(options.length, self._limits.max_tokens))
+        if "mix" not in settings:
+            usual = self.mix(history=options.history, is_steered=steering is not None)
+            options = replace(options, mix=bool(usual.value))
+        return options, steering
+
+    def items(self, asked: Completion, seed: FittedSeed) -> tuple[Items, SampleOptions]:
+        """The items that a request asks for: with a seed those of `textgen sample`.
+
+        Raises:
+            SamplingError: The model knows no items, or a setting is out of range.
+            Refusal: Its training text is needed, and is not at hand.
+        """
+        model, count = self.model, asked.listed.items
+        assert count is not None
+        options, _ = self._settled(asked)
+        if asked.seed is None:
+            options = replace(options, rng=secrets.randbits(64))
+        settings = asdict(options)
+        if asked.tokens is None:
+            settings["length"] = self._limits.max_tokens
+            # As in `textgen sample`: an item is at most as long as those of the training text.
+            if longest_item(model.saved, options, None) <= self._limits.max_tokens:
+                del settings["length"]
+        refuse_no_items(model.saved, options)
+        if asked.listed.how["new"]:
+            self._require_known_items()
+        steer = asked.steer or None
+        return model.items(count, seed, **asked.listed.how, steer=steer, **settings), options
 
     def _require_counts(self) -> None:
         """Refuse to mix where there are no counts, without a word on this machine's files.
@@ -227,8 +266,23 @@ class OfferedModel:
         except TextgenError:
             raise Refusal(
                 f"mix needs counts of the training text, and {self.name} has none here: "
-                f"{self.mix.reason}; leave it out",
+                f"{self._usual_mix.reason}; leave it out",
                 param="mix",
+            ) from None
+
+    def _require_known_items(self) -> None:
+        """Refuse new items where nobody knows the old ones, without a word on this machine's files.
+
+        Raises:
+            Refusal: The training text is not at hand.
+        """
+        try:
+            known_items(self.model.saved, None)
+        except TextgenError:
+            raise Refusal(
+                f"new items are those that the training text of {self.name} does not have, and it "
+                'is not at hand here; send "new": false to write items that stand in it, too',
+                param="new",
             ) from None
 
     def _first_index(self, count: int) -> int:

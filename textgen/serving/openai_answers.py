@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
 from textgen.corpus.vocabulary import END_ID, Vocabulary
+from textgen.messages import marks_of
+from textgen.messages import told as in_words
 from textgen.sampling import FittedSeed
+from textgen.sampling.items import Items
 from textgen.sampling.stream import decoder_after
 from textgen.serving.completion import Completion
+from textgen.serving.json_fields import in_fields
 from textgen.serving.served_text import Alternatives, Progress, ReadPrompt
+from textgen.table import finite
 from textgen.version import __version__
-
-#: Why a text ends, in OpenAI's words.
-_REASONS = {"length": "length", "stop": "stop", "sentence": "stop", "end": "stop"}
 
 
 class CompletionAnswer:
@@ -39,13 +41,7 @@ class CompletionAnswer:
         prompts: Sequence[ReadPrompt],
         notices: Sequence[str],
     ) -> None:
-        self._head = {
-            "id": f"cmpl-{uuid4().hex}",
-            "object": "text_completion",
-            "created": int(time.time()),
-            "model": model,
-            "system_fingerprint": f"textgen-{__version__}",
-        }
+        self._head = _head(model)
         self._asked = asked
         self._notices = list(notices)
         self._prompt_tokens = sum(len(seed.ids) for seed in seeds)
@@ -76,12 +72,7 @@ class CompletionAnswer:
     @property
     def usage(self) -> dict[str, int]:
         """Tokens that were read and written."""
-        written = sum(choice.tokens for choice in self._choices)
-        return {
-            "prompt_tokens": self._prompt_tokens,
-            "completion_tokens": written,
-            "total_tokens": self._prompt_tokens + written,
-        }
+        return _usage(self._prompt_tokens, sum(choice.tokens for choice in self._choices))
 
     def whole(self) -> dict[str, Any]:
         """The answer with all texts."""
@@ -92,6 +83,77 @@ class CompletionAnswer:
     def last_chunk(self) -> dict[str, Any]:
         """The chunk that ends a stream with the usage."""
         return {**self._head, "choices": [], "usage": self.usage}
+
+
+class ItemsAnswer:
+    """The answer to a request for items of a list, each of them a choice.
+
+    Args:
+        asked: The request.
+        model: The name of the model.
+        seed: What each item begins with.
+        found: The items.
+        notices: What of the request could not be taken as it was.
+    """
+
+    def __init__(
+        self,
+        asked: Completion,
+        model: str,
+        seed: FittedSeed,
+        found: Items,
+        notices: Sequence[str],
+    ) -> None:
+        self._head = _head(model)
+        written = [item.generation for item in found]
+        self._usage = _usage(len(seed.ids), sum(len(text.ids) for text in written))
+        self._choices: list[dict[str, Any]] = [
+            {
+                "index": place,
+                "text": item.text if asked.echo else item.generation.text,
+                "logprobs": None,
+                "finish_reason": "stop",
+                "bits_per_char": finite(item.bits_per_char),
+                **({"form_bits": item.generation.form_bits} if asked.form else {}),
+            }
+            for place, item in enumerate(found)
+        ]
+        figures = found.to_json()
+        fewer = found.why_fewer
+        figures["why_fewer"] = None if fewer is None else in_words(marks_of(fewer), in_fields)
+        self._more = {"items": figures, **({"notices": [*notices]} if notices else {})}
+
+    def whole(self) -> dict[str, Any]:
+        """The answer with all items."""
+        return {**self._head, "choices": self._choices, "usage": self._usage, **self._more}
+
+    def chunks(self) -> Iterator[dict[str, Any]]:
+        """A chunk of a stream for each item, the last one with the figures of all."""
+        *first, last = [[choice] for choice in self._choices] or [[]]
+        yield from ({**self._head, "choices": choices} for choices in first)
+        yield {**self._head, "choices": last, **self._more}
+
+    def last_chunk(self) -> dict[str, Any]:
+        """The chunk that ends a stream with the usage."""
+        return {**self._head, "choices": [], "usage": self._usage}
+
+
+def _head(model: str) -> dict[str, Any]:
+    return {
+        "id": f"cmpl-{uuid4().hex}",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": model,
+        "system_fingerprint": f"textgen-{__version__}",
+    }
+
+
+def _usage(read: int, written: int) -> dict[str, int]:
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": written,
+        "total_tokens": read + written,
+    }
 
 
 class _ChoiceAnswer:
@@ -106,6 +168,7 @@ class _ChoiceAnswer:
         before = () if asked.echo else prompt.ids
         self._tokens = _ToldTokens(vocabulary, before, asked.alternatives or 0)
         self._parts: list[dict[str, Any]] = []
+        self._price = 0.0
         self.tokens = 0
         self.finish: str | None = None
 
@@ -120,14 +183,21 @@ class _ChoiceAnswer:
                 self._tokens.add(prompt.ids, [None, *prompt.logprobs[1:]], prompt.alternatives)
         self.tokens += len(progress.ids)
         if progress.finish is not None:
-            self.finish = _REASONS[progress.finish]
+            # In OpenAI's words: what ends by itself, by whatever, stops.
+            self.finish = "length" if progress.finish == "length" else "stop"
         told = None
         if self._asked.alternatives is not None:
             self._tokens.add(progress.ids, progress.logprobs, progress.alternatives)
             told = self._tokens.up_to(len(text))
+        self._price += progress.price
         part = {"text": text, "logprobs": told, "finish_reason": self.finish}
         self._parts.append(part)
-        return part
+        return {**part, **self._cost} if self.finish is not None else part
+
+    @property
+    def _cost(self) -> dict[str, float]:
+        """What the form cost, where there is one."""
+        return {"form_bits": self._price} if self._asked.form else {}
 
     def whole(self) -> dict[str, Any]:
         """All parts as one."""
@@ -138,7 +208,7 @@ class _ChoiceAnswer:
             if not self._asked.alternatives:
                 told["top_logprobs"] = None
         text = "".join(part["text"] for part in self._parts)
-        return {"text": text, "logprobs": told, "finish_reason": self.finish}
+        return {"text": text, "logprobs": told, "finish_reason": self.finish, **self._cost}
 
 
 class _ToldTokens:

@@ -6,21 +6,22 @@ answered is what the commands print with their option for JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Any
 
 from textgen.options import EvalOptions
-from textgen.serving.completion import check_length
+from textgen.serving.completion import check_length, read_steer
 from textgen.serving.json_fields import JsonFields
 from textgen.serving.offered_model import OfferedModel
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
-from textgen.settings import kinds_of, settings_of
 from textgen.table import finite
 from textgen.view_options import ViewOptions
 
 #: Numbers that a trace has at most.
 MOST_VALUES = 2_000_000
+#: Neurons that a request names at most.
+MOST_ROWS = 4096
 #: Characters whose influence is computed: each of them may be left out once.
 MOST_INFLUENCED = 2_000
 #: Settings of `Model.evaluate` that a request may give: those that measure, and read no files.
@@ -36,7 +37,7 @@ def _evaluated(
     """How well a model predicts a text: what `textgen eval` measures."""
     asked = JsonFields(body)
     model, text = find(asked.text("model")).model, _text(asked, limits)
-    settings = _settings(asked, EvalOptions, _MEASURED)
+    settings = asked.settings(EvalOptions, _MEASURED)
     asked.refuse_rest()
     measured = model.evaluate(text=text, **settings)
     return {"model": model.name, **finite(measured.report(settings.get("window")))}
@@ -48,7 +49,7 @@ def _traced(
     """What neurons do on a text: what `textgen inspect` shows."""
     asked = JsonFields(body)
     model, text = find(asked.text("model")).model, _text(asked, limits)
-    settings = _settings(asked, ViewOptions)
+    settings = asked.settings(ViewOptions, most=MOST_ROWS)
     asked.refuse_rest()
     options = ViewOptions(**settings)
     if options.show == "influence" and len(text) > MOST_INFLUENCED:
@@ -72,23 +73,12 @@ def _steered(
 ) -> dict[str, Any]:
     """What specifications do to a model: what `steer` of a completion would."""
     asked = JsonFields(body)
-    model, specs = find(asked.text("model")).model, asked.texts("steer")
+    model, specs = find(asked.text("model")).model, read_steer(asked)
     asked.refuse_rest()
     if not specs:
         raise Refusal("steer is missing; send what is to be done, such as 0:17=+2", param="steer")
     plan = model.steering(*specs)
     return {"model": model.name, "steering": plan.to_json(), "described": plan.describe()}
-
-
-def _settings(asked: JsonFields, cls: type, names: Collection[str] | None = None) -> dict[str, Any]:
-    """The settings of an options class that were sent, each of its type."""
-    settings: dict[str, Any] = {}
-    for item in settings_of(cls):
-        if names is None or item.name in names:
-            kinds = kinds_of(item.annotation) or ()
-            read = asked.flag if bool in kinds else asked.whole if int in kinds else asked.text
-            settings[item.name] = (read if kinds else asked.texts)(item.name)
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def _text(asked: JsonFields, limits: ServeOptions) -> str:

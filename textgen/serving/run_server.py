@@ -11,6 +11,7 @@ import uvicorn
 
 from textgen.errors import ConfigError, named
 from textgen.files import os_reason
+from textgen.serving.connection import Connection
 from textgen.serving.offered_model import OfferedModel
 from textgen.serving.serve_options import ServeOptions
 from textgen.serving.web_app import TextServer
@@ -70,7 +71,7 @@ def run(
     server = TextServer(models, options, say if options.log_requests else None)
     config = uvicorn.Config(
         server.app,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         loop="asyncio",

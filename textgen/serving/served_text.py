@@ -21,7 +21,7 @@ from textgen.model.network import StepNetwork
 from textgen.options import SampleOptions
 from textgen.sampling.networks import Position, joined, read, start
 from textgen.sampling.stream import Cursor, FinishReason, Piece, Stream
-from textgen.sampling.writing import GROUP_STEPS, StreamGroup, StreamWriter
+from textgen.sampling.writing import BLOCK_SECONDS, GROUP_STEPS, StreamGroup, StreamWriter
 
 #: Tokens of a prompt that are read before another text has its turn.
 READ_TOKENS = 512
@@ -43,6 +43,7 @@ class Progress(NamedTuple):
         alternatives: At each of them; empty where nobody asked.
         finish: Why the text ends here; None: it goes on.
         notice: What is to be said of the end.
+        price: Bits that a form cost.
     """
 
     text: str
@@ -51,6 +52,7 @@ class Progress(NamedTuple):
     alternatives: list[Alternatives]
     finish: FinishReason | None
     notice: str | None = None
+    price: float = 0.0
 
 
 @dataclass(eq=False)
@@ -171,11 +173,12 @@ class ServedText:
         self._ids: list[int] = []
         self._logprobs: list[float] = []
         self._told: list[Alternatives] = []
+        self._price = 0.0
 
     @property
     def kind(self) -> Hashable:
         """Texts of one kind can be written together; None: it is written alone."""
-        return self._kind if self.prompt.is_read else None
+        return self._kind if self.prompt.is_read and not self.stream.is_over else None
 
     @property
     def room(self) -> int:
@@ -193,18 +196,25 @@ class ServedText:
             if tokens >= READ_TOKENS:
                 return tokens, None
             tokens += self.prompt.read_on()
-        if self._options.length == 0:
-            return tokens, self._progress(Piece([], "", 0, [], "length"))
+        if self.stream.is_over:  # A length of 0, or a form that is full by the prompt.
+            return tokens, self._progress([Piece([], "", 0, [], "length")])
         if self._writer is None:
             self._writer = StreamWriter(
                 *(self._network, self._options, self.stream, self.position, self._cursor)
             )
-        if self._alternatives:
-            self._told.append(best(log_softmax(self.position.logits_BV[0]), self._alternatives))
-        piece = self._writer.block(1 if self._alternatives else self._turn)
-        if self._kind is not None:
-            self._go_on_from(None, piece)
-        return tokens + len(piece.ids), self._progress(piece)
+        turn, ends = self._turn, time.monotonic() + BLOCK_SECONDS
+        pieces: list[Piece] = []
+        # A form, and alternatives, have blocks of a token.
+        while turn > 0 and not (pieces and time.monotonic() > ends):
+            if self._alternatives:
+                self._told.append(best(log_softmax(self.position.logits_BV[0]), self._alternatives))
+            pieces.append(self._writer.block(1 if self._alternatives else turn))
+            turn -= len(pieces[-1].ids)
+            if self._kind is not None:
+                self._go_on_from(None, pieces[-1])
+            if pieces[-1].finish_reason is not None:
+                break
+        return tokens + sum(len(piece.ids) for piece in pieces), self._progress(pieces)
 
     @property
     def position(self) -> Position:
@@ -227,14 +237,16 @@ class ServedText:
         if position is not None:
             self._position, self._writer = position, None
 
-    def _progress(self, piece: Piece) -> Progress | None:
+    def _progress(self, pieces: Sequence[Piece]) -> Progress | None:
         self._is_begun = True
-        self._text.append(piece.text)
-        self._ids += piece.ids
-        self._logprobs += piece.logprobs
-        if piece.finish_reason is None and not self.order.streams:
+        for piece in pieces:
+            self._text.append(piece.text)
+            self._ids += piece.ids
+            self._logprobs += piece.logprobs
+            self._price += piece.price
+        if pieces[-1].finish_reason is None and not self.order.streams:
             return None
-        return self._sent(piece.finish_reason)
+        return self._sent(pieces[-1].finish_reason)
 
     def end(self, notice: str) -> Progress:
         """What is written of it, as a whole: its time is up."""
@@ -246,7 +258,8 @@ class ServedText:
         ids, self._ids = self._ids, []
         logprobs, self._logprobs = self._logprobs, []
         told, self._told = self._told, []
-        return Progress(text, ids, logprobs, told, finish, notice)
+        price, self._price = self._price, 0.0
+        return Progress(text, ids, logprobs, told, finish, notice, price)
 
     @classmethod
     def advance_together(cls, texts: Sequence[ServedText]) -> list[tuple[int, Progress | None]]:
@@ -256,11 +269,20 @@ class ServedText:
         position = joined([text.position for text in texts])
         streams = [text.stream for text in texts]
         group = StreamGroup(first._together, first._options, streams, position)
+        turn, ends = min(text._turn for text in texts), time.monotonic() + BLOCK_SECONDS
+        blocks: list[list[Piece]] = []
+        # A form has blocks of a token, after any of which a text may end.
+        while turn > 0 and not (blocks and time.monotonic() > ends):
+            blocks.append(group.block(turn))
+            turn -= max(len(piece.ids) for piece in blocks[-1])
+            if any(piece.finish_reason is not None for piece in blocks[-1]):
+                break
         done = []
-        pieces = group.block(min(text._turn for text in texts))
-        for row, (text, piece) in enumerate(zip(texts, pieces, strict=True)):
-            text._go_on_from(group.position.repeat(np.array([row])), piece)
-            done.append((len(piece.ids), text._progress(piece)))
+        for row, (text, *pieces) in enumerate(zip(texts, *blocks, strict=True)):
+            position = group.position.repeat(np.array([row]))
+            for piece in pieces:
+                text._go_on_from(position, piece)
+            done.append((sum(len(piece.ids) for piece in pieces), text._progress(pieces)))
         return done
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +18,14 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from textgen.errors import ConfigError, CorpusError, StorageError, TextgenError
+from textgen.progress import listening
 from textgen.serving.access import Access, JsonResponse, defect, json_bytes
 from textgen.serving.completion import Completion, read_completion
+from textgen.serving.json_fields import in_fields
 from textgen.serving.measures import Measures
 from textgen.serving.offered_model import OfferedModel
-from textgen.serving.openai_answers import CompletionAnswer
+from textgen.serving.openai_answers import CompletionAnswer, ItemsAnswer
+from textgen.serving.patience import Patience
 from textgen.serving.refusal import ClientGone, Refusal
 from textgen.serving.reports import REPORTS, Report
 from textgen.serving.scribe import Scribe
@@ -34,6 +38,8 @@ T = TypeVar("T")
 
 #: Seconds in which the body of a request must have come.
 BODY_SECONDS = 30.0
+#: Seconds in which a form must have been made: others wait for it.
+FORM_SECONDS = 10.0
 _HOME = "a page at /, GET /v1/models and POST /v1/completions, as OpenAI's servers have them"
 
 
@@ -56,9 +62,10 @@ class TextServer:
         self._options = options
         self._measures = Measures()
         self.scribe = Scribe(options.max_waiting, self._measures)
-        # Prompts are made ready one after the other, beside the loop; so are reports, which may
-        # take long, and of which one at a time is enough.
+        # Prompts are made ready one after the other, beside the loop. So is what may take long, and
+        # of which one at a time is enough: forms, and reports and items.
         self._desk = ThreadPoolExecutor(1, "desk")
+        self._forms = ThreadPoolExecutor(1, "forms")
         self._reports = ThreadPoolExecutor(1, "reports")
         self._waiting_reports = 0
         routes = [
@@ -87,12 +94,12 @@ class TextServer:
     def close(self) -> None:
         """Stop writing, and let go of what is not begun."""
         self.scribe.close()
-        for executor in (self._desk, self._reports):
+        for executor in (self._desk, self._forms, self._reports):
             executor.shutdown(wait=False, cancel_futures=True)
 
     async def _page(self, request: Request) -> Response:
         model = self._model(request.query_params.get("model"))
-        page = await self._in(self._reports, model.page)
+        page = await self._in(self._reports, model.page, request)
         # What the page may load it says itself: nothing, or steps of the model from this server.
         # Nor may another page show it as its own.
         headers = {"content-security-policy": "frame-ancestors 'none'"}
@@ -151,9 +158,14 @@ class TextServer:
         began = time.perf_counter()
         asked = read_completion(await self._body(request), self._options)
         model = self._model(asked.model)
+        if asked.listed.items is not None:
+            return await self._list_items(model, asked, request)
         parts: asyncio.Queue[tuple[int, Progress | Exception]] = asyncio.Queue()
         order = self._order(asked.user or _address(request), parts, streams=asked.streams)
-        answer, texts = await self._in(self._desk, lambda: _prepare(model, asked, order))
+        desk = self._forms if asked.form else self._desk
+        seconds = min(FORM_SECONDS, self._options.max_seconds) if asked.form else math.inf
+        prepare = partial(_prepare, model, asked, order)
+        answer, texts = await self._in(desk, prepare, request, seconds)
         self.scribe.submit(texts)
         written = self._written(answer, parts, began)
         if asked.streams:
@@ -180,11 +192,32 @@ class TextServer:
         model = self._model(asked.model)
         parts: asyncio.Queue[tuple[int, Steps | Exception]] = asyncio.Queue()
         order = self._order(_address(request), parts, streams=True)
-        text = await self._in(self._desk, lambda: model.steps(asked, order))
+        text = await self._in(self._desk, partial(model.steps, asked, order), request)
         self.scribe.submit([text])
         return EventStream(
             _lines(parts), lambda: self.scribe.cancel(order), media_type="application/x-ndjson"
         )
+
+    async def _list_items(
+        self, model: OfferedModel, asked: Completion, request: Request
+    ) -> Response:
+        """Items of a list: they are chosen from many texts, and told when all are found."""
+
+        def work() -> ItemsAnswer:
+            (seed,) = model.fit(asked)
+            found, options = model.items(asked, seed)
+            return ItemsAnswer(asked, model.name, seed, found, model.notices([seed], options))
+
+        answer = await self._in_turn(work, request)
+        if not asked.streams:
+            return JsonResponse(answer.whole())
+
+        async def chunks() -> AsyncIterator[dict[str, Any]]:
+            for chunk in answer.chunks():
+                yield chunk
+
+        events = _events(chunks(), answer, tells_usage=asked.tells_usage)
+        return EventStream(events, lambda: None)
 
     async def _written(
         self,
@@ -206,23 +239,51 @@ class TextServer:
 
     async def _report(self, report: Report, request: Request) -> Response:
         body = await self._body(request)
+        work = partial(report, body, self._model, self._options)
+        return JsonResponse(await self._in_turn(work, request))
+
+    async def _in_turn(self, work: Callable[[], T], request: Request) -> T:
+        """What work gives of which one at a time is done.
+
+        Raises:
+            Refusal: The request is wrong, or too many wait.
+        """
         if self._waiting_reports >= self._options.max_waiting:
             raise Refusal("too many reports wait; ask again later", status=429, retry_after=5)
         self._waiting_reports += 1
         try:
-            record = await self._in(self._reports, lambda: report(body, self._model, self._options))
+            return await self._in(self._reports, work, request, self._options.max_seconds)
         finally:
             self._waiting_reports -= 1
-        return JsonResponse(record)
 
-    async def _in(self, executor: ThreadPoolExecutor, work: Callable[[], T]) -> T:
-        """What some work gives that is done beside the loop.
+    async def _in(
+        self,
+        executor: ThreadPoolExecutor,
+        work: Callable[[], T],
+        request: Request,
+        seconds: float = math.inf,
+    ) -> T:
+        """What some work gives that is done beside the loop, as long as the client waits.
 
+        Args:
+            executor: What does it.
+            work: The work.
+            request: Whose work it is.
+            seconds: How long it may take.
         Raises:
-            Refusal: The request is wrong.
+            Refusal: The request is wrong, or its time is up.
+            ClientGone: The client has gone.
         """
+        patience = Patience(seconds)
+
+        def listened() -> T:
+            patience.begin()
+            with listening(patience):
+                return work()
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, work)
+            async with _until_gone(request.receive, patience.leave):
+                return await asyncio.get_running_loop().run_in_executor(executor, listened)
         except TextgenError as error:
             raise _told(error) from error
 
@@ -252,7 +313,7 @@ def _told(error: Exception) -> Refusal:
         # Its message names files of this machine.
         return Refusal("this needs the model's training text, which is not at hand here")
     if isinstance(error, ConfigError | CorpusError):
-        return Refusal(str(error))
+        return Refusal(error.told(in_fields))
     return Refusal(str(error), status=500) if isinstance(error, TextgenError) else defect(error)
 
 
@@ -293,12 +354,16 @@ async def _no_such_address(request: Request, error: Exception) -> Response:
 
 
 async def _events(
-    chunks: AsyncIterator[dict[str, Any]], answer: CompletionAnswer, *, tells_usage: bool
+    chunks: AsyncIterator[dict[str, Any]],
+    answer: CompletionAnswer | ItemsAnswer,
+    *,
+    tells_usage: bool,
 ) -> AsyncIterator[bytes]:
     """Chunks as events of a stream; an error on the way is the last of them."""
     try:
         async for chunk in chunks:
-            if chunk["choices"][0]["text"] or chunk["choices"][0]["finish_reason"]:
+            choices = chunk["choices"]
+            if not choices or any(each["text"] or each["finish_reason"] for each in choices):
                 yield _event(chunk)
         if tells_usage:
             yield _event(answer.last_chunk())

@@ -33,7 +33,7 @@ from textgen.messages import call
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edit, StateName, neuron_guess
 from textgen.notebook import Part, Shown
-from textgen.table import Column, Table
+from textgen.table import Column, Entry, Table
 from textgen.terminal.humanize import plural
 from textgen.version import UPGRADE
 
@@ -110,7 +110,10 @@ class Target(Shown):
         """Its scale, and where it comes from."""
         yield f"mean {self.mean:.3g}, standard deviation {self.sd:.3g}: a dose of 1"
         columns = (Column("key", ""), Column("value", ""))
-        rows = [(str(key), str(value)) for key, value in self.info.items()]
+        rows: list[tuple[str, Entry]] = [
+            (str(key), value if isinstance(value, int | float) else str(value))
+            for key, value in self.info.items()
+        ]
         if rows:
             yield Table(columns, rows)
 

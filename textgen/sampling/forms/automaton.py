@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from textgen.errors import SamplingError
+from textgen.progress import task
 
 Ints = NDArray[np.int32]
 
@@ -78,14 +79,16 @@ class Rule:
         table_SK = np.where((self.table_SK >= 0) & alive_S[self.table_SK], self.table_SK, NONE)
         weights_K = _random(table_SK.shape[1])
         blocks_S, count = self.ends_S.astype(np.int64), 0
-        while True:
-            # States stay together whose successors are together: equal sums, all but certainly.
-            after_SK = np.where(table_SK >= 0, blocks_S[table_SK] + 1, 0).astype(np.uint64)
-            sums_S = (after_SK * weights_K).sum(axis=1) + blocks_S.astype(np.uint64) * _ODD
-            _, blocks_S = np.unique(sums_S, return_inverse=True)
-            if (found := int(blocks_S.max()) + 1) == count:
-                break
-            count = found
+        with task("making an automaton", len(table_SK)) as making:
+            while True:
+                # States stay together whose successors are together: equal sums, all but certainly.
+                after_SK = np.where(table_SK >= 0, blocks_S[table_SK] + 1, 0).astype(np.uint64)
+                sums_S = (after_SK * weights_K).sum(axis=1) + blocks_S.astype(np.uint64) * _ODD
+                _, blocks_S = np.unique(sums_S, return_inverse=True)
+                if (found := int(blocks_S.max()) + 1) == count:
+                    break
+                count = found
+                making.reach(count)
         _, some = np.unique(blocks_S, return_index=True)
         merged_SK = np.where(table_SK[some] >= 0, blocks_S[table_SK[some]], NONE)
         # The start comes first, and what nothing leads to goes.

@@ -14,6 +14,8 @@ from typing import Any
 
 #: What one expression may take.
 SECONDS, BYTES = 30, 4 * 2**30
+#: Seconds after which it is seen whether it is still wanted.
+_LOOK_SECONDS = 0.25
 #: Stands behind a match. It is no character, so no text has it.
 END = "\uffff"
 
@@ -54,15 +56,28 @@ def moves_within_bounds(pattern: str, chars: str) -> dict[str, Any] | None:
         ImportError: The library is not there.
         ValueError: It cannot make the automaton, and says why.
     """
-    asked = json.dumps([pattern, chars])
+    from textgen.progress import task
+
+    asked: bytes | None = json.dumps([pattern, chars]).encode()
+    written = None
     command = [sys.executable, "-P", __file__]
-    try:
-        ended = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=SECONDS)
-    except subprocess.TimeoutExpired:
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere) as process,
+        task("making an automaton of an expression", SECONDS) as making,
+    ):
+        try:
+            # Whoever listens to the task can end it.
+            while written is None and making.done < SECONDS:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    written, _ = process.communicate(asked, timeout=_LOOK_SECONDS)
+                asked = None  # It is sent once.
+                making.advance(_LOOK_SECONDS)
+        finally:
+            process.kill()
+    if written is None or process.returncode:
         return None
-    if ended.returncode:
-        return None
-    found: dict[str, Any] = json.loads(ended.stdout)
+    found: dict[str, Any] = json.loads(written)
     if "missing" in found:
         raise ImportError(found["missing"])
     if "error" in found:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from textgen.progress import track
 from textgen.sampling.forms.alphabet import Alphabet
 from textgen.sampling.forms.automaton import Rule, as_line, product
 from textgen.sampling.forms.form import State
@@ -83,7 +84,7 @@ def line_automata(rules: Sequence[LineRules], count: int, alphabet: Alphabet) ->
     newline = alphabet.numbers["\n"]
     made: dict[tuple[int, ...], Rule] = {}
     automata = []
-    for place in range(count):
+    for place in track(range(count), "making the automata of lines", count):
         own = [rule.of_line(place) for rule in rules]
         is_last = place == count - 1
         key = (is_last, *map(id, own))
