@@ -110,6 +110,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).write_text(text[:300] if name in ("page.txt", "text.txt") else text)
     tunes = (ROOT / "corpora/tunes.abc.txt").read_text("utf-8")
     (folder / "tunes.abc.txt").write_text(tunes[:4000])
+    asked = [
+        f"What {kind} is it ? {answer}\n" for kind, answer in (("time", "Noon"), ("day", "Monday"))
+    ]
+    (folder / "questions.txt").write_text("".join(asked * 200))
     (folder / "numbers.csv").write_text("1\n1\n2\n3\n5\n8\n13\n21\n34\n55\n")
     (folder / "letters").mkdir()
     (folder / "letters/one.txt").write_text(text[:2000])

@@ -127,7 +127,7 @@ if TYPE_CHECKING:
     from textgen.probing import FindReport
     from textgen.training.events import Ended, Event
 
-#: Characters of the training text on which a page's notes are measured: seconds, not minutes.
+#: Characters of a text on which a page's notes are measured: seconds, not minutes.
 NOTED_CHARS = 50_000
 #: A long text: itself, its tokens, or what `Model.read` gave.
 Text = str | Sequence[int] | NDArray[np.integer] | LongText
@@ -1312,8 +1312,8 @@ class Model(WritingModel):
         Args:
             path: The file.
             beside: A second model, or its name or path; it reads the same text beside this one.
-            notes: A text file, on which it is measured what each neuron follows; None: the
-                beginning of the training text, where that is at hand.
+            notes: A text file, on whose beginning it is measured what each neuron follows; None:
+                the training text, where that is at hand.
             force: Replace the file if it exists.
         Raises:
             ConfigError: It exists; the page cannot show such a model: one of vectors, or with a
@@ -1358,12 +1358,16 @@ class Model(WritingModel):
         # With a fixed history the states are others: those of the last tokens alone.
         if self.saved.history:
             return None
-        if path is not None:
-            return features_followed(self, self.read(path))
         try:
-            text = open_text(self.saved, options=ReadOptions(chars=NOTED_CHARS))
+            options, paths = (
+                ReadOptions(chars=NOTED_CHARS),
+                path_names((path,) if path else (), "notes"),
+            )
+            text = open_text(self.saved, paths, options)
         except (ConfigError, CorpusError, StorageError):
-            return None
+            if path is None:
+                return None
+            raise
         return features_followed(self, text)
 
     @checked()

@@ -23,10 +23,10 @@ class PageOptions:
     )
     notes: str | None = setting(
         None,
-        help="Measure on this text which feature each neuron follows, as inspect neurons does; the "
-        "page says it of the neuron that is chosen.",
+        help="Measure on the beginning of this text which feature each neuron follows, as inspect "
+        "neurons does; the page says it of the neuron that is chosen.",
         metavar="FILE",
-        by_default="the beginning of the training text, if it is at hand",
+        by_default="the training text, if it is at hand",
     )
 
 
