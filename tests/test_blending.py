@@ -180,3 +180,25 @@ def test_what_one_model_needs_not(models, words) -> None:
     result = textgen_cli("sample", "--checkpoint", models("names").path, *words)
     assert result.exit_code != 0
     assert f"{' '.join(words)} goes with several models" in result.stderr
+
+
+def test_counts_are_mixed_into_each_model(tmp_path: Path) -> None:
+    made = []
+    for number, text in enumerate((russian_text(3000), russian_text(3000, seed=1))):
+        (tmp_path / f"{number}.txt").write_text(text, "utf-8")
+        how = {"out": tmp_path / str(number), "steps": 5, "hidden_size": 8}
+        made.append(textgen.train(tmp_path / f"{number}.txt", **how).load())
+    both, text = textgen.blend(*made, weights=[0.2, 0.8]), "вчера утр"
+    options = both.sample_options(mix=True, mix_order=3)
+    found = np.exp(start(both.network_for(options), both.encode(text)).logits_BV[0])
+    letter, expected = "о", 0.0
+    for model, weight in zip(made, (0.2, 0.8), strict=True):
+        network = model.network_for(model.sample_options(mix=True, mix_order=3))
+        logits_V = start(network, model.encode(text)).logits_BV[0]
+        token = model.vocabulary.symbol_index()[letter]
+        expected += weight * float(np.exp(log_softmax(logits_V)[token]))
+    assert found[both.vocabulary.symbol_index()[letter]] == pytest.approx(expected, rel=1e-4)
+    assert len(both.generate(mix=True, mix_order=3, length=30)) == 30
+    paths = [word for model in made for word in ("--checkpoint", str(model.path))]
+    result = textgen_cli("sample", *paths, "--length", "20", "--mix", "--json")
+    assert [len(json.loads(result.stdout)[key]) for key in ("mix", "samples")] == [2, 1]

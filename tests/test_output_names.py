@@ -42,6 +42,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("sample", *LSTM, "--seed", "кот", "--length", "20", "--count", "2"): "json",
     ("sample", *LSTM, "--length", "40", "--novelty-corpus", "text.txt"): "json",
     ("sample", "--checkpoint", "new", "--length", "20", "--mix"): "json",
+    ("sample", *LSTM, *LSTM, "--weights", "1,2", "--length", "20"): "json",
     ("sample", "--checkpoint", "new", "--length", "20", "--adapt", "text.txt"): "json",
     ("sample", *LSTM, "--length", "20", "--steer", "0:1=+2"): "json",
     ("sample", "--checkpoint", "documents.safetensors", "--items", "3", "--no-new"): "json",

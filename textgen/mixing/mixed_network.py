@@ -29,6 +29,8 @@ class MixedNetwork(StepNetwork):
         mixture: The counts and the gate, which stay as they are.
     """
 
+    has_counts = True
+
     def __init__(self, network: StepNetwork, mixture: CountMixture) -> None:
         self._network = network
         self._counts = mixture.counts

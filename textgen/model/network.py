@@ -67,6 +67,8 @@ class StepNetwork(ABC):
 
     #: What computes; None where that does not matter.
     engine: Engine | None = None
+    #: Whether counts of a text are mixed in.
+    has_counts = False
 
     @abstractmethod
     def zero_state(self, batch_size: int = 1) -> State:

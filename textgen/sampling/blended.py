@@ -121,6 +121,7 @@ class BlendedNetwork(StepNetwork):
         self._weights_K = np.array(weights, np.float64)
         self._alternates = alternate
         self.engine = networks[0].engine
+        self.has_counts = all(network.has_counts for network in networks)
         self._size = len(symbols.vocabulary)
         self._lengths = [np.array(list(map(len, own))) for own in symbols.readings]
         # The k-th id that is read for each symbol; 0 where there is none.

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from textgen.corpus.vocabulary import END_ID
 from textgen.errors import ConfigError, SamplingError, named
-from textgen.mixing import MixedNetwork
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.engine import choose_engine, open_network
@@ -231,7 +230,7 @@ def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
     Raises:
         SamplingError: They ask for a mixture, and the network is none.
     """
-    if options.mix and not isinstance(network, MixedNetwork):
+    if options.mix and not network.has_counts:
         raise SamplingError(
             f"{named('mix')} needs the counts of a training text; write with the methods of "
             "`textgen.Model`, or give `textgen.mixing.mixed(network, mixture)` as the network"
