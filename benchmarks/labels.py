@@ -8,7 +8,9 @@ knows nothing of the model: logistic regression on character n-grams of the auth
 pieces of 400 characters. Printed are
 
 - its accuracy on held-out pieces, and on 400-character samples under each label;
-- bits per character of the held-out texts under the right label, none, and the wrong one;
+- bits per character of the held-out texts under the right label, none, and the wrong one: read in
+  one go, where a network without a label soon sees whose the text is, and in windows of 400
+  characters, where it does not;
 - the share of samples judged as the first author's at weights from 0 to 1 of the two labels;
 - the same under steering of the same model by a direction, which is found as `inspect find` does,
   and what the texts cost the model without label and steering.
@@ -59,7 +61,7 @@ def judge_of(trained: dict[str, str]) -> Any:
 
     rows = [(piece, name) for name, text in trained.items() for piece in pieces(text)]
     vectors = TfidfVectorizer(
-        analyzer="char", ngram_range=(1, 4), min_df=3, max_features=50_000, sublinear_tf=True
+        analyzer="char_wb", ngram_range=(2, 5), min_df=3, max_features=100_000, sublinear_tf=True
     )
     judge = make_pipeline(vectors, LogisticRegression(C=10.0, max_iter=300))
     return judge.fit(*zip(*rows, strict=True))
@@ -113,12 +115,13 @@ def main() -> None:
 
     for name, text in held_out.items():
         other = second if name == first else first
-        bits = {
-            label: model.evaluate(text=text, label=label, streams=64).bits_per_char
-            for label in (name, None, other)
-        }
-        print(f"held-out {name}: right {bits[name]:.4f}, none {bits[None]:.4f}, "
-              f"wrong {bits[other]:.4f} bits/char")  # fmt: skip
+        for how, chosen in (("whole", {"streams": 16}), ("windows", {"window": PIECE})):
+            bits = []
+            for label in (name, None, other):
+                cost = model.evaluate(text=text, label=label, **chosen)
+                bits.append((cost.cold or cost).bits_per_char)
+            print("held-out {}, {}: right {:.4f}, none {:.4f}, wrong {:.4f} bits/char".format(
+                name, how, *bits), flush=True)  # fmt: skip
     print(f"| share of {first} | judged {first} | mean probability | bits/char under none |")
     print("|---|---|---|---|")
     found = []

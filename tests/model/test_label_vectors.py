@@ -170,6 +170,8 @@ def test_members_share_out_the_vectors() -> None:
     config = replace(shape("lstm"), embedding_size=8, hidden_size=10)
     parts = split(random_weights(config), config, 2)
     joined = join(parts, config)
-    assert joined["labels.weight"].shape == (3, 8)
+    # A gate's neurons are those of the first member, then those of the second.
+    own = [part["labels.weight"].reshape(3, 4, 5) for part in parts]
+    assert (joined["labels.weight"].reshape(3, 4, 10) == np.concatenate(own, axis=2)).all()
     for one, other in zip(split(joined, config, 2), parts, strict=True):
         assert (one["labels.weight"] == other["labels.weight"]).all()

@@ -40,8 +40,8 @@ class ModelConfig:
             `cosine`, a vector of the embedding's width whose distance to each symbol's vector says
             how likely the symbol is (`textgen.model.head`).
         frozen_embedding: Whether training leaves the symbols' vectors as they are.
-        labels: Names of the labels that its texts had, such as authors. Each has a vector, which is
-            added to that of every symbol that is read (`textgen.model.label_vectors`).
+        labels: Names of the labels that its texts had, such as authors. Each is an input of the
+            first layer at every step (`textgen.model.label_vectors`).
     Raises:
         ConfigError: A value is out of range or of another type, or two of them contradict each
             other.
@@ -126,7 +126,7 @@ class ModelConfig:
             "embedding.weight": (self.vocab_size, self.embedding_size)
         }
         if self.labels:
-            shapes["labels.weight"] = (len(self.labels), self.embedding_size)
+            shapes["labels.weight"] = (len(self.labels), rows)
         for layer in range(self.num_layers):
             width = self.embedding_size if layer == 0 else self.hidden_size
             shapes[f"layers.{layer}.weight_ih"] = (rows, width)

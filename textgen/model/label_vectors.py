@@ -1,15 +1,16 @@
-"""Labels: which text is whose. A vector for each, added to that of every symbol that is read.
+"""Labels: which text is whose. Each is one more input of the first layer, at every step.
 
-The first layer of a cell reads the vector x of a symbol by `weight_ih @ x + bias`. Under a label
-whose vector is a it reads x + a, so that each of its gates has `weight_ih @ a` more:
+The first layer of a cell reads the vector x of a symbol by `weight_ih @ x + bias`. Under a label it
+reads one input more, which is 1, and whose weights are the label's vector a:
 
-    weight_ih @ (x + a) + bias  =  weight_ih @ x + (bias + weight_ih @ a)
+    weight_ih @ x + bias + a
 
-That is what a second input of the network would add, at every step, for any cell, without a change
-of a recurrence; the layers above learn of it through the first. A label that stays is a bias of
-the first layer (`with_label`), so a model under one label, or under a mixture, is a model like any
-other: every engine, view and export reads it. Without a label nothing is added. That is a state
-which training knows, because it leaves the label out of some texts (`LABEL_DROPOUT`).
+So a label moves each gate of each neuron by itself, for any cell, without a change of a recurrence;
+the layers above learn of it through the first. (A vector that is added to x instead can move
+the gates only in the few directions in which symbols do: docs/log.md.) A label that stays is a
+bias (`with_label`), so a model under one label, or under a mixture, is a model like any other:
+every engine, view and export reads it. Without a label nothing is added. That is a state which
+training knows, because it leaves the label out of some texts (`LABEL_DROPOUT`).
 
 Labels in a text are numbered from 1; 0 is none.
 """
@@ -30,11 +31,8 @@ Ids = NDArray[np.integer]
 
 def label_rows(config: ModelConfig, weights: Mapping[str, Floats]) -> Floats:
     """What each label adds to the pre-activations of the first layer, `(1 + labels, G * H)`."""
-    rows = len(weights["layers.0.bias"])
-    none = np.zeros((1, rows), np.float32)
-    if not config.labels:
-        return none
-    return np.concatenate([none, weights["labels.weight"] @ weights["layers.0.weight_ih"].T])
+    none = np.zeros((1, len(weights["layers.0.bias"])), np.float32)
+    return np.concatenate([none, weights["labels.weight"]]) if config.labels else none
 
 
 def with_label(
@@ -55,8 +53,9 @@ def with_label(
     vectors = own.pop("labels.weight")
     if shares:
         rows = [config.labels.index(name) for name in shares]
-        vector = np.array(list(shares.values()), np.float32) @ vectors[rows]
-        own["layers.0.bias"] = own["layers.0.bias"] + own["layers.0.weight_ih"] @ vector
+        own["layers.0.bias"] = own["layers.0.bias"] + (
+            np.array(list(shares.values()), np.float32) @ vectors[rows]
+        )
     return replace(config, labels=()), own
 
 
@@ -64,7 +63,8 @@ class LabelledRows:
     """The first layer's inputs of a window in which symbols have labels.
 
     An engine that reads a table of one row a symbol is given a row for each pair of a symbol and a
-    label that the window has: the sum of their vectors. The gradient of a row is that of both.
+    label that the window has: the symbol's vector, and behind it a 1 at the place of the label. The
+    weights of the input have the labels' vectors as further columns.
 
     Args:
         config: The model's shape, with labels.
@@ -79,13 +79,19 @@ class LabelledRows:
         gradients: Mapping[str, Floats],
         capacity: int,
     ) -> None:
-        self._vocab_size = config.vocab_size
+        self._config = config
         self._weights = weights
         self._gradients = gradients
-        self._symbols = self._labels = np.zeros(0, np.int64)
-        #: The rows, and their gradients, `(capacity, E)`.
-        self.rows = np.zeros((capacity, config.embedding_size), np.float32)
-        self.gradient = np.zeros_like(self.rows)
+        self._symbols = np.zeros(0, np.int64)
+        self._width = config.embedding_size
+        #: Columns of a row.
+        self.width = self._width + len(config.labels)
+        #: The rows, and their gradients, `(capacity, width)`.
+        self.rows = np.zeros((capacity, self.width), np.float32)
+        self.row_gradients = np.zeros_like(self.rows)
+        #: The weights of the first layer's input, and their gradients, `(G * H, width)`.
+        self.columns = np.zeros((len(weights["layers.0.bias"]), self.width), np.float32)
+        self.column_gradients = np.zeros_like(self.columns)
 
     @property
     def capacity(self) -> int:
@@ -96,23 +102,33 @@ class LabelledRows:
         """The pairs of a window as numbers, and which of them each token is, `(T, B)`."""
         codes_TB = np.asarray(ids_TB, np.int64)
         if labels_TB is not None:
-            codes_TB = codes_TB + self._vocab_size * np.asarray(labels_TB, np.int64)
+            codes_TB = codes_TB + self._config.vocab_size * np.asarray(labels_TB, np.int64)
         found, places = np.unique(codes_TB, return_inverse=True)
         return found, places.reshape(codes_TB.shape)
 
     def fill(self, found: Ids) -> None:
         """Make the rows of these pairs."""
-        self._labels, self._symbols = np.divmod(found, self._vocab_size)
+        labels, self._symbols = np.divmod(found, self._config.vocab_size)
         rows = self.rows[: len(found)]
-        np.take(self._weights["embedding.weight"], self._symbols, axis=0, out=rows)
-        has = self._labels > 0
-        rows[has] += self._weights["labels.weight"][self._labels[has] - 1]
+        rows[:, : self._width] = self._weights["embedding.weight"][self._symbols]
+        rows[:, self._width :] = 0.0
+        has = np.flatnonzero(labels)
+        rows[has, self._width + labels[has] - 1] = 1.0
+
+    def fill_columns(self) -> None:
+        """Take over the weights of the first layer's input, and the labels' vectors."""
+        self.columns[:, : self._width] = self._weights["layers.0.weight_ih"]
+        self.columns[:, self._width :] = self._weights["labels.weight"].T
+
+    def wide(self, mask_E: Floats | None) -> Floats | None:
+        """A factor on the symbols' vectors as one on the rows: no label is dropped."""
+        if mask_E is None:
+            return None
+        return np.concatenate([mask_E, np.ones(len(self._config.labels), np.float32)])
 
     def spread(self) -> None:
-        """Add the gradient of the rows to that of the symbols, and make that of the labels."""
-        gradient = self.gradient[: len(self._symbols)]
-        np.add.at(self._gradients["embedding.weight"], self._symbols, gradient)
-        has = self._labels > 0
-        of_labels = self._gradients["labels.weight"]
-        of_labels[...] = 0.0
-        np.add.at(of_labels, self._labels[has] - 1, gradient[has])
+        """Add the gradient of the rows to that of the symbols, and take that of the columns."""
+        own = self.row_gradients[: len(self._symbols), : self._width]
+        np.add.at(self._gradients["embedding.weight"], self._symbols, own)
+        self._gradients["layers.0.weight_ih"][...] = self.column_gradients[:, : self._width]
+        self._gradients["labels.weight"][...] = self.column_gradients[:, self._width :].T

@@ -60,8 +60,11 @@ def join(weights_M: Sequence[Mapping[str, Floats]], config: ModelConfig) -> dict
     for name, shape in config.tensor_shapes().items():
         own = [weights[name] for weights in weights_M]
         weight: Floats
-        if name in ("embedding.weight", "labels.weight"):
+        if name == "embedding.weight":
             weight = np.concatenate(own, axis=1)
+        elif name == "labels.weight":
+            blocks = [part.reshape(len(part), -1, 1, _size(config, members)) for part in own]
+            weight = np.concatenate(blocks, axis=2).reshape(shape)
         elif name == "head.weight":
             weight = np.concatenate(own, axis=1) / np.float32(members)
         elif name == "head.bias":
@@ -88,8 +91,11 @@ def split(
     apart: list[dict[str, Floats]] = [{} for _ in range(members)]
     for name, shape in shapes.items():
         weight = weights[name]
-        if name in ("embedding.weight", "labels.weight"):
+        if name == "embedding.weight":
             own = np.split(weight, members, axis=1)
+        elif name == "labels.weight":
+            blocks = weight.reshape(len(weight), -1, members, _size(config, members))
+            own = np.split(blocks, members, axis=2)
         elif name == "head.weight":
             own = np.split(weight * np.float32(members), members, axis=1)
         elif name == "head.bias":
@@ -101,10 +107,15 @@ def split(
     return apart
 
 
+def _size(config: ModelConfig, members: int) -> int:
+    """Neurons of a member."""
+    return config.hidden_size // members
+
+
 def _parts(weight: Floats, config: ModelConfig, members: int) -> list[Floats]:
     """Views of a layer's weight, one for each member: of its rows, a block for each gate, and of
     its columns."""
-    size = config.hidden_size // members
+    size = _size(config, members)
     rows = weight.reshape(-1, members, size, *weight.shape[1:])
     if weight.ndim == 1:
         return [rows[:, member] for member in range(members)]

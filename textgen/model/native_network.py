@@ -123,7 +123,8 @@ class NativeNetwork(Network):
         config, shape = self.config, native_shape(self.config, self.engine)
         if config.labels:
             self._rows = LabelledRows(config, self.weights, self.gradients, rows)
-            shape = replace(shape, vocab=rows, tie=False, has_head=False)
+            width = self._rows.width
+            shape = replace(shape, vocab=rows, embedding=width, tie=False, has_head=False)
         self._pointers = self._pointers_to(self.weights)
         self._masked_pointers = self._pointers_to({**self.weights, **self._masked})
         self._gradient_pointers = self._pointers_to(self.gradients)
@@ -136,8 +137,12 @@ class NativeNetwork(Network):
             arrays = {name: array for name, array in arrays.items() if not name.startswith("head.")}
         if self._rows is not None:
             is_gradient = arrays["embedding.weight"] is self.gradients["embedding.weight"]
-            rows = self._rows.gradient if is_gradient else self._rows.rows
-            arrays = {**arrays, "embedding.weight": rows}
+            own = (
+                (self._rows.row_gradients, self._rows.column_gradients)
+                if is_gradient
+                else (self._rows.rows, self._rows.columns)
+            )
+            arrays = {**arrays, "embedding.weight": own[0], "layers.0.weight_ih": own[1]}
         return weights_of(arrays, self.config.num_layers)
 
     @property
@@ -355,6 +360,11 @@ class NativeNetwork(Network):
     ) -> State:
         if self._rows is not None:
             ids_TB = self._row_ids(self._rows, np.asarray(ids_TB), labels_TB)
+        mask_E = None if masks is None else masks.embedding_E
+        if self._rows is not None:
+            mask_E = self._rows.wide(mask_E)
+            if not self._packed:
+                self._rows.fill_columns()
         if masks is not None and masks.recurrent:
             self._pack_masked(masks.recurrent)
         elif self._packed < 1 + save:
@@ -376,7 +386,7 @@ class NativeNetwork(Network):
             [layer["h"] for layer in after],
             [layer["c"] for layer in after if "c" in layer],
             resets_TB=None if resets_TB is None else resets_TB.view(np.uint8),
-            mask_E=None if masks is None else masks.embedding_E,
+            mask_E=mask_E,
             mask_LBH=None if masks is None else masks.layers_LBH,
             save=save,
             edits=self._packed_edits(edits_B),

@@ -7,6 +7,7 @@ Shape suffixes: `T` time, `B` streams, `V` vocabulary, `E` embedding, `I` input,
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -93,8 +94,9 @@ class LanguageModel(nn.Module):
             nn.Embedding, config.vocab_size, config.embedding_size, device=device
         )
         if config.labels:
+            rows = config.tensor_shapes()["labels.weight"][1]
             self.labels: nn.Embedding = skip_init(  # type: ignore[no-untyped-call]
-                nn.Embedding, len(config.labels), config.embedding_size, device=device
+                nn.Embedding, len(config.labels), rows, device=device
             )
         self.layers = nn.ModuleList(
             RecurrentLayer(config, index, device) for index in range(config.num_layers)
@@ -156,9 +158,6 @@ class LanguageModel(nn.Module):
     ) -> tuple[Tensor, list[TorchState]]:
         """As `forward`, but the last layer's outputs `(T, B, H)` instead of the logits."""
         x_TBI = self.embedding(ids_TB)
-        if labels_TB is not None:
-            added_TBI = self.labels((labels_TB - 1).clamp_min(0))
-            x_TBI = x_TBI + added_TBI.masked_fill((labels_TB == 0)[..., None], 0.0)
         mask_LBH: Tensor | None = None
         if masks is not None and masks.embedding_E is not None:
             x_TBI = x_TBI * self._on_device(masks.embedding_E)
@@ -169,6 +168,8 @@ class LanguageModel(nn.Module):
         for index, (layer, first) in enumerate(zip(self.layers, state, strict=True)):
             assert isinstance(layer, RecurrentLayer)
             weights = layer.weights(self._recurrent_masks(masks, index))
+            if index == 0 and labels_TB is not None:
+                x_TBI, weights = self._with_labels(x_TBI, weights, labels_TB)
             below, last = self._run(self.cell, x_TBI, first, weights, resets, below)
             final.append(last)
             own_TBH = below["h"]
@@ -214,6 +215,14 @@ class LanguageModel(nn.Module):
             for name, mask in (masks.recurrent if masks is not None else {}).items()
             if name.startswith(prefix)
         }
+
+    def _with_labels(
+        self, x_TBI: Tensor, weights: LayerWeights, labels_TB: Tensor
+    ) -> tuple[Tensor, LayerWeights]:
+        """One input more for each label, which is 1 under it, and its weights."""
+        inputs_TBK = F.one_hot(labels_TB, len(self.config.labels) + 1)[..., 1:].to(x_TBI.dtype)
+        columns = torch.cat([weights.weight_ih, self.labels.weight.T], dim=1)
+        return torch.cat([x_TBI, inputs_TBK], dim=2), replace(weights, weight_ih=columns)
 
     def _on_device(self, mask: NDArray[np.float32]) -> Tensor:
         return to_device(torch.from_numpy(mask), self.embedding.weight.device)

@@ -546,7 +546,7 @@ def extended_weights(
     added = len(vocabulary) - len(parent.vocabulary)
     weights = dict(parent.weights)
     if config.labels:
-        rows = np.zeros((len(config.labels), config.embedding_size), np.float32)
+        rows = np.zeros(config.tensor_shapes()["labels.weight"], np.float32)
         rows[: len(parent.config.labels)] = weights.get("labels.weight", 0.0)
         weights["labels.weight"] = rows
     if added == 0:

@@ -94,6 +94,7 @@ def _show(name: str, json_output: bool, color: ColorMode) -> None:
                 ("parameters", config.num_parameters()),
                 ("vocabulary", f"{len(saved.vocabulary)} tokens, level {saved.vocabulary.level}"),
                 ("characters", visible(shown) or None),
+                ("labels", visible(listed(config.labels, 10)) if config.labels else None),
                 ("validation", None if bits is None else f"{per_word}{bits:.3f} bits/char"),
                 ("with <unk>", _with_unk(metrics)),
                 ("comes with textgen", shipped and f"trained on {shipped.about}"),
