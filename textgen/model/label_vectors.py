@@ -1,9 +1,12 @@
 """Labels: which text is whose. Each is one more input of the first layer, at every step.
 
 The first layer of a cell reads the vector x of a symbol by `weight_ih @ x + bias`. Under a label it
-reads one input more, which is 1, and whose weights are the label's vector a:
+reads one input more, whose weights are the label's vector a:
 
-    weight_ih @ x + bias + a
+    weight_ih @ x + bias + s * a,  s = LABEL_INPUT
+
+s is above 1 because a symbol's vector has many numbers, and an update moves the weights of each: a
+label learns as fast as symbols do by one large number (docs/log.md).
 
 So a label moves each gate of each neuron by itself, for any cell, without a change of a recurrence;
 the layers above learn of it through the first. (A vector that is added to x instead can move
@@ -25,6 +28,9 @@ from numpy.typing import NDArray
 
 from textgen.model.config import ModelConfig
 
+#: The input of a label under which a text is read, a power of two.
+LABEL_INPUT = np.float32(4.0)
+
 Floats = NDArray[np.float32]
 Ids = NDArray[np.integer]
 
@@ -32,7 +38,9 @@ Ids = NDArray[np.integer]
 def label_rows(config: ModelConfig, weights: Mapping[str, Floats]) -> Floats:
     """What each label adds to the pre-activations of the first layer, `(1 + labels, G * H)`."""
     none = np.zeros((1, len(weights["layers.0.bias"])), np.float32)
-    return np.concatenate([none, weights["labels.weight"]]) if config.labels else none
+    if not config.labels:
+        return none
+    return np.concatenate([none, LABEL_INPUT * weights["labels.weight"]])
 
 
 def with_label(
@@ -53,9 +61,8 @@ def with_label(
     vectors = own.pop("labels.weight")
     if shares:
         rows = [config.labels.index(name) for name in shares]
-        own["layers.0.bias"] = own["layers.0.bias"] + (
-            np.array(list(shares.values()), np.float32) @ vectors[rows]
-        )
+        mixture: Floats = np.array(list(shares.values()), np.float32) @ vectors[rows]
+        own["layers.0.bias"] = own["layers.0.bias"] + LABEL_INPUT * mixture
     return replace(config, labels=()), own
 
 
@@ -63,7 +70,7 @@ class LabelledRows:
     """The first layer's inputs of a window in which symbols have labels.
 
     An engine that reads a table of one row a symbol is given a row for each pair of a symbol and a
-    label that the window has: the symbol's vector, and behind it a 1 at the place of the label. The
+    label that the window has: the symbol's vector, and behind it the input of the label. The
     weights of the input have the labels' vectors as further columns.
 
     Args:
@@ -113,7 +120,7 @@ class LabelledRows:
         rows[:, : self._width] = self._weights["embedding.weight"][self._symbols]
         rows[:, self._width :] = 0.0
         has = np.flatnonzero(labels)
-        rows[has, self._width + labels[has] - 1] = 1.0
+        rows[has, self._width + labels[has] - 1] = LABEL_INPUT
 
     def fill_columns(self) -> None:
         """Take over the weights of the first layer's input, and the labels' vectors."""

@@ -20,6 +20,7 @@ from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits
 from textgen.model.head import LEAST_NORM
 from textgen.model.initialise import Masks
+from textgen.model.label_vectors import LABEL_INPUT
 from textgen.model.network import (
     Bools,
     Engine,
@@ -219,8 +220,9 @@ class LanguageModel(nn.Module):
     def _with_labels(
         self, x_TBI: Tensor, weights: LayerWeights, labels_TB: Tensor
     ) -> tuple[Tensor, LayerWeights]:
-        """One input more for each label, which is 1 under it, and its weights."""
-        inputs_TBK = F.one_hot(labels_TB, len(self.config.labels) + 1)[..., 1:].to(x_TBI.dtype)
+        """One input more for each label, which is zero but under it, and its weights."""
+        is_label_TBK = F.one_hot(labels_TB, len(self.config.labels) + 1)[..., 1:]
+        inputs_TBK = float(LABEL_INPUT) * is_label_TBK.to(x_TBI.dtype)
         columns = torch.cat([weights.weight_ih, self.labels.weight.T], dim=1)
         return torch.cat([x_TBI, inputs_TBK], dim=2), replace(weights, weight_ih=columns)
 
