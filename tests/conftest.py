@@ -59,11 +59,14 @@ def repository() -> Path:
 
 #: The files that take longest, the longest first: none of them is left to one worker at the end.
 LONGEST = (
-    *("test_lessons.py", "cli/test_moving.py", "test_docs.py", "native/test_amx.py"),
-    *("native/test_sampler.py", "training/test_more.py", "native/test_installing.py"),
-    *("comparison/test_equal_time.py", "comparison/test_compare_cells.py"),
-    *("cli/test_train_cli.py", "corpus/test_encoding.py", "training/test_resume.py"),
-    *("training/test_distance.py", "test_steering_api.py", "cli/test_live_cli.py"),
+    *("test_docs.py", "page/test_live_page.py", "native/test_amx.py", "test_on_windows.py"),
+    *("test_lessons.py", "export/test_torch_folder.py", "test_promises.py", "cli/test_live_cli.py"),
+    *("cli/test_moving.py", "page/test_live_network.py", "training/test_trainer.py"),
+    *("training/test_distance.py", "training/test_resume.py", "export/test_onnx_file.py"),
+    *("native/test_sampler.py", "native/test_bridge.py", "cli/test_train_cli.py"),
+    *("corpus/test_encoding.py", "test_output_names.py", "native/test_installing.py"),
+    *("compression/test_round_trips.py", "compression/test_learning.py", "training/test_more.py"),
+    *("comparison/test_equal_time.py", "comparison/test_compare_cells.py", "test_seeded_faults.py"),
     *("test_every_cell.py", "native/test_edits.py", "native/test_build.py"),
 )
 

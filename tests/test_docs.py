@@ -86,7 +86,10 @@ def shortened(command: str) -> list[str]:
         goes_on = "--from" in words
         words += ["--steps", "3" if goes_on else "15", "--force"]
         for flag, value in SMALL.items():
-            if flag not in words and not (goes_on and flag == "--hidden"):
+            if flag in words:
+                place = words.index(flag) + 1
+                words[place] = min(words[place], value, key=int)
+            elif not (goes_on and flag == "--hidden"):
                 words += [flag, value]
     if words[0] == "compare":
         if "--steps" in words:

@@ -48,7 +48,15 @@ def with_another_digit(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", PAGES)
+def is_long(page: str) -> bool:
+    """Whether it says that it takes more than a few seconds: most of these train for long."""
+    return "Takes about" in (FOLDER / page).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if is_long(page) else ()) for page in PAGES],
+)
 def test_a_page_says_what_the_program_gives(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,9 +43,19 @@ def campaign() -> Iterator[ModuleType]:
 #: tests of their own in test_fault_trials.py.
 FAULTS = (3, 4, 6, 8, 15)
 NUMBERS = (1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21)
+#: Those that start nothing but themselves; the others compile, train and start commands. What each
+#: would see is tried below, quickly.
+ALONE = (1, 9, 10, 13)
 
 
-@pytest.mark.parametrize("number", [number for number in NUMBERS if number not in FAULTS])
+@pytest.mark.parametrize(
+    "number",
+    [
+        number if number in ALONE else pytest.param(number, marks=pytest.mark.slow)
+        for number in NUMBERS
+        if number not in FAULTS
+    ],
+)
 def test_a_part_runs_and_its_promise_is_kept(campaign: ModuleType, number: int) -> None:
     [part] = [part for part in campaign.all_parts() if part.number == number]
     figure = campaign.run_apart(part, campaign.Effort(seconds=campaign.QUICK, is_quick=True))

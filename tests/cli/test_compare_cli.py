@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from support.small_runs import command, environment, russian_text, textgen_cli
 from typer.testing import Result
+
+import textgen.comparison
 
 #: A comparison that is sent Ctrl-C when its first run is over, and would measure it for a minute.
 BETWEEN_RUNS = """
@@ -91,7 +94,10 @@ def test_history() -> None:
 
 
 @pytest.mark.parametrize("task", ["recall", "count", "copy"])
-def test_tasks(task: str) -> None:
+def test_tasks(task: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of 50,000 pairs a run of three steps sees twelve.
+    few = partial(textgen.comparison.compare_task, pairs=300)
+    monkeypatch.setattr(textgen.comparison, "compare_task", few)
     result = compare("--task", task, "--lag", "2..8:2", "--cells", "rnn,gru", *TASK, COLUMNS="80")
     assert "trained up to 4" in result.stdout and "chance" in result.stdout
     assert "6 *" in result.stdout and "4 *" not in result.stdout

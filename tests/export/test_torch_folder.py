@@ -125,6 +125,7 @@ def test_the_likeliest_text_is_ours(tmp_path: Path) -> None:
     assert written(*calls) == expected
 
 
+@pytest.mark.usefixtures("uncompared")
 def test_the_files_read_well(tmp_path: Path) -> None:
     """By the linter of this project, but for the order of imports, which differs in a folder."""
     write_torch(model_of("coupled"), tmp_path)
