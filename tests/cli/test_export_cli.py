@@ -27,6 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow  # test_docs.py runs both commands of the guide.
 def test_both_say_what_was_written(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exported, "STEPS", 20)  # ONNX's own program is slow.
     made = textgen_cli("export", "torch", "folder", "-c", "lstm")

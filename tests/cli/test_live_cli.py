@@ -163,8 +163,12 @@ def test_a_narrow_terminal_and_another_size(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("keys", "signum", "code"),
-    [("\x03", None, 130), (" \x03", None, 130), ("", signal.SIGTERM, 143), ("\x1b", None, 0)],
-    ids=["ctrl-c", "ctrl-c in a pause", "sigterm", "escape"],
+    [
+        pytest.param("\x03", None, 130, marks=pytest.mark.slow, id="ctrl-c"),
+        pytest.param(" \x03", None, 130, id="ctrl-c in a pause"),
+        pytest.param("", signal.SIGTERM, 143, id="sigterm"),
+        pytest.param("\x1b", None, 0, marks=pytest.mark.slow, id="escape"),
+    ],
 )
 def test_however_it_is_ended_nothing_is_lost(
     home: Path, keys: str, signum: signal.Signals | None, code: int

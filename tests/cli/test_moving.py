@@ -28,12 +28,12 @@ COMPARE = "--params 5k --batch-size 4 --threads 1"
 #: Those of a few seconds, and those of many.
 FEW = [
     "eval corpus.txt",
-    "inspect gates",
-    "inspect similar 'старик видел'",
     "inspect --file corpus.txt --top 1",
     "sample --length 50 --steer 0:3=+2",
 ]
 MANY = [
+    "inspect gates",
+    "inspect similar 'старик видел'",
     f"train corpus.txt --budget 1s --out new {SMALL}",
     f"train pairs.tsv --pairs --steps 4 --out pairs {SMALL}",
     "train corpus.txt --level word --embedding word2vec:8 --steps 3 --hidden 24 --batch-size 4 "

@@ -39,7 +39,7 @@ LETTERS = st.text(
     ),
     max_size=60,
 )
-SLOW = settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+SLOW = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def coding_of(file: bytes) -> object:
