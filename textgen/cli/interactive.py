@@ -37,7 +37,7 @@ and the model goes on.
   /show   show the whole text
   /new    start again
   /quit   leave ({_END_KEY} too)
-A space in front adds such a line as text."""
+A space in front makes it text."""
 
 #: How many of the most likely tokens are offered, and of the likeliest words.
 OFFERED, WORDS = 9, 5
