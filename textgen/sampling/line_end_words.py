@@ -1,4 +1,4 @@
-"""The words that the lines of a rhyme may end with, where nobody gives a list."""
+"""The words of a model's text: lines of a rhyme end with them where nobody gives a list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_READ = 2_000_000
 _TEXTS, _LENGTH, _TEMPERATURE = 32, 500, 0.6
 
 
-@task("looking for words that rhyme")
+@task("looking at the words of the model")
 def line_end_words(model: SavedModel, networks: SamplingNetworks) -> list[str]:
     """The words of a model's training text, else those that it writes by itself.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from textgen.corpus.vocabulary import Vocabulary
@@ -24,6 +25,7 @@ from textgen.sampling.forms.rules import (
     words_of,
 )
 from textgen.sampling.forms.spelling import Place, SpelledForm, Track, check_level
+from textgen.sampling.forms.syllables import is_english
 from textgen.sampling.forms.verse import Verse, line_automata
 
 #: Lines with so many states at most are one automaton, which the engine follows by itself.
@@ -60,8 +62,8 @@ def form_of(
     Args:
         options: The settings.
         vocabulary: The model's symbols.
-        usual_words: The words that lines may rhyme with, the most frequent first, where `options`
-            has no list.
+        usual_words: The words of the model's text, the most frequent first. Lines rhyme with them
+            where `options` has no list, and they tell whether syllables are those of English.
     Raises:
         SamplingError: No text of the model can keep to it, and why; or it is too large.
         TextgenError: A file of words cannot be read.
@@ -69,13 +71,18 @@ def form_of(
     if not form_settings(options):
         return None
     check_level(vocabulary)
+    usual = cache(usual_words or tuple)
     named_texts = [options.match or "", options.match_line or "", options.acrostic or ""]
     words = None if options.only_words is None else _words(options.only_words)
     named_texts += [*options.include, *(words or ())]
     alphabet = Alphabet.of(vocabulary, named_texts)
     texts = text_rules(options, alphabet)
     letters = letter_rules(options, alphabet, words)
-    lines = line_rules(options, alphabet)
+    silent = False
+    if options.syllables is not None:
+        known = usual() if words is None else words
+        silent = is_english(known, are_ranked=words is None)
+    lines = line_rules(options, alphabet, is_english=silent)
     count = number_of_lines(options)
     if (lines or count) and "\n" not in alphabet.numbers:
         raise SamplingError(
@@ -84,7 +91,7 @@ def form_of(
         )
     track: Track
     if count and not texts:
-        track = _verse(options, [*lines, *letters], count, alphabet, words, usual_words)
+        track = _verse(options, [*lines, *letters], count, alphabet, words, usual)
     elif options.rhyme is not None:
         raise SamplingError(
             f"{named('rhyme')} does not go with {' and '.join(rule.name for rule in texts)}: the "
@@ -113,8 +120,10 @@ def _verse(
     count: int,
     alphabet: Alphabet,
     words: Sequence[str] | None,
-    usual_words: Callable[[], Sequence[str]] | None,
+    usual: Callable[[], Sequence[str]],
 ) -> Track:
+    if options.rhyme is not None:
+        _check_room(options, count)
     rules = [*lines, lines_rules(count, alphabet)]
     bases = line_automata(rules, count, alphabet)
     for place, base in enumerate(bases):
@@ -125,6 +134,17 @@ def _verse(
         if sum(len(base.table_SK) for base in bases) <= MOST_JOINED:
             return _Whole(one_after_another(bases, alphabet.numbers["\n"]))
         return Verse(bases, alphabet, None)
+    if words is None:
+        words = usual()
+    stress = {} if options.stress is None else read_stress(Path(options.stress))
+    size = len(options.rhyme)
+    scheme = "".join(options.rhyme[place % size] for place in range(count))
+    stanzas = [place // size for place in range(count)]
+    return Verse(bases, alphabet, Rhymes(scheme, stanzas, bases, words, stress, alphabet))
+
+
+def _check_room(options: SampleOptions, count: int) -> None:
+    """Refuse lines that rhyme where the longest ones do not fit."""
     longest = longest_text(options)
     if not longest:
         raise SamplingError(
@@ -137,13 +157,6 @@ def _verse(
             f"{longest:,} characters, and {named('length')} is {options.length}; give "
             f"{named('length', longest)}, or shorter lines: {named('line_chars', 'A..B')}"
         )
-    if words is None:
-        words = () if usual_words is None else usual_words()
-    stress = {} if options.stress is None else read_stress(Path(options.stress))
-    size = len(options.rhyme)
-    scheme = "".join(options.rhyme[place % size] for place in range(count))
-    stanzas = [place // size for place in range(count)]
-    return Verse(bases, alphabet, Rhymes(scheme, stanzas, bases, words, stress, alphabet))
 
 
 def _words(path: str) -> list[str]:

@@ -72,15 +72,24 @@ class Rule:
         return bool(self.distances_S[0] < FAR)
 
     def minimal(self) -> Rule:
-        """The same rule with the fewest states; one that cannot be kept stays as it is."""
+        """The same rule with the fewest states.
+
+        One that cannot be kept stays as it is, and of one that would take long only the states go
+        that lead nowhere.
+        """
         if not self.can_be_kept:
             return self
         alive_S = self.distances_S < FAR
         table_SK = np.where((self.table_SK >= 0) & alive_S[self.table_SK], self.table_SK, NONE)
         weights_K = _random(table_SK.shape[1])
-        blocks_S, count = self.ends_S.astype(np.int64), 0
+        # States that are as far from an end may be one.
+        _, blocks_S = np.unique(self.distances_S, return_inverse=True)
+        count, rounds = 0, _MOST_WORK // table_SK.size
         with task("making an automaton", len(table_SK)) as making:
             while True:
+                if (rounds := rounds - 1) < 0:
+                    blocks_S, count = np.arange(len(table_SK)), len(table_SK)
+                    break
                 # States stay together whose successors are together: equal sums, all but certainly.
                 after_SK = np.where(table_SK >= 0, blocks_S[table_SK] + 1, 0).astype(np.uint64)
                 sums_S = (after_SK * weights_K).sum(axis=1) + blocks_S.astype(np.uint64) * _ODD
@@ -103,6 +112,8 @@ class Rule:
 
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)
+#: Transitions that are looked at for the fewest states: about two seconds.
+_MOST_WORK = 2**27
 
 
 def _random(count: int) -> NDArray[np.uint64]:

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 
 from textgen.errors import SamplingError, named
 from textgen.options import SampleOptions, span_of
-from textgen.sampling.forms.alphabet import Alphabet, is_letter, is_vowel, stands_apart
-from textgen.sampling.forms.automaton import NONE, Rule, product
+from textgen.sampling.forms.alphabet import Alphabet, is_letter
+from textgen.sampling.forms.automaton import MOST_TRANSITIONS, NONE, Rule, product
 from textgen.sampling.forms.pattern import literal, one_of, pattern_rule
+from textgen.sampling.forms.syllables import syllables_rule, voiced_rule
 
 #: The characters of a line under `rhyme`, where nothing else bounds them.
 RHYMED_LINE = (1, 60)
-#: Consonants that stand together in a word where syllables are counted.
-MOST_CONSONANTS = 4
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,10 @@ def text_rules(options: SampleOptions, alphabet: Alphabet) -> list[Rule]:
     return rules
 
 
-def line_rules(options: SampleOptions, alphabet: Alphabet) -> list[LineRules]:
-    """The rules of lines."""
+def line_rules(
+    options: SampleOptions, alphabet: Alphabet, *, is_english: bool = False
+) -> list[LineRules]:
+    """The rules of lines; of English ones the silent *e* is no syllable."""
     rules = []
     if options.match_line is not None:
         name = named("match_line", options.match_line)
@@ -75,9 +76,12 @@ def line_rules(options: SampleOptions, alphabet: Alphabet) -> list[LineRules]:
     if options.syllables is not None:
         name = named("syllables", options.syllables)
         counts = tuple(int(count) for count in options.syllables.split(","))
-        rows = {count: _syllables_rule(name, count, alphabet) for count in set(counts)}
+        rows = {
+            count: syllables_rule(name, count, alphabet, is_english=is_english)
+            for count in set(counts)
+        }
         rules.append(LineRules(tuple(rows[count] for count in counts), "again"))
-        rules.append(LineRules((_voiced_rule(name, alphabet),)))
+        rules.append(LineRules((voiced_rule(name, alphabet),)))
     return rules
 
 
@@ -154,7 +158,7 @@ def span_rule(name: str, span: tuple[int, int | None], alphabet: Alphabet) -> Ru
 
 def words_rule(name: str, words: Iterable[str], alphabet: Alphabet) -> Rule:
     """The rule that every word is one of these, which are in lower case."""
-    kinds_N, trie, whole = _trie(words, alphabet)
+    kinds_N, trie, whole = _trie(name, words, alphabet)
     table_SK = trie.copy()
     # What is no letter stands between two words.
     ends_S = np.array(whole)
@@ -169,7 +173,7 @@ def end_words_rule(name: str, words: Iterable[str], alphabet: Alphabet) -> Rule:
     It stands at the beginning or after white space, only its first letter may be a capital, and no
     letter is behind it.
     """
-    kinds_N, trie, whole_S = _trie(words, alphabet)
+    kinds_N, trie, whole_S = _trie(name, words, alphabet)
     size, kinds = trie.shape
     # In another word; after what is neither letter nor white space; after the word, without and
     # with white space.
@@ -200,7 +204,7 @@ def words_of(text: str, at_least: int = 1) -> list[str]:
 
 
 def _trie(
-    words: Iterable[str], alphabet: Alphabet
+    name: str, words: Iterable[str], alphabet: Alphabet
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
     """Kinds of characters, 0 of what is no letter; a tree of words; which of its nodes are words.
 
@@ -211,9 +215,15 @@ def _trie(
     kinds_N = np.array([kinds[low[c]] if c in low else 0 for c in alphabet.chars], np.int32)
     rows: list[dict[int, int]] = [{}]
     whole = [False]
-    for word in words:
+    most = MOST_TRANSITIONS // (len(kinds) + 1)
+    for number, word in enumerate(words):
         if any(letter not in kinds for letter in word):
             continue
+        if len(rows) > most:
+            raise SamplingError(
+                f"{name} has too many words: the first {number:,} begin in {most:,} ways, and no "
+                "more fit; give a shorter list"
+            )
         node = 0
         for letter in word:
             kind = kinds[letter]
@@ -260,69 +270,6 @@ def _acrostic_rules(word: str, alphabet: Alphabet) -> LineRules:
     _refuse_lacking(name, word, alphabet)
     rules = [pattern_rule(name, f"{one_of(alphabet.cases(c))}.*", alphabet) for c in word]
     return LineRules((*rules, pattern_rule(name, ".*", alphabet)))
-
-
-def _syllables_rule(name: str, count: int, alphabet: Alphabet) -> Rule:
-    """The rule of so many syllables: state 2 n has read n of them, 2 n + 1 is in the vowels.
-
-    After the word that has the last of them no other begins.
-    """
-    kinds_N = np.array([_sound(char) for char in alphabet.chars], np.int32)
-    closed = 2 * count + 2
-    table_SK = np.full((closed + 1, 5), NONE, np.int32)
-    for state in range(closed):
-        read, in_vowels = divmod(state, 2)
-        is_full = read == count
-        table_SK[state] = (
-            closed if is_full else 2 * read,
-            2 * read,
-            NONE if is_full else 2 * (read + 1),
-            state if in_vowels else (NONE if is_full else 2 * (read + 1) + 1),
-            state,
-        )
-    table_SK[closed, 0] = closed
-    return Rule(name, kinds_N, table_SK, np.arange(closed + 1) >= 2 * count)
-
-
-def _sound(char: str) -> int:
-    """What a character is to syllables.
-
-    0: no letter. 1: a consonant. 2: a vowel that is a syllable. 3: one that joins others. 4: a
-    mark.
-    """
-    if unicodedata.category(char).startswith("M"):
-        return 4
-    if not is_vowel(char):
-        return int(is_letter(char))
-    return 2 if stands_apart(char) else 3
-
-
-def _voiced_rule(name: str, alphabet: Alphabet) -> Rule:
-    """The rule that words are not drawn out where no syllable is left for them.
-
-    Each has a vowel or is one letter, no more than `MOST_CONSONANTS` stand together in it, and no
-    more than two characters that are no letters stand together.
-    """
-    sounds = [_sound(char) for char in alphabet.chars]
-    kinds_N = np.array([3 if sound == 4 else min(sound, 2) for sound in sounds], np.int32)
-    # 0, 1 and 2: so many characters since the last word. Then n consonants that begin a word, and
-    # n of them after its vowel.
-    first, voiced = 2, 2 + MOST_CONSONANTS + 1
-    table_SK = np.full((voiced + MOST_CONSONANTS + 1, 4), NONE, np.int32)
-    for state in range(len(table_SK)):
-        apart = min(state, first)
-        consonants = state - (voiced if state >= voiced else first)
-        is_word = state > first
-        may_end = state >= voiced or consonants < 2
-        table_SK[state] = (
-            (1 if may_end else NONE) if is_word else (apart + 1 if apart < 2 else NONE),
-            (state + 1 if consonants < MOST_CONSONANTS else NONE) if is_word else first + 1,
-            voiced,
-            state,
-        )
-    ends_S = table_SK[:, 0] >= 0
-    ends_S[: first + 1] = True
-    return Rule(name, kinds_N, table_SK, ends_S)
 
 
 def _refuse_lacking(name: str, text: str, alphabet: Alphabet) -> None:
