@@ -24,9 +24,9 @@ MOST_CONSONANTS = 4
 _OTHER, _CONSONANT, _ALONE, _JOINING, _MARK, _E, _L, _T, _D, _S, _HISS = range(11)
 _ENGLISH = {"e": _E, "l": _L, "t": _T, "d": _D, "s": _S, **dict.fromkeys("xzcgh", _HISS)}
 #: Where a line stands: between words; behind consonants of a word without a vowel yet; in a word
-#: with one behind a consonant, behind t or d, behind one that hisses, behind l after a vowel, behind
-#: l after another consonant; in vowels; behind an e that is silent if the word ends, after a
-#: consonant, after t or d, after one that hisses; behind an s or d after such an e.
+#: with one behind a consonant, t or d, one that hisses, an l after a vowel, or an l after another
+#: consonant; in vowels; behind an e that is silent if the word ends, after a consonant, after t or
+#: d, after one that hisses; behind an s or d after such an e.
 _BETWEEN, _FIRST, _BEHIND, _BEHIND_T, _BEHIND_S, _BEHIND_ONE_L, _BEHIND_L, _VOWELS = range(8)
 _SILENT, _SILENT_T, _SILENT_S, _ENDING = range(8, 12)
 _PLACES = 12
