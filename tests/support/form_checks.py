@@ -24,7 +24,8 @@ def runs(text: str) -> list[str]:
 
 def syllables(line: str, *, english: bool = False) -> int:
     if english:
-        return sum(map(english_syllables, re.findall(r"[^\W_]+", line.lower())))
+        words = re.findall(r"[^\W_]+", line.lower())
+        return sum(english_syllables(w) if w.isascii() else syllables(w) for w in words)
     # Letters without their marks, as in "café"; й is a letter of its own.
     low = unicodedata.normalize("NFD", line.lower().replace("й", "j"))
     bare = "".join(char for char in low if not unicodedata.category(char).startswith("M"))
