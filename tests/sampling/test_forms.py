@@ -130,6 +130,8 @@ def test_no_text_at_all_is_said_with_the_reason(tmp_path):
         return str(caught.value)
 
     assert "no text of the model's characters keeps to match='[0-9]+'" in refusal(match="[0-9]+")
+    # A line has no line end.
+    assert "keeps to match_line='(a" in refusal(match_line="(a\n){2}a")
     assert "chars='3' and include='mercy' at once" in refusal(chars="3", include=("mercy",))
     assert "has 'ж', and the model cannot write that" in refusal(acrostic="ж")
     assert "has 'я', and the model" in refusal(include=("я",))

@@ -225,7 +225,13 @@ def by_lines(lines: Sequence[Rule], newline: int, after: str) -> Rule:
         # A copy of the line's start, where the text may end.
         table_SK[first + size] = table_SK[first]
         ends_S[first + size] = after != "end"
+    _drop_unused(table_SK, kinds_N)
     return Rule(lines[0].name, kinds_N, table_SK, ends_S)
+
+
+def _drop_unused(table_SK: Ints, kinds_N: Ints) -> None:
+    """Drop what follows kinds that no character has any more, since the line end has its own."""
+    table_SK[:, np.setdiff1d(np.arange(table_SK.shape[1]), kinds_N)] = NONE
 
 
 def one_after_another(lines: Sequence[Rule], newline: int) -> Rule:
@@ -260,4 +266,5 @@ def as_line(rule: Rule, newline: int, *, is_last: bool) -> Rule:
     table_SK[:size, :line_end] = rule.table_SK
     table_SK[:size, line_end] = np.where(rule.ends_S, size, NONE)
     ends_S = np.append(rule.ends_S & is_last, True)
+    _drop_unused(table_SK, kinds_N)
     return Rule(rule.name, kinds_N, table_SK, ends_S)

@@ -56,7 +56,7 @@ def pattern_rule(name: str, pattern: str, alphabet: Alphabet, *, is_known: bool 
             return _nothing(name, alphabet)
         raise SamplingError(
             f"{name} cannot be followed: {str(error).splitlines()[-1][:120]}; look-around, \\b and "
-            r"back references have no automaton, a bracket is typed as \("
+            r"back references have no automaton, ^ and $ stand at its ends, a bracket is typed \("
         ) from error
     if found is None:
         raise SamplingError(
