@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support.every_kind import OLD_FILES
+from support.every_kind import OLD_FILES, page
 from support.small_runs import textgen_cli
 
 import textgen
@@ -98,6 +99,32 @@ def test_a_page_has_the_directions_that_fit(folder: Path) -> None:
     assert len(made.notices) == 1 and "'stale' was found in other weights" in made.notices[0]
     html = (folder / "page.html").read_text("utf-8")
     assert '"name":"mood"' in html and "stale" not in html
+
+
+def test_a_page_says_what_neurons_follow(folder: Path) -> None:
+    """The features are those of `inspect neurons`; without a text at hand nothing is said."""
+    (folder / "page.txt").write_text(page() * 3, "utf-8")
+    model = textgen.load("checkpoints/lstm")
+    model.export_html("without.html")
+    assert '"notes":' not in (folder / "without.html").read_text("utf-8")
+    made = textgen_cli("export", "html", "page.html", "-c", "lstm", "--notes", "page.txt")
+    assert made.exit_code == 0, made.stderr
+    (found,) = re.findall(r'"notes":(\{.*?\}\})', (folder / "page.html").read_text("utf-8"))
+    notes = json.loads(found)
+    follows = {
+        f"{profile.stats.layer}:{profile.stats.unit}": (
+            profile.follows.feature,
+            round(profile.follows.correlation, 2),
+        )
+        for profile in model.neurons(model.read("page.txt"), top=0).profiles
+        if profile.follows is not None and profile.follows.correlation is not None
+    }
+    assert notes["quantity"] == "cell" and follows
+    assert {name: tuple(each) for name, each in notes["followed"].items()} == follows
+    wrong = textgen_cli(
+        "export", "html", "page.html", "-c", "lstm", "--force", "--notes", "none.txt"
+    )
+    assert wrong.exit_code == 6 and "none.txt" in wrong.stderr
 
 
 def test_what_cannot_be_shown_is_said(folder: Path) -> None:
