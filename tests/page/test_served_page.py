@@ -205,6 +205,7 @@ def test_other_models(
     assert len(own["greedy"]) > 0
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing(browser: Chrome, served: Served) -> None:
     for width, scheme in ((360, "dark"), (1280, "light")):
         live = Live(browser, served.address, width=width, scheme=scheme)
