@@ -52,6 +52,7 @@ nitpick_ignore_regex = [
     ("py:.*", r"(?!textgen\.).*"),
     ("py:.*", r"textgen\.(options|model|mixing|adaptation|messages|notebook|comparison\.runs)\..*"),
     ("py:.*", r"textgen\.(series\.scaling|cells\.registry)\..*"),
+    ("py:.*", r"textgen\.(checkpoint\.model_file|sampling\.forms|sampling\.items)\..*"),
 ]
 
 html_theme = "furo"

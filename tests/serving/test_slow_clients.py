@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from support.every_kind import OLD_FILES
 from support.serving import Served, serving
+from support.small_runs import environment
 from test_access import wait_for
 
 import textgen
@@ -82,3 +86,38 @@ def test_nobody_writes_for_a_client_that_reads_nothing(
             wait_for(lambda: served.metric("textgen_texts") == 2)
             wait_for(lambda: served.metric("textgen_texts") == 0, 60)
         assert served.metric("textgen_cancelled_texts_total") == 2
+
+
+LIMITED = """
+import resource, sys
+import textgen.cli
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+sys.argv = ["textgen", *sys.argv[3:]]
+textgen.cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize("hard", [4096, 64])
+def test_more_connections_than_files_may_be_open(hard: int) -> None:
+    """The limit is raised where it may be; else those who come wait, and one line says so."""
+    model = OLD_FILES / "lstm.safetensors"
+    words = [sys.executable, "-c", LIMITED, "64", str(hard), "serve", "--port", "0", "-c", model]
+    process = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    )
+    assert process.stdout is not None
+    served = Served(process.stdout.readline().strip())
+    host, port = served.host.split(":")
+    idle = [socket.create_connection((host, int(port)), timeout=30) for _ in range(90)]
+    if hard == 64:
+        time.sleep(1.5)
+        for made in idle:
+            made.close()
+    assert served.ask("/health").status == 200
+    process.terminate()
+    _, told = process.communicate(timeout=30)
+    assert told.count("more connections than can be opened") == (hard == 64)
+    assert "Traceback" not in told
+    for made in idle:
+        made.close()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import uvicorn
 
@@ -21,6 +24,8 @@ from textgen.terminal.humanize import plural
 _LOOK_SECONDS = 0.05
 #: Seconds that an answer has to be sent once its texts are done.
 _SENDING_SECONDS = 1
+#: What the system says when no more files can be opened.
+_NO_MORE = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 #: Connections beyond those whose texts are taken on: for whoever asks how the server is.
 _MORE_CONNECTIONS = 64
 
@@ -83,11 +88,48 @@ def run(
         limit_concurrency=options.max_waiting + _MORE_CONNECTIONS,
         timeout_graceful_shutdown=_SENDING_SECONDS,
     )
+    _allow_open_files(options.max_waiting + 2 * _MORE_CONNECTIONS)
     server.scribe.start()
     try:
         asyncio.run(_serve(_Server(config), server, options, listening, stop, say))
     finally:
         server.close()
+
+
+def _allow_open_files(count: int) -> None:
+    """Let the process open so many files, if it may: each connection is one."""
+    if sys.platform != "win32":  # which has no such limit
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            with suppress(ValueError, OSError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+class _Complaints:
+    """Says once that no more connections can be opened, which asyncio would say thousands of times.
+
+    Args:
+        say: Is given the line.
+    """
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._is_said = False
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Called by asyncio with what nobody has caught."""
+        error = context.get("exception")
+        # asyncio tries again a second later, when the server may have ended.
+        is_late = self._is_said and isinstance(error, ValueError)
+        if not (isinstance(error, OSError) and error.errno in _NO_MORE):
+            if not is_late:
+                loop.default_exception_handler(context)
+        elif not self._is_said:
+            self._is_said = True
+            self._say(f"more connections than can be opened: {os_reason(error)}; others wait")
 
 
 async def _serve(
@@ -98,6 +140,7 @@ async def _serve(
     stop: Callable[[], bool],
     say: Callable[[str], object],
 ) -> None:
+    asyncio.get_running_loop().set_exception_handler(_Complaints(say))
     serving = asyncio.create_task(web.serve(sockets=[listening]))
     while not (stop() or serving.done()):
         await asyncio.sleep(_LOOK_SECONDS)
