@@ -33,6 +33,7 @@ LEVELS = {
     "errors": -2,
     "systems": -2,
     "files": -1,
+    "spans": -1,
     "terminal": 0,
     "other_names": 0,
     "settings": 0,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from textgen.spans import ALWAYS as ALWAYS
+from textgen.spans import Span as Span
+from textgen.spans import parse_span as parse_span
 from textgen.steering.hand import LiveSteering as LiveSteering
-from textgen.steering.intervention import ALWAYS as ALWAYS
 from textgen.steering.intervention import MODES as MODES
 from textgen.steering.intervention import Intervention as Intervention
 from textgen.steering.intervention import Mode as Mode
-from textgen.steering.intervention import Span as Span
 from textgen.steering.intervention import Steering as Steering
 from textgen.steering.intervention import SteeringPlan as SteeringPlan
-from textgen.steering.intervention import parse_span as parse_span
 from textgen.steering.intervention import parse_spec as parse_spec
 from textgen.steering.intervention import parse_specs as parse_specs
 from textgen.steering.label_plan import LabelEdit as LabelEdit

@@ -8,7 +8,8 @@ from itertools import pairwise
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits
-from textgen.steering.intervention import Intervention, Span, SteeringPlan
+from textgen.spans import Span
+from textgen.steering.intervention import Intervention, SteeringPlan
 from textgen.steering.target import Target
 
 #: By how much a key changes the dose, and how far, in standard deviations.
