@@ -90,7 +90,7 @@ from textgen.sampling.items import (
 )
 from textgen.sampling.labelled import MOST_OPEN, LabelledNetwork
 from textgen.sampling.line_end_words import line_end_words
-from textgen.sampling.seed import refuse_form, seed_of
+from textgen.sampling.seed import refuse_beam, refuse_form, seed_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
@@ -828,6 +828,7 @@ class Model(WritingModel):
         if self._schedule(options.label) is not None:
             raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
         refuse_form(options, "a text that is steered by hand ends where a person ends it")
+        refuse_beam(options, "a text that is steered by hand is written as it appears")
         return generate_live(
             self.network_for(options),
             self.vocabulary,
@@ -868,7 +869,10 @@ class Model(WritingModel):
         if isinstance(sources, str):
             raise ConfigError(f"sources is {sources!r:.60}; it must be a list: [{sources!r:.60}]")
         seeds = [seed_of(self.saved, source).ids for source in sources for _ in range(count)]
-        return self._write(seeds, self.sample_options(**settings), exact=exact)
+        options = self.sample_options(**settings)
+        if count > 1:
+            refuse_beam(options, "a search finds one target of a source")
+        return self._write(seeds, options, exact=exact)
 
     def _require_pairs(self, what: str) -> None:
         if not self.saved.reads_pairs:

@@ -73,12 +73,19 @@ class SampleSettings(TypedDict, total=False):
     """How a text is written: `textgen.options.SampleOptions`."""
 
     length: int
-    temperature: float
+    temperature: float | str | Sequence[float]
     rng: int
     label: str | None
+    beam: int
     top_k: int
     top_p: float
     min_p: float
+    typical: float
+    mirostat: float
+    mirostat_rate: float
+    word_starts: bool
+    no_repeat: int
+    bias: str | None
     repetition_penalty: float
     repetition_window: int
     stop: Sequence[str]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from textgen.messages import call
 from textgen.runtime import PATH_VARIABLE, parse_duration
 from textgen.settings import (
     ADVANCED,
+    AMONG,
     CHOICE,
     END,
     FORM,
@@ -31,6 +32,12 @@ from textgen.settings import (
     setting_like,
     settings_of,
     typed_words,
+)
+from textgen.temperatures import (
+    USUAL_TEMPERATURE,
+    Temperatures,
+    parse_temperature,
+    temperatures_of,
 )
 from textgen.terminal.text import command_line, quote, quote_path
 
@@ -50,6 +57,8 @@ MOST_STEPS, MOST_LENGTH = 10**12, 10**9
 MOST_ORDER = 64
 #: The longest line or text that a form can count, in characters.
 MOST_COUNTED = 10_000
+#: Beginnings that a search keeps at most: each is a step of the network at each token.
+MOST_BEAMS = 256
 #: Random seeds of a text lie below this.
 RNG_LIMIT = 2**64
 #: What can be measured of a text and not of pairs, each of which is read from its beginning.
@@ -541,13 +550,18 @@ class SampleOptions:
         at_least=0,
         short="n",
     )
-    temperature: float = setting(
-        0.8,
+    temperature: float | str = setting(
+        USUAL_TEMPERATURE,
         help="How freely to choose the next token (the logits are divided by X): below 1 the "
-        "text is safer, above 1 it is wilder; 0 always takes the most likely token.",
+        "text is safer, above 1 it is wilder; 0 always takes the most likely token. 1.0,0.2,0.5 "
+        "are taken in turns, a token each; 0.4@0..100,1.0@100.. holds one for each part of the "
+        f"text, counted as in {named('steer')}.",
         panel=CHOICE,
         at_least=0,
         short="t",
+        metavar="X",
+        parse=parse_temperature,
+        accepts="float | str | Sequence[float]",
     )
     rng: int = setting(
         0,
@@ -566,17 +580,27 @@ class SampleOptions:
         metavar="NAME",
         by_default="none",
     )
+    beam: int = setting(
+        0,
+        help="Look for the most likely text: keep N beginnings at once, and of what they can go on "
+        "with the N most likely. Nothing is left to chance. The text is at least as likely as that "
+        f"of {named('temperature', 0)}, and often repeats itself: see {named('no_repeat')}. 0 "
+        "turns this off.",
+        panel=CHOICE,
+        at_least=0,
+        at_most=MOST_BEAMS,
+    )
     top_k: int = setting(
         0,
         help="Choose only among the N most likely tokens; 0 allows all.",
-        panel=CHOICE,
+        panel=AMONG,
         at_least=0,
     )
     top_p: float = setting(
         1.0,
         help="Choose only among the most likely tokens whose probabilities add up to X; 1 allows "
         "all.",
-        panel=CHOICE,
+        panel=AMONG,
         above=0,
         at_most=1,
     )
@@ -584,15 +608,62 @@ class SampleOptions:
         0.0,
         help="Never choose a token whose probability is below X times that of the most likely "
         "token; 0 allows all.",
-        panel=CHOICE,
+        panel=AMONG,
         at_least=0,
         at_most=1,
+    )
+    typical: float = setting(
+        1.0,
+        help="Choose only among the tokens that are about as surprising as is to be expected here, "
+        "whose probabilities add up to X; 1 allows all. The most likely token may be left out.",
+        panel=AMONG,
+        above=0,
+        at_most=1,
+    )
+    mirostat: float = setting(
+        0.0,
+        help="Keep the surprise of the tokens at X bits on average: what is more surprising than a "
+        "bound is never chosen, and the bound follows what was chosen (mirostat 2). 0 turns this "
+        "off.",
+        panel=AMONG,
+        at_least=0,
+        metavar="BITS",
+    )
+    mirostat_rate: float = setting(
+        0.1,
+        help=f"With {named('mirostat')}: how fast the bound follows.",
+        panel=ADVANCED,
+        above=0,
+        at_most=1,
+    )
+    word_starts: bool = setting(
+        False,
+        help="Choose freely only where a word may begin, and take the most likely token within "
+        "words.",
+        panel=AMONG,
+    )
+    no_repeat: int = setting(
+        0,
+        help="Write no N tokens a second time, neither those of the given beginning; the text ends "
+        "where that cannot be. 0 turns this off.",
+        panel=AMONG,
+        at_least=0,
+    )
+    bias: str | None = setting(
+        None,
+        help="Make characters more or less likely: !=-2,е=+1 adds so many nats to the logit of "
+        "each, before the temperature.",
+        typed_help="Make characters more or less likely: !=-2,е=+1 adds so many nats to the logit "
+        "of each, before the temperature. \\n means a line end, \\t a tab, \\\\ a backslash.",
+        panel=AMONG,
+        metavar="C=X,...",
+        escapes=True,
     )
     repetition_penalty: float = setting(
         1.0,
         help="Make tokens that were just written less likely (above 1) or more likely (below 1); "
         "1 turns this off.",
-        panel=CHOICE,
+        panel=AMONG,
         above=0,
     )
     repetition_window: int = setting(
@@ -769,12 +840,34 @@ class SampleOptions:
                 f"carries its state on; add {named('history', 0)}"
             )
         object.__setattr__(self, "stop", _texts_of("stop", self.stop))
+        if self.mirostat_rate != _usual("mirostat_rate") and not self.mirostat:
+            raise SamplingError(
+                f"{named('mirostat_rate')} goes with {named('mirostat')}; give both"
+            )
+        if self.bias is not None:
+            parse_bias(self.bias)
+        _check_no_repeat(self)
+        _check_beam(self)
         if self.until_end and self.keep_going:
             raise SamplingError(
                 f"{named('until_end')} and {named('keep_going')} contradict each other; give one"
             )
         if not self.separator:
             raise SamplingError("separator is ''; it must be a text of at least one character")
+
+    @property
+    def temperatures(self) -> Temperatures | None:
+        """How the temperature changes; None: it does not."""
+        return temperatures_of(self.temperature)
+
+    @property
+    def first_temperature(self) -> float:
+        """The temperature of the first token."""
+        if isinstance(self.temperature, str):
+            changing = temperatures_of(self.temperature)
+            assert changing is not None
+            return changing.turns[0] if changing.turns else changing.at(0, 1)
+        return self.temperature
 
     @property
     def may_end(self) -> bool:
@@ -913,6 +1006,73 @@ def _check_form(options: SampleOptions) -> None:
             raise SamplingError(
                 f"{held[0]} says where the text ends, and so does {named(name)}; give one"
             )
+
+
+def parse_bias(text: str) -> dict[str, float]:
+    """The tokens of a bias such as `!=-2,е=+1`, and what is added to the logit of each.
+
+    What stands before the last `=` is the token, so that `==+1` and `,=-2` are understood.
+
+    Raises:
+        SamplingError: It cannot be read, or names a token twice.
+    """
+    found: dict[str, float] = {}
+    number = r"[-+−]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
+    place = 0
+    for part in re.finditer(rf"(.+?)=({number})(?:,|$)", text, re.DOTALL):
+        if part.start() != place or part[1] in found:
+            break
+        found[part[1]] = float(part[2].replace("−", "-"))
+        place = part.end()
+    if place < len(text) or not text or text.endswith(","):
+        raise SamplingError(
+            f"{named('bias')} is {text!r:.60}; it must be like {named('bias', '!=-2,e=+1')}, each "
+            "character once"
+        )
+    return found
+
+
+def _usual(name: str) -> Any:
+    """The default of a setting of texts."""
+    return next(item.default for item in fields(SampleOptions) if item.name == name)
+
+
+def _check_no_repeat(options: SampleOptions) -> None:
+    """Refuse what would lead a text that never repeats itself into a corner.
+
+    Raises:
+        SamplingError: A form is asked for.
+    """
+    if options.no_repeat and (held := form_settings(options)):
+        raise SamplingError(
+            f"{held[0]} holds to the end of the text, and {named('no_repeat')} may leave no way "
+            "there; give one of the two"
+        )
+
+
+#: What leaves something to chance, or changes what is likely.
+_NOT_BEAM = (
+    *("rng", "top_k", "top_p", "min_p", "typical", "mirostat", "word_starts", "bias"),
+    "repetition_penalty",
+)
+
+
+def _check_beam(options: SampleOptions) -> None:
+    """Refuse settings that a search for the most likely text has no use for.
+
+    Raises:
+        SamplingError: One of them is given.
+    """
+    if not options.beam:
+        return
+    given = [name for name in _NOT_BEAM if getattr(options, name) != _usual(name)]
+    if options.temperature not in (0, USUAL_TEMPERATURE):
+        given.insert(0, "temperature")
+    if given:
+        raise SamplingError(
+            f"{named('beam')} looks for the most likely text and leaves nothing to chance; leave "
+            f"{named(given[0])} out"
+        )
 
 
 def _texts_of(name: str, value: object) -> tuple[str, ...]:

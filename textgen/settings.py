@@ -33,10 +33,11 @@ from textgen.messages import Call, Named, told
 #: need come last.
 COMPARED, LENGTH, RUN = "What is compared", "How long", "The run"
 TEXT, MODEL = "The text", "The model"
-CHOICE, END, STEERING, ADVANCED = "How it chooses", "Where it ends", "Steering", "Advanced"
+CHOICE, AMONG = "How it chooses", "What it chooses among"
+END, STEERING, ADVANCED = "Where it ends", "Steering", "Advanced"
 FORM = "What it keeps to"
 PROPERTY, SAVED = "What to look for", "Output files"
-PANELS = (COMPARED, PROPERTY, LENGTH, RUN, TEXT, MODEL, CHOICE, END, FORM, STEERING, SAVED)
+PANELS = (COMPARED, PROPERTY, LENGTH, RUN, TEXT, MODEL, CHOICE, AMONG, END, FORM, STEERING, SAVED)
 
 #: Settings that name one of a few things: `LSTM` is `lstm`, and `cross_entropy` `cross-entropy`.
 NAMED = frozenset({"cell", "nonlinearity", "loss", "distance", "device", "precision", "level"})
@@ -266,6 +267,8 @@ def refused(value: Any, how: Setting) -> str:
     """What a value must be, where it is not; "" where it is allowed."""
     if how.choices:
         return "" if value in how.choices else f"one of {', '.join(how.choices)}"
+    if isinstance(value, str):
+        return ""  # Limits are those of numbers.
     limits = (
         (how.at_least, operator.ge, "at least"),
         (how.above, operator.gt, "above"),

@@ -36,7 +36,14 @@ from textgen.sampling import (
 )
 from textgen.sampling.forms import Form, form_of
 from textgen.sampling.items import ItemRequest, Items, find_items, longest_item, refuse_no_items
-from textgen.sampling.seed import options_of, refuse_form, refuse_steering, seed_of, stop_of
+from textgen.sampling.seed import (
+    options_of,
+    refuse_beam,
+    refuse_form,
+    refuse_steering,
+    seed_of,
+    stop_of,
+)
 from textgen.settings import plain_value
 from textgen.steering import LabelSteering, Steering, SteeringPlan
 
@@ -247,6 +254,8 @@ class WritingModel(Shown, ABC):
                 raise SamplingError("there is no seed to write after; give at least one")
         else:
             number: int = plain_value("count", count, (int,), SamplingError)
+            if number > 1:
+                refuse_beam(options, "a search finds one text, however often it is done")
             seeds = [seed_of(self.saved, seed).ids] * number
         return self._write(seeds, options, exact=exact, steering=plan)
 
@@ -330,6 +339,7 @@ class WritingModel(Shown, ABC):
         steering: Steering | None = None,
     ) -> list[Generation]:
         """A text after each of the seeds; one that is empty begins as the corpus's texts do."""
+        exact = exact or options.beam > 0
         together = self.networks.are_together(len(seeds), exact=exact)
         texts = generate(
             self.network_for(options, together=together),
@@ -372,6 +382,12 @@ class WritingModel(Shown, ABC):
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         if isinstance(plan, LabelSteering):
             raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
+        refuse_beam(options, "a text that is written by turns is written as it appears")
+        if options.temperatures is not None and options.temperatures.parts:
+            raise SamplingError(
+                f"{named('temperature', options.temperature)} counts from one beginning, and a "
+                "text written by turns has many; give one temperature, or several in turns"
+            )
         return Writer(
             self.network_for(options),
             self.vocabulary,

@@ -343,13 +343,17 @@ def random_logits(rng: np.random.Generator, rows: int, size: int) -> NDArray[np.
 
 
 def random_options(rng: np.random.Generator) -> SampleOptions:
+    temperatures = [1.0, 1.0, 0.8, 0.3, 0.0, 1e-4, 1e-300, 3.0, "1.5,0.0,0.4", "0.2,2.0"]
     return SampleOptions(
-        temperature=float(rng.choice([1.0, 1.0, 0.8, 0.3, 0.0, 1e-4, 1e-300, 3.0])),
+        temperature=temperatures[rng.integers(len(temperatures))],
         top_k=int(rng.choice([0, 0, 1, 3, 40, 10**9])),
         top_p=float(rng.choice([1.0, 1.0, 0.9, 0.5, 0.01, 1e-17])),
         min_p=float(rng.choice([0.0, 0.0, 0.05, 0.5, 1.0])),
         repetition_penalty=float(rng.choice([1.0, 1.3, 0.7, 5.0])),
         repetition_window=int(rng.choice([1, 5, 64])),
+        typical=float(rng.choice([1.0, 1.0, 0.9, 0.3, 1e-17])),
+        mirostat=float(rng.choice([0.0, 0.0, 1.0, 3.0, 10.0])),
+        no_repeat=int(rng.choice([0, 0, 2, 3])),
         rng=int(rng.integers(2**63)),
     )
 
@@ -358,7 +362,8 @@ def test_every_filter_of_the_engine_is_among_the_random_options() -> None:
     rng = np.random.default_rng(0)
     drawn = [choice_settings(random_options(rng)) for _ in range(50)]
     for field in fields(ChoiceSettings):
-        if field.name not in ("banned", "junctions"):  # these are not options
+        # The others are the model's symbols', and a rate bears on the next token alone.
+        if field.name not in ("banned", "junctions", "biases", "starts", "mirostat_rate"):
             values = {getattr(settings, field.name) for settings in drawn}
             assert len(values) > 1, f"random_options never changes {field.name}; add it there"
 
@@ -370,15 +375,28 @@ def test_equal_logits_give_numpys_symbol(isa: str) -> None:
     for _ in range(200):
         size, rows = int(rng.choice([2, 3, 16, 17, 65, 300, 1500])), 100
         options = random_options(rng)
+        if size < 16:
+            options = replace(options, no_repeat=0)  # Nothing might be left.
         logits = random_logits(rng, rows, size)
         banned = () if size == 2 else (0, 0, size // 2)
+        biases = () if rng.random() < 0.5 else ((0, 3.0), (size - 1, -1.5))
+        surprise = float(rng.choice([-1.0, 0.5, 2.0, 5.0])) if options.mirostat else 0.0
         recent = rng.integers(0, size, (rows, rng.integers(0, 70)))
         counters = rng.integers(0, 2**40, rows, dtype=np.uint64)
-        settings = replace(choice_settings(options), banned=banned)
+        settings = replace(
+            choice_settings(options), banned=banned, biases=biases, surprise=surprise
+        )
         allowed = logits.copy()
         allowed[:, list(banned)] = -np.inf
-        window = recent[:, -options.repetition_window :]
-        filtered = filter_logits(allowed, options, window)
+        turns = settings.turns or (options.first_temperature,)
+        filtered = filter_logits(
+            allowed,
+            options,
+            recent,
+            biases=biases,
+            temperatures=np.array(turns)[(counters % np.uint64(len(turns))).astype(int)],
+            surprises=np.full(rows, surprise) if options.mirostat else None,
+        )
         ours = choose(isa, settings, logits, counters, recent, threads=2)
         ids, probabilities = choose_symbols(filtered, uniforms_at(settings.key, counters))
         np.testing.assert_array_equal(ours.ids, ids, err_msg=f"{options}")
@@ -486,6 +504,20 @@ def test_writing_ends_where_the_automaton_does(isa: str) -> None:
         assert [column[0] for column in one] == [column[k] for column in written]
         first = sampler.read(one.ids.tolist(), twin)
     np.testing.assert_array_equal(twin, state)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_where_every_token_would_repeat_nothing_is_chosen(isa: str) -> None:
+    """Rows before it are; with as many tokens as fit nowhere nothing is dropped."""
+    settings = ChoiceSettings(key=3, no_repeat=2)
+    logits = np.zeros((3, 3), np.float32)
+    counters = np.arange(3, dtype=np.uint64)
+    # After 0 there were 0 and 1; in the second row all three.
+    recent = np.array([[2, 2, 0, 0, 1, 0], [0, 0, 1, 0, 2, 0], [2, 2, 0, 0, 1, 0]], np.int32)
+    chosen = choose(isa, settings, logits, counters, recent)
+    assert chosen.ids.tolist() == [2]
+    wide = replace(settings, no_repeat=2**40)
+    assert len(choose(isa, wide, logits, counters, recent).ids) == 3
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from transformers.generation.logits_process import (
     MinPLogitsWarper,
+    NoRepeatNGramLogitsProcessor,
     RepetitionPenaltyLogitsProcessor,
+    SequenceBiasLogitsProcessor,
     TemperatureLogitsWarper,
     TopKLogitsWarper,
     TopPLogitsWarper,
+    TypicalLogitsWarper,
 )
 
 from textgen.errors import SamplingError
@@ -26,6 +29,13 @@ from textgen.sampling import (
     apply_top_p,
     filter_logits,
     filters,
+)
+from textgen.sampling.filters import (
+    apply_biases,
+    apply_mirostat,
+    apply_no_repeat,
+    apply_typical,
+    next_surprise,
 )
 
 SIZES = (3, 84, 1000)
@@ -96,6 +106,66 @@ def test_min_p_is_the_oracles(size, dtype, min_p):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("typical", [1e-17, 0.1, 0.5, 0.9, 0.999])
+def test_typical_is_the_oracles(size, dtype, typical):
+    logits = random_logits(size, dtype)
+    kept = oracle_kept(TypicalLogitsWarper(typical), logits)
+    check_dropped(apply_typical(logits, typical), logits, kept)
+
+
+def test_typical_keeps_what_is_nearest_to_the_entropy():
+    """By hand: 0.5, 0.25, 0.125, 0.125 have surprises of 1, 2, 3, 3 bits, and 1.75 on average."""
+    logits = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
+    for typical, kept in ((0.2, [1]), (0.3, [0, 1]), (0.76, [0, 1, 2, 3])):
+        result = apply_typical(logits, typical)
+        assert np.flatnonzero(np.isfinite(result)).tolist() == kept
+    # The most likely one is not typical where the others together are likelier by far.
+    crowd = np.log(np.array([0.3, *[0.07] * 10]))
+    assert np.flatnonzero(np.isfinite(apply_typical(crowd, 0.5))).tolist() == list(range(1, 11))
+
+
+def test_mirostat_keeps_what_surprises_no_more_than_the_bound():
+    """By hand: 0.5, 0.25, 0.125, 0.125 have surprises of 1, 2, 3, 3 bits."""
+    logits = np.log(np.array([[0.125, 0.5, 0.25, 0.125]] * 5))
+    bounds = np.array([3.01, 2.99, 1.01, 0.2, np.inf])
+    kept = np.isfinite(apply_mirostat(logits, bounds))
+    assert kept.tolist() == [
+        [True, True, True, True],
+        [False, True, True, False],
+        [False, True, False, False],
+        [False, True, False, False],  # one is always left
+        [True, True, True, True],
+    ]
+    options = SampleOptions(mirostat=3.0, mirostat_rate=0.1)
+    # A token of 2 bits where 3 are wanted: the bound rises by a tenth of the difference.
+    assert next_surprise(4.0, 0.25, options) == pytest.approx(4.1, abs=1e-15)
+    # A text begins with twice the target: 6 bits keep what is at least as likely as 1/64.
+    spread = np.log(np.array([0.9, 0.06, 0.03, 0.01], np.float64))
+    result = filter_logits(spread, SampleOptions(temperature=1.0, mirostat=3.0))
+    assert np.isfinite(result).tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_no_repeat_is_the_oracles(size):
+    logits = random_logits(6, np.float64)
+    ids = np.random.default_rng(size).integers(0, 6, (len(logits), 30))
+    expected = oracle(NoRepeatNGramLogitsProcessor(size), logits, ids)
+    np.testing.assert_array_equal(apply_no_repeat(logits, ids, size), expected)
+    np.testing.assert_array_equal(apply_no_repeat(logits, ids[:, : size - 1], size), logits)
+
+
+def test_biases_are_the_oracles():
+    logits = random_logits(84, np.float64)
+    biases = ((3, -2.5), (80, 1.0))
+    ids = np.zeros((len(logits), 4), np.int64)
+    processor = SequenceBiasLogitsProcessor([[[token], value] for token, value in biases])
+    expected = oracle(processor, logits, ids)
+    # The library holds a bias in float32, as it is here to the last bit.
+    np.testing.assert_array_equal(apply_biases(logits, biases), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("penalty", [0.5, 1.0, 1.3, 5.0])
 def test_repetition_penalty_is_the_oracles(size, dtype, penalty):
     logits = random_logits(size, dtype)
@@ -111,25 +181,33 @@ def test_all_filters_together_are_the_oracles_in_its_order():
     ids = np.random.default_rng(2).integers(0, 84, (200, 20))
     expected = logits
     for processor in (
+        SequenceBiasLogitsProcessor([[[5], 2.0], [[40], -1.0]]),
         RepetitionPenaltyLogitsProcessor(1.2),
+        NoRepeatNGramLogitsProcessor(2),
         TemperatureLogitsWarper(0.7),
         TopKLogitsWarper(30),
         TopPLogitsWarper(0.9),
         MinPLogitsWarper(0.1),
+        TypicalLogitsWarper(0.8),
     ):
         expected = oracle(processor, expected, ids)
-    options = SampleOptions(temperature=0.7, top_k=30, top_p=0.9, min_p=0.1, repetition_penalty=1.2)
-    np.testing.assert_array_equal(filter_logits(logits, options, ids), expected)
+    given = {
+        "temperature": 0.7,
+        "top_k": 30,
+        "top_p": 0.9,
+        "min_p": 0.1,
+        "typical": 0.8,
+        "repetition_penalty": 1.2,
+        "no_repeat": 2,
+    }
+    biases = ((5, 2.0), (40, -1.0))
+    result = filter_logits(logits, SampleOptions(**given), ids, biases=biases)
+    np.testing.assert_array_equal(result, expected)
     # Each of them matters here, so none was left out.
-    for name, off in {"top_k": 0, "top_p": 1.0, "min_p": 0.0, "repetition_penalty": 1.0}.items():
-        settings_ = {
-            "temperature": 0.7,
-            "top_k": 30,
-            "top_p": 0.9,
-            "min_p": 0.1,
-            "repetition_penalty": 1.2,
-        }
-        without = filter_logits(logits, SampleOptions(**(settings_ | {name: off})), ids)
+    usual = SampleOptions()
+    for name in [name for name in given if name != "temperature"]:
+        options = SampleOptions(**(given | {name: getattr(usual, name)}))
+        without = filter_logits(logits, options, ids, biases=biases)
         assert not np.array_equal(without, expected), name
 
 
@@ -177,6 +255,8 @@ FILTERS = {
     "top_k": lambda x: apply_top_k(x, 2),
     "top_p": lambda x: apply_top_p(x, 1e-9),
     "min_p": lambda x: apply_min_p(x, 1.0),
+    "typical": lambda x: apply_typical(x, 0.3),
+    "mirostat": lambda x: apply_mirostat(x, 0.5),
 }
 
 
@@ -199,7 +279,8 @@ def test_every_filter_is_among_those_that_are_tried():
     )
 )
 def test_promises_of_every_filter(name, logits):
-    """The argument stays, -inf stays, the likeliest survives, and rows do not mix."""
+    """The argument stays, -inf stays, the likeliest survives, and rows do not mix; what is typical
+    need not be likely, so there it is one of them that survives."""
     logits = logits.copy()
     logits[..., 0] = np.where(np.isneginf(logits).all(axis=-1), 0.0, logits[..., 0])
     before = logits.copy()
@@ -208,7 +289,7 @@ def test_promises_of_every_filter(name, logits):
     assert result.shape == logits.shape
     assert not np.isnan(result).any()
     assert np.isneginf(result[np.isneginf(logits)]).all()
-    best = logits.argmax(axis=-1, keepdims=True)
+    best = (logits if name != "typical" else result).argmax(axis=-1, keepdims=True)
     assert np.isfinite(np.take_along_axis(result, best, axis=-1)).all()
     flat = logits.reshape(-1, logits.shape[-1])
     alone = np.array([FILTERS[name](row) for row in flat]).reshape(logits.shape)
@@ -233,6 +314,9 @@ def test_a_tiny_temperature_is_greedy_up_to_ties():
         lambda x: apply_top_p(x, float("nan")),
         lambda x: apply_min_p(x, -0.1),
         lambda x: apply_min_p(x, 1.1),
+        lambda x: apply_typical(x, 0.0),
+        lambda x: apply_typical(x, float("nan")),
+        lambda x: apply_no_repeat(x, np.array([0]), -1),
         lambda x: apply_repetition_penalty(x, np.array([0]), 0.0),
         lambda x: apply_repetition_penalty(x, np.array([0]), float("inf")),
         lambda x: apply_repetition_penalty(x, np.array([3]), 1.5),

@@ -97,6 +97,17 @@ OPTIONS = [
     SampleOptions(length=200, rng=6, keep_going=True, temperature=1.5, repetition_penalty=1.3),
     SampleOptions(length=0),
     SampleOptions(length=1),
+    SampleOptions(length=150, rng=4, typical=0.4, top_p=0.95, temperature=1.3),
+    SampleOptions(length=150, rng=4, mirostat=2.0, mirostat_rate=0.3),
+    SampleOptions(length=150, rng=4, temperature="1.5,0.2,0.9", bias=".=-2,!=+1"),
+    SampleOptions(length=150, rng=4, temperature="0.1@0..20,1.5@30..90", no_repeat=4),
+    SampleOptions(length=150, rng=4, temperature="0.2@s1,2.0@s2..", mirostat=3.0),
+    SampleOptions(length=150, rng=4, temperature=1.5, word_starts=True, repetition_penalty=1.2),
+    # It ends where all that could follow has followed.
+    SampleOptions(length=150, rng=4, temperature=2.0, no_repeat=2),
+    SampleOptions(
+        length=200, rng=6, keep_going=True, temperature="1.5@0..20,0.7@20..", no_repeat=3
+    ),
 ]
 
 

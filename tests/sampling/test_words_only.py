@@ -17,7 +17,7 @@ from textgen.model.initialise import initial_weights
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.sampling import SampleOptions, generate
-from textgen.sampling.choice import Chooser
+from textgen.sampling.choice import Chooser, symbol_rules
 from textgen.sampling.networks import SamplingNetworks
 from textgen.sampling.seed import fit_seed
 
@@ -71,8 +71,9 @@ def test_the_engine_and_numpy_choose_the_same(vocabulary: Vocabulary) -> None:
         counters = rng.integers(0, 2**40, 50, dtype=np.uint64)
         previous = rng.integers(-1, len(vocabulary), 50)
         given = logits, counters, None, previous
-        by_numpy = Chooser(options, None, vocabulary.junctions).choose(*given)
-        natively = Chooser(options, ENGINE, vocabulary.junctions).choose(*given)
+        rules = symbol_rules(vocabulary, options)
+        by_numpy = Chooser(options, None, rules).choose(*given)
+        natively = Chooser(options, ENGINE, rules).choose(*given)
         np.testing.assert_array_equal(natively.ids, by_numpy.ids)
         np.testing.assert_allclose(natively.probabilities, by_numpy.probabilities, rtol=1e-9)
 

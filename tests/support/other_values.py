@@ -19,6 +19,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "negative": {"positive": "other.txt"},
     "positive_label": {"labels": "table.tsv"},
     "mix_order": {"mix": True},
+    "mirostat_rate": {"mirostat": 3.0},
     "new": {"items": 5},
     "unique": {"items": 5},
     "rank": {"items": 5},
@@ -44,6 +45,7 @@ VALUES = {
     "line_chars": "30..",
     "rhyme": "ABAB",
     "syllables": "5,7,5",
+    "bias": "!=-2,\n=+1",
 }
 
 

@@ -170,7 +170,7 @@ def _made(cls: type, items: list[Option], typed: Mapping[str, Any]) -> Any:
             value = how.parse(value)
         elif item.annotation.startswith("tuple["):
             value = tuple(unescape(part) if how.escapes else part for part in value or ())
-        elif how.escapes:
+        elif how.escapes and value is not None:
             value = unescape(value)
         values[item.name] = value
     return with_values(cls, values)

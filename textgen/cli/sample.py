@@ -500,6 +500,12 @@ def _check_model(model: WritingModel, asked: WritingOptions, settings: SampleOpt
 
     if asked.steer or asked.live:
         refuse_steering(model.saved, settings)
+    for name in ("count", "items", "live", "interactive", "steer"):
+        if settings.beam and getattr(asked, name) not in (None, 1, False, ()):
+            raise SamplingError(
+                f"{named('beam')} finds one text, the most likely one, and does not go with "
+                f"{named(name)}"
+            )
     if asked.adapt:
         from textgen.sampling import refuse_adapting
 
@@ -530,7 +536,8 @@ def _notes(model: WritingModel, options: SampleOptions) -> list[str]:
 def _another(settings: SampleOptions, count: int) -> str:
     """How to get another text, for the end of the line that says what computes."""
     following = settings.rng + 1
-    if settings.temperature == 0 or settings.top_k == 1 or following >= RNG_LIMIT:
+    is_certain = settings.temperature == 0 or settings.top_k == 1 or settings.beam > 0
+    if is_certain or following >= RNG_LIMIT:
         return ""
     return f"; --rng {following} writes {'another' if count == 1 else 'others'}"
 
@@ -724,15 +731,14 @@ def _write_targets(
             "give one: --seed SOURCE, or --seed-file FILE with one a line"
         )
     sources = [model.fit_seed(line) for line in lines]
+    exact = asked.exact or settings.beam > 0
     if not output.quiet:
         for notice in dict.fromkeys(source.notice for source in sources if source.notice):
             print(notice, file=sys.stderr)
         number = len(sources) * asked.count
-        described = model.networks.describe(number, exact=asked.exact, eight_bit=settings.eight_bit)
+        described = model.networks.describe(number, exact=exact, eight_bit=settings.eight_bit)
         print(described + computed_by, file=sys.stderr, flush=True)
-    written = model.generate_targets(
-        sources, count=asked.count, exact=asked.exact, **asdict(settings)
-    )
+    written = model.generate_targets(sources, count=asked.count, exact=exact, **asdict(settings))
     if output.json_output:
         sources = [source for source in sources for _ in range(asked.count)]
         print_json(
@@ -740,7 +746,7 @@ def _write_targets(
                 "checkpoint": str(model.path),
                 "settings": asdict(settings),
                 "path": model.networks.record(
-                    len(written), exact=asked.exact, eight_bit=settings.eight_bit
+                    len(written), exact=exact, eight_bit=settings.eight_bit
                 ),
                 "samples": [
                     {

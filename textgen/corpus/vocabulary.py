@@ -7,6 +7,7 @@ character or, where rare words are not spelled, a word. This module knows no fil
 from __future__ import annotations
 
 import codecs
+import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -369,6 +370,14 @@ class Decoder:
             symbol = symbol.removeprefix(" ")
         self._at_start = False
         return symbol
+
+    def fork(self) -> Decoder:
+        """Return one that goes on from here on its own."""
+        other = copy.copy(self)
+        if self._bytes is not None:
+            other._bytes = codecs.getincrementaldecoder("utf-8")("replace")
+            other._bytes.setstate(self._bytes.getstate())
+        return other
 
     def flush(self) -> str:
         """Return what is left at the end: U+FFFD if a character is not finished."""

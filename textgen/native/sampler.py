@@ -51,6 +51,11 @@ class ChoiceSettings:
         key: Of the random generator: `SymbolGenerator.key`.
         banned: Ids that are never chosen.
         junctions: Which tokens may follow each other: `Vocabulary.junctions`; b"": all.
+        turns: Temperatures that take turns, by the number of the draw; (): there are none.
+        surprise: Mirostat's bound for the first token, in bits.
+        biases: Tokens, each once, and what is added to the logit of each.
+        starts: For each token whether what follows is chosen freely, else by temperature 0; b"":
+            after all.
     """
 
     key: int
@@ -62,6 +67,24 @@ class ChoiceSettings:
     repetition_window: int = 64
     banned: tuple[int, ...] = ()
     junctions: bytes = b""
+    typical: float = 1.0
+    mirostat: float = 0.0
+    mirostat_rate: float = 0.1
+    surprise: float = 0.0
+    no_repeat: int = 0
+    turns: tuple[float, ...] = ()
+    biases: tuple[tuple[int, float], ...] = ()
+    starts: bytes = b""
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a choice depends on the tokens before."""
+        return self.repetition_penalty != 1.0 or self.no_repeat > 0
+
+    @property
+    def asks_previous(self) -> bool:
+        """Whether a choice depends on the token before."""
+        return bool(self.junctions or self.starts)
 
 
 class Chosen(NamedTuple):
@@ -191,6 +214,17 @@ class _Choice(Structure):
         ("junctions", c_void_p),
         ("key", c_uint64),
         ("places", c_void_p),
+        ("typical", c_double),
+        ("mirostat", c_double),
+        ("mirostat_rate", c_double),
+        ("surprise", c_double),
+        ("no_repeat", c_int64),
+        ("turns", c_void_p),
+        ("turn_count", c_int64),
+        ("biased", c_void_p),
+        ("biases", c_void_p),
+        ("bias_count", c_int64),
+        ("starts", c_void_p),
     )
 
 
@@ -225,16 +259,24 @@ def functions() -> ctypes.CDLL:
 
 @lru_cache(_SETTINGS)
 def _choice_of(settings: ChoiceSettings) -> _Choice:
-    banned = np.array(settings.banned, np.int32)
     values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    values["top_k"] = min(settings.top_k, _MOST)
-    values["repetition_window"] = min(settings.repetition_window, _MOST)
-    junctions = np.frombuffer(settings.junctions, np.uint8)
-    values |= {"banned": banned.ctypes.data, "banned_count": len(banned)}
-    values["junctions"] = junctions.ctypes.data if len(junctions) else None
+    for name in ("top_k", "repetition_window", "no_repeat"):
+        values[name] = min(values[name], _MOST)
+    biased = [token for token, _ in settings.biases]
+    arrays: dict[str, NDArray[Any]] = {
+        "banned": np.array(settings.banned, np.int32),
+        "junctions": np.frombuffer(settings.junctions, np.uint8),
+        "turns": np.array(settings.turns, np.float64),
+        "biased": np.array(biased, np.int32),
+        "biases": np.array([value for _, value in settings.biases], np.float32),
+        "starts": np.frombuffer(settings.starts, np.uint8),
+    }
+    values |= {name: array.ctypes.data if len(array) else None for name, array in arrays.items()}
+    values |= {"banned_count": len(settings.banned), "turn_count": len(settings.turns)}
+    values["bias_count"] = len(biased)
     # By name: the structure refuses one that it has not.
     choice = _Choice(**values)
-    choice.kept = banned, junctions
+    choice.kept = tuple(arrays.values())
     return choice
 
 
@@ -265,9 +307,9 @@ def choose(
         settings: Filters and generator.
         logits_BV: Of the model, finite; not modified.
         counters_B: Number of each row's draw.
-        recent_BN: The tokens that the repetition penalty reads; None: none.
+        recent_BN: The tokens that choices look back at; None: none.
         threads: Computing threads at most; the result does not depend on their number.
-        previous_B: The token before each, which `settings.junctions` asks for; -1 where there is
+        previous_B: The token before each, which junctions and starts ask for; -1 where there is
             none, `None`: nowhere.
         places: Where each text stands in its form; None: there is none. A text whose form allows
             nothing more gets the end.
@@ -281,10 +323,10 @@ def choose(
     rows, vocab = logits.shape
     chosen = _room(rows)
     recent = np.empty((rows, 0), np.int32)
-    if recent_BN is not None and settings.repetition_penalty != 1.0:
+    if recent_BN is not None and settings.looks_back:
         recent = np.ascontiguousarray(recent_BN, np.int32)
     previous = None
-    if previous_B is not None and settings.junctions:
+    if previous_B is not None and settings.asks_previous:
         previous = np.ascontiguousarray(previous_B, np.int32)
     choice = _choice_at(settings, places)
     done = functions().tg_choose(
@@ -391,17 +433,17 @@ class Sampler:
             counter: Number of the first draw.
             logits: Of the first token, `(V,)`; overwritten with those of the next after the last.
             state: Before the first; overwritten with that after the last.
-            recent: Tokens before, which the repetition penalty looks at.
+            recent: Tokens before, which choices look back at.
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
-            previous: The token before the first, which `settings.junctions` asks for.
+            previous: The token before the first, which junctions and starts ask for.
             standing: Where the text stands in its form; None: there is none.
             by: Another call of the library, which takes what `tg_sampler_write` takes.
         Returns:
             What was chosen: fewer than `count` where the last is `end`, where the form allows
             nothing more, or where the next logits are not finite.
         """
-        recent = recent if settings.repetition_penalty != 1.0 else ()
+        recent = recent if settings.looks_back else ()
         history = np.empty(len(recent) + count, np.int32)
         history[: len(recent)] = recent
         room = _room(count)

@@ -26,20 +26,24 @@ plain SplitMix64 generators all go round one circle.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.corpus.windows import mix
 from textgen.errors import SamplingError, named
 from textgen.model.head import log_softmax
 from textgen.model.network import Engine
 from textgen.native.sampler import ChoiceSettings, Chosen, Places, choose
-from textgen.options import RNG_LIMIT, SampleOptions
-from textgen.sampling.filters import FILTERS, filter_logits
+from textgen.options import RNG_LIMIT, SampleOptions, parse_bias
+from textgen.sampling.course import Course
+from textgen.sampling.filters import FILTERS, filter_logits, first_surprise
+from textgen.settings import quoted
 
 #: Samples under one seed, and draws of one sample.
 INDEX_LIMIT = 2**24
@@ -151,22 +155,87 @@ def choose_symbols(
     return ids, weights[np.arange(len(ids)), ids] / sums[:, -1]
 
 
-def choice_settings(options: SampleOptions, junctions: bytes = b"") -> ChoiceSettings:
+@dataclass(frozen=True)
+class SymbolRules:
+    """What the symbols of a model, and settings that name some of them, say of each choice.
+
+    Args:
+        junctions: Which tokens may follow each other: `Vocabulary.junctions`.
+        biases: Tokens, and what is added to the logit of each.
+        starts: For each token whether a word may begin after it; b"" where that is not asked.
+    """
+
+    junctions: bytes = b""
+    biases: tuple[tuple[int, float], ...] = ()
+    starts: bytes = b""
+
+
+def symbol_rules(vocabulary: Vocabulary, options: SampleOptions) -> SymbolRules:
+    """What a model's symbols say of the choices that options ask for.
+
+    Raises:
+        SamplingError: A bias names what is no symbol, or a model of words is asked for word starts.
+    """
+    starts = b""
+    if options.word_starts:
+        if vocabulary.level == "word":
+            raise SamplingError(
+                f"{named('word_starts')} is for models of characters or bytes; each token of this "
+                "model begins a word"
+            )
+        starts = _starts(vocabulary)
+    biases = []
+    for text, value in parse_bias(options.bias).items() if options.bias is not None else ():
+        token = vocabulary.symbol_index().get(text)
+        # What a byte above ASCII stands for alone is no character.
+        if token is None or (vocabulary.level == "byte" and not text.isascii()):
+            level = {"char": "characters", "byte": "ASCII characters"}.get(
+                vocabulary.level, "words"
+            )
+            raise SamplingError(
+                f"{named('bias')} names {quoted(text)}, which this model does not write as one "
+                f"token; leave it out. It has {len(vocabulary)} tokens, and a bias names {level}"
+            )
+        biases.append((token, value))
+    return SymbolRules(vocabulary.junctions, tuple(biases), starts)
+
+
+@lru_cache(8)
+def _starts(vocabulary: Vocabulary) -> bytes:
+    """For each token whether a word may begin after it: no letter, digit or mark, nor a part of
+    one."""
+    within = (
+        symbol >= "\x80" or symbol.isalnum()
+        if vocabulary.level == "byte"
+        else symbol.isalnum() or unicodedata.category(symbol[-1:] or " ").startswith("M")
+        for symbol in vocabulary.symbols
+    )
+    starts = bytearray(not is_within for is_within in within)
+    starts[END_ID] = True
+    return bytes(starts)
+
+
+def choice_settings(options: SampleOptions, rules: SymbolRules | None = None) -> ChoiceSettings:
     """The settings of `options` for the native engine: those whose names it has.
 
     The unknown token is never chosen, the end mark only where a document may end, and no token
     after one that it never follows: `Vocabulary.junctions`.
     """
     own = {field.name for field in fields(ChoiceSettings)}
+    rules = rules or SymbolRules()
+    values = {
+        field.name: getattr(options, field.name) for field in fields(options) if field.name in own
+    }
+    values["temperature"] = options.first_temperature
     return ChoiceSettings(
         key=SymbolGenerator(options.rng).key,
-        junctions=junctions,
+        turns=() if options.temperatures is None else options.temperatures.turns,
+        surprise=first_surprise(options) if options.mirostat else 0.0,
+        junctions=rules.junctions,
+        biases=rules.biases,
+        starts=rules.starts,
         banned=(UNKNOWN_ID,) if options.may_end else (END_ID, UNKNOWN_ID),
-        **{
-            field.name: getattr(options, field.name)
-            for field in fields(options)
-            if field.name in own
-        },
+        **values,
     )
 
 
@@ -186,14 +255,19 @@ class Chooser:
         options: Filters, seed and what may be chosen.
         engine: What computes the logits; the native engine chooses too, unless it lacks a filter.
             `None` is NumPy.
-        junctions: Which tokens may follow each other: `Vocabulary.junctions`.
+        rules: What the model's symbols say of it.
     """
 
     def __init__(
-        self, options: SampleOptions, engine: Engine | None = None, junctions: bytes = b""
+        self,
+        options: SampleOptions,
+        engine: Engine | None = None,
+        rules: SymbolRules | None = None,
     ) -> None:
-        self.settings = choice_settings(options, junctions)
-        self._junctions_V = np.frombuffer(junctions, np.uint8)
+        rules = rules or SymbolRules()
+        self._settings = choice_settings(options, rules)
+        self._junctions_V = np.frombuffer(rules.junctions, np.uint8)
+        self._starts_V = np.frombuffer(rules.starts, np.bool_)
         self._options = options
         #: Whether the native engine may choose.
         self.is_known = _engine_knows(options)
@@ -205,6 +279,17 @@ class Chooser:
         """Whether the native engine chooses in `choose`."""
         return self._engine is not None
 
+    def settings(self, course: Course) -> ChoiceSettings:
+        """How the native engine chooses the next tokens of a text.
+
+        Args:
+            course: Of the text.
+        """
+        if not course.moves:
+            return self._settings
+        surprise = course.surprise if self._options.mirostat else 0.0
+        return replace(self._settings, temperature=course.temperature, surprise=surprise)
+
     def choose(
         self,
         logits_BV: NDArray[np.float32],
@@ -212,25 +297,28 @@ class Chooser:
         recent_BN: NDArray[np.intp] | None,
         previous_B: NDArray[np.integer] | None = None,
         places: Places | None = None,
+        courses: Sequence[Course] = (),
     ) -> Chosen:
         """Choose.
 
         Args:
             logits_BV: The logits of the model before the filters; not modified.
             counters_B: The number of each row's random draw.
-            recent_BN: The tokens that the repetition penalty looks at; `None` is none.
+            recent_BN: The tokens before, as `filter_logits` asks for them; `None` is none.
             previous_B: The token before each, -1 where there is none; `None` is none at all.
             places: Where each text stands in its form, for the native engine alone: so it chooses
                 what `choose_in_form` chooses. `None` is no form.
+            courses: Of each row, where they move: then NumPy chooses. They are left as they are.
         Raises:
             SamplingError: The logits are not finite.
         """
-        if self._engine is None:
+        if self._engine is None or courses:
             assert places is None
-            return self._choose_by_numpy(logits_BV, counters_B, recent_BN, previous_B)
+            free_BV = self.free(logits_BV, previous_B)
+            return self._chosen(logits_BV, free_BV, counters_B, recent_BN, previous_B, courses)
         chosen = choose(
             self._engine.isa,
-            self.settings,
+            self._settings,
             logits_BV,
             counters_B,
             recent_BN,
@@ -249,40 +337,36 @@ class Chooser:
         recent_BN: NDArray[np.intp] | None,
         previous_B: NDArray[np.integer],
         allowed_BV: NDArray[np.bool_],
+        courses: Sequence[Course] = (),
     ) -> Chosen:
         """Choose among what the form of each text allows, which the filters see alone.
 
         Args:
             logits_BV: As for `choose`, and so are the next three.
             allowed_BV: What each form allows.
+            courses: As for `choose`.
         Returns:
             As `choose`. A form costs minus log2 of the probability of all that it allows, among all
             that is written freely.
         Raises:
             SamplingError: The logits are not finite.
         """
-        free_BV = self._free(logits_BV, previous_B)
-        free_B = _log_sums(free_BV)
-        free_BV[~allowed_BV] = -np.inf
-        prices_B = (free_B - _log_sums(free_BV)) / math.log(2)
-        return self._chosen(logits_BV, free_BV, counters_B, recent_BN)._replace(prices=prices_B)
+        free_BV = self.free(logits_BV, previous_B)
+        prices_B = hold_to(free_BV, allowed_BV)
+        chosen = self._chosen(logits_BV, free_BV, counters_B, recent_BN, previous_B, courses)
+        return chosen._replace(prices=prices_B)
 
-    def _choose_by_numpy(
-        self,
-        logits_BV: NDArray[np.float32],
-        counters_B: NDArray[np.uint64],
-        recent_BN: NDArray[np.intp] | None,
-        previous_B: NDArray[np.integer] | None,
-    ) -> Chosen:
-        free_BV = self._free(logits_BV, previous_B)
-        return self._chosen(logits_BV, free_BV, counters_B, recent_BN)
-
-    def _free(
+    def free(
         self, logits_BV: NDArray[np.float32], previous_B: NDArray[np.integer] | None
     ) -> NDArray[np.float32]:
-        """The logits of what is written freely; those of the rest are `-inf`."""
+        """The logits of what is written freely, `(B, V)`; those of the rest are `-inf`.
+
+        Args:
+            logits_BV: As for `choose`.
+            previous_B: As for `choose`.
+        """
         free_BV = logits_BV.copy()
-        free_BV[:, list(self.settings.banned)] = -np.inf
+        free_BV[:, list(self._settings.banned)] = -np.inf
         if previous_B is not None and self._junctions_V.size:
             strict_B = np.where(previous_B < 0, 0, self._junctions_V[previous_B] >> 4)
             free_BV[strict_B[:, None] + (self._junctions_V & 15) > 2] = -np.inf
@@ -294,12 +378,56 @@ class Chooser:
         allowed_BV: NDArray[np.float32],
         counters_B: NDArray[np.uint64],
         recent_BN: NDArray[np.intp] | None,
+        previous_B: NDArray[np.integer] | None,
+        courses: Sequence[Course],
     ) -> Chosen:
-        filtered_BV = filter_logits(allowed_BV, self._options, recent_BN)
-        uniforms = uniforms_at(self.settings.key, counters_B)
+        surprises_B = None
+        if courses and self._options.mirostat:
+            surprises_B = np.array([course.surprise for course in courses])
+        filtered_BV = filter_logits(
+            allowed_BV,
+            self._options,
+            recent_BN,
+            biases=self._settings.biases,
+            temperatures=self._temperatures(counters_B, previous_B, courses),
+            surprises=surprises_B,
+        )
+        uniforms = uniforms_at(self._settings.key, counters_B)
         ids, probabilities = choose_symbols(filtered_BV, uniforms)
         logprobs = log_softmax(logits_BV)[np.arange(len(ids)), ids]
         return Chosen(ids.astype(np.int32), probabilities, logprobs, np.zeros(len(ids)))
+
+    def _temperatures(
+        self,
+        counters_B: NDArray[np.uint64],
+        previous_B: NDArray[np.integer] | None,
+        courses: Sequence[Course],
+    ) -> NDArray[np.float64] | None:
+        """That of each row; None where it is always the same."""
+        temperatures_B = np.full(len(counters_B), self._options.first_temperature)
+        if turns := self._settings.turns:
+            places_B = (counters_B % np.uint64(DRAW_LIMIT)) % np.uint64(len(turns))
+            temperatures_B = np.array(turns)[places_B.astype(np.intp)]
+        elif courses:
+            temperatures_B = np.array([course.temperature for course in courses])
+        elif not self._starts_V.size:
+            return None
+        if self._starts_V.size and previous_B is not None:
+            is_within_B = (previous_B >= 0) & ~self._starts_V[previous_B]
+            temperatures_B = np.where(is_within_B, 0.0, temperatures_B)
+        return temperatures_B
+
+
+def hold_to(free_BV: NDArray[np.float32], allowed_BV: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Drop what a form does not allow, in place; what that costs in bits, `(B,)`.
+
+    Raises:
+        SamplingError: The logits are not finite.
+    """
+    free_B = _log_sums(free_BV)
+    free_BV[~allowed_BV] = -np.inf
+    prices_B: NDArray[np.float64] = (free_B - _log_sums(free_BV)) / math.log(2)
+    return prices_B
 
 
 def _log_sums(logits_BV: NDArray[np.floating]) -> NDArray[np.float64]:

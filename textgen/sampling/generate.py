@@ -17,9 +17,11 @@ from textgen.model.network import Floats, StepNetwork
 from textgen.notebook import Part, Prose, Shown, quoted
 from textgen.options import SampleOptions
 from textgen.progress import track
+from textgen.sampling.beam import BeamWriter
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
 from textgen.sampling.forms.form import Form
 from textgen.sampling.networks import Position, no_steering, read, seen_by, start, start_many
+from textgen.sampling.seed import refuse_beam
 from textgen.sampling.stream import (
     Cursor,
     FinishReason,
@@ -213,7 +215,7 @@ def generate(
         steering: As for `stream_text`; each text follows it for itself.
         form: As for `stream_text`.
         together: Whether the texts step through the network together, which is faster. Otherwise
-            they are written one after another.
+            they are written one after another, as texts are that are searched for.
     Returns:
         One text for each seed, in order.
     Raises:
@@ -224,7 +226,7 @@ def generate(
         raise SamplingError(f"{named('count')} is {len(seeds)}; it must lie in 1..{limit}")
     texts = _Texts(network, vocabulary, options or SampleOptions(), primer_ids, steering, form)
     rows = [np.asarray(seed).tolist() if hasattr(seed, "dtype") else seed for seed in seeds]
-    if not together:
+    if not together or texts.are_searched:
         return [
             Generation.from_symbols(
                 texts.writer(seed, first_index + k, texts.begin([seed])).symbols()
@@ -251,12 +253,19 @@ class _Texts:
         form: Form | None,
     ) -> None:
         self._network = seen_by(network, options)
+        if steering is not None:
+            refuse_beam(options, "a search takes no steering, and no labels that change")
         self._vocabulary = vocabulary
         self._options = options
         self._primer = list(map(int, primer_ids))
         self._steering = steering
         self._form = form
         self._begun: tuple[Sequence[int], Position] | None = None
+
+    @property
+    def are_searched(self) -> bool:
+        """Whether a search writes them."""
+        return self._options.beam > 0
 
     def begin(self, seeds: Sequence[Sequence[int]]) -> Position:
         """Where the network stands after each of some seeds; equal ones are read once."""
@@ -270,9 +279,13 @@ class _Texts:
             self._begun = first, start(self._network, first or self._primer, edits)
         return self._begun[1].repeat(np.zeros(len(seeds), np.intp))
 
-    def writer(self, seed: Sequence[int], index: int, position: Position) -> StreamWriter:
+    def writer(
+        self, seed: Sequence[int], index: int, position: Position
+    ) -> StreamWriter | BeamWriter:
         """What writes one text."""
         stream, cursor = self._stream(seed, index), self._cursor(seed)
+        if self._options.beam:
+            return BeamWriter(self._network, self._options, stream, position)
         return StreamWriter(self._network, self._options, stream, position, cursor)
 
     def write_together(

@@ -26,6 +26,7 @@ from textgen.sampling.forms.form import UNBOUNDED, Form, State
 from textgen.sampling.forms.unused import Unused, UsedTexts
 from textgen.sampling.generate import MOST_TOGETHER, Generation
 from textgen.sampling.novelty import training_text
+from textgen.sampling.seed import refuse_beam
 from textgen.settings import quoted
 from textgen.table import Column, Table
 from textgen.terminal.humanize import plural
@@ -122,6 +123,12 @@ def refuse_no_items(model: ModelHeader, options: SampleOptions) -> None:
             f"this model was trained on {what}{why}; {named('items')} needs a model of a list or "
             "of several documents: "
             f"{call('train', 'FILE', documents='line')}, where each line is an item"
+        )
+    refuse_beam(options, "items are different texts, and a search finds one")
+    if options.no_repeat:
+        raise SamplingError(
+            f"{named('items')} leads each text to its end, and {named('no_repeat')} may leave no "
+            "way there; give one of the two"
         )
     for name in ("keep_going", "stop", "until_sentence"):
         if getattr(options, name):

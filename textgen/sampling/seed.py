@@ -246,6 +246,19 @@ def refuse_form(options: SampleOptions, what: str) -> None:
         raise SamplingError(f"{what}; leave {' and '.join(held)} out")
 
 
+def refuse_beam(options: SampleOptions, what: str) -> None:
+    """Refuse a search for the most likely text.
+
+    Args:
+        options: The settings.
+        what: Why there can be none.
+    Raises:
+        SamplingError: A search is asked for.
+    """
+    if options.beam:
+        raise SamplingError(f"{what}; leave {named('beam')} out")
+
+
 def stop_of(saved: ModelHeader, stop: str, *, keep_going: bool = False) -> FittedStop:
     """A stop text as the model can write it, with a notice where it never can."""
     end = saved.document_separator if keep_going else ""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import repeat
-from typing import Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,19 +16,14 @@ from textgen.errors import SamplingError, named
 from textgen.model.edit import Edits
 from textgen.native.sampler import Standing
 from textgen.options import SampleOptions
-from textgen.sampling.choice import SymbolGenerator
+from textgen.sampling.choice import SymbolGenerator, symbol_rules
+from textgen.sampling.course import Course, Follower, SentenceEnds
 from textgen.sampling.forms.form import UNBOUNDED, Form, State, may_only_end, one_step
 from textgen.settings import quoted
 from textgen.steering import Steering
 
-Value = TypeVar("Value")
-
 StopReason = Literal["stop", "sentence"]
-FinishReason = Literal["length", "stop", "sentence", "end", "form"]
-
-SENTENCE_ENDS = frozenset(".!?…")
-#: What may close a sentence after its end: quotes and brackets. `“` closes in German and Russian.
-CLOSERS = frozenset("\"'»”“’›)]}")
+FinishReason = Literal["length", "stop", "sentence", "end", "form", "repeat"]
 
 
 class GeneratedSymbol(NamedTuple):
@@ -42,8 +38,8 @@ class GeneratedSymbol(NamedTuple):
         probability: Of the choice, after the filters.
         logprob: Natural logarithm of the token's probability under the model as it is.
         finish_reason: Why the text ends with this token: `"length"`, `"stop"` (a stop text),
-            `"sentence"`, `"end"` (the end-of-document mark) or `"form"` (nothing may follow);
-            `None` before.
+            `"sentence"`, `"end"` (the end-of-document mark), `"form"` (nothing may follow) or
+            `"repeat"` (whatever followed would be repeated); `None` before.
         price: Bits that the form of the text cost here: minus log2 of the probability of all that
             it allowed, among all that is written freely.
     """
@@ -66,42 +62,6 @@ class Piece(NamedTuple):
     logprobs: list[float]
     finish_reason: FinishReason | None
     price: float = 0.0
-
-
-class SentenceEnds:
-    """Finds where sentences end.
-
-    A sentence ends at `.`, `!`, `?` or `…` after a word, closing quotes and brackets after it
-    included, before white space; abbreviations are not recognised.
-    """
-
-    def __init__(self) -> None:
-        self._has_word = False
-        self._at_end = False
-
-    @property
-    def is_at_end(self) -> bool:
-        """Whether the sentence is over, but for the white space after it."""
-        return self._at_end
-
-    def pass_letters(self) -> None:
-        """Go past one letter or more: as `ends_before` for each of them."""
-        self._has_word, self._at_end = True, False
-
-    def ends_before(self, char: str) -> bool:
-        """Whether `char` is the white space after a sentence; the next one begins after it."""
-        if char.isalpha():  # Most are, and none of them is anything else.
-            self.pass_letters()
-            return False
-        if self._at_end and char.isspace():
-            self._has_word = self._at_end = False
-            return True
-        if char in SENTENCE_ENDS:
-            self._at_end = self._has_word
-        elif char not in CLOSERS:
-            self._at_end = False
-            self._has_word = self._has_word or char.isalnum()
-        return False
 
 
 class StopMatcher:
@@ -145,6 +105,12 @@ class StopMatcher:
             printed.append(self._held[: len(self._held) - keep])
             self._held = self._held[len(self._held) - keep :]
         return "".join(printed), None
+
+    def fork(self) -> StopMatcher:
+        """One that goes on from here on its own."""
+        other = copy.copy(self)
+        other._sentences = copy.copy(self._sentences)
+        return other
 
     def flush(self) -> str:
         """The text still held back: to be printed where the generation ends otherwise."""
@@ -191,7 +157,14 @@ class Stream:
         #: What a writer that begins now goes on from.
         self.context_ids = context_ids
         self._tokens = tokens
-        self.junctions = vocabulary.junctions
+        self.rules = symbol_rules(vocabulary, options)
+        changing = options.temperatures
+        follower = None
+        if changing is not None and changing.parts:
+            follower = Follower(changing, changing.at, vocabulary, context_ids, options.end_text)
+        #: What moves with the text.
+        self.course = Course(options, follower)
+        self._followers = _Followers(len(vocabulary), options, context_ids)
         self._symbols = vocabulary.symbols
         self._decoder = decoder_after(vocabulary, context_ids)
         self._end_text = options.end_text
@@ -204,6 +177,7 @@ class Stream:
             vocabulary.level == "char"
             and tokens is None
             and not (options.stop or options.until_sentence or options.may_end or form)
+            and not options.no_repeat
         )
         self._form = form
         self._may_end = options.may_end
@@ -235,7 +209,7 @@ class Stream:
     def is_over(self) -> bool:
         """Whether the text is at its end before its next token: no room, or a form that is full."""
         is_full = self.allowed is not None and not self._may_end and may_only_end(self.allowed)
-        return self.room <= 0 or is_full
+        return self.room <= 0 or is_full or self._followers.are_exhausted
 
     def _after_seed(self, form: Form, vocabulary: Vocabulary) -> State:
         """Where the seed leads to in the form."""
@@ -249,6 +223,13 @@ class Stream:
                 )
             state = form.next(state, token)
         return state
+
+    def fork(self) -> Stream:
+        """The same text, which goes on from here on its own; what moves with it is not forked."""
+        other = copy.copy(self)
+        other._decoder, other._matcher = self._decoder.fork(), self._matcher.fork()
+        other._followers = self._followers.fork()
+        return other
 
     def rest(self) -> str:
         """What is held back: it belongs to the text if that ends here."""
@@ -276,6 +257,8 @@ class Stream:
             self._tokens -= 1
         if finish is None and self.room <= 0:
             finish = "length"
+        if finish is None and self._followers.add(token):
+            finish = "repeat"
         if finish is None and self._form is not None:
             self._state = self._form.next(self._state, token)
             self.allowed = self._form.allowed(self._state, self._room)
@@ -310,6 +293,48 @@ class Stream:
         )
 
 
+class _Followers:
+    """What has followed the same tokens before: where all has, no other token can.
+
+    Args:
+        size: Symbols of the model.
+        options: How many tokens may not be repeated, and whether a document may end.
+        ids: What stands before the text.
+    """
+
+    def __init__(self, size: int, options: SampleOptions, ids: Sequence[int]) -> None:
+        self._size = options.no_repeat
+        # One that ends a document is never repeated within it.
+        self._choices = 0 if options.may_end else size - 2
+        self._seen: dict[tuple[int, ...], set[int]] = {}
+        self._last: list[int] = []
+        if self._size:
+            for token in after_last_end(ids):
+                self.add(token)
+
+    def fork(self) -> _Followers:
+        """Those of a text that goes on from here on its own."""
+        other = copy.copy(self)
+        other._seen = {before: set(after) for before, after in self._seen.items()}
+        other._last = [*self._last]
+        return other
+
+    @property
+    def are_exhausted(self) -> bool:
+        """Whether whatever followed now would be repeated."""
+        return bool(self._choices) and len(self._seen.get(tuple(self._last), ())) >= self._choices
+
+    def add(self, token: int) -> bool:
+        """Go past a token; returns `are_exhausted`."""
+        if not self._size or not self._choices:
+            return False
+        if len(self._last) == self._size - 1:
+            self._seen.setdefault(tuple(self._last), set()).add(token)
+        self._last.append(token)
+        del self._last[: max(len(self._last) - self._size + 1, 0)]
+        return self.are_exhausted
+
+
 def decoder_after(vocabulary: Vocabulary, ids: Sequence[int], end: str = "") -> Decoder:
     """A decoder that goes on where a text of these ids ends; `end` as for `Vocabulary.decode`."""
     decoder = vocabulary.decoder(end=end)
@@ -330,129 +355,6 @@ def after_last_end(ids: Sequence[int]) -> list[int]:
 def bits(logprobs: Iterable[float]) -> float:
     """The cost in bits of tokens of these natural log-probabilities."""
     return -math.fsum(logprobs) / math.log(2)
-
-
-class Schedule(Protocol):
-    """What changes at certain characters or sentences of a text."""
-
-    @property
-    def counts_sentences(self) -> bool:
-        """Whether the number of the sentence bears on it."""
-        ...
-
-    def next_change(self, char: int) -> int | None:
-        """The first character after `char` at which it may change, sentences apart; None where
-        there will be none."""
-        ...
-
-
-class Follower(Generic[Value]):
-    """Follows a text token by token, and knows what holds for its next character.
-
-    Args:
-        schedule: What changes on the way.
-        at: What holds for a character, by its number and that of its sentence.
-        vocabulary: The model's symbols.
-        context_ids: What stands before the text: the seed.
-        end: What an end mark is written as.
-    """
-
-    def __init__(
-        self,
-        schedule: Schedule,
-        at: Callable[[int, int], Value],
-        vocabulary: Vocabulary,
-        context_ids: Sequence[int] = (),
-        end: str = "",
-    ) -> None:
-        self._schedule, self._at = schedule, at
-        self._decoder = vocabulary.decoder(end=end)
-        # Where each token is a character, how many there are need not be found out.
-        self._is_plain = vocabulary.level == "char" and not end
-        self._symbols = vocabulary.symbols
-        self._ends = SentenceEnds()
-        # The seed may stand within a sentence, which is then the first.
-        for token in context_ids:
-            for char in self._decoder.feed(token):
-                self._ends.ends_before(char)
-        if self._ends.is_at_end:
-            self._ends = SentenceEnds()
-        self._char, self._sentence = 0, 1
-        self._next = schedule.next_change(0)
-        #: What holds for the next character.
-        self.now: Value = at(0, 1)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether what holds now will hold to the end."""
-        return self._next is None and not self._schedule.counts_sentences
-
-    @property
-    def tokens_to_change(self) -> int | None:
-        """How many tokens on something else holds for certain; None where that is not known."""
-        if self._next is None or not self._is_plain:
-            return None
-        return self._next - self._char
-
-    @property
-    def quiet_tokens(self) -> int:
-        """How many tokens may be gone past by `skip`, for they change nothing."""
-        if self._next is None or not self._is_plain or self._schedule.counts_sentences:
-            return 0
-        return self._next - self._char - 1
-
-    @property
-    def letters_V(self) -> NDArray[np.bool_]:
-        """Which symbols are letters."""
-        return np.array([symbol.isalpha() for symbol in self._symbols])
-
-    @property
-    def waits_for_sentences(self) -> bool:
-        """Whether only the end of a sentence can change it, so that letters cannot."""
-        return self._is_plain and self._next is None and self._schedule.counts_sentences
-
-    def skip_letters(self, count: int) -> None:
-        """Go past tokens that are a letter each, while `waits_for_sentences`."""
-        if count:
-            self._char += count
-            self._ends.pass_letters()
-
-    def skip(self, count: int) -> None:
-        """Go past tokens of which `quiet_tokens` says that they change nothing."""
-        self._char += count
-
-    def advance(self, token: int) -> bool:
-        """Go past a token; `now` is then what holds for the next one.
-
-        Returns:
-            Whether they changed.
-        """
-        sentence = self._sentence
-        text = self._symbols[token] if self._is_plain else self._decoder.feed(token)
-        self._char += len(text)
-        if self._schedule.counts_sentences:
-            for char in text:
-                self._sentence += self._ends.ends_before(char)
-        if self._sentence == sentence and (self._next is None or self._char < self._next):
-            return False
-        self._next = self._schedule.next_change(self._char)
-        before, self.now = self.now, self._at(self._char, self._sentence)
-        return before != self.now
-
-    def follow(self, ids: Sequence[int]) -> int:
-        """Go past tokens up to the first at which it changes, that one included.
-
-        Returns:
-            How many stand before it; all of them where there is none.
-        """
-        if self.is_settled:
-            return len(ids)
-        first = min(len(ids), self.quiet_tokens)
-        self.skip(first)
-        for count in range(first, len(ids)):
-            if self.advance(ids[count]):
-                return count
-        return len(ids)
 
 
 class Cursor(Follower[Edits]):

@@ -61,12 +61,13 @@ class StreamWriter:
         self._network = network
         self._options = options
         self._stream = stream
-        self._chooser = Chooser(options, junctions=stream.junctions)
+        self._chooser = Chooser(options, rules=stream.rules)
         self._previous = stream.context_ids[-1] if len(stream.context_ids) else NO_ID
         # A length of 0, or a form that is full, ends a text before its first token.
         self._is_empty = stream.is_over
+        self._looks_back = _looks_back(options)
         self._recent: list[int] = []
-        if options.repetition_penalty != 1.0:
+        if self._looks_back:
             self._recent = _seen(stream.context_ids, options)
         # The last block: where it began, its tokens, how many were handed out, where it ended.
         self._start = self._end = position
@@ -133,13 +134,15 @@ class StreamWriter:
         """A block's size: no longer than the text, nor than to where other edits begin."""
         size = min(size, max(self._stream.room, 1))
         border = None if self._cursor is None else self._cursor.tokens_to_change
-        return size if border is None else min(size, max(border, 1))
+        borders = (size, border, self._stream.course.room)
+        return max(min(each for each in borders if each is not None), 1)
 
     def _write_block(self, count: int) -> tuple[list[tuple[Any, ...]], bool]:
         """The tokens as `Stream.accept` takes them; whether the block is as long as it should."""
         first, cursor, edits = self._end, self._cursor, self._acting
         if isinstance(self._network, NativeStep | MixedStep) and self._chooser.is_known:
-            settings, counter = self._chooser.settings, self._stream.generator.counter
+            settings = self._chooser.settings(self._stream.course)
+            counter = self._stream.generator.counter
             standing = self._stream.standing
             written = self._network.write(
                 *(count, first.logits_BV, first.state, settings, counter, self._recent, END_ID),
@@ -169,10 +172,11 @@ class StreamWriter:
         if END_ID in ids[-1:]:
             # What comes after it is another document, which begins as the first did.
             end = self._begin(self._acting)
-        if self._options.repetition_penalty != 1.0:
+        if self._looks_back:
             self._recent = _seen([*self._recent, *ids], self._options)
         self._start, self._ids, self._taken, self._end = first, ids, 0, end
         self._edits = edits
+        self._stream.course.advance(ids, chosen.probabilities.tolist())
         figures = (array.tolist() for array in chosen[1:])
         # Of a block that was cut short there are more of these than ids.
         return list(zip(ids, *figures, strict=False)), is_whole
@@ -194,10 +198,11 @@ class StreamWriter:
         counters = np.array([self._stream.generator.counter], np.uint64)
         previous = np.array([self._previous])
         logits_BV, allowed_V = self._end.logits_BV, self._stream.allowed
+        courses = [self._stream.course] if self._stream.course.moves else []
         if allowed_V is None:
-            return self._chooser.choose(logits_BV, counters, recent, previous)
+            return self._chooser.choose(logits_BV, counters, recent, previous, courses=courses)
         return self._chooser.choose_in_form(
-            logits_BV, counters, recent, previous, allowed_V[None, :]
+            logits_BV, counters, recent, previous, allowed_V[None, :], courses
         )
 
 
@@ -225,9 +230,12 @@ class StreamGroup:
         #: Where the network stands, a row for each text that goes on.
         self.position = position
         engine = network.engine
-        self._chooser = Chooser(options, engine, streams[0].junctions if streams else b"")
+        self._chooser = Chooser(options, engine, streams[0].rules if streams else None)
         self._steps = GROUP_STEPS if engine is not None and engine.name == "native" else 1
         self._has_form = bool(streams) and streams[0].allowed is not None
+        self._moves = bool(streams) and streams[0].course.moves
+        if self._moves or options.no_repeat:
+            self._steps = 1  # What may come next, or how it is chosen, depends on every token.
         self._streams = list(enumerate(streams))
         self._cursors = None if cursors is None else list(cursors)
         # Tokens that the cursors were not told of, for they change nothing: of all, and letters.
@@ -270,6 +278,7 @@ class StreamGroup:
         count = min(self._steps, size, max(1, *(stream.room for _, stream in self._streams)))
         places, count = self._placed(count)
         counters_B = np.array([stream.generator.counter for _, stream in self._streams], np.uint64)
+        courses = [stream.course for _, stream in self._streams] if self._moves else []
         chosen_T = []
         for _ in range(count):
             logits_BV = self.position.logits_BV
@@ -277,12 +286,14 @@ class StreamGroup:
                 masks = (stream.allowed for _, stream in self._streams)
                 allowed_BV = np.stack([mask for mask in masks if mask is not None])
                 chosen = self._chooser.choose_in_form(
-                    logits_BV, counters_B, self._recent_BN, self._previous_B, allowed_BV
+                    *(logits_BV, counters_B, self._recent_BN, self._previous_B, allowed_BV, courses)
                 )
             else:
                 chosen = self._chooser.choose(
-                    logits_BV, counters_B, self._recent_BN, self._previous_B, places
+                    *(logits_BV, counters_B, self._recent_BN, self._previous_B, places, courses)
                 )
+            for row, course in enumerate(courses):
+                course.advance([int(chosen.ids[row])], [float(chosen.probabilities[row])])
             self._previous_B = chosen.ids
             edits_B = self._edits_for(chosen.ids)
             state = self.position.state
@@ -300,8 +311,9 @@ class StreamGroup:
             self.position = step(self._network, chosen.ids, state, edits_B)
             counters_B = counters_B + np.uint64(1)
             if self._recent_BN is not None:
-                window = self._options.repetition_window
-                recent_BN = np.hstack([self._recent_BN, chosen.ids[:, None]])[:, -window:]
+                recent_BN = np.hstack([self._recent_BN, chosen.ids[:, None]])
+                if not self._options.no_repeat:
+                    recent_BN = recent_BN[:, -self._options.repetition_window :]
                 if is_end_B is not None:
                     recent_BN = np.where(is_end_B, UNKNOWN_ID, recent_BN)
                 self._recent_BN = recent_BN
@@ -316,7 +328,7 @@ class StreamGroup:
         """Where the texts stand in their form, and how many tokens can be chosen from there."""
         if not self._has_form:
             return None, count
-        if not self._chooser.is_native:
+        if self._moves or not self._chooser.is_native:
             return None, 1
         standings = [stream.standing for _, stream in self._streams]
         followed = [standing for standing in standings if standing is not None]
@@ -385,8 +397,8 @@ class StreamGroup:
                 self._recent_BN = self._recent_BN[rows]
 
     def _first_recent(self) -> NDArray[np.intp] | None:
-        """The ends of the contexts, `(B, N)`; `None` where no penalty looks at them."""
-        if self._options.repetition_penalty == 1.0:
+        """What choices look back at in the contexts, `(B, N)`; `None` where none does."""
+        if not _looks_back(self._options):
             return None
         rows = [_seen(stream.context_ids, self._options) for _, stream in self._streams]
         width = max(map(len, rows), default=0)
@@ -395,6 +407,11 @@ class StreamGroup:
         return np.array(filled, np.intp).reshape(len(rows), -1)
 
 
+def _looks_back(options: SampleOptions) -> bool:
+    """Whether choices depend on the tokens before."""
+    return options.repetition_penalty != 1.0 or options.no_repeat > 0
+
+
 def _seen(ids: Sequence[int], options: SampleOptions) -> list[int]:
-    """What the repetition penalty looks at after these tokens: nothing of another document."""
-    return after_last_end(ids[-options.repetition_window :])
+    """What choices look back at after these tokens: nothing of another document."""
+    return after_last_end(ids if options.no_repeat else ids[-options.repetition_window :])

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from textgen.spans import ALWAYS as ALWAYS
-from textgen.spans import Span as Span
-from textgen.spans import parse_span as parse_span
 from textgen.steering.hand import LiveSteering as LiveSteering
 from textgen.steering.intervention import MODES as MODES
 from textgen.steering.intervention import Intervention as Intervention
@@ -24,3 +21,6 @@ from textgen.steering.target import load_target as load_target
 from textgen.steering.target import save_target as save_target
 from textgen.steering.target import target_names as target_names
 from textgen.steering.target import targets_folder as targets_folder
+from textgen.text_spans import ALWAYS as ALWAYS
+from textgen.text_spans import Span as Span
+from textgen.text_spans import parse_span as parse_span

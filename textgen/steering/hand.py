@@ -8,9 +8,9 @@ from itertools import pairwise
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import Edits
-from textgen.spans import Span
 from textgen.steering.intervention import Intervention, SteeringPlan
 from textgen.steering.target import Target
+from textgen.text_spans import Span
 
 #: By how much a key changes the dose, and how far, in standard deviations.
 STEP, LARGEST_DOSE = 0.5, 10.0

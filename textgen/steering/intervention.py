@@ -14,8 +14,8 @@ from textgen.heat import neuron_title
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS, Edit, Edits
 from textgen.notebook import Part, Shown
-from textgen.spans import ALWAYS, Span, parse_span
 from textgen.steering.target import Target
+from textgen.text_spans import ALWAYS, Span, parse_span
 
 Mode = Literal["clamp", "add", "scale", "off"]
 MODES: tuple[Mode, ...] = get_args(Mode)
@@ -284,13 +284,4 @@ def _contradict(first: Intervention, second: Intervention) -> bool:
         a.name == b.name if a.unit is None or b.unit is None else a.unit == b.unit
     )
     clamps = first.mode in ("clamp", "off") and second.mode in ("clamp", "off")
-    return same and clamps and _overlap(first.span, second.span)
-
-
-def _overlap(first: Span, second: Span) -> bool:
-    """Whether two spans may share a character. Where one counts sentences, nobody knows."""
-    if first.by_sentence != second.by_sentence:
-        whole = [span for span in (first, second) if span == ALWAYS]
-        return bool(whole)
-    starts = max(first.start, second.start)
-    return all(span.stop is None or starts < span.stop for span in (first, second))
+    return same and clamps and first.span.may_meet(second.span)

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from textgen.errors import ConfigError, named
 from textgen.messages import call
 from textgen.model.edit import Edit, Edits
-from textgen.steering.intervention import ALWAYS, Span, Steering, parse_span
+from textgen.steering.intervention import Steering
 from textgen.terminal.humanize import listed
+from textgen.text_spans import ALWAYS, Span, parse_span
 
 #: Labels that a message names.
 _NAMED = 20

@@ -395,6 +395,7 @@ int64_t tg_mix_write(const tg_mixer *m, tg_sampler *sampler, int isa, const tg_c
                      int64_t history_count, tg_edits edits, float *state, float *logits,
                      const tg_chosen *chosen) {
     const int threads = sampler->threads;
+    tg_choice now = *choice;
     int64_t done = 0;
     /* To wake other threads for one token would take longer than the token. */
     sampler->threads = 1;
@@ -404,10 +405,12 @@ int64_t tg_mix_write(const tg_mixer *m, tg_sampler *sampler, int isa, const tg_c
         const uint64_t draw = counter + (uint64_t)done;
         const tg_chosen one = {history + seen, chosen->probabilities + done,
                                chosen->logprobs + done, chosen->prices + done};
-        if (tg_choose(isa, 1, choice, m->counts->vocab, 1, logits, history, seen, &before, &draw,
+        if (tg_choose(isa, 1, &now, m->counts->vocab, 1, logits, history, seen, &before, &draw,
                       &one) < 1 ||
             (choice->places && choice->places->state < 0))
             break;
+        if (now.mirostat > 0.0)
+            now.surprise = tg_next_surprise(&now, now.surprise, chosen->probabilities[done]);
         const int32_t symbol = history[seen];
         tg_sampler_read(sampler, &symbol, 1, edits, state, logits);
         tg_counts_move(m->counts, m->context, symbol);

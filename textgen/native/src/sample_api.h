@@ -2,6 +2,8 @@
 #ifndef TG_SAMPLE_API_H
 #define TG_SAMPLE_API_H
 
+#include <math.h>
+
 #include "textgen.h"
 
 /* An automaton over symbols that texts are held to: textgen/sampling/forms says what it means. A text
@@ -38,7 +40,24 @@ typedef struct {
                                              (junctions[a] >> 4) + (junctions[b] & 15) > 2 */
     uint64_t key;                         /* of the generator: splitmix64(rng, 0) */
     tg_place *places;                     /* of each text in its form; NULL: they have none */
+    double typical;                       /* 1: off */
+    double mirostat, mirostat_rate;       /* target in bits, 0: off */
+    double surprise;                      /* mirostat's bound for the first token, in bits */
+    int64_t no_repeat;                    /* so many tokens never stand in the history twice; 0: off */
+    const double *turns;                  /* temperatures: draw d of a text has the one of number
+                                             d modulo `turn_count`, NULL: all have `temperature` */
+    int64_t turn_count;
+    const int32_t *biased;                /* symbols, each once, and what their logits get more */
+    const float *biases;
+    int64_t bias_count;
+    const uint8_t *starts;                /* (V,), NULL: none; after a symbol of which it is 0 the
+                                             temperature is 0 */
 } tg_choice;
+
+/* Mirostat's bound after a symbol that had this probability. */
+static inline double tg_next_surprise(const tg_choice *choice, double surprise, double probability) {
+    return surprise - choice->mirostat_rate * (-log2(probability) - choice->mirostat);
+}
 
 /* What was chosen, `(n,)` each. */
 typedef struct {
@@ -51,9 +70,9 @@ typedef struct {
 /* Choose one symbol for each of `rows` rows of logits `(rows, V)`. Row r looks back at
  * `recent[r * recent_count ...]`, of which the last `repetition_window` count, follows the symbol
  * `previous[r]` (negative: none; NULL: none for all), and makes draw `counters[r]` of the
- * generator. Of a text whose form allows nothing any more it chooses the end. Returns how many rows
- * were chosen for before one whose logits allow no choice, for they are not finite; -1 when memory
- * ran out. */
+ * generator. With `no_repeat` all of `recent` counts. Of a text whose form allows nothing any more it
+ * chooses the end. Returns how many rows were chosen for before one whose logits allow no choice, for
+ * they are not finite; -1 when memory ran out. */
 TG_API int64_t tg_choose(int isa, int threads, const tg_choice *choice, int32_t vocab, int64_t rows,
                          const float *logits, const int32_t *recent, int64_t recent_count,
                          const int32_t *previous, const uint64_t *counters,
@@ -81,7 +100,7 @@ TG_API void tg_sampler_read(tg_sampler *sampler, const int32_t *ids, int64_t n, 
 
 /* Choose and read up to `n` symbols, the first by `logits`: as `tg_choose` and `tg_sampler_read` in
  * turns, draws `counter`, `counter + 1`, ... `previous` is the symbol before the first. `history`
- * holds `history_count` tokens of context for the repetition penalty and room for n more: those
+ * holds `history_count` tokens of context, which choices look back at, and room for n more: those
  * chosen are appended (`chosen->ids` is not used). Returns how many: fewer where `end` was chosen,
  * which is the last then, where the form allowed nothing any more, or where the logits were not
  * finite. */

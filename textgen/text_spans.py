@@ -43,6 +43,13 @@ class Span:
         place = sentence if self.by_sentence else char
         return self.start <= place and (self.stop is None or place < self.stop)
 
+    def may_meet(self, other: Span) -> bool:
+        """Whether the two may share a character. Where one counts sentences, nobody knows."""
+        if self.by_sentence != other.by_sentence:
+            return ALWAYS in (self, other)
+        starts = max(self.start, other.start)
+        return all(span.stop is None or starts < span.stop for span in (self, other))
+
     def next_border(self, char: int) -> int | None:
         """The first character after `char` at which it begins or ends; None where there is none,
         and for sentences, whose places are not known beforehand."""
