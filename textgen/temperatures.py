@@ -129,7 +129,7 @@ def _checked(number: Any, whole: object) -> float:
 
 def _unread(value: object) -> SamplingError:
     return SamplingError(
-        f"{named('temperature')} is {quoted(value)}; it must be a number of at least 0, such as "
-        "0.8; or temperatures in turns, such as 1.0,0.2,0.5; or one for each part of the text, "
-        "such as 0.4@0..100,1.0@100.."
+        f"{named('temperature')} is {quoted(value)}; it must be a number, like "
+        f"{named('temperature', 0.8)}, and at least 0; or temperatures in turns, like 1.0,0.2,0.5; "
+        "or one for each part of the text, like 0.4@0..100,1.0@100.."
     )
