@@ -57,7 +57,7 @@ class Temperatures:
 def parse_temperature(value: Any) -> Any:
     """A temperature as it is typed or given: a number, or the text of `Temperatures`.
 
-    `0.5` is a number. `1.0,0.2,0.5` are temperatures in turns, a token each. `0.4@0..100,1.0@100..`
+    `0.5` is a number, and so is `0,5`. `1.0,0.2,0.5` are temperatures in turns, a token each. `0.4@0..100,1.0@100..`
     has one for each part of the text, which is written as in `--steer`.
 
     Args:
@@ -77,6 +77,8 @@ def parse_temperature(value: Any) -> Any:
     numbers = [_checked(number, value) for number, _ in pairs]
     if all(span is None for _, span in pairs):
         if len(pairs) > 1 and not any("." in number for number, _ in pairs):
+            if len(pairs) == 2:  # A comma is the point of many languages.
+                return _checked(".".join(number for number, _ in pairs), value)
             raise SamplingError(
                 f"{named('temperature')} is {quoted(value)}; a fraction is written with a point, "
                 "such as 0.8, and temperatures in turns have one each, such as 1.0,0.2,0.5"

@@ -48,6 +48,7 @@ def text_of(symbols):
     [
         ("0.5", 0.5),
         ("0", 0.0),
+        ("0,5", 0.5),
         (1, 1),
         ([0.7], 0.7),
         ("1.0, 0.2,0.5", "1.0,0.2,0.5"),
@@ -78,7 +79,7 @@ def test_temperatures_are_read_as_they_are_typed(typed, read):
         ([0.5, -1], "must be a number, like temperature=0.8, and at least 0"),
         ([0.5, True], "must be a number, like temperature=0.8, and at least 0"),
         ("1e999,0.1", "must be a number, like temperature=0.8, and at least 0"),
-        ("0,8", "a fraction is written with a point"),
+        ("0,8,1", "a fraction is written with a point"),
         ("0.4@0..100,1.0", "give a part of the text to each"),
         ("0.4@0..100,1.0@50..", "may hold the same character"),
         ("0.4@5..5", "is empty"),
