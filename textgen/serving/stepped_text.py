@@ -23,7 +23,7 @@ from textgen.model.network import Floats, State
 from textgen.model.numpy_network import LayerRecord, NumpyNetwork
 from textgen.native.sampler import NO_ID
 from textgen.options import SampleOptions
-from textgen.sampling.choice import Chooser
+from textgen.sampling.choice import Chooser, SymbolRules
 from textgen.sampling.stream import FinishReason
 from textgen.serving.refusal import Refusal
 from textgen.serving.served_text import FIRST_TOKENS, Order, best
@@ -162,7 +162,7 @@ class SteppedText:
     ) -> None:
         self.order, self.model = order, model
         self._asked, self._begin = asked, begin
-        self._chooser = Chooser(options, junctions=junctions)
+        self._chooser = Chooser(options, rules=SymbolRules(junctions))
         self._left = deque(asked.ids)
         self._written = 0
         self._walk: Walk | None = None
