@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from textgen.errors import SamplingError, named
+from textgen.errors import ConfigError, SamplingError, named
 from textgen.settings import quoted
 from textgen.text_spans import Span, parse_span
 
@@ -63,8 +63,7 @@ def parse_temperature(value: Any) -> Any:
     Args:
         value: A number, a text, or a list of numbers; anything else comes back as it is.
     Raises:
-        SamplingError: A text or a list cannot be read.
-        ConfigError: A part is no part of a text.
+        SamplingError: It cannot be read.
     """
     if isinstance(value, list | tuple):
         return _one_or_turns([_checked(each, value) for each in value], value)
@@ -89,7 +88,10 @@ def parse_temperature(value: Any) -> Any:
             f"{named('temperature')} is {quoted(value)}; give a part of the text to each "
             "temperature, such as 0.4@0..100,1.0@100.., or to none"
         )
-    spans = [parse_span(span.strip()) for _, span in pairs]
+    try:
+        spans = [parse_span(span.strip()) for _, span in pairs]
+    except ConfigError as error:
+        raise SamplingError(f"{named('temperature')}: {error.marked}") from error
     parts = tuple(zip(numbers, spans, strict=True))
     for place, (_, span) in enumerate(parts):
         for _, other in parts[:place]:

@@ -38,6 +38,10 @@ VALUES: dict[str, Any] = {
     "without": "а",
     "include": ["кот"],
     "stop": ["о", "е"],
+    "mirostat": 1.0,
+    "mirostat_rate": 1.0,
+    "no_repeat": 2,
+    "bias": "о=-9",
 }
 #: What a setting goes with.
 WITH: dict[str, dict[str, Any]] = {

@@ -33,6 +33,7 @@ _INSTEAD = {
 NO_FIELDS = {
     "length": "max_tokens says it",
     "rng": "seed says it",
+    "beam": "a search takes the time of as many texts; textgen sample does it",
     "mix_order": "the server counts the training text once, as textgen sample does",
 }
 

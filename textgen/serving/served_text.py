@@ -233,7 +233,9 @@ class ServedText:
     def _go_on_from(self, position: Position | None, piece: Piece) -> None:
         """Remember where the next writer, another one perhaps, begins."""
         seen = [*self.stream.context_ids, *piece.ids]
-        self.stream.context_ids = seen[-max(self._options.repetition_window, 1) :]
+        if not self._options.no_repeat:
+            seen = seen[-max(self._options.repetition_window, 1) :]
+        self.stream.context_ids = seen
         if position is not None:
             self._position, self._writer = position, None
 
