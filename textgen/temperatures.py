@@ -58,7 +58,7 @@ def parse_temperature(value: Any) -> Any:
     """A temperature as it is typed or given: a number, or the text of `Temperatures`.
 
     `0.5` is a number, and so is `0,5`. `1.0,0.2,0.5` are temperatures in turns, a token each.
-    `0.4@0..100,1.0@100..` has one for each part of the text, which is written as in `--steer`.
+    `0.4@0..100,1.0@100..` has one for each part of the text, which is written as for `steer`.
 
     Args:
         value: A number, a text, or a list of numbers; anything else comes back as it is.
