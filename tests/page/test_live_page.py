@@ -598,6 +598,10 @@ def test_a_neuron_says_what_it_follows(browser: Chrome, tmp_path: Path) -> None:
     choose(live, "forget-gate", "1:4")
     told = "cell: higher inside quotation marks; r = 0.61 on new text"
     assert live.element(".legend .note").text == told
+    live.see(360, "dark")
+    assert live.element(".legend .note").is_displayed()
+    assert live.violations() == []
+    live.see(1280, "light")
     live.element("#search").send_keys("quotation")
     live.until(lambda: live.listed() == ["1:4"])
     assert live.element(".remark").text == told
