@@ -281,7 +281,7 @@ def test_the_split_is_kept_in_the_cache(tmp_path: Path, monkeypatch: pytest.Monk
     def fail(*_: object) -> None:
         raise AssertionError("made again")
 
-    monkeypatch.setattr(split_module, "_documents", fail)
+    monkeypatch.setattr(split_module, "drawn_documents", fail)
     again = split_documents(corpus, 0.1)
     assert first is not None and again is not None
     np.testing.assert_array_equal(first.train, again.train)

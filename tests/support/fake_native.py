@@ -77,7 +77,9 @@ class FakeNetwork:
         targets_TB: NDArray[np.int64],
         state: State,
         resets_TB: NDArray[np.bool_] | None,
+        labels_TB: NDArray[np.int64] | None = None,
     ) -> tuple[Floats, State]:
+        assert labels_TB is None, "plays an engine that knows no labels"
         nats_TB, last = self._reference.nll(inputs_TB, targets_TB, _tensors(state), resets_TB)
         return nats_TB, _arrays(last)
 

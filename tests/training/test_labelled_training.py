@@ -14,7 +14,6 @@ from support.small_runs import SMALL, outcome
 import textgen
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import LABEL_DROPOUT, DocumentLabels, Windows
 from textgen.errors import ConfigError
 from textgen.options import TrainOptions
@@ -61,21 +60,6 @@ def test_every_token_has_the_label_of_its_document(voices: Path, documents: str 
     expected = {("low", False), ("high", True)}
     assert each_token(data, data.train, data.train_labels) == expected
     assert each_token(data, data.val, data.val_labels) == expected
-
-
-def test_an_end_mark_is_read_under_the_label_of_what_follows() -> None:
-    tokens = np.array([END_ID, 2, 2, END_ID, 3, 3, END_ID], np.uint8)
-    labels = DocumentLabels(np.array([0, 3]), np.array([1, 2]))
-    assert labels.at(np.arange(7)).tolist() == [1, 1, 1, 2, 2, 2, 2]
-    windows = Windows(tokens, seq_len=6, reset_every=1, labels=labels, rng=4)
-    seen = [windows.batch(step).labels_TB for step in range(200)]
-    assert all(batch is not None for batch in seen)
-    rows = np.stack([batch[:, 0] for batch in seen if batch is not None])
-    # Of each document all or nothing.
-    assert {tuple(row[:3]) for row in rows} == {(1, 1, 1), (0, 0, 0)}
-    assert {tuple(row[3:]) for row in rows} == {(2, 2, 2), (0, 0, 0)}
-    unlabelled = Windows(tokens, seq_len=6, rng=4).batch(0)
-    assert unlabelled.labels_TB is None
 
 
 @pytest.mark.parametrize("sliding", [False, True])

@@ -186,12 +186,12 @@ def test_a_long_step_is_given_up_and_taken_again(
     goes_on = threading.Event()
     real = NativeNetwork.differentiate
 
-    def slow(self: NativeNetwork, *args: Any) -> Any:
+    def slow(self: NativeNetwork, *args: Any, **more: Any) -> Any:
         if events:  # Before the first one, speed is measured.
             begun.append(len(begun) + 1)
             if begun[-1] == call and begun[-1] % members == 1 % members:
                 assert goes_on.wait(60)
-        return real(self, *args)
+        return real(self, *args, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr("textgen.training.learner.LONG", 0)

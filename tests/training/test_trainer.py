@@ -401,8 +401,8 @@ def test_a_state_that_is_not_finite_is_not_carried_on_after_a_finite_loss(
     owner, name = (network, "differentiate") if kind == "fake" else (network.model, "read")
     usual = getattr(owner, name)
 
-    def overflow(*given: Any) -> Any:
-        result, state = usual(*given)
+    def overflow(*given: Any, **more: Any) -> Any:
+        result, state = usual(*given, **more)
         state[0]["c"][0, 0] = math.inf
         return result, state
 
@@ -445,7 +445,9 @@ def test_losses_with_a_sum_too_large_for_a_number_are_told_as_infinite(
     network = trainer.network
     differentiate = network.differentiate  # type: ignore[attr-defined]
     huge = float(np.finfo(np.float32).max)
-    monkeypatch.setattr(network, "differentiate", lambda *args: (huge, differentiate(*args)[1]))
+    monkeypatch.setattr(
+        network, "differentiate", lambda *args, **more: (huge, differentiate(*args, **more)[1])
+    )
     advance(trainer, 2)
     figures = trainer.read_figures()
     assert figures.skipped == 0
