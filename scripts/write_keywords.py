@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from textgen.cleaning.clean_options import CleanOptions
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.inspection.trace import trace_chunks
 from textgen.options import TEXT_ONLY, EvalOptions, SampleOptions, TrainOptions
@@ -70,6 +71,7 @@ CLASSES: tuple[tuple[str, str, str, Any, tuple[str, ...]], ...] = (
     ("ViewSettings", "TypedDict", "What colours a text.", ViewOptions, ()),
     ("NeuronSettings", "TypedDict", "Which neurons are reported.", NeuronOptions, ()),
     ("SimilarSettings", "TypedDict", "What is compared.", SimilarOptions, ()),
+    ("CleanSettings", "TypedDict", "What is left out of a text.", CleanOptions, ()),
     (
         *("OccurrenceSettings", "TypedDict", "How the places of a word are listed."),
         *(OccurrenceOptions, ()),

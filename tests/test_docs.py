@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.made_files import docx_of, epub_of, paragraph
 from support.serving import serve_running
 from support.small_runs import names
 from typer.main import get_command
@@ -130,6 +131,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pairs = [f"{word}\t{number}\n" for number, word in enumerate(numbers, 1)]
     (folder / "pairs.tsv").write_text("".join(pairs))
     (folder / "names.txt").write_text("".join(f"{name}\n" for name in names(200)))
+    (folder / "chat.txt").write_text(
+        "".join(f"05.03.21, 14:{n:02} - Anna: {line}\n" for n, line in enumerate(sentences[:40]))
+    )
+    cues = [
+        f"{n}\n00:00:{n:02},000 --> 00:00:{n:02},900\n{line}\n\n"
+        for n, line in enumerate(sentences[1:40], 1)
+    ]
+    (folder / "film.srt").write_text("".join(cues))
+    (folder / "page.html").write_text(f"<html><nav>Home</nav><p>{text[:2000]}</html>")
+    (folder / "book.epub").write_bytes(epub_of(f"<p>{text[:3000]}</p>", "<p>The end.</p>"))
+    (folder / "letter.docx").write_bytes(docx_of("".join(map(paragraph, sentences))))
     (folder / "diary.txt.gz").write_bytes(gzip.compress(text[2000:4000].encode()))
     return folder
 

@@ -58,6 +58,7 @@ COMMANDS: dict[tuple[str, ...], str] = {
     ("eval", "text.txt", "--checkpoint", "new", "--mix", "--adapt"): "json",
     ("eval", "text.txt", "--checkpoint", "word.safetensors", "--history", "3"): "json",
     ("eval", "pairs.tsv", "--pairs", "--checkpoint", "pairs.safetensors"): "json",
+    ("corpus", "text.txt", "chat.txt", "--out", "clean.txt"): "json",
     ("compress", "text.txt", *LSTM): "json",
     ("decompress", "text.txt.textgen", *LSTM, "--out", "again.txt"): "json",
     (*COMPARE, "--cells", "rnn,lstm", "--out", "cells"): "json csv",
@@ -94,6 +95,7 @@ HELP = (
     "train",
     "sample",
     "eval",
+    "corpus",
     "compress",
     "decompress",
     "compare",
@@ -151,6 +153,10 @@ def found_names(base: Path) -> dict[str, list[str]]:
     here = base / "files"
     shutil.copytree(FILES, here)
     (here / "numbers.txt").write_text("1 1 2 3 5 8 13 21 34 55\n")
+    said = "A message that is long enough to be compared with the others of the same chat, of which"
+    (here / "chat.txt").write_text(
+        "".join(f"05.03.21, 14:0{n} - Anna: {said} there are {n}\n" for n in range(4))
+    )
     (here / "checkpoints" / "mine").mkdir(parents=True)
     shutil.copy(here / "lstm.safetensors", here / "checkpoints" / "mine" / "model.safetensors")
     with pytest.MonkeyPatch.context() as patch:

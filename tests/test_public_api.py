@@ -16,6 +16,8 @@ import textgen
 from textgen.other_names import _CALLED, OTHER_NAMES, closest_name
 
 NAMES = {
+    "CorpusReport",
+    "describe_corpus",
     *("Model", "TextgenError", "TrainResult", "__version__", "load", "train"),
     *("compare_cells", "compare_history", "compare_task"),
     *("Evaluation", "Generation", "PairsEvaluation", "Trace"),
@@ -63,6 +65,7 @@ def test_every_public_signature_is_typed() -> None:
     for function in (
         *(textgen.train, textgen.load, textgen.blend, textgen.cells.register_cell),
         *(textgen.describe_cell, textgen.train_numbers, textgen.load_numbers, textgen.occurrences),
+        textgen.describe_corpus,
         *(textgen.list_lessons, textgen.load_lesson),
         *(
             m
@@ -108,6 +111,7 @@ TAKING = {
     textgen.Model.similar: "SimilarSettings",
     textgen.Model.find: "FindSettings",
     textgen.occurrences: "OccurrenceSettings",
+    textgen.describe_corpus: "CleanSettings",
 }
 
 
@@ -115,7 +119,13 @@ def test_every_function_that_takes_settings_types_them() -> None:
     taking = {}
     for function in (
         *(textgen.train, textgen.train_numbers),
-        *(textgen.load, textgen.load_numbers, textgen.occurrences, textgen.blend),
+        *(
+            textgen.load,
+            textgen.describe_corpus,
+            textgen.load_numbers,
+            textgen.occurrences,
+            textgen.blend,
+        ),
         *(member for _, member in inspect.getmembers(textgen.Model, inspect.isfunction)),
         *(member for _, member in inspect.getmembers(textgen.BlendedModel, inspect.isfunction)),
     ):

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from textgen.api import compress as compress
     from textgen.api import decompress as decompress
     from textgen.api import describe_cell as describe_cell
+    from textgen.api import describe_corpus as describe_corpus
     from textgen.api import load as load
     from textgen.api import occurrences as occurrences
     from textgen.api import train as train
     from textgen.blending import BlendedModel as BlendedModel
     from textgen.blending import blend as blend
+    from textgen.cleaning import CorpusReport as CorpusReport
     from textgen.comparison import compare_cells as compare_cells
     from textgen.comparison import compare_history as compare_history
     from textgen.comparison import compare_task as compare_task
@@ -47,6 +49,8 @@ _HOMES = {
     "compress": "textgen.api",
     "decompress": "textgen.api",
     "describe_cell": "textgen.api",
+    "describe_corpus": "textgen.api",
+    "CorpusReport": "textgen.cleaning",
     "load": "textgen.api",
     "occurrences": "textgen.api",
     "train": "textgen.api",
@@ -73,6 +77,7 @@ _HOMES = {
 _PARTS = ("cells", "errors")
 __all__ = [
     "BlendedModel",
+    "CorpusReport",
     "Evaluation",
     "Generation",
     "Lesson",
@@ -91,6 +96,7 @@ __all__ = [
     "compress",
     "decompress",
     "describe_cell",
+    "describe_corpus",
     "list_lessons",
     "load",
     "load_lesson",

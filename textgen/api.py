@@ -23,6 +23,7 @@ from textgen.checkpoint import (
     locate_model,
     read_layout,
 )
+from textgen.cleaning import CleanOptions, CorpusReport, describe_files
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.vocabulary import END_ID, Ids
 from textgen.errors import (
@@ -50,6 +51,7 @@ from textgen.inspection.trace import Trace, quantities, survey_model, trace, tra
 from textgen.inspection.view import view_text
 from textgen.keywords import (
     AdaptSettings,
+    CleanSettings,
     EvalPairsSettings,
     EvalSettings,
     FindSettings,
@@ -417,6 +419,40 @@ def occurrences(
     given: dict[str, Any] = dict(settings)
     names, stdin = _source(paths, text, stdin, given, "occurrences")
     return find_occurrences(word, names, OccurrenceOptions(**given), stdin=stdin)
+
+
+@checked(CleanOptions)
+def describe_corpus(
+    *paths: StrPath | Iterable[StrPath],
+    text: str | None = None,
+    out: StrPath | None = None,
+    stdin: BinaryIO | None = None,
+    **settings: Unpack[CleanSettings],
+) -> CorpusReport:
+    """What would be trained on: documents, symbols, and what may not belong to the text.
+
+    Chats, subtitles, screenplays, web pages, EPUB, Word, tables and plain text are read. Nothing is
+    left out but what `drop` names.
+
+    Args:
+        paths: Files (any encoding, `.gz` too), folders, patterns, or lists of these.
+        text: The text itself, instead of files.
+        out: A file to write the text into, in UTF-8, without what is left out. It is replaced if
+            it exists.
+        stdin: What the path `-` reads.
+        settings: Any of those below, by name.
+    Raises:
+        ConfigError: A table has no such column, or none was named; or `out` is one of the files.
+        CorpusError: A file is not what it is called, or there is no text.
+        StorageError: A file cannot be read or written.
+    Example:
+        >>> report = textgen.describe_corpus("chat.txt", out="words.txt", drop="boilerplate")
+        >>> print(report.documents, report.rare)
+    """
+    given: dict[str, Any] = dict(settings)
+    names, stdin = _source(paths, text, stdin, given, "describe_corpus")
+    target = None if out is None else Path(path_text(out, "out"))
+    return describe_files(names, CleanOptions(**given), out=target, stdin=stdin)
 
 
 def _source(

@@ -13,6 +13,7 @@ EXTRAS = {
     "gensim": "vectors",
     "constriction": "compress",
     "outlines-core": "forms",
+    **dict.fromkeys(("lxml", "ijson"), "files"),
     **dict.fromkeys(("starlette", "uvicorn"), "serve"),
     **dict.fromkeys(("onnx", "onnxscript"), "onnx"),
 }

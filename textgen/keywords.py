@@ -236,6 +236,19 @@ class SimilarSettings(TypedDict, total=False):
     warm_up: int
 
 
+class CleanSettings(TypedDict, total=False):
+    """What is left out of a text: `textgen.cleaning.clean_options.CleanOptions`."""
+
+    encoding: str | None
+    encoding_errors: str
+    ending: str
+    skip_bad: bool
+    drop: str
+    column: str | None
+    format: str | None
+    documents: str | None
+
+
 class OccurrenceSettings(TypedDict, total=False):
     """How the places of a word are listed: `textgen.view_options.OccurrenceOptions`."""
 

@@ -37,6 +37,7 @@ BESIDE: dict[str, dict[str, Any]] = {
 VALUES = {
     "cell": "gru",
     "documents": "line",
+    "drop": "boilerplate,duplicates",
     "ending": ".srt",
     "nonlinearity": "relu",
     "val": "0.25",

@@ -30,6 +30,10 @@ class Textgen(Group):
             "textgen.cli.eval:eval_command",
             "Measure how well a model predicts a text, in bits per character and perplexity.",
         ),
+        "corpus": (
+            "textgen.cli.corpus_command:corpus_command",
+            "Show what would be trained on, and write the text of books, chats and pages.",
+        ),
         "compress": (
             "textgen.cli.compress:compress_command",
             "Compress a file with a model that predicts its text.",

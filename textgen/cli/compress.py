@@ -94,13 +94,22 @@ def settle_target(source: Path, usual: Path, asked: TargetOptions) -> Path:
     target = usual if asked.out is None else asked.out
     if os.path.exists(target) and os.path.exists(source) and os.path.samefile(target, source):
         raise ConfigError(f"{target} is the file itself; name another one: {named('out', 'FILE')}")
-    if os.path.lexists(target) and not asked.force:
+    refuse_replacing(target, force=asked.force)
+    check_writable(target)
+    return target
+
+
+def refuse_replacing(target: Path, *, force: bool) -> None:
+    """Make sure that no file is replaced unasked.
+
+    Raises:
+        ConfigError: There is one, and `force` was not given.
+    """
+    if os.path.lexists(target) and not force:
         raise ConfigError(
             f"{target} exists; replace it with {named('force')}, or write another file with "
             f"{named('out', 'FILE')}"
         )
-    check_writable(target)
-    return target
 
 
 def read_bytes(source: Path) -> bytes:

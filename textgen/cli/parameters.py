@@ -270,8 +270,12 @@ _FLAGS: dict[str, tuple[str, ...]] = {
     "seed": ("--seed", "--generate"),
 }
 
-#: Functions of the library that are a command with a switch.
-_COMMANDS = {"train_numbers": ("train", ("--numbers",)), "load_numbers": ("sample", ("--numbers",))}
+#: Functions of the library that are a command with a switch, or with another name.
+_COMMANDS = {
+    "train_numbers": ("train", ("--numbers",)),
+    "load_numbers": ("sample", ("--numbers",)),
+    "describe_corpus": ("corpus", ()),
+}
 
 
 def flags_of(name: str, value: object = None) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from textgen.errors import BinaryFileError
-from textgen.messages import Message, named
+from textgen.messages import Message, call, named
 
 _CONVERT = "convert it to plain text first"
 _SAVE_AS_TEXT = "open it in a word processor and save it as plain text (.txt)"
@@ -45,11 +45,9 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (257, b"ustar", "a tar archive", _UNPACK),
 )
 
-#: What a zip archive is, by the names in it.
+#: What a zip archive is, by the names in it; books and documents that are read are not among them.
 _IN_ZIP = (
-    (b"application/epub+zip", "an EPUB book (a zip archive)", _CONVERT),
     (b"application/vnd.oasis.opendocument", "an OpenDocument file (a zip archive)", _SAVE_AS_TEXT),
-    (b"word/", "a Word document (a zip archive)", _SAVE_AS_TEXT),
     (b"xl/", "an Excel table (a zip archive)", _SAVE_AS_TEXT),
     (b"ppt/", "a PowerPoint file (a zip archive)", _SAVE_AS_TEXT),
 )
@@ -72,6 +70,27 @@ _TAG = re.compile(
     rb"</?(p|div|span|br|a|td|tr|th|li|ul|b|i|em|strong|h[1-6])(\s[^<>]*)?/?>", re.IGNORECASE
 )
 _ENTITY = re.compile(rb"&(#\d{2,6}|#x[0-9a-f]{2,5}|[a-z]{2,8});", re.IGNORECASE)
+#: What stands around the words of some text files: its pattern, how often it must occur, a note.
+_AROUND_TEXT = (
+    (
+        re.compile(rb"^[\d:]{5,10}[.,]\d{3} --> [\d:]{5,10}[.,]\d{3}", re.MULTILINE),
+        *(3, "holds subtitles, and their numbers and times are"),
+    ),
+    (
+        re.compile(
+            rb"^[^\w\n]{0,6}\d{1,4}[./-]\d{1,2}[./-]\d{1,4}[^\n]{1,20}?\d[:.]\d\d[^\n]{0,16}?"
+            rb"(?:\]| -) ?[^\n:]{1,60}:",
+            re.MULTILINE,
+        ),
+        *(5, "looks like a chat, and the date and time of each message are"),
+    ),
+    (
+        re.compile(rb"^\*\*\* ?START OF TH(?:E|IS) PROJECT GUTENBERG", re.MULTILINE),
+        *(1, "has the header and the licence of Project Gutenberg, which are"),
+    ),
+)
+#: How a note ends whose advice is another command, which says itself what is there.
+WORDS_ALONE = f"to have the words alone: {call('describe_corpus', 'FILE', out='words.txt')}"
 _JSON_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 
 
@@ -110,10 +129,10 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
             return (Message(note),)
     tags = len(_TAG.findall(part))
     if _HTML_START.match(part) or (tags >= 5 and tags * 200 >= len(part)):
-        return (
-            "holds HTML, and its tags are learned with the text; to have the words alone, "
-            "convert it first, for example with pandoc -t plain",
-        )
+        return (Message(f"holds HTML, and its tags are learned with the text; {WORDS_ALONE}"),)
+    for marks, least, what in _AROUND_TEXT:
+        if len(marks.findall(part)) >= least:
+            return (Message(f"{what} learned with the text; {WORDS_ALONE}"),)
     for pattern, example in ((_JSON_ESCAPE, r"\u0436 (JSON)"), (_ENTITY, "&#1078; (HTML)")):
         found = sum(len(escape.group()) for escape in pattern.finditer(part))
         if found >= 24 and found * 20 >= len(part):

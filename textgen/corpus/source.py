@@ -1,8 +1,9 @@
-"""Where bytes come from: files, folders of texts, gzip, standard input.
+"""Where bytes come from: files, folders of texts, gzip, books and documents, standard input.
 
 A `Source` can be opened any number of times and gives decompressed bytes. What can be read only
-once (standard input, a named pipe) is first copied to a temporary file. Of a folder the files with
-the given ending are read, in the order of the parts of their paths; `Found` tells what is not read.
+once (standard input, a named pipe) is first copied to a temporary file, and so is the text in a
+book or a document (`textgen.corpus.extraction`). Of a folder the files with the given ending are
+read, in the order of the parts of their paths; `Found` tells what is not read.
 """
 
 from __future__ import annotations
@@ -10,13 +11,12 @@ from __future__ import annotations
 import gzip
 import io
 import os
-import shutil
 import stat
 import sys
 import tempfile
 import weakref
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -24,6 +24,7 @@ from typing import BinaryIO, cast
 from textgen.corpus.corpus_options import ALL_ENDINGS, DEFAULT_ENDING, parse_endings
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError, named
 from textgen.files import os_reason, remove_quietly
+from textgen.progress import task
 from textgen.terminal.humanize import listed
 
 STDIN_NAME, GIVEN_NAME = "<stdin>", "<text>"
@@ -39,7 +40,8 @@ _BLANKS = b" \t\n\v\f\r\x1a"
 _UTF8_MARK, _WIDE_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 #: Control characters that no text has, and how other files begin that may lack them.
 _CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\v\f\r\b\x1a\x1b")
-_NO_TEXT = (b"%PDF", b"PK", _GZIP_MAGIC)
+_ZIP_MAGIC = b"PK"
+_NO_TEXT = (b"%PDF", _ZIP_MAGIC, _GZIP_MAGIC)
 #: How many endings are examined for texts, those with most files first.
 _ENDINGS_TRIED = 8
 
@@ -135,7 +137,7 @@ class BadFile:
     """A file that cannot be read as text; the error's message begins with its name."""
 
     name: str
-    error: CorpusError | StorageError
+    error: ConfigError | CorpusError | StorageError
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ class Found:
 
     Args:
         endings: The endings that were asked for.
+        extracts: Whether the text of a book or a document is taken out of it.
 
     Attributes:
         sources: The texts, each once, in the order of the paths.
@@ -159,15 +162,20 @@ class Found:
         empty: Names of files left out because they hold nothing but white space.
         repeated: Files that were named again: the new name, and the first one.
         linked: Links to folders within the folders; they are not entered.
+        extracted: Books and documents whose text was taken out, and what each is.
     """
 
-    def __init__(self, endings: tuple[str, ...] = (DEFAULT_ENDING,)) -> None:
+    def __init__(
+        self, endings: tuple[str, ...] = (DEFAULT_ENDING,), *, extracts: bool = True
+    ) -> None:
         self.endings = endings
+        self.extracts = extracts
         self.sources: list[Source] = []
         self.bad: list[BadFile] = []
         self.empty: list[str] = []
         self.repeated: list[tuple[str, str]] = []
         self.linked: list[str] = []
+        self.extracted: list[tuple[str, str]] = []
         self._others: list[tuple[object, Unread]] = []
         # The first name of each file, by its identity on the disk.
         self._names: dict[object, str] = {}
@@ -181,7 +189,7 @@ class Found:
         """Add a path that was typed."""
         if name == "-":
             called = GIVEN_NAME if isinstance(stdin, GivenText) else STDIN_NAME
-            self.sources.append(_spool(stdin or sys.stdin.buffer, called))
+            self.sources.append(self._text_of(_spool(_blocks(stdin or sys.stdin.buffer), called)))
             return
         try:
             status = os.stat(name)
@@ -226,13 +234,30 @@ class Found:
         try:
             if typed and stat.S_ISFIFO(status.st_mode):
                 with open(name, "rb") as pipe:
-                    self.sources.append(_spool(pipe, name))
+                    self.sources.append(self._text_of(_spool(_blocks(pipe), name)))
             else:
-                self.sources.append(_open_file(name, status))
-        except StorageError as error:
+                self.sources.append(self._text_of(_open_file(name, status)))
+        except (CorpusError, StorageError) as error:
             self.bad.append(BadFile(name, error))
         except OSError as error:
             self.bad.append(BadFile(name, _unreadable(name, error)))
+
+    def _text_of(self, source: Source) -> Source:
+        """The source; of a book or a document the text in it."""
+        with source.open() as stream:
+            head = stream.read(_LOOK_BYTES) if self.extracts else b""
+            if not head.startswith(_ZIP_MAGIC):
+                return source
+            from textgen.corpus.extraction.file_format import packed_format
+
+            packed = packed_format(source.name, head)
+            if packed is None or packed.read_bytes is None:
+                return source
+            stream.seek(0)
+            self.extracted.append((source.name, packed.called))
+            with task(f"reading {source.name}"):
+                pieces = packed.read_bytes(source.name, stream)
+                return _spool((piece.text.encode() for piece in pieces), source.name)
 
     def _add_folder(self, folder: str) -> None:
         """Add the texts of a folder and of those in it, sorted by the parts of their paths."""
@@ -271,7 +296,11 @@ class Found:
 
 
 def find_sources(
-    paths: Sequence[str | Path], *, ending: str = DEFAULT_ENDING, stdin: BinaryIO | None = None
+    paths: Sequence[str | Path],
+    *,
+    ending: str = DEFAULT_ENDING,
+    stdin: BinaryIO | None = None,
+    extracts: bool = True,
 ) -> Found:
     """Find every text that paths name, in their order.
 
@@ -283,6 +312,7 @@ def find_sources(
         ending: The ending of the files in a folder that are texts (`.gz` may follow), as
             `parse_endings` takes it.
         stdin: What `-` reads; None means the process's standard input.
+        extracts: Whether the text of a book or a document is taken out of it.
     Returns:
         What was found, with at least one source or bad file. Each source has been opened.
     Raises:
@@ -294,7 +324,7 @@ def find_sources(
         raise ConfigError("no text was named; give a file, a folder, or - for standard input")
     if [str(path) for path in paths].count("-") > 1:
         raise ConfigError("- (standard input) is named twice; it can be read once only")
-    found = Found(parse_endings(ending))
+    found = Found(parse_endings(ending), extracts=extracts)
     for path in paths:
         found.add(os.fspath(path), stdin)
     found.leave_out_empty(alone=len(paths) == 1)
@@ -392,6 +422,10 @@ def _looks_like_text(file: Unread) -> bool:
         return False
     if head.startswith(_WIDE_MARKS):
         return True
+    if head.startswith(_ZIP_MAGIC):
+        from textgen.corpus.extraction.file_format import packed_format
+
+        return packed_format(file.name, head) is not None
     controls = len(head) - len(head.translate(None, _CONTROLS))
     return bool(head) and not head.startswith(_NO_TEXT) and controls == 0
 
@@ -450,8 +484,12 @@ def _open_file(name: str, status: os.stat_result) -> Source:
     return source
 
 
-def _spool(stream: BinaryIO, name: str) -> Source:
-    """Copy a stream to a temporary file, which is deleted with the source."""
+def _blocks(stream: BinaryIO) -> Iterable[bytes]:
+    return iter(lambda: stream.read(1 << 20), b"")
+
+
+def _spool(blocks: Iterable[bytes], name: str) -> Source:
+    """Copy bytes to a temporary file, which is deleted with the source."""
     try:
         descriptor, temporary = tempfile.mkstemp(prefix="textgen-", suffix=".spool")
     except OSError as error:
@@ -461,7 +499,7 @@ def _spool(stream: BinaryIO, name: str) -> Source:
         ) from error
     try:
         with os.fdopen(descriptor, "wb") as copy:
-            shutil.copyfileobj(stream, copy, 1 << 20)
+            copy.writelines(blocks)
             size = copy.tell()
     except BaseException as error:
         remove_quietly(Path(temporary))

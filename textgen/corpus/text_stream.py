@@ -40,7 +40,7 @@ from textgen.errors import (
     TextgenError,
     UnreadableFilesError,
 )
-from textgen.messages import Message, named
+from textgen.messages import Message, call, named
 from textgen.progress import Task, task, track
 from textgen.terminal.humanize import listed, plural
 
@@ -108,7 +108,7 @@ class TextStream:
             good, bad = self._check()
             bad = [*found.bad, *bad]
             if bad and (not options.skip_bad or not good):
-                raise _bad_files_error(bad, len(good))
+                raise bad_files_error(bad, len(good))
             self._skipped = bad
             self.sources, self._detections, self._digests = zip(*good, strict=True)
 
@@ -270,7 +270,7 @@ class TextStream:
     def explain(self, error: CorpusError | StorageError) -> TextgenError:
         """Return the error for all bad files, where reading one of several raised `error`."""
         good, bad = self._check() if len(self.sources) > 1 else ([], [])
-        return _bad_files_error(bad, len(good)) if bad else error
+        return bad_files_error(bad, len(good)) if bad else error
 
     def notes(self) -> tuple[str, ...]:
         """Return what the user should know of the files that were not read, or read twice."""
@@ -285,11 +285,14 @@ class TextStream:
             why = _left_out(len(found.empty), "there is nothing in {}", "it", "them")
             notes.append(f"{why}: {listed(found.empty)}")
         if self._skipped:
-            reasons = "; ".join(_short_reason(file) for file in self._skipped[:_LISTED])
+            reasons = "; ".join(short_reason(file) for file in self._skipped[:_LISTED])
             left = len(self._skipped) - _LISTED
             why = _left_out(len(self._skipped), "{} cannot be read as text", "it", "they")
             more = f"; and {left:,} more" if left > 0 else ""
             notes.append(f"{why}: {reasons}{more}")
+        for name, what in found.extracted[:_LISTED]:
+            look = call("describe_corpus", name)
+            notes.append(Message(f"{name} is {what}: its text is read; {look} tells what is in it"))
         if found.linked:
             links = listed(found.linked)
             notes.append(f"folders that are links are not entered: {links}; name one to read it")
@@ -366,10 +369,10 @@ def _bytes(sources: Sequence[Source]) -> int:
     return 0 if None in sizes else sum(size or 0 for size in sizes)
 
 
-def _bad_files_error(bad: Sequence[BadFile], good: int) -> BadFilesError:
+def bad_files_error(bad: Sequence[BadFile], good: int) -> BadFilesError:
     """One error for all the files that cannot be read; `good` others can."""
     lines = [f"{len(bad):,} of {plural(len(bad) + good, 'file')} cannot be read as text:"]
-    lines += [f"  {_short_reason(file)}" for file in bad[:_LISTED]]
+    lines += [f"  {short_reason(file)}" for file in bad[:_LISTED]]
     if len(bad) > _LISTED:
         lines.append(f"  and {len(bad) - _LISTED:,} more")
     if good:
@@ -427,7 +430,7 @@ def _left_out(count: int, why: str, one: str, many: str) -> str:
     return f"{which} left out because {why.format(one if count == 1 else many)}"
 
 
-def _short_reason(file: BadFile) -> str:
+def short_reason(file: BadFile) -> str:
     """What is wrong with a file, without the advice, on one line."""
     reason = str(file.error)
     reason = reason[len(file.name) :] if reason.startswith(file.name) else f": {reason}"

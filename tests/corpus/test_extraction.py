@@ -1,0 +1,244 @@
+"""The text in chats, subtitles, screenplays, web pages and tables; nothing of it is lost."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from textgen.corpus.extraction import FilePiece, table_column
+from textgen.corpus.extraction.file_format import FORMATS, format_of, text_format
+from textgen.errors import ConfigError, CorpusError
+
+
+def pieces(name: str, text: str, column: str | None = None) -> list[FilePiece]:
+    """What a format reads, whatever the pieces are in which the text comes."""
+    read = FORMATS[name].read_text
+    assert read is not None
+    whole = list(read("x", [text], column))
+    bits = list(read("x", [text[i : i + 7] for i in range(0, len(text), 7)], column))
+    assert joined(bits) == joined(whole)
+    return whole
+
+
+def joined(found: list[FilePiece], *, without: str = "-") -> str:
+    return "".join(piece.text for piece in found if piece.kind != without)
+
+
+def of_kind(found: list[FilePiece], kind: str) -> str:
+    return "".join(piece.text for piece in found if piece.kind == kind)
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        "[05.03.21, 14:05:11] ",  # an iPhone, German
+        "\u200e[3/5/21, 2:05:11\u202fPM] ",  # American
+        "[31/12/2022 11:40:26] ",
+        "[2021/3/5 下午3:05:11] ",
+        "05.03.21, 14:05 - ",  # Android, German, Russian, Macedonian
+        "3/5/21, 2:05\u202fPM - ",
+        "05/03/2021 14:05 - ",  # Portuguese
+        "05/03/2021 à 14:05 - ",
+        "05-03-2021 14:05 - ",  # Dutch
+        "2021-03-05 2:05 p.m. - ",  # Canadian
+        "5/3/21, 2:05 p. m. - ",  # Spanish
+        "5.3.2021 klo 14.05 - ",  # Finnish
+        "5.03.21 г., 14:05 ч. - ",  # Bulgarian
+        "30/08/25 18.00 - ",  # Indonesian
+        "2021년 3월 5일 오후 3:05, ",
+        "٥/٣/٢٠٢١, ٢:٠٥ م - ",
+    ],
+)
+def test_a_chat_of_any_language_is_one(stamp: str) -> None:
+    chat = (
+        f"{stamp}Anna: Hello: you\nhow are 3 you?\n{stamp}Anna added Boris\n"
+        f"{stamp}+49 151 23: Fine\n{stamp}Boris: <Media omitted>\n{stamp}Bo: \u200eimage omitted\n"
+    )
+    assert text_format(chat).name == "chat"
+    found = pieces("chat", chat)
+    assert joined(found) == chat
+    assert of_kind(found, "") == "Anna: Hello: you\nhow are 3 you?\n+49 151 23: Fine\n"
+    assert of_kind(found, "timestamps") == stamp * 2
+    assert of_kind(found, "system").count("\n") == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "In 1812 he came.\n12.03.1812 was a Thursday, and 14:05 - the hour.\n" * 9,
+        "Anna: Hello\nBoris: Fine\n" * 9,
+        "",
+    ],
+)
+def test_other_texts_are_none(text: str) -> None:
+    assert text_format(text).name == "text"
+
+
+def test_subtitles_are_what_is_said() -> None:
+    srt = (
+        "1\n00:00:01,000 --> 00:00:02,500\n<i>Hi</i> {they} said\n{\\an8}twice\n\n"
+        "2\n00:00:03,000 --> 00:00:04,000\n1984\n\nand more\n\n"
+        "3\n00:00:05,000 --> 00:00:06,000\nSubtitles by Nobody\n"
+    )
+    assert text_format(srt).name == "subtitles"
+    found = pieces("subtitles", srt)
+    assert [piece[:3] for piece in found] == [
+        ("Hi {they} said\ntwice\n", "", 3),
+        ("1984\nand more\n", "", 8),
+        ("Subtitles by Nobody\n", "credits", 14),
+    ]
+    vtt = (
+        "WEBVTT - a film\n\nNOTE not said\nnor this\n\nSTYLE\n::cue {}\n\nfirst\n"
+        "00:01.000 --> 00:02.000 align:start\n<v Anna>R&amp;D <00:01.500><c.red>now</c>\n\n"
+        "00:03.000 --> 00:04.000\nBye\n\nNOTE the end\n"
+    )
+    assert joined(pieces("subtitles", vtt)) == "Anna: R&D now\nBye\n"
+
+
+def test_a_screenplay_is_as_it_is() -> None:
+    film = (
+        "Title: X\nAuthor: Y\n\nINT. HOUSE - DAY\n\nANNA\n(low)\nGo. [[or stay?]] Now.\n\n"
+        "/* never\nfilmed */\n\n# Act two\n\n= They part.\n\nCUT TO:\n"
+    )
+    found = pieces("screenplay", film)
+    assert joined(found) == film
+    assert joined(found, without="notes") == (
+        "INT. HOUSE - DAY\n\nANNA\n(low)\nGo.  Now.\n\n\n\n\nCUT TO:\n"
+    )
+
+
+def test_a_web_page_is_its_words() -> None:
+    page = (
+        "<!DOCTYPE html><html><head><meta charset='windows-1251'><title>No</title></head><body>"
+        "<nav><a>Home</a></nav><header>Site</header><main><header><h1>Тит<b>ул</b></h1></header>"
+        "<!-- no --><script>if (a<b) no()</script>"
+        "<p>a&nbsp;b &mdash;\n c<br>d<p>e <i>f</i>g<ul><li>x<li>y</ul><pre> q\n  w</pre>"
+        "<table><tr><td>1<td>2</table></main><footer>2021</footer></body></html>"
+    )
+    found = pieces("html", page)
+    assert (
+        of_kind(found, "").strip() == "Титул\n\na\u00a0b — c\nd\n\ne fg\n\nx\ny\n\n q\n  w\n\n1 2"
+    )
+    assert of_kind(found, "menus").split() == ["Home", "Site", "2021"]
+
+
+def test_a_licence_is_set_apart_and_the_book_is_whole() -> None:
+    head = "The Project Gutenberg eBook of X\n\nTitle: X\n\n"
+    start = "*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\nProduced by A\nand B\n\n\n"
+    book = "CHAPTER I\n\n" + "It was night.\n" * 20_000  # longer than what is looked at
+    end = "End of Project Gutenberg's X\n\n*** END OF THE PROJECT GUTENBERG EBOOK X ***\nTerms\n"
+    found = pieces("text", head + start + book + end)
+    assert joined(found) == head + start + book + end
+    assert of_kind(found, "") == book
+    twice = pieces("text", (head + start + "One\n" + end) * 2)
+    assert of_kind(twice, "") == "One\n" * 2
+    russian = "Федор Достоевский\nOCR: Кто-то\nSpellcheck: Он же\n\nБесы. OCR в тексте\n"
+    assert of_kind(pieces("text", russian), "licence") == "OCR: Кто-то\nSpellcheck: Он же\n"
+    assert of_kind(pieces("text", "He spoke of Project Gutenberg.\n" * 9), "licence") == ""
+
+
+def test_cells_are_documents_with_their_lines() -> None:
+    table = 'id;text\n1;"two, \nlines"\n2;\n3;"a ""word"""\n'
+    for column in ("text", "2"):
+        found = pieces("csv", table, column)
+        cells = [(piece.text, piece.line) for piece in found if piece.text != "text"]
+        assert cells == [("two, \nlines", 2), ('a "word"', 5)]
+        assert all(piece.begins for piece in found)
+    assert [piece.text for piece in pieces("tsv", "0\ta, b\n1\tc\n", "2")] == ["a, b", "c"]
+    discord = 'AuthorID,Author,Date,Content\n1,Anna,x,"Hi, you"\n2,Boris,x,\n'
+    assert joined(pieces("csv", discord)) == "Anna: Hi, you\n"
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (None, r"table of 2 columns \(id, text\); say which one .* column='text'"),
+        ("words", "has no column 'words'"),
+        ("3", "a number from 1 to 2"),
+    ],
+)
+def test_a_column_that_is_not_there_is_named(column: str | None, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        pieces("csv", "id,text\n1,a\n", column)
+
+
+def test_an_endless_cell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_column, "_LONGEST_CELL", 200_000)
+    before = csv.field_size_limit()
+    assert joined(pieces("csv", f"id,text\n1,{'a' * 150_000}\n", "2")).count("a") == 150_000
+    with pytest.raises(CorpusError, match=r"x, line 2: .* not closed"):
+        pieces("csv", 'id,text\n1,"' + "a\n" * 150_000, "2")
+    assert csv.field_size_limit() == before
+
+
+def messages(value: object) -> list[FilePiece]:
+    read = FORMATS["json"].read_bytes
+    assert read is not None
+    data = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return list(read("x.json", io.BytesIO(data)))
+
+
+def test_messages_of_telegram_and_discord() -> None:
+    chat = [
+        {"type": "service", "actor": "Anna", "action": "create_group"},
+        {
+            "type": "message",
+            "from": "Анна",
+            "text": ["see ", {"type": "link", "text": "t.me"}, "!"],
+        },
+        {"type": "message", "from": "Boris", "text": "", "photo": "x.jpg"},
+    ]
+    found = messages({"name": "A", "type": "personal_chat", "messages": chat})
+    assert [piece[:2] for piece in found] == [
+        ("", ""),
+        ("Anna: create_group\n", "system"),
+        ("Анна: see t.me!\n", ""),
+    ]
+    both = messages({"chats": {"list": [{"messages": chat}, {"messages": chat}]}})
+    assert [piece.begins for piece in both] == [True, False, False] * 2
+    discord = {
+        "guild": {"name": "G"},
+        "messages": [
+            {"type": "Default", "content": "Hi", "author": {"name": "anna", "nickname": "Anna"}},
+            {"type": "GuildMemberJoin", "content": "Joined.", "author": {"name": "bo"}},
+        ],
+    }
+    assert [piece[:2] for piece in messages(discord)[1:]] == [
+        ("Anna: Hi\n", ""),
+        ("bo: Joined.\n", "system"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"messages": [{"type": "message", "text": "a"', "no JSON that can be read"),
+        (b'{"a": [1, 2]}', "JSON without messages"),
+        (b'{"messages": [' + b"[" * 100_000, "no JSON that can be read"),
+        (b"\xff\xfe{", "no JSON that can be read"),
+    ],
+)
+def test_other_json_is_refused(data: bytes, said: str) -> None:
+    with pytest.raises(CorpusError, match=said):
+        messages(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "format"),
+    [
+        ("a.srt", b"x", "subtitles"),
+        ("a.SRT.gz", b"x", "subtitles"),
+        ("a.txt", b"\xef\xbb\xbf<!DOCTYPE html><html>", "html"),
+        ("a.html", b"x", "html"),
+        ("a.fountain", b"x", "screenplay"),
+        ("<stdin>", b'{"name": "A", "messages": [', "json"),
+        ("a.epub", b"PK\x03\x04....", "epub"),
+        ("a.zip", b"PK\x03\x04..mimetypeapplication/epub+zip", "epub"),
+        ("a.txt", b"Once upon a time", "text"),
+    ],
+)
+def test_formats_are_known_by_name_and_beginning(name: str, head: bytes, format: str) -> None:
+    assert format_of(name, head).name == format
