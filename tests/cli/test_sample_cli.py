@@ -361,6 +361,15 @@ def test_conversation_without_input() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_search_writes_one_text() -> None:
+    words = ("--seed", "дом", "--length", "12", "--no-mix")
+    assert sample(*words, "--beam", "1") == sample(*words, "--temperature", "0")
+    for other in (["--count", "2"], ["--steer", "0:1=off"], ["--interactive"], ["--rng", "3"]):
+        result = textgen_cli("sample", *words, "--beam", "2", *other)
+        assert result.exit_code == 2 and "--beam" in result.stderr and other[0] in result.stderr
+
+
+@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize(
     "options",
     [

@@ -500,12 +500,17 @@ def _check_model(model: WritingModel, asked: WritingOptions, settings: SampleOpt
 
     if asked.steer or asked.live:
         refuse_steering(model.saved, settings)
-    for name in ("count", "items", "live", "interactive", "steer"):
-        if settings.beam and getattr(asked, name) not in (None, 1, False, ()):
-            raise SamplingError(
-                f"{named('beam')} finds one text, the most likely one, and does not go with "
-                f"{named(name)}"
-            )
+    beside = {
+        "count": asked.count > 1,
+        "live": asked.live is not None,
+        "interactive": asked.interactive,
+        "steer": bool(asked.steer),
+    }
+    for name in [name for name, is_wanted in beside.items() if settings.beam and is_wanted]:
+        raise SamplingError(
+            f"{named('beam')} finds one text, the most likely one, and does not go with "
+            f"{named(name)}"
+        )
     if asked.adapt:
         from textgen.sampling import refuse_adapting
 
