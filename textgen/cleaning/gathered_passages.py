@@ -113,6 +113,9 @@ class Gathered:
         self._number = -1
         self._gap: re.Pattern[str] | None = None
         self._carry = PlacedText()
+        # What a stretch leaves to the next: whether a document begins with the next paragraph, and
+        # how many line ends stand in the white space at the end.
+        self._begins, self._line_ends = True, 0
         # Of the document that goes on: its hash, its sketch, how many paragraphs it has.
         self._hash = blake2b(digest_size=8)
         self._minima: Sketches | None = None
@@ -132,6 +135,7 @@ class Gathered:
             parts: Its text, with a mark before each document.
         """
         self._number, self._gap, self._carry = number, None, PlacedText()
+        self._begins, self._line_ends = True, 0
         for part in parts:
             if self._gap is None:
                 lines = part.text.count("\n") + 1
@@ -193,9 +197,8 @@ class Gathered:
     def _take(self, part: PlacedText) -> None:
         """Cut a stretch into paragraphs, which end in it."""
         text, gap = part.text, self._gap or _BY_BLANKS
-        spans = list(_spans(text, gap))
-        for run in _BLANK_RUN.finditer(text):
-            self.most_blanks = max(self.most_blanks, run[0].count("\n") - 1)
+        spans, self._begins = _spans(text, gap, self._begins)
+        self._count_blanks(text)
         if spans:
             sketches = sketch(text, [*(start for start, _, _ in spans), len(text)])
         numbers: list[int] = []
@@ -234,6 +237,14 @@ class Gathered:
         if rows:
             self.paragraphs.keep_sketches(numbers, sketches[rows])
 
+    def _count_blanks(self, text: str) -> None:
+        """Look for the longest run of blank lines; it may go on from stretch to stretch."""
+        start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+        first = self._line_ends + text.count("\n", 0, start)
+        runs = [run[0].count("\n") for run in _BLANK_RUN.finditer(text, start, end)]
+        self.most_blanks = max(self.most_blanks, first - 1, *(ends - 1 for ends in runs))
+        self._line_ends = text.count("\n", end) if end else first
+
     def _end_document(self) -> None:
         if not self._count:
             return
@@ -268,17 +279,29 @@ def _cut(text: str, gap: re.Pattern[str]) -> int:
     return len(text) if at <= 0 and len(text) >= _LONGEST else max(at, 0)
 
 
-def _spans(text: str, gap: re.Pattern[str]) -> Iterator[tuple[int, int, bool]]:
-    """Where each paragraph begins and ends, and whether a document begins with it."""
-    place, begins = 0, False
+def _spans(
+    text: str, gap: re.Pattern[str], begins: bool
+) -> tuple[list[tuple[int, int, bool]], bool]:
+    """Where each paragraph begins and ends, and whether a document begins with it.
+
+    Args:
+        text: A stretch.
+        gap: What separates paragraphs.
+        begins: Whether a document begins with the first one.
+    Returns:
+        The paragraphs, and whether a document begins with the first one of the next stretch.
+    """
+    spans, place = [], 0
     for found in gap.finditer(text):
         if span := _trimmed(text, place, found.start()):
-            yield (*span, begins)
+            spans.append((*span, begins))
             begins = False
         begins = begins or found[0] == DOCUMENT_MARK
         place = found.end()
     if span := _trimmed(text, place, len(text)):
-        yield (*span, begins)
+        spans.append((*span, begins))
+        begins = False
+    return spans, begins
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:

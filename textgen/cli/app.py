@@ -32,7 +32,7 @@ class Textgen(Group):
         ),
         "corpus": (
             "textgen.cli.corpus_command:corpus_command",
-            "Show what would be trained on, and write the text of books, chats and pages.",
+            "Show what would be trained on, and write the text of books, chats, pages and tables.",
         ),
         "compress": (
             "textgen.cli.compress:compress_command",
