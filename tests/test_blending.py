@@ -97,6 +97,15 @@ def test_each_model_sees_the_text_as_in_training(models, tmp_path: Path) -> None
     own = [np.exp(log_softmax(start(models("prose").networks.one, models("prose").encode(text))
                               .logits_BV[0])) for text in texts]  # fmt: skip
     np.testing.assert_allclose(found[0] - found[1], 0.5 * (own[0] - own[1]), atol=1e-6)
+    # With 0 each sees all of it, whatever it was trained with.
+    network = both.network_for(both.sample_options(history=0))
+    carried = [np.exp(start(network, both.encode(text)).logits_BV[0]) for text in texts]
+    assert np.abs((carried[0] - carried[1]) - (found[0] - found[1])).max() > 1e-4
+    assert both.generate("вчера", history=2, length=20)
+    assert "sees a fixed number" in both.choose_mix().reason
+    with pytest.raises(SamplingError, match="history=0"):
+        both.generate("вчера", mix=True)
+    assert len(both.generate("вчера", mix=True, history=0, mix_order=2, length=10)) == 5 + 10
 
 
 @pytest.mark.parametrize(

@@ -776,7 +776,7 @@ class Model(WritingModel):
             self._mixtures[order] = fitted_mixture(self.saved, self.networks.many, order)
         return self._mixtures[order]
 
-    def choose_mix(self, *, is_steered: bool = False, history: int = 0) -> Choice:
+    def choose_mix(self, *, is_steered: bool = False, history: int | None = None) -> Choice:
         """Whether `textgen sample` mixes the model with counts unasked, and why.
 
         It does where the training text is at hand and not long, and where the mixture predicts the
@@ -784,7 +784,7 @@ class Model(WritingModel):
 
         Args:
             is_steered: Whether the text is steered.
-            history: As in `sample_options`.
+            history: As in `sample_options`; None: as in training.
         Returns:
             A choice of True or False, for `mix`.
         """
@@ -792,7 +792,7 @@ class Model(WritingModel):
             return Choice("mix", False, "the text is steered")
         if self.labels:
             return Choice("mix", False, "its counts would be those of all labels")
-        if history:
+        if self.saved.history if history is None else history:
             return Choice("mix", False, "the network sees a fixed number of tokens")
         mixture = usual_mixture(self.saved, self.networks)
         if isinstance(mixture, str):

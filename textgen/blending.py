@@ -186,10 +186,13 @@ class BlendedModel(WritingModel):
             "models": [part.to_json() for part in self.members],
         }
 
-    def choose_mix(self, *, is_steered: bool = False, history: int = 0) -> Choice:
+    def _options(self, settings: Mapping[str, Any]) -> SampleOptions:
+        """As for one model; a history that is not given is that of each model."""
+        return replace(super()._options(settings), history=settings.get("history"))
+
+    def choose_mix(self, *, is_steered: bool = False, history: int | None = None) -> Choice:
         """As for one model; counts are mixed in where each of the models does it."""
         for part in self.members:
-            history = history or part.model.saved.history or 0
             choice = part.model.choose_mix(is_steered=is_steered, history=history)
             if not choice.value:
                 return Choice("mix", False, f"{part.model.path}: {choice.reason}")
@@ -204,7 +207,8 @@ class BlendedModel(WritingModel):
         """
         networks = []
         for part in self.members:
-            history = 0 if options.history else part.model.saved.history or 0
+            # One that is given is given to each of them, by `seen_by` of the blend.
+            history = part.model.saved.history if options.history is None else 0
             own = replace(options, history=history, label=None)
             label = options.label
             model = part.model if label is None else part.model.labelled(label)

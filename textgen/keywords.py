@@ -93,7 +93,7 @@ class SampleSettings(TypedDict, total=False):
     until_end: bool
     keep_going: bool
     separator: str
-    history: int
+    history: int | None
     mix: bool
     mix_order: int | None
     eight_bit: bool

@@ -709,8 +709,8 @@ class SampleOptions:
         by_default="a line end or a blank line, as in the training text",
         escapes=True,
     )
-    history: int = setting(
-        0,
+    history: int | None = setting(
+        None,
         help="Let the model see only the last N tokens before each prediction; 0 lets it see all "
         "of them.",
         panel=ADVANCED,

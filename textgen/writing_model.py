@@ -65,12 +65,12 @@ class WritingModel(Shown, ABC):
         self.networks = networks
 
     @abstractmethod
-    def choose_mix(self, *, is_steered: bool = False, history: int = 0) -> Choice:
+    def choose_mix(self, *, is_steered: bool = False, history: int | None = None) -> Choice:
         """Whether `textgen sample` mixes in counts of the training text unasked, and why.
 
         Args:
             is_steered: Whether the text is steered.
-            history: As in `sample_options`.
+            history: As in `sample_options`; None: as in training.
         Returns:
             A choice of True or False, for `mix`.
         """
@@ -124,6 +124,10 @@ class WritingModel(Shown, ABC):
         Raises:
             SamplingError: A setting lies outside its range, or a model of pairs is to keep going.
         """
+        return self._options(settings)
+
+    def _options(self, settings: Mapping[str, Any]) -> SampleOptions:
+        """The settings of a text by name; see `sample_options`."""
         return options_of(self.saved, settings)
 
     def fit_stop(self, stop: str, *, keep_going: bool = False) -> FittedStop:
@@ -147,7 +151,7 @@ class WritingModel(Shown, ABC):
             SamplingError: A setting is out of range, or the model cannot be steered.
             ConfigError: The model does not have what is steered.
         """
-        options, plan = options_of(self.saved, settings), self._plan(steer)
+        options, plan = self._options(settings), self._plan(steer)
         if plan is not None:
             refuse_steering(self.saved, options)
         return options, plan

@@ -18,7 +18,7 @@ from textgen.sampling import (
     generate,
     stream_text,
 )
-from textgen.sampling.networks import start, start_many
+from textgen.sampling.networks import seen_by, start, start_many
 
 FIRST = Vocabulary.from_characters("abé \n")
 SECOND = Vocabulary.from_characters("ab_c")
@@ -181,11 +181,11 @@ def test_same_seed_same_text_alone_and_together():
 
 
 def test_with_a_history():
-    network = HistoryNetwork(blended(0.6, 0.4), 2)
-    ids = ALL.encode("abcab").tolist()
+    """Each model sees the last tokens that it has read."""
+    network = seen_by(blended(0.6, 0.4), SampleOptions(history=2))
     expected = blended(0.6, 0.4)
-    logits_1V, _ = expected.read(ids[-2:], expected.zero_state())
-    np.testing.assert_array_equal(start(network, ids).logits_BV, logits_1V)
+    logits_1V, _ = expected.read(ALL.encode("ab").tolist(), expected.zero_state())
+    np.testing.assert_array_equal(after(network, "abbab"), logits_1V[0])
 
 
 def test_what_cannot_be_united_is_refused():
@@ -202,3 +202,26 @@ def test_it_cannot_be_steered():
     network = blended(0.6, 0.4)
     with pytest.raises(SamplingError, match="belongs to one model"):
         network.read([2], network.zero_state(), [object()])
+
+
+def test_rows_of_different_progress_with_a_history():
+    """The first model lacks `_` and `c`, so its rows have read more and fewer tokens."""
+    sizes = [len(places) for places in BOTH.places]
+    network = BlendedNetwork(
+        [HistoryNetwork(HashNetwork(sizes[0]), 8), HashNetwork(sizes[1])], BOTH, (0.6, 0.4)
+    )
+    texts = ["acbab", "ccc_a", "", "abé ba", "c"]
+    together = start_many(network, [ALL.encode(text).tolist() for text in texts])
+    for row, text in enumerate(texts):
+        np.testing.assert_array_equal(together.logits_BV[row], after(network, text))
+
+
+def test_whose_turn_it_is_goes_on_with_a_history():
+    vocabulary = Vocabulary.from_characters("ab \n")
+    index = vocabulary.symbol_index()
+    networks = [Word(len(vocabulary), index[letter], index[" "]) for letter in "ab"]
+    symbols = UnitedSymbols([vocabulary, vocabulary])
+    network = BlendedNetwork(networks, symbols, (0.75, 0.25), alternate=True)
+    options = SampleOptions(length=16, temperature=0.0, history=2)
+    text = "".join(one.text for one in stream_text(network, vocabulary, options))
+    assert text == "a a b a a a b a "

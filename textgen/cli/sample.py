@@ -70,7 +70,9 @@ class WritingOptions:
     alternate: bool = setting(
         False,
         help=f"With several {named('checkpoint')}: let them write a word each in turn, at every "
-        f"space the next one; {named('weights')} are then the shares of the words.",
+        f"space the next one; {named('weights')} are then the shares of the words. Each text "
+        "begins with the model of the largest share: where a text is one word, such as a name, "
+        "it writes them all.",
     )
     seed: str | None = setting(
         None,

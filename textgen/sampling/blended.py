@@ -20,7 +20,7 @@ from textgen.errors import ConfigError, SamplingError, named
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.head import log_softmax
 from textgen.model.network import Floats, Ids, State, StepNetwork, one_a_stream
-from textgen.sampling.networks import SamplingNetworks, TextNetworks
+from textgen.sampling.networks import SamplingNetworks, SeveralNetworks, TextNetworks, as_wide
 
 #: Ids of the two marks, which all vocabularies have in front.
 _MARKS = 2
@@ -93,7 +93,7 @@ def _refuse_other_levels(vocabularies: Sequence[Vocabulary]) -> None:
     )
 
 
-class BlendedNetwork(StepNetwork):
+class BlendedNetwork(SeveralNetworks):
     """Predicts by several networks.
 
     The state is that of each network one after the other, its last logits with it, for they stand
@@ -137,6 +137,15 @@ class BlendedNetwork(StepNetwork):
                 symbol[-1:].isspace() and not (is_bytes and symbol > "\x7f")
                 for symbol in symbols.vocabulary.symbols
             ]
+        )
+
+    def each(self, change: Callable[[StepNetwork], StepNetwork]) -> BlendedNetwork:
+        """Return the blend of other networks: what `change` makes of each."""
+        return BlendedNetwork(
+            [change(network) for network in self._networks],
+            self._symbols,
+            self._weights_K.tolist(),
+            alternate=self._alternates,
         )
 
     def zero_state(self, batch_size: int = 1) -> State:
@@ -247,8 +256,9 @@ class BlendedNetwork(StepNetwork):
 
 
 def _replaced(array: Any, rows: NDArray[np.intp], new: Any) -> Any:
-    """A copy with other rows."""
-    copy = np.array(array)
+    """A copy with other rows. Where these have a longer history, the rest is filled up."""
+    old, new = as_wide([array, new])
+    copy = np.array(old)
     copy[rows] = new
     return copy
 

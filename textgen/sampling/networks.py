@@ -8,7 +8,7 @@ A `Position` is where a network stands. It is handed edits where a text is steer
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -148,6 +148,14 @@ class SamplingNetworks(TextNetworks):
         return f"sampling: native {record['isa']}, {record['precision']} weights, {threads}, {way}"
 
 
+class SeveralNetworks(StepNetwork, ABC):
+    """Several networks that read one text, each of them by itself."""
+
+    @abstractmethod
+    def each(self, change: Callable[[StepNetwork], StepNetwork]) -> StepNetwork:
+        """Return the same of other networks: what `change` makes of each."""
+
+
 class HistoryNetwork(StepNetwork):
     """Predicts from the last tokens alone, the state from zero before them: the lecture's windows.
 
@@ -227,6 +235,9 @@ def no_steering(history: int) -> SamplingError:
 def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
     """The network as the options have it see the text.
 
+    Of several networks each sees that much. What they carry together, such as whose turn it is,
+    goes on.
+
     Raises:
         SamplingError: They ask for a mixture, and the network is none.
     """
@@ -235,7 +246,11 @@ def seen_by(network: StepNetwork, options: SampleOptions) -> StepNetwork:
             f"{named('mix')} needs the counts of a training text; write with the methods of "
             "`textgen.Model`, or give `textgen.mixing.mixed(network, mixture)` as the network"
         )
-    return HistoryNetwork(network, options.history) if options.history else network
+    if not (history := options.history):
+        return network
+    if isinstance(network, SeveralNetworks):
+        return network.each(lambda one: HistoryNetwork(one, history))
+    return HistoryNetwork(network, history)
 
 
 @dataclass(frozen=True)
@@ -323,13 +338,13 @@ def joined(positions: Sequence[Position]) -> Position:
     return Position(
         np.concatenate([position.logits_BV for position in positions]),
         [
-            {name: np.concatenate(_as_wide([part[name] for part in parts])) for name in parts[0]}
+            {name: np.concatenate(as_wide([part[name] for part in parts])) for name in parts[0]}
             for parts in layers
         ],
     )
 
 
-def _as_wide(arrays: Sequence[Floats]) -> list[Floats]:
+def as_wide(arrays: Sequence[Floats]) -> list[Floats]:
     """Arrays of one width: a history of few tokens is as good with end marks before it, and nothing
     else differs."""
     width = max(array.shape[1] for array in arrays)

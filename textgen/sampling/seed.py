@@ -206,7 +206,10 @@ def options_of(saved: ModelHeader, settings: Mapping[str, Any]) -> SampleOptions
         "separator": saved.document_separator,
         "history": saved.history or 0,
     }
-    options = SampleOptions(**{**usual, **settings})
+    given = {
+        name: value for name, value in settings.items() if name != "history" or value is not None
+    }
+    options = SampleOptions(**{**usual, **given})
     if "length" not in settings and form_settings(options):
         # The form says how long a text is.
         options = replace(options, length=max(options.length, longest_text(options)))

@@ -67,9 +67,9 @@ class OfferedModel:
 
     @cached_property
     def _usual_mix(self) -> Choice:
-        return self.model.choose_mix()
+        return self.model.choose_mix(history=0)
 
-    def mix(self, *, history: int, is_steered: bool = False) -> Choice:
+    def mix(self, *, history: int | None, is_steered: bool = False) -> Choice:
         """Whether texts are mixed with counts unasked, and why: as `textgen sample` decides."""
         if is_steered or history:
             return self.model.choose_mix(is_steered=is_steered, history=history)
