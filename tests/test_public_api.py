@@ -100,6 +100,7 @@ TAKING = {
     textgen.Model.live_stream: "SampleSettings",
     textgen.Model.sample_options: "SampleSettings",
     textgen.Model.writer: "SampleSettings",
+    textgen.Model.bits_per_char: "SampleSettings",
     textgen.Model.evaluate: "EvalSettings",
     textgen.Model.evaluate_pairs: "EvalPairsSettings",
     textgen.Model.adapt: "AdaptSettings",

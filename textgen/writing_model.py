@@ -36,6 +36,7 @@ from textgen.sampling import (
 )
 from textgen.sampling.forms import Form, form_of
 from textgen.sampling.items import ItemRequest, Items, find_items, longest_item, refuse_no_items
+from textgen.sampling.networks import seen_by
 from textgen.sampling.seed import (
     options_of,
     refuse_beam,
@@ -357,18 +358,32 @@ class WritingModel(Shown, ABC):
         )
         return Generations(texts)
 
-    @checked()
-    def bits_per_char(self, ids: str | Sequence[int], *, seed: str | FittedSeed = "") -> float:
+    @checked(SampleOptions)
+    def bits_per_char(
+        self,
+        ids: str | Sequence[int],
+        *,
+        seed: str | FittedSeed = "",
+        **settings: Unpack[SampleSettings],
+    ) -> float:
         """What a text costs the model when nobody steers it; not a number where it has no
         character.
 
         Args:
             ids: Its tokens, such as `Generation.ids`; or the text.
             seed: What stands before it and is not charged.
+            settings: Those that it was written with. What the model makes of it depends on the
+                label, the counts that are mixed in, the history and 8-bit weights alone.
+        Raises:
+            ConfigError: The label has a schedule.
         """
+        options, steering = self.asked_for(None, settings)
+        if isinstance(steering, LabelSteering):
+            raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
         context = seed_of(self.saved, seed).ids or self.saved.primer
         ids = [int(token) for token in self._tokens(ids)]
-        return bits_per_char(self.networks.one, self.vocabulary, ids, context)
+        network = seen_by(self.network_for(options), options)
+        return bits_per_char(network, self.vocabulary, ids, context)
 
     @checked(SampleOptions)
     def writer(self, *, steer: Steer | None = None, **settings: Unpack[SampleSettings]) -> Writer:

@@ -197,7 +197,7 @@ def test_the_command_that_repeats_a_text_says_what_the_model_does_not() -> None:
 
     assert "--history" not in repeated(SampleOptions(length=9))
     usual = SampleOptions(history=3, until_end=True)
-    assert repeated(SampleOptions(length=9), usual).endswith(" --history 0")
+    assert repeated(SampleOptions(length=9, history=0), usual).endswith(" --history 0")
     as_trained = repeated(replace(usual, length=9), usual)
     assert "--history" not in as_trained and "--until-end" not in as_trained
 

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from support.small_runs import textgen_cli
 
+import textgen
+from textgen.errors import ConfigError
+
 WORDS = ("sample", "--seed", "дом", "-n", "60")
 
 
@@ -36,6 +39,27 @@ def test_json_says_what_was_done_and_at_what_price(home: Path) -> None:
     plain = json.loads(textgen_cli(*WORDS, "--json").stdout)
     assert plain["steering"] == []
     assert "unsteered_bits_per_char" not in plain["samples"][0]
+
+
+def test_the_price_is_that_of_the_model_that_wrote(tmp_path: Path) -> None:
+    """Under a label and with counts: steering that changes nothing costs nothing."""
+    rows = [f"{label}\t{text}" for label, text in (("a", "ab ab cab"), ("b", "ba bc ba"))]
+    (tmp_path / "t.tsv").write_text("\n".join(rows * 60), "utf-8")
+    how = {"label_from": "column", "steps": 20, "hidden_size": 8, "rng": 1}
+    model = textgen.train(tmp_path / "t.tsv", out=tmp_path / "run", **how).load()
+    words = ("sample", "-c", str(model.path), "--seed", "ab", "-n", "40", "--json", "--keep-going")
+    for more in ((), ("--mix", "--mix-order", "2")):
+        result = textgen_cli(*words, "--label", "a", "--steer", "0:0=1:scale", *more)
+        record = json.loads(result.stdout)
+        (sample,) = record["samples"]
+        assert sample["unsteered_bits_per_char"] == pytest.approx(sample["bits_per_char"], rel=1e-6)
+    # The record tells of the gate that wrote.
+    assert record["mix"] == model.labelled("a").mixture(2).to_json()
+    assert record["mix"] != model.mixture(2).to_json()
+    moving = textgen_cli(*words, "--label", "a@0..9,b@9..", "--steer", "0:0=1:scale")
+    assert json.loads(moving.stdout)["samples"][0]["unsteered_bits_per_char"] is None
+    with pytest.raises(ConfigError, match="has a schedule"):
+        model.bits_per_char("ab", label="a@0..9,b@9..")
 
 
 def test_several_texts_together_are_steered(home: Path) -> None:

@@ -13,7 +13,8 @@ from textgen.errors import ConfigError, SamplingError
 from textgen.model.network import StepNetwork
 from textgen.options import command_text
 from textgen.sampling import SampleOptions, generate, stream_text
-from textgen.sampling.choice import symbol_rules
+from textgen.sampling.choice import Chooser, SymbolGenerator, symbol_rules
+from textgen.sampling.stream import Stream
 from textgen.temperatures import Temperatures, parse_temperature, temperatures_of
 
 CHARS = Vocabulary.from_characters("абвгд .!\n")
@@ -173,6 +174,35 @@ def test_no_tokens_are_written_twice(size, together):
     assert ended == ({"repeat"} if size < 3 else ended) and ended <= {"repeat", "length"}
     free = generate(network, CHARS, [seed], SampleOptions(length=300))[0].ids
     assert len(set(zip(free, free[1:], free[2:], strict=False))) < len(free) - 2
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("beam", [0, 2])
+def test_a_text_ends_where_all_that_may_follow_would_repeat(together, beam):
+    """Of words not every token may follow: what is left at the end could, but for the rule."""
+    words = Vocabulary.from_words("аб ", {" аб": 2, " бо": 2, "во": 1})
+    options = SampleOptions(length=300, no_repeat=1, beam=beam)
+    seeds = [[]] if beam else [[]] * 8
+    texts = generate(HashNetwork(len(words)), words, seeds, options, together=together)
+    assert {text.finish_reason for text in texts} == {"repeat"}
+    for text in texts:
+        assert len(set(text.ids)) == len(text.ids)
+        free_V = Chooser(options, rules=symbol_rules(words, options)).free(
+            np.zeros((1, len(words)), np.float32), np.array(text.ids[-1:])
+        )[0]
+        assert set(np.flatnonzero(np.isfinite(free_V))) <= set(text.ids)
+    assert beam or any(len(text.ids) < len(words) - 2 for text in texts)
+
+
+def test_what_has_followed_is_shared_until_it_grows():
+    options = SampleOptions(no_repeat=2)
+    before = Stream(CHARS, options, SymbolGenerator(0), CHARS.encode("абавгб").tolist())
+    after = before.fork()
+    after.accept(CHARS.encode("в")[0], 1.0, 0.0)
+    first, second = before._followers._seen, after._followers._seen
+    assert [key for key in first if first[key] is not second[key]] == [(CHARS.encode("б")[0],)]
+    assert second[CHARS.encode("б")[0],] == set(CHARS.encode("ав").tolist())
+    assert first[CHARS.encode("б")[0],] == set(CHARS.encode("а").tolist())
 
 
 def test_another_document_may_repeat_what_the_first_has():

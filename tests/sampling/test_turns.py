@@ -9,7 +9,8 @@ from support.fake_networks import HashNetwork, ScriptNetwork
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
 from textgen.errors import SamplingError
-from textgen.sampling import SampleOptions, Writer, stream_text
+from textgen.model.config import ModelConfig
+from textgen.sampling import SampleOptions, SamplingNetworks, Writer, stream_text
 
 CHARS = Vocabulary.from_characters("абвгд .\n")
 
@@ -155,3 +156,52 @@ def test_no_symbol_is_refused_and_changes_nothing():
     assert (writer.text, writer.likeliest(9)) == ("аб", before)
     assert writer.undo() is True
     assert writer.undo() is False
+
+
+def test_mirostat_goes_on_from_turn_to_turn():
+    settings = {"mirostat": 1.0, "mirostat_rate": 0.3, "rng": 7, "length": 200}
+    whole = [symbol.id for symbol in make(**settings).write()]
+    writer = make(**settings)
+    assert [writer.step().id for _ in range(200)] == whole
+    writer = make(**settings)
+    parts = [symbol.id for length in (50, 1, 149) for symbol in writer.write(length)]
+    assert parts == whole
+    # It begins anew where it restarts: the bound matters here.
+    writer = make(**settings)
+    apart = []
+    for _ in range(4):
+        writer._surprise = None
+        apart += [symbol.id for symbol in writer.write(50)]
+    assert apart != whole
+
+
+@pytest.mark.parametrize("taken", [1, 5, 40])
+def test_mirostat_is_where_the_listener_stopped_and_undo_takes_it_back(taken):
+    config = ModelConfig(vocab_size=len(CHARS), embedding_size=4, hidden_size=8)
+    rng = np.random.default_rng(0)
+    weights = {
+        name: rng.normal(0, 1, shape).astype(np.float32)
+        for name, shape in config.tensor_shapes().items()
+    }
+    network = SamplingNetworks(config, weights, 1).one
+    writer = make(network=network, mirostat=1.0, mirostat_rate=0.3, length=80)
+    listened = writer.write()
+    for _ in range(taken):
+        next(listened)
+    by_step = make(network=network, mirostat=1.0, mirostat_rate=0.3, length=80)
+    for _ in range(taken):
+        by_step.step()
+    stopped = writer._surprise
+    assert stopped == pytest.approx(by_step._surprise, rel=1e-12)
+    writer.step()
+    assert writer._surprise != stopped
+    writer.undo()
+    assert writer._surprise == stopped
+
+
+def test_a_step_with_nothing_left_is_refused():
+    writer = make(no_repeat=1)
+    assert len({writer.step().id for _ in range(len(CHARS) - 2)}) == len(CHARS) - 2
+    with pytest.raises(SamplingError, match="leaves nothing that could follow"):
+        writer.step()
+    assert writer.undo() and len(writer.ids) == len(CHARS) - 3

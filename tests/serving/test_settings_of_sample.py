@@ -138,6 +138,8 @@ def test_a_label_does_what_the_setting_does(voices: textgen.Model) -> None:
         assert len(voices._labelled) <= 8
         answer = served.complete(label="nobody")
         assert answer.status == 400 and "nobody" in answer.message
+        answer = served.complete(label="low", mix=True)
+        assert answer.status == 400 and "mix does not go with label" in answer.message
 
 
 @pytest.mark.parametrize("item", named(OTHERS))

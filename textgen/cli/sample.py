@@ -455,10 +455,12 @@ def sample_command(
 
 
 def _mixtures(model: Model | BlendedModel, settings: SampleOptions) -> list[CountMixture]:
-    """The counts that each model is mixed with."""
+    """The counts that each model is mixed with, under the label of the text."""
     from textgen.api import Model
 
     own = [model] if isinstance(model, Model) else [part.model for part in model.members]
+    if (label := settings.label) is not None:
+        own = [each.labelled(label) for each in own]
     return [each.mixture(settings.mix_order) for each in own]
 
 
@@ -628,6 +630,7 @@ def _write_texts(
                 form_price([text.form_bits for text in texts], chars), file=sys.stderr, flush=True
             )
         return
+    freely = None if plan is None else _unsteered(model, fitted, settings, plan)
     samples = []
     for place, text in enumerate(texts):
         sample: dict[str, Any] = {
@@ -638,8 +641,8 @@ def _write_texts(
         }
         if form_settings(settings):
             sample["form_bits"] = text.form_bits
-        if plan is not None:
-            sample["unsteered_bits_per_char"] = model.bits_per_char(text.ids, seed=fitted)
+        if freely is not None:
+            sample["unsteered_bits_per_char"] = freely(text)
         if report is not None:
             sample["novelty"] = report.text_to_json(place)
         samples.append(sample)
@@ -668,6 +671,19 @@ def _write_texts(
     if report is not None:
         record["novelty"] = report.to_json()
     print_json(record)
+
+
+def _unsteered(
+    model: Model | BlendedModel, fitted: FittedSeed, settings: SampleOptions, plan: SteeringPlan
+) -> Callable[[Generation], float | None]:
+    """What a text costs the model that wrote it when nobody steers it; None where its labels
+    change on the way."""
+    from textgen.steering import LabelSteering
+
+    own = asdict(settings)
+    if isinstance(model.asked_for(plan, own)[1], LabelSteering):
+        return lambda text: None
+    return lambda text: model.bits_per_char(text.ids, seed=fitted, **own)
 
 
 def _print_texts(

@@ -519,7 +519,8 @@ class NativeStep(StepNetwork):
             state: Before the first; not modified.
             settings: Filters and generator.
             counter: Number of the first random draw.
-            recent: The tokens before, which a repetition penalty looks at.
+            recent: The tokens before, which a repetition penalty looks at, and what may not be
+                repeated.
             end: The id after which no more is chosen.
             edits: Changes of the states at each token that is read.
             previous: The token before the first, where `settings` say what may follow it.

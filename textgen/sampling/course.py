@@ -192,12 +192,18 @@ class Course:
     Args:
         options: The settings.
         temperature: What follows the parts of the text; None: the temperature has none.
+        surprise: Mirostat's bound where the text goes on; None: that of the first token.
     """
 
-    def __init__(self, options: SampleOptions, temperature: Follower[float] | None) -> None:
+    def __init__(
+        self,
+        options: SampleOptions,
+        temperature: Follower[float] | None,
+        surprise: float | None = None,
+    ) -> None:
         self._options = options
         self._follower = temperature
-        self._surprise = first_surprise(options)
+        self._surprise = first_surprise(options) if surprise is None else surprise
         #: Whether it moves at all.
         self.moves = temperature is not None or bool(options.mirostat)
 

@@ -8,7 +8,8 @@ keeps the most likely token alone.
 
 Decisions are taken in float64 whatever the type of the logits, and the result has the type of
 the logits. None modifies its argument; a filter that is off may return it. A token that is at
-`-inf` stays there, and at least one of the others survives every filter.
+`-inf` stays there, and at least one of the others survives every filter but `apply_no_repeat`: a
+text in which every token would repeat ends.
 
 Shape suffixes of this package: `B` streams, `V` symbols, `N` recent tokens.
 """

@@ -11,10 +11,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from textgen.corpus.vocabulary import END_ID, Decoder, Vocabulary
+from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Decoder, Vocabulary
 from textgen.errors import SamplingError, named
 from textgen.model.edit import Edits
-from textgen.native.sampler import Standing
+from textgen.native.sampler import NO_ID, Standing
 from textgen.options import SampleOptions
 from textgen.sampling.choice import SymbolGenerator, symbol_rules
 from textgen.sampling.course import Course, Follower, SentenceEnds
@@ -137,6 +137,7 @@ class Stream:
         tokens: How many may be chosen; None: as many as the length allows.
         is_turn: Whether the form is that of what is written alone, and what stands before it is
             none of its business.
+        surprise: Mirostat's bound where the text goes on; None: it begins.
     Raises:
         SamplingError: No text of this length, or none that begins with this seed, keeps to the
             form.
@@ -152,6 +153,7 @@ class Stream:
         tokens: int | None = None,
         *,
         is_turn: bool = False,
+        surprise: float | None = None,
     ) -> None:
         self.generator = generator
         #: What a writer that begins now goes on from.
@@ -163,8 +165,8 @@ class Stream:
         if changing is not None and changing.parts:
             follower = Follower(changing, changing.at, vocabulary, context_ids, options.end_text)
         #: What moves with the text.
-        self.course = Course(options, follower)
-        self._followers = _Followers(len(vocabulary), options, context_ids)
+        self.course = Course(options, follower, surprise)
+        self._followers = _Followers(len(vocabulary), options, context_ids, self.rules.junctions)
         self._symbols = vocabulary.symbols
         self._decoder = decoder_after(vocabulary, context_ids)
         self._end_text = options.end_text
@@ -300,36 +302,63 @@ class _Followers:
         size: Symbols of the model.
         options: How many tokens may not be repeated, and whether a document may end.
         ids: What stands before the text.
+        junctions: Which tokens may follow each other; b"": all may.
     """
 
-    def __init__(self, size: int, options: SampleOptions, ids: Sequence[int]) -> None:
-        self._size = options.no_repeat
-        # One that ends a document is never repeated within it.
-        self._choices = 0 if options.may_end else size - 2
-        self._seen: dict[tuple[int, ...], set[int]] = {}
+    def __init__(
+        self, size: int, options: SampleOptions, ids: Sequence[int], junctions: bytes = b""
+    ) -> None:
+        # An end mark that may follow is never repeated within its document: then none is needed.
+        self._size = 0 if options.may_end else options.no_repeat
+        self._symbols = frozenset(range(size)) - {END_ID, UNKNOWN_ID}
+        self._junctions = junctions
+        # What may follow tokens of each strictness, as it is found.
+        self._free: dict[int, frozenset[int]] = {}
+        # The sets are never changed in place, so that many texts can share them.
+        self._seen: dict[tuple[int, ...], frozenset[int]] = {}
         self._last: list[int] = []
+        self._previous = NO_ID
         if self._size:
-            for token in after_last_end(ids):
+            before = after_last_end(ids)
+            if len(before) < len(ids):
+                self._previous = END_ID
+            for token in before:
                 self.add(token)
 
     def fork(self) -> _Followers:
         """Those of a text that goes on from here on its own."""
         other = copy.copy(self)
-        other._seen = {before: set(after) for before, after in self._seen.items()}
-        other._last = [*self._last]
+        other._seen, other._last = self._seen.copy(), [*self._last]
         return other
+
+    @property
+    def _allowed(self) -> frozenset[int]:
+        """What may follow the last token, repeated or not."""
+        if not self._junctions or self._previous == NO_ID:
+            return self._symbols
+        strict = self._junctions[self._previous] >> 4
+        if strict not in self._free:
+            self._free[strict] = frozenset(
+                token for token in self._symbols if strict + (self._junctions[token] & 15) <= 2
+            )
+        return self._free[strict]
 
     @property
     def are_exhausted(self) -> bool:
         """Whether whatever followed now would be repeated."""
-        return bool(self._choices) and len(self._seen.get(tuple(self._last), ())) >= self._choices
+        seen = self._seen.get(tuple(self._last)) if self._size else None
+        if not seen:
+            return False
+        return len(seen) >= len(self._allowed) and self._allowed <= seen
 
     def add(self, token: int) -> bool:
         """Go past a token; returns `are_exhausted`."""
-        if not self._size or not self._choices:
+        if not self._size:
             return False
         if len(self._last) == self._size - 1:
-            self._seen.setdefault(tuple(self._last), set()).add(token)
+            before = tuple(self._last)
+            self._seen[before] = self._seen.get(before, frozenset()) | {token}
+        self._previous = token
         self._last.append(token)
         del self._last[: max(len(self._last) - self._size + 1, 0)]
         return self.are_exhausted

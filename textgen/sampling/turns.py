@@ -10,6 +10,7 @@ import numpy as np
 
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import END_ID, UNKNOWN_ID, Vocabulary
+from textgen.errors import SamplingError, named
 from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.head import log_softmax
 from textgen.model.network import StepNetwork
@@ -30,13 +31,14 @@ class _Snapshot:
     position: Position
     size: int
     after_word: bool
+    surprise: float | None
 
 
 class Writer:
     """A growing text and the model's state after it.
 
-    Every call of `feed`, `choose`, `step` and `write` is one action, which `undo` takes back.
-    After an end mark the text goes on as another document.
+    Every call of `feed`, `choose`, `take`, `step` and `write` is one action, which `undo` takes
+    back. After an end mark the text goes on as another document.
 
     Reading never changes a state in place, so remembering one costs no copy.
 
@@ -79,6 +81,8 @@ class Writer:
         # What has written since then; where that stands is asked only when it matters.
         self._writing: StreamWriter | None = None
         self._undo: list[_Snapshot] = []
+        # Mirostat's bound, which goes on from turn to turn; None until the model writes.
+        self._surprise: float | None = None
         # Whether the last action was a word that was taken, so that it has ended.
         self._after_word = False
 
@@ -149,9 +153,20 @@ class Writer:
         return "".join(map(decoder.feed, tokens))
 
     def step(self) -> GeneratedSymbol:
-        """Let the model write one token; stops, length and form do not count."""
+        """Let the model write one token; stops, length and form do not count.
+
+        Raises:
+            SamplingError: Whatever followed would be repeated.
+        """
         options = replace(self.options, length=1, stop=(), until_sentence=False)
-        return next(self._write(options, None))
+        symbol = next(self._write(options, None), None)
+        if symbol is None:
+            self._undo.pop()
+            raise SamplingError(
+                f"{named('no_repeat', options.no_repeat)} leaves nothing that could follow; give a "
+                "larger number"
+            )
+        return symbol
 
     def write(self, length: int | None = None) -> Iterator[GeneratedSymbol]:
         """Let the model go on, as `generate` does, until the length, a stop or the form's end.
@@ -212,21 +227,28 @@ class Writer:
         snapshot = self._undo.pop()
         self._position = snapshot.position
         self._after_word = snapshot.after_word
+        self._surprise = snapshot.surprise
         del self.ids[snapshot.size :]
         return True
 
     def _remember(self) -> None:
-        self._undo.append(_Snapshot(self._position, len(self.ids), self._after_word))
+        here = _Snapshot(self._position, len(self.ids), self._after_word, self._surprise)
+        self._undo.append(here)
         self._after_word = False
 
     def _write(self, options: SampleOptions, form: Form | None) -> Iterator[GeneratedSymbol]:
         context = self.ids[:]
-        stream = Stream(self._vocabulary, options, self._generator, context, form, is_turn=True)
+        stream = Stream(
+            *(self._vocabulary, options, self._generator, context, form),
+            is_turn=True,
+            surprise=self._surprise,
+        )
         self._remember()
         writing = StreamWriter(self._network, options, stream, self._position, edits=self._edits)
         for symbol in writing.symbols():
             self.ids.append(symbol.id)
             self._writing = writing
+            self._surprise = stream.course.surprise
             yield symbol
 
     def _shown(self, token: int) -> str:

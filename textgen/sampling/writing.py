@@ -96,7 +96,7 @@ class StreamWriter:
 
     def symbols(self) -> Iterator[GeneratedSymbol]:
         """Write until the text has ended, or nobody asks for more."""
-        size = 1
+        size, course = 1, self._stream.course
         while not self._is_empty:
             began = time.perf_counter()
             columns, is_whole = self._write_block(self._bounded(size))
@@ -107,6 +107,8 @@ class StreamWriter:
             for chosen in columns:
                 symbol = self._stream.accept(*chosen)
                 self._stream.generator.skip(1)
+                if course.moves:
+                    course.advance(chosen[:1], chosen[1:2])
                 self._taken += 1
                 yield symbol
                 if symbol.finish_reason is not None:
@@ -122,9 +124,10 @@ class StreamWriter:
         columns, is_whole = self._write_block(self._bounded(size))
         if not columns:
             raise SamplingError(NOT_FINITE)
-        ids, _, logprobs, prices = map(list, zip(*columns, strict=True))
+        ids, probabilities, logprobs, prices = map(list, zip(*columns, strict=True))
         piece = self._stream.accept_many(ids, logprobs, prices)
         self._stream.generator.skip(len(piece.ids))
+        self._stream.course.advance(piece.ids, probabilities)
         self._taken += len(piece.ids)
         if piece.finish_reason is None and not is_whole:
             raise SamplingError(NOT_FINITE)
@@ -176,7 +179,6 @@ class StreamWriter:
             self._recent = _seen([*self._recent, *ids], self._options)
         self._start, self._ids, self._taken, self._end = first, ids, 0, end
         self._edits = edits
-        self._stream.course.advance(ids, chosen.probabilities.tolist())
         figures = (array.tolist() for array in chosen[1:])
         # Of a block that was cut short there are more of these than ids.
         return list(zip(ids, *figures, strict=False)), is_whole

@@ -222,7 +222,7 @@ class OfferedModel:
             counts_chars = is_listed or model.vocabulary.level == "char" or asked.tokens == 0
             settings["length"] = asked.tokens if counts_chars else _UNBOUNDED
         if settings.get("mix"):
-            self._require_counts()
+            self._require_counts(settings.get("label"))
         options, steering = model.asked_for(asked.steer or None, settings)
         if asked.tokens is None:
             options = replace(options, length=min(options.length, self._limits.max_tokens))
@@ -255,12 +255,17 @@ class OfferedModel:
         steer = asked.steer or None
         return model.items(count, seed, **asked.listed.how, steer=steer, **settings), options
 
-    def _require_counts(self) -> None:
-        """Refuse to mix where there are no counts, without a word on this machine's files.
+    def _require_counts(self, label: str | None) -> None:
+        """Refuse to mix under a label, or where there are no counts.
+
+        There is not a word on this machine's files.
 
         Raises:
-            Refusal: There are none.
+            Refusal: There are none, or a label is asked for.
         """
+        if label is not None:
+            # Each mixture of labels has counts and a gate of its own, and requests name any.
+            raise Refusal("mix does not go with label here; send one of them", param="mix")
         try:
             self.model.mixture()
         except TextgenError:
