@@ -120,6 +120,28 @@ def test_a_page_says_its_encoding() -> None:
     assert report.files[0].encoding == "koi8_r"
 
 
+@pytest.mark.parametrize(
+    ("says", "words", "encoding", "notes"),
+    [
+        ("utf-16", "Evening", "utf-8", 0),
+        ("utf-32", "Вечер", "utf-8", 0),
+        ("utf-7", "a +AGE- b", "utf-8", 0),
+        ("rot13", "Evening", "utf-8", 0),
+        ("windows-1251", "Уж вечер", "utf-8", 1),
+        ("UTF-8", "Уж вечер", "utf-8", 0),
+        ("utf-8", "Évening", "utf-8", 0),
+    ],
+)
+def test_the_bytes_of_a_page_are_believed(says: str, words: str, encoding: str, notes: int) -> None:
+    """A page that was converted says the old encoding; one in ASCII is not in UTF-16."""
+    page = f"<html><head><meta charset={says}></head><body><p>{words}</body></html>"
+    Path("p.html").write_bytes(page.encode(encoding))
+    (read,) = textgen.describe_corpus("p.html", out="o.txt").files
+    assert Path("o.txt").read_text("utf-8") == f"{words}\n" and read.encoding == encoding
+    told = [note for note in read.notes if "but its bytes are UTF-8" in note]
+    assert len(told) == notes and all(says in note for note in told)
+
+
 def test_bad_files_are_listed_or_left_out() -> None:
     write("good.txt", "A text.")
     Path("bad.epub").write_bytes(b"PK\x03\x04" + b"\0" * 50)

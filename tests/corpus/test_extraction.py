@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from textgen.corpus.extraction import FilePiece, table_column
+from textgen.corpus.extraction import FilePiece, chat_json, table_column
 from textgen.corpus.extraction.file_format import FORMATS, format_of, text_format
 from textgen.errors import ConfigError, CorpusError
 
@@ -125,6 +125,32 @@ def test_a_web_page_is_its_words() -> None:
     assert of_kind(found, "menus").split() == ["Home", "Site", "2021"]
 
 
+@pytest.mark.parametrize("text", ["", " ", "<!-- x", "<!DOCTYPE html>"])
+def test_an_empty_page_has_no_words(text: str) -> None:
+    assert pieces("html", text) == []
+    read = FORMATS["html"].read_text
+    assert read is not None and list(read("x", [], None)) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "menus"),
+    [
+        ("<form><b>Search </b><input><button>Go</button></form>", "Search Go"),
+        ("<form id=aspnetForm><nav>Home</nav><div>A<b>b</b></div><p>Text</p></form>", "Home"),
+        ("<form><b>Log in</b></form><form>A<article>b</article></form>", "Log in"),
+        ("<form><i>A</i><form>B</form>", "A B"),
+        (f"<form>{'Long text ' * 8000}</form>", ""),
+        ("<nav><form><p>Find</p></form></nav>", "Find"),
+        ("<form><b>Not closed", "Not closed"),
+    ],
+)
+def test_a_form_with_paragraphs_is_no_menu(form: str, menus: str) -> None:
+    """ASP.NET puts a form around each page."""
+    found = pieces("html", f"<body><p>One</p>{form}</body>")
+    assert " ".join(of_kind(found, "menus").split()) == menus
+    assert not {own.kind for own in found} - {"", "menus"}
+
+
 def test_a_licence_is_set_apart_and_the_book_is_whole() -> None:
     head = "The Project Gutenberg eBook of X\n\nTitle: X\n\n"
     start = "*** START OF THE PROJECT GUTENBERG EBOOK X ***\n\nProduced by A\nand B\n\n\n"
@@ -210,6 +236,41 @@ def test_messages_of_telegram_and_discord() -> None:
         ("Anna: Hi\n", ""),
         ("bo: Joined.\n", "system"),
     ]
+
+
+def test_messages_are_where_a_chat_has_them() -> None:
+    """Lists of that name within a message, and of names that end so, are other things."""
+    inner = {"from": "Anna", "text": "Hi", "messages": [{"text": "not said"}], "seen_messages": [1]}
+    found = messages({"old_messages": [{"text": "no"}], "messages": [inner, {"text": "Bye"}]})
+    assert [piece[:2] for piece in found] == [("", ""), ("Anna: Hi\n", ""), ("Bye\n", "")]
+    assert [piece.begins for piece in found] == [True, False, False]
+    marked = b"\xef\xbb\xbf" + json.dumps({"messages": [{"text": "Ж"}]}).encode()
+    assert joined(messages(marked)) == "Ж\n"
+
+
+@pytest.mark.parametrize("odd", [[], {}, ["message"], {"a": 1}, 5, True])
+def test_a_message_may_have_anything_anywhere(odd: object) -> None:
+    strange: dict[str, object] = {"type": odd, "from": odd, "text": "x", "action": odd}
+    (_, piece) = messages({"messages": [strange]})
+    assert piece.kind == "system" and piece.text.endswith("x\n")
+    assert [own.text for own in messages({"messages": [{"text": odd, "from": "Bo"}]})] in (
+        [""],
+        ["", "Bo: message\n"],
+    )
+
+
+def test_an_endless_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_json, "_LONGEST_MESSAGE", 20_000)
+    assert len(joined(messages({"messages": [{"text": "a" * 15_000}] * 9}))) == 9 * 15_001
+
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            assert self.tell() < 100_000, "it is read to the end"
+            return super().read(size)
+
+    for data in (b'"' + b"a" * 200_000, b'["a' + b'","a' * 60_000, b" " * 200_000):
+        with pytest.raises(CorpusError, match="more than 20,000"):
+            list(chat_json.read_messages("x", Endless(b'{"messages": [{"text": ' + data)))
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,10 @@ from textgen.cleaning.placed_text import PlacedText, in_documents, in_parts
 from textgen.corpus.corpus_options import FileOptions
 from textgen.corpus.documents import DOCUMENT_MARK
 from textgen.corpus.encoding import Detection, detect
+from textgen.corpus.encoding_names import encoding_name
 from textgen.corpus.extraction import FilePiece
 from textgen.corpus.extraction.file_format import FORMATS, FileFormat, format_of, text_format
+from textgen.corpus.extraction.web_page import page_encoding
 from textgen.corpus.formats import WORDS_ALONE
 from textgen.corpus.list_text import LOOK_CHARS, judge_list
 from textgen.corpus.normalization import Normalization
@@ -150,13 +152,21 @@ class FileText:
         given = FileOptions(encoding=options.encoding, encoding_errors=options.encoding_errors)
         if self.format.name == "html" and options.encoding is None:
             with self._source.open() as stream:
-                named = _CHARSET.search(stream.read(4096))
-            if named:
+                head = stream.read(_HEAD)
+            says = _CHARSET.search(head[:4096])
+            name = says[1].decode("ascii", "replace") if says else ""
+            told = page_encoding(name, head)
+            if told is not None:
                 try:
-                    told = replace(given, encoding=named[1].decode("ascii"))
-                    found = detect(self._source, told)
-                    return replace(found, reason="the page says so")
-                except (CorpusError, ValueError):
+                    found = detect(self._source, replace(given, encoding=told))
+                    if encoding_name(name) == told:
+                        return replace(found, reason="the page says so")
+                    return replace(
+                        found,
+                        reason="its bytes are valid UTF-8",
+                        notes=(*found.notes, f"says that it is {name}, but its bytes are UTF-8"),
+                    )
+                except CorpusError:
                     pass  # It says something wrong, as many do.
         return detect(self._source, given)
 

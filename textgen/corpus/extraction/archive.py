@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -9,7 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from textgen.errors import CorpusError
+from textgen.errors import CorpusError, TextgenError
 from textgen.terminal.humanize import size
 
 #: Bytes that the parts of an archive that are read may unpack to, all together, and a small one.
@@ -82,6 +84,7 @@ class Archive:
 
     def damaged(self, reason: str) -> CorpusError:
         """The error that something in it is not as it should be."""
+        reason = " ".join(reason.split())[:200]  # Names in it may be anything.
         return CorpusError(
             f"{self.name} is damaged, or is not {self.what}: {reason}; get another copy of it"
         )
@@ -90,29 +93,35 @@ class Archive:
     def _readable(self) -> Iterator[None]:
         try:
             yield
+        except TextgenError:  # These are errors of values and of files, too.
+            raise
         except zipfile.BadZipFile as error:
             raise self.damaged(str(error)[:80]) from None
-        except (zlib.error, EOFError) as error:
+        except (zlib.error, lzma.LZMAError, struct.error, EOFError, OSError) as error:
             raise self.damaged(f"its data are cut short or wrong ({error})"[:120]) from None
         except (RuntimeError, NotImplementedError) as error:
             raise CorpusError(
                 f"{self.name} cannot be unpacked ({str(error)[:80]}); open it in a program that "
                 "can, and save it as plain text"
             ) from None
-        except (ValueError, OverflowError) as error:
+        except (ValueError, OverflowError, LookupError) as error:
             raise self.damaged(str(error)[:80]) from None
 
 
 def parse_xml(archive: Archive, part: str) -> object:
-    """The tree of a small part: nothing is fetched for it, and no entity is expanded.
+    """The tree of a small part: nothing is fetched for it.
 
     Raises:
-        CorpusError: It is no XML, or has a document type of its own.
+        CorpusError: It is no XML, or declares entities, which the parser expands in attributes.
     """
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
-        return etree.fromstring(archive.small(part), parser)
-    except etree.XMLSyntaxError as error:
+        tree = etree.fromstring(archive.small(part), parser)
+    except etree.LxmlError as error:
         raise archive.damaged(f"{part}: {str(error)[:80]}") from None
+    declared = tree.getroottree().docinfo.internalDTD
+    if declared is not None and any(True for _ in declared.iterentities()):
+        raise archive.damaged(f"{part} declares entities, which none does")
+    return tree

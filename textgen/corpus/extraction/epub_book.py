@@ -11,13 +11,18 @@ from urllib.parse import unquote
 
 from textgen.corpus.extraction.archive import Archive, parse_xml
 from textgen.corpus.extraction.piece import FilePiece
-from textgen.corpus.extraction.web_page import read_page, require_lxml
+from textgen.corpus.extraction.web_page import page_encoding, read_page, require_lxml
 
 WHAT = "an EPUB book"
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
 _PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document")
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.-]{1,40})""")
-_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+#: How a chapter begins that is in Unicode, with a byte order mark or without.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    *((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")),
+    *((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be")),
+)
 #: What stands between two chapters.
 _BETWEEN = "\n\n"
 
@@ -39,7 +44,7 @@ def read_book(name: str, stream: BinaryIO) -> Iterator[FilePiece]:
             head = next(archive.blocks(part), b"")
             encoding = _encoding(head)
             began = False
-            for piece in read_page(name, _decoded(archive, part, encoding)):
+            for piece in read_page(name, _decoded(archive, part, encoding), in_book=True):
                 if found and not began:
                     yield FilePiece(_BETWEEN, kind)
                 found = began = True
@@ -86,10 +91,8 @@ def _encoding(head: bytes) -> str:
         if head.startswith(mark):
             return encoding
     declared = _DECLARED.match(head.lstrip())
-    try:
-        return codecs.lookup(declared[1].decode("ascii")).name if declared else "utf-8"
-    except LookupError:
-        return "utf-8"
+    told = page_encoding(declared[1].decode("ascii", "replace"), head) if declared else None
+    return told or "utf-8"
 
 
 def _decoded(archive: Archive, part: str, encoding: str) -> Iterator[str]:
@@ -98,7 +101,5 @@ def _decoded(archive: Archive, part: str, encoding: str) -> Iterator[str]:
         for block in archive.blocks(part):
             yield decoder.decode(block)
         yield decoder.decode(b"", True)
-    except UnicodeDecodeError as error:
-        raise archive.damaged(
-            f"its chapter {part} is no {encoding} ({error.reason} at byte {error.start:,})"
-        ) from None
+    except UnicodeError as error:
+        raise archive.damaged(f"its chapter {part} is no {encoding} ({str(error)[:80]})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ KINDS = {
     "system": "lines of the chat program, and what stands for pictures",
     "notes": "title page, notes, synopses and omitted passages of a screenplay",
 }
+
+#: Half of a character, as UTF-16 writes one beyond U+FFFF; alone it stands for none.
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class FilePiece(NamedTuple):
@@ -30,6 +34,11 @@ class FilePiece(NamedTuple):
     kind: str = ""
     line: int = 0
     begins: bool = False
+
+
+def whole_characters(text: str) -> str:
+    """The same text, with U+FFFD for each half of a character: no file can be written with one."""
+    return _HALVES.sub("\ufffd", text)
 
 
 def whole_lines(chunks: Iterable[str], longest: int = 1 << 20) -> Iterator[str]:

@@ -122,6 +122,6 @@ def _paragraphs(archive: Archive, part: str) -> Iterator[str]:
                 target.text = [last]
                 yield "".join(told)
         parser.close()
-    except etree.XMLSyntaxError as error:
+    except etree.LxmlError as error:
         raise archive.damaged(f"{part}: {str(error)[:80]}") from None
     yield "".join(target.text)
