@@ -48,7 +48,18 @@ def test_training_reads_a_book_and_names_this_command_for_the_rest(folder: Path)
     assert "textgen corpus book.epub tells what is in it" in trained.stderr
     noted = textgen_cli("train", "chat.txt", "--out", "m", *small)
     assert "looks like a chat" in noted.stderr
-    assert "textgen corpus FILE --out words.txt" in noted.stderr
+    assert "textgen corpus FILE --drop boilerplate --out words.txt" in noted.stderr
+
+
+def test_what_no_column_has_is_shown_and_dropped_when_asked(folder: Path) -> None:
+    (folder / "t.csv").write_text("id,text\n1,It was night.\nshort\n2,It was cold.\n")
+    report = json.loads(textgen_cli("corpus", "t.csv", "--column", "2", "--json").stdout)
+    assert report["documents"] == 4
+    (shown,) = report["boilerplate"]
+    assert (shown["kind"], shown["count"], shown["places"]) == ("table", 2, [[1, 1], [3, 3]])
+    dropped = ("--column", "2", "--drop", "table", "--out", "out.txt")
+    assert textgen_cli("corpus", "t.csv", *dropped).exit_code == 0
+    assert (folder / "out.txt").read_text().split("\n") == ["It was night.", "It was cold.", ""]
 
 
 def test_terminals_are_not_steered(folder: Path) -> None:

@@ -7,9 +7,12 @@ import io
 import json
 
 import pytest
+from support.made_files import zip_of
+from support.small_runs import names as names_of_a_list
 
 from textgen.corpus.extraction import FilePiece, chat_json, table_column
 from textgen.corpus.extraction.file_format import FORMATS, format_of, text_format
+from textgen.corpus.list_text import judge_list
 from textgen.errors import ConfigError, CorpusError
 
 
@@ -77,6 +80,23 @@ def test_other_texts_are_none(text: str) -> None:
     assert text_format(text).name == "text"
 
 
+def test_only_what_the_chat_program_wrote_is_system() -> None:
+    """A text in brackets with a file in it is the author's, and so is a line below a picture."""
+    stamp = "05.03.21, 14:05 - "
+    said = [
+        "Anna: I read it (see notes.txt)\n",
+        "Anna: IMG-1.jpg (file attached)\n",
+        "Look at the sea\nand the (sky.jpg)\n",
+        "Anna: a <b> c\n",
+        "Boris joined\n",
+        f"Anna: {'(a.txt) ' * 20_000}x\n",
+    ]
+    chat = stamp + said[0] + stamp + said[1] + said[2] + "".join(stamp + own for own in said[3:])
+    found = pieces("chat", chat)
+    assert of_kind(found, "system") == stamp + said[1] + stamp + said[4]
+    assert of_kind(found, "") == said[0] + said[2] + said[3] + said[5]
+
+
 def test_subtitles_are_what_is_said() -> None:
     srt = (
         "1\n00:00:01,000 --> 00:00:02,500\n<i>Hi</i> {they} said\n{\\an8}twice\n\n"
@@ -96,6 +116,23 @@ def test_subtitles_are_what_is_said() -> None:
         "00:03.000 --> 00:04.000\nBye\n\nNOTE the end\n"
     )
     assert joined(pieces("subtitles", vtt)) == "Anna: R&D now\nBye\n"
+
+
+def test_nothing_said_in_subtitles_is_lost() -> None:
+    times = "00:00:01,000 --> 00:00:02,500\n"
+    assert joined(pieces("subtitles", f"By Anna\n\n1\n{times}Hi\n")) == "By Anna\nHi\n"
+    vtt = "WEBVTT\nKind: x\n\nNOTE a\nb\n\n00:01.000 --> 00:02.000\nNOTE it\n\nwell\n\nSTYLE\nc\n"
+    assert joined(pieces("subtitles", vtt)) == "NOTE it\nwell\n"
+    for lines in (1, 2500):
+        with pytest.raises(CorpusError, match=r"x has no times.*format='text'"):
+            pieces("subtitles", "It was night\n" * lines)
+    assert pieces("subtitles", "WEBVTT\n\nNOTE\nnone\n") == []
+
+
+@pytest.mark.parametrize("line", ["FADE IN:", "CUT TO:", "ANNA: Go."])
+def test_a_film_without_a_title_page_is_whole(line: str) -> None:
+    found = pieces("screenplay", f"{line}\nINT. HOUSE\n\nGo.\n")
+    assert joined(found, without="notes") == f"{line}\nINT. HOUSE\n\nGo.\n"
 
 
 def test_a_screenplay_is_as_it_is() -> None:
@@ -166,16 +203,61 @@ def test_a_licence_is_set_apart_and_the_book_is_whole() -> None:
     assert of_kind(pieces("text", "He spoke of Project Gutenberg.\n" * 9), "licence") == ""
 
 
+def test_a_line_is_about_who_made_a_file_where_it_names_somebody() -> None:
+    own = "Email from my mother\nOrigin of the world\nScan the sea: it is there\n"
+    for line in ("OCR: A", "OCR & spellcheck by: B", "OCR и вычитка: В", "Файл из библиотеки Г: д"):
+        assert of_kind(pieces("text", f"{own}{line}\n{own}"), "licence") == f"{line}\n"
+    names = "OCR: Anna\n" + "".join(f"{name}\n" for name in names_of_a_list(200))
+    assert judge_list(names).is_list
+    assert of_kind(pieces("text", names), "licence") == ""
+
+
 def test_cells_are_documents_with_their_lines() -> None:
     table = 'id;text\n1;"two, \nlines"\n2;\n3;"a ""word"""\n'
     for column in ("text", "2"):
         found = pieces("csv", table, column)
-        cells = [(piece.text, piece.line) for piece in found if piece.text != "text"]
+        cells = [(piece.text, piece.line) for piece in found if not piece.kind]
         assert cells == [("two, \nlines", 2), ('a "word"', 5)]
         assert all(piece.begins for piece in found)
     assert [piece.text for piece in pieces("tsv", "0\ta, b\n1\tc\n", "2")] == ["a, b", "c"]
+    assert [own.text for own in pieces("csv", "id, text\n1,a\n", "text")] == ["a"]
+    assert [own.text for own in pieces("csv", '"a;b;c",text\n1,x\n', "text")] == ["x"]
+    assert [own.text for own in pieces("csv", '"a\n;b",text\n1,x\n', "text")] == ["x"]
     discord = 'AuthorID,Author,Date,Content\n1,Anna,x,"Hi, you"\n2,Boris,x,\n'
     assert joined(pieces("csv", discord)) == "Anna: Hi, you\n"
+    with pytest.raises(ConfigError, match="is a table of 2 columns"):
+        pieces("csv", "Author,Content\nGogol,The Nose\n")
+
+
+def test_quotation_marks_in_tables_of_tabs_are_of_the_text() -> None:
+    rows = '1\t"Hello, she said\n2\tIt was night\n3\t6" nails\n'
+    assert [own.text for own in pieces("tsv", rows, "2")] == [
+        '"Hello, she said',
+        "It was night",
+        '6" nails',
+    ]
+    with pytest.raises(CorpusError, match=r"x, line 2: .* not closed"):
+        pieces("csv", 'id,text\n1,"Hello\n2,It was "night"\n', "text")
+
+
+def test_what_no_column_has_is_set_apart() -> None:
+    table = "id,text\n1,night\nshort\n2,cold, dark\n3,\n"
+    found = pieces("csv", table, "2")
+    assert [own[:3] for own in found] == [
+        ("text", "table", 1),
+        ("night", "", 2),
+        ("short", "table", 3),
+        ("cold", "", 4),
+        (", dark", "table", 4),
+    ]
+    assert [own.begins for own in found] == [True, True, True, True, False]
+    assert of_kind(pieces("csv", table, "text"), "table") == "short, dark"
+
+
+def test_a_row_that_would_be_cut_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_column, "LONGEST_LINE", 1000)
+    with pytest.raises(CorpusError, match="x, line 2 has more than 1,000 characters"):
+        pieces("tsv", f"1\ta\n2\t{'b' * 2000}\n", "2")
 
 
 @pytest.mark.parametrize(
@@ -299,6 +381,8 @@ def test_other_json_is_refused(data: bytes, said: str) -> None:
         ("a.epub", b"PK\x03\x04....", "epub"),
         ("a.zip", b"PK\x03\x04..mimetypeapplication/epub+zip", "epub"),
         ("a.txt", b"Once upon a time", "text"),
+        ("a.zip", zip_of({"[Content_Types].xml": "", "word/document.xml": ""}), "docx"),
+        ("a.zip", zip_of({"password/a.xml": "", "word/a.txt": ""}), "text"),
     ],
 )
 def test_formats_are_known_by_name_and_beginning(name: str, head: bytes, format: str) -> None:

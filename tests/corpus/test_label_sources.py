@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.made_files import docx_of, paragraph
 
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
@@ -78,6 +79,31 @@ def test_by_column_each_row_is_a_document(tmp_path: Path, name: str, text: str) 
     assert found(corpus) == expected
     assert corpus.chars == sum(len(text) for _, text in expected)
     assert corpus.separator == "\n"
+
+
+def test_the_labels_of_books_are_those_of_their_files(tmp_path: Path) -> None:
+    (tmp_path / "Verne").mkdir()
+    book = tmp_path / "Verne" / "Nemo.docx"
+    book.write_bytes(docx_of(paragraph("The sea")))
+    for way, label in (("folder", "Verne"), ("file", "Nemo")):
+        assert found(Corpus.open([book], CorpusOptions(label_from=way))) == [(label, "The sea\n")]
+
+
+def test_a_book_counts_beside_what_is_not_read(tmp_path: Path) -> None:
+    """A folder of a book and a small other file has not most of its text left out."""
+    (tmp_path / "a.docx").write_bytes(docx_of(paragraph("The sea")))
+    (tmp_path / "b.srt").write_text("Hi\n")
+    corpus = Corpus.open([tmp_path], CorpusOptions(ending=".docx"))
+    assert not any("most of the text is left out" in note for note in corpus.notes)
+
+
+def test_a_mark_in_a_table_of_labels(tmp_path: Path) -> None:
+    """A quotation mark that nobody closed takes no other row with it."""
+    write(tmp_path, t_tsv='a\t"Hello\nb\tyes "no"\n', t_csv='a,"Hello\nb,yes "no"\n')
+    tabs = Corpus.open([tmp_path / "t.tsv"], CorpusOptions(label_from="column"))
+    assert found(tabs) == [("a", '"Hello'), ("b", 'yes "no"')]
+    with pytest.raises(CorpusError, match=r"line 1: .* not closed"):
+        Corpus.open([tmp_path / "t.csv"], CorpusOptions(label_from="column"))
 
 
 def test_by_tag_a_line_begins_a_document(tmp_path: Path) -> None:

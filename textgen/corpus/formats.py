@@ -45,6 +45,7 @@ _MAGIC: tuple[tuple[int, bytes, str, str], ...] = (
     (257, b"ustar", "a tar archive", _UNPACK),
 )
 
+_ZIP_ENTRY = re.escape(b"PK\x03\x04")
 #: What a zip archive is, by the names in it; books and documents that are read are not among them.
 _IN_ZIP = (
     (b"application/vnd.oasis.opendocument", "an OpenDocument file (a zip archive)", _SAVE_AS_TEXT),
@@ -90,7 +91,8 @@ _AROUND_TEXT = (
     ),
 )
 #: How a note ends whose advice is another command, which says itself what is there.
-WORDS_ALONE = f"to have the words alone: {call('describe_corpus', 'FILE', out='words.txt')}"
+_WORDS = call("describe_corpus", "FILE", drop="boilerplate", out="words.txt")
+WORDS_ALONE = f"to have the words alone: {_WORDS}"
 _JSON_ESCAPE = re.compile(rb"\\u[0-9a-fA-F]{4}")
 
 
@@ -109,9 +111,18 @@ def refuse_other_formats(name: str, head: bytes) -> None:
             continue
         if magic.startswith(b"PK"):
             what, advice = next(
-                ((inner, how) for mark, inner, how in _IN_ZIP if mark in head), (what, advice)
+                ((inner, how) for own, inner, how in _IN_ZIP if _holds(head, own)), (what, advice)
             )
         raise BinaryFileError(f"{name} is not text: it looks like {what}; {advice}")
+
+
+def names_in_zip(head: bytes) -> list[bytes]:
+    """The names of the first entries of a zip archive that begins with `head`."""
+    names = []
+    for entry in re.finditer(_ZIP_ENTRY, head):
+        length = int.from_bytes(head[entry.start() + 26 : entry.start() + 28], "little")
+        names.append(head[entry.start() + 30 : entry.start() + 30 + length])
+    return names
 
 
 def written_otherwise(data: bytes) -> tuple[str, ...]:
@@ -141,6 +152,13 @@ def written_otherwise(data: bytes) -> tuple[str, ...]:
                 "them first to have the letters",
             )
     return ()
+
+
+def _holds(head: bytes, mark: bytes) -> bool:
+    """Whether a zip archive holds entries of that folder, or says that it is of that type."""
+    if mark.endswith(b"/"):
+        return any(name.startswith(mark) for name in names_in_zip(head))
+    return mark in head
 
 
 def _has_other_letters(data: bytes, encoding: str) -> bool:

@@ -9,19 +9,18 @@ tag       a line `[NAME]` begins a document of that label, and belongs to none
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from textgen.corpus.documents import documents_in_words
+from textgen.corpus.extraction.piece import lines_of
+from textgen.corpus.extraction.table_column import LONGEST_LINE, table_rows
 from textgen.errors import ConfigError, CorpusError, named
 
 _TAG = re.compile(r"\s*\[([^\[\]\r\n]{1,100})\]\s*")
 #: Only so many characters of a line are looked at for a tag.
 _HEAD = 200
-#: The longest field of a CSV file, in characters.
-_MOST_FIELD = 2**31 - 1
 
 
 def label_of_path(path: Path | None, way: str) -> str:
@@ -63,21 +62,10 @@ def labelled_documents(chunks: Iterable[str], way: str, name: str) -> Iterator[t
     Raises:
         CorpusError: A row has one column, or no line is a tag.
     """
-    lines = _lines(chunks)
+    lines = lines_of(chunks, LONGEST_LINE)
     if way == "tag":
         return _tagged(lines, name)
-    is_csv = name.lower().removesuffix(".gz").endswith(".csv")
-    return _csv_rows(lines, name) if is_csv else _tab_rows(lines, name)
-
-
-def _lines(chunks: Iterable[str]) -> Iterator[str]:
-    """The lines of a text, each with its end."""
-    carry = ""
-    for chunk in chunks:
-        *whole, carry = (carry + chunk).split("\n")
-        yield from (line + "\n" for line in whole)
-    if carry:
-        yield carry
+    return _rows(lines, name, is_csv=name.lower().removesuffix(".gz").endswith(".csv"))
 
 
 def _tagged(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
@@ -98,30 +86,16 @@ def _tagged(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
     yield label, "".join(kept)
 
 
-def _tab_rows(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
-    for number, line in enumerate(lines, start=1):
-        if line.isspace():
-            continue
-        label, tab, text = line.partition("\t")
-        if not tab:
-            raise CorpusError(
-                f"{name}: line {number:,} has one column; each line needs a label, a TAB and a "
-                "text (a table with commas is read where the name of its file ends in .csv)"
-            )
-        yield label.strip(), text
-
-
-def _csv_rows(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
-    csv.field_size_limit(_MOST_FIELD)
-    reader = csv.reader(lines, strict=True)
-    try:
-        for row in reader:
-            if len(row) == 1:
-                raise CorpusError(
-                    f"{name}: the row that ends at line {reader.line_num:,} has one column; each "
-                    "row needs a label and a text"
-                )
-            if row:
-                yield row[0].strip(), " ".join(row[1:])
-    except csv.Error as error:
-        raise CorpusError(f"{name}: line {reader.line_num:,} is no CSV: {error}") from error
+def _rows(lines: Iterable[str], name: str, *, is_csv: bool) -> Iterator[tuple[str, str]]:
+    if is_csv:
+        delimiter, between, expected = ",", " ", "each row needs a label, a comma and a text"
+    else:
+        delimiter = between = "\t"
+        expected = (
+            "each line needs a label, a TAB and a text (a table with commas is read where the name "
+            "of its file ends in .csv)"
+        )
+    for number, row in table_rows(name, lines, delimiter):
+        if len(row) == 1:
+            raise CorpusError(f"{name}: line {number:,} has one column; {expected}")
+        yield row[0].strip(), between.join(row[1:])

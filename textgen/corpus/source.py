@@ -58,6 +58,10 @@ class Source:
         path: The absolute path; None if the bytes were copied to a temporary file.
         size: Bytes that `open` gives; None if only reading tells (gzip).
         storage: The file to open; None means `path`.
+
+    Attributes:
+        origin: The file that was named: `path`, or the book whose text was copied; None where there
+            is none.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Source:
         assert storage is not None
         self.name = name
         self.path = path
+        self.origin = path
         self.size = size
         self._storage = storage
 
@@ -257,7 +262,9 @@ class Found:
             self.extracted.append((source.name, packed.called))
             with task(f"reading {source.name}"):
                 pieces = packed.read_bytes(source.name, stream)
-                return _spool((piece.text.encode() for piece in pieces), source.name)
+                text = _spool((piece.text.encode() for piece in pieces), source.name)
+                text.origin = source.path
+                return text
 
     def _add_folder(self, folder: str) -> None:
         """Add the texts of a folder and of those in it, sorted by the parts of their paths."""

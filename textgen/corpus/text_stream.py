@@ -186,7 +186,7 @@ class TextStream:
         way = self.options.label_from
         if way is None or way in IN_TEXT:
             return None
-        return [label_of_path(source.path, way) for source in self.sources]
+        return [label_of_path(source.origin, way) for source in self.sources]
 
     def _labelled(self, label: str, text: Iterator[str]) -> Iterator[str]:
         """The same text, whose documents are all of one label."""
@@ -397,7 +397,8 @@ def _unread(found: Found) -> list[str]:
         f"{count_endings(found.unread)}"
     )
     texts = text_files(found.unread)
-    read = sum(os.path.getsize(source.path) for source in found.sources if source.path is not None)
+    origins = [source.origin for source in found.sources if source.origin is not None]
+    read = sum(map(os.path.getsize, origins))
     if len(texts) <= len(found.sources) and sum(file.size for file in texts) <= read:
         return [note]
     others = list(dict.fromkeys(file.ending for file in texts))

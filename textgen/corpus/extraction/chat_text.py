@@ -25,8 +25,9 @@ _STAMP = re.compile(
     rf"|\d{{4}}년[^\n,]{{4,30}},{_SPACE})"
 )
 _NAME = re.compile(rf"[{_MARKS}~ ]*[^:\n]{{1,80}}?{_SPACE}?:(?:{_SPACE}|(?=\n|$))")
-#: A message that the program wrote instead of a picture, in any language.
-_OMITTED = re.compile(rf"(?:[{_MARKS}].*|<[^<>\n]{{3,60}}>|.*\([^()\n]*\.\w{{3,4}}\b.*\))\s*$")
+#: A message that the program wrote instead of a picture, in any language: "image omitted" after a
+#: mark, "<Media omitted>", "IMG-1.jpg (file attached)".
+_OMITTED = re.compile(rf"(?:[{_MARKS}].*|<[^<>\n]{{3,60}}>|\S+\.\w{{3,4}} \([^()\n]{{1,60}}\))\s*$")
 
 #: Lines that are looked at, and how many of them have to be messages.
 _LOOKED_AT, _LEAST, _SHARE = 60, 3, 0.3
@@ -40,19 +41,19 @@ def is_chat(head: str) -> bool:
 
 
 def read_chat(chunks: Iterable[str]) -> Iterator[FilePiece]:
-    """The text as it is, with the times and the lines of the program set apart."""
-    kind = ""
+    """The text as it is, with the times and the lines of the program set apart.
+
+    A line without a time is somebody's: of a message, or below a picture.
+    """
     for line in lines_of(chunks):
         stamp = _STAMP.match(line)
         if stamp is None:
-            yield FilePiece(line, kind)
+            yield FilePiece(line)
             continue
         end = stamp.end()
         name = _NAME.match(line, end)
         if name is None or _OMITTED.match(line, name.end()):
-            kind = "system"
-            yield FilePiece(line, kind)
+            yield FilePiece(line, "system")
             continue
-        kind = ""
         yield FilePiece(line[:end], "timestamps")
         yield FilePiece(line[end:])

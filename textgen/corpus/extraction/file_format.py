@@ -20,6 +20,7 @@ from textgen.corpus.extraction import (
 )
 from textgen.corpus.extraction.gutenberg import mark_licence
 from textgen.corpus.extraction.piece import FilePiece
+from textgen.corpus.formats import names_in_zip
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ FORMATS = {
         ),
         FileFormat(
             *("subtitles", "subtitles", (".srt", ".vtt")),
-            read_text=lambda name, chunks, column: subtitles.read_subtitles(chunks),
+            read_text=lambda name, chunks, column: subtitles.read_subtitles(name, chunks),
         ),
         FileFormat(
             *("screenplay", "a screenplay", (".fountain", ".spmd")),
@@ -95,7 +96,9 @@ FORMATS = {
 ENDINGS = tuple(ending for own in FORMATS.values() for ending in own.endings)
 
 _ZIP = b"PK\x03\x04"
-_IN_ZIP = ((b"application/epub+zip", "epub"), (b"word/", "docx"))
+_EPUB = b"application/epub+zip"
+#: How the parts of a Word document end; a folder `word` may have texts in it.
+_XML = (b".xml", b".rels")
 _HTML = re.compile(
     rb"\s*(<\?xml[^>]*>\s*)?(<!--.{0,2000}?-->\s*)?<(!doctype html|html)\b",
     re.IGNORECASE | re.DOTALL,
@@ -117,7 +120,11 @@ def packed_format(name: str, head: bytes) -> FileFormat | None:
         return None
     ending = os.path.splitext(name.lower())[1].removeprefix(".")
     usual = ending if ending in ("epub", "docx") else ""
-    return FORMATS.get(next((own for mark, own in _IN_ZIP if mark in head), usual))
+    if _EPUB in head:
+        usual = "epub"
+    elif any(part.startswith(b"word/") and part.endswith(_XML) for part in names_in_zip(head)):
+        usual = "docx"
+    return FORMATS.get(usual)
 
 
 def format_of(name: str, head: bytes) -> FileFormat:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from textgen.corpus.extraction.piece import FilePiece
+from textgen.corpus.list_text import LOOK_CHARS, judge_list
 
 #: Characters in which the line that ends a header is looked for.
 _HEADER = 1 << 16
@@ -26,9 +27,14 @@ _MAKERS = re.compile(
     r"Transcribed (?:by|from)|Prepared by)\b(?:[^\n]+\n)+\s*)",
     re.IGNORECASE,
 )
+_WORK = (
+    r"(?:OCR|Spell-?check(?:ed)?|Scan(?:ned)?|Origin|E-?mail|"
+    r"Сканирование|Вычитка|Корректура|Источник)"
+)
+#: Such a line names some of this work, and after a colon who did it: "OCR & spellcheck: Somebody".
 _MAKER_LINE = re.compile(
-    r"(?:OCR|Spell-?check|Scan(?:ned)?(?: by)?|Scan|Origin|Email|Сканирование|Вычитка|"
-    r"Корректура|Источник|Файл из|Изд(?:ание)? подготовлено)\b.{0,200}",
+    rf"(?:{_WORK}(?:(?:\s*[,&/+]\s*|\s+(?:and|и)\s+){_WORK}){{0,4}}(?:\s+by)?|"
+    r"Файл из [^:]{1,60}|Изд(?:ание)? подготовлено)\s*:.{0,200}",
     re.IGNORECASE,
 )
 _TOP_LINES = 40
@@ -73,7 +79,8 @@ def _top(text: str) -> tuple[int, list[FilePiece]]:
         elif line:
             pieces.append(FilePiece(text[place:end]))
         place = end
-    if not any(piece.kind for piece in pieces):
+    # An entry of a list may be such a line.
+    if not any(piece.kind for piece in pieces) or judge_list(text[:LOOK_CHARS]).is_list:
         return 0, []
     return place, _with_gaps(text[:place], pieces)
 

@@ -13,6 +13,7 @@ KINDS = {
     "credits": "who made or offers subtitles",
     "timestamps": "date and time before chat messages",
     "system": "lines of the chat program, and what stands for pictures",
+    "table": "the first row of a table, where it looks like a heading, and rows without the column",
     "notes": "title page, notes, synopses and omitted passages of a screenplay",
 }
 
@@ -63,9 +64,9 @@ def whole_lines(chunks: Iterable[str], longest: int = 1 << 20) -> Iterator[str]:
         yield rest
 
 
-def lines_of(chunks: Iterable[str]) -> Iterator[str]:
-    """The lines of a text, each with its end."""
-    for part in whole_lines(chunks):
+def lines_of(chunks: Iterable[str], longest: int = 1 << 20) -> Iterator[str]:
+    """The lines of a text, each with its end; one of more than `longest` characters is cut."""
+    for part in whole_lines(chunks, longest):
         yield from part.splitlines(keepends=True) if _is_plain(part) else _split(part)
 
 

@@ -11,7 +11,12 @@ from collections.abc import Iterable, Iterator
 
 from textgen.corpus.extraction.piece import FilePiece, lines_of
 
-_KEY = re.compile(r"[^\W\d][\w ]{0,40}:")
+#: How a title page begins; another word before a colon ("FADE IN:") belongs to the film.
+_KEY = re.compile(
+    r"(?:title|credits?|authors?|source|notes|draft(?: date)?|date|contact(?: info)?|copyright|"
+    r"revision|episode|series|format):",
+    re.IGNORECASE,
+)
 _ASIDE = re.compile(r"/\*|\[\[")
 _CLOSES = {"/*": "*/", "[[": "]]"}
 #: An aside that goes on for more lines was never closed.

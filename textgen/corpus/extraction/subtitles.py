@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from textgen.corpus.extraction.piece import FilePiece, lines_of
+from textgen.errors import CorpusError, named
 
 _TIME = r"(?:\d+:)?\d{1,2}:\d{2}[.,]\d{1,3}"
 TIMING = re.compile(rf"\s*{_TIME}\s*-->\s*{_TIME}")
@@ -23,6 +24,8 @@ _TAG = re.compile(
 _VOICE = re.compile(r"<v(?:\.[^ >]*)? ([^<>]+)>", re.IGNORECASE)
 #: Lines of a cue that are kept together.
 _LONGEST_CUE = 1000
+#: How the parts of WebVTT begin that are none of what is said.
+_SETTING = re.compile(r"\ufeff?(?:WEBVTT|NOTE|STYLE|REGION)(?:\s|$)")
 _BRACES = re.compile(r"\{\\[^{}]*\}")
 _CREDITS = re.compile(
     r"(?:https?://|www\.)\S|\b(?:opensubtitles|subscene|addic7ed|yify|subtitle ?seeker)\b|"
@@ -44,26 +47,38 @@ def is_subtitles(head: str) -> bool:
     )
 
 
-def read_subtitles(chunks: Iterable[str]) -> Iterator[FilePiece]:
-    """What is said, a line for each line; a cue that names who made it is set apart."""
+def read_subtitles(name: str, chunks: Iterable[str]) -> Iterator[FilePiece]:
+    """What is said, a line for each line; a cue that names who made it is set apart.
+
+    Args:
+        name: Of the file, in messages.
+        chunks: Its text.
+    Raises:
+        CorpusError: There is text, and no time before any of it.
+    """
     lines: list[str] = []
-    begins, is_vtt, inside = 1, False, False
+    begins, is_vtt, is_timed, has_text = 1, False, False, False
     for number, line in enumerate(lines_of(chunks), 1):
         if number == 1:
             is_vtt = line.lstrip("\ufeff").startswith("WEBVTT")
         if TIMING.match(line):
             if lines and (_NUMBER.match(lines[-1]) or (is_vtt and _is_alone(lines))):
                 lines.pop()  # The number or the name of the cue that begins.
-            if inside:
-                yield from _cue(lines, begins, is_vtt)
-            lines, begins, inside = [], number + 1, True
+            yield from _cue(lines, begins, is_vtt)
+            lines, begins, is_timed = [], number + 1, True
         elif len(lines) < _LONGEST_CUE:
             lines.append(line)
         else:
-            yield from _cue(lines, begins, is_vtt)
+            told = list(_cue(lines, begins, is_vtt))
+            has_text = has_text or bool(told)
+            yield from told
             lines, begins = [line], number
-    if inside:
-        yield from _cue(lines, begins, is_vtt)
+    if not is_timed and (has_text or any(_cue(lines, begins, is_vtt))):
+        raise CorpusError(
+            f"{name} has no times, which subtitles have; read it as it is: "
+            f"{named('format', 'text')}"
+        )
+    yield from _cue(lines, begins, is_vtt)
 
 
 def _is_alone(lines: list[str]) -> bool:
@@ -72,13 +87,27 @@ def _is_alone(lines: list[str]) -> bool:
 
 
 def _cue(lines: list[str], begins: int, is_vtt: bool) -> Iterator[FilePiece]:
-    if is_vtt:  # A blank line ends a cue; notes and styles may follow.
-        end = next((n for n, line in enumerate(lines) if n and not line.strip()), len(lines))
-        lines = lines[:end]
+    if is_vtt:
+        lines = _without_settings(lines, is_top=begins == 1)
     said = [_plain(line, is_vtt) for line in lines]
     text = "".join(f"{line}\n" for line in said if line)
     if text:
         yield FilePiece(text, "credits" if _CREDITS.search(text) else "", begins)
+
+
+def _without_settings(lines: list[str], *, is_top: bool) -> list[str]:
+    """The lines with those of the header, notes, styles and regions emptied: blank lines end them.
+
+    What else stands between two cues, players do not show; somebody wrote it, so it is read.
+    """
+    kept, is_setting, before = [], False, "" if is_top else "a time"
+    for line in lines:
+        is_setting = bool(line.strip()) and (
+            is_setting or (not before.strip() and _SETTING.match(line) is not None)
+        )
+        kept.append("" if is_setting else line)
+        before = line
+    return kept
 
 
 def _plain(line: str, is_vtt: bool) -> str:
