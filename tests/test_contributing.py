@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from support.pairwise import pairwise
 from support.small_runs import ROOT
 
 PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -58,3 +59,12 @@ def test_what_the_architecture_names_exists() -> None:
             assert (package / word).exists() or (ROOT / word).exists(), word
         elif re.fullmatch(r"[\w.]+", word) and word != "LIBRARIES" and word != "LEVELS":
             assert re.search(rf"\b{word.rpartition('.')[2]}\b", texts), word
+
+
+def test_each_two_values_meet_in_the_quick_cases() -> None:
+    assert pairwise([3]) == [(0,), (1,), (2,)]
+    cases = pairwise([2, 3, 2])
+    assert len(cases) == 6
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        met = {(case[a], case[b]) for case in cases}
+        assert len(met) == (2, 3, 2)[a] * (2, 3, 2)[b]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -110,6 +111,29 @@ def test_a_list_and_cells_are_documents() -> None:
     assert Path("cells").read_text() == "one\ntwo\nthree\n"
     assert report.chars == 11 and report.separator == "line"
     assert all(own.symbol != "\n" for own in report.symbols)
+
+
+@pytest.mark.parametrize(
+    ("paths", "settings", "told"),
+    [
+        (["a.txt"], {}, "train('a.txt')"),
+        (["a.txt"], {"documents": "blank", "encoding": "utf-8"}, "'a.txt', encoding='utf-8', doc"),
+        (["."], {}, "train('.', ending='.md,.txt')"),
+        (["."], {"ending": ".md", "skip_bad": True}, "train('.', skip_bad=True, ending='.md')"),
+        (["b.md"], {}, "train('b.md')"),
+        (["a.txt"], {"format": "text"}, "into a file: out="),
+        (["-"], {}, "into a file: out="),
+        (["a.txt"], {"out": "o"}, "train('o', documents='file')"),
+        (["."], {"out": "o"}, "train('o', documents='line')"),
+    ],
+)
+def test_the_command_at_the_end_reads_the_same(
+    paths: list[str], settings: dict[str, Any], told: str
+) -> None:
+    write("a.txt", "One.\n")
+    write("b.md", "Two.\n")
+    report = textgen.describe_corpus(*paths, stdin=io.BytesIO(b"Three."), **settings)
+    assert told in report.advice()[-1]
 
 
 def test_a_page_says_its_encoding() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import textgen
-from textgen.cleaning.gathered_passages import Gathered
+from textgen.cleaning.gathered_passages import Gathered, Passages
+from textgen.cleaning.near_duplicates import dense, sketch
 from textgen.cleaning.placed_text import PlacedText
 from textgen.corpus.documents import DOCUMENT_MARK
 
@@ -75,3 +76,19 @@ def test_files_that_begin_with_blank_lines_are_documents(tmp_path: Path) -> None
     both = textgen.describe_corpus(tmp_path / "a.txt", tmp_path / "b.txt", out=tmp_path / "both")
     assert [own.documents for own in both.files] == [1, 1]
     assert (tmp_path / "both").read_text("utf-8") == "First file.\nSecond file here.\n"
+
+
+def test_sketches_come_back_dense_block_by_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every block size those of all together."""
+    texts = [
+        f"{word} is what this passage is about, {number}" for number, word in enumerate("abcde")
+    ]
+    bounds = np.cumsum([0, *(len(text) for text in texts)]).tolist()
+    rows = sketch("".join(texts), bounds)
+    for block in (1, 2, 5, 8):
+        monkeypatch.setattr("textgen.cleaning.gathered_passages._ROWS", block)
+        with contextlib.closing(Passages()) as own:
+            own.keep_sketches([0, 2, 3], rows[:3])
+            own.keep_sketches([7, 9], rows[3:])
+            numbers, found = own.sketches()
+        assert numbers.tolist() == [0, 2, 3, 7, 9] and (found == dense(rows)).all()

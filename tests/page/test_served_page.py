@@ -60,8 +60,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, textgen.Model]
 
 @pytest.fixture(scope="module")
 def served(models: dict[str, textgen.Model]) -> Iterator[Served]:
-    """A server of all of them that writes no more than 70 symbols at a request."""
-    with pytest.MonkeyPatch.context() as patch, serving(list(models.values()), max_tokens=70) as on:
+    """A server of all of them that writes no more than 70 symbols at a request, and reads 22."""
+    limits = {"max_tokens": 70, "max_prompt": len(TEXT)}
+    with pytest.MonkeyPatch.context() as patch, serving(list(models.values()), **limits) as on:
         patch.setattr("textgen.serving.offered_model.MOST_SENT", 10)
         yield on
 

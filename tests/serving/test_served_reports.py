@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from support.serving import Served
+import pytest
+from support.every_kind import OLD_FILES
+from support.serving import Served, serving
 
 import textgen
 
@@ -58,3 +60,17 @@ def test_health_and_metrics(served: Served) -> None:
     lines = answer.body.decode().splitlines()
     assert all(line.startswith("# ") or len(line.split()) == 2 for line in lines)
     assert served.metric('textgen_first_character_seconds_bucket{le="+Inf"}') >= 1
+
+
+@pytest.mark.parametrize("most_sent", [10, 10**9])
+def test_a_model_that_no_page_can_show_says_why(
+    models: dict[str, textgen.Model], monkeypatch: pytest.MonkeyPatch, most_sent: int
+) -> None:
+    """Where the page computes, and where it asks for the steps."""
+    monkeypatch.setattr("textgen.serving.offered_model.MOST_SENT", most_sent)
+    vectors = textgen.load(OLD_FILES / "cosine.safetensors")
+    with serving([models["lstm"], vectors]) as served:
+        answer = served.ask("/?model=cosine")
+        assert answer.status == 400
+        assert "the output of this model is a vector" in answer.message
+        assert served.ask("/").status == 200

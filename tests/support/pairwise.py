@@ -18,6 +18,8 @@ def pairwise(sizes: Sequence[int]) -> list[tuple[int, ...]]:
     Args:
         sizes: How many values each list has.
     """
+    if len(sizes) < 2:
+        return list(product(*map(range, sizes)))
     axes = list(combinations(range(len(sizes)), 2))
     left = {(a, b, i, j) for a, b in axes for i in range(sizes[a]) for j in range(sizes[b])}
     every, chosen = list(product(*map(range, sizes))), []

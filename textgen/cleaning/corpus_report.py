@@ -155,6 +155,8 @@ class CorpusReport(Shown):
         dropped: The kinds that were left out.
         out: The file that was written; None where there is none.
         notes: What the user should know.
+        training: The settings with which `textgen.train` reads the files as they were read here;
+            None where it cannot.
     """
 
     paths: tuple[str, ...]
@@ -170,6 +172,7 @@ class CorpusReport(Shown):
     dropped: tuple[str, ...] = ()
     out: str | None = None
     notes: tuple[str, ...] = ()
+    training: Mapping[str, Any] | None = None
 
     def advice(self) -> tuple[str, ...]:
         """What to do next, in sentences with commands."""
@@ -181,10 +184,11 @@ class CorpusReport(Shown):
                 Message(f"to leave it out: {named('drop', ','.join(dict.fromkeys(kinds)))}")
             )
         if self.out is not None:
-            cut = {} if self.separator is None else {"documents": self.separator}
-            told.append(Message(f"to train on it: {call('train', self.out, **cut)}"))
-        elif all(own.format in AS_THEY_ARE for own in self.files) and not self.dropped:
-            told.append(Message(f"to train on it: {call('train', *self.paths)}"))
+            cut = call("train", self.out, documents=self.separator or "file")
+            told.append(Message(f"to train on it: {cut}"))
+        elif self.training is not None:
+            again = call("train", *self.paths, **self.training)
+            told.append(Message(f"to train on it: {again}"))
         else:
             told.append(Message(f"to write this text into a file: {named('out', 'FILE')}"))
         return tuple(told)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from textgen.cleaning.clean_options import DUPLICATES, NEAR, CleanOptions
 from textgen.cleaning.corpus_report import (
+    AS_THEY_ARE,
     KEPT,
     KIND_ORDER,
     Boilerplate,
@@ -24,6 +26,7 @@ from textgen.cleaning.corpus_report import (
 from textgen.cleaning.gathered_passages import LONGEST_COMPARED, Gathered, Passages
 from textgen.cleaning.near_duplicates import near_pairs
 from textgen.cleaning.read_files import FileText, FirstPlaces
+from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.source import BadFile, Found, Source, count_endings, find_sources
 from textgen.corpus.text_stream import bad_files_error, short_reason
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError
@@ -92,7 +95,29 @@ def describe_files(
             dropped=tuple(sorted(options.dropped)),
             out=None if out is None else str(out),
             notes=tuple(notes),
+            training=_training(paths, options, read),
         )
+
+
+def _training(
+    paths: Sequence[str], options: CleanOptions, read: Sequence[ReadFile]
+) -> dict[str, Any] | None:
+    """The settings with which training reads the same text; None where it cannot."""
+    # What standard input had is gone.
+    if options.dropped or options.format or options.column or "-" in paths:
+        return None
+    if any(own.format not in AS_THEY_ARE for own in read):
+        return None
+    usual = CorpusOptions()
+    names = ("encoding", "encoding_errors", "skip_bad", "documents")
+    settings = {name: getattr(options, name) for name in names}
+    # Training reads .txt alone of a folder.
+    inside = [own.path.lower().removesuffix(".gz") for own in read if own.path not in paths]
+    if not all(name.endswith(usual.ending) for name in inside):
+        settings["ending"] = options.ending
+        if options.ending == CleanOptions().ending:
+            settings["ending"] = ",".join(sorted({os.path.splitext(name)[1] for name in inside}))
+    return {name: value for name, value in settings.items() if value != getattr(usual, name)}
 
 
 def _is_same(out: Path, source: Source) -> bool:
@@ -170,7 +195,8 @@ class _Repeats:
         repeated[chosen[same]] = True
         numbers, sketches = passages.sketches()
         left = usable[numbers] & ~repeated[numbers]
-        numbers, sketches = numbers[left], sketches[left]
+        if not left.all():
+            numbers, sketches = numbers[left], sketches[left]
 
         def text_of(number: int) -> str | None:
             place = int(numbers[number])

@@ -1,6 +1,8 @@
 """The documents and paragraphs of many files: in a temporary file, known by place and hash.
 
-Memory is some fifty bytes for each passage; texts and sketches lie on the disk.
+Memory is some seventy bytes for each passage while files are read; texts and sketches lie on the
+disk. To compare them takes up to 600 bytes more for each passage that has a sketch, which is one of
+`LEAST_PARAGRAPH` characters at least: those of one kind are in memory together.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ LEAST_PARAGRAPH = 80
 LEAST_DOCUMENT = 40
 #: A paragraph of more characters is cut.
 _LONGEST = 1 << 20
+#: Sketches that are made dense together.
+_ROWS = 4096
 #: Bytes of a passage that is read to be compared; of a longer one the sketch has to do.
 LONGEST_COMPARED = 1 << 20
 
@@ -86,10 +90,17 @@ class Passages:
 
     def sketches(self) -> tuple[NDArray[np.int64], Sketches]:
         """The numbers of the passages that have a sketch, and the dense sketches."""
-        self._sketches.flush()
-        self._sketches.seek(0)
-        rows = np.fromfile(self._sketches, np.uint32).reshape(-1, BINS)
-        return np.array(self._sketched, np.int64), dense(rows)
+        count = len(self._sketched)
+        rows = np.empty((count, BINS), np.uint32)
+        try:
+            self._sketches.seek(0)
+            for at in range(0, count, _ROWS):
+                size = min(_ROWS, count - at) * BINS * 4
+                read = np.frombuffer(self._sketches.read(size), np.uint32)
+                rows[at : at + _ROWS] = dense(read.reshape(-1, BINS))
+        except OSError as error:
+            raise _no_room(error) from error
+        return np.array(self._sketched, np.int64), rows
 
     def close(self) -> None:
         """Remove the file of sketches."""

@@ -95,18 +95,23 @@ def _page(models: Sequence[ShownModel], bits: int) -> tuple[list[PackedModel], b
     return packed, html.encode()
 
 
-def served_page(model: ShownModel, most_tokens: int) -> bytes:
+def served_page(model: ShownModel, most_tokens: int, most_read: int) -> bytes:
     """A page that asks the server it comes from for the steps of a model.
 
     Args:
         model: The model.
         most_tokens: That the server writes at a request.
+        most_read: Symbols that it reads at a request.
     Raises:
         ConfigError: The page cannot show the model.
     """
     description = described(model.saved, name=model.name, targets=model.targets)
     # The gradient is torch's.
-    limits = {"tokens": most_tokens, "influence": find_spec("torch") is not None}
+    limits = {
+        "tokens": most_tokens,
+        "read": most_read,
+        "influence": find_spec("torch") is not None,
+    }
     facts = (model.shape, "computed by the server")
     shown = [_live(model, description)]
     return render_live(shown, title=model.name, facts=facts, served=limits).encode()

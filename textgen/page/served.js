@@ -1,7 +1,7 @@
 // Where a page of `textgen serve` has its values from: it asks the server that it came from for steps
 // (/v1/textgen/steps). The server keeps nothing; where a text stands is told with each part of it.
 
-const LONGEST_READ = 2000; // symbols that one request has read
+const LONGEST_READ = Math.min(2000, page.served.read); // symbols that one request has read
 const MOST_WAITS = 5; // so often a request is sent again that a busy server did not take on
 
 // Why a request failed.
@@ -156,7 +156,7 @@ class ServedSource extends Source {
   async influence(text, place, { holds = [], signal }) {
     if (holds.length) return null;
     const read = await this.#textOf(text, holds, this.#quantity, signal);
-    const begin = Math.max(0, place + 1 - REACH);
+    const begin = Math.max(0, place + 1 - Math.min(REACH, page.served.read));
     const part = read.places.slice(begin, place + 1).map(({ piece }) => piece).join("");
     const request = { model: this.name, text: part, show: "influence", by: "gradient" };
     const answer = await answerTo("v1/textgen/trace", request, signal);

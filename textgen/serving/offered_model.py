@@ -85,7 +85,9 @@ class OfferedModel:
         """
         if self._page is None:
             if self.model.config.num_parameters() > MOST_SENT:
-                self._page = served_page(self._shown, self._limits.max_tokens)
+                self._page = served_page(
+                    self._shown, self._limits.max_tokens, self._limits.max_prompt
+                )
             else:
                 with TemporaryDirectory() as folder:
                     path = Path(folder) / "page.html"
