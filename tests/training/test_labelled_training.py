@@ -13,10 +13,13 @@ from support.small_runs import SMALL, outcome
 
 import textgen
 from textgen.checkpoint import SavedModel
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.windows import LABEL_DROPOUT, DocumentLabels, Windows
-from textgen.errors import ConfigError
+from textgen.errors import ConfigError, TextgenError
+from textgen.evaluation.prediction import open_corpus
 from textgen.options import TrainOptions
+from textgen.sampling.novelty import training_text
+from textgen.sampling.training_part import training_part
 from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Event, Started
 
@@ -173,3 +176,41 @@ def test_one_label_is_no_voice_among_several(voices: Path, tmp_path: Path) -> No
         run(voices / "low", tmp_path / "run")
     with pytest.raises(ConfigError, match="pairs"):
         textgen.train(voices, label_from="folder", pairs=True, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize("way", ["tag", "column"])
+def test_a_text_of_labels_is_read_after_training_as_in_it(tmp_path: Path, way: str) -> None:
+    """Its labels are no text, and each of its documents is one; also when the cache is empty."""
+    import os
+
+    texts = [("abc cab ", "xyz zyx ")[i % 2] * (i % 7 + 3) + f"{i:02}." for i in range(40)]
+    before, after = ("[{}]\n", "\n") if way == "tag" else ("{}\t", "\n")
+    path = tmp_path / "voices.txt"
+    path.write_text(
+        "".join(before.format("AB"[i % 2]) + text + after for i, text in enumerate(texts)),
+        encoding="utf-8",
+    )
+    run(path, tmp_path / "run", label_from=way, documents=None)
+    model = textgen.load(tmp_path / "run")
+    chars = sum(map(len, texts))
+
+    def figures(*paths: Path, documents: str | None = None) -> tuple[int, int]:
+        names = [str(path) for path in paths]
+        corpus = open_corpus(model.saved, names, FileOptions(), None, documents=documents)
+        assert corpus.chars == model.evaluate(*paths, documents=documents).chars
+        return corpus.documents, corpus.chars
+
+    plain = tmp_path / "plain.txt"
+    plain.write_text("abc cab xyz\nzyx", encoding="utf-8")
+    for _ in range(2):
+        assert figures(path) == (40, chars)
+        assert figures(path, documents="file") == (1, len(path.read_text()))
+        part = training_part(model.saved)
+        assert len(part.train) + len(part.val) == chars + 40 + 1
+        assert training_text(model.saved, str(path)).documents == 40
+        shutil.rmtree(os.environ["TEXTGEN_CACHE"])
+    assert figures(plain) == (1, 15)
+    assert figures(path, plain) == (41, chars + 15)
+    assert model.evaluate(text="abc cab").chars == 7
+    with pytest.raises(TextgenError, match="label"):  # What is read so is no text to learn from.
+        run(plain, tmp_path / "other", label_from=way, documents=None)

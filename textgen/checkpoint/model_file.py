@@ -26,7 +26,7 @@ from textgen.checkpoint.format import (
 )
 from textgen.checkpoint.model_info import ModelInfo
 from textgen.corpus.corpus import CorpusRecord
-from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.corpus_options import IN_TEXT, CorpusOptions
 from textgen.corpus.documents import document_separator
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.vocabulary import Vocabulary
@@ -115,10 +115,14 @@ class ModelHeader:
         """Return how texts are read for this model: as in training, but for what is given.
 
         Args:
-            given: Fields of `CorpusOptions`; `documents=None` is as in training.
+            given: Fields of `CorpusOptions`; `documents=None` is as in training, by the labels in
+                the text too, if these began the documents there.
         """
         if given.get("documents") is None:
+            told = {} if self.corpus is None else self.corpus.get("options", {})
             given["documents"] = self.documents
+            if told.get("label_from") in IN_TEXT:
+                given["label_from"] = told["label_from"]
         return CorpusOptions(level=self.vocabulary.level, **self.normalization.to_dict(), **given)
 
     @property

@@ -150,6 +150,7 @@ class Corpus:
         normalization: Normalization | None = None,
         variants: bool = False,
         lists: bool = False,
+        label_optional: bool = False,
         cache: Path | None = None,
         stdin: BinaryIO | None = None,
     ) -> Corpus:
@@ -172,6 +173,8 @@ class Corpus:
                 learn from it. It matters at level `"char"` only.
             lists: Whether each line of a list (`textgen.corpus.list_text`) is read as a document,
                 where `options` name no documents.
+            label_optional: Whether a file without labels is read as it is, where `options` look for
+                them in the text: to measure a text.
             cache: The cache folder; None means `$TEXTGEN_CACHE` or the system's place for caches.
             stdin: What `-` reads; None means the process's standard input.
         Raises:
@@ -184,13 +187,17 @@ class Corpus:
         options = options or CorpusOptions()
         lists = lists and options.documents is None and options.label_from not in IN_TEXT
         options = _settle(options, vocabulary, normalization)
-        stream = TextStream(find_sources(paths, ending=options.ending, stdin=stdin), options)
+        label_optional = label_optional and options.label_from in IN_TEXT
+        found = find_sources(paths, ending=options.ending, stdin=stdin)
+        stream = TextStream(found, options, label_optional=label_optional)
         list_reason = stream.list_reason() if lists else None
         if list_reason is not None:
             stream.options = options = replace(options, documents="line")
         names = [source.name for source in stream.sources]
         variants = variants and vocabulary is not None and vocabulary.level == "char"
         request = _request(options, vocabulary, variants, stream.path_labels())
+        if label_optional:
+            request["label_optional"] = True
         prefix = _digest({**request, "sizes": [source.size for source in stream.sources]})
         prefix = prefix[:_PREFIX_DIGITS]
         store = TokenCache(cache)

@@ -68,6 +68,14 @@ def labelled_documents(chunks: Iterable[str], way: str, name: str) -> Iterator[t
     return _rows(lines, name, is_csv=name.lower().removesuffix(".gz").endswith(".csv"))
 
 
+def has_labels(chunks: Iterable[str], way: str, name: str) -> bool:
+    """Whether labels stand in a text: a tag in any line, or two columns in its first row."""
+    try:
+        return any(label for label, _ in labelled_documents(chunks, way, name))
+    except CorpusError:
+        return False
+
+
 def _tagged(lines: Iterable[str], name: str) -> Iterator[tuple[str, str]]:
     label, kept, any_tag = "", [], False
     for line in lines:

@@ -20,7 +20,7 @@ from textgen.corpus.documents import (
     normalize_documents,
 )
 from textgen.corpus.encoding import Detection, detect
-from textgen.corpus.label_sources import label_of_path, labelled_documents
+from textgen.corpus.label_sources import has_labels, label_of_path, labelled_documents
 from textgen.corpus.list_text import LOOK_CHARS, judge_list
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import Findings, SourceText
@@ -86,12 +86,20 @@ class FileReport:
 class TextStream:
     """The texts of several sources, one after the other.
 
+    Args:
+        found: The sources.
+        options: How they are read.
+        label_optional: Whether a source in which no labels stand is a text without labels, where
+            they are to stand in it.
     Raises:
         BadFilesError: Some files cannot be read as text and are not to be left out, or none can.
     """
 
-    def __init__(self, found: Found, options: CorpusOptions) -> None:
+    def __init__(
+        self, found: Found, options: CorpusOptions, *, label_optional: bool = False
+    ) -> None:
         self.options = options
+        self._label_optional = label_optional
         self.sources: Sequence[Source] = found.sources
         #: A report on each file, and how many lines separate or begin documents; see `text`.
         self.files: tuple[FileReport, ...] = ()
@@ -205,8 +213,12 @@ class TextStream:
 
         if (way := self.options.label_from) in IN_TEXT:
             assert way is not None
-            raw = chunks(Normalization(newlines=normalization.newlines, nfc=False))
-            documents = labelled_documents(raw, way, source.name)
+            as_lines = Normalization(newlines=normalization.newlines, nfc=False)
+            if self._label_optional:
+                look = SourceText(source, detection).chunks(as_lines)
+                if not has_labels(look, way, source.name):
+                    return self._labelled("", _counted(chunks(normalization), findings))
+            documents = labelled_documents(chunks(as_lines), way, source.name)
             return _counted(self._with_labels(documents, normalization), findings)
         if mode is None:
             return _counted(chunks(normalization), findings)

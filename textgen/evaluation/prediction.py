@@ -385,6 +385,7 @@ def open_corpus(
         vocabulary=saved.vocabulary,
         normalization=saved.normalization,
         variants=variants,
+        label_optional=True,
         stdin=stdin,
     )
 

@@ -109,6 +109,7 @@ def open_text(
             saved.corpus_options(**reading),
             vocabulary=saved.vocabulary,
             normalization=saved.normalization,
+            label_optional=True,
         )
     else:
         corpus = _training_text(saved)

@@ -557,6 +557,7 @@ def training_text(model: ModelHeader, path: str | None = None) -> Corpus:
             model.corpus_options(skip_bad=True, **given),
             vocabulary=model.vocabulary,
             normalization=model.normalization,
+            label_optional=True,
         )
     corpus = cached_text(model)
     if corpus is None:
