@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,13 +16,15 @@ import textgen
 from textgen.checkpoint import SavedModel
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.corpus.windows import LABEL_DROPOUT, DocumentLabels, Windows
-from textgen.errors import ConfigError, TextgenError
+from textgen.errors import ConfigError, RunFolderError, TextgenError
 from textgen.evaluation.prediction import open_corpus
+from textgen.files import RESUME_NAME
 from textgen.options import TrainOptions
 from textgen.sampling.novelty import training_text
 from textgen.sampling.training_part import training_part
 from textgen.training.data import TrainingData, open_data
 from textgen.training.events import Event, Started
+from textgen.training.folder import RunState
 
 
 @pytest.fixture
@@ -155,8 +158,6 @@ def test_a_model_writes_and_measures_under_its_labels(voices: Path, tmp_path: Pa
 
 
 def test_a_cache_that_was_emptied_changes_nothing(voices: Path, tmp_path: Path) -> None:
-    import os
-
     run(voices, tmp_path / "whole")
     taken = 0
 
@@ -171,6 +172,38 @@ def test_a_cache_that_was_emptied_changes_nothing(voices: Path, tmp_path: Path) 
     assert outcome(tmp_path / "parts") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (("lower", "high"), "they were 'high', 'low' and are 'high', 'lower'"),
+        (("high", "low"), "documents have others of 'high', 'low' than they had"),
+        (None, None),
+    ],
+    ids=["renamed", "exchanged", "older"],
+)
+def test_labels_that_have_changed_end_a_run(
+    tmp_path: Path, names: tuple[str, str] | None, match: str | None
+) -> None:
+    """The same text under other labels is no continuation; older runs do not tell theirs."""
+    texts, out = tmp_path / "texts", tmp_path / "run"
+    for folder, label, line in (("1", "low", "abc cab bca\n"), ("2", "high", "XYZ ZYX\n")):
+        (texts / folder).mkdir(parents=True)
+        (texts / folder / f"{label}.txt").write_text(line * 99)
+    run(texts, out, label_from="file", steps=8, stop=iter([False] * 5 + [True]).__next__)
+    shutil.rmtree(os.environ["TEXTGEN_CACHE"])
+    if names is None:
+        state = RunState.load(out / RESUME_NAME)
+        text = cast(dict[str, Any], state.record["corpus"])
+        assert text.pop("labels") == ["high", "low"] and len(text.pop("labels_sha256")) == 64
+        state.save(out / RESUME_NAME)
+        textgen.train(out=out, resume=True)
+        return
+    (texts / "1" / "low.txt").rename(texts / "1" / f"{names[0]}.txt")
+    (texts / "2" / "high.txt").rename(texts / "2" / f"{names[1]}.txt")
+    with pytest.raises(RunFolderError, match=f"the labels have changed .*{match}"):
+        textgen.train(out=out, resume=True)
+
+
 def test_one_label_is_no_voice_among_several(voices: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found only the label 'low', and a model of several"):
         run(voices / "low", tmp_path / "run")
@@ -181,8 +214,6 @@ def test_one_label_is_no_voice_among_several(voices: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize("way", ["tag", "column"])
 def test_a_text_of_labels_is_read_after_training_as_in_it(tmp_path: Path, way: str) -> None:
     """Its labels are no text, and each of its documents is one; also when the cache is empty."""
-    import os
-
     texts = [("abc cab ", "xyz zyx ")[i % 2] * (i % 7 + 3) + f"{i:02}." for i in range(40)]
     before, after = ("[{}]\n", "\n") if way == "tag" else ("{}\t", "\n")
     path = tmp_path / "voices.txt"

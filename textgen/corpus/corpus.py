@@ -76,6 +76,9 @@ class CorpusRecord(TextRecord):
     keys: NotRequired[tuple[str, str | None]]
     #: The hashes of their tokens.
     tokens_sha256: NotRequired[tuple[str | None, str | None]]
+    #: The names of the labels, and the hash of which document has which.
+    labels: NotRequired[list[str]]
+    labels_sha256: NotRequired[str]
     documents: NotRequired[Count]
     separator: NotRequired[str]
     document_lengths: NotRequired[LengthsRecord | None]
@@ -273,6 +276,13 @@ class Corpus:
             )
         names = listed([report.path for report in self.files])
         raise CorpusError(f"{names}: {missing}, so {named('documents', mode)} cuts nothing; {hint}")
+
+    @cached_property
+    def labels_sha256(self) -> str | None:
+        """The hash of the labels, and of which document has which; None without labels."""
+        if self.label_D is None:
+            return None
+        return _digest({"labels": list(self.labels), "of_documents": self.label_D.tolist()})
 
     @cached_property
     def unknown_tokens(self) -> int:

@@ -97,8 +97,8 @@ def _corpus(model: ModelHeader, record: CorpusRecord | None) -> Corpus:
             )
         if len(corpus.tokens) != record["tokens"]:
             raise ConfigError(
-                f"this version of textgen reads {paths[0]} in another way than the one that trained "
-                "the model, and what is needed is its training text; train the model again"
+                f"this version of textgen reads {paths[0]} in another way than the one that "
+                "trained the model, and what is needed is its training text; train the model again"
             )
     if corpus.vocabulary != model.vocabulary:
         raise ConfigError(

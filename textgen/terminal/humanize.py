@@ -45,6 +45,11 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
+def quoted(names: Sequence[str], most: int = 20) -> str:
+    """The same of names that may have commas or spaces in them: `'a', 'b, c'`."""
+    return listed([f"'{name}'" for name in names], most)
+
+
 def rate(per_second: float, noun: str = "chars") -> str:
     """`12.3 k chars/s`."""
     return f"{short(per_second)} {noun}/s"

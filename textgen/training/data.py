@@ -39,7 +39,7 @@ from textgen.errors import ConfigError, EmptyCorpusError, RunFolderError, named
 from textgen.evaluation.nll import escape_nats
 from textgen.messages import Message
 from textgen.options import TrainOptions, validation_share
-from textgen.terminal.humanize import listed, plural, times
+from textgen.terminal.humanize import listed, plural, quoted, times
 from textgen.training.plan import Plan
 from textgen.training.run_record import RunRecord
 from textgen.training.sizing import TextFacts
@@ -264,9 +264,15 @@ def _is_of_run(corpus: Corpus, vocabulary: Vocabulary, text: CorpusRecord) -> bo
     """Whether a text is the one that a run was started with, in the run's symbols."""
     return (
         corpus.sha256 == text["sha256"]
+        and _has_labels_of_run(corpus, text)
         and corpus.vocabulary == vocabulary
         and len(corpus.tokens) == text["tokens"]
     )
+
+
+def _has_labels_of_run(corpus: Corpus, text: CorpusRecord) -> bool:
+    """Whether its documents have the labels of then; runs of older versions do not tell."""
+    return text.get("labels_sha256") in (None, corpus.labels_sha256)
 
 
 def _open_validation(options: TrainOptions, corpus: Corpus, cache: Path | None) -> Corpus:
@@ -300,17 +306,34 @@ def _read_again(
         # A fine-tuned model's text was encoded with a vocabulary that was there before.
         for known in (None, vocabulary):
             corpus = Corpus.open(paths, options, vocabulary=known, cache=cache)
+            # Files are read by their names, so that another name may change the order as well.
+            if list(corpus.labels) != text.get("labels", list(corpus.labels)):
+                raise RunFolderError(_other_labels(corpus, text))
             if corpus.sha256 != text["sha256"]:
                 raise RunFolderError(
                     f"{paths[0]} has changed since this run was started, so the run cannot "
                     "be continued exactly; put the old text back, or start a new run with another "
                     f"{named('out')}"
                 )
+            if not _has_labels_of_run(corpus, text):
+                raise RunFolderError(_other_labels(corpus, text))
             if _is_of_run(corpus, vocabulary, text):
                 return corpus
     raise RunFolderError(
         f"this version of textgen reads {paths[0]} in another way than the one that began the run, "
         f"so it cannot be continued exactly; start a new run with another {named('out')}"
+    )
+
+
+def _other_labels(corpus: Corpus, text: CorpusRecord) -> str:
+    before, now = text.get("labels", []), list(corpus.labels)
+    which = f"they were {quoted(before)} and are {quoted(now)}"
+    if before == now:
+        which = f"documents have others of {quoted(now)} than they had"
+    return (
+        f"the labels have changed since this run was started: {which}, so the run cannot be "
+        "continued exactly; give folders, files or lines their old labels, or start a new run with "
+        f"another {named('out')}"
     )
 
 
@@ -573,6 +596,9 @@ def corpus_record(data: TrainingData) -> CorpusRecord:
             "options": asdict(val.options),
             "files": [{"path": file.path, "bytes": file.bytes} for file in val.files],
         }
+    if data.corpus.labels_sha256 is not None:
+        record["labels"] = list(data.corpus.labels)
+        record["labels_sha256"] = data.corpus.labels_sha256
     record["split"] = data.split
     record["document_lengths"] = None if data.lengths is None else asdict(data.lengths)
     return cast(CorpusRecord, record)
