@@ -134,6 +134,13 @@ def test_what_is_wrong_with_a_text_of_labels_is_said(tmp_path: Path) -> None:
         Corpus.open([tmp_path / "a"], CorpusOptions(label_from="tag"))
     with pytest.raises(CorpusError, match="line 2 has one column"):
         Corpus.open([tmp_path / "b"], CorpusOptions(label_from="column"))
+    for ending, line in ((".tsv", "{}\tyes\n"), (".csv", "{},yes\n")):
+        path = tmp_path / f"long{ending}"
+        path.write_text(line.format("happy") + line.format("x" * 100))
+        assert Corpus.open([path], CorpusOptions(label_from="column")).labels[1] == "x" * 100
+        path.write_text(line.format("happy") + line.format("x" * 101))
+        with pytest.raises(CorpusError, match="line 2 has 101 characters in its first column"):
+            Corpus.open([path], CorpusOptions(label_from="column"))
     with pytest.raises(ConfigError, match="leave documents out"):
         CorpusOptions(label_from="tag", documents="line")
 

@@ -204,6 +204,43 @@ def test_labels_that_have_changed_end_a_run(
         textgen.train(out=out, resume=True)
 
 
+@pytest.mark.parametrize(
+    ("rows", "documents", "match"),
+    [
+        (6, 11, None),
+        (12, 24, None),
+        (13, 25, "found 13 labels of 25 documents, such as 'voice 0', .*is the first column the"),
+        (1001, 3000, "found 1,001 labels, and a model has 1,000 at most"),
+    ],
+)
+def test_labels_have_a_bound(tmp_path: Path, rows: int, documents: int, match: str | None) -> None:
+    """A text in the place of a label, or a label for each text, is said before anything is made."""
+    path = tmp_path / "table.tsv"
+    path.write_text("".join(f"voice {i % rows}\tabc {i}\n" for i in range(documents)))
+    options = TrainOptions(corpus=CorpusOptions(label_from="column"))
+    if match is None:
+        assert len(open_data([path], options).labels) == rows
+        return
+    with pytest.raises(ConfigError, match=match):
+        open_data([path], options)
+
+
+def test_a_validation_text_of_other_labels_is_spoken_of(voices: Path, tmp_path: Path) -> None:
+    """It is measured under no label; what has a label of the model is measured under that."""
+    val = tmp_path / "val" / "own.txt"
+    (tmp_path / "high").mkdir()
+    val.parent.mkdir()
+    for path in (val, tmp_path / "high" / "own.txt"):
+        path.write_text("XYZ ZYX\n", encoding="utf-8")
+        corpus = CorpusOptions(label_from="folder", documents="line")
+        data = open_data([voices], TrainOptions(val=str(path), corpus=corpus))
+        known = path is not val
+        expected = "are: 'val'; the model has: 'high', 'low'. What has none of these is measured"
+        assert any(expected in note for note in data.notes) == (not known)
+        assert data.val_labels is not None
+        assert data.val_labels.labels_D.tolist() == [1 if known else 0]
+
+
 def test_one_label_is_no_voice_among_several(voices: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="found only the label 'low', and a model of several"):
         run(voices / "low", tmp_path / "run")

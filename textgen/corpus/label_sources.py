@@ -18,7 +18,9 @@ from textgen.corpus.extraction.piece import lines_of
 from textgen.corpus.extraction.table_column import LONGEST_LINE, table_rows
 from textgen.errors import ConfigError, CorpusError, named
 
-_TAG = re.compile(r"\s*\[([^\[\]\r\n]{1,100})\]\s*")
+#: Characters of a label in a text at most.
+MOST_LABEL_CHARS = 100
+_TAG = re.compile(rf"\s*\[([^\[\]\r\n]{{1,{MOST_LABEL_CHARS}}})\]\s*")
 #: Only so many characters of a line are looked at for a tag.
 _HEAD = 200
 
@@ -60,7 +62,7 @@ def labelled_documents(chunks: Iterable[str], way: str, name: str) -> Iterator[t
         way: `column` or `tag`.
         name: That of the file: what ends in `.csv` is CSV.
     Raises:
-        CorpusError: A row has one column, or no line is a tag.
+        CorpusError: A row has one column, or a text in the first one; or no line is a tag.
     """
     lines = lines_of(chunks, LONGEST_LINE)
     if way == "tag":
@@ -106,4 +108,15 @@ def _rows(lines: Iterable[str], name: str, *, is_csv: bool) -> Iterator[tuple[st
     for number, row in table_rows(name, lines, delimiter):
         if len(row) == 1:
             raise CorpusError(f"{name}: line {number:,} has one column; {expected}")
-        yield row[0].strip(), between.join(row[1:])
+        yield _column_label(row[0], name, number), between.join(row[1:])
+
+
+def _column_label(field: str, name: str, line: int) -> str:
+    label = field.strip()
+    if len(label) > MOST_LABEL_CHARS:
+        raise CorpusError(
+            f"{name}: line {line:,} has {len(label):,} characters in its first column, which is "
+            f"the label and has {MOST_LABEL_CHARS} at most; put the label first, and the text "
+            "behind it"
+        )
+    return label

@@ -51,6 +51,10 @@ _LOOK_TOKENS = 200_000
 TAIL = "tail"
 #: Fewer different documents than these are told of; more documents in all are not compared.
 _FEW, _MOST_COUNTED = 10, 20_000
+#: Labels of a model at most, for each has weights; so few rows may have a label each.
+_MOST_LABELS, _FEW_LABELS = 1000, 10
+#: Characters of a label that a message shows.
+_SHOWN_LABEL = 30
 #: Symbols that a note shows.
 _SHOWN = 12
 
@@ -197,8 +201,10 @@ def open_data(
     if validation_share(options.val) is None:
         val_corpus = _open_validation(options, corpus, cache)
     known = (*labels, *(name for name in corpus.labels if name not in labels))
-    if options.corpus.label_from is not None and len(known) < 2:
-        raise ConfigError(_too_few_labels(corpus, options.corpus.label_from))
+    if options.corpus.label_from is not None:
+        if len(known) < 2:
+            raise ConfigError(_too_few_labels(corpus, options.corpus.label_from))
+        _refuse_too_many_labels(corpus, known, options.corpus.label_from)
     return _with_labels(_split(corpus, paths, val_corpus, options, cache), options, known)
 
 
@@ -421,12 +427,19 @@ def _with_labels(
         )
         train, val = of_train, replace(of_val, starts_D=of_val.starts_D - 1)
     val_labels: DocumentLabels | None = val
+    notes = data.notes
     if val_corpus is not None:
+        if set(val_corpus.labels) - set(labels):
+            lacking = (
+                f"the labels of {named('val', options.val)} are: {quoted(val_corpus.labels)}; the "
+                f"model has: {quoted(labels)}. What has none of these is measured under no label"
+            )
+            notes = (*notes, Message(lacking))
         whole = find_documents(val_corpus.tokens)
         val_labels = _labels_at(val_corpus, labels, whole.starts - 1, whole)
     if not data.val.size or (val_labels is not None and not val_labels.labels_D.size):
         val_labels = None
-    return replace(data, labels=labels, train_labels=train, val_labels=val_labels)
+    return replace(data, labels=labels, train_labels=train, val_labels=val_labels, notes=notes)
 
 
 def _places_in_order(spans: Spans) -> NDArray[np.int64]:
@@ -458,6 +471,22 @@ def _too_few_labels(corpus: Corpus, way: str) -> str:
         f"{named('label_from', way)} found {found}, and a model of several voices needs two or "
         f"more: {where[way]}"
     )
+
+
+def _refuse_too_many_labels(corpus: Corpus, known: tuple[str, ...], way: str) -> None:
+    """Refuse labels that are none: texts in the place of labels, or a name for each text."""
+    count, documents = len(corpus.labels), corpus.documents
+    if way == "column" and count > max(documents / 2, _FEW_LABELS):
+        raise ConfigError(
+            f"{named('label_from', way)} found {count:,} labels of {documents:,} documents, such "
+            f"as {quoted([name[:_SHOWN_LABEL] for name in corpus.labels], 2)}: is the first column "
+            "the text? Put the label into the first column, and the text behind it"
+        )
+    if len(known) > _MOST_LABELS:
+        raise ConfigError(
+            f"{named('label_from', way)} found {count:,} labels, and a model has "
+            f"{_MOST_LABELS:,} at most; give the same label to all texts of a voice"
+        )
 
 
 def _notes(

@@ -154,7 +154,13 @@ def memory_needed(plan: Plan, *, device: str = "cpu") -> tuple[int, int]:
     weights = sum(math.prod(shape) for shape in config.tensor_shapes().values())
     blocks = len(config.cell_spec.input_names)
     kept = config.num_layers * config.hidden_size * (2 * blocks + 2) + 2 * config.vocab_size
-    return weights * (24 if device == "cuda" else 72), 4 * plan.tokens_per_step * kept
+    kept *= plan.tokens_per_step
+    if config.labels:  # Rows of symbols under labels and their columns, both with gradients.
+        width = config.embedding_size + len(config.labels)
+        rows = 1 << max(plan.tokens_per_step - 1, 1).bit_length()
+        pairs = config.vocab_size * (1 + len(config.labels))
+        kept += 2 * width * (min(rows, 2 * pairs) + blocks * config.hidden_size)
+    return weights * (24 if device == "cuda" else 72), 4 * kept
 
 
 def refuse_beyond_memory(plan: Plan, available: int | None, *, device: str = "cpu") -> None:
