@@ -104,6 +104,7 @@ from textgen.steering import (
     Target,
     parse_labels,
     parse_specs,
+    schedule_error,
     target_names,
 )
 from textgen.table import Column, Entry, Table
@@ -502,6 +503,8 @@ class Model(WritingModel):
         self.info = saved.info
         # The model under each label that was asked for.
         self._labelled: dict[str, Model] = {}
+        # Where this is one of these: the label.
+        self._own_label: str | None = None
         # What `steered` holds while it is entered.
         self._steering: SteeringPlan | None = None
         self._mixtures: dict[int | None, CountMixture] = {}
@@ -530,7 +533,8 @@ class Model(WritingModel):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled and copied with its weights, so that another process needs no file."""
-        return type(self), (self._voices, self.path), {"_steering": self._steering}
+        state = {"_steering": self._steering, "_own_label": self._own_label}
+        return type(self), (self._voices, self.path), state
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -549,16 +553,14 @@ class Model(WritingModel):
             >>> print(model.labelled("Tolstoy").generate(length=200))
         """
         if label not in self._labelled:
-            plan = parse_labels(label, self.labels)
+            plan = self._parsed(label)
             if not plan.is_constant:
-                raise ConfigError(
-                    f"{named('label', label)} has a schedule, which counts written characters; "
-                    "give one label or one mixture, without @"
-                )
+                raise schedule_error(label)
             shares = plan.edit_at(0, 1).shares
             while len(self._labelled) >= MOST_OPEN:  # The oldest one, for each has weights.
                 del self._labelled[next(iter(self._labelled))]
-            self._labelled[label] = Model(self._voices.labelled(shares), self.path)
+            model = self._labelled[label] = Model(self._voices.labelled(shares), self.path)
+            model._own_label = label
         return self._labelled[label]
 
     def _under(self, label: str | None) -> Model:
@@ -569,8 +571,16 @@ class Model(WritingModel):
         """The labels of a text, where they change on the way."""
         if label is None:
             return None
-        plan = parse_labels(label, self.labels)
+        plan = self._parsed(label)
         return None if plan.is_constant else plan
+
+    def _parsed(self, label: str) -> LabelPlan:
+        if self._own_label is not None:
+            raise ConfigError(
+                f"{named('label', label)}: this is the model under '{self._own_label}', and it has "
+                "no other label; ask the model that it was made from"
+            )
+        return parse_labels(label, self.labels)
 
     @property
     def name(self) -> str:
@@ -736,11 +746,21 @@ class Model(WritingModel):
         labels = self._schedule(options.label)
         if labels is None:
             return options, plan
-        if options.mix or options.history or self.saved.reads_pairs:
-            what = named("mix") if options.mix else named("history")
+        other, what = None, "leave it out"
+        if options.mix:
+            other = named("mix")
+        elif self.saved.reads_pairs:
+            other, what = "a model that writes the targets of pairs", "no label"
+        elif options.history:
+            other = named("history")
+            if "history" not in settings:
+                carried = named("history", 0)
+                other = f"the history of {options.history:,} that this model was trained with"
+                what = f"{carried}, which carries its state on"
+        if other is not None:
             raise SamplingError(
-                f"{named('label', options.label)} changes on the way, and {what} does not go "
-                "with that; give one label, or leave it out"
+                f"{named('label', options.label)} changes on the way, and {other} does not go "
+                f"with that; give one label, or {what}"
             )
         return options, LabelSteering(labels, plan)
 
@@ -862,7 +882,7 @@ class Model(WritingModel):
         steer.check(self.config)
         options, _ = self.asked_for(steer, settings)
         if self._schedule(options.label) is not None:
-            raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
+            raise schedule_error(options.label or "")
         refuse_form(options, "a text that is steered by hand ends where a person ends it")
         refuse_beam(options, "a text that is steered by hand is written as it appears")
         return generate_live(

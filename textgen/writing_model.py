@@ -46,7 +46,7 @@ from textgen.sampling.seed import (
     stop_of,
 )
 from textgen.settings import plain_value
-from textgen.steering import LabelSteering, Steering, SteeringPlan
+from textgen.steering import LabelSteering, Steering, SteeringPlan, schedule_error
 
 #: How a text is steered: one specification, several, or what was made of them.
 Steer = str | Sequence[str] | Steering
@@ -400,7 +400,7 @@ class WritingModel(Shown, ABC):
         if isinstance(plan, SteeringPlan) and not plan.is_constant:
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         if isinstance(plan, LabelSteering):
-            raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
+            raise schedule_error(options.label or "")
         refuse_beam(options, "a text that is written by turns is written as it appears")
         if options.temperatures is not None and options.temperatures.parts:
             raise SamplingError(

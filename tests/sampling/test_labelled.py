@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +87,9 @@ def test_a_label_is_no_other_models_business(model: Model) -> None:
     assert model.generate("ab", length=30, rng=3) == before
     assert model.labelled("A") is model.labelled("A")
     assert model.labelled("A").labels == () and model.labels == ("A", "B")
+    for under_a in (model.labelled("A"), copy.copy(model.labelled("A"))):
+        with pytest.raises(ConfigError, match="this is the model under 'A', and it has no other"):
+            under_a.generate("ab", label="B")
 
 
 def test_a_schedule_goes_with_a_text_that_is_written_in_one_go(model: Model) -> None:
@@ -97,3 +102,10 @@ def test_a_schedule_goes_with_a_text_that_is_written_in_one_go(model: Model) -> 
             call()
     with pytest.raises(SamplingError, match="changes on the way, and history does not go with"):
         model.generate("ab", label="A@0..5", history=4)
+    trained = Model(replace(model._voices, info={"history": 6}), model.path)
+    with pytest.raises(SamplingError, match="history of 6 that this model was trained with does"):
+        trained.generate("ab", label="A@0..5")
+    assert len(trained.generate("ab", label="A@0..5", history=0, length=5)) == 7
+    pairs = Model(replace(model._voices, info={"pairs": True}), model.path)
+    with pytest.raises(SamplingError, match="a model that writes the targets of pairs does not"):
+        pairs.asked_for(None, {"label": "A@0..5"})

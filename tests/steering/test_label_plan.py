@@ -7,7 +7,7 @@ import pytest
 from textgen.errors import ConfigError
 from textgen.steering import LabelSteering, parse_labels
 
-LABELS = ("Austen", "Conan Doyle", "a:0.5", "x@y")
+LABELS = ("Austen", "Conan Doyle", "a:0.5", "x@y", "Doyle", "Doyle, A.", "Doyle, A., Sir")
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,10 @@ LABELS = ("Austen", "Conan Doyle", "a:0.5", "x@y")
         ("a:0.5", 5, 1, {"a:0.5": 1.0}),
         ("a:0.5:2,x@y:3", 5, 1, {"a:0.5": 2.0, "x@y": 3.0}),
         ("x@y@5..", 5, 1, {"x@y": 1.0}),
+        ("Doyle, A.", 5, 1, {"Doyle, A.": 1.0}),
+        ("Doyle, A.:0.5,Austen", 5, 1, {"Doyle, A.": 0.5, "Austen": 1.0}),
+        ("Doyle, Austen", 5, 1, {"Doyle": 1.0, "Austen": 1.0}),
+        ("Austen , Doyle, A., Sir@3.. ,Doyle:2", 2, 1, {"Austen": 1.0, "Doyle": 2.0}),
         ("Austen@0..5,Conan Doyle@5..", 4, 1, {"Austen": 1.0}),
         ("Austen@0..5,Conan Doyle@5..", 5, 1, {"Conan Doyle": 1.0}),
         ("Austen@s1..s3, Conan Doyle:0.5@s2..", 70, 2, {"Austen": 1.0, "Conan Doyle": 0.5}),
@@ -45,10 +49,13 @@ def test_what_steers_knows_when_it_changes() -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("Verne", r"no label 'Verne'; it has: Austen, Conan Doyle, a:0.5, x@y"),
+        ("Verne", r"no label 'Verne'; it has: 'Austen', 'Conan Doyle', 'Doyle', 'Doyle, A.', "),
         ("Austen:0.5,Verne:0.5", "no label 'Verne'"),
         ("Austen@later", "not a part of a text"),
         ("Austen:much", "'Austen:much' cannot be read"),
+        ("Austen,Doyle, A.:much,Doyle", "'Doyle, A.:much' cannot be read"),
+        ("Austen,", "no label ''"),
+        ("Austen,Doyle, B.", "no label 'B.'"),
         ("", "no label ''"),
     ],
 )

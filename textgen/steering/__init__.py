@@ -14,6 +14,7 @@ from textgen.steering.label_plan import LabelEdit as LabelEdit
 from textgen.steering.label_plan import LabelPlan as LabelPlan
 from textgen.steering.label_plan import LabelSteering as LabelSteering
 from textgen.steering.label_plan import parse_labels as parse_labels
+from textgen.steering.label_plan import schedule_error as schedule_error
 from textgen.steering.target import Calibration as Calibration
 from textgen.steering.target import Target as Target
 from textgen.steering.target import check_name as check_name

@@ -18,13 +18,13 @@ from textgen.errors import ConfigError, named
 from textgen.messages import call
 from textgen.model.edit import Edit, Edits
 from textgen.steering.intervention import Steering
-from textgen.terminal.humanize import listed
+from textgen.terminal.humanize import quoted
 from textgen.text_spans import ALWAYS, Span, parse_span
 
-#: Labels that a message names.
-_NAMED = 20
-#: What may stand after a name.
-_REST = re.compile(r"(?::(?P<share>[-+−]?[0-9]*\.?[0-9]+))?(?:@(?P<span>.*))?")
+#: What may stand after a name, up to the next one.
+_REST = re.compile(r"(?::(?P<share>[-+−]?[0-9]*\.?[0-9]+))?(?:@(?P<span>[^,]*))?\s*(?P<more>,|\Z)")
+#: What stands right after a name, which may have such signs in it.
+_NAME_ENDS = r"(?=[:@]|\s*(?:,|\Z))"
 
 
 @dataclass(frozen=True)
@@ -120,6 +120,14 @@ class LabelSteering:
         return min((border for border in borders if border is not None), default=None)
 
 
+def schedule_error(label: str) -> ConfigError:
+    """The error where labels with a schedule are given, and one is needed that stays."""
+    return ConfigError(
+        f"{named('label', label)} has a schedule, which counts written characters; give one label "
+        "or one mixture, without @"
+    )
+
+
 def parse_labels(text: str, labels: Sequence[str]) -> LabelPlan:
     """Read the labels of a text as they are typed: `NAME[:SHARE][@SPAN],...`.
 
@@ -136,20 +144,28 @@ def parse_labels(text: str, labels: Sequence[str]) -> LabelPlan:
         )
     if text in labels:
         return LabelPlan([LabelPart(text)])
-    return LabelPlan([_parse_part(part.strip(), text, labels) for part in text.split(",")])
+    parts: list[LabelPart] = []
+    rest: str | None = text
+    while rest is not None:
+        part, rest = _first_part(rest.lstrip(), text, labels)
+        parts.append(part)
+    return LabelPlan(parts)
 
 
-def _parse_part(part: str, whole: str, labels: Sequence[str]) -> LabelPart:
+def _first_part(text: str, whole: str, labels: Sequence[str]) -> tuple[LabelPart, str | None]:
+    """The first label of a mixture, and what stands after its comma; None: it was the last."""
     # A name may have signs in it, so the longest that fits is meant.
-    fitting = [name for name in labels if re.match(rf"{re.escape(name)}(?=[:@]|\Z)", part)]
+    fitting = [name for name in labels if re.match(re.escape(name) + _NAME_ENDS, text)]
     name = max(fitting, key=len, default="")
-    match = _REST.fullmatch(part[len(name) :])
+    match = _REST.match(text, len(name))
     if not name or match is None:
+        part = name + text[len(name) :].partition(",")[0].rstrip()
         bare = part.partition("@")[0].partition(":")[0]
         wrong = f"'{part}' cannot be read" if name else f"the model has no label '{bare:.60}'"
         raise ConfigError(
-            f"{named('label', whole)}: {wrong}; it has: {listed(sorted(labels), _NAMED)}. Mix them "
+            f"{named('label', whole)}: {wrong}; it has: {quoted(sorted(labels))}. Mix them "
             "by shares (A:0.7,B:0.3), or change them on the way (A@0..200,B@200..)"
         )
     share = 1.0 if match["share"] is None else float(match["share"].replace("−", "-"))
-    return LabelPart(name, share, ALWAYS if match["span"] is None else parse_span(match["span"]))
+    span = ALWAYS if match["span"] is None else parse_span(match["span"].rstrip())
+    return LabelPart(name, share, span), text[match.end() :] if match["more"] else None
