@@ -10,7 +10,9 @@ from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Unpack, cast
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -501,8 +503,12 @@ class Model(WritingModel):
         self.path = path
         self.config = saved.config
         self.info = saved.info
-        # The model under each label that was asked for.
-        self._labelled: dict[str, Model] = {}
+        # The model under the mixtures that were asked for last, and under those that are in use.
+        self._labelled: dict[tuple[tuple[str, float], ...], Model] = {}
+        self._in_use: WeakValueDictionary[tuple[tuple[str, float], ...], Model] = (
+            WeakValueDictionary()
+        )
+        self._labelling = Lock()
         # Where this is one of these: the label.
         self._own_label: str | None = None
         # What `steered` holds while it is entered.
@@ -552,16 +558,26 @@ class Model(WritingModel):
         Example:
             >>> print(model.labelled("Tolstoy").generate(length=200))
         """
-        if label not in self._labelled:
-            plan = self._parsed(label)
-            if not plan.is_constant:
-                raise schedule_error(label)
-            shares = plan.edit_at(0, 1).shares
-            while len(self._labelled) >= MOST_OPEN:  # The oldest one, for each has weights.
+        plan = self._parsed(label)
+        if not plan.is_constant:
+            raise schedule_error(label)
+        return self._mixed(plan.edit_at(0, 1).shares)
+
+    def _mixed(self, shares: Mapping[str, float]) -> Model:
+        """The model under a mixture: the same object as long as anybody has it."""
+        key = tuple(sorted(shares.items()))
+        with self._labelling:  # A server asks from several threads.
+            model = self._in_use.get(key)
+            if model is None:
+                model = self._in_use[key] = Model(self._voices.labelled(shares), self.path)
+                model._own_label = ",".join(
+                    name if share == 1 else f"{name}:{share:g}" for name, share in shares.items()
+                )
+            self._labelled.pop(key, None)
+            while len(self._labelled) >= MOST_OPEN:  # Each has weights.
                 del self._labelled[next(iter(self._labelled))]
-            model = self._labelled[label] = Model(self._voices.labelled(shares), self.path)
-            model._own_label = label
-        return self._labelled[label]
+            self._labelled[key] = model
+            return model
 
     def _under(self, label: str | None) -> Model:
         """The model under a label that is given with other settings."""
@@ -832,9 +848,8 @@ class Model(WritingModel):
         if (labels := self._schedule(options.label)) is not None:
 
             def under(shares: Mapping[str, float]) -> StepNetwork:
-                own = self._voices.labelled(shares)
-                model = Model(own, self.path)
-                return model.network_for(replace(options, label=None), together=together)
+                unlabelled = replace(options, label=None)
+                return self._mixed(shares).network_for(unlabelled, together=together)
 
             return LabelledNetwork(labels.edit_at(0, 1), under)
         if options.label is not None:
@@ -1400,16 +1415,21 @@ class Model(WritingModel):
         its own: it is left out."""
         from textgen.export import ShownModel
 
+        targets, notices = self._shown_targets()
+        made = ShownModel(
+            saved=self.saved, name=self.name, targets=targets, notes=self._noted(notes)
+        )
+        return made, notices
+
+    def _shown_targets(self) -> tuple[list[Target], list[str]]:
+        """All of the model that was saved to be steered, and notices of what is not its own."""
         targets, notices = [], []
         for name in target_names(self.path):
             try:
                 targets.append(self.target(name))
             except ConfigError as error:
                 notices.append(f"left out: {error}")
-        made = ShownModel(
-            saved=self.saved, name=self.name, targets=targets, notes=self._noted(notes)
-        )
-        return made, notices
+        return targets, notices
 
     def _noted(self, path: StrPath | None) -> tuple[str, Mapping[Neuron, FeatureScore]] | None:
         """What the neurons follow on a text; None where it is not at hand."""

@@ -57,6 +57,13 @@ MOST_STEPS, MOST_LENGTH = 10**12, 10**9
 MOST_ORDER = 64
 #: The longest line or text that a form can count, in characters.
 MOST_COUNTED = 10_000
+#: Characters of the longest text that says bounds such as `3..12`.
+_LONGEST_SPAN = 32
+#: Nats that a bias adds to a logit at most: e to that is beyond every probability.
+MOST_BIAS = 10_000.0
+#: What ends the part of a bias for one token. No two runs of digits meet in it, so that a text is
+#: read in a time that grows as its length.
+_BIAS_END = re.compile(r"=([-+−]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))(?:,|\Z)")
 #: Beginnings that a search keeps at most: each is a step of the network at each token.
 MOST_BEAMS = 256
 #: Random seeds of a text lie below this.
@@ -958,19 +965,20 @@ def span_of(name: str, value: str) -> tuple[int, int | None]:
     Raises:
         SamplingError: It is no such text, or its bounds are the wrong way round or too large.
     """
-    found = re.fullmatch(r"\s*(\d{0,9})\s*(\.\.)?\s*(\d{0,9})\s*", value)
-    least, dots, most = found.groups() if found is not None else ("", "", "")
-    if not (least or most) or (most and not dots):
+    text = value.strip()
+    found = None
+    if len(text) <= _LONGEST_SPAN:
+        found = re.fullmatch(r"(\d{0,9})(?:\s*(\.\.)\s*(\d{0,9}))?", text)
+    least, dots, most = found.groups("") if found is not None else ("", "", "")
+    if not (least or most):
         raise SamplingError(
             f"{named(name)} is {value!r:.60}; it must be like {named(name, '3..12')}"
         )
     bounds = int(least or 0), (int(most) if most else None) if dots else int(least)
     if bounds[1] is not None and bounds[0] > bounds[1]:
-        raise SamplingError(
-            f"{named(name, value)}: {bounds[0]} is more than {bounds[1]}; turn them"
-        )
+        raise SamplingError(f"{named(name, text)}: {bounds[0]} is more than {bounds[1]}; turn them")
     if max(bounds[0], bounds[1] or 0) > MOST_COUNTED:
-        raise SamplingError(f"{named(name, value)}: {MOST_COUNTED:,} characters are the most")
+        raise SamplingError(f"{named(name, text)}: {MOST_COUNTED:,} characters are the most")
     return bounds
 
 
@@ -1014,21 +1022,27 @@ def parse_bias(text: str) -> dict[str, float]:
     What stands before the last `=` is the token, so that `==+1` and `,=-2` are understood.
 
     Raises:
-        SamplingError: It cannot be read, or names a token twice.
+        SamplingError: It cannot be read, names a token twice, or adds more than `MOST_BIAS`.
     """
     found: dict[str, float] = {}
-    number = r"[-+−]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)"
     place = 0
-    for part in re.finditer(rf"(.+?)=({number})(?:,|$)", text, re.DOTALL):
-        if part.start() != place or part[1] in found:
+    while (part := _BIAS_END.search(text, place + 1)) is not None:
+        token = text[place : part.start()]
+        if token in found:
             break
-        found[part[1]] = float(part[2].replace("−", "-"))
+        found[token] = float(part[1].replace("−", "-"))
         place = part.end()
     if place < len(text) or not text or text.endswith(","):
         raise SamplingError(
             f"{named('bias')} is {text!r:.60}; it must be like {named('bias', '!=-2,e=+1')}, each "
             "character once"
         )
+    for token, value in found.items():
+        if abs(value) > MOST_BIAS:
+            raise SamplingError(
+                f"{named('bias')} adds {value:.3g} to the logit of {token!r:.20}; it must be in "
+                f"-{MOST_BIAS:,.0f}..{MOST_BIAS:,.0f}, and 100 already decides"
+            )
     return found
 
 

@@ -16,7 +16,8 @@ from textgen.text_spans import Span, parse_span
 #: What holds where nothing else is asked for.
 USUAL_TEMPERATURE = 0.8
 
-_NUMBER = r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
+# No two runs of digits meet in it: a text is read in a time that grows as its length.
+_NUMBER = r"\+?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _PART = re.compile(rf"\s*({_NUMBER})\s*(?:@([^,]*))?")
 
 

@@ -158,6 +158,8 @@ def test_no_text_at_all_is_said_with_the_reason(tmp_path):
     ("settings", "message"),
     [
         ({"chars": "x"}, "chars is 'x'; it must be like chars='3..12'"),
+        ({"chars": "3 12"}, "chars is '3 12'; it must be like chars='3..12'"),
+        ({"chars": f"3{' ' * 30}..12"}, "must be like chars='3..12'"),
         ({"chars": "9..3"}, "9 is more than 3"),
         ({"line_chars": "1..99999"}, "10,000 characters are the most"),
         ({"rhyme": "A-B"}, "rhyme is 'A-B'; it must be like rhyme=ABAB"),

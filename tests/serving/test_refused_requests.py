@@ -50,6 +50,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"logprobs": 6}, "logprobs is 6; it must be in 0..5"),
     ({"logprobs": True}, "logprobs is true"),
     ({"logprobs": 5, "n": 100, "max_tokens": 2000}, "logprobs of 200,000 tokens"),
+    ({"logprobs": 5, "n": 100, "chars": "4000"}, "logprobs of 400,000 tokens"),
     ({"logprobs": 5, "n": 100, "max_tokens": 0, "echo": True, "prompt": "a" * 2000}, "200,000"),
     ({"steer": ["0:1=+2"] * 300}, "at most 256 texts"),
     ({"echo": "yes"}, 'echo is "yes"; it must be true or false'),

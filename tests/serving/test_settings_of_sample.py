@@ -6,8 +6,11 @@ other value changes no text needs a better value in `VALUES`.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,12 @@ from support.serving import Served, serving
 import textgen
 from textgen.errors import TextgenError
 from textgen.options import FORMS, ItemOptions, SampleOptions
-from textgen.serving.completion import NO_FIELDS
+from textgen.serving.completion import NO_FIELDS, read_completion
 from textgen.serving.json_fields import in_fields
+from textgen.serving.offered_model import OfferedModel
+from textgen.serving.refusal import Refusal
+from textgen.serving.serve_options import ServeOptions
+from textgen.serving.served_text import Order, ServedText
 from textgen.settings import Option, settings_of
 
 SEED = "Кот"
@@ -140,6 +147,60 @@ def test_a_label_does_what_the_setting_does(voices: textgen.Model) -> None:
         assert answer.status == 400 and "nobody" in answer.message
         answer = served.complete(label="low", mix=True)
         assert answer.status == 400 and "mix does not go with label" in answer.message
+
+
+def texts_under(model: OfferedModel, label: str, tokens: int = 20) -> list[ServedText]:
+    """The text of a request for a label; what it needs is in use as long as it is there."""
+    body = json.dumps({"label": label, "max_tokens": tokens, "seed": 1, "keep_going": True})
+    asked = read_completion(body.encode(), ServeOptions())
+    order = Order("somebody", lambda number, what: None, math.inf, streams=False)
+    return model.texts(asked, model.fit(asked), order)[0]
+
+
+def test_few_mixtures_are_in_use_at_a_time(voices: textgen.Model) -> None:
+    model = OfferedModel(voices, ServeOptions())
+    waiting = [texts_under(model, f"high:0.1{number}") for number in range(8)]
+    waiting.append(texts_under(model, "high:0.10,high:0"))
+    with pytest.raises(
+        Refusal, match="under 8 mixtures of labels, and this server keeps 8"
+    ) as told:
+        texts_under(model, "high:0.18")
+    assert told.value.status == 429 and told.value.headers["Retry-After"]
+    del told, waiting[3]
+    waiting.append(texts_under(model, "high:0.18"))
+    assert len(voices._labelled) <= 8
+    networks = {id(text._network) for (text,) in waiting}
+    assert len(networks) == 8, "one network for each mixture"
+
+
+def test_a_schedule_has_few_mixtures_which_are_open_before_it_is_written(
+    voices: textgen.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = OfferedModel(voices, ServeOptions())
+    many = ",".join(f"low:.{number}@{number}..{number + 1}" for number in range(100))
+    for label in (many, "low:.1@0..1,low:.2@1..2,low:.3@2..3,low:.4@3..4"):  # And none after it.
+        with pytest.raises(Refusal, match="at most 4 different mixtures, in 32 parts"):
+            texts_under(model, label)
+    turns = ",".join(f"{'low' if k % 2 else 'high'}@{k}..{k + 1}" for k in range(20))
+    (text,) = texts_under(model, turns)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("weights are made while texts are written")
+
+    monkeypatch.setattr(type(voices.saved), "labelled", fail)
+    monkeypatch.setattr("textgen.sampling.networks.NativeStep", fail)
+    done = None
+    while done is None:
+        _, done = text.advance()
+    assert len(done.text) == 20
+
+
+def test_labels_are_asked_for_from_many_threads(voices: textgen.Model) -> None:
+    labels = [f"low:0.{10 + number % 12}" for number in range(96)]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(voices.labelled, labels))
+    assert len({id(model) for model in found}) == 12, "one model for each mixture in use"
+    assert len(voices._labelled) <= 8
 
 
 @pytest.mark.parametrize("item", named(OTHERS))

@@ -128,3 +128,45 @@ def test_limits_hold_for_steps_too(models: dict[str, textgen.Model]) -> None:
         assert answer.status == 400 and "at most 4" in answer.message
         (line,) = steps(served, ids=[3] * 4)
         assert line["finish"] == "length" and "time" in line["notice"] and line["ids"] == []
+
+
+def test_a_turn_ends_after_its_time(
+    models: dict[str, textgen.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("textgen.serving.stepped_text.BLOCK_SECONDS", -1.0)
+    with serving([models["lstm"]]) as served:
+        lines = steps(served, ids=[3] * 5)
+    assert [line["ids"] for line in lines] == [[3]] * 5
+
+
+def test_no_text_is_read_for_steps_without_a_direction(
+    models: dict[str, textgen.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("the training text is read")
+
+    for name in ("_noted", "target"):
+        monkeypatch.setattr(textgen.Model, name, fail)
+    hold = {"quantity": "cell", "layer": 0, "unit": 1, "value": 1}
+    with serving([models["lstm"]]) as served:
+        assert joined(steps(served, ids=[3] * 5, holds=[hold]), "ids") == [3] * 5
+    monkeypatch.undo()
+    monkeypatch.setattr(textgen.Model, "_noted", fail)
+    with serving([models["lstm"]]) as served:  # What neurons follow is not asked for, either.
+        answer = served.ask("/v1/textgen/steps", {"holds": [{"direction": 99, "amount": 1}]})
+        assert "there is no direction 99" in answer.message
+
+
+def test_numbers_that_are_told_have_a_bound(
+    models: dict[str, textgen.Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = models["lstm"].config
+    most = 10 * config.num_layers * config.hidden_size
+    monkeypatch.setattr("textgen.serving.offered_model.MOST_NUMBERS", most)
+    with serving([models["lstm"]]) as served:
+        assert joined(steps(served, ids=[3] * 10, quantity="cell"), "ids") == [3] * 10
+        answer = served.ask(
+            "/v1/textgen/steps", {"ids": [3] * 6, "max_tokens": 5, "quantity": "cell"}
+        )
+        assert answer.status == 400 and f"{most:,} are the most" in answer.message
+        assert steps(served, ids=[3] * 11)

@@ -56,6 +56,8 @@ def test_what_steers_knows_when_it_changes() -> None:
         ("Austen,Doyle, A.:much,Doyle", "'Doyle, A.:much' cannot be read"),
         ("Austen,", "no label ''"),
         ("Austen,Doyle, B.", "no label 'B.'"),
+        (f"Austen:{'9' * 400}", "the share of Austen is inf; it must be in -1,000..1,000"),
+        ("Austen,x@y:-1000.5", "the share of x@y is -1e.03"),
         ("", "no label ''"),
     ],
 )

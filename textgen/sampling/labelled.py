@@ -11,7 +11,8 @@ from textgen.model.edit import NO_EDITS, Edits
 from textgen.model.network import Floats, Ids, State, StepNetwork, one_a_stream
 from textgen.steering import LabelEdit
 
-#: Mixtures whose weights are kept at a time; another one is opened in the place of the oldest.
+#: Mixtures whose weights are kept at a time; another one is opened in the place of the one
+#: that was needed least recently.
 MOST_OPEN = 8
 
 
@@ -80,4 +81,6 @@ class LabelledNetwork(StepNetwork):
             if len(self._opened) >= MOST_OPEN:
                 del self._opened[next(iter(self._opened))]
             self._opened[id(label)] = label, self.open_under(label.shares)
+        else:
+            self._opened[id(label)] = self._opened.pop(id(label))
         return self._opened[id(label)][1]

@@ -7,6 +7,7 @@ from typing import Any
 
 from textgen.errors import SamplingError
 from textgen.options import RNG_LIMIT, ItemOptions, SampleOptions, form_settings
+from textgen.sampling.forms.rules import longest_text
 from textgen.serving.json_fields import LONGEST_TEXT, JsonFields, in_fields
 from textgen.serving.refusal import Refusal
 from textgen.serving.serve_options import ServeOptions
@@ -131,13 +132,13 @@ def read_completion(body: bytes, limits: ServeOptions) -> Completion:
         user=(fields.text("user") or "")[:LONGEST_TEXT],
     )
     fields.refuse_rest()
-    _check_told(completion, limits)
+    _check_told(completion, options, limits)
     if listed.items is not None:
         _check_items(completion, listed.items, limits)
     return completion
 
 
-def _check_told(asked: Completion, limits: ServeOptions) -> None:
+def _check_told(asked: Completion, options: SampleOptions, limits: ServeOptions) -> None:
     """Refuse log-probabilities of more tokens than an answer has room for.
 
     Raises:
@@ -145,7 +146,8 @@ def _check_told(asked: Completion, limits: ServeOptions) -> None:
     """
     if asked.alternatives is None:
         return
-    usual = min(SampleOptions().length, limits.max_tokens)
+    # A form makes a text as long as it needs, unless max_tokens says less.
+    usual = min(max(options.length, longest_text(options)), limits.max_tokens)
     each = usual if asked.tokens is None else asked.tokens
     told = asked.count * len(asked.prompts) * each
     if asked.echo:

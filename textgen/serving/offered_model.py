@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
+from weakref import WeakValueDictionary
 
 from textgen.api import Model
 from textgen.errors import TextgenError
@@ -31,12 +34,31 @@ from textgen.serving.serve_options import ServeOptions
 from textgen.serving.served_text import Order, ReadPrompt, ServedText
 from textgen.serving.stepped_text import SteppedText, Walk, check_unit, editors_of
 from textgen.serving.steps_request import StepsRequest
-from textgen.steering import Steering
+from textgen.steering import Steering, Target
+from textgen.steering.label_plan import parse_labels
 
 #: Weights of a model that is sent: they travel in 8 bits, and the browser computes with them.
 MOST_SENT = 6_000_000
+#: Numbers of neurons that a request for steps is told at most: 64 MiB.
+MOST_NUMBERS = 2**24
+#: Mixtures of labels of a request, and of all requests to a model that are not done: each has
+#: weights of its own.
+MOST_OF_REQUEST, MOST_IN_USE = 4, 8
+#: Labels and mixtures that a request's `label` names at most.
+MOST_PARTS = 32
 #: Characters of a text whose end is a number of tokens.
 _UNBOUNDED = 2**31
+
+
+@dataclass(frozen=True, eq=False)
+class OpenMixture:
+    """A mixture of labels under which somebody's texts are written.
+
+    Args:
+        model: The model under it, with weights of its own.
+    """
+
+    model: Model
 
 
 class OfferedModel:
@@ -54,6 +76,10 @@ class OfferedModel:
         self._limits = limits
         self._rng, self._next = secrets.randbits(64), 0
         self._page: bytes | None = None
+        self._opening = Lock()
+        self._in_use: WeakValueDictionary[tuple[tuple[str, float], ...], OpenMixture] = (
+            WeakValueDictionary()
+        )
 
     def describe(self) -> str:
         """What writes its texts, and with what, in one line."""
@@ -111,7 +137,16 @@ class OfferedModel:
         size = len(saved.vocabulary)
         if any(token >= size for token in (*asked.ids, asked.previous or 0)):
             raise Refusal(f"the symbols of {self.name} are 0..{size - 1}", param="ids")
-        editors = editors_of(network, asked.holds, self._shown.targets)
+        steps = len(asked.ids) + asked.tokens
+        numbers = steps * network.config.num_layers * network.config.hidden_size
+        if asked.quantity is not None and numbers > MOST_NUMBERS:
+            raise Refusal(
+                f"{asked.quantity} of {steps:,} steps are {numbers:,} numbers, and "
+                f"{MOST_NUMBERS:,} are the most; send ids in parts, or ask for fewer max_tokens",
+                param="ids",
+            )
+        targets = self._targets if asked.holds_direction else ()
+        editors = editors_of(network, asked.holds, targets)
         options = self.model.sample_options(**asked.settings)
         history = saved.history or 0
         return SteppedText(
@@ -122,6 +157,10 @@ class OfferedModel:
             options,
             saved.vocabulary.junctions,
         )
+
+    @cached_property
+    def _targets(self) -> list[Target]:
+        return self.model._shown_targets()[0]
 
     @cached_property
     def _shown(self) -> ShownModel:
@@ -172,6 +211,7 @@ class OfferedModel:
         model, count = self.model, len(seeds) * asked.count
         first = self._first_index(count) if asked.seed is None else 0
         options, steering = self._settled(asked)
+        order.mixtures = self._open(options)
         network = seen_by(model.network_for(options), options)
         # What somebody can expect a second time is computed alone, and so is what the loop over
         # many rows does not know: steering, and the logits at each token.
@@ -215,6 +255,48 @@ class OfferedModel:
             )
         return texts, options
 
+    def _open(self, options: SampleOptions) -> list[OpenMixture]:
+        """The mixtures of labels that a text is written under, their weights made ready.
+
+        They are in use, and counted, as long as anybody has what is returned.
+
+        Raises:
+            Refusal: They are too many.
+        """
+        if options.label is None:
+            return []
+        plan = parse_labels(options.label, self.model.labels)
+        # Parts are counted first: a schedule of thousands has millions of places.
+        mixtures = plan.mixtures() if len(plan.parts) <= MOST_PARTS else []
+        if not 0 < len(mixtures) <= MOST_OF_REQUEST:
+            raise Refusal(
+                f"label has {len(plan.parts)} parts; a request has at most {MOST_OF_REQUEST} "
+                f"different mixtures, in {MOST_PARTS} parts: leave some out",
+                param="label",
+            )
+        plain = replace(options, label=None)
+        with self._opening:
+            keys = [tuple(sorted(mixture.shares.items())) for mixture in mixtures]
+            if len({*self._in_use, *keys}) > MOST_IN_USE:
+                gc.collect()  # What is done may wait to be collected.
+            if len({*self._in_use, *keys}) > MOST_IN_USE:
+                raise Refusal(
+                    f"texts are being written under {len(self._in_use)} mixtures of labels, and "
+                    f"this server keeps {MOST_IN_USE} at a time; ask again later",
+                    status=429,
+                    param="label",
+                    code="rate_limit_exceeded",
+                    retry_after=5,
+                )
+            found = []
+            for key, mixture in zip(keys, mixtures, strict=True):
+                opened = self._in_use.get(key)
+                if opened is None:
+                    opened = self._in_use[key] = OpenMixture(self.model._mixed(mixture.shares))
+                opened.model.network_for(plain)
+                found.append(opened)
+        return found
+
     def _settled(self, asked: Completion) -> tuple[SampleOptions, Steering | None]:
         """The settings of a request's texts, as `textgen sample` has them, and what steers them."""
         model, settings = self.model, dict(asked.settings)
@@ -255,7 +337,10 @@ class OfferedModel:
         if asked.listed.how["new"]:
             self._require_known_items()
         steer = asked.steer or None
-        return model.items(count, seed, **asked.listed.how, steer=steer, **settings), options
+        opened = self._open(options)
+        found = model.items(count, seed, **asked.listed.how, steer=steer, **settings)
+        del opened
+        return found, options
 
     def _require_counts(self, label: str | None) -> None:
         """Refuse to mix under a label, or where there are no counts.

@@ -115,6 +115,7 @@ class Scribe:
                             self._queue.put_back(text, 0)
                         del texts[1:]
             self._turn([text for text in texts if not self._is_over(text)])
+            del texts  # Nothing of a text that is done is kept while nobody asks.
 
     def _is_tried_together(self, text: Turning) -> bool:
         """Whether a text that may be written with others is to be so in this turn."""

@@ -66,6 +66,7 @@ class Order:
         deadline: The moment of `time.monotonic` at which its texts end.
         streams: Whether parts of a text are of use before its end.
         is_cancelled: Whether nobody waits for it any more.
+        mixtures: Of labels, that are in use as long as there is an order that has them.
         served: Tokens that it has had; None: it had no turn yet.
     """
 
@@ -74,6 +75,7 @@ class Order:
     deadline: float
     streams: bool
     is_cancelled: bool = False
+    mixtures: Sequence[object] = ()
     served: int | None = field(default=None, init=False)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ from textgen.native.sampler import NO_ID
 from textgen.options import SampleOptions
 from textgen.sampling.choice import Chooser, SymbolRules
 from textgen.sampling.stream import FinishReason
+from textgen.sampling.writing import BLOCK_SECONDS
 from textgen.serving.refusal import Refusal
 from textgen.serving.served_text import FIRST_TOKENS, Order, best
 from textgen.serving.steps_request import Hold, StepsRequest
@@ -187,7 +189,10 @@ class SteppedText:
         values: list[Floats] = []
         finish: FinishReason | None = None
         logits_1V, logprobs_V = _prediction(walk)
+        ends = time.monotonic() + BLOCK_SECONDS
         for _ in range(min(self.room, FIRST_TOKENS if is_first else TURN_STEPS)):
+            if told["ids"] and time.monotonic() > ends:  # Steps of a large model take long.
+                break
             is_read = bool(self._left)
             token = self._left.popleft() if is_read else self._choose(logits_1V)
             if not is_read and token == END_ID:

@@ -74,6 +74,11 @@ class StepsRequest:
     inside: tuple[int, int] | None
     holds: tuple[Hold, ...]
 
+    @property
+    def holds_direction(self) -> bool:
+        """Whether a direction is held, whose spread may have to be measured first."""
+        return any(hold.quantity is None for hold in self.holds)
+
 
 def read_steps(body: bytes, limits: ServeOptions) -> StepsRequest:
     """The request in the body.

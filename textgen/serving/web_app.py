@@ -156,7 +156,9 @@ class TextServer:
 
     async def _complete(self, request: Request) -> Response:
         began = time.perf_counter()
-        asked = read_completion(await self._body(request), self._options)
+        body = await self._body(request)
+        read = partial(read_completion, body, self._options)
+        asked = await self._in(self._desk, read, request)
         model = self._model(asked.model)
         if asked.listed.items is not None:
             return await self._list_items(model, asked, request)
@@ -192,7 +194,11 @@ class TextServer:
         model = self._model(asked.model)
         parts: asyncio.Queue[tuple[int, Steps | Exception]] = asyncio.Queue()
         order = self._order(_address(request), parts, streams=True)
-        text = await self._in(self._desk, partial(model.steps, asked, order), request)
+        begin = partial(model.steps, asked, order)
+        if asked.holds_direction:  # Its spread may be measured first, on a long text.
+            text = await self._in_turn(begin, request)
+        else:
+            text = await self._in(self._desk, begin, request)
         self.scribe.submit([text])
         return EventStream(
             _lines(parts), lambda: self.scribe.cancel(order), media_type="application/x-ndjson"

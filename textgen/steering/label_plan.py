@@ -21,10 +21,14 @@ from textgen.steering.intervention import Steering
 from textgen.terminal.humanize import quoted
 from textgen.text_spans import ALWAYS, Span, parse_span
 
-#: What may stand after a name, up to the next one.
-_REST = re.compile(r"(?::(?P<share>[-+−]?[0-9]*\.?[0-9]+))?(?:@(?P<span>[^,]*))?\s*(?P<more>,|\Z)")
+#: What may stand after a name, up to the next one. No two runs of digits meet in it.
+_REST = re.compile(
+    r"(?::(?P<share>[-+−]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)))?(?:@(?P<span>[^,]*))?\s*(?P<more>,|\Z)"
+)
 #: What stands right after a name, which may have such signs in it.
-_NAME_ENDS = r"(?=[:@]|\s*(?:,|\Z))"
+_NAME_ENDS = re.compile(r"[:@]|\s*(?:,|\Z)")
+#: The largest share: beyond it weights would no longer be numbers.
+MOST_SHARE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -77,10 +81,22 @@ class LabelPlan:
             shares: dict[str, float] = {}
             for part in (self.parts[number] for number in active):
                 shares[part.name] = shares.get(part.name, 0.0) + part.share
-            self._known[active] = LabelEdit(
+            same = (known for known in self._known.values() if known.shares == shares)
+            self._known[active] = next(same, None) or LabelEdit(
                 layer=0, state="h", scale=1.0, shift=0.0, unit=0, shares=shares
             )
         return self._known[active]
+
+    def mixtures(self) -> list[LabelEdit]:
+        """All mixtures that may hold somewhere, each once; the first is that of the beginning."""
+        chars, sentences = {0}, {1}
+        for span in (part.span for part in self.parts):
+            borders = sentences if span.by_sentence else chars
+            borders |= {place for place in (span.start, span.stop) if place is not None}
+        found = [
+            self.edit_at(char, number) for char in sorted(chars) for number in sorted(sentences)
+        ]
+        return list({id(edit): edit for edit in found}.values())
 
     def next_change(self, char: int) -> int | None:
         """The next border of a span after `char`."""
@@ -155,7 +171,9 @@ def parse_labels(text: str, labels: Sequence[str]) -> LabelPlan:
 def _first_part(text: str, whole: str, labels: Sequence[str]) -> tuple[LabelPart, str | None]:
     """The first label of a mixture, and what stands after its comma; None: it was the last."""
     # A name may have signs in it, so the longest that fits is meant.
-    fitting = [name for name in labels if re.match(re.escape(name) + _NAME_ENDS, text)]
+    fitting = [
+        name for name in labels if text.startswith(name) and _NAME_ENDS.match(text, len(name))
+    ]
     name = max(fitting, key=len, default="")
     match = _REST.match(text, len(name))
     if not name or match is None:
@@ -167,5 +185,10 @@ def _first_part(text: str, whole: str, labels: Sequence[str]) -> tuple[LabelPart
             "by shares (A:0.7,B:0.3), or change them on the way (A@0..200,B@200..)"
         )
     share = 1.0 if match["share"] is None else float(match["share"].replace("−", "-"))
+    if abs(share) > MOST_SHARE:
+        raise ConfigError(
+            f"{named('label', whole)}: the share of {name} is {share:.3g}; it must be in "
+            f"-{MOST_SHARE:,.0f}..{MOST_SHARE:,.0f}, and 1 is the label itself"
+        )
     span = ALWAYS if match["span"] is None else parse_span(match["span"].rstrip())
     return LabelPart(name, share, span), text[match.end() :] if match["more"] else None
