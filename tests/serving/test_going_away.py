@@ -43,7 +43,9 @@ def test_nobody_writes_for_a_client_that_has_gone(models: dict[str, textgen.Mode
                 connection.close()
                 wait_for(lambda: served.metric("textgen_texts") == 0)
                 assert served.metric("textgen_cancelled_texts_total") == gone + count
-        connection = open_request(served, "/v1/textgen/steps", quantity="cell")
+        connection = open_request(
+            served, "/v1/textgen/steps", quantity="cell", max_tokens=LONG // 64
+        )
         assert b"200 OK" in connection.recv(100)
         connection.close()
         wait_for(lambda: served.metric("textgen_cancelled_texts_total") == gone + count + 1)
