@@ -33,14 +33,14 @@ quick: $(VENV)/.test ## Run linter, types and the tests of what was changed: abo
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not slow" $(ALL_CORES) $(QUICK) $$($(BIN)/python scripts/near.py)
 
-test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: about eight minutes.
+test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: about fifteen minutes.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(TYPES)
 	$(BIN)/python -m pytest -m "not slow" $(ALL_CORES)
 
 # Kills, resumes, encodings, budgets: minutes each.
-test-long: $(VENV)/.test try-native ## Run the tests that take minutes each, and whole products of values: about half an hour.
+test-long: $(VENV)/.test try-native ## Run the tests that take minutes each: about half an hour.
 	$(BIN)/python -m pytest -m slow
 
 # The runtimes of the sanitizers come first: Python itself is not built with them. Left out are the

@@ -220,7 +220,7 @@ WRONG_CALLS: list[tuple[Callable[[textgen.Model], Any], str]] = [
     (lambda m: m.generate(max_tokens=5), "did you mean 'length'?"),
     (lambda m: m.generate(prompt="x"), "did you mean 'seed'?"),
     (lambda m: m.generate(n=3), "'n' (generate_many writes several texts)"),
-    (lambda m: m.generate(temperature="1"), "temperature is '1'; it must be a number"),
+    (lambda m: m.generate(temperature="hot"), "temperature is 'hot'; it must be a number"),
     (lambda m: m.generate(length=2.0), "length=2"),
     (lambda m: m.generate(length=math.inf), "length is inf"),
     (lambda m: m.generate(temperature=math.nan), "temperature is nan"),

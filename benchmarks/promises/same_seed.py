@@ -11,7 +11,7 @@ from scipy.stats import chi2
 
 import textgen
 from textgen.options import SampleOptions
-from textgen.sampling.choice import Chooser
+from textgen.sampling.choice import Chooser, choice_settings
 from textgen.sampling.filters import FILTERS, filter_logits
 
 #: Every filter by a value that is on, alone and all together.
@@ -49,7 +49,7 @@ def p_value(settings: dict[str, Any], seed: int, engine: Any, batches: int) -> f
     rows = np.tile(logits, (ROWS, 1))
     # The marks of the end and of the unknown symbol are never drawn.
     allowed = logits.astype(np.float64)
-    allowed[list(chooser.settings.banned)] = -np.inf
+    allowed[list(choice_settings(options).banned)] = -np.inf
     filtered = filter_logits(allowed, options)
     expected = np.exp(filtered - filtered.max())
     expected /= expected.sum()

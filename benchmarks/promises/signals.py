@@ -69,6 +69,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "sample": ("sample", "--checkpoint", "small", "--length", "20000"),
     "many samples": ("sample", "--checkpoint", "small", "--count", "8", "--length", "4000"),
     "eval": ("eval", "text.txt", "--checkpoint", "small"),
+    "corpus": ("corpus", "text.txt"),
     "compress": ("compress", "part.txt", "--checkpoint", "small", "--out", "new.textgen"),
     "decompress": ("decompress", "old.textgen", "--checkpoint", "small", "--out", "new.txt"),
     "export html": ("export", "html", "small.html", "--checkpoint", "small", "--force"),

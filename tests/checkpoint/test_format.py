@@ -363,10 +363,10 @@ def test_what_is_no_version_is_told(tmp_path: Path, version: Any) -> None:
         read_layout(path, kind=None)
 
 
-@pytest.mark.parametrize("version", [2, 10**6 - 1])
+@pytest.mark.parametrize("version", [3, 10**6 - 1])
 def test_any_later_version_is_told(tmp_path: Path, version: int) -> None:
     path = with_body(tmp_path / "file", {"format_version": version})
-    with pytest.raises(CheckpointFormatError, match=f"format {version}, this one reads up to 1"):
+    with pytest.raises(CheckpointFormatError, match=f"format {version}, this one reads up to 2"):
         read_layout(path, kind=None)
 
 

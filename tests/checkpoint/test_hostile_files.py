@@ -412,7 +412,7 @@ ATTACKS: dict[str, tuple[Callable[[bytes], bytes], type[CheckpointError], str]] 
     "version 0": (inner_bomb('{"format_version":0}'), C, "tells no format version"),
     "version true": (inner_bomb('{"format_version":true}'), C, "tells no format version"),
     "version 1.5": (inner_bomb('{"format_version":1.5}'), C, "tells no format version"),
-    "version 2": (inner_bomb('{"format_version":2}'), F, r"\(format 2, this one reads up to 1\)"),
+    "version 3": (inner_bomb('{"format_version":3}'), F, r"\(format 3, this one reads up to 2\)"),
     "version huge": (
         inner_bomb('{"format_version":' + "9" * 4000 + "}"),
         C,

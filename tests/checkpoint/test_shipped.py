@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 
@@ -109,10 +110,11 @@ def test_a_model_of_ones_own_goes_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert locate_model() == dostoevsky
     assert locate_model(text="Romeo") == shakespeare
     assert locate_model("shakespeare") == shakespeare
-    for name in ("mine", "shakespeare"):
+    for time, name in enumerate(("mine", "shakespeare")):
         own = Path("checkpoints", name, "model.safetensors")
         own.parent.mkdir(parents=True)
         own.write_bytes(b"")
+        os.utime(own, (time, time))  # Two files of one moment have no order.
         assert locate_model(text="Romeo") == own
     assert locate_model("shakespeare") == own
     assert locate_model("dostoevsky") == dostoevsky

@@ -115,7 +115,10 @@ def test_what_is_meant_is_done(words: list[str], same: list[str], home: Path) ->
         (["inspect", "help", "foo"], "there is no command foo in textgen inspect; there are: ch"),
         (["help", "inspect", "neurn"], "did you mean: textgen inspect neurons --help"),
         (["help", "train", "foo"], "textgen train has no command foo nor any other; type: textg"),
-        (["xyzzy"], "there are: train, sample, eval, compress, decompress, compare, inspect"),
+        (
+            ["xyzzy"],
+            "there are: train, sample, eval, corpus, compress, decompress, compare, inspect",
+        ),
         (["inspect", "neuron"], "did you mean: textgen inspect neurons;"),
         (["inspect", "neuron"], "textgen inspect --text neuron"),
         (["inspect", "small"], "textgen inspect checkpoint small"),

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from support.small_runs import textgen_cli
 
+from textgen.terminal.humanize import size
+
 TEXT = "Утром доктор нашёл мёд"
 
 
@@ -45,9 +47,9 @@ def test_as_many_neurons_as_fit_unless_top_says_fewer() -> None:
     result = textgen_cli("inspect", "--text", TEXT, "--html", "page.html")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == ""
-    size = Path("page.html").stat().st_size / 1000
+    written = size(Path("page.html").stat().st_size)
     assert re.fullmatch(
-        rf"written: page\.html \({size:.1f} kB, 64 of 64 neurons\); open it in a browser\n",
+        rf"written: page\.html \({written}, 64 of 64 neurons\); open it in a browser\n",
         result.stderr,
     )
     result = textgen_cli("inspect", "--text", TEXT, "--top", "3", "--html", "page.html")

@@ -241,8 +241,12 @@ REFUSED = [
     ("train fib.csv --numbers --force --history 12", 2, "give at most --history 8"),
     ("train fib.csv --numbers --force --val other", 2, "give its share, such as --val 0.1"),
     ("train none.csv --numbers", 6, "none.csv"),
-    ("sample --temperature 0.5", 2, "--temperature: this setting is for text"),
-    ("sample --count 2 --novelty", 2, "--count, --novelty: these settings are for text"),
+    ("sample --checkpoint fib --temperature 0.5", 2, "--temperature: this setting is for text"),
+    (
+        "sample --checkpoint fib --count 2 --novelty",
+        2,
+        "--count, --novelty: these settings are for text",
+    ),
     ("sample --numbers --seed 1", 2, "--seed has 1 number, and this model reads 2"),
     ("sample --numbers --seed 1,x", 2, "'x' among the numbers"),
 ]

@@ -135,7 +135,10 @@ def test_evaluation(pairs: Path) -> None:
     shown = textgen_cli(*words, "--limit", "20").stdout
     assert "exact match" in shown and "pairs" in shown and "20" in shown
     message = refused(*words, "--window", "5")
-    assert "from the beginning: --window, --streams, --history, --documents, --mix, " in message
+    assert (
+        "from the beginning: --window, --streams, --history, --documents, --label, --mix, "
+        in message
+    )
     assert "--mix-order and --adapt are for models of text" in message
     assert "--limit is 0" in refused(*words, "--limit", "0")
 

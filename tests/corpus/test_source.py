@@ -319,9 +319,8 @@ def test_damaged_gzip_shows_when_it_is_read(tmp_path: Path, damage: str) -> None
         packed[50_000] ^= 0xFF
     path = tmp_path / "a.txt.gz"
     path.write_bytes(packed)
-    (source,) = open_sources([path])
     with pytest.raises(StorageError, match="damaged or cut short"):
-        read(source)
+        read(*open_sources([path]))
 
 
 def test_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -347,11 +346,16 @@ def test_a_file_that_goes_away(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_under_the_spool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    class Full(io.BytesIO):
+        def writelines(self, lines: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    def opened(descriptor: int, mode: str) -> io.BytesIO:
+        os.close(descriptor)
+        return Full()
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("shutil.copyfileobj", fail)
+    monkeypatch.setattr("os.fdopen", opened)
     with pytest.raises(StorageError, match="No space left"):
         open_sources(["-"], stdin=io.BytesIO(b"x"))
     assert not list(tmp_path.iterdir())

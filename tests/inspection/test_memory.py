@@ -90,7 +90,10 @@ def cost(
                 products,
                 {name: own(name) for name in cell.vector_names},
                 below,
-                lambda name, value, layer=layer, time=time: shift(name, layer, time, value),
+                # Gates pass through it, too; one has the name of the input.
+                lambda name, value, layer=layer, time=time: (
+                    shift(name, layer, time, value) if name in cell.state_names else value
+                ),
             )
             x = state[layer]["h"] + (x if config.residual and layer else 0.0)
             below = {name: state[layer][name] for name in cell.below_names}

@@ -169,7 +169,7 @@ EVERY_CELL = CELLS
 
 
 @pytest.mark.parametrize("name", EVERY_CELL)
-def test_every_cell_hands_each_state_to_its_editor_once(name: str) -> None:
+def test_every_cell_hands_each_state_and_gate_to_its_editor_once(name: str) -> None:
     cell = EVERY_CELL[name]
     seen: list[str] = []
 
@@ -179,7 +179,7 @@ def test_every_cell_hands_each_state_to_its_editor_once(name: str) -> None:
 
     plain, _ = step_of(cell, unchanged)
     edited, _ = step_of(cell, edit)
-    assert sorted(seen) == sorted(cell.state_names)
+    assert sorted(seen) == sorted((*cell.state_names, *cell.gate_names))
     assert np.allclose(edited["h"], plain["h"] + 10.0)
 
 

@@ -129,9 +129,9 @@ class _Reading:
         """Parse; a mistake ends the program with one line that says what to type."""
         words = list(args)  # the parser empties the list that it gets
         if not ctx.resilient_parsing:
-            from textgen.cli.mistakes import split_length, wrong_dashes
+            from textgen.cli.mistakes import one_dash, split_length, wrong_dashes
 
-            if message := wrong_dashes(ctx, words) or split_length(words):
+            if message := (wrong_dashes(ctx, words) or split_length(words) or one_dash(ctx, words)):
                 refuse(message, words)
         try:
             return self.read(ctx, args)

@@ -268,6 +268,18 @@ def _expected(param: Any) -> str:
     return _KINDS.get(value_kind(param), "")
 
 
+def one_dash(ctx: Any, words: list[str]) -> str | None:
+    """What is meant by `-temp 0.5`, which would be read as -t with the value `emp`: exact names of
+    options alone, and no word that may be the value of an option before it."""
+    for before, word in zip(["", *words], words, strict=False):
+        if re.match(r"-[^\W\d]{2}", word) and not before.startswith("-"):
+            name = plain_name(word.partition("=")[0].lstrip("-"))
+            for said in _suggestions(name, _options(ctx.command), ctx)[:1]:
+                if said.startswith(("type two dashes", "here it is")):
+                    return f"{_short(ctx)} has no option {word}; {said}"
+    return None
+
+
 def _bad_value(error: Any, ctx: Any, words: list[str]) -> str:
     param = error.param
     long_names = [name for name in param.opts if name.startswith("--")]

@@ -410,7 +410,7 @@ int64_t tg_mix_write(const tg_mixer *m, tg_sampler *sampler, int isa, const tg_c
             (choice->places && choice->places->state < 0))
             break;
         if (now.mirostat > 0.0)
-            now.surprise = tg_next_surprise(&now, now.surprise, chosen->probabilities[done]);
+            now.surprise = TG_NEXT_SURPRISE(&now, now.surprise, chosen->probabilities[done]);
         const int32_t symbol = history[seen];
         tg_sampler_read(sampler, &symbol, 1, edits, state, logits);
         tg_counts_move(m->counts, m->context, symbol);

@@ -55,9 +55,8 @@ typedef struct {
 } tg_choice;
 
 /* Mirostat's bound after a symbol that had this probability. */
-static inline double tg_next_surprise(const tg_choice *choice, double surprise, double probability) {
-    return surprise - choice->mirostat_rate * (-log2(probability) - choice->mirostat);
-}
+#define TG_NEXT_SURPRISE(choice, surprise, probability) \
+    ((surprise) - (choice)->mirostat_rate * (-log2(probability) - (choice)->mirostat))
 
 /* What was chosen, `(n,)` each. */
 typedef struct {
