@@ -379,7 +379,7 @@ class WritingModel(Shown, ABC):
         """
         options, steering = self.asked_for(None, settings)
         if isinstance(steering, LabelSteering):
-            raise ConfigError(f"{named('label', options.label)} has a schedule; give one label")
+            raise schedule_error(options.label or "")
         context = seed_of(self.saved, seed).ids or self.saved.primer
         ids = [int(token) for token in self._tokens(ids)]
         network = seen_by(self.network_for(options), options)

@@ -35,7 +35,7 @@ def test_the_defaults_that_texts_were_written_with_stay():
         "until_end": False,
         "keep_going": False,
         "separator": "\n\n",
-        "history": 0,
+        "history": None,  # as in training
         "rng": 0,
     }
     now = dataclasses.asdict(SampleOptions())

@@ -8,7 +8,7 @@ from support.made_up_targets import direction, neuron
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.edit import NO_EDITS
-from textgen.steering import Span, SteeringPlan, Target, parse_span, parse_spec, parse_specs
+from textgen.steering import SteeringPlan, Target, parse_spec, parse_specs
 
 
 def target(name: str) -> Target:
@@ -66,14 +66,6 @@ def test_a_plan_of_nothing_says_so() -> None:
 def test_what_cannot_be_read_is_refused_with_what_to_type(typed: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_spec(typed, target)
-
-
-def test_spans() -> None:
-    assert [parse_span("2..4").holds(char, 1) for char in range(6)] == [0, 0, 1, 1, 0, 0]
-    assert [parse_span("s2..").holds(99, sentence) for sentence in (1, 2, 3)] == [0, 1, 1]
-    assert parse_span("s1..3") == parse_span("s1..s3") == Span(1, 3, by_sentence=True)
-    assert [parse_span("2..4").next_border(char) for char in range(5)] == [2, 2, 4, 4, None]
-    assert Span(1, by_sentence=True).next_border(0) is None
 
 
 def test_a_plan_says_what_acts_at_each_character() -> None:

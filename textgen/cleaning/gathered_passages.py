@@ -182,9 +182,12 @@ class Gathered:
 
     def text(self, start: int, size: int) -> str:
         """A stretch of the temporary file."""
+        return self._bytes(start, size).decode()
+
+    def _bytes(self, start: int, size: int) -> bytes:
         try:
-            self._file.seek(start)
-            return self._file.read(size).decode()
+            self._file.seek(start)  # What is not written yet goes to the disk first.
+            return self._file.read(size)
         except OSError as error:
             raise _no_room(error) from error
 
@@ -192,8 +195,7 @@ class Gathered:
         """The same, in pieces."""
         left = b""
         while size > 0:
-            self._file.seek(start)
-            data = self._file.read(min(block, size))
+            data = self._bytes(start, min(block, size))
             start, size = start + len(data), size - len(data)
             data = left + data
             # A character may be cut at the end.

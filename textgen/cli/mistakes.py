@@ -273,11 +273,16 @@ def one_dash(ctx: Any, words: list[str]) -> str | None:
     options alone, and no word that may be the value of an option before it."""
     for before, word in zip(["", *words], words, strict=False):
         if re.match(r"-[^\W\d]{2}", word) and not before.startswith("-"):
-            name = plain_name(word.partition("=")[0].lstrip("-"))
-            for said in _suggestions(name, _options(ctx.command), ctx)[:1]:
-                if said.startswith(("type two dashes", "here it is")):
-                    return f"{_short(ctx)} has no option {word}; {said}"
+            said = _said_of_one_dash(word, ctx)
+            if said and said.startswith(("type two dashes", "here it is")):
+                return f"{_short(ctx)} has no option {word}; {said}"
     return None
+
+
+def _said_of_one_dash(word: str, ctx: Any) -> str | None:
+    """The option that letters after one dash may mean; None: nobody knows."""
+    name = plain_name(word.partition("=")[0].lstrip("-"))
+    return next(iter(_suggestions(name, _options(ctx.command), ctx)), None)
 
 
 def _bad_value(error: Any, ctx: Any, words: list[str]) -> str:
@@ -288,16 +293,11 @@ def _bad_value(error: Any, ctx: Any, words: list[str]) -> str:
         name = (param.metavar or param.name.upper()).strip("[]")
     typed = ctx.meta.get(TYPED, {}).get(param.name)
     shown = ", ".join(map(str, typed)) if isinstance(typed, (list, tuple)) else str(typed)
-    own = _options(ctx.command)
     for word in words:
-        # `-temp 0.5` was read as -t with the value `emp`.
-        single = plain_name(word.partition("=")[0].lstrip("-"))
-        if (
-            re.match(r"-[^\W\d]{2}", word)
-            and word.endswith(shown)
-            and (suggestions := _suggestions(single, own, ctx))
-        ):
-            return f"{_short(ctx)} has no option {word}; {suggestions[0]}"
+        # `-temprature 0.5` was read as -t with the value `emprature`.
+        is_read = re.match(r"-[^\W\d]{2}", word) and word.endswith(shown)
+        if is_read and (said := _said_of_one_dash(word, ctx)):
+            return f"{_short(ctx)} has no option {word}; {said}"
     expected = _expected(param)
     if "; " in error.message:
         return f"{name}: {' '.join(error.message.split())}"  # it says already what to type
