@@ -36,6 +36,7 @@ POEM = (
     "the light of day has gone away and so the night is bright with sight my play may say what "
     "fell to tell a bell in hell of stone alone a throne of bone and love above the dove of fear "
 )
+KINGS = "the king of love has a ring and the love of a king"
 ALL = {"char": CHARS, "byte": BYTES, "word": WORDS}
 
 
@@ -77,6 +78,8 @@ FORMS = [
     {"rhyme": "ABAB", "line_chars": "10..25"},
     {"rhyme": "AAA.", "line_chars": "6..20", "without": "g", "acrostic": "lost"},
     {"rhyme": "AABB", "syllables": "4,4,3,3", "line_chars": "..40"},
+    {"rhyme": "ABAB", "match": r"([A-Z][a-z ]+\n?)+", "line_chars": "8..25"},
+    {"rhyme": "AABB", "chars": "60..64", "line_chars": "8..20", "include": ("dove",)},
     {"acrostic": "love", "line_chars": "9..14", "match_line": r"[a-z]+( [a-z]+)*", "without": "k"},
     {"lines": 2, "include": ("love",), "chars": "30..40", "without": "s"},
 ]
@@ -122,6 +125,18 @@ def test_only_words_of_a_file(level, tmp_path):
     texts_of(ALL[level], only_words=str(path), match=r"[a-z ]+\.", length=30)
 
 
+def test_rhymes_know_where_an_expression_leads_to():
+    """What a line may end with depends on the lines below, and on where the line begins."""
+    # Only one word is left for the last line: the line above it takes another one.
+    for text in texts_of(CHARS, rhyme="AA", match=r"(.*\n)*.* king", line_chars="8..14", words=KINGS):
+        first, second = text.text.split("\n")
+        assert (first.split()[-1].lower(), second.split()[-1]) == ("ring", "king")
+    # The first line decides by its mark with what the last one begins, and by that how it ends.
+    crossed = r"(.*\.\n.*\n.*\n.* hell|.*,\n.*\n.*\nthe .* throne,?)"
+    texts = texts_of(CHARS, rhyme="ABAB", match=crossed, line_chars="8..20")
+    assert {text.text.split("\n")[0][-1] for text in texts} == {".", ","}
+
+
 def test_no_text_at_all_is_said_with_the_reason(tmp_path):
     def refusal(vocabulary=CHARS, words=POEM, **settings):
         options = SampleOptions(**settings)
@@ -138,7 +153,12 @@ def test_no_text_at_all_is_said_with_the_reason(tmp_path):
     assert "rhyme=AAAA cannot be written" in refusal(rhyme="AAAA", words="day say")
     assert "asks for 3 lines, and lines=2" in refusal(acrostic="abc", lines=2)
     assert "line 2: no text keeps to" in refusal(acrostic="ab", without="b")
-    assert "rhyme does not go with match='a'" in refusal(rhyme="AA", match="a")
+    assert "match='a' and rhyme=AA at once" in refusal(rhyme="AA", match="a")
+    ends_twice = refusal(rhyme="AA", match=r"(.* day\n?){2}")
+    assert "for the lines A 2 words must rhyme, and of 33 words 0 rhymes" in ends_twice
+    # Both letters would have to take the same rhyme.
+    both = refusal(rhyme="AABB", match=r"(.* (day|say|may)\n?){4}", line_chars="5..9")
+    assert "rhyme=AABB cannot be written" in both
     assert "needs room for its longest lines: 4 of them have up to 244" in refusal(
         rhyme="ABAB", length=200
     )

@@ -291,7 +291,7 @@ def test_a_prompt_that_fills_its_form_gets_nothing_more(served: Served) -> None:
         ({"match": "("}, '"match": "("'),
         ({"chars": "9..3"}, '"chars": "9..3": 9 is more than 3'),
         ({"lines": 3, "max_tokens": 2}, 'give "max_tokens": 5, or more'),
-        ({"rhyme": "ABAB", "match": "а"}, 'rhyme does not go with "match"'),
+        ({"rhyme": "ABAB", "match": "а"}, 'keeps to "match": "а" and "rhyme": "ABAB" at once'),
         ({"match": "x", "stop": "а"}, "and so does stop"),
         ({"match": "[xyz]"}, "no text"),
         ({"prompt": "Кот", "match": "а+"}, "no text that begins 'К' keeps to the form"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.errors import SamplingError, named
@@ -12,6 +13,7 @@ from textgen.options import SampleOptions, form_settings
 from textgen.sampling.forms.alphabet import Alphabet
 from textgen.sampling.forms.automaton import Rule, by_lines, one_after_another, product
 from textgen.sampling.forms.form import Form, State
+from textgen.sampling.forms.lines import lines_of_text, lines_of_their_own
 from textgen.sampling.forms.rhymes import Rhymes, read_stress
 from textgen.sampling.forms.rules import (
     LineRules,
@@ -30,6 +32,8 @@ from textgen.sampling.forms.verse import Verse, line_automata
 
 #: Lines with so many states at most are one automaton, which the engine follows by itself.
 MOST_JOINED = 2**14
+#: A line that rhymes may have so many states beside its rhyme, where a whole text is held.
+MOST_OF_A_LINE = 2**16
 
 
 class _Whole:
@@ -89,58 +93,91 @@ def form_of(
             "the model was trained on text without line ends and writes one line only; ask for "
             f"no lines: {named('match')} and {named('chars')} hold for the whole text"
         )
-    track: Track
-    if count and not texts:
-        track = _verse(options, [*lines, *letters], count, alphabet, words, usual)
-    elif options.rhyme is not None:
-        raise SamplingError(
-            f"{named('rhyme')} does not go with {' and '.join(rule.name for rule in texts)}: the "
-            f"rhyme decides line by line; hold the lines to it: {named('match_line', 'REGEX')}, "
-            f"{named('line_chars', 'A..B')}"
-        )
+    asked = _Asked(texts, lines, letters, count, alphabet)
+    if not count or (texts and options.rhyme is None):
+        track: Track = _Whole(_whole(options, asked))
     else:
-        newline = alphabet.numbers.get("\n", 0)
-        if count:
-            lines.append(lines_rules(count, alphabet))
-        rules = [
-            *texts,
-            *(rules.lines[0] for rules in letters),
-            *(by_lines(rules.lines, newline, rules.after) for rules in lines),
-        ]
-        whole = product(rules)
-        if not whole.can_be_kept:
-            raise SamplingError(f"{first_conflict(rules)}; change one of them")
-        track = _Whole(whole.minimal())
+        track = _verse(options, asked, words, usual)
     return SpelledForm(track, alphabet, vocabulary)
+
+
+class _Asked(NamedTuple):
+    """The rules of whole texts, of lines, and of both; how many lines; the characters."""
+
+    texts: list[Rule]
+    lines: list[LineRules]
+    letters: list[LineRules]
+    count: int
+    alphabet: Alphabet
+
+
+def _whole(options: SampleOptions, asked: _Asked) -> Rule:
+    """One automaton of whole texts, without rhymes."""
+    lines = list(asked.lines)
+    if asked.count:
+        lines.append(lines_rules(_who_counts(options), asked.count, asked.alphabet))
+    newline = asked.alphabet.numbers.get("\n", 0)
+    rules = [
+        *asked.texts,
+        *(rules.lines[0] for rules in asked.letters),
+        *(by_lines(rules.lines, newline, rules.after) for rules in lines),
+    ]
+    whole = product(rules)
+    if not whole.can_be_kept:
+        raise SamplingError(f"{first_conflict(rules)}; change one of them")
+    return whole.minimal()
 
 
 def _verse(
     options: SampleOptions,
-    lines: Sequence[LineRules],
-    count: int,
-    alphabet: Alphabet,
+    asked: _Asked,
     words: Sequence[str] | None,
     usual: Callable[[], Sequence[str]],
 ) -> Track:
+    """Lines one by one, which may rhyme; a rule of whole texts decides where each may begin."""
+    count, alphabet = asked.count, asked.alphabet
+    newline = alphabet.numbers["\n"]
     if options.rhyme is not None:
         _check_room(options, count)
-    rules = [*lines, lines_rules(count, alphabet)]
-    bases = line_automata(rules, count, alphabet)
-    for place, base in enumerate(bases):
-        if not base.can_be_kept:
-            own = [rule.of_line(place) for rule in rules]
-            raise SamplingError(f"line {place + 1}: {first_conflict(own)}; change one of them")
-    if options.rhyme is None:
-        if sum(len(base.table_SK) for base in bases) <= MOST_JOINED:
-            return _Whole(one_after_another(bases, alphabet.numbers["\n"]))
-        return Verse(bases, alphabet, None)
+    if asked.texts:
+        held = lines_of_text(_whole(options, asked), count, newline)
+        if (most := max(len(line.rule.table_SK) for line in held)) > MOST_OF_A_LINE:
+            raise SamplingError(
+                f"{named('rhyme')} and {' and '.join(rule.name for rule in asked.texts)} hold a "
+                f"line to an automaton of {most:,} states, and {MOST_OF_A_LINE:,} are the most; "
+                "ask for less at once: shorter lines and texts, or a simpler expression"
+            )
+    else:
+        counted = lines_rules(_who_counts(options), count, alphabet)
+        rules = [*asked.lines, *asked.letters, counted]
+        bases = line_automata(rules, count, alphabet)
+        for place, base in enumerate(bases):
+            if not base.can_be_kept:
+                own = [rule.of_line(place) for rule in rules]
+                raise SamplingError(f"line {place + 1}: {first_conflict(own)}; change one of them")
+        if options.rhyme is None and sum(len(base.table_SK) for base in bases) <= MOST_JOINED:
+            return _Whole(one_after_another(bases, newline))
+        held = lines_of_their_own(bases, newline)
+    scheme = options.rhyme or "."
     if words is None:
-        words = usual()
+        words = usual() if options.rhyme is not None else ()
     stress = {} if options.stress is None else read_stress(Path(options.stress))
-    size = len(options.rhyme)
-    scheme = "".join(options.rhyme[place % size] for place in range(count))
-    stanzas = [place // size for place in range(count)]
-    return Verse(bases, alphabet, Rhymes(scheme, stanzas, bases, words, stress, alphabet))
+    of_lines = "".join(scheme[place % len(scheme)] for place in range(count))
+    stanzas = [place // len(scheme) for place in range(count)]
+    return Verse(held, Rhymes(of_lines, stanzas, held, words, stress, alphabet), alphabet)
+
+
+def _who_counts(options: SampleOptions) -> str:
+    """The setting that says how many lines there are, as a message names it."""
+    count = number_of_lines(options)
+    sizes = {
+        "lines": options.lines,
+        "rhyme": len(options.rhyme or ""),
+        "acrostic": len(options.acrostic or ""),
+        "syllables": count,
+    }
+    name = next(name for name, size in sizes.items() if size == count)
+    return named(name, getattr(options, name))
 
 
 def _check_room(options: SampleOptions, count: int) -> None:

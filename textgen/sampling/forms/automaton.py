@@ -67,9 +67,14 @@ class Rule:
         return distances_S
 
     @property
+    def is_open_S(self) -> NDArray[np.bool_]:
+        """From which states an end can be reached."""
+        return self.distances_S < FAR
+
+    @property
     def can_be_kept(self) -> bool:
         """Whether any text keeps to it."""
-        return bool(self.distances_S[0] < FAR)
+        return bool(self.is_open_S[0])
 
     def minimal(self) -> Rule:
         """The same rule with the fewest states.
@@ -79,7 +84,7 @@ class Rule:
         """
         if not self.can_be_kept:
             return self
-        alive_S = self.distances_S < FAR
+        alive_S = self.is_open_S
         table_SK = np.where((self.table_SK >= 0) & alive_S[self.table_SK], self.table_SK, NONE)
         weights_K = _random(table_SK.shape[1])
         # States that are as far from an end may be one.
@@ -101,13 +106,13 @@ class Rule:
         _, some = np.unique(blocks_S, return_index=True)
         merged_SK = np.where(table_SK[some] >= 0, blocks_S[table_SK[some]], NONE)
         # The start comes first, and what nothing leads to goes.
-        reached = _reached(merged_SK, int(blocks_S[0]))
+        kept = reached(merged_SK, blocks_S[:1])
         number = np.full(count + 1, NONE, np.int32)
-        number[reached] = np.arange(len(reached))
+        number[kept] = np.arange(len(kept))
         return replace(
             self,
-            table_SK=number[merged_SK[reached]].astype(np.int32),
-            ends_S=self.ends_S[some][reached],
+            table_SK=number[merged_SK[kept]].astype(np.int32),
+            ends_S=self.ends_S[some][kept],
         )
 
 
@@ -120,11 +125,17 @@ def _random(count: int) -> NDArray[np.uint64]:
     return np.random.default_rng(0).integers(1, 2**63, count, np.uint64) | np.uint64(1)
 
 
-def _reached(table_SK: NDArray[np.integer], start: int) -> NDArray[np.intp]:
-    """The states that can be reached, in the order in which they are found."""
+def reached(table_SK: NDArray[np.integer], starts: NDArray[np.integer]) -> NDArray[np.intp]:
+    """The states that can be reached from some, in the order in which they are found: these first.
+
+    Args:
+        table_SK: As in `Rule`.
+        starts: States, each once.
+    """
     seen_S = np.zeros(len(table_SK), np.bool_)
-    seen_S[start] = True
-    border, found = np.array([start], np.intp), [np.array([start], np.intp)]
+    seen_S[starts] = True
+    border = starts.astype(np.intp)
+    found = [border]
     while border.size:
         after = np.unique(table_SK[border])
         border = after[(after >= 0) & ~seen_S[after]]
@@ -140,13 +151,17 @@ def joint_kinds(rules: Sequence[Rule]) -> tuple[Ints, NDArray[np.int64]]:
     return kinds_N.reshape(-1).astype(np.int32), of_rules
 
 
-def product(rules: Sequence[Rule]) -> Rule:
+def product(rules: Sequence[Rule], starts_QR: NDArray[np.integer] | None = None) -> Rule:
     """What keeps to all of some rules, with the states that a text can get into.
 
+    Args:
+        rules: The rules.
+        starts_QR: The states of each in which texts begin, each row once; their states in the
+            product are 0, 1 and so on. None: in their first states.
     Raises:
         SamplingError: It could have too many states, which is said before any is made.
     """
-    if len(rules) == 1:
+    if len(rules) == 1 and starts_QR is None:
         return rules[0]
     kinds_N, of_rules = joint_kinds(rules)
     tables = [rule.table_SK[:, of_rules[:, r]] for r, rule in enumerate(rules)]
@@ -156,8 +171,9 @@ def product(rules: Sequence[Rule]) -> Rule:
     if possible > MOST_STATES:
         raise too_large(rules, f"{possible:,} states", MOST_STATES)
     number = np.full(possible, NONE, np.int32)
-    number[0] = 0
-    states, rows, count = [np.zeros(1, np.int64)], [], 1
+    first = np.zeros(1, np.int64) if starts_QR is None else starts_QR @ np.array(strides, np.int64)
+    number[first] = np.arange(len(first))
+    states, rows, count = [first], [], len(first)
     while states[-1].size:
         border = states[-1]
         codes_SK = np.zeros((len(border), len(of_rules)), np.int64)

@@ -133,14 +133,14 @@ def longest_text(options: SampleOptions) -> int:
     if span is None and options.rhyme is not None:
         span = RHYMED_LINE
     count = number_of_lines(options)
-    if most is None and count and span is not None and span[1] is not None:
-        most = count * (span[1] + 1)
+    if count and span is not None and span[1] is not None:
+        lines = count * (span[1] + 1)
+        most = lines if most is None else min(most, lines)
     return most or 0
 
 
-def lines_rules(count: int, alphabet: Alphabet) -> LineRules:
-    """The rule of so many lines, none of them empty."""
-    name = named("lines", count)
+def lines_rules(name: str, count: int, alphabet: Alphabet) -> LineRules:
+    """The rule of so many lines, none of them empty; its name is that of who asks for them."""
     kinds_N = np.zeros(len(alphabet.chars), np.int32)
     written = Rule(name, kinds_N, np.array([[1], [1]], np.int32), np.array([False, True]))
     return LineRules((written,) * count, "end")
@@ -158,40 +158,53 @@ def span_rule(name: str, span: tuple[int, int | None], alphabet: Alphabet) -> Ru
 
 def words_rule(name: str, words: Iterable[str], alphabet: Alphabet) -> Rule:
     """The rule that every word is one of these, which are in lower case."""
-    kinds_N, trie, whole = _trie(name, words, alphabet)
+    kinds_N, trie, words_S = _trie(name, words, alphabet)
     table_SK = trie.copy()
     # What is no letter stands between two words.
-    ends_S = np.array(whole)
+    ends_S = words_S >= 0
     ends_S[0] = True
     table_SK[:, 0] = np.where(ends_S, 0, NONE)
     return _checked_words(Rule(name, kinds_N, table_SK, ends_S)).minimal()
 
 
-def end_words_rule(name: str, words: Iterable[str], alphabet: Alphabet) -> Rule:
-    """The rule that the last word is one of these.
+def end_words_rule(name: str, groups: Sequence[Sequence[str]], alphabet: Alphabet) -> Rule:
+    """The rule that the last word is one of some, and which: each group has a mark of its own.
 
-    It stands at the beginning or after white space, only its first letter may be a capital, and no
-    letter is behind it.
+    The word stands at the beginning or after white space, only its first letter may be a capital,
+    and no letter is behind it. Then comes the mark of its group, and nothing more.
+
+    Args:
+        name: As in `Rule`.
+        groups: The words of each group, in lower case; no word is in two.
+        alphabet: The characters of texts. The marks are numbered after them.
     """
-    kinds_N, trie, whole_S = _trie(name, words, alphabet)
+    kinds_N, trie, words_S = _trie(name, (word for own in groups for word in own), alphabet)
     size, kinds = trie.shape
-    # In another word; after what is neither letter nor white space; after the word, without and
-    # with white space.
-    other, apart, ended, again = range(size, size + 4)
-    whole_S = np.append(whole_S, [False, False, True, True])
-    lows_SK = np.vstack([np.where(trie == NONE, other, trie), np.full((4, kinds), other)])
-    lows_SK[again] = lows_SK[0]
-    lows_SK[:, 0] = np.where(whole_S, ended, apart)
-    capitals_SK = np.full((size + 4, kinds - 1), other)
-    capitals_SK[[0, again]] = lows_SK[0, 1:]
-    spaces_S = np.where(whole_S, again, 0)
-    table_SK = np.column_stack([lows_SK, capitals_SK, spaces_S]).astype(np.int32)
+    group_of_word = np.array([g for g, own in enumerate(groups) for _ in own] + [NONE])
+    groups_S = group_of_word[words_S]
+    # In another word; after what is neither letter nor white space; after a word of each group,
+    # without and with white space; after its mark.
+    other, apart, ended = size, size + 1, size + 2
+    again, marked = ended + len(groups), ended + 2 * len(groups)
+    groups_S = np.append(groups_S, [NONE, NONE, *range(len(groups)), *range(len(groups)), NONE])
+    lows_SK = np.vstack(
+        [np.where(trie == NONE, other, trie), np.full((marked - size, kinds), other)]
+    )
+    lows_SK[again:marked] = lows_SK[0]
+    lows_SK[:, 0] = np.where(groups_S[:-1] >= 0, ended + groups_S[:-1], apart)
+    capitals_SK = np.full((marked, kinds - 1), other)
+    capitals_SK[[0, *range(again, marked)]] = lows_SK[0, 1:]
+    spaces_S = np.where(groups_S[:-1] >= 0, again + groups_S[:-1], 0)
+    marks_SK = np.where(groups_S[:-1, None] == np.arange(len(groups)), marked, NONE)
+    table_SK = np.column_stack([lows_SK, capitals_SK, spaces_S, marks_SK])
+    table_SK = np.vstack([table_SK, np.full((1, table_SK.shape[1]), NONE)]).astype(np.int32)
     for number, char in enumerate(alphabet.chars):
         if char.isspace():
             kinds_N[number] = 2 * kinds - 1
         elif kinds_N[number] and char != char.lower() and char.lower() in alphabet.numbers:
             kinds_N[number] += kinds - 1
-    return Rule(name, kinds_N, table_SK, whole_S).minimal()
+    kinds_N = np.append(kinds_N, 2 * kinds + np.arange(len(groups))).astype(np.int32)
+    return Rule(name, kinds_N, table_SK, np.arange(len(table_SK)) == marked).minimal()
 
 
 def words_of(text: str, at_least: int = 1) -> list[str]:
@@ -205,8 +218,9 @@ def words_of(text: str, at_least: int = 1) -> list[str]:
 
 def _trie(
     name: str, words: Iterable[str], alphabet: Alphabet
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.bool_]]:
-    """Kinds of characters, 0 of what is no letter; a tree of words; which of its nodes are words.
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int32]]:
+    """Kinds of characters, 0 of what is no letter; a tree of words; the number of the word that
+    each of its nodes is, or `NONE`.
 
     A word with a letter that the alphabet lacks is left out.
     """
@@ -214,7 +228,7 @@ def _trie(
     kinds = {letter: kind for kind, letter in enumerate(sorted(set(low.values())), start=1)}
     kinds_N = np.array([kinds[low[c]] if c in low else 0 for c in alphabet.chars], np.int32)
     rows: list[dict[int, int]] = [{}]
-    whole = [False]
+    whole = [NONE]
     most = MOST_TRANSITIONS // (len(kinds) + 1)
     for number, word in enumerate(words):
         if any(letter not in kinds for letter in word):
@@ -230,14 +244,14 @@ def _trie(
             if kind not in rows[node]:
                 rows[node][kind] = len(rows)
                 rows.append({})
-                whole.append(False)
+                whole.append(NONE)
             node = rows[node][kind]
-        whole[node] = True
+        whole[node] = number
     table_SK = np.full((len(rows), len(kinds) + 1), NONE, np.int32)
     for node, row in enumerate(rows):
         for kind, after in row.items():
             table_SK[node, kind] = after
-    return kinds_N, table_SK, np.array(whole)
+    return kinds_N, table_SK, np.array(whole, np.int32)
 
 
 def _checked_words(rule: Rule) -> Rule:
