@@ -86,8 +86,9 @@ install-checked: | $(VENV)/bin/python ## Install what the tests need, each archi
 hashes: ## Write hashes.txt anew, after constraints.txt has changed; needs uv.
 	PATH="$(BIN):$$PATH" $(PYTHON) scripts/archive_hashes.py
 
-tree: ## Write the tree of files in docs/architecture.md anew.
+tree: ## Write anew what pages take from the code: files, and what does not go together.
 	$(PYTHON) scripts/tree.py
+	$(PYTHON) scripts/apart.py
 
 keywords: ## Write textgen/keywords.py anew, after an option was added.
 	$(BIN)/python scripts/write_keywords.py

@@ -35,6 +35,7 @@ LEVELS = {
     "files": -1,
     "text_spans": -1,
     "terminal": 0,
+    "apart": 0,
     "other_names": 0,
     "settings": 0,
     "runtime": 1,

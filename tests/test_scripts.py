@@ -68,6 +68,13 @@ def test_the_tree_of_the_architecture_is_that_of_today() -> None:
     assert "    src/" in drawn and "      kernels.c " in drawn
 
 
+def test_the_page_says_what_does_not_go_together() -> None:
+    apart = script("apart")
+    page = apart.PAGE.read_text("utf-8")
+    assert page == apart.written(page), "docs/writers.md has another table: type `make tree`"
+    assert "| a form | `--no-repeat` | it may leave no way to the end of the form" in page
+
+
 def test_every_module_says_what_it_is() -> None:
     lines = script("tree").tree().splitlines()
     assert not [

@@ -94,7 +94,7 @@ from textgen.sampling.items import (
 )
 from textgen.sampling.labelled import MOST_OPEN, LabelledNetwork
 from textgen.sampling.line_end_words import line_end_words
-from textgen.sampling.seed import refuse_beam, refuse_form, seed_of
+from textgen.sampling.seed import refuse_beside, seed_of
 from textgen.settings import plain_value, settings_of
 from textgen.steering import (
     Calibration,
@@ -879,6 +879,9 @@ class Model(WritingModel):
         """As `stream`, each token only when it is asked for, under a dose that may change between
         any two of them.
 
+        Where it keeps to a form, it does so to its end: what is written until somebody stops
+        listening is the beginning of such a text.
+
         Args:
             seed: As for `generate`.
             steer: Of this text alone. In the end `steer.spec` is the specification by which
@@ -898,8 +901,7 @@ class Model(WritingModel):
         options, _ = self.asked_for(steer, settings)
         if self._schedule(options.label) is not None:
             raise schedule_error(options.label or "")
-        refuse_form(options, "a text that is steered by hand ends where a person ends it")
-        refuse_beam(options, "a text that is steered by hand is written as it appears")
+        refuse_beside("live", options)
         return generate_live(
             self.network_for(options),
             self.vocabulary,
@@ -908,6 +910,7 @@ class Model(WritingModel):
             seed_ids=seed_of(self.saved, seed).ids,
             primer_ids=self.saved.primer,
             index=index,
+            form=self.form_for(options),
         )
 
     @checked(SampleOptions)
@@ -942,7 +945,7 @@ class Model(WritingModel):
         seeds = [seed_of(self.saved, source).ids for source in sources for _ in range(count)]
         options = self.sample_options(**settings)
         if count > 1:
-            refuse_beam(options, "a search finds one target of a source")
+            refuse_beside("count", options)
         return self._write(seeds, options, exact=exact)
 
     def _require_pairs(self, what: str) -> None:

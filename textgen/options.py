@@ -9,9 +9,11 @@ import os
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from textgen.apart import FORMS, refuse_apart
 from textgen.corpus.corpus_options import CorpusOptions, FileOptions
 from textgen.errors import ConfigError, SamplingError, named
 from textgen.messages import call
@@ -853,8 +855,7 @@ class SampleOptions:
             )
         if self.bias is not None:
             parse_bias(self.bias)
-        _check_no_repeat(self)
-        _check_beam(self)
+        refuse_apart(asked_of(self))
         if self.until_end and self.keep_going:
             raise SamplingError(
                 f"{named('until_end')} and {named('keep_going')} contradict each other; give one"
@@ -944,15 +945,6 @@ class ItemOptions:
         }
 
 
-#: The settings that hold a text to a form.
-FORMS = (
-    *("match", "match_line", "chars", "lines", "line_chars", "acrostic", "rhyme", "syllables"),
-    *("without", "only_words", "include"),
-)
-#: What ends a text elsewhere than its form does.
-_OTHER_ENDS = ("stop", "until_sentence", "keep_going")
-
-
 def form_settings(options: SampleOptions) -> list[str]:
     """The settings that hold a text to a form, as messages name them."""
     values = {name: getattr(options, name) for name in FORMS}
@@ -1008,12 +1000,6 @@ def _check_form(options: SampleOptions) -> None:
         )
     if options.stress is not None and options.rhyme is None:
         raise SamplingError(f"{named('stress')} goes with {named('rhyme')}; give both")
-    held = form_settings(options)
-    for name in _OTHER_ENDS:
-        if held and getattr(options, name):
-            raise SamplingError(
-                f"{held[0]} says where the text ends, and so does {named(name)}; give one"
-            )
 
 
 def parse_bias(text: str) -> dict[str, float]:
@@ -1046,47 +1032,24 @@ def parse_bias(text: str) -> dict[str, float]:
     return found
 
 
+@cache
+def _usual_values() -> dict[str, Any]:
+    return {item.name: item.default for item in fields(SampleOptions)}
+
+
 def _usual(name: str) -> Any:
     """The default of a setting of texts."""
-    return next(item.default for item in fields(SampleOptions) if item.name == name)
+    return _usual_values()[name]
 
 
-def _check_no_repeat(options: SampleOptions) -> None:
-    """Refuse what would lead a text that never repeats itself into a corner.
+def asked_of(options: SampleOptions) -> list[str]:
+    """The settings that say more than their defaults, by name; those of forms come first.
 
-    Raises:
-        SamplingError: A form is asked for.
+    A temperature of 0 says no more: it leaves nothing to chance.
     """
-    if options.no_repeat and (held := form_settings(options)):
-        raise SamplingError(
-            f"{held[0]} holds to the end of the text, and {named('no_repeat')} may leave no way "
-            "there; give one of the two"
-        )
-
-
-#: What leaves something to chance, or changes what is likely.
-_NOT_BEAM = (
-    *("rng", "top_k", "top_p", "min_p", "typical", "mirostat", "word_starts", "bias"),
-    "repetition_penalty",
-)
-
-
-def _check_beam(options: SampleOptions) -> None:
-    """Refuse settings that a search for the most likely text has no use for.
-
-    Raises:
-        SamplingError: One of them is given.
-    """
-    if not options.beam:
-        return
-    given = [name for name in _NOT_BEAM if getattr(options, name) != _usual(name)]
-    if options.temperature not in (0, USUAL_TEMPERATURE):
-        given.insert(0, "temperature")
-    if given:
-        raise SamplingError(
-            f"{named('beam')} looks for the most likely text and leaves nothing to chance; leave "
-            f"{named(given[0])} out"
-        )
+    asked = [name for name, usual in _usual_values().items() if getattr(options, name) != usual]
+    asked.sort(key=lambda name: name not in FORMS)
+    return [name for name in asked if name != "temperature" or options.temperature != 0]
 
 
 def _texts_of(name: str, value: object) -> tuple[str, ...]:

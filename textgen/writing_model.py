@@ -39,8 +39,7 @@ from textgen.sampling.items import ItemRequest, Items, find_items, longest_item,
 from textgen.sampling.networks import seen_by
 from textgen.sampling.seed import (
     options_of,
-    refuse_beam,
-    refuse_form,
+    refuse_beside,
     refuse_steering,
     seed_of,
     stop_of,
@@ -165,8 +164,11 @@ class WritingModel(Shown, ABC):
         Raises:
             SamplingError: No text of the model can keep to it.
         """
-        if self.saved.reads_pairs:
-            refuse_form(options, "this model writes the targets of pairs, which have no form")
+        if self.saved.reads_pairs and (held := form_settings(options)):
+            raise SamplingError(
+                "this model writes the targets of pairs, which have no form; leave "
+                f"{' and '.join(held)} out"
+            )
         return form_of(options, self.vocabulary, self.line_end_words)
 
     @checked(SampleOptions)
@@ -260,7 +262,7 @@ class WritingModel(Shown, ABC):
         else:
             number: int = plain_value("count", count, (int,), SamplingError)
             if number > 1:
-                refuse_beam(options, "a search finds one text, however often it is done")
+                refuse_beside("count", options)
             seeds = [seed_of(self.saved, seed).ids] * number
         return self._write(seeds, options, exact=exact, steering=plan)
 
@@ -401,7 +403,7 @@ class WritingModel(Shown, ABC):
             raise ConfigError(f"'{plan}' has a schedule; a text written by turns takes none")
         if isinstance(plan, LabelSteering):
             raise schedule_error(options.label or "")
-        refuse_beam(options, "a text that is written by turns is written as it appears")
+        refuse_beside("interactive", options)
         if options.temperatures is not None and options.temperatures.parts:
             raise SamplingError(
                 f"{named('temperature', options.temperature)} counts from one beginning, and a "

@@ -126,11 +126,6 @@ def test_poems_are_items_too(of_poems: Any) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--items", "5", "--count", "3"), "--count writes texts and --items writes items"),
-        (("--items", "5", "--keep-going"), "--items writes whole items, which --keep-going"),
-        (("--items", "5", "--stop", "a"), "--items writes whole items, which --stop"),
-        (("--items", "5", "--until-sentence"), "which --until-sentence does not"),
-        (("--items", "5", "--interactive"), "--interactive does not go with --items"),
         (("--rank",), "--rank goes with --items N; give both"),
         (("--new",), "--new goes with --items N; give both"),
         (("--no-unique",), "--no-unique goes with --items N; give both"),

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.form_checks import keeps
 from support.small_runs import environment, process, textgen_cli
 
 from textgen.cli import live
@@ -243,10 +244,7 @@ def test_colours_are_the_users_choice(home: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--live", "0:3", "--json"), "--live does not go with"),
-        (("--live", "0:3", "--count", "2"), "--live does not go with"),
-        (("--live", "0:3", "--interactive"), "--live does not go with"),
-        (("--live", "0:3", "--novelty"), "--live does not go with --novelty"),
+        (("--live", "0:3", "--json"), "--live does not go with --json"),
         (("--live", "0:3"), "--steer TARGET=-2@0..60,+2@60.."),
         (("--speed", "5"), "--speed needs --live"),
         (("--transcript", "t.json"), "--transcript needs --live"),
@@ -380,3 +378,22 @@ def test_a_command_says_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setenv("TEXTGEN_PATH", "reference")
     assert command_text("sample", [], asked).startswith("TEXTGEN_PATH=reference textgen sample ")
+
+
+def test_a_form_ends_the_text_or_goes_on_where_a_person_ended_it(home: Path) -> None:
+    form = ("--lines", "3", "--line-chars", "20..30", "--without", "о")
+    words = ("sample", "--seed", "Утр", *form, "--live", "0:3=+1")
+    held = {"lines": 3, "line_chars": "20..30", "without": "о"}
+    with LiveTerminal(*words, "--speed", "0", cwd=home) as terminal:
+        assert terminal.finish() == 0
+        text, _, line = terminal.after.rpartition("\nform: ")
+    whole = again(command_in(line))
+    assert keeps(whole, **held) and whole.rstrip("\n") == text.rstrip("\n")
+    with LiveTerminal(*words, "--speed", "60", cwd=home) as terminal:
+        terminal.until_written(20)
+        terminal.press("q")
+        assert terminal.finish() == 0
+        text, _, line = terminal.after.rpartition("\nform: ")
+    said = "you ended it before its form did; this goes on to the end of the form:\n"
+    whole = again(line.rstrip("\n").rpartition(said)[2])
+    assert whole.startswith(text) and len(whole) > len(text) and keeps(whole, **held)

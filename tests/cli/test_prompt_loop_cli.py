@@ -89,10 +89,7 @@ def test_every_setting_has_the_name_of_its_option(model) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (("--count", "2"), "answers each line with one text, and does not go with --count"),
-        (("--items", "2"), "does not go with --items"),
-        (("--seed", "No"), "does not go with --seed; each line has its prompt"),
-        (("--interactive",), "--interactive does not go with --prompt-loop"),
+        (("--seed", "No"), "--prompt-loop does not go with --seed: each line has its prompt"),
         (("No",), "'No' is written without an option"),
     ],
 )

@@ -58,7 +58,10 @@ def test_each_turn_of_a_conversation_keeps_to_the_form(home: Path) -> None:
 def test_what_cannot_be_is_refused_before_anything_is_written(home: Path) -> None:
     for words, message in (
         (("--chars", "3", "--include", "дома"), "--chars 3 and --include 'дома' at once"),
-        (("--lines", "2", "--stop", "x"), "so does --stop; give one"),
+        (
+            ("--lines", "2", "--stop", "x"),
+            "--lines does not go with --stop: a form says where a text ends",
+        ),
         (("--match", "(а"), "cannot be followed"),
         (("--rhyme", "AA", "--length", "20"), "give --length 122"),
     ):

@@ -8,12 +8,14 @@ from itertools import islice
 
 import numpy as np
 import pytest
+from support.form_checks import keeps
 from test_native_step import BYTES, CHARS, StepByStep, config_of, ids_of, native, weights_of
 
 from textgen.corpus.vocabulary import Vocabulary
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.native.library import supported_isas
 from textgen.sampling import Generation, LiveSymbol, SampleOptions, generate_live, stream_text
+from textgen.sampling.forms import form_of
 from textgen.steering import LiveSteering, SteeringPlan, Target, parse_specs
 
 WORDS = Vocabulary.from_words("абвг .\n", {" абв": 9, " где": 5, "аб": 3, " аааа": 2})
@@ -255,3 +257,30 @@ def test_a_target_that_never_varies_has_no_deviation() -> None:
 
 def test_nothing_is_written_of_no_length() -> None:
     assert write(LiveSteering(target("0:3.c"), 1.0), {}, options=SampleOptions(length=0)) == []
+
+
+def test_a_form_is_kept_under_a_hand() -> None:
+    vocabulary = CHARS
+    settings = {"lines": 3, "line_chars": "9..14", "without": "а", "rng": 5, "temperature": 1.0}
+    options = SampleOptions(length=90, **settings)  # type: ignore[arg-type]
+    form = form_of(options, vocabulary)
+    network = network_of(vocabulary)
+    for number in range(3):
+        steering = LiveSteering(target("0:3.c"))
+        keys = hand(number)
+        symbols = []
+        for place, symbol in enumerate(
+            generate_live(network, vocabulary, options, steering, form=form)  # type: ignore[arg-type]
+        ):
+            symbols.append(symbol)
+            keys.get(place, lambda _: None)(steering)
+        text = "".join(symbol.text for symbol in symbols)
+        assert keeps(text, lines=3, line_chars="9..14", without="а")
+        spec = steering.spec(sum(symbol.chars for symbol in symbols))
+        assert spec is not None
+        again = Generation.from_symbols(
+            stream_text(network, vocabulary, options, steering=plan(spec), form=form)  # type: ignore[arg-type]
+        )
+        assert again.text == text
+        assert again.form_bits == pytest.approx(sum(symbol.price for symbol in symbols), rel=1e-4)
+        assert again.form_bits > 0

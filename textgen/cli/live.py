@@ -17,9 +17,10 @@ import typer
 from rich.text import Text
 
 from textgen.cli.interruption import StopSignals
+from textgen.cli.records import form_price
 from textgen.errors import ConfigError, SamplingError, StorageError
 from textgen.files import atomic_write_text
-from textgen.options import SampleOptions, command_text
+from textgen.options import SampleOptions, command_text, form_settings
 from textgen.steering import ALWAYS, Intervention, LiveSteering, SteeringPlan, parse_spec
 from textgen.terminal.console import ColorDepth, ColorMode, make_consoles, obeys_escapes
 from textgen.terminal.gauge import GaugeReading, gauge_line
@@ -137,7 +138,8 @@ def write_live(
         session.run(fitted.text, signals, output.color)
     except SamplingError as error:
         problem = error  # What was written is not lost.
-    if session.finish_reason is None:
+    held = form_settings(settings)
+    if session.finish_reason is None and not held:
         settings = replace(settings, length=session.chars)
     spec = steering.spec(session.chars)
     again = replace(
@@ -152,7 +154,15 @@ def write_live(
     )
     usual = model.sample_options()
     command = command_text("sample", [], again, settings, usual=usual, always=ALWAYS_SAID)
-    _show(fitted.text + session.text, None if output.quiet else command)
+    _show(fitted.text + session.text)
+    if not output.quiet:
+        is_cut = bool(held) and session.finish_reason is None
+        notes = [form_price([session.price], session.chars)] if held else []
+        if is_cut:
+            notes.append("you ended it before its form did; this goes on to the end of the form:")
+        else:
+            notes.append("the same text again:")
+        print(*notes, command, sep="\n", file=sys.stderr, flush=True)
     if transcript is not None:
         _save(transcript, model, fitted, settings, session, spec, command)
     if problem is not None:
@@ -198,15 +208,13 @@ def describe(steering: LiveSteering) -> str:
     return f"{steering.target.name} by hand: {scale}"
 
 
-def _show(text: str, command: str | None) -> None:
-    """The text on stdout, as without a hand; on stderr how it is written again."""
+def _show(text: str) -> None:
+    """The text on stdout, as without a hand."""
     if sys.stdout.isatty():
         encoding = sys.stdout.encoding or "utf-8"
         text = visible(text, keep_newlines=True, encoding=encoding) + "\n"
     sys.stdout.write(text)
     sys.stdout.flush()
-    if command is not None:
-        print(f"the same text again:\n{command}", file=sys.stderr, flush=True)
 
 
 class LiveSession:
@@ -226,6 +234,8 @@ class LiveSession:
         self._parts: list[str] = []
         self._last: LiveSymbol | None = None
         self.chars = 0
+        #: The bits that a form has cost.
+        self.price = 0.0
 
     @property
     def finish_reason(self) -> str | None:
@@ -276,6 +286,7 @@ class LiveSession:
         self._last = symbol
         self._parts.append(symbol.text)
         self.chars += symbol.chars
+        self.price += symbol.price
         screen.add(symbol.text)
         return symbol.finish_reason is not None
 

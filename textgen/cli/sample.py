@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from textgen.apart import refuse_apart
 from textgen.cli.boundary import guarded
 from textgen.cli.parameters import (
     ModelOptions,
@@ -22,14 +23,14 @@ from textgen.cli.parameters import (
 from textgen.cli.records import form_price, print_json, print_notes
 from textgen.errors import ConfigError, SamplingError
 from textgen.messages import Message, named
-from textgen.options import RNG_LIMIT, ItemOptions, SampleOptions, form_settings
+from textgen.options import RNG_LIMIT, ItemOptions, SampleOptions, asked_of, form_settings
 from textgen.progress import track
 from textgen.settings import ADVANCED, STEERING, TEXT, check, setting, setting_like
 from textgen.terminal.humanize import plural
 from textgen.terminal.text import quote, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.text import Text
 
@@ -187,34 +188,22 @@ class WritingOptions:
         self._check_several()
         if self.save_as is not None and not self.adapt:
             raise SamplingError(f"{named('save_as')} goes with {named('adapt', 'FILE')}; give both")
-        self.refuse_others(
-            {
-                "interactive": self.interactive,
-                "count": self.count > 1,
-                "novelty": self.is_compared,
-                "prompt_loop": self.prompt_loop,
-            }
-        )
-        if self.prompt_loop:
-            self._check_prompt_loop()
 
-    def _check_prompt_loop(self) -> None:
-        """Refuse what belongs into a line, or has no place there."""
-        beginnings = {"seed": self.seed, "seed_file": self.seed_file}
-        for name in [name for name, value in beginnings.items() if value is not None]:
-            raise SamplingError(
-                f"{named('prompt_loop')} does not go with {named(name)}; each line has its prompt"
-            )
-        others = {
+    @property
+    def given(self) -> list[str]:
+        """What is asked for of what `textgen.apart` knows, by name."""
+        wanted = {
+            "steer": bool(self.steer),
+            "live": self.live is not None,
+            "interactive": self.interactive,
+            "prompt_loop": self.prompt_loop,
             "count": self.count > 1,
             "novelty": self.is_compared,
             "numbers": self.numbers,
+            "seed": self.seed is not None,
+            "seed_file": self.seed_file is not None,
         }
-        for name in [name for name, is_wanted in others.items() if is_wanted]:
-            raise SamplingError(
-                f"{named('prompt_loop')} answers each line with one text, and does not go with "
-                f"{named(name)}"
-            )
+        return [name for name, is_wanted in wanted.items() if is_wanted]
 
     def _check_several(self) -> None:
         """Refuse what needs several models, or one."""
@@ -243,23 +232,6 @@ class WritingOptions:
                 f"{named('novelty')} compares with one training text, and several models have "
                 f"several; name a folder with all of them: {named('novelty_corpus', 'PATH')}"
             )
-
-    def refuse_others(self, wanted: Mapping[str, bool]) -> None:
-        """Refuse what cannot come together with a text that a person takes part in.
-
-        Args:
-            wanted: Whether each of some options is asked for, by name.
-        Raises:
-            SamplingError: One of them is, and so is `live` or `interactive`.
-        """
-        for name in [name for name, is_wanted in wanted.items() if is_wanted]:
-            if self.live is not None:
-                raise SamplingError(
-                    f"{named('live')} does not go with {named(name)}; the command that it prints "
-                    "writes the same text again and goes with everything"
-                )
-            if self.interactive and name != "interactive":
-                raise SamplingError(f"{named('interactive')} does not go with {named(name)}")
 
     @property
     def shares(self) -> list[float] | None:
@@ -333,15 +305,16 @@ def sample_command(
     from textgen.series.number_model import holds_numbers, locate_numbers, locate_text
 
     quiet = output.quiet
-    asked.refuse_others({"json": output.json_output})
-    if listed.items is not None:
-        _check_items(asked)
+    others = {"items": listed.items is not None, "json": output.json_output}
+    also = [name for name, is_wanted in others.items() if is_wanted]
+    refuse_apart([*asked_of(options), *asked.given, *also])
     given = {name: getattr(options, name) for name in spelled(context, SampleOptions)}
     if asked.live is not None:
         from textgen.cli.live import LENGTH, check_terminal
 
         check_terminal()
-        given.setdefault("length", LENGTH)
+        if not form_settings(options):
+            given.setdefault("length", LENGTH)
     text, checkpoints, note = _beginning(words or (), asked)
     if asked.prompt_loop and text:
         raise SamplingError(
@@ -484,37 +457,12 @@ def _adapt(model: Model, asked: WritingOptions, say: Callable[[str | None], None
     return adapted
 
 
-def _check_items(asked: WritingOptions) -> None:
-    """Refuse what does not go with items."""
-    asked.refuse_others({"items": True})
-    if asked.prompt_loop:
-        raise SamplingError(
-            f"{named('prompt_loop')} answers each line with one text, and does not go with "
-            f"{named('items')}"
-        )
-    if asked.count > 1:
-        raise SamplingError(
-            f"{named('count')} writes texts and {named('items')} writes items; give one of them"
-        )
-
-
 def _check_model(model: WritingModel, asked: WritingOptions, settings: SampleOptions) -> None:
     """Refuse options that the model cannot follow."""
     from textgen.sampling.seed import refuse_steering
 
     if asked.steer or asked.live:
         refuse_steering(model.saved, settings)
-    beside = {
-        "count": asked.count > 1,
-        "live": asked.live is not None,
-        "interactive": asked.interactive,
-        "steer": bool(asked.steer),
-    }
-    for name in [name for name, is_wanted in beside.items() if settings.beam and is_wanted]:
-        raise SamplingError(
-            f"{named('beam')} finds one text, the most likely one, and does not go with "
-            f"{named(name)}"
-        )
     if asked.adapt:
         from textgen.sampling import refuse_adapting
 

@@ -21,7 +21,7 @@ from textgen.sampling.beam import BeamWriter
 from textgen.sampling.choice import INDEX_LIMIT, SymbolGenerator
 from textgen.sampling.forms.form import Form
 from textgen.sampling.networks import Position, no_steering, read, seen_by, start, start_many
-from textgen.sampling.seed import refuse_beam
+from textgen.sampling.seed import refuse_beside
 from textgen.sampling.stream import (
     Cursor,
     FinishReason,
@@ -254,7 +254,7 @@ class _Texts:
     ) -> None:
         self._network = seen_by(network, options)
         if steering is not None:
-            refuse_beam(options, "a search takes no steering, and no labels that change")
+            refuse_beside("steer", options)
         self._vocabulary = vocabulary
         self._options = options
         self._primer = list(map(int, primer_ids))
@@ -324,6 +324,7 @@ class LiveSymbol(NamedTuple):
         value: The target after the token, in standard deviations from its mean, times its sign: a
             clamped target has its dose here. `nan` where the target never varies.
         finish_reason: Why the text ends with this token; None before.
+        price: As in `GeneratedSymbol`.
     """
 
     id: int
@@ -334,6 +335,7 @@ class LiveSymbol(NamedTuple):
     dose: float | None
     value: float
     finish_reason: FinishReason | None
+    price: float = 0.0
 
 
 def generate_live(
@@ -345,6 +347,7 @@ def generate_live(
     seed_ids: Iterable[int] = (),
     primer_ids: Iterable[int] = (),
     index: int = 0,
+    form: Form | None = None,
 ) -> Iterator[LiveSymbol]:
     """Generate one text token by token, none before it is asked for.
 
@@ -359,6 +362,7 @@ def generate_live(
         seed_ids: As for `stream_text`.
         primer_ids: As for `stream_text`.
         index: As for `stream_text`.
+        form: As for `stream_text`.
     Yields:
         The tokens. `stream_text` writes the same text when it is steered by what
         `steering.schedule` says in the end.
@@ -370,7 +374,7 @@ def generate_live(
     seed = list(map(int, seed_ids))
     cursor = Cursor(steering, vocabulary, seed, options.end_text)
     position = start(network, seed or primer_ids, cursor.edits)
-    stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed)
+    stream = Stream(vocabulary, options, SymbolGenerator(options.rng, index), seed, form)
     writer = StreamWriter(network, options, stream, position, cursor, block_size=1)
     decoder = decoder_after(vocabulary, seed, options.end_text)
     target = steering.target
@@ -383,7 +387,8 @@ def generate_live(
         dose = steering.dose_at(char)
         value = _deviation(target, writer.position.state[target.layer])
         yield LiveSymbol(
-            symbol.id, symbol.text, held, char, after - char, dose, value, symbol.finish_reason
+            *(symbol.id, symbol.text, held, char, after - char, dose, value),
+            *(symbol.finish_reason, symbol.price),
         )
         char = after
 

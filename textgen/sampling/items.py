@@ -26,7 +26,7 @@ from textgen.sampling.forms.form import UNBOUNDED, Form, State
 from textgen.sampling.forms.unused import Unused, UsedTexts
 from textgen.sampling.generate import MOST_TOGETHER, Generation
 from textgen.sampling.novelty import training_text
-from textgen.sampling.seed import refuse_beam
+from textgen.sampling.seed import refuse_beside
 from textgen.settings import quoted
 from textgen.table import Column, Table
 from textgen.terminal.humanize import plural
@@ -124,18 +124,7 @@ def refuse_no_items(model: ModelHeader, options: SampleOptions) -> None:
             "of several documents: "
             f"{call('train', 'FILE', documents='line')}, where each line is an item"
         )
-    refuse_beam(options, "items are different texts, and a search finds one")
-    if options.no_repeat:
-        raise SamplingError(
-            f"{named('items')} leads each text to its end, and {named('no_repeat')} may leave no "
-            "way there; give one of the two"
-        )
-    for name in ("keep_going", "stop", "until_sentence"):
-        if getattr(options, name):
-            raise SamplingError(
-                f"{named('items')} writes whole items, which {named(name)} does not; give one of "
-                "the two"
-            )
+    refuse_beside("items", options)
 
 
 def longest_item(model: ModelHeader, options: SampleOptions, form: Form | None) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from textgen.apart import refuse_apart
 from textgen.checkpoint import ModelHeader
 from textgen.corpus.documents import DOCUMENT_MARK, mark_documents
 from textgen.corpus.nearest_forms import nearest_form
@@ -22,7 +23,7 @@ from textgen.corpus.vocabulary import UNKNOWN_ID, Vocabulary
 from textgen.corpus.words import split_words
 from textgen.errors import SamplingError, named
 from textgen.messages import Message
-from textgen.options import SampleOptions, form_settings
+from textgen.options import SampleOptions, asked_of, form_settings
 from textgen.sampling.forms.rules import longest_text
 from textgen.sampling.networks import no_steering
 
@@ -236,30 +237,16 @@ def refuse_steering(saved: ModelHeader, options: SampleOptions) -> None:
         raise no_steering(options.history)
 
 
-def refuse_form(options: SampleOptions, what: str) -> None:
-    """Refuse a text that is held to a form.
+def refuse_beside(what: str, options: SampleOptions) -> None:
+    """Refuse settings that do not go with something that is no setting of a text.
 
     Args:
+        what: Its name in `textgen.apart`, such as `count` or `live`.
         options: The settings.
-        what: What cannot have one, with its verb.
     Raises:
-        SamplingError: A form is asked for.
+        SamplingError: One of them is asked for.
     """
-    if held := form_settings(options):
-        raise SamplingError(f"{what}; leave {' and '.join(held)} out")
-
-
-def refuse_beam(options: SampleOptions, what: str) -> None:
-    """Refuse a search for the most likely text.
-
-    Args:
-        options: The settings.
-        what: Why there can be none.
-    Raises:
-        SamplingError: A search is asked for.
-    """
-    if options.beam:
-        raise SamplingError(f"{what}; leave {named('beam')} out")
+    refuse_apart([what, *asked_of(options)])
 
 
 def stop_of(saved: ModelHeader, stop: str, *, keep_going: bool = False) -> FittedStop:

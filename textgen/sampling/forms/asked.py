@@ -107,15 +107,15 @@ class _Asked(NamedTuple):
     texts: list[Rule]
     lines: list[LineRules]
     letters: list[LineRules]
-    count: int
+    size: int
     alphabet: Alphabet
 
 
 def _whole(options: SampleOptions, asked: _Asked) -> Rule:
     """One automaton of whole texts, without rhymes."""
     lines = list(asked.lines)
-    if asked.count:
-        lines.append(lines_rules(_who_counts(options), asked.count, asked.alphabet))
+    if asked.size:
+        lines.append(lines_rules(_who_counts(options), asked.size, asked.alphabet))
     newline = asked.alphabet.numbers.get("\n", 0)
     rules = [
         *asked.texts,
@@ -135,7 +135,7 @@ def _verse(
     usual: Callable[[], Sequence[str]],
 ) -> Track:
     """Lines one by one, which may rhyme; a rule of whole texts decides where each may begin."""
-    count, alphabet = asked.count, asked.alphabet
+    count, alphabet = asked.size, asked.alphabet
     newline = alphabet.numbers["\n"]
     if options.rhyme is not None:
         _check_room(options, count)

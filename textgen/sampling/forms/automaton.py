@@ -9,6 +9,7 @@ Shape suffixes: `S` states, `K` kinds of characters, `N` characters of the alpha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -163,6 +164,12 @@ def product(rules: Sequence[Rule], starts_QR: NDArray[np.integer] | None = None)
     """
     if len(rules) == 1 and starts_QR is None:
         return rules[0]
+    if len(rules) > 2 and math.prod(len(rule.table_SK) for rule in rules) > MOST_STATES:
+        # Few of the states that are possible are reached, and of these many are one.
+        joint, *others = sorted(rules, key=lambda rule: len(rule.table_SK))
+        for rule in others:
+            joint = product([joint, rule]).minimal()
+        return joint
     kinds_N, of_rules = joint_kinds(rules)
     tables = [rule.table_SK[:, of_rules[:, r]] for r, rule in enumerate(rules)]
     sizes = [len(rule.table_SK) for rule in rules]

@@ -38,11 +38,9 @@ class LineEnds:
         self._after = {word: np.stack(ways[word]) for word in words if word in ways}
         self._found: dict[bytes, dict[str, Mask]] = {}
         self._ends: dict[bytes, Mask] = {}
-        every = self.can_end(None, list(self._after))
+        can_W = self.can_end(None, list(self._after)).any(axis=0)
         #: The words that it can end with from any beginning, the most frequent first.
-        self.words = [
-            word for word, can in zip(self._after, every.any(axis=0).tolist(), strict=True) if can
-        ]
+        self.words = [word for place, word in enumerate(self._after) if can_W[place]]
 
     def can_end(self, starts_Q: Mask | None, words: Sequence[str]) -> Mask:
         """Whether it can end with a word, and the next line begin in one of some states, `(Q, W)`.

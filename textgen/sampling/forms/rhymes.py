@@ -220,7 +220,7 @@ class Rhymes:
     def _fewer(self, line: int, groups: Sequence[_Group]) -> list[_Group]:
         """The most frequent words of them, and more where a beginning of the line needs others."""
         letters = MOST_STATES // len(self._lines[line].rule.table_SK)
-        can_QW = {}
+        can_QW: dict[str, Mask] = {}
         for safe_Q, words in groups:
             can_QW.update(zip(words, self._ends[line].can_end(safe_Q, words).T, strict=True))
         chosen: set[str] = set()
