@@ -2,6 +2,7 @@
 
     python benchmarks/choosers.py [--hidden 512] [--length 2000] [--rounds 9] [--json]
 
+It takes a minute on a quiet machine, and four at most: on a busy one there are fewer rounds.
 The network is drawn at random: its size alone bears on the time. Each way writes one text in each
 round, in turns, and beside each stands top-p, so that a machine that others use slows both. The
 likelihoods are those of a model that comes with textgen: after 100 beginnings, drawn from a text,
@@ -42,6 +43,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "beam of 4": {"beam": 4},
 }
 BEAMS = (2, 4, 8)
+#: No round begins after so long.
+MOST_SECONDS = 90
 SEEDS, SEED, TEXT = 100, 20, 60
 
 
@@ -50,7 +53,10 @@ def speeds(hidden: int, length: int, rounds: int) -> dict[str, float]:
     config = ModelConfig(vocab_size=len(CHARS), embedding_size=64, hidden_size=hidden)
     network = SamplingNetworks(config, initial_weights(config, 0), 1).one
     shares: dict[str, list[float]] = {name: [] for name in WAYS}
+    began = time.perf_counter()
     for _ in range(rounds):
+        if time.perf_counter() - began > MOST_SECONDS:
+            break
         for name, settings in WAYS.items():
             size = length // 4 if "beam" in settings else length
             plain, own = (

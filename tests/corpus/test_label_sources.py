@@ -10,7 +10,7 @@ from support.made_files import docx_of, paragraph
 
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
-from textgen.corpus.label_sources import label_of_path, labelled_documents
+from textgen.corpus.label_sources import has_labels, label_of_path, labelled_documents
 from textgen.corpus.spans import find_documents
 from textgen.corpus.vocabulary import END_ID
 from textgen.corpus.windows import DocumentLabels, Windows
@@ -167,3 +167,14 @@ def test_an_end_mark_is_read_under_the_label_of_what_follows() -> None:
     assert {tuple(row[3:]) for row in rows} == {(2, 2, 2), (0, 0, 0)}
     unlabelled = Windows(tokens, seq_len=6, rng=4).batch(0)
     assert unlabelled.labels_TB is None
+
+
+def test_a_tab_in_the_first_line_makes_no_table() -> None:
+    for way, text, is_labelled in (
+        ("column", "a\tb\nc\td\n", True),
+        ("column", "Chapter\tOne\nIt was a day.\n", False),
+        ("column", "a\tb\n" * 3 + "a mistake\n", True),
+        ("tag", "one\n[a]\ntwo\n", True),
+        ("tag", "one\ntwo\n", False),
+    ):
+        assert has_labels([text], way, "t.txt") is is_labelled, text

@@ -27,6 +27,7 @@ from textgen.cleaning.gathered_passages import LONGEST_COMPARED, Gathered, Passa
 from textgen.cleaning.near_duplicates import near_pairs
 from textgen.cleaning.read_files import FileText, FirstPlaces
 from textgen.corpus.corpus_options import CorpusOptions
+from textgen.corpus.documents import MOST_BLANKS
 from textgen.corpus.source import BadFile, Found, Source, count_endings, find_sources
 from textgen.corpus.text_stream import bad_files_error, short_reason
 from textgen.errors import ConfigError, CorpusError, EmptyCorpusError, StorageError
@@ -34,8 +35,6 @@ from textgen.files import atomic_write, check_writable
 from textgen.progress import task
 from textgen.terminal.humanize import listed, plural
 
-#: The largest N of `--documents blank:N`.
-_MOST_BLANKS = 100
 _EXCERPT = 60
 
 
@@ -337,7 +336,7 @@ class _Remaining:
             self.mode = "line"
             return "\n"
         blanks = self._gathered.most_blanks + 1
-        if blanks <= _MOST_BLANKS:
+        if blanks <= MOST_BLANKS:
             self.mode = "blank" if blanks == 1 else f"blank:{blanks}"
             return "\n" * (blanks + 1)
         line = "=" * 20

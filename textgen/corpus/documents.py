@@ -30,7 +30,7 @@ DOCUMENT_MARK = "\0"
 DOCUMENTS_SYNTAX = "blank, blank:2, line, file, separator:TEXT or start:PATTERN"
 
 #: The largest N of `blank:N`.
-_MOST_BLANKS = 100
+MOST_BLANKS = 100
 #: Only so many characters of a line decide whether it separates or begins documents: some patterns
 #: are slow on long lines.
 _HEAD = 200
@@ -59,11 +59,11 @@ def settle_documents(mode: str | None) -> str | None:
     if not colon and kind in ("file", "blank", "line"):
         return kind
     if colon and kind == "blank":
-        if not rest.isdecimal() or not 1 <= int(rest) <= _MOST_BLANKS:
+        if not rest.isdecimal() or not 1 <= int(rest) <= MOST_BLANKS:
             raise ConfigError(
                 f"{named('documents')} is {mode!r}; after blank: comes the "
                 "least number of blank lines that separate documents, from 1 to "
-                f"{_MOST_BLANKS}, such as blank:2"
+                f"{MOST_BLANKS}, such as blank:2"
             )
         return "blank" if int(rest) == 1 else f"blank:{int(rest)}"
     if colon and kind == "separator":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 from textgen.corpus.documents import documents_in_words
@@ -23,6 +24,8 @@ MOST_LABEL_CHARS = 100
 _TAG = re.compile(rf"\s*\[([^\[\]\r\n]{{1,{MOST_LABEL_CHARS}}})\]\s*")
 #: Only so many characters of a line are looked at for a tag.
 _HEAD = 200
+#: Rows of a text that are looked at to know whether it is a table.
+_FIRST_ROWS = 3
 
 
 def label_of_path(path: Path | None, way: str) -> str:
@@ -71,9 +74,15 @@ def labelled_documents(chunks: Iterable[str], way: str, name: str) -> Iterator[t
 
 
 def has_labels(chunks: Iterable[str], way: str, name: str) -> bool:
-    """Whether labels stand in a text: a tag in any line, or two columns in its first row."""
+    """Whether labels stand in a text: a tag in any line, or two columns in its first rows.
+
+    One row is not enough, for a line of a text may have a TAB. What is wrong further down is a
+    mistake in a table.
+    """
+    documents = labelled_documents(chunks, way, name)
     try:
-        return any(label for label, _ in labelled_documents(chunks, way, name))
+        looked_at = documents if way == "tag" else islice(documents, _FIRST_ROWS)
+        return any([bool(label) for label, _ in looked_at])
     except CorpusError:
         return False
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.encoding import detect
+from textgen.corpus.extraction.piece import lines_of
 from textgen.corpus.normalization import Normalization
 from textgen.corpus.reader import SourceText
 from textgen.corpus.source import STDIN_NAME, open_sources
@@ -143,7 +144,8 @@ def _malformed_lines(paths: Sequence[str | Path], options: CorpusOptions) -> Ite
     for source in open_sources(paths):
         text = SourceText(source, detect(source, options))
         chunks = text.chunks(Normalization(newlines=True, nfc=False))
-        for number, line in enumerate(_lines(chunks), start=1):
+        for number, ended in enumerate(lines_of(chunks), start=1):
+            line = ended.removesuffix("\n")
             if not line.strip():
                 continue
             left, tab, right = line.partition(SEPARATOR)
@@ -157,11 +159,3 @@ def _malformed_lines(paths: Sequence[str | Path], options: CorpusOptions) -> Ite
                 continue
             quote = line[:_QUOTE_CHARS] + ("..." if len(line) > _QUOTE_CHARS else "")
             yield f"{source.name} line {number:,} has {what} ({quote!r})"
-
-
-def _lines(chunks: Iterator[str]) -> Iterator[str]:
-    rest = ""
-    for chunk in chunks:
-        *whole, rest = (rest + chunk).split("\n")
-        yield from whole
-    yield rest
