@@ -82,7 +82,8 @@ def has_labels(chunks: Iterable[str], way: str, name: str) -> bool:
     documents = labelled_documents(chunks, way, name)
     try:
         looked_at = documents if way == "tag" else islice(documents, _FIRST_ROWS)
-        return any([bool(label) for label, _ in looked_at])
+        # All are looked at, so that a row that is none is seen.
+        return sum(bool(label) for label, _ in looked_at) > 0
     except CorpusError:
         return False
 
