@@ -38,9 +38,9 @@ class LineEnds:
         self._after = {word: np.stack(ways[word]) for word in words if word in ways}
         self._found: dict[bytes, dict[str, Mask]] = {}
         self._ends: dict[bytes, Mask] = {}
-        can_W = self.can_end(None, list(self._after)).any(axis=0)
+        can_QW = self.can_end(None, list(self._after))
         #: The words that it can end with from any beginning, the most frequent first.
-        self.words = [word for place, word in enumerate(self._after) if can_W[place]]
+        self.words = [word for word, own in zip(self._after, can_QW.T, strict=True) if own.any()]
 
     def can_end(self, starts_Q: Mask | None, words: Sequence[str]) -> Mask:
         """Whether it can end with a word, and the next line begin in one of some states, `(Q, W)`.
