@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from textgen.corpus.corpus import Corpus
 from textgen.corpus.corpus_options import CorpusOptions
 from textgen.corpus.vocabulary import END_ID
-from textgen.corpus.windows import Windows, count_of, count_tokens, mix, permute
+from textgen.corpus.windows import (
+    LABEL_DROPOUT,
+    DocumentLabels,
+    Windows,
+    count_of,
+    count_tokens,
+    mix,
+    permute,
+)
 from textgen.errors import ConfigError, EmptyCorpusError
 
 SENTENCE = "Это я убил тогда старуху-чиновницу и сестру её Лизавету топором, и ограбил"
@@ -305,3 +313,42 @@ def test_symbols_are_counted_beyond_what_is_looked_at_at_once() -> None:
 def test_a_text_of_one_token_has_no_window_and_says_so() -> None:
     with pytest.raises(EmptyCorpusError, match=r"has 1 token, .* none fits"):
         Windows(numbered(1), seq_len=1)
+
+
+LABELS = DocumentLabels(np.array([0, 4, 9, 30]), np.array([2, 0, 1, 3]))
+
+
+def test_a_token_has_the_label_of_its_document() -> None:
+    places = np.array([[0, 3, 4], [8, 9, 500], [-1, 29, 30]])
+    assert LABELS.documents(places).tolist() == [[0, 0, 1], [1, 2, 3], [0, 2, 3]]
+    assert LABELS.at(places).tolist() == [[2, 2, 0], [0, 1, 3], [2, 1, 3]]
+
+
+@pytest.mark.parametrize(("sliding", "reset_every"), [(True, 0), (False, 0), (False, 3)])
+def test_the_same_stretches_are_read_under_no_label_in_every_version(
+    sliding: bool, reset_every: int
+) -> None:
+    """A run that goes on reads what it would have read. The rule once more, number by number."""
+    streams, rng = 4, 5
+    windows = Windows(
+        numbered(41), seq_len=6, batch_size=streams, sliding=sliding, reset_every=reset_every,
+        labels=LABELS, rng=rng,
+    )  # fmt: skip
+    left_out = 0
+    for step in range(70):
+        batch = windows.batch(step)
+        assert batch.labels_TB is not None
+        for stream in range(streams):
+            every = reset_every or 32
+            turns = (step + stream * every // streams) // every
+            stretch = (step if sliding else turns) * streams + stream
+            for token, label in zip(
+                batch.inputs_TB[:, stream], batch.labels_TB[:, stream], strict=True
+            ):
+                place = int(token) - 2
+                document = sum(place >= start for start in (4, 9, 30))
+                drawn = mix(mix(np.uint64(document + (rng << 32))) + np.uint64(stretch))
+                is_left_out = int(drawn) < LABEL_DROPOUT * 2**64
+                left_out += is_left_out
+                assert label == (0 if is_left_out else (2, 0, 1, 3)[document])
+    assert left_out

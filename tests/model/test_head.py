@@ -14,7 +14,14 @@ from support.models import REFERENCE, random_weights
 from textgen.errors import ConfigError
 from textgen.model.config import ModelConfig
 from textgen.model.engine import choose_engine, open_network
-from textgen.model.head import DistanceHead, distance_loss, fit_scale, log_softmax, nats_of
+from textgen.model.head import (
+    DistanceHead,
+    distance_loss,
+    fit_scale,
+    log_softmax,
+    nats_of,
+    score_loss,
+)
 from textgen.model.network import Engine
 from textgen.model.numpy_network import NumpyNetwork
 from textgen.model.torch_network import LanguageModel
@@ -278,3 +285,17 @@ def test_a_model_stored_before_there_were_heads_has_the_usual_one() -> None:
     del data["head"], data["frozen_embedding"]
     config = ModelConfig.from_dict(data)
     assert (config.head, config.frozen_embedding) == ("softmax", False)
+
+
+@pytest.mark.parametrize("counted", [1, 2, 3])
+def test_the_loss_of_logits_of_any_size_is_torchs(counted: int) -> None:
+    """Of a thousand no exponential is finite, and of a thousand below none is above zero."""
+    scores_NV = np.array([[1000.0, 999.0, 0.0], [-1e3, -1001.0, -999.5], [0.5, 0.1, -0.3]])
+    targets_N = np.where(np.arange(3) < counted, [1, 0, 2], -1)
+    theirs_NV = torch.tensor(scores_NV, dtype=torch.float32, requires_grad=True)
+    theirs = torch.nn.functional.cross_entropy(theirs_NV, torch.tensor(targets_N), ignore_index=-1)
+    theirs.backward()
+    ours, gradient_NV = score_loss(scores_NV.astype(np.float32), targets_N)
+    assert ours == pytest.approx(theirs.item(), rel=1e-6)
+    assert theirs_NV.grad is not None
+    np.testing.assert_allclose(gradient_NV, theirs_NV.grad, atol=1e-7)

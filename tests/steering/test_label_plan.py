@@ -42,6 +42,8 @@ def test_what_steers_knows_when_it_changes() -> None:
     plan = LabelSteering(parse_labels("Austen@0..5,Conan Doyle@9..", LABELS), None)
     assert [plan.next_change(char) for char in (0, 5, 9)] == [5, 9, None]
     assert plan.edits_at(0, 1) is plan.edits_at(4, 1) is not plan.edits_at(5, 1)
+    both = LabelSteering(parse_labels("Austen@0..9", LABELS), plan)
+    assert [both.next_change(char) for char in (0, 5, 9)] == [5, 9, None]
     assert not plan.counts_sentences
     assert LabelSteering(parse_labels("Austen@s2", LABELS), plan).counts_sentences
 

@@ -25,6 +25,7 @@ from textgen.steering import (
     target_names,
     targets_folder,
 )
+from textgen.table import Table
 
 
 def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
@@ -45,6 +46,14 @@ def test_a_target_is_kept_to_the_last_bit(tmp_path: Path) -> None:
     assert target_names(model) == ["sentiment", "настроение"]
     # Another model in the same folder has a folder of its own.
     assert targets_folder(tmp_path / "other.safetensors") != targets_folder(model)
+
+
+def test_what_is_known_of_a_target_is_shown_as_numbers_and_words() -> None:
+    shown = neuron(7, name="mood", info={"auc": 0.75, "texts": 30, "labels": ["a", "b"]})
+    _, table = shown.parts()
+    assert isinstance(table, Table)
+    assert [row[1] for row in table.rows] == [0.75, 30, "['a', 'b']"]
+    assert len(list(neuron(7, name="mood", info={}).parts())) == 1
 
 
 def test_a_name_that_is_not_there_lists_those_that_are(tmp_path: Path) -> None:
