@@ -8,7 +8,7 @@ MOVING := sh scripts/moving.sh
 # The tests start hundreds of processes: each would compile the package again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo quick test test-long test-native-asan test-qemu test-arm test-windows lint fix tree keywords
+.PHONY: help demo quick test test-pages test-long test-native-asan test-qemu test-arm test-windows lint fix tree keywords
 .PHONY: native pictures docs try-native install-checked hashes
 .PHONY: bench bench-quality bench-prepare bench-overhead promises mutants wheels soak release clean
 
@@ -39,7 +39,10 @@ test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: 
 	$(TYPES)
 	$(BIN)/python -m pytest -m "not slow" $(ALL_CORES)
 
-# Kills, resumes, encodings, budgets: minutes each.
+test-pages: $(VENV)/.test try-native ## Run every command of the pages and of the help: about three minutes.
+	$(BIN)/python -m pytest -m slow $(ALL_CORES) tests/test_docs.py
+
+# Kills, resumes, encodings, budgets, installations, every command of the pages.
 test-long: $(VENV)/.test try-native ## Run the tests that take minutes each: about half an hour.
 	$(BIN)/python -m pytest -m slow
 

@@ -25,6 +25,8 @@ PAGES = [
     "README.md",
     *(f"docs/{name}.md" for name in ("guide", "neurons", "networks", "class", "writers")),
 ]
+#: Those whose commands take few seconds; `make test-pages` runs the others.
+QUICK = ("README.md", "docs/class.md")
 #: Their commands are those of `PAGES`: `test_guides.py` compares them; or they have none.
 GUIDES = [
     *("README.ru.md", "README.mk.md"),
@@ -189,7 +191,10 @@ def run_all(commands: list[str]) -> None:
         assert result.exit_code == 0, f"{command}\n{result.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize(
+    "page",
+    [page if page in QUICK else pytest.param(page, marks=pytest.mark.slow) for page in PAGES],
+)
 def test_commands_of_a_page_run(page: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each command of a page, in order, in a folder that holds `corpus.txt`."""
     monkeypatch.chdir(place)
@@ -198,6 +203,7 @@ def test_commands_of_a_page_run(page: str, place: Path, monkeypatch: pytest.Monk
     run_all(commands)
 
 
+@pytest.mark.slow
 def test_commands_of_the_help_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each example in the help texts; every command has one."""
     monkeypatch.chdir(place)

@@ -214,6 +214,7 @@ def test_what_a_lesson_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert str(error.value).endswith('pip install ".[probe]"')
 
 
+@pytest.mark.slow
 def test_the_command_of_the_index(tmp_path: Path) -> None:
     """As typed in a clone it prints nothing; of a wrong page it prints what differs."""
     (command,) = re.findall(r"^python (-m doctest .*)$", INDEX.read_text("utf-8"), re.M)

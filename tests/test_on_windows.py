@@ -131,6 +131,7 @@ def test_the_stand_ins_refuse_what_windows_does_not_have(tmp_path: Path) -> None
     assert done.returncode == 0, done.stderr.decode()
 
 
+@pytest.mark.slow
 def test_training_is_stopped_and_goes_on_and_is_alone(home: Path) -> None:
     """By Ctrl-C and by Ctrl-Break, after a kill, and never two in one folder."""
 
@@ -226,6 +227,7 @@ COMMANDS = (
 )
 
 
+@pytest.mark.slow
 def test_commands(home: Path) -> None:
     process = started("--each", cwd=home)
     lines = "".join(f"{json.dumps(words.split())}\n" for words, _ in COMMANDS)

@@ -184,6 +184,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     return found_names(tmp_path_factory.mktemp("output"))
 
 
+@pytest.mark.slow
 def test_every_command_is_in_the_list(found: dict[str, list[str]]) -> None:
     before = json.loads(BEFORE.read_text("utf-8"))
     new = sorted(set(found) - set(before))

@@ -82,6 +82,7 @@ def copy(seeded: ModuleType, tmp_path: Path) -> Iterator[Any]:
     copy.close()
 
 
+@pytest.mark.slow
 def test_a_fault_is_caught_or_not(seeded: ModuleType, copy: Any) -> None:
     fault = seeded.Fault(
         name="subtracts",

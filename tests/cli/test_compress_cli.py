@@ -54,6 +54,7 @@ def test_there_and_back(folder: Path) -> None:
     assert names(folder) == {"checkpoints", "text.txt", "text.txt.textgen"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not supported_isas(), reason="needs the native engine")
 def test_what_learned_needs_no_options_to_decompress(folder: Path) -> None:
     text = (folder / "text.txt").read_bytes()

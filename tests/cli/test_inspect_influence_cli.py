@@ -88,6 +88,7 @@ for words in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not supported_isas(), reason=missing_reason() or "native engine")
 def test_only_gradients_load_torch(home: Path) -> None:
     """In a process for all, the last of which loads it."""

@@ -131,6 +131,7 @@ def test_ctrl_c_in_a_comparison_is_answered_at_once(home: Path, trained: object)
     assert "stopped in run 1 of 2 (rnn, rng 1), which is saved" in " ".join(seen.sent.split())
 
 
+@pytest.mark.slow
 def test_nothing_moves_where_nobody_looks(home: Path, trained: object) -> None:
     """Neither into a pipe, nor with -q or --json."""
     (home / "corpus.txt").write_bytes(trained.text.read_bytes())  # type: ignore[attr-defined]

@@ -263,6 +263,7 @@ def test_what_is_refused(fibonacci: Path, words: str, code: int, message: str) -
     assert Path("checkpoints/fib/model.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_the_best_model_and_says_that_the_run_cannot_go_on(folder: Path) -> None:
     words = ["train", "fib.csv", "--numbers", "--learning-rate", "0.001", "--steps", "1000000"]
     process = subprocess.Popen(

@@ -181,6 +181,7 @@ def test_repeated_command_is_bit_identical(text: Path) -> None:
     assert outcome(Path("a")) == outcome(Path("b"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_curve")
 def test_printed_command_repeats_a_budget_exactly(text: Path) -> None:
     options = ["--hidden", "16", "--batch-size", "4", "--seq-len", "16", "--threads", "1"]

@@ -146,6 +146,7 @@ def is_end(event: RunEvent) -> bool:
     return isinstance(event.event, Ended)
 
 
+@pytest.mark.slow
 def test_more_seeds_later(corpus: str) -> None:
     compare(corpus, rngs=(1,))
     events = compare(corpus, rngs=(1, 2), resume=True)
@@ -204,6 +205,7 @@ def test_a_run_that_diverges_is_an_outcome(corpus: str, monkeypatch: pytest.Monk
     assert json.loads((result.folder / "comparison.json").read_text("utf-8"))
 
 
+@pytest.mark.slow
 def test_all_have_as_many_layers_as_one_needs(corpus: str) -> None:
     """The depth gate links two layers; one cell with two and another with one is no comparison."""
     variants = parse_variants("lstm,depth-gated")

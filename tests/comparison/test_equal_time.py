@@ -91,6 +91,7 @@ def test_a_load_that_comes_and_goes_leaves_the_ratios(monkeypatch: pytest.Monkey
     assert gru / rnn == pytest.approx(4.0, rel=0.05)
 
 
+@pytest.mark.slow
 def test_the_seeds_of_a_cell_take_equally_many_steps(corpus: str) -> None:
     events = compare(corpus)
     steps = steps_of(events)
@@ -143,6 +144,7 @@ def test_a_cell_that_comes_later_gets_as_much_time(
     assert steps_of(events) == [[3], [6], [4]]
 
 
+@pytest.mark.slow
 def test_a_comparison_of_an_older_version_goes_on_as_it_was(
     corpus: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

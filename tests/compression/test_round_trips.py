@@ -172,6 +172,7 @@ def test_another_typography_costs_what_eval_charges(kind: str, tmp_path: Path) -
     assert decompress(model_of(kind), small) == data
 
 
+@pytest.mark.slow
 @SLOW
 @given(
     st.sampled_from(("lstm", "documents", "history")),

@@ -497,6 +497,7 @@ class TestPromise:
         spec.loader.exec_module(module)
         return module
 
+    @pytest.mark.slow
     def test_it_is_kept(self, benchmark: ModuleType) -> None:
         cases = list(benchmark.cases("report", 1, seed=5, lengths=(100, 300, 1_000)))[::2]
         tried = [(case, *benchmark.tried(case)) for case in cases]

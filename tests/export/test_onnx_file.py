@@ -39,7 +39,7 @@ def by_onnxruntime(data: bytes, ids_TB: NDArray[np.int64]) -> NDArray[np.float32
 
 #: torch translates a model for four seconds: in `make test` that of a plain cell, of one that reads
 #: the layer below, and one with a vector as output.
-QUICK = ("gru", "depth-gated", "cosine")
+QUICK = ("gru",)
 
 
 @pytest.mark.parametrize(

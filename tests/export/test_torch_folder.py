@@ -75,10 +75,7 @@ def uncompared(monkeypatch: pytest.MonkeyPatch) -> None:
 #: A process with torch each; the likeliest texts below are those of every cell in one process.
 @pytest.mark.parametrize(
     "name",
-    [
-        name if name in ("gru", "coupled") else pytest.param(name, marks=pytest.mark.slow)
-        for name in KINDS
-    ],
+    [name if name == "gru" else pytest.param(name, marks=pytest.mark.slow) for name in KINDS],
 )
 def test_every_cell_computes_the_same(name: str, tmp_path: Path) -> None:
     made = write_torch(two_layers(name), tmp_path / "folder")
@@ -87,6 +84,7 @@ def test_every_cell_computes_the_same(name: str, tmp_path: Path) -> None:
     assert ("equations.py" in made.files) == (name not in ("lstm", "gru", "rnn", "relu"))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("uncompared")
 def test_the_script_writes_at_every_level(tmp_path: Path) -> None:
     calls, seeds = [], []
@@ -164,6 +162,7 @@ def test_without_torch_nothing_can_be_compared(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_other_numbers_are_never_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = torch_folder._torch_names
 
@@ -212,6 +211,7 @@ def own_cells() -> Iterator[None]:
     del CELLS["forgetting"], CELLS["leaning"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_cells")
 def test_a_cell_of_ones_own_is_copied_where_it_stands_by_itself(tmp_path: Path) -> None:
     def of_cell(name: str) -> SavedModel:

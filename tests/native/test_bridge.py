@@ -51,6 +51,7 @@ def engine() -> str:
     return os.environ.get(library.LIBRARY_VARIABLE, str(library.LIBRARY))
 
 
+@pytest.mark.slow
 def test_tests_of_the_engine_pass_over_the_bridge(ends: tuple[Path, Path]) -> None:
     here, there = ends
     names = " or ".join(filter(None, CHOSEN.values()))

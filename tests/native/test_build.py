@@ -108,6 +108,7 @@ def test_without_a_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         find_compiler()
 
 
+@pytest.mark.slow
 def test_what_does_not_compile_leaves_the_old_library_alone(stand_in: Path, tmp_path: Path) -> None:
     output = tmp_path / "out" / "library.so"
     build_library(output, sources=stand_in)
@@ -162,6 +163,7 @@ def waited_for(happens: Callable[[], Any]) -> Any:
     return result
 
 
+@pytest.mark.slow
 def test_the_command_builds_what_is_not_up_to_date(small_tree: Path) -> None:
     """And says what it does, and how long that took."""
 
@@ -196,6 +198,7 @@ def test_the_command_ends_with_the_code_of_its_error(
     ]
 
 
+@pytest.mark.slow
 def test_a_sanitised_library_stops_at_a_wrong_address(stand_in: Path, tmp_path: Path) -> None:
     """The arrangement of `make test-native-asan`."""
     runtime = subprocess.run(

@@ -21,6 +21,7 @@ from textgen.native.library import BUILD_COMMAND, COST, LIBRARY
 NAME = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["name"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_a_wheel_carries_the_library(environment: Environment, small_tree: Path) -> None:
     """Built from what `python -m build` packs first: the sources' own archive."""
@@ -49,6 +50,7 @@ def test_a_wheel_carries_the_library(environment: Environment, small_tree: Path)
     assert environment.describe().startswith("native engine: ")
 
 
+@pytest.mark.slow
 def test_a_wheel_carries_the_lessons(
     environment: Environment, small_tree: Path, tmp_path: Path
 ) -> None:
@@ -88,6 +90,7 @@ def test_a_wheel_carries_the_lessons(
     assert said == f'type: pip install "{NAME}[vectors]"\n'
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_an_editable_installation_builds_in_the_tree(
     environment: Environment, small_tree: Path
@@ -101,6 +104,7 @@ def test_an_editable_installation_builds_in_the_tree(
     assert not (environment.packages / "textgen").exists()  # The lessons stand in the tree.
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiler")
 def test_what_does_not_compile_is_left_out(environment: Environment, small_tree: Path) -> None:
     (small_tree / "textgen" / "native" / "src" / "kernels.c").write_text("int broken = ;\n")
@@ -112,6 +116,7 @@ def test_what_does_not_compile_is_left_out(environment: Environment, small_tree:
     assert environment.describe().startswith("the native engine is not built here")
 
 
+@pytest.mark.slow
 def test_everything_runs_without_a_compiler(
     environment: Environment, tree: Path, tmp_path: Path
 ) -> None:

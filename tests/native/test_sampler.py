@@ -599,6 +599,7 @@ for isa in t.ISAS:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc can poison its memory")
 @pytest.mark.skipif("LD_PRELOAD" in os.environ, reason="a sanitizer gives out memory of its own")
 def test_fresh_memory_is_never_read() -> None:

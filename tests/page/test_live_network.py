@@ -468,7 +468,10 @@ return text;
 
 @pytest.mark.parametrize(
     ("name", "bits", "seed"),
-    [("shakespeare", 16, "The king "), ("dostoevsky", 8, "Он вошел в комнату и")],
+    [
+        ("shakespeare", 16, "The king "),
+        pytest.param("dostoevsky", 8, "Он вошел в комнату и", marks=pytest.mark.slow),
+    ],
 )
 def test_the_likeliest_text_of_a_shipped_model_is_pythons(
     name: str, bits: int, seed: str, load: Load

@@ -159,7 +159,10 @@ def run(text: Path, out: Path, **settings: object) -> list[Event]:
         {"freeze_embedding": True, "dropout": 0.2},
         {"freeze_embedding": True, "cell": "gru"},
         {"loss": "distance"},
-        {"loss": "distance", "distance": "cosine", "dropout": 0.2, "num_layers": 2},
+        pytest.param(
+            {"loss": "distance", "distance": "cosine", "dropout": 0.2, "num_layers": 2},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )

@@ -168,6 +168,7 @@ def test_stopped_anywhere_it_ends_the_same(
     assert outcome(parts) == outcome(whole)
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_where_it_was_saved(text: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole", tmp_path / "killed"
     first_run(text, whole, save_every=50, eval_every=400)
