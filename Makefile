@@ -33,7 +33,7 @@ quick: $(VENV)/.test ## Run linter, types and the tests of what was changed: abo
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -m "not slow" $(ALL_CORES) $(QUICK) $$($(BIN)/python scripts/near.py)
 
-test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: about fifteen minutes.
+test: $(VENV)/.test try-native ## Run linter, types and all but the long tests: about ten minutes.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(TYPES)
@@ -89,7 +89,7 @@ install-checked: | $(VENV)/bin/python ## Install what the tests need, each archi
 hashes: ## Write hashes.txt anew, after constraints.txt has changed; needs uv.
 	PATH="$(BIN):$$PATH" $(PYTHON) scripts/archive_hashes.py
 
-tree: ## Write anew what pages take from the code: files, and what does not go together.
+tree: ## Write anew what pages take from the code.
 	$(PYTHON) scripts/tree.py
 	$(PYTHON) scripts/apart.py
 
